@@ -1,0 +1,109 @@
+"""What did one visit measure, when the scanner told it in several reports?"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from functools import reduce
+from typing import Any
+
+from pipeline.clinical.model import Exam, Measurement, Patient
+from pipeline.clinical.regions import SITE_OF_PART, VERTEBRAE, Region, Side
+
+NUMBERS = ("bmd", "bmc", "area", "t_score", "z_score", "percent_young_adult", "percent_age_matched", "tbs")
+"""What two reports of one region must tell alike."""
+
+TEXTS = ("scan_mode", "reference_population", "technologist")
+HEADER = ("accession_number", "institution", "age", "weight_kg", "height_cm", "menopause_age")
+"""What is forgotten where two reports differ: it serves cautions only, so no exam is held for it."""
+
+PLACE_OF_PART = {part: place for place, part in enumerate(SITE_OF_PART)}
+PLACE_OF_SIDE = {side: place for place, side in enumerate((None, *Side))}
+
+
+class Contradiction(ValueError):
+    """Two reports of one visit cannot both be right; a person must look."""
+
+
+def assemble(parts: Sequence[Exam]) -> Exam:
+    """One exam from its partial reports, in any order, each possibly repeating the others.
+
+    Measurements come in the order of the skeleton, so that the order of arrival does not show. The exam began
+    with its earliest part; software texts that differ are all kept.
+
+    Raises:
+        Contradiction: two parts differ in what must agree; the text names the region and both numbers, or the
+            DICOM field, and nothing about the patient.
+        ValueError: there are no parts.
+    """
+    if not parts:
+        raise ValueError("an exam has at least one part")
+    first = min(parts, key=lambda part: (part.performed_at, str(part.scanner)))
+    for part in parts:
+        _require_same_visit(first, part)
+    return Exam(
+        study_instance_uid=first.study_instance_uid,
+        patient=reduce(_merged_patient, (part.patient for part in parts)),
+        scanner=first.scanner,
+        performed_at=first.performed_at,
+        measurements=_measurements(parts),
+        software=", ".join(sorted({part.software for part in parts if part.software})),
+        **{name: _undisputed(getattr(part, name) for part in parts) for name in HEADER},
+    )
+
+
+def _require_same_visit(first: Exam, part: Exam) -> None:
+    if part.study_instance_uid != first.study_instance_uid:
+        raise Contradiction("parts of one exam differ in StudyInstanceUID")
+    if part.scanner != first.scanner:
+        raise Contradiction(f"parts of one exam name two scanners: {first.scanner}; {part.scanner}")
+
+
+def _merged_patient(one: Patient, other: Patient) -> Patient:
+    if names := one.contradicts(other):
+        raise Contradiction(f"parts of one exam differ in {', '.join(names)}")
+    return Patient(
+        patient_id=one.patient_id or other.patient_id,
+        issuer=one.issuer or other.issuer,
+        birth_date=one.birth_date or other.birth_date,
+        sex=one.sex or other.sex,
+    )
+
+
+def _measurements(parts: Sequence[Exam]) -> tuple[Measurement, ...]:
+    merged: dict[Region, Measurement] = {}
+    for measurement in (m for part in parts for m in part.measurements):
+        known = merged.get(measurement.region)
+        merged[measurement.region] = measurement if known is None else _merged_measurement(known, measurement)
+    return tuple(merged[region] for region in sorted(merged, key=_place))
+
+
+def _merged_measurement(one: Measurement, other: Measurement) -> Measurement:
+    merged: dict[str, Any] = {name: _same_number(one, other, name) for name in NUMBERS}
+    merged |= {name: _undisputed((getattr(one, name), getattr(other, name))) for name in TEXTS}
+    return replace(one, **merged)
+
+
+def _same_number(one: Measurement, other: Measurement, name: str) -> Decimal | None:
+    """What both tell, or the one that knows; of equal numbers the one with more decimals."""
+    mine: Decimal | None = getattr(one, name)
+    theirs: Decimal | None = getattr(other, name)
+    if mine is None or theirs is None:
+        return mine if theirs is None else theirs
+    if mine != theirs:
+        raise Contradiction(f"{name} of {one.region} is told as {mine} and as {theirs}")
+    return max(mine, theirs, key=lambda number: len(str(number)))
+
+
+def _undisputed(values: Iterable[Any]) -> Any:
+    """The one value that all who know it tell, or the empty one."""
+    values = list(values)
+    known = [value for value in values if value not in (None, "")]
+    if known and all(value == known[0] for value in known):
+        return max(known, key=lambda value: len(str(value)))
+    return "" if isinstance(values[0], str) else None
+
+
+def _place(region: Region) -> tuple[int, int, tuple[int, ...], int]:
+    """Where a region comes in a report: part by part, single vertebrae before sets, from head to foot, left first."""
+    levels = tuple(VERTEBRAE.index(level) for level in region.vertebrae)
+    return PLACE_OF_PART[region.part], len(levels), levels, PLACE_OF_SIDE[region.side]

@@ -1,0 +1,295 @@
+"""What should a reader keep in mind about the comparison of one region?"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from itertools import pairwise
+
+from pipeline.clinical import words
+from pipeline.clinical.compare import HUNDRED, borderline, months_between
+from pipeline.clinical.context import ClinicalContext
+from pipeline.clinical.model import Caution, Change, Exam, Finding, Measurement, NotEvaluated, Unverified
+from pipeline.clinical.precision import WORST_LSC_PERCENT, only_at_80_percent
+from pipeline.clinical.priors import total_agrees
+from pipeline.clinical.regions import FEMORAL_NECK, SPINE, TOTAL_HIP, Region, Side, Site
+from pipeline.clinical.rules import Rules
+
+AREA_PARTS = (SPINE, FEMORAL_NECK, TOTAL_HIP)
+"""Where a change in bone area is worth a word (R2.15)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a comparison is seen against, beside the two exams."""
+
+    exam: Exam
+    context: ClinicalContext
+    rules: Rules
+    unverified: Sequence[Unverified] = ()
+
+
+def weigh(finding: Finding, around: Surroundings) -> Finding:
+    """The same finding with its cautions: prior first, then baseline, each caution once."""
+    changes = [change for change in (finding.since_prior, finding.since_baseline) if change is not None]
+    found = [
+        *_of_the_scan(finding, around),
+        *(caution for change in changes for caution in _of_a_change(finding.measurement, change, around)),
+    ]
+    return replace(finding, cautions=tuple(dict.fromkeys(found))) if found else finding
+
+
+def invalidators(region: Region, context: ClinicalContext) -> tuple[str, ...]:
+    """What somebody wrote down that makes a region unfit to be judged alone (R2.22)."""
+    noted = {"calcium tablet within 24 hours": context.calcium_tablet, "recent contrast study": context.contrast}
+    return (*(name for name, present in noted.items() if present), *hardware(region, context))
+
+
+def hardware(region: Region, context: ClinicalContext) -> tuple[str, ...]:
+    """What lies in or over the bone itself: its BMD is not valid at all (R2.22, R4.3)."""
+    noted: dict[str, bool | None] = {}
+    if region.site is Site.SPINE:
+        noted = {"hardware in the spine": context.spinal_hardware, "artefact over the spine": context.spine_artefact}
+    if region.site is Site.HIP and region.side is not Side.RIGHT:
+        noted["hardware in the left hip"] = context.left_hip_prosthesis
+    if region.site is Site.HIP and region.side is not Side.LEFT:
+        noted["hardware in the right hip"] = context.right_hip_prosthesis
+    return tuple(name for name, present in noted.items() if present)
+
+
+def outliers(exam: Exam, vertebrae: Sequence[str], rules: Rules) -> tuple[tuple[str, str], ...]:
+    """The neighbours whose T-scores differ by more than one; never any two vertebrae (R2.13)."""
+    scores = [(level, exam.by_region[level].t_score) for level in vertebrae if level in exam.by_region]
+    told = [(level, score) for level, score in scores if score is not None]
+    return tuple(
+        (upper, lower)
+        for (upper, one), (lower, other) in pairwise(told)
+        if vertebrae.index(lower) == vertebrae.index(upper) + 1 and abs(one - other) > rules.outlier_t
+    )
+
+
+def area_change(now: Measurement, then: Measurement) -> Decimal | None:
+    """The change in bone area in percent of the earlier one, if both are told (R2.15)."""
+    return _percent_change(now.area, then.area)
+
+
+def level_shift(exam: Exam, reference: Exam, measurement: Measurement, rules: Rules) -> bool:
+    """Whether other levels may have been analysed than before (R2.14)."""
+    earlier = reference.by_region.get(measurement.region.key)
+    if measurement.region.part != SPINE or earlier is None:
+        return False
+    return _shifted_by_size(measurement, earlier, rules) or _shifted_by_one(exam, reference)
+
+
+def _of_the_scan(finding: Finding, around: Surroundings) -> Iterator[Caution]:
+    """What concerns today's scan whatever it is compared with."""
+    region, exam = finding.measurement.region, around.exam
+    name = words.region_name(region)
+    for reason in invalidators(region, around.context):
+        yield words.invalidated(name, reason)
+    for gap in _gaps(exam, around.unverified):
+        yield words.unverified(exam, gap)
+    if region.part == SPINE:
+        for upper, lower in outliers(exam, region.vertebrae, around.rules):
+            yield words.vertebra_outlier(upper, lower, around.rules)
+        if not total_agrees(exam, finding.measurement):
+            yield words.total_disagrees(name, exam)
+
+
+def _of_a_change(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+    for judge in JUDGES:
+        yield from judge(measurement, change, around)
+
+
+def _software(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+    now, then = around.exam.software, change.reference.software
+    if now and then and now != then:
+        yield words.software_changed(change.reference, around.exam, major=_major(now) != _major(then))
+
+
+def _scan_mode(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+    earlier = change.reference.by_region.get(measurement.region.key)
+    modes = (measurement.scan_mode, earlier.scan_mode) if earlier else ("", "")
+    if all(modes) and modes[0] != modes[1]:
+        yield words.scan_mode_changed(words.region_name(measurement.region), change.reference, *modes)
+
+
+def _subset(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+    if change.region is None or change.reference.scanner != around.exam.scanner:
+        return
+    name = words.region_name(measurement.region)
+    yield words.subset_recomputed(name, change)
+    shared = set(change.region.vertebrae)
+    sets = [m for m in change.reference.measurements if shared <= set(m.region.vertebrae)]
+    if not all(total_agrees(change.reference, total) for total in sets):
+        yield words.total_disagrees(name, change.reference)
+
+
+def _across_scanners(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+    if change.reference.scanner != around.exam.scanner:
+        yield words.cross_calibrated(words.region_name(measurement.region), change)
+
+
+def _quality_control(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+    for gap in _gaps(change.reference, around.unverified):
+        yield words.unverified(change.reference, gap)
+
+
+def _size(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+    """Bone area and levels (R2.14, R2.15)."""
+    rules, region = around.rules, measurement.region
+    name = words.region_name(region)
+    if level_shift(around.exam, change.reference, measurement, rules):
+        yield words.level_shift(name, change.reference)
+    earlier = change.reference.by_region.get(region.key)
+    percent = area_change(measurement, earlier) if earlier else None
+    if (
+        earlier is None
+        or earlier.area is None
+        or percent is None
+        or region.part not in (SPINE, FEMORAL_NECK, TOTAL_HIP)
+    ):
+        return
+    wide = region.part == SPINE and abs(percent * earlier.area) >= HUNDRED * rules.area_note_spine_cm2
+    if wide or abs(percent) >= rules.area_note_percent:
+        review = region.part != TOTAL_HIP and abs(percent) >= rules.area_review_percent
+        yield words.area_changed(name, change.reference, review=review)
+
+
+def _body(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+    """Height and weight (R2.19, R2.20, R1.17)."""
+    exam, other, rules = around.exam, change.reference, around.rules
+    if exam.height_cm and other.height_cm and abs(exam.height_cm - other.height_cm) > rules.height_review_cm:
+        yield words.height_changed(other)
+    if exam.weight_kg and other.weight_kg:
+        difference = abs(exam.weight_kg - other.weight_kg)
+        review = HUNDRED * difference > rules.weight_review_percent * other.weight_kg
+        if review or difference > rules.weight_note_kg:
+            yield words.weight_changed(other, review=review)
+    if (bmi := body_mass_index(exam)) is not None and bmi > rules.high_bmi and measurement.region.part == SPINE:
+        yield words.high_bmi(rules)
+
+
+def _interval(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+    if months_between(change.reference.performed_on, around.exam.performed_on) < around.rules.short_interval_months:
+        yield words.interval_short(change.reference, around.rules)
+
+
+def _margin(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+    """How near the LSC lies, and whose it is (R1.7, R1.13, R1.15, R1.17)."""
+    name = words.region_name(measurement.region)
+    if change.lsc is not None and change.lsc.approximated:
+        yield words.lsc_approximated(name, change.lsc)
+    if borderline(change, around.rules.borderline_factor):
+        yield words.borderline(name, change)
+    if around.rules.flag_80_percent and change.lsc is not None and only_at_80_percent(change.difference, change.lsc):
+        yield words.only_at_80_percent(name, change)
+    ceiling = WORST_LSC_PERCENT.get(measurement.region.part)
+    exceeded = ceiling is not None and HUNDRED * abs(change.difference) >= ceiling * change.reference_bmd
+    if ceiling is not None and exceeded and change.lsc is None:
+        yield words.ceiling_exceeded(name, change, ceiling)
+
+
+JUDGES: tuple[Callable[[Measurement, Change, Surroundings], Iterator[Caution]], ...] = (
+    _software,
+    _scan_mode,
+    _subset,
+    _across_scanners,
+    _quality_control,
+    _size,
+    _body,
+    _interval,
+    _margin,
+)
+"""What is asked of every change, in the order in which it is told."""
+
+
+def body_mass_index(exam: Exam) -> Decimal | None:
+    """Weight over height squared in kg/m2, if both are told."""
+    if exam.weight_kg is None or exam.height_cm is None:
+        return None
+    return exam.weight_kg * 10_000 / exam.height_cm**2
+
+
+def not_weighed(finding: Finding, around: Surroundings) -> Iterator[NotEvaluated]:
+    """Which cautions of a comparison could not be judged, and for want of what."""
+    change = finding.since_prior
+    if change is None:
+        return
+    region, exams = finding.measurement.region, (around.exam, change.reference)
+    both = (finding.measurement, change.reference.by_region.get(region.key))
+
+    def untold(attribute: str) -> bool:
+        return any(not getattr(measurement, attribute, None) for measurement in both)
+
+    if not all(exam.software for exam in exams):
+        yield NotEvaluated(rule="R2.4", topic="software", missing=("software version",))
+    if untold("scan_mode"):
+        yield NotEvaluated(rule="R2.5", topic="scan mode", missing=("scan mode",))
+    if region.part in AREA_PARTS and untold("area"):
+        yield NotEvaluated(rule="R2.15", topic="bone area", missing=("bone area",))
+    if region.part == SPINE and (untold("bmc") or untold("area")):
+        yield NotEvaluated(rule="R2.14", topic="level shift", missing=("bone mineral content", "bone area"))
+    if region.part == SPINE and all(_t_score(around.exam, level) is None for level in region.vertebrae):
+        yield NotEvaluated(rule="R2.13", topic="vertebral outliers", missing=("T-scores of single vertebrae",))
+    if not all(exam.height_cm for exam in exams):
+        yield NotEvaluated(rule="R2.19", topic="height", missing=("height",))
+    if not all(exam.weight_kg for exam in exams):
+        yield NotEvaluated(rule="R2.20", topic="weight", missing=("weight",))
+    if around.context.calcium_tablet is None and around.context.contrast is None:
+        yield NotEvaluated(rule="R2.22", topic="invalid scans", missing=("calcium tablet", "contrast study"))
+
+
+def _gaps(exam: Exam, unverified: Sequence[Unverified]) -> Iterator[Unverified]:
+    """The stretches of unproven quality control in which an exam was made (R7.6)."""
+    return (gap for gap in unverified if gap.begins <= exam.performed_on <= gap.ends and gap.scanner == exam.scanner)
+
+
+def _major(software: str) -> str:
+    """The first number of a version text: ``13`` of ``13.6.0.5``, ``16`` of ``enCORE 16 [SP 2]``."""
+    found = re.search(r"\d+", software)
+    return found.group() if found else software
+
+
+def _percent_change(now: Decimal | None, then: Decimal | None) -> Decimal | None:
+    return None if now is None or then is None else HUNDRED * (now - then) / then
+
+
+def _shifted_by_size(now: Measurement, then: Measurement, rules: Rules) -> bool:
+    """Content and area went the same way together, and BMD hardly with them (R2.14)."""
+    bmc, area = _percent_change(now.bmc, then.bmc), area_change(now, then)
+    bmd = HUNDRED * (now.bmd - then.bmd) / then.bmd
+    return (
+        bmc is not None
+        and area is not None
+        and bmc * area > 0
+        and abs(bmc) >= rules.shift_bmc_percent
+        and abs(area) >= rules.shift_area_percent
+        and abs(bmd) * rules.shift_bmd_ratio < abs(bmc)
+    )
+
+
+def _shifted_by_one(exam: Exam, reference: Exam) -> bool:
+    """Whether three vertebrae now hold what their neighbours, not they themselves, held before (R2.14)."""
+    upper, lower = ("L1", "L2", "L3"), ("L2", "L3", "L4")
+    return any(
+        shifted is not None and aligned is not None and shifted < aligned
+        for aligned, shifted in (
+            (_distance(exam, upper, reference, upper), _distance(exam, upper, reference, lower)),
+            (_distance(exam, lower, reference, lower), _distance(exam, lower, reference, upper)),
+        )
+    )
+
+
+def _distance(exam: Exam, levels: Sequence[str], reference: Exam, others: Sequence[str]) -> Decimal | None:
+    """By how much the content of vertebrae differs, in g, if all of it is told."""
+    pairs = [
+        (exam.by_region.get(one), reference.by_region.get(other)) for one, other in zip(levels, others, strict=True)
+    ]
+    differences = [abs(now.bmc - then.bmc) for now, then in pairs if now and then and now.bmc and then.bmc]
+    return sum(differences, Decimal(0)) if len(differences) == len(pairs) else None
+
+
+def _t_score(exam: Exam, level: str) -> Decimal | None:
+    vertebra = exam.by_region.get(level)
+    return vertebra.t_score if vertebra else None

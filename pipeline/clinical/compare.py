@@ -1,0 +1,73 @@
+"""By how much did a region change, and does the change mean anything?"""
+
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+
+from pipeline.clinical.model import Change, Exam, LeastSignificantChange, Result
+from pipeline.clinical.regions import Region
+
+DAYS_PER_YEAR = Decimal("365.25")
+HUNDRED = Decimal(100)
+ONE_DECIMAL = Decimal("0.1")
+FOUR_DECIMALS = Decimal("0.0001")
+
+
+def compare(
+    now: Decimal,
+    then: Decimal,
+    exam: Exam,
+    reference: Exam,
+    lsc: LeastSignificantChange | None,
+    region: Region | None = None,
+) -> Change:
+    """What a region did between two exams (R3.1): exact, judged by the LSC, annualised only where R3.4 allows.
+
+    ``region`` is given where something else than the printed BMD was compared: see ``Change``.
+    """
+    difference = now - then
+    result = judge(difference, lsc)
+    significant = result is Result.GAIN or result is Result.LOSS
+    return Change(
+        reference=reference,
+        reference_bmd=then,
+        difference=difference,
+        percent=percent(difference, then),
+        result=result,
+        lsc=lsc,
+        rate=rate(difference, reference.performed_on, exam.performed_on) if significant else None,
+        region=region,
+        bmd=None if region is None else now,
+    )
+
+
+def judge(difference: Decimal, lsc: LeastSignificantChange | None) -> Result:
+    """A change counts when it equals or exceeds the LSC (ISCD; R1.8); without an LSC nobody can tell (R1.13)."""
+    if lsc is None:
+        return Result.NO_LSC
+    if abs(difference) < lsc.lsc:
+        return Result.NO_SIGNIFICANT_CHANGE
+    return Result.GAIN if difference > 0 else Result.LOSS
+
+
+def borderline(change: Change, factor: Decimal) -> bool:
+    """Whether a change is significant, yet less than the LSC times a factor (R1.17)."""
+    return change.lsc is not None and change.lsc.lsc <= abs(change.difference) < factor * change.lsc.lsc
+
+
+def percent(difference: Decimal, reference_bmd: Decimal) -> Decimal:
+    """A difference in percent of the earlier BMD, one decimal, halves away from zero as scanners print them (R3.1)."""
+    return (HUNDRED * difference / reference_bmd).quantize(ONE_DECIMAL, ROUND_HALF_UP) + 0  # never -0.0
+
+
+def rate(difference: Decimal, begun: date, ended: date) -> Decimal | None:
+    """The change per year in g/cm2, four decimals; ``None`` before twelve months have passed (R3.4, R2.21)."""
+    if months_between(begun, ended) < 12:
+        return None
+    per_year = difference * DAYS_PER_YEAR / (ended - begun).days
+    return per_year.quantize(FOUR_DECIMALS, ROUND_HALF_UP) + 0  # never -0.0000
+
+
+def months_between(begun: date, ended: date) -> int:
+    """The whole calendar months from one day to another."""
+    months = 12 * (ended.year - begun.year) + ended.month - begun.month
+    return months - 1 if ended.day < begun.day else months

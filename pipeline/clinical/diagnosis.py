@@ -1,0 +1,216 @@
+"""Which single category does the exam come to, by which score, and is the score's reference the expected one?"""
+
+import re
+from collections.abc import Iterator, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from typing import NamedTuple
+
+from pipeline.clinical import words
+from pipeline.clinical.age import age_on
+from pipeline.clinical.cautions import Surroundings, hardware
+from pipeline.clinical.context import ClinicalContext, Menopause
+from pipeline.clinical.model import Category, Caution, Diagnosis, Exam, Measurement, NotEvaluated, Scale, Sex
+from pipeline.clinical.regions import FEMORAL_NECK, ONE_THIRD_RADIUS, SPINE, TOTAL_HIP, Side
+from pipeline.clinical.rules import Rules
+
+LOW_BONE_MASS_BELOW = Decimal("-1.0")
+OSTEOPOROSIS_FROM = Decimal("-2.5")
+"""WHO: normal at -1.0 and above, osteoporosis at -2.5 and below, low bone mass between (R4.2)."""
+
+BELOW_EXPECTED_FROM = Decimal("-2.0")
+"""ISCD: at -2.0 and below a Z-score is below the expected range for age (R4.4)."""
+
+ONE_DECIMAL = Decimal("0.1")
+
+
+class Reference(NamedTuple):
+    """Mean and standard deviation of young adults in g/cm2."""
+
+    mean: Decimal
+    sd: Decimal
+
+    def t_score(self, bmd: Decimal) -> Decimal:
+        """How many standard deviations a BMD lies from the young mean, unrounded."""
+        return (bmd - self.mean) / self.sd
+
+
+def _references(*pairs: str) -> tuple[Reference, ...]:
+    return tuple(Reference(*(Decimal(part) for part in pair.split("/"))) for pair in pairs)
+
+
+FEMALE = {
+    ("hologic", FEMORAL_NECK): _references("0.858/0.120", "0.849/0.111"),
+    ("hologic", TOTAL_HIP): _references("0.942/0.122"),
+    ("hologic", SPINE): _references("1.047/0.110"),
+    ("lunar", FEMORAL_NECK): _references("1.038/0.139"),
+    ("lunar", TOTAL_HIP): _references("1.008/0.126"),
+    ("lunar", SPINE): _references("1.18/0.12"),
+}
+"""NHANES III for the hip, the manufacturer's own for L1-L4: for a check only, never to compute a score (R4.6)."""
+
+MALE = {
+    ("hologic", FEMORAL_NECK): _references("0.934/0.137"),
+    ("hologic", TOTAL_HIP): _references("1.041/0.144", "1.033/0.150"),
+}
+"""What some consoles use for men, against the position of ISCD (R4.5, R4.6)."""
+
+FULL_SPINE = "L1-L4"
+
+
+def scale_for(exam: Exam, context: ClinicalContext, rules: Rules) -> Scale | None:
+    """Whether the T- or the Z-score classifies this patient; ``None`` where nobody told enough to choose (R4.1).
+
+    Men by age. Women by menopausal status; where it is unknown only the young and the old are sorted by age.
+    """
+    age, sex = age_on(exam), exam.patient.sex
+    if sex is Sex.MALE and age is not None:
+        return Scale.T_SCORE if age >= rules.man_t_from else Scale.Z_SCORE
+    if sex is not Sex.FEMALE:
+        return None
+    if context.menopause is not None:
+        return Scale.Z_SCORE if context.menopause is Menopause.BEFORE else Scale.T_SCORE
+    if age is None:
+        return None
+    if age < rules.woman_z_below:
+        return Scale.Z_SCORE
+    after = exam.menopause_age is not None and age >= exam.menopause_age
+    return Scale.T_SCORE if after or age >= rules.woman_t_from else None
+
+
+def missing_for_scale(exam: Exam, context: ClinicalContext, rules: Rules) -> tuple[str, ...]:
+    """What would have decided between T- and Z-score."""
+    if scale_for(exam, context, rules) is not None:
+        return ()
+    if exam.patient.sex is Sex.FEMALE and age_on(exam) is not None:
+        return ("menopausal status",)
+    return ("age",) if exam.patient.sex in (Sex.FEMALE, Sex.MALE) else ("sex",)
+
+
+def classify(scale: Scale, score: Decimal) -> Category:
+    """The category of a score as printed, one decimal (R4.2, R4.4)."""
+    printed = score.quantize(ONE_DECIMAL, ROUND_HALF_UP)
+    if scale is Scale.Z_SCORE:
+        return Category.BELOW_EXPECTED if printed <= BELOW_EXPECTED_FROM else Category.WITHIN_EXPECTED
+    if printed <= OSTEOPOROSIS_FROM:
+        return Category.OSTEOPOROSIS
+    return Category.LOW_BONE_MASS if printed < LOW_BONE_MASS_BELOW else Category.NORMAL
+
+
+def diagnose(around: Surroundings, earlier: Sequence[Exam]) -> Diagnosis | None:
+    """One category, from the lowest valid score of spine, neck, total hip and one-third radius (R4.3).
+
+    A diagnosis of osteoporosis persists, whichever scanner it was made on (R4.8).
+    """
+    exam, context = around.exam, around.context
+    scale = scale_for(exam, context, around.rules)
+    lowest = _lowest(exam, scale, context) if scale else None
+    if scale is None or lowest is None:
+        return None
+    measurement, score = lowest
+    category = classify(scale, score)
+    if category is Category.OSTEOPOROSIS and context.fragility_fracture:
+        category = Category.SEVERE_OSTEOPOROSIS
+    met = [before for before in earlier if _met_the_definition(before, around)] if scale is Scale.T_SCORE else []
+    return Diagnosis(
+        scale=scale,
+        score=score,
+        region=measurement.region,
+        category=category,
+        prior_osteoporosis=max(met, key=lambda before: before.performed_at, default=None),
+    )
+
+
+def diagnostic(exam: Exam, context: ClinicalContext) -> list[Measurement]:
+    """The measurements a category may rest on: L1-L4 or the largest set, both hips, one-third radius; never a mean."""
+    valid = [m for m in exam.measurements if m.region.monitorable and m.region.side is not Side.MEAN]
+    valid = [m for m in valid if not hardware(m.region, context)]
+    sets = [m for m in valid if m.region.part == SPINE]
+    spine = max(sets, key=lambda m: len(m.region.vertebrae), default=None)
+    return [m for m in valid if m is spine or m.region.part in (FEMORAL_NECK, TOTAL_HIP, ONE_THIRD_RADIUS)]
+
+
+def score_cautions(around: Surroundings, diagnosis: Diagnosis | None) -> Iterator[Caution]:
+    """What to mind about the scores: edges, discordance, the reference behind them, an earlier diagnosis."""
+    told = diagnostic(around.exam, around.context)
+    if diagnosis is not None and diagnosis.scale is Scale.T_SCORE:
+        for measurement in told:
+            if measurement.t_score in (LOW_BONE_MASS_BELOW, OSTEOPOROSIS_FROM):
+                yield words.edge_t(measurement.region, measurement.t_score)
+        yield from _discordance(told)
+        if diagnosis.prior_osteoporosis is not None and classify(Scale.T_SCORE, diagnosis.score) is not OSTEOPOROSIS:
+            yield words.prior_diagnosis(diagnosis.prior_osteoporosis)
+    for measurement in told:
+        yield from _reference_cautions(measurement, around)
+
+
+def not_diagnosed(around: Surroundings, diagnosis: Diagnosis | None) -> Iterator[NotEvaluated]:
+    """What a diagnosis lacked (R4.1, R4.2)."""
+    missing = missing_for_scale(around.exam, around.context, around.rules)
+    if missing:
+        yield NotEvaluated(rule="R4.1", topic="diagnostic category", missing=missing)
+    elif diagnosis is None:
+        yield NotEvaluated(rule="R4.3", topic="diagnostic category", missing=("T- or Z-score of a diagnostic site",))
+    if diagnosis and diagnosis.category is OSTEOPOROSIS and around.context.fragility_fracture is None:
+        yield NotEvaluated(rule="R4.2", topic="severe osteoporosis", missing=("fragility fracture",))
+
+
+OSTEOPOROSIS = Category.OSTEOPOROSIS
+
+
+def lowest_t(exam: Exam, context: ClinicalContext) -> Decimal | None:
+    """The lowest T-score of a diagnostic site, whoever the patient is (R4.3)."""
+    lowest = _lowest(exam, Scale.T_SCORE, context)
+    return lowest[1] if lowest else None
+
+
+def _lowest(exam: Exam, scale: Scale, context: ClinicalContext) -> tuple[Measurement, Decimal] | None:
+    scores = [(m, m.t_score if scale is Scale.T_SCORE else m.z_score) for m in diagnostic(exam, context)]
+    told = [(measurement, score) for measurement, score in scores if score is not None]
+    return min(told, key=lambda pair: pair[1], default=None)
+
+
+def _met_the_definition(before: Exam, around: Surroundings) -> bool:
+    """Whether an earlier exam had a T-score of -2.5 or lower in somebody not classified by Z-score then (R4.8)."""
+    score = lowest_t(before, around.context)
+    if score is None or classify(Scale.T_SCORE, score) is not OSTEOPOROSIS:
+        return False
+    return scale_for(before, ClinicalContext(recorded_on=before.performed_on), around.rules) is not Scale.Z_SCORE
+
+
+def _discordance(told: Sequence[Measurement]) -> Iterator[Caution]:
+    """Spine and hip in different classes: minor when adjacent, major when normal and osteoporosis (R3.12)."""
+    spine = [m.t_score for m in told if m.region.part == SPINE and m.t_score is not None]
+    hips = [m.t_score for m in told if m.region.part in (FEMORAL_NECK, TOTAL_HIP) and m.t_score is not None]
+    if spine and hips:
+        classes = {classify(Scale.T_SCORE, spine[0]), classify(Scale.T_SCORE, min(hips))}
+        if len(classes) > 1:
+            yield words.discordant_t(major=classes == {Category.NORMAL, OSTEOPOROSIS})
+
+
+def _reference_cautions(measurement: Measurement, around: Surroundings) -> Iterator[Caution]:
+    """Whether the printed T-score is what the expected reference gives; it is never replaced (R4.5, R4.6)."""
+    man = around.exam.patient.sex is Sex.MALE
+    if man and re.search(r"\bmale\b", measurement.reference_population.casefold()):
+        yield words.male_reference(measurement.region)
+        return
+    maker = _maker(around.exam)
+    part = measurement.region.part
+    known = FEMALE.get((maker, part), ())
+    if measurement.t_score is None or not known or (part == SPINE and (man or measurement.region.key != FULL_SPINE)):
+        return
+    if _fits(measurement, measurement.t_score, known, around.rules):
+        return
+    if man and _fits(measurement, measurement.t_score, MALE.get((maker, part), ()), around.rules):
+        yield words.male_reference(measurement.region)
+    else:
+        yield words.t_inconsistent(measurement.region)
+
+
+def _fits(measurement: Measurement, t_score: Decimal, known: Sequence[Reference], rules: Rules) -> bool:
+    return any(abs(reference.t_score(measurement.bmd) - t_score) <= rules.t_tolerance for reference in known)
+
+
+def _maker(exam: Exam) -> str:
+    """Whose constants apply: ``hologic``, ``lunar``, or nobody's we know."""
+    text = " ".join(exam.scanner.key[:2])
+    return next((maker for maker in ("hologic", "lunar") if maker in text), "")

@@ -1,0 +1,59 @@
+"""What is there to find in one exam, beside the earlier ones: numbers and verdicts, no prose."""
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.clinical.compare import compare
+from pipeline.clinical.cross_calibration import foretell, lsc_across
+from pipeline.clinical.model import Change, CrossCalibration, Epoch, Exam, Finding, LeastSignificantChange, Measurement
+from pipeline.clinical.precision import choose, in_force
+from pipeline.clinical.priors import Match, match, read_shared
+
+
+def find(
+    exam: Exam,
+    history: Sequence[Exam],
+    *,
+    lscs: Sequence[LeastSignificantChange],
+    epochs: Sequence[Epoch] = (),
+    crossings: Sequence[CrossCalibration] = (),
+) -> tuple[Finding, ...]:
+    """Match and compare: one finding per measurement, in their order."""
+    return conclude(exam, match(exam, history, epochs, crossings), lscs)
+
+
+def conclude(exam: Exam, matches: Sequence[Match], lscs: Sequence[LeastSignificantChange]) -> tuple[Finding, ...]:
+    """Compare what was matched, each measurement with its prior and its baseline, by the LSCs valid on the day."""
+    valid = in_force(lscs, exam.scanner, exam.performed_on)
+    return tuple([_finding(exam, matched, valid) for matched in matches])
+
+
+def _finding(exam: Exam, matched: Match, valid: Mapping[str, LeastSignificantChange]) -> Finding:
+    measurement, comparable, refusals, crossing = matched
+    if not comparable:
+        return Finding(measurement=measurement, refusals=refusals)
+    since_prior = _since(measurement, exam, comparable[0], valid, crossing)
+    since_baseline = since_prior
+    if len(comparable) > 1:
+        since_baseline = _since(measurement, exam, comparable[-1], valid, crossing)
+    return Finding(measurement=measurement, since_prior=since_prior, since_baseline=since_baseline, refusals=refusals)
+
+
+def _since(
+    measurement: Measurement,
+    exam: Exam,
+    reference: Exam,
+    valid: Mapping[str, LeastSignificantChange],
+    crossing: CrossCalibration | None,
+) -> Change:
+    """The change since one comparable exam."""
+    region = measurement.region
+    earlier = reference.by_region.get(region.key)
+    if earlier is None:
+        shared = read_shared(measurement, exam, reference)
+        assert shared is not None, "match() found these exams comparable"
+        return compare(shared.now, shared.then, exam, reference, choose(valid, shared.region), shared.region)
+    if crossing is None:
+        return compare(measurement.bmd, earlier.bmd, exam, reference, choose(valid, region))
+    then = foretell(crossing, earlier.bmd)
+    assert then is not None, "match() found that the line foretells a BMD"
+    return compare(measurement.bmd, then, exam, reference, lsc_across(crossing, region), region)

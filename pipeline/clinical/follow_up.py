@@ -1,0 +1,313 @@
+"""What might the radiologist suggest next, on which facts, by whose rule? Never a drug."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+
+from pipeline.clinical import words
+from pipeline.clinical.age import age_on
+from pipeline.clinical.cautions import Surroundings, hardware
+from pipeline.clinical.compare import HUNDRED, months_between
+from pipeline.clinical.context import ClinicalContext, Therapy
+from pipeline.clinical.diagnosis import lowest_t
+from pipeline.clinical.model import (
+    Category,
+    Caution,
+    Diagnosis,
+    Exam,
+    Finding,
+    NotEvaluated,
+    Overall,
+    Result,
+    Sex,
+    Suggestion,
+)
+from pipeline.clinical.overall import Judgement
+from pipeline.clinical.precision import monitoring_interval
+from pipeline.clinical.regions import FEMORAL_NECK, SPINE, Site
+from pipeline.clinical.rules import Rules
+
+MONTHS_PER_YEAR = 12
+FRAX_AGES = (40, 90)
+"""Between these ages FRAX is defined (R5.8)."""
+
+Advice = Suggestion | NotEvaluated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """Everything that was found, for the rules of section 5 to look at.
+
+    ``latest`` is the day of the patient's last earlier exam on any scanner.
+    """
+
+    around: Surroundings
+    findings: Sequence[Finding]
+    judgement: Judgement
+    diagnosis: Diagnosis | None
+    latest: date | None
+
+    @property
+    def exam(self) -> Exam:
+        """The exam itself."""
+        return self.around.exam
+
+    @property
+    def context(self) -> ClinicalContext:
+        """What is known beside the reports."""
+        return self.around.context
+
+    @property
+    def rules(self) -> Rules:
+        """The thresholds in force."""
+        return self.around.rules
+
+    @property
+    def losses(self) -> list[Finding]:
+        """The monitoring sites that lost significantly since the prior."""
+        return [f for f in (*self.judgement.spine, *self.judgement.hips) if f.result is Result.LOSS]
+
+
+def advise(case: Case) -> tuple[tuple[Suggestion, ...], tuple[NotEvaluated, ...]]:
+    """Every rule of section 5: what it suggests, or what it lacked."""
+    advice = [item for rule in RULES_OF_SECTION_5 for item in rule(case)]
+    return (
+        tuple(item for item in advice if isinstance(item, Suggestion)),
+        tuple(item for item in advice if isinstance(item, NotEvaluated)),
+    )
+
+
+def timing_cautions(case: Case) -> Iterator[Caution]:
+    """Whether this exam came too soon, or brought a loss nobody expected (R5.3, R5.4)."""
+    known, _ = _sorted(_reasons_for_one_year(case))
+    if case.latest is not None and not known:
+        months = months_between(case.latest, case.exam.performed_on)
+        if months < case.rules.short_interval_months:
+            yield words.too_soon(case.latest, case.rules)
+        elif _nothing_to_be_seen_yet(case):
+            yield words.too_soon_to_show(case.rules)
+    for finding in case.losses:
+        yield words.unexpected_drop(finding, severe=_severe(finding, case))
+
+
+def interval(case: Case) -> Iterator[Advice]:
+    """R5.1: when to scan again."""
+    known, unknown = _sorted(_reasons_for_one_year(case))
+    if known:
+        yield words.next_exam_in_one_year(known)
+        return
+    if case.judgement.overall is Overall.DISCORDANT:
+        yield words.next_exam_after_discordance()
+    else:
+        yield words.next_exam_in_two_years(case.rules)
+    if unknown:
+        yield NotEvaluated(rule="R5.1", topic="reasons for a shorter interval", missing=unknown)
+
+
+def vertebral_fracture_assessment(case: Case) -> Iterator[Advice]:
+    """R5.2: T-score below -1.0 and one more reason."""
+    score = lowest_t(case.exam, case.context)
+    if score is None:
+        yield NotEvaluated(rule="R5.2", topic="vertebral fracture assessment", missing=("T-score",))
+        return
+    if score >= case.rules.vfa_t_below:
+        return
+    known, unknown = _sorted(
+        {
+            "age": _old_enough_for_vfa(case),
+            "height loss": _height_lost(case),
+            "reported vertebral fracture": case.context.reported_vertebral_fracture,
+            "glucocorticoids": on_glucocorticoids(case.context, case.rules),
+        }
+    )
+    if known:
+        yield words.assess_vertebral_fractures(score, known)
+    elif unknown:
+        yield NotEvaluated(rule="R5.2", topic="vertebral fracture assessment", missing=unknown)
+
+
+def frequency(case: Case) -> Iterator[Advice]:
+    """R5.3: less than two years without a reason is worth knowing; too soon is a caution of its own."""
+    known, _ = _sorted(_reasons_for_one_year(case))
+    if case.latest is None or known:
+        return
+    months = months_between(case.latest, case.exam.performed_on)
+    if case.rules.short_interval_months <= months < case.rules.usual_interval_months:
+        yield words.sooner_than_usual(months, case.rules)
+
+
+def unexpected_drop(case: Case) -> Iterator[Advice]:
+    """R5.4: technical checks first, then causes."""
+    if case.losses:
+        yield words.look_into_a_loss(case.losses)
+    if case.context.fracture_on_therapy:
+        yield words.refer_fracture_on_therapy()
+    elif case.losses and case.context.fracture_on_therapy is None:
+        yield NotEvaluated(rule="R5.4", topic="referral", missing=("fracture on therapy",))
+    if case.losses and (case.context.therapy is None or _since_unknown(case.context)):
+        yield NotEvaluated(rule="R3.7", topic="regression to the mean", missing=("therapy and its start",))
+
+
+def other_sites(case: Case) -> Iterator[Advice]:
+    """R5.5: where to look when the spine cannot be believed, or the forearm matters by itself."""
+    reasons = []
+    if case.judgement.spine_suspect:
+        reasons.append("degeneration or artefact of the spine suspected")
+    levels = [m for m in case.exam.measurements if m.region.site is Site.SPINE]
+    if levels and not any(m.region.monitorable and not hardware(m.region, case.context) for m in levels):
+        reasons.append("fewer than two usable vertebrae")
+    if reasons:
+        yield words.look_elsewhere(tuple(reasons))
+    if case.context.hyperparathyroidism:
+        yield words.measure_the_forearm()
+    elif case.context.hyperparathyroidism is None:
+        yield NotEvaluated(rule="R5.5", topic="forearm as a site", missing=("hyperparathyroidism",))
+
+
+def stress_fracture(case: Case) -> Iterator[Advice]:
+    """R5.6: a path that only a clinician can open."""
+    if case.context.stress_fracture_suspected:
+        yield words.stress_fracture_path()
+    elif case.context.stress_fracture_suspected is None:
+        yield NotEvaluated(rule="R5.6", topic="stress fracture path", missing=("clinical suspicion",))
+
+
+def discordance(case: Case) -> Iterator[Advice]:
+    """R5.7: what to check when spine and hip disagree."""
+    if case.judgement.overall is Overall.DISCORDANT:
+        yield words.look_into_discordance()
+
+
+def fracture_risk(case: Case) -> Iterator[Advice]:
+    """R5.8: FRAX as somebody computed it; never computed here."""
+    diagnosis, age, context = case.diagnosis, age_on(case.exam), case.context
+    if diagnosis is None or diagnosis.category is not Category.LOW_BONE_MASS or age is None:
+        return
+    youngest, oldest = FRAX_AGES
+    if not youngest <= age <= oldest or context.therapy not in (None, Therapy.NONE):
+        return
+    missing = [
+        name
+        for name, value in (
+            ("therapy", context.therapy),
+            ("FRAX hip", context.frax_hip_percent),
+            ("FRAX major", context.frax_major_percent),
+        )
+        if value is None
+    ]
+    if missing or context.frax_hip_percent is None or context.frax_major_percent is None:
+        yield NotEvaluated(rule="R5.8", topic="fracture risk", missing=tuple(missing))
+        return
+    major = context.frax_major_percent
+    offset = _frax_offset(case, major) if case.rules.frax_offset else None
+    reached = context.frax_hip_percent >= case.rules.frax_hip_percent or major >= case.rules.frax_major_percent
+    yield words.frax(context, case.rules, reached=reached, adjusted=offset)
+
+
+def secondary_causes(case: Case) -> Iterator[Advice]:
+    """C12: a Z-score below the expected range asks why (R4.4)."""
+    if case.diagnosis is not None and case.diagnosis.category is Category.BELOW_EXPECTED:
+        yield words.evaluate_secondary_causes()
+
+
+RULES_OF_SECTION_5: tuple[Callable[[Case], Iterator[Advice]], ...] = (
+    fracture_risk,
+    secondary_causes,
+    vertebral_fracture_assessment,
+    unexpected_drop,
+    discordance,
+    other_sites,
+    stress_fracture,
+    frequency,
+    interval,
+)
+"""In the order of the ISCD checklist: risk and causes first, the timing of the next exam last (section 6)."""
+
+
+def on_glucocorticoids(context: ClinicalContext, rules: Rules) -> bool | None:
+    """Whether dose and duration both reach the threshold; ``None`` where one is not known (R5.9)."""
+    dose, months = context.glucocorticoid_mg, context.glucocorticoid_months
+    if dose is None:
+        return None
+    if dose < rules.glucocorticoid_mg:
+        return False
+    return None if months is None else months >= rules.glucocorticoid_months
+
+
+def frax_offset(major_percent: Decimal, spine_t: Decimal, neck_t: Decimal) -> Decimal:
+    """The major fracture risk moved by a tenth per whole T-score that the spine lies below the neck (R3.12)."""
+    steps = (spine_t - neck_t).quantize(Decimal(1), ROUND_HALF_UP)
+    return major_percent * (1 - steps / 10)
+
+
+def _sorted(conditions: Mapping[str, bool | None]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of what is true, and of what is not known."""
+    known = tuple(name for name, value in conditions.items() if value)
+    return known, tuple(name for name, value in conditions.items() if value is None)
+
+
+def _reasons_for_one_year(case: Case) -> dict[str, bool | None]:
+    """What shortens the interval to a year, as far as known (R5.1)."""
+    context = case.context
+    return {
+        "therapy begun or changed within a year": _therapy_is_new(context, case.exam.performed_on),
+        "glucocorticoids": on_glucocorticoids(context, case.rules),
+        "cancer therapy": context.cancer_therapy,
+        "risk of rapid bone loss": context.rapid_loss_risk,
+        "significant loss": case.judgement.overall is Overall.DECLINED,
+    }
+
+
+def _therapy_is_new(context: ClinicalContext, today: date) -> bool | None:
+    if context.therapy is None or _since_unknown(context):
+        return None
+    if context.therapy is Therapy.NONE or context.therapy_since is None:
+        return False
+    return months_between(context.therapy_since, today) <= MONTHS_PER_YEAR
+
+
+def _since_unknown(context: ClinicalContext) -> bool:
+    return context.therapy not in (None, Therapy.NONE) and context.therapy_since is None
+
+
+def _old_enough_for_vfa(case: Case) -> bool | None:
+    age, sex = age_on(case.exam), case.exam.patient.sex
+    if age is None or sex not in (Sex.FEMALE, Sex.MALE):
+        return None
+    return age >= (case.rules.vfa_woman_from if sex is Sex.FEMALE else case.rules.vfa_man_from)
+
+
+def _height_lost(case: Case) -> bool | None:
+    peak, now = case.context.peak_height_cm, case.exam.height_cm
+    return None if peak is None or now is None else peak - now > case.rules.vfa_height_loss_cm
+
+
+def _severe(finding: Finding, case: Case) -> bool:
+    """Whether a loss over a year or more reaches what was published as an unexpected drop (R5.4)."""
+    change = finding.since_prior
+    if change is None or months_between(change.reference.performed_on, case.exam.performed_on) < MONTHS_PER_YEAR:
+        return False
+    spine = finding.measurement.region.part == SPINE
+    return -change.percent > (case.rules.drop_percent_spine if spine else case.rules.drop_percent_hip)
+
+
+def _nothing_to_be_seen_yet(case: Case) -> bool:
+    """Whether the change to be expected since the prior stays below every LSC (R2.21, R5.3)."""
+    expected = case.rules.expected_percent_per_year
+    changes = [f.since_prior for f in (*case.judgement.spine, *case.judgement.hips) if f.since_prior is not None]
+    years = [
+        monitoring_interval(HUNDRED * change.lsc.lsc / change.reference_bmd, expected)
+        for change in changes
+        if change.lsc is not None and expected
+    ]
+    if not years or case.latest is None:
+        return False
+    return Decimal(months_between(case.latest, case.exam.performed_on)) < MONTHS_PER_YEAR * min(years)
+
+
+def _frax_offset(case: Case, major: Decimal) -> Decimal | None:
+    """The adjusted risk, if spine and neck both have a T-score (R3.12)."""
+    spine = next((finding.measurement.t_score for finding in case.judgement.spine), None)
+    necks = [m.t_score for m in case.exam.measurements if m.region.part == FEMORAL_NECK and m.t_score is not None]
+    return None if spine is None or not necks else frax_offset(major, spine, min(necks))

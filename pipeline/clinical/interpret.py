@@ -1,0 +1,127 @@
+"""What does one exam say about the patient's bones, beside the earlier ones?"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pipeline.clinical import words
+from pipeline.clinical.cautions import Surroundings, not_weighed, weigh
+from pipeline.clinical.context import ClinicalContext, context_on
+from pipeline.clinical.diagnosis import diagnose, not_diagnosed, scale_for, score_cautions
+from pipeline.clinical.find import conclude
+from pipeline.clinical.follow_up import Case, advise, timing_cautions
+from pipeline.clinical.model import (
+    CrossCalibration,
+    Epoch,
+    Exam,
+    Finding,
+    Interpretation,
+    LeastSignificantChange,
+    NotEvaluated,
+    Trend,
+    Unverified,
+)
+from pipeline.clinical.overall import Judgement, judge_together
+from pipeline.clinical.priors import Match, conflict, match
+from pipeline.clinical.regions import SPINE
+from pipeline.clinical.rules import Rules
+from pipeline.clinical.trend import trend
+
+RULES_VERSION = "1.0"
+"""Which edition of the rules an addendum was made with; raised when the same exams may read differently."""
+
+
+def interpret(
+    exam: Exam,
+    history: Sequence[Exam],
+    *,
+    lscs: Sequence[LeastSignificantChange],
+    epochs: Sequence[Epoch] = (),
+    crossings: Sequence[CrossCalibration] = (),
+    unverified: Sequence[Unverified] = (),
+    contexts: Sequence[ClinicalContext] = (),
+    rules: Rules | None = None,
+) -> Interpretation:
+    """Match an exam with the patient's history, compare what may be compared, and say it in words.
+
+    ``contexts`` are the records on file for the patient: the last one up to the day of the exam counts.
+    """
+    context = context_on(contexts, exam.performed_on) or ClinicalContext(recorded_on=exam.performed_on)
+    around = Surroundings(exam=exam, context=context, rules=rules or Rules(), unverified=unverified)
+    matches = match(exam, history, epochs, crossings)
+    findings = tuple(weigh(finding, around) for finding in conclude(exam, matches, lscs))
+    judgement = judge_together(findings, around)
+    earlier = _earlier(exam, history)
+    diagnosis = diagnose(around, earlier)
+    latest = max((before.performed_on for before in earlier), default=None)
+    case = Case(around=around, findings=findings, judgement=judgement, diagnosis=diagnosis, latest=latest)
+    suggestions, lacking = advise(case)
+    told = [f for f in findings if _is_told(f, findings, judgement)]
+    interpretation = Interpretation(
+        exam=exam,
+        findings=findings,
+        overall=judgement.overall,
+        cautions=(*judgement.cautions, *timing_cautions(case), *score_cautions(around, diagnosis)),
+        conclusions=(),
+        rules_version=RULES_VERSION,
+        diagnosis=diagnosis,
+        trends=_trends(exam, matches, told),
+        suggestions=suggestions,
+        not_evaluated=_not_evaluated(case, told, lacking),
+    )
+    return replace(interpretation, conclusions=_conclusions(interpretation, told, around))
+
+
+def _earlier(exam: Exam, history: Sequence[Exam]) -> list[Exam]:
+    """The patient's exams of earlier days, on any scanner; none where somebody else's may be among them (R2.19)."""
+    others = [other for other in history if other.study_instance_uid != exam.study_instance_uid]
+    if any(conflict(exam.patient, other.patient) for other in others):
+        return []
+    return [other for other in others if other.performed_on < exam.performed_on]
+
+
+def _is_told(finding: Finding, findings: Sequence[Finding], judgement: Judgement) -> bool:
+    """Whether a finding is put into words: those that may be monitored, of the spine's many sets only two at most."""
+    region = finding.measurement.region
+    if not region.monitorable or region.part != SPINE:
+        return region.monitorable
+    largest = max(len(f.measurement.region.vertebrae) for f in findings if f.measurement.region.monitorable)
+    return finding in judgement.spine or len(region.vertebrae) == largest
+
+
+def _trends(exam: Exam, matches: Sequence[Match], told: Sequence[Finding]) -> tuple[Trend, ...]:
+    changes = {finding.measurement.region: finding.since_prior for finding in told}
+    fitted = [trend(exam, m, changes[m.measurement.region]) for m in matches if m.measurement.region in changes]
+    return tuple(line for line in fitted if line is not None)
+
+
+def _not_evaluated(case: Case, told: Sequence[Finding], lacking: Sequence[NotEvaluated]) -> tuple[NotEvaluated, ...]:
+    """Every rule that lacked an input, each once."""
+    unweighed = [item for finding in told for item in not_weighed(finding, case.around)]
+    return tuple(dict.fromkeys((*unweighed, *not_diagnosed(case.around, case.diagnosis), *lacking)))
+
+
+def _conclusions(interpretation: Interpretation, told: Sequence[Finding], around: Surroundings) -> tuple[str, ...]:
+    """The sentences in the order of the ISCD follow-up checklist (section 6)."""
+    exam, context, rules = interpretation.exam, around.context, around.rules
+    cautions = [caution for finding in told for caution in finding.cautions] + list(interpretation.cautions)
+    spoken = [caution.text for caution in cautions if caution.review or caution.flag not in words.UNSPOKEN]
+    aside = [f.measurement.region for f in interpretation.findings if not f.measurement.region.monitorable]
+    scale = scale_for(exam, context, rules)
+    diagnosis = interpretation.diagnosis
+    return (
+        words.PRELIMINARY,
+        words.instrument(exam),
+        *words.not_monitored(aside),
+        *(words.measured(finding, scale) for finding in told),
+        *([words.category(diagnosis)] if diagnosis else []),
+        *words.risk_factors(exam, context, rules),
+        *words.references(told, exam),
+        *(words.verdict(finding) for finding in told),
+        *words.refused(told),
+        words.OVERALL[interpretation.overall],
+        *words.response(interpretation.overall, context),
+        *(words.trend(line) for line in interpretation.trends),
+        *dict.fromkeys(spoken),
+        *(words.suggested(suggestion) for suggestion in interpretation.suggestions),
+        *words.not_evaluated(interpretation.not_evaluated),
+    )

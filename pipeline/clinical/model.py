@@ -1,0 +1,507 @@
+"""What do we know about a patient's bones: who, on which machine, when, where, how dense?
+
+Every number is a ``Decimal`` exactly as the scanner printed it; BMD in g/cm2, BMC in g, area in cm2.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from pipeline.clinical.regions import Region
+
+ZERO = Decimal(0)
+A_THOUSAND = Decimal(1000)
+BEYOND_BONE = {"bmd": Decimal(10), "bmc": Decimal(10_000), "area": Decimal(10_000)}
+"""What no bone reaches: 10 g/cm2 (above it the unit was mg/cm2), 10 kg, 1 m2."""
+
+MOST_DECIMALS = 20
+"""More digits than a DICOM number has; up to here every difference is exact."""
+
+
+class ImpossibleMeasurement(ValueError):
+    """A number that cannot be a measurement of bone."""
+
+
+class Sex(StrEnum):
+    """Patient's Sex (0010,0040); ``UNKNOWN`` when the report does not say."""
+
+    FEMALE = "F"
+    MALE = "M"
+    OTHER = "O"
+    UNKNOWN = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patient:
+    """Who was scanned. Two exams are one patient's when id and issuer agree (R2.19).
+
+    Ids are kept trimmed here; the store keeps the bytes as they were sent.
+    """
+
+    patient_id: str
+    issuer: str = ""
+    birth_date: date | None = None
+    sex: Sex = Sex.UNKNOWN
+
+    def contradicts(self, other: "Patient") -> tuple[str, ...]:
+        """The DICOM names of what both know and tell differently; empty when they may be one person."""
+        pairs = {
+            "PatientID": (self.patient_id, other.patient_id),
+            "IssuerOfPatientID": (self.issuer, other.issuer),
+            "PatientBirthDate": (self.birth_date, other.birth_date),
+            "PatientSex": (self.sex, other.sex),
+        }
+        return tuple(name for name, (mine, theirs) in pairs.items() if mine and theirs and mine != theirs)
+
+
+@dataclass(frozen=True, slots=True)
+class Scanner:
+    """One physical densitometer. Scans compare only when their scanners are equal (R2.1).
+
+    Equality ignores letter case and spacing, as the same console may send ``HOLOGIC`` and ``Hologic``. A
+    machine without a serial number is equal to another without one, yet neither is ``identified``.
+    """
+
+    manufacturer: str
+    model: str
+    serial_number: str
+
+    key: tuple[str, str, str] = field(init=False, repr=False, compare=False)
+    """What equality rests on: manufacturer, model and serial number, folded."""
+
+    def __post_init__(self) -> None:
+        parts = (self.manufacturer, self.model, self.serial_number)
+        manufacturer, model, serial_number = (" ".join(part.casefold().split()) for part in parts)
+        object.__setattr__(self, "key", (manufacturer, model, serial_number))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Scanner) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __str__(self) -> str:
+        return f"{self.manufacturer} {self.model} (serial number {self.serial_number or 'not stated'})"
+
+    @property
+    def identified(self) -> bool:
+        """Whether we know which machine this is: all three parts are there."""
+        return all(self.key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What one exam says of one region.
+
+    ``bmd`` in g/cm2, ``bmc`` in g, ``area`` in cm2, percentages of the young-adult and age-matched mean in %,
+    ``tbs`` without unit. ``scan_mode``, ``reference_population`` (behind the T-score) and ``technologist`` are the
+    scanner's own texts, empty when it does not say.
+
+    Raises:
+        ImpossibleMeasurement: a number that no bone has; the text names region and field, never the value.
+    """
+
+    region: Region
+    bmd: Decimal
+    bmc: Decimal | None = None
+    area: Decimal | None = None
+    t_score: Decimal | None = None
+    z_score: Decimal | None = None
+    percent_young_adult: Decimal | None = None
+    percent_age_matched: Decimal | None = None
+    tbs: Decimal | None = None
+    scan_mode: str = ""
+    reference_population: str = ""
+    technologist: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("bmd", "bmc", "area"):
+            _require(self.region, name, getattr(self, name), above=ZERO, below=BEYOND_BONE[name])
+        for name in ("t_score", "z_score", "percent_young_adult", "percent_age_matched", "tbs"):
+            _require(self.region, name, getattr(self, name), above=-A_THOUSAND, below=A_THOUSAND)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exam:
+    """One visit of one patient to one scanner: the unit of work.
+
+    ``performed_at`` is the scanner's own local time, whatever zone it came with; ``software`` its version text.
+    ``measurements`` holds each region once. ``age`` in years as stated on the day; ``menopause_age`` in years. Of
+    these four a number that nobody has is forgotten: they serve cautions, and no exam is lost for them.
+    """
+
+    study_instance_uid: str
+    patient: Patient
+    scanner: Scanner
+    performed_at: datetime
+    measurements: tuple[Measurement, ...]
+    software: str = ""
+    accession_number: str = ""
+    institution: str = ""
+    age: Decimal | None = None
+    weight_kg: Decimal | None = None
+    height_cm: Decimal | None = None
+    menopause_age: Decimal | None = None
+    by_region: Mapping[str, Measurement] = field(init=False, repr=False, compare=False)
+    """The measurements by region key."""
+
+    performed_on: date = field(init=False, repr=False, compare=False)
+    """The day of the visit."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "performed_on", self.performed_at.date())
+        for name in ("age", "weight_kg", "height_cm", "menopause_age"):
+            if not _is_plain(getattr(self, name), above=ZERO, below=A_THOUSAND):
+                object.__setattr__(self, name, None)
+        object.__setattr__(self, "performed_at", self.performed_at.replace(tzinfo=None))
+        object.__setattr__(self, "by_region", {m.region.key: m for m in reversed(self.measurements)})
+
+    def measurement_of(self, region: Region) -> Measurement | None:
+        """What this exam says of a region, if anything."""
+        return self.by_region.get(region.key)
+
+
+class Result(StrEnum):
+    """What the comparison of one region with an earlier exam came to (R3.8)."""
+
+    GAIN = "GAIN"
+    LOSS = "LOSS"
+    NO_SIGNIFICANT_CHANGE = "NSC"
+    NOT_COMPARABLE = "NOT_COMPARABLE"
+    NO_LSC = "NO_LSC"
+    NO_PRIOR = "NO_PRIOR"
+
+
+class Overall(StrEnum):
+    """What the regions used for monitoring say together (R3.9)."""
+
+    IMPROVED = "IMPROVED"
+    STABLE = "STABLE"
+    DECLINED = "DECLINED"
+    DISCORDANT = "DISCORDANT"
+    INDETERMINATE = "INDETERMINATE"
+    NO_PRIOR = "NO_PRIOR"
+
+
+class Obstacle(StrEnum):
+    """Why a measurement may not be compared with an earlier one."""
+
+    IDENTITY_CONFLICT = "IDENTITY_CONFLICT"
+    SCANNER_UNIDENTIFIED = "SCANNER_UNIDENTIFIED"
+    OTHER_SCANNER = "OTHER_SCANNER"
+    OTHER_EPOCH = "OTHER_EPOCH"
+    OTHER_VERTEBRAE = "OTHER_VERTEBRAE"
+    OTHER_SIDE = "OTHER_SIDE"
+    OTHER_REGION = "OTHER_REGION"
+    NOT_FOR_MONITORING = "NOT_MONITORED"
+    SAME_DAY = "SAME_DAY"
+
+
+class Comparability(StrEnum):
+    """How far a region may be compared with its prior (R2)."""
+
+    COMPARABLE = "COMPARABLE"
+    COMPARABLE_GLSC = "COMPARABLE_GLSC"
+    REVIEW = "REVIEW"
+    NOT_COMPARABLE = "NOT_COMPARABLE"
+
+
+class Flag(StrEnum):
+    """A caution that travels with a result; its value is at most 16 characters long, as a DICOM code is."""
+
+    PARTIAL = "PARTIAL"
+    SOFTWARE_CHANGED = "SOFTWARE_CHANGED"
+    SCAN_MODE_CHANGED = "SCAN_MODE"
+    SUBSET_RECOMPUTED = "SUBSET_BMD"
+    TOTAL_DISAGREES = "TOTAL_DISAGREES"
+    CROSS_CALIBRATED = "CROSS_CALIBRATED"
+    LSC_APPROXIMATED = "LSC_APPROXIMATED"
+    LSC_80_EXCEEDED = "LSC_80_EXCEEDED"
+    CEILING_EXCEEDED = "CEILING_EXCEEDED"
+    BORDERLINE = "BORDERLINE"
+    HIGH_BMI = "HIGH_BMI"
+    AREA_CHANGED = "AREA_CHANGED"
+    LEVEL_SHIFT_SUSPECTED = "LEVEL_SHIFT"
+    VERTEBRA_OUTLIER = "VERTEBRA_OUTLIER"
+    HEIGHT_CHANGED = "HEIGHT_CHANGED"
+    WEIGHT_CHANGED = "WEIGHT_CHANGED"
+    INTERVAL_SHORT = "INTERVAL_SHORT"
+    INVALIDATED = "INVALIDATED"
+    QC_UNVERIFIED = "QC_UNVERIFIED"
+    SPINE_SUSPECT = "SPINE_SUSPECT"
+    SUSPECT_ARTEFACT = "SUSPECT_ARTEFACT"
+    HIP_PREFERRED = "HIP_PREFERRED"
+    ONE_OF_MANY = "ONE_OF_MANY"
+    REGRESSION_TO_THE_MEAN = "REGRESSION_MEAN"
+    TOO_SOON = "TOO_SOON"
+    UNEXPECTED_DROP = "UNEXPECTED_DROP"
+    EDGE_T = "EDGE_T"
+    T_INCONSISTENT = "T_INCONSISTENT"
+    MALE_REFERENCE = "MALE_REFERENCE"
+    DISCORDANT_T = "DISCORDANT_T"
+    PRIOR_DIAGNOSIS = "PRIOR_DIAGNOSIS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caution:
+    """A flag and the sentence that explains it; ``review`` asks the radiologist to look before trusting the result."""
+
+    flag: Flag
+    text: str
+    review: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why a region was not compared with one earlier exam, in a sentence a radiologist would accept."""
+
+    obstacle: Obstacle
+    exam: Exam
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeastSignificantChange:
+    """The LSC of one scanner and region, from the facility's own precision study (R1.12).
+
+    ``lsc`` in g/cm2 at 95 % confidence; valid for exams from ``valid_from`` to ``valid_until``, both included.
+    A region without a side serves both sides, never their mean (R1.16). ``same_day`` says whether the study
+    repeated its scans on one day; ``approximated`` marks a value inflated from L1-L4 (R1.15), ``generalised`` one
+    that spans two cross-calibrated scanners (R2.10).
+
+    Raises:
+        ImpossibleMeasurement: an LSC that no precision study yields.
+    """
+
+    scanner: Scanner
+    region: Region
+    lsc: Decimal
+    valid_from: date
+    valid_until: date
+    source: str
+    patients: int | None = None
+    repeats: int | None = None
+    same_day: bool | None = None
+    approximated: bool = False
+    generalised: bool = False
+
+    def __post_init__(self) -> None:
+        _require(self.region, "lsc", self.lsc, above=ZERO, below=BEYOND_BONE["bmd"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """A machine's calibration epoch: opened by service, relocation or a new tube (R2.6).
+
+    Across a new epoch comparison stops, unless the phantom showed that the calibration held.
+    """
+
+    scanner: Scanner
+    begins: date
+    reason: str
+    cross_calibrated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossCalibration:
+    """How BMD of a region on one scanner foretells that on another: ``new = intercept + slope * old`` (R2.7, R2.10).
+
+    From an in vivo study of ``patients`` scanned once on the old and ``scans_on_new`` times on the new scanner.
+    ``residual_sd`` (SEE) and the precision errors in g/cm2. A region without a side serves both sides. It holds for
+    exams on the new scanner from ``valid_from`` on.
+
+    Raises:
+        ImpossibleMeasurement: a number that no cross-calibration yields.
+    """
+
+    old: Scanner
+    new: Scanner
+    region: Region
+    intercept: Decimal
+    slope: Decimal
+    residual_sd: Decimal
+    precision_error_old: Decimal
+    precision_error_new: Decimal
+    patients: int
+    scans_on_new: int
+    valid_from: date
+    source: str
+
+    def __post_init__(self) -> None:
+        for name in ("slope", "residual_sd", "precision_error_old", "precision_error_new"):
+            _require(self.region, name, getattr(self, name), above=ZERO, below=BEYOND_BONE["bmd"])
+        _require(self.region, "intercept", self.intercept, above=-BEYOND_BONE["bmd"], below=BEYOND_BONE["bmd"])
+        _require(self.region, "scans_on_new", Decimal(self.scans_on_new), above=ZERO, below=A_THOUSAND)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unverified:
+    """Days on which a scanner's quality control had failed or was not shown to hold, both included (R7.6)."""
+
+    scanner: Scanner
+    begins: date
+    ends: date
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One region now against the same region in one earlier exam.
+
+    ``difference`` in g/cm2 with the scanner's decimals; ``percent`` of the earlier BMD, one decimal;
+    ``rate`` in g/cm2 per year, only where R3.4 allows it. ``lsc`` is ``None`` exactly when ``result`` is NO_LSC.
+    ``region`` and ``bmd`` are set where the two scans share only some vertebrae: the ones compared, and the BMD
+    now on them (R2.12); else the finding's own measurement was compared.
+    """
+
+    reference: Exam
+    reference_bmd: Decimal
+    difference: Decimal
+    percent: Decimal
+    result: Result
+    lsc: LeastSignificantChange | None
+    rate: Decimal | None = None
+    region: Region | None = None
+    bmd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trend:
+    """A straight line through all comparable exams of a region: secondary information, never a verdict (R3.5).
+
+    ``slope`` and its ``standard_error`` in g/cm2 per year; the error follows from the facility's precision error.
+    """
+
+    region: Region
+    exams: int
+    since: date
+    slope: Decimal
+    standard_error: Decimal
+    significant: bool
+
+
+class Scale(StrEnum):
+    """By which score a patient is classified (R4.1)."""
+
+    T_SCORE = "T"
+    Z_SCORE = "Z"
+
+
+class Category(StrEnum):
+    """What the lowest score means (R4.2, R4.4)."""
+
+    NORMAL = "NORMAL"
+    LOW_BONE_MASS = "LOW_BONE_MASS"
+    OSTEOPOROSIS = "OSTEOPOROSIS"
+    SEVERE_OSTEOPOROSIS = "SEVERE"
+    WITHIN_EXPECTED = "WITHIN_EXPECTED"
+    BELOW_EXPECTED = "BELOW_EXPECTED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """One category for the whole exam, from its lowest valid score (R4.3); ``score`` as printed.
+
+    ``prior_osteoporosis`` is an earlier exam that met the definition: the diagnosis persists (R4.8).
+    """
+
+    scale: Scale
+    score: Decimal
+    region: Region
+    category: Category
+    prior_osteoporosis: Exam | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """Something for the radiologist to accept or not: the rule, who says so, and the facts it rests on (R5)."""
+
+    rule: str
+    text: str
+    source: str
+    facts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotEvaluated:
+    """A rule that could not be evaluated, and the inputs it lacked: never the same as "not indicated" (section 5.1)."""
+
+    rule: str
+    topic: str
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What there is to say of one measured region: changes, or why there are none.
+
+    ``since_prior`` and ``since_baseline`` are both set or both ``None``; they rest on the same exam when there
+    is only one comparable one.
+    """
+
+    measurement: Measurement
+    since_prior: Change | None = None
+    since_baseline: Change | None = None
+    refusals: tuple[Refusal, ...] = ()
+    cautions: tuple[Caution, ...] = ()
+
+    @property
+    def result(self) -> Result:
+        """The headline: against the latest comparable prior (R3.3)."""
+        if self.since_prior is not None:
+            return self.since_prior.result
+        return Result.NOT_COMPARABLE if self.refusals else Result.NO_PRIOR
+
+    @property
+    def comparability(self) -> Comparability | None:
+        """How far the headline may be trusted; ``None`` without an earlier exam (R2)."""
+        if self.since_prior is None:
+            return Comparability.NOT_COMPARABLE if self.refusals else None
+        if any(caution.review for caution in self.cautions):
+            return Comparability.REVIEW
+        generalised = self.since_prior.lsc is not None and self.since_prior.lsc.generalised
+        return Comparability.COMPARABLE_GLSC if generalised else Comparability.COMPARABLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interpretation:
+    """Everything the addendum will say about one exam.
+
+    ``findings`` are in the order of the exam's measurements; ``conclusions`` are the sentences a radiologist
+    reads, in the order of the ISCD follow-up checklist, and already hold what the other fields say in codes;
+    ``priors`` are the exams a change rests on.
+    """
+
+    exam: Exam
+    findings: tuple[Finding, ...]
+    overall: Overall
+    cautions: tuple[Caution, ...]
+    conclusions: tuple[str, ...]
+    rules_version: str
+    diagnosis: Diagnosis | None = None
+    trends: tuple[Trend, ...] = ()
+    suggestions: tuple[Suggestion, ...] = ()
+    not_evaluated: tuple[NotEvaluated, ...] = ()
+
+    @property
+    def priors(self) -> tuple[Exam, ...]:
+        """The exams that a change rests on, latest first, each once."""
+        changes = [c for f in self.findings for c in (f.since_prior, f.since_baseline) if c is not None]
+        exams = {change.reference.study_instance_uid: change.reference for change in changes}
+        return tuple(sorted(exams.values(), key=lambda exam: exam.performed_at, reverse=True))
+
+
+def _require(region: Region, name: str, value: Decimal | None, *, above: Decimal, below: Decimal) -> None:
+    """Raise unless the value is absent, or a plain number between the two."""
+    if value is not None and not _is_plain(value, above=above, below=below):
+        raise ImpossibleMeasurement(f"{name} of {region} is not a number between {above} and {below}")
+
+
+def _is_plain(value: Decimal | None, *, above: Decimal, below: Decimal) -> bool:
+    """Whether a value is a number between the two, and short enough to be subtracted exactly."""
+    if value is None:
+        return False
+    exponent = value.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= -MOST_DECIMALS and above < value < below

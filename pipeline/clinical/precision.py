@@ -1,0 +1,162 @@
+"""How much must a measurement on this scanner differ before the difference means anything?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from itertools import combinations
+
+from pipeline.clinical.model import ZERO, LeastSignificantChange, Scanner
+from pipeline.clinical.regions import FEMORAL_NECK, SPINE, TOTAL_HIP, Region, Side
+
+LSC_FACTOR = Decimal("2.77")
+"""LSC at 95 % confidence from the precision error, one scan against one scan (ISCD; R1.7)."""
+
+PRINTED_FACTORS = {95: LSC_FACTOR, 80: Decimal("1.81")}
+"""What is printed for one scan against one, by confidence in percent (R1.7)."""
+
+TWO_SIDED_Z = {95: Decimal("1.96"), 80: Decimal("1.2816")}
+"""The normal deviate of each confidence (R1.7)."""
+
+WORST_PRECISION_PERCENT = {SPINE: Decimal("1.9"), TOTAL_HIP: Decimal("1.8"), FEMORAL_NECK: Decimal("2.5")}
+"""The worst precision that ISCD accepts from a technologist, in %CV: a ceiling on skill, never a default (R1.6)."""
+
+WORST_LSC_PERCENT = {part: LSC_FACTOR * percent for part, percent in WORST_PRECISION_PERCENT.items()}
+"""The LSCs that follow, in percent: 5.3, 5.0, 6.9 as printed (R1.6)."""
+
+MINIMUM_DEGREES_OF_FREEDOM = 30
+"""What 15 patients x 3 scans or 30 x 2 give; less is not for clinical use (R1.1, R1.2)."""
+
+FEWER_VERTEBRAE = {3: Decimal("1.07"), 2: Decimal("1.24")}
+"""By how much three and two vertebrae are less precise than L1-L4 (Rosen 2024; R1.15)."""
+
+FEWER_VERTEBRAE_OTHER_DAY = {3: Decimal("1.39"), 2: Decimal("1.60")}
+"""The same where the study repeated its scans on one day (Rosen 2024; R1.15)."""
+
+USUAL_LSC = (Decimal("0.010"), Decimal("0.060"))
+"""What published LSCs lie between, in g/cm2; outside it, doubt the entry (R1.14)."""
+
+FULL_SPINE = "L1-L4"
+
+
+def lsc_for(
+    records: Sequence[LeastSignificantChange], scanner: Scanner, region: Region, on: date
+) -> LeastSignificantChange | None:
+    """The LSC that judges a region measured on a scanner on a day; ``None`` where nobody can judge it (R1.13)."""
+    return choose(in_force(records, scanner, on), region)
+
+
+def in_force(
+    records: Sequence[LeastSignificantChange], scanner: Scanner, on: date
+) -> Mapping[str, LeastSignificantChange]:
+    """One scanner's usable records on a day, by region key; of two that overlap the newer, then the more cautious."""
+    usable = [r for r in records if r.valid_from <= on <= r.valid_until and r.scanner == scanner and not _too_small(r)]
+    if len(usable) > 1:
+        usable.sort(key=lambda record: (record.valid_from, record.lsc, record.source))
+    return {record.region.key: record for record in usable}
+
+
+def choose(valid: Mapping[str, LeastSignificantChange], region: Region) -> LeastSignificantChange | None:
+    """The record that serves a region: its own, the one left and right share, else R1.15's approximation."""
+    if not region.monitorable:
+        return None
+    own = valid.get(region.key)
+    if own is not None:
+        return own
+    if region.side in (Side.LEFT, Side.RIGHT):
+        return valid.get(region.part)
+    if region.part == SPINE and FULL_SPINE in valid:
+        return fewer_vertebrae(valid[FULL_SPINE], region)
+    return None
+
+
+def fewer_vertebrae(full: LeastSignificantChange, region: Region) -> LeastSignificantChange:
+    """The LSC of two or three vertebrae approximated from that of L1-L4, labelled so (R1.15)."""
+    factors = FEWER_VERTEBRAE_OTHER_DAY if full.same_day else FEWER_VERTEBRAE
+    factor = factors[len(region.vertebrae)]
+    source = f"approximated from {FULL_SPINE} x {factor} (Rosen 2024); {full.source}"
+    return replace(full, region=region, lsc=full.lsc * factor, source=source, approximated=True)
+
+
+def least_significant_change(
+    precision_error: Decimal, *, confidence: int = 95, scans: tuple[int, int] = (1, 1)
+) -> Decimal:
+    """The LSC of a precision error, in the same unit, unrounded (R1.7).
+
+    ``confidence`` is 95 or, never as the headline, 80 percent; ``scans`` how many are averaged then and now.
+    """
+    if scans == (1, 1):
+        return PRINTED_FACTORS[confidence] * precision_error
+    then, now = scans
+    return TWO_SIDED_Z[confidence] * precision_error * (Decimal(1) / then + Decimal(1) / now).sqrt()
+
+
+def only_at_80_percent(difference: Decimal, lsc: LeastSignificantChange) -> bool:
+    """Whether a change is significant at 80 % confidence and not at 95 % (R1.7)."""
+    lower = lsc.lsc * PRINTED_FACTORS[80] / PRINTED_FACTORS[95]
+    return lower <= abs(difference) < lsc.lsc
+
+
+def pooled_precision_error(parts: Sequence[tuple[Decimal, int]]) -> Decimal:
+    """The facility's precision error from (precision error, degrees of freedom) of each technologist (R1.10).
+
+    Variances are averaged, never the errors themselves.
+    """
+    freedom = sum(df for _, df in parts)
+    return (sum((df * error**2 for error, df in parts), ZERO) / freedom).sqrt()
+
+
+def monitoring_interval(lsc_percent: Decimal, percent_per_year: Decimal) -> Decimal:
+    """After how many years an expected change equals the LSC (R2.21)."""
+    return lsc_percent / abs(percent_per_year)
+
+
+def degrees_of_freedom(patients: int, repeats: int) -> int:
+    """How much a study of so many patients, each scanned so many times, knows (R1.1)."""
+    return patients * (repeats - 1)
+
+
+def objections(record: LeastSignificantChange) -> tuple[str, ...]:
+    """Why a record must not be used; empty when it may."""
+    found = []
+    if not record.scanner.identified:
+        found.append("names no scanner: manufacturer, model and serial number are all needed (R2.1)")
+    if not record.region.monitorable:
+        found.append(f"{record.region} is not used for monitoring (R2.17)")
+    if record.valid_until < record.valid_from:
+        found.append("ends before it begins")
+    if _too_small(record):
+        found.append(
+            f"rests on fewer than {MINIMUM_DEGREES_OF_FREEDOM} degrees of freedom: "
+            f"{record.patients} patients x {record.repeats} scans (R1.2)"
+        )
+    return tuple(found)
+
+
+def doubts(record: LeastSignificantChange) -> tuple[str, ...]:
+    """What a person should look at in a record that may be used; empty when nothing."""
+    lowest, highest = USUAL_LSC
+    found = []
+    if not lowest <= record.lsc <= highest:
+        found.append(f"{record.lsc} g/cm2 lies outside the usual {lowest} to {highest} g/cm2 (R1.14)")
+    if record.patients is None or record.repeats is None:
+        found.append("does not state the patients and repeats of its study (R1.2)")
+    return tuple(found)
+
+
+def overlaps(records: Sequence[LeastSignificantChange]) -> tuple[tuple[int, int], ...]:
+    """The positions of two records that both claim to hold for one scanner and region on one day."""
+    return tuple(
+        (first, second)
+        for (first, one), (second, other) in combinations(enumerate(records), 2)
+        if one.scanner == other.scanner
+        and one.region == other.region
+        and one.valid_from <= other.valid_until
+        and other.valid_from <= one.valid_until
+    )
+
+
+def _too_small(record: LeastSignificantChange) -> bool:
+    if record.patients is None or record.repeats is None:
+        return False
+    return degrees_of_freedom(record.patients, record.repeats) < MINIMUM_DEGREES_OF_FREEDOM

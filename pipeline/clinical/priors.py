@@ -1,0 +1,272 @@
+"""Which earlier exams may a measurement be compared with, and if not, why not?"""
+
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import NamedTuple
+
+from pipeline.clinical import words
+from pipeline.clinical.cross_calibration import crossing_for, foretell
+from pipeline.clinical.model import (
+    ZERO,
+    CrossCalibration,
+    Epoch,
+    Exam,
+    Measurement,
+    Obstacle,
+    Patient,
+    Refusal,
+    Scanner,
+)
+from pipeline.clinical.regions import SPINE, Region, Site
+
+FEWEST_VERTEBRAE = 2
+"""A single vertebra is never compared (R1.15, R2.13)."""
+
+TOTAL_TOLERANCE = Decimal("0.002")
+"""How far a recomputed total may lie from the printed one, in g/cm2 (R2.12)."""
+
+THREE_DECIMALS = Decimal("0.001")
+
+
+class Match(NamedTuple):
+    """One measurement, the exams it may be compared with (latest first), and what stands in the way of others.
+
+    ``crossing`` is set where all comparable exams are another scanner's, cross-calibrated with this one (R2.10).
+    """
+
+    measurement: Measurement
+    comparable: tuple[Exam, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    crossing: CrossCalibration | None = None
+
+    @property
+    def prior(self) -> Exam | None:
+        """The latest comparable exam."""
+        return self.comparable[0] if self.comparable else None
+
+    @property
+    def baseline(self) -> Exam | None:
+        """The first comparable exam of the series (R3.2)."""
+        return self.comparable[-1] if self.comparable else None
+
+
+class Reading(NamedTuple):
+    """Two BMDs of the vertebrae that two exams share, now and then, in g/cm2 (R2.12)."""
+
+    region: Region
+    now: Decimal
+    then: Decimal
+
+
+def match(
+    exam: Exam,
+    history: Sequence[Exam],
+    epochs: Sequence[Epoch] = (),
+    crossings: Sequence[CrossCalibration] = (),
+) -> list[Match]:
+    """For each measurement of an exam its comparable earlier exams, in the order of the measurements.
+
+    ``history`` may hold anything on file for the patient, in any order: later exams and the exam itself are passed
+    over. One identity conflict anywhere stops every comparison (R2.19). Of the refused exams each measurement names
+    the latest per reason and scanner, and only those after its prior. A cross-calibrated scanner's exams serve only
+    where the exam's own scanner has none (R2.7).
+    """
+    past = _look_back(exam, history, epochs)
+    return [_match(measurement, past, epochs, crossings) for measurement in exam.measurements]
+
+
+def conflict(one: Patient, other: Patient) -> tuple[str, ...]:
+    """By which DICOM fields two patients cannot be taken for one; an absent id is nobody's (R2.19)."""
+    if not (one.patient_id and other.patient_id):
+        return ("PatientID", *one.contradicts(other))
+    return () if one == other else one.contradicts(other)
+
+
+def read_shared(measurement: Measurement, exam: Exam, reference: Exam) -> Reading | None:
+    """The two numbers to compare where an earlier exam reports other vertebrae; ``None`` where it cannot be done.
+
+    Both are brought to the vertebrae both include: as printed, else from each exam's own bone mineral content and
+    area, sum by sum, never a mean of BMDs (R2.12).
+    """
+    total = _nearest_set(measurement.region, reference)
+    if total is None:
+        return None
+    levels = tuple(level for level in measurement.region.vertebrae if level in total.region.vertebrae)
+    shared = Region(part=SPINE, vertebrae=levels)
+    now, then = subset_bmd(exam, shared), subset_bmd(reference, shared)
+    if now is None or then is None:
+        return None
+    return Reading(shared, now, then)
+
+
+def subset_bmd(exam: Exam, region: Region) -> Decimal | None:
+    """The BMD of a set of vertebrae in one exam: as printed, else recomputed; ``None`` when it cannot be told."""
+    printed = exam.by_region.get(region.key)
+    return printed.bmd if printed is not None else recomputed_bmd(exam, region)
+
+
+def recomputed_bmd(exam: Exam, region: Region) -> Decimal | None:
+    """A set's total content over its total area, three decimals; ``None`` where a vertebra is not told (R2.12)."""
+    levels = [exam.by_region.get(level) for level in region.vertebrae]
+    bmc = _total(level.bmc if level else None for level in levels)
+    area = _total(level.area if level else None for level in levels)
+    if not bmc or not area:
+        return None
+    return (bmc / area).quantize(THREE_DECIMALS, ROUND_HALF_UP) or None
+
+
+def total_agrees(exam: Exam, total: Measurement) -> bool:
+    """Whether a printed set of vertebrae is what its vertebrae add up to, as far as they are told (R2.12)."""
+    expected = recomputed_bmd(exam, total.region)
+    return expected is None or abs(total.bmd - expected) <= TOTAL_TOLERANCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Past:
+    """What lies before an exam, latest first: the exams of its series, and those it must not be compared with.
+
+    ``everywhere`` holds the keys of the regions that each exam of the series measured.
+    """
+
+    exam: Exam
+    series: tuple[Exam, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    everywhere: Set[str] = frozenset()
+
+
+def _look_back(exam: Exam, history: Sequence[Exam], epochs: Sequence[Epoch]) -> _Past:
+    others = [other for other in history if other.study_instance_uid != exam.study_instance_uid]
+    if conflicts := [other for other in others if conflict(exam.patient, other.patient)]:
+        return _Past(exam=exam, refused=tuple(_identity_conflict(exam, other) for other in conflicts))
+    others.sort(key=_newest, reverse=True)
+    scanner, today = exam.scanner, exam.performed_on
+    epoch = _last_break(scanner, epochs, today)
+    begins = date.min if epoch is None else epoch.begins
+    series, refused = [], []
+    for other in others:
+        if begins <= other.performed_on < today and other.scanner.key == scanner.key and scanner.identified:
+            series.append(other)
+        elif other.performed_on <= today:
+            refused.append(_refusal(exam, other, epoch))
+    everywhere = set(series[0].by_region).intersection(*(other.by_region for other in series[1:])) if series else set()
+    return _Past(exam=exam, series=tuple(series), refused=tuple(refused), everywhere=everywhere)
+
+
+def _newest(exam: Exam) -> tuple[datetime, str]:
+    return exam.performed_at, exam.study_instance_uid
+
+
+def _identity_conflict(exam: Exam, other: Exam) -> Refusal:
+    text = words.identity_conflict(other, conflict(exam.patient, other.patient))
+    return Refusal(obstacle=Obstacle.IDENTITY_CONFLICT, exam=other, text=text)
+
+
+def _last_break(scanner: Scanner, epochs: Sequence[Epoch], day: date) -> Epoch | None:
+    """The last break in a scanner's calibration up to a day: where its series begins."""
+    begun = [epoch for epoch in epochs if epoch.begins <= day and epoch.scanner == scanner]
+    breaks = [epoch for epoch in begun if not epoch.cross_calibrated]
+    return max(breaks, key=lambda epoch: (epoch.begins, epoch.reason), default=None)
+
+
+def _refusal(exam: Exam, other: Exam, epoch: Epoch | None) -> Refusal:
+    """Why nothing in an exam may be compared with one that is not of its series."""
+    if other.performed_on == exam.performed_on:
+        return Refusal(obstacle=Obstacle.SAME_DAY, exam=other, text=words.same_day(other))
+    if not (exam.scanner.identified and other.scanner.identified):
+        return Refusal(obstacle=Obstacle.SCANNER_UNIDENTIFIED, exam=other, text=words.scanner_unidentified(exam, other))
+    if epoch is None or exam.scanner != other.scanner:
+        return Refusal(obstacle=Obstacle.OTHER_SCANNER, exam=other, text=words.other_scanner(exam, other))
+    return Refusal(obstacle=Obstacle.OTHER_EPOCH, exam=other, text=words.other_epoch(epoch, other))
+
+
+def _match(
+    measurement: Measurement, past: _Past, epochs: Sequence[Epoch], crossings: Sequence[CrossCalibration]
+) -> Match:
+    region = measurement.region
+    if not past.refused and region.monitorable and region.key in past.everywhere:
+        return Match(measurement, past.series)
+    at_site = [other for other in past.series if _measured(other, region.site)]
+    beside = [r for r in past.refused if r.obstacle is Obstacle.IDENTITY_CONFLICT or _measured(r.exam, region.site)]
+    if not region.monitorable:
+        text = words.not_for_monitoring(region)
+        refusals = [Refusal(obstacle=Obstacle.NOT_FOR_MONITORING, exam=other, text=text) for other in at_site[:1]]
+        return Match(measurement, (), _worth_saying(refusals + beside, ()))
+    refusals = [r for other in at_site if (r := _region_refusal(measurement, past.exam, other))]
+    alone = {refusal.exam.study_instance_uid for refusal in refusals}
+    comparable = tuple(other for other in at_site if other.study_instance_uid not in alone)
+    crossing = None
+    if not comparable:
+        comparable, crossing = _across(measurement, past, epochs, crossings)
+    return Match(measurement, comparable, _worth_saying(refusals + beside, comparable), crossing)
+
+
+def _across(
+    measurement: Measurement, past: _Past, epochs: Sequence[Epoch], crossings: Sequence[CrossCalibration]
+) -> tuple[tuple[Exam, ...], CrossCalibration | None]:
+    """The exams of the scanner last used before this one, if the two are cross-calibrated for this region (R2.10)."""
+    region, today = measurement.region, past.exam.performed_on
+    elsewhere = [r.exam for r in past.refused if r.obstacle is Obstacle.OTHER_SCANNER]
+    told = [exam for exam in elsewhere if region.key in exam.by_region]
+    for old in dict.fromkeys(exam.scanner for exam in told):
+        crossing = crossing_for(crossings, old, past.exam.scanner, region, today)
+        if crossing is None or _broken_since(past.exam.scanner, epochs, crossing.valid_from, today):
+            continue
+        series = [
+            exam
+            for exam in told
+            if exam.scanner == old and not _broken_since(old, epochs, exam.performed_on, crossing.valid_from)
+        ]
+        usable = tuple(e for e in series if foretell(crossing, e.by_region[region.key].bmd) is not None)
+        if usable:
+            return usable, crossing
+    return (), None
+
+
+def _broken_since(scanner: Scanner, epochs: Sequence[Epoch], begun: date, ended: date) -> bool:
+    """Whether a break in calibration lies after one day and up to another."""
+    last = _last_break(scanner, epochs, ended)
+    return last is not None and last.begins > begun
+
+
+def _region_refusal(measurement: Measurement, exam: Exam, other: Exam) -> Refusal | None:
+    """Why a region stands alone beside an exam that measured its site, if so."""
+    region = measurement.region
+    if region.key in other.by_region or read_shared(measurement, exam, other) is not None:
+        return None
+    if region.part == SPINE:
+        return Refusal(obstacle=Obstacle.OTHER_VERTEBRAE, exam=other, text=words.other_vertebrae(region, other))
+    if any(m.region.part == region.part for m in other.measurements):
+        return Refusal(obstacle=Obstacle.OTHER_SIDE, exam=other, text=words.other_side(region, other))
+    return Refusal(obstacle=Obstacle.OTHER_REGION, exam=other, text=words.other_region(region, other))
+
+
+def _worth_saying(refusals: Sequence[Refusal], comparable: Sequence[Exam]) -> tuple[Refusal, ...]:
+    """Of refusals the latest per reason and scanner, unless a comparable exam is as recent; latest first."""
+    latest: dict[tuple[Obstacle, Scanner], Refusal] = {}
+    for refusal in sorted(refusals, key=lambda refusal: _newest(refusal.exam), reverse=True):
+        if not comparable or _newest(refusal.exam) > _newest(comparable[0]):
+            latest.setdefault((refusal.obstacle, refusal.exam.scanner), refusal)
+    return tuple(latest.values())
+
+
+def _measured(exam: Exam, site: Site) -> bool:
+    return any(measurement.region.site is site for measurement in exam.measurements)
+
+
+def _nearest_set(region: Region, reference: Exam) -> Measurement | None:
+    """The set of vertebrae in another exam that shares most with a region, at least two; of equals the larger."""
+    wanted = set(region.vertebrae)
+    sets = [m for m in reference.measurements if len(wanted.intersection(m.region.vertebrae)) >= FEWEST_VERTEBRAE]
+    return max(
+        sets,
+        key=lambda m: (len(wanted.intersection(m.region.vertebrae)), len(m.region.vertebrae), m.region.key),
+        default=None,
+    )
+
+
+def _total(values: Iterable[Decimal | None]) -> Decimal | None:
+    """The sum, or ``None`` where one is missing."""
+    known = list(values)
+    return sum((value for value in known if value is not None), ZERO) if None not in known else None

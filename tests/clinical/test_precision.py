@@ -1,0 +1,120 @@
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from pipeline.clinical.model import LeastSignificantChange
+from pipeline.clinical.precision import (
+    degrees_of_freedom,
+    doubts,
+    least_significant_change,
+    lsc_for,
+    objections,
+    overlaps,
+)
+from pipeline.clinical.regions import parse_region
+from tests.clinical.build import HOLOGIC, NAMELESS, ROOM_1, ROOM_2, day, lsc
+
+TODAY = date(2020, 1, 1)
+
+
+def find(region: str, *records: LeastSignificantChange, on: date = TODAY) -> LeastSignificantChange | None:
+    return lsc_for(records, ROOM_1, parse_region(region), on)
+
+
+def test_the_lsc_is_2_77_precision_errors() -> None:
+    """R1.7"""
+    assert least_significant_change(Decimal("0.010")) == Decimal("0.02770")
+
+
+def test_a_record_without_a_side_serves_left_and_right_but_never_their_mean() -> None:
+    """R1.16: the LSC of a mean comes from a dual-hip study."""
+    both = lsc("total hip", "0.027")
+    assert find("total hip left", both) is both
+    assert find("total hip right", both) is both
+    assert find("total hip", both) is both
+    assert find("total hip mean", both) is None
+    mean = lsc("total hip mean", "0.020")
+    assert find("total hip mean", both, mean) is mean
+    assert find("total hip left", mean) is None
+
+
+def test_a_record_with_a_side_goes_before_one_without() -> None:
+    left = lsc("total hip left", "0.030")
+    assert find("total hip left", lsc("total hip", "0.027"), left) is left
+
+
+def test_an_lsc_belongs_to_one_scanner() -> None:
+    """R1.9, R1.12: never another machine's, never a default."""
+    assert find("L1-L4", lsc("L1-L4", "0.02", scanner=ROOM_2)) is None
+    assert find("L1-L4") is None
+
+
+def test_an_lsc_holds_from_its_first_to_its_last_day() -> None:
+    """R1.12: valid on the day of the current exam, or not at all."""
+    record = lsc("L1-L4", "0.02", valid_from=day("2019-01-01"), valid_until=day("2020-12-31"))
+    assert find("L1-L4", record, on=day("2018-12-31")) is None
+    assert find("L1-L4", record, on=day("2019-01-01")) is record
+    assert find("L1-L4", record, on=day("2020-12-31")) is record
+    assert find("L1-L4", record, on=day("2021-01-01")) is None
+
+
+def test_a_study_below_30_degrees_of_freedom_is_not_for_clinical_use() -> None:
+    """R1.1, R1.2: 15 x 3 and 30 x 2 both give 30."""
+    assert degrees_of_freedom(15, 3) == degrees_of_freedom(30, 2) == 30
+    small = lsc("L1-L4", "0.02", patients=29)
+    assert find("L1-L4", small) is None
+    assert objections(small) == ("rests on fewer than 30 degrees of freedom: 29 patients x 2 scans (R1.2)",)
+    assert find("L1-L4", lsc("L1-L4", "0.02", patients=15, repeats=3)) is not None
+    untold = lsc("L1-L4", "0.02", patients=None)
+    assert find("L1-L4", untold) is untold
+    assert doubts(untold) == ("does not state the patients and repeats of its study (R1.2)",)
+
+
+def test_of_two_records_that_overlap_the_newer_holds_and_configuration_is_told() -> None:
+    old = lsc("L1-L4", "0.030", valid_from=day("2010-01-01"), valid_until=day("2020-01-01"))
+    new = lsc("L1-L4", "0.020", valid_from=day("2020-01-01"))
+    assert find("L1-L4", new, old) is new
+    assert find("L1-L4", old, new, on=day("2019-12-31")) is old
+    assert overlaps((new, lsc("L2-L4", "0.02"), old)) == ((0, 2),)
+    later = lsc("L1-L4", "0.020", valid_from=day("2020-01-02"))
+    assert overlaps((old, later)) == overlaps((later, old)) == ()
+    assert overlaps((old, lsc("L1-L4", "0.03", scanner=HOLOGIC))) == ()
+
+
+def test_of_two_records_from_one_day_the_more_cautious_holds() -> None:
+    assert find("L1-L4", lsc("L1-L4", "0.030"), lsc("L1-L4", "0.020")) == lsc("L1-L4", "0.030")
+
+
+def test_fewer_vertebrae_have_a_larger_lsc_of_their_own_or_approximated() -> None:
+    """R1.15: the site's own study for the combination, else L1-L4 inflated and labelled (Rosen 2024)."""
+    full, own = lsc("L1-L4", "0.030"), lsc("L2-L4", "0.031")
+    assert find("L2-L4", full, own) is own
+    approximated = find("L1,L3-L4", full, own)
+    assert approximated is not None
+    assert approximated.approximated
+    assert approximated.region == parse_region("L1,L3-L4")
+    assert approximated.source == "approximated from L1-L4 x 1.07 (Rosen 2024); in vivo study"
+    assert find("L1-L2", own) is None
+
+
+def test_no_lsc_serves_a_region_that_is_not_monitored() -> None:
+    """R2.17, R1.15: never a single vertebra, Ward's triangle or the trochanter."""
+    assert find("L2", lsc("L2", "0.03"), lsc("L1-L4", "0.03")) is None
+    assert find("trochanter left", lsc("trochanter", "0.03")) is None
+
+
+def test_a_record_that_cannot_be_used_says_why() -> None:
+    bad = lsc("L2", "0.03", scanner=NAMELESS, valid_until=day("1980-01-01"))
+    assert objections(bad) == (
+        "names no scanner: manufacturer, model and serial number are all needed (R2.1)",
+        "L2 is not used for monitoring (R2.17)",
+        "ends before it begins",
+    )
+    assert objections(lsc("L1-L4", "0.03")) == ()
+
+
+@pytest.mark.parametrize(("value", "doubted"), [("0.009", True), ("0.010", False), ("0.060", False), ("0.061", True)])
+def test_an_unusual_lsc_is_doubted(value: str, *, doubted: bool) -> None:
+    """R1.14: published LSCs lie between 0.010 and 0.060 g/cm2."""
+    assert bool(doubts(lsc("L1-L4", value))) is doubted
