@@ -1,0 +1,205 @@
+"""Which code stands for which concept?
+
+Every concept the addendum uses is here once, with its authority: DICOM (DCM), SNOMED CT (SCT), LOINC (LN), UCUM and
+UMLS where they have one, and one private scheme for what they lack.
+"""
+
+from enum import StrEnum
+
+from pipeline.clinical.model import Flag, Obstacle, Overall, Result
+from pipeline.clinical.regions import FEMORAL_NECK, Region, Side, Site
+from pipeline.sr.tree import Code
+
+# The document: PS3.16 TID 1500 and what it includes
+
+IMAGING_MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")
+LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
+ENGLISH = Code("en", "RFC5646", "English")
+OBSERVER_TYPE = Code("121005", "DCM", "Observer Type")
+DEVICE = Code("121007", "DCM", "Device")
+DEVICE_OBSERVER_UID = Code("121012", "DCM", "Device Observer UID")
+DEVICE_OBSERVER_NAME = Code("121013", "DCM", "Device Observer Name")
+DEVICE_OBSERVER_MANUFACTURER = Code("121014", "DCM", "Device Observer Manufacturer")
+DEVICE_OBSERVER_MODEL = Code("121015", "DCM", "Device Observer Model Name")
+PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure reported")
+DXA = Code("241686001", "SCT", "Dual energy X-Ray absorptiometry")
+IMAGING_MEASUREMENTS = Code("126010", "DCM", "Imaging Measurements")
+QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+CONCLUSIONS = Code("121076", "DCM", "Conclusions")
+CONCLUSION = Code("121077", "DCM", "Conclusion")
+COMMENT = Code("121106", "DCM", "Comment")
+
+# A region: PS3.16 TID 1501, 4019 and 1502
+
+MEASUREMENT_GROUP = Code("125007", "DCM", "Measurement Group")
+TRACKING_IDENTIFIER = Code("112039", "DCM", "Tracking Identifier")
+TRACKING_UID = Code("112040", "DCM", "Tracking Unique Identifier")
+FINDING = Code("121071", "DCM", "Finding")
+FINDING_SITE = Code("363698007", "SCT", "Finding Site")
+LATERALITY = Code("272741003", "SCT", "Laterality")
+ALGORITHM_NAME = Code("111001", "DCM", "Algorithm Name")
+ALGORITHM_VERSION = Code("111003", "DCM", "Algorithm Version")
+TIME_POINT = Code("C2348792", "UMLS", "Time Point")
+TIME_POINT_TYPE = Code("126072", "DCM", "Time Point Type")
+BASELINE = Code("C1442488", "UMLS", "Baseline")
+STUDY_DATE = Code("111060", "DCM", "Study Date")
+STUDY_UID = Code("121018", "DCM", "Procedure Study Instance UID")
+
+INCREASED = Code("35105006", "SCT", "Increased")
+DECREASED = Code("1250004", "SCT", "Decreased")
+NO_CHANGE = Code("260388006", "SCT", "No change")
+
+CHANGE_OF_RESULT = {Result.GAIN: INCREASED, Result.LOSS: DECREASED, Result.NO_SIGNIFICANT_CHANGE: NO_CHANGE}
+"""The standard code beside the private ``RESULT``, for readers who do not know ours."""
+
+# Measurements and their properties: PS3.16 TID 300, 310 and 311
+
+AREA = Code("42798000", "SCT", "Area")
+POPULATION_DESCRIPTION = Code("121405", "DCM", "Population description")
+METHOD_CITATION = Code("121423", "DCM", "Method Citation")
+
+G_PER_CM2 = Code("g/cm2", "UCUM", "g/cm2")
+G_PER_CM2_PER_YEAR = Code("g/cm2/a", "UCUM", "g/cm2 per year")
+GRAM = Code("g", "UCUM", "g")
+CM2 = Code("cm2", "UCUM", "cm2")
+PERCENT = Code("%", "UCUM", "%")
+NO_UNITS = Code("1", "UCUM", "no units")
+
+# Header sequences
+
+REPLACED_REPORT = Code("121360", "DCM", "Replaced report")  # PS3.16 CID 7009
+ACQUISITION_EQUIPMENT = Code("109101", "DCM", "Acquisition Equipment")  # PS3.16 CID 7005
+
+# BMD, T- and Z-score: LOINC tells site and side; which region within the site is for the tracking identifier to tell
+
+_DXA_BY_SITE = {
+    (Site.SPINE, None): ("Lumbar spine", "24966-4", "38267-1", "85394-5"),
+    (Site.HIP, None): ("Hip", "38261-4", "38264-8", "80933-5"),
+    (Site.HIP, Side.LEFT): ("Hip - left", "46278-8", "80946-7", "80938-4"),
+    (Site.HIP, Side.RIGHT): ("Hip - right", "46279-6", "80945-9", "80937-6"),
+    (Site.FOREARM, None): ("Radius and Ulna", "24890-6", "38265-5", "80932-7"),
+    (Site.FOREARM, Side.LEFT): ("Radius and Ulna - left", "80952-5", "80944-2", "80936-8"),
+    (Site.FOREARM, Side.RIGHT): ("Radius and Ulna - right", "80951-7", "80943-4", "80935-0"),
+}
+"""LOINC's name of the site, then its codes for BMD, T-score and Z-score."""
+
+_BONE_BMD = Code("46383-6", "LN", "DXA Bone [Mass/Area] Bone density")
+_Z_SCORE = Code("121416", "DCM", "Z-Score of measurement")
+
+
+def bmd(region: Region) -> Code:
+    """The concept of this region's BMD."""
+    return _dxa(region, 1, "Mass/Area") or _BONE_BMD
+
+
+def t_score(region: Region) -> Code:
+    """The concept of this region's T-score; LOINC has none for the total body."""
+    return _dxa(region, 2, "T-score") or T_SCORE
+
+
+def z_score(region: Region) -> Code:
+    """The concept of this region's Z-score."""
+    return _dxa(region, 3, "Z-score") or _Z_SCORE
+
+
+def _dxa(region: Region, column: int, quantity: str) -> Code | None:
+    side = None if region.side is Side.MEAN else region.side
+    row = _DXA_BY_SITE.get((region.site, side))
+    return Code(row[column], "LN", f"DXA {row[0]} [{quantity}] Bone density") if row else None
+
+
+# Where: SNOMED CT has no code for most regions of interest, so the nearest bone or part stands for them
+
+_LUMBAR_SPINE = Code("122496007", "SCT", "Lumbar spine")
+_VERTEBRA = {
+    "T12": Code("23215003", "SCT", "T12 vertebra"),
+    "L1": Code("66794005", "SCT", "L1 vertebra"),
+    "L2": Code("14293000", "SCT", "L2 vertebra"),
+    "L3": Code("36470004", "SCT", "L3 vertebra"),
+    "L4": Code("11994002", "SCT", "L4 vertebra"),
+    "L5": Code("49668003", "SCT", "L5 vertebra"),
+}
+_NECK_OF_FEMUR = Code("29627003", "SCT", "Neck of femur")
+_SITE_OF_PART = {
+    FEMORAL_NECK: _NECK_OF_FEMUR,
+    "upper neck": _NECK_OF_FEMUR,
+    "lower neck": _NECK_OF_FEMUR,
+    "trochanter": Code("30547004", "SCT", "Greater trochanter of femur"),
+    "intertrochanteric": Code("310651003", "SCT", "Proximal Femur"),
+    "ward's triangle": Code("310651003", "SCT", "Proximal Femur"),
+    "femoral shaft": Code("41111004", "SCT", "Shaft of Femur"),
+    "ultradistal radius": Code("75129005", "SCT", "Distal Radius"),
+    "mid radius": Code("47728000", "SCT", "Shaft of Radius"),
+    "total forearm": Code("14975008", "SCT", "Forearm"),
+}
+_NEAREST_OF_SITE = {
+    Site.SPINE: _LUMBAR_SPINE,
+    Site.HIP: Code("29836001", "SCT", "Hip"),
+    Site.FOREARM: Code("62413002", "SCT", "Radius"),  # the bone; 131190003, also "Radius", is half a diameter
+    Site.TOTAL_BODY: Code("38266002", "SCT", "Entire body"),
+}
+_SIDE = {
+    Side.LEFT: Code("7771000", "SCT", "Left"),
+    Side.RIGHT: Code("24028007", "SCT", "Right"),
+    Side.MEAN: Code("51440002", "SCT", "Bilateral"),
+}
+
+
+def finding_sites(region: Region) -> tuple[Code, ...]:
+    """Where this region lies; of the spine also each vertebra in it."""
+    nearest = _SITE_OF_PART.get(region.part, _NEAREST_OF_SITE[region.site])
+    return (nearest, *(_VERTEBRA[level] for level in region.vertebrae))
+
+
+def laterality(region: Region) -> Code | None:
+    """The side of this region, if it has one."""
+    return _SIDE[region.side] if region.side else None
+
+
+# The private scheme. A value once issued never changes what it means: scripts and archives rely on it.
+
+SCHEME = "99DXATREND"
+
+RESULT = Code("RESULT", SCHEME, "Serial comparison result")
+OBSTACLE = Code("OBSTACLE", SCHEME, "Reason not compared")
+PRIOR_BMD = Code("PRIOR_BMD", SCHEME, "Prior bone mineral density")
+BASELINE_BMD = Code("BASELINE_BMD", SCHEME, "Baseline bone mineral density")
+DIFF = Code("DIFF", SCHEME, "Change since prior")
+PDIFF = Code("PDIFF", SCHEME, "Percent change since prior")
+BDIFF = Code("BDIFF", SCHEME, "Change since baseline")
+BPDIFF = Code("BPDIFF", SCHEME, "Percent change since baseline")
+BRESULT = Code("BRESULT", SCHEME, "Serial comparison result against baseline")
+LSC = Code("LSC", SCHEME, "Least significant change")
+CONFIDENCE = Code("CONFIDENCE", SCHEME, "Confidence level")
+RATE = Code("RATE", SCHEME, "Annualized change")
+FLAG = Code("FLAG", SCHEME, "Caution")
+OVERALL = Code("OVERALL", SCHEME, "Overall serial result")
+BMC = Code("BMC", SCHEME, "Bone mineral content")
+PYA = Code("PYA", SCHEME, "Percent of young adult mean")
+PAM = Code("PAM", SCHEME, "Percent of age-matched mean")
+T_SCORE = Code("T_SCORE", SCHEME, "T-score")
+
+_SPELT = {word: word for word in ("BMC", "BMD", "BMI", "DXA", "GLSC", "LSC", "QC", "ROI", "UID")} | {
+    "T": "T-score",
+    "Z": "Z-score",
+}
+
+
+def private(member: StrEnum) -> Code:
+    """The private code of a result, an overall result, an obstacle or a flag: its value, and its name in words."""
+    meaning = " ".join(_SPELT.get(word, word.lower()) for word in member.name.split("_"))
+    return Code(member.value, SCHEME, meaning[0].upper() + meaning[1:])
+
+
+def private_scheme() -> dict[str, tuple[Code, ...]]:
+    """The whole private scheme, by what its codes are for."""
+    return {
+        "Concept names": (
+            *(RESULT, OBSTACLE, PRIOR_BMD, BASELINE_BMD, DIFF, PDIFF, BDIFF, BPDIFF, BRESULT, LSC, CONFIDENCE),
+            *(RATE, FLAG, OVERALL, BMC, PYA, PAM, T_SCORE),
+        ),
+        "Values of RESULT and BRESULT": tuple(map(private, Result)),
+        "Values of OVERALL": tuple(map(private, Overall)),
+        "Values of OBSTACLE": tuple(map(private, Obstacle)),
+        "Values of FLAG": tuple(map(private, Flag)),
+    }

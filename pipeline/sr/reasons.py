@@ -1,0 +1,57 @@
+"""Why is a report held for a person instead of being read?"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a report is held; the value is what the store keeps, ``sentence`` what a person reads."""
+
+    NOT_DICOM = "not_dicom"
+    TRUNCATED = "truncated"
+    TOO_LARGE = "too_large"
+    NOT_A_REPORT = "not_a_report"
+    OWN_ADDENDUM = "own_addendum"
+    UNKNOWN_DIALECT = "unknown_dialect"
+    NO_INSTANCE_UID = "no_instance_uid"
+    NO_STUDY_UID = "no_study_uid"
+    NO_PATIENT_ID = "no_patient_id"
+    NO_STUDY_DATE = "no_study_date"
+    NO_BMD = "no_bmd"
+    UNKNOWN_UNIT = "unknown_unit"
+    IMPLAUSIBLE = "implausible"
+    CONTRADICTORY = "contradictory"
+
+    @property
+    def sentence(self) -> str:
+        """What happened, for the person who looks."""
+        return _SENTENCES[self]
+
+
+class UnreadableReport(Exception):
+    """A report that must wait for a person.
+
+    ``detail`` names DICOM fields, regions and codes, never a patient's data, as it is stored, shown and logged.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason.sentence} ({detail})" if detail else reason.sentence)
+        self.reason = reason
+        self.detail = detail
+
+
+_SENTENCES = {
+    Reason.NOT_DICOM: "The bytes are not a DICOM data set in the transfer syntax they came with.",
+    Reason.TRUNCATED: "The data set ends before its own lengths say it should; a part is missing.",
+    Reason.TOO_LARGE: "The report is larger or deeper than any densitometer's report; it was not read to its end.",
+    Reason.NOT_A_REPORT: "The object is not a structured report: it has no content tree.",
+    Reason.OWN_ADDENDUM: "This is an addendum dxatrend wrote itself, come back.",
+    Reason.UNKNOWN_DIALECT: "No dialect in config/dialects knows this kind of report.",
+    Reason.NO_INSTANCE_UID: "The report has no usable SOP Instance UID (0008,0018) or SOP Class UID (0008,0016).",
+    Reason.NO_STUDY_UID: "The report has no usable Study Instance UID (0020,000D).",
+    Reason.NO_PATIENT_ID: "The report has no usable Patient ID (0010,0020).",
+    Reason.NO_STUDY_DATE: "The report has neither a usable Acquisition Date nor a usable Study Date (0008,0020).",
+    Reason.NO_BMD: "The report holds no bone mineral density of a region we know.",
+    Reason.UNKNOWN_UNIT: "A bone mineral density comes without a unit that the dialect knows.",
+    Reason.IMPLAUSIBLE: "A bone mineral density lies outside 0.1 to 3.0 g/cm2; its unit may be wrong.",
+    Reason.CONTRADICTORY: "The report gives two different values for the same region.",
+}

@@ -1,0 +1,116 @@
+"""Which number does a scanner's text hold, exactly as printed, and how far can it be trusted?"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+
+LOWEST_BMD, HIGHEST_BMD = Decimal("0.1"), Decimal("3.0")
+"""g/cm2; no living bone lies outside, a number in mg/cm2 does."""
+
+
+class NoNumber(ValueError):
+    """The text holds no number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number:
+    """A printed number, the unit text that followed it if any, and what had to be read past."""
+
+    value: Decimal
+    unit: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+def read_number(text: str) -> Number:
+    """The number in a text such as ``0.912``, ``0,912``, ``-1.0*`` or ``82 %``.
+
+    Raises:
+        NoNumber: the text holds none, or more than one.
+    """
+    match = _NUMBER.fullmatch(text.replace("\u2212", "-").strip()) if len(text) <= _LONGEST else None
+    if match is None:
+        raise NoNumber("the text holds no single number")
+    value = Decimal(match["number"].replace(",", "."))
+    if _exponent(value) < -_MOST_DIGITS or value.adjusted() > _MOST_DIGITS:
+        raise NoNumber("the number has more digits than any measurement")
+    return Number(
+        value=value if _exponent(value) <= 0 else value.quantize(Decimal(1)),  # 1E+2 is 100
+        unit=(match["unit"] or "").strip(),
+        remarks=tuple(_remarks_on(match)),
+    )
+
+
+def is_blank(text: str) -> bool:
+    """Whether the scanner printed no value: nothing, or the dashes that stand for it."""
+    return not text.strip(" -\u2013\u2014")
+
+
+def agrees(bmd: Decimal, bmc: Decimal, area: Decimal) -> bool:
+    """Whether BMC over area is the BMD, each being anywhere within its last printed digit."""
+    if area - _half_digit(area) <= 0:
+        return False
+    least = (bmc - _half_digit(bmc)) / (area + _half_digit(area))
+    most = (bmc + _half_digit(bmc)) / (area - _half_digit(area))
+    return least <= bmd + _half_digit(bmd) and most >= bmd - _half_digit(bmd)
+
+
+def read_date(text: str) -> date | None:
+    """A DICOM DA, or the dotted form before 1993 (PS3.5 section 6.2); ``None`` when it is no date."""
+    match = re.fullmatch(r"(\d{4})(\.?)(\d{2})\2(\d{2})", text.strip(), re.ASCII)
+    if match is None:
+        return None
+    try:
+        return date(int(match[1]), int(match[3]), int(match[4]))
+    except ValueError:
+        return None
+
+
+def read_time(text: str) -> time | None:
+    """A DICOM TM: hours, with minutes, seconds and a fraction as far as known; ``None`` when it is no time."""
+    match = re.fullmatch(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?", text.strip(), re.ASCII)
+    if match is None:
+        return None
+    hours, minutes, seconds = (int(part or 0) for part in match.groups()[:3])
+    try:
+        # a leap second, 60, is legal in DICOM and unknown to Python
+        return time(hours, minutes, min(seconds, 59) if seconds == 60 else seconds, int((match[4] or "").ljust(6, "0")))
+    except ValueError:
+        return None
+
+
+def read_datetime(text: str) -> datetime | None:
+    """A DICOM DT with at least a day, in the scanner's own local time; ``None`` when it is none."""
+    local = re.sub(r"[+-]\d{4}$", "", text.strip())  # the offset from UTC: what the scanner's clock showed is kept
+    day, moment = read_date(local[:8]), read_time(local[8:]) if local[8:] else time()
+    return datetime.combine(day, moment) if day and moment is not None else None
+
+
+_LONGEST = 64
+_MOST_DIGITS = 15
+"""A DICOM decimal string has sixteen characters."""
+
+_NUMBER = re.compile(
+    r"(?P<number>[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,2})?)"
+    r"\s*(?P<marks>[*#]*)"
+    r"(?P<unit>\s*%|\s+[^\s\d.,+-].*)?",
+    re.ASCII,
+)
+
+
+def _remarks_on(match: re.Match[str]) -> Iterator[str]:
+    if "," in match["number"]:
+        yield "a decimal comma was read as a decimal point"
+    if match["marks"]:
+        yield f"the scanner's mark {match['marks']} was left out"
+
+
+def _half_digit(number: Decimal) -> Decimal:
+    return Decimal(5).scaleb(_exponent(number) - 1)
+
+
+def _exponent(number: Decimal) -> int:
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int), "no infinity and no NaN is ever read"
+    return exponent

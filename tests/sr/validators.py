@@ -1,0 +1,99 @@
+"""What do other people's validators say of an object?
+
+Three peers from Debian: dicom3tools' ``dciodvfy`` knows the modules, DCMTK's ``dsrdump`` the relationships between
+content items, PixelMed's ``DicomSRValidator`` the templates. What they say is kept in full; what we know to expect of
+them is listed here, each with its cause, and ``unexpected`` takes it off.
+"""
+
+import re
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tests.peers import missing, program
+
+PIXELMED = Path("/usr/share/java/pixelmed.jar")
+
+_OURS_IN_A_GROUP = ("RESULT", "BRESULT", "OBSTACLE", "FLAG")
+
+EXPECTED = {
+    r"Warning - Unrecognized defined term <99DXATREND> for value 1 of attribute <Coding Scheme Designator>": (
+        "dciodvfy lists the schemes of PS3.16 chapter 8; a private one is declared in (0008,0110) instead"
+    ),
+    r"Warning - Value dubious for this VR - \(0x0010,0x0010\) PN Patient's Name .* - Retired Person Name form": (
+        "the scanner knows only one part of the name"
+    ),
+    r"Warning - Missing attribute or value that would be needed to build DICOMDIR - Study (Date|Time|ID)": (
+        "the scanner left it out; it may be empty, and nobody may invent it"
+    ),
+    r"W: The VR checker does not support this Specific Character Set: ISO_IR 192": (
+        "DCMTK 3.6.7 checks the letters of a text in ISO 8859 only"
+    ),
+    r'Error: .*Code \(241686001,SCT,"Dual energy X-Ray absorptiometry"\) not found in context group 100': (
+        "CID 100 is extensible, and PixelMed's own DicomContextGroupsSource.xml says so: a procedure it does not list "
+        "may stand for itself (PS3.16 7.2.3)"
+    ),
+    r'Warning: .*/CONTAINER \(121076,DCM,"Conclusions"\)(/TEXT .*)?: Content Item not in template': (
+        "TID 1500 is extensible: the sentences for the radiologist"
+    ),
+    rf"Warning: .*/(CODE|TEXT) \(({'|'.join(_OURS_IN_A_GROUP)}),99DXATREND,[^/]*: Content Item not in template": (
+        "TID 1501 is extensible, and has rows for these since it is a Measurement and Qualitative Evaluation Group; "
+        "PixelMed still knows it as Measurement Group"
+    ),
+    r'Warning: .*/(DATE \(111060,DCM,"Study Date"\)|UIDREF \(121018,DCM,"Procedure Study Instance UID"\)'
+    r'|TEXT \(C2348792,UMLS,"Time Point"\)): Content Item not in template': (
+        "TID 1501 and 300 are extensible: which study a number is from"
+    ),
+    r'Warning: .*/NUM \(B?DIFF,.*/NUM \(24966-4,.*/CODE \(363698007,SCT,"Finding Site"\)'
+    r": Content Item not in template": ("TID 300 is extensible: which vertebrae the BMD behind a difference is of"),
+}
+"""Findings that are not our fault, as patterns of the whole line, and why they are not."""
+
+
+def unexpected(findings: Iterable[str]) -> list[str]:
+    """The findings nobody has explained."""
+    return [line for line in findings if not any(re.fullmatch(pattern, line) for pattern in EXPECTED)]
+
+
+def dciodvfy(file: Path) -> list[str]:
+    """The errors and warnings of dicom3tools."""
+    ran = subprocess.run([program("dciodvfy"), str(file)], capture_output=True, text=True, timeout=60, check=False)
+    assert "SR" in ran.stderr, f"dciodvfy recognised no structured report: {ran.stderr}"
+    return [line for line in ran.stderr.splitlines() if line.startswith(("Error", "Warning"))]
+
+
+def dsrdump(file: Path) -> list[str]:
+    """The errors and warnings of DCMTK, which reads the whole content tree and refuses what may not stand in it."""
+    ran = subprocess.run([program("dsrdump"), str(file)], capture_output=True, timeout=60, check=False)
+    findings = [line for line in ran.stderr.decode().splitlines() if line.startswith(("F:", "E:", "W:"))]
+    assert findings or ran.returncode == 0, "dsrdump failed without a word"
+    return findings
+
+
+def pixelmed(files: Sequence[Path]) -> dict[Path, list[str]]:
+    """The errors and warnings of PixelMed for each file; in one virtual machine, as compiling its rules takes long."""
+    if not PIXELMED.exists():
+        missing("libpixelmed-java")
+    if (
+        subprocess.run([program("java"), "--list-modules"], capture_output=True, check=True).stdout.find(
+            b"jdk.compiler"
+        )
+        < 0
+    ):
+        missing("default-jdk-headless")
+    unlimited = [f"-Djdk.xml.xpath{limit}=0" for limit in ("ExprOpLimit", "ExprGrpLimit", "TotalOpLimit")]
+    command = [
+        program("java"),
+        *unlimited,
+        "-Xss64m",
+        "-cp",
+        str(PIXELMED),
+        str(Path(__file__).with_name("PixelMed.java")),
+    ]
+    ran = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, timeout=280, check=True)
+    said: dict[Path, list[str]] = {}
+    for part in ran.stdout.split("File: ")[1:]:
+        name, _, findings = part.partition("\n")
+        assert "IOD validation complete" in findings, f"PixelMed did not finish: {findings[-300:]}"
+        said[Path(name)] = [line for line in findings.splitlines() if line.startswith(("Error", "Warning"))]
+    return said
