@@ -1,0 +1,1 @@
+"""What can time out, fill up or be locked: sockets, the database, settings, the clock."""

@@ -1,0 +1,41 @@
+"""Which addenda wait for an archive, and when do we try again?"""
+
+import logging
+from datetime import UTC, datetime
+
+from pipeline.edge.deliver import deliver, wait_after
+from pipeline.edge.house import House
+from pipeline.edge.settings import DestinationSettings
+from pipeline.edge.store import outbox, work
+from pipeline.edge.store.schema import delivery as delivery_table
+
+log = logging.getLogger(__name__)
+
+BATCH = 50
+
+
+def deliver_due(house: House, destination: DestinationSettings) -> tuple[int, int]:
+    """Send one batch of what is due for a destination; how many it has now, and how many will be tried again."""
+    with house.database.write() as connection:
+        claimed = outbox.claim(connection, destination.name, limit=BATCH, at=datetime.now(UTC))
+    if not claimed:
+        return 0, 0
+    delivered = postponed = 0
+    answers = deliver(
+        [waiting.addendum for waiting in claimed], destination, house.settings.service.listener.ae_title
+    )
+    for waiting, problem in zip(claimed, answers, strict=True):
+        now = datetime.now(UTC)
+        names = {"addendum": waiting.addendum.number, "destination": destination.name}
+        with house.database.write() as connection:
+            if problem is None:
+                outbox.delivered(connection, waiting.number, at=now)
+                delivered += 1
+                log.info("delivered", extra=names)
+            else:
+                until = now + wait_after(waiting.attempts)
+                reason, detail = type(problem).__name__, str(problem)
+                work.postpone(connection, delivery_table, waiting.number, until=until, reason=reason, detail=detail)
+                postponed += 1
+                log.warning("not delivered", extra={**names, "reason": reason, "detail": detail})
+    return delivered, postponed

@@ -1,0 +1,150 @@
+"""What do we have to say of an exam that is due? Match, compare, interpret and author it, and put it into the outbox."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+from sqlalchemy import Connection
+
+from pipeline.clinical.assemble import Contradiction
+from pipeline.clinical.interpret import interpret
+from pipeline.clinical.model import Exam, Interpretation
+from pipeline.edge.house import House
+from pipeline.edge.mishap import MOST_ATTEMPTS, UNEXPECTED, WORKER_LOST, where_it_happened
+from pipeline.edge.store import exams, outbox, receipts, work
+from pipeline.edge.store.database import StoreFailed
+from pipeline.edge.store.exams import ExamOnFile
+from pipeline.edge.store.schema import exam as exam_table
+from pipeline.sr.author import author, content_digest, encode
+from pipeline.sr.tree import read_instance
+
+log = logging.getLogger(__name__)
+
+CONTRADICTORY = "contradictory"
+"""The reason for which an exam is held whose reports tell different things."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many exams were carried to the outbox, found unchanged, or held."""
+
+    issued: int = 0
+    unchanged: int = 0
+    held: int = 0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.issued + other.issued, self.unchanged + other.unchanged, self.held + other.held)
+
+
+def claim_due(house: House, limit: int) -> list[int]:
+    """Take the exams that have been due longest; their numbers."""
+    with house.database.write() as connection:
+        return work.claim(connection, exam_table, limit=limit, at=datetime.now(UTC))
+
+
+def follow_up(house: House, numbers: Sequence[int]) -> Tally:
+    """Carry exams from match to the outbox; each one ends there, unchanged, or held with its reason.
+
+    Raises:
+        StoreFailed: the database could not be reached; the exams stay due.
+    """
+    return sum((_follow_up_one(house, number) for number in numbers), Tally())
+
+
+def interpret_exam(house: House, exam: Exam, history: Sequence[ExamOnFile]) -> Interpretation:
+    """What we would say of an exam now, with everything the configuration knows."""
+    return interpret(
+        exam,
+        list(_assembled_history(history)),
+        lscs=house.lscs,
+        epochs=house.epochs,
+    )
+
+
+def _follow_up_one(house: House, number: int) -> Tally:
+    try:
+        return _carry(house, number)
+    except StoreFailed:
+        raise
+    except Contradiction as contradiction:
+        return _hold(house, number, CONTRADICTORY, str(contradiction))
+    except Exception as error:  # noqa: BLE001 - whatever one exam does, the others are still carried
+        return _hold(house, number, UNEXPECTED, where_it_happened(error))
+
+
+def _carry(house: House, number: int) -> Tally:
+    with house.database.read() as connection:
+        (on_file,) = exams.load(connection, [number])
+        history = exams.history(connection, on_file.patient, but=number)
+    if on_file.attempts > MOST_ATTEMPTS:
+        return _hold(house, number, WORKER_LOST, f"its worker ended {MOST_ATTEMPTS} times")
+    interpretation = interpret_exam(house, on_file.exam(), history)
+    with house.database.read() as connection:
+        sources = _data_sets(connection, [on_file])
+        priors = _data_sets(connection, _rested_upon(interpretation, history))
+        predecessor = outbox.latest(connection, number)
+    digest = content_digest(interpretation, sources)
+    if predecessor is not None and predecessor.digest == digest:
+        with house.database.write() as connection:
+            exams.followed_up(connection, on_file)
+        log.info("unchanged", extra={"exam": number})
+        return Tally(unchanged=1)
+    addendum = author(
+        interpretation,
+        sources=sources,
+        priors=priors,
+        predecessor=_data_set(predecessor.data_set) if predecessor else None,
+    )
+    data_set = encode(addendum)
+    with house.database.write() as connection:
+        kept = outbox.issue(
+            connection,
+            exam_number=number,
+            predecessor=predecessor,
+            sop_class_uid=str(addendum.SOPClassUID),
+            sop_instance_uid=str(addendum.SOPInstanceUID),
+            digest=digest,
+            overall=interpretation.overall,
+            data_set=data_set,
+            destinations=[destination.name for destination in house.settings.service.destination],
+            at=datetime.now(UTC),
+        )
+        exams.followed_up(connection, on_file)
+    log.info("authored", extra={"exam": number, "addendum": kept, "overall": interpretation.overall.value})
+    return Tally(issued=1)
+
+
+def _hold(house: House, number: int, reason: str, detail: str) -> Tally:
+    with house.database.write() as connection:
+        work.hold(connection, exam_table, number, reason=reason, detail=detail)
+    log.warning("held", extra={"exam": number, "reason": reason})
+    return Tally(held=1)
+
+
+def _assembled_history(history: Sequence[ExamOnFile]) -> Iterator[Exam]:
+    for earlier in history:
+        try:
+            yield earlier.exam()
+        except Contradiction:
+            # It is, or will be, held itself; what it measured is not known, so nothing may rest on it.
+            log.warning("not used as a prior: its reports contradict each other", extra={"exam": earlier.number})
+
+
+def _rested_upon(interpretation: Interpretation, history: Sequence[ExamOnFile]) -> list[ExamOnFile]:
+    studies = {prior.study_instance_uid for prior in interpretation.priors}
+    return [earlier for earlier in history if earlier.study_instance_uid in studies]
+
+
+def _data_sets(connection: Connection, on_file: Sequence[ExamOnFile]) -> list[Dataset]:
+    numbers = [number for one in on_file for number, _ in one.reports]
+    return [
+        read_instance(receipt.instance.data_set, receipt.instance.transfer_syntax_uid)
+        for receipt in receipts.load(connection, numbers)
+    ]
+
+
+def _data_set(encoded: bytes) -> Dataset:
+    return read_instance(encoded, ExplicitVRLittleEndian)

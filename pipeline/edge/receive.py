@@ -1,0 +1,161 @@
+"""Who may send us a report, and what do we answer?
+
+Only configured callers may associate. An instance is answered with success when the commit that keeps it is durable,
+and never before; what it says is judged later, so that no report, however broken, can hold up a scanner.
+"""
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+
+from pydicom.uid import (
+    UID,
+    BasicTextSRStorage,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    DeflatedExplicitVRLittleEndian,
+    EnhancedSRStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ExtensibleSRStorage,
+    ImplicitVRLittleEndian,
+)
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import Verification
+from pynetdicom.transport import ThreadedAssociationServer
+
+from pipeline.edge.settings import CallerSettings, ListenerSettings
+from pipeline.edge.store import receipts
+from pipeline.edge.store.database import Database, StoreFailed
+from pipeline.edge.store.receipts import Instance
+
+log = logging.getLogger(__name__)
+
+SR_STORAGE_CLASSES = (
+    BasicTextSRStorage,
+    EnhancedSRStorage,
+    ComprehensiveSRStorage,
+    Comprehensive3DSRStorage,
+    ExtensibleSRStorage,
+)
+"""The SOP classes in which a report may come (PS3.4 B.5)."""
+
+TRANSFER_SYNTAXES = (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+)
+
+SUCCESS = 0x0000
+OUT_OF_RESOURCES = 0xA700
+"""PS3.4 Table B.2-1: the scanner keeps its copy and tries again."""
+
+MAXIMUM_ASSOCIATIONS = 50
+
+_PERMANENT = 0x01
+_SERVICE_USER = 0x01
+_CALLING_AE_TITLE_NOT_RECOGNISED = 0x03
+_CALLED_AE_TITLE_NOT_RECOGNISED = 0x07
+
+
+class Listener:
+    """Our side of the scanners' associations, open from construction until ``close``."""
+
+    def __init__(self, settings: ListenerSettings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        ae = AE(ae_title=settings.ae_title)
+        ae.maximum_associations = MAXIMUM_ASSOCIATIONS
+        ae.add_supported_context(Verification)
+        for sop_class in SR_STORAGE_CLASSES:
+            ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
+        self._server: ThreadedAssociationServer = ae.start_server(
+            (settings.host, settings.port),
+            block=False,
+            evt_handlers=[
+                (evt.EVT_CONN_OPEN, _send_without_delay),
+                (evt.EVT_REQUESTED, self._admit),
+                (evt.EVT_ACCEPTED, self._tell_refused_contexts),
+                (evt.EVT_C_ECHO, lambda event: SUCCESS),
+                (evt.EVT_C_STORE, self._store),
+            ],
+        )
+        log.info("listening as %s on %s port %d", settings.ae_title, settings.host, settings.port)
+
+    def close(self) -> None:
+        """Take no more associations; those under way are aborted, and what was answered is kept."""
+        self._server.shutdown()
+        for association in self._server.active_associations:
+            association.abort()
+
+    def _admit(self, event: evt.Event) -> None:
+        """Refuse a caller we do not know, in DICOM's own way, and say so to the administrator."""
+        request = event.assoc.requestor.primitive
+        calling, called = request.calling_ae_title, request.called_ae_title
+        host = event.assoc.requestor.address
+        if called != self._settings.ae_title:
+            diagnostic = _CALLED_AE_TITLE_NOT_RECOGNISED
+            reason = "it called another AE title than ours"
+        elif not is_known(self._settings.caller, calling, host):
+            diagnostic = _CALLING_AE_TITLE_NOT_RECOGNISED
+            reason = "no listener.caller in service.toml has this AE title and host"
+        else:
+            return
+        log.warning("association of %r at %s to %r rejected: %s", calling, host, called, reason)
+        event.assoc.acse.send_reject(_PERMANENT, _SERVICE_USER, diagnostic)
+        event.assoc.kill()
+
+    def _tell_refused_contexts(self, event: evt.Event) -> None:
+        caller = event.assoc.requestor.ae_title
+        for context in event.assoc.rejected_contexts:
+            name = UID(context.abstract_syntax).name
+            log.warning("%r offered %s, which we do not take", caller, name)
+
+    def _store(self, event: evt.Event) -> int:
+        request, caller = event.request, event.assoc.requestor.ae_title
+        instance = Instance(
+            sop_class_uid=str(request.AffectedSOPClassUID),
+            sop_instance_uid=str(request.AffectedSOPInstanceUID),
+            transfer_syntax_uid=str(event.context.transfer_syntax),
+            data_set=request.DataSet.getvalue(),
+        )
+        try:
+            with self._database.write() as connection:
+                number, new = receipts.keep(connection, instance, calling_ae_title=caller, at=datetime.now(UTC))
+        except StoreFailed as failure:
+            log.error("could not keep an instance from %r: %s", caller, failure)
+            return OUT_OF_RESOURCES
+        log.info("received", extra={"receipt": number, "caller": caller, "new": new})
+        return SUCCESS
+
+
+def is_known(callers: Collection[CallerSettings], ae_title: str, host: str) -> bool:
+    """Whether a caller with this AE title may come from this address."""
+    return any(
+        caller.ae_title == ae_title and (caller.host is None or host in _addresses(caller.host)) for caller in callers
+    )
+
+
+def listen(settings: ListenerSettings, database: Database, stop: threading.Event) -> None:
+    """Take reports until ``stop`` is set."""
+    listener = Listener(settings, database)
+    try:
+
+        stop.wait()
+    finally:
+        listener.close()
+
+
+def _addresses(host: str) -> set[str]:
+    try:
+        return {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except OSError:
+        return {host}
+
+
+def _send_without_delay(event: evt.Event) -> None:
+    # Waiting to fill a packet costs 40 ms per answer on an idle association.
+    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

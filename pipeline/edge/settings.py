@@ -1,0 +1,364 @@
+"""What has this department told us about its callers, archives, scanners and precision?
+
+Settings are read once, whole, and refused whole: every mistake in one message, each under its key. They come from
+``config/*.toml``; any key can be overridden by ``DXATREND_<FILE>__<KEY>``, for example
+``DXATREND_SERVICE__LISTENER__PORT``.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from pipeline.clinical.model import Epoch, LeastSignificantChange, Scanner
+from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM
+from pipeline.clinical.regions import Region, UnknownRegion, parse_region
+from pipeline.sr.dialect import Dialect, DialectError, load_dialects
+
+ENV_PREFIX = "DXATREND_"
+ENV_DELIMITER = "__"
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; ``mistakes`` holds every one, each under its key."""
+
+    def __init__(self, mistakes: tuple[str, ...]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+def _ae_title(text: str) -> str:
+    """PS3.5 6.2: at most 16 printable characters, no backslash, not all spaces."""
+    title = text.strip()
+    if not 1 <= len(title) <= 16 or not title.isascii() or not title.isprintable() or "\\" in title:
+        raise ValueError("an AE title has 1 to 16 printable ASCII characters and no backslash")
+    return title
+
+
+def _database_url(text: str) -> str:
+    try:
+        backend = make_url(text).get_backend_name()
+    except ArgumentError:
+        raise ValueError("not a database URL; try sqlite:///var/dxatrend.sqlite3") from None
+    if backend not in ("sqlite", "postgresql"):
+        raise ValueError("only sqlite:/// and postgresql+psycopg:// databases are supported")
+    return text
+
+
+def _region(value: object) -> Region:
+    if isinstance(value, Region):
+        return value
+    try:
+        return parse_region(str(value))
+    except UnknownRegion as unknown:
+        raise ValueError(str(unknown)) from None
+
+
+AeTitle = Annotated[str, AfterValidator(_ae_title)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Name = Annotated[str, Field(min_length=1)]
+RegionKey = Annotated[Region, BeforeValidator(_region)]
+
+
+class _Section(BaseModel):
+    """A part of the configuration in which an unknown key is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class StoreSettings(_Section):
+    """``[store]``: where everything is kept."""
+
+    url: Annotated[str, AfterValidator(_database_url)] = "sqlite:///var/dxatrend.sqlite3"
+
+
+class CallerSettings(_Section):
+    """``[[listener.caller]]``: who may send; nobody else gets in."""
+
+    ae_title: AeTitle
+    host: Name | None = None
+
+
+class ListenerSettings(_Section):
+    """``[listener]``: where scanners find us."""
+
+    ae_title: AeTitle = "DXATREND"
+    host: Name = "127.0.0.1"
+    port: Port = 11112
+    caller: tuple[CallerSettings, ...] = ()
+
+
+class ExamSettings(_Section):
+    """``[exam]``: when an exam is due."""
+
+    settle_seconds: Annotated[float, Field(ge=0, le=86_400)] = 30
+
+
+class DestinationSettings(_Section):
+    """``[[destination]]``: a PACS that gets every addendum, and what counts as proof that it has it."""
+
+    name: Name
+    ae_title: AeTitle
+    host: Name
+    port: Port
+    proof: Literal["find", "none"] = "none"
+
+    @field_validator("proof", mode="before")
+    @classmethod
+    def _commitment_is_not_built(cls, proof: object) -> object:
+        if proof == "commitment":
+            raise ValueError("storage commitment is not available in this version; use 'find' or 'none'")
+        return proof
+
+
+class PrefectSettings(_Section):
+    """``[prefect]``: the server that ``serve`` starts, or ``api_url`` of one that runs elsewhere."""
+
+    host: Name = "127.0.0.1"
+    port: Port = 4200
+    home: Path = Path("var/prefect")
+    api_url: Name | None = None
+
+
+class ServiceSettings(_Section):
+    """``service.toml``."""
+
+    store: StoreSettings = StoreSettings()
+    listener: ListenerSettings = ListenerSettings()
+    exam: ExamSettings = ExamSettings()
+    destination: tuple[DestinationSettings, ...] = ()
+    prefect: PrefectSettings = PrefectSettings()
+
+    @field_validator("destination")
+    @classmethod
+    def _one_name_each(cls, destinations: tuple[DestinationSettings, ...]) -> tuple[DestinationSettings, ...]:
+        names = [destination.name for destination in destinations]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two destinations are called {name!r}")
+        return destinations
+
+
+class EpochSettings(_Section):
+    """``[[scanner.epoch]]``: from when a machine counts as recalibrated, and whether a phantom bridged it (R2.6)."""
+
+    begins: Annotated[date, Field(alias="from")]
+    reason: Name
+    cross_calibrated: bool
+
+
+class ScannerSettings(_Section):
+    """``[[scanner]]``: what DICOM cannot tell of a machine."""
+
+    manufacturer: Name
+    model: Name
+    serial_number: Name
+    name: str = ""
+    epoch: tuple[EpochSettings, ...] = ()
+
+    @property
+    def scanner(self) -> Scanner:
+        """The machine meant."""
+        return Scanner(self.manufacturer, self.model, self.serial_number)
+
+
+class ScannersSettings(_Section):
+    """``scanners.toml``."""
+
+    scanner: tuple[ScannerSettings, ...] = ()
+
+    @field_validator("scanner")
+    @classmethod
+    def _one_entry_each(cls, entries: tuple[ScannerSettings, ...]) -> tuple[ScannerSettings, ...]:
+        for one, other in combinations(entries, 2):
+            if one.scanner == other.scanner:
+                raise ValueError(f"{one.scanner} is listed twice")
+        return entries
+
+
+class LscSettings(_Section):
+    """``[[lsc]]``: one scanner and region, from the facility's own precision study (R1.12)."""
+
+    manufacturer: Name
+    model: Name
+    serial_number: Name
+    region: RegionKey
+    lsc: Annotated[Decimal, Field(gt=0, lt=1)] | None = None
+    precision_error: Annotated[Decimal, Field(gt=0, lt=1)] | None = None
+    patients: Annotated[int, Field(ge=2)]
+    repeats: Annotated[int, Field(ge=2)]
+    valid_from: date
+    valid_until: date
+    source: Name
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.lsc is None) == (self.precision_error is None):
+            raise ValueError("give either lsc or precision_error, in g/cm2")
+        if self.valid_until < self.valid_from:
+            raise ValueError("valid_until lies before valid_from")
+        freedom = self.patients * (self.repeats - 1)
+        if freedom < MINIMUM_DEGREES_OF_FREEDOM:
+            raise ValueError(
+                f"{self.patients} patients with {self.repeats} scans give {freedom} degrees of freedom;"
+                f" a precision study needs {MINIMUM_DEGREES_OF_FREEDOM} (R1.2)"
+            )
+        return self
+
+    @property
+    def record(self) -> LeastSignificantChange:
+        """The entry as the clinical core knows it."""
+        return LeastSignificantChange(
+            scanner=Scanner(self.manufacturer, self.model, self.serial_number),
+            region=self.region,
+            lsc=self.lsc if self.lsc is not None else self._lsc_from_precision_error(),
+            valid_from=self.valid_from,
+            valid_until=self.valid_until,
+            source=self.source,
+            patients=self.patients,
+            repeats=self.repeats,
+        )
+
+    def _lsc_from_precision_error(self) -> Decimal:
+        assert self.precision_error is not None  # _whole saw to it
+        return LSC_FACTOR * self.precision_error
+
+
+class PrecisionSettings(_Section):
+    """``precision.toml``."""
+
+    lsc: tuple[LscSettings, ...] = ()
+
+    @field_validator("lsc")
+    @classmethod
+    def _one_at_a_time(cls, entries: tuple[LscSettings, ...]) -> tuple[LscSettings, ...]:
+        for (i, one), (j, other) in combinations(enumerate(entries), 2):
+            same = one.record.scanner == other.record.scanner and one.region == other.region
+            if same and one.valid_from <= other.valid_until and other.valid_from <= one.valid_until:
+                raise ValueError(f"entries {i} and {j} are both valid for {one.region} of one scanner at the same time")
+        return entries
+
+
+class RulesSettings(_Section):
+    """``rules.toml``: the clinical decisions a department may take differently."""
+
+
+class Settings(BaseSettings):
+    """The whole configuration; made by ``load``."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter=ENV_DELIMITER,
+        hide_input_in_errors=True,
+    )
+
+    service: ServiceSettings = ServiceSettings()
+    scanners: ScannersSettings = ScannersSettings()
+    precision: PrecisionSettings = PrecisionSettings()
+    rules: RulesSettings = RulesSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment overrides what the files say; nothing else is read."""
+        return env_settings, init_settings
+
+    @property
+    def lscs(self) -> tuple[LeastSignificantChange, ...]:
+        """Every LSC on file."""
+        return tuple(entry.record for entry in self.precision.lsc)
+
+    @property
+    def epochs(self) -> tuple[Epoch, ...]:
+        """Every calibration epoch on file."""
+        return tuple(
+            Epoch(
+                scanner=entry.scanner,
+                begins=epoch.begins,
+                reason=epoch.reason,
+                cross_calibrated=epoch.cross_calibrated,
+            )
+            for entry in self.scanners.scanner
+            for epoch in entry.epoch
+        )
+
+
+def load(folder: Path) -> tuple[Settings, tuple[Dialect, ...]]:
+    """Read a configuration folder and the environment.
+
+    Raises:
+        SettingsError: anything is missing, unknown, contradictory or not TOML.
+    """
+    mistakes: list[str] = []
+    files: dict[str, Any] = {}
+    if not folder.is_dir():
+        raise SettingsError((f"{folder}: there is no such configuration folder",))
+    for path in sorted(folder.glob("*.toml")):
+        if path.stem not in Settings.model_fields:
+            mistakes.append(f"{path.name}: no part of the configuration has this name")
+            continue
+        try:
+            files[path.stem] = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            mistakes.append(f"{path.name}: {error}")
+    mistakes += _unknown_variables(os.environ)
+    settings = None
+    try:
+        settings = Settings(**files)
+    except ValidationError as error:
+        mistakes += _mistakes(error)
+    dialects = _load_dialects(folder / "dialects", mistakes)
+    if mistakes or settings is None:
+        raise SettingsError(tuple(mistakes))
+    return settings, dialects
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(environment):
+        part, delimiter, _ = name.upper().removeprefix(ENV_PREFIX).partition(ENV_DELIMITER)
+        if name.upper().startswith(ENV_PREFIX) and delimiter and part.lower() not in Settings.model_fields:
+            yield f"{name}: no part of the configuration is called {part.lower()!r}"
+
+
+def _mistakes(error: ValidationError) -> Iterator[str]:
+    for mistake in error.errors(include_url=False, include_input=False, include_context=False):
+        key = ".".join(str(step) for step in mistake["loc"])
+        yield f"{key}: {mistake['msg'].removeprefix('Value error, ')}"
+
+
+def _load_dialects(folder: Path, mistakes: list[str]) -> tuple[Dialect, ...]:
+    try:
+        texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.toml"))}
+        if not texts:
+            mistakes.append("dialects: no dialect is configured, so no report could be read")
+        return load_dialects(texts)
+    except (OSError, UnicodeDecodeError) as error:
+        mistakes.append(f"dialects: {error}")
+    except DialectError as error:
+        mistakes += [f"dialects/{mistake}" for mistake in str(error).splitlines()]
+    return ()

@@ -1,0 +1,227 @@
+"""How do we reach the database, and how do we learn that something in it has changed?
+
+SQLite is the embedded default: write-ahead log, a full sync at each commit, one writer at a time. PostgreSQL serves
+where several machines share the work. Everything else in this package is the same for both.
+"""
+
+import contextlib
+import logging
+import sqlite3
+import time
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any, Protocol
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+log = logging.getLogger(__name__)
+
+SQLITE_BUSY_SECONDS = 10
+"""How long a writer waits for another before the database counts as locked."""
+
+_CHANNEL = "dxatrend"
+_LOOK_SECONDS = 0.02
+_MIGRATION_LOCK = 7_311_002
+
+
+class StoreFailed(Exception):
+    """The database could not do it (locked, full, gone): nothing has happened, and trying again may help.
+
+    The text names the kind of failure alone, because a database quotes what it was given.
+    """
+
+
+class Bell(Protocol):
+    """Rings when another connection has committed."""
+
+    def wait(self, seconds: float) -> None:
+        """Return when it rings, or after so many seconds."""
+
+    def close(self) -> None:
+        """Stop listening."""
+
+
+class Database:
+    """One database, open; closed by ``close``."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url)
+        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        # Parameters of a failed statement are patient data: they stay out of its error text.
+        self._engine = _sqlite_engine(self._url) if self.is_sqlite else create_engine(self._url, hide_parameters=True)
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent look at the database that changes nothing.
+
+        Raises:
+            StoreFailed: the database could not be asked.
+        """
+        with _failures_named(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is durable when the block has ended, or has not happened.
+
+        Raises:
+            StoreFailed: it has not happened.
+        """
+        with (
+            _failures_named(),
+            self._engine.connect().execution_options(begin="BEGIN IMMEDIATE") as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def migrate(self) -> None:
+        """Bring an empty or older database to the present schema; nothing happens to a present one."""
+        config = Config()
+        config.set_main_option("script_location", str(resources.files("pipeline.edge.store") / "migrations"))
+        heads = ScriptDirectory.from_config(config).get_heads()
+        with self.read() as connection:
+            if list(MigrationContext.configure(connection).get_current_heads()) == heads:
+                return
+        with self.write() as connection:
+            if not self.is_sqlite:  # where a writer does not already keep others out
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+        log.info("the database schema is now at %s", ", ".join(heads))
+
+    def tidy(self) -> None:
+        """Refresh the statistics queries are planned by, and give the space of the write-ahead log back.
+
+        Raises:
+            StoreFailed: the database could not be asked.
+        """
+        statements = ("PRAGMA optimize", "PRAGMA wal_checkpoint(TRUNCATE)") if self.is_sqlite else ("ANALYZE",)
+        with _failures_named(), self._engine.connect().execution_options(begin=None) as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+            connection.commit()
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self._engine.dispose()
+
+    def bell(self) -> Bell:
+        """Something to wait at until another process may have changed the database."""
+        return _SqliteBell(self._engine) if self.is_sqlite else _PostgresBell(self._url)
+
+
+class _SqliteBell:
+    """SQLite counts the commits of others; asking for the count costs microseconds."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._connection = engine.raw_connection()
+        self._seen = self._commits()
+
+    def wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (commits := self._commits()) == self._seen and (left := until - time.monotonic()) > 0:
+            time.sleep(min(_LOOK_SECONDS, left))
+        self._seen = commits
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _commits(self) -> int:
+        cursor = self._connection.cursor()
+        try:
+            return int(cursor.execute("PRAGMA data_version").fetchone()[0])
+        finally:
+            cursor.close()
+
+
+class _PostgresBell:
+    """PostgreSQL tells; when it cannot, the wait is just a wait."""
+
+    def __init__(self, url: URL) -> None:
+        self._url = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def wait(self, seconds: float) -> None:
+        try:
+            if self._connection is None:
+                self._connection = psycopg.connect(self._url, autocommit=True)
+                self._connection.execute(f"LISTEN {_CHANNEL}")
+                return  # something may have happened before we listened
+            for _ in self._connection.notifies(timeout=seconds, stop_after=1):
+                pass
+        except psycopg.Error:
+            self.close()
+            time.sleep(seconds)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def insert_if_absent(connection: Connection, table: Table, **values: object) -> int | None:
+    """Insert one row; its id, or ``None`` when a unique constraint says that it is there already."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(table.c.id)
+    return connection.scalar(statement)
+
+
+def ring(connection: Connection) -> None:
+    """Ring the bell of the others when this transaction commits."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"NOTIFY {_CHANNEL}"))
+
+
+@contextlib.contextmanager
+def _failures_named() -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, PoolTimeout) as error:
+        cause = getattr(error, "orig", None) or error
+        name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+        raise StoreFailed(f"{type(cause).__name__} {name or ''}".rstrip()) from None
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch a new database over; alone among statements this one does not wait for another process by itself."""
+    until = time.monotonic() + SQLITE_BUSY_SECONDS
+    while connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_LOOK_SECONDS)
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _: Any) -> None:
+        # The driver's own transactions begin too late; ours begin in _begin.
+        connection.isolation_level = None
+        _use_write_ahead_log(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A transaction that reads first and then writes would fail instead of waiting its turn.
+        begin = connection.get_execution_options().get("begin", "BEGIN")
+        if begin is not None:
+            connection.exec_driver_sql(begin)
+
+    return engine

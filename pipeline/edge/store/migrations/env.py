@@ -1,0 +1,8 @@
+"""How does Alembic reach the database? Through the connection, and in the transaction, that it is given."""
+
+from alembic import context
+
+from pipeline.edge.store.schema import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.run_migrations()

@@ -1,0 +1,147 @@
+"""The first schema."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Go forward; a database never goes back."""
+    op.create_table(
+        "chore",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_chore")),
+        comment="when housekeeping was last done, so that it is caught up when its schedule failed",
+    )
+    op.create_table(
+        "patient",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("patient_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_patient")),
+        sa.UniqueConstraint("issuer", "patient_id", name=op.f("uq_patient_issuer_patient_id")),
+        comment="one patient by id and issuer, trimmed; the bytes as sent are in the receipt",
+    )
+    op.create_table(
+        "receipt",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("sop_class_uid", sa.Text(), nullable=False),
+        sa.Column("sop_instance_uid", sa.Text(), nullable=False),
+        sa.Column("transfer_syntax_uid", sa.Text(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("calling_ae_title", sa.Text(), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("lease_owner", sa.String(length=128), nullable=True),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.String(length=64), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_receipt")),
+        sa.UniqueConstraint("sop_instance_uid", "digest", name=op.f("uq_receipt_sop_instance_uid_digest")),
+        comment="one received instance: its data set as it came (zlib), and whether it has been read",
+    )
+    op.create_index(op.f("ix_receipt_received_at"), "receipt", ["received_at"], unique=False)
+    op.create_index(op.f("ix_receipt_state_due_at"), "receipt", ["state", "due_at"], unique=False)
+    op.create_table(
+        "scanner",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("manufacturer", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("serial_number", sa.Text(), nullable=False),
+        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_scanner")),
+        sa.UniqueConstraint("key", name=op.f("uq_scanner_key")),
+        comment="one physical densitometer, or the ones of a model that do not tell their serial number",
+    )
+    op.create_table(
+        "exam",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("patient_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("study_instance_uid", sa.Text(), nullable=False),
+        sa.Column("performed_at", sa.DateTime(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("lease_owner", sa.String(length=128), nullable=True),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.String(length=64), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["patient_id"], ["patient.id"], name=op.f("fk_exam_patient_id")),
+        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_exam_scanner_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_exam")),
+        sa.UniqueConstraint(
+            "patient_id",
+            "study_instance_uid",
+            "scanner_id",
+            name=op.f("uq_exam_patient_id_study_instance_uid_scanner_id"),
+        ),
+        comment="a visit: patient + study + scanner; revision counts what was added to it",
+    )
+    op.create_index(op.f("ix_exam_patient_id_performed_at"), "exam", ["patient_id", "performed_at"], unique=False)
+    op.create_index(op.f("ix_exam_state_due_at"), "exam", ["state", "due_at"], unique=False)
+    op.create_table(
+        "addendum",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("exam_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("predecessor_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("sop_class_uid", sa.Text(), nullable=False),
+        sa.Column("sop_instance_uid", sa.Text(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("overall", sa.String(length=32), nullable=False),
+        sa.Column("authored_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_addendum_exam_id")),
+        sa.ForeignKeyConstraint(["predecessor_id"], ["addendum.id"], name=op.f("fk_addendum_predecessor_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_addendum")),
+        sa.UniqueConstraint("sop_instance_uid", name=op.f("uq_addendum_sop_instance_uid")),
+        comment="what we answered: the data set as it is sent (zlib); digest is of what it says",
+    )
+    op.create_index(op.f("ix_addendum_exam_id"), "addendum", ["exam_id"], unique=False)
+    op.create_table(
+        "reading",
+        sa.Column("receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("exam_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("report", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_reading_exam_id")),
+        sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_reading_receipt_id")),
+        sa.PrimaryKeyConstraint("receipt_id", name=op.f("pk_reading")),
+        comment="what one receipt says, as JSON",
+    )
+    op.create_index(op.f("ix_reading_exam_id"), "reading", ["exam_id"], unique=False)
+    op.create_table(
+        "delivery",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("addendum_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("lease_owner", sa.String(length=128), nullable=True),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.String(length=64), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["addendum_id"], ["addendum.id"], name=op.f("fk_delivery_addendum_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery")),
+        sa.UniqueConstraint("addendum_id", "destination", name=op.f("uq_delivery_addendum_id_destination")),
+        comment="the outbox: one addendum for one destination",
+    )
+    op.create_index(
+        op.f("ix_delivery_destination_state_due_at"), "delivery", ["destination", "state", "due_at"], unique=False
+    )
+    op.create_index(
+        op.f("ix_delivery_destination_done_at"), "delivery", ["destination", "done_at"], unique=False
+    )

@@ -1,0 +1,131 @@
+"""What have we answered, and which archive still has to get it?"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, insert, select, update
+
+from pipeline.edge.store import work
+from pipeline.edge.store.database import ring
+from pipeline.edge.store.schema import State, addendum, delivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddendumOnFile:
+    """One addendum as it was authored and is sent: its data set in Explicit VR Little Endian."""
+
+    number: int
+    exam_number: int
+    sop_class_uid: str
+    sop_instance_uid: str
+    digest: str
+    overall: str
+    data_set: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One addendum on its way to one destination; ``attempts`` counts this one."""
+
+    number: int
+    attempts: int
+    addendum: AddendumOnFile
+
+
+def latest(connection: Connection, exam_number: int) -> AddendumOnFile | None:
+    """The addendum that an exam has now."""
+    query = _addenda().where(addendum.c.exam_id == exam_number).order_by(addendum.c.id.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _addendum(row)
+
+
+def issue(
+    connection: Connection,
+    *,
+    exam_number: int,
+    predecessor: AddendumOnFile | None,
+    sop_class_uid: str,
+    sop_instance_uid: str,
+    digest: str,
+    overall: str,
+    data_set: bytes,
+    destinations: Sequence[str],
+    at: datetime,
+) -> int:
+    """Keep an addendum and put it into the outbox of each destination; its number."""
+    number = connection.execute(
+        insert(addendum)
+        .values(
+            exam_id=exam_number,
+            predecessor_id=predecessor.number if predecessor else None,
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid=sop_instance_uid,
+            digest=digest,
+            overall=overall,
+            authored_at=at,
+            content=zlib.compress(data_set, 1),
+        )
+        .returning(addendum.c.id)
+    ).scalar_one()
+    if destinations:
+        rows = [
+            {"addendum_id": number, "destination": name, "state": State.WAITING, "due_at": at} for name in destinations
+        ]
+        connection.execute(insert(delivery), rows)
+    ring(connection)
+    return number
+
+
+def claim(connection: Connection, destination: str, *, limit: int, at: datetime) -> list[Delivery]:
+    """Take the longest due deliveries to one destination."""
+    ids = work.claim(connection, delivery, limit=limit, at=at, where=delivery.c.destination == destination)
+    query = (
+        _addenda()
+        .add_columns(delivery.c.id.label("delivery_id"), delivery.c.attempts)
+        .join(delivery, delivery.c.addendum_id == addendum.c.id)
+        .where(delivery.c.id.in_(ids))
+        .order_by(addendum.c.id)
+    )
+    return [
+        Delivery(number=row.delivery_id, attempts=row.attempts, addendum=_addendum(row))
+        for row in connection.execute(query)
+    ]
+
+
+def delivered(connection: Connection, number: int, *, at: datetime) -> None:
+    """The destination has it."""
+    work.done(connection, delivery, [number])
+    connection.execute(update(delivery).where(delivery.c.id == number).values(done_at=at))
+
+
+def addenda(connection: Connection, exam_number: int) -> list[AddendumOnFile]:
+    """Every addendum of an exam, the first one first."""
+    query = _addenda().where(addendum.c.exam_id == exam_number).order_by(addendum.c.id)
+    return [_addendum(row) for row in connection.execute(query)]
+
+
+def _addenda() -> Select[Any]:
+    return select(
+        addendum.c.id,
+        addendum.c.exam_id,
+        addendum.c.sop_class_uid,
+        addendum.c.sop_instance_uid,
+        addendum.c.digest,
+        addendum.c.overall,
+        addendum.c.content,
+    )
+
+
+def _addendum(row: Row[Any]) -> AddendumOnFile:
+    return AddendumOnFile(
+        number=row.id,
+        exam_number=row.exam_id,
+        sop_class_uid=row.sop_class_uid,
+        sop_instance_uid=row.sop_instance_uid,
+        digest=row.digest,
+        overall=row.overall,
+        data_set=zlib.decompress(row.content),
+    )

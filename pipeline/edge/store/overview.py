@@ -1,0 +1,115 @@
+"""How do things stand: received, waiting, delivered, held, and since when?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
+
+from pipeline.edge.store import work
+from pipeline.edge.store.schema import State, delivery, exam, receipt, scanner
+
+DAY = timedelta(hours=24)
+
+KINDS: dict[str, Table] = {"": receipt, "E": exam, "D": delivery}
+"""What a letter before a held number means; a plain number is a receipt's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScannerStatus:
+    """One machine we have heard of."""
+
+    manufacturer: str
+    model: str
+    serial_number: str
+    last_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationStatus:
+    """One archive: what it got in the last 24 hours, what it still has to get and since when that waits."""
+
+    name: str
+    delivered: int
+    backlog: int
+    oldest: datetime | None
+    last_problem: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Everything an administrator asks at 7 in the morning; ``received`` is of the last 24 hours."""
+
+    received: int
+    to_be_read: int
+    exams_waiting: int
+    held: int
+    scanners: tuple[ScannerStatus, ...]
+    destinations: tuple[DestinationStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldWork:
+    """One thing that waits for a person; ``number`` is what ``dxatrend release`` takes."""
+
+    number: str
+    what: str
+    since: datetime
+    reason: str
+    detail: str
+
+
+def status(connection: Connection, destinations: Sequence[str], at: datetime) -> Status:
+    """How things stand now."""
+    machines = select(scanner).order_by(scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number)
+    return Status(
+        received=_count(connection, receipt, receipt.c.received_at > at - DAY),
+        to_be_read=_count(connection, receipt, receipt.c.state == State.WAITING),
+        exams_waiting=_count(connection, exam, exam.c.state == State.WAITING),
+        held=sum(_count(connection, queue, queue.c.state == State.HELD) for queue in work.QUEUES),
+        scanners=tuple(
+            ScannerStatus(
+                manufacturer=row.manufacturer,
+                model=row.model,
+                serial_number=row.serial_number,
+                last_seen_at=row.last_seen_at,
+            )
+            for row in connection.execute(machines)
+        ),
+        destinations=tuple(_destination(connection, name, at) for name in destinations),
+    )
+
+
+def held(connection: Connection) -> list[HeldWork]:
+    """What waits for a person, the longest first."""
+    found = [
+        HeldWork(
+            number=f"{letter}{row.id}", what=queue.name, since=row.due_at, reason=row.reason or "", detail=row.detail or ""
+        )
+        for letter, queue in KINDS.items()
+        for row in connection.execute(_held_in(queue))
+    ]
+    return sorted(found, key=lambda work: work.since)
+
+
+def _held_in(queue: Table) -> Select[tuple[int, datetime, str, str]]:
+    return select(queue.c.id, queue.c.due_at, queue.c.reason, queue.c.detail).where(queue.c.state == State.HELD)
+
+
+def _destination(connection: Connection, name: str, at: datetime) -> DestinationStatus:
+    mine = delivery.c.destination == name
+    waiting = mine & (delivery.c.state == State.WAITING)
+    oldest = connection.execute(
+        select(delivery.c.due_at, delivery.c.detail).where(waiting).order_by(delivery.c.id).limit(1)
+    ).one_or_none()
+    return DestinationStatus(
+        name=name,
+        delivered=_count(connection, delivery, mine & (delivery.c.done_at > at - DAY)),
+        backlog=_count(connection, delivery, waiting),
+        oldest=oldest.due_at if oldest else None,
+        last_problem=oldest.detail if oldest else None,
+    )
+
+
+def _count(connection: Connection, table: Table, which: ColumnElement[bool]) -> int:
+    return connection.execute(select(func.count()).select_from(table).where(which)).scalar_one()

@@ -1,0 +1,108 @@
+"""What have we been sent, and what is still to be read?"""
+
+import hashlib
+import zlib
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from pipeline.edge.store.database import insert_if_absent, ring
+from pipeline.edge.store.schema import State, receipt
+
+OTHER_BYTES = "other_bytes"
+"""The reason for which a second object with a known SOP Instance UID is held."""
+
+_COLUMNS = (
+    receipt.c.id,
+    receipt.c.sop_class_uid,
+    receipt.c.sop_instance_uid,
+    receipt.c.transfer_syntax_uid,
+    receipt.c.calling_ae_title,
+    receipt.c.received_at,
+    receipt.c.attempts,
+    receipt.c.content,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One DICOM instance as it came: its encoded data set, without file meta information."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    data_set: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """One instance on file, under our own number."""
+
+    number: int
+    instance: Instance
+    calling_ae_title: str
+    received_at: datetime
+    attempts: int
+
+
+def keep(connection: Connection, instance: Instance, *, calling_ae_title: str, at: datetime) -> tuple[int, bool]:
+    """Keep one instance; its number, and whether it is new.
+
+    The same SOP Instance UID with the same bytes is kept once. With other bytes both are kept, and the later one is
+    held, because nobody but a person can say which is right.
+    """
+    digest = hashlib.sha256(instance.data_set).hexdigest()
+    known = connection.execute(
+        select(receipt.c.id, receipt.c.digest).where(receipt.c.sop_instance_uid == instance.sop_instance_uid)
+    ).all()
+    for number, known_digest in known:
+        if known_digest == digest:
+            return number, False
+    contradiction = {}
+    if known:
+        numbers = ", ".join(str(number) for number, _ in known)
+        contradiction = {
+            "reason": OTHER_BYTES,
+            "detail": f"the SOP Instance UID (0008,0018) is that of receipt {numbers}, the content is not",
+        }
+    number = insert_if_absent(
+        connection,
+        receipt,
+        sop_class_uid=instance.sop_class_uid,
+        sop_instance_uid=instance.sop_instance_uid,
+        transfer_syntax_uid=instance.transfer_syntax_uid,
+        digest=digest,
+        size=len(instance.data_set),
+        calling_ae_title=calling_ae_title,
+        received_at=at,
+        state=State.HELD if known else State.WAITING,
+        due_at=at,
+        content=zlib.compress(instance.data_set, 1),
+        **contradiction,
+    )
+    if number is None:  # another listener kept the same bytes a moment ago
+        same = (receipt.c.sop_instance_uid == instance.sop_instance_uid) & (receipt.c.digest == digest)
+        return connection.execute(select(receipt.c.id).where(same)).scalar_one(), False
+    ring(connection)
+    return number, True
+
+
+def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
+    """The receipts of these numbers that exist, in the order of their numbers."""
+    query = select(*_COLUMNS).where(receipt.c.id.in_(numbers)).order_by(receipt.c.id)
+    return [
+        Receipt(
+            number=row.id,
+            instance=Instance(
+                sop_class_uid=row.sop_class_uid,
+                sop_instance_uid=row.sop_instance_uid,
+                transfer_syntax_uid=row.transfer_syntax_uid,
+                data_set=zlib.decompress(row.content),
+            ),
+            calling_ae_title=row.calling_ae_title,
+            received_at=row.received_at,
+            attempts=row.attempts,
+        )
+        for row in connection.execute(query)
+    ]

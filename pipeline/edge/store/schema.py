@@ -1,0 +1,197 @@
+"""Which tables hold what we know?
+
+One schema for SQLite and PostgreSQL. Four tables are queues as well (``receipt``, ``exam``, ``delivery``): they share
+the columns of ``_work``, and ``work.py`` alone moves a row from one state to the next.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class State(StrEnum):
+    """Where a piece of work stands."""
+
+    WAITING = "waiting"
+    """It is done once it is due."""
+    DONE = "done"
+    HELD = "held"
+    """It waits for a person, with a reason."""
+    IGNORED = "ignored"
+    """There is nothing to do, for a reason that is kept."""
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC; SQLite, which has no time zones, keeps it without one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs a time zone")
+        moment = value.astimezone(UTC)
+        return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _id() -> Column[int]:
+    # SQLite numbers rows by itself only in a column declared INTEGER.
+    return Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+
+
+def _reference(column: str, **options: Any) -> Column[int]:
+    return Column(f"{column}_id", ForeignKey(f"{column}.id"), **options)
+
+
+def _work() -> tuple[Column[Any], ...]:
+    """The columns of a queue: what is due, who has it, how often it was tried, why it is held."""
+    return (
+        Column("state", String(16), nullable=False),
+        Column("due_at", Instant, nullable=False),
+        Column("attempts", Integer, nullable=False, server_default="0"),
+        Column("lease_owner", String(128)),
+        Column("leased_until", Instant),
+        Column("reason", String(64)),
+        Column("detail", Text),
+    )
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+receipt = Table(
+    "receipt",
+    metadata,
+    _id(),
+    Column("sop_class_uid", Text, nullable=False),
+    Column("sop_instance_uid", Text, nullable=False),
+    Column("transfer_syntax_uid", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("calling_ae_title", Text, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    *_work(),
+    Column("content", LargeBinary, nullable=False),
+    UniqueConstraint("sop_instance_uid", "digest"),
+    Index(None, "state", "due_at"),
+    Index(None, "received_at"),
+    comment="one received instance: its data set as it came (zlib), and whether it has been read",
+)
+
+patient = Table(
+    "patient",
+    metadata,
+    _id(),
+    Column("issuer", Text, nullable=False),
+    Column("patient_id", Text, nullable=False),
+    UniqueConstraint("issuer", "patient_id"),
+    comment="one patient by id and issuer, trimmed; the bytes as sent are in the receipt",
+)
+
+scanner = Table(
+    "scanner",
+    metadata,
+    _id(),
+    Column("key", Text, nullable=False),
+    Column("manufacturer", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("serial_number", Text, nullable=False),
+    Column("last_seen_at", Instant, nullable=False),
+    UniqueConstraint("key"),
+    comment="one physical densitometer, or the ones of a model that do not tell their serial number",
+)
+
+exam = Table(
+    "exam",
+    metadata,
+    _id(),
+    _reference("patient", nullable=False),
+    _reference("scanner", nullable=False),
+    Column("study_instance_uid", Text, nullable=False),
+    Column("performed_at", DateTime(timezone=False), nullable=False),
+    Column("revision", Integer, nullable=False),
+    *_work(),
+    UniqueConstraint("patient_id", "study_instance_uid", "scanner_id"),
+    Index(None, "state", "due_at"),
+    Index(None, "patient_id", "performed_at"),
+    comment="a visit: patient + study + scanner; revision counts what was added to it",
+)
+
+reading = Table(
+    "reading",
+    metadata,
+    Column("receipt_id", ForeignKey("receipt.id"), primary_key=True),
+    _reference("exam", nullable=False, index=True),
+    Column("report", Text, nullable=False),
+    comment="what one receipt says, as JSON",
+)
+
+addendum = Table(
+    "addendum",
+    metadata,
+    _id(),
+    _reference("exam", nullable=False, index=True),
+    Column("predecessor_id", ForeignKey("addendum.id")),
+    Column("sop_class_uid", Text, nullable=False),
+    Column("sop_instance_uid", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("overall", String(32), nullable=False),
+    Column("authored_at", Instant, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    UniqueConstraint("sop_instance_uid"),
+    comment="what we answered: the data set as it is sent (zlib); digest is of what it says",
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    _id(),
+    _reference("addendum", nullable=False),
+    Column("destination", Text, nullable=False),
+    *_work(),
+    Column("done_at", Instant),
+    UniqueConstraint("addendum_id", "destination"),
+    Index(None, "destination", "state", "due_at"),
+    Index(None, "destination", "done_at"),
+    comment="the outbox: one addendum for one destination",
+)
+
+chore = Table(
+    "chore",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("done_at", Instant, nullable=False),
+    Column("seconds", Float, nullable=False),
+    comment="when housekeeping was last done, so that it is caught up when its schedule failed",
+)

@@ -1,0 +1,58 @@
+"""What keeps the database healthy from one night to the next, and when was it last done?"""
+
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import delete, insert, select, text
+
+from pipeline.edge.house import House
+from pipeline.edge.store.schema import chore
+
+log = logging.getLogger(__name__)
+
+HOUSEKEEPING = "housekeeping"
+
+OVERDUE = timedelta(hours=26)
+"""After so long without, the nightly schedule must have failed and the worker does it itself."""
+
+
+class DamagedStore(Exception):
+    """The database fails its own check."""
+
+
+def is_overdue(house: House, at: datetime) -> bool:
+    """Whether housekeeping has not been done for longer than a night; on the first day it is not."""
+    with house.database.read() as connection:
+        last = connection.scalar(select(chore.c.done_at).where(chore.c.name == HOUSEKEEPING))
+    if last is None:
+        _remember(house, at, seconds=0)
+        return False
+    return at - last > OVERDUE
+
+
+def keep_house(house: House) -> float:
+    """Check the database, refresh its statistics and shorten its log; how many seconds it took.
+
+    Raises:
+        StoreFailed: the database could not be asked.
+        DamagedStore: it is damaged; a person must restore a backup.
+    """
+    began = time.monotonic()
+    if house.database.is_sqlite:
+        with house.database.read() as connection:
+            verdict = connection.scalar(text("PRAGMA quick_check(1)"))
+        if verdict != "ok":
+            log.critical("the database is damaged; stop the service and restore a backup")
+            raise DamagedStore
+    house.database.tidy()
+    seconds = time.monotonic() - began
+    _remember(house, datetime.now(UTC), seconds)
+    log.info("housekeeping is done", extra={"seconds": round(seconds, 1)})
+    return seconds
+
+
+def _remember(house: House, at: datetime, seconds: float) -> None:
+    with house.database.write() as connection:
+        connection.execute(delete(chore).where(chore.c.name == HOUSEKEEPING))
+        connection.execute(insert(chore).values(name=HOUSEKEEPING, done_at=at, seconds=seconds))

@@ -1,0 +1,194 @@
+"""Only known callers get in; success means kept; trouble means that the scanner keeps its copy."""
+
+import random
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import CTImageStorage, EnhancedSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.sop_class import Verification
+from sqlalchemy import select
+
+from pipeline.edge.receive import Listener
+from pipeline.edge.settings import CallerSettings, ListenerSettings
+from pipeline.edge.store import receipts
+from pipeline.edge.store.database import Database
+from pipeline.edge.store.schema import receipt
+from pipeline.sr.encoding import split_file
+from tests import peers
+
+CALLER = CallerSettings(ae_title="SCANNER1", host="127.0.0.1")
+
+
+@dataclass
+class Scp:
+    """A listener under test, and its database."""
+
+    port: int
+    database: Database
+
+    def kept(self) -> list[receipts.Receipt]:
+        with self.database.read() as connection:
+            numbers = list(connection.scalars(select(receipt.c.id).order_by(receipt.c.id)))
+            return receipts.load(connection, numbers)
+
+
+@contextmanager
+def _listening(folder: Path, *callers: CallerSettings) -> Iterator[Scp]:
+    database = Database(f"sqlite:///{folder}/dxatrend.sqlite3")
+    database.migrate()
+    port = peers.free_port()
+    listener = Listener(ListenerSettings(port=port, caller=callers or (CALLER,)), database)
+    try:
+        yield Scp(port, database)
+    finally:
+        listener.close()
+        database.close()
+
+
+@pytest.fixture
+def scp(tmp_path: Path) -> Iterator[Scp]:
+    """A listener that knows SCANNER1 on this machine."""
+    with _listening(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def report(sample: Callable[[str], Path]) -> Path:
+    """Any scanner's report."""
+    return sorted(sample(".").glob("*/*.dcm"))[0]
+
+
+def _associate(scp: Scp, sop_class: str, *, calling: str = "SCANNER1", called: str = "DXATREND") -> Association:
+    ae = AE(ae_title=calling)
+    ae.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+    return ae.associate("127.0.0.1", scp.port, ae_title=called)
+
+
+def _send(scp: Scp, data_set: bytes, sop_instance_uid: str) -> int:
+    """Store any bytes at all, which no library would encode; the status that came back."""
+    association = _associate(scp, EnhancedSRStorage)
+    request = C_STORE()
+    request.MessageID = 1
+    request.AffectedSOPClassUID = EnhancedSRStorage
+    request.AffectedSOPInstanceUID = sop_instance_uid
+    request.Priority = 2
+    request.DataSet = BytesIO(data_set)
+    association._reactor_checkpoint.clear()  # else the association's own loop may take the answer
+    while not association._is_paused:
+        time.sleep(0.001)
+    time.sleep(0.01)
+    association.dimse.send_msg(request, association.accepted_contexts[0].context_id)
+    _, answer = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
+    association.release()
+    assert answer is not None
+    return int(answer.Status)
+
+
+def test_an_echo_is_answered(scp: Scp) -> None:
+    association = _associate(scp, Verification)
+    assert association.send_c_echo().Status == 0x0000
+    association.release()
+
+
+def test_a_report_sent_by_dcmtk_is_kept_byte_for_byte(scp: Scp, report: Path) -> None:
+    sent = peers.storescu([report], port=scp.port, called="DXATREND")
+    assert sent.returncode == 0, sent.stderr
+    (kept,) = scp.kept()
+    data_set, transfer_syntax = split_file(report.read_bytes())
+    header = dcmread(report, stop_before_pixels=True)
+    assert kept.instance == receipts.Instance(
+        sop_class_uid=header.SOPClassUID,
+        sop_instance_uid=header.SOPInstanceUID,
+        transfer_syntax_uid=transfer_syntax,
+        data_set=data_set,
+    )
+    assert kept.calling_ae_title == "SCANNER1"
+
+
+def test_a_report_sent_twice_is_a_success_twice_and_kept_once(scp: Scp, report: Path) -> None:
+    for _ in range(2):
+        assert peers.storescu([report], port=scp.port, called="DXATREND").returncode == 0
+    assert len(scp.kept()) == 1
+
+
+@pytest.mark.parametrize(
+    ("calling", "called", "reason"),
+    [
+        ("STRANGER", "DXATREND", "no listener.caller in service.toml has this AE title and host"),
+        ("SCANNER1", "ANYBODY", "it called another AE title than ours"),
+    ],
+)
+def test_an_unknown_caller_or_a_wrong_called_title_is_rejected_with_a_log_line(
+    scp: Scp, caplog: pytest.LogCaptureFixture, calling: str, called: str, reason: str
+) -> None:
+    association = _associate(scp, Verification, calling=calling, called=called)
+    assert association.is_rejected
+    assert reason in caplog.text
+    assert scp.kept() == []
+
+
+def test_a_known_title_from_another_host_is_rejected(tmp_path: Path) -> None:
+    with _listening(tmp_path, CallerSettings(ae_title="SCANNER1", host="127.0.0.2")) as scp:
+        assert _associate(scp, Verification).is_rejected
+
+
+def test_an_sop_class_we_do_not_take_is_refused_and_named(scp: Scp, caplog: pytest.LogCaptureFixture) -> None:
+    ae = AE(ae_title="SCANNER1")
+    ae.add_requested_context(CTImageStorage)
+    ae.add_requested_context(Verification)
+    association = ae.associate("127.0.0.1", scp.port, ae_title="DXATREND")
+    assert [context.abstract_syntax for context in association.rejected_contexts] == [CTImageStorage]
+    association.release()
+    assert "'SCANNER1' offered CT Image Storage, which we do not take" in caplog.text
+
+
+def test_an_object_that_is_no_dicom_at_all_is_kept_for_a_person(scp: Scp) -> None:
+    """Whatever arrives is stored before it is judged."""
+    assert _send(scp, b"\x00\x01 this is not a data set", "2.25.7") == 0x0000
+    assert scp.kept()[0].instance.data_set.startswith(b"\x00\x01 this")
+
+
+def test_a_locked_database_is_out_of_resources_and_recovers_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pipeline.edge.store.database.SQLITE_BUSY_SECONDS", 0.2)
+    with _listening(tmp_path) as scp:
+        with closing(sqlite3.connect(tmp_path / "dxatrend.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert _send(scp, b"while locked", "2.25.8") == 0xA700
+        assert "could not keep an instance from 'SCANNER1': OperationalError SQLITE_BUSY" in caplog.text
+        assert scp.kept() == []
+        assert _send(scp, b"while locked", "2.25.8") == 0x0000
+        assert len(scp.kept()) == 1
+
+
+def test_a_full_disk_is_out_of_resources_nothing_is_half_written_and_it_recovers_by_itself(tmp_path: Path) -> None:
+    with peers.small_disk(tmp_path / "disk", megabytes=4) as disk, _listening(disk.folder) as scp:
+        noise = random.Random(7).randbytes
+        answers = [_send(scp, noise(400_000), f"2.25.1.{number}") for number in range(15)]
+        assert answers[0] == 0x0000
+        assert answers[-1] == 0xA700
+        assert set(answers) == {0x0000, 0xA700}
+        assert len(scp.kept()) == answers.count(0x0000)
+        disk.grow(32)
+        assert _send(scp, noise(400_000), "2.25.2") == 0x0000
+        assert len(scp.kept()) == answers.count(0x0000) + 1
+
+
+def test_closing_the_listener_frees_its_port(tmp_path: Path) -> None:
+    with _listening(tmp_path) as scp:
+        port = scp.port
+    with socket.create_server(("127.0.0.1", port)):
+        pass

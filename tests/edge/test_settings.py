@@ -1,0 +1,192 @@
+"""The configuration is read once, whole, and refused whole, with every mistake under its key."""
+
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from pipeline.clinical.regions import parse_region
+from pipeline.edge.settings import SettingsError, load
+
+DIALECTS = Path(__file__).parents[2] / "config" / "dialects"
+
+LSC = """
+[[lsc]]
+manufacturer = "GE Healthcare"
+model = "Lunar Prodigy"
+serial_number = "DF+500475"
+region = "L1-L4"
+lsc = "0.028"
+patients = 30
+repeats = 2
+valid_from = 2019-01-01
+valid_until = 2030-01-01
+source = "in vivo study, January 2019"
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A folder with the shipped dialects and nothing else."""
+    (tmp_path / "dialects").symlink_to(DIALECTS)
+    return tmp_path
+
+
+def _mistakes(config: Path) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as refused:
+        load(config)
+    return refused.value.mistakes
+
+
+def test_the_shipped_configuration_can_be_used() -> None:
+    settings, dialects = load(DIALECTS.parent)
+    assert settings.service.listener.host == "127.0.0.1", "nothing listens beyond this machine until configured"
+    assert {dialect.name for dialect in dialects} == {"hologic", "lunar", "tid1500"}
+
+
+def test_a_folder_with_dialects_alone_gives_the_defaults(config: Path) -> None:
+    settings, _ = load(config)
+    assert settings.service.listener.ae_title == "DXATREND"
+    assert settings.service.listener.caller == ()
+
+
+def test_the_plan_of_the_house_is_read_as_it_stands(config: Path) -> None:
+    """The example of the interface that outside scripts rely on."""
+    (config / "service.toml").write_text("""
+        [store]
+        url = "sqlite:///var/dxatrend.sqlite3"
+        [listener]
+        ae_title = "DXATREND"
+        host = "127.0.0.1"
+        port = 11112
+        [[listener.caller]]
+        ae_title = "SCANNER1"
+        host = "127.0.0.1"
+        [exam]
+        settle_seconds = 30
+        [[destination]]
+        name = "pacs"
+        ae_title = "ORTHANC"
+        host = "127.0.0.1"
+        port = 4242
+        proof = "find"
+        """)
+    (config / "scanners.toml").write_text("""
+        [[scanner]]
+        manufacturer = "GE Healthcare"
+        model = "Lunar Prodigy"
+        serial_number = "DF+500475"
+        name = "Room 2"
+        [[scanner.epoch]]
+        from = 2024-03-01
+        reason = "tube replaced"
+        cross_calibrated = true
+        """)
+    (config / "precision.toml").write_text(LSC)
+    settings, _ = load(config)
+    (lsc,) = settings.lscs
+    (epoch,) = settings.epochs
+    assert (lsc.lsc, lsc.region, lsc.valid_until) == (Decimal("0.028"), parse_region("L1-L4"), date(2030, 1, 1))
+    assert (epoch.begins, epoch.cross_calibrated, epoch.scanner) == (date(2024, 3, 1), True, lsc.scanner)
+    assert settings.service.destination[0].proof == "find"
+
+
+def test_an_lsc_may_be_given_as_its_precision_error(config: Path) -> None:
+    """R1.7: LSC = 2.77 x PE at 95 % confidence."""
+    (config / "precision.toml").write_text(LSC.replace('lsc = "0.028"', 'precision_error = "0.010"'))
+    assert load(config)[0].lscs[0].lsc == Decimal("0.02770")
+
+
+def test_numbers_without_quotes_are_exact_too(config: Path) -> None:
+    (config / "precision.toml").write_text(LSC.replace('"0.028"', "0.028"))
+    assert load(config)[0].lscs[0].lsc == Decimal("0.028")
+
+
+def test_the_environment_overrides_any_key(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (config / "service.toml").write_text("[listener]\nport = 104\nae_title = 'ROOM2'")
+    monkeypatch.setenv("DXATREND_SERVICE__LISTENER__PORT", "11113")
+    listener = load(config)[0].service.listener
+    assert (listener.port, listener.ae_title) == (11113, "ROOM2")
+
+
+def test_every_mistake_is_told_at_once_each_under_its_key(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (config / "service.toml").write_text("""
+        [store]
+        url = "mysql://somewhere"
+        [listener]
+        port = 0
+        ae_title = "FAR TOO LONG FOR DICOM"
+        [exam]
+        settle_secconds = 30
+        """)
+    (config / "scanners.toml").write_text("[[scanner]\n")
+    (config / "precision.toml").write_text(LSC.replace("L1-L4", "elbow"))
+    (config / "presicion.toml").write_text("")
+    monkeypatch.setenv("DXATREND_SERVISE__LISTENER__PORT", "1")
+    told = "\n".join(_mistakes(config))
+    for expected in (
+        "service.store.url: only sqlite:/// and postgresql+psycopg://",
+        "service.listener.port: ",
+        "service.listener.ae_title: an AE title has 1 to 16",
+        "service.exam.settle_secconds: ",
+        "scanners.toml: ",
+        "precision.lsc.0.region: 'elbow' names no region we know",
+        "presicion.toml: no part of the configuration has this name",
+        "DXATREND_SERVISE__LISTENER__PORT: no part of the configuration is called 'servise'",
+    ):
+        assert expected in told
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("repeats = 2", "repeats = 1"), "precision.lsc.0.repeats"),
+        (("patients = 30", "patients = 20"), "20 degrees of freedom; a precision study needs 30 (R1.2)"),
+        (('lsc = "0.028"', ""), "give either lsc or precision_error"),
+        (('lsc = "0.028"', 'lsc = "0.028"\nprecision_error = "0.01"'), "give either lsc or precision_error"),
+        (("2030-01-01", "2018-01-01"), "valid_until lies before valid_from"),
+        (('"0.028"', '"28"'), "precision.lsc.0.lsc"),
+    ],
+)
+def test_an_lsc_that_cannot_be_trusted_is_refused(config: Path, change: tuple[str, str], expected: str) -> None:
+    """R1.2, R1.12: a wrong LSC makes a wrong verdict."""
+    (config / "precision.toml").write_text(LSC.replace(*change))
+    assert expected in "\n".join(_mistakes(config))
+
+
+def test_two_lscs_for_one_scanner_and_region_at_one_time_contradict_each_other(config: Path) -> None:
+    (config / "precision.toml").write_text(LSC + LSC.replace("2019-01-01", "2025-01-01").replace("0.028", "0.030"))
+    assert "entries 0 and 1 are both valid for L1-L4" in "\n".join(_mistakes(config))
+
+
+def test_an_lsc_may_follow_another(config: Path) -> None:
+    later = LSC.replace("2030-01-01", "2035-01-01").replace("2019-01-01", "2030-01-02")
+    (config / "precision.toml").write_text(LSC + later)
+    assert len(load(config)[0].lscs) == 2
+
+
+def test_what_is_not_built_is_refused_and_not_pretended(config: Path) -> None:
+    (config / "service.toml").write_text("""
+        [[destination]]
+        name = "pacs"
+        ae_title = "ORTHANC"
+        host = "127.0.0.1"
+        port = 4242
+        proof = "commitment"
+        """)
+    assert "storage commitment is not available in this version" in "\n".join(_mistakes(config))
+
+
+def test_without_dialects_nothing_could_be_read(tmp_path: Path) -> None:
+    assert any("no dialect is configured" in mistake for mistake in _mistakes(tmp_path))
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    assert "no such configuration folder" in _mistakes(tmp_path / "nowhere")[0]
+
+
+def test_a_mistake_does_not_repeat_what_was_configured(config: Path) -> None:
+    """A database URL may hold a password."""
+    (config / "service.toml").write_text('[store]\nurl = "mysql://user:secret@host/db"')
+    assert "secret" not in "\n".join(_mistakes(config))
