@@ -1,0 +1,233 @@
+"""What can a person, or a unit file, tell dxatrend to do?
+
+Every command exits with 0 only on success, and with 2 when the configuration cannot be used.
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from flows import logs, wiring
+from pipeline import __version__
+from pipeline.edge import house as houses
+from pipeline.edge import settings as configuration
+from pipeline.edge.deliver import DeliveryProblem, echo
+from pipeline.edge.house import House
+from pipeline.edge.receive import listen
+from pipeline.edge.settings import SettingsError
+from pipeline.edge.store import overview, work
+from pipeline.edge.store.database import StoreFailed
+
+log = logging.getLogger(__name__)
+
+FAILURE = 1
+UNUSABLE_CONFIGURATION = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    options = _parser().parse_args(arguments)
+    logs.to_standard_error()
+    command: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return command(options)
+    except SettingsError as error:
+        print("The configuration cannot be used:", *error.mistakes, sep="\n  ", file=sys.stderr)
+        return UNUSABLE_CONFIGURATION
+    except StoreFailed as failure:
+        print(f"The database could not be asked: {failure}", file=sys.stderr)
+        return FAILURE
+    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it as it ends
+        return FAILURE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dxatrend", description="Serial bone densitometry over DICOM.")
+    config: dict[str, Any] = {"type": Path, "metavar": "DIR", "help": "the configuration folder (default: config)"}
+    parser.add_argument("--config", default=Path("config"), **config)
+    parser.add_argument("--version", action="version", version=f"dxatrend {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], says: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=says, description=says)
+        added.add_argument("--config", default=argparse.SUPPRESS, **config)  # before or after the command
+        added.set_defaults(run=run)
+        return added
+
+    command("demo", _demo, "Play the sample patients through the real thing on loopback, and print each addendum.")
+    command("serve", _serve, "Everything one machine needs: listener, worker, Prefect server and schedules.")
+    command("listen", _listen, "Only take reports from the scanners.")
+    command("work", _work, "Only read, follow up and deliver what has been received.")
+    command("schedules", _schedules, "Only start scheduled Prefect runs.")
+    command("check", _check, "List every mistake in the configuration, and ask each destination whether it is there.")
+    for name, run, says in (
+        ("status", _status, "Received, waiting, delivered, held; per scanner and destination."),
+        ("held", _held, "What waits for a person, and why."),
+    ):
+        command(name, run, says).add_argument("--json", action="store_true", help="print JSON")
+    release = command("release", _release, "Try held work again.")
+    release.add_argument("number", metavar="N", help="as printed by held: 12 a receipt, E12 an exam, D12 a delivery")
+    show = command("show", _show, "A report as an outline, the exam we see in it, and what we would say.")
+    show.add_argument("report", metavar="FILE|N", help="a DICOM file, or the number of a receipt")
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from flows.demo import demo  # noqa: PLC0415 - it brings what only it needs
+
+    return demo()
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from flows.serve import serve  # noqa: PLC0415
+
+    with houses.opened(options.config) as house:  # migrated here, before two children would
+        prefect = house.settings.service.prefect
+    serve(options.config, prefect, _until_signalled())
+    return 0
+
+
+def _listen(options: argparse.Namespace) -> int:
+    stop = _until_signalled()
+    with houses.opened(options.config) as house:
+        try:
+            listen(house.settings.service.listener, house.database, stop)
+        except OSError as error:
+            log.error("cannot listen: %s", error.strerror)
+            return FAILURE
+    return 0
+
+
+def _work(options: argparse.Namespace) -> int:
+    house = _under_prefect(options.config)
+    from flows.worker import run_worker  # noqa: PLC0415 - Prefect reads its settings when it is imported
+
+    run_worker(house, _until_signalled())
+    return 0
+
+
+def _schedules(options: argparse.Namespace) -> int:
+    house = _under_prefect(options.config)
+    from flows.schedules import run_schedules  # noqa: PLC0415 - as above
+
+    run_schedules(house.settings.service.prefect)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    settings, dialects = configuration.load(options.config)
+    print(f"{options.config}: {len(dialects)} dialects, {len(settings.lscs)} LSC records, no mistakes")
+    silent = 0
+    for destination in settings.service.destination:
+        try:
+            echo(destination, settings.service.listener.ae_title)
+            print(f"destination {destination.name}: answers")
+        except DeliveryProblem as problem:
+            silent += 1
+            print(f"destination {destination.name}: {problem}")
+    return FAILURE if silent else 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    with houses.opened(options.config) as house:
+        names = [destination.name for destination in house.settings.service.destination]
+        with house.database.read() as connection:
+            found = overview.status(connection, names, datetime.now(UTC))
+    if options.json:
+        _print_json(dataclasses.asdict(found))
+        return 0
+    print(f"received   {found.received} in the last 24 hours, {found.to_be_read} wait to be read")
+    print(f"exams      {found.exams_waiting} wait to be followed up")
+    print(f"held       {found.held} wait for a person" + ("; see dxatrend held" if found.held else ""))
+    _print_table(
+        ("scanner", "serial number", "last seen"),
+        [(f"{one.manufacturer} {one.model}", one.serial_number, one.last_seen_at) for one in found.scanners],
+    )
+    _print_table(
+        ("destination", "delivered in 24 hours", "backlog", "oldest", "last problem"),
+        [(to.name, to.delivered, to.backlog, to.oldest, to.last_problem) for to in found.destinations],
+    )
+    return 0
+
+
+def _held(options: argparse.Namespace) -> int:
+    with houses.opened(options.config) as house, house.database.read() as connection:
+        found = overview.held(connection)
+    if options.json:
+        _print_json([dataclasses.asdict(one) for one in found])
+    else:
+        _print_table(
+            ("number", "what", "since", "reason", "detail"),
+            [(one.number, one.what, one.since, one.reason, one.detail) for one in found],
+        )
+    return 0
+
+
+def _release(options: argparse.Namespace) -> int:
+    letter = options.number[:1].upper() if options.number[:1].isalpha() else ""
+    digits = options.number.removeprefix(options.number[: len(letter)])
+    if letter not in overview.KINDS or not digits.isdecimal():
+        print(f"{options.number} is not a number that dxatrend held prints", file=sys.stderr)
+        return FAILURE
+    queue = overview.KINDS[letter]
+    with houses.opened(options.config) as house, house.database.write() as connection:
+        released = work.release(connection, queue, int(digits), at=datetime.now(UTC))
+    print(f"{queue.name} {digits} " + ("will be tried again" if released else "is not held"))
+    return 0 if released else FAILURE
+
+
+def _show(options: argparse.Namespace) -> int:
+    from flows.show import show  # noqa: PLC0415
+
+    with houses.opened(options.config) as house:
+        return show(house, options.report)
+
+
+def _under_prefect(config: Path) -> House:
+    """The house of this process, with Prefect's settings in the environment before Prefect is imported."""
+    os.environ[wiring.CONFIG_VARIABLE] = str(config)
+    house = wiring.house()
+    os.environ.update(wiring.environment(house.settings.service.prefect))
+    return house
+
+
+def _until_signalled() -> threading.Event:
+    """Set when this process is told to stop."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, default=str, indent=2))
+
+
+def _print_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    table = Table(*heads, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    Console().print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M} UTC"
+    return "-" if value is None or value == "" else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,245 @@
+"""The sample patients through the real thing on loopback: scanner, listener, flows, archive, and was it right?
+
+Everything is left in ``var/demo``: the configuration, the store, the service's log, and the addenda as the archive
+received them.
+"""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydicom import Dataset, dcmread
+from pynetdicom import AE, evt
+from pynetdicom.presentation import DEFAULT_TRANSFER_SYNTAXES
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from pipeline.edge.receive import SR_STORAGE_CLASSES, SUCCESS
+from pipeline.sr.outline import outline
+from pipeline.sr.readback import Said, read_back
+from pipeline.sr.tree import read_tree
+
+HOME = Path(__file__).parent.parent
+SAMPLES = HOME / "sample_dicom"
+ROOM = Path("var/demo")
+
+LOOPBACK = "127.0.0.1"
+SCANNER = "DEMO_SCANNER"
+ARCHIVE = "DEMO_ARCHIVE"
+SERVICE = "DXATREND"
+
+SETTLE_SECONDS = 1
+PATIENCE_SECONDS = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """One exam of a sample patient: its reports, and what its addendum should say."""
+
+    folder: Path
+    exam: Mapping[str, Any]
+
+    @property
+    def study(self) -> str:
+        """Its Study Instance UID."""
+        return str(self.exam["study_instance_uid"])
+
+    @property
+    def date(self) -> str:
+        """The day of the visit, as yyyy-mm-dd."""
+        return str(self.exam["date"])
+
+    @property
+    def reports(self) -> list[Path]:
+        """The files its scanner would send."""
+        return [self.folder / report["file"] for report in self.exam["reports"]]
+
+    def differences(self, said: Said) -> list[str]:
+        """Where an addendum departs from what is expected; more cautions than expected are no difference."""
+        return list(_differences(self.exam["addendum"], said))
+
+
+def demo() -> int:
+    """Play every sample patient, print each addendum; 0 when each says what it should."""
+    console = Console()
+    exams = sorted(expected_exams(), key=lambda exam: (exam.date, exam.study))
+    listener, archive, prefect = _free_ports(3)
+    _prepare(listener, archive, prefect)
+    with _archive(archive) as addenda, _service():
+        _play(console, exams, listener, addenda)
+    wrong = 0
+    for exam in exams:
+        found = [addendum for addendum in addenda if addendum.StudyInstanceUID == exam.study]
+        wrong += _tell(console, exam, found)
+    console.print(f"\n{len(exams)} exams of {len(_folders())} sample patients, {wrong} not as they should be.")
+    console.print(f"The addenda are in {ROOM / 'archive'}, the store and the service's log in {ROOM}.")
+    return 1 if wrong else 0
+
+
+def _folders() -> list[Path]:
+    return sorted(path.parent for path in SAMPLES.glob("*/expected.json"))
+
+
+def expected_exams() -> Iterator[Expected]:
+    """Every exam of every sample patient."""
+    for folder in _folders():
+        for exam in json.loads((folder / "expected.json").read_text(encoding="utf-8"))["exams"]:
+            yield Expected(folder, exam)
+
+
+def _prepare(listener: int, archive: int, prefect: int) -> None:
+    shutil.rmtree(ROOM, ignore_errors=True)
+    config = ROOM / "config"
+    shutil.copytree(HOME / "config" / "dialects", config / "dialects")
+    for name in ("scanners.toml", "precision.toml"):
+        shutil.copy(SAMPLES / name, config)
+    (config / "service.toml").write_text(
+        f"""
+[store]
+url = "sqlite:///{ROOM}/dxatrend.sqlite3"
+[listener]
+ae_title = "{SERVICE}"
+port = {listener}
+[[listener.caller]]
+ae_title = "{SCANNER}"
+host = "{LOOPBACK}"
+[exam]
+settle_seconds = {SETTLE_SECONDS}
+[[destination]]
+name = "archive"
+ae_title = "{ARCHIVE}"
+host = "{LOOPBACK}"
+port = {archive}
+proof = "none"
+[prefect]
+port = {prefect}
+home = "{ROOM}/prefect"
+""",
+        encoding="utf-8",
+    )
+
+
+@contextmanager
+def _service() -> Iterator[None]:
+    """The service as a department runs it."""
+    command = [sys.executable, "-m", "flows.command_line", "--config", str(ROOM / "config"), "serve"]
+    with (ROOM / "serve.log").open("wb") as log:
+        service = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        service.send_signal(signal.SIGTERM)
+        service.wait()
+
+
+@contextmanager
+def _archive(port: int) -> Iterator[list[Dataset]]:
+    """A PACS that takes structured reports and keeps them as files; what it has, in the order it came."""
+    taken: list[Dataset] = []
+    folder = ROOM / "archive"
+    folder.mkdir(parents=True)
+
+    def store(event: evt.Event) -> int:
+        (folder / f"{len(taken) + 1:03}.dcm").write_bytes(event.encoded_dataset())
+        taken.append(event.dataset)
+        return SUCCESS
+
+    ae = AE(ae_title=ARCHIVE)
+    for sop_class in SR_STORAGE_CLASSES:
+        ae.add_supported_context(sop_class, DEFAULT_TRANSFER_SYNTAXES)
+    server = ae.start_server((LOOPBACK, port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
+    try:
+        yield taken
+    finally:
+        server.shutdown()
+
+
+def _play(console: Console, exams: list[Expected], listener: int, addenda: list[Dataset]) -> None:
+    """Send everything in the order of the exams' dates, and wait until each has its addendum."""
+    columns = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        sending = progress.add_task("reports sent to the listener", total=sum(len(exam.reports) for exam in exams))
+        waiting = progress.add_task("addenda in the archive", total=len(exams))
+        for exam in exams:
+            for report in exam.reports:
+                _send(report, listener)
+                progress.advance(sending)
+            progress.update(waiting, completed=_answered(exams, addenda))
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while _answered(exams, addenda) < len(exams) and time.monotonic() < deadline:
+            progress.update(waiting, completed=_answered(exams, addenda))
+            time.sleep(0.2)
+        progress.update(waiting, completed=_answered(exams, addenda))
+
+
+def _answered(exams: list[Expected], addenda: list[Dataset]) -> int:
+    return len({exam.study for exam in exams} & {addendum.StudyInstanceUID for addendum in addenda})
+
+
+def _send(report: Path, port: int) -> None:
+    """Send one report in an association of its own, as scanners do; patient while the service starts."""
+    instance = dcmread(report)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        ae = AE(ae_title=SCANNER)
+        ae.add_requested_context(instance.SOPClassUID, instance.file_meta.TransferSyntaxUID)
+        association = ae.associate(LOOPBACK, port, ae_title=SERVICE)
+        if association.is_established:
+            status = association.send_c_store(instance)
+            association.release()
+            if status.get("Status") == SUCCESS:
+                return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the service did not take {report.name}")
+        time.sleep(0.5)
+
+
+def _tell(console: Console, exam: Expected, found: list[Dataset]) -> int:
+    """Print what an exam's addendum says and whether it should; how many were wrong."""
+    console.rule(f"{exam.folder.name}, {exam.date}")
+    if len(found) != 1:
+        console.print(f"[bold red]{len(found)} addenda where there should be one")
+        return 1
+    tree = read_tree(found[0])
+    console.print(outline(tree), markup=False, highlight=False, soft_wrap=True)
+    mistakes = exam.differences(read_back(tree))
+    for mistake in mistakes:
+        console.print(f"[bold red]{mistake}")
+    if not mistakes:
+        console.print("[green]as it should be")
+    return 1 if mistakes else 0
+
+
+def _differences(expected: Mapping[str, Any], said: Said) -> Iterator[str]:
+    if said.overall != expected["OVERALL"]:
+        yield f"OVERALL is {said.overall}, not {expected['OVERALL']}"
+    if not set(expected["FLAG"]) <= set(said.flags):
+        yield f"FLAG is {said.flags}, not {expected['FLAG']}"
+    if said.regions.keys() != expected["regions"].keys():
+        yield f"regions are {sorted(said.regions)}, not {sorted(expected['regions'])}"
+        return
+    for key, concepts in expected["regions"].items():
+        for name, value in concepts.items():
+            wanted = {part.replace("-", "") if name.endswith("_DATE") else part for part in _listed(value)}
+            told = set(said.regions[key].get(name, ()))
+            if not wanted <= told or (name not in ("FLAG", "OBSTACLE") and wanted != told):
+                yield f"{key}: {name} is {sorted(told)}, not {sorted(wanted)}"
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(count)]
+        return [probe.getsockname()[1] for probe in probes]

@@ -1,0 +1,13 @@
+"""Every night: keep the database healthy."""
+
+from flows.wiring import house
+from pipeline.edge.upkeep import keep_house
+from prefect import flow
+
+EVERY_NIGHT = "30 3 * * *"
+
+
+@flow(name="housekeeping", flow_run_name="nightly", persist_result=False)
+def housekeeping() -> float:
+    """Check the database, refresh its statistics, shorten its log; how many seconds it took."""
+    return keep_house(house())

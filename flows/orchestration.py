@@ -1,0 +1,56 @@
+"""How does the work meet Prefect, and what happens when Prefect is not there?
+
+Prefect orchestrates, the database remembers: a run shows what was done and when, but nothing waits in Prefect. When its
+server cannot be reached, the same functions run without it and the log says so.
+"""
+
+import logging
+from collections.abc import Callable
+
+import httpx
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+from flows.wiring import api_url
+from pipeline.edge.settings import PrefectSettings
+
+log = logging.getLogger(__name__)
+
+_PROBE_SECONDS = 2.0
+
+
+class Orchestration:
+    """Runs work under Prefect while its server answers, and without it otherwise."""
+
+    def __init__(self, settings: PrefectSettings) -> None:
+        self._health = f"{api_url(settings)}/health"
+        self._client = httpx.Client(timeout=_PROBE_SECONDS, trust_env=False)
+        self._was_there: bool | None = None
+
+    def run(self, flow: Callable[[], object], plain: Callable[[], object], give_back: Callable[[], None]) -> None:
+        """Run the flow; where Prefect fails, give back what the flow had claimed and do the same work plainly."""
+        if self.is_there():
+            try:
+                # Ending the heartbeat's thread takes a second, six times what the run itself takes.
+                with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+                    flow()
+                return
+            except Exception as error:  # noqa: BLE001 - the work itself does not raise: this is Prefect's own trouble
+                log.warning("a Prefect run failed (%s); the work goes on without it", type(error).__name__)
+                give_back()
+        plain()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
+
+    def is_there(self) -> bool:
+        """Whether the server answers; the log tells when that changes."""
+        try:
+            there = self._client.get(self._health).is_success
+        except httpx.HTTPError:
+            there = False
+        if there != self._was_there:
+            level = logging.INFO if there else logging.WARNING
+            log.log(level, "the Prefect server %s", "answers" if there else "does not answer; the work goes on without it")
+        self._was_there = there
+        return there

@@ -1,0 +1,111 @@
+"""How do listener, worker, Prefect server and schedules live together on one machine?
+
+Each is a process of its own, so that none starves another. The supervisor starts them, starts again what ends, and ends
+all of them on SIGTERM. Should it be killed itself, the kernel ends its children.
+"""
+
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows import wiring
+from pipeline.edge.settings import PrefectSettings
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS = 20
+"""How long a child may take to finish what is under way."""
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+STEADY_SECONDS = 60
+"""A child that has run this long may fail again without a longer pause."""
+
+_LOOK_SECONDS = 0.2
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(slots=True)
+class _Child:
+    """One process under supervision."""
+
+    name: str
+    command: Sequence[str]
+    output: Path | None = None
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    pause: float = FIRST_PAUSE
+    due: float = 0.0
+
+    def start(self) -> None:
+        with contextlib.ExitStack() as stack:
+            output = stack.enter_context(self.output.open("wb")) if self.output else None
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, and this process has one thread
+            )
+        self.started = time.monotonic()
+        log.info("started", extra={"child": self.name})
+
+    def look_after(self) -> None:
+        """Start it when it does not run; after a failure not before a pause, longer each time."""
+        now = time.monotonic()
+        if self.process is None:
+            if now >= self.due:
+                self.start()
+        elif (status := self.process.poll()) is not None:
+            self.pause = FIRST_PAUSE if now - self.started > STEADY_SECONDS else min(2 * self.pause, LONGEST_PAUSE)
+            self.process, self.due = None, now + self.pause
+            log.error("ended by itself and will be started again", extra={"child": self.name, "status": status})
+
+
+def serve(config: Path, prefect: PrefectSettings, stop: threading.Event) -> None:
+    """Run everything one machine needs until ``stop`` is set."""
+    children = _children(config, prefect)
+    while not stop.is_set():
+        for child in children:
+            child.look_after()
+        stop.wait(_LOOK_SECONDS)
+    _end([child.process for child in children if child.process is not None])
+    log.info("stopped")
+
+
+def _children(config: Path, prefect: PrefectSettings) -> list[_Child]:
+    ours = [sys.executable, "-m", "flows.command_line", "--config", str(config)]
+    children = [_Child("listener", [*ours, "listen"]), _Child("worker", [*ours, "work"])]
+    if prefect.api_url is None:
+        os.environ.update(wiring.environment(prefect))
+        prefect.home.mkdir(parents=True, exist_ok=True)
+        server = [sys.executable, "-m", "prefect", "server", "start"]
+        children.append(_Child("prefect server", server, output=prefect.home / "server.log"))
+    children.append(_Child("schedules", [*ours, "schedules"]))
+    return children
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.error("did not stop in time and was killed", extra={"status": process.pid})
+            process.kill()
+            process.wait()
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,105 @@
+"""Who does the work that is due: one loop reads receipts and follows exams up, one per destination empties its outbox.
+
+The loops look at the database, woken by whoever changed it, and start a Prefect run only when there is work. A dead
+archive keeps its own loop waiting and no other.
+"""
+
+import logging
+import math
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+
+from sqlalchemy import ColumnElement, Table
+
+from flows.delivery import delivery, empty
+from flows.follow_up import follow_up, follow_up_plainly
+from flows.orchestration import Orchestration
+from pipeline.edge import intake, upkeep
+from pipeline.edge.house import House
+from pipeline.edge.store import work
+from pipeline.edge.store.database import StoreFailed
+from pipeline.edge.store.schema import delivery as delivery_table
+from pipeline.edge.store.schema import exam as exam_table
+
+log = logging.getLogger(__name__)
+
+LONGEST_LOOK = 1.0
+"""Seconds between two looks at an idle database."""
+
+PAUSE_AFTER_FAILURE = 2.0
+"""Seconds to wait when the database could not be asked."""
+
+Look = Callable[[House, Orchestration], datetime | None]
+"""Does what is due; when more will be due."""
+
+
+def run_worker(house: House, stop: threading.Event) -> None:
+    """Do what is due until ``stop`` is set; then finish what is under way."""
+    with house.database.write() as connection:
+        freed = work.reclaim_from_the_dead(connection)
+    if freed:
+        log.info("took over what a worker of this machine had left unfinished", extra={"count": freed})
+    looks: dict[str, Look] = {"follow-up": _look_at_exams}
+    for destination in house.settings.service.destination:
+        looks[f"outbox of {destination.name}"] = partial(_look_at_outbox, destination.name)
+    threads = [threading.Thread(target=_loop, args=(house, stop, name, look)) for name, look in looks.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _loop(house: House, stop: threading.Event, name: str, look: Look) -> None:
+    """Look for work, do it, wait to be woken; until told to stop."""
+    orchestration = Orchestration(house.settings.service.prefect)
+    bell = house.database.bell()
+    while not stop.is_set():
+        try:
+            due = look(house, orchestration)
+            bell.wait(min(LONGEST_LOOK, seconds_until(due)))
+        except StoreFailed as failure:
+            log.error("%s: the database could not be asked (%s); trying again", name, failure)
+            stop.wait(PAUSE_AFTER_FAILURE)
+    bell.close()
+    orchestration.close()
+
+
+def _look_at_exams(house: House, orchestration: Orchestration) -> datetime | None:
+    """Read what came, follow up what is due; when there will be more to do."""
+    now = datetime.now(UTC)
+    if intake.extract_waiting(house):
+        return now
+    with house.database.read() as connection:
+        due = work.next_due(connection, exam_table)
+    if due is not None and due <= now:
+        orchestration.run(follow_up, follow_up_plainly, lambda: _give_back(house, exam_table))
+        return now
+    if upkeep.is_overdue(house, now):
+        log.warning("housekeeping is overdue, its schedule must have failed; doing it now")
+        upkeep.keep_house(house)
+    return due
+
+
+def _look_at_outbox(destination: str, house: House, orchestration: Orchestration) -> datetime | None:
+    """Send what is due; when there will be more to send."""
+    mine = delivery_table.c.destination == destination
+    with house.database.read() as connection:
+        due = work.next_due(connection, delivery_table, where=mine)
+    if due is None or due > datetime.now(UTC):
+        return due
+    orchestration.run(
+        partial(delivery, destination), partial(empty, destination), lambda: _give_back(house, delivery_table, mine)
+    )
+    return datetime.now(UTC)
+
+
+def _give_back(house: House, queue: Table, where: ColumnElement[bool] | None = None) -> None:
+    with house.database.write() as connection:
+        work.give_back(connection, queue, where=where)
+
+
+def seconds_until(moment: datetime | None) -> float:
+    """How long until a moment, none at all when it has passed, for ever when there is none."""
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds()) if moment else math.inf

@@ -1,0 +1,24 @@
+"""A department: a PACS, the service, and a scanner."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import peers
+from tests.make_service import Service
+
+
+@pytest.fixture(scope="module")
+def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Orthanc]:
+    """The PACS of one module's tests."""
+    with peers.orthanc(tmp_path_factory.mktemp("orthanc")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def service(tmp_path: Path, pacs: peers.Orthanc) -> Iterator[Service]:
+    """A service that is not started yet, and does not outlive the test."""
+    made = Service(tmp_path / "service", destination_port=pacs.dicom_port)
+    yield made
+    made.kill()

@@ -1,0 +1,78 @@
+"""A patient with a marked name goes through everything, errors included, and is named nowhere but in the store."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import generate_uid
+
+from tests import peers
+from tests.expected import exams_of
+from tests.make_service import Service
+
+MARK = "ZZMARKED"
+
+
+@pytest.fixture
+def marked(tmp_path: Path) -> Iterator[list[Path]]:
+    """One patient's reports in every condition: good, resent with other bytes, contradictory, unreadable."""
+    now, before = exams_of("09-first-visit")[-1], exams_of("02-spine-loss")[0]
+    paths = []
+
+    def write(source: Path, **changes: object) -> None:
+        report = dcmread(source)
+        report.PatientName, report.PatientID, report.PatientBirthDate = f"{MARK}^NAME", f"{MARK}-ID", "19491231"
+        report.SOPInstanceUID = report.file_meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[str(len(paths))])
+        for keyword, value in changes.items():
+            setattr(report, keyword, value)
+            if keyword == "SOPInstanceUID":
+                report.file_meta.MediaStorageSOPInstanceUID = value
+        paths.append(tmp_path / f"{len(paths)}.dcm")
+        report.save_as(paths[-1])
+
+    write(now.reports[0])
+    write(now.reports[0], SOPInstanceUID=dcmread(paths[0]).SOPInstanceUID, PatientComments=f"{MARK} again")
+    write(before.reports[0], StudyInstanceUID=now.study)  # another machine's values in the same study
+    write(before.reports[0], StudyDate="", AcquisitionDate="", AcquisitionDateTime="", PatientComments=MARK)
+    write(before.reports[0], PatientBirthDate="18000101", StudyInstanceUID=generate_uid(entropy_srcs=["other"]))
+    write(now.reports[0], PatientID="", OtherPatientIDs=f"{MARK}-ID")
+    broken = dcmread(now.reports[0])
+    broken.PatientName = f"{MARK}^BROKEN"
+    broken.ContentSequence[0].ValueType = MARK
+    del broken.ConceptNameCodeSequence
+    broken.SOPInstanceUID = broken.file_meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["broken"])
+    paths.append(tmp_path / "broken.dcm")
+    broken.save_as(paths[-1])
+    yield paths
+
+
+def test_a_patient_is_named_in_no_log_and_nowhere_in_prefect(
+    service: Service, orthanc: peers.Orthanc, marked: list[Path]
+) -> None:
+    orthanc.stop()  # so that deliveries fail as well
+    service.destination(orthanc.dicom_port)
+    service.start()
+    peers.wait_until(service.prefect_answers, seconds=120, what="the Prefect server answers")
+    service.send(marked)
+    with service.house() as house:
+
+        def settled() -> bool:
+            now = service.status(house)
+            return not (now.to_be_read or now.exams_waiting) and bool(now.destinations[0].last_problem)
+
+        peers.wait_until(settled, seconds=60, what="everything has been tried")
+        assert service.status(house).held >= 3, "the errors this test is about have happened"
+    orthanc.start()
+    peers.wait_until(lambda: orthanc.find("Study", PatientID=f"{MARK}-ID"), seconds=60, what="it is delivered")
+    shown = [service.run(*command) for command in (("held",), ("status",), ("held", "--json"))]
+    service.stop()
+    assert MARK.encode() in b"".join(path.read_bytes() for path in service.log.parent.glob("dxatrend.sqlite3*"))
+    searched = [service.log, *(path for path in service.prefect_home.rglob("*") if path.is_file())]
+    assert any(path.suffix == ".db" for path in searched), "Prefect's database is among them"
+    for path in searched:
+        content = path.read_bytes().upper()
+        assert MARK.encode() not in content, path
+        assert b"19491231" not in content, path
+    for command in shown:
+        assert MARK not in (command.stdout + command.stderr).upper()

@@ -1,0 +1,125 @@
+"""Pull the plug anywhere: nothing is lost, and nothing is said twice."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.sr.readback import read_back
+from pipeline.sr.tree import read_tree
+from tests import peers
+from tests.expected import exams_of, study_addenda
+from tests.make_service import Service
+
+DOOM = Path(__file__).parent / "doom"
+
+BEFORE_THE_ANSWER = [
+    "pipeline.edge.store.receipts:keep:after",  # received, not committed
+    "pipeline.edge.receive:Listener._store:after",  # committed, not answered
+]
+AFTER_THE_ANSWER = [
+    "pipeline.edge.store.receipts:load:after",  # claimed, not read
+    "pipeline.sr.extract:extract:after",  # extracted, not recorded
+    "pipeline.edge.store.exams:record:after",  # recorded, not committed
+    "pipeline.edge.intake:extract_waiting:after",  # in an exam that is not due yet
+    "pipeline.edge.follow_up:claim_due:after",  # the exam is claimed
+    "pipeline.clinical.interpret:interpret:after",  # matched, compared, interpreted
+    "pipeline.sr.author:author:after",  # authored, not kept
+    "pipeline.edge.store.outbox:issue:after",  # kept, not committed
+    "pipeline.edge.follow_up:_carry:after",  # in the outbox
+    "pipeline.edge.store.outbox:claim:after",  # being claimed for the archive
+    "pipeline.edge.deliver:_store:before",  # not sent
+    "pipeline.edge.deliver:_store:after",  # sent, not proven
+    "pipeline.edge.store.outbox:delivered:after",  # proven, not recorded
+]
+
+
+@pytest.fixture
+def without_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Prefect server is somewhere else, and down: the work goes on without it."""
+    monkeypatch.setenv("DXATREND_SERVICE__PREFECT__API_URL", f"http://127.0.0.1:{peers.free_port()}/api")
+
+
+def _doomed(place: str) -> dict[str, str]:
+    return {"DOOM": place, "PYTHONPATH": os.pathsep.join(filter(None, [str(DOOM), os.environ.get("PYTHONPATH")]))}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_prefect")
+@pytest.mark.parametrize("place", BEFORE_THE_ANSWER + AFTER_THE_ANSWER)
+def test_killed_between_any_two_stages_the_exam_still_ends_with_one_addendum(
+    service: Service, orthanc: peers.Orthanc, place: str
+) -> None:
+    """A scanner that got no answer sends again; for whatever was answered nobody has to do anything."""
+    exam = exams_of("09-first-visit")[0]
+    service.destination(orthanc.dicom_port)
+    service.start(environment=_doomed(place))
+    sent = peers.storescu(exam.reports, port=service.port, called="DXATREND")
+    service.wait_for_death()
+    if place in AFTER_THE_ANSWER:
+        assert sent.returncode == 0, sent.stderr
+    service.start()
+    if sent.returncode != 0:
+        service.send(exam.reports)
+    peers.wait_until(lambda: study_addenda(orthanc, exam), what="the addendum is in the archive")
+    _nothing_is_left_to_do(service)
+    (addendum,) = study_addenda(orthanc, exam)
+    assert exam.differences(read_back(read_tree(addendum))) == []
+
+
+@pytest.mark.usefixtures("without_prefect")
+def test_an_archive_that_is_down_gets_everything_when_it_is_back(service: Service, orthanc: peers.Orthanc) -> None:
+    exam = exams_of("09-first-visit")[0]
+    service.destination(orthanc.dicom_port)
+    orthanc.stop()
+    service.start()
+    service.send(exam.reports)
+    with service.house() as house:
+        peers.wait_until(lambda: service.status(house).destinations[0].last_problem, what="a delivery failed")
+        assert service.status(house).destinations[0].backlog == 1
+    orthanc.start()
+    peers.wait_until(lambda: study_addenda(orthanc, exam), what="the addendum is in the archive")
+    _nothing_is_left_to_do(service)
+    assert len(study_addenda(orthanc, exam)) == 1
+
+
+@pytest.mark.usefixtures("without_prefect")
+def test_a_report_that_comes_late_supersedes_and_one_that_comes_again_changes_nothing(
+    service: Service, orthanc: peers.Orthanc
+) -> None:
+    exam = exams_of("10-partial-reports")[-1]
+    service.destination(orthanc.dicom_port)
+    service.start()
+    service.send(exam.reports[:1])
+    peers.wait_until(lambda: len(study_addenda(orthanc, exam)) == 1, what="the first addendum is in the archive")
+    service.send(exam.reports)
+    peers.wait_until(lambda: len(study_addenda(orthanc, exam)) == 2, what="the second addendum is in the archive")
+    service.send(exam.reports)
+    _nothing_is_left_to_do(service)
+    first, second = sorted(study_addenda(orthanc, exam), key=lambda addendum: addendum.SeriesNumber)
+    (series,) = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert len(read_back(read_tree(second)).regions) > len(read_back(read_tree(first)).regions)
+
+
+def _nothing_is_left_to_do(service: Service) -> None:
+    with service.house() as house:
+
+        def idle() -> bool:
+            now = service.status(house)
+            return not (now.to_be_read or now.exams_waiting or now.destinations[0].backlog)
+
+        peers.wait_until(idle, what="nothing waits")
+        assert service.status(house).held == 0
+
+
+def test_the_places_of_doom_are_real() -> None:
+    """A name that no longer exists would make its test wait for a death that never comes."""
+    for place in BEFORE_THE_ANSWER + AFTER_THE_ANSWER:
+        module, function, _ = place.split(":")
+        holder = __import__(module, fromlist=["_"])
+        for name in function.split("."):
+            holder = getattr(holder, name)
+        assert callable(holder)
+
+

@@ -1,0 +1,7 @@
+"""Every benchmark, one after the other: ``make bench``."""
+
+from tests.benchmarks import bench_core, bench_latency
+
+for benchmark in (bench_core, bench_latency):
+    benchmark.main()
+    print()

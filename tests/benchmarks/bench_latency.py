@@ -1,0 +1,86 @@
+"""How long from a scanner's C-STORE to the addendum in Orthanc, on an idle service, beyond the settle time?
+
+The peer of the same run is Orthanc itself: how long from C-STORE to the same object found by its REST API.
+"""
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.uid import generate_uid
+
+from tests import peers
+from tests.expected import exams_of
+from tests.make_service import Service
+
+EXAMS = 25
+SETTLE_SECONDS = 0.2
+LOOK_SECONDS = 0.005
+
+
+def main() -> None:
+    """Print medians and tails in milliseconds."""
+    with tempfile.TemporaryDirectory(prefix="dxatrend-bench-") as name:
+        folder = Path(name)
+        (folder / "orthanc").mkdir()
+        with peers.orthanc(folder / "orthanc") as pacs:
+            service = Service(folder / "service", destination_port=pacs.dicom_port, settle_seconds=SETTLE_SECONDS)
+            service.start()
+            try:
+                peers.wait_until(service.prefect_answers, seconds=120, what="the Prefect server answers")
+                ours = [_through_the_service(service, pacs, folder, number) for number in range(EXAMS)]
+            finally:
+                service.kill()
+            alone = [_through_orthanc(pacs, folder, number) for number in range(EXAMS)]
+    print(f"C-STORE to addendum in Orthanc, beyond {SETTLE_SECONDS} s settle time, idle service, {EXAMS} exams:")
+    print(f"  dxatrend  {_figures(ours)}")
+    print(f"  Orthanc   {_figures(alone)}   (its own C-STORE to found, same poll)")
+    print(f"  ratio of medians {statistics.median(ours) / statistics.median(alone):.1f}")
+
+
+def _through_the_service(service: Service, pacs: peers.Orthanc, folder: Path, number: int) -> float:
+    report, study = _another(folder, f"service {number}")
+    service.send([report])
+    answered = time.perf_counter()
+    _wait_for(pacs, study)
+    taken = time.perf_counter() - answered - SETTLE_SECONDS
+    time.sleep(1)  # so that the next one meets an idle service
+    return taken
+
+
+def _through_orthanc(pacs: peers.Orthanc, folder: Path, number: int) -> float:
+    report, study = _another(folder, f"orthanc {number}")
+    began = time.perf_counter()
+    peers.storescu([report], port=pacs.dicom_port, called=pacs.ae_title)
+    _wait_for(pacs, study)
+    return time.perf_counter() - began
+
+
+def _another(folder: Path, name: str) -> tuple[Path, str]:
+    """The same report of a patient and study of its own."""
+    report = dcmread(exams_of("09-first-visit")[0].reports[0])
+    report.PatientID = name
+    report.StudyInstanceUID, report.SeriesInstanceUID = generate_uid(), generate_uid()
+    report.SOPInstanceUID = report.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    path = folder / f"{name}.dcm"
+    report.save_as(path)
+    return path, report.StudyInstanceUID
+
+
+def _wait_for(pacs: peers.Orthanc, study: str) -> None:
+    while not pacs.find("Study", StudyInstanceUID=study):
+        time.sleep(LOOK_SECONDS)
+
+
+def _figures(seconds: list[float]) -> str:
+    ordered = sorted(seconds)
+    return "  ".join(
+        f"{name} {value * 1000:6.0f} ms"
+        for name, value in (
+            ("p50", statistics.median(ordered)),
+            ("p90", ordered[int(0.9 * len(ordered))]),
+            ("worst", ordered[-1]),
+        )
+    )
