@@ -1,0 +1,348 @@
+"""Which real scanners, archives and databases do the tests talk to?
+
+Each peer is a program that a department may really have, started on this machine in a folder of its own and stopped by
+its own process id. Where the program is missing the test is skipped, and fails when ``CI=true``.
+"""
+
+import itertools
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NoReturn
+
+import httpx
+import psycopg
+import pytest
+from pydicom import Dataset, dcmread
+
+LOOPBACK = "127.0.0.1"
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the test for want of a peer; with ``CI=true`` fail it."""
+    reason = f"{what} is not installed; `make test` installs it from Debian's packages where it has the right to"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def program(name: str) -> str:
+    """Where Debian has put a peer's program; pynetdicom brings programs of the same names into our own environment."""
+    return shutil.which(name, path="/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin") or missing(name)
+
+
+def free_port() -> int:
+    """A port nobody uses, never the same twice.
+
+    It lies below the range from which the kernel serves outgoing connections, so that none of those takes it first.
+    """
+    return next(port for port in _ports if _is_free(port))
+
+
+def wait_until(answer: Callable[[], object], *, seconds: float = 30, what: str = "") -> None:
+    """Ask again until the answer is yes; fail the test when it stays no."""
+    deadline = time.monotonic() + seconds
+    while not answer():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds} s in vain{' until ' if what else ''}{what}")
+        time.sleep(0.02)
+
+
+@contextmanager
+def orthanc(folder: Path, *, modalities: Mapping[str, int] | None = None) -> Iterator["Orthanc"]:
+    """Orthanc on loopback, stored in a folder; it knows the modalities given as AE title and port."""
+    peer = Orthanc(folder)
+    try:
+        peer.start()
+        for ae_title, port in (modalities or {}).items():
+            peer.know(ae_title, port)
+        yield peer
+    finally:
+        peer.close()
+
+
+class Orthanc:
+    """A PACS. It keeps its ports and what it holds across ``stop`` and ``start``, so that an outage can be played."""
+
+    ae_title = "ORTHANC"
+    host = LOOPBACK
+
+    def __init__(self, folder: Path) -> None:
+        self.dicom_port, self.http_port = free_port(), free_port()
+        self._http = httpx.Client(base_url=f"http://{LOOPBACK}:{self.http_port}", trust_env=False, timeout=30)
+        self._configuration = folder / "orthanc.json"
+        self._configuration.write_text(json.dumps(self._settings(folder)))
+        self._process = _Process([program("Orthanc"), str(self._configuration)], log=folder / "orthanc.log")
+
+    def start(self) -> None:
+        """Open the PACS, and return when it answers."""
+        self._process.start()
+        self._process.wait_until(self._answers)
+
+    def stop(self) -> None:
+        """Shut the PACS as an administrator would."""
+        self._process.stop()
+
+    def close(self) -> None:
+        """Shut it for good, and at once: nobody will open it again."""
+        self._http.close()
+        self._process.stop(signal.SIGKILL)
+
+    def know(self, ae_title: str, port: int) -> None:
+        """Tell it of a modality on loopback: whom it may call back, and who may query it."""
+        modality = {"AET": ae_title, "Host": LOOPBACK, "Port": port}
+        self._http.put(f"/modalities/{ae_title}", json=modality).raise_for_status()
+
+    def rest(self, path: str) -> Any:
+        """What its REST API answers at a path."""
+        return self._http.get(path).raise_for_status().json()
+
+    def find(self, level: str, **query: str) -> list[str]:
+        """Its own ids of what it holds: level ``Patient``, ``Study``, ``Series`` or ``Instance``; query by keyword."""
+        answer = self._http.post("/tools/find", json={"Level": level, "Query": query})
+        found: list[str] = answer.raise_for_status().json()
+        return found
+
+    def instance(self, orthanc_id: str) -> Dataset:
+        """One instance as it is stored."""
+        return dcmread(BytesIO(self.file(orthanc_id)))
+
+    def file(self, orthanc_id: str) -> bytes:
+        """The DICOM file of one instance, byte for byte."""
+        return self._http.get(f"/instances/{orthanc_id}/file").raise_for_status().content
+
+    def _answers(self) -> bool:
+        try:
+            return self._http.get("/system").is_success
+        except httpx.TransportError:
+            return False
+
+    def _settings(self, folder: Path) -> dict[str, object]:
+        return {
+            "Name": "tests",
+            "StorageDirectory": str(folder / "storage"),
+            "IndexDirectory": str(folder / "storage"),
+            "SyncStorageArea": True,
+            "DicomAet": self.ae_title,
+            "DicomPort": self.dicom_port,
+            "DicomCheckCalledAet": True,
+            "DicomAlwaysAllowEcho": True,
+            "DicomAlwaysAllowStore": True,
+            "DicomAlwaysAllowFind": True,
+            "DicomModalitiesInDatabase": True,
+            "HttpPort": self.http_port,
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": False,
+            "Plugins": [],
+        }
+
+
+@contextmanager
+def postgres() -> Iterator["Postgres"]:
+    """A PostgreSQL cluster of our own, gone afterwards."""
+    # Its folder lies in /tmp: the server may run as another user, and the path of a socket must be short.
+    with tempfile.TemporaryDirectory(prefix="dxatrend-", dir="/tmp") as folder:
+        peer = Postgres(Path(folder))
+        try:
+            peer.start()
+            yield peer
+        finally:
+            peer.stop()
+
+
+class Postgres:
+    """A database server, reached by a socket in its own folder and by no network."""
+
+    def __init__(self, folder: Path) -> None:
+        initdb = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None) or missing("postgresql")
+        self._folder, self._data = folder, folder / "data"
+        self._numbers = itertools.count(1)
+        owner = _postgres_user()
+        if owner is not None:
+            shutil.chown(folder, owner, owner)
+        subprocess.run(
+            [initdb, "-D", str(self._data), "-U", "dxatrend", "--auth=trust", "--locale=C.UTF-8", "--no-sync"],
+            check=True,
+            capture_output=True,
+            cwd="/",
+            **_as_user(owner),
+        )
+        self._process = _Process(
+            [str(initdb.with_name("postgres")), "-D", str(self._data), "-k", str(folder), "-c", "listen_addresses="],
+            log=folder / "postgres.log",
+            end=signal.SIGINT,  # "fast": sessions are ended, not waited for
+            user=owner,
+        )
+
+    def start(self) -> None:
+        """Start the server, and return when it answers."""
+        self._process.start()
+        self._process.wait_until(self._answers)
+
+    def stop(self) -> None:
+        """Stop the server; its open sessions break."""
+        self._process.stop()
+
+    def fresh_database(self) -> str:
+        """The SQLAlchemy URL of a new, empty database."""
+        name = f"test{next(self._numbers)}"
+        with self._connect() as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return f"postgresql+psycopg://dxatrend@/{name}?host={self._folder}"
+
+    def _connect(self) -> psycopg.Connection:
+        return psycopg.connect(host=str(self._folder), user="dxatrend", dbname="postgres", autocommit=True)
+
+    def _answers(self) -> bool:
+        try:
+            self._connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+@contextmanager
+def prefect_server(folder: Path) -> Iterator[str]:
+    """A Prefect server of the locked version; yields the URL of its API."""
+    port = free_port()
+    url = f"http://{LOOPBACK}:{port}/api"
+    server = _Process(
+        [sys.executable, "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(port)],
+        log=folder / "prefect.log",
+        environment={"PREFECT_HOME": str(folder), "PREFECT_API_URL": url},
+    )
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"{url}/health", trust_env=False, timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+    try:
+        server.start()
+        server.wait_until(answers, seconds=180)
+        yield url
+    finally:
+        server.stop()
+
+
+def storescu(
+    files: Sequence[Path], *, port: int, called: str, calling: str = "SCANNER1", host: str = LOOPBACK
+) -> subprocess.CompletedProcess[str]:
+    """Send files in one association as DCMTK does; a return code of 0 means that every one was taken."""
+    command = [program("storescu"), "--verbose", "--required", "--aetitle", calling, "--call", called]
+    return subprocess.run(
+        [*command, host, str(port), *map(str, files)], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@contextmanager
+def small_disk(folder: Path, *, megabytes: int) -> Iterator["SmallDisk"]:
+    """A file system of its own that is soon full."""
+    if os.geteuid() != 0:
+        missing("the right to mount a small disk")
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], check=True)
+    try:
+        yield SmallDisk(folder)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+class SmallDisk:
+    """A disk that can be made larger while it is in use."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def grow(self, megabytes: int) -> None:
+        """Make room, as an administrator would."""
+        subprocess.run(["mount", "-o", f"remount,size={megabytes}m", str(self.folder)], check=True)
+
+
+class _Process:
+    """A program that runs until it is stopped, and what it said."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        end: signal.Signals = signal.SIGTERM,
+        environment: Mapping[str, str] | None = None,
+        user: str | None = None,
+    ) -> None:
+        self._command, self._log, self._end, self._user = command, log, end, user
+        self._environment = {**os.environ, **(environment or {})}
+        self._running: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        assert self._running is None, "it runs already"
+        with self._log.open("ab") as log:
+            self._running = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                cwd="/",
+                **_as_user(self._user),
+            )
+
+    def wait_until(self, ready: Callable[[], bool], *, seconds: float = 60) -> None:
+        assert self._running is not None, "it was never started"
+        deadline = time.monotonic() + seconds
+        while not ready():
+            code = self._running.poll()
+            if code is not None or time.monotonic() > deadline:
+                fate = f"ended with {code}" if code is not None else f"was not ready after {seconds} s"
+                pytest.fail(f"{self._command[0]} {fate}:\n{self._log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.05)
+
+    def stop(self, how: signal.Signals | None = None) -> None:
+        if self._running is None:
+            return
+        self._running.send_signal(how or self._end)
+        try:
+            self._running.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._running.kill()
+            self._running.wait()
+        self._running = None
+
+
+_ports = itertools.count(20_000 + os.getpid() % 10_000)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True
+
+
+def _postgres_user() -> str | None:
+    """Whom the database server must run as: it refuses root."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("postgres").pw_name
+    except KeyError:
+        missing("postgresql")
+
+
+def _as_user(user: str | None) -> dict[str, Any]:
+    return {"user": user, "group": user, "extra_groups": []} if user else {}

@@ -1,0 +1,167 @@
+"""Do the three rings hold, and would we be told if they did not?"""
+
+import ast
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+
+PURE = frozenset(
+    ["dataclasses", "datetime", "decimal", "enum", "math", "typing", "collections", "re", "itertools", "functools"]
+)
+IN_MEMORY = frozenset(["copy", "hashlib", "io", "json", "struct", "tomllib", "unicodedata", "uuid", "zlib"])
+MAY_IMPORT = {
+    "clinical": PURE | {"pipeline.clinical"},
+    "sr": PURE | IN_MEMORY | {"pydicom", "highdicom", "pipeline.clinical", "pipeline.sr", "pipeline"},
+}
+"""What the inner rings may import. Whatever is not here could make them depend on a machine, a moment or a network."""
+
+IMPURE_CALLS = frozenset(
+    ["now", "today", "utcnow", "open", "read_text", "write_text", "save_as", "generate_uid", "uuid1", "uuid4"]
+)
+"""Calls by which something else than the arguments gets into, or out of, an inner ring."""
+
+CONTRACTS = {
+    "rings": ("pipeline/clinical/model.py", "import pipeline.sr.codes"),
+    "shell": ("pipeline/edge/settings.py", "import flows"),
+    "prefect": ("pipeline/edge/settings.py", "import prefect"),
+    "cycles": ("pipeline/clinical/regions.py", "import pipeline.clinical.model"),
+}
+"""For each import contract, one line in one file that breaks it."""
+
+
+@pytest.mark.parametrize("ring", MAY_IMPORT)
+def test_an_inner_ring_imports_only_what_is_pure(ring):
+    strangers = [
+        f"{path.relative_to(ROOT)}:{line}: {module}"
+        for path in modules_of(ROOT / "pipeline" / ring)
+        for module, line in imports_of(path.read_text())
+        if not is_within(module, MAY_IMPORT[ring])
+    ]
+    assert strangers == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import os",
+        "import pydicom",
+        "from pathlib import Path",
+        "from pipeline.sr import codes",
+        "from pipeline import sr",
+        "from .. import sr",
+        "def compare():\n    import time",
+        "if typing.TYPE_CHECKING:\n    import sqlalchemy",
+        "__import__('random')",
+    ],
+)
+def test_an_impure_import_is_noticed_wherever_it_hides(line):
+    assert any(not is_within(module, MAY_IMPORT["clinical"]) for module, _ in imports_of(line))
+
+
+@pytest.mark.parametrize("ring", MAY_IMPORT)
+def test_an_inner_ring_reads_no_clock_opens_no_file_and_rolls_no_dice(ring):
+    touches = [
+        f"{path.relative_to(ROOT)}:{line}: {call}"
+        for path in modules_of(ROOT / "pipeline" / ring)
+        for call, line in calls_of(path.read_text())
+        if call in IMPURE_CALLS
+    ]
+    assert touches == []
+
+
+def test_what_is_imported_is_asked_for():
+    """A package that only comes along with another leaves with it one day."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked_for = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
+    distributions = packages_distributions()
+    imported = {
+        canonicalize_name(distributions[name][0])
+        for package in ("pipeline", "flows")
+        for path in modules_of(ROOT / package)
+        for name in (module.split(".")[0] for module, _ in imports_of(path.read_text()))
+        if name not in sys.stdlib_module_names and name not in ("pipeline", "flows")
+    }
+    assert imported - asked_for == set()
+
+
+def test_the_import_contracts_hold(tmp_path):
+    copy_of_the_house(tmp_path)
+    kept = lint_imports(tmp_path)
+    assert kept.returncode == 0, kept.stdout
+
+
+def test_every_contract_is_broken_by_one_bad_line_here():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    assert {contract["id"] for contract in contracts} == set(CONTRACTS)
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_a_contract_notices_when_it_is_broken(contract, tmp_path):
+    """A check that cannot fail is decoration."""
+    file, bad_line = CONTRACTS[contract]
+    copy_of_the_house(tmp_path)
+    path = tmp_path / file
+    path.write_text(f"{path.read_text()}\n\ndef late() -> None:\n    {bad_line}\n")
+
+    broken = lint_imports(tmp_path, "--contract", contract)
+
+    assert broken.returncode == 1, broken.stdout
+    assert "1 broken" in broken.stdout
+
+
+def copy_of_the_house(folder: Path) -> None:
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    for package in ("pipeline", "flows"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def lint_imports(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run import-linter as `make lint` does, in a folder."""
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as main; main()"]
+    return subprocess.run(
+        [*command, "--no-logo", "--no-cache", *options], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def modules_of(folder: Path) -> list[Path]:
+    found = sorted(folder.rglob("*.py"))
+    assert found, f"nothing to check in {folder}"
+    return found
+
+
+def imports_of(source: str) -> Iterator[tuple[str, int]]:
+    """Every module a source imports, with its line: at the top or inside a function, for types only or for real."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                yield from ((alias.name, node.lineno) for alias in names)
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                # `from pipeline import sr` imports pipeline.sr; `from enum import Enum` imports enum.
+                yield from ((f"{module}.{alias.name}", node.lineno) for alias in names)
+            case ast.ImportFrom():
+                yield "a relative import", node.lineno
+            case ast.Name(id="__import__"):
+                yield "__import__", node.lineno
+
+
+def calls_of(source: str) -> Iterator[tuple[str, int]]:
+    """The last name of every call, with its line."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+                yield name, node.lineno
+
+
+def is_within(module: str, allowed: frozenset[str]) -> bool:
+    """Whether a module is allowed, or lies in an allowed one; ``pipeline`` itself only tells its version."""
+    return module in allowed or any(module.startswith(f"{name}.") for name in allowed - {"pipeline"})

@@ -1,0 +1,167 @@
+"""Do the pages say what is so, and does no committed file say too much?"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from flows import command_line
+from pipeline.edge import settings
+from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST
+from pipeline.edge.settings import Settings
+from pipeline.sr.reasons import Reason
+from tests import peers
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NOT_COMMITTED = {".git", ".venv", "var", "build", "__pycache__", ".hypothesis"}
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def commands() -> set[str]:
+    (choices,) = (
+        action.choices for action in command_line._parser()._actions if isinstance(action, argparse._SubParsersAction)
+    )
+    return set(choices)
+
+
+def keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every key of a part of the configuration as ``listener.caller.host``, and what is known of it."""
+    for name, field in section.model_fields.items():
+        key = f"{prefix}{field.alias or name}"
+        kinds = (field.annotation, *get_args(field.annotation))
+        nested = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if nested:
+            yield from keys(nested[0], f"{key}.")
+        else:
+            yield key, field
+
+
+def default_of(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if field.default is None:
+        return "none"
+    return f"`{field.default}`" if field.default != "" else "empty"
+
+
+SETTINGS = [
+    pytest.param(within_file, field, id=within_file)
+    for key, field in keys(Settings)
+    for _file, _, within_file in [key.partition(".")]
+]
+
+
+@pytest.mark.parametrize(("key", "field"), SETTINGS)
+def test_every_setting_is_explained_with_its_default(key, field):
+    assert f"| `{key}` | {default_of(field)} |" in OPERATIONS
+
+
+def test_no_page_explains_a_setting_that_is_not_there():
+    explained = set(re.findall(r"^\| `([a-z_.]+\.[a-z_]+)` \|", OPERATIONS, re.MULTILINE))
+    assert explained == {parameter.id for parameter in SETTINGS}
+
+
+def test_the_configuration_that_comes_with_us_has_no_mistake():
+    settings.load(ROOT / "config")
+
+
+def test_a_list_can_be_set_by_the_environment_as_the_page_says(monkeypatch):
+    (name, value), *_ = re.findall(r"(DXATREND_SERVICE__LISTENER__CALLER)='(.*?)'", OPERATIONS)
+    monkeypatch.setenv(name, value)
+    loaded, _ = settings.load(ROOT / "config")
+    assert [caller.ae_title for caller in loaded.service.listener.caller] == [json.loads(value)[0]["ae_title"]]
+
+
+def test_every_reason_for_holding_has_an_advice():
+    advised = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[^|]+) \|", OPERATIONS, re.MULTILINE))))
+    assert {*Reason, UNEXPECTED, WORKER_LOST} - advised == set()
+
+
+def test_every_command_is_in_the_readme():
+    assert {command for command in commands() if f"| `dxatrend {command}" not in README} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_a_page_shows_exists(page):
+    text = page.read_text()
+    shown = set(re.findall(r"(?:`|bin/|^)dxatrend ([a-z]+)", text, re.MULTILINE))
+    assert shown - commands() == set()
+    assert set(re.findall(r"(?:`|^\$ |\bor )make ([a-z]+)", text, re.MULTILINE)) - make_targets() == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_menu_lists_every_target():
+    menu = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert set(re.findall(r"make ([a-z]+)", menu)) == make_targets() - {"menu", "peers"}
+
+
+def test_the_lock_pins_every_package_by_hash_and_names_no_address():
+    lock = (ROOT / "requirements.lock").read_text()
+    pins = re.findall(r"^[^#\s].*$", lock, re.MULTILINE)
+    assert len(pins) > 100
+    assert [pin for pin in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[^ ]+ \\", pin)] == []
+    assert lock.count("# via") == len(pins)
+    assert re.findall(r"^.*(?:://|--index|--find|file:/).*$", lock, re.MULTILINE) == []
+    assert all("--hash=sha256:" in entry for entry in re.split(r"^(?=[a-z])", lock, flags=re.MULTILINE)[1:])
+
+
+def test_no_committed_file_names_a_download_host_or_a_path_of_this_machine():
+    """Where packages come from, and where somebody works, is not the project's to say."""
+    # The brackets keep these patterns from finding themselves.
+    told = re.compile(rb"[p]ythonhosted|[p]ypi\.org|[d]eb\.debian\.org|[r]egistry\.npmjs|/[w]ork/|/[h]ome/|/[t]mp/w/")
+    assert [str(path.relative_to(ROOT)) for path in committed() if told.search(path.read_bytes())] == []
+
+
+def test_the_scripts_are_clean():
+    scripts = [*sorted((ROOT / "scripts").iterdir()), ROOT / ".ci" / "run"]
+    assert all(os.access(script, os.X_OK) for script in scripts)
+    run = subprocess.run([peers.program("shellcheck"), *scripts], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout
+
+
+def test_ci_runs_everything_and_takes_no_missing_peer_for_an_answer():
+    script = (ROOT / ".ci" / "run").read_text()
+    assert "set -euo pipefail" in script
+    assert "export CI=true" in script
+    assert re.findall(r"^make .*$", script, re.MULTILINE) == ["make test"]
+
+
+def committed() -> list[Path]:
+    """What is, or is about to be, in the repository; in a bare copy, everything that is not made by running it."""
+    git = shutil.which("git")
+    if git and (ROOT / ".git").exists():
+        listing = subprocess.run(
+            [git, "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+        )
+        return [path for name in listing.stdout.decode().split("\0") if name and (path := ROOT / name).is_file()]
+    return [
+        path
+        for path in ROOT.rglob("*")
+        if path.is_file()
+        and not any(
+            part in NOT_COMMITTED or part.endswith(("_cache", ".egg-info")) for part in path.relative_to(ROOT).parts
+        )
+    ]
