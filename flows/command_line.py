@@ -115,8 +115,7 @@ def _work(options: argparse.Namespace) -> int:
     house = _under_prefect(options.config)
     from flows.worker import run_worker  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
-    run_worker(house, _until_signalled())
-    return 0
+    return 0 if run_worker(house, _until_signalled()) else FAILURE
 
 
 def _schedules(options: argparse.Namespace) -> int:

@@ -1,9 +1,10 @@
 """When the outbox of a destination is not empty: one run sends what is due."""
 
+from prefect import flow
+
 from flows.wiring import house
 from pipeline.edge.dispatch import deliver_due
 from pipeline.edge.settings import DestinationSettings
-from prefect import flow
 
 
 @flow(name="delivery", flow_run_name="outbox of {destination}", persist_result=False)

@@ -2,10 +2,11 @@
 
 from dataclasses import asdict
 
+from prefect import flow, task
+
 from flows.wiring import house
 from pipeline.edge import follow_up as steps
 from pipeline.edge.follow_up import Tally
-from prefect import flow, task
 
 CHUNK = 50
 """Exams per task: a task costs Prefect about as much as 20 exams cost us."""

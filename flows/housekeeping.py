@@ -1,8 +1,9 @@
 """Every night: keep the database healthy."""
 
+from prefect import flow
+
 from flows.wiring import house
 from pipeline.edge.upkeep import keep_house
-from prefect import flow
 
 EVERY_NIGHT = "30 3 * * *"
 

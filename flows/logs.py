@@ -32,7 +32,9 @@ class _Formatter(logging.Formatter):
         message = record.getMessage() if record.name.split(".")[0] in _OURS else _of_a_library(record)
         if record.exc_info and record.exc_info[1]:
             message += f" ({where_it_happened(record.exc_info[1])})"
-        particulars = "".join(f" {name}={value}" for name in NAMES if (value := getattr(record, name, None)) is not None)
+        particulars = "".join(
+            f" {name}={value}" for name in NAMES if (value := getattr(record, name, None)) is not None
+        )
         stamp = self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z")
         return f"{stamp} {record.levelname:<8} {message}{particulars}"
 

@@ -51,6 +51,8 @@ class Orchestration:
             there = False
         if there != self._was_there:
             level = logging.INFO if there else logging.WARNING
-            log.log(level, "the Prefect server %s", "answers" if there else "does not answer; the work goes on without it")
+            log.log(
+                level, "the Prefect server %s", "answers" if there else "does not answer; the work goes on without it"
+            )
         self._was_there = there
         return there

@@ -3,6 +3,7 @@
 import time
 
 from prefect import serve
+from prefect.deployments.runner import RunnerDeployment
 
 from flows.housekeeping import EVERY_NIGHT, housekeeping
 from flows.orchestration import Orchestration
@@ -15,8 +16,6 @@ def run_schedules(prefect: PrefectSettings) -> None:
     while not orchestration.is_there():
         time.sleep(1)
     orchestration.close()
-    serve(
-        housekeeping.to_deployment("nightly", cron=EVERY_NIGHT, tags=["dxatrend"]),
-        pause_on_shutdown=False,
-        print_starting_message=False,
-    )
+    nightly = housekeeping.to_deployment("nightly", cron=EVERY_NIGHT, tags=["dxatrend"])
+    assert isinstance(nightly, RunnerDeployment)  # outside an event loop it is no coroutine
+    serve(nightly, pause_on_shutdown=False, print_starting_message=False)

@@ -4,6 +4,7 @@ The loops look at the database, woken by whoever changed it, and start a Prefect
 archive keeps its own loop waiting and no other.
 """
 
+import contextlib
 import logging
 import math
 import threading
@@ -18,6 +19,7 @@ from flows.follow_up import follow_up, follow_up_plainly
 from flows.orchestration import Orchestration
 from pipeline.edge import intake, upkeep
 from pipeline.edge.house import House
+from pipeline.edge.mishap import where_it_happened
 from pipeline.edge.store import work
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.schema import delivery as delivery_table
@@ -35,8 +37,8 @@ Look = Callable[[House, Orchestration], datetime | None]
 """Does what is due; when more will be due."""
 
 
-def run_worker(house: House, stop: threading.Event) -> None:
-    """Do what is due until ``stop`` is set; then finish what is under way."""
+def run_worker(house: House, stop: threading.Event) -> bool:
+    """Do what is due until ``stop`` is set, then finish what is under way; whether nothing unforeseen ended it."""
     with house.database.write() as connection:
         freed = work.reclaim_from_the_dead(connection)
     if freed:
@@ -44,15 +46,26 @@ def run_worker(house: House, stop: threading.Event) -> None:
     looks: dict[str, Look] = {"follow-up": _look_at_exams}
     for destination in house.settings.service.destination:
         looks[f"outbox of {destination.name}"] = partial(_look_at_outbox, destination.name)
-    threads = [threading.Thread(target=_loop, args=(house, stop, name, look)) for name, look in looks.items()]
+    mishaps: list[str] = []
+    threads = [threading.Thread(target=_loop, args=(house, stop, name, look, mishaps)) for name, look in looks.items()]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    return not mishaps
 
 
-def _loop(house: House, stop: threading.Event, name: str, look: Look) -> None:
+def _loop(house: House, stop: threading.Event, name: str, look: Look, mishaps: list[str]) -> None:
     """Look for work, do it, wait to be woken; until told to stop."""
+    try:
+        _keep_looking(house, stop, name, look)
+    except Exception as error:  # a loop that stood still would be a silent gap: the whole process begins anew
+        log.critical("%s: unforeseen, ending this worker: %s", name, where_it_happened(error))
+        mishaps.append(name)
+        stop.set()
+
+
+def _keep_looking(house: House, stop: threading.Event, name: str, look: Look) -> None:
     orchestration = Orchestration(house.settings.service.prefect)
     bell = house.database.bell()
     while not stop.is_set():
@@ -78,7 +91,8 @@ def _look_at_exams(house: House, orchestration: Orchestration) -> datetime | Non
         return now
     if upkeep.is_overdue(house, now):
         log.warning("housekeeping is overdue, its schedule must have failed; doing it now")
-        upkeep.keep_house(house)
+        with contextlib.suppress(upkeep.DamagedStore):  # which the log has told
+            upkeep.keep_house(house)
     return due
 
 

@@ -80,8 +80,8 @@ def echo(to: DestinationSettings, calling_ae_title: str) -> None:
 
 def wait_after(attempts: int) -> timedelta:
     """How long to wait before the next attempt: twice as long each time, up to an hour, never in step with others."""
-    wait = min(FIRST_WAIT * 2 ** min(attempts - 1, 20), LONGEST_WAIT)
-    return wait * random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
+    wait: timedelta = min(FIRST_WAIT * 2 ** min(attempts - 1, 20), LONGEST_WAIT)
+    return wait * random.uniform(0.8, 1.2)
 
 
 def _deliver_one(association: Association, addendum: AddendumOnFile, to: DestinationSettings) -> DeliveryProblem | None:

@@ -21,9 +21,7 @@ def deliver_due(house: House, destination: DestinationSettings) -> tuple[int, in
     if not claimed:
         return 0, 0
     delivered = postponed = 0
-    answers = deliver(
-        [waiting.addendum for waiting in claimed], destination, house.settings.service.listener.ae_title
-    )
+    answers = deliver([waiting.addendum for waiting in claimed], destination, house.settings.service.listener.ae_title)
     for waiting, problem in zip(claimed, answers, strict=True):
         now = datetime.now(UTC)
         names = {"addendum": waiting.addendum.number, "destination": destination.name}

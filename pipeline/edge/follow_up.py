@@ -1,4 +1,4 @@
-"""What do we have to say of an exam that is due? Match, compare, interpret and author it, and put it into the outbox."""
+"""What do we have to say of an exam that is due? Match, compare, interpret, author, and into the outbox with it."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -19,12 +19,16 @@ from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.sr.author import author, content_digest, encode
+from pipeline.sr.header import UnusableEvidence
 from pipeline.sr.tree import read_instance
 
 log = logging.getLogger(__name__)
 
 CONTRADICTORY = "contradictory"
 """The reason for which an exam is held whose reports tell different things."""
+
+UNUSABLE_EVIDENCE = "unusable_evidence"
+"""The reason for which an exam is held whose reports an addendum may not quote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ def _follow_up_one(house: House, number: int) -> Tally:
         raise
     except Contradiction as contradiction:
         return _hold(house, number, CONTRADICTORY, str(contradiction))
+    except UnusableEvidence as unusable:
+        return _hold(house, number, UNUSABLE_EVIDENCE, str(unusable))
     except Exception as error:  # noqa: BLE001 - whatever one exam does, the others are still carried
         return _hold(house, number, UNEXPECTED, where_it_happened(error))
 

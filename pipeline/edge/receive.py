@@ -7,7 +7,7 @@ and never before; what it says is judged later, so that no report, however broke
 import logging
 import socket
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from pydicom.uid import (
@@ -143,7 +143,6 @@ def listen(settings: ListenerSettings, database: Database, stop: threading.Event
     """Take reports until ``stop`` is set."""
     listener = Listener(settings, database)
     try:
-
         stop.wait()
     finally:
         listener.close()

@@ -4,7 +4,7 @@ import logging
 import time
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, insert, select, text
+from sqlalchemy import delete, insert, select
 
 from pipeline.edge.house import House
 from pipeline.edge.store.schema import chore
@@ -24,7 +24,7 @@ class DamagedStore(Exception):
 def is_overdue(house: House, at: datetime) -> bool:
     """Whether housekeeping has not been done for longer than a night; on the first day it is not."""
     with house.database.read() as connection:
-        last = connection.scalar(select(chore.c.done_at).where(chore.c.name == HOUSEKEEPING))
+        last: datetime | None = connection.scalar(select(chore.c.done_at).where(chore.c.name == HOUSEKEEPING))
     if last is None:
         _remember(house, at, seconds=0)
         return False
@@ -39,15 +39,14 @@ def keep_house(house: House) -> float:
         DamagedStore: it is damaged; a person must restore a backup.
     """
     began = time.monotonic()
-    if house.database.is_sqlite:
-        with house.database.read() as connection:
-            verdict = connection.scalar(text("PRAGMA quick_check(1)"))
-        if verdict != "ok":
-            log.critical("the database is damaged; stop the service and restore a backup")
-            raise DamagedStore
-    house.database.tidy()
+    sound = house.database.is_sound()
+    if sound:
+        house.database.tidy()
     seconds = time.monotonic() - began
     _remember(house, datetime.now(UTC), seconds)
+    if not sound:
+        log.critical("the database is damaged; stop the service and restore a backup")
+        raise DamagedStore
     log.info("housekeeping is done", extra={"seconds": round(seconds, 1)})
     return seconds
 

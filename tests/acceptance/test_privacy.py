@@ -1,10 +1,10 @@
 """A patient with a marked name goes through everything, errors included, and is named nowhere but in the store."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydicom import dcmread
+from pydicom import DataElement, dcmread
+from pydicom.datadict import dictionary_VR
 from pydicom.uid import generate_uid
 
 from tests import peers
@@ -15,19 +15,18 @@ MARK = "ZZMARKED"
 
 
 @pytest.fixture
-def marked(tmp_path: Path) -> Iterator[list[Path]]:
+def marked(tmp_path: Path) -> list[Path]:
     """One patient's reports in every condition: good, resent with other bytes, contradictory, unreadable."""
     now, before = exams_of("09-first-visit")[-1], exams_of("02-spine-loss")[0]
-    paths = []
+    paths: list[Path] = []
 
-    def write(source: Path, **changes: object) -> None:
+    def write(source: Path, **changes: str) -> None:
         report = dcmread(source)
         report.PatientName, report.PatientID, report.PatientBirthDate = f"{MARK}^NAME", f"{MARK}-ID", "19491231"
-        report.SOPInstanceUID = report.file_meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[str(len(paths))])
+        report.SOPInstanceUID = generate_uid(entropy_srcs=[str(len(paths))])
         for keyword, value in changes.items():
-            setattr(report, keyword, value)
-            if keyword == "SOPInstanceUID":
-                report.file_meta.MediaStorageSOPInstanceUID = value
+            report[keyword] = DataElement(keyword, dictionary_VR(keyword), value)
+        report.file_meta.MediaStorageSOPInstanceUID = report.SOPInstanceUID
         paths.append(tmp_path / f"{len(paths)}.dcm")
         report.save_as(paths[-1])
 
@@ -44,7 +43,7 @@ def marked(tmp_path: Path) -> Iterator[list[Path]]:
     broken.SOPInstanceUID = broken.file_meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["broken"])
     paths.append(tmp_path / "broken.dcm")
     broken.save_as(paths[-1])
-    yield paths
+    return paths
 
 
 def test_a_patient_is_named_in_no_log_and_nowhere_in_prefect(

@@ -121,5 +121,3 @@ def test_the_places_of_doom_are_real() -> None:
         for name in function.split("."):
             holder = getattr(holder, name)
         assert callable(holder)
-
-

@@ -24,7 +24,12 @@ def instance(data_set: bytes = b"what a scanner sent", *, uid: str = "2.25.1") -
 
 
 def report(
-    *, study: str = "2.25.10", patient_id: str = "P1", serial_number: str = "S1", bmd: str = "0.930", uid: str = "2.25.1"
+    *,
+    study: str = "2.25.10",
+    patient_id: str = "P1",
+    serial_number: str = "S1",
+    bmd: str = "0.930",
+    uid: str = "2.25.1",
 ) -> Report:
     """A report of one region."""
     exam = Exam(

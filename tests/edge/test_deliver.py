@@ -39,7 +39,7 @@ def addendum(sample: Callable[[str], Path]) -> AddendumOnFile:
         sop_instance_uid=report.SOPInstanceUID,
         digest="",
         overall="STABLE",
-        data_set=split_file(Path(report.filename).read_bytes())[0],
+        data_set=split_file(Path(str(report.filename)).read_bytes())[0],
     )
 
 

@@ -103,9 +103,13 @@ def test_a_transaction_that_fails_leaves_nothing_behind(database: Database) -> N
     class Interrupted(Exception):
         pass
 
-    with pytest.raises(Interrupted), database.write() as connection:
-        receipts.keep(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
-        raise Interrupted
+    def interrupted() -> None:
+        with database.write() as connection:
+            receipts.keep(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        interrupted()
     with database.read() as connection:
         assert connection.scalar(select(func.count()).select_from(receipt)) == 0
 

@@ -415,6 +415,10 @@ def test_an_implausible_bmd_holds_the_report(bmd):
     assert (error.reason, error.detail) == (Reason.IMPLAUSIBLE, "BMD of L1-L4")
 
 
+def test_a_bmd_in_grams_that_is_called_milligrams_is_held_and_not_put_right():
+    assert held(report(spine(region("L1-L4", "1.23", unit=("mg/cm2", "UCUM", "?"))))).reason is Reason.IMPLAUSIBLE
+
+
 def test_comma_and_marks_are_read_past_and_told():
     read_report = seen(report(spine(region("L1-L4", "0,912*", text("BMD_TSCORE", "-1,3#")))))
     (measured,) = read_report.exam.measurements

@@ -99,6 +99,22 @@ class Database:
             command.upgrade(config, "head")
         log.info("the database schema is now at %s", ", ".join(heads))
 
+    def is_sound(self) -> bool:
+        """Whether the database passes its own check; PostgreSQL checks itself.
+
+        Raises:
+            StoreFailed: the database could not be asked.
+        """
+        if not self.is_sqlite:
+            return True
+        try:
+            with self.read() as connection:
+                return bool(connection.scalar(text("PRAGMA quick_check(1)")) == "ok")
+        except StoreFailed as failure:
+            if "SQLITE_CORRUPT" in str(failure):
+                return False
+            raise
+
     def tidy(self) -> None:
         """Refresh the statistics queries are planned by, and give the space of the write-ahead log back.
 
@@ -173,7 +189,8 @@ def insert_if_absent(connection: Connection, table: Table, **values: object) -> 
     """Insert one row; its id, or ``None`` when a unique constraint says that it is there already."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(table.c.id)
-    return connection.scalar(statement)
+    number: int | None = connection.scalar(statement)
+    return number
 
 
 def ring(connection: Connection) -> None:

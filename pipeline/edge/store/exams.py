@@ -108,7 +108,7 @@ def _exam_of(connection: Connection, report: Report, *, due_at: datetime, seen_a
     )
     if number is not None:
         return number
-    row = connection.execute(
+    added: int = connection.execute(
         update(exam)
         .where(
             exam.c.patient_id == patient_number,
@@ -117,8 +117,8 @@ def _exam_of(connection: Connection, report: Report, *, due_at: datetime, seen_a
         )
         .values(revision=exam.c.revision + 1, state=State.WAITING, due_at=due_at, attempts=0, reason=None, detail=None)
         .returning(exam.c.id)
-    )
-    return row.scalar_one()
+    ).scalar_one()
+    return added
 
 
 def _patient(connection: Connection, who: Patient) -> int:
@@ -139,7 +139,8 @@ def _scanner(connection: Connection, machine: Scanner, seen_at: datetime) -> int
     if number is not None:
         return number
     again = update(scanner).where(scanner.c.key == key).values(last_seen_at=seen_at).returning(scanner.c.id)
-    return connection.execute(again).scalar_one()
+    known: int = connection.execute(again).scalar_one()
+    return known
 
 
 def _number(connection: Connection, table: Table, **names: str) -> int:
@@ -147,14 +148,13 @@ def _number(connection: Connection, table: Table, **names: str) -> int:
     if number is not None:
         return number
     same = [table.c[name] == value for name, value in names.items()]
-    return connection.execute(select(table.c.id).where(*same)).scalar_one()
+    known: int = connection.execute(select(table.c.id).where(*same)).scalar_one()
+    return known
 
 
 def _load(connection: Connection, which: ColumnElement[bool]) -> list[ExamOnFile]:
     query = (
-        select(
-exam.c.id, exam.c.revision, exam.c.attempts, reading.c.receipt_id, reading.c.report
-        )
+        select(exam.c.id, exam.c.revision, exam.c.attempts, reading.c.receipt_id, reading.c.report)
         .join(reading, reading.c.exam_id == exam.c.id)
         .where(which)
         .order_by(exam.c.performed_at, exam.c.id, reading.c.receipt_id)

@@ -56,7 +56,7 @@ def issue(
     at: datetime,
 ) -> int:
     """Keep an addendum and put it into the outbox of each destination; its number."""
-    number = connection.execute(
+    number: int = connection.execute(
         insert(addendum)
         .values(
             exam_id=exam_number,

@@ -84,7 +84,11 @@ def held(connection: Connection) -> list[HeldWork]:
     """What waits for a person, the longest first."""
     found = [
         HeldWork(
-            number=f"{letter}{row.id}", what=queue.name, since=row.due_at, reason=row.reason or "", detail=row.detail or ""
+            number=f"{letter}{row.id}",
+            what=queue.name,
+            since=row.due_at,
+            reason=row.reason or "",
+            detail=row.detail or "",
         )
         for letter, queue in KINDS.items()
         for row in connection.execute(_held_in(queue))

@@ -57,7 +57,8 @@ def next_due(connection: Connection, queue: Table, *, where: ColumnElement[bool]
     """When the next piece of work falls due, or a lease that may have been left behind runs out; ``None`` if none."""
     moment = case((queue.c.leased_until > queue.c.due_at, queue.c.leased_until), else_=queue.c.due_at)
     query = select(func.min(moment)).where(queue.c.state == State.WAITING)
-    return connection.scalar(query if where is None else query.where(where))
+    due: datetime | None = connection.scalar(query if where is None else query.where(where))
+    return due
 
 
 def done(connection: Connection, queue: Table, ids: Collection[int], *, state: State = State.DONE) -> None:
@@ -75,9 +76,7 @@ def hold(connection: Connection, queue: Table, number: int, *, reason: str, deta
     _settle(connection, queue, [number], state=State.HELD, reason=reason, detail=detail)
 
 
-def postpone(
-    connection: Connection, queue: Table, number: int, *, until: datetime, reason: str, detail: str
-) -> None:
+def postpone(connection: Connection, queue: Table, number: int, *, until: datetime, reason: str, detail: str) -> None:
     """It did not work now; it will be due again later."""
     connection.execute(
         update(queue)

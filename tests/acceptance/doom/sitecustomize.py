@@ -17,11 +17,12 @@ class _Doom(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def __init__(self, place):
         self.module, self.function, self.when = place.split(":")
+        self.loader: importlib.abc.Loader
 
     def find_spec(self, name, path, target=None):
-        if name != self.module:
+        spec = importlib.machinery.PathFinder.find_spec(name, path) if name == self.module else None
+        if spec is None or spec.loader is None:
             return None
-        spec = importlib.machinery.PathFinder.find_spec(name, path)
         self.loader, spec.loader = spec.loader, self
         return spec
 

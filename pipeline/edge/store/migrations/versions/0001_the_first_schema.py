@@ -142,6 +142,4 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_delivery_destination_state_due_at"), "delivery", ["destination", "state", "due_at"], unique=False
     )
-    op.create_index(
-        op.f("ix_delivery_destination_done_at"), "delivery", ["destination", "done_at"], unique=False
-    )
+    op.create_index(op.f("ix_delivery_destination_done_at"), "delivery", ["destination", "done_at"], unique=False)
