@@ -12,14 +12,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from flows import logs, wiring
+from flows import facility, logs, wiring
 from pipeline import __version__
 from pipeline.edge import house as houses
 from pipeline.edge import settings as configuration
@@ -80,6 +80,23 @@ def _parser() -> argparse.ArgumentParser:
         command(name, run, says).add_argument("--json", action="store_true", help="print JSON")
     release = command("release", _release, "Try held work again.")
     release.add_argument("number", metavar="N", help="as printed by held: 12 a receipt, E12 an exam, D12 a delivery")
+    precision = command("precision", _precision, "Evaluate a precision study and print its entries for precision.toml.")
+    precision.add_argument(
+        "file", type=Path, metavar="FILE.csv", help="columns patient, scan, region, bmd, technologist"
+    )
+    precision.add_argument("--serial-number", help="the scanner's, as in scanners.toml")
+    precision.add_argument("--valid-from", type=date.fromisoformat, metavar="DATE", help="default: today")
+    precision.add_argument("--valid-until", type=date.fromisoformat, metavar="DATE", help="default: a year later")
+    precision.add_argument("--source", help="what the addendum says of the study")
+    context = command("context", _context, "What no report carries: therapy, fractures, menopause, and the like.")
+    verbs = context.add_subparsers(dest="verb", metavar="load|show", required=True)
+    load = verbs.add_parser("load", help="bring in a table; the patients' exams become due again")
+    load.add_argument("file", type=Path, metavar="FILE.csv", help="docs/operations.md lists the columns")
+    told = verbs.add_parser("show", help="print what is on file about a patient")
+    for verb in (load, told):
+        verb.add_argument("--config", default=argparse.SUPPRESS, **config)
+    told.add_argument("patient_id")
+    told.add_argument("--issuer", default="", help="Issuer of Patient ID (0010,0021)")
     show = command("show", _show, "A report as an outline, the exam we see in it, and what we would say.")
     show.add_argument("report", metavar="FILE|N", help="a DICOM file, or the number of a receipt")
     return parser
@@ -193,6 +210,16 @@ def _show(options: argparse.Namespace) -> int:
 
     with houses.opened(options.config) as house:
         return show(house, options.report)
+
+
+def _precision(options: argparse.Namespace) -> int:
+    settings, _ = configuration.load(options.config)
+    return facility.precision(settings, options, date.today())  # noqa: DTZ011 - the department's own day
+
+
+def _context(options: argparse.Namespace) -> int:
+    with houses.opened(options.config) as house:
+        return {"load": facility.load_context, "show": facility.show_context}[options.verb](house, options)
 
 
 def _under_prefect(config: Path) -> House:

@@ -5,7 +5,9 @@ server cannot be reached, the same functions run without it and the log says so.
 """
 
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import httpx
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
@@ -16,6 +18,9 @@ from pipeline.edge.settings import PrefectSettings
 log = logging.getLogger(__name__)
 
 _PROBE_SECONDS = 2.0
+
+_TURN = threading.Lock()
+_TURN_SECONDS = 0.5
 
 
 class Orchestration:
@@ -31,7 +36,7 @@ class Orchestration:
         if self.is_there():
             try:
                 # Ending the heartbeat's thread takes a second, six times what the run itself takes.
-                with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+                with _turn(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
                     flow()
                 return
             except Exception as error:  # noqa: BLE001 - the work itself does not raise: this is Prefect's own trouble
@@ -56,3 +61,17 @@ class Orchestration:
             )
         self._was_there = there
         return there
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Let one run begin after the other: two at once make Prefect's SQLite refuse one, which then waits for seconds.
+
+    A run that takes long, because an archive is silent, holds up no other.
+    """
+    mine = _TURN.acquire(timeout=_TURN_SECONDS)
+    try:
+        yield
+    finally:
+        if mine:
+            _TURN.release()

@@ -10,7 +10,7 @@ from pipeline.clinical.assemble import Contradiction
 from pipeline.clinical.model import Exam, Finding, Interpretation
 from pipeline.edge.follow_up import interpret_exam
 from pipeline.edge.house import House
-from pipeline.edge.store import exams, receipts
+from pipeline.edge.store import exams, patients, receipts
 from pipeline.sr.encoding import split_file
 from pipeline.sr.extract import Report, UnreadableReport, extract
 from pipeline.sr.outline import outline
@@ -30,8 +30,9 @@ def show(house: House, report: str) -> int:
     with house.database.read() as connection:
         exam, remark = _exam(connection, report, read)
         history = exams.history(connection, exam.patient)
+        contexts = patients.contexts_of(connection, exam.patient)
     print("", f"read as {read.dialect}", *_told(exam), *read.remarks, *remark, sep="\n")
-    print("", *_said(interpret_exam(house, exam, history)), sep="\n")
+    print("", *_said(interpret_exam(house, exam, history, contexts)), sep="\n")
     return 0
 
 

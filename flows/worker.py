@@ -59,7 +59,7 @@ def _loop(house: House, stop: threading.Event, name: str, look: Look, mishaps: l
     """Look for work, do it, wait to be woken; until told to stop."""
     try:
         _keep_looking(house, stop, name, look)
-    except Exception as error:  # a loop that stood still would be a silent gap: the whole process begins anew
+    except Exception as error:  # noqa: BLE001 - a loop that stood still would be a silent gap: the process begins anew
         log.critical("%s: unforeseen, ending this worker: %s", name, where_it_happened(error))
         mishaps.append(name)
         stop.set()

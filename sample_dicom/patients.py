@@ -523,7 +523,7 @@ def _excluded_vertebra() -> Patient:
     shared = Outcome(
         result="NSC",
         baseline="NSC",
-        lsc="0.030",  # 0.028 x 1.07, approximated (Rosen 2024; R1.15)
+        lsc="0.02996",  # 0.028 x 1.07, approximated (Rosen 2024; R1.15)
         flags=("SUBSET_BMD", "LSC_APPROXIMATED"),
         prior_bmd="1.011",  # (7.50 + 11.84 + 11.25) / (8.46 + 10.40 + 11.40), R2.12
     )

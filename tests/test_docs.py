@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from flows import command_line
-from pipeline.edge import settings
+from pipeline.edge import context_sheet, settings
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST
 from pipeline.edge.settings import Settings
 from pipeline.sr.reasons import Reason
@@ -56,6 +56,8 @@ def default_of(field: FieldInfo) -> str:
         return "required"
     if field.default is None:
         return "none"
+    if isinstance(field.default, bool):
+        return f"`{field.default}`".lower()
     return f"`{field.default}`" if field.default != "" else "empty"
 
 
@@ -72,8 +74,15 @@ def test_every_setting_is_explained_with_its_default(key, field):
 
 
 def test_no_page_explains_a_setting_that_is_not_there():
-    explained = set(re.findall(r"^\| `([a-z_.]+\.[a-z_]+)` \|", OPERATIONS, re.MULTILINE))
+    tables = re.findall(r"^\| key \| default \|.*\n((?:\|.*\n)+)", OPERATIONS, re.MULTILINE)
+    explained = set(re.findall(r"^\| `([a-z0-9_.]+)` \|", "".join(tables), re.MULTILINE))
     assert explained == {parameter.id for parameter in SETTINGS}
+
+
+def test_every_column_of_clinical_context_is_explained_and_no_other():
+    (table,) = re.findall(r"^\| column \|.*\n((?:\|.*\n)+)", OPERATIONS, re.MULTILINE)
+    explained = set(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE))
+    assert explained | {"recorded_on", "source"} == set(context_sheet.columns())
 
 
 def test_the_configuration_that_comes_with_us_has_no_mistake():

@@ -12,6 +12,9 @@ from pipeline.clinical.regions import SITE_OF_PART, VERTEBRAE, Region, Side
 NUMBERS = ("bmd", "bmc", "area", "t_score", "z_score", "percent_young_adult", "percent_age_matched", "tbs")
 """What two reports of one region must tell alike."""
 
+SEPARATOR = ", "
+"""What stands between the software texts of several reports."""
+
 TEXTS = ("scan_mode", "reference_population", "technologist")
 HEADER = ("accession_number", "institution", "age", "weight_kg", "height_cm", "menopause_age")
 """What is forgotten where two reports differ: it serves cautions only, so no exam is held for it."""
@@ -46,7 +49,7 @@ def assemble(parts: Sequence[Exam]) -> Exam:
         scanner=first.scanner,
         performed_at=first.performed_at,
         measurements=_measurements(parts),
-        software=", ".join(sorted({part.software for part in parts if part.software})),
+        software=SEPARATOR.join(sorted({text for part in parts for text in part.software.split(SEPARATOR) if text})),
         **{name: _undisputed(getattr(part, name) for part in parts) for name in HEADER},
     )
 

@@ -9,9 +9,9 @@ from itertools import pairwise
 from pipeline.clinical import words
 from pipeline.clinical.compare import HUNDRED, borderline, months_between
 from pipeline.clinical.context import ClinicalContext
-from pipeline.clinical.model import Caution, Change, Exam, Finding, Measurement, NotEvaluated, Unverified
+from pipeline.clinical.model import Caution, Change, Epoch, Exam, Finding, Measurement, NotEvaluated, Unverified
 from pipeline.clinical.precision import WORST_LSC_PERCENT, only_at_80_percent
-from pipeline.clinical.priors import total_agrees
+from pipeline.clinical.priors import last_break, total_agrees
 from pipeline.clinical.regions import FEMORAL_NECK, SPINE, TOTAL_HIP, Region, Side, Site
 from pipeline.clinical.rules import Rules
 
@@ -27,6 +27,7 @@ class Surroundings:
     context: ClinicalContext
     rules: Rules
     unverified: Sequence[Unverified] = ()
+    epochs: Sequence[Epoch] = ()
 
 
 def weigh(finding: Finding, around: Surroundings) -> Finding:
@@ -176,10 +177,13 @@ def _interval(measurement: Measurement, change: Change, around: Surroundings) ->
 
 
 def _margin(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
-    """How near the LSC lies, and whose it is (R1.7, R1.13, R1.15, R1.17)."""
+    """How near the LSC lies, and whose it is (R1.7, R1.11, R1.13, R1.15, R1.17)."""
     name = words.region_name(measurement.region)
     if change.lsc is not None and change.lsc.approximated:
         yield words.lsc_approximated(name, change.lsc)
+    epoch = last_break(around.exam.scanner, around.epochs, around.exam.performed_on)
+    if change.lsc is not None and epoch is not None and change.lsc.valid_from < epoch.begins:
+        yield words.lsc_before_epoch(name, epoch)
     if borderline(change, around.rules.borderline_factor):
         yield words.borderline(name, change)
     if around.rules.flag_80_percent and change.lsc is not None and only_at_80_percent(change.difference, change.lsc):

@@ -10,6 +10,11 @@ DAYS_PER_YEAR = Decimal("365.25")
 HUNDRED = Decimal(100)
 ONE_DECIMAL = Decimal("0.1")
 FOUR_DECIMALS = Decimal("0.0001")
+LONGEST_YEAR = 366
+
+NO_PERCENT = Decimal("0.0")
+NO_RATE = Decimal("0.0000")
+"""No change, as it is printed: never -0.0."""
 
 
 def compare(
@@ -26,18 +31,11 @@ def compare(
     """
     difference = now - then
     result = judge(difference, lsc)
-    significant = result is Result.GAIN or result is Result.LOSS
-    return Change(
-        reference=reference,
-        reference_bmd=then,
-        difference=difference,
-        percent=percent(difference, then),
-        result=result,
-        lsc=lsc,
-        rate=rate(difference, reference.performed_on, exam.performed_on) if significant else None,
-        region=region,
-        bmd=None if region is None else now,
-    )
+    per_year = None
+    if result is Result.GAIN or result is Result.LOSS:
+        per_year = rate(difference, reference.performed_on, exam.performed_on)
+    bmd = None if region is None else now
+    return Change(reference, then, difference, percent(difference, then), result, lsc, per_year, region, bmd)
 
 
 def judge(difference: Decimal, lsc: LeastSignificantChange | None) -> Result:
@@ -56,15 +54,15 @@ def borderline(change: Change, factor: Decimal) -> bool:
 
 def percent(difference: Decimal, reference_bmd: Decimal) -> Decimal:
     """A difference in percent of the earlier BMD, one decimal, halves away from zero as scanners print them (R3.1)."""
-    return (HUNDRED * difference / reference_bmd).quantize(ONE_DECIMAL, ROUND_HALF_UP) + 0  # never -0.0
+    return (HUNDRED * difference / reference_bmd).quantize(ONE_DECIMAL, ROUND_HALF_UP) or NO_PERCENT
 
 
 def rate(difference: Decimal, begun: date, ended: date) -> Decimal | None:
     """The change per year in g/cm2, four decimals; ``None`` before twelve months have passed (R3.4, R2.21)."""
-    if months_between(begun, ended) < 12:
+    days = (ended - begun).days
+    if days < LONGEST_YEAR and months_between(begun, ended) < 12:
         return None
-    per_year = difference * DAYS_PER_YEAR / (ended - begun).days
-    return per_year.quantize(FOUR_DECIMALS, ROUND_HALF_UP) + 0  # never -0.0000
+    return (difference * DAYS_PER_YEAR / days).quantize(FOUR_DECIMALS, ROUND_HALF_UP) or NO_RATE
 
 
 def months_between(begun: date, ended: date) -> int:

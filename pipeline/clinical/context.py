@@ -26,11 +26,28 @@ class Therapy(StrEnum):
     OTHER = "other"
 
 
+NUMBERS = {
+    "glucocorticoid_mg": 5000,
+    "glucocorticoid_months": 1200,
+    "peak_height_cm": 300,
+    "frax_hip_percent": 101,
+    "frax_major_percent": 101,
+}
+"""The fields that hold a number, and what none of them reaches."""
+
+
+class ImpossibleContext(ValueError):
+    """A number in a record that cannot be meant."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClinicalContext:
     """One dated record of what no report carries (section 5.1); ``None`` is unknown, and unknown is never "no".
 
     ``source`` says who wrote it: order, record or questionnaire.
+
+    Raises:
+        ImpossibleContext: a number that nobody has; the text names the field, never the value.
     """
 
     recorded_on: date
@@ -108,12 +125,14 @@ class ClinicalContext:
     right_hip_prosthesis: bool | None = None
     """A prosthesis or hardware in the right hip (R2.22)."""
 
+    def __post_init__(self) -> None:
+        for name in NUMBERS:
+            value = getattr(self, name)
+            if value is not None and not (value.is_finite() and 0 <= value < NUMBERS[name]):
+                raise ImpossibleContext(f"{name} is not a number from 0 to below {NUMBERS[name]}")
+
 
 def context_on(records: Sequence[ClinicalContext], day: date) -> ClinicalContext | None:
-    """What was last written down up to a day, the day included."""
-    return max((r for r in records if r.recorded_on <= day), key=lambda record: record.recorded_on, default=None)
-
-
-def unknown(recorded_on: date) -> ClinicalContext:
-    """A record in which nothing is known."""
-    return ClinicalContext(recorded_on=recorded_on)
+    """What was last written down up to a day, the day included; of two records of one day the later in order."""
+    known = sorted((record for record in records if record.recorded_on <= day), key=lambda record: record.recorded_on)
+    return known[-1] if known else None

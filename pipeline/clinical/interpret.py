@@ -46,7 +46,7 @@ def interpret(
     ``contexts`` are the records on file for the patient: the last one up to the day of the exam counts.
     """
     context = context_on(contexts, exam.performed_on) or ClinicalContext(recorded_on=exam.performed_on)
-    around = Surroundings(exam=exam, context=context, rules=rules or Rules(), unverified=unverified)
+    around = Surroundings(exam=exam, context=context, rules=rules or Rules(), unverified=unverified, epochs=epochs)
     matches = match(exam, history, epochs, crossings)
     findings = tuple(weigh(finding, around) for finding in conclude(exam, matches, lscs))
     judgement = judge_together(findings, around)

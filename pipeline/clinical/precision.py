@@ -50,10 +50,17 @@ def in_force(
     records: Sequence[LeastSignificantChange], scanner: Scanner, on: date
 ) -> Mapping[str, LeastSignificantChange]:
     """One scanner's usable records on a day, by region key; of two that overlap the newer, then the more cautious."""
-    usable = [r for r in records if r.valid_from <= on <= r.valid_until and r.scanner == scanner and not _too_small(r)]
-    if len(usable) > 1:
-        usable.sort(key=lambda record: (record.valid_from, record.lsc, record.source))
-    return {record.region.key: record for record in usable}
+    found: dict[str, LeastSignificantChange] = {}
+    for record in records:
+        if (
+            record.valid_from <= on <= record.valid_until
+            and record.scanner.key == scanner.key
+            and not _too_small(record)
+        ):
+            rival = found.get(record.region.key)
+            if rival is None or _rank(record) > _rank(rival):
+                found[record.region.key] = record
+    return found
 
 
 def choose(valid: Mapping[str, LeastSignificantChange], region: Region) -> LeastSignificantChange | None:
@@ -154,6 +161,11 @@ def overlaps(records: Sequence[LeastSignificantChange]) -> tuple[tuple[int, int]
         and one.valid_from <= other.valid_until
         and other.valid_from <= one.valid_until
     )
+
+
+def _rank(record: LeastSignificantChange) -> tuple[date, Decimal, str]:
+    """Orders records that overlap: the newer holds, then the larger LSC."""
+    return record.valid_from, record.lsc, record.source
 
 
 def _too_small(record: LeastSignificantChange) -> bool:

@@ -1,7 +1,6 @@
 """Which earlier exams may a measurement be compared with, and if not, why not?"""
 
-from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
@@ -74,7 +73,13 @@ def match(
     where the exam's own scanner has none (R2.7).
     """
     past = _look_back(exam, history, epochs)
-    return [_match(measurement, past, epochs, crossings) for measurement in exam.measurements]
+    clear = past.complete and not past.refused
+    return [
+        Match(measurement, past.series)
+        if clear and measurement.region.monitorable
+        else _match(measurement, past, epochs, crossings)
+        for measurement in exam.measurements
+    ]
 
 
 def conflict(one: Patient, other: Patient) -> tuple[str, ...]:
@@ -82,6 +87,13 @@ def conflict(one: Patient, other: Patient) -> tuple[str, ...]:
     if not (one.patient_id and other.patient_id):
         return ("PatientID", *one.contradicts(other))
     return () if one == other else one.contradicts(other)
+
+
+def last_break(scanner: Scanner, epochs: Sequence[Epoch], day: date) -> Epoch | None:
+    """The last break in a scanner's calibration up to a day: where its series begins."""
+    begun = [epoch for epoch in epochs if epoch.begins <= day and epoch.scanner == scanner]
+    breaks = [epoch for epoch in begun if not epoch.cross_calibrated]
+    return max(breaks, key=lambda epoch: (epoch.begins, epoch.reason), default=None)
 
 
 def read_shared(measurement: Measurement, exam: Exam, reference: Exam) -> Reading | None:
@@ -123,51 +135,47 @@ def total_agrees(exam: Exam, total: Measurement) -> bool:
     return expected is None or abs(total.bmd - expected) <= TOTAL_TOLERANCE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Past:
+class _Past(NamedTuple):
     """What lies before an exam, latest first: the exams of its series, and those it must not be compared with.
 
-    ``everywhere`` holds the keys of the regions that each exam of the series measured.
+    ``complete`` says that each exam of the series measured every region of today.
     """
 
     exam: Exam
-    series: tuple[Exam, ...] = ()
-    refused: tuple[Refusal, ...] = ()
-    everywhere: Set[str] = frozenset()
+    series: tuple[Exam, ...]
+    refused: tuple[Refusal, ...]
+    complete: bool
 
 
 def _look_back(exam: Exam, history: Sequence[Exam], epochs: Sequence[Epoch]) -> _Past:
     others = [other for other in history if other.study_instance_uid != exam.study_instance_uid]
-    if conflicts := [other for other in others if conflict(exam.patient, other.patient)]:
-        return _Past(exam=exam, refused=tuple(_identity_conflict(exam, other) for other in conflicts))
+    patient, key, today = exam.patient, exam.scanner.key, exam.performed_on
+    unlike = [other for other in others if other.patient != patient or not patient.patient_id]
+    if conflicts := [other for other in unlike if conflict(patient, other.patient)]:
+        return _Past(exam, (), tuple(_identity_conflict(exam, other) for other in conflicts), False)
     others.sort(key=_newest, reverse=True)
-    scanner, today = exam.scanner, exam.performed_on
-    epoch = _last_break(scanner, epochs, today)
+    epoch = last_break(exam.scanner, epochs, today) if epochs else None
     begins = date.min if epoch is None else epoch.begins
+    identified = exam.scanner.identified
     series, refused = [], []
     for other in others:
-        if begins <= other.performed_on < today and other.scanner.key == scanner.key and scanner.identified:
+        if begins <= other.performed_on < today and other.scanner.key == key and identified:
             series.append(other)
         elif other.performed_on <= today:
             refused.append(_refusal(exam, other, epoch))
-    everywhere = set(series[0].by_region).intersection(*(other.by_region for other in series[1:])) if series else set()
-    return _Past(exam=exam, series=tuple(series), refused=tuple(refused), everywhere=everywhere)
+    measured = exam.by_region.keys()
+    complete = all([measured <= other.by_region.keys() for other in series])
+    return _Past(exam, tuple(series), tuple(refused), complete)
 
 
 def _newest(exam: Exam) -> tuple[datetime, str]:
+    """Orders exams by time; two of one moment, so that the order of history does not show, by study."""
     return exam.performed_at, exam.study_instance_uid
 
 
 def _identity_conflict(exam: Exam, other: Exam) -> Refusal:
     text = words.identity_conflict(other, conflict(exam.patient, other.patient))
     return Refusal(obstacle=Obstacle.IDENTITY_CONFLICT, exam=other, text=text)
-
-
-def _last_break(scanner: Scanner, epochs: Sequence[Epoch], day: date) -> Epoch | None:
-    """The last break in a scanner's calibration up to a day: where its series begins."""
-    begun = [epoch for epoch in epochs if epoch.begins <= day and epoch.scanner == scanner]
-    breaks = [epoch for epoch in begun if not epoch.cross_calibrated]
-    return max(breaks, key=lambda epoch: (epoch.begins, epoch.reason), default=None)
 
 
 def _refusal(exam: Exam, other: Exam, epoch: Epoch | None) -> Refusal:
@@ -185,8 +193,6 @@ def _match(
     measurement: Measurement, past: _Past, epochs: Sequence[Epoch], crossings: Sequence[CrossCalibration]
 ) -> Match:
     region = measurement.region
-    if not past.refused and region.monitorable and region.key in past.everywhere:
-        return Match(measurement, past.series)
     at_site = [other for other in past.series if _measured(other, region.site)]
     beside = [r for r in past.refused if r.obstacle is Obstacle.IDENTITY_CONFLICT or _measured(r.exam, region.site)]
     if not region.monitorable:
@@ -226,7 +232,7 @@ def _across(
 
 def _broken_since(scanner: Scanner, epochs: Sequence[Epoch], begun: date, ended: date) -> bool:
     """Whether a break in calibration lies after one day and up to another."""
-    last = _last_break(scanner, epochs, ended)
+    last = last_break(scanner, epochs, ended)
     return last is not None and last.begins > begun
 
 

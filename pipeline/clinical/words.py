@@ -228,7 +228,7 @@ def male_reference(region: Region) -> Caution:
 
 def t_inconsistent(region: Region) -> Caution:
     """R4.6: a warning only; the printed score stands."""
-    text = f"{region_name(region)}: the T-score is not what the usual reference gives for this BMD; which one was used?"
+    text = f"{region_name(region)}: the T-score is not what the usual reference gives; please check the reference."
     return Caution(flag=Flag.T_INCONSISTENT, text=text)
 
 
@@ -332,6 +332,14 @@ def interval_short(prior: Exam, rules: Rules) -> Caution:
 def lsc_approximated(name: str, lsc: LeastSignificantChange) -> Caution:
     """R1.15: no precision study of these vertebrae; the LSC of L1-L4 was inflated."""
     return Caution(flag=Flag.LSC_APPROXIMATED, text=f"{name}: LSC of {lsc.region} {lsc.source}.")
+
+
+def lsc_before_epoch(name: str, epoch: Epoch) -> Caution:
+    """R1.11: a scanner that was moved or repaired wants a new precision study."""
+    text = (
+        f"{name}: the LSC dates from before the calibration epoch of {epoch.begins}; precision wants to be shown anew."
+    )
+    return Caution(flag=Flag.LSC_BEFORE_EPOCH, text=text, review=True)
 
 
 def borderline(name: str, change: Change) -> Caution:

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pydicom import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import Connection
 
 from pipeline.clinical.assemble import Contradiction
+from pipeline.clinical.context import ClinicalContext
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Interpretation
 from pipeline.edge.house import House
 from pipeline.edge.mishap import MOST_ATTEMPTS, UNEXPECTED, WORKER_LOST, where_it_happened
-from pipeline.edge.store import exams, outbox, receipts, work
+from pipeline.edge.store import exams, outbox, patients, receipts, work
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.store.schema import exam as exam_table
-from pipeline.sr.author import author, content_digest, encode
+from pipeline.sr.author import author, content_digest
 from pipeline.sr.header import UnusableEvidence
 from pipeline.sr.tree import read_instance
 
@@ -58,13 +58,20 @@ def follow_up(house: House, numbers: Sequence[int]) -> Tally:
     return sum((_follow_up_one(house, number) for number in numbers), Tally())
 
 
-def interpret_exam(house: House, exam: Exam, history: Sequence[ExamOnFile]) -> Interpretation:
-    """What we would say of an exam now, with everything the configuration knows."""
+def interpret_exam(
+    house: House, exam: Exam, history: Sequence[ExamOnFile], contexts: Sequence[ClinicalContext]
+) -> Interpretation:
+    """What we would say of an exam now, with everything the configuration and the store know."""
+    knowledge = house.knowledge
     return interpret(
         exam,
         list(_assembled_history(history)),
-        lscs=house.lscs,
-        epochs=house.epochs,
+        lscs=knowledge.lscs,
+        epochs=knowledge.epochs,
+        crossings=knowledge.crossings,
+        unverified=knowledge.unverified,
+        contexts=contexts,
+        rules=knowledge.rules,
     )
 
 
@@ -85,9 +92,10 @@ def _carry(house: House, number: int) -> Tally:
     with house.database.read() as connection:
         (on_file,) = exams.load(connection, [number])
         history = exams.history(connection, on_file.patient, but=number)
+        contexts = patients.contexts_of(connection, on_file.patient)
     if on_file.attempts > MOST_ATTEMPTS:
         return _hold(house, number, WORKER_LOST, f"its worker ended {MOST_ATTEMPTS} times")
-    interpretation = interpret_exam(house, on_file.exam(), history)
+    interpretation = interpret_exam(house, on_file.exam(), history, contexts)
     with house.database.read() as connection:
         sources = _data_sets(connection, [on_file])
         priors = _data_sets(connection, _rested_upon(interpretation, history))
@@ -102,19 +110,18 @@ def _carry(house: House, number: int) -> Tally:
         interpretation,
         sources=sources,
         priors=priors,
-        predecessor=_data_set(predecessor.data_set) if predecessor else None,
+        predecessor=predecessor.data_set if predecessor else None,
     )
-    data_set = encode(addendum)
     with house.database.write() as connection:
         kept = outbox.issue(
             connection,
             exam_number=number,
             predecessor=predecessor,
-            sop_class_uid=str(addendum.SOPClassUID),
-            sop_instance_uid=str(addendum.SOPInstanceUID),
+            sop_class_uid=addendum.sop_class_uid,
+            sop_instance_uid=addendum.sop_instance_uid,
             digest=digest,
             overall=interpretation.overall,
-            data_set=data_set,
+            data_set=addendum.data_set,
             destinations=[destination.name for destination in house.settings.service.destination],
             at=datetime.now(UTC),
         )
@@ -150,7 +157,3 @@ def _data_sets(connection: Connection, on_file: Sequence[ExamOnFile]) -> list[Da
         read_instance(receipt.instance.data_set, receipt.instance.transfer_syntax_uid)
         for receipt in receipts.load(connection, numbers)
     ]
-
-
-def _data_set(encoded: bytes) -> Dataset:
-    return read_instance(encoded, ExplicitVRLittleEndian)

@@ -5,11 +5,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.clinical.model import Epoch, LeastSignificantChange, Scanner
+from pipeline.clinical.model import CrossCalibration, Epoch, LeastSignificantChange, Scanner, Unverified
+from pipeline.clinical.rules import Rules
 from pipeline.edge import settings as configuration
 from pipeline.edge.settings import Settings
 from pipeline.edge.store.database import Database
 from pipeline.sr.dialect import Dialect, normal_manufacturer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knowledge:
+    """What the department has told us beyond the reports, with scanners named as their reports name them."""
+
+    lscs: tuple[LeastSignificantChange, ...]
+    epochs: tuple[Epoch, ...]
+    crossings: tuple[CrossCalibration, ...]
+    unverified: tuple[Unverified, ...]
+    rules: Rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +30,7 @@ class House:
 
     settings: Settings
     dialects: tuple[Dialect, ...]
-    lscs: tuple[LeastSignificantChange, ...]
-    epochs: tuple[Epoch, ...]
+    knowledge: Knowledge
     database: Database
 
 
@@ -37,12 +48,24 @@ def opened(folder: Path) -> Iterator[House]:
         yield House(
             settings=settings,
             dialects=dialects,
-            lscs=tuple(replace(lsc, scanner=_as_read(lsc.scanner, dialects)) for lsc in settings.lscs),
-            epochs=tuple(replace(epoch, scanner=_as_read(epoch.scanner, dialects)) for epoch in settings.epochs),
+            knowledge=_knowledge(settings, dialects),
             database=database,
         )
     finally:
         database.close()
+
+
+def _knowledge(settings: Settings, dialects: tuple[Dialect, ...]) -> Knowledge:
+    def named(scanner: Scanner) -> Scanner:
+        return _as_read(scanner, dialects)
+
+    return Knowledge(
+        lscs=tuple(replace(lsc, scanner=named(lsc.scanner)) for lsc in settings.lscs),
+        epochs=tuple(replace(epoch, scanner=named(epoch.scanner)) for epoch in settings.epochs),
+        crossings=tuple(replace(pair, old=named(pair.old), new=named(pair.new)) for pair in settings.crossings),
+        unverified=tuple(replace(days, scanner=named(days.scanner)) for days in settings.unverified),
+        rules=settings.clinical_rules,
+    )
 
 
 def _as_read(scanner: Scanner, dialects: tuple[Dialect, ...]) -> Scanner:

@@ -5,6 +5,7 @@ Settings are read once, whole, and refused whole: every mistake in one message, 
 ``DXATREND_SERVICE__LISTENER__PORT``.
 """
 
+import dataclasses
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_type_hints
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +22,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    create_model,
     field_validator,
     model_validator,
 )
@@ -28,9 +30,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from pipeline.clinical.model import Epoch, LeastSignificantChange, Scanner
+from pipeline.clinical.model import CrossCalibration, Epoch, LeastSignificantChange, Scanner, Unverified
 from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM
 from pipeline.clinical.regions import Region, UnknownRegion, parse_region
+from pipeline.clinical.rules import Rules
 from pipeline.sr.dialect import Dialect, DialectError, load_dialects
 
 ENV_PREFIX = "DXATREND_"
@@ -156,6 +159,14 @@ class ServiceSettings(_Section):
         return destinations
 
 
+class UnverifiedSettings(_Section):
+    """``[[scanner.unverified]]``: days on which its quality control had failed or was not shown to hold (R7.6)."""
+
+    begins: Annotated[date, Field(alias="from")]
+    ends: Annotated[date, Field(alias="until")]
+    reason: Name
+
+
 class EpochSettings(_Section):
     """``[[scanner.epoch]]``: from when a machine counts as recalibrated, and whether a phantom bridged it (R2.6)."""
 
@@ -172,6 +183,7 @@ class ScannerSettings(_Section):
     serial_number: Name
     name: str = ""
     epoch: tuple[EpochSettings, ...] = ()
+    unverified: tuple[UnverifiedSettings, ...] = ()
 
     @property
     def scanner(self) -> Scanner:
@@ -179,10 +191,50 @@ class ScannerSettings(_Section):
         return Scanner(self.manufacturer, self.model, self.serial_number)
 
 
+class MachineSettings(_Section):
+    """One machine, named by what its reports say."""
+
+    manufacturer: Name
+    model: Name
+    serial_number: Name
+
+    @property
+    def scanner(self) -> Scanner:
+        """The machine meant."""
+        return Scanner(self.manufacturer, self.model, self.serial_number)
+
+
+class CrossCalibrationSettings(_Section):
+    """``[[cross_calibration]]``: an in vivo study that lets two machines be compared (R2.7, R2.10); off unless given.
+
+    ``new BMD = intercept + slope x old BMD``; residual SD and precision errors in g/cm2.
+    """
+
+    old: MachineSettings
+    new: MachineSettings
+    region: RegionKey
+    intercept: Decimal
+    slope: Annotated[Decimal, Field(gt=0)]
+    residual_sd: Annotated[Decimal, Field(gt=0, lt=1)]
+    precision_error_old: Annotated[Decimal, Field(gt=0, lt=1)]
+    precision_error_new: Annotated[Decimal, Field(gt=0, lt=1)]
+    patients: Annotated[int, Field(ge=30)]
+    scans_on_new: Annotated[int, Field(ge=1)]
+    valid_from: date
+    source: Name
+
+    @property
+    def record(self) -> CrossCalibration:
+        """The entry as the clinical core knows it."""
+        told = {name: getattr(self, name) for name in type(self).model_fields if name not in ("old", "new")}
+        return CrossCalibration(old=self.old.scanner, new=self.new.scanner, **told)
+
+
 class ScannersSettings(_Section):
     """``scanners.toml``."""
 
     scanner: tuple[ScannerSettings, ...] = ()
+    cross_calibration: tuple[CrossCalibrationSettings, ...] = ()
 
     @field_validator("scanner")
     @classmethod
@@ -256,8 +308,18 @@ class PrecisionSettings(_Section):
         return entries
 
 
-class RulesSettings(_Section):
-    """``rules.toml``: the clinical decisions a department may take differently."""
+if TYPE_CHECKING:
+
+    class RulesSettings(_Section):
+        """``rules.toml``: the clinical decisions a department may take differently, each named as in the core."""
+
+else:
+    _HINTS = get_type_hints(Rules)
+    RulesSettings = create_model(
+        "RulesSettings",
+        __base__=_Section,
+        **{field.name: (_HINTS[field.name], field.default) for field in dataclasses.fields(Rules)},
+    )
 
 
 class Settings(BaseSettings):
@@ -289,9 +351,28 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
     @property
+    def clinical_rules(self) -> Rules:
+        """The department's own decisions, as the clinical core knows them."""
+        return Rules(**self.rules.model_dump())
+
+    @property
     def lscs(self) -> tuple[LeastSignificantChange, ...]:
         """Every LSC on file."""
         return tuple(entry.record for entry in self.precision.lsc)
+
+    @property
+    def crossings(self) -> tuple[CrossCalibration, ...]:
+        """Every cross-calibration on file."""
+        return tuple(entry.record for entry in self.scanners.cross_calibration)
+
+    @property
+    def unverified(self) -> tuple[Unverified, ...]:
+        """Every span of days whose quality control does not hold."""
+        return tuple(
+            Unverified(scanner=entry.scanner, begins=days.begins, ends=days.ends, reason=days.reason)
+            for entry in self.scanners.scanner
+            for days in entry.unverified
+        )
 
     @property
     def epochs(self) -> tuple[Epoch, ...]:

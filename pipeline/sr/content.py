@@ -6,10 +6,10 @@ it into DICOM. The digest of what it says tells whether an addendum would say an
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
-from unicodedata import category
 
 import pipeline
 from pipeline.clinical.model import Caution, Change, Exam, Finding, Interpretation, LeastSignificantChange, Refusal
@@ -47,14 +47,14 @@ def document(interpretation: Interpretation, *, note: str = "") -> Item:
     )
 
 
-def digest(interpretation: Interpretation, source_uids: Iterable[str]) -> str:
-    """A hexadecimal digest of what the addendum says and of the reports it rests on.
+def digest(addendum: Item, rules_version: str, source_uids: Iterable[str]) -> str:
+    """A hexadecimal digest of what an addendum without a note says and of the reports it rests on.
 
     Neither the time nor the machine, the version of this software, the meanings of codes or an earlier addendum has a
     part in it, nor the order of the reports.
     """
-    said = [_plain(item) for item in _message(interpretation, "")]
-    canonical = json.dumps([sorted(set(source_uids)), interpretation.rules_version, said], separators=(",", ":"))
+    said = [_plain(item) for item in addendum.children if item.relationship == Relation.CONTAINS]
+    canonical = json.dumps([sorted(set(source_uids)), rules_version, said], separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
@@ -222,8 +222,11 @@ def _sentence(concept: Code, text: str, relation: Relation = Relation.CONTAINS) 
 
 def _text(concept: Code, text: str, relation: Relation) -> Item:
     """Text without control characters, of which Unlimited Text may hold only the ends of lines (PS3.5 6.1.3)."""
-    value = "".join(letter for letter in text if letter in "\n\r\t" or category(letter) != "Cc").strip()
+    value = _CONTROLS.sub("", text).strip()
     return Item(value_type="TEXT", relationship=relation, concept=concept, value=value)
+
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def _uid(concept: Code, uid: str) -> Item:

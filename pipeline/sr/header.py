@@ -8,11 +8,15 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from io import BytesIO
 
+from pydicom.charset import STAND_ALONE_ENCODINGS, default_encoding, python_encoding
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
 
 from pipeline.clinical.model import Patient
-from pipeline.sr.tree import header_text
+from pipeline.sr.encoding import TransferSyntax, elements, transfer_syntax
+from pipeline.sr.tree import header_text, read_instance
 from pipeline.sr.values import read_date, read_time
 
 
@@ -46,6 +50,21 @@ class Header:
     accession_number: str
     referring_physician: str
     study_description: str
+
+
+def read_header(data_set: bytes, transfer_syntax_uid: str) -> Dataset:
+    """The attributes up to Study ID (0020,0010) of a report that was once read whole; the rest is not looked at.
+
+    Raises:
+        UnreadableReport: the bytes are no data set in this transfer syntax.
+    """
+    syntax = transfer_syntax(transfer_syntax_uid)
+    if syntax.deflated or not _declares_known_characters(data_set, syntax):
+        return read_instance(data_set, transfer_syntax_uid)
+    stream = BytesIO(data_set)
+    return read_dataset(
+        stream, syntax.implicit, syntax.little_endian, stop_when=lambda tag, _vr, _length: tag > _STUDY_ID
+    )
 
 
 def tidy_header(reports: Sequence[Dataset], study_instance_uid: str) -> Header:
@@ -118,6 +137,22 @@ def words(text: str) -> str:
 def dicom_date(day: date) -> str:
     """Eight digits (PS3.5 6.2 DA)."""
     return day.isoformat().replace("-", "")
+
+
+_SPECIFIC_CHARACTER_SET = 0x00080005
+_STUDY_ID = 0x00200010
+_STAND_ALONE = set(STAND_ALONE_ENCODINGS)
+
+
+def _declares_known_characters(data_set: bytes, syntax: TransferSyntax) -> bool:
+    """Whether pydicom reads the declared character sets without a warning; most are one of the standard's."""
+    for element in elements(data_set, implicit=syntax.implicit, little_endian=syntax.little_endian):
+        if element.tag == _SPECIFIC_CHARACTER_SET:
+            names = data_set[element.start : element.stop].decode(default_encoding).rstrip(" \0").split("\\")
+            return set(names) <= python_encoding.keys() and (len(names) == 1 or not _STAND_ALONE.intersection(names))
+        if element.tag > _SPECIFIC_CHARACTER_SET:
+            break
+    return True
 
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")

@@ -4,19 +4,17 @@ from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 
-from pipeline.clinical.model import Interpretation
 from pipeline.sr import codes
-from pipeline.sr.content import document
 from pipeline.sr.tree import Code, Item, read_tree
 
 
-def what_changed(interpretation: Interpretation, predecessor: Dataset) -> str:
+def what_changed(addendum: Item, predecessor: Dataset) -> str:
     """The regions whose result or BMD differs, now and before, in words without a patient's data.
 
     Raises:
         UnreadableReport: the predecessor has no content tree.
     """
-    before, now = dict(_said(read_tree(predecessor))), dict(_said(document(interpretation)))
+    before, now = dict(_said(read_tree(predecessor))), dict(_said(addendum))
     changes = [
         *(_difference(key, now[key], before[key]) for key in now if key in before),
         *(f"{key}: new" for key in now if key not in before),

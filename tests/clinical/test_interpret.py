@@ -1,8 +1,10 @@
+from typing import Any
+
 import pytest
 
 from pipeline.clinical.interpret import RULES_VERSION, interpret
-from pipeline.clinical.model import Comparability, Exam, Flag, Interpretation, Overall, Result
-from tests.clinical.build import HOLOGIC, LSCS, ROOM_2, epoch, exam, lsc, measurement
+from pipeline.clinical.model import Comparability, Exam, Flag, Interpretation, Overall, Result, Scanner
+from tests.clinical.build import HOLOGIC, LSCS, ROOM_1, ROOM_2, epoch, exam, lsc, measurement
 
 BOTH = {"L1-L4": "0.900", "total hip left": "0.800"}
 
@@ -105,7 +107,7 @@ def test_the_radius_speaks_only_where_neither_spine_nor_hip_was_measured() -> No
 
 
 def test_of_many_sets_of_vertebrae_one_speaks_for_the_spine() -> None:
-    """R2.17: the largest that could be judged; the words leave the others out."""
+    """R2.17, C5: the largest that could be judged; the words leave the others out and say what is not monitored."""
     now = {"L1-L4": "0.900", "L2-L3": "0.850", "L3-L4": "0.700", "L2": "0.8"}
     found = follow_up(now, {"L2-L3": "0.950", "L3-L4": "0.700", "L1-L3": "0.8"})
     assert found.overall is Overall.DECLINED
@@ -133,7 +135,7 @@ def test_a_change_that_is_not_significant_is_never_put_in_numbers() -> None:
 
 
 def test_a_significant_change_is_told_in_grams_and_percent_with_lsc_and_exam() -> None:
-    """F1, F2, F3"""
+    """F1, F2, F3, A5: the LSC is named by the study it comes from."""
     text = words(follow_up({"L1-L4": "0.864"}, {"L1-L4": "0.900"}))
     assert (
         "Spine L1-L4: significant loss since 2018-01-01 of -0.036 g/cm2 (-4.0 %, -0.0180 g/cm2 per year), "
@@ -212,9 +214,10 @@ def test_shared_vertebrae_are_compared_and_said_to_be() -> None:
 
 
 def test_a_borderline_change_says_so() -> None:
-    """R1.17"""
+    """R1.17, A6: a flag in the coded content, and its sentence in the words."""
     (finding,) = follow_up({"L1-L4": "0.875"}, {"L1-L4": "0.900"}).findings
     assert [caution.flag for caution in finding.cautions] == [Flag.BORDERLINE]
+    assert finding.cautions[0].text in follow_up({"L1-L4": "0.875"}, {"L1-L4": "0.900"}).conclusions
 
 
 def test_every_addendum_says_what_it_is() -> None:
@@ -229,3 +232,23 @@ def test_an_exam_tells_its_own_regions() -> None:
     spoken: Exam = exam("2020-01-01", regions=BOTH, software="")
     assert spoken.measurement_of(spoken.measurements[1].region) == spoken.measurements[1]
     assert "software" not in words(interpret(spoken, [], lscs=LSCS))
+
+
+@pytest.mark.parametrize(
+    ("now", "lscs", "history", "result"),
+    [
+        ("0.900", LSCS, [], Result.NO_PRIOR),
+        ("0.900", LSCS, [ROOM_2], Result.NOT_COMPARABLE),
+        ("0.900", (), [ROOM_1], Result.NO_LSC),
+        ("0.900", LSCS, [ROOM_1], Result.NO_SIGNIFICANT_CHANGE),
+        ("0.930", LSCS, [ROOM_1], Result.GAIN),
+        ("0.870", LSCS, [ROOM_1, ROOM_2], Result.LOSS),
+    ],
+)
+def test_each_region_has_exactly_one_state(now: str, lscs: Any, history: list[Scanner], result: Result) -> None:
+    """R3.8"""
+    before = [
+        exam("2018-01-01", regions={"L1-L4": "0.900"}, scanner=scanner, uid=str(n)) for n, scanner in enumerate(history)
+    ]
+    (finding,) = interpret(exam("2020-01-01", regions={"L1-L4": now}), before, lscs=lscs).findings
+    assert finding.result is result

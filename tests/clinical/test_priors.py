@@ -78,6 +78,12 @@ def test_a_machine_without_a_serial_number_is_never_compared(now: Scanner, then:
     assert "serial number not stated" in found.refusals[0].text
 
 
+def test_another_makers_scanner_is_never_compared_even_on_the_common_scale() -> None:
+    """R2.3: standardised BMD cannot compare one person."""
+    found = only(NOW, exam("2018-01-01", regions=SPINE, scanner=HOLOGIC))
+    assert obstacles(found) == [Obstacle.OTHER_SCANNER]
+
+
 def test_a_new_calibration_epoch_ends_the_series() -> None:
     """R2.6, R2.8"""
     found = only(NOW, LAST, FIRST, epochs=[epoch("2016-01-01"), epoch("2014-01-01")])

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Connection, Table, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from pipeline.clinical.assemble import assemble
 from pipeline.clinical.model import Exam, Patient, Scanner
-from pipeline.edge.store import work
+from pipeline.edge.store import patients, work
 from pipeline.edge.store.database import insert_if_absent, ring
-from pipeline.edge.store.schema import State, exam, patient, reading, receipt, scanner
+from pipeline.edge.store.schema import State, exam, reading, receipt, scanner
 from pipeline.sr.extract import Report
 
 _REPORT = TypeAdapter(Report)
@@ -68,10 +68,20 @@ def load(connection: Connection, numbers: Sequence[int]) -> list[ExamOnFile]:
 
 def history(connection: Connection, who: Patient, *, but: int | None = None) -> list[ExamOnFile]:
     """Every exam of a patient that does not wait for a person, the first one first, but one."""
-    theirs = (patient.c.issuer == who.issuer) & (patient.c.patient_id == who.patient_id)
-    number = connection.scalar(select(patient.c.id).where(theirs))
+    number = patients.find(connection, who.patient_id, who.issuer)
     which = (exam.c.patient_id == number) & (exam.c.state != State.HELD)
     return _load(connection, which if but is None else which & (exam.c.id != but))
+
+
+def due_again(connection: Connection, patient_number: int, *, since: date, at: datetime) -> int:
+    """Look again at a patient's exams from a day on, because what they rest on has changed; how many."""
+    theirs = (exam.c.patient_id == patient_number) & (exam.c.state == State.DONE)
+    later = exam.c.performed_at >= datetime.combine(since, time.min)
+    result = connection.execute(
+        update(exam).where(theirs & later).values(state=State.WAITING, due_at=at, revision=exam.c.revision + 1)
+    )
+    ring(connection)
+    return result.rowcount
 
 
 def followed_up(connection: Connection, of: ExamOnFile) -> None:
@@ -93,7 +103,7 @@ def exam_of(connection: Connection, receipt_number: int) -> ExamOnFile | None:
 
 def _exam_of(connection: Connection, report: Report, *, due_at: datetime, seen_at: datetime) -> int:
     who, where = report.exam.patient, report.exam.scanner
-    patient_number = _patient(connection, who)
+    patient_number = patients.number_of(connection, who.patient_id, who.issuer)
     scanner_number = _scanner(connection, where, seen_at)
     number = insert_if_absent(
         connection,
@@ -121,10 +131,6 @@ def _exam_of(connection: Connection, report: Report, *, due_at: datetime, seen_a
     return added
 
 
-def _patient(connection: Connection, who: Patient) -> int:
-    return _number(connection, patient, issuer=who.issuer, patient_id=who.patient_id)
-
-
 def _scanner(connection: Connection, machine: Scanner, seen_at: datetime) -> int:
     key = "\t".join(machine.key)
     number = insert_if_absent(
@@ -140,15 +146,6 @@ def _scanner(connection: Connection, machine: Scanner, seen_at: datetime) -> int
         return number
     again = update(scanner).where(scanner.c.key == key).values(last_seen_at=seen_at).returning(scanner.c.id)
     known: int = connection.execute(again).scalar_one()
-    return known
-
-
-def _number(connection: Connection, table: Table, **names: str) -> int:
-    number = insert_if_absent(connection, table, **names)
-    if number is not None:
-        return number
-    same = [table.c[name] == value for name, value in names.items()]
-    known: int = connection.execute(select(table.c.id).where(*same)).scalar_one()
     return known
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    Date,
     DateTime,
     Dialect,
     Float,
@@ -119,6 +120,17 @@ patient = Table(
     Column("patient_id", Text, nullable=False),
     UniqueConstraint("issuer", "patient_id"),
     comment="one patient by id and issuer, trimmed; the bytes as sent are in the receipt",
+)
+
+context = Table(
+    "context",
+    metadata,
+    _id(),
+    _reference("patient", nullable=False, index=True),
+    Column("recorded_on", Date, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("loaded_at", Instant, nullable=False),
+    comment="what somebody wrote down about a patient on a day, as JSON; the latest loaded for a day counts",
 )
 
 scanner = Table(

@@ -65,6 +65,18 @@ def upgrade() -> None:
         comment="one physical densitometer, or the ones of a model that do not tell their serial number",
     )
     op.create_table(
+        "context",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("patient_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("recorded_on", sa.Date(), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.Column("loaded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["patient_id"], ["patient.id"], name=op.f("fk_context_patient_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_context")),
+        comment="what somebody wrote down about a patient on a day, as JSON; the latest loaded for a day counts",
+    )
+    op.create_index(op.f("ix_context_patient_id"), "context", ["patient_id"], unique=False)
+    op.create_table(
         "exam",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("patient_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

@@ -1,0 +1,305 @@
+"""What does a facility's own precision study say, and may it be used?"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TypeVar
+
+from pipeline.clinical.model import ZERO, ImpossibleMeasurement, Measurement, Scanner
+from pipeline.clinical.precision import (
+    MINIMUM_DEGREES_OF_FREEDOM,
+    USUAL_LSC,
+    WORST_PRECISION_PERCENT,
+    least_significant_change,
+    pooled_precision_error,
+)
+from pipeline.clinical.regions import Region
+
+_Item = TypeVar("_Item")
+_Key = TypeVar("_Key")
+
+HUNDRED = Decimal(100)
+Z_90 = Decimal("1.644854")
+"""What 5 % of the normal distribution lie above: both tails make the 90 % of R1.2."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrecisionScan:
+    """One scan of a study: whose, which of the repeats, which region, BMD in g/cm2, and by whom if known."""
+
+    patient: str
+    scan: str
+    region: Region
+    bmd: Decimal
+    technologist: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientScatter:
+    """One patient's repeats: how many, their mean and standard deviation in g/cm2 (R1.3)."""
+
+    patient: str
+    scans: int
+    mean: Decimal
+    sd: Decimal
+    technologist: str = ""
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """The repeats beyond the first."""
+        return self.scans - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TechnologistPrecision:
+    """The precision of those patients whose scans are all one technologist's (R1.6, R1.10)."""
+
+    technologist: str
+    precision_error: Decimal
+    percent: Decimal
+    degrees_of_freedom: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrecisionStudy:
+    """What the repeats of a region come to.
+
+    ``precision_error`` is the RMS-SD in g/cm2, ``percent`` the RMS-%CV, ``upper_limit`` what the true precision
+    error lies below with 95 % certainty, ``lsc`` in g/cm2. ``objections`` forbid clinical use, ``doubts`` want a look.
+    """
+
+    region: Region
+    patients: tuple[PatientScatter, ...]
+    technologists: tuple[TechnologistPrecision, ...]
+    mean: Decimal
+    precision_error: Decimal
+    percent: Decimal
+    degrees_of_freedom: int
+    upper_limit: Decimal
+    lsc: Decimal
+    objections: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+
+class UnfitStudy(ValueError):
+    """The scans make no study; ``reasons`` says all of what is wrong, and names patients by the file's own labels."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = tuple(reasons)
+
+
+def studies(scans: Sequence[PrecisionScan]) -> tuple[PrecisionStudy, ...]:
+    """One study per region, in the order the regions first appear.
+
+    Raises:
+        UnfitStudy: any of them cannot be evaluated.
+    """
+    reasons: list[str] = []
+    found: list[PrecisionStudy] = []
+    for region, of_region in _grouped(scans, lambda scan: scan.region).items():
+        try:
+            found.append(study(of_region))
+        except UnfitStudy as unfit:
+            reasons += [f"{region}: {reason}" for reason in unfit.reasons]
+    if reasons or not scans:
+        raise UnfitStudy(reasons or ["there are no scans"])
+    return tuple(found)
+
+
+def study(scans: Sequence[PrecisionScan]) -> PrecisionStudy:
+    """Evaluate the repeated scans of one region (R1.1 to R1.7).
+
+    Unequal repeats are weighted by degrees of freedom (R1.4). A study that was evaluated may still not be fit for
+    clinical use: see its objections.
+
+    Raises:
+        UnfitStudy: no scans, several regions, a scan told twice, a patient scanned once, a BMD that is none.
+    """
+    if reasons := [*_faults(scans)]:
+        raise UnfitStudy(reasons)
+    patients = tuple(_scatter(patient, own) for patient, own in _grouped(scans, lambda scan: scan.patient).items())
+    freedom = sum(patient.degrees_of_freedom for patient in patients)
+    precision_error, percent = _precision(patients)
+    technologists = tuple(_of_technologists(patients))
+    return PrecisionStudy(
+        region=scans[0].region,
+        patients=patients,
+        technologists=technologists,
+        mean=sum((scan.bmd for scan in scans), ZERO) / len(scans),
+        precision_error=precision_error,
+        percent=percent,
+        degrees_of_freedom=freedom,
+        upper_limit=precision_error * upper_limit_factor(freedom),
+        lsc=least_significant_change(precision_error),
+        objections=tuple(_objections(precision_error, freedom)),
+        doubts=tuple(_doubts(scans[0].region, precision_error, percent, technologists)),
+    )
+
+
+def upper_limit_factor(degrees_of_freedom: int) -> Decimal:
+    """What a precision error is multiplied by for its upper 90 % limit (R1.2): 1.29 for 27 degrees of freedom.
+
+    The chi-square quantile after Wilson and Hilferty; from 20 degrees of freedom on the factor is right to 0.001.
+    """
+    spread = Decimal(2) / (9 * degrees_of_freedom)
+    return 1 / (1 - spread - Z_90 * spread.sqrt()) ** Decimal("1.5")
+
+
+def worksheet(evaluated: PrecisionStudy) -> str:
+    """A study as a person would check it, line by line."""
+    lines = [
+        f"Precision study of {evaluated.region}",
+        "",
+        f"{'patient':<16}{'scans':>6}{'mean':>10}{'SD':>12}  technologist",
+        *(
+            f"{p.patient:<16}{p.scans:>6}{_places(p.mean, 4):>10}{_places(p.sd, 6):>12}  {p.technologist}".rstrip()
+            for p in evaluated.patients
+        ),
+        "",
+        f"mean BMD               {_places(evaluated.mean, 3)} g/cm2",
+        f"precision error        {_places(evaluated.precision_error, 6)} g/cm2 (RMS-SD)",
+        f"                       {_places(evaluated.percent, 2)} % (RMS-%CV, for information)",
+        f"degrees of freedom     {evaluated.degrees_of_freedom}",
+        f"upper 90 % limit       {_places(evaluated.upper_limit, 6)} g/cm2",
+        f"LSC (2.77 x error)     {_places(evaluated.lsc, 5)} g/cm2 at 95 % confidence",
+    ]
+    for own in evaluated.technologists:
+        lines.append(
+            f"technologist {own.technologist}: {_places(own.precision_error, 6)} g/cm2, {_places(own.percent, 2)} %, "
+            f"{own.degrees_of_freedom} degrees of freedom"
+        )
+    lines += [f"NOT FOR CLINICAL USE: {objection}" for objection in evaluated.objections]
+    lines += [f"please check: {doubt}" for doubt in evaluated.doubts]
+    return "\n".join(lines) + "\n"
+
+
+def toml_block(
+    evaluated: PrecisionStudy,
+    *,
+    scanner: Scanner,
+    valid_from: date,
+    valid_until: date,
+    source: str,
+    region: Region | None = None,
+) -> str:
+    """A study as an entry of ``precision.toml``; ``region`` if it is to serve another key, such as both sides.
+
+    Raises:
+        UnfitStudy: the study must not be used.
+    """
+    if evaluated.objections:
+        raise UnfitStudy(evaluated.objections)
+    repeats = min(patient.scans for patient in evaluated.patients)
+    entries = {
+        "manufacturer": _quoted(scanner.manufacturer),
+        "model": _quoted(scanner.model),
+        "serial_number": _quoted(scanner.serial_number),
+        "region": _quoted(str(region or evaluated.region)),
+        "precision_error": _quoted(_places(evaluated.precision_error, 6)),
+        "patients": str(_patients_at(evaluated, repeats)),
+        "repeats": str(repeats),
+        "valid_from": valid_from.isoformat(),
+        "valid_until": valid_until.isoformat(),
+        "source": _quoted(source),
+    }
+    return "\n".join(["[[lsc]]", *(f"{key} = {value}" for key, value in entries.items())]) + "\n"
+
+
+def _patients_at(evaluated: PrecisionStudy, repeats: int) -> int:
+    """How many patients of so many repeats would know as much as the study does."""
+    return evaluated.degrees_of_freedom // (repeats - 1)
+
+
+def _faults(scans: Sequence[PrecisionScan]) -> Iterator[str]:
+    if not scans:
+        yield "there are no scans"
+    regions = dict.fromkeys(str(scan.region) for scan in scans)
+    if len(regions) > 1:
+        yield f"scans of several regions: {', '.join(regions)}"
+    for patient, own in _grouped(scans, lambda scan: scan.patient).items():
+        if len(own) < 2:
+            yield f"patient {patient} was scanned once"
+        if len({scan.scan for scan in own}) < len(own):
+            yield f"patient {patient} has a scan told twice"
+    for scan in scans:
+        try:
+            Measurement(region=scan.region, bmd=scan.bmd)
+        except ImpossibleMeasurement:
+            yield f"patient {scan.patient}, scan {scan.scan}: BMD is not a number of g/cm2"
+
+
+def _objections(precision_error: Decimal, freedom: int) -> Iterator[str]:
+    if freedom < MINIMUM_DEGREES_OF_FREEDOM:
+        yield f"{freedom} degrees of freedom; 15 patients x 3 scans or 30 x 2 give {MINIMUM_DEGREES_OF_FREEDOM} (R1.2)"
+    if precision_error == 0:
+        yield "all repeats are equal: the scans were copied, not repeated"
+
+
+def _doubts(
+    region: Region, precision_error: Decimal, percent: Decimal, technologists: Sequence[TechnologistPrecision]
+) -> Iterator[str]:
+    lowest, highest = USUAL_LSC
+    lsc = least_significant_change(precision_error)
+    if not lowest <= lsc <= highest:
+        yield f"LSC {_places(lsc, 4)} g/cm2 lies outside the usual {lowest} to {highest} g/cm2 (R1.14)"
+    worst = WORST_PRECISION_PERCENT.get(region.part)
+    told = [("the study", percent), *((f"technologist {own.technologist}", own.percent) for own in technologists)]
+    for who, error in told:
+        if worst is not None and error > worst:
+            yield f"{who}: {_places(error, 2)} % is worse than the {worst} % ISCD accepts; train and repeat (R1.6)"
+
+
+def _scatter(patient: str, scans: Sequence[PrecisionScan]) -> PatientScatter:
+    """R1.3: the divisor is one less than the scans."""
+    count = len(scans)
+    mean = sum((scan.bmd for scan in scans), ZERO) / count
+    squares = sum(((scan.bmd - mean) ** 2 for scan in scans), ZERO)
+    names = {scan.technologist for scan in scans}
+    return PatientScatter(
+        patient=patient,
+        scans=count,
+        mean=mean,
+        sd=(squares / (count - 1)).sqrt(),
+        technologist=names.pop() if len(names) == 1 else "",
+    )
+
+
+def _precision(patients: Sequence[PatientScatter]) -> tuple[Decimal, Decimal]:
+    """RMS-SD in g/cm2 and RMS-%CV, both weighted by degrees of freedom (R1.4, R1.5)."""
+    error = pooled_precision_error([(p.sd, p.degrees_of_freedom) for p in patients])
+    percent = pooled_precision_error([(HUNDRED * p.sd / p.mean, p.degrees_of_freedom) for p in patients])
+    return error, percent
+
+
+def _of_technologists(patients: Sequence[PatientScatter]) -> Iterator[TechnologistPrecision]:
+    for technologist, own in _grouped(patients, lambda patient: patient.technologist).items():
+        if technologist:
+            error, percent = _precision(own)
+            freedom = sum(patient.degrees_of_freedom for patient in own)
+            yield TechnologistPrecision(
+                technologist=technologist, precision_error=error, percent=percent, degrees_of_freedom=freedom
+            )
+
+
+def _grouped(items: Iterable[_Item], key: Callable[[_Item], _Key]) -> Mapping[_Key, list[_Item]]:
+    groups: dict[_Key, list[_Item]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
+
+
+def _places(number: Decimal, places: int) -> str:
+    return f"{number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):f}"
+
+
+def _quoted(text: str) -> str:
+    escaped = "".join(_escaped(character) for character in text)
+    return f'"{escaped}"'
+
+
+def _escaped(character: str) -> str:
+    """TOML basic strings: quotes, backslashes and control characters are written as code points."""
+    plain = character.isprintable() and character not in '"\\'
+    return character if plain else f"\\U{ord(character):08x}"

@@ -1,0 +1,122 @@
+"""What stands in a table that a person has typed? Every mistake at once, each by its line."""
+
+import csv
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+_Value = TypeVar("_Value")
+
+YES = ("yes", "y", "true", "1")
+NO = ("no", "n", "false", "0")
+
+
+class SheetError(Exception):
+    """A table that cannot be used; ``mistakes`` holds every one. They name lines and columns, never a cell's text."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+class _Mistaken(ValueError):
+    """One cell is not what its column asks for."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of a table; what is wrong with it gathers in ``mistakes``."""
+
+    line: int
+    cells: Mapping[str, str]
+    mistakes: list[str] = field(default_factory=list)
+
+    def text(self, column: str) -> str:
+        """The text of a cell, trimmed; empty when there is none."""
+        return self.cells.get(column, "").strip()
+
+    def required(self, column: str) -> str:
+        """A text that must be there."""
+        if not self.text(column):
+            self.mistakes.append(f"line {self.line}: {column} is empty")
+        return self.text(column)
+
+    def read(self, column: str, reader: Callable[[str], _Value]) -> _Value | None:
+        """A cell in the form its reader gives it; ``None`` when it is empty or mistaken."""
+        try:
+            return reader(self.text(column)) if self.text(column) else None
+        except ValueError as mistaken:
+            self.mistakes.append(f"line {self.line}: {column}: {mistaken}")
+            return None
+
+
+def read_sheet(path: Path, *, required: Collection[str], optional: Collection[str]) -> Iterator[Row]:
+    """The lines of a CSV file, separated by commas or semicolons, whose first line names the columns.
+
+    Raises:
+        SheetError: it is no such file, or a column is missing, unknown or named twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SheetError([f"{path.name}: {_why(error)}"]) from None
+    heads = text.split("\n", 1)[0]
+    lines = csv.reader(text.splitlines(), delimiter=";" if heads.count(";") > heads.count(",") else ",")
+    columns = [name.strip().lower() for name in next(lines, [])]
+    mistakes = [f"the column {name} is missing" for name in required if name not in columns]
+    mistakes += [f"nobody knows the column {name!r}" for name in columns if name not in {*required, *optional}]
+    mistakes += [f"the column {name} stands twice" for name in sorted(set(columns)) if columns.count(name) > 1]
+    if mistakes:
+        raise SheetError(mistakes)
+    for cells in lines:
+        if any(cell.strip() for cell in cells):
+            row = Row(lines.line_num, dict(zip(columns, cells, strict=False)))
+            if len(cells) > len(columns):
+                row.mistakes.append(f"line {row.line}: more cells than columns")
+            yield row
+
+
+def as_date(text: str) -> date:
+    """A day as 2026-03-02, the one form that nobody misreads."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise _Mistaken("a date is written 2026-03-02") from None
+
+
+def as_number(text: str) -> Decimal:
+    """A number with a decimal point."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise _Mistaken("a number is written 0.927, with a point") from None
+    if not number.is_finite():
+        raise _Mistaken("a number is written 0.927, with a point")
+    return number
+
+
+def as_yes_or_no(text: str) -> bool:
+    """Yes or no."""
+    if text.lower() not in YES + NO:
+        raise _Mistaken("yes or no, or empty for unknown")
+    return text.lower() in YES
+
+
+def as_one_of(choices: type[StrEnum]) -> Callable[[str], StrEnum]:
+    """One of a few words."""
+
+    def read(text: str) -> StrEnum:
+        try:
+            return choices(text.lower())
+        except ValueError:
+            raise _Mistaken(f"one of {', '.join(choices)}") from None
+
+    return read
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or "cannot be read" if isinstance(error, OSError) else "is not UTF-8 text"

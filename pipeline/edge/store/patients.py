@@ -1,0 +1,68 @@
+"""Under which number do we know a patient, and what has somebody written down about them?"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, insert, select
+
+from pipeline.clinical.context import ClinicalContext
+from pipeline.clinical.model import Patient
+from pipeline.edge.store.database import insert_if_absent
+from pipeline.edge.store.schema import context, patient
+
+_RECORD = TypeAdapter(ClinicalContext)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextOnFile:
+    """One record, and when it was loaded."""
+
+    record: ClinicalContext
+    loaded_at: datetime
+
+
+def number_of(connection: Connection, patient_id: str, issuer: str) -> int:
+    """The number of a patient, who becomes known if need be; id and issuer trimmed."""
+    insert_if_absent(connection, patient, issuer=issuer, patient_id=patient_id)
+    number = find(connection, patient_id, issuer)
+    assert number is not None  # just inserted, or there before
+    return number
+
+
+def find(connection: Connection, patient_id: str, issuer: str) -> int | None:
+    """The number of a patient we know; ``None`` when we do not."""
+    same = (patient.c.patient_id == patient_id) & (patient.c.issuer == issuer)
+    number: int | None = connection.scalar(select(patient.c.id).where(same))
+    return number
+
+
+def keep_context(connection: Connection, patient_number: int, record: ClinicalContext, *, at: datetime) -> bool:
+    """Keep a record; whether it says anything new for its day. What was kept before stays."""
+    of_that_day = [found.record for found in contexts(connection, patient_number) if _same_day(found.record, record)]
+    if of_that_day[-1:] == [record]:
+        return False
+    written = _RECORD.dump_json(record, exclude_none=True).decode("ascii")
+    connection.execute(
+        insert(context).values(patient_id=patient_number, recorded_on=record.recorded_on, record=written, loaded_at=at)
+    )
+    return True
+
+
+def contexts(connection: Connection, patient_number: int) -> list[ContextOnFile]:
+    """What was written down about a patient, in the order it was loaded."""
+    query = select(context.c.record, context.c.loaded_at).where(context.c.patient_id == patient_number)
+    return [
+        ContextOnFile(record=_RECORD.validate_json(row.record), loaded_at=row.loaded_at)
+        for row in connection.execute(query.order_by(context.c.id))
+    ]
+
+
+def contexts_of(connection: Connection, who: Patient) -> list[ClinicalContext]:
+    """What the clinical core is to know of a patient beyond the reports."""
+    number = find(connection, who.patient_id, who.issuer)
+    return [] if number is None else [found.record for found in contexts(connection, number)]
+
+
+def _same_day(one: ClinicalContext, other: ClinicalContext) -> bool:
+    return one.recorded_on == other.recorded_on

@@ -1,0 +1,62 @@
+"""Which text do a report's bytes stand for, in character sets that are declared well, badly or not at all?
+
+What cannot be decoded becomes a replacement mark, never an error: ids, codes and numbers are ASCII in any of them.
+"""
+
+import re
+from collections.abc import Sequence
+
+from pydicom.charset import (
+    CODES_TO_ENCODINGS,
+    STAND_ALONE_ENCODINGS,
+    default_encoding,
+    handled_encodings,
+    python_encoding,
+)
+
+DEFAULT: tuple[str, ...] = (default_encoding,)
+"""What holds where no character set is declared."""
+
+
+def decoded(value: bytes, encodings: Sequence[str]) -> str:
+    """Text in the declared character sets (PS3.5 section 6.1)."""
+    if b"\x1b" in value:
+        return "".join(_decoded_run(run, encodings[0]) for run in re.findall(rb"^[^\x1b]+|\x1b[^\x1b]*", value))
+    if value.isascii():
+        return value.decode("ascii")
+    return value.decode(encodings[0], "replace")
+
+
+def declared(names: str, inherited: Sequence[str]) -> Sequence[str]:
+    """The Python names of the character sets in a Specific Character Set (0008,0005), or those that held before."""
+    if not names:
+        return inherited
+    return tuple(python_encoding.get(known_name(name), default_encoding) for name in names.split("\\"))
+
+
+def mended(value: bytes) -> bytes:
+    """A Specific Character Set in the same bytes, with only such names as pydicom reads without a warning.
+
+    A misspelt name is mended and an unknown one left empty.
+    """
+    names = [known_name(name) for name in value.decode(default_encoding).rstrip(" \0").split("\\")]
+    first, others = names[0], [name for name in names[1:] if name not in STAND_ALONE_ENCODINGS]
+    known = [first] if first in STAND_ALONE_ENCODINGS else [first, *others]
+    return "\\".join(known).encode(default_encoding).ljust(len(value))
+
+
+def known_name(name: str) -> str:
+    """The defined term (PS3.3 C.12.1.1.2) that is meant; empty when none is."""
+    spelt = re.sub(r"^ISO.2022.IR.", "ISO 2022 IR ", re.sub(r"^ISO.IR.", "ISO_IR ", name.strip()))
+    return spelt if spelt in python_encoding else ""
+
+
+def _decoded_run(run: bytes, first: str) -> str:
+    """One run of text that begins with the escape sequence of its character set, if with any."""
+    length = 4 if run.startswith((b"\x1b$(", b"\x1b$)")) else 3
+    encoding = CODES_TO_ENCODINGS.get(run[:length])
+    if encoding is None:
+        return run.decode(first, "replace")
+    if encoding in handled_encodings:  # the codec reads the escape sequence itself
+        return run.decode(encoding, "replace")
+    return run[length:].decode(encoding, "replace")

@@ -1,0 +1,157 @@
+"""Tables that people type are read whole or not at all, and every mistake is told with its line."""
+
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from pipeline.clinical.context import Menopause, Therapy
+from pipeline.clinical.regions import parse_region
+from pipeline.edge import context_sheet
+from pipeline.edge.context_sheet import ContextOf, columns, read_context
+from pipeline.edge.precision_sheet import read_study
+from pipeline.edge.sheets import SheetError
+from pipeline.edge.store import exams, patients, receipts, work
+from pipeline.edge.store.database import Database
+from pipeline.edge.store.schema import exam
+from tests.edge.make import NOW, instance, report
+
+
+def _file(folder: Path, text: str) -> Path:
+    path = folder / "table.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _mistakes(folder: Path, text: str) -> list[str]:
+    with pytest.raises(SheetError) as refused:
+        read_context(_file(folder, text))
+    return list(refused.value.mistakes)
+
+
+def test_a_record_is_read_with_every_kind_of_column(tmp_path: Path) -> None:
+    (one,) = read_context(
+        _file(
+            tmp_path,
+            "patient_id,issuer,recorded_on,menopause,therapy,therapy_since,glucocorticoid_mg,spinal_hardware,source\n"
+            " P1 ,HOSPITAL,2026-02-01,after,antiresorptive,2025-01-15,7.5,no,questionnaire\n",
+        )
+    )
+    assert (one.patient_id, one.issuer) == ("P1", "HOSPITAL")
+    assert (one.record.menopause, one.record.therapy) == (Menopause.AFTER, Therapy.ANTIRESORPTIVE)
+    assert (one.record.therapy_since, one.record.glucocorticoid_mg) == (date(2025, 1, 15), Decimal("7.5"))
+    assert (one.record.spinal_hardware, one.record.contrast) == (False, None), "empty is unknown, and never no"
+
+
+def test_semicolons_and_a_byte_order_mark_are_what_spreadsheets_write(tmp_path: Path) -> None:
+    (one,) = read_context(_file(tmp_path, "\ufeffpatient_id;recorded_on;pregnancy\nP1;2026-02-01;Yes\n\n"))
+    assert one.record.pregnancy is True
+
+
+def test_every_mistake_is_told_at_once_by_line_and_column_without_the_text(tmp_path: Path) -> None:
+    told = _mistakes(
+        tmp_path,
+        "patient_id,recorded_on,menopause,glucocorticoid_mg,contrast\n"
+        ",01.02.2026,perhaps,\n"
+        'SECRET,2026-02-01,after,"7,5",maybe,too many\n'
+        "P3,2026-02-01,after,-1,\n",
+    )
+    assert told == [
+        "line 2: patient_id is empty",
+        "line 2: recorded_on: a date is written 2026-03-02",
+        "line 2: menopause: one of before, transition, after",
+        "line 3: more cells than columns",
+        "line 3: glucocorticoid_mg: a number is written 0.927, with a point",
+        "line 3: contrast: yes or no, or empty for unknown",
+        *[mistake for mistake in told if mistake.startswith("line 4")],
+    ]
+    assert len(told) == 7
+    assert "SECRET" not in "".join(told)
+
+
+def test_columns_that_are_missing_unknown_or_doubled_are_named(tmp_path: Path) -> None:
+    told = _mistakes(tmp_path, "patient_id,drug,therapy,therapy\nP1,x,,\n")
+    assert told == [
+        "the column recorded_on is missing",
+        "nobody knows the column 'drug'",
+        "the column therapy stands twice",
+    ]
+
+
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SheetError):
+        read_context(tmp_path / "nowhere.csv")
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(SheetError, match="is not UTF-8 text"):
+        read_context(tmp_path / "binary.csv")
+
+
+def test_every_column_of_the_context_has_a_reader() -> None:
+    assert {"recorded_on", "menopause", "frax_hip_percent", "non_dominant_arm", "pregnancy"} <= columns().keys()
+
+
+def test_loading_context_makes_the_exams_from_that_day_on_due_again_once(database: Database, tmp_path: Path) -> None:
+    with database.write() as connection:
+        number, _ = receipts.keep(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
+        exam_number = exams.record(connection, number, report(), due_at=NOW, seen_at=NOW)
+        work.claim(connection, exam, limit=1, at=NOW)
+        exams.followed_up(connection, exams.load(connection, [exam_number])[0])
+    records = read_context(
+        _file(tmp_path, "patient_id,recorded_on,menopause\nP1,2026-02-01,after\nP9,2026-02-01,after\n")
+    )
+    with database.write() as connection:
+        loaded = context_sheet.keep(connection, records, at=NOW)
+        assert (loaded.records, loaded.exams) == (2, 1)
+        assert work.claim(connection, exam, limit=1, at=NOW) == [exam_number]
+        exams.followed_up(connection, exams.load(connection, [exam_number])[0])
+    with database.write() as connection:
+        again = context_sheet.keep(connection, records, at=NOW)
+        assert (again.records, again.exams) == (0, 0)
+        (told,) = patients.contexts_of(connection, report().exam.patient)
+    assert told == records[0].record
+
+
+def test_context_of_a_later_day_leaves_earlier_exams_alone(database: Database, tmp_path: Path) -> None:
+    with database.write() as connection:
+        number, _ = receipts.keep(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
+        exam_number = exams.record(connection, number, report(), due_at=NOW, seen_at=NOW)
+        work.claim(connection, exam, limit=1, at=NOW)
+        exams.followed_up(connection, exams.load(connection, [exam_number])[0])
+        late = read_context(_file(tmp_path, "patient_id,recorded_on,pregnancy\nP1,2026-03-03,no\n"))
+        assert context_sheet.keep(connection, late, at=NOW).exams == 0
+
+
+def test_a_correction_for_a_day_is_kept_beside_what_it_corrects(database: Database, tmp_path: Path) -> None:
+    with database.write() as connection:
+        for answer in ("yes", "no", "yes"):
+            one: list[ContextOf] = read_context(
+                _file(tmp_path, f"patient_id,recorded_on,pregnancy\nP1,2026-02-01,{answer}\n")
+            )
+            context_sheet.keep(connection, one, at=NOW)
+        found = patients.contexts_of(connection, report().exam.patient)
+    assert [record.pregnancy for record in found] == [True, False, True]
+
+
+def test_a_precision_study_is_read_scan_by_scan(tmp_path: Path) -> None:
+    scans = read_study(
+        _file(
+            tmp_path, "patient,scan,region,bmd,technologist\nA,1,total hip left,0.812,KL\nA,2,total hip left,0.820,\n"
+        )
+    )
+    assert [(scan.scan, scan.bmd, scan.technologist) for scan in scans] == [
+        ("1", Decimal("0.812"), "KL"),
+        ("2", Decimal("0.820"), ""),
+    ]
+    assert scans[0].region == parse_region("total hip left")
+
+
+def test_a_precision_study_with_mistakes_is_refused_whole(tmp_path: Path) -> None:
+    with pytest.raises(SheetError) as refused:
+        read_study(_file(tmp_path, "patient,scan,region,bmd\nA,1,elbow,0.8\nA,,L1-L4,x\nA,3,L1-L4,\n"))
+    assert refused.value.mistakes == (
+        "line 2: region names no region we know",
+        "line 3: scan is empty",
+        "line 3: bmd: a number is written 0.927, with a point",
+        "line 4: bmd is empty",
+    )

@@ -1,0 +1,116 @@
+"""What a person types, and what comes back: no service runs, and the store is a file."""
+
+import random
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from flows.command_line import main
+from pipeline.edge.settings import load
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration with its store beside it."""
+    folder = tmp_path / "config"
+    folder.mkdir()
+    (folder / "dialects").symlink_to(ROOT / "config" / "dialects")
+    (folder / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
+    (folder / "scanners.toml").write_text("""
+        [[scanner]]
+        manufacturer = "Hologic"
+        model = "Horizon A"
+        serial_number = "302081M"
+        """)
+    return folder
+
+
+def _study(folder: Path, patients: int) -> Path:
+    noise = random.Random(1)
+    rows = ["patient,scan,region,bmd,technologist"]
+    for patient in range(patients):
+        true = noise.uniform(0.7, 1.2)
+        rows += [f"P{patient},{scan},L1-L4,{noise.gauss(true, 0.01):.3f},KL" for scan in (1, 2)]
+    path = folder / "study.csv"
+    path.write_text("\n".join(rows))
+    return path
+
+
+def test_a_precision_study_becomes_an_entry_that_the_configuration_takes(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """R1.1, R1.4, R1.7: 30 patients x 2 scans, RMS-SD, LSC = 2.77 x PE."""
+    study = _study(tmp_path, 30)
+    assert main(["precision", str(study), "--config", str(config), "--valid-until", "2030-01-01"]) == 0
+    worksheet, _, block = capsys.readouterr().out.partition("# for config/precision.toml\n")
+    assert "degrees of freedom     30" in worksheet
+    (entry,) = tomllib.loads(block)["lsc"]
+    assert (entry["serial_number"], entry["region"], entry["patients"]) == ("302081M", "L1-L4", 30)
+    (config / "precision.toml").write_text(block)
+    assert len(load(config)[0].lscs) == 1
+
+
+def test_a_study_that_is_too_small_is_shown_and_refused(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """R1.2: fewer than 30 degrees of freedom are not enough for clinical use."""
+    assert main(["precision", str(_study(tmp_path, 20)), "--config", str(config)]) == 1
+    printed = capsys.readouterr().out
+    assert "NOT FOR CLINICAL USE" in printed
+    assert "[[lsc]]" not in printed
+
+
+def test_a_study_with_a_patient_scanned_once_is_refused_with_the_reason(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "study.csv"
+    path.write_text("patient,scan,region,bmd\nA,1,L1-L4,0.9\nB,1,L1-L4,0.9\nB,2,L1-L4,0.91\n")
+    assert main(["precision", str(path), "--config", str(config)]) == 1
+    assert "no precision study that can be used" in capsys.readouterr().err
+
+
+def test_context_is_loaded_and_shown(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "context.csv"
+    path.write_text("patient_id,recorded_on,menopause,cancer_therapy\nP1,2026-02-01,after,no\n")
+    assert main(["context", "load", str(path), "--config", str(config)]) == 0
+    assert "1 records read, 1 of them new" in capsys.readouterr().out
+    assert main(["--config", str(config), "context", "show", "P1"]) == 0
+    shown = capsys.readouterr().out
+    assert "menopause                   after" in shown
+    assert "cancer_therapy              no" in shown
+    assert main(["context", "show", "P2", "--config", str(config)]) == 1
+
+
+def test_a_table_of_context_with_a_mistake_is_not_loaded_at_all(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "context.csv"
+    path.write_text("patient_id,recorded_on,menopause\nP1,2026-02-01,after\nP2,2026-02-01,maybe\n")
+    assert main(["context", "load", str(path), "--config", str(config)]) == 1
+    assert "line 3: menopause" in capsys.readouterr().err
+    assert main(["context", "show", "P1", "--config", str(config)]) == 1
+
+
+def test_a_configuration_that_cannot_be_used_stops_every_command_with_all_mistakes(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (config / "service.toml").write_text("[listener]\nport = 0\n[exam]\nsettle_seconds = -1")
+    for command in (["check"], ["status"], ["held"], ["listen"], ["release", "1"]):
+        assert main([*command, "--config", str(config)]) == 2
+        told = capsys.readouterr().err
+        assert "service.listener.port" in told
+        assert "service.exam.settle_seconds" in told
+
+
+@pytest.mark.parametrize("number", ["1", "E7", "d3"])
+def test_what_is_not_held_cannot_be_released(config: Path, number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["release", number, "--config", str(config)]) == 1
+    assert "is not held" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", ["", "X1", "E", "-1"])
+def test_a_number_that_held_never_prints_is_refused(config: Path, number: str) -> None:
+    assert main(["release", number, "--config", str(config)]) == 1
