@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 FAILURE = 1
 UNUSABLE_CONFIGURATION = 2
 
+WIDE = 240
+"""Columns of a table that no terminal limits."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
@@ -246,7 +249,7 @@ def _print_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     table = Table(*heads, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
 def _cell(value: object) -> str:

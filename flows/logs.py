@@ -49,6 +49,8 @@ def to_standard_error(level: int = logging.INFO) -> None:
     logging.getLogger("py.warnings").setLevel(logging.CRITICAL)
     for library in ("pydicom", "pynetdicom", "highdicom", "alembic", "httpx", "httpcore", "prefect", "sqlalchemy"):
         logging.getLogger(library).setLevel(logging.ERROR)
+    for told_by_ourselves in ("pynetdicom.transport", "pynetdicom.acse"):
+        logging.getLogger(told_by_ourselves).setLevel(logging.CRITICAL)
 
 
 def _of_a_library(record: logging.LogRecord) -> str:

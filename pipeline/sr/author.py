@@ -39,8 +39,7 @@ from pipeline.sr.header import (
 from pipeline.sr.superseded import what_changed
 from pipeline.sr.tree import Code, Item, read_instance
 from pipeline.sr.uids import DEVICE_UID, derived_uid
-from pipeline.sr import writing
-from pipeline.sr.writing import Attributes, Authored, Elements, coded, content, elements
+from pipeline.sr.writing import Attributes, Authored, Elements, coded, content, elements, encode
 
 FIRST_SERIES_NUMBER = 900
 """Above any number a densitometer uses in a study; each superseding addendum takes the next."""
@@ -62,7 +61,7 @@ def author(
     *,
     sources: Sequence[Dataset],
     priors: Sequence[Dataset] = (),
-    predecessor: bytes | Dataset | None = None,
+    predecessor: bytes | None = None,
     preliminary: bool = True,
 ) -> Authored:
     """The addendum: a Comprehensive SR after PS3.16 TID 1500, in a series of its own in the exam's study.
@@ -77,9 +76,7 @@ def author(
         UnreadableReport: the predecessor has no content tree.
     """
     exam = interpretation.exam
-    if isinstance(predecessor, bytes):
-        predecessor = read_instance(predecessor, ExplicitVRLittleEndian)
-    older = [] if predecessor is None else [predecessor]
+    older = [] if predecessor is None else [read_instance(predecessor, ExplicitVRLittleEndian)]
     check_same_patient((*sources, *priors, *older), exam.patient)
     reports = sorted(sources, key=_chronology)
     header = tidy_header(reports, exam.study_instance_uid)
@@ -110,17 +107,12 @@ def author(
     return Authored(
         sop_class_uid=ComprehensiveSRStorage,
         sop_instance_uid=sop_instance_uid,
-        data_set=writing.encode(_frame(), elements(attributes), content(said)),
+        data_set=encode(_frame(), elements(attributes), content(said)),
     )
 
 
 def _digest(interpretation: Interpretation, said: Item, sources: Iterable[Reference]) -> str:
     return digest(said, interpretation.rules_version, (source.sop_instance_uid for source in sources))
-
-
-def encode(addendum: Authored) -> bytes:  # until pipeline.edge.follow_up takes the data set itself
-    """The data set of an addendum."""
-    return addendum.data_set
 
 
 _REQUIRED_BY_HIGHDICOM = (

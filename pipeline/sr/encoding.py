@@ -1,14 +1,15 @@
-"""Do the bytes of a data set hold everything that their own lengths promise?
+"""Do the bytes of a data set hold everything that their own lengths promise, and what stands in them?
 
 pydicom reads what is there and stops quietly where the bytes stop: a report cut short would lose regions
-without a word. So every length is followed here first, at every depth, before pydicom may read.
+without a word. So every length is followed here, at every depth, and what cannot be followed to its end is not read.
+It is also some ten times faster than turning each element into an object.
 """
 
-import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from dataclasses import dataclass
+from functools import lru_cache
+from struct import Struct
 
 from pydicom.config import IGNORE
 from pydicom.datadict import dictionary_VR
@@ -26,10 +27,18 @@ MAX_ELEMENTS = 100_000
 MAX_DEPTH = 64
 """Sequences within sequences: a content tree needs about two dozen, a recursion bomb needs hundreds."""
 
+SPECIFIC_CHARACTER_SET = 0x00080005
+
+Value = bytes | str | list["Elements"]
+"""What stands in an element: its bytes as they came, a text that was decoded elsewhere, or the items of a sequence."""
+
+Elements = dict[int, Value]
+"""A data set or an item: its elements by tag."""
+
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """Where the value of one data element lies, at whatever depth; a sequence's elements come by themselves."""
+    """Where the value of one data element lies."""
 
     tag: int
     start: int
@@ -45,6 +54,7 @@ class TransferSyntax:
     deflated: bool
 
 
+@lru_cache(maxsize=64)
 def transfer_syntax(uid: str) -> TransferSyntax:
     """What a transfer syntax UID means.
 
@@ -84,187 +94,231 @@ def split_file(file: bytes) -> tuple[bytes, str]:
     """
     if file[128:132] != b"DICM":
         raise UnreadableReport(Reason.NOT_DICOM, "no DICM prefix")
+    reader = _Reader(file, little_endian=True)
     at, uid = 132, ""
     while file[at : at + 2] == b"\x02\x00":  # group 0002, always explicit VR little endian (PS3.10 section 7)
-        element, start = _explicit_header(file, at, len(file), "<")
-        if element.length > len(file) - start:
+        tag, _, length, start = reader.header(at, len(file), implicit=False)
+        if length > len(file) - start:
             raise UnreadableReport(Reason.TRUNCATED, "the file meta information is cut short")
-        at = start + element.length
-        if element.tag == _TRANSFER_SYNTAX_UID:
+        at = start + length
+        if tag == _TRANSFER_SYNTAX_UID:
             uid = file[start:at].decode("latin-1").strip(" \0")
     if not uid:
         raise UnreadableReport(Reason.NOT_DICOM, "the file meta information names no transfer syntax (0002,0010)")
     return file[at:], uid
 
 
-def elements(data: bytes, *, implicit: bool, little_endian: bool) -> Iterator[Element]:
-    """Every data element, depth first, once its length is known to be kept.
+def read_elements(data_set: bytes, transfer_syntax_uid: str) -> Elements:
+    """Every element of a data set that is whole, at every depth.
 
     Raises:
-        UnreadableReport: bytes are missing, lengths contradict each other, a data set holds an element twice,
-            or there is more than any report needs.
+        UnreadableReport: the bytes are no data set in this transfer syntax, a part is missing, lengths contradict
+            each other, an element is there twice, or there is more than any report needs.
     """
-    if len(data) > MAX_BYTES:
-        raise UnreadableReport(Reason.TOO_LARGE, f"more than {MAX_BYTES} bytes")
-    endian = "<" if little_endian else ">"
-    frames = [_Frame(limit=len(data), delimited=False, implicit=implicit)]
-    _check_start(data, implicit=implicit, endian=endian)
-    at, count = 0, 0
-    while frames:
-        frame = frames[-1]
-        if at == frame.limit and not frame.delimited:
-            frames.pop()
-            continue
-        header, start = _header(data, at, frame, endian)
-        if header.tag in (_ITEM, _ITEM_END, _SEQUENCE_END):
-            at = _follow_delimiter(header, start, data, frames)
-            continue
-        if frame.holds is not _Holds.ELEMENTS:
-            raise UnreadableReport(Reason.NOT_DICOM, f"{_name(header.tag)} stands between the items of a sequence")
-        if header.tag in frame.seen:
-            raise UnreadableReport(Reason.NOT_DICOM, f"{_name(header.tag)} is there twice")
-        frame.seen.add(header.tag)
-        count += 1
-        if count > MAX_ELEMENTS:
-            raise UnreadableReport(Reason.TOO_LARGE, f"more than {MAX_ELEMENTS} elements")
-        at = _follow_value(header, start, data, frames)
-        yield Element(header.tag, start, at)
+    return follow(data_set, transfer_syntax_uid)[1]
 
 
-class _Holds(Enum):
-    """What stands in a stretch of bytes."""
+def follow(data_set: bytes, transfer_syntax_uid: str) -> tuple[bytes, Elements, list[slice]]:
+    """The bytes of a data set, inflated where deflated; its elements; and where in the bytes character sets are named.
 
-    ELEMENTS = auto()
-    ITEMS = auto()
-    FRAGMENTS = auto()
+    Raises:
+        UnreadableReport: as for ``read_elements``.
+    """
+    syntax = transfer_syntax(transfer_syntax_uid)
+    data = inflate(data_set) if syntax.deflated else data_set
+    reader = _started(data, implicit=syntax.implicit, little_endian=syntax.little_endian)
+    found, _ = reader.data_set(0, len(data), delimited=False, implicit=syntax.implicit, depth=0)
+    return data, found, reader.character_sets
+
+
+def elements(data: bytes, *, implicit: bool, little_endian: bool) -> Iterator[Element]:
+    """The elements at the top of a data set, one after the other, each once it is known to be whole.
+
+    Raises:
+        UnreadableReport: as for ``read_elements``, as soon as it is found out.
+    """
+    reader = _started(data, implicit=implicit, little_endian=little_endian)
+    at = 0
+    while at < len(data):
+        tag, vr, length, start = reader.header(at, len(data), implicit=implicit)
+        _, at = reader.value(tag, vr, length, start, len(data), implicit=implicit, depth=0)
+        yield Element(tag, start, at)
+
+
+def is_sequence(tag: int, vr: str, length: int) -> bool:
+    """Whether pydicom reads an element as a sequence; an unknown one only while it could have a short VR."""
+    match vr:
+        case "SQ":
+            return True
+        case "UN":  # PS3.5 section 6.2.2
+            return length == _UNDEFINED or (length < _LONGEST_UN and _known_as_sequence(tag) is True)
+        case "":
+            return _known_as_sequence(tag) is True
+        case _:
+            return False
 
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 _TRANSFER_SYNTAX_UID = 0x00020010
 _UNDEFINED = 0xFFFFFFFF
-_VRS = {str(vr).encode("ascii") for vr in STANDARD_VR}
-_LONG_VRS = {str(vr).encode("ascii") for vr in EXPLICIT_VR_LENGTH_32}
-_FRAGMENTED_VRS = {b"OB", b"OW"}
+_LONGEST_UN = 0xFFFF
+_LONG_VRS = frozenset(str(vr).encode("ascii") for vr in EXPLICIT_VR_LENGTH_32)
+_SHORT_VRS = frozenset(str(vr).encode("ascii") for vr in STANDARD_VR) - _LONG_VRS
+_FRAGMENTED_VRS = (b"OB", b"OW")
 
 
-@dataclass(slots=True)
-class _Frame:
-    """A data set or sequence we are inside of: up to ``limit``, or up to its delimiter before that."""
-
-    limit: int
-    delimited: bool
-    implicit: bool
-    holds: _Holds = _Holds.ELEMENTS
-    seen: set[int] = field(default_factory=set)
-
-
-@dataclass(frozen=True, slots=True)
-class _Header:
-    tag: int
-    vr: bytes
-    length: int
-
-
-def _check_start(data: bytes, *, implicit: bool, endian: str) -> None:
-    """Every composite object begins with group 0008, in the encoding it was announced in."""
+def _started(data: bytes, *, implicit: bool, little_endian: bool) -> "_Reader":
+    """A reader of bytes that begin as every composite object does: with group 0008, in the encoding announced."""
+    if len(data) > MAX_BYTES:
+        raise UnreadableReport(Reason.TOO_LARGE, f"more than {MAX_BYTES} bytes")
     if len(data) < 8:
         raise UnreadableReport(Reason.TRUNCATED if data else Reason.NOT_DICOM, "there is not one whole element")
-    (group,) = struct.unpack_from(f"{endian}H", data)
-    if group != 0x0008:
+    if data[:2] != (b"\x08\x00" if little_endian else b"\x00\x08"):
         raise UnreadableReport(Reason.NOT_DICOM, "the first element does not belong to group 0008")
-    if (data[4:6] in _VRS) == implicit:
+    if (data[4:6] in _SHORT_VRS | _LONG_VRS) == implicit:
         raise UnreadableReport(Reason.NOT_DICOM, "value representations do not fit the transfer syntax")
+    return _Reader(data, little_endian=little_endian)
 
 
-def _header(data: bytes, at: int, frame: _Frame, endian: str) -> tuple[_Header, int]:
-    """The header of the element or delimiter at a position, and where its value starts."""
-    _need(8, at, frame.limit, len(data))
-    group, number, length = struct.unpack_from(f"{endian}HHL", data, at)
-    tag = group << 16 | number
-    if frame.implicit or group == 0xFFFE or frame.holds is not _Holds.ELEMENTS:
-        return _Header(tag, b"", length), at + 8
-    return _explicit_header(data, at, frame.limit, endian)
+class _Reader:
+    """One pass over the bytes of a data set, with its budget."""
+
+    def __init__(self, data: bytes, *, little_endian: bool) -> None:
+        endian = "<" if little_endian else ">"
+        self._data = data
+        self._short_header = Struct(f"{endian}HH2sH").unpack_from
+        self._implicit_header = Struct(f"{endian}HHL").unpack_from
+        self._length = Struct(f"{endian}L").unpack_from
+        self._elements_left = MAX_ELEMENTS
+        self.character_sets: list[slice] = []
+
+    def data_set(self, at: int, limit: int, *, delimited: bool, implicit: bool, depth: int) -> tuple[Elements, int]:
+        """The elements from a position up to a limit, or to the delimiter before it; and the position after them."""
+        data, short_header, short_vrs = self._data, self._short_header, _SHORT_VRS
+        found: Elements = {}
+        while at != limit or delimited:
+            if len(found) > self._elements_left:
+                raise UnreadableReport(Reason.TOO_LARGE, f"more than {MAX_ELEMENTS} elements")
+            # Most elements are short, explicit and whole: for them the long way is not needed.
+            if not implicit and at + 8 <= limit:
+                group, number, vr, length = short_header(data, at)
+                if vr in short_vrs and group != 0xFFFE:
+                    tag, start = group << 16 | number, at + 8
+                    at = start + length
+                    if at <= limit and tag not in found and tag != SPECIFIC_CHARACTER_SET:
+                        found[tag] = data[start:at]
+                        continue
+                    at = start - 8
+            tag, vr, length, start = self.header(at, limit, implicit=implicit)
+            if tag == _ITEM_END and delimited:
+                at = start
+                break
+            if tag >> 16 == 0xFFFE:
+                raise UnreadableReport(Reason.NOT_DICOM, f"{_name(tag)} stands where it has no meaning")
+            if tag in found:
+                raise UnreadableReport(Reason.NOT_DICOM, f"{_name(tag)} is there twice")
+            found[tag], at = self.value(tag, vr, length, start, limit, implicit=implicit, depth=depth)
+        self._elements_left -= len(found) + 1
+        return found, at
+
+    def header(self, at: int, limit: int, *, implicit: bool) -> tuple[int, bytes, int, int]:
+        """Tag, VR (none when implicit) and length of the element or delimiter at a position; where its value starts."""
+        self._need(8, at, limit)
+        group, number, vr, length = self._short_header(self._data, at)
+        tag = group << 16 | number
+        if implicit or group == 0xFFFE:
+            return tag, b"", self._length(self._data, at + 4)[0], at + 8
+        if vr in _SHORT_VRS:
+            return tag, vr, length, at + 8
+        if vr not in _LONG_VRS:
+            raise UnreadableReport(Reason.NOT_DICOM, f"{_name(tag)} has no value representation of the standard")
+        self._need(12, at, limit)
+        return tag, vr, self._length(self._data, at + 8)[0], at + 12
+
+    def value(
+        self, tag: int, vr: bytes, length: int, start: int, limit: int, *, implicit: bool, depth: int
+    ) -> tuple[Value, int]:
+        """What stands in an element, and the position after it."""
+        delimited = length == _UNDEFINED
+        if is_sequence(tag, vr.decode("ascii"), length) or (delimited and self._holds_items(tag, vr, start)):
+            end = limit if delimited else self._end(length, start, limit)
+            return self._items(start, end, delimited=delimited, implicit=implicit, depth=depth + 1)
+        if delimited and vr in _FRAGMENTED_VRS:
+            return b"", self._after_fragments(start, limit)
+        if delimited:
+            raise UnreadableReport(Reason.NOT_DICOM, f"{_name(tag)} may not have an undefined length")
+        end = self._end(length, start, limit)
+        if tag == SPECIFIC_CHARACTER_SET:
+            self.character_sets.append(slice(start, end))
+        return self._data[start:end], end
+
+    def _items(self, at: int, limit: int, *, delimited: bool, implicit: bool, depth: int) -> tuple[list[Elements], int]:
+        """The items of a sequence, and the position after it."""
+        if depth > MAX_DEPTH:
+            raise UnreadableReport(Reason.TOO_LARGE, f"sequences nested deeper than {MAX_DEPTH}")
+        items: list[Elements] = []
+        while at != limit or delimited:
+            tag, length, start = self._delimiter(at, limit)
+            if tag == _SEQUENCE_END and delimited:
+                return items, start
+            if tag != _ITEM:
+                raise UnreadableReport(Reason.NOT_DICOM, f"{_name(tag)} stands between the items of a sequence")
+            open_ended = length == _UNDEFINED
+            item, at = self.data_set(
+                start,
+                limit if open_ended else self._end(length, start, limit),
+                delimited=open_ended,
+                implicit=implicit or not self._looks_explicit(start),
+                depth=depth,
+            )
+            items.append(item)
+        return items, at
+
+    def _after_fragments(self, at: int, limit: int) -> int:
+        """The position after the fragments of a compressed value, which are not looked at."""
+        while True:
+            tag, length, start = self._delimiter(at, limit)
+            if tag == _SEQUENCE_END:
+                return start
+            if tag != _ITEM or length == _UNDEFINED:
+                raise UnreadableReport(Reason.NOT_DICOM, f"{_name(tag)} stands between the fragments of a value")
+            at = self._end(length, start, limit)
+
+    def _delimiter(self, at: int, limit: int) -> tuple[int, int, int]:
+        """Tag and length of the item or delimiter at a position, and where what it holds starts."""
+        self._need(8, at, limit)
+        group, number, length = self._implicit_header(self._data, at)
+        return group << 16 | number, length, at + 8
+
+    def _holds_items(self, tag: int, vr: bytes, start: int) -> bool:
+        """Whether an element without a VR that nobody knows holds items all the same."""
+        return not vr and _known_as_sequence(tag) is None and self._data[start : start + 4] in _ITEM_TAGS
+
+    def _looks_explicit(self, start: int) -> bool:
+        """Whether an item's first element carries a VR: some writers put implicit items into explicit reports."""
+        vr = self._data[start + 4 : start + 6]
+        return len(vr) < 2 or (0x40 < vr[0] < 0x5B and 0x40 < vr[1] < 0x5B)
+
+    def _end(self, length: int, start: int, limit: int) -> int:
+        self._need(length, start, limit)
+        return start + length
+
+    def _need(self, length: int, at: int, limit: int) -> None:
+        if at + length <= limit:
+            return
+        if limit == len(self._data):
+            raise UnreadableReport(Reason.TRUNCATED, f"{at + length - limit} bytes missing")
+        raise UnreadableReport(Reason.NOT_DICOM, "an element is longer than the item or sequence it stands in")
 
 
-def _explicit_header(data: bytes, at: int, limit: int, endian: str) -> tuple[_Header, int]:
-    _need(8, at, limit, len(data))
-    group, number, vr, length = struct.unpack_from(f"{endian}HH2sH", data, at)
-    tag = group << 16 | number
-    if vr not in _VRS:
-        raise UnreadableReport(Reason.NOT_DICOM, f"{_name(tag)} has no value representation of the standard")
-    if vr not in _LONG_VRS:
-        return _Header(tag, vr, length), at + 8
-    _need(12, at, limit, len(data))
-    return _Header(tag, vr, struct.unpack_from(f"{endian}L", data, at + 8)[0]), at + 12
-
-
-def _follow_delimiter(header: _Header, start: int, data: bytes, frames: list[_Frame]) -> int:
-    """Go into an item, or out of what a delimiter ends; the new position."""
-    frame = frames[-1]
-    if header.tag == _ITEM and frame.holds is _Holds.FRAGMENTS and header.length != _UNDEFINED:
-        _need(header.length, start, frame.limit, len(data))
-        return start + header.length
-    if header.tag == _ITEM and frame.holds is _Holds.ITEMS:
-        implicit = frame.implicit or not _looks_explicit(data, start)
-        return _enter(frames, header.length, start, data, implicit=implicit, holds=_Holds.ELEMENTS)
-    ends = _ITEM_END if frame.holds is _Holds.ELEMENTS else _SEQUENCE_END
-    if header.tag != ends or not frame.delimited:
-        raise UnreadableReport(Reason.NOT_DICOM, f"{_name(header.tag)} stands where it has no meaning")
-    frames.pop()
-    return start
-
-
-def _follow_value(header: _Header, start: int, data: bytes, frames: list[_Frame]) -> int:
-    """Step over a value, or into a sequence; the new position."""
-    frame = frames[-1]
-    undefined = header.length == _UNDEFINED
-    if _is_sequence(header, data, start):
-        return _enter(frames, header.length, start, data, implicit=frame.implicit, holds=_Holds.ITEMS)
-    if undefined and header.vr in _FRAGMENTED_VRS:
-        return _enter(frames, header.length, start, data, implicit=frame.implicit, holds=_Holds.FRAGMENTS)
-    if undefined:
-        raise UnreadableReport(Reason.NOT_DICOM, f"{_name(header.tag)} may not have an undefined length")
-    _need(header.length, start, frame.limit, len(data))
-    return start + header.length
-
-
-def _enter(frames: list[_Frame], length: int, start: int, data: bytes, *, implicit: bool, holds: _Holds) -> int:
-    if len(frames) > 2 * MAX_DEPTH:  # a sequence and its item are two frames
-        raise UnreadableReport(Reason.TOO_LARGE, f"sequences nested deeper than {MAX_DEPTH}")
-    limit = frames[-1].limit
-    if length != _UNDEFINED:
-        _need(length, start, limit, len(data))
-        limit = start + length
-    frames.append(_Frame(limit=limit, delimited=length == _UNDEFINED, implicit=implicit, holds=holds))
-    return start
-
-
-def _is_sequence(header: _Header, data: bytes, start: int) -> bool:
-    """Whether pydicom will read the value as a sequence."""
-    if header.vr == b"SQ":
-        return True
-    if header.vr not in (b"", b"UN"):
-        return False
-    if header.vr == b"UN" and header.length == _UNDEFINED:  # PS3.5 section 6.2.2
-        return True
+@lru_cache(maxsize=8192)
+def _known_as_sequence(tag: int) -> bool | None:
+    """Whether the standard's dictionary makes an element a sequence; ``None`` when it does not know it."""
     try:
-        return dictionary_VR(header.tag) == "SQ"
-    except KeyError:  # a private element: only items inside an undefined length betray a sequence
-        return header.length == _UNDEFINED and data[start : start + 4] in (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
-
-
-def _looks_explicit(data: bytes, start: int) -> bool:
-    """Whether an item's first element carries a VR: some writers put implicit items into explicit reports."""
-    vr = data[start + 4 : start + 6]
-    return len(vr) < 2 or all(0x40 < letter < 0x5B for letter in vr)
-
-
-def _need(length: int, at: int, limit: int, size: int) -> None:
-    if at + length <= limit:
-        return
-    if limit == size:
-        raise UnreadableReport(Reason.TRUNCATED, f"{at + length - size} bytes missing")
-    raise UnreadableReport(Reason.NOT_DICOM, "an element is longer than the item or sequence it stands in")
+        return dictionary_VR(tag) == "SQ"
+    except KeyError:
+        return None
 
 
 def _name(tag: int) -> str:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from io import BytesIO
 
-from pydicom.charset import STAND_ALONE_ENCODINGS, default_encoding, python_encoding
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
 from pipeline.clinical.model import Patient
-from pipeline.sr.encoding import TransferSyntax, elements, transfer_syntax
-from pipeline.sr.tree import header_text, read_instance
+from pipeline.sr.charsets import mended
+from pipeline.sr.encoding import elements, inflate, transfer_syntax
+from pipeline.sr.tree import header_text
 from pipeline.sr.values import read_date, read_time
 
 
@@ -59,12 +59,13 @@ def read_header(data_set: bytes, transfer_syntax_uid: str) -> Dataset:
         UnreadableReport: the bytes are no data set in this transfer syntax.
     """
     syntax = transfer_syntax(transfer_syntax_uid)
-    if syntax.deflated or not _declares_known_characters(data_set, syntax):
-        return read_instance(data_set, transfer_syntax_uid)
-    stream = BytesIO(data_set)
-    return read_dataset(
-        stream, syntax.implicit, syntax.little_endian, stop_when=lambda tag, _vr, _length: tag > _STUDY_ID
-    )
+    data = bytearray(inflate(data_set) if syntax.deflated else data_set)
+    for element in elements(bytes(data), implicit=syntax.implicit, little_endian=syntax.little_endian):
+        if element.tag == _SPECIFIC_CHARACTER_SET:
+            data[element.start : element.stop] = mended(bytes(data[element.start : element.stop]))
+        if element.tag >= _SPECIFIC_CHARACTER_SET:
+            break
+    return read_dataset(BytesIO(data), syntax.implicit, syntax.little_endian, stop_when=_is_beyond_the_header)
 
 
 def tidy_header(reports: Sequence[Dataset], study_instance_uid: str) -> Header:
@@ -141,18 +142,10 @@ def dicom_date(day: date) -> str:
 
 _SPECIFIC_CHARACTER_SET = 0x00080005
 _STUDY_ID = 0x00200010
-_STAND_ALONE = set(STAND_ALONE_ENCODINGS)
 
 
-def _declares_known_characters(data_set: bytes, syntax: TransferSyntax) -> bool:
-    """Whether pydicom reads the declared character sets without a warning; most are one of the standard's."""
-    for element in elements(data_set, implicit=syntax.implicit, little_endian=syntax.little_endian):
-        if element.tag == _SPECIFIC_CHARACTER_SET:
-            names = data_set[element.start : element.stop].decode(default_encoding).rstrip(" \0").split("\\")
-            return set(names) <= python_encoding.keys() and (len(names) == 1 or not _STAND_ALONE.intersection(names))
-        if element.tag > _SPECIFIC_CHARACTER_SET:
-            break
-    return True
+def _is_beyond_the_header(tag: int, _vr: str | None, _length: int) -> bool:
+    return tag > _STUDY_ID
 
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")

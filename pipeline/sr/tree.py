@@ -1,35 +1,28 @@
 """What stands in a structured report, item by item, whatever state it is in?
 
 A broken item loses itself and says so; its neighbours are read all the same. Values are taken as the bytes
-hold them: pydicom's conversion of numbers, dates and names is never asked for, as one bad value would raise.
+hold them: no conversion of numbers, dates and names is ever asked for, as one bad value would raise.
 """
 
-import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TypeVar
 
-from pydicom.charset import (
-    CODES_TO_ENCODINGS,
-    STAND_ALONE_ENCODINGS,
-    default_encoding,
-    handled_encodings,
-    python_encoding,
-)
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.sr._snomed_dict import mapping as snomed_mapping
-from pydicom.tag import Tag
 
-from pipeline.sr.encoding import elements, inflate, transfer_syntax
+from pipeline.sr.charsets import DEFAULT, declared, decoded, mended
+from pipeline.sr.encoding import SPECIFIC_CHARACTER_SET, Elements, Value, follow, is_sequence, transfer_syntax
 from pipeline.sr.reasons import Reason, UnreadableReport
 
 MAX_ITEMS = 10_000
-"""A densitometer's report holds some hundreds of content items; so many take seconds."""
+"""A densitometer's report holds some hundreds of content items."""
 
 MAX_DEPTH = 32
 """A densitometer's report nests about five deep."""
@@ -81,50 +74,63 @@ class Item:
 
     def walk(self) -> Iterator["Item"]:
         """This item and everything below it, depth first."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
+        waiting = [self]
+        while waiting:
+            item = waiting.pop()
+            yield item
+            waiting.extend(reversed(item.children))
 
 
 def read_instance(data_set: bytes, transfer_syntax_uid: str) -> Dataset:
-    """The data set in the bytes that came over DICOM, whole or not at all; no file meta information.
+    """The data set in the bytes that came over DICOM, whole or not at all, as pydicom's; no file meta information.
 
     Raises:
         UnreadableReport: the bytes are no data set in this transfer syntax, a part is missing, or they are
             more than any report needs.
     """
     syntax = transfer_syntax(transfer_syntax_uid)
-    data = bytearray(inflate(data_set) if syntax.deflated else data_set)
-    for element in elements(bytes(data), implicit=syntax.implicit, little_endian=syntax.little_endian):
-        if element.tag == _SPECIFIC_CHARACTER_SET:
-            span = slice(element.start, element.stop)
-            data[span] = _known_character_sets(bytes(data[span]))
+    data, _, character_sets = follow(data_set, transfer_syntax_uid)
+    if character_sets:
+        quiet = bytearray(data)
+        for span in character_sets:
+            quiet[span] = mended(data[span])
+        data = bytes(quiet)
     try:
         return read_dataset(BytesIO(data), syntax.implicit, syntax.little_endian)
     except UNREADABLE as broken:  # its text may quote the patient
         raise UnreadableReport(Reason.NOT_DICOM, f"pydicom stops with {type(broken).__name__}") from None
 
 
-def read_tree(report: Dataset) -> Item:
+def read_tree(report: Elements | Dataset) -> Item:
     """The content tree of a report, root first.
 
     Raises:
         UnreadableReport: there is no content tree, or it is larger or deeper than any densitometer's.
     """
-    if _VALUE_TYPE not in report and _CONTENT not in report:
+    elements = as_elements(report)
+    if _VALUE_TYPE not in elements and _CONTENT not in elements:
         raise UnreadableReport(Reason.NOT_A_REPORT)
-    root = _Walk().item(report, (default_encoding,), depth=1)
+    root = _Walk().item(elements, DEFAULT, depth=1)
     if _CONTENT_PROBLEM in root.problems:
         raise UnreadableReport(Reason.NOT_DICOM, _CONTENT_PROBLEM)
     return root
 
 
-def header_text(report: Dataset, keyword: str) -> str:
+def header_text(report: Elements | Dataset, keyword: str) -> str:
     """A text attribute of the report's own header, without padding; empty when absent or unreadable."""
-    try:
-        return _text(report, Tag(keyword), _encodings(report, (default_encoding,)))
-    except UNREADABLE:
-        return ""
+    tag = tag_for_keyword(keyword)
+    assert tag is not None, f"{keyword} is no keyword of the standard"
+    if isinstance(report, Dataset):
+        report = {known: _plain(report, known) for known in (tag, SPECIFIC_CHARACTER_SET) if known in report}
+    value = report.get(tag, b"")
+    return "" if isinstance(value, list) else _as_text(value, _encodings(report, DEFAULT))
+
+
+def as_elements(report: Elements | Dataset) -> Elements:
+    """What pydicom holds of a data set, as plainly as if it had just been read."""
+    if isinstance(report, Dataset):
+        return {int(tag): _plain(report, tag) for tag in report.keys()}  # noqa: SIM118 - iterating converts
+    return report
 
 
 def folded(text: str) -> str:
@@ -150,7 +156,6 @@ UNREADABLE = (
 
 _SNOMED_RT = {"SRT", "SNM3", "99SDM"}
 
-_SPECIFIC_CHARACTER_SET = 0x00080005
 _CODE_VALUES = (0x00080100, 0x00080119, 0x00080120)  # Code Value, Long Code Value, URN Code Value
 _SCHEME = 0x00080102
 _MEANING = 0x00080104
@@ -181,7 +186,9 @@ _VALUES = {
 
 _CONTENT_PROBLEM = "the Content Sequence (0040,A730) is unreadable"
 
-_T = TypeVar("_T")
+
+class _Misplaced(Exception):
+    """A sequence stands where a text belongs, or the other way round."""
 
 
 class _Walk:
@@ -190,134 +197,163 @@ class _Walk:
     def __init__(self) -> None:
         self._items_left = MAX_ITEMS
 
-    def item(self, data_set: Dataset, inherited: Sequence[str], *, depth: int) -> Item:
+    def item(self, elements: Elements, inherited: Sequence[str], *, depth: int) -> Item:
         self._items_left -= 1
         if self._items_left < 0 or depth > MAX_DEPTH:
             raise UnreadableReport(Reason.TOO_LARGE, f"more than {MAX_ITEMS} content items, or {MAX_DEPTH} levels")
-        problems: list[str] = []
-
-        def attempt(read: Callable[[], _T], problem: str) -> _T | None:
-            try:
-                return read()
-            except UNREADABLE:
-                problems.append(problem)
-                return None
-
-        encodings = attempt(lambda: _encodings(data_set, inherited), "its character set is unreadable") or inherited
-        value_type = attempt(lambda: _text(data_set, _VALUE_TYPE, encodings), "its value type is unreadable") or ""
-        if not value_type and not problems and _BY_REFERENCE not in data_set:
-            problems.append("it has no Value Type (0040,A040)")
-        relationship = attempt(lambda: _text(data_set, _RELATIONSHIP, encodings), "its relationship is unreadable")
-        value, unit = attempt(lambda: _value(data_set, value_type, encodings), "its value is unreadable") or ("", None)
-        content = attempt(lambda: _items(data_set, _CONTENT), _CONTENT_PROBLEM) or ()
-        return Item(
-            value_type=value_type,
-            relationship=relationship or "",
-            concept=attempt(lambda: _code(data_set, _CONCEPT_NAME, encodings), "its concept name is unreadable"),
-            value=value,
-            code=attempt(lambda: _code(data_set, _CONCEPT_CODE, encodings), "its code is unreadable"),
-            unit=unit,
-            references=attempt(lambda: _references(data_set, encodings), "its references are unreadable") or (),
-            children=tuple(self.item(child, encodings, depth=depth + 1) for child in content),
-            problems=tuple(problems),
-        )
+        encodings = _encodings(elements, inherited)
+        try:
+            content: Sequence[Elements] = _items(elements, _CONTENT)
+            problems: tuple[str, ...] = ()
+        except _Misplaced:
+            content, problems = (), (_CONTENT_PROBLEM,)
+        children = tuple([self.item(child, encodings, depth=depth + 1) for child in content])
+        try:
+            return _item(elements, encodings, children, problems)
+        except _Misplaced:
+            return _broken_item(elements, encodings, children, problems)
 
 
-def _value(data_set: Dataset, value_type: str, encodings: Sequence[str]) -> tuple[str, Code | None]:
+def _item(
+    elements: Elements, encodings: Sequence[str], children: tuple[Item, ...], problems: tuple[str, ...]
+) -> Item:
+    """An item in which everything stands where it belongs.
+
+    Raises:
+        _Misplaced: something does not.
+    """
+    value_type = _text(elements, _VALUE_TYPE, encodings)
+    if not value_type and _BY_REFERENCE not in elements:
+        problems = (*problems, "it has no Value Type (0040,A040)")
+    value, unit = _value(elements, value_type, encodings)
+    return Item(
+        value_type=value_type,
+        relationship=_text(elements, _RELATIONSHIP, encodings),
+        concept=_code(elements, _CONCEPT_NAME, encodings),
+        value=value,
+        code=_code(elements, _CONCEPT_CODE, encodings),
+        unit=unit,
+        references=_references(elements, encodings) if _REFERENCED_SOPS in elements else (),
+        children=children,
+        problems=problems,
+    )
+
+
+def _broken_item(
+    elements: Elements, encodings: Sequence[str], children: tuple[Item, ...], problems: tuple[str, ...]
+) -> Item:
+    """An item as far as it can be read: what is misplaced in it is left out, and named."""
+    sound = dict(elements)
+    for what, tags, read in _PARTS:
+        try:
+            read(sound, encodings)
+        except _Misplaced:
+            problems = (*problems, f"its {what} is unreadable")
+            sound = {tag: value for tag, value in sound.items() if tag not in tags}
+    return _item(sound, encodings, children, problems)
+
+
+def _value(elements: Elements, value_type: str, encodings: Sequence[str]) -> tuple[str, Code | None]:
     """The text of an item's value, and its unit when it is a number."""
     if value_type == "NUM":
-        measured = next(iter(_items(data_set, _MEASURED_VALUES)), None)
-        if measured is None:  # legal: a Numeric Value Qualifier says why nothing was measured
+        measured = _items(elements, _MEASURED_VALUES)
+        if not measured:  # legal: a Numeric Value Qualifier says why nothing was measured
             return "", None
-        return _text(measured, _NUMERIC_VALUE, encodings), _code(measured, _UNITS, encodings)
+        return _text(measured[0], _NUMERIC_VALUE, encodings), _code(measured[0], _UNITS, encodings)
     tag = _VALUES.get(value_type)
-    return ("", None) if tag is None else (_text(data_set, tag, encodings), None)
+    return ("", None) if tag is None else (_text(elements, tag, encodings), None)
 
 
-def _code(data_set: Dataset, tag: int, encodings: Sequence[str]) -> Code | None:
-    coded = next(iter(_items(data_set, tag)), None)
-    if coded is None:
+def _code(elements: Elements, tag: int, encodings: Sequence[str]) -> Code | None:
+    coded = _items(elements, tag)
+    if not coded:
         return None
-    values = (_text(coded, value, encodings).strip() for value in _CODE_VALUES)
-    return Code(
-        value=next((value for value in values if value), ""),
-        scheme=_text(coded, _SCHEME, encodings).strip(),
-        meaning=_text(coded, _MEANING, encodings).strip(),
-    )
+    value = ""
+    for known in _CODE_VALUES:
+        value = value or _text(coded[0], known, encodings).strip()
+    return Code(value, _text(coded[0], _SCHEME, encodings).strip(), _text(coded[0], _MEANING, encodings).strip())
 
 
-def _references(data_set: Dataset, encodings: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def _references(elements: Elements, encodings: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple(
         (_text(sop, _REFERENCED_SOP_CLASS, encodings), _text(sop, _REFERENCED_SOP_INSTANCE, encodings))
-        for sop in _items(data_set, _REFERENCED_SOPS)
+        for sop in _items(elements, _REFERENCED_SOPS)
     )
 
 
-def _items(data_set: Dataset, tag: int) -> tuple[Dataset, ...]:
+_Part = tuple[str, tuple[int, ...], Callable[[Elements, Sequence[str]], object]]
+
+_PARTS: tuple[_Part, ...] = (
+    ("value type", (_VALUE_TYPE,), lambda elements, encodings: _text(elements, _VALUE_TYPE, encodings)),
+    ("relationship", (_RELATIONSHIP,), lambda elements, encodings: _text(elements, _RELATIONSHIP, encodings)),
+    (
+        "value",
+        (_MEASURED_VALUES, *_VALUES.values()),
+        lambda elements, encodings: [_value(elements, value_type, encodings) for value_type in ("NUM", *_VALUES)],
+    ),
+    ("concept name", (_CONCEPT_NAME,), lambda elements, encodings: _code(elements, _CONCEPT_NAME, encodings)),
+    ("code", (_CONCEPT_CODE,), lambda elements, encodings: _code(elements, _CONCEPT_CODE, encodings)),
+    ("references", (_REFERENCED_SOPS,), lambda elements, encodings: _references(elements, encodings)),
+)
+"""What an item is made of: how it is called, where it stands, how it is read."""
+
+
+def _items(elements: Elements, tag: int) -> Sequence[Elements]:
     """The items of a sequence.
 
     Raises:
-        TypeError: there is something, and it is no sequence.
+        _Misplaced: there is something, and it is no sequence.
     """
-    if tag not in data_set:
+    value = elements.get(tag)
+    if value is None:
         return ()
-    value = data_set[tag].value
-    if not isinstance(value, DicomSequence):
-        raise TypeError("not a sequence")
-    return tuple(value)
+    if not isinstance(value, list):
+        raise _Misplaced
+    return value
 
 
-def _text(data_set: Dataset, tag: int, encodings: Sequence[str]) -> str:
-    """A value as text, as it was sent but for the padding, without pydicom's conversion to its type."""
-    value = data_set.get_item(tag).value if tag in data_set else None
+def _text(elements: Elements, tag: int, encodings: Sequence[str]) -> str:
+    """A value as text, as it was sent but for the padding.
+
+    Raises:
+        _Misplaced: it is a sequence.
+    """
+    value = elements.get(tag)
     if value is None:
         return ""
-    if isinstance(value, bytes):
-        text = _decoded(value, encodings)
-    elif isinstance(value, MultiValue | list | tuple):
-        text = "\\".join(str(part) for part in value)
-    else:
-        text = str(value)
-    return text.rstrip(" \0")
+    if isinstance(value, list):
+        raise _Misplaced
+    return _as_text(value, encodings)
 
 
-def _encodings(data_set: Dataset, inherited: Sequence[str]) -> Sequence[str]:
-    """The Python names of a data set's character sets (0008,0005), or those of what it stands in."""
-    names = _text(data_set, _SPECIFIC_CHARACTER_SET, (default_encoding,))
-    if not names:
+def _as_text(value: bytes | str, encodings: Sequence[str]) -> str:
+    return (value if isinstance(value, str) else decoded(value, encodings)).rstrip(" \0")
+
+
+def _encodings(elements: Elements, inherited: Sequence[str]) -> Sequence[str]:
+    """The character sets of a data set, or those of what it stands in."""
+    names = elements.get(SPECIFIC_CHARACTER_SET)
+    if names is None or isinstance(names, list):
         return inherited
-    return tuple(python_encoding.get(name.strip(), default_encoding) for name in names.split("\\"))
+    return declared(_as_text(names, DEFAULT), inherited)
 
 
-def _known_character_sets(value: bytes) -> bytes:
-    """Specific Character Set in the same bytes, with only such names as pydicom reads without a warning.
-
-    A misspelt name is mended and an unknown one left empty: ids, codes and numbers are ASCII in any character set.
-    """
-    names = [_known_name(name) for name in value.decode(default_encoding).rstrip(" \0").split("\\")]
-    first, others = names[0], [name for name in names[1:] if name not in STAND_ALONE_ENCODINGS]
-    known = [first] if first in STAND_ALONE_ENCODINGS else [first, *others]
-    return "\\".join(known).encode(default_encoding).ljust(len(value))
-
-
-def _known_name(name: str) -> str:
-    spelt = re.sub(r"^ISO.2022.IR.", "ISO 2022 IR ", re.sub(r"^ISO.IR.", "ISO_IR ", name.strip()))
-    return spelt if spelt in python_encoding else ""
-
-
-def _decoded(value: bytes, encodings: Sequence[str]) -> str:
-    """Text in the declared character sets (PS3.5 section 6.1); what does not fit becomes a replacement mark."""
-    if b"\x1b" not in value:
-        return value.decode(encodings[0], "replace")
-    return "".join(_decoded_run(run, encodings[0]) for run in re.findall(rb"^[^\x1b]+|\x1b[^\x1b]*", value))
-
-
-def _decoded_run(run: bytes, first: str) -> str:
-    """One run of text that begins with the escape sequence of its character set, if with any."""
-    length = 4 if run.startswith((b"\x1b$(", b"\x1b$)")) else 3
-    encoding = CODES_TO_ENCODINGS.get(run[:length])
-    if encoding is None:
-        return run.decode(first, "replace")
-    if encoding in handled_encodings:  # the codec reads the escape sequence itself
-        return run.decode(encoding, "replace")
-    return run[length:].decode(encoding, "replace")
+def _plain(report: Dataset, tag: int) -> Value:
+    """One of pydicom's elements as it came; a sequence that pydicom cannot read is none."""
+    element = report.get_item(tag)
+    if isinstance(element, RawDataElement) and is_sequence(tag, str(element.VR or ""), len(element.value or b"")):
+        try:
+            element = report[tag]
+        except UNREADABLE:
+            return b""
+    match element.value:
+        case DicomSequence() as items:
+            return [as_elements(item) for item in items]
+        case bytes() | str() as value:
+            return value
+        case None:
+            return b""
+        case MultiValue() | list() | tuple() as values:
+            return "\\".join(str(part) for part in values)
+        case value:
+            return str(value)

@@ -18,7 +18,7 @@ from pipeline.sr.tree import Code, Item
 from pipeline.sr.uids import IMPLEMENTATION_CLASS_UID
 
 Attributes = Mapping[str, "str | int | bytes | Sequence[Attributes]"]
-"""A data set by DICOM keywords; what is in a sequence is data sets again. An empty text or sequence is an empty value."""
+"""A data set by DICOM keywords; a sequence holds data sets again. What is empty is written as an empty value."""
 
 Elements = Mapping[int, bytes]
 """Encoded data elements by tag."""
@@ -31,16 +31,6 @@ class Authored:
     sop_class_uid: str
     sop_instance_uid: str
     data_set: bytes = field(repr=False)
-
-    @property
-    def SOPClassUID(self) -> str:  # noqa: N802 - until pipeline.edge.follow_up reads the field above
-        """The SOP class."""
-        return self.sop_class_uid
-
-    @property
-    def SOPInstanceUID(self) -> str:  # noqa: N802 - as above
-        """The SOP instance."""
-        return self.sop_instance_uid
 
 
 class Unwritable(ValueError):

@@ -34,7 +34,7 @@ from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
 import pipeline
 from pipeline.clinical.model import Exam
 from pipeline.sr import codes
-from pipeline.sr.header import words
+from pipeline.sr.header import words, written_at
 from pipeline.sr.tree import Code, Item
 from pipeline.sr.uids import DEVICE_UID
 
@@ -58,7 +58,7 @@ def data_set(
 ) -> bytes:
     """The encoded data set of an addendum with this content, and with the identity, dates and patient of ours."""
     made = SOP_CLASSES[ours.SOPClassUID](
-        evidence=[_tidied(report, ours) for report in sources] + list(priors),
+        evidence=[*(_tidied(report, ours) for report in _by_date(sources)), *_by_date(priors)],
         content=content_item(said),
         series_instance_uid=ours.SeriesInstanceUID,
         series_number=ours.SeriesNumber,
@@ -106,6 +106,10 @@ def encoded(data_set: Dataset) -> bytes:
     stream.is_little_endian, stream.is_implicit_VR = True, False
     write_dataset(stream, data_set)
     return stream.getvalue()
+
+
+def _by_date(reports: Sequence[Dataset]) -> list[Dataset]:
+    return sorted(reports, key=lambda report: (str(written_at(report) or ""), report.SOPInstanceUID))
 
 
 def _tidied(report: Dataset, ours: Dataset) -> Dataset:

@@ -200,7 +200,7 @@ def spread() -> dict[str, Interpretation]:
             cautions=(Caution(flag=Flag.PARTIAL, text="Only the spine could be compared."),),
         ),
         "some vertebrae in common": interpretation(
-            finding("L1-L4", since_prior=replace(stable, region=parse_region("L1-L2,L4"), bmd=Decimal("0.930")))
+            finding("L1-L4", since_prior=stable._replace(region=parse_region("L1-L2,L4"), bmd=Decimal("0.930")))
         ),
         "gaps in the spine": interpretation(
             *(finding(region, since_prior=stable) for region in ("L1,L3-L4", "L2-L4", "L1-L2,L4", "L3", "T12-L5")),

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -217,8 +217,3 @@ def _report(random: Random, exam: Exam, name: str, number: int) -> Dataset:
         if keyword not in forgotten:
             setattr(made, keyword, value)
     return made
-
-
-def reinterpreted(one: Case) -> Interpretation:
-    """What there would be to say of the same exam if no LSC and no earlier exam were known."""
-    return replace(interpret(one.interpretation.exam, [], lscs=[]))

@@ -1,0 +1,129 @@
+"""An exam that is due ends in the outbox, unchanged, or held; never in between, and never twice."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from pipeline.edge.follow_up import Tally, claim_due, follow_up
+from pipeline.edge.house import House, opened
+from pipeline.edge.intake import extract_waiting
+from pipeline.edge.store import exams, outbox, overview, receipts, work
+from pipeline.edge.store.schema import exam
+from pipeline.sr.readback import read_back
+from pipeline.sr.tree import read_instance, read_tree
+from tests.edge.make import instance
+from tests.sr.make_report import encode, region, report, spine
+
+DIALECTS = Path(__file__).parents[2] / "config" / "dialects"
+LONG_AGO = datetime.now(UTC) - timedelta(days=1)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """A house with one destination and no waiting."""
+    (tmp_path / "dialects").symlink_to(DIALECTS)
+    (tmp_path / "service.toml").write_text(f"""
+        [store]
+        url = "sqlite:///{tmp_path}/store.sqlite3"
+        [[destination]]
+        name = "pacs"
+        ae_title = "PACS"
+        host = "127.0.0.1"
+        port = 104
+        """)
+    with opened(tmp_path) as house:
+        yield house
+
+
+def _receive(house: House, sent: Dataset, uid: str) -> None:
+    sent.SOPInstanceUID = uid
+    with house.database.write() as connection:
+        receipts.keep(connection, instance(encode(sent), uid=uid), calling_ae_title="SCANNER1", at=LONG_AGO)
+    while extract_waiting(house):
+        pass
+
+
+def _l1_l4(bmd: str, *, study: str = "2.25.10", date: str = "20240101", **header: str) -> Dataset:
+    return report(spine(region("L1-L4", bmd)), StudyInstanceUID=study, StudyDate=date, **header)
+
+
+def _follow_up(house: House) -> Tally:
+    return follow_up(house, claim_due(house, 50))
+
+
+def test_an_exam_is_issued_once_and_unchanged_afterwards(house: House) -> None:
+    _receive(house, _l1_l4("0.912"), "2.25.1")
+    assert _follow_up(house) == Tally(issued=1)
+    assert claim_due(house, 50) == []
+    _receive(house, _l1_l4("0.912"), "2.25.2")
+    second = _follow_up(house)
+    assert second.held == 0
+    with house.database.read() as connection:
+        assert len(outbox.addenda(connection, 1)) == 1 + second.issued
+
+
+def test_following_up_twice_what_was_claimed_once_issues_nothing_more(house: House) -> None:
+    """Where Prefect fails in the middle, the same exams are carried again without it."""
+    _receive(house, _l1_l4("0.912"), "2.25.1")
+    numbers = claim_due(house, 50)
+    assert follow_up(house, numbers) == Tally(issued=1)
+    assert follow_up(house, numbers) == Tally(unchanged=1)
+
+
+def test_a_prior_is_found_in_the_store(house: House) -> None:
+    _receive(house, _l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
+    _receive(house, _l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
+    assert _follow_up(house) == Tally(issued=2)
+    with house.database.read() as connection:
+        latest = outbox.latest(connection, 2)
+    assert latest is not None
+    said = read_back(read_tree(read_instance(latest.data_set, ExplicitVRLittleEndian)))
+    assert said.regions["L1-L4"]["RESULT"] == ("NO_LSC",)
+    assert said.regions["L1-L4"]["DIFF"] == ("-0.038",)
+
+
+def test_an_exam_whose_reports_contradict_each_other_is_held_with_both_values(house: House) -> None:
+    _receive(house, _l1_l4("0.912"), "2.25.1")
+    _receive(house, _l1_l4("0.913"), "2.25.2")
+    assert _follow_up(house) == Tally(held=1)
+    with house.database.read() as connection:
+        (held,) = overview.held(connection)
+        assert outbox.latest(connection, 1) is None
+    assert (held.number, held.reason) == ("E1", "contradictory")
+    assert "0.912" in held.detail
+    assert "0.913" in held.detail
+
+
+def test_an_exam_that_ends_its_worker_three_times_is_held(house: House) -> None:
+    _receive(house, _l1_l4("0.912"), "2.25.1")
+    for _ in range(3):
+        assert claim_due(house, 50) == [1]
+        with house.database.write() as connection:
+            work.give_back(connection, exam)
+    assert _follow_up(house) == Tally(held=1)
+    with house.database.read() as connection:
+        assert overview.held(connection)[0].reason == "worker_lost"
+
+
+def test_an_error_in_one_exam_does_not_keep_the_others_from_the_outbox(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _receive(house, _l1_l4("0.912", study="2.25.10", PatientID="ONE"), "2.25.1")
+    _receive(house, _l1_l4("0.912", study="2.25.11", PatientID="TWO"), "2.25.2")
+    history = exams.history
+
+    def surprised(connection, who, **kwargs):
+        if who.patient_id == "ONE":
+            raise RuntimeError("ONE")
+        return history(connection, who, **kwargs)
+
+    monkeypatch.setattr(exams, "history", surprised)
+    assert _follow_up(house) == Tally(issued=1, held=1)
+    with house.database.read() as connection:
+        (held,) = overview.held(connection)
+    assert held.reason == "unexpected"
+    assert "ONE" not in held.detail
