@@ -4,13 +4,12 @@ Every command exits with 0 only on success, and with 2 when the configuration ca
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -20,12 +19,13 @@ from rich.console import Console
 from rich.table import Table
 
 from flows import facility, logs, wiring
+from flows.stop import Stop
 from pipeline import __version__
 from pipeline.edge import house as houses
 from pipeline.edge import settings as configuration
 from pipeline.edge.deliver import DeliveryProblem, echo
 from pipeline.edge.house import House
-from pipeline.edge.receive import listen
+from pipeline.edge.receive import Listener
 from pipeline.edge.settings import SettingsError
 from pipeline.edge.store import overview, work
 from pipeline.edge.store.database import StoreFailed
@@ -124,10 +124,12 @@ def _listen(options: argparse.Namespace) -> int:
     stop = _until_signalled()
     with houses.opened(options.config) as house:
         try:
-            listen(house.settings.service.listener, house.database, stop)
+            listener = Listener(house.settings.service.listener, house.database)
         except OSError as error:
             log.error("cannot listen: %s", error.strerror)
             return FAILURE
+        with contextlib.closing(listener):
+            stop.wait()
     return 0
 
 
@@ -233,11 +235,9 @@ def _under_prefect(config: Path) -> House:
     return house
 
 
-def _until_signalled() -> threading.Event:
-    """Set when this process is told to stop."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+def _until_signalled() -> Stop:
+    stop = Stop()
+    stop.on_signals()
     return stop
 
 

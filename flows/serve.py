@@ -11,13 +11,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from flows import wiring
+from flows.stop import Stop
 from pipeline.edge.settings import PrefectSettings
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class _Child:
             log.error("ended by itself and will be started again", extra={"child": self.name, "status": status})
 
 
-def serve(config: Path, prefect: PrefectSettings, stop: threading.Event) -> None:
+def serve(config: Path, prefect: PrefectSettings, stop: Stop) -> None:
     """Run everything one machine needs until ``stop`` is set."""
     children = _children(config, prefect)
     while not stop.is_set():

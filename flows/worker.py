@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Table
 from flows.delivery import delivery, empty
 from flows.follow_up import follow_up, follow_up_plainly
 from flows.orchestration import Orchestration
+from flows.stop import Stop
 from pipeline.edge import intake, upkeep
 from pipeline.edge.house import House
 from pipeline.edge.mishap import where_it_happened
@@ -37,7 +38,7 @@ Look = Callable[[House, Orchestration], datetime | None]
 """Does what is due; when more will be due."""
 
 
-def run_worker(house: House, stop: threading.Event) -> bool:
+def run_worker(house: House, stop: Stop) -> bool:
     """Do what is due until ``stop`` is set, then finish what is under way; whether nothing unforeseen ended it."""
     with house.database.write() as connection:
         freed = work.reclaim_from_the_dead(connection)
@@ -55,7 +56,7 @@ def run_worker(house: House, stop: threading.Event) -> bool:
     return not mishaps
 
 
-def _loop(house: House, stop: threading.Event, name: str, look: Look, mishaps: list[str]) -> None:
+def _loop(house: House, stop: Stop, name: str, look: Look, mishaps: list[str]) -> None:
     """Look for work, do it, wait to be woken; until told to stop."""
     try:
         _keep_looking(house, stop, name, look)
@@ -65,7 +66,7 @@ def _loop(house: House, stop: threading.Event, name: str, look: Look, mishaps: l
         stop.set()
 
 
-def _keep_looking(house: House, stop: threading.Event, name: str, look: Look) -> None:
+def _keep_looking(house: House, stop: Stop, name: str, look: Look) -> None:
     orchestration = Orchestration(house.settings.service.prefect)
     bell = house.database.bell()
     while not stop.is_set():

@@ -1,6 +1,7 @@
 """What does a table of clinical context say, patient by patient?
 
-The columns are ``patient_id``, ``issuer`` (optional) and the fields of ``ClinicalContext``; docs/operations.md has them.
+The columns are ``patient_id``, ``issuer`` (optional) and the fields of ``ClinicalContext``, which docs/operations.md
+explains.
 """
 
 import dataclasses

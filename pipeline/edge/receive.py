@@ -6,7 +6,6 @@ and never before; what it says is judged later, so that no report, however broke
 
 import logging
 import socket
-import threading
 from collections.abc import Collection
 from datetime import UTC, datetime
 
@@ -137,15 +136,6 @@ def is_known(callers: Collection[CallerSettings], ae_title: str, host: str) -> b
     return any(
         caller.ae_title == ae_title and (caller.host is None or host in _addresses(caller.host)) for caller in callers
     )
-
-
-def listen(settings: ListenerSettings, database: Database, stop: threading.Event) -> None:
-    """Take reports until ``stop`` is set."""
-    listener = Listener(settings, database)
-    try:
-        stop.wait()
-    finally:
-        listener.close()
 
 
 def _addresses(host: str) -> set[str]:
