@@ -102,6 +102,30 @@ def test_a_report_that_comes_late_supersedes_and_one_that_comes_again_changes_no
     assert len(read_back(read_tree(second)).regions) > len(read_back(read_tree(first)).regions)
 
 
+@pytest.mark.usefixtures("without_prefect")
+def test_the_two_halves_on_one_postgresql_do_what_one_machine_does(
+    tmp_path: Path, orthanc: peers.Orthanc, postgresql_url: str
+) -> None:
+    """``listen`` and ``work`` alone, for several machines on one PostgreSQL."""
+    exam = exams_of("10-partial-reports")[-1]
+    halves = [
+        Service(tmp_path / name, destination_port=orthanc.dicom_port, url=postgresql_url) for name in ("listen", "work")
+    ]
+    listener, worker = halves
+    try:
+        listener.begin("listen")
+        worker.begin("work")
+        peers.wait_until(listener.answers, seconds=60, what="the listener answers")
+        listener.send(exam.reports)
+        peers.wait_until(lambda: study_addenda(orthanc, exam), what="the addendum is in the archive")
+        _nothing_is_left_to_do(worker)
+        assert listener.stop() == worker.stop() == 0
+    finally:
+        for half in halves:
+            half.kill()
+    assert len(study_addenda(orthanc, exam)) == 1
+
+
 def _nothing_is_left_to_do(service: Service) -> None:
     with service.house() as house:
 
