@@ -124,7 +124,8 @@ def _listen(options: argparse.Namespace) -> int:
     stop = _until_signalled()
     with houses.opened(options.config) as house:
         try:
-            listener = Listener(house.settings.service.listener, house.database)
+            service = house.settings.service
+            listener = Listener(service.listener, house.database, service.destination)
         except OSError as error:
             log.error("cannot listen: %s", error.strerror)
             return FAILURE

@@ -15,8 +15,13 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
+from pynetdicom.sop_class import (
+    StorageCommitmentPushModel,
+    StudyRootQueryRetrieveInformationModelFind,
+    Verification,
+)
 
+from pipeline.edge.commitment import request_commitment
 from pipeline.edge.settings import DestinationSettings
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.sr.tree import read_instance
@@ -28,6 +33,13 @@ ANSWER_SECONDS = 30
 
 DUPLICATE = 0x0111
 """The archive has this SOP Instance already: what we wanted."""
+
+PROOF_CONTEXTS = {
+    "commitment": (StorageCommitmentPushModel,),
+    "find": (StudyRootQueryRetrieveInformationModelFind,),
+    "none": (),
+}
+"""What else an association has to offer for each kind of proof."""
 
 FIRST_WAIT = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(hours=1)
@@ -45,8 +57,12 @@ class DeliveryRefused(DeliveryProblem):
     """The archive answered, and the answer was no."""
 
 
+class CommitmentAwaited(DeliveryProblem):
+    """The archive has stored it and was asked for its commitment; its answer comes to our listener."""
+
+
 def deliver(
-    addenda: Sequence[AddendumOnFile], to: DestinationSettings, calling_ae_title: str
+    addenda: Sequence[AddendumOnFile], to: DestinationSettings, calling_ae_title: str, *, attempt: int = 1
 ) -> Iterator[DeliveryProblem | None]:
     """Hand addenda to an archive over one association, and prove that it has them if the destination asks for proof.
 
@@ -54,9 +70,11 @@ def deliver(
     """
     sop_classes = sorted({addendum.sop_class_uid for addendum in addenda})
     try:
-        with _associate(to, calling_ae_title, sop_classes) as association:
-            for addendum in addenda:
-                yield _deliver_one(association, addendum, to)
+        with _associate(to, calling_ae_title, [*sop_classes, *PROOF_CONTEXTS[to.proof]]) as association:
+            problems = [_deliver_one(association, addendum, to) for addendum in addenda]
+            stored = [addendum for addendum, problem in zip(addenda, problems, strict=True) if problem is None]
+            awaited = _ask_for_commitment(association, stored, attempt) if to.proof == "commitment" and stored else None
+            yield from (problem or awaited for problem in problems)
     except DeliveryUnavailable as unavailable:
         # Raised on entering alone: nothing has been yielded yet.
         for _ in addenda:
@@ -111,6 +129,18 @@ def _store(association: Association, addendum: AddendumOnFile) -> None:
         raise DeliveryRefused(f"C-STORE was answered with status 0x{status.Status:04X}")
 
 
+def _ask_for_commitment(association: Association, stored: Sequence[AddendumOnFile], attempt: int) -> DeliveryProblem:
+    try:
+        status = request_commitment(association, stored, attempt)
+    except (ValueError, RuntimeError):
+        return DeliveryRefused("stored, but the archive does not offer storage commitment")
+    if status is None:
+        return DeliveryUnavailable("stored, but no answer to the request for storage commitment")
+    if status != 0x0000:
+        return DeliveryRefused(f"stored, but the request for storage commitment got status 0x{status:04X}")
+    return CommitmentAwaited("stored; storage commitment was requested")
+
+
 def _prove(association: Association, addendum: AddendumOnFile) -> None:
     """Ask the archive for the addendum by its UIDs, at instance level."""
     header = _as_kept(addendum)
@@ -148,8 +178,7 @@ def _associate(to: DestinationSettings, calling_ae_title: str, sop_classes: Sequ
     ae = AE(ae_title=calling_ae_title)
     ae.connection_timeout = CONNECTION_SECONDS
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ANSWER_SECONDS
-    ae.add_requested_context(Verification)
-    ae.add_requested_context(StudyRootQueryRetrieveInformationModelFind)
+    ae.add_requested_context(Verification)  # so that an archive that takes nothing else can say so
     for sop_class in sop_classes:
         ae.add_requested_context(sop_class, ExplicitVRLittleEndian)
     association = ae.associate(

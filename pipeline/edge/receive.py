@@ -6,7 +6,7 @@ and never before; what it says is judged later, so that no report, however broke
 
 import logging
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from pydicom.uid import (
@@ -22,11 +22,12 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from pynetdicom.transport import ThreadedAssociationServer
 
-from pipeline.edge.settings import CallerSettings, ListenerSettings
-from pipeline.edge.store import receipts
+from pipeline.edge.commitment import read_result
+from pipeline.edge.settings import CallerSettings, DestinationSettings, ListenerSettings
+from pipeline.edge.store import outbox, receipts
 from pipeline.edge.store.database import Database, StoreFailed
 from pipeline.edge.store.receipts import Instance
 
@@ -52,6 +53,10 @@ SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
 """PS3.4 Table B.2-1: the scanner keeps its copy and tries again."""
 
+NOT_AUTHORISED = 0x0124
+PROCESSING_FAILURE = 0x0110
+"""PS3.7 Annex C."""
+
 MAXIMUM_ASSOCIATIONS = 50
 
 _PERMANENT = 0x01
@@ -63,14 +68,20 @@ _CALLED_AE_TITLE_NOT_RECOGNISED = 0x07
 class Listener:
     """Our side of the scanners' associations, open from construction until ``close``."""
 
-    def __init__(self, settings: ListenerSettings, database: Database) -> None:
+    def __init__(
+        self, settings: ListenerSettings, database: Database, archives: Sequence[DestinationSettings] = ()
+    ) -> None:
         self._settings = settings
         self._database = database
+        self._archives = [archive for archive in archives if archive.proof == "commitment"]
         ae = AE(ae_title=settings.ae_title)
         ae.maximum_associations = MAXIMUM_ASSOCIATIONS
         ae.add_supported_context(Verification)
         for sop_class in SR_STORAGE_CLASSES:
             ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
+        if self._archives:
+            # The archive proposes the association and the role of SCP in it (PS3.4 J.3.1).
+            ae.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
         self._server: ThreadedAssociationServer = ae.start_server(
             (settings.host, settings.port),
             block=False,
@@ -80,6 +91,7 @@ class Listener:
                 (evt.EVT_ACCEPTED, self._tell_refused_contexts),
                 (evt.EVT_C_ECHO, lambda event: SUCCESS),
                 (evt.EVT_C_STORE, self._store),
+                (evt.EVT_N_EVENT_REPORT, self._hear_of_commitment),
             ],
         )
         log.info("listening as %s on %s port %d", settings.ae_title, settings.host, settings.port)
@@ -98,7 +110,7 @@ class Listener:
         if called != self._settings.ae_title:
             diagnostic = _CALLED_AE_TITLE_NOT_RECOGNISED
             reason = "it called another AE title than ours"
-        elif not is_known(self._settings.caller, calling, host):
+        elif not is_known(self._settings.caller, calling, host) and not self._archives_at(calling, host):
             diagnostic = _CALLING_AE_TITLE_NOT_RECOGNISED
             reason = "no listener.caller in service.toml has this AE title and host"
         else:
@@ -106,6 +118,10 @@ class Listener:
         log.warning("association of %r at %s to %r rejected: %s", calling, host, called, reason)
         event.assoc.acse.send_reject(_PERMANENT, _SERVICE_USER, diagnostic)
         event.assoc.kill()
+
+    def _archives_at(self, ae_title: str, host: str) -> list[str]:
+        """The destinations from which a commitment may come: by AE title and address."""
+        return [to.name for to in self._archives if to.ae_title == ae_title and host in _addresses(to.host)]
 
     def _tell_refused_contexts(self, event: evt.Event) -> None:
         caller = event.assoc.requestor.ae_title
@@ -115,6 +131,9 @@ class Listener:
 
     def _store(self, event: evt.Event) -> int:
         request, caller = event.request, event.assoc.requestor.ae_title
+        if not is_known(self._settings.caller, caller, event.assoc.requestor.address):
+            log.warning("%r may tell us of commitments, not send reports", caller)
+            return NOT_AUTHORISED
         instance = Instance(
             sop_class_uid=str(request.AffectedSOPClassUID),
             sop_instance_uid=str(request.AffectedSOPInstanceUID),
@@ -129,6 +148,23 @@ class Listener:
             return OUT_OF_RESOURCES
         log.info("received", extra={"receipt": number, "caller": caller, "new": new})
         return SUCCESS
+
+    def _hear_of_commitment(self, event: evt.Event) -> tuple[int, None]:
+        caller = event.assoc.requestor.ae_title
+        names = self._archives_at(caller, event.assoc.requestor.address)
+        result = read_result(event.event_type, event.event_information)
+        now = datetime.now(UTC)
+        try:
+            with self._database.write() as connection:
+                ended = outbox.committed(connection, names, result.committed, now)
+                again = outbox.commitment_refused(connection, names, result.failed, now)
+        except StoreFailed as failure:
+            log.error("could not keep a commitment from %r: %s", caller, failure)
+            return PROCESSING_FAILURE, None
+        log.info("committed", extra={"caller": caller, "count": ended})
+        if again:
+            log.warning("not committed", extra={"caller": caller, "count": again})
+        return SUCCESS, None
 
 
 def is_known(callers: Collection[CallerSettings], ae_title: str, host: str) -> bool:

@@ -122,14 +122,7 @@ class DestinationSettings(_Section):
     ae_title: AeTitle
     host: Name
     port: Port
-    proof: Literal["find", "none"] = "none"
-
-    @field_validator("proof", mode="before")
-    @classmethod
-    def _commitment_is_not_built(cls, proof: object) -> object:
-        if proof == "commitment":
-            raise ValueError("storage commitment is not available in this version; use 'find' or 'none'")
-        return proof
+    proof: Literal["commitment", "find", "none"] = "none"
 
 
 class PrefectSettings(_Section):

@@ -1,4 +1,4 @@
-"""Whatever cannot be used is received, kept, held with its reason and listed; and the next report is read all the same."""
+"""Whatever cannot be used is received, kept, held with its reason and listed; the next report is read all the same."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -70,7 +70,7 @@ def test_the_plan_of_the_house_is_read_as_it_stands(config: Path) -> None:
         ae_title = "ORTHANC"
         host = "127.0.0.1"
         port = 4242
-        proof = "find"
+        proof = "commitment"
         """)
     (config / "scanners.toml").write_text("""
         [[scanner]]
@@ -89,7 +89,7 @@ def test_the_plan_of_the_house_is_read_as_it_stands(config: Path) -> None:
     (epoch,) = settings.epochs
     assert (lsc.lsc, lsc.region, lsc.valid_until) == (Decimal("0.028"), parse_region("L1-L4"), date(2030, 1, 1))
     assert (epoch.begins, epoch.cross_calibrated, epoch.scanner) == (date(2024, 3, 1), True, lsc.scanner)
-    assert settings.service.destination[0].proof == "find"
+    assert settings.service.destination[0].proof == "commitment"
 
 
 def test_an_lsc_may_be_given_as_its_precision_error(config: Path) -> None:
@@ -164,18 +164,6 @@ def test_an_lsc_may_follow_another(config: Path) -> None:
     later = LSC.replace("2030-01-01", "2035-01-01").replace("2019-01-01", "2030-01-02")
     (config / "precision.toml").write_text(LSC + later)
     assert len(load(config)[0].lscs) == 2
-
-
-def test_what_is_not_built_is_refused_and_not_pretended(config: Path) -> None:
-    (config / "service.toml").write_text("""
-        [[destination]]
-        name = "pacs"
-        ae_title = "ORTHANC"
-        host = "127.0.0.1"
-        port = 4242
-        proof = "commitment"
-        """)
-    assert "storage commitment is not available in this version" in "\n".join(_mistakes(config))
 
 
 def test_without_dialects_nothing_could_be_read(tmp_path: Path) -> None:

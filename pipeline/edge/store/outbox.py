@@ -1,7 +1,7 @@
 """What have we answered, and which archive still has to get it?"""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -101,6 +101,29 @@ def delivered(connection: Connection, number: int, *, at: datetime) -> None:
     connection.execute(update(delivery).where(delivery.c.id == number).values(done_at=at))
 
 
+def committed(
+    connection: Connection, destinations: Collection[str], sop_instance_uids: Collection[str], at: datetime
+) -> int:
+    """These archives have committed themselves to keep these addenda; how many deliveries that ends."""
+    ids = _under_way(connection, destinations, sop_instance_uids)
+    for number in ids:
+        delivered(connection, number, at=at)
+    return len(ids)
+
+
+def commitment_refused(
+    connection: Connection, destinations: Collection[str], sop_instance_uids: Collection[str], at: datetime
+) -> int:
+    """These archives do not keep these addenda: they are due again; how many deliveries that concerns."""
+    ids = _under_way(connection, destinations, sop_instance_uids)
+    for number in ids:
+        detail = "the archive did not commit itself to keep it"
+        work.postpone(connection, delivery, number, until=at, reason="CommitmentRefused", detail=detail)
+    if ids:
+        ring(connection)
+    return len(ids)
+
+
 def addenda(connection: Connection, exam_number: int) -> list[AddendumOnFile]:
     """Every addendum of an exam, the first one first."""
     query = _addenda().where(addendum.c.exam_id == exam_number).order_by(addendum.c.id)
@@ -129,3 +152,18 @@ def _addendum(row: Row[Any]) -> AddendumOnFile:
         overall=row.overall,
         data_set=zlib.decompress(row.content),
     )
+
+
+def _under_way(
+    connection: Connection, destinations: Collection[str], sop_instance_uids: Collection[str]
+) -> Sequence[int]:
+    query = (
+        select(delivery.c.id)
+        .join(addendum, addendum.c.id == delivery.c.addendum_id)
+        .where(
+            delivery.c.destination.in_(destinations),
+            delivery.c.state == State.WAITING,
+            addendum.c.sop_instance_uid.in_(sop_instance_uids),
+        )
+    )
+    return connection.scalars(query).all()

@@ -80,7 +80,7 @@ def postpone(connection: Connection, queue: Table, number: int, *, until: dateti
     """It did not work now; it will be due again later."""
     connection.execute(
         update(queue)
-        .where(queue.c.id == number)
+        .where(queue.c.id == number, queue.c.state == State.WAITING)  # it may have been ended meanwhile
         .values(due_at=until, lease_owner=None, leased_until=None, reason=reason, detail=detail)
     )
 
