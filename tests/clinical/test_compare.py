@@ -73,6 +73,7 @@ def test_months_are_calendar_months(begun: str, ended: str, months: int) -> None
 def test_a_rate_is_per_year_of_365_25_days() -> None:
     assert rate(Decimal("0.01461"), day("2016-01-01"), day("2020-01-01")) == Decimal("0.0037")
     assert str(rate(Decimal("-0.0001"), day("2016-01-01"), day("2020-01-01"))) == "0.0000"
+    assert rate(Decimal("0.0002"), day("2016-01-01"), day("2020-01-01")) == Decimal("0.0001")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pipeline.clinical.precision import (
     least_significant_change,
     lsc_for,
     objections,
+    only_at_80_percent,
     overlaps,
 )
 from pipeline.clinical.regions import parse_region
@@ -25,6 +26,16 @@ def find(region: str, *records: LeastSignificantChange, on: date = TODAY) -> Lea
 def test_the_lsc_is_2_77_precision_errors() -> None:
     """R1.7"""
     assert least_significant_change(Decimal("0.010")) == Decimal("0.02770")
+    averaged = least_significant_change(Decimal("0.010"), scans=(1, 2))
+    assert round(averaged, 6) == Decimal("0.024005")
+    assert round(least_significant_change(Decimal("0.010"), confidence=80, scans=(1, 3)), 6) == Decimal("0.014799")
+
+
+def test_significant_at_80_percent_only_is_from_1_81_to_2_77_precision_errors() -> None:
+    """R1.7"""
+    record = lsc("L1-L4", "0.0277")
+    found = {text: only_at_80_percent(Decimal(text), record) for text in ("0.0180", "0.0181", "-0.0276", "0.0277")}
+    assert found == {"0.0180": False, "0.0181": True, "-0.0276": True, "0.0277": False}
 
 
 def test_a_record_without_a_side_serves_left_and_right_but_never_their_mean() -> None:
@@ -77,6 +88,7 @@ def test_of_two_records_that_overlap_the_newer_holds_and_configuration_is_told()
     assert find("L1-L4", new, old) is new
     assert find("L1-L4", old, new, on=day("2019-12-31")) is old
     assert overlaps((new, lsc("L2-L4", "0.02"), old)) == ((0, 2),)
+    assert overlaps((old, new)) == ((0, 1),)
     later = lsc("L1-L4", "0.020", valid_from=day("2020-01-02"))
     assert overlaps((old, later)) == overlaps((later, old)) == ()
     assert overlaps((old, lsc("L1-L4", "0.03", scanner=HOLOGIC))) == ()
@@ -112,9 +124,11 @@ def test_a_record_that_cannot_be_used_says_why() -> None:
         "ends before it begins",
     )
     assert objections(lsc("L1-L4", "0.03")) == ()
+    assert objections(lsc("L1-L4", "0.03", valid_from=TODAY, valid_until=TODAY)) == ()
 
 
 @pytest.mark.parametrize(("value", "doubted"), [("0.009", True), ("0.010", False), ("0.060", False), ("0.061", True)])
 def test_an_unusual_lsc_is_doubted(value: str, *, doubted: bool) -> None:
     """R1.14: published LSCs lie between 0.010 and 0.060 g/cm2."""
-    assert bool(doubts(lsc("L1-L4", value))) is doubted
+    text = f"{value} g/cm2 lies outside the usual 0.010 to 0.060 g/cm2 (R1.14)"
+    assert doubts(lsc("L1-L4", value)) == ((text,) if doubted else ())

@@ -114,6 +114,13 @@ def test_a_refusal_older_than_the_prior_is_not_worth_saying() -> None:
     found = only(NOW, LAST, old, new, newer)
     assert [refusal.exam for refusal in found.refusals] == [newer]
     assert [refusal.exam for refusal in only(NOW, old, new).refusals] == [new]
+    elsewhere = exam("2017-01-01", regions=SPINE, scanner=ROOM_2)
+    nobody_knows = exam("2016-06-01", regions=SPINE, scanner=NAMELESS)
+    assert [refusal.exam for refusal in only(NOW, nobody_knows, old, new, elsewhere).refusals] == [
+        new,
+        elsewhere,
+        nobody_knows,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +139,7 @@ def test_one_identity_conflict_stops_every_comparison(other: Patient, field: str
     found = only(NOW, LAST, stranger)
     assert found.prior is None
     assert obstacles(found) == [Obstacle.IDENTITY_CONFLICT]
-    assert field in found.refusals[0].text
+    assert f"does not agree with this one in {field}." in found.refusals[0].text
     assert "1950" not in found.refusals[0].text
 
 
@@ -179,7 +186,8 @@ def test_a_region_that_is_not_monitored_is_refused_once() -> None:
     regions = {"trochanter left": "0.7"}
     found = only(*(exam(f"{year}-01-01", regions=regions) for year in (2020, 2018, 2016)))
     assert obstacles(found) == [Obstacle.NOT_FOR_MONITORING]
-    assert found.prior is None
+    assert found.refusals[0].text == "Left trochanter is not used for monitoring."
+    assert found.comparable == ()
     assert only(exam("2020-01-01", regions={"L2": "0.7"}), LAST).refusals[0].obstacle is Obstacle.NOT_FOR_MONITORING
 
 
@@ -217,6 +225,15 @@ def test_of_several_sets_the_one_that_shares_most_is_used() -> None:
     assert (str(reading.region), str(reading.then)) == ("L2-L4", "0.91")
 
 
+def test_two_shared_vertebrae_are_enough() -> None:
+    """R1.15, R2.13"""
+    now = exam("2020-01-01", *vertebrae("L1", "L2"), measurement("L1-L2", "0.9"))
+    then = exam("2018-01-01", *vertebrae("L1", "L2", "L4"), measurement("L1-L2,L4", "1.0"))
+    reading = read_shared(now.measurements[2], now, then)
+    assert reading is not None
+    assert (str(reading.region), str(reading.now), str(reading.then)) == ("L1-L2", "0.9", "0.900")
+
+
 def test_one_shared_vertebra_is_not_enough() -> None:
     """R1.15, R2.13"""
     now = exam("2020-01-01", *vertebrae("L1", "L2"), measurement("L1-L2", "0.9"))
@@ -240,5 +257,7 @@ def test_a_set_is_recomputed_only_from_complete_vertebrae() -> None:
     assert recomputed_bmd(some, parse_region("L1,L4")) is None
     assert recomputed_bmd(some, parse_region("L2,L5")) is None
     assert subset_bmd(some, parse_region("L3")) == 1
+    half = exam("2018-01-01", *(measurement(level, "1.0", bmc="10.005", area="10") for level in ("L1", "L2")))
+    assert recomputed_bmd(half, parse_region("L1-L2")) == Decimal("1.001")
     dust = exam("2018-01-01", *(measurement(level, "0.1", bmc="0.001", area="10") for level in ("L1", "L2")))
     assert recomputed_bmd(dust, parse_region("L1-L2")) is None
