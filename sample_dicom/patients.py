@@ -471,7 +471,7 @@ def _no_serial() -> Patient:
                 _osteo_spine("0.872", "54.25"),
                 _osteo_hip("Left", "0.690", "0.809"),
                 overall="INDETERMINATE",
-                outcomes=_refused("SCANNER_UNIDENTIFIED", LEFT),
+                outcomes=_refused("SCANNER_UNKNOWN", LEFT),
             ),
         ),
     )

@@ -88,6 +88,8 @@ def _of_the_scan(finding: Finding, around: Surroundings) -> Iterator[Caution]:
     name = words.region_name(region)
     for reason in invalidators(region, around.context):
         yield words.invalidated(name, reason)
+    if region.site is Site.FOREARM and around.context.non_dominant_arm not in (None, region.side):
+        yield words.dominant_arm(name)
     for gap in _gaps(exam, around.unverified):
         yield words.unverified(exam, gap)
     if region.part == SPINE:

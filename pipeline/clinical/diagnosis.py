@@ -137,7 +137,10 @@ def score_cautions(around: Surroundings, diagnosis: Diagnosis | None) -> Iterato
             if measurement.t_score in (LOW_BONE_MASS_BELOW, OSTEOPOROSIS_FROM):
                 yield words.edge_t(measurement.region, measurement.t_score)
         yield from _discordance(told)
-        if diagnosis.prior_osteoporosis is not None and classify(Scale.T_SCORE, diagnosis.score) is not OSTEOPOROSIS:
+        if (
+            diagnosis.prior_osteoporosis is not None
+            and classify(Scale.T_SCORE, diagnosis.score) is not Category.OSTEOPOROSIS
+        ):
             yield words.prior_diagnosis(diagnosis.prior_osteoporosis)
     for measurement in told:
         yield from _reference_cautions(measurement, around)
@@ -150,11 +153,8 @@ def not_diagnosed(around: Surroundings, diagnosis: Diagnosis | None) -> Iterator
         yield NotEvaluated(rule="R4.1", topic="diagnostic category", missing=missing)
     elif diagnosis is None:
         yield NotEvaluated(rule="R4.3", topic="diagnostic category", missing=("T- or Z-score of a diagnostic site",))
-    if diagnosis and diagnosis.category is OSTEOPOROSIS and around.context.fragility_fracture is None:
+    if diagnosis and diagnosis.category is Category.OSTEOPOROSIS and around.context.fragility_fracture is None:
         yield NotEvaluated(rule="R4.2", topic="severe osteoporosis", missing=("fragility fracture",))
-
-
-OSTEOPOROSIS = Category.OSTEOPOROSIS
 
 
 def lowest_t(exam: Exam, context: ClinicalContext) -> Decimal | None:
@@ -172,7 +172,7 @@ def _lowest(exam: Exam, scale: Scale, context: ClinicalContext) -> tuple[Measure
 def _met_the_definition(before: Exam, around: Surroundings) -> bool:
     """Whether an earlier exam had a T-score of -2.5 or lower in somebody not classified by Z-score then (R4.8)."""
     score = lowest_t(before, around.context)
-    if score is None or classify(Scale.T_SCORE, score) is not OSTEOPOROSIS:
+    if score is None or classify(Scale.T_SCORE, score) is not Category.OSTEOPOROSIS:
         return False
     return scale_for(before, ClinicalContext(recorded_on=before.performed_on), around.rules) is not Scale.Z_SCORE
 
@@ -184,7 +184,7 @@ def _discordance(told: Sequence[Measurement]) -> Iterator[Caution]:
     if spine and hips:
         classes = {classify(Scale.T_SCORE, spine[0]), classify(Scale.T_SCORE, min(hips))}
         if len(classes) > 1:
-            yield words.discordant_t(major=classes == {Category.NORMAL, OSTEOPOROSIS})
+            yield words.discordant_t(major=classes == {Category.NORMAL, Category.OSTEOPOROSIS})
 
 
 def _reference_cautions(measurement: Measurement, around: Surroundings) -> Iterator[Caution]:

@@ -68,7 +68,7 @@ def interpret(
         suggestions=suggestions,
         not_evaluated=_not_evaluated(case, told, lacking),
     )
-    return replace(interpretation, conclusions=_conclusions(interpretation, told, around))
+    return replace(interpretation, conclusions=_conclusions(interpretation, told, judgement, around))
 
 
 def _earlier(exam: Exam, history: Sequence[Exam]) -> list[Exam]:
@@ -100,7 +100,9 @@ def _not_evaluated(case: Case, told: Sequence[Finding], lacking: Sequence[NotEva
     return tuple(dict.fromkeys((*unweighed, *not_diagnosed(case.around, case.diagnosis), *lacking)))
 
 
-def _conclusions(interpretation: Interpretation, told: Sequence[Finding], around: Surroundings) -> tuple[str, ...]:
+def _conclusions(
+    interpretation: Interpretation, told: Sequence[Finding], judgement: Judgement, around: Surroundings
+) -> tuple[str, ...]:
     """The sentences in the order of the ISCD follow-up checklist (section 6)."""
     exam, context, rules = interpretation.exam, around.context, around.rules
     cautions = [caution for finding in told for caution in finding.cautions] + list(interpretation.cautions)
@@ -116,7 +118,7 @@ def _conclusions(interpretation: Interpretation, told: Sequence[Finding], around
         *([words.category(diagnosis)] if diagnosis else []),
         *words.risk_factors(exam, context, rules),
         *words.references(told, exam),
-        *(words.verdict(finding) for finding in told),
+        *(words.verdict(finding, counts=finding in judgement.counted) for finding in told),
         *words.refused(told),
         words.OVERALL[interpretation.overall],
         *words.response(interpretation.overall, context),

@@ -28,9 +28,10 @@ class Sign(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """The overall result, what makes the spine doubtful, and what to keep in mind."""
+    """The overall result, the findings it rests on, and what to keep in mind."""
 
     overall: Overall
+    counted: tuple[Finding, ...]
     spine: tuple[Finding, ...]
     hips: tuple[Finding, ...]
     spine_suspect: bool
@@ -59,6 +60,7 @@ def judge_together(findings: Sequence[Finding], around: Surroundings) -> Judgeme
         cautions.append(words.suspect_artefact())
     return Judgement(
         overall=result,
+        counted=tuple(together),
         spine=tuple(spine),
         hips=tuple(hips),
         spine_suspect=suspect,

@@ -175,7 +175,7 @@ def _newest(exam: Exam) -> tuple[datetime, str]:
 
 def _identity_conflict(exam: Exam, other: Exam) -> Refusal:
     text = words.identity_conflict(other, conflict(exam.patient, other.patient))
-    return Refusal(obstacle=Obstacle.IDENTITY_CONFLICT, exam=other, text=text)
+    return Refusal(obstacle=Obstacle.ID_CONFLICT, exam=other, text=text)
 
 
 def _refusal(exam: Exam, other: Exam, epoch: Epoch | None) -> Refusal:
@@ -183,7 +183,7 @@ def _refusal(exam: Exam, other: Exam, epoch: Epoch | None) -> Refusal:
     if other.performed_on == exam.performed_on:
         return Refusal(obstacle=Obstacle.SAME_DAY, exam=other, text=words.same_day(other))
     if not (exam.scanner.identified and other.scanner.identified):
-        return Refusal(obstacle=Obstacle.SCANNER_UNIDENTIFIED, exam=other, text=words.scanner_unidentified(exam, other))
+        return Refusal(obstacle=Obstacle.SCANNER_UNKNOWN, exam=other, text=words.scanner_unidentified(exam, other))
     if epoch is None or exam.scanner != other.scanner:
         return Refusal(obstacle=Obstacle.OTHER_SCANNER, exam=other, text=words.other_scanner(exam, other))
     return Refusal(obstacle=Obstacle.OTHER_EPOCH, exam=other, text=words.other_epoch(epoch, other))
@@ -194,7 +194,7 @@ def _match(
 ) -> Match:
     region = measurement.region
     at_site = [other for other in past.series if _measured(other, region.site)]
-    beside = [r for r in past.refused if r.obstacle is Obstacle.IDENTITY_CONFLICT or _measured(r.exam, region.site)]
+    beside = [r for r in past.refused if r.obstacle is Obstacle.ID_CONFLICT or _measured(r.exam, region.site)]
     if not region.monitorable:
         text = words.not_for_monitoring(region)
         refusals = [Refusal(obstacle=Obstacle.NOT_FOR_MONITORING, exam=other, text=text) for other in at_site[:1]]

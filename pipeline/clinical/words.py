@@ -65,6 +65,8 @@ RATINGS = (
 # Cautions that stay in the coded content: so common that they would drown the rest (R2.15).
 UNSPOKEN = frozenset({Flag.AREA_CHANGED})
 
+ASIDE = "Not part of the overall result."  # R2.17: neck and radius are secondary, as is a side beside the mean
+
 NO_LSC = "Significance cannot be assessed: no facility LSC on file for this scanner and region on this date."  # R1.13
 
 
@@ -274,6 +276,11 @@ def invalidated(name: str, reason: str) -> Caution:
     return Caution(flag=Flag.INVALIDATED, text=f"{name}: {reason} on record; its BMD may be false.", review=True)
 
 
+def dominant_arm(name: str) -> Caution:
+    """R2.17: the forearm is followed on the non-dominant side."""
+    return Caution(flag=Flag.DOMINANT_ARM, text=f"{name}: the dominant arm by the record; follow the other one.")
+
+
 def unverified(exam: Exam, gap: Unverified) -> Caution:
     """R7.6: quality control had failed or was not shown to hold on that day."""
     text = f"Quality control of the scanner was not verified on {exam.performed_on} ({gap.reason})."
@@ -406,7 +413,7 @@ def category(diagnosis: Diagnosis) -> str:
 
 
 def risk_factors(exam: Exam, context: ClinicalContext, rules: Rules) -> tuple[str, ...]:
-    """C10, R5.9: risk factors on record."""
+    """C10, R5.9: risk factors on record, and from when the record is."""
     light = exam.weight_kg is not None and exam.weight_kg < rules.low_weight_kg
     known = {
         "fragility fracture": context.fragility_fracture,
@@ -414,10 +421,12 @@ def risk_factors(exam: Exam, context: ClinicalContext, rules: Rules) -> tuple[st
         "glucocorticoids": bool(context.glucocorticoid_mg),
         "hyperparathyroidism": context.hyperparathyroidism,
         "cancer therapy": context.cancer_therapy,
+        "pregnancy": context.pregnancy,
         f"body weight below {rules.low_weight_kg:f} kg": light,
     }
     names = ", ".join(name for name, present in known.items() if present)
-    return (f"Risk factors on record: {names}.",) if names else ()
+    source = f", {context.source}" if context.source else ""
+    return (f"Risk factors on record ({context.recorded_on}{source}): {names}.",) if names else ()
 
 
 def trend(fitted: Trend) -> str:
@@ -540,16 +549,20 @@ def evaluate_secondary_causes() -> Suggestion:
     return Suggestion(rule="C12", text=text, source="ISCD", facts=("Z-score below the expected range for age",))
 
 
-def verdict(finding: Finding) -> str:
-    """F2, F3: what became of one region; a change that is not significant is never put in numbers (N6)."""
+def verdict(finding: Finding, *, counts: bool) -> str:
+    """F2, F3: what became of one region; a change that is not significant is never put in numbers (N6).
+
+    ``counts`` says whether the region has a part in the overall result (R3.9).
+    """
     name = region_name(finding.measurement.region)
     if finding.since_prior is None or finding.since_baseline is None:
         return f"{name}: no earlier exam of this site is on file." if not finding.refusals else f"{name}: not compared."
-    text = f"{name}: {_change(finding.since_prior)}."
+    parts = [f"{name}: {_change(finding.since_prior)}."]
     if finding.since_baseline is not finding.since_prior:
-        text += f" Since the baseline: {_change(finding.since_baseline)}."
-    lsc = finding.since_prior.lsc
-    return f"{text} {NO_LSC if lsc is None else _lsc(lsc)}"
+        parts.append(f"Since the baseline: {_change(finding.since_baseline)}.")
+    records = dict.fromkeys((finding.since_prior.lsc, finding.since_baseline.lsc))
+    parts += [NO_LSC if lsc is None else _lsc(lsc) for lsc in records]
+    return " ".join(parts if counts else (*parts, ASIDE))
 
 
 def refused(findings: Sequence[Finding]) -> tuple[str, ...]:

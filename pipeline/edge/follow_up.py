@@ -19,8 +19,7 @@ from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.sr.author import author, content_digest
-from pipeline.sr.header import UnusableEvidence
-from pipeline.sr.tree import read_instance
+from pipeline.sr.header import UnusableEvidence, read_header
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +153,6 @@ def _rested_upon(interpretation: Interpretation, history: Sequence[ExamOnFile]) 
 def _data_sets(connection: Connection, on_file: Sequence[ExamOnFile]) -> list[Dataset]:
     numbers = [number for one in on_file for number, _ in one.reports]
     return [
-        read_instance(receipt.instance.data_set, receipt.instance.transfer_syntax_uid)
+        read_header(receipt.instance.data_set, receipt.instance.transfer_syntax_uid)
         for receipt in receipts.load(connection, numbers)
     ]

@@ -15,7 +15,7 @@ TARGET = 20_000
 
 PATIENTS = 400
 PRIORS = 5
-ROUNDS = 12
+ROUNDS = 40
 REGIONS = (
     "L1-L4",
     "total hip left",

@@ -8,6 +8,7 @@ from pipeline.clinical.cautions import body_mass_index
 from pipeline.clinical.context import ClinicalContext
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Comparability, Exam, Finding, Flag, Measurement, Unverified
+from pipeline.clinical.regions import Side
 from pipeline.clinical.rules import Rules
 from tests.clinical.build import LSCS, ROOM_1, ROOM_2, day, epoch, exam, lsc, measurement
 
@@ -298,3 +299,12 @@ def test_an_lsc_from_before_the_last_epoch_wants_a_look() -> None:
         is None
     )
     assert flagged(now, then, Flag.LSC_BEFORE_EPOCH, lscs=(), epochs=broken) is None
+
+
+@pytest.mark.parametrize(("arm", "told"), [(Side.LEFT, False), (Side.RIGHT, True), (None, False)])
+def test_the_forearm_is_followed_on_the_non_dominant_side(arm: Side | None, *, told: bool) -> None:
+    """R2.17"""
+    context = ClinicalContext(recorded_on=date(2020, 1, 1), non_dominant_arm=arm)
+    forearm = exam("2020-01-01", regions={"33% radius left": "0.6", "total hip right": "0.8"})
+    found = interpret(forearm, [], lscs=(), contexts=[context]).findings
+    assert [Flag.DOMINANT_ARM in [caution.flag for caution in f.cautions] for f in found] == [told, False]

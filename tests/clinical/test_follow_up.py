@@ -326,10 +326,12 @@ def test_the_offset_for_the_spine_is_added_only_where_switched_on() -> None:
 def test_risk_factors_on_record_are_listed() -> None:
     """C10, R5.9: body weight below 57.6 kg from the report, the rest from the record."""
     light = exam("2020-01-01", regions=THEN, weight_kg=D("57.5"))
-    told = advise(light, fragility_fracture=True, glucocorticoid_mg=D("2.5"), hyperparathyroidism=True)
+    told = advise(
+        light, source="questionnaire", fragility_fracture=True, glucocorticoid_mg=D("2.5"), hyperparathyroidism=True
+    )
     assert (
-        "Risk factors on record: fragility fracture, glucocorticoids, hyperparathyroidism, body weight below 57.6 kg."
-        in told.conclusions
+        "Risk factors on record (2019-06-01, questionnaire): fragility fracture, glucocorticoids, hyperparathyroidism, "
+        "body weight below 57.6 kg." in told.conclusions
     )
     heavier = advise(exam("2020-01-01", regions=THEN, weight_kg=D("57.6")))
     assert "Risk factors" not in "\n".join(heavier.conclusions)

@@ -94,7 +94,10 @@ def test_the_neck_speaks_for_the_hip_only_where_the_total_hip_is_missing() -> No
     neck = {"femoral neck left": "0.700"}
     assert follow_up({"femoral neck left": "0.650"}, neck).overall is Overall.DECLINED
     total = {"femoral neck left": "0.650", "total hip left": "0.800"}
-    assert follow_up(total, neck | {"total hip left": "0.800"}).overall is Overall.STABLE
+    both = follow_up(total, neck | {"total hip left": "0.800"})
+    assert both.overall is Overall.STABLE
+    aside = [text for text in both.conclusions if text.endswith("Not part of the overall result.")]
+    assert [text.split(":")[0] for text in aside] == ["Left femoral neck"]
 
 
 def test_the_radius_speaks_only_where_neither_spine_nor_hip_was_measured() -> None:
@@ -252,3 +255,16 @@ def test_each_region_has_exactly_one_state(now: str, lscs: Any, history: list[Sc
     ]
     (finding,) = interpret(exam("2020-01-01", regions={"L1-L4": now}), before, lscs=lscs).findings
     assert finding.result is result
+
+
+def test_each_lsc_that_judged_is_told() -> None:
+    """F2: prior and baseline may have been compared on other vertebrae, and so by other LSCs."""
+    now = exam("2020-01-01", *levels("L1", "L2", "L3", "L4"), measurement("L1-L4", "0.900"))
+    prior = exam("2018-01-01", measurement("L2-L4", "0.900"))
+    baseline = exam("2014-01-01", regions={"L1-L4": "0.900"})
+    full, part = lsc("L1-L4", "0.0223"), lsc("L2-L4", "0.025", source="second study")
+    text = words(interpret(now, [prior, baseline], lscs=[full, part]))
+    assert (
+        "LSC 0.025 g/cm2 at 95 % confidence (second study). LSC 0.0223 g/cm2 at 95 % confidence (in vivo study)."
+        in text
+    )

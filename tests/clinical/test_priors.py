@@ -74,7 +74,7 @@ def test_another_machine_of_the_same_model_is_another_machine() -> None:
 def test_a_machine_without_a_serial_number_is_never_compared(now: Scanner, then: Scanner) -> None:
     """R2.1: two empty serial numbers are not one machine."""
     found = only(exam("2020-01-01", regions=SPINE, scanner=now), exam("2018-01-01", regions=SPINE, scanner=then))
-    assert obstacles(found) == [Obstacle.SCANNER_UNIDENTIFIED]
+    assert obstacles(found) == [Obstacle.SCANNER_UNKNOWN]
     assert "serial number not stated" in found.refusals[0].text
 
 
@@ -138,7 +138,7 @@ def test_one_identity_conflict_stops_every_comparison(other: Patient, field: str
     stranger = exam("2010-01-01", regions={"total hip left": "0.700"}, patient=other)
     found = only(NOW, LAST, stranger)
     assert found.prior is None
-    assert obstacles(found) == [Obstacle.IDENTITY_CONFLICT]
+    assert obstacles(found) == [Obstacle.ID_CONFLICT]
     assert f"does not agree with this one in {field}." in found.refusals[0].text
     assert "1950" not in found.refusals[0].text
 
@@ -147,7 +147,7 @@ def test_an_exam_without_a_patient_id_is_nobodys() -> None:
     """R2.19"""
     nobody = exam("2020-01-01", regions=SPINE, patient=Patient(patient_id=""))
     earlier = exam("2018-01-01", regions=SPINE, patient=Patient(patient_id=""))
-    assert obstacles(only(nobody, earlier)) == [Obstacle.IDENTITY_CONFLICT]
+    assert obstacles(only(nobody, earlier)) == [Obstacle.ID_CONFLICT]
 
 
 def test_what_one_exam_does_not_know_of_the_patient_is_no_conflict() -> None:

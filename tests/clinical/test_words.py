@@ -44,7 +44,7 @@ def test_every_sentence_names_its_rule() -> None:
     nameless = [f.__name__ for f in makers if f is not words.region_name and not RULE.search(f.__doc__ or "")]
     assert nameless == []
     source = inspect.getsource(words)
-    for constant in ("PRELIMINARY", "OVERALL", "WHY_PARTIAL", "CATEGORIES", "RATINGS", "UNSPOKEN", "NO_LSC"):
+    for constant in ("PRELIMINARY", "OVERALL", "WHY_PARTIAL", "CATEGORIES", "RATINGS", "UNSPOKEN", "ASIDE", "NO_LSC"):
         above, beside = re.search(rf"(.*)\n{constant} = (.*)", source).groups()  # type: ignore[union-attr] # it is there
         assert RULE.search(above + beside)
 
