@@ -10,22 +10,22 @@ with the last report it rests on, and at the earliest one second after the adden
 sorts last.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
-from highdicom.sr import CodedConcept, ComprehensiveSR, ContainerContentItem, ContentSequence
+from highdicom.sr import CodedConcept, ComprehensiveSR, ContainerContentItem, ContentSequence, EnhancedSR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
+from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage, ExplicitVRLittleEndian
 
 import pipeline
 from pipeline.clinical.model import Exam, Interpretation
 from pipeline.sr import codes
-from pipeline.sr.content import DEVICE, digest, document
+from pipeline.sr.content import DEVICE, digest, document, within_enhanced_sr
 from pipeline.sr.header import (
     Header,
     Reference,
@@ -37,9 +37,15 @@ from pipeline.sr.header import (
     written_at,
 )
 from pipeline.sr.superseded import what_changed
-from pipeline.sr.tree import Code, Item, read_instance
+from pipeline.sr.tree import Code, Item, read_instance, read_tree
 from pipeline.sr.uids import DEVICE_UID, derived_uid
 from pipeline.sr.writing import Attributes, Authored, Elements, coded, content, elements, encode
+
+SOP_CLASSES: Mapping[str, type[ComprehensiveSR | EnhancedSR]] = {
+    ComprehensiveSRStorage: ComprehensiveSR,
+    EnhancedSRStorage: EnhancedSR,
+}
+"""What an addendum may be, by the UID of the SOP class."""
 
 FIRST_SERIES_NUMBER = 900
 """Above any number a densitometer uses in a study; each superseding addendum takes the next."""
@@ -62,13 +68,14 @@ def author(
     sources: Sequence[Dataset],
     priors: Sequence[Dataset] = (),
     predecessor: bytes | None = None,
+    sop_class_uid: str = ComprehensiveSRStorage,
     preliminary: bool = True,
 ) -> Authored:
-    """The addendum: a Comprehensive SR after PS3.16 TID 1500, in a series of its own in the exam's study.
+    """The addendum: a structured report after PS3.16 TID 1500, in a series of its own in the exam's study.
 
     ``sources`` are the reports of the exam, ``priors`` those of the exams it was compared with: their headers will do.
     ``predecessor`` is the data set of the addendum that this one replaces. None of them is altered, and the order of
-    the reports does not matter.
+    the reports does not matter. ``sop_class_uid`` is one of ``SOP_CLASSES``: some archives show only Enhanced SR.
 
     Raises:
         UnusableEvidence: there is no source, a source belongs to another study, anything belongs to another patient,
@@ -87,6 +94,7 @@ def author(
         exam.study_instance_uid,
         _digest(interpretation, said, map(reference, reports)),
         *(earlier.sop_instance_uid for earlier in replaced),
+        *([] if sop_class_uid == ComprehensiveSRStorage else [sop_class_uid]),
     )
     sop_instance_uid = derived_uid("instance", *identity)
     version = 1 + max(map(_version, older), default=0)
@@ -103,11 +111,13 @@ def author(
         **_predecessors(replaced),
     }
     for earlier in older:
-        said = document(interpretation, note=what_changed(said, earlier))
+        said = document(interpretation, note=what_changed(said, read_tree(earlier)))
+    if sop_class_uid == EnhancedSRStorage:
+        said = within_enhanced_sr(said)
     return Authored(
-        sop_class_uid=ComprehensiveSRStorage,
+        sop_class_uid=sop_class_uid,
         sop_instance_uid=sop_instance_uid,
-        data_set=encode(_frame(), elements(attributes), content(said)),
+        data_set=encode(_frame(sop_class_uid), elements(attributes), content(said)),
     )
 
 
@@ -122,17 +132,17 @@ _REQUIRED_BY_HIGHDICOM = (
 
 
 @cache
-def _frame() -> Elements:
+def _frame(sop_class_uid: str) -> Elements:
     """What every addendum has in common; nothing in it is about a patient."""
     nobody = Dataset()
-    nobody.SOPClassUID = ComprehensiveSRStorage
+    nobody.SOPClassUID = sop_class_uid
     for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
         setattr(nobody, keyword, derived_uid("nobody"))
     for keyword in _REQUIRED_BY_HIGHDICOM:
         setattr(nobody, keyword, "")
     root = ContainerContentItem(_concept(codes.IMAGING_MEASUREMENT_REPORT))
     root.ContentSequence = ContentSequence()  # highdicom looks for evidence in it
-    made = ComprehensiveSR(
+    made = SOP_CLASSES[sop_class_uid](
         evidence=[nobody],
         content=root,
         series_instance_uid=nobody.SeriesInstanceUID,

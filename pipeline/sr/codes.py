@@ -5,8 +5,9 @@ UMLS where they have one, and one private scheme for what they lack.
 """
 
 from enum import StrEnum
+from functools import cache
 
-from pipeline.clinical.model import Flag, Obstacle, Overall, Result
+from pipeline.clinical.model import Comparability, Flag, Obstacle, Overall, Result
 from pipeline.clinical.regions import FEMORAL_NECK, Region, Side, Site
 from pipeline.sr.tree import Code
 
@@ -44,6 +45,7 @@ TIME_POINT_TYPE = Code("126072", "DCM", "Time Point Type")
 BASELINE = Code("C1442488", "UMLS", "Baseline")
 STUDY_DATE = Code("111060", "DCM", "Study Date")
 STUDY_UID = Code("121018", "DCM", "Procedure Study Instance UID")
+STUDY_UID_AS_PROPERTY = Code("110180", "DCM", "Study Instance UID")  # as TID 1005 knows the other as context only
 
 INCREASED = Code("35105006", "SCT", "Increased")
 DECREASED = Code("1250004", "SCT", "Decreased")
@@ -172,12 +174,27 @@ BRESULT = Code("BRESULT", SCHEME, "Serial comparison result against baseline")
 LSC = Code("LSC", SCHEME, "Least significant change")
 CONFIDENCE = Code("CONFIDENCE", SCHEME, "Confidence level")
 RATE = Code("RATE", SCHEME, "Annualized change")
+COMPARABILITY = Code("COMPARABILITY", SCHEME, "Comparability")
 FLAG = Code("FLAG", SCHEME, "Caution")
 OVERALL = Code("OVERALL", SCHEME, "Overall serial result")
 BMC = Code("BMC", SCHEME, "Bone mineral content")
 PYA = Code("PYA", SCHEME, "Percent of young adult mean")
 PAM = Code("PAM", SCHEME, "Percent of age-matched mean")
 T_SCORE = Code("T_SCORE", SCHEME, "T-score")
+
+_KEYS = {
+    **{
+        (value, "LN"): name
+        for _, *values in _DXA_BY_SITE.values()
+        for value, name in zip(values, ("BMD", "T_SCORE", "Z_SCORE"), strict=True)
+    },
+    _BONE_BMD.identity: "BMD",
+    _Z_SCORE.identity: "Z_SCORE",
+    AREA.identity: "AREA",
+    STUDY_DATE.identity: "DATE",
+    STUDY_UID.identity: "STUDY",
+    STUDY_UID_AS_PROPERTY.identity: "STUDY",
+}
 
 _SPELT = {word: word for word in ("BMC", "BMD", "BMI", "DXA", "GLSC", "LSC", "QC", "ROI", "UID")} | {
     "T": "T-score",
@@ -186,9 +203,25 @@ _SPELT = {word: word for word in ("BMC", "BMD", "BMI", "DXA", "GLSC", "LSC", "QC
 
 
 def private(member: StrEnum) -> Code:
-    """The private code of a result, an overall result, an obstacle or a flag: its value, and its name in words."""
+    """The private code of a member of our vocabulary: its value, and its name in words."""
     meaning = " ".join(_SPELT.get(word, word.lower()) for word in member.name.split("_"))
     return Code(member.value, SCHEME, meaning[0].upper() + meaning[1:])
+
+
+def key(concept: Code) -> str:
+    """By which name outside scripts know a concept of an addendum: a private one by its value; empty if by none."""
+    return concept.value if concept.scheme == SCHEME else _KEYS.get(concept.identity, "")
+
+
+def words(value: str) -> str:
+    """What a value of the private scheme means, as within a sentence; one we do not know stays as it is."""
+    meaning = _meanings().get(value, value)
+    return meaning if meaning[1:2].isupper() or meaning[1:2] == "-" else meaning[:1].lower() + meaning[1:]
+
+
+@cache
+def _meanings() -> dict[str, str]:
+    return {code.value: code.meaning for members in private_scheme().values() for code in members}
 
 
 def private_scheme() -> dict[str, tuple[Code, ...]]:
@@ -196,10 +229,11 @@ def private_scheme() -> dict[str, tuple[Code, ...]]:
     return {
         "Concept names": (
             *(RESULT, OBSTACLE, PRIOR_BMD, BASELINE_BMD, DIFF, PDIFF, BDIFF, BPDIFF, BRESULT, LSC, CONFIDENCE),
-            *(RATE, FLAG, OVERALL, BMC, PYA, PAM, T_SCORE),
+            *(RATE, COMPARABILITY, FLAG, OVERALL, BMC, PYA, PAM, T_SCORE),
         ),
         "Values of RESULT and BRESULT": tuple(map(private, Result)),
         "Values of OVERALL": tuple(map(private, Overall)),
+        "Values of COMPARABILITY": tuple(map(private, Comparability)),
         "Values of OBSTACLE": tuple(map(private, Obstacle)),
         "Values of FLAG": tuple(map(private, Flag)),
     }

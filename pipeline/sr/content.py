@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -61,6 +62,25 @@ def digest(addendum: Item, rules_version: str, source_uids: Iterable[str]) -> st
 def _plain(item: Item) -> list[object]:
     concepts = [code.identity if code else None for code in (item.concept, item.code, item.unit)]
     return [item.relationship, item.value_type, concepts, item.value, [_plain(child) for child in item.children]]
+
+
+def within_enhanced_sr(item: Item) -> Item:
+    """The same content as an Enhanced SR may relate it: there only containers have an observation context.
+
+    When and in which study a number or an obstacle was is told as its property instead (PS3.3 table A.35.2-2).
+    """
+    children = tuple(map(within_enhanced_sr, item.children))
+    if item.value_type != "CONTAINER":
+        children = tuple(map(_as_property, children))
+    return replace(item, children=children)
+
+
+def decimal_string(number: Decimal) -> str:
+    """A number in at most 16 characters (PS3.5 6.2 DS): rounded only where nobody ever printed so many decimals."""
+    text = f"{number:f}"
+    if len(text) <= 16:
+        return text
+    return f"{round(number, max(0, 15 - len(text.partition('.')[0]))):f}"
 
 
 def _message(interpretation: Interpretation, note: str) -> Iterable[Item]:
@@ -167,6 +187,8 @@ def _compared(finding: Finding) -> Iterable[Item]:
         yield _number(codes.BDIFF, baseline.difference, codes.G_PER_CM2, _inferred_from(baseline))
         yield _number(codes.BPDIFF, baseline.percent, codes.PERCENT)
         yield _code(codes.BRESULT, codes.private(baseline.result))
+    if finding.comparability:
+        yield _code(codes.COMPARABILITY, codes.private(finding.comparability))
 
 
 def _compared_with(change: Change, label: str) -> tuple[Item, ...]:
@@ -205,6 +227,13 @@ def _flags(cautions: Iterable[Caution]) -> Iterable[Item]:
         yield from _sentence(codes.FLAG, caution.text)
 
 
+def _as_property(item: Item) -> Item:
+    if item.relationship != Relation.CONTEXT:
+        return item
+    concept = codes.STUDY_UID_AS_PROPERTY if item.concept == codes.STUDY_UID else item.concept
+    return replace(item, relationship=Relation.PROPERTY, concept=concept)
+
+
 def _container(concept: Code, children: tuple[Item, ...]) -> Item:
     return Item(value_type="CONTAINER", relationship=Relation.CONTAINS, concept=concept, children=children)
 
@@ -241,5 +270,5 @@ def _number(
     relation: Relation = Relation.CONTAINS,
 ) -> Item:
     """A number with the digits it has; zero has no sign."""
-    text = f"{number or abs(number):f}"
+    text = decimal_string(number or abs(number))
     return Item(value_type="NUM", relationship=relation, concept=concept, value=text, unit=unit, children=children)

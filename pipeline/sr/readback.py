@@ -4,15 +4,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pipeline.sr import codes
-from pipeline.sr.tree import Item
+from pipeline.sr.tree import Code, Item
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """The overall result with its flags, and for each region key what stands under each private concept.
+    """The overall result with its flags, and for each region key what stands under each name.
 
-    Values are the code value of a CODE and the number of a NUM as it is written; texts are left out. ``PRIOR_DATE``
-    and ``BASELINE_DATE`` are the study dates beside the two BMDs, as ``yyyymmdd``; ``BMD`` is the measured one.
+    A name is the value of a private concept, or ``BMD``, ``T_SCORE``, ``Z_SCORE``, ``AREA``, ``DATE`` or ``STUDY``;
+    what stands below another item has that item's name before it: ``PRIOR_DATE``, ``BASELINE_STUDY``, ``DIFF_BMD``,
+    ``OBSTACLE_DATE``, ``LSC_CONFIDENCE``. Values are the value of a code, and a number or a date (``yyyymmdd``) as it
+    is written; sentences are left out.
     """
 
     overall: str
@@ -22,49 +24,46 @@ class Said:
 
 def read_back(addendum: Item) -> Said:
     """Everything coded in an addendum of ours."""
-    document = _coded(_outside_groups(addendum))
-    groups = [item for item in addendum.walk() if _is(item, codes.MEASUREMENT_GROUP.value)]
+    document = _told(_outside_groups(addendum))
+    groups = [item for item in addendum.walk() if _is(item, codes.MEASUREMENT_GROUP)]
     return Said(
-        overall=next(iter(document.get(codes.OVERALL.value, ())), ""),
-        flags=document.get(codes.FLAG.value, ()),
-        regions={_key(group): _coded(group.children) for group in groups},
+        overall=next(iter(document.get("OVERALL", ())), ""),
+        flags=document.get("FLAG", ()),
+        regions={_region(group): _told(group.children) for group in groups},
     )
 
 
+_BEFORE_CHILDREN = {"PRIOR_BMD": "PRIOR_", "BASELINE_BMD": "BASELINE_"}
+"""What stands before the names of an item's children, where it is not the item's own."""
+
+
 def _outside_groups(item: Item) -> Iterator[Item]:
-    yield item
     for child in item.children:
-        if not _is(child, codes.MEASUREMENT_GROUP.value):
-            yield from _outside_groups(child)
+        if not _is(child, codes.MEASUREMENT_GROUP):
+            yield child
+            if child.value_type == "CONTAINER":
+                yield from _outside_groups(child)
 
 
-def _coded(items: Iterable[Item]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+def _told(items: Iterable[Item]) -> dict[str, tuple[str, ...]]:
+    told: dict[str, tuple[str, ...]] = {}
+    for name, value in _named(items, ""):
+        told[name] = (*told.get(name, ()), value)
+    return told
 
-    def add(name: str, value: str) -> None:
-        found[name] = (*found.get(name, ()), value)
 
+def _named(items: Iterable[Item], before: str) -> Iterator[tuple[str, str]]:
     for item in items:
-        name = item.concept
-        if name is None or item.value_type not in ("CODE", "NUM"):
-            continue
-        if name.scheme == codes.SCHEME:
-            add(name.value, item.code.value if item.code else item.value)
-        elif item.unit is not None and item.unit.value == "g/cm2":
-            add("BMD", item.value)
-        if name.value in _DATED:
-            for child in item.children:
-                if _is(child, codes.STUDY_DATE.value):
-                    add(_DATED[name.value], child.value)
-    return found
+        name = codes.key(item.concept) if item.concept else ""
+        if name and item.value_type in ("CODE", "NUM", "DATE", "UIDREF"):
+            yield before + name, item.code.value if item.code else item.value
+            yield from _named(item.children, _BEFORE_CHILDREN.get(name, f"{name}_"))
 
 
-_DATED = {codes.PRIOR_BMD.value: "PRIOR_DATE", codes.BASELINE_BMD.value: "BASELINE_DATE"}
+def _region(group: Item) -> str:
+    keys = (child.value for child in group.children if _is(child, codes.TRACKING_IDENTIFIER))
+    return next(keys, "")
 
 
-def _key(group: Item) -> str:
-    return next(child.value for child in group.children if _is(child, codes.TRACKING_IDENTIFIER.value))
-
-
-def _is(item: Item, concept: str) -> bool:
-    return item.concept is not None and item.concept.value == concept
+def _is(item: Item, concept: Code) -> bool:
+    return item.concept is not None and item.concept.identity == concept.identity

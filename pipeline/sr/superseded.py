@@ -1,62 +1,86 @@
 """What does an addendum say differently from the one it supersedes, in one line?"""
 
-from collections.abc import Iterator
-
-from pydicom.dataset import Dataset
+from collections.abc import Iterable, Iterator, Mapping
 
 from pipeline.sr import codes
-from pipeline.sr.tree import Code, Item, read_tree
+from pipeline.sr.readback import Said, read_back
+from pipeline.sr.tree import Item
 
 
-def what_changed(addendum: Item, predecessor: Dataset) -> str:
-    """The regions whose result or BMD differs, now and before, in words without a patient's data.
-
-    Raises:
-        UnreadableReport: the predecessor has no content tree.
-    """
-    before, now = dict(_said(read_tree(predecessor))), dict(_said(addendum))
+def what_changed(addendum: Item, predecessor: Item) -> str:
+    """Each region's results, numbers and cautions that differ, now and before, in words without a patient's data."""
+    now, before = read_back(addendum), read_back(predecessor)
     changes = [
-        *(_difference(key, now[key], before[key]) for key in now if key in before),
-        *(f"{key}: new" for key in now if key not in before),
-        *(f"{key}: no longer measured" for key in before if key not in now),
+        *_differences("overall", _overall(now), _overall(before)),
+        *(
+            change
+            for key, told in now.regions.items()
+            if key in before.regions
+            for change in _differences(key, told, before.regions[key])
+        ),
+        *(f"{key}: new" for key in now.regions if key not in before.regions),
+        *(f"{key}: no longer measured" for key in before.regions if key not in now.regions),
     ]
-    changed = "; ".join(filter(None, changes))
-    return f"Replaces an earlier addendum. {f'Changed: {changed}' if changed else 'No result and no BMD changed'}."
+    changed = "; ".join(changes)
+    return f"Replaces an earlier addendum. {f'Changed: {changed}' if changed else 'No result and no number changed'}."
 
 
-_Verdict = tuple[Code | None, str]
-"""The result of a region, and its BMD as printed."""
+_MEASURED = {
+    "BMD": ("BMD", " g/cm2"),
+    "T_SCORE": ("T-score", ""),
+    "Z_SCORE": ("Z-score", ""),
+    "BMC": ("BMC", " g"),
+    "AREA": ("area", " cm2"),
+    "PYA": ("percent of young adult", " %"),
+    "PAM": ("percent of age-matched", " %"),
+}
+"""What was measured, in words, and its unit."""
+
+_COMPARISON = {
+    "PRIOR_DATE": ("prior of", ""),
+    "PRIOR_BMD": ("prior BMD", " g/cm2"),
+    "LSC": ("LSC", " g/cm2"),
+    "BASELINE_DATE": ("baseline of", ""),
+    "BASELINE_BMD": ("baseline BMD", " g/cm2"),
+}
+"""What it was compared with; told when both say it, as a result that changed says the rest."""
+
+_CODES = {"RESULT": "", "BRESULT": "since baseline ", "FLAG": "cautions ", "OBSTACLE": "not compared because of "}
+
+_OF_BASELINE = frozenset(["BASELINE_DATE", "BASELINE_BMD", "BRESULT"])
+
+_Told = Mapping[str, tuple[str, ...]]
 
 
-def _said(root: Item) -> Iterator[tuple[str, _Verdict]]:
-    """What an addendum says overall, and of each region by its key."""
-    for item in root.walk():
-        if _is(item, codes.OVERALL):
-            yield "overall", (item.code, "")
-        elif _is(item, codes.MEASUREMENT_GROUP):
-            keys = (child.value for child in item.children if _is(child, codes.TRACKING_IDENTIFIER))
-            results = (child.code for child in item.children if _is(child, codes.RESULT))
-            numbers = (child.value for child in item.children if child.value_type == "NUM")
-            yield next(keys, ""), (next(results, None), next(numbers, ""))  # the first number of a group is its BMD
+def _overall(said: Said) -> _Told:
+    return {"RESULT": (said.overall,), "FLAG": said.flags}
 
 
-def _difference(key: str, now: _Verdict, before: _Verdict) -> str:
-    (result, bmd), (old_result, old_bmd) = now, before
-    parts = []
-    if _identity(result) != _identity(old_result):
-        parts.append(f"{_words(result)} (was: {_words(old_result)})")
-    if bmd != old_bmd:
-        parts.append(f"BMD {bmd} g/cm2 (was: {old_bmd or 'not stated'})")
-    return f"{key}: {', '.join(parts)}" if parts else ""
+def _differences(key: str, now: _Told, before: _Told) -> Iterator[str]:
+    both = now.keys() & before.keys()
+    numbers = _MEASURED | {name: words for name, words in _COMPARISON.items() if name in both}
+    parts = {
+        **{name: _code(words, now.get(name, ()), before.get(name, ())) for name, words in _CODES.items()},
+        **{name: _number(*words, now.get(name, ()), before.get(name, ())) for name, words in numbers.items()},
+    }
+    if now.get("BASELINE_STUDY") == now.get("PRIOR_STUDY"):  # it would be said twice
+        parts = {name: part for name, part in parts.items() if name not in _OF_BASELINE}
+    if changed := ", ".join(filter(None, parts.values())):
+        yield f"{key}: {changed}"
 
 
-def _words(code: Code | None) -> str:
-    return code.meaning[:1].lower() + code.meaning[1:] if code else "not stated"
+def _code(words: str, now: Iterable[str], before: Iterable[str]) -> str:
+    told, was = (", ".join(sorted({codes.words(value) for value in values})) or "none" for values in (now, before))
+    return f"{words}{told} (was: {was})" if told != was else ""
 
 
-def _is(item: Item, concept: Code) -> bool:
-    return _identity(item.concept) == concept.identity
+def _number(words: str, unit: str, now: Iterable[str], before: Iterable[str]) -> str:
+    told, was = (_printed(next(iter(values), "")) for values in (now, before))
+    return f"{words} {told}{unit} (was: {was})" if told != was else ""
 
 
-def _identity(code: Code | None) -> tuple[str, str] | None:
-    return code.identity if code else None
+def _printed(value: str) -> str:
+    """A number as it is, a date with its hyphens."""
+    if len(value) == 8 and value.isdecimal():
+        return f"{value[:4]}-{value[4:6]}-{value[6:]}"
+    return value or "not stated"

@@ -34,7 +34,7 @@ class Authored:
 
 
 class Unwritable(ValueError):
-    """A value that DICOM cannot hold; the text names the field, never the value."""
+    """What DICOM, or we, cannot write; the text names the field, never the value."""
 
 
 def encode(*parts: Elements) -> bytes:
@@ -66,7 +66,11 @@ def coded(code: Code) -> Attributes:
 
 
 def content(root: Item) -> dict[int, bytes]:
-    """The encoded elements of a content tree: those of its root, with all below it (PS3.3 C.17.3)."""
+    """The encoded elements of a content tree: those of its root, with all below it (PS3.3 C.17.3).
+
+    Raises:
+        Unwritable: an item is of a kind that we do not write.
+    """
     return dict(_content_item(root))
 
 
@@ -91,6 +95,8 @@ _LONGEST = {
     **{"LT": 10_240, "ST": 1024},
 }
 """How many characters each value representation holds (PS3.5 6.2); of a person name, each of its three groups 64."""
+
+_BINARY = {"US": "<H", "UL": "<L"}
 
 _FOUR_BYTE_LENGTHS = frozenset(["OB", "OW", "SQ", "UC", "UT"])
 
@@ -122,8 +128,8 @@ def _dictionary(keyword: str) -> tuple[int, str]:
 def _value(keyword: str, vr: str, value: str | int | bytes) -> bytes:
     if isinstance(value, bytes):
         return value
-    if vr == "US":
-        return struct.pack("<H", value)
+    if vr in _BINARY:
+        return struct.pack(_BINARY[vr], value)
     text = str(value)
     parts = text.split("=") if vr == "PN" else [text]
     if max(map(len, parts)) > _LONGEST.get(vr, 64 if vr == "PN" else len(text)):
@@ -179,7 +185,7 @@ def _content_value(item: Item) -> Iterator[tuple[int, bytes]]:
         case Item(value_type="UIDREF", value=uid):
             yield _UID, _element(_UID, "UI", uid.encode("ascii"))
         case _:
-            raise NotImplementedError(f"a content item of value type {item.value_type}")
+            raise Unwritable(f"a content item of value type {item.value_type} is none that we write")
 
 
 @cache
