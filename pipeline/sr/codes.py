@@ -7,7 +7,7 @@ UMLS where they have one, and one private scheme for what they lack.
 from enum import StrEnum
 from functools import cache
 
-from pipeline.clinical.model import Comparability, Flag, Obstacle, Overall, Result
+from pipeline.clinical.model import Flag, Obstacle, Overall, Result
 from pipeline.clinical.regions import FEMORAL_NECK, Region, Side, Site
 from pipeline.sr.tree import Code
 
@@ -174,7 +174,6 @@ BRESULT = Code("BRESULT", SCHEME, "Serial comparison result against baseline")
 LSC = Code("LSC", SCHEME, "Least significant change")
 CONFIDENCE = Code("CONFIDENCE", SCHEME, "Confidence level")
 RATE = Code("RATE", SCHEME, "Annualized change")
-COMPARABILITY = Code("COMPARABILITY", SCHEME, "Comparability")
 FLAG = Code("FLAG", SCHEME, "Caution")
 OVERALL = Code("OVERALL", SCHEME, "Overall serial result")
 BMC = Code("BMC", SCHEME, "Bone mineral content")
@@ -229,11 +228,10 @@ def private_scheme() -> dict[str, tuple[Code, ...]]:
     return {
         "Concept names": (
             *(RESULT, OBSTACLE, PRIOR_BMD, BASELINE_BMD, DIFF, PDIFF, BDIFF, BPDIFF, BRESULT, LSC, CONFIDENCE),
-            *(RATE, COMPARABILITY, FLAG, OVERALL, BMC, PYA, PAM, T_SCORE),
+            *(RATE, FLAG, OVERALL, BMC, PYA, PAM, T_SCORE),
         ),
         "Values of RESULT and BRESULT": tuple(map(private, Result)),
         "Values of OVERALL": tuple(map(private, Overall)),
-        "Values of COMPARABILITY": tuple(map(private, Comparability)),
         "Values of OBSTACLE": tuple(map(private, Obstacle)),
         "Values of FLAG": tuple(map(private, Flag)),
     }

@@ -187,8 +187,6 @@ def _compared(finding: Finding) -> Iterable[Item]:
         yield _number(codes.BDIFF, baseline.difference, codes.G_PER_CM2, _inferred_from(baseline))
         yield _number(codes.BPDIFF, baseline.percent, codes.PERCENT)
         yield _code(codes.BRESULT, codes.private(baseline.result))
-    if finding.comparability:
-        yield _code(codes.COMPARABILITY, codes.private(finding.comparability))
 
 
 def _compared_with(change: Change, label: str) -> tuple[Item, ...]:

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
@@ -214,9 +215,7 @@ class _Walk:
             return _broken_item(elements, encodings, children, problems)
 
 
-def _item(
-    elements: Elements, encodings: Sequence[str], children: tuple[Item, ...], problems: tuple[str, ...]
-) -> Item:
+def _item(elements: Elements, encodings: Sequence[str], children: tuple[Item, ...], problems: tuple[str, ...]) -> Item:
     """An item in which everything stands where it belongs.
 
     Raises:
@@ -340,7 +339,7 @@ def _encodings(elements: Elements, inherited: Sequence[str]) -> Sequence[str]:
 
 def _plain(report: Dataset, tag: int) -> Value:
     """One of pydicom's elements as it came; a sequence that pydicom cannot read is none."""
-    element = report.get_item(tag)
+    element: Any = report.get_item(tag)  # a raw element until pydicom has read it, which its types do not tell
     if isinstance(element, RawDataElement) and is_sequence(tag, str(element.VR or ""), len(element.value or b"")):
         try:
             element = report[tag]

@@ -119,12 +119,14 @@ def _tidied(report: Dataset, ours: Dataset) -> Dataset:
         if keyword in tidied:
             del tidied[keyword]
         if keyword in ours:
-            tidied[keyword] = ours[keyword]
+            tidied[keyword] = deepcopy(ours[keyword])
+    tidied.PatientName = ""  # it warns of a name of one part, and quotes it
     return tidied
 
 
 def _depart_from_highdicom(made: Dataset, ours: Dataset) -> None:
     """Where we write something else on purpose."""
+    made.PatientName = ours.PatientName
     made.ContributingEquipmentSequence.pop()  # itself
     if not made.ContributingEquipmentSequence:
         del made.ContributingEquipmentSequence

@@ -159,7 +159,9 @@ def _precision(random: Random, scanner: Scanner, regions: Sequence[Region]) -> l
             lsc=_decimal(random, "0.010", "0.060", 3),
             valid_from=date(2000, 1, 1),
             valid_until=random.choice([date(2014, 1, 1), date(2040, 1, 1)]),
-            source=random.choice(["in vivo study, January 2019", "Präzisionsstudie", "", "  \t", "30 Patienten\\2 Scans"]),
+            source=random.choice(
+                ["in vivo study, January 2019", "Präzisionsstudie", "", "  \t", "30 Patienten\\2 Scans"]
+            ),
             patients=random.choice([None, 30]),
             repeats=random.choice([None, 2]),
         )

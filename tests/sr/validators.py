@@ -1,18 +1,26 @@
 """What do other people's validators say of an object?
 
 Three peers from Debian: dicom3tools' ``dciodvfy`` knows the modules, DCMTK's ``dsrdump`` the relationships between
-content items, PixelMed's ``DicomSRValidator`` the templates. What they say is kept in full; what we know to expect of
-them is listed here, each with its cause, and ``unexpected`` takes it off.
+content items, PixelMed's ``DicomSRValidator`` the templates. A fourth is the standard's own tables of modules, which
+highdicom carries. What they say is kept in full; what we know to expect of them is listed here, each with its cause,
+and ``unexpected`` takes it off.
 """
 
 import re
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+
+from highdicom._standard_utils import get_iod_module_map, get_module_attribute_map, get_sop_class_iod_map
+from pydicom import dcmread
+from pydicom.dataset import Dataset
 
 from tests.peers import missing, program
 
-PIXELMED = Path("/usr/share/java/pixelmed.jar")
+JARS = {
+    "libpixelmed-java": Path("/usr/share/java/pixelmed.jar"),
+    "libsaxonhe-java": Path("/usr/share/java/Saxon-HE.jar"),
+}
 
 _OURS_IN_A_GROUP = ("RESULT", "BRESULT", "OBSTACLE", "FLAG")
 
@@ -40,7 +48,7 @@ EXPECTED = {
         "TID 1501 is extensible, and has rows for these since it is a Measurement and Qualitative Evaluation Group; "
         "PixelMed still knows it as Measurement Group"
     ),
-    r'Warning: .*/(DATE \(111060,DCM,"Study Date"\)|UIDREF \(121018,DCM,"Procedure Study Instance UID"\)'
+    r'Warning: .*/(DATE \(111060,DCM,"Study Date"\)|UIDREF \((121018|110180),DCM,"(Procedure )?Study Instance UID"\)'
     r'|TEXT \(C2348792,UMLS,"Time Point"\)): Content Item not in template': (
         "TID 1501 and 300 are extensible: which study a number is from"
     ),
@@ -72,22 +80,17 @@ def dsrdump(file: Path) -> list[str]:
 
 def pixelmed(files: Sequence[Path]) -> dict[Path, list[str]]:
     """The errors and warnings of PixelMed for each file; in one virtual machine, as compiling its rules takes long."""
-    if not PIXELMED.exists():
-        missing("libpixelmed-java")
-    if (
-        subprocess.run([program("java"), "--list-modules"], capture_output=True, check=True).stdout.find(
-            b"jdk.compiler"
-        )
-        < 0
-    ):
+    for package, jar in JARS.items():
+        if not jar.exists():
+            missing(package)
+    modules = subprocess.run([program("java"), "--list-modules"], capture_output=True, text=True, check=True).stdout
+    if "jdk.compiler" not in modules:
         missing("default-jdk-headless")
-    unlimited = [f"-Djdk.xml.xpath{limit}=0" for limit in ("ExprOpLimit", "ExprGrpLimit", "TotalOpLimit")]
     command = [
         program("java"),
-        *unlimited,
         "-Xss64m",
-        "-cp",
-        str(PIXELMED),
+        "-Djavax.xml.transform.TransformerFactory=net.sf.saxon.TransformerFactoryImpl",
+        *("-cp", ":".join(map(str, JARS.values()))),
         str(Path(__file__).with_name("PixelMed.java")),
     ]
     ran = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, timeout=280, check=True)
@@ -97,3 +100,44 @@ def pixelmed(files: Sequence[Path]) -> dict[Path, list[str]]:
         assert "IOD validation complete" in findings, f"PixelMed did not finish: {findings[-300:]}"
         said[Path(name)] = [line for line in findings.splitlines() if line.startswith(("Error", "Warning"))]
     return said
+
+
+def tables(file: Path) -> list[str]:
+    """What the tables of modules and attributes of PS3.3 do not know, or miss, in an object."""
+    instance = dcmread(file)
+    modules = get_iod_module_map()[get_sop_class_iod_map()[instance.SOPClassUID]]
+    attributes = get_module_attribute_map()
+    known = {(*a["path"], a["keyword"]) for module in modules for a in attributes[module["key"]]}
+    needed = {
+        (*a["path"], a["keyword"]): a["type"]
+        for module in modules
+        # of a content item the tables tell the attributes of every value type as if each had them all
+        if module["usage"] == "M" and module["key"] != "sr-document-content"
+        for a in attributes[module["key"]]
+        if a["type"] in ("1", "2")
+    }
+    return [*_unknown(instance, known, ()), *_missed(instance, needed, ())]
+
+
+def _unknown(item: Dataset, known: set[tuple[str, ...]], path: tuple[str, ...]) -> Iterator[str]:
+    for element in item:
+        here = _within(path, element.keyword)
+        if here not in known:
+            yield f"Error: {'/'.join(here)} is in no module of this object"
+        for child in element.value if element.VR == "SQ" else ():
+            yield from _unknown(child, known, here)
+
+
+def _missed(item: Dataset, needed: dict[tuple[str, ...], str], path: tuple[str, ...]) -> Iterator[str]:
+    for (*above, keyword), kind in needed.items():
+        if tuple(above) == path and (keyword not in item or (kind == "1" and item[keyword].is_empty)):
+            fault = "empty" if keyword in item else "missing"
+            yield f"Error: {'/'.join((*above, keyword))} is of type {kind} and {fault}"
+    for element in item:
+        for child in element.value if element.VR == "SQ" else ():
+            yield from _missed(child, needed, _within(path, element.keyword))
+
+
+def _within(path: tuple[str, ...], keyword: str) -> tuple[str, ...]:
+    """A path in the tables: content items are in content items at any depth, and there in one."""
+    return path if keyword == "ContentSequence" and path[-1:] == ("ContentSequence",) else (*path, keyword)
