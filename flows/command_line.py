@@ -21,6 +21,7 @@ from rich.table import Table
 from flows import facility, logs, wiring
 from flows.stop import Stop
 from pipeline import __version__
+from pipeline.clinical.precision import doubts
 from pipeline.edge import house as houses
 from pipeline.edge import settings as configuration
 from pipeline.edge.deliver import DeliveryProblem, echo
@@ -152,6 +153,9 @@ def _schedules(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     settings, dialects = configuration.load(options.config)
     print(f"{options.config}: {len(dialects)} dialects, {len(settings.lscs)} LSC records, no mistakes")
+    for lsc in settings.lscs:
+        for doubt in doubts(lsc):
+            print(f"please check: LSC of {lsc.region} on {lsc.scanner}: {doubt}")
     silent = 0
     for destination in settings.service.destination:
         try:

@@ -23,7 +23,7 @@ def show(house: House, report: str) -> int:
         data_set, transfer_syntax_uid = _bytes_of(house, report)
         instance = read_instance(data_set, transfer_syntax_uid)
         print(outline(read_tree(instance)))
-        read = extract(instance, house.dialects)
+        read = extract(instance, house.dialects, house.knowledge.aliases)
     except (UnreadableReport, FileNotFoundError) as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 1

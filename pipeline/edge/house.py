@@ -10,6 +10,7 @@ from pipeline.clinical.rules import Rules
 from pipeline.edge import settings as configuration
 from pipeline.edge.settings import Settings
 from pipeline.edge.store.database import Database
+from pipeline.sr.aliases import Alias
 from pipeline.sr.dialect import Dialect, normal_manufacturer
 
 
@@ -21,6 +22,7 @@ class Knowledge:
     epochs: tuple[Epoch, ...]
     crossings: tuple[CrossCalibration, ...]
     unverified: tuple[Unverified, ...]
+    aliases: tuple[Alias, ...]
     rules: Rules
 
 
@@ -64,6 +66,7 @@ def _knowledge(settings: Settings, dialects: tuple[Dialect, ...]) -> Knowledge:
         epochs=tuple(replace(epoch, scanner=named(epoch.scanner)) for epoch in settings.epochs),
         crossings=tuple(replace(pair, old=named(pair.old), new=named(pair.new)) for pair in settings.crossings),
         unverified=tuple(replace(days, scanner=named(days.scanner)) for days in settings.unverified),
+        aliases=tuple(replace(alias, scanner=named(alias.scanner)) for alias in settings.aliases),
         rules=settings.clinical_rules,
     )
 

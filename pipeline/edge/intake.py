@@ -38,7 +38,9 @@ def read(house: House, instance: receipts.Instance) -> Report:
     Raises:
         UnreadableReport: it is not a report we can use, with the reason.
     """
-    return extract(read_instance(instance.data_set, instance.transfer_syntax_uid), house.dialects)
+    return extract(
+        read_instance(instance.data_set, instance.transfer_syntax_uid), house.dialects, house.knowledge.aliases
+    )
 
 
 class _WorkerLost(Exception):

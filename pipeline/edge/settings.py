@@ -34,6 +34,7 @@ from pipeline.clinical.model import CrossCalibration, Epoch, LeastSignificantCha
 from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM
 from pipeline.clinical.regions import Region, UnknownRegion, parse_region
 from pipeline.clinical.rules import Rules
+from pipeline.sr.aliases import Alias
 from pipeline.sr.dialect import Dialect, DialectError, load_dialects
 
 ENV_PREFIX = "DXATREND_"
@@ -160,6 +161,21 @@ class UnverifiedSettings(_Section):
     reason: Name
 
 
+class AliasSettings(_Section):
+    """``[[scanner.alias]]``: by which station or institution name this machine is known that tells no serial number."""
+
+    station_name: str = ""
+    institution: str = ""
+    begins: Annotated[date, Field(alias="from")] = date.min
+    ends: Annotated[date, Field(alias="until")] = date.max
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not (self.station_name.strip() or self.institution.strip()):
+            raise ValueError("give station_name or institution, else every machine of the model would be this one")
+        return self
+
+
 class EpochSettings(_Section):
     """``[[scanner.epoch]]``: from when a machine counts as recalibrated, and whether a phantom bridged it (R2.6)."""
 
@@ -177,6 +193,7 @@ class ScannerSettings(_Section):
     name: str = ""
     epoch: tuple[EpochSettings, ...] = ()
     unverified: tuple[UnverifiedSettings, ...] = ()
+    alias: tuple[AliasSettings, ...] = ()
 
     @property
     def scanner(self) -> Scanner:
@@ -352,6 +369,15 @@ class Settings(BaseSettings):
     def lscs(self) -> tuple[LeastSignificantChange, ...]:
         """Every LSC on file."""
         return tuple(entry.record for entry in self.precision.lsc)
+
+    @property
+    def aliases(self) -> tuple[Alias, ...]:
+        """Every name by which a machine without serial number is known."""
+        return tuple(
+            Alias(scanner=entry.scanner, **alias.model_dump())
+            for entry in self.scanners.scanner
+            for alias in entry.alias
+        )
 
     @property
     def crossings(self) -> tuple[CrossCalibration, ...]:

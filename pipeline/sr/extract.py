@@ -13,6 +13,7 @@ from datetime import datetime, time
 from pydicom.dataset import Dataset
 
 from pipeline.clinical.model import Exam, Patient, Scanner, Sex
+from pipeline.sr.aliases import Alias, supply_serial_number
 from pipeline.sr.codes import SCHEME
 from pipeline.sr.dialect import Concept, Dialect, normal_manufacturer
 from pipeline.sr.measurements import quoted, read_measurements
@@ -38,8 +39,8 @@ class Report:
     remarks: tuple[str, ...]
 
 
-def extract(report: Dataset, dialects: Sequence[Dialect]) -> Report:
-    """Read a scanner's report in the first dialect that knows it.
+def extract(report: Dataset, dialects: Sequence[Dialect], aliases: Sequence[Alias] = ()) -> Report:
+    """Read a scanner's report in the first dialect that knows it; an alias may supply a missing serial number.
 
     Raises:
         UnreadableReport: with the reason why a person must look.
@@ -55,11 +56,17 @@ def extract(report: Dataset, dialects: Sequence[Dialect]) -> Report:
     if not _UID.fullmatch(study_instance_uid):
         raise UnreadableReport(Reason.NO_STUDY_UID)
     remarks: list[str] = []
+    patient = _patient(report, remarks)
+    performed_at = _performed_at(report, remarks)
+    told = _scanner(report, root, dialect, dialects, remarks)
+    scanner = supply_serial_number(told, report, performed_at.date(), aliases)
+    if scanner.serial_number != told.serial_number:
+        remarks.append("the serial number of the scanner is the configuration's word, not the report's")
     exam = Exam(
         study_instance_uid=study_instance_uid,
-        patient=_patient(report, remarks),
-        scanner=_scanner(report, root, dialect, dialects, remarks),
-        performed_at=_performed_at(report, remarks),
+        patient=patient,
+        scanner=scanner,
+        performed_at=performed_at,
         measurements=read_measurements(root, dialect, remarks),
         software=_plain(report, "SoftwareVersions").replace("\\", ", "),
         accession_number=_plain(report, "AccessionNumber"),

@@ -155,6 +155,19 @@ def test_an_lsc_that_cannot_be_trusted_is_refused(config: Path, change: tuple[st
     assert expected in "\n".join(_mistakes(config))
 
 
+def test_an_alias_that_names_nothing_is_refused(config: Path) -> None:
+    """It would make every machine of the model this one."""
+    (config / "scanners.toml").write_text("""
+        [[scanner]]
+        manufacturer = "GE Healthcare"
+        model = "Lunar Prodigy"
+        serial_number = "DF+500475"
+        [[scanner.alias]]
+        from = 2020-01-01
+        """)
+    assert "give station_name or institution" in "\n".join(_mistakes(config))
+
+
 def test_two_lscs_for_one_scanner_and_region_at_one_time_contradict_each_other(config: Path) -> None:
     (config / "precision.toml").write_text(LSC + LSC.replace("2019-01-01", "2025-01-01").replace("0.028", "0.030"))
     assert "entries 0 and 1 are both valid for L1-L4" in "\n".join(_mistakes(config))
