@@ -24,7 +24,7 @@ from tests.sr import make_addendum, make_patient, make_sample, validators
 from tests.sr.highdicom_author import encoded
 from tests.sr.make_addendum import KINDS, addendum_of_kind
 
-PATIENTS = 500
+PATIENTS = 100
 
 Addenda = dict[str, Authored]
 
