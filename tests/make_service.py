@@ -24,7 +24,7 @@ SAMPLES = ROOT / "sample_dicom"
 class Service:
     """dxatrend as a department runs it, on free ports; it can be killed and started again on the same store."""
 
-    def __init__(self, folder: Path, *, destination_port: int, settle_seconds: float = 0.5, url: str = "") -> None:
+    def __init__(self, folder: Path, *, destination_port: int, settle_seconds: float = 1, url: str = "") -> None:
         self.port = peers.free_port()
         self.prefect_port = peers.free_port()
         self.config = folder / "config"

@@ -248,12 +248,12 @@ def _sentence(concept: Code, text: str, relation: Relation = Relation.CONTAINS) 
 
 
 def _text(concept: Code, text: str, relation: Relation) -> Item:
-    """Text without control characters, of which Unlimited Text may hold only the ends of lines (PS3.5 6.1.3)."""
-    value = _CONTROLS.sub("", text).strip()
+    """Text without control characters, but for the ends of lines: not every reader takes a tab, which DICOM allows."""
+    value = _CONTROLS.sub("", text.replace("\t", " ")).strip()
     return Item(value_type="TEXT", relationship=relation, concept=concept, value=value)
 
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_CONTROLS = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def _uid(concept: Code, uid: str) -> Item:

@@ -21,7 +21,7 @@ EXAMS = [exam for folder in sorted(SAMPLES.glob("*/expected.json")) for exam in 
 @pytest.fixture(scope="module")
 def department(pacs: peers.Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A department that has received every sample report in the order of the exams, and has come to rest."""
-    service = Service(tmp_path_factory.mktemp("department"), destination_port=pacs.dicom_port, settle_seconds=2)
+    service = Service(tmp_path_factory.mktemp("department"), destination_port=pacs.dicom_port, settle_seconds=5)
     service.start()
     try:
         peers.wait_until(service.prefect_answers, seconds=120, what="the Prefect server answers")

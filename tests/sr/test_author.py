@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydicom import config, dcmread
 from pydicom.data import get_charset_files
 from pydicom.dataset import Dataset
-from pydicom.uid import ComprehensiveSRStorage
+from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
 
 import pipeline
 from pipeline.clinical.model import Caution, Flag, Interpretation, Patient, Result
@@ -80,7 +80,7 @@ def test_a_difference_of_nothing_has_no_sign() -> None:
 
 def test_a_blank_sentence_and_control_characters_are_left_out() -> None:
     said = document(make.interpretation(conclusions=("  ", "one\x00line\nand\tanother \x85")))
-    assert [item.value for item in said.walk() if item.concept == codes.CONCLUSION] == ["oneline\nand\tanother"]
+    assert [item.value for item in said.walk() if item.concept == codes.CONCLUSION] == ["oneline\nand another"]
 
 
 @pytest.mark.parametrize(
@@ -133,6 +133,14 @@ def test_it_is_complete_unverified_and_preliminary_until_a_person_signs() -> Non
     assert (addendum.CompletionFlag, addendum.VerificationFlag) == ("COMPLETE", "UNVERIFIED")
     assert (addendum.PreliminaryFlag, read(of(preliminary=False)).PreliminaryFlag) == ("PRELIMINARY", "FINAL")
     assert "VerifyingObserverSequence" not in addendum
+
+
+def test_it_is_an_enhanced_sr_where_one_is_asked_for_and_then_another_instance() -> None:
+    comprehensive, enhanced = of(), of(sop_class_uid=EnhancedSRStorage)
+    assert read(enhanced).SOPClassUID == enhanced.sop_class_uid == EnhancedSRStorage
+    assert enhanced.sop_instance_uid != comprehensive.sop_instance_uid
+    said = [(item.value, item.code, item.unit) for item in tree(comprehensive).walk()]
+    assert [(item.value, item.code, item.unit) for item in tree(enhanced).walk()] == said
 
 
 def test_its_author_is_this_software_with_its_version_and_the_scanner_is_named_as_such() -> None:

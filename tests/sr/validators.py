@@ -9,6 +9,7 @@ and ``unexpected`` takes it off.
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from highdicom._standard_utils import get_iod_module_map, get_module_attribute_map, get_sop_class_iod_map
@@ -79,7 +80,21 @@ def dsrdump(file: Path) -> list[str]:
 
 
 def pixelmed(files: Sequence[Path]) -> dict[Path, list[str]]:
-    """The errors and warnings of PixelMed for each file; in one virtual machine, as compiling its rules takes long."""
+    """The errors and warnings of PixelMed for each file, in one virtual machine: compiling its rules takes long.
+
+    The same bytes are judged once.
+    """
+    contents = {file: file.read_bytes() for file in files}
+    unknown = {content: file for file, content in contents.items() if content not in _pixelmed_said}
+    for file, findings in _ask_pixelmed(list(unknown.values())) if unknown else ():
+        _pixelmed_said[contents[file]] = findings
+    return {file: _pixelmed_said[content] for file, content in contents.items()}
+
+
+_pixelmed_said: dict[bytes, list[str]] = {}
+
+
+def _ask_pixelmed(files: Sequence[Path]) -> Iterator[tuple[Path, list[str]]]:
     for package, jar in JARS.items():
         if not jar.exists():
             missing(package)
@@ -93,33 +108,50 @@ def pixelmed(files: Sequence[Path]) -> dict[Path, list[str]]:
         *("-cp", ":".join(map(str, JARS.values()))),
         str(Path(__file__).with_name("PixelMed.java")),
     ]
-    ran = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, timeout=280, check=True)
-    said: dict[Path, list[str]] = {}
+    ran = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, timeout=880, check=True)
     for part in ran.stdout.split("File: ")[1:]:
         name, _, findings = part.partition("\n")
         assert "IOD validation complete" in findings, f"PixelMed did not finish: {findings[-300:]}"
-        said[Path(name)] = [line for line in findings.splitlines() if line.startswith(("Error", "Warning"))]
-    return said
+        yield Path(name), [line for line in findings.splitlines() if line.startswith(("Error", "Warning"))]
 
 
 def tables(file: Path) -> list[str]:
     """What the tables of modules and attributes of PS3.3 do not know, or miss, in an object."""
+    return _judged_by_tables(dcmread(file))
+
+
+def tables_but_for_content(file: Path) -> list[str]:
+    """The same of all but the content tree, which takes pydicom long to read."""
     instance = dcmread(file)
-    modules = get_iod_module_map()[get_sop_class_iod_map()[instance.SOPClassUID]]
-    attributes = get_module_attribute_map()
-    known = {(*a["path"], a["keyword"]) for module in modules for a in attributes[module["key"]]}
-    needed = {
-        (*a["path"], a["keyword"]): a["type"]
-        for module in modules
-        # of a content item the tables tell the attributes of every value type as if each had them all
-        if module["usage"] == "M" and module["key"] != "sr-document-content"
-        for a in attributes[module["key"]]
-        if a["type"] in ("1", "2")
-    }
+    del instance.ContentSequence
+    return _judged_by_tables(instance)
+
+
+def _judged_by_tables(instance: Dataset) -> list[str]:
+    known, needed = _tables_of(instance.SOPClassUID)
     return [*_unknown(instance, known, ()), *_missed(instance, needed, ())]
 
 
-def _unknown(item: Dataset, known: set[tuple[str, ...]], path: tuple[str, ...]) -> Iterator[str]:
+_Path = tuple[str, ...]
+
+
+@cache
+def _tables_of(sop_class_uid: str) -> tuple[set[_Path], dict[_Path, list[tuple[str, str]]]]:
+    """Every attribute that an object may have, and for each level those that it must have, with their type."""
+    modules = get_iod_module_map()[get_sop_class_iod_map()[sop_class_uid]]
+    attributes = get_module_attribute_map()
+    known = {(*a["path"], a["keyword"]) for module in modules for a in attributes[module["key"]]}
+    needed: dict[_Path, list[tuple[str, str]]] = {}
+    for module in modules:
+        # of a content item the tables tell the attributes of every value type as if each had them all
+        if module["usage"] == "M" and module["key"] != "sr-document-content":
+            for a in attributes[module["key"]]:
+                if a["type"] in ("1", "2"):
+                    needed.setdefault(tuple(a["path"]), []).append((a["keyword"], a["type"]))
+    return known, needed
+
+
+def _unknown(item: Dataset, known: set[_Path], path: _Path) -> Iterator[str]:
     for element in item:
         here = _within(path, element.keyword)
         if here not in known:
@@ -128,16 +160,16 @@ def _unknown(item: Dataset, known: set[tuple[str, ...]], path: tuple[str, ...]) 
             yield from _unknown(child, known, here)
 
 
-def _missed(item: Dataset, needed: dict[tuple[str, ...], str], path: tuple[str, ...]) -> Iterator[str]:
-    for (*above, keyword), kind in needed.items():
-        if tuple(above) == path and (keyword not in item or (kind == "1" and item[keyword].is_empty)):
+def _missed(item: Dataset, needed: dict[_Path, list[tuple[str, str]]], path: _Path) -> Iterator[str]:
+    for keyword, kind in needed.get(path, ()):
+        if keyword not in item or (kind == "1" and item[keyword].is_empty):
             fault = "empty" if keyword in item else "missing"
-            yield f"Error: {'/'.join((*above, keyword))} is of type {kind} and {fault}"
+            yield f"Error: {'/'.join((*path, keyword))} is of type {kind} and {fault}"
     for element in item:
         for child in element.value if element.VR == "SQ" else ():
             yield from _missed(child, needed, _within(path, element.keyword))
 
 
-def _within(path: tuple[str, ...], keyword: str) -> tuple[str, ...]:
+def _within(path: _Path, keyword: str) -> _Path:
     """A path in the tables: content items are in content items at any depth, and there in one."""
     return path if keyword == "ContentSequence" and path[-1:] == ("ContentSequence",) else (*path, keyword)
