@@ -17,9 +17,8 @@ from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Change, Exam, Finding, LeastSignificantChange, Scanner
 from pipeline.clinical.regions import parse_region
 from pipeline.sr.dialect import load_dialects
-from pipeline.sr.encoding import split_file
+from pipeline.sr.encoding import read_elements, split_file
 from pipeline.sr.extract import Report, extract
-from pipeline.sr.tree import read_instance
 
 SAMPLES = Path(__file__).parent.parent / "sample_dicom"
 SHIPPED = sorted((SAMPLES.parent / "config" / "dialects").glob("*.toml"))
@@ -39,7 +38,7 @@ def expected(folder: Path) -> dict[str, Any]:
 
 
 def read(file: Path) -> Report:
-    return extract(read_instance(*split_file(file.read_bytes())), DIALECTS)
+    return extract(read_elements(*split_file(file.read_bytes())), DIALECTS)
 
 
 def test_making_the_samples_again_gives_the_same_bytes(tmp_path):

@@ -7,11 +7,13 @@ from sqlalchemy import Connection
 
 from pipeline.edge.house import House
 from pipeline.edge.mishap import MOST_ATTEMPTS, UNEXPECTED, WORKER_LOST, where_it_happened
-from pipeline.edge.store import exams, receipts, work
+from pipeline.edge.store import exams, phantoms, pictures, receipts, work
 from pipeline.edge.store.receipts import Receipt
 from pipeline.edge.store.schema import receipt as receipt_table
-from pipeline.sr.extract import Reason, Report, UnreadableReport, extract
-from pipeline.sr.tree import read_instance
+from pipeline.sr.encoding import read_elements
+from pipeline.sr.extract import Report, UnreadableReport, extract
+from pipeline.sr.phantoms import PhantomReport
+from pipeline.sr.reasons import ASIDE
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +41,12 @@ def read(house: House, instance: receipts.Instance) -> Report:
         UnreadableReport: it is not a report we can use, with the reason.
     """
     return extract(
-        read_instance(instance.data_set, instance.transfer_syntax_uid), house.dialects, house.knowledge.aliases
+        read_elements(instance.data_set, instance.transfer_syntax_uid), house.dialects, house.knowledge.aliases
     )
+
+
+_STRUCTURED_REPORTS = "1.2.840.10008.5.1.4.1.1.88."
+"""How the UIDs of the SR storage classes begin; whatever else is taken may hold a picture."""
 
 
 class _WorkerLost(Exception):
@@ -57,6 +63,9 @@ def _read(house: House, receipt: Receipt) -> Report | Exception:
 
 
 def _record(connection: Connection, house: House, receipt: Receipt, outcome: Report | Exception) -> None:
+    is_read = isinstance(outcome, Report) or (isinstance(outcome, UnreadableReport) and outcome.reason in ASIDE)
+    if is_read and not receipt.instance.sop_class_uid.startswith(_STRUCTURED_REPORTS):
+        pictures.note_pixels(connection, receipt.number, receipt.instance)
     match outcome:
         case Report():
             settle = timedelta(seconds=house.settings.service.exam.settle_seconds)
@@ -68,7 +77,10 @@ def _record(connection: Connection, house: House, receipt: Receipt, outcome: Rep
                 seen_at=receipt.received_at,
             )
             log.info("extracted", extra={"receipt": receipt.number, "exam": exam})
-        case UnreadableReport(reason=Reason.OWN_ADDENDUM):
+        case PhantomReport():
+            phantoms.record(connection, receipt.number, outcome, at=receipt.received_at)
+            log.info("phantom", extra={"receipt": receipt.number})
+        case UnreadableReport() if outcome.reason in ASIDE:
             work.ignore(connection, receipt_table, receipt.number, reason=outcome.reason, detail=str(outcome))
             log.info("ignored", extra={"receipt": receipt.number, "reason": outcome.reason})
         case UnreadableReport():

@@ -14,14 +14,23 @@ from pydicom.uid import (
     BasicTextSRStorage,
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
+    ComputedRadiographyImageStorage,
     DeflatedExplicitVRLittleEndian,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
     EnhancedSRStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ExtensibleSRStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
     ImplicitVRLittleEndian,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    MultiFrameSingleBitSecondaryCaptureImageStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
 )
-from pynetdicom import AE, evt
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from pynetdicom.transport import ThreadedAssociationServer
 
@@ -49,6 +58,22 @@ TRANSFER_SYNTAXES = (
     ExplicitVRBigEndian,
 )
 
+PICTURE_STORAGE_CLASSES = (
+    SecondaryCaptureImageStorage,
+    MultiFrameSingleBitSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    GrayscaleSoftcopyPresentationStateStorage,
+)
+"""The SOP classes of what densitometers send beside reports: pictures with results in them, and how to show them.
+
+They come in any transfer syntax, JPEG Lossless among them; their pixels are never looked at.
+"""
+
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
 """PS3.4 Table B.2-1: the scanner keeps its copy and tries again."""
@@ -69,7 +94,12 @@ class Listener:
     """Our side of the scanners' associations, open from construction until ``close``."""
 
     def __init__(
-        self, settings: ListenerSettings, database: Database, archives: Sequence[DestinationSettings] = ()
+        self,
+        settings: ListenerSettings,
+        database: Database,
+        archives: Sequence[DestinationSettings] = (),
+        *,
+        pictures: bool = True,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -79,6 +109,8 @@ class Listener:
         ae.add_supported_context(Verification)
         for sop_class in SR_STORAGE_CLASSES:
             ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
+        for sop_class in PICTURE_STORAGE_CLASSES if pictures else ():
+            ae.add_supported_context(sop_class, ALL_TRANSFER_SYNTAXES)
         if self._archives:
             # The archive proposes the association and the role of SCP in it (PS3.4 J.3.1).
             ae.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)

@@ -11,6 +11,7 @@ from datetime import date
 from pydicom.dataset import Dataset
 
 from pipeline.clinical.model import Scanner
+from pipeline.sr.encoding import Elements
 from pipeline.sr.tree import folded, header_text
 
 
@@ -24,7 +25,7 @@ class Alias:
     begins: date = date.min
     ends: date = date.max
 
-    def fits(self, scanner: Scanner, report: Dataset, on: date) -> bool:
+    def fits(self, scanner: Scanner, report: Elements | Dataset, on: date) -> bool:
         """Whether a report of a day, of a machine without serial number, is this machine's."""
         told = Scanner(scanner.manufacturer, scanner.model, self.scanner.serial_number)
         names = ((self.station_name, "StationName"), (self.institution, "InstitutionName"))
@@ -35,7 +36,7 @@ class Alias:
         )
 
 
-def supply_serial_number(scanner: Scanner, report: Dataset, on: date, aliases: Sequence[Alias]) -> Scanner:
+def supply_serial_number(scanner: Scanner, report: Elements | Dataset, on: date, aliases: Sequence[Alias]) -> Scanner:
     """The machine an unidentified scanner is, by the aliases that fit; itself when none does, or several differ."""
     meant = {alias.scanner for alias in aliases if not scanner.serial_number and alias.fits(scanner, report, on)}
     return meant.pop() if len(meant) == 1 else scanner

@@ -23,19 +23,11 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage, ExplicitVRLittleEndian
 
 import pipeline
-from pipeline.clinical.model import Exam, Interpretation
+from pipeline.clinical.model import Interpretation
 from pipeline.sr import codes
 from pipeline.sr.content import DEVICE, digest, document, within_enhanced_sr
-from pipeline.sr.header import (
-    Header,
-    Reference,
-    check_same_patient,
-    dicom_date,
-    reference,
-    tidy_header,
-    words,
-    written_at,
-)
+from pipeline.sr.header import Reference, check_same_patient, reference, tidy_header, written_at
+from pipeline.sr.modules import dates, densitometer, patient_and_study
 from pipeline.sr.superseded import what_changed
 from pipeline.sr.tree import Code, Item, read_instance, read_tree
 from pipeline.sr.uids import DEVICE_UID, derived_uid
@@ -104,9 +96,9 @@ def author(
         "SeriesNumber": FIRST_SERIES_NUMBER + version - 1,
         "InstanceNumber": version,
         "PreliminaryFlag": "PRELIMINARY" if preliminary else "FINAL",
-        **_patient_and_study(header),
-        **_dates(_moment(reports, older) or exam.performed_at),
-        **_densitometer(exam),
+        **patient_and_study(header),
+        **dates(_moment(reports, older) or exam.performed_at),
+        **densitometer(exam),
         **_evidence(evidence, header.study_instance_uid),
         **_predecessors(replaced),
     }
@@ -194,32 +186,9 @@ def _observer() -> Attributes:
     }
 
 
-def _patient_and_study(header: Header) -> Attributes:
-    attributes = {
-        "PatientName": header.patient_name,
-        "PatientID": header.patient_id,
-        "PatientBirthDate": header.birth_date,
-        "PatientSex": header.sex,
-        "StudyInstanceUID": header.study_instance_uid,
-        "StudyDate": header.study_date,
-        "StudyTime": header.study_time,
-        "StudyID": header.study_id,
-        "AccessionNumber": header.accession_number,
-        "ReferringPhysicianName": header.referring_physician,
-    }
-    optional = {"IssuerOfPatientID": header.issuer, "StudyDescription": header.study_description}
-    return attributes | {keyword: value for keyword, value in optional.items() if value}
-
-
 def _version(addendum: Dataset) -> int:
     """Which of an exam's addenda this is, counted from one."""
     return int(addendum.InstanceNumber)
-
-
-def _dates(moment: datetime) -> Attributes:
-    day, time = dicom_date(moment.date()), f"{moment:%H%M%S}"
-    kinds = ("Content", "Series", "InstanceCreation")
-    return {f"{kind}Date": day for kind in kinds} | {f"{kind}Time": time for kind in kinds}
 
 
 def _moment(reports: Iterable[Dataset], older: Iterable[Dataset]) -> datetime | None:
@@ -231,25 +200,6 @@ def _moment(reports: Iterable[Dataset], older: Iterable[Dataset]) -> datetime | 
 
 def _chronology(report: Dataset) -> tuple[str, str]:
     return str(written_at(report) or ""), reference(report).sop_instance_uid
-
-
-def _densitometer(exam: Exam) -> Attributes:
-    """The scanner, where readers look for the machine that measured (PS3.3 C.12.1.1.5)."""
-    scanner = exam.scanner
-    told = {
-        "Manufacturer": words(scanner.manufacturer),
-        "ManufacturerModelName": words(scanner.model),
-        "DeviceSerialNumber": words(scanner.serial_number),
-        "SoftwareVersions": words(exam.software),
-    }
-    if not told["Manufacturer"]:  # it may not be empty
-        return {}
-    item: Attributes = {
-        **{keyword: value for keyword, value in told.items() if value},
-        "ContributionDateTime": f"{dicom_date(exam.performed_on)}{exam.performed_at:%H%M%S}",
-        "PurposeOfReferenceCodeSequence": [coded(codes.ACQUISITION_EQUIPMENT)],
-    }
-    return {"ContributingEquipmentSequence": [item]}
 
 
 def _evidence(evidence: Sequence[Reference], study: str) -> Attributes:

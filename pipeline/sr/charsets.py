@@ -5,6 +5,7 @@ What cannot be decoded becomes a replacement mark, never an error: ids, codes an
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pydicom.charset import (
     CODES_TO_ENCODINGS,
@@ -29,9 +30,7 @@ def decoded(value: bytes, encodings: Sequence[str]) -> str:
 
 def declared(names: str, inherited: Sequence[str]) -> Sequence[str]:
     """The Python names of the character sets in a Specific Character Set (0008,0005), or those that held before."""
-    if not names:
-        return inherited
-    return tuple(python_encoding.get(known_name(name), default_encoding) for name in names.split("\\"))
+    return _python_names(names) if names else inherited
 
 
 def mended(value: bytes) -> bytes:
@@ -49,6 +48,14 @@ def known_name(name: str) -> str:
     """The defined term (PS3.3 C.12.1.1.2) that is meant; empty when none is."""
     spelt = re.sub(r"^ISO.2022.IR.", "ISO 2022 IR ", re.sub(r"^ISO.IR.", "ISO_IR ", name.strip()))
     return spelt if spelt in python_encoding else ""
+
+
+@lru_cache(maxsize=256)
+def _python_names(names: str) -> tuple[str, ...]:
+    return tuple(python_encoding.get(known_name(name), default_encoding) for name in names[:_LONGEST].split("\\"))
+
+
+_LONGEST = 1024
 
 
 def _decoded_run(run: bytes, first: str) -> str:

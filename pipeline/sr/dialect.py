@@ -1,19 +1,39 @@
 """How does one vendor name the things in its reports? A dialect says it as data, so that a site can add one.
 
-A dialect is a TOML file in ``config/dialects``; ``docs`` and the shipped three show the shape. Texts are compared
-without regard to letter case and spacing; in a concept's ``meaning``, ``*`` stands for any text.
+A dialect is a TOML file in ``config/dialects``; ``docs/dialects.md`` tells how to write one.
 """
 
-import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from pipeline.clinical.regions import SITE_OF_PART, SPINE, Side, Site, UnknownRegion, parse_vertebrae
-from pipeline.sr.tree import Code, Item, folded
+from pipeline.sr.grammar import (
+    Concept,
+    Condition,
+    ContainerRule,
+    DateOrder,
+    DeviceItems,
+    Dialect,
+    Fact,
+    FindingSite,
+    Lookup,
+    NamedFor,
+    PartNames,
+    PhantomSigns,
+    PlaceRule,
+    Quantity,
+    RegionRule,
+    ReportRule,
+    SideNames,
+    Since,
+    TrendRule,
+    VertebraNames,
+    normal_manufacturer,
+)
+
+__all__ = ["Dialect", "DialectError", "load_dialects", "normal_manufacturer", "parse_dialect"]
 
 
 class DialectError(Exception):
@@ -22,176 +42,6 @@ class DialectError(Exception):
     def __init__(self, mistakes: Sequence[str]) -> None:
         super().__init__("\n".join(mistakes))
         self.mistakes = tuple(mistakes)
-
-
-class Quantity(StrEnum):
-    """What a report can say of a region; each is a field of ``Measurement``."""
-
-    BMD = "bmd"
-    BMC = "bmc"
-    AREA = "area"
-    T_SCORE = "t_score"
-    Z_SCORE = "z_score"
-    PERCENT_YOUNG_ADULT = "percent_young_adult"
-    PERCENT_AGE_MATCHED = "percent_age_matched"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Concept:
-    """What a vendor calls a thing: a code value with its scheme, a meaning, or both, of which either will do."""
-
-    value: str = ""
-    scheme: str = ""
-    meaning: str = ""
-
-    def matches(self, code: Code | None) -> bool:
-        """Whether a code in a report names this concept."""
-        if code is None:
-            return False
-        if self.value and Code(self.value, self.scheme, "").matches(Code(code.value, code.scheme, "")):
-            return True
-        return bool(self.meaning) and bool(_glob(self.meaning).fullmatch(folded(code.meaning)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """A TEXT item that must be there and contain some words: a child of the container, or anywhere in the report."""
-
-    text: Concept
-    contains: str
-    anywhere: bool = False
-
-    def holds(self, container: Item, root: Item) -> bool:
-        """Whether it is so for this container of this report."""
-        items = root.walk() if self.anywhere else iter(container.children)
-        texts = (item.value for item in items if item.value_type == "TEXT" and self.text.matches(item.concept))
-        return any(folded(self.contains) in folded(text) for text in texts)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerRule:
-    """Which containers are meant, and the site and side of what is in them where the container tells."""
-
-    container: Concept
-    where: tuple[Condition, ...] = ()
-    site: Site | None = None
-    side: Side | None = None
-
-    def matches(self, item: Item, root: Item) -> bool:
-        """Whether this is such a container."""
-        named = item.value_type == "CONTAINER" and self.container.matches(item.concept)
-        return named and all(condition.holds(item, root) for condition in self.where)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportRule:
-    """Which reports the dialect is for; everything that is stated must be so."""
-
-    root: Concept | None = None
-    contains: Concept | None = None
-    manufacturer: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegionRule:
-    """Which containers of a scan hold the results of one region, and what in them names it.
-
-    Without ``container`` any container of a scan does. ``name`` is a TEXT item in the container; without it the
-    container's own concept name is the region's. The codes stand below the container, or below each other.
-    """
-
-    container: Concept | None = None
-    name: Concept | None = None
-    finding_site: Concept | None = None
-    laterality: Concept | None = None
-    modifier: Concept | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FindingSite:
-    """What a finding site's code means: a site, a part of it, or vertebrae."""
-
-    code: Concept
-    site: Site
-    part: str = ""
-    vertebrae: tuple[str, ...] = ()
-    modifier: Concept | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SideNames:
-    """The words and the code by which a report says left, right or mean."""
-
-    side: Side
-    words: tuple[str, ...]
-    code: Concept | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartNames:
-    """What a vendor calls one part of a site."""
-
-    site: Site
-    part: str
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VertebraNames:
-    """How sets of vertebrae are written: words that may precede them, and whether brackets leave a level out."""
-
-    words: tuple[str, ...] = ()
-    brackets_exclude: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceItems:
-    """Where in the content tree the acquiring machine is named, when not in the header alone."""
-
-    manufacturer: Concept
-    model: Concept
-    serial_number: Concept
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    """One vendor's way of writing a report. ``units`` maps UCUM codes to the spellings seen."""
-
-    name: str
-    version: str
-    reports: tuple[ReportRule, ...]
-    scans: tuple[ContainerRule, ...]
-    never: tuple[ContainerRule, ...]
-    region: RegionRule
-    parts: tuple[PartNames, ...]
-    vertebrae: VertebraNames
-    sides: tuple[SideNames, ...]
-    finding_sites: tuple[FindingSite, ...]
-    quantities: tuple[tuple[Quantity, tuple[Concept, ...]], ...]
-    units: tuple[tuple[str, tuple[str, ...]], ...]
-    manufacturers: tuple[tuple[str, tuple[str, ...]], ...]
-    device: DeviceItems | None
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.version}"
-
-    def reads(self, root: Item, manufacturer: str) -> bool:
-        """Whether this dialect is for such a report, of this manufacturer by its normal name."""
-        return any(_rule_fits(rule, root, manufacturer) for rule in self.reports)
-
-    def quantity(self, concept: Code | None) -> Quantity | None:
-        """What an item with this concept name measures, if anything we use."""
-        return next((what for what, names in self.quantities if any(name.matches(concept) for name in names)), None)
-
-    def unit(self, spelling: str) -> str | None:
-        """The UCUM code of a unit as this vendor spells it; ``None`` when nobody told us."""
-        return _listed(self.units, spelling)
-
-
-def normal_manufacturer(name: str, dialects: Sequence[Dialect]) -> str:
-    """The one name for a maker that spells itself in several ways; an unknown maker keeps its own."""
-    known = (_listed(dialect.manufacturers, name) for dialect in dialects)
-    return next((maker for maker in known if maker), name.strip())
 
 
 def load_dialects(texts: Mapping[str, str]) -> tuple[Dialect, ...]:
@@ -224,53 +74,47 @@ def parse_dialect(data: Mapping[str, Any]) -> Dialect:
     """
     mistakes: list[str] = []
     table = _Table(data, "", mistakes)
+    quantities = tuple(table.listed("quantities", Quantity))
     dialect = Dialect(
         name=table.text("name"),
         version=table.text("version"),
         reports=tuple(_report_rule(entry) for entry in table.tables("report", required=True)),
         scans=tuple(_container_rule(entry) for entry in table.tables("scan", required=True)),
+        places=tuple(_place_rule(entry) for entry in table.tables("place")),
+        trends=tuple(_trend_rule(entry) for entry in table.tables("trend")),
         never=tuple(_container_rule(entry) for entry in table.tables("never")),
         region=_region_rule(table.table("region")),
         parts=tuple(_part_names(table.table("names"))),
         vertebrae=_vertebra_names(table.table("vertebrae")),
         sides=tuple(_side_names(table.table("sides"))),
         finding_sites=tuple(_finding_site(entry) for entry in table.tables("finding_site")),
-        quantities=tuple(_quantities(table.table("quantities"))),
+        quantities=Lookup(quantities),
+        facts=Lookup(table.listed("facts", Fact)),
+        changes=Lookup(table.listed("changes", Since)),
+        noted=Lookup((_concept(entry), True) for entry in table.tables("noted")),
         units=tuple(table.table("units").lists()),
+        units_when_absent=dict(_units_when_absent(table.table("units_when_absent"))),
+        **_populations(table.table("populations")),
+        date_order=table.one_of("date_order", DateOrder),
         manufacturers=tuple(table.table("manufacturers").lists()),
-        device=_device_items(table),
+        device=_device_items(table.table("device")),
+        phantom=_phantom_signs(table.table("phantom")),
     )
     table.finish()
-    if not any(quantity is Quantity.BMD for quantity, _ in dialect.quantities):
+    if not any(quantity is Quantity.BMD for _, quantity in quantities):
         mistakes.append("quantities.bmd: is missing; without it no report could be read")
     if not dialect.unit("g/cm2") and not dialect.unit("mg/cm2"):
         mistakes.append("units: neither g/cm2 nor mg/cm2 is among them; without one no BMD could be read")
+    for quantity, unit in dialect.units_when_absent.items():
+        if dialect.unit(unit) != unit:
+            mistakes.append(f"units_when_absent.{quantity}: {unit!r} is none of the units")
     if mistakes:
         raise DialectError(mistakes)
     return dialect
 
 
 _T = TypeVar("_T")
-
-
-def _rule_fits(rule: ReportRule, root: Item, manufacturer: str) -> bool:
-    children = (child for child in root.children if child.value_type == "CONTAINER")
-    return (
-        (rule.root is None or rule.root.matches(root.concept))
-        and (rule.contains is None or any(rule.contains.matches(child.concept) for child in children))
-        and (not rule.manufacturer or folded(rule.manufacturer) == folded(manufacturer))
-    )
-
-
-def _listed(names: tuple[tuple[str, tuple[str, ...]], ...], spelling: str) -> str | None:
-    """The name under which a spelling is listed; a name is always a spelling of itself."""
-    wanted = folded(spelling)
-    return next((name for name, spellings in names if wanted in map(folded, (name, *spellings))), None)
-
-
-@lru_cache(maxsize=1024)
-def _glob(meaning: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in folded(meaning).split("*")), re.DOTALL)
+_Key = TypeVar("_Key", bound=StrEnum)
 
 
 class _Table:
@@ -306,6 +150,12 @@ class _Table:
             return ()
         return tuple(value)
 
+    def text_or_texts(self, key: str) -> tuple[str, ...]:
+        if isinstance(self._left.get(key), list):
+            return self.texts(key)
+        text = self.text(key, required=False)
+        return (text,) if text else ()
+
     def lists(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         for key in list(self._left):
             yield key, self.texts(key)
@@ -339,6 +189,14 @@ class _Table:
             yield table
             table.finish()
 
+    def listed(self, key: str, kind: type[_Key]) -> Iterator[tuple[Concept, _Key]]:
+        """The concepts listed in a table under each member of an enumeration."""
+        table = self.table(key)
+        for member in kind:
+            for entry in table.tables(member.value):
+                yield _concept(entry), member
+        table.finish()
+
     def concept(self, key: str) -> Concept | None:
         """A concept, or ``None`` when the key is not there."""
         if key not in self._left:
@@ -364,9 +222,10 @@ def _concept(table: _Table) -> Concept:
     concept = Concept(
         value=table.text("value", required=False),
         scheme=table.text("scheme", required=False),
-        meaning=table.text("meaning", required=False),
+        meanings=table.text_or_texts("meaning"),
     )
-    if bool(concept.value) != bool(concept.scheme) or not (concept.value or concept.meaning.strip(" *")):
+    named = bool(concept.meanings) and all(meaning.strip(" *") for meaning in concept.meanings)
+    if bool(concept.value) != bool(concept.scheme) or not (concept.value or named):
         table.wrong("meaning", "needs a meaning, or a value and its scheme")
     return concept
 
@@ -385,16 +244,47 @@ def _report_rule(table: _Table) -> ReportRule:
 def _container_rule(table: _Table) -> ContainerRule:
     return ContainerRule(
         container=table.required_concept("container"),
-        where=tuple(_condition(entry) for entry in table.tables("where")),
+        where=tuple(_conditions(table, "where")),
         site=table.one_of("site", Site),
         side=table.one_of("side", Side),
     )
 
 
-def _condition(table: _Table) -> Condition:
-    return Condition(
-        text=table.required_concept("text"), contains=table.text("contains"), anywhere=table.flag("anywhere")
+def _place_rule(table: _Table) -> PlaceRule:
+    site = table.one_of("site", Site)
+    rule = PlaceRule(
+        where=tuple(_conditions(table, "where", required=True)),
+        site=site or Site.SPINE,
+        side=table.one_of("side", Side),
     )
+    if site is None:
+        table.wrong("site", "is missing")
+    return rule
+
+
+def _trend_rule(table: _Table) -> TrendRule:
+    container = table.required_concept("container")
+    entries = table.one_of("entries", NamedFor)
+    rule = TrendRule(
+        container=container,
+        where=tuple(_conditions(table, "where")),
+        site=table.one_of("site", Site),
+        side=table.one_of("side", Side),
+        entries=entries or NamedFor.DATE,
+        date=table.concept("date"),
+    )
+    if entries is None:
+        table.wrong("entries", "needs to be 'date' or 'region'")
+    if rule.entries is NamedFor.DATE and not container.patterns:
+        table.wrong("container", "needs a meaning with * where the region is named")
+    return rule
+
+
+def _conditions(table: _Table, key: str, *, required: bool = False) -> Iterator[Condition]:
+    for entry in table.tables(key, required=required):
+        yield Condition(
+            text=entry.required_concept("text"), contains=entry.text("contains"), anywhere=entry.flag("anywhere")
+        )
 
 
 def _region_rule(table: _Table) -> RegionRule:
@@ -458,21 +348,36 @@ def _one_vertebra(text: str) -> tuple[str, ...]:
     return levels
 
 
-def _quantities(table: _Table) -> Iterator[tuple[Quantity, tuple[Concept, ...]]]:
+def _units_when_absent(table: _Table) -> Iterator[tuple[Quantity, str]]:
     for quantity in Quantity:
-        concepts = tuple(_concept(entry) for entry in table.tables(quantity.value))
-        if concepts:
-            yield quantity, concepts
+        unit = table.text(quantity.value, required=False)
+        if unit:
+            yield quantity, unit
     table.finish()
 
 
-def _device_items(table: _Table) -> DeviceItems | None:
-    device = table.table("device")
-    items = [device.concept(key) for key in ("manufacturer", "model", "serial_number")]
-    device.finish()
-    manufacturer, model, serial_number = items
-    if manufacturer and model and serial_number:
-        return DeviceItems(manufacturer=manufacturer, model=model, serial_number=serial_number)
-    if any(items):
-        device.wrong("serial_number", "manufacturer, model and serial_number go together")
-    return None
+def _device_items(table: _Table) -> DeviceItems:
+    items = DeviceItems(
+        manufacturer=table.concept("manufacturer"),
+        model=table.concept("model"),
+        serial_number=table.concept("serial_number"),
+    )
+    table.finish()
+    return items
+
+
+def _phantom_signs(table: _Table) -> PhantomSigns:
+    signs = PhantomSigns(
+        patient_id=Concept(meanings=table.texts("patient_id")),
+        patient_name=Concept(meanings=table.texts("patient_name")),
+        texts=tuple(_conditions(table, "where")),
+    )
+    table.finish()
+    return signs
+
+
+def _populations(table: _Table) -> dict[str, Concept]:
+    """``female`` and ``male``: how the reference populations of each are called."""
+    populations = {sex: Concept(meanings=table.texts(sex)) for sex in ("female", "male")}
+    table.finish()
+    return populations

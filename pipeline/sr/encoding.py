@@ -127,7 +127,7 @@ def follow(data_set: bytes, transfer_syntax_uid: str) -> tuple[bytes, Elements, 
     syntax = transfer_syntax(transfer_syntax_uid)
     data = inflate(data_set) if syntax.deflated else data_set
     reader = _started(data, implicit=syntax.implicit, little_endian=syntax.little_endian)
-    found, _ = reader.data_set(0, len(data), delimited=False, implicit=syntax.implicit, depth=0)
+    found, _ = reader.data_set(0, len(data), False, syntax.implicit, 0)
     return data, found, reader.character_sets
 
 
@@ -158,11 +158,31 @@ def is_sequence(tag: int, vr: str, length: int) -> bool:
             return False
 
 
+def without_pixels(data_set: bytes, transfer_syntax_uid: str) -> bytes:
+    """The data set without its pixel data (group 7FE0), all else byte for byte; a deflated one as it is.
+
+    Raises:
+        UnreadableReport: as for ``read_elements``, as far as the elements at its top go.
+    """
+    syntax = transfer_syntax(transfer_syntax_uid)
+    if syntax.deflated:
+        return data_set
+    kept: list[bytes] = []
+    before = 0
+    for element in elements(data_set, implicit=syntax.implicit, little_endian=syntax.little_endian):
+        if element.tag >> 16 != _PIXELS:
+            kept.append(data_set[before : element.stop])
+        before = element.stop
+    return b"".join(kept)
+
+
+_PIXELS = 0x7FE0
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 _TRANSFER_SYNTAX_UID = 0x00020010
 _UNDEFINED = 0xFFFFFFFF
 _LONGEST_UN = 0xFFFF
+_LONGEST_CODE = 200
 _LONG_VRS = frozenset(str(vr).encode("ascii") for vr in EXPLICIT_VR_LENGTH_32)
 _SHORT_VRS = frozenset(str(vr).encode("ascii") for vr in STANDARD_VR) - _LONG_VRS
 _FRAGMENTED_VRS = (b"OB", b"OW")
@@ -191,25 +211,31 @@ class _Reader:
         self._implicit_header = Struct(f"{endian}HHL").unpack_from
         self._length = Struct(f"{endian}L").unpack_from
         self._elements_left = MAX_ELEMENTS
+        self._codes: dict[bytes, list[Elements]] = {}
         self.character_sets: list[slice] = []
 
-    def data_set(self, at: int, limit: int, *, delimited: bool, implicit: bool, depth: int) -> tuple[Elements, int]:
+    def data_set(self, at: int, limit: int, delimited: bool, implicit: bool, depth: int) -> tuple[Elements, int]:
         """The elements from a position up to a limit, or to the delimiter before it; and the position after them."""
         data, short_header, short_vrs = self._data, self._short_header, _SHORT_VRS
         found: Elements = {}
         while at != limit or delimited:
             if len(found) > self._elements_left:
                 raise UnreadableReport(Reason.TOO_LARGE, f"more than {MAX_ELEMENTS} elements")
-            # Most elements are short, explicit and whole: for them the long way is not needed.
-            if not implicit and at + 8 <= limit:
+            # Most elements are explicit and whole, with a short value or items: the long way is not needed for them.
+            if not implicit and at + 12 <= limit:
                 group, number, vr, length = short_header(data, at)
-                if vr in short_vrs and group != 0xFFFE:
-                    tag, start = group << 16 | number, at + 8
-                    at = start + length
-                    if at <= limit and tag not in found and tag != SPECIFIC_CHARACTER_SET:
-                        found[tag] = data[start:at]
+                tag = group << 16 | number
+                if vr in short_vrs and group != 0xFFFE and tag not in found and tag != SPECIFIC_CHARACTER_SET:
+                    end = at + 8 + length
+                    if end <= limit:
+                        found[tag] = data[at + 8 : end]
+                        at = end
                         continue
-                    at = start - 8
+                elif vr == b"SQ" and tag not in found:
+                    end = at + 12 + self._length(data, at + 8)[0]
+                    if end <= limit:
+                        found[tag], at = self._repeated_items(at + 12, end, depth + 1), end
+                        continue
             tag, vr, length, start = self.header(at, limit, implicit=implicit)
             if tag == _ITEM_END and delimited:
                 at = start
@@ -221,6 +247,20 @@ class _Reader:
             found[tag], at = self.value(tag, vr, length, start, limit, implicit=implicit, depth=depth)
         self._elements_left -= len(found) + 1
         return found, at
+
+    def _repeated_items(self, start: int, end: int, depth: int) -> list[Elements]:
+        """The items of a sequence: a report holds the same codes again and again, byte for byte."""
+        if end - start > _LONGEST_CODE:
+            return self._items(start, end, False, False, depth)[0]
+        content = self._data[start:end]
+        known = self._codes.get(content)
+        if known is None:
+            character_sets = len(self.character_sets)
+            known, _ = self._items(start, end, False, False, depth)
+            if len(self.character_sets) == character_sets:
+                self._codes[content] = known
+        self._elements_left -= len(known)
+        return known
 
     def header(self, at: int, limit: int, *, implicit: bool) -> tuple[int, bytes, int, int]:
         """Tag, VR (none when implicit) and length of the element or delimiter at a position; where its value starts."""
@@ -243,7 +283,7 @@ class _Reader:
         delimited = length == _UNDEFINED
         if is_sequence(tag, vr.decode("ascii"), length) or (delimited and self._holds_items(tag, vr, start)):
             end = limit if delimited else self._end(length, start, limit)
-            return self._items(start, end, delimited=delimited, implicit=implicit, depth=depth + 1)
+            return self._items(start, end, delimited, implicit, depth + 1)
         if delimited and vr in _FRAGMENTED_VRS:
             return b"", self._after_fragments(start, limit)
         if delimited:
@@ -253,7 +293,7 @@ class _Reader:
             self.character_sets.append(slice(start, end))
         return self._data[start:end], end
 
-    def _items(self, at: int, limit: int, *, delimited: bool, implicit: bool, depth: int) -> tuple[list[Elements], int]:
+    def _items(self, at: int, limit: int, delimited: bool, implicit: bool, depth: int) -> tuple[list[Elements], int]:
         """The items of a sequence, and the position after it."""
         if depth > MAX_DEPTH:
             raise UnreadableReport(Reason.TOO_LARGE, f"sequences nested deeper than {MAX_DEPTH}")
@@ -265,13 +305,10 @@ class _Reader:
             if tag != _ITEM:
                 raise UnreadableReport(Reason.NOT_DICOM, f"{_name(tag)} stands between the items of a sequence")
             open_ended = length == _UNDEFINED
-            item, at = self.data_set(
-                start,
-                limit if open_ended else self._end(length, start, limit),
-                delimited=open_ended,
-                implicit=implicit or not self._looks_explicit(start),
-                depth=depth,
-            )
+            stop = limit if open_ended else start + length
+            if stop > limit:
+                self._need(length, start, limit)
+            item, at = self.data_set(start, stop, open_ended, implicit or not self._looks_explicit(start), depth)
             items.append(item)
         return items, at
 
@@ -287,7 +324,8 @@ class _Reader:
 
     def _delimiter(self, at: int, limit: int) -> tuple[int, int, int]:
         """Tag and length of the item or delimiter at a position, and where what it holds starts."""
-        self._need(8, at, limit)
+        if at + 8 > limit:
+            self._need(8, at, limit)
         group, number, length = self._implicit_header(self._data, at)
         return group << 16 | number, length, at + 8
 

@@ -6,19 +6,30 @@ and never counts. Without a time the exam stands at midnight; without a date the
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time
 
 from pydicom.dataset import Dataset
 
-from pipeline.clinical.model import Exam, Patient, Scanner, Sex
+from pipeline.clinical.model import Exam, Measurement, Patient, Scanner, Sex
 from pipeline.sr.aliases import Alias, supply_serial_number
+from pipeline.sr.analyses import Analysis, Part
 from pipeline.sr.codes import SCHEME
-from pipeline.sr.dialect import Concept, Dialect, normal_manufacturer
-from pipeline.sr.measurements import quoted, read_measurements
+from pipeline.sr.encoding import Elements
+from pipeline.sr.facts import Facts, patient_facts, person, printable
+from pipeline.sr.grammar import Dialect, Fact, normal_manufacturer
+from pipeline.sr.layout import Layout, lay_out
+from pipeline.sr.measurements import OtherScores, Results, read_results
+from pipeline.sr.methods import other_method
+from pipeline.sr.notes import Notes, Unused, quoted
+from pipeline.sr.phantoms import PhantomReport, PhantomScan, is_phantom
+from pipeline.sr.printed_dates import possible_days, printed_moment
 from pipeline.sr.reasons import Reason, UnreadableReport
-from pipeline.sr.tree import Item, folded, header_text, read_tree
+from pipeline.sr.results import Place, places
+from pipeline.sr.scanners import read_scanner
+from pipeline.sr.tree import Item, as_elements, folded, header_text
+from pipeline.sr.trends import TrendPoint, read_trends
 from pipeline.sr.uids import DEVICE_UID
 from pipeline.sr.values import read_date, read_datetime, read_time
 
@@ -27,9 +38,11 @@ __all__ = ["Reason", "Report", "UnreadableReport", "extract"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What one report says, by which dialect, and what in it was not read as it stands.
+    """What one report says, by which dialect, where it stood in the object, and what was not read as it stands.
 
-    ``remarks`` name regions and fields, never a patient's data.
+    ``remarks`` name regions and fields, never a patient's data; ``unused`` keeps values with the text they came in.
+    ``analyses`` tells scans and their analyses apart, ``vendor_trend`` is what the scanner itself says of change, and
+    ``other_scores`` are against another reference population than the exam's.
     """
 
     exam: Exam
@@ -37,149 +50,270 @@ class Report:
     sop_class_uid: str
     sop_instance_uid: str
     remarks: tuple[str, ...]
+    place: Place = Place.CONTENT_TREE
+    analyses: tuple[Analysis, ...] = ()
+    unused: tuple[Unused, ...] = ()
+    other_scores: tuple[OtherScores, ...] = ()
+    vendor_trend: tuple[TrendPoint, ...] = ()
+    ethnic_group: str = ""
+    station_name: str = ""
+
+    @property
+    def part(self) -> Part:
+        """What the report adds to its exam."""
+        return Part(exam=self.exam, analyses=self.analyses)
 
 
-def extract(report: Dataset, dialects: Sequence[Dialect], aliases: Sequence[Alias] = ()) -> Report:
+def extract(report: Elements | Dataset, dialects: Sequence[Dialect], aliases: Sequence[Alias] = ()) -> Report:
     """Read a scanner's report in the first dialect that knows it; an alias may supply a missing serial number.
 
     Raises:
-        UnreadableReport: with the reason why a person must look.
+        PhantomReport: it is a scan of a phantom.
+        UnreadableReport: with the reason why a person must look, or why it is put aside.
     """
-    root = read_tree(report)
-    sop_class_uid, sop_instance_uid = header_text(report, "SOPClassUID"), header_text(report, "SOPInstanceUID")
-    if not (_UID.fullmatch(sop_class_uid) and _UID.fullmatch(sop_instance_uid)):
+    elements = as_elements(report)
+    source = _Source(elements, dialects, aliases)
+    moment = _performed_at(elements, Notes())
+    refusals: list[UnreadableReport] = []
+    for place, read in places(elements, moment.date() if moment else None):
+        notes = Notes()
+        try:
+            return _report(source, place, read(notes), notes)
+        except UnreadableReport as refusal:
+            if refusal.reason not in _MAY_STAND_ELSEWHERE:
+                raise
+            refusals.append(refusal)
+    if refusals:
+        raise refusals[0]
+    raise UnreadableReport(Reason.PICTURE if _is_picture(source) else Reason.NOT_A_REPORT)
+
+
+_MAY_STAND_ELSEWHERE = {Reason.UNKNOWN_DIALECT, Reason.NO_BMD}
+"""What is not found in one place of an object may be found in another."""
+
+_MAY_BE_ANOTHER_METHOD = {Reason.UNKNOWN_DIALECT, Reason.NO_BMD, Reason.UNKNOWN_UNIT}
+
+_UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(?:\.[0-9]+)*")
+_PIXEL_DATA = 0x7FE00010
+_PICTURE_MODALITIES = {"BMD", "BD", "OT", "CR", "DX"}
+"""What densitometers call their pictures, which a site can often configure."""
+
+_PRESENTATION_STATES = "1.2.840.10008.5.1.4.1.1.11."
+"""How a picture is shown: what they say is in the picture they are about (PS3.3 A.33)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """An object that is read, and what the department has told us."""
+
+    elements: Elements
+    dialects: Sequence[Dialect]
+    aliases: Sequence[Alias]
+
+    def text(self, keyword: str) -> str:
+        """A text of the header, as a database and a terminal take it."""
+        return printable(header_text(self.elements, keyword))
+
+
+def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
+    """What the results in one place of an object say."""
+    uids = [header_text(source.elements, keyword) for keyword in ("SOPClassUID", "SOPInstanceUID")]
+    if not all(map(_UID.fullmatch, uids)):
         raise UnreadableReport(Reason.NO_INSTANCE_UID)
-    if _is_our_own(report, root):
+    items = list(root.walk())
+    if _is_our_own(source.elements, items):
         raise UnreadableReport(Reason.OWN_ADDENDUM)
-    dialect = _choose(root, report, dialects)
-    study_instance_uid = header_text(report, "StudyInstanceUID")
+    dialect = _choose(source, root)
+    study_instance_uid = header_text(source.elements, "StudyInstanceUID")
     if not _UID.fullmatch(study_instance_uid):
         raise UnreadableReport(Reason.NO_STUDY_UID)
-    remarks: list[str] = []
-    patient = _patient(report, remarks)
-    performed_at = _performed_at(report, remarks)
-    told = _scanner(report, root, dialect, dialects, remarks)
-    scanner = supply_serial_number(told, report, performed_at.date(), aliases)
-    if scanner.serial_number != told.serial_number:
-        remarks.append("the serial number of the scanner is the configuration's word, not the report's")
+    for item in items:
+        for problem in item.problems:
+            notes.remark(f"{quoted(item)} is not whole: {problem}")
+    layout = lay_out(root, dialect, notes)
+    facts = Facts(layout, dialect, notes)
+    if is_phantom(source.elements, root, dialect):
+        raise PhantomReport(_phantom_scan(source, root, dialect, layout, facts, notes))
+    patient = _patient(source, notes)
+    performed_at = _require(_performed_at(source.elements, notes))
+    results = _results(source, root, dialect, layout, facts, notes)
+    of_patient = patient_facts(source.elements, facts.of(), notes)
     exam = Exam(
         study_instance_uid=study_instance_uid,
         patient=patient,
-        scanner=scanner,
+        scanner=_scanner(source, root, dialect, performed_at, notes),
         performed_at=performed_at,
-        measurements=read_measurements(root, dialect, remarks),
-        software=_plain(report, "SoftwareVersions").replace("\\", ", "),
-        accession_number=_plain(report, "AccessionNumber"),
-        institution=_plain(report, "InstitutionName"),
+        measurements=_with_technologist(source, results.measurements),
+        software=source.text("SoftwareVersions").replace("\\", ", "),
+        accession_number=source.text("AccessionNumber"),
+        institution=source.text("InstitutionName"),
+        age=of_patient.age,
+        weight_kg=of_patient.weight_kg,
+        height_cm=of_patient.height_cm,
+        menopause_age=of_patient.menopause_age,
     )
     return Report(
         exam=exam,
         dialect=str(dialect),
-        sop_class_uid=sop_class_uid,
-        sop_instance_uid=sop_instance_uid,
-        remarks=tuple(dict.fromkeys(remarks))[:_MOST_REMARKS],
+        sop_class_uid=uids[0],
+        sop_instance_uid=uids[1],
+        remarks=notes.told(),
+        place=place,
+        analyses=tuple(_analyses(source, results, dialect, facts, performed_at)),
+        unused=notes.left_out(),
+        other_scores=results.other_scores,
+        vendor_trend=read_trends(layout, dialect),
+        ethnic_group=of_patient.ethnic_group,
+        station_name=source.text("StationName"),
     )
 
 
-_MOST_REMARKS = 200
-"""A report with more is broken throughout, and nobody reads on."""
-
-_UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(?:\.[0-9]+)*")
-
-
-def _plain(report: Dataset, keyword: str) -> str:
-    """A text of the header as a database and a terminal take it."""
-    return _printable(header_text(report, keyword))
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text).strip()
-
-
-def _is_our_own(report: Dataset, root: Item) -> bool:
+def _is_our_own(elements: Elements, items: Sequence[Item]) -> bool:
     """Whether we wrote it: by its header, by its device observer, or by our private codes in it."""
-    if folded(header_text(report, "ManufacturerModelName")) == "dxatrend":
+    if folded(header_text(elements, "ManufacturerModelName")) == "dxatrend":
         return True
     return any(
-        item.value == DEVICE_UID or (item.concept is not None and item.concept.scheme == SCHEME) for item in root.walk()
+        item.value == DEVICE_UID or (item.concept is not None and item.concept.scheme == SCHEME) for item in items
     )
 
 
-def _choose(root: Item, report: Dataset, dialects: Sequence[Dialect]) -> Dialect:
-    manufacturer = normal_manufacturer(_plain(report, "Manufacturer"), dialects)
-    for dialect in dialects:
+def _is_picture(source: _Source) -> bool:
+    """Whether it is a picture of a densitometer whose maker we know, or tells how to show one."""
+    if header_text(source.elements, "SOPClassUID").startswith(_PRESENTATION_STATES):
+        return True
+    if header_text(source.elements, "Modality").strip().upper() not in _PICTURE_MODALITIES:
+        return False
+    maker = folded(normal_manufacturer(source.text("Manufacturer"), source.dialects))
+    makers = {folded(name) for dialect in source.dialects for name, _ in dialect.manufacturers}
+    return _PIXEL_DATA in source.elements and maker in makers
+
+
+def _choose(source: _Source, root: Item) -> Dialect:
+    manufacturer = normal_manufacturer(source.text("Manufacturer"), source.dialects)
+    for dialect in source.dialects:
         if dialect.reads(root, manufacturer):
             return dialect
+    if method := other_method(source.elements, root):
+        raise UnreadableReport(Reason.OTHER_METHOD, method)
     raise UnreadableReport(Reason.UNKNOWN_DIALECT, f"its root is {quoted(root)}")
 
 
-def _patient(report: Dataset, remarks: list[str]) -> Patient:
-    patient_id = header_text(report, "PatientID").strip()
+def _patient(source: _Source, notes: Notes) -> Patient:
+    patient_id = header_text(source.elements, "PatientID").strip()
     if not patient_id or not patient_id.isprintable() or "\ufffd" in patient_id:  # half decoded is half an id
         raise UnreadableReport(Reason.NO_PATIENT_ID)
-    birth_date = header_text(report, "PatientBirthDate").strip()
+    birth_date = header_text(source.elements, "PatientBirthDate").strip()
     if birth_date and read_date(birth_date) is None:
-        remarks.append("Patient's Birth Date (0010,0030) is no date and was not used")
-    sex = header_text(report, "PatientSex").strip().upper()
+        notes.leave_out("Patient's Birth Date (0010,0030)", birth_date, "is no date")
+    sex = header_text(source.elements, "PatientSex").strip().upper()
     if sex not in set(Sex):
-        remarks.append("Patient's Sex (0010,0040) is none of F, M and O and was not used")
+        notes.leave_out("Patient's Sex (0010,0040)", sex, "is none of F, M and O")
         sex = Sex.UNKNOWN
     return Patient(
         patient_id=patient_id,
-        issuer=_plain(report, "IssuerOfPatientID"),
+        issuer=source.text("IssuerOfPatientID"),
         birth_date=read_date(birth_date),
         sex=Sex(sex),
     )
 
 
-def _performed_at(report: Dataset, remarks: list[str]) -> datetime:
-    acquired = read_datetime(header_text(report, "AcquisitionDateTime"))
+def _performed_at(elements: Elements, notes: Notes) -> datetime | None:
+    acquired = read_datetime(header_text(elements, "AcquisitionDateTime"))
     if acquired is not None:
         return acquired
     for event in ("Acquisition", "Study"):
-        day = read_date(header_text(report, f"{event}Date"))
+        day = read_date(header_text(elements, f"{event}Date"))
         if day is not None:
-            return datetime.combine(day, _time_of(report, event, remarks))
-    raise UnreadableReport(Reason.NO_STUDY_DATE)
+            moment = read_time(header_text(elements, f"{event}Time"))
+            if moment is None:
+                notes.remark(f"{event} Time is absent or no time; the exam stands at midnight")
+            return datetime.combine(day, moment or time())
+    return None
 
 
-def _time_of(report: Dataset, event: str, remarks: list[str]) -> time:
-    moment = read_time(header_text(report, f"{event}Time"))
-    if moment is None:
-        remarks.append(f"{event} Time is absent or no time; the exam stands at midnight")
-    return moment or time()
+def _require(performed_at: datetime | None) -> datetime:
+    if performed_at is None:
+        raise UnreadableReport(Reason.NO_STUDY_DATE)
+    return performed_at
 
 
-def _scanner(report: Dataset, root: Item, dialect: Dialect, dialects: Sequence[Dialect], remarks: list[str]) -> Scanner:
-    """Header first; but a device the content tree names with its serial number is the acquiring one.
+def _scanner(source: _Source, root: Item, dialect: Dialect, performed_at: datetime, notes: Notes) -> Scanner:
+    """The machine that has scanned, as far as the report or a person tells."""
+    told = read_scanner(source.elements, root, dialect, source.dialects, notes)
+    scanner = supply_serial_number(told, source.elements, performed_at.date(), source.aliases)
+    if scanner.serial_number != told.serial_number:
+        notes.remark("the serial number of the scanner is the configuration's word, not the report's")
+    return scanner
 
-    A report that another system wrote carries that system in its header, the same for every scanner it serves.
+
+def _results(source: _Source, root: Item, dialect: Dialect, layout: Layout, facts: Facts, notes: Notes) -> Results:
+    """What was measured, if by DXA.
+
+    Raises:
+        UnreadableReport: nothing that can be used, by DXA.
     """
-    header = Scanner(
-        normal_manufacturer(_plain(report, "Manufacturer"), dialects),
-        _plain(report, "ManufacturerModelName"),
-        _plain(report, "DeviceSerialNumber"),
-    )
-    if dialect.device is None:
-        return header
-    serials = _texts(root, dialect.device.serial_number)
-    if not serials:
-        return header
-    if len(serials) > 1:
-        remarks.append("the report names several devices with a serial number; which one scanned is not told")
-        return replace(header, serial_number="")
-    manufacturers, models = _texts(root, dialect.device.manufacturer), _texts(root, dialect.device.model)
-    named = Scanner(
-        normal_manufacturer(manufacturers[0], dialects) if manufacturers else header.manufacturer,
-        models[0] if models else header.model,
-        serials[0],
-    )
-    if header.serial_number and header != named:
-        remarks.append("the header names another device than the one the report says has scanned")
-    return named
+    try:
+        return read_results(layout, dialect, facts, notes)
+    except UnreadableReport as refusal:
+        method = other_method(source.elements, root) if refusal.reason in _MAY_BE_ANOTHER_METHOD else ""
+        if method:
+            raise UnreadableReport(Reason.OTHER_METHOD, method) from None
+        raise
 
 
-def _texts(root: Item, concept: Concept) -> list[str]:
-    """The different texts under one concept name anywhere in the report."""
-    items = (item for item in root.walk() if item.value_type == "TEXT" and concept.matches(item.concept))
-    return list(dict.fromkeys(text for item in items if (text := _printable(item.value))))
+def _phantom_scan(
+    source: _Source, root: Item, dialect: Dialect, layout: Layout, facts: Facts, notes: Notes
+) -> PhantomScan:
+    """A phantom's scan, also when nothing in it has a name we know."""
+    performed_at = _require(_performed_at(source.elements, notes))
+    try:
+        measurements = read_results(layout, dialect, facts, notes).measurements
+    except UnreadableReport:
+        measurements = ()
+    return PhantomScan(
+        scanner=_scanner(source, root, dialect, performed_at, notes),
+        station_name=source.text("StationName"),
+        institution=source.text("InstitutionName"),
+        performed_at=performed_at,
+        software=source.text("SoftwareVersions").replace("\\", ", "),
+        measurements=measurements,
+    )
+
+
+def _with_technologist(source: _Source, measurements: Sequence[Measurement]) -> tuple[Measurement, ...]:
+    """The measurements, with the Operators' Name (0008,1070) where the content names none."""
+    operator = person(header_text(source.elements, "OperatorsName").split("\\")[0])
+    return tuple(
+        replace(measurement, technologist=operator) if operator and not measurement.technologist else measurement
+        for measurement in measurements
+    )
+
+
+def _analyses(
+    source: _Source, results: Results, dialect: Dialect, facts: Facts, performed_at: datetime
+) -> Iterator[Analysis]:
+    """What tells the scans of a report and their analyses apart.
+
+    Raises:
+        UnreadableReport: a scan is dated on another day than the header.
+    """
+    for scan, regions in results.regions_of_scans:
+        told = facts.of(scan.container.children)
+        days = possible_days(told.get(Fact.ACQUIRED_AT, ""), dialect.date_order)
+        if days and performed_at.date() not in days:
+            raise UnreadableReport(Reason.OTHER_DATE, quoted(scan.container))
+        acquired = told.get(Fact.ACQUIRED_AT, "") or _acquisition(source)
+        yield Analysis(
+            site=str(scan.site or ""),
+            side=str(scan.side or ""),
+            scan=told.get(Fact.SCAN_ID, "") or acquired,
+            analysed_at=printed_moment(told.get(Fact.ANALYSED_AT, ""), dialect.date_order),
+            regions=tuple(region.key for region in regions),
+        )
+
+
+def _acquisition(source: _Source) -> str:
+    """When the header says the scan was acquired, if it tells the time as well as the day."""
+    moment = header_text(source.elements, "AcquisitionTime").strip()
+    day = header_text(source.elements, "AcquisitionDate").strip()
+    return header_text(source.elements, "AcquisitionDateTime").strip() or (day + moment if day and moment else "")

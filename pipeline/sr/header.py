@@ -178,7 +178,8 @@ def _uid(instance: Dataset, keyword: str) -> str:
 def _name(text: str) -> str:
     """A person name: up to three groups of 64 characters, each of up to five components (PS3.5 6.2)."""
     groups = text.replace("\\", " ").split("=")[:3]
-    return "=".join("^".join(group.split("^")[:5])[:64].strip() for group in groups).strip()
+    name = "=".join("^".join(group.split("^")[:5])[:64].strip() for group in groups).rstrip("=")
+    return name if name.strip("^=") else ""
 
 
 def _short(text: str) -> str:

@@ -1,56 +1,81 @@
-"""Which regions does a report measure, and what does it say of each?
+"""What does a report say of each region it measures?
 
-A scan is a container below the root, a region a container below a scan, and nothing deeper or elsewhere is read: a
-trend or history under a name nobody told us must not pass for today's measurement.
+Each value stands alone: what cannot be used is left out with its reason, and the others are read.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeVar
 
 from pipeline.clinical.model import A_THOUSAND, BEYOND_BONE, ZERO, Measurement
 from pipeline.clinical.regions import SPINE, VERTEBRAE, Region, Side, UnknownRegion
-from pipeline.sr.dialect import Concept, ContainerRule, Dialect, FindingSite, Quantity
+from pipeline.sr.facts import Facts
+from pipeline.sr.grammar import Concept, Dialect, Fact, FindingSite, Quantity
+from pipeline.sr.layout import Layout, Scan
 from pipeline.sr.naming import UnknownName, name_region, place
+from pipeline.sr.notes import Notes, quoted
 from pipeline.sr.reasons import Reason, UnreadableReport
-from pipeline.sr.tree import Code, Item
+from pipeline.sr.tree import Code, Item, folded
 from pipeline.sr.values import HIGHEST_BMD, LOWEST_BMD, NoNumber, Number, agrees, is_blank, read_number
 
 
-def read_measurements(root: Item, dialect: Dialect, remarks: list[str]) -> tuple[Measurement, ...]:
-    """Each region once, in the order of the report; what is not read as it stands is remarked.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherScores:
+    """Scores of a region against another reference population than the one in its measurement; ``None`` if not told."""
+
+    region: Region
+    reference_population: str
+    t_score: Decimal | None = None
+    z_score: Decimal | None = None
+    percent_young_adult: Decimal | None = None
+    percent_age_matched: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """Each region once, in the order of the report; the scores beside them; and which scan measured which regions."""
+
+    measurements: tuple[Measurement, ...]
+    other_scores: tuple[OtherScores, ...]
+    regions_of_scans: tuple[tuple[Scan, tuple[Region, ...]], ...]
+
+
+def read_results(layout: Layout, dialect: Dialect, facts: Facts, notes: Notes) -> Results:
+    """What the scans of a report measured.
 
     Raises:
-        UnreadableReport: there is no BMD, or one without a known unit, an implausible or a contradicted one.
+        UnreadableReport: there is no BMD that can be used, or one region has two.
     """
-    remarks.extend(f"{quoted(item)} is not whole: {problem}" for item in root.walk() for problem in item.problems)
-    told: dict[Region, _Told] = {}
-    for scan, container, label in _region_containers(root, dialect, remarks):
-        try:
-            region = _region(container, dialect, scan)
-        except UnknownRegion as unknown:
-            remarks.append(f"{label} was not read: {unknown}")
-            continue
-        _collect(container, region, dialect, told.setdefault(region, {}), remarks)
-    measured = [_measurement(region, values, remarks) for region, values in told.items()]
+    reading = _Reading(dialect, notes)
+    told: dict[Region, list[_Told]] = {}
+    of_scans: list[tuple[Scan, tuple[Region, ...]]] = []
+    for scan in layout.scans:
+        regions: dict[Region, None] = {}
+        for found in scan.regions:
+            try:
+                region = _region(found.container, dialect, scan)
+            except UnknownRegion as unknown:
+                notes.remark(f"{found.label} was not read: {unknown}")
+                continue
+            regions[region] = None
+            context = facts.of(found.container.children, scan.container.children)
+            told.setdefault(region, []).append(reading.of(found.container, region, context))
+        of_scans.append((scan, tuple(regions)))
+    measured = [reading.measurement(region, groups) for region, groups in told.items()]
     measurements = tuple(measurement for measurement in measured if measurement is not None)
     if not measurements:
-        raise UnreadableReport(Reason.NO_BMD, "; ".join(remarks[:_MOST_TOLD]))
-    return measurements
-
-
-def quoted(item: Item) -> str:
-    """How an item is called, never what it says: concept names are vocabulary, values may be a patient's."""
-    kind = item.value_type or "item"
-    return f"{kind} {str(item.concept)[:_LONGEST_QUOTE]!r}" if item.concept else f"{kind} without a name"
+        raise reading.reason()
+    return Results(
+        measurements=measurements,
+        other_scores=tuple(reading.other_scores),
+        regions_of_scans=tuple(of_scans),
+    )
 
 
 _T = TypeVar("_T")
 
-_Told = dict[Quantity, list[Decimal]]
-"""All that a report says of one region, by quantity."""
-
-_LONGEST_QUOTE = 64
 _MOST_TOLD = 10
 
 _NAMES = {
@@ -61,6 +86,7 @@ _NAMES = {
     Quantity.Z_SCORE: "Z-score",
     Quantity.PERCENT_YOUNG_ADULT: "percent of young adults",
     Quantity.PERCENT_AGE_MATCHED: "percent of age-matched",
+    Quantity.TBS: "TBS",
 }
 
 _UNITS = {
@@ -70,35 +96,231 @@ _UNITS = {
     Quantity.Z_SCORE: ("1", ""),
     Quantity.PERCENT_YOUNG_ADULT: ("%", ""),
     Quantity.PERCENT_AGE_MATCHED: ("%", ""),
+    Quantity.TBS: ("1", ""),
 }
 """The UCUM units a quantity may come in, BMD aside; scores and percentages sent as TEXT have none."""
 
-_MEASURED = {Quantity.BMD, Quantity.BMC, Quantity.AREA}
+_MEASURED = (Quantity.BMD, Quantity.BMC, Quantity.AREA, Quantity.TBS)
 """What a machine measures; the others compare it with some reference population."""
 
-
-def _region_containers(root: Item, dialect: Dialect, remarks: list[str]) -> Iterator[tuple[ContainerRule, Item, str]]:
-    """The containers of regions, each with its scan and with a label for remarks."""
-    for container in _containers(root, root, dialect):
-        scan = next((rule for rule in dialect.scans if rule.matches(container, root)), None)
-        if scan is None:
-            if any(item.value_type == "NUM" for item in container.walk()):
-                remarks.append(f"{quoted(container)} was not read: the dialect does not know it as a scan")
-            continue
-        wanted = dialect.region.container
-        for number, region in enumerate(_containers(container, root, dialect), start=1):
-            if wanted is None or wanted.matches(region.concept):
-                yield scan, region, f"{quoted(region)}, number {number} of {quoted(container)},"
+_SCORES = (Quantity.T_SCORE, Quantity.Z_SCORE, Quantity.PERCENT_YOUNG_ADULT, Quantity.PERCENT_AGE_MATCHED)
 
 
-def _containers(item: Item, root: Item, dialect: Dialect) -> Iterator[Item]:
-    """The containers directly below an item, without those that are never measurements."""
-    for child in item.children:
-        if child.value_type == "CONTAINER" and not any(rule.matches(child, root) for rule in dialect.never):
-            yield child
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one container says of a region."""
+
+    values: Mapping[Quantity, Decimal]
+    facts: Mapping[Fact, str]
+
+    @property
+    def population(self) -> str:
+        return self.facts.get(Fact.REFERENCE_POPULATION, "")
+
+    @property
+    def has_scores(self) -> bool:
+        return any(quantity in self.values for quantity in _SCORES)
 
 
-def _region(container: Item, dialect: Dialect, scan: ContainerRule) -> Region:
+@dataclass(slots=True)
+class _Reading:
+    """The reading of one report."""
+
+    dialect: Dialect
+    notes: Notes
+    other_scores: list[OtherScores] = field(default_factory=list)
+    _refusals: list[UnreadableReport] = field(default_factory=list)
+
+    def reason(self) -> UnreadableReport:
+        """Why a report in which no BMD was usable is held."""
+        if self._refusals:
+            return self._refusals[0]
+        return UnreadableReport(Reason.NO_BMD, "; ".join(self.notes.remarks[:_MOST_TOLD]))
+
+    def of(self, container: Item, region: Region, facts: Mapping[Fact, str]) -> _Told:
+        """What a container says of its region.
+
+        Raises:
+            UnreadableReport: it gives one measured quantity twice and differently.
+        """
+        told: dict[Quantity, list[Decimal]] = {}
+        for item in container.children:
+            if item.value_type not in ("NUM", "TEXT"):
+                continue
+            quantity = self.dialect.quantities.find(item.concept)
+            if quantity is None:
+                self._note_unknown(item, region)
+            elif not is_blank(item.value):
+                value = self._value(item, quantity, region)
+                if value is not None:
+                    told.setdefault(quantity, []).append(value)
+        values = {quantity: self._one(quantity, region, values) for quantity, values in told.items()}
+        return _Told({quantity: value for quantity, value in values.items() if value is not None}, facts)
+
+    def measurement(self, region: Region, groups: Sequence[_Told]) -> Measurement | None:
+        """What the whole report says of one region; ``None`` when that is no BMD that can be used.
+
+        Raises:
+            UnreadableReport: two different values were measured.
+        """
+        measured = {
+            quantity: self._one(quantity, region, values)
+            for quantity in _MEASURED
+            if (values := [group.values[quantity] for group in groups if quantity in group.values])
+        }
+        bmd, bmc, area = (measured.get(quantity) for quantity in (Quantity.BMD, Quantity.BMC, Quantity.AREA))
+        if bmd is None:
+            self.notes.remark(f"{region} was not read: there is no BMD in it")
+            return None
+        if not _consistent(region, bmd, bmc, area):
+            self._refuse(Reason.INCONSISTENT, region, str(bmd), "is not BMC divided by area")
+            return None
+        scores, population = self._scores(region, groups)
+        return Measurement(
+            region=region,
+            bmd=bmd,
+            bmc=bmc,
+            area=area,
+            tbs=measured.get(Quantity.TBS),
+            t_score=scores.get(Quantity.T_SCORE),
+            z_score=scores.get(Quantity.Z_SCORE),
+            percent_young_adult=scores.get(Quantity.PERCENT_YOUNG_ADULT),
+            percent_age_matched=scores.get(Quantity.PERCENT_AGE_MATCHED),
+            scan_mode=_undisputed(groups, Fact.SCAN_MODE),
+            reference_population=population,
+            technologist=_undisputed(groups, Fact.TECHNOLOGIST),
+        )
+
+    def _scores(self, region: Region, groups: Sequence[_Told]) -> tuple[Mapping[Quantity, Decimal], str]:
+        """The scores of a region and their reference population.
+
+        For men some scanners tell a region twice, against men and against women: the female reference is the one that
+        counts for both (ISCD, R4.5), and the other is kept apart.
+        """
+        told: dict[str, list[_Told]] = {}
+        for group in groups:
+            if group.has_scores:
+                told.setdefault(self.dialect.population(group.population), []).append(group)
+        women = [population for population in told if is_female(population)]
+        if len(told) > 1 and not women:
+            return self._common_scores(region, groups), ""
+        stated = self.dialect.population(_undisputed(groups, Fact.REFERENCE_POPULATION))
+        chosen = women[0] if women else next(iter(told), stated)
+        for population, others in told.items():
+            if population != chosen:
+                self.other_scores.append(_other_scores(region, population, self._common_scores(region, others)))
+                self.notes.remark(f"{region}: scores against another reference population are kept apart")
+        return self._common_scores(region, told.get(chosen, [])), chosen
+
+    def _common_scores(self, region: Region, groups: Sequence[_Told]) -> dict[Quantity, Decimal]:
+        """The scores that all who tell them tell alike."""
+        scores: dict[Quantity, Decimal] = {}
+        for quantity in _SCORES:
+            values = [group.values[quantity] for group in groups if quantity in group.values]
+            value = self._one(quantity, region, values) if values else None
+            if value is not None:
+                scores[quantity] = value
+        return scores
+
+    def _one(self, quantity: Quantity, region: Region, values: Sequence[Decimal]) -> Decimal | None:
+        """The value that is told of a quantity, however often; ``None`` when scores differ, as between populations."""
+        if len(values) == 1 or all(other == values[0] for other in values):
+            return values[0]
+        told = " and as ".join(dict.fromkeys(map(str, values)))
+        if quantity in _MEASURED:
+            raise UnreadableReport(Reason.CONTRADICTORY, f"{_NAMES[quantity]} of {region} is told as {told}")
+        self.notes.leave_out(f"{region}: {_NAMES[quantity]}", told, "is told more than once and differently,")
+        return None
+
+    def _value(self, item: Item, quantity: Quantity, region: Region) -> Decimal | None:
+        """The number in an item, in the unit we keep it in; ``None`` when it cannot be used."""
+        what = f"{region}: {_NAMES[quantity]}"
+        try:
+            number = read_number(item.value)
+        except NoNumber:
+            self.notes.leave_out(what, item.value, "is not a number")
+            return None
+        for remark in number.remarks:
+            self.notes.remark(f"{what}: {remark}")
+        unit = self._unit(item, number, quantity)
+        if quantity is Quantity.BMD:
+            return self._bmd(item, number.value, unit, region)
+        if unit not in _UNITS[quantity]:
+            self.notes.leave_out(what, item.value, "has no unit that the dialect knows for it")
+            return None
+        lowest, highest = (ZERO, BEYOND_BONE[quantity]) if quantity in BEYOND_BONE else (-A_THOUSAND, A_THOUSAND)
+        if not lowest < number.value < highest:
+            self.notes.leave_out(what, item.value, "is impossible")
+            return None
+        return number.value
+
+    def _unit(self, item: Item, number: Number, quantity: Quantity) -> str | None:
+        """The UCUM code of a value's unit, empty where there is none; ``None`` when unknown or told in two ways.
+
+        A unit code is known by its value or its meaning; a unit in the text of the value must be known as well.
+        """
+        code = item.unit
+        told = [] if code is None else [text for text in (code.value, code.meaning) if text]
+        units = {self.dialect.unit(spelling) for spelling in told}
+        if len(units) > 1:
+            units.discard(None)
+        if number.unit:
+            units.add(self.dialect.unit(number.unit))
+        if not units:
+            return self.dialect.units_when_absent.get(quantity, "")
+        return units.pop() if len(units) == 1 else None
+
+    def _bmd(self, item: Item, value: Decimal, unit: str | None, region: Region) -> Decimal | None:
+        """A BMD in g/cm2; ``None`` when nobody may guess the unit, or it must be wrong."""
+        if unit == "mg/cm2":
+            value = value.scaleb(-3)
+            self.notes.remark(f"{region}: BMD was sent in mg/cm2 and divided by 1000")
+        elif unit != "g/cm2":
+            self._refuse(Reason.UNKNOWN_UNIT, region, item.value, "has no unit that the dialect knows for it")
+            return None
+        if not LOWEST_BMD <= value <= HIGHEST_BMD:
+            self._refuse(Reason.IMPLAUSIBLE, region, item.value, "is one that no bone has")
+            return None
+        return value
+
+    def _refuse(self, reason: Reason, region: Region, text: str, why: str) -> None:
+        self._refusals.append(UnreadableReport(reason, f"BMD of {region}"))
+        self.notes.leave_out(f"{region}: BMD", text, why)
+
+    def _note_unknown(self, item: Item, region: Region) -> None:
+        known = self.dialect.facts.find(item.concept) is not None or self.dialect.noted.find(item.concept) is not None
+        if item.value_type == "NUM" and not known:
+            self.notes.remark(f"{region}: {quoted(item)} is nothing the dialect knows, and was not read")
+
+
+def is_female(population: str) -> bool:
+    """Whether a reference population, as a measurement has it, is one of women."""
+    return bool(re.search(r"\bfemale\b", folded(population)))
+
+
+def _other_scores(region: Region, population: str, scores: Mapping[Quantity, Decimal]) -> OtherScores:
+    return OtherScores(
+        region=region,
+        reference_population=population,
+        t_score=scores.get(Quantity.T_SCORE),
+        z_score=scores.get(Quantity.Z_SCORE),
+        percent_young_adult=scores.get(Quantity.PERCENT_YOUNG_ADULT),
+        percent_age_matched=scores.get(Quantity.PERCENT_AGE_MATCHED),
+    )
+
+
+def _consistent(region: Region, bmd: Decimal, bmc: Decimal | None, area: Decimal | None) -> bool:
+    """Whether a BMD is its content divided by its area; of a mean of two sides it need not be."""
+    return bmc is None or area is None or region.side is Side.MEAN or agrees(bmd, bmc, area)
+
+
+def _undisputed(groups: Sequence[_Told], fact: Fact) -> str:
+    """The one text that all who know it tell."""
+    texts = {group.facts[fact] for group in groups if fact in group.facts}
+    return texts.pop() if len(texts) == 1 else ""
+
+
+def _region(container: Item, dialect: Dialect, scan: Scan) -> Region:
     """The region a container is about: by its name, else by its finding sites, which must not disagree.
 
     Raises:
@@ -139,8 +361,8 @@ def _name(container: Item, dialect: Dialect) -> str:
     concept = dialect.region.name
     if concept is None:
         return container.concept.meaning if container.concept else ""
-    texts = (item.value for item in container.children if item.value_type == "TEXT" and concept.matches(item.concept))
-    return next(texts, "")
+    names = (item.value for item in container.children if item.value_type == "TEXT" and concept.matches(item.concept))
+    return next(names, "")
 
 
 def _finding_sites(container: Item, dialect: Dialect) -> tuple[FindingSite, ...]:
@@ -167,104 +389,3 @@ def _coded(items: Sequence[Item], concept: Concept | None) -> Iterator[tuple[Ite
     for item in items:
         if concept is not None and item.code is not None and concept.matches(item.concept):
             yield item, item.code
-
-
-def _collect(container: Item, region: Region, dialect: Dialect, told: _Told, remarks: list[str]) -> None:
-    """Add what a container says of its region."""
-    for item in container.children:
-        quantity = dialect.quantity(item.concept) if item.value_type in ("NUM", "TEXT") else None
-        if quantity is None or is_blank(item.value):
-            continue
-        value = _value(item, quantity, region, dialect, remarks)
-        if value is not None:
-            told.setdefault(quantity, []).append(value)
-
-
-def _measurement(region: Region, told: _Told, remarks: list[str]) -> Measurement | None:
-    """What the whole report says of one region; ``None`` when that is no BMD.
-
-    Raises:
-        UnreadableReport: two different values were measured.
-    """
-    values = {quantity: value for quantity in told if (value := _one(quantity, region, told, remarks)) is not None}
-    bmd, bmc, area = (values.get(quantity) for quantity in (Quantity.BMD, Quantity.BMC, Quantity.AREA))
-    if bmd is None:
-        remarks.append(f"{region} was not read: there is no BMD in it")
-        return None
-    if bmc is not None and area is not None and not agrees(bmd, bmc, area):
-        remarks.append(f"{region}: BMC divided by area is not the BMD")
-    return Measurement(
-        region=region,
-        bmd=bmd,
-        bmc=bmc,
-        area=area,
-        t_score=values.get(Quantity.T_SCORE),
-        z_score=values.get(Quantity.Z_SCORE),
-        percent_young_adult=values.get(Quantity.PERCENT_YOUNG_ADULT),
-        percent_age_matched=values.get(Quantity.PERCENT_AGE_MATCHED),
-    )
-
-
-def _one(quantity: Quantity, region: Region, told: _Told, remarks: list[str]) -> Decimal | None:
-    """The value that is told of a quantity, however often; ``None`` when scores differ, as between populations."""
-    first, *others = told[quantity]
-    if all(other == first for other in others):
-        return first
-    if quantity in _MEASURED:
-        raise UnreadableReport(Reason.CONTRADICTORY, f"{_NAMES[quantity]} of {region}")
-    remarks.append(f"{region}: {_NAMES[quantity]} is told more than once and differently, and was not used")
-    return None
-
-
-def _value(item: Item, quantity: Quantity, region: Region, dialect: Dialect, remarks: list[str]) -> Decimal | None:
-    """The number in an item, in the unit we keep it in; ``None`` when it cannot be used."""
-    what = f"{region}: {_NAMES[quantity]}"
-    try:
-        number = read_number(item.value)
-    except NoNumber:
-        remarks.append(f"{what} is not a number and was not used")
-        return None
-    remarks.extend(f"{what}: {remark}" for remark in number.remarks)
-    unit = _unit(item, number, dialect)
-    if quantity is Quantity.BMD:
-        return _bmd(number.value, unit, region, remarks)
-    if unit not in _UNITS[quantity]:
-        remarks.append(f"{what} has no unit that the dialect knows for it, and was not used")
-        return None
-    lowest, highest = (ZERO, BEYOND_BONE[quantity]) if quantity in _MEASURED else (-A_THOUSAND, A_THOUSAND)
-    if not lowest < number.value < highest:
-        remarks.append(f"{what} is impossible and was not used")
-        return None
-    return number.value
-
-
-def _unit(item: Item, number: Number, dialect: Dialect) -> str | None:
-    """The UCUM code of a value's unit, empty where there is none; ``None`` when unknown or told in two ways.
-
-    A unit code is known by its value or its meaning; a unit in the text of the value must be known as well.
-    """
-    told = [] if item.unit is None else [item.unit.value, item.unit.meaning]
-    units = {dialect.unit(spelling) for spelling in told if spelling.strip()}
-    if len(units) > 1:
-        units.discard(None)
-    if number.unit:
-        units.add(dialect.unit(number.unit))
-    if not units:
-        return ""
-    return units.pop() if len(units) == 1 else None
-
-
-def _bmd(value: Decimal, unit: str | None, region: Region, remarks: list[str]) -> Decimal:
-    """A BMD in g/cm2.
-
-    Raises:
-        UnreadableReport: nobody may guess the unit, or it must be wrong.
-    """
-    if unit == "mg/cm2":
-        value = value.scaleb(-3)
-        remarks.append(f"{region}: BMD was sent in mg/cm2 and divided by 1000")
-    elif unit != "g/cm2":
-        raise UnreadableReport(Reason.UNKNOWN_UNIT, f"BMD of {region}")
-    if not LOWEST_BMD <= value <= HIGHEST_BMD:
-        raise UnreadableReport(Reason.IMPLAUSIBLE, f"BMD of {region}")
-    return value

@@ -1,9 +1,11 @@
 """Which region does a vendor's name mean?"""
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 
 from pipeline.clinical.regions import SITE_OF_PART, SPINE, VERTEBRAE, Region, Side, Site, UnknownRegion, parse_vertebrae
-from pipeline.sr.dialect import Dialect
+from pipeline.sr.grammar import LONGEST_NAME, Dialect, PartNames
 from pipeline.sr.tree import folded
 
 
@@ -18,8 +20,10 @@ def name_region(dialect: Dialect, name: str, *, site: Site | None = None, side: 
         UnknownName: the dialect does not know the name.
         UnknownRegion: the name contradicts site or side, or leaves them open.
     """
+    if len(name) > LONGEST_NAME:
+        raise UnknownName("its name is longer than any")
     own_side, words = _take_side(dialect, _words(name))
-    parts = [known for known in dialect.parts if words in map(_words, known.names)]
+    parts = _parts(dialect).get(words, ())
     here = [known for known in parts if site in (None, known.site)]
     if len(here) > 1:
         raise UnknownRegion("its name means different parts at different sites, and the site is not told")
@@ -48,26 +52,45 @@ def place(part: str, side: Side | None) -> Region:
 
 def _words(name: str) -> str:
     """A name without case and without the punctuation between its words; ``1/3`` and ``33%`` stay as they are."""
-    return folded(re.sub(r"[_,;:.]+", " ", name))
+    return folded(_PUNCTUATION.sub(" ", name))
+
+
+_PUNCTUATION = re.compile("[_,;:.]+")
+_DASHES = re.compile("[\u2010-\u2015\u2212]")
+_BRACKETED = re.compile(r"([^()]+)\(([^()]+)\)")
+
+
+@lru_cache(maxsize=64)
+def _parts(dialect: Dialect) -> Mapping[str, tuple[PartNames, ...]]:
+    """The parts that each name of a dialect means, at one site or another."""
+    parts: dict[str, tuple[PartNames, ...]] = {}
+    for known in dialect.parts:
+        for name in dict.fromkeys(map(_words, known.names)):
+            parts[name] = (*parts.get(name, ()), known)
+    return parts
+
+
+@lru_cache(maxsize=64)
+def _sides(dialect: Dialect) -> tuple[tuple[Side, str], ...]:
+    return tuple((names.side, _words(word)) for names in dialect.sides for word in names.words)
 
 
 def _take_side(dialect: Dialect, words: str) -> tuple[Side | None, str]:
     """The side that a name begins or ends with, and the rest of the name."""
-    for names in dialect.sides:
-        for word in map(_words, names.words):
-            if words.startswith(f"{word} "):
-                return names.side, words.removeprefix(f"{word} ")
-            if words.endswith(f" {word}"):
-                return names.side, words.removesuffix(f" {word}")
+    for side, word in _sides(dialect):
+        if words.startswith(f"{word} "):
+            return side, words.removeprefix(f"{word} ")
+        if words.endswith(f" {word}"):
+            return side, words.removesuffix(f" {word}")
     return None, words
 
 
 def _name_vertebrae(dialect: Dialect, name: str) -> tuple[str, ...]:
     """The vertebrae that ``L1-L4``, ``L1,L3``, ``L2 - L4`` or ``L1-L4 (L2)``, which leaves L2 out, stands for."""
-    text = folded(re.sub("[\u2010-\u2015\u2212]", "-", name))
+    text = folded(_DASHES.sub("-", name))
     for word in map(folded, dialect.vertebrae.words):
         text = text.removeprefix(word).strip()
-    bracketed = re.fullmatch(r"([^()]+)\(([^()]+)\)", text)
+    bracketed = _BRACKETED.fullmatch(text)
     if bracketed is None:
         return _vertebrae(text)
     if not dialect.vertebrae.brackets_exclude:

@@ -1,4 +1,4 @@
-"""Why is a report held for a person instead of being read?"""
+"""Why is a report held for a person, or put aside, instead of being read?"""
 
 from enum import StrEnum
 
@@ -10,15 +10,21 @@ class Reason(StrEnum):
     TRUNCATED = "truncated"
     TOO_LARGE = "too_large"
     NOT_A_REPORT = "not_a_report"
+    PICTURE = "picture"
     OWN_ADDENDUM = "own_addendum"
+    PHANTOM = "phantom"
     UNKNOWN_DIALECT = "unknown_dialect"
+    BROKEN_RESULTS = "broken_results"
+    OTHER_METHOD = "other_method"
     NO_INSTANCE_UID = "no_instance_uid"
     NO_STUDY_UID = "no_study_uid"
     NO_PATIENT_ID = "no_patient_id"
     NO_STUDY_DATE = "no_study_date"
+    OTHER_DATE = "other_date"
     NO_BMD = "no_bmd"
     UNKNOWN_UNIT = "unknown_unit"
     IMPLAUSIBLE = "implausible"
+    INCONSISTENT = "inconsistent"
     CONTRADICTORY = "contradictory"
 
     @property
@@ -27,8 +33,12 @@ class Reason(StrEnum):
         return _SENTENCES[self]
 
 
+ASIDE = frozenset({Reason.OWN_ADDENDUM, Reason.PICTURE, Reason.PHANTOM})
+"""For these a report is put aside: it is what it should be, and there is nothing for a person to do."""
+
+
 class UnreadableReport(Exception):
-    """A report that must wait for a person.
+    """A report that must wait for a person, or be put aside.
 
     ``detail`` names DICOM fields, regions and codes, never a patient's data, as it is stored, shown and logged.
     """
@@ -43,15 +53,21 @@ _SENTENCES = {
     Reason.NOT_DICOM: "The bytes are not a DICOM data set in the transfer syntax they came with.",
     Reason.TRUNCATED: "The data set ends before its own lengths say it should; a part is missing.",
     Reason.TOO_LARGE: "The report is larger or deeper than any densitometer's report; it was not read to its end.",
-    Reason.NOT_A_REPORT: "The object is not a structured report: it has no content tree.",
+    Reason.NOT_A_REPORT: "The object has no content tree, and no results beside one that we know.",
+    Reason.PICTURE: "This is a densitometer's picture without results in it.",
     Reason.OWN_ADDENDUM: "This is an addendum dxatrend wrote itself, come back.",
+    Reason.PHANTOM: "This is a scan of a phantom, kept apart from patients.",
     Reason.UNKNOWN_DIALECT: "No dialect in config/dialects knows this kind of report.",
+    Reason.BROKEN_RESULTS: "The results beside the content tree cannot be read to their end.",
+    Reason.OTHER_METHOD: "What was measured is no bone mineral density by DXA, and is not comparable with one.",
     Reason.NO_INSTANCE_UID: "The report has no usable SOP Instance UID (0008,0018) or SOP Class UID (0008,0016).",
     Reason.NO_STUDY_UID: "The report has no usable Study Instance UID (0020,000D).",
     Reason.NO_PATIENT_ID: "The report has no usable Patient ID (0010,0020).",
     Reason.NO_STUDY_DATE: "The report has neither a usable Acquisition Date nor a usable Study Date (0008,0020).",
+    Reason.OTHER_DATE: "The results are dated on another day than the header.",
     Reason.NO_BMD: "The report holds no bone mineral density of a region we know.",
     Reason.UNKNOWN_UNIT: "A bone mineral density comes without a unit that the dialect knows.",
     Reason.IMPLAUSIBLE: "A bone mineral density lies outside 0.1 to 3.0 g/cm2; its unit may be wrong.",
-    Reason.CONTRADICTORY: "The report gives two different values for the same region.",
+    Reason.INCONSISTENT: "Bone mineral content divided by area is not the bone mineral density beside them.",
+    Reason.CONTRADICTORY: "The report gives two different values for the same thing.",
 }

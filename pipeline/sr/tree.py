@@ -7,11 +7,11 @@ hold them: no conversion of numbers, dates and names is ever asked for, as one b
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
-from typing import Any
 
 from pydicom.datadict import tag_for_keyword
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
@@ -109,7 +109,7 @@ def read_tree(report: Elements | Dataset) -> Item:
         UnreadableReport: there is no content tree, or it is larger or deeper than any densitometer's.
     """
     elements = as_elements(report)
-    if _VALUE_TYPE not in elements and _CONTENT not in elements:
+    if not has_content_tree(elements):
         raise UnreadableReport(Reason.NOT_A_REPORT)
     root = _Walk().item(elements, DEFAULT, depth=1)
     if _CONTENT_PROBLEM in root.problems:
@@ -117,14 +117,22 @@ def read_tree(report: Elements | Dataset) -> Item:
     return root
 
 
+def has_content_tree(report: Elements) -> bool:
+    """Whether an object has, or should have, a content tree."""
+    return _VALUE_TYPE in report or _CONTENT in report
+
+
 def header_text(report: Elements | Dataset, keyword: str) -> str:
     """A text attribute of the report's own header, without padding; empty when absent or unreadable."""
-    tag = tag_for_keyword(keyword)
-    assert tag is not None, f"{keyword} is no keyword of the standard"
+    tag = _tag(keyword)
     if isinstance(report, Dataset):
         report = {known: _plain(report, known) for known in (tag, SPECIFIC_CHARACTER_SET) if known in report}
-    value = report.get(tag, b"")
-    return "" if isinstance(value, list) else _as_text(value, _encodings(report, DEFAULT))
+    if tag not in report:
+        return ""
+    try:
+        return _text(report, tag, _encodings(report, DEFAULT))
+    except _Misplaced:
+        return ""
 
 
 def as_elements(report: Elements | Dataset) -> Elements:
@@ -157,7 +165,16 @@ UNREADABLE = (
 
 _SNOMED_RT = {"SRT", "SNM3", "99SDM"}
 
-_CODE_VALUES = (0x00080100, 0x00080119, 0x00080120)  # Code Value, Long Code Value, URN Code Value
+
+@lru_cache(maxsize=256)
+def _tag(keyword: str) -> int:
+    tag = tag_for_keyword(keyword)
+    assert tag is not None, f"{keyword} is no keyword of the standard"
+    return tag
+
+
+_CODE_VALUE = 0x00080100
+_LONGER_CODE_VALUES = (0x00080119, 0x00080120)  # Long Code Value, URN Code Value
 _SCHEME = 0x00080102
 _MEANING = 0x00080104
 _REFERENCED_SOPS = 0x00081199
@@ -192,11 +209,16 @@ class _Misplaced(Exception):
     """A sequence stands where a text belongs, or the other way round."""
 
 
+_Codes = dict[tuple[int, Sequence[str]], Code]
+"""Codes that were read already, by their sequence and its character sets."""
+
+
 class _Walk:
     """One pass over one report, with its budget."""
 
     def __init__(self) -> None:
         self._items_left = MAX_ITEMS
+        self._codes: _Codes = {}
 
     def item(self, elements: Elements, inherited: Sequence[str], *, depth: int) -> Item:
         self._items_left -= 1
@@ -210,12 +232,18 @@ class _Walk:
             content, problems = (), (_CONTENT_PROBLEM,)
         children = tuple([self.item(child, encodings, depth=depth + 1) for child in content])
         try:
-            return _item(elements, encodings, children, problems)
+            return _item(elements, encodings, self._codes, children, problems)
         except _Misplaced:
             return _broken_item(elements, encodings, children, problems)
 
 
-def _item(elements: Elements, encodings: Sequence[str], children: tuple[Item, ...], problems: tuple[str, ...]) -> Item:
+def _item(
+    elements: Elements,
+    encodings: Sequence[str],
+    codes: _Codes,
+    children: tuple[Item, ...],
+    problems: tuple[str, ...],
+) -> Item:
     """An item in which everything stands where it belongs.
 
     Raises:
@@ -224,13 +252,13 @@ def _item(elements: Elements, encodings: Sequence[str], children: tuple[Item, ..
     value_type = _text(elements, _VALUE_TYPE, encodings)
     if not value_type and _BY_REFERENCE not in elements:
         problems = (*problems, "it has no Value Type (0040,A040)")
-    value, unit = _value(elements, value_type, encodings)
+    value, unit = _value(elements, value_type, encodings, codes)
     return Item(
         value_type=value_type,
         relationship=_text(elements, _RELATIONSHIP, encodings),
-        concept=_code(elements, _CONCEPT_NAME, encodings),
+        concept=_code(elements, _CONCEPT_NAME, encodings, codes),
         value=value,
-        code=_code(elements, _CONCEPT_CODE, encodings),
+        code=_code(elements, _CONCEPT_CODE, encodings, codes),
         unit=unit,
         references=_references(elements, encodings) if _REFERENCED_SOPS in elements else (),
         children=children,
@@ -249,28 +277,40 @@ def _broken_item(
         except _Misplaced:
             problems = (*problems, f"its {what} is unreadable")
             sound = {tag: value for tag, value in sound.items() if tag not in tags}
-    return _item(sound, encodings, children, problems)
+    return _item(sound, encodings, {}, children, problems)
 
 
-def _value(elements: Elements, value_type: str, encodings: Sequence[str]) -> tuple[str, Code | None]:
+def _value(elements: Elements, value_type: str, encodings: Sequence[str], codes: _Codes) -> tuple[str, Code | None]:
     """The text of an item's value, and its unit when it is a number."""
     if value_type == "NUM":
         measured = _items(elements, _MEASURED_VALUES)
         if not measured:  # legal: a Numeric Value Qualifier says why nothing was measured
             return "", None
-        return _text(measured[0], _NUMERIC_VALUE, encodings), _code(measured[0], _UNITS, encodings)
+        return _text(measured[0], _NUMERIC_VALUE, encodings), _code(measured[0], _UNITS, encodings, codes)
     tag = _VALUES.get(value_type)
     return ("", None) if tag is None else (_text(elements, tag, encodings), None)
 
 
-def _code(elements: Elements, tag: int, encodings: Sequence[str]) -> Code | None:
-    coded = _items(elements, tag)
-    if not coded:
+def _code(elements: Elements, tag: int, encodings: Sequence[str], codes: _Codes) -> Code | None:
+    items = elements.get(tag)
+    if items is None:
         return None
-    value = ""
-    for known in _CODE_VALUES:
-        value = value or _text(coded[0], known, encodings).strip()
-    return Code(value, _text(coded[0], _SCHEME, encodings).strip(), _text(coded[0], _MEANING, encodings).strip())
+    if not isinstance(items, list):
+        raise _Misplaced
+    if not items:
+        return None
+    known = codes.get((id(items), encodings))
+    if known is None:
+        known = _read_code(items[0], encodings)
+        codes[id(items), encodings] = known
+    return known
+
+
+def _read_code(coded: Elements, encodings: Sequence[str]) -> Code:
+    value = _text(coded, _CODE_VALUE, encodings).strip()
+    for longer in _LONGER_CODE_VALUES:
+        value = value or _text(coded, longer, encodings).strip()
+    return Code(value, _text(coded, _SCHEME, encodings).strip(), _text(coded, _MEANING, encodings).strip())
 
 
 def _references(elements: Elements, encodings: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -288,10 +328,10 @@ _PARTS: tuple[_Part, ...] = (
     (
         "value",
         (_MEASURED_VALUES, *_VALUES.values()),
-        lambda elements, encodings: [_value(elements, value_type, encodings) for value_type in ("NUM", *_VALUES)],
+        lambda elements, encodings: [_value(elements, value_type, encodings, {}) for value_type in ("NUM", *_VALUES)],
     ),
-    ("concept name", (_CONCEPT_NAME,), lambda elements, encodings: _code(elements, _CONCEPT_NAME, encodings)),
-    ("code", (_CONCEPT_CODE,), lambda elements, encodings: _code(elements, _CONCEPT_CODE, encodings)),
+    ("concept name", (_CONCEPT_NAME,), lambda elements, encodings: _code(elements, _CONCEPT_NAME, encodings, {})),
+    ("code", (_CONCEPT_CODE,), lambda elements, encodings: _code(elements, _CONCEPT_CODE, encodings, {})),
     ("references", (_REFERENCED_SOPS,), lambda elements, encodings: _references(elements, encodings)),
 )
 """What an item is made of: how it is called, where it stands, how it is read."""
@@ -320,6 +360,8 @@ def _text(elements: Elements, tag: int, encodings: Sequence[str]) -> str:
     value = elements.get(tag)
     if value is None:
         return ""
+    if isinstance(value, bytes) and value.isascii() and b"\x1b" not in value:  # nearly all there is
+        return value.decode("ascii").rstrip(" \0")
     if isinstance(value, list):
         raise _Misplaced
     return _as_text(value, encodings)
@@ -331,15 +373,15 @@ def _as_text(value: bytes | str, encodings: Sequence[str]) -> str:
 
 def _encodings(elements: Elements, inherited: Sequence[str]) -> Sequence[str]:
     """The character sets of a data set, or those of what it stands in."""
-    names = elements.get(SPECIFIC_CHARACTER_SET)
-    if names is None or isinstance(names, list):
+    if SPECIFIC_CHARACTER_SET not in elements:
         return inherited
-    return declared(_as_text(names, DEFAULT), inherited)
+    names = elements[SPECIFIC_CHARACTER_SET]
+    return inherited if isinstance(names, list) else declared(_as_text(names, DEFAULT), inherited)
 
 
 def _plain(report: Dataset, tag: int) -> Value:
     """One of pydicom's elements as it came; a sequence that pydicom cannot read is none."""
-    element: Any = report.get_item(tag)  # a raw element until pydicom has read it, which its types do not tell
+    element: DataElement | RawDataElement = report.get_item(tag)
     if isinstance(element, RawDataElement) and is_sequence(tag, str(element.VR or ""), len(element.value or b"")):
         try:
             element = report[tag]

@@ -16,10 +16,14 @@ class NoNumber(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Number:
-    """A printed number, the unit text that followed it if any, and what had to be read past."""
+    """A printed number, the unit text that followed it if any, and what had to be read past.
+
+    ``marks`` are the scanner's ``*`` and ``#`` after it: in a change, significant and dissimilar.
+    """
 
     value: Decimal
     unit: str = ""
+    marks: str = ""
     remarks: tuple[str, ...] = ()
 
 
@@ -29,6 +33,8 @@ def read_number(text: str) -> Number:
     Raises:
         NoNumber: the text holds none, or more than one.
     """
+    if _PLAIN.fullmatch(text):
+        return Number(value=Decimal(text))
     match = _NUMBER.fullmatch(text.replace("\u2212", "-").strip()) if len(text) <= _LONGEST else None
     if match is None:
         raise NoNumber("the text holds no single number")
@@ -38,6 +44,7 @@ def read_number(text: str) -> Number:
     return Number(
         value=value if _exponent(value) <= 0 else value.quantize(Decimal(1)),  # 1E+2 is 100
         unit=(match["unit"] or "").strip(),
+        marks=match["marks"],
         remarks=tuple(_remarks_on(match)),
     )
 
@@ -49,16 +56,15 @@ def is_blank(text: str) -> bool:
 
 def agrees(bmd: Decimal, bmc: Decimal, area: Decimal) -> bool:
     """Whether BMC over area is the BMD, each being anywhere within its last printed digit."""
-    if area - _half_digit(area) <= 0:
+    of_bmd, of_bmc, of_area = map(_half_digit, (bmd, bmc, area))
+    if area <= of_area:
         return False
-    least = (bmc - _half_digit(bmc)) / (area + _half_digit(area))
-    most = (bmc + _half_digit(bmc)) / (area - _half_digit(area))
-    return least <= bmd + _half_digit(bmd) and most >= bmd - _half_digit(bmd)
+    return (bmc - of_bmc) / (area + of_area) <= bmd + of_bmd and (bmc + of_bmc) / (area - of_area) >= bmd - of_bmd
 
 
 def read_date(text: str) -> date | None:
     """A DICOM DA, or the dotted form before 1993 (PS3.5 section 6.2); ``None`` when it is no date."""
-    match = re.fullmatch(r"(\d{4})(\.?)(\d{2})\2(\d{2})", text.strip(), re.ASCII)
+    match = _DATE.fullmatch(text.strip())
     if match is None:
         return None
     try:
@@ -69,7 +75,7 @@ def read_date(text: str) -> date | None:
 
 def read_time(text: str) -> time | None:
     """A DICOM TM: hours, with minutes, seconds and a fraction as far as known; ``None`` when it is no time."""
-    match = re.fullmatch(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?", text.strip(), re.ASCII)
+    match = _TIME.fullmatch(text.strip())
     if match is None:
         return None
     hours, minutes, seconds = (int(part or 0) for part in match.groups()[:3])
@@ -87,9 +93,15 @@ def read_datetime(text: str) -> datetime | None:
     return datetime.combine(day, moment) if day and moment is not None else None
 
 
+_DATE = re.compile(r"(\d{4})(\.?)(\d{2})\2(\d{2})", re.ASCII)
+_TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?", re.ASCII)
+
 _LONGEST = 64
 _MOST_DIGITS = 15
 """A DICOM decimal string has sixteen characters."""
+
+_PLAIN = re.compile(r"-?\d{1,6}(?:\.\d{1,6})?", re.ASCII)
+"""What nearly every value is, and needs no second look."""
 
 _NUMBER = re.compile(
     r"(?P<number>[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,2})?)"

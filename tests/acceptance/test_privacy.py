@@ -22,7 +22,8 @@ def marked(tmp_path: Path) -> list[Path]:
 
     def write(source: Path, **changes: str) -> None:
         report = dcmread(source)
-        report.PatientName, report.PatientID, report.PatientBirthDate = f"{MARK}^NAME", f"{MARK}-ID", "19491231"
+        report.PatientName, report.PatientID = f"{MARK}^NAME", f"{MARK}-ID"
+        report.PatientBirthDate, report.PatientSex = "19491231", "F"
         report.SOPInstanceUID = generate_uid(entropy_srcs=[str(len(paths))])
         for keyword, value in changes.items():
             report[keyword] = DataElement(keyword, dictionary_VR(keyword), value)

@@ -130,7 +130,7 @@ def test_a_locked_database_says_so_without_quoting_what_it_was_given(
 
 def test_reports_of_one_patient_study_and_scanner_are_one_exam(database: Database) -> None:
     first = _record(database, uid="2.25.1")
-    assert _record(database, uid="2.25.2") == first
+    assert _record(database, uid="2.25.2", bmd="0.931") == first
     assert _record(database, uid="2.25.3", serial_number="S2") != first
     with database.read() as connection:
         (found,) = exams.load(connection, [first])
@@ -194,7 +194,7 @@ def test_an_exam_to_which_a_report_was_added_meanwhile_stays_due(database: Datab
     with database.write() as connection:
         work.claim(connection, exam, limit=5, at=SETTLED)
         (on_file,) = exams.load(connection, [number])
-    _record(database, uid="2.25.2")
+    _record(database, uid="2.25.2", bmd="0.931")
     with database.write() as connection:
         exams.followed_up(connection, on_file)
     with database.write() as connection:
@@ -207,7 +207,7 @@ def test_an_exam_that_was_followed_up_is_due_no_more_until_a_report_is_added(dat
         work.claim(connection, exam, limit=5, at=SETTLED)
         exams.followed_up(connection, exams.load(connection, [number])[0])
         assert work.next_due(connection, exam) is None
-    _record(database, uid="2.25.2")
+    _record(database, uid="2.25.2", bmd="0.931")
     with database.write() as connection:
         assert work.claim(connection, exam, limit=5, at=SETTLED) == [number]
 

@@ -15,8 +15,8 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from pipeline.sr.dialect import Dialect, load_dialects
+from pipeline.sr.encoding import read_elements
 from pipeline.sr.extract import Report, extract
-from pipeline.sr.tree import read_instance
 
 Concept = str | tuple[str, str, str]
 """A meaning, or value, scheme and meaning."""
@@ -159,7 +159,7 @@ def deflate(data: bytes) -> bytes:
 
 def read(data_set: bytes, transfer_syntax: str = ExplicitVRLittleEndian) -> Report:
     """What the shipped dialects make of the bytes."""
-    return extract(read_instance(data_set, transfer_syntax), shipped_dialects())
+    return extract(read_elements(data_set, transfer_syntax), shipped_dialects())
 
 
 def values(read_report: Report) -> dict[str, str]:

@@ -3,8 +3,9 @@
 import pytest
 
 from pipeline.clinical.regions import SITE_OF_PART, Region, Side, Site, UnknownRegion, parse_region
-from pipeline.sr.dialect import Concept, Dialect, DialectError, load_dialects, normal_manufacturer, parse_dialect
+from pipeline.sr.dialect import Dialect, DialectError, load_dialects, normal_manufacturer, parse_dialect
 from pipeline.sr.extract import extract
+from pipeline.sr.grammar import Concept, Lookup
 from pipeline.sr.naming import name_region
 from pipeline.sr.tree import Code
 from tests.sr.make_report import container, num, report, shipped_dialects, text, values
@@ -48,7 +49,7 @@ def test_a_site_writes_its_own_dialect_without_code():
 
 
 def test_three_dialects_are_shipped():
-    assert [str(known) for known in shipped_dialects()] == ["hologic 1", "lunar 1", "tid1500 1"]
+    assert [str(known) for known in shipped_dialects()] == ["hologic 2", "lunar 2", "tid1500 2"]
 
 
 def test_every_mistake_in_every_dialect_is_told_at_once_under_its_key():
@@ -88,13 +89,30 @@ def test_every_mistake_in_every_dialect_is_told_at_once_under_its_key():
     [units]
     "g" = ["gram", 3]
 
+    [[place]]
+    side = "left"
+
+    [[trend]]
+    container = { meaning = "Trend" }
+
+    [[trend]]
+    container = { meaning = "Trend *" }
+    entries = "page"
+
+    [facts]
+    shoe_size = [{ meaning = "Size" }]
+
+    [units_when_absent]
+    bmd = "lb"
+
     [device]
-    model = { meaning = "Model" }
+    serial = { meaning = "Model" }
     """
     with pytest.raises(DialectError) as error:
         load_dialects({"acme.toml": broken, "other.toml": "name = "})
     assert sorted(error.value.mistakes) == [
-        "acme.toml: device.serial_number: manufacturer, model and serial_number go together",
+        "acme.toml: device.serial: is no key we know",
+        "acme.toml: facts.shoe_size: is no key we know",
         "acme.toml: finding_site[1].site: needs a site, a part or a vertebra",
         "acme.toml: finding_site[1].vertebra: 'L1-L4' is none we know",
         "acme.toml: finding_site[2].code: is missing",
@@ -105,6 +123,8 @@ def test_every_mistake_in_every_dialect_is_told_at_once_under_its_key():
         "acme.toml: names.hip.femoral neck: must be a list of texts",
         "acme.toml: names.knee: is no key we know",
         "acme.toml: never: must be tables, written as [[never]]",
+        "acme.toml: place[1].site: is missing",
+        "acme.toml: place[1].where: at least one [[where]] is needed",
         "acme.toml: quantities.bmd: is missing; without it no report could be read",
         "acme.toml: quantities.bmx: is no key we know",
         "acme.toml: region.name.meaning: needs a meaning, or a value and its scheme",
@@ -115,8 +135,13 @@ def test_every_mistake_in_every_dialect_is_told_at_once_under_its_key():
         "acme.toml: scan[1].where[1].anywhere: must be true or false",
         "acme.toml: scan[1].where[1].contains: is missing",
         "acme.toml: scan[1].where[1].text.meaning: needs a meaning, or a value and its scheme",
+        "acme.toml: trend[1].container: needs a meaning with * where the region is named",
+        "acme.toml: trend[1].entries: needs to be 'date' or 'region'",
+        "acme.toml: trend[2].entries: 'page' is none we know",
+        "acme.toml: trend[2].entries: needs to be 'date' or 'region'",
         "acme.toml: units.g: must be a list of texts",
         "acme.toml: units: neither g/cm2 nor mg/cm2 is among them; without one no BMD could be read",
+        "acme.toml: units_when_absent.bmd: 'lb' is none of the units",
         "acme.toml: version: must be a text",
         "other.toml: Invalid value (at end of document)",
     ]
@@ -143,16 +168,16 @@ def test_a_dialect_without_text_is_refused_whole():
 @pytest.mark.parametrize(
     ("concept", "code", "matches"),
     [
-        (Concept(meaning="trend*"), Code("1", "99X", "Trend  L1-L4"), True),
-        (Concept(meaning="trend*"), Code("1", "99X", "A trend"), False),
-        (Concept(meaning="*diff*"), Code("1", "99X", "Neck Diff."), True),
-        (Concept(meaning="data set [1]"), Code("1", "99X", "Data Set [1]"), True),
-        (Concept(meaning="Total"), Code("1", "99X", "Total Left"), False),
+        (Concept(meanings=("trend*",)), Code("1", "99X", "Trend  L1-L4"), True),
+        (Concept(meanings=("trend*",)), Code("1", "99X", "A trend"), False),
+        (Concept(meanings=("*diff*",)), Code("1", "99X", "Neck Diff."), True),
+        (Concept(meanings=("data set [1]",)), Code("1", "99X", "Data Set [1]"), True),
+        (Concept(meanings=("Total",)), Code("1", "99X", "Total Left"), False),
         (Concept(value="G-A166", scheme="SRT"), Code("42798000", "SCT", "anything"), True),
-        (Concept(value="1", scheme="99X", meaning="Area"), Code("2", "99Y", "AREA"), True),
+        (Concept(value="1", scheme="99X", meanings=("Area",)), Code("2", "99Y", "AREA"), True),
         (Concept(value="1", scheme="99X"), Code("1", "99Y", ""), False),
         (Concept(value="1", scheme="99X"), Code("", "", ""), False),
-        (Concept(meaning="Area"), None, False),
+        (Concept(meanings=("Area",)), None, False),
     ],
 )
 def test_a_concept_matches_by_code_or_by_meaning(concept, code, matches):
@@ -255,15 +280,27 @@ def test_every_region_key_is_a_tracking_identifier():
         assert name_region(dialect("tid1500"), region.key) == region
 
 
-def test_a_condition_looks_at_the_texts_of_a_container_or_of_the_whole_report():
-    scan = dialect("hologic").scans[-3]
-    root = container(
-        "BMD Rate of Change Report",
+def test_a_place_is_told_by_the_texts_of_a_container_or_of_the_whole_report():
+    scan_mode = next(place for place in dialect("hologic").places if place.where[0].anywhere and place.side)
+    assert (scan_mode.site, scan_mode.side) == (Site.HIP, Side.LEFT)
+    sent = report(
         container("Scan Information", text("Scan Mode", "f LEFT  hip")),
         container("Data Set 1", text("Data Set Title", "Results Summary"), container("Total", num("BMD", "0.8"))),
+        root="BMD Rate of Change Report",
     )
-    assert scan.side is Side.LEFT
-    assert [condition.anywhere for condition in scan.where] == [False, True]
-    assert values(extract(report(*root.ContentSequence, root="BMD Rate of Change Report"), shipped_dialects())) == {
-        "total hip left": "0.8"
-    }
+    assert values(extract(sent, shipped_dialects())) == {"total hip left": "0.8"}
+
+
+def test_a_code_counts_before_a_name_and_the_first_of_several_counts():
+    known = Lookup(
+        [
+            (Concept(meanings=("BMD",)), "by name"),
+            (Concept(value="38267-1", scheme="LN"), "by code"),
+            (Concept(meanings=("B*",)), "by pattern"),
+        ]
+    )
+    assert known.find(Code("38267-1", "LN", "BMD")) == "by code"
+    assert known.find(Code("1", "99X", " bmd ")) == "by name"
+    assert known.find(Code("1", "99X", "bone")) == "by pattern"
+    assert known.find(Code("1", "99X", "x" * 1000)) is None
+    assert known.find(None) is None

@@ -11,10 +11,10 @@ from pydicom.dataset import Dataset
 
 from pipeline.clinical.model import Patient, Scanner, Sex
 from pipeline.clinical.regions import parse_region
-from pipeline.sr.encoding import split_file
+from pipeline.sr.encoding import read_elements, split_file
 from pipeline.sr.extract import Reason, Report, UnreadableReport, extract
+from pipeline.sr.notes import Unused
 from pipeline.sr.reasons import Reason as EveryReason
-from pipeline.sr.tree import read_instance
 from tests.sr.make_report import (
     LATERALITY,
     SPINE_BMD,
@@ -92,7 +92,7 @@ def test_a_report_says_who_was_scanned_on_which_machine_when_and_how_dense():
     read_report = seen(sent)
     exam = read_report.exam
     (measured,) = exam.measurements
-    assert (read_report.dialect, read_report.remarks) == ("lunar 1", ())
+    assert (read_report.dialect, read_report.remarks) == ("lunar 2", ())
     assert (read_report.sop_class_uid, read_report.sop_instance_uid) == ("1.2.840.10008.5.1.4.1.1.88.22", "2.25.1")
     assert exam.study_instance_uid == "2.25.2"
     assert exam.patient == Patient(patient_id="P1", issuer="HOSPITAL", birth_date=date(1950, 1, 1), sex=Sex.FEMALE)
@@ -272,9 +272,22 @@ def test_unknown_regions_are_told_and_never_guessed():
 
 
 def test_an_unknown_scan_is_told_when_it_holds_numbers():
-    total_body = container("Total Body", region("Head", "2.1"))
-    read_report = seen(report(spine(), total_body, container("Patient", text("A", "B"))))
-    assert read_report.remarks == ("CONTAINER 'Total Body' was not read: the dialect does not know it as a scan",)
+    knee = container("Left Ortho Knee", region("Head", "2.1"))
+    read_report = seen(report(spine(), knee, container("Patient", text("A", "B"))))
+    assert read_report.remarks == ("CONTAINER 'Left Ortho Knee' was not read: the dialect does not know it as a scan",)
+
+
+def test_a_total_body_is_read_and_what_it_is_made_of_is_noted():
+    fat = num("FAT_MASS", "20000", ("g", "UCUM", "g"))
+    body = container("Total Body", region("Head", "2.1"), region("Total", "1.1", fat), container("Composition", fat))
+    read_report = seen(report(body))
+    assert values(read_report) == {"total body": "1.1"}
+    assert not read_report.exam.measurements[0].region.monitorable
+    assert read_report.remarks == (
+        "CONTAINER 'Composition' is known, and is no density",
+        "CONTAINER 'Head', number 1 of CONTAINER 'Total Body', was not read: "
+        "its name means no region that the dialect knows",
+    )
 
 
 # Hologic
@@ -305,7 +318,7 @@ def test_a_total_of_nowhere_is_not_read():
 def test_a_hologic_report_under_another_root_is_known_by_maker_and_content():
     ds = hologic("Results Summary", region("L1-L4", "0.930"))
     ds.ConceptNameCodeSequence = [coded("Anything")]
-    assert seen(ds).dialect == "hologic 1"
+    assert seen(ds).dialect == "hologic 2"
     put(ds, "Manufacturer", "ACME")
     assert held(ds).reason is Reason.UNKNOWN_DIALECT
 
@@ -393,10 +406,15 @@ def test_milligrams_are_divided_by_a_thousand_exactly_and_told():
     "unit",
     [None, ("", "", ""), ("g/cm-2", "UCUM", "?"), ("g", "UCUM", "g"), ("mg/cm2", "UCUM", "g/cm2"), ("1", "UCUM", "1")],
 )
-def test_a_bmd_without_a_known_unit_holds_the_report(unit):
+def test_a_bmd_without_a_known_unit_is_not_used_and_is_kept_as_it_was_sent(unit):
     bmd = container("L1-L4", num("BMD", "0.912", unit))
-    error = held(report(spine(region("L2-L4", "0.934"), bmd)))
+    error = held(report(spine(bmd)))
     assert (error.reason, error.detail) == (Reason.UNKNOWN_UNIT, "BMD of L1-L4")
+    read_report = seen(report(spine(region("L2-L4", "0.934"), bmd)))
+    assert values(read_report) == {"L2-L4": "0.934"}
+    assert read_report.unused == (
+        Unused(what="L1-L4: BMD", text="0.912", reason="has no unit that the dialect knows for it"),
+    )
 
 
 def test_a_bmd_as_text_needs_its_unit_in_the_text():
@@ -410,9 +428,12 @@ def test_the_least_and_the_greatest_plausible_bmd_are_read(bmd):
 
 
 @pytest.mark.parametrize("bmd", ["0.0999", "3.001", "912", "0", "-0.912"])
-def test_an_implausible_bmd_holds_the_report(bmd):
+def test_an_implausible_bmd_is_not_used_and_is_kept_as_it_was_sent(bmd):
     error = held(report(spine(region("L1-L4", bmd))))
     assert (error.reason, error.detail) == (Reason.IMPLAUSIBLE, "BMD of L1-L4")
+    read_report = seen(report(spine(region("L1-L4", bmd), region("L2-L4", "0.934"))))
+    assert values(read_report) == {"L2-L4": "0.934"}
+    assert [unused.text for unused in read_report.unused] == [bmd]
 
 
 def test_a_bmd_in_grams_that_is_called_milligrams_is_held_and_not_put_right():
@@ -463,12 +484,22 @@ def test_another_value_that_cannot_be_used_is_told_and_leaves_the_bmd(other):
     assert read_report.remarks[0].startswith("L1-L4: ")
 
 
-def test_a_bmd_that_is_not_content_over_area_is_told():
+def test_a_bmd_that_is_not_content_over_area_within_printed_rounding_is_not_used():
     content = (num("BMC", "40.36", ("g", "UCUM", "g")), num("AREA", "39.47", ("cm2", "UCUM", "cm2")))
     assert seen(report(spine(region("L1-L4", "1.022", *content)))).remarks == ()
-    assert seen(report(spine(region("L1-L4", "1.032", *content)))).remarks == (
-        "L1-L4: BMC divided by area is not the BMD",
-    )
+    wrong = region("L1-L4", "1.032", *content)
+    error = held(report(spine(wrong)))
+    assert (error.reason, error.detail) == (Reason.INCONSISTENT, "BMD of L1-L4")
+    read_report = seen(report(spine(wrong, region("L2-L4", "0.934"))))
+    assert values(read_report) == {"L2-L4": "0.934"}
+    assert read_report.remarks == ("L1-L4: BMD is not BMC divided by area and was not used",)
+
+
+def test_the_mean_of_two_sides_need_not_be_content_over_area():
+    """The mean of two quotients is not the quotient of two means."""
+    content = (num("BMC", "40.36", ("g", "UCUM", "g")), num("AREA", "39.47", ("cm2", "UCUM", "cm2")))
+    sent = report(container("DualFemur", region("Total Mean", "1.032", *content)))
+    assert values(seen(sent)) == {"total hip mean": "1.032"}
 
 
 # A region twice
@@ -486,7 +517,7 @@ def test_a_region_twice_with_different_values_holds_the_report(apart):
     both = (region("L1-L4", "0.912"), region("L1-L4", "0.913"))
     scans = [spine(one) for one in both] if apart else [spine(*both)]
     error = held(report(*scans))
-    assert (error.reason, error.detail) == (Reason.CONTRADICTORY, "BMD of L1-L4")
+    assert (error.reason, error.detail) == (Reason.CONTRADICTORY, "BMD of L1-L4 is told as 0.912 and as 0.913")
 
 
 def test_two_bmds_in_one_region_hold_the_report():
@@ -571,7 +602,7 @@ def test_every_public_sample_is_held_with_a_reason(samples):
     reasons: dict[str, Reason] = {}
     for file in public_files(samples):
         with pytest.raises(UnreadableReport) as error:
-            extract(read_instance(*split_file(file.read_bytes())), shipped_dialects())
+            extract(read_elements(*split_file(file.read_bytes())), shipped_dialects())
         reasons[file.name] = error.value.reason
     assert len(reasons) > 50
     assert reasons["sr.dcm"] is Reason.NO_BMD
@@ -590,4 +621,4 @@ def test_files_without_file_meta_information_are_held_as_no_dicom_whatever_they_
         if "no_meta" in file.name or "NoMeta" in file.name or "no_dicm" in file.name:
             for syntax in ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"):
                 with pytest.raises(UnreadableReport):
-                    extract(read_instance(file.read_bytes(), syntax), shipped_dialects())
+                    extract(read_elements(file.read_bytes(), syntax), shipped_dialects())

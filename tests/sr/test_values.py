@@ -53,7 +53,9 @@ def test_a_decimal_comma_is_read_and_remarked():
 @pytest.mark.parametrize("marks", ["*", "#", " *", "*#"])
 def test_marks_of_significance_are_left_out_and_remarked(marks):
     assert read_number(f"0.912{marks}") == Number(
-        value=Decimal("0.912"), remarks=(f"the scanner's mark {marks.strip()} was left out",)
+        value=Decimal("0.912"),
+        marks=marks.strip(),
+        remarks=(f"the scanner's mark {marks.strip()} was left out",),
     )
 
 

@@ -1,20 +1,24 @@
 """Which reports make up a visit, and which other visits has the patient had?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from pipeline.clinical.assemble import assemble
-from pipeline.clinical.model import Exam, Patient, Scanner
-from pipeline.edge.store import patients, work
+from pipeline.clinical.model import Exam, Patient
+from pipeline.edge.store import identity, machines, work
 from pipeline.edge.store.database import insert_if_absent, ring
-from pipeline.edge.store.schema import State, exam, reading, receipt, scanner
+from pipeline.edge.store.schema import State, exam, patient, reading, receipt
+from pipeline.sr.analyses import current, superseded_regions
 from pipeline.sr.extract import Report
 
 _REPORT = TypeAdapter(Report)
+
+REPEATED = "repeated"
+"""The reason for which a report is put aside that says only what another one of its exam has said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,21 +46,49 @@ class ExamOnFile:
     def exam(self) -> Exam:
         """What its reports say together.
 
+        Of several analyses of one scan only the last one counts.
+
         Raises:
             Contradiction: they tell different things.
         """
-        return assemble([report.exam for _, report in self.reports])
+        return assemble(current([report.part for _, report in self.reports]))
+
+    def superseded(self) -> dict[int, tuple[str, ...]]:
+        """By receipt, the keys of the regions that a later analysis of the same scan has replaced."""
+        parts = [report.part for _, report in self.reports]
+        found = {number: superseded_regions(report.part, parts) for number, report in self.reports}
+        return {number: regions for number, regions in found.items() if regions}
 
 
 def record(connection: Connection, receipt_number: int, report: Report, *, due_at: datetime, seen_at: datetime) -> int:
-    """Keep what a receipt says, in the exam it belongs to, which becomes due; the number of the exam."""
-    number = _exam_of(connection, report, due_at=due_at, seen_at=seen_at)
+    """Keep what a receipt says, in the exam it belongs to, which becomes due; the number of the exam.
+
+    A report that says what another one of its exam has said, exported once more under a new UID, changes nothing. Where
+    the study is on file under another patient, or the patient with another birth date or sex, the exam is held (R2.19).
+    """
+    study, who = report.exam.study_instance_uid, report.exam.patient
+    patient_number = identity.patient_of(connection, who, study)
+    scanner_number = machines.number_of(
+        connection,
+        report.exam.scanner,
+        station_name=report.station_name,
+        institution=report.exam.institution,
+        at=seen_at,
+    )
+    known = _find(connection, report, patient_number, scanner_number)
+    told_by = None if known is None else _told_already(connection, known, report)
+    if known is not None and told_by is not None:
+        detail = f"it says what receipt {told_by} says"
+        work.ignore(connection, receipt, receipt_number, reason=REPEATED, detail=detail)
+        return known
+    number = _exam_of(connection, report, patient_number, scanner_number, due_at=due_at)
     connection.execute(
         insert(reading).values(
             receipt_id=receipt_number, exam_id=number, report=_REPORT.dump_json(report).decode("ascii")
         )
     )
     work.done(connection, receipt, [receipt_number])
+    identity.hold_conflicts(connection, number, who, patient_number, study)
     ring(connection)
     return number
 
@@ -68,9 +100,15 @@ def load(connection: Connection, numbers: Sequence[int]) -> list[ExamOnFile]:
 
 def history(connection: Connection, who: Patient, *, but: int | None = None) -> list[ExamOnFile]:
     """Every exam of a patient that does not wait for a person, the first one first, but one."""
-    number = patients.find(connection, who.patient_id, who.issuer)
-    which = (exam.c.patient_id == number) & (exam.c.state != State.HELD)
-    return _load(connection, which if but is None else which & (exam.c.id != but))
+    same = select(patient.c.id).where(identity.same_person(who))
+    which = exam.c.patient_id.in_(same) & (exam.c.state != State.HELD)
+    found = _load(connection, which if but is None else which & (exam.c.id != but))
+    return [earlier for earlier in found if _is_theirs(earlier.patient, who)]
+
+
+def _is_theirs(other: Patient, who: Patient) -> bool:
+    """Whether an exam under the same id is the same person's: where an issuer is missing, by the birth date."""
+    return other.issuer == who.issuer or (who.birth_date is not None and other.birth_date == who.birth_date)
 
 
 def due_again(connection: Connection, patient_number: int, *, since: date, at: datetime) -> int:
@@ -101,10 +139,36 @@ def exam_of(connection: Connection, receipt_number: int) -> ExamOnFile | None:
     return None if number is None else load(connection, [number])[0]
 
 
-def _exam_of(connection: Connection, report: Report, *, due_at: datetime, seen_at: datetime) -> int:
-    who, where = report.exam.patient, report.exam.scanner
-    patient_number = patients.number_of(connection, who.patient_id, who.issuer)
-    scanner_number = _scanner(connection, where, seen_at)
+def _find(connection: Connection, report: Report, patient_number: int, scanner_number: int) -> int | None:
+    same = (
+        (exam.c.patient_id == patient_number)
+        & (exam.c.scanner_id == scanner_number)
+        & (exam.c.study_instance_uid == report.exam.study_instance_uid)
+    )
+    number: int | None = connection.scalar(select(exam.c.id).where(same))
+    return number
+
+
+def _told_already(connection: Connection, number: int, report: Report) -> int | None:
+    """The receipt of the exam that says the same; what the order and not the scan is called does not count."""
+    said = _content(report)
+    readings = select(reading.c.receipt_id, reading.c.report).where(reading.c.exam_id == number)
+    for row in connection.execute(readings.order_by(reading.c.receipt_id)):
+        if _content(_REPORT.validate_json(row.report)) == said:
+            return int(row.receipt_id)
+    return None
+
+
+def _content(report: Report) -> tuple[object, ...]:
+    exam_alone = replace(report.exam, accession_number="", institution="", software="")
+    return exam_alone, report.analyses, report.other_scores
+
+
+def _exam_of(
+    connection: Connection, report: Report, patient_number: int, scanner_number: int, *, due_at: datetime
+) -> int:
+    """The number of the exam a report belongs to, which becomes due with it."""
+    who = report.exam.patient
     number = insert_if_absent(
         connection,
         exam,
@@ -112,12 +176,15 @@ def _exam_of(connection: Connection, report: Report, *, due_at: datetime, seen_a
         scanner_id=scanner_number,
         study_instance_uid=report.exam.study_instance_uid,
         performed_at=report.exam.performed_at,
+        birth_date=who.birth_date,
+        sex=who.sex.value,
         revision=1,
         state=State.WAITING,
         due_at=due_at,
     )
     if number is not None:
         return number
+    known = {"birth_date": who.birth_date} if who.birth_date else {}
     added: int = connection.execute(
         update(exam)
         .where(
@@ -125,28 +192,19 @@ def _exam_of(connection: Connection, report: Report, *, due_at: datetime, seen_a
             exam.c.scanner_id == scanner_number,
             exam.c.study_instance_uid == report.exam.study_instance_uid,
         )
-        .values(revision=exam.c.revision + 1, state=State.WAITING, due_at=due_at, attempts=0, reason=None, detail=None)
+        .values(
+            revision=exam.c.revision + 1,
+            state=State.WAITING,
+            due_at=due_at,
+            attempts=0,
+            reason=None,
+            detail=None,
+            sex=who.sex.value or exam.c.sex,
+            **known,
+        )
         .returning(exam.c.id)
     ).scalar_one()
     return added
-
-
-def _scanner(connection: Connection, machine: Scanner, seen_at: datetime) -> int:
-    key = "\t".join(machine.key)
-    number = insert_if_absent(
-        connection,
-        scanner,
-        key=key,
-        manufacturer=machine.manufacturer,
-        model=machine.model,
-        serial_number=machine.serial_number,
-        last_seen_at=seen_at,
-    )
-    if number is not None:
-        return number
-    again = update(scanner).where(scanner.c.key == key).values(last_seen_at=seen_at).returning(scanner.c.id)
-    known: int = connection.execute(again).scalar_one()
-    return known
 
 
 def _load(connection: Connection, which: ColumnElement[bool]) -> list[ExamOnFile]:

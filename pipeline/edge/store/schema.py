@@ -105,11 +105,13 @@ receipt = Table(
     Column("calling_ae_title", Text, nullable=False),
     Column("received_at", Instant, nullable=False),
     *_work(),
+    Column("pixels", Integer, nullable=False, server_default="0"),
     Column("content", LargeBinary, nullable=False),
     UniqueConstraint("sop_instance_uid", "digest"),
     Index(None, "state", "due_at"),
     Index(None, "received_at"),
-    comment="one received instance: its data set as it came (zlib), and whether it has been read",
+    Index(None, "pixels"),
+    comment="one received instance: its data set (zlib) as it came, less pixels once dropped; whether it was read",
 )
 
 patient = Table(
@@ -154,12 +156,42 @@ exam = Table(
     _reference("scanner", nullable=False),
     Column("study_instance_uid", Text, nullable=False),
     Column("performed_at", DateTime(timezone=False), nullable=False),
+    Column("birth_date", Date),
+    Column("sex", String(1), nullable=False),
     Column("revision", Integer, nullable=False),
     *_work(),
     UniqueConstraint("patient_id", "study_instance_uid", "scanner_id"),
+    Index(None, "study_instance_uid"),
     Index(None, "state", "due_at"),
     Index(None, "patient_id", "performed_at"),
-    comment="a visit: patient + study + scanner; revision counts what was added to it",
+    comment="a visit: patient + study + scanner, birth date and sex as told there; revision counts what was added",
+)
+
+unidentified = Table(
+    "unidentified",
+    metadata,
+    _id(),
+    _reference("scanner", nullable=False),
+    Column("station_name", Text, nullable=False),
+    Column("institution", Text, nullable=False),
+    Column("last_seen_at", Instant, nullable=False),
+    UniqueConstraint("scanner_id", "station_name", "institution"),
+    comment="a machine whose reports do not tell its serial number, by what else they may be known",
+)
+
+phantom = Table(
+    "phantom",
+    metadata,
+    Column("receipt_id", ForeignKey("receipt.id"), primary_key=True),
+    Column("region", String(64), primary_key=True),
+    _reference("scanner", nullable=False),
+    Column("performed_at", DateTime(timezone=False), nullable=False),
+    Column("software", Text, nullable=False),
+    Column("bmd", String(32)),
+    Column("bmc", String(32)),
+    Column("area", String(32)),
+    Index(None, "scanner_id", "region", "performed_at"),
+    comment="a phantom's scan: a row per region, as printed in g/cm2, g, cm2; one without region if none is known",
 )
 
 reading = Table(

@@ -45,11 +45,13 @@ def upgrade() -> None:
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("pixels", sa.Integer(), server_default="0", nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_receipt")),
         sa.UniqueConstraint("sop_instance_uid", "digest", name=op.f("uq_receipt_sop_instance_uid_digest")),
-        comment="one received instance: its data set as it came (zlib), and whether it has been read",
+        comment="one received instance: its data set (zlib) as it came, less pixels once dropped; whether it was read",
     )
+    op.create_index(op.f("ix_receipt_pixels"), "receipt", ["pixels"], unique=False)
     op.create_index(op.f("ix_receipt_received_at"), "receipt", ["received_at"], unique=False)
     op.create_index(op.f("ix_receipt_state_due_at"), "receipt", ["state", "due_at"], unique=False)
     op.create_table(
@@ -83,6 +85,8 @@ def upgrade() -> None:
         sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("study_instance_uid", sa.Text(), nullable=False),
         sa.Column("performed_at", sa.DateTime(), nullable=False),
+        sa.Column("birth_date", sa.Date(), nullable=True),
+        sa.Column("sex", sa.String(length=1), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
@@ -100,10 +104,49 @@ def upgrade() -> None:
             "scanner_id",
             name=op.f("uq_exam_patient_id_study_instance_uid_scanner_id"),
         ),
-        comment="a visit: patient + study + scanner; revision counts what was added to it",
+        comment="a visit: patient + study + scanner, birth date and sex as told there; revision counts what was added",
     )
     op.create_index(op.f("ix_exam_patient_id_performed_at"), "exam", ["patient_id", "performed_at"], unique=False)
     op.create_index(op.f("ix_exam_state_due_at"), "exam", ["state", "due_at"], unique=False)
+    op.create_index(op.f("ix_exam_study_instance_uid"), "exam", ["study_instance_uid"], unique=False)
+    op.create_table(
+        "unidentified",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("station_name", sa.Text(), nullable=False),
+        sa.Column("institution", sa.Text(), nullable=False),
+        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_unidentified_scanner_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_unidentified")),
+        sa.UniqueConstraint(
+            "scanner_id",
+            "station_name",
+            "institution",
+            name=op.f("uq_unidentified_scanner_id_station_name_institution"),
+        ),
+        comment="a machine whose reports do not tell its serial number, by what else they may be known",
+    )
+    op.create_table(
+        "phantom",
+        sa.Column("receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("region", sa.String(length=64), nullable=False),
+        sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("performed_at", sa.DateTime(), nullable=False),
+        sa.Column("software", sa.Text(), nullable=False),
+        sa.Column("bmd", sa.String(length=32), nullable=True),
+        sa.Column("bmc", sa.String(length=32), nullable=True),
+        sa.Column("area", sa.String(length=32), nullable=True),
+        sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_phantom_receipt_id")),
+        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_phantom_scanner_id")),
+        sa.PrimaryKeyConstraint("receipt_id", "region", name=op.f("pk_phantom")),
+        comment="a phantom's scan: a row per region, as printed in g/cm2, g, cm2; one without region if none is known",
+    )
+    op.create_index(
+        op.f("ix_phantom_scanner_id_region_performed_at"),
+        "phantom",
+        ["scanner_id", "region", "performed_at"],
+        unique=False,
+    )
     op.create_table(
         "addendum",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

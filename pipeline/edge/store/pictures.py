@@ -1,0 +1,40 @@
+"""What remains of a picture once its results have been read?
+
+The results and where they came from stay; the pixels, which are nearly all of its size, may go after a while. The
+receipt keeps the digest of what was sent, so that the same picture sent again is still known.
+"""
+
+import zlib
+from datetime import datetime
+
+from sqlalchemy import Connection, select, update
+
+from pipeline.edge.store.receipts import Instance
+from pipeline.edge.store.schema import State, receipt
+from pipeline.sr.encoding import without_pixels
+
+BATCH = 100
+
+
+def note_pixels(connection: Connection, receipt_number: int, instance: Instance) -> None:
+    """Remember how many bytes a picture would be smaller by."""
+    smaller = len(instance.data_set) - len(without_pixels(instance.data_set, instance.transfer_syntax_uid))
+    connection.execute(update(receipt).where(receipt.c.id == receipt_number).values(pixels=smaller))
+
+
+def drop_pixels(connection: Connection, *, received_before: datetime) -> int:
+    """Drop the pixels of up to a batch of pictures that came before a moment and need nobody; how many."""
+    settled = receipt.c.state.in_((State.DONE, State.IGNORED))
+    old = (
+        select(receipt.c.id, receipt.c.transfer_syntax_uid, receipt.c.content)
+        .where(receipt.c.pixels > 0, receipt.c.received_at < received_before, settled)
+        .order_by(receipt.c.id)
+        .limit(BATCH)
+    )
+    found = connection.execute(old).all()
+    for row in found:
+        smaller = without_pixels(zlib.decompress(row.content), row.transfer_syntax_uid)
+        connection.execute(
+            update(receipt).where(receipt.c.id == row.id).values(pixels=0, content=zlib.compress(smaller, 1))
+        )
+    return len(found)

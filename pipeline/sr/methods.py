@@ -1,0 +1,55 @@
+"""By which method was this measured, if not by DXA?
+
+Ultrasound of the heel, quantitative CT and body composition come in reports that look much like ours. Their numbers
+are told apart by what DXA never has: their units, names and codes.
+"""
+
+from collections.abc import Iterator
+
+from pydicom.dataset import Dataset
+
+from pipeline.sr.encoding import Elements
+from pipeline.sr.grammar import Concept, Lookup
+from pipeline.sr.tree import Item, folded, header_text
+
+
+def other_method(report: Elements | Dataset, root: Item) -> str:
+    """What a report without usable DXA results was measured by; empty when nothing in it tells."""
+    by_modality = _MODALITIES.get(header_text(report, "Modality").strip().upper(), "")
+    return by_modality or next(_signs(root), "")
+
+
+_ULTRASOUND = "ultrasound"
+_CT = "quantitative CT"
+_COMPOSITION = "body composition"
+
+_MODALITIES = {"BDUS": _ULTRASOUND, "US": _ULTRASOUND, "CT": _CT}
+
+_UNITS = {
+    "mg/cm3": _CT,
+    "mg/cm³": _CT,
+    "mg/cm^3": _CT,
+    "mg/ml": _CT,
+    "mg/cc": _CT,
+    "db/mhz": _ULTRASOUND,
+    "db/[mhz]": _ULTRASOUND,
+    "m/s": _ULTRASOUND,
+}
+
+_NAMES = Lookup(
+    [
+        (Concept(meanings=("*ultrasound*", "*QUS*", "BUA", "SOS", "Broadband*", "Stiffness*")), _ULTRASOUND),
+        (Concept(meanings=("*QCT*", "*volumetric*", "*computed tomography*")), _CT),
+        (Concept(meanings=("*fat mass*", "*lean mass*", "*body composition*", "*% fat*", "*%fat*")), _COMPOSITION),
+    ]
+)  # fmt: skip
+
+
+def _signs(root: Item) -> Iterator[str]:
+    for item in root.walk():
+        if item.unit is not None:
+            for spelling in (item.unit.value, item.unit.meaning):
+                if folded(spelling) in _UNITS:
+                    yield _UNITS[folded(spelling)]
+        if method := _NAMES.find(item.concept):
+            yield method

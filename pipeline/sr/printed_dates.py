@@ -1,0 +1,100 @@
+"""Which day can a date mean that a scanner printed for people?
+
+``04/06/2026`` is a day in April or in June: both are told, and nobody guesses.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import date, datetime, time
+
+from pipeline.sr.grammar import DateOrder
+from pipeline.sr.values import read_datetime, read_time
+
+
+def possible_days(text: str, order: DateOrder | None = None) -> tuple[date, ...]:
+    """The days that the date at the beginning of a text can mean; one where a figure, a name or the site tells."""
+    return tuple(dict.fromkeys(_possible(text.strip()[:_LONGEST], order)))
+
+
+def printed_day(text: str, order: DateOrder | None = None) -> date | None:
+    """The one day that is meant; ``None`` when none is, or when it could be either of two."""
+    days = possible_days(text, order)
+    return days[0] if len(days) == 1 else None
+
+
+def printed_moment(text: str, order: DateOrder | None = None) -> datetime | None:
+    """The moment that is meant, at midnight where no time is told; ``None`` as for ``printed_day``."""
+    moment = read_datetime(text)
+    if moment is not None:
+        return moment
+    day = printed_day(text, order)
+    return None if day is None else datetime.combine(day, _time_at_end(text) or time())
+
+
+_LONGEST = 64
+
+_YEAR_FIRST = re.compile(r"([0-9]{4})([-/.]?)([0-9]{2})\2([0-9]{2})(?![0-9])")
+_FIGURES = re.compile(r"([0-9]{1,2})([-/. ])([0-9]{1,2})\2([0-9]{4})(?![0-9])")
+_DAY_AND_NAME = re.compile(r"([0-9]{1,2})[-/. ]{0,2}([^\W\d_]{3,10})[-/. ,]{0,2}([0-9]{4})(?![0-9])")
+_NAME_AND_DAY = re.compile(r"([^\W\d_]{3,10})[. ]{1,2}([0-9]{1,2}),? ([0-9]{4})(?![0-9])")
+_TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?(?: ?([AaPp])[Mm])?$")
+
+_MONTHS = (
+    "jan ene",
+    "feb fév fev",
+    "mar mär mrz",
+    "apr avr abr",
+    "may mai",
+    "jun juin",
+    "jul juil",
+    "aug aoû aou ago",
+    "sep set",
+    "oct okt",
+    "nov",
+    "dec dez déc dic",
+)
+"""How the names of the months begin in English, German, French and Spanish."""
+
+
+def _possible(text: str, order: DateOrder | None) -> Iterator[date]:
+    if match := _YEAR_FIRST.match(text):
+        yield from _day(int(match[1]), int(match[3]), int(match[4]))
+    elif match := _FIGURES.match(text):
+        first, second, year = int(match[1]), int(match[3]), int(match[4])
+        if order is not DateOrder.MONTH_FIRST:
+            yield from _day(year, second, first)
+        if order is not DateOrder.DAY_FIRST and match[2] != ".":  # with dots nobody writes the month first
+            yield from _day(year, first, second)
+    elif match := _DAY_AND_NAME.match(text):
+        yield from _day(int(match[3]), _month(match[2]), int(match[1]))
+    elif match := _NAME_AND_DAY.match(text):
+        yield from _day(int(match[3]), _month(match[1]), int(match[2]))
+
+
+def _month(name: str) -> int:
+    """The number of a month by the beginning of its name; 0 when it is none."""
+    begins = name.casefold()
+    fits = [
+        (len(known), number)
+        for number, names in enumerate(_MONTHS, start=1)
+        for known in names.split()
+        if begins.startswith(known)
+    ]
+    return max(fits)[1] if fits else 0
+
+
+def _day(year: int, month: int, day: int) -> Iterator[date]:
+    try:
+        yield date(year, month, day)
+    except ValueError:
+        return
+
+
+def _time_at_end(text: str) -> time | None:
+    match = _TIME.search(text.strip()[:_LONGEST])
+    if match is None:
+        return None
+    hours = int(match[1])
+    if match[4]:
+        hours = hours % 12 + (12 if match[4] in "Pp" else 0)
+    return read_time(f"{hours:02}{match[2]}{match[3] or ''}")

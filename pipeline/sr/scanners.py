@@ -1,0 +1,68 @@
+"""Which machine has scanned: what does the header say, and what the content?
+
+A report that another system wrote carries that system in its header, the same for every scanner it serves: a device
+that the content names with its serial number is the acquiring one.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pydicom.dataset import Dataset
+
+from pipeline.clinical.model import Scanner
+from pipeline.sr.encoding import Elements
+from pipeline.sr.facts import printable
+from pipeline.sr.grammar import Concept, Dialect, normal_manufacturer
+from pipeline.sr.notes import Notes
+from pipeline.sr.tree import Item, header_text
+
+
+def read_scanner(
+    report: Elements | Dataset, root: Item, dialect: Dialect, dialects: Sequence[Dialect], notes: Notes
+) -> Scanner:
+    """The machine a report names; without a serial number where it names none, or several."""
+    model, serial_number = _split_model(printable(header_text(report, "ManufacturerModelName")))
+    header = Scanner(
+        normal_manufacturer(printable(header_text(report, "Manufacturer")), dialects),
+        model,
+        printable(header_text(report, "DeviceSerialNumber")) or serial_number,
+    )
+    device = dialect.device
+    models = [_split_model(text) for text in _texts(root, device.model)]
+    serials = list(dict.fromkeys([*_texts(root, device.serial_number), *(serial for _, serial in models if serial)]))
+    if not serials:
+        return header
+    if len(serials) > 1:
+        notes.remark("the report names several devices with a serial number; which one scanned is not told")
+        return replace(header, serial_number="")
+    manufacturers = _texts(root, device.manufacturer)
+    named = Scanner(
+        normal_manufacturer(manufacturers[0], dialects) if manufacturers else header.manufacturer,
+        next((model for model, _ in models if model), header.model),
+        serials[0],
+    )
+    if header.serial_number and header != named:
+        notes.remark("the header names another device than the one the report says has scanned")
+    return named
+
+
+_SERIAL_IN_MODEL = re.compile(r"(?P<model>.*?)\s*\(\s*S/?N\s*:?\s*(?P<serial>[^()]+?)\s*\)\s*", re.IGNORECASE)
+"""Hologic's ``Horizon W (S/N 300001M)`` and ``Discovery SL (S/N81234)``."""
+
+
+def _split_model(text: str) -> tuple[str, str]:
+    """A model, and the serial number that some write behind it."""
+    match = _SERIAL_IN_MODEL.fullmatch(text) if len(text) <= _LONGEST_MODEL else None
+    return (match["model"], match["serial"]) if match else (text, "")
+
+
+_LONGEST_MODEL = 256
+
+
+def _texts(root: Item, concept: Concept | None) -> list[str]:
+    """The different texts under one concept name anywhere in the report."""
+    if concept is None:
+        return []
+    items = (item for item in root.walk() if item.value_type == "TEXT" and concept.matches(item.concept))
+    return list(dict.fromkeys(text for item in items if (text := printable(item.value))))
