@@ -23,7 +23,7 @@ lint: setup ## ruff, mypy and the import contracts
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 
-bench: setup peers ## how fast: the clinical core, and from C-STORE to the addendum in Orthanc
+bench: setup peers ## how fast, beside what others take for the same: one table of medians and ratios
 	@.venv/bin/python -m tests.benchmarks
 
 lock: ## resolve requirements.lock anew; LOCK=--upgrade for the newest allowed

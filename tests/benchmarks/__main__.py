@@ -1,7 +1,38 @@
-"""Every benchmark, one after the other: ``make bench``."""
+"""Every benchmark, one after the other, in one table: ``make bench``. Names after it choose: ``... latency author``."""
 
-from tests.benchmarks import bench_author, bench_core, bench_latency
+import sys
+from collections.abc import Iterator, Mapping
+from types import ModuleType
 
-for benchmark in (bench_core, bench_author, bench_latency):
-    benchmark.main()
-    print()
+import pytest
+
+from tests.benchmarks import bench_author, bench_core, bench_extract, bench_latency
+from tests.benchmarks.table import Row, show
+
+BENCHMARKS: Mapping[str, ModuleType] = {
+    "core": bench_core,
+    "extract": bench_extract,
+    "author": bench_author,
+    "latency": bench_latency,
+}
+"""Each has ``rows()``, which measures and yields rows of the table."""
+
+
+def main(names: list[str]) -> None:
+    """Measure, and print the table at the end."""
+    unknown = set(names) - set(BENCHMARKS)
+    if unknown:
+        sys.exit(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    show([row for name in names or BENCHMARKS for row in _measured(name)])
+
+
+def _measured(name: str) -> Iterator[Row]:
+    print(f"measuring {name} ...", file=sys.stderr, flush=True)
+    try:
+        yield from BENCHMARKS[name].rows()
+    except pytest.skip.Exception as missing:  # how a peer says that it is not there
+        print(f"{name}: {missing}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -3,9 +3,8 @@
 Six regions, each with all its numbers, a prior and a baseline. The target is 10 ms for the SR alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from decimal import Decimal
-from time import perf_counter
 
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -15,6 +14,7 @@ from pipeline.sr.author import author
 from pipeline.sr.content import document
 from pipeline.sr.header import read_header
 from pipeline.sr.tree import read_instance
+from tests.benchmarks.table import Row, at_most, milliseconds
 from tests.sr import highdicom_author
 from tests.sr import make_interpretation as make
 
@@ -23,8 +23,8 @@ ROUNDS = 200
 REGIONS = ("L1-L4", "total hip left", "total hip right", "total hip mean", "femoral neck left", "femoral neck right")
 
 
-def main() -> None:
-    """Print the best and the median of many rounds."""
+def rows() -> Iterator[Row]:
+    """The whole addendum, and highdicom's way to the same bytes."""
     interpretation = _interpretation()
     sources, priors = [make.report(number=1), make.report(number=2)], [make.report(2022), make.report(2019)]
     headers = [highdicom_author.encoded(report) for report in (*sources, *priors)]
@@ -41,11 +41,14 @@ def main() -> None:
         )
 
     assert ours() == theirs(), "highdicom writes something else"
-    mine, highdicoms = _milliseconds(ours, ROUNDS), _milliseconds(theirs, ROUNDS // 10)
-    print(f"one addendum of {len(REGIONS)} regions, {len(ours()):,} bytes, the same to the last one:")
-    print(f"  dxatrend   {_figures(mine)}   (target {TARGET_MS} ms)")
-    print(f"  highdicom  {_figures(highdicoms)}")
-    print(f"  ratio of medians {_median(highdicoms) / _median(mine):.0f}")
+    yield Row(
+        what=f"author an addendum of {len(REGIONS)} regions, byte for byte the same",
+        ours=milliseconds(ours, ROUNDS),
+        unit="ms",
+        peer="highdicom",
+        theirs=milliseconds(theirs, ROUNDS // 10),
+        target=at_most(TARGET_MS),
+    )
 
 
 def _interpretation() -> Interpretation:
@@ -57,20 +60,3 @@ def _exam(year: int, more: str) -> Exam:
     return make.exam(
         year, *(make.measurement(region, f"{Decimal('0.930') + Decimal(more)}", full=True) for region in REGIONS)
     )
-
-
-def _milliseconds(work: Callable[[], object], rounds: int) -> list[float]:
-    taken = []
-    for _ in range(rounds):
-        began = perf_counter()
-        work()
-        taken.append((perf_counter() - began) * 1000)
-    return sorted(taken)
-
-
-def _median(taken: list[float]) -> float:
-    return taken[len(taken) // 2]
-
-
-def _figures(taken: list[float]) -> str:
-    return f"best {taken[0]:6.1f} ms  median {_median(taken):6.1f} ms  slowest {taken[-1]:6.1f} ms"

@@ -1,6 +1,6 @@
 """How many exams of six regions with five priors each does one core compare in a second?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from time import perf_counter, process_time
@@ -9,6 +9,7 @@ from pipeline.clinical.find import find
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, LeastSignificantChange, Measurement, Patient, Scanner, Sex
 from pipeline.clinical.regions import parse_region
+from tests.benchmarks.table import Row, at_least
 
 TARGET = 20_000
 """Exams per second and core that the comparison is to reach."""
@@ -28,13 +29,18 @@ REGIONS = (
 Case = tuple[Exam, list[Exam]]
 
 
-def main() -> None:
-    """Print what comparing alone, and the whole interpretation with its words, come to."""
+def rows() -> Iterator[Row]:
+    """Comparing alone, and the whole interpretation with its words."""
     cases, lscs = _cases(), _lscs()
     compared = _best(lambda now, history: find(now, history, lscs=lscs), cases)
     interpreted = _best(lambda now, history: interpret(now, history, lscs=lscs), cases[:40])
-    print(f"match and compare:  {compared:>9,.0f} exams per second and core (target {TARGET:,})")
-    print(f"with all the words: {interpreted:>9,.0f} exams per second and core")
+    yield Row(
+        what="match and compare, six regions, five priors",
+        ours=compared,
+        unit="exams/s/core",
+        target=at_least(TARGET),
+    )
+    yield Row(what="the same, and interpret with all the words", ours=interpreted, unit="exams/s/core")
 
 
 def _best(work: Callable[[Exam, list[Exam]], object], cases: list[Case]) -> float:
@@ -90,7 +96,3 @@ def _lscs() -> list[LeastSignificantChange]:
         )
         for key in ("L1-L4", "total hip", "femoral neck", "33% radius")
     ]
-
-
-if __name__ == "__main__":
-    main()

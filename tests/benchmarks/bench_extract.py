@@ -1,46 +1,35 @@
 """What does it cost to extract a six-region report, against pydicom reading and walking the same bytes?"""
 
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from io import BytesIO
 
 from pydicom import Dataset, dcmread
 
 from pipeline.sr.encoding import read_elements, split_file
 from pipeline.sr.extract import extract
+from tests.benchmarks.table import Row, at_most, milliseconds
 from tests.make_service import SAMPLES
 from tests.sr.make_report import shipped_dialects
 
 REPORT = SAMPLES / "08-excluded-vertebra" / "2021-04-29-1.dcm"
 REGIONS = 6
-ROUNDS = 40
-BATCH = 10
+ROUNDS = 200
 MOST = 0.15
 
 
-def main() -> None:
-    """Print the best of many batches in milliseconds, and the ratio."""
+def rows() -> Iterator[Row]:
+    """From bytes to exam, and pydicom's read and walk."""
     file = REPORT.read_bytes()
-    ours, theirs = measure(file)
-    print(f"extracting a report of {REGIONS} regions, {len(file)} bytes, best of {ROUNDS} batches of {BATCH}:")
-    print(f"  dxatrend, from bytes to exam   {ours * 1000:6.2f} ms")
-    print(f"  pydicom, dcmread and walk      {theirs * 1000:6.2f} ms")
-    print(f"  ratio                          {ours / theirs:6.2f}   (at most {MOST})")
-
-
-def measure(file: bytes) -> tuple[float, float]:
-    """The seconds it takes to extract the report, and those pydicom takes to read it and walk its content."""
     dialects = shipped_dialects()
     assert len(extract(read_elements(*split_file(file)), dialects).exam.measurements) == REGIONS
-
-    def ours() -> None:
-        extract(read_elements(*split_file(file)), dialects)
-
-    def theirs() -> None:
-        walk(dcmread(BytesIO(file)))
-
-    rounds = [(_seconds(ours), _seconds(theirs)) for _ in range(ROUNDS)]
-    return min(ours for ours, _ in rounds), min(theirs for _, theirs in rounds)
+    yield Row(
+        what=f"extract a report of {REGIONS} regions, {len(file):,} bytes",
+        ours=milliseconds(lambda: extract(read_elements(*split_file(file)), dialects), ROUNDS),
+        unit="ms",
+        peer="pydicom, read and walk",
+        theirs=milliseconds(lambda: walk(dcmread(BytesIO(file))), ROUNDS),
+        target=at_most(MOST, times=True),
+    )
 
 
 def walk(item: Dataset) -> None:
@@ -55,10 +44,3 @@ def walk(item: Dataset) -> None:
     _ = item.get("RelationshipType"), item.get("ValueType"), item.get("TextValue")
     for child in item.get("ContentSequence") or ():
         walk(child)
-
-
-def _seconds(do: Callable[[], None]) -> float:
-    began = time.perf_counter()
-    for _ in range(BATCH):
-        do()
-    return (time.perf_counter() - began) / BATCH
