@@ -153,6 +153,13 @@ def test_a_patient_with_another_birth_date_or_sex_than_before_is_held(house: Hou
     assert held_exams(house) == {"E2": "id_conflict"}
 
 
+def test_one_wrong_birth_date_does_not_hold_what_comes_after_it(house: House) -> None:
+    receive(house, report(spine()), "2.25.1")
+    receive(house, report(spine(), PatientBirthDate="19500102", StudyInstanceUID="2.25.99"), "2.25.2")
+    receive(house, report(spine(), StudyInstanceUID="2.25.98"), "2.25.3")
+    assert held_exams(house) == {"E2": "id_conflict"}
+
+
 @pytest.mark.parametrize("keyword", ["PatientBirthDate", "PatientSex"])
 def test_what_a_report_does_not_tell_of_a_patient_contradicts_nothing(house: House, keyword: str) -> None:
     receive(house, report(spine()), "2.25.1")

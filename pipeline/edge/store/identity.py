@@ -32,7 +32,10 @@ def patient_of(connection: Connection, who: Patient, study_instance_uid: str) ->
 def hold_conflicts(
     connection: Connection, number: int, who: Patient, patient_number: int, study_instance_uid: str
 ) -> None:
-    """Hold exams of one study under two patients, and an exam whose birth date or sex is not the patient's (R2.19)."""
+    """Hold exams of one study under two patients, and an exam whose birth date or sex is not the patient's (R2.19).
+
+    An exam that is itself held for this reason says nothing of whose the next one is.
+    """
     study = exam.c.study_instance_uid == study_instance_uid
     others = list(connection.scalars(select(exam.c.id).where(study, exam.c.patient_id != patient_number)))
     for one in (number, *others) if others else ():
@@ -40,9 +43,10 @@ def hold_conflicts(
         detail = f"the study is that of {named}, PatientID (0010,0020) or its issuer is not"
         work.hold(connection, exam, one, reason=ID_CONFLICT, detail=detail)
     for name, contradicts in _contradictions(who) if not others else ():
-        theirs = select(exam.c.id).where(exam.c.patient_id == patient_number, exam.c.id != number, contradicts)
-        if connection.scalar(theirs.limit(1)) is not None:
-            detail = f"{name} is another than in an earlier exam of this patient"
+        theirs = (exam.c.patient_id == patient_number) & (exam.c.id != number)
+        sure = theirs & exam.c.reason.is_distinct_from(ID_CONFLICT)
+        if connection.scalar(select(exam.c.id).where(sure, contradicts).limit(1)) is not None:
+            detail = f"{name} is another than in other exams of this patient"
             work.hold(connection, exam, number, reason=ID_CONFLICT, detail=detail)
 
 
