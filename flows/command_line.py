@@ -30,6 +30,7 @@ from pipeline.edge.receive import Listener
 from pipeline.edge.settings import SettingsError
 from pipeline.edge.store import overview, work
 from pipeline.edge.store.database import StoreFailed
+from pipeline.edge.store.machines import Unidentified
 
 log = logging.getLogger(__name__)
 
@@ -171,9 +172,12 @@ def _status(options: argparse.Namespace) -> int:
     with houses.opened(options.config) as house:
         names = [destination.name for destination in house.settings.service.destination]
         with house.database.read() as connection:
-            found = overview.status(connection, names, datetime.now(UTC))
+            found = overview.status(connection, names, datetime.now(UTC), aliases=house.knowledge.aliases)
     if options.json:
-        _print_json(dataclasses.asdict(found))
+        _print_json(
+            dataclasses.asdict(found)
+            | {"unidentified": [dataclasses.asdict(one) | {"lines": one.lines} for one in found.unidentified]}
+        )
         return 0
     print(f"received   {found.received} in the last 24 hours, {found.to_be_read} wait to be read")
     print(f"exams      {found.exams_waiting} wait to be followed up")
@@ -186,7 +190,17 @@ def _status(options: argparse.Namespace) -> int:
         ("destination", "delivered in 24 hours", "backlog", "oldest", "last problem"),
         [(to.name, to.delivered, to.backlog, to.oldest, to.last_problem) for to in found.destinations],
     )
+    if found.unidentified:
+        _tell_unidentified(found.unidentified)
     return 0
+
+
+def _tell_unidentified(unidentified: Sequence[Unidentified]) -> None:
+    """What would identify machines whose reports tell no serial number: until then nothing of theirs is compared."""
+    print("\nThese machines tell no serial number, so nothing they measure is compared. Read it off the machine and")
+    print("add it to scanners.toml:")
+    for one in unidentified:
+        print(f"\n# last seen {_cell(one.last_seen_at)}", *one.lines, sep="\n")
 
 
 def _held(options: argparse.Namespace) -> int:

@@ -1,13 +1,18 @@
 """What a person types, and what comes back: no service runs, and the store is a file."""
 
+import json
 import random
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from flows.command_line import main
+from pipeline.clinical.model import Scanner
+from pipeline.edge.house import opened
 from pipeline.edge.settings import load
+from pipeline.edge.store import machines
 
 ROOT = Path(__file__).parent.parent
 
@@ -92,6 +97,25 @@ def test_a_table_of_context_with_a_mistake_is_not_loaded_at_all(
     assert main(["context", "load", str(path), "--config", str(config)]) == 1
     assert "line 3: menopause" in capsys.readouterr().err
     assert main(["context", "show", "P1", "--config", str(config)]) == 1
+
+
+def test_status_lists_a_machine_without_serial_number_with_lines_that_identify_it(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """R2.1: until somebody says which machine it is, nothing it measures is compared."""
+    with opened(config) as house, house.database.write() as connection:
+        machine = Scanner("GE Healthcare", "Lunar Prodigy", "")
+        machines.number_of(connection, machine, station_name="DXA1", institution="", at=datetime.now(UTC))
+    assert main(["status", "--config", str(config)]) == 0
+    told = capsys.readouterr().out
+    lines = told[told.index("[[scanner]]") :].replace('serial_number = ""', 'serial_number = "DF+500475"')
+    assert main(["status", "--config", str(config), "--json"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)["unidentified"]
+    assert one["station_name"] == "DXA1"
+    assert one["lines"][0] == "[[scanner]]"
+    (config / "scanners.toml").write_text(lines)
+    assert main(["status", "--config", str(config)]) == 0
+    assert "[[scanner]]" not in capsys.readouterr().out
 
 
 def test_a_configuration_that_cannot_be_used_stops_every_command_with_all_mistakes(

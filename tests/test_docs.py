@@ -16,13 +16,19 @@ from pydantic.fields import FieldInfo
 
 from flows import command_line
 from pipeline.edge import context_sheet, settings
+from pipeline.edge.follow_up import CONTRADICTORY, UNUSABLE_EVIDENCE
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST
+from pipeline.edge.receive import PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES, TRANSFER_SYNTAXES
 from pipeline.edge.settings import Settings
+from pipeline.edge.store.exams import REPEATED
+from pipeline.edge.store.identity import ID_CONFLICT
+from pipeline.edge.store.receipts import OTHER_BYTES
 from pipeline.sr.reasons import Reason
 from tests import peers
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+CONFORMANCE = (ROOT / "docs" / "conformance.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NOT_COMMITTED = {".git", ".venv", "var", "build", "__pycache__", ".hypothesis"}
@@ -98,7 +104,13 @@ def test_a_list_can_be_set_by_the_environment_as_the_page_says(monkeypatch):
 
 def test_every_reason_for_holding_has_an_advice():
     advised = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[^|]+) \|", OPERATIONS, re.MULTILINE))))
-    assert {*Reason, UNEXPECTED, WORKER_LOST} - advised == set()
+    of_the_edge = {UNEXPECTED, WORKER_LOST, CONTRADICTORY, UNUSABLE_EVIDENCE, OTHER_BYTES, ID_CONFLICT, REPEATED}
+    assert {*Reason, *of_the_edge} - advised == set()
+
+
+def test_the_conformance_statement_lists_every_sop_class_and_transfer_syntax_we_take():
+    uids = {*SR_STORAGE_CLASSES, *PICTURE_STORAGE_CLASSES, *TRANSFER_SYNTAXES}
+    assert {uid for uid in uids if f"| {uid} |" not in CONFORMANCE} == set()
 
 
 def test_every_command_is_in_the_readme():

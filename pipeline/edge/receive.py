@@ -98,8 +98,6 @@ class Listener:
         settings: ListenerSettings,
         database: Database,
         archives: Sequence[DestinationSettings] = (),
-        *,
-        pictures: bool = True,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -109,7 +107,7 @@ class Listener:
         ae.add_supported_context(Verification)
         for sop_class in SR_STORAGE_CLASSES:
             ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
-        for sop_class in PICTURE_STORAGE_CLASSES if pictures else ():
+        for sop_class in PICTURE_STORAGE_CLASSES if settings.pictures else ():
             ae.add_supported_context(sop_class, ALL_TRANSFER_SYNTAXES)
         if self._archives:
             # The archive proposes the association and the role of SCP in it (PS3.4 J.3.1).

@@ -107,6 +107,7 @@ class ListenerSettings(_Section):
     ae_title: AeTitle = "DXATREND"
     host: Name = "127.0.0.1"
     port: Port = 11112
+    pictures: bool = True
     caller: tuple[CallerSettings, ...] = ()
 
 
@@ -114,6 +115,12 @@ class ExamSettings(_Section):
     """``[exam]``: when an exam is due."""
 
     settle_seconds: Annotated[float, Field(ge=0, le=86_400)] = 30
+
+
+class KeepingSettings(_Section):
+    """``[keeping]``: for how long what we were sent is kept."""
+
+    pixels_days: Annotated[int, Field(ge=0, le=36_500)] = 30
 
 
 class DestinationSettings(_Section):
@@ -141,6 +148,7 @@ class ServiceSettings(_Section):
     store: StoreSettings = StoreSettings()
     listener: ListenerSettings = ListenerSettings()
     exam: ExamSettings = ExamSettings()
+    keeping: KeepingSettings = KeepingSettings()
     destination: tuple[DestinationSettings, ...] = ()
     prefect: PrefectSettings = PrefectSettings()
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import delete, insert, select
 
 from pipeline.edge.house import House
+from pipeline.edge.store import pictures
 from pipeline.edge.store.schema import chore
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def is_overdue(house: House, at: datetime) -> bool:
 
 
 def keep_house(house: House) -> float:
-    """Check the database, refresh its statistics and shorten its log; how many seconds it took.
+    """Drop old pixels, check the database, refresh its statistics, shorten its log; how many seconds it took.
 
     Raises:
         StoreFailed: the database could not be asked.
@@ -41,6 +42,7 @@ def keep_house(house: House) -> float:
     began = time.monotonic()
     sound = house.database.is_sound()
     if sound:
+        _drop_pixels(house, datetime.now(UTC))
         house.database.tidy()
     seconds = time.monotonic() - began
     _remember(house, datetime.now(UTC), seconds)
@@ -49,6 +51,21 @@ def keep_house(house: House) -> float:
         raise DamagedStore
     log.info("housekeeping is done", extra={"seconds": round(seconds, 1)})
     return seconds
+
+
+def _drop_pixels(house: House, at: datetime) -> None:
+    """Drop the pixels of pictures that came before the days we keep them for, a batch at a time."""
+    old = at - timedelta(days=house.settings.service.keeping.pixels_days)
+    dropped = 0
+    while batch := _drop_a_batch(house, old):
+        dropped += batch
+    if dropped:
+        log.info("the pixels of old pictures were dropped", extra={"count": dropped})
+
+
+def _drop_a_batch(house: House, received_before: datetime) -> int:
+    with house.database.write() as connection:
+        return pictures.drop_pixels(connection, received_before=received_before)
 
 
 def _remember(house: House, at: datetime, seconds: float) -> None:

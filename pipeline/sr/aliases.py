@@ -8,11 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from pydicom.dataset import Dataset
-
 from pipeline.clinical.model import Scanner
-from pipeline.sr.encoding import Elements
-from pipeline.sr.tree import folded, header_text
+from pipeline.sr.tree import folded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,18 +22,24 @@ class Alias:
     begins: date = date.min
     ends: date = date.max
 
-    def fits(self, scanner: Scanner, report: Elements | Dataset, on: date) -> bool:
-        """Whether a report of a day, of a machine without serial number, is this machine's."""
+    def fits(self, scanner: Scanner, *, station_name: str, institution: str, on: date) -> bool:
+        """Whether a machine without serial number, called so on a day, is this machine."""
         told = Scanner(scanner.manufacturer, scanner.model, self.scanner.serial_number)
-        names = ((self.station_name, "StationName"), (self.institution, "InstitutionName"))
+        names = ((self.station_name, station_name), (self.institution, institution))
         return (
             told == self.scanner
             and self.begins <= on <= self.ends
-            and all(not name or folded(name) == folded(header_text(report, keyword)) for name, keyword in names)
+            and all(not wanted or folded(wanted) == folded(name) for wanted, name in names)
         )
 
 
-def supply_serial_number(scanner: Scanner, report: Elements | Dataset, on: date, aliases: Sequence[Alias]) -> Scanner:
+def supply_serial_number(
+    scanner: Scanner, aliases: Sequence[Alias], *, station_name: str, institution: str, on: date
+) -> Scanner:
     """The machine an unidentified scanner is, by the aliases that fit; itself when none does, or several differ."""
-    meant = {alias.scanner for alias in aliases if not scanner.serial_number and alias.fits(scanner, report, on)}
+    meant = {
+        alias.scanner
+        for alias in aliases
+        if not scanner.serial_number and alias.fits(scanner, station_name=station_name, institution=institution, on=on)
+    }
     return meant.pop() if len(meant) == 1 else scanner

@@ -240,7 +240,13 @@ def _require(performed_at: datetime | None) -> datetime:
 def _scanner(source: _Source, root: Item, dialect: Dialect, performed_at: datetime, notes: Notes) -> Scanner:
     """The machine that has scanned, as far as the report or a person tells."""
     told = read_scanner(source.elements, root, dialect, source.dialects, notes)
-    scanner = supply_serial_number(told, source.elements, performed_at.date(), source.aliases)
+    scanner = supply_serial_number(
+        told,
+        source.aliases,
+        station_name=source.text("StationName"),
+        institution=source.text("InstitutionName"),
+        on=performed_at.date(),
+    )
     if scanner.serial_number != told.serial_number:
         notes.remark("the serial number of the scanner is the configuration's word, not the report's")
     return scanner

@@ -251,6 +251,14 @@ def test_a_phantom_goes_to_its_own_table_and_makes_no_exam(house: House) -> None
     assert (second.region, second.bmd) == ("", None)
 
 
+def test_a_machine_that_nothing_tells_from_others_cannot_be_given_a_name(house: House) -> None:
+    receive(house, report(spine(), DeviceSerialNumber=None, StationName="", InstitutionName=""), "2.25.1")
+    with house.database.read() as connection:
+        (found,) = machines.not_identified(connection)
+    (line,) = found.lines
+    assert line.startswith("# GE Healthcare Lunar Prodigy")
+
+
 # Pictures
 
 

@@ -12,7 +12,14 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
-from pydicom.uid import CTImageStorage, EnhancedSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedSRStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGLosslessSV1,
+    SecondaryCaptureImageStorage,
+)
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
@@ -44,11 +51,11 @@ class Scp:
 
 
 @contextmanager
-def _listening(folder: Path, *callers: CallerSettings) -> Iterator[Scp]:
+def _listening(folder: Path, *callers: CallerSettings, pictures: bool = True) -> Iterator[Scp]:
     database = Database(f"sqlite:///{folder}/dxatrend.sqlite3")
     database.migrate()
     port = peers.free_port()
-    listener = Listener(ListenerSettings(port=port, caller=callers or (CALLER,)), database)
+    listener = Listener(ListenerSettings(port=port, caller=callers or (CALLER,), pictures=pictures), database)
     try:
         yield Scp(port, database)
     finally:
@@ -100,6 +107,18 @@ def test_an_echo_is_answered(scp: Scp) -> None:
     association = _associate(scp, Verification)
     assert association.send_c_echo().Status == 0x0000
     association.release()
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_a_department_says_whether_pictures_are_taken(tmp_path: Path, pictures: bool) -> None:
+    with _listening(tmp_path, pictures=pictures) as scp:
+        ae = AE(ae_title="SCANNER1")
+        ae.add_requested_context(SecondaryCaptureImageStorage, [JPEGLosslessSV1])
+        ae.add_requested_context(EnhancedSRStorage)
+        association = ae.associate("127.0.0.1", scp.port, ae_title="DXATREND")
+        accepted = {context.abstract_syntax for context in association.accepted_contexts}
+        association.release()
+    assert accepted == {EnhancedSRStorage, *([SecondaryCaptureImageStorage] if pictures else [])}
 
 
 def test_a_report_sent_by_dcmtk_is_kept_byte_for_byte(scp: Scp, report: Path) -> None:

@@ -1,13 +1,18 @@
 """The database is kept healthy at night, and by day when the night was missed."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from pipeline.edge.house import opened
+from pipeline.edge.intake import extract_waiting
+from pipeline.edge.store import receipts
 from pipeline.edge.upkeep import OVERDUE, DamagedStore, is_overdue, keep_house
-from tests.edge.make import NOW
+from tests.edge.make import NOW, instance
+from tests.sr.make_image import dxa_results, picture, roi, scan
+from tests.sr.make_report import encode
 
 DIALECTS = Path(__file__).parents[2] / "config" / "dialects"
 
@@ -34,6 +39,25 @@ def test_keeping_house_is_remembered(config: Path) -> None:
         assert not is_overdue(house, NOW - timedelta(days=30))
         assert keep_house(house) >= 0
         assert not is_overdue(house, NOW)
+
+
+def test_the_pixels_of_old_pictures_are_dropped_and_the_settings_say_how_old(config: Path) -> None:
+    with opened(config) as house:
+        days = house.settings.service.keeping.pixels_days
+        for number, age in enumerate((days + 1, days - 1), start=1):
+            shot = picture(
+                comments=dxa_results(scan("AP Spine", roi("L1-L4", "0.912"))), StudyInstanceUID=f"2.25.1{number}"
+            )
+            sent = instance(encode(shot), uid=f"2.25.{number}")
+            at = datetime.now(UTC) - timedelta(days=age)
+            with house.database.write() as connection:
+                receipts.keep(connection, replace(sent, sop_class_uid=shot.SOPClassUID), calling_ae_title="S", at=at)
+        while extract_waiting(house):
+            pass
+        keep_house(house)
+        with house.database.read() as connection:
+            old, new = receipts.load(connection, [1, 2])
+    assert len(old.instance.data_set) < len(new.instance.data_set)
 
 
 def test_a_damaged_database_is_found_out(tmp_path: Path) -> None:

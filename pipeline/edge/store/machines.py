@@ -1,5 +1,6 @@
 """Which machines have we heard of, and which of them cannot be told from one another?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,6 +9,7 @@ from sqlalchemy import Connection, select, update
 from pipeline.clinical.model import Scanner
 from pipeline.edge.store.database import insert_if_absent
 from pipeline.edge.store.schema import scanner, unidentified
+from pipeline.sr.aliases import Alias, supply_serial_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,8 @@ class Unidentified:
     def lines(self) -> tuple[str, ...]:
         """What to add to scanners.toml, once somebody has read the serial number off the machine."""
         names = {"station_name": self.station_name, "institution": self.institution}
+        if not (self.scanner.manufacturer and self.scanner.model and any(names.values())):
+            return (f"# {self.scanner}: nothing in its reports tells it from another; have it tell its serial number",)
         return (
             "[[scanner]]",
             f"manufacturer = {_quoted(self.scanner.manufacturer)}",
@@ -44,8 +48,8 @@ def number_of(connection: Connection, machine: Scanner, *, station_name: str, in
     return number
 
 
-def not_identified(connection: Connection) -> list[Unidentified]:
-    """The machines of which no exam can be compared, the one seen last first."""
+def not_identified(connection: Connection, aliases: Sequence[Alias] = ()) -> list[Unidentified]:
+    """The machines of which no exam can be compared, and no alias identifies, the one seen last first."""
     query = select(
         scanner.c.manufacturer,
         scanner.c.model,
@@ -54,7 +58,7 @@ def not_identified(connection: Connection) -> list[Unidentified]:
         unidentified.c.institution,
         unidentified.c.last_seen_at,
     ).join(scanner, scanner.c.id == unidentified.c.scanner_id)
-    return [
+    found = [
         Unidentified(
             scanner=Scanner(row.manufacturer, row.model, row.serial_number),
             station_name=row.station_name,
@@ -63,6 +67,7 @@ def not_identified(connection: Connection) -> list[Unidentified]:
         )
         for row in connection.execute(query.order_by(unidentified.c.last_seen_at.desc(), unidentified.c.id))
     ]
+    return [machine for machine in found if not _is_known(machine, aliases)]
 
 
 def _number_of(connection: Connection, machine: Scanner, at: datetime) -> int:
@@ -81,6 +86,12 @@ def _number_of(connection: Connection, machine: Scanner, at: datetime) -> int:
     again = update(scanner).where(scanner.c.key == key).values(last_seen_at=at).returning(scanner.c.id)
     known: int = connection.execute(again).scalar_one()
     return known
+
+
+def _is_known(machine: Unidentified, aliases: Sequence[Alias]) -> bool:
+    """Whether the machine's next report will be taken for that of one we know."""
+    names = {"station_name": machine.station_name, "institution": machine.institution}
+    return supply_serial_number(machine.scanner, aliases, on=machine.last_seen_at.date(), **names).identified
 
 
 def _quoted(text: str) -> str:

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 
-from pipeline.edge.store import work
+from pipeline.edge.store import machines, work
+from pipeline.edge.store.machines import Unidentified
 from pipeline.edge.store.schema import State, delivery, exam, receipt, scanner
+from pipeline.sr.aliases import Alias
 
 DAY = timedelta(hours=24)
 
@@ -45,6 +47,7 @@ class Status:
     exams_waiting: int
     held: int
     scanners: tuple[ScannerStatus, ...]
+    unidentified: tuple[Unidentified, ...]
     destinations: tuple[DestinationStatus, ...]
 
 
@@ -59,9 +62,11 @@ class HeldWork:
     detail: str
 
 
-def status(connection: Connection, destinations: Sequence[str], at: datetime) -> Status:
+def status(
+    connection: Connection, destinations: Sequence[str], at: datetime, *, aliases: Sequence[Alias] = ()
+) -> Status:
     """How things stand now."""
-    machines = select(scanner).order_by(scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number)
+    known = select(scanner).order_by(scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number)
     return Status(
         received=_count(connection, receipt, receipt.c.received_at > at - DAY),
         to_be_read=_count(connection, receipt, receipt.c.state == State.WAITING),
@@ -74,8 +79,9 @@ def status(connection: Connection, destinations: Sequence[str], at: datetime) ->
                 serial_number=row.serial_number,
                 last_seen_at=row.last_seen_at,
             )
-            for row in connection.execute(machines)
+            for row in connection.execute(known)
         ),
+        unidentified=tuple(machines.not_identified(connection, aliases)),
         destinations=tuple(_destination(connection, name, at) for name in destinations),
     )
 
