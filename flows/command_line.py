@@ -24,11 +24,13 @@ from pipeline import __version__
 from pipeline.clinical.precision import doubts
 from pipeline.edge import house as houses
 from pipeline.edge import settings as configuration
+from pipeline.edge import trail
 from pipeline.edge.deliver import DeliveryProblem, echo
 from pipeline.edge.house import House
 from pipeline.edge.receive import Listener
 from pipeline.edge.settings import SettingsError
-from pipeline.edge.store import overview, work
+from pipeline.edge.store import audit, overview, work
+from pipeline.edge.store.audit import Event
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.machines import Unidentified
 
@@ -131,7 +133,7 @@ def _listen(options: argparse.Namespace) -> int:
         except OSError as error:
             log.error("cannot listen: %s", error.strerror)
             return FAILURE
-        with contextlib.closing(listener):
+        with contextlib.closing(listener), trail.told(house, "listener"):
             stop.wait()
     return 0
 
@@ -140,7 +142,8 @@ def _work(options: argparse.Namespace) -> int:
     house = _under_prefect(options.config)
     from flows.worker import run_worker  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
-    return 0 if run_worker(house, _until_signalled()) else FAILURE
+    with trail.told(house, "worker"):
+        return 0 if run_worker(house, _until_signalled()) else FAILURE
 
 
 def _schedules(options: argparse.Namespace) -> int:
@@ -224,7 +227,12 @@ def _release(options: argparse.Namespace) -> int:
         return FAILURE
     queue = overview.KINDS[letter]
     with houses.opened(options.config) as house, house.database.write() as connection:
-        released = work.release(connection, queue, int(digits), at=datetime.now(UTC))
+        now = datetime.now(UTC)
+        released = work.release(connection, queue, int(digits), at=now)
+        if released:
+            number = {"number": f"{letter}{digits}"}
+            of: dict[str, Any] = {queue.name: int(digits)} if letter != "D" else {}
+            audit.record(connection, trail.by_operator(Event.RELEASED, at=now, detail=number, **of))
     print(f"{queue.name} {digits} " + ("will be tried again" if released else "is not held"))
     return 0 if released else FAILURE
 

@@ -17,8 +17,10 @@ from typing import Any, get_args, get_type_hints
 from sqlalchemy import Connection
 
 from pipeline.clinical.context import ClinicalContext, ImpossibleContext
+from pipeline.edge import trail
 from pipeline.edge.sheets import Row, SheetError, as_date, as_number, as_one_of, as_yes_or_no, read_sheet
-from pipeline.edge.store import exams, patients
+from pipeline.edge.store import audit, exams, patients
+from pipeline.edge.store.audit import Event
 
 WHO = ("patient_id", "recorded_on")
 ISSUER = "issuer"
@@ -69,6 +71,7 @@ def keep(connection: Connection, records: list[ContextOf], *, at: datetime | Non
         number = patients.number_of(connection, one.patient_id, one.issuer)
         if patients.keep_context(connection, number, one.record, at=now):
             new += 1
+            audit.record(connection, trail.by_operator(Event.CONTEXT_LOADED, at=now, patient=number))
             due += exams.due_again(connection, number, since=one.record.recorded_on, at=now)
     return Loaded(new, due)
 

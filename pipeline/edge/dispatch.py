@@ -13,6 +13,9 @@ log = logging.getLogger(__name__)
 
 BATCH = 50
 
+PROVEN_BY = {"commitment": "commitment", "find": "C-FIND", "none": "answer to C-STORE"}
+"""How the audit trail names each kind of proof."""
+
 COMMITMENT_WAIT = timedelta(minutes=10)
 """How long an archive may take to commit itself before we store and ask again."""
 
@@ -35,7 +38,7 @@ def deliver_due(house: House, destination: DestinationSettings) -> tuple[int, in
         names = {"addendum": waiting.addendum.number, "destination": destination.name}
         with house.database.write() as connection:
             if problem is None:
-                outbox.delivered(connection, waiting.number, at=now)
+                outbox.delivered(connection, waiting.number, proof=PROVEN_BY[destination.proof], at=now)
                 delivered += 1
                 log.info("delivered", extra=names)
             else:

@@ -12,9 +12,10 @@ from pipeline.clinical.assemble import Contradiction
 from pipeline.clinical.context import ClinicalContext
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Interpretation
+from pipeline.edge import trail
 from pipeline.edge.house import House
 from pipeline.edge.mishap import MOST_ATTEMPTS, UNEXPECTED, WORKER_LOST, where_it_happened
-from pipeline.edge.store import exams, outbox, patients, receipts, work
+from pipeline.edge.store import audit, exams, outbox, patients, receipts, work
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.store.schema import exam as exam_table
@@ -100,9 +101,13 @@ def _carry(house: House, number: int) -> Tally:
         priors = _data_sets(connection, _rested_upon(interpretation, history))
         predecessor = outbox.latest(connection, number)
     digest = content_digest(interpretation, sources)
-    if predecessor is not None and predecessor.digest == digest:
+    now = datetime.now(UTC)
+    is_new = predecessor is None or predecessor.digest != digest
+    compared = trail.compared(on_file, interpretation, house.knowledge, issued=is_new, at=now)
+    if not is_new:
         with house.database.write() as connection:
             exams.followed_up(connection, on_file)
+            audit.record(connection, compared)
         log.info("unchanged", extra={"exam": number})
         return Tally(unchanged=1)
     addendum = author(
@@ -122,9 +127,11 @@ def _carry(house: House, number: int) -> Tally:
             overall=interpretation.overall,
             data_set=addendum.data_set,
             destinations=[destination.name for destination in house.settings.service.destination],
-            at=datetime.now(UTC),
+            at=now,
         )
         exams.followed_up(connection, on_file)
+        authored = trail.authored(kept, number, addendum.sop_instance_uid, addendum.data_set, at=now)
+        audit.record(connection, compared, authored)
     log.info("authored", extra={"exam": number, "addendum": kept, "overall": interpretation.overall.value})
     return Tally(issued=1)
 

@@ -1,8 +1,9 @@
 """What does a process need to do any of the work? The configuration, the dialects and the database, opened once."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.clinical.model import CrossCalibration, Epoch, LeastSignificantChange, Scanner, Unverified
@@ -24,6 +25,11 @@ class Knowledge:
     unverified: tuple[Unverified, ...]
     aliases: tuple[Alias, ...]
     rules: Rules
+    digest: str = field(init=False, repr=False, compare=False)
+    """The same for the same LSCs, epochs and rules: the audit trail names by it what a comparison rested on."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", hashlib.sha256(repr(self).encode()).hexdigest()[:16])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

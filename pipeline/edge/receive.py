@@ -35,6 +35,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from pynetdicom.transport import ThreadedAssociationServer
 
 from pipeline.edge.commitment import read_result
+from pipeline.edge.refusals import Refusals
 from pipeline.edge.settings import CallerSettings, DestinationSettings, ListenerSettings
 from pipeline.edge.store import outbox, receipts
 from pipeline.edge.store.database import Database, StoreFailed
@@ -101,6 +102,7 @@ class Listener:
     ) -> None:
         self._settings = settings
         self._database = database
+        self._refusals = Refusals(database)
         self._archives = [archive for archive in archives if archive.proof == "commitment"]
         ae = AE(ae_title=settings.ae_title)
         ae.maximum_associations = MAXIMUM_ASSOCIATIONS
@@ -131,6 +133,7 @@ class Listener:
         self._server.shutdown()
         for association in self._server.active_associations:
             association.abort()
+        self._refusals.close()
 
     def _admit(self, event: evt.Event) -> None:
         """Refuse a caller we do not know, in DICOM's own way, and say so to the administrator."""
@@ -146,6 +149,7 @@ class Listener:
         else:
             return
         log.warning("association of %r at %s to %r rejected: %s", calling, host, called, reason)
+        self._refusals.note(calling, host, reason)
         event.assoc.acse.send_reject(_PERMANENT, _SERVICE_USER, diagnostic)
         event.assoc.kill()
 
@@ -172,7 +176,13 @@ class Listener:
         )
         try:
             with self._database.write() as connection:
-                number, new = receipts.keep(connection, instance, calling_ae_title=caller, at=datetime.now(UTC))
+                number, new = receipts.keep(
+                    connection,
+                    instance,
+                    calling_ae_title=caller,
+                    host=event.assoc.requestor.address or "",
+                    at=datetime.now(UTC),
+                )
         except StoreFailed as failure:
             log.error("could not keep an instance from %r: %s", caller, failure)
             return OUT_OF_RESOURCES

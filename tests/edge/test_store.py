@@ -227,7 +227,7 @@ def test_an_addendum_waits_for_each_destination_on_its_own(database: Database) -
     number = _issue(database, _record(database))
     with database.write() as connection:
         (delivery,) = outbox.claim(connection, "pacs", limit=5, at=NOW)
-        outbox.delivered(connection, delivery.number, at=NOW)
+        outbox.delivered(connection, delivery.number, proof="C-FIND", at=NOW)
     with database.read() as connection:
         to = overview.status(connection, ["pacs", "archive"], NOW).destinations
     assert delivery.addendum.number == number

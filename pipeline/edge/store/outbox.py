@@ -1,5 +1,6 @@
 """What have we answered, and which archive still has to get it?"""
 
+import hashlib
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
-from pipeline.edge.store import work
+from pipeline.edge.store import audit, work
+from pipeline.edge.store.audit import Entry, Event
 from pipeline.edge.store.database import ring
 from pipeline.edge.store.schema import State, addendum, delivery
 
@@ -95,10 +97,30 @@ def claim(connection: Connection, destination: str, *, limit: int, at: datetime)
     ]
 
 
-def delivered(connection: Connection, number: int, *, at: datetime) -> None:
-    """The destination has it."""
+def delivered(connection: Connection, number: int, *, proof: str, at: datetime) -> None:
+    """The destination has it, and the proof says how we know."""
     work.done(connection, delivery, [number])
     connection.execute(update(delivery).where(delivery.c.id == number).values(done_at=at))
+    query = _addenda().add_columns(delivery.c.destination).join(delivery, delivery.c.addendum_id == addendum.c.id)
+    row = connection.execute(query.where(delivery.c.id == number)).one()
+    sent = _addendum(row)
+    told = {
+        "sop_class_uid": sent.sop_class_uid,
+        "sop_instance_uid": sent.sop_instance_uid,
+        "digest": hashlib.sha256(sent.data_set).hexdigest(),
+        "proof": proof,
+    }
+    audit.record(
+        connection,
+        Entry(
+            event=Event.DELIVERED,
+            at=at,
+            actor=row.destination,
+            exam=sent.exam_number,
+            addendum=sent.number,
+            detail=told,
+        ),
+    )
 
 
 def committed(
@@ -107,7 +129,7 @@ def committed(
     """These archives have committed themselves to keep these addenda; how many deliveries that ends."""
     ids = _under_way(connection, destinations, sop_instance_uids)
     for number in ids:
-        delivered(connection, number, at=at)
+        delivered(connection, number, proof="commitment", at=at)
     return len(ids)
 
 

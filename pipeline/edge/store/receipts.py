@@ -7,6 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
+from pipeline.edge.store import audit
+from pipeline.edge.store.audit import Entry, Event
 from pipeline.edge.store.database import insert_if_absent, ring
 from pipeline.edge.store.schema import State, receipt
 
@@ -46,13 +48,50 @@ class Receipt:
     attempts: int
 
 
-def keep(connection: Connection, instance: Instance, *, calling_ae_title: str, at: datetime) -> tuple[int, bool]:
+def keep(
+    connection: Connection, instance: Instance, *, calling_ae_title: str, host: str = "", at: datetime
+) -> tuple[int, bool]:
     """Keep one instance; its number, and whether it is new.
 
     The same SOP Instance UID with the same bytes is kept once. With other bytes both are kept, and the later one is
     held, because nobody but a person can say which is right.
     """
     digest = hashlib.sha256(instance.data_set).hexdigest()
+    number, new = _keep(connection, instance, digest, calling_ae_title=calling_ae_title, at=at)
+    told = {
+        "sop_class_uid": instance.sop_class_uid,
+        "sop_instance_uid": instance.sop_instance_uid,
+        "digest": digest,
+        "new": new,
+    }
+    received = Entry(event=Event.RECEIVED, at=at, actor=calling_ae_title, host=host, receipt=number, detail=told)
+    audit.record(connection, received)
+    return number, new
+
+
+def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
+    """The receipts of these numbers that exist, in the order of their numbers."""
+    query = select(*_COLUMNS).where(receipt.c.id.in_(numbers)).order_by(receipt.c.id)
+    return [
+        Receipt(
+            number=row.id,
+            instance=Instance(
+                sop_class_uid=row.sop_class_uid,
+                sop_instance_uid=row.sop_instance_uid,
+                transfer_syntax_uid=row.transfer_syntax_uid,
+                data_set=zlib.decompress(row.content),
+            ),
+            calling_ae_title=row.calling_ae_title,
+            received_at=row.received_at,
+            attempts=row.attempts,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _keep(
+    connection: Connection, instance: Instance, digest: str, *, calling_ae_title: str, at: datetime
+) -> tuple[int, bool]:
     known = connection.execute(
         select(receipt.c.id, receipt.c.digest).where(receipt.c.sop_instance_uid == instance.sop_instance_uid)
     ).all()
@@ -86,23 +125,3 @@ def keep(connection: Connection, instance: Instance, *, calling_ae_title: str, a
         return connection.execute(select(receipt.c.id).where(same)).scalar_one(), False
     ring(connection)
     return number, True
-
-
-def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
-    """The receipts of these numbers that exist, in the order of their numbers."""
-    query = select(*_COLUMNS).where(receipt.c.id.in_(numbers)).order_by(receipt.c.id)
-    return [
-        Receipt(
-            number=row.id,
-            instance=Instance(
-                sop_class_uid=row.sop_class_uid,
-                sop_instance_uid=row.sop_instance_uid,
-                transfer_syntax_uid=row.transfer_syntax_uid,
-                data_set=zlib.decompress(row.content),
-            ),
-            calling_ae_title=row.calling_ae_title,
-            received_at=row.received_at,
-            attempts=row.attempts,
-        )
-        for row in connection.execute(query)
-    ]

@@ -241,3 +241,54 @@ chore = Table(
     Column("seconds", Float, nullable=False),
     comment="when housekeeping was last done, so that it is caught up when its schedule failed",
 )
+
+audit = Table(
+    "audit",
+    metadata,
+    _id(),
+    Column("at", Instant, nullable=False),
+    Column("event", String(32), nullable=False),
+    Column("outcome", Integer, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    # Numbers and not references: the trail outlives what it tells of, and holds up nobody who writes that.
+    Column("patient_id", BigInteger),
+    Column("receipt_id", BigInteger),
+    Column("exam_id", BigInteger),
+    Column("addendum_id", BigInteger),
+    Column("detail", Text, nullable=False),
+    Index(None, "at"),
+    Index(None, "patient_id"),
+    Index(None, "receipt_id"),
+    Index(None, "exam_id"),
+    comment="who did what to which object, when, and with what outcome (PS3.15 A.5); triggers refuse any change",
+)
+
+audit_seal = Table(
+    "audit_seal",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("audit_id", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+    UniqueConstraint("audit_id"),
+    comment="the chain: SHA-256 of the seal before and of one row of audit; triggers refuse any change",
+)
+
+audit_cut = Table(
+    "audit_cut",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", String(64), nullable=False),
+    Column("before", Instant, nullable=False),
+    Column("at", Instant, nullable=False),
+    comment="up to which seal the trail was dropped because it was old enough; the chain goes on from its digest",
+)
+
+audit_cursor = Table(
+    "audit_cursor",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("at", Instant, nullable=False),
+    comment="up to which seal the trail was sent to somebody else",
+)

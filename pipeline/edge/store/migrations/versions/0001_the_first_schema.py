@@ -1,5 +1,7 @@
 """The first schema."""
 
+from collections.abc import Iterator
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -198,3 +200,89 @@ def upgrade() -> None:
         op.f("ix_delivery_destination_state_due_at"), "delivery", ["destination", "state", "due_at"], unique=False
     )
     op.create_index(op.f("ix_delivery_destination_done_at"), "delivery", ["destination", "done_at"], unique=False)
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event", sa.String(length=32), nullable=False),
+        sa.Column("outcome", sa.Integer(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("patient_id", sa.BigInteger(), nullable=True),
+        sa.Column("receipt_id", sa.BigInteger(), nullable=True),
+        sa.Column("exam_id", sa.BigInteger(), nullable=True),
+        sa.Column("addendum_id", sa.BigInteger(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+        comment="who did what to which object, when, and with what outcome (PS3.15 A.5); triggers refuse any change",
+    )
+    for column in ("at", "patient_id", "receipt_id", "exam_id"):
+        op.create_index(op.f(f"ix_audit_{column}"), "audit", [column], unique=False)
+    op.create_table(
+        "audit_seal",
+        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("audit_id", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_audit_seal")),
+        sa.UniqueConstraint("audit_id", name=op.f("uq_audit_seal_audit_id")),
+        comment="the chain: SHA-256 of the seal before and of one row of audit; triggers refuse any change",
+    )
+    op.create_table(
+        "audit_cut",
+        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("before", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_audit_cut")),
+        comment="up to which seal the trail was dropped because it was old enough; the chain goes on from its digest",
+    )
+    op.create_table(
+        "audit_cursor",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_audit_cursor")),
+        comment="up to which seal the trail was sent to somebody else",
+    )
+    sqlite = op.get_bind().dialect.name == "sqlite"
+    for statement in _refusals_of_sqlite() if sqlite else _refusals_of_postgresql():
+        op.execute(statement)
+
+
+_MAY_GO = {
+    "audit": "OLD.at < (SELECT max(before) FROM audit_cut)",
+    "audit_seal": "OLD.position <= (SELECT max(position) FROM audit_cut)",
+    "audit_cut": "false",
+}
+"""Which rows of the audit trail a DELETE may take: those that a cut, itself never taken back, has told of."""
+
+
+def _refusals_of_sqlite() -> Iterator[str]:
+    for table, may_go in _MAY_GO.items():
+        refuse = "BEGIN SELECT RAISE(ABORT, 'the audit trail is only added to'); END"
+        yield f"CREATE TRIGGER {table}_is_never_changed BEFORE UPDATE ON {table} {refuse}"
+        yield (
+            f"CREATE TRIGGER {table}_is_never_dropped BEFORE DELETE ON {table} WHEN NOT coalesce({may_go}, 0) {refuse}"
+        )
+
+
+def _refusals_of_postgresql() -> Iterator[str]:
+    yield """
+        CREATE FUNCTION refuse_to_change_the_audit_trail() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'the audit trail is only added to'; END $$"""
+    for table, may_go in _MAY_GO.items():
+        # PostgreSQL takes no question of another table in WHEN, so a function asks it.
+        yield f"""
+            CREATE FUNCTION refuse_to_drop_from_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF coalesce({may_go}, false) THEN RETURN OLD; END IF;
+                RAISE EXCEPTION 'the audit trail is only added to';
+            END $$"""
+        yield (
+            f"CREATE TRIGGER {table}_is_never_changed BEFORE UPDATE OR TRUNCATE ON {table}"
+            " FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_change_the_audit_trail()"
+        )
+        yield (
+            f"CREATE TRIGGER {table}_is_never_dropped BEFORE DELETE ON {table}"
+            f" FOR EACH ROW EXECUTE FUNCTION refuse_to_drop_from_{table}()"
+        )
