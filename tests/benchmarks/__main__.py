@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.benchmarks import bench_author, bench_core, bench_extract, bench_latency
+from tests.benchmarks import bench_author, bench_core, bench_extract, bench_growth, bench_latency
 from tests.benchmarks.table import Row, show
 
 BENCHMARKS: Mapping[str, ModuleType] = {
@@ -14,6 +14,7 @@ BENCHMARKS: Mapping[str, ModuleType] = {
     "extract": bench_extract,
     "author": bench_author,
     "latency": bench_latency,
+    "growth": bench_growth,
 }
 """Each has ``rows()``, which measures and yields rows of the table."""
 

@@ -107,11 +107,13 @@ def reclaim_from_the_dead(connection: Connection) -> int:
     """End the leases of processes of this machine that no longer run; how many there were."""
     ended = 0
     for queue in QUEUES:
-        owners = connection.scalars(select(queue.c.lease_owner).where(queue.c.lease_owner.is_not(None)).distinct())
-        gone = [name for name in owners if _is_gone(name)]
+        leased = (queue.c.state == State.WAITING) & queue.c.lease_owner.is_not(None)  # only what waits has a lease
+        gone = [
+            name for name in connection.scalars(select(queue.c.lease_owner).where(leased).distinct()) if _is_gone(name)
+        ]
         if gone:
             result = connection.execute(
-                update(queue).where(queue.c.lease_owner.in_(gone)).values(lease_owner=None, leased_until=None)
+                update(queue).where(leased, queue.c.lease_owner.in_(gone)).values(lease_owner=None, leased_until=None)
             )
             ended += result.rowcount
     return ended

@@ -55,7 +55,22 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_receipt_pixels"), "receipt", ["pixels"], unique=False)
     op.create_index(op.f("ix_receipt_received_at"), "receipt", ["received_at"], unique=False)
-    op.create_index(op.f("ix_receipt_state_due_at"), "receipt", ["state", "due_at"], unique=False)
+    op.create_index(
+        "ix_receipt_waiting",
+        "receipt",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_index(
+        "ix_receipt_held",
+        "receipt",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'held'"),
+        postgresql_where=sa.text("state = 'held'"),
+    )
     op.create_table(
         "scanner",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -109,7 +124,22 @@ def upgrade() -> None:
         comment="a visit: patient + study + scanner, birth date and sex as told there; revision counts what was added",
     )
     op.create_index(op.f("ix_exam_patient_id_performed_at"), "exam", ["patient_id", "performed_at"], unique=False)
-    op.create_index(op.f("ix_exam_state_due_at"), "exam", ["state", "due_at"], unique=False)
+    op.create_index(
+        "ix_exam_waiting",
+        "exam",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_index(
+        "ix_exam_held",
+        "exam",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'held'"),
+        postgresql_where=sa.text("state = 'held'"),
+    )
     op.create_index(op.f("ix_exam_study_instance_uid"), "exam", ["study_instance_uid"], unique=False)
     op.create_table(
         "unidentified",
@@ -197,7 +227,20 @@ def upgrade() -> None:
         comment="the outbox: one addendum for one destination",
     )
     op.create_index(
-        op.f("ix_delivery_destination_state_due_at"), "delivery", ["destination", "state", "due_at"], unique=False
+        "ix_delivery_waiting",
+        "delivery",
+        ["destination", "due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_index(
+        "ix_delivery_held",
+        "delivery",
+        ["destination", "due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'held'"),
+        postgresql_where=sa.text("state = 'held'"),
     )
     op.create_index(op.f("ix_delivery_destination_done_at"), "delivery", ["destination", "done_at"], unique=False)
     op.create_table(

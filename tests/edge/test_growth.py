@@ -1,0 +1,92 @@
+"""Does every look into a store that has been filling for years find its rows by an index?"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, event, text
+
+from pipeline.edge.house import House
+from pipeline.edge.store import outbox, overview, work
+from pipeline.edge.store.schema import delivery, exam, metadata
+from tests.benchmarks import archive
+
+PATIENTS = 400
+SMALL = {"scanner", "chore", "unidentified"}
+"""Tables that do not grow with the number of exams."""
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    """A store with the exams of some hundred patients."""
+    with archive.archive(PATIENTS, rewrite_every=PATIENTS // 2) as house:
+        yield house
+
+
+def test_no_step_from_receipt_to_delivery_reads_a_whole_table(house: House) -> None:
+    with plans_of(house) as plans:
+        archive.receive(house, archive.report(PATIENTS // 2))
+        assert archive.work_off(house).issued == 1
+        with house.database.write() as connection:
+            (waiting,) = outbox.claim(connection, "pacs", limit=50, at=datetime.now(UTC))
+            outbox.delivered(connection, waiting.number, proof="none", at=datetime.now(UTC))
+            work.reclaim_from_the_dead(connection)
+            work.next_due(connection, exam)
+            work.next_due(connection, delivery)
+    assert len(plans) > 20
+    assert whole_tables(plans) == []
+
+
+def test_no_look_at_the_status_reads_a_whole_table(house: House) -> None:
+    with plans_of(house) as plans, house.database.read() as connection:
+        overview.status(connection, ["pacs"], datetime.now(UTC))
+        overview.held(connection)
+    assert len(plans) > 8
+    assert whole_tables(plans) == []
+
+
+def test_a_whole_table_that_is_read_would_be_noticed(house: House) -> None:
+    with plans_of(house) as plans, house.database.read() as connection:
+        connection.execute(text("SELECT count(*) FROM exam WHERE sex = 'F'"))
+    assert len(whole_tables(plans)) == 1
+
+
+@contextmanager
+def plans_of(house: House) -> Iterator[dict[str, list[str]]]:
+    """What SQLite does for every statement of the block, by statement."""
+    found: dict[str, list[str]] = {}
+
+    def ask(
+        connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+    ) -> None:
+        if statement.startswith(("SELECT", "UPDATE", "DELETE")) and not executemany:
+            plan = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            found[statement] = [str(line[-1]) for line in plan.fetchall()]
+
+    event.listen(Engine, "before_cursor_execute", ask)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", ask)
+
+
+def whole_tables(plans: dict[str, list[str]]) -> list[str]:
+    """The statements that look at every row of a table that grows.
+
+    An index read whole is every row as well, unless it is one of the few rows that wait or are held.
+    """
+    growing = {table.name for table in metadata.sorted_tables} - SMALL
+    few = {
+        index.name
+        for table in metadata.sorted_tables
+        for index in table.indexes
+        if index.dialect_options["sqlite"]["where"] is not None
+    }
+    return [
+        f"{line}: {statement}"
+        for statement, plan in plans.items()
+        for line in plan
+        if line.startswith("SCAN ") and line.split()[1] in growing and line.split()[-1] not in few
+    ]
