@@ -29,7 +29,7 @@ from pipeline.edge.deliver import DeliveryProblem, echo
 from pipeline.edge.house import House
 from pipeline.edge.receive import Listener
 from pipeline.edge.settings import SettingsError
-from pipeline.edge.store import audit, overview, work
+from pipeline.edge.store import audit, outbox, overview, work
 from pipeline.edge.store.audit import Event
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.machines import Unidentified
@@ -85,8 +85,12 @@ def _parser() -> argparse.ArgumentParser:
         ("held", _held, "What waits for a person, and why."),
     ):
         command(name, run, says).add_argument("--json", action="store_true", help="print JSON")
-    release = command("release", _release, "Try held work again.")
-    release.add_argument("number", metavar="N", help="as printed by held: 12 a receipt, E12 an exam, D12 a delivery")
+    release = command("release", _release, "Try held work again, or now what waits for a destination.")
+    release.add_argument(
+        "number",
+        metavar="N|NAME",
+        help="as printed by held: 12 a receipt, E12 an exam, D12 a delivery; or the name of a destination",
+    )
     precision = command("precision", _precision, "Evaluate a precision study and print its entries for precision.toml.")
     precision.add_argument(
         "file", type=Path, metavar="FILE.csv", help="columns patient, scan, region, bmd, technologist"
@@ -190,8 +194,11 @@ def _status(options: argparse.Namespace) -> int:
         [(f"{one.manufacturer} {one.model}", one.serial_number, one.last_seen_at) for one in found.scanners],
     )
     _print_table(
-        ("destination", "delivered in 24 hours", "backlog", "oldest", "last problem"),
-        [(to.name, to.delivered, to.backlog, to.oldest, to.last_problem) for to in found.destinations],
+        ("destination", "delivered in 24 hours", "backlog", "oldest", "held", "away since", "next try", "last problem"),
+        [
+            (to.name, to.delivered, to.backlog, to.oldest, to.held, to.away_since, to.next_try, to.last_problem)
+            for to in found.destinations
+        ],
     )
     if found.unidentified:
         _tell_unidentified(found.unidentified)
@@ -220,13 +227,25 @@ def _held(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
-    letter = options.number[:1].upper() if options.number[:1].isalpha() else ""
-    digits = options.number.removeprefix(options.number[: len(letter)])
+    with houses.opened(options.config) as house:
+        if any(options.number == destination.name for destination in house.settings.service.destination):
+            with house.database.write() as connection:
+                now = datetime.now(UTC)
+                due = outbox.try_now(connection, options.number, at=now)
+                audit.record(connection, trail.by_operator(Event.RELEASED, at=now, detail={"number": options.number}))
+            print(f"{due} deliveries to {options.number} will be tried now")
+            return 0
+        return _release_one(house, options.number)
+
+
+def _release_one(house: House, told: str) -> int:
+    letter = told[:1].upper() if told[:1].isalpha() else ""
+    digits = told.removeprefix(told[: len(letter)])
     if letter not in overview.KINDS or not digits.isdecimal():
-        print(f"{options.number} is not a number that dxatrend held prints", file=sys.stderr)
+        print(f"{told} is not a number that dxatrend held prints, and no destination", file=sys.stderr)
         return FAILURE
     queue = overview.KINDS[letter]
-    with houses.opened(options.config) as house, house.database.write() as connection:
+    with house.database.write() as connection:
         now = datetime.now(UTC)
         released = work.release(connection, queue, int(digits), at=now)
         if released:

@@ -9,22 +9,22 @@ import logging
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-
-from sqlalchemy import ColumnElement, Table
 
 from flows.delivery import delivery, empty
 from flows.follow_up import follow_up, follow_up_plainly
 from flows.orchestration import Orchestration
 from flows.stop import Stop
-from pipeline.edge import intake, upkeep
+from pipeline.edge import dispatch, intake, upkeep
 from pipeline.edge.house import House
 from pipeline.edge.mishap import where_it_happened
 from pipeline.edge.store import work
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.schema import delivery as delivery_table
 from pipeline.edge.store.schema import exam as exam_table
+from pipeline.edge.store.schema import receipt as receipt_table
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +34,14 @@ LONGEST_LOOK = 1.0
 PAUSE_AFTER_FAILURE = 2.0
 """Seconds to wait when the database could not be asked."""
 
-Look = Callable[[House, Orchestration], datetime | None]
-"""Does what is due; when more will be due."""
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one loop does: ``do`` what is due and tell when more will be, ``give_back`` what it has claimed."""
+
+    name: str
+    do: Callable[[House, Orchestration], datetime | None]
+    give_back: Callable[[House], None]
 
 
 def run_worker(house: House, stop: Stop) -> bool:
@@ -44,11 +50,11 @@ def run_worker(house: House, stop: Stop) -> bool:
         freed = work.reclaim_from_the_dead(connection)
     if freed:
         log.info("took over what a worker of this machine had left unfinished", extra={"count": freed})
-    looks: dict[str, Look] = {"follow-up": _look_at_exams}
-    for destination in house.settings.service.destination:
-        looks[f"outbox of {destination.name}"] = partial(_look_at_outbox, destination.name)
+    looks = [_Look("follow-up", _look_at_exams, _give_back_exams)]
+    for name in (destination.name for destination in house.settings.service.destination):
+        looks.append(_Look(f"outbox of {name}", partial(_look_at_outbox, name), partial(_give_back_deliveries, name)))
     mishaps: list[str] = []
-    threads = [threading.Thread(target=_loop, args=(house, stop, name, look, mishaps)) for name, look in looks.items()]
+    threads = [threading.Thread(target=_loop, args=(house, stop, look, mishaps)) for look in looks]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -56,25 +62,31 @@ def run_worker(house: House, stop: Stop) -> bool:
     return not mishaps
 
 
-def _loop(house: House, stop: Stop, name: str, look: Look, mishaps: list[str]) -> None:
+def _loop(house: House, stop: Stop, look: _Look, mishaps: list[str]) -> None:
     """Look for work, do it, wait to be woken; until told to stop."""
     try:
-        _keep_looking(house, stop, name, look)
+        _keep_looking(house, stop, look)
     except Exception as error:  # noqa: BLE001 - a loop that stood still would be a silent gap: the process begins anew
-        log.critical("%s: unforeseen, ending this worker: %s", name, where_it_happened(error))
-        mishaps.append(name)
+        log.critical("%s: unforeseen, ending this worker: %s", look.name, where_it_happened(error))
+        mishaps.append(look.name)
         stop.set()
 
 
-def _keep_looking(house: House, stop: Stop, name: str, look: Look) -> None:
+def _keep_looking(house: House, stop: Stop, look: _Look) -> None:
     orchestration = Orchestration(house.settings.service.prefect)
     bell = house.database.bell()
+    failed = False
     while not stop.is_set():
         try:
-            due = look(house, orchestration)
+            if failed:
+                look.give_back(house)
+                log.info("%s: the database answers again", look.name)
+                failed = False
+            due = look.do(house, orchestration)
             bell.wait(min(LONGEST_LOOK, seconds_until(due)))
         except StoreFailed as failure:
-            log.error("%s: the database could not be asked (%s); trying again", name, failure)
+            log.error("%s: the database could not be asked (%s); trying again", look.name, failure)
+            failed = True
             stop.wait(PAUSE_AFTER_FAILURE)
     bell.close()
     orchestration.close()
@@ -88,7 +100,7 @@ def _look_at_exams(house: House, orchestration: Orchestration) -> datetime | Non
     with house.database.read() as connection:
         due = work.next_due(connection, exam_table)
     if due is not None and due <= now:
-        orchestration.run(follow_up, follow_up_plainly, lambda: _give_back(house, exam_table))
+        orchestration.run(follow_up, follow_up_plainly, lambda: _give_back_exams(house))
         return now
     if upkeep.is_overdue(house, now):
         log.warning("housekeeping is overdue, its schedule must have failed; doing it now")
@@ -99,20 +111,27 @@ def _look_at_exams(house: House, orchestration: Orchestration) -> datetime | Non
 
 def _look_at_outbox(destination: str, house: House, orchestration: Orchestration) -> datetime | None:
     """Send what is due; when there will be more to send."""
-    mine = delivery_table.c.destination == destination
     with house.database.read() as connection:
-        due = work.next_due(connection, delivery_table, where=mine)
+        due = dispatch.next_due(connection, destination)
     if due is None or due > datetime.now(UTC):
         return due
     orchestration.run(
-        partial(delivery, destination), partial(empty, destination), lambda: _give_back(house, delivery_table, mine)
+        partial(delivery, destination),
+        partial(empty, destination),
+        lambda: _give_back_deliveries(destination, house),
     )
     return datetime.now(UTC)
 
 
-def _give_back(house: House, queue: Table, where: ColumnElement[bool] | None = None) -> None:
+def _give_back_exams(house: House) -> None:
     with house.database.write() as connection:
-        work.give_back(connection, queue, where=where)
+        work.give_back(connection, receipt_table)
+        work.give_back(connection, exam_table)
+
+
+def _give_back_deliveries(destination: str, house: House) -> None:
+    with house.database.write() as connection:
+        work.give_back(connection, delivery_table, where=delivery_table.c.destination == destination)
 
 
 def seconds_until(moment: datetime | None) -> float:

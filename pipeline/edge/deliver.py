@@ -1,18 +1,20 @@
 """Has the archive taken what we sent it?
 
 An addendum is delivered when the archive says so, never because nothing was said: an answer that says no is a refusal,
-and no answer is unknown. Either way the same bytes under the same UID are sent again later.
+and no answer is unknown. Either way the same bytes under the same UID are sent again later. What concerns the archive
+and not the addendum (nobody there, no association, no context for it) is told apart.
 """
 
 import logging
 import random
 import socket
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import (
@@ -31,8 +33,11 @@ log = logging.getLogger(__name__)
 CONNECTION_SECONDS = 5
 ANSWER_SECONDS = 30
 
-DUPLICATE = 0x0111
-"""The archive has this SOP Instance already: what we wanted."""
+BATCH_SECONDS = 120
+"""How long one association may send; well within a lease, however slowly an archive answers."""
+
+REJECTED_FOR_NOW = 2
+"""Result of an A-ASSOCIATE-RJ: transient (PS3.8 9.3.4)."""
 
 PROOF_CONTEXTS = {
     "commitment": (StorageCommitmentPushModel,),
@@ -42,64 +47,94 @@ PROOF_CONTEXTS = {
 """What else an association has to offer for each kind of proof."""
 
 FIRST_WAIT = timedelta(seconds=1)
-LONGEST_WAIT = timedelta(hours=1)
 
 
 class DeliveryProblem(Exception):
     """The archive does not have the addendum yet, as far as we know."""
 
 
+class DestinationUnavailable(DeliveryProblem):
+    """The archive takes nothing at present, whatever it is sent: away, or not set up for us."""
+
+
 class DeliveryUnavailable(DeliveryProblem):
-    """No association, or no answer: nothing is known."""
+    """No answer to this addendum, or one that asks to try later."""
 
 
 class DeliveryRefused(DeliveryProblem):
     """The archive answered, and the answer was no."""
 
 
-class CommitmentAwaited(DeliveryProblem):
-    """The archive has stored it and was asked for its commitment; its answer comes to our listener."""
+class Unproven(DeliveryProblem):
+    """The archive has stored it, as it says; the proof is still to come."""
+
+
+class CommitmentAwaited(Unproven):
+    """The archive was asked for its commitment; its answer comes to our listener."""
 
 
 def deliver(
     addenda: Sequence[AddendumOnFile], to: DestinationSettings, calling_ae_title: str, *, attempt: int = 1
-) -> Iterator[DeliveryProblem | None]:
+) -> Generator[DeliveryProblem | None]:
     """Hand addenda to an archive over one association, and prove that it has them if the destination asks for proof.
 
     Yields for each addendum, in order and as soon as it is known, ``None`` when the archive has it, else the problem.
+    Where the archive gives no answer, asks to try later or takes too long, nothing is yielded for the rest: they were
+    not tried.
+
+    Raises:
+        DestinationUnavailable: this and the following addenda need not be tried.
     """
     sop_classes = sorted({addendum.sop_class_uid for addendum in addenda})
-    try:
-        with _associate(to, calling_ae_title, [*sop_classes, *PROOF_CONTEXTS[to.proof]]) as association:
-            problems = [_deliver_one(association, addendum, to) for addendum in addenda]
-            stored = [addendum for addendum, problem in zip(addenda, problems, strict=True) if problem is None]
-            awaited = _ask_for_commitment(association, stored, attempt) if to.proof == "commitment" and stored else None
-            yield from (problem or awaited for problem in problems)
-    except DeliveryUnavailable as unavailable:
-        # Raised on entering alone: nothing has been yielded yet.
-        for _ in addenda:
-            yield unavailable
+    with _associate(to, calling_ae_title, [*sop_classes, *PROOF_CONTEXTS[to.proof]]) as association:
+        _see_to_contexts(association, sop_classes)
+        sent = _send(association, addenda, to)
+        if to.proof != "commitment":
+            yield from sent
+            return
+        problems = list(sent)
+        stored = [addendum for addendum, problem in zip(addenda, problems, strict=False) if problem is None]
+        awaited = _ask_for_commitment(association, stored, attempt) if stored else None
+        yield from (problem or awaited for problem in problems)
 
 
 def echo(to: DestinationSettings, calling_ae_title: str) -> None:
     """Ask an archive whether it is there.
 
     Raises:
-        DeliveryUnavailable: no association, or no answer.
-        DeliveryRefused: it answered with a failure.
+        DestinationUnavailable: no association, or no answer, or one that says no.
     """
     with _associate(to, calling_ae_title, []) as association:
         status = association.send_c_echo()
         if "Status" not in status:
-            raise DeliveryUnavailable("no answer to C-ECHO")
+            raise DestinationUnavailable("no answer to C-ECHO")
         if status.Status != 0:
-            raise DeliveryRefused(f"C-ECHO was answered with status 0x{status.Status:04X}")
+            raise DestinationUnavailable(f"C-ECHO was answered with status 0x{status.Status:04X}")
 
 
-def wait_after(attempts: int) -> timedelta:
-    """How long to wait before the next attempt: twice as long each time, up to an hour, never in step with others."""
-    wait: timedelta = min(FIRST_WAIT * 2 ** min(attempts - 1, 20), LONGEST_WAIT)
+def wait_after(attempts: int, longest: timedelta) -> timedelta:
+    """How long to wait before the next attempt: twice as long each time, up to a limit, never in step with others."""
+    wait: timedelta = min(FIRST_WAIT * 2 ** min(attempts - 1, 20), longest)
     return wait * random.uniform(0.8, 1.2)
+
+
+def _see_to_contexts(association: Association, sop_classes: Sequence[str]) -> None:
+    taken = {context.abstract_syntax for context in association.accepted_contexts}
+    if missing := [UID(sop_class).name for sop_class in sop_classes if sop_class not in taken]:
+        raise DestinationUnavailable(f"it does not take {', '.join(missing)} in Explicit VR Little Endian")
+
+
+def _send(
+    association: Association, addenda: Sequence[AddendumOnFile], to: DestinationSettings
+) -> Iterator[DeliveryProblem | None]:
+    end = time.monotonic() + BATCH_SECONDS
+    for addendum in addenda:
+        if not association.is_established or time.monotonic() > end:
+            return
+        problem = _deliver_one(association, addendum, to)
+        yield problem
+        if isinstance(problem, DeliveryUnavailable):
+            return  # to ask again on an association that has gone silent would take half a minute
 
 
 def _deliver_one(association: Association, addendum: AddendumOnFile, to: DestinationSettings) -> DeliveryProblem | None:
@@ -107,37 +142,42 @@ def _deliver_one(association: Association, addendum: AddendumOnFile, to: Destina
         _store(association, addendum)
         if to.proof == "find":
             _prove(association, addendum)
+    except DestinationUnavailable:
+        raise
     except DeliveryProblem as problem:
         return problem
     return None
 
 
 def _store(association: Association, addendum: AddendumOnFile) -> None:
-    if not association.is_established:
-        raise DeliveryUnavailable("the association ended")
-    data_set = _as_kept(addendum)
     try:
-        status = association.send_c_store(data_set)
-    except ValueError:
-        raise DeliveryRefused("the archive does not take this SOP class in Explicit VR Little Endian") from None
+        status = association.send_c_store(_as_kept(addendum))
     except RuntimeError:
         raise DeliveryUnavailable("the association ended") from None
     if "Status" not in status:
         raise DeliveryUnavailable("no answer to C-STORE")
-    # PS3.4 B.2.3: 0xB000, 0xB006 and 0xB007 are warnings with which the instance is stored.
-    if status.Status not in (0x0000, DUPLICATE, 0xB000, 0xB006, 0xB007):
-        raise DeliveryRefused(f"C-STORE was answered with status 0x{status.Status:04X}")
+    answer = f"C-STORE was answered with status 0x{status.Status:04X}"
+    match status.Status:
+        # PS3.4 B.2.3: stored, three times with a warning; PS3.7 C.5.3: 0x0111, it is there already.
+        case 0x0000 | 0x0111 | 0xB000 | 0xB006 | 0xB007:
+            return
+        case 0x0122 | 0x0124:
+            raise DestinationUnavailable(f"{answer}: it is not set up to take addenda from us")
+        case out_of_resources if out_of_resources & 0xFF00 == 0xA700:
+            raise DeliveryUnavailable(f"{answer}: out of resources")
+        case _:
+            raise DeliveryRefused(answer)
 
 
-def _ask_for_commitment(association: Association, stored: Sequence[AddendumOnFile], attempt: int) -> DeliveryProblem:
+def _ask_for_commitment(association: Association, stored: Sequence[AddendumOnFile], attempt: int) -> Unproven:
     try:
         status = request_commitment(association, stored, attempt)
     except (ValueError, RuntimeError):
-        return DeliveryRefused("stored, but the archive does not offer storage commitment")
+        return Unproven("stored, but the archive does not offer storage commitment")
     if status is None:
-        return DeliveryUnavailable("stored, but no answer to the request for storage commitment")
+        return Unproven("stored, but no answer to the request for storage commitment")
     if status != 0x0000:
-        return DeliveryRefused(f"stored, but the request for storage commitment got status 0x{status:04X}")
+        return Unproven(f"stored, but the request for storage commitment got status 0x{status:04X}")
     return CommitmentAwaited("stored; storage commitment was requested")
 
 
@@ -153,12 +193,12 @@ def _prove(association: Association, addendum: AddendumOnFile) -> None:
     try:
         for status, match in association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
             if "Status" not in status:
-                raise DeliveryUnavailable("no answer to C-FIND")
+                raise Unproven("stored, but no answer to C-FIND")
             found = found or (match is not None and match.get("SOPInstanceUID") == addendum.sop_instance_uid)
     except (ValueError, RuntimeError):
-        raise DeliveryRefused("the archive does not answer C-FIND at instance level") from None
+        raise Unproven("stored, but the archive does not answer C-FIND at instance level") from None
     if not found:
-        raise DeliveryUnavailable("stored, but not found by C-FIND yet")
+        raise Unproven("stored, but not found by C-FIND yet")
 
 
 def _as_kept(addendum: AddendumOnFile) -> Dataset:
@@ -185,9 +225,11 @@ def _associate(to: DestinationSettings, calling_ae_title: str, sop_classes: Sequ
         to.host, to.port, ae_title=to.ae_title, evt_handlers=[(evt.EVT_CONN_OPEN, _send_without_delay)]
     )
     if association.is_rejected:
-        raise DeliveryUnavailable("the archive rejected the association; does it know our AE title?")
+        for_now = association.acceptor.primitive.result == REJECTED_FOR_NOW
+        advice = "for now" if for_now else "for good; does it know our AE title?"
+        raise DestinationUnavailable(f"the archive rejected the association {advice}")
     if not association.is_established:
-        raise DeliveryUnavailable("no association")
+        raise DestinationUnavailable("no association")
     try:
         yield association
     finally:

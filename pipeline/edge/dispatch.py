@@ -1,12 +1,33 @@
-"""Which addenda wait for an archive, and when do we try again?"""
+"""Which addenda wait for an archive, and when do we try again?
+
+Each archive has its own outbox, and two kinds of trouble are told apart. What concerns the archive as a whole is an
+outage: it is tried with one addendum at a time, after waits that grow, and no addendum is the worse for it. What
+concerns one addendum makes that one wait, and the others go on; one that an archive refuses again and again, while it
+takes others, is held for a person.
+"""
 
 import logging
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from pipeline.edge.deliver import CommitmentAwaited, deliver, wait_after
+from sqlalchemy import Connection
+
+from pipeline.edge.deliver import (
+    CommitmentAwaited,
+    DeliveryProblem,
+    DeliveryRefused,
+    DeliveryUnavailable,
+    DestinationUnavailable,
+    Unproven,
+    deliver,
+    wait_after,
+)
 from pipeline.edge.house import House
+from pipeline.edge.mishap import WORKER_LOST
 from pipeline.edge.settings import DestinationSettings
-from pipeline.edge.store import outbox, work
+from pipeline.edge.store import outages, outbox, work
+from pipeline.edge.store.outbox import Delivery
 from pipeline.edge.store.schema import delivery as delivery_table
 
 log = logging.getLogger(__name__)
@@ -19,34 +40,133 @@ PROVEN_BY = {"commitment": "commitment", "find": "C-FIND", "none": "answer to C-
 COMMITMENT_WAIT = timedelta(minutes=10)
 """How long an archive may take to commit itself before we store and ask again."""
 
+MOST_FAILURES = 10
+"""An addendum that failed so often, and at last while the archive took others, is held."""
+
+MOST_REFUSALS = 48
+"""An addendum that was refused so often is held, whatever the archive does with others: a day and a half of trying."""
+
+REFUSED = "refused"
+UNANSWERED = "unanswered"
+"""The reasons for which a delivery is held: the archive said no to it, or broke off whenever it was sent."""
+
+
+def next_due(connection: Connection, destination: str) -> datetime | None:
+    """When the next delivery to an archive is to be tried; ``None`` when nothing waits for it."""
+    due = work.next_due(connection, delivery_table, where=delivery_table.c.destination == destination)
+    outage = outages.current(connection, destination)
+    return max(due, outage.due_at) if due and outage else due
+
 
 def deliver_due(house: House, destination: DestinationSettings) -> tuple[int, int]:
-    """Send one batch of what is due for a destination; how many it has now, and how many will be tried again."""
+    """Send one batch of what is due for a destination; how many it has now, and how many wait for something."""
     with house.database.write() as connection:
-        claimed = outbox.claim(connection, destination.name, limit=BATCH, at=datetime.now(UTC))
-    if not claimed:
-        return 0, 0
-    delivered = postponed = 0
-    answers = deliver(
-        [waiting.addendum for waiting in claimed],
-        destination,
-        house.settings.service.listener.ae_title,
-        attempt=max(waiting.attempts for waiting in claimed),
-    )
-    for waiting, problem in zip(claimed, answers, strict=True):
+        outage = outages.current(connection, destination.name)
+        if outage and outage.due_at > datetime.now(UTC):
+            return 0, 0
+        limit = 1 if outage else BATCH
+        claimed = outbox.claim(connection, destination.name, limit=limit, at=datetime.now(UTC))
+    fit, lost = _apart(claimed)
+    for waiting in lost:
+        _hold(house, waiting, destination, WORKER_LOST, f"its worker ended {waiting.losses} times")
+    return _Batch(house, destination, fit).send() if fit else (0, len(lost))
+
+
+class _Batch:
+    """Deliveries that go to one archive over one association."""
+
+    def __init__(self, house: House, destination: DestinationSettings, claimed: Sequence[Delivery]) -> None:
+        self._house, self._to, self._claimed = house, destination, claimed
+        self._delivered = self._postponed = 0
+
+    def send(self) -> tuple[int, int]:
+        """Send them; how many the archive has now, and how many wait for something."""
+        answers = deliver(
+            [waiting.addendum for waiting in self._claimed],
+            self._to,
+            self._house.settings.service.listener.ae_title,
+            attempt=max(waiting.attempts for waiting in self._claimed),
+        )
+        answered = False
+        problem: DeliveryProblem | None = None
+        try:
+            with closing(answers):
+                for waiting, problem in zip(self._claimed, answers, strict=False):
+                    self._record(waiting, problem)
+                    answered = answered or not isinstance(problem, DeliveryUnavailable)
+        except DestinationUnavailable as unavailable:
+            self._conclude(unavailable)
+        else:
+            self._conclude(None if answered else problem or DestinationUnavailable("the association ended"))
+        return self._delivered, self._postponed
+
+    def _record(self, waiting: Delivery, problem: DeliveryProblem | None) -> None:
         now = datetime.now(UTC)
-        names = {"addendum": waiting.addendum.number, "destination": destination.name}
-        with house.database.write() as connection:
+        names = {"addendum": waiting.addendum.number, "destination": self._to.name}
+        with self._house.database.write() as connection:
             if problem is None:
-                outbox.delivered(connection, waiting.number, proof=PROVEN_BY[destination.proof], at=now)
-                delivered += 1
+                outbox.delivered(connection, waiting.number, proof=PROVEN_BY[self._to.proof], at=now)
+                self._delivered += 1
                 log.info("delivered", extra=names)
-            else:
-                awaited = isinstance(problem, CommitmentAwaited)
-                until = now + (COMMITMENT_WAIT if awaited else wait_after(waiting.attempts))
-                reason, detail = type(problem).__name__, str(problem)
+                return
+            self._postponed += 1
+            reason, detail = type(problem).__name__, str(problem)
+            if (held_for := self._hopeless(connection, waiting, problem, now)) is None:
+                until = now + self._wait(waiting, problem)
                 work.postpone(connection, delivery_table, waiting.number, until=until, reason=reason, detail=detail)
-                postponed += 1
-                level = logging.INFO if awaited else logging.WARNING
-                log.log(level, "not delivered yet", extra={**names, "reason": reason, "detail": detail})
-    return delivered, postponed
+        if held_for is not None:
+            _hold(self._house, waiting, self._to, held_for, detail)
+        else:
+            level = logging.INFO if isinstance(problem, CommitmentAwaited) else logging.WARNING
+            log.log(level, "not delivered yet", extra={**names, "reason": reason, "detail": detail})
+
+    def _conclude(self, problem: DeliveryProblem | None) -> None:
+        """Give back what was not tried, and note whether the archive answers at all."""
+        name, now = self._to.name, datetime.now(UTC)
+        with self._house.database.write() as connection:
+            mine = delivery_table.c.id.in_([waiting.number for waiting in self._claimed])
+            work.give_back(connection, delivery_table, where=mine)
+            outage = outages.current(connection, name)
+            if problem is not None:
+                wait = wait_after(outage.attempts + 1 if outage else 1, self._longest)
+                outages.note(connection, name, wait=wait, detail=str(problem), at=now)
+            elif outage is not None:
+                outages.end(connection, name)
+        if problem is not None:
+            extra = {"destination": name, "detail": str(problem), "seconds": round(wait.total_seconds())}
+            log.warning("takes nothing at present; trying again later", extra=extra)
+        elif outage is not None:
+            log.info("takes addenda again", extra={"destination": name, "attempts": outage.attempts})
+
+    def _hopeless(
+        self, connection: Connection, waiting: Delivery, problem: DeliveryProblem, now: datetime
+    ) -> str | None:
+        """The reason to hold it, if it is this addendum and not the archive that is in trouble."""
+        if isinstance(problem, Unproven) or waiting.attempts < MOST_FAILURES:
+            return None
+        refused = isinstance(problem, DeliveryRefused)
+        lately = now - 2 * self._wait(waiting, problem)
+        if (refused and waiting.attempts >= MOST_REFUSALS) or outbox.took_any(connection, self._to.name, since=lately):
+            return REFUSED if refused else UNANSWERED
+        return None
+
+    def _wait(self, waiting: Delivery, problem: DeliveryProblem) -> timedelta:
+        if isinstance(problem, CommitmentAwaited):
+            return COMMITMENT_WAIT
+        return wait_after(waiting.attempts, self._longest)
+
+    @property
+    def _longest(self) -> timedelta:
+        return timedelta(seconds=self._to.longest_wait_seconds)
+
+
+def _apart(claimed: Sequence[Delivery]) -> tuple[list[Delivery], list[Delivery]]:
+    lost = [waiting for waiting in claimed if waiting.losses >= work.MOST_LOSSES]
+    return [waiting for waiting in claimed if waiting not in lost], lost
+
+
+def _hold(house: House, waiting: Delivery, to: DestinationSettings, reason: str, detail: str) -> None:
+    with house.database.write() as connection:
+        work.hold(connection, delivery_table, waiting.number, reason=reason, detail=detail)
+    names = {"addendum": waiting.addendum.number, "destination": to.name}
+    log.error("held", extra={**names, "reason": reason, "detail": detail})

@@ -14,7 +14,7 @@ from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Interpretation
 from pipeline.edge import trail
 from pipeline.edge.house import House
-from pipeline.edge.mishap import MOST_ATTEMPTS, UNEXPECTED, WORKER_LOST, where_it_happened
+from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
 from pipeline.edge.store import audit, exams, outbox, patients, receipts, work
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.exams import ExamOnFile
@@ -93,8 +93,8 @@ def _carry(house: House, number: int) -> Tally:
         (on_file,) = exams.load(connection, [number])
         history = exams.history(connection, on_file.patient, but=number)
         contexts = patients.contexts_of(connection, on_file.patient)
-    if on_file.attempts > MOST_ATTEMPTS:
-        return _hold(house, number, WORKER_LOST, f"its worker ended {MOST_ATTEMPTS} times")
+    if on_file.losses >= work.MOST_LOSSES:
+        return _hold(house, number, WORKER_LOST, f"its worker ended {on_file.losses} times")
     interpretation = interpret_exam(house, on_file.exam(), history, contexts)
     with house.database.read() as connection:
         sources = _data_sets(connection, [on_file])

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection
 
 from pipeline.edge.house import House
-from pipeline.edge.mishap import MOST_ATTEMPTS, UNEXPECTED, WORKER_LOST, where_it_happened
+from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
 from pipeline.edge.store import exams, phantoms, pictures, receipts, work
 from pipeline.edge.store.receipts import Receipt
 from pipeline.edge.store.schema import receipt as receipt_table
@@ -54,7 +54,7 @@ class _WorkerLost(Exception):
 
 
 def _read(house: House, receipt: Receipt) -> Report | Exception:
-    if receipt.attempts > MOST_ATTEMPTS:
+    if receipt.losses >= work.MOST_LOSSES:
         return _WorkerLost()
     try:
         return read(house, receipt.instance)

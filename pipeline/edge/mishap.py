@@ -2,11 +2,8 @@
 
 import traceback
 
-MOST_ATTEMPTS = 3
-"""A piece of work that has taken its worker down this often is held."""
-
 WORKER_LOST = "worker_lost"
-"""The reason for which such work is held."""
+"""The reason for which work is held whose worker ended again and again while it had it."""
 
 UNEXPECTED = "unexpected"
 """The reason for which work is held that raised what it should not."""

@@ -131,6 +131,7 @@ class DestinationSettings(_Section):
     host: Name
     port: Port
     proof: Literal["commitment", "find", "none"] = "none"
+    longest_wait_seconds: Annotated[float, Field(ge=1, le=86_400)] = 3600
 
 
 class PrefectSettings(_Section):

@@ -1,12 +1,15 @@
 """Dull values for the edge's tests: one instance, one report."""
 
+import socket
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian
+from sqlalchemy import Connection, Table, update
 
 from pipeline.clinical.model import Exam, Measurement, Patient, Scanner
 from pipeline.clinical.regions import parse_region
+from pipeline.edge.store import work
 from pipeline.edge.store.receipts import Instance
 from pipeline.sr.extract import Report
 
@@ -21,6 +24,13 @@ def instance(data_set: bytes = b"what a scanner sent", *, uid: str = "2.25.1") -
         transfer_syntax_uid=ExplicitVRLittleEndian,
         data_set=data_set,
     )
+
+
+def lose_the_worker(connection: Connection, queue: Table) -> int:
+    """Let whoever has leased something be dead, as if killed, and take it over; how many pieces that concerns."""
+    dead = f"{socket.gethostname()}/4194999.1"  # above any process id Linux gives by default
+    connection.execute(update(queue).where(queue.c.lease_owner.is_not(None)).values(lease_owner=dead))
+    return work.reclaim_from_the_dead(connection)
 
 
 def report(

@@ -13,10 +13,11 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
 from pipeline.edge.deliver import (
-    LONGEST_WAIT,
     DeliveryProblem,
     DeliveryRefused,
     DeliveryUnavailable,
+    DestinationUnavailable,
+    Unproven,
     deliver,
     echo,
     wait_after,
@@ -63,7 +64,10 @@ def _archive(answer: Callable[[evt.Event], int], *, transfer_syntax: str = Expli
 
 
 def _deliver(addendum: AddendumOnFile, to: DestinationSettings, calling: str = "DXATREND") -> DeliveryProblem | None:
-    (problem,) = deliver([addendum], to, calling)
+    try:
+        (problem,) = deliver([addendum], to, calling)
+    except DestinationUnavailable as unavailable:
+        return unavailable
     return problem
 
 
@@ -90,12 +94,27 @@ def test_success_duplicate_and_warning_mean_that_the_archive_has_it(addendum: Ad
         assert _deliver(addendum, _to(port)) is None
 
 
-@pytest.mark.parametrize("status", [0xA700, 0xA900, 0xC000, 0x0110, 0x0122, 0x0124])
-def test_an_answer_that_says_no_is_not_success(addendum: AddendumOnFile, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (0xA700, DeliveryUnavailable),  # out of resources: later
+        (0xA701, DeliveryUnavailable),
+        (0xA900, DeliveryRefused),
+        (0xC000, DeliveryRefused),
+        (0xC123, DeliveryRefused),
+        (0x0110, DeliveryRefused),
+        (0x0117, DeliveryRefused),
+        (0x0122, DestinationUnavailable),  # not set up for what we send: the next addendum would hear the same
+        (0x0124, DestinationUnavailable),
+    ],
+)
+def test_an_answer_that_says_no_is_not_success(
+    addendum: AddendumOnFile, status: int, kind: type[DeliveryProblem]
+) -> None:
     """A neighbouring system took any answer at all for success."""
     with _archive(lambda event: status) as port:
         problem = _deliver(addendum, _to(port))
-    assert isinstance(problem, DeliveryRefused)
+    assert type(problem) is kind
     assert f"0x{status:04X}" in str(problem)
 
 
@@ -108,9 +127,19 @@ def test_no_answer_is_not_success(addendum: AddendumOnFile) -> None:
         assert isinstance(_deliver(addendum, _to(port)), DeliveryUnavailable)
 
 
-def test_nobody_there_is_told_for_each_addendum(addendum: AddendumOnFile) -> None:
-    problems = list(deliver([addendum, addendum], _to(peers.free_port()), "DXATREND"))
-    assert [type(problem) for problem in problems] == [DeliveryUnavailable, DeliveryUnavailable]
+def test_nobody_there_is_told_once_for_all(addendum: AddendumOnFile) -> None:
+    with pytest.raises(DestinationUnavailable, match="no association"):
+        list(deliver([addendum, addendum], _to(peers.free_port()), "DXATREND"))
+
+
+def test_what_was_not_tried_because_the_association_ended_is_not_answered_for(addendum: AddendumOnFile) -> None:
+    def hang_up(event: evt.Event) -> int:
+        event.assoc.abort()
+        return 0x0000
+
+    with _archive(hang_up) as port:
+        (problem,) = deliver([addendum, addendum], _to(port), "DXATREND")
+    assert isinstance(problem, DeliveryUnavailable)
 
 
 def test_an_archive_that_does_not_know_us_is_told_as_such(addendum: AddendumOnFile) -> None:
@@ -120,14 +149,17 @@ def test_an_archive_that_does_not_know_us_is_told_as_such(addendum: AddendumOnFi
 
 
 def test_an_archive_that_takes_no_such_object_refuses_it(addendum: AddendumOnFile) -> None:
+    """It is the archive's configuration, and would be the same for any other addendum."""
     with _archive(lambda event: 0x0000, transfer_syntax=ImplicitVRLittleEndian) as port:
-        assert isinstance(_deliver(addendum, _to(port)), DeliveryRefused)
+        problem = _deliver(addendum, _to(port))
+    assert isinstance(problem, DestinationUnavailable)
+    assert "Comprehensive SR Storage" in str(problem)
 
 
 def test_what_cannot_be_found_afterwards_is_not_delivered(addendum: AddendumOnFile) -> None:
     """An archive without C-FIND cannot prove what it has."""
     with _archive(lambda event: 0x0000) as port:
-        assert isinstance(_deliver(addendum, _to(port, proof="find")), DeliveryProblem)
+        assert isinstance(_deliver(addendum, _to(port, proof="find")), Unproven)
 
 
 def test_one_refused_addendum_does_not_keep_the_next_from_delivery(addendum: AddendumOnFile) -> None:
@@ -140,12 +172,13 @@ def test_one_refused_addendum_does_not_keep_the_next_from_delivery(addendum: Add
 
 def test_an_echo_tells_whether_a_destination_is_there(orthanc: peers.Orthanc) -> None:
     echo(_to(orthanc.dicom_port), "DXATREND")
-    with pytest.raises(DeliveryUnavailable):
+    with pytest.raises(DestinationUnavailable):
         echo(_to(orthanc.dicom_port, ae_title="SOMEBODY"), "DXATREND")
 
 
-def test_waits_grow_to_an_hour_and_no_further() -> None:
-    waits = [wait_after(attempts) for attempts in range(1, 40)]
+def test_waits_grow_to_their_limit_and_no_further() -> None:
+    longest = timedelta(hours=1)
+    waits = [wait_after(attempts, longest) for attempts in range(1, 40)]
     assert waits[0] < timedelta(seconds=2)
     assert all(later > earlier * 1.2 for earlier, later in itertools.pairwise(waits[:11]))
-    assert max(waits) <= LONGEST_WAIT * 1.2
+    assert max(waits) <= longest * 1.2

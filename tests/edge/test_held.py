@@ -9,7 +9,7 @@ from pipeline.edge.house import House, opened
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.store import overview, receipts, work
 from pipeline.edge.store.schema import receipt
-from tests.edge.make import NOW, instance
+from tests.edge.make import NOW, instance, lose_the_worker
 from tests.sr.make_report import encode, measurements, num, region, report, spine
 
 DIALECTS = Path(__file__).parents[2] / "config" / "dialects"
@@ -79,7 +79,7 @@ def test_a_report_that_ends_its_reader_is_held_after_three_times(house: House) -
     for _ in range(3):
         with house.database.write() as connection:
             assert work.claim(connection, receipt, limit=1, at=NOW) == [number]
-            work.give_back(connection, receipt)
+            assert lose_the_worker(connection, receipt) == 1
     assert extract_waiting(house) == 1
     with house.database.read() as connection:
         (held,) = overview.held(connection)

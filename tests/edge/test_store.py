@@ -1,5 +1,7 @@
 """Everything received, said and answered stays in the database, once, and in both kinds of database alike."""
 
+import os
+import socket
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +14,7 @@ from sqlalchemy import func, select
 from pipeline.edge.store import exams, outbox, overview, receipts, work
 from pipeline.edge.store.database import Database, StoreFailed
 from pipeline.edge.store.schema import State, exam, metadata, receipt
-from tests.edge.make import NOW, instance, report
+from tests.edge.make import NOW, instance, lose_the_worker, report
 
 SETTLED = NOW + timedelta(seconds=30)
 
@@ -166,25 +168,44 @@ def test_what_one_worker_has_claimed_no_other_gets_until_the_lease_runs_out(data
         assert work.next_due(connection, exam) == SETTLED + work.LEASE
         assert work.claim(connection, exam, limit=5, at=SETTLED + work.LEASE) == [number]
     with database.read() as connection:
-        assert exams.load(connection, [number])[0].attempts == 2
+        assert exams.load(connection, [number])[0].losses == 1, "nobody ended the first lease"
 
 
-def test_leases_of_processes_that_no_longer_run_are_ended(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leases_of_processes_that_no_longer_run_are_ended(database: Database) -> None:
     number = _record(database)
-    host = work.owner().rpartition("/")[0]
+    with database.write() as connection:
+        assert work.claim(connection, exam, limit=5, at=SETTLED) == [number]
+        assert work.reclaim_from_the_dead(connection) == 0, "we are alive"
+        assert lose_the_worker(connection, exam) == 1
+        assert work.claim(connection, exam, limit=5, at=SETTLED) == [number]
+
+
+def test_a_process_is_not_taken_for_an_earlier_one_with_its_number(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container every worker may be process 7."""
+    _record(database)
     with database.write() as connection:
         with monkeypatch.context() as patch:
-            patch.setattr(work, "owner", lambda: f"{host}/4194999")  # above any process id Linux gives by default
+            patch.setattr(work, "owner", lambda: f"{socket.gethostname()}/{os.getpid()}.1")
             work.claim(connection, exam, limit=5, at=SETTLED)
         assert work.reclaim_from_the_dead(connection) == 1
-        assert work.claim(connection, exam, limit=5, at=SETTLED) == [number]
+
+
+def test_when_the_clock_went_back_nothing_waits_for_the_old_time_to_come(database: Database) -> None:
+    number = _record(database)
+    hour = timedelta(hours=1)
+    with database.write() as connection:
+        assert work.bring_forward(connection, hour, at=NOW - hour) >= 1
+        assert work.next_due(connection, exam) == SETTLED - hour
+        assert work.claim(connection, exam, limit=5, at=SETTLED - hour) == [number]
 
 
 def test_leases_of_another_machine_are_left_alone(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     _record(database)
     with database.write() as connection:
         with monkeypatch.context() as patch:
-            patch.setattr(work, "owner", lambda: "another-machine/4194999")
+            patch.setattr(work, "owner", lambda: "another-machine/4194999.1")
             work.claim(connection, exam, limit=5, at=SETTLED)
         assert work.reclaim_from_the_dead(connection) == 0
 

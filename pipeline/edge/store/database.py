@@ -137,11 +137,11 @@ class Database:
 
 
 class _SqliteBell:
-    """SQLite counts the commits of others; asking for the count costs microseconds."""
+    """SQLite counts the commits of others; asking for the count costs microseconds. When it cannot, it just waits."""
 
     def __init__(self, engine: Engine) -> None:
         self._connection = engine.raw_connection()
-        self._seen = self._commits()
+        self._seen: int | None = None
 
     def wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -152,10 +152,12 @@ class _SqliteBell:
     def close(self) -> None:
         self._connection.close()
 
-    def _commits(self) -> int:
+    def _commits(self) -> int | None:
         cursor = self._connection.cursor()
         try:
             return int(cursor.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error:
+            return None
         finally:
             cursor.close()
 

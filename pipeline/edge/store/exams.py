@@ -30,7 +30,7 @@ class ExamOnFile:
 
     number: int
     revision: int
-    attempts: int
+    losses: int
     reports: tuple[tuple[int, Report], ...]
 
     @property
@@ -129,7 +129,7 @@ def followed_up(connection: Connection, of: ExamOnFile) -> None:
         work.done(connection, exam, [of.number])
     else:
         connection.execute(
-            update(exam).where(exam.c.id == of.number).values(attempts=0, lease_owner=None, leased_until=None)
+            update(exam).where(exam.c.id == of.number).values(attempts=0, losses=0, lease_owner=None, leased_until=None)
         )
 
 
@@ -197,6 +197,7 @@ def _exam_of(
             state=State.WAITING,
             due_at=due_at,
             attempts=0,
+            losses=0,
             reason=None,
             detail=None,
             sex=who.sex.value or exam.c.sex,
@@ -209,16 +210,16 @@ def _exam_of(
 
 def _load(connection: Connection, which: ColumnElement[bool]) -> list[ExamOnFile]:
     query = (
-        select(exam.c.id, exam.c.revision, exam.c.attempts, reading.c.receipt_id, reading.c.report)
+        select(exam.c.id, exam.c.revision, exam.c.losses, reading.c.receipt_id, reading.c.report)
         .join(reading, reading.c.exam_id == exam.c.id)
         .where(which)
         .order_by(exam.c.performed_at, exam.c.id, reading.c.receipt_id)
     )
     reports: dict[tuple[int, int, int], list[tuple[int, Report]]] = {}
     for row in connection.execute(query):
-        found = reports.setdefault((row.id, row.revision, row.attempts), [])
+        found = reports.setdefault((row.id, row.revision, row.losses), [])
         found.append((row.receipt_id, _REPORT.validate_json(row.report)))
     return [
-        ExamOnFile(number=number, revision=revision, attempts=attempts, reports=tuple(found))
-        for (number, revision, attempts), found in reports.items()
+        ExamOnFile(number=number, revision=revision, losses=losses, reports=tuple(found))
+        for (number, revision, losses), found in reports.items()
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
-from pipeline.edge.store import audit, work
+from pipeline.edge.store import audit, outages, work
 from pipeline.edge.store.audit import Entry, Event
 from pipeline.edge.store.database import ring
 from pipeline.edge.store.schema import State, addendum, delivery
@@ -30,10 +30,11 @@ class AddendumOnFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One addendum on its way to one destination; ``attempts`` counts this one."""
+    """One addendum on its way to one destination; ``attempts`` counts this one, ``losses`` the workers it lost."""
 
     number: int
     attempts: int
+    losses: int
     addendum: AddendumOnFile
 
 
@@ -86,13 +87,13 @@ def claim(connection: Connection, destination: str, *, limit: int, at: datetime)
     ids = work.claim(connection, delivery, limit=limit, at=at, where=delivery.c.destination == destination)
     query = (
         _addenda()
-        .add_columns(delivery.c.id.label("delivery_id"), delivery.c.attempts)
+        .add_columns(delivery.c.id.label("delivery_id"), delivery.c.attempts, delivery.c.losses)
         .join(delivery, delivery.c.addendum_id == addendum.c.id)
         .where(delivery.c.id.in_(ids))
         .order_by(addendum.c.id)
     )
     return [
-        Delivery(number=row.delivery_id, attempts=row.attempts, addendum=_addendum(row))
+        Delivery(number=row.delivery_id, attempts=row.attempts, losses=row.losses, addendum=_addendum(row))
         for row in connection.execute(query)
     ]
 
@@ -121,6 +122,24 @@ def delivered(connection: Connection, number: int, *, proof: str, at: datetime) 
             detail=told,
         ),
     )
+
+
+def took_any(connection: Connection, destination: str, *, since: datetime) -> bool:
+    """Whether an archive took anything since a moment."""
+    query = select(delivery.c.id).where(delivery.c.destination == destination, delivery.c.done_at > since).limit(1)
+    return connection.scalar(query) is not None
+
+
+def try_now(connection: Connection, destination: str, *, at: datetime) -> int:
+    """Forget that an archive was away or refused something: all that it has not got is due; how many."""
+    outages.end(connection, destination)
+    result = connection.execute(
+        update(delivery)
+        .where(delivery.c.destination == destination, delivery.c.state.in_((State.WAITING, State.HELD)))
+        .values(state=State.WAITING, due_at=at, attempts=0, losses=0, reason=None, detail=None)
+    )
+    ring(connection)
+    return result.rowcount
 
 
 def committed(

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 
-from pipeline.edge.store import machines, work
+from pipeline.edge.store import machines, outages, work
 from pipeline.edge.store.machines import Unidentified
-from pipeline.edge.store.schema import State, delivery, exam, receipt, scanner
+from pipeline.edge.store.schema import State, addendum, delivery, exam, receipt, scanner
 from pipeline.sr.aliases import Alias
 
 DAY = timedelta(hours=24)
@@ -29,13 +29,20 @@ class ScannerStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationStatus:
-    """One archive: what it got in the last 24 hours, what it still has to get and since when that waits."""
+    """One archive: what it got in the last 24 hours, what it still has to get and since when that waits.
+
+    ``held`` of its deliveries wait for a person; while it takes nothing, ``away_since`` and ``next_try`` say since when
+    and when it is tried again.
+    """
 
     name: str
     delivered: int
     backlog: int
+    held: int
     oldest: datetime | None
     last_problem: str | None
+    away_since: datetime | None
+    next_try: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,14 +117,22 @@ def _destination(connection: Connection, name: str, at: datetime) -> Destination
     mine = delivery.c.destination == name
     waiting = mine & (delivery.c.state == State.WAITING)
     oldest = connection.execute(
-        select(delivery.c.due_at, delivery.c.detail).where(waiting).order_by(delivery.c.id).limit(1)
+        select(addendum.c.authored_at, delivery.c.detail)
+        .join(addendum, addendum.c.id == delivery.c.addendum_id)
+        .where(waiting)
+        .order_by(delivery.c.id)
+        .limit(1)
     ).one_or_none()
+    outage = outages.current(connection, name)
     return DestinationStatus(
         name=name,
         delivered=_count(connection, delivery, mine & (delivery.c.done_at > at - DAY)),
         backlog=_count(connection, delivery, waiting),
-        oldest=oldest.due_at if oldest else None,
-        last_problem=oldest.detail if oldest else None,
+        held=_count(connection, delivery, mine & (delivery.c.state == State.HELD)),
+        oldest=oldest.authored_at if oldest else None,
+        last_problem=outage.detail if outage else oldest.detail if oldest else None,
+        away_since=outage.since if outage else None,
+        next_try=outage.due_at if outage else None,
     )
 
 

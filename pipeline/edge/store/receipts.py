@@ -22,7 +22,7 @@ _COLUMNS = (
     receipt.c.transfer_syntax_uid,
     receipt.c.calling_ae_title,
     receipt.c.received_at,
-    receipt.c.attempts,
+    receipt.c.losses,
     receipt.c.content,
 )
 
@@ -45,7 +45,7 @@ class Receipt:
     instance: Instance
     calling_ae_title: str
     received_at: datetime
-    attempts: int
+    losses: int
 
 
 def keep(
@@ -83,7 +83,7 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
             ),
             calling_ae_title=row.calling_ae_title,
             received_at=row.received_at,
-            attempts=row.attempts,
+            losses=row.losses,
         )
         for row in connection.execute(query)
     ]

@@ -97,11 +97,12 @@ def _reference(column: str, **options: Any) -> Column[int]:
 
 
 def _work() -> tuple[Column[Any], ...]:
-    """The columns of a queue: what is due, who has it, how often it was tried, why it is held."""
+    """The columns of a queue: what is due, who has it, how often it was tried and lost its worker, why it is held."""
     return (
         Column("state", _StateName(16), nullable=False),
         Column("due_at", Instant, nullable=False),
         Column("attempts", Integer, nullable=False, server_default="0"),
+        Column("losses", Integer, nullable=False, server_default="0"),
         Column("lease_owner", String(128)),
         Column("leased_until", Instant),
         Column("reason", String(64)),
@@ -265,6 +266,17 @@ delivery = Table(
     *_open_work("delivery", "destination", "due_at"),
     Index(None, "destination", "done_at"),
     comment="the outbox: one addendum for one destination",
+)
+
+outage = Table(
+    "outage",
+    metadata,
+    Column("destination", Text, primary_key=True),
+    Column("since", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("detail", Text, nullable=False),
+    comment="a destination that takes nothing at present, and when it is tried next; no row while all is well",
 )
 
 chore = Table(

@@ -1,15 +1,18 @@
 """Which piece of work is due, who has it, and what became of it?
 
 A queue is a table with the work columns (``schema._work``). Work is claimed under a lease, so that a worker that dies
-blocks nothing: when the lease has run out, or its owner is known to be gone, the next one takes it.
+blocks nothing: when the lease has run out, or its owner is known to be gone, the next one takes it. What has lost a
+worker is suspected of having ended it, and is claimed alone from then on, so that it takes nothing else with it again.
 """
 
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, case, func, or_, select, update
 
 from pipeline.edge.store.schema import State, delivery, exam, receipt
 
@@ -20,9 +23,14 @@ LEASE = timedelta(minutes=5)
 """How long a claim holds unless it is ended before; longer than any batch takes."""
 
 
+MOST_LOSSES = 3
+"""What has lost its worker this often is held."""
+
+
 def owner() -> str:
-    """This process, as the name on a lease."""
-    return f"{socket.gethostname()}/{os.getpid()}"
+    """This process, as the name on a lease: a number that another process had before it would not do."""
+    pid = os.getpid()
+    return f"{socket.gethostname()}/{pid}.{_started(pid)}"
 
 
 def claim(
@@ -33,9 +41,12 @@ def claim(
     at: datetime,
     where: ColumnElement[bool] | None = None,
 ) -> list[int]:
-    """Lease the longest due pieces of work to this process; their ids in the order they fell due."""
+    """Lease the longest due pieces of work to this process; their ids in the order they fell due.
+
+    A piece that has lost a worker is leased alone.
+    """
     due = (
-        select(queue.c.id)
+        select(queue.c.id, queue.c.losses, queue.c.lease_owner)
         .where(queue.c.state == State.WAITING, queue.c.due_at <= at, _free(queue, at))
         .order_by(queue.c.due_at, queue.c.id)
         .limit(limit)
@@ -43,12 +54,18 @@ def claim(
     )
     if where is not None:
         due = due.where(where)
-    ids = list(connection.scalars(due))
+    ids = _unsuspected(connection.execute(due).all())
     if ids:
+        lost = case((queue.c.lease_owner.is_not(None), 1), else_=0)  # its lease ran out: nobody ended it
         connection.execute(
             update(queue)
             .where(queue.c.id.in_(ids))
-            .values(lease_owner=owner(), leased_until=at + LEASE, attempts=queue.c.attempts + 1)
+            .values(
+                lease_owner=owner(),
+                leased_until=at + LEASE,
+                attempts=queue.c.attempts + 1,
+                losses=queue.c.losses + lost,
+            )
         )
     return ids
 
@@ -90,17 +107,17 @@ def release(connection: Connection, queue: Table, number: int, *, at: datetime) 
     result = connection.execute(
         update(queue)
         .where(queue.c.id == number, queue.c.state == State.HELD)
-        .values(state=State.WAITING, due_at=at, attempts=0, reason=None, detail=None)
+        .values(state=State.WAITING, due_at=at, attempts=0, losses=0, reason=None, detail=None)
     )
     return result.rowcount == 1
 
 
 def give_back(connection: Connection, queue: Table, *, where: ColumnElement[bool] | None = None) -> None:
-    """End the leases this process has; what it had claimed is free again at once."""
+    """End the leases this process has, as if it had never claimed; what it had claimed is free again at once."""
     mine = update(queue).where(queue.c.state == State.WAITING, queue.c.lease_owner == owner())
     if where is not None:
         mine = mine.where(where)
-    connection.execute(mine.values(lease_owner=None, leased_until=None))
+    connection.execute(mine.values(lease_owner=None, leased_until=None, attempts=queue.c.attempts - 1))
 
 
 def reclaim_from_the_dead(connection: Connection) -> int:
@@ -113,10 +130,25 @@ def reclaim_from_the_dead(connection: Connection) -> int:
         ]
         if gone:
             result = connection.execute(
-                update(queue).where(leased, queue.c.lease_owner.in_(gone)).values(lease_owner=None, leased_until=None)
+                update(queue)
+                .where(leased, queue.c.lease_owner.in_(gone))
+                .values(lease_owner=None, leased_until=None, losses=queue.c.losses + 1)
             )
             ended += result.rowcount
     return ended
+
+
+def bring_forward(connection: Connection, by: timedelta, *, at: datetime) -> int:
+    """Make earlier by so much whatever would be due later than now: the clock went back; how much that was."""
+    moved = 0
+    for queue in QUEUES:
+        later = (queue.c.state == State.WAITING) & ((queue.c.due_at > at) | (queue.c.leased_until > at))
+        for row in connection.execute(select(queue.c.id, queue.c.due_at, queue.c.leased_until).where(later)).all():
+            until = row.leased_until - by if row.leased_until else None
+            moment = {"due_at": row.due_at - by, "leased_until": until}
+            connection.execute(update(queue).where(queue.c.id == row.id).values(**moment))
+            moved += 1
+    return moved
 
 
 def _free(queue: Table, at: datetime) -> ColumnElement[bool]:
@@ -129,20 +161,26 @@ def _settle(
     connection.execute(
         update(queue)
         .where(queue.c.id.in_(ids))
-        .values(state=state, attempts=0, lease_owner=None, leased_until=None, reason=reason, detail=detail)
+        .values(state=state, attempts=0, losses=0, lease_owner=None, leased_until=None, reason=reason, detail=detail)
     )
 
 
+def _unsuspected(due: Sequence[Row[Any]]) -> list[int]:
+    """The pieces before the first one that has lost a worker; that one alone where it comes first."""
+    suspects = [position for position, row in enumerate(due) if row.losses or row.lease_owner]
+    return [row.id for row in due[: max(1, suspects[0]) if suspects else None]]
+
+
 def _is_gone(name: str) -> bool:
-    host, _, pid = name.rpartition("/")
-    if host != socket.gethostname():
-        return False
-    if name == owner():
-        return True  # our own process id, from a life before ours: we have claimed nothing yet
+    host, _, process = name.rpartition("/")
+    pid, _, started = process.partition(".")
+    return host == socket.gethostname() and _started(int(pid)) != started
+
+
+def _started(pid: int) -> str:
+    """When a process of this machine began, in ticks since the machine did; empty when there is no such process."""
     try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+        told = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return told.rpartition(")")[2].split()[19]  # proc(5): field 22; the name before it may hold anything

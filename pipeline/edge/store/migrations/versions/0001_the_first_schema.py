@@ -22,6 +22,16 @@ def upgrade() -> None:
         comment="when housekeeping was last done, so that it is caught up when its schedule failed",
     )
     op.create_table(
+        "outage",
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("destination", name=op.f("pk_outage")),
+        comment="a destination that takes nothing at present, and when it is tried next; no row while all is well",
+    )
+    op.create_table(
         "patient",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("issuer", sa.Text(), nullable=False),
@@ -43,6 +53,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("losses", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_owner", sa.String(length=128), nullable=True),
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
@@ -108,6 +119,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("losses", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_owner", sa.String(length=128), nullable=True),
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
@@ -216,6 +228,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("losses", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_owner", sa.String(length=128), nullable=True),
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),

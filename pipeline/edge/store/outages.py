@@ -1,0 +1,45 @@
+"""Which archive takes nothing at present, since when, and when is it tried again?"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, insert, select
+
+from pipeline.edge.store.schema import outage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """One archive's: ``attempts`` so far in vain, and none before ``due_at``."""
+
+    since: datetime
+    attempts: int
+    due_at: datetime
+    detail: str
+
+
+def current(connection: Connection, destination: str) -> Outage | None:
+    """The outage of an archive; ``None`` when all is well as far as we know."""
+    query = select(outage.c.since, outage.c.attempts, outage.c.due_at, outage.c.detail)
+    row = connection.execute(query.where(outage.c.destination == destination)).one_or_none()
+    return None if row is None else Outage(**row._mapping)
+
+
+def note(connection: Connection, destination: str, *, wait: timedelta, detail: str, at: datetime) -> None:
+    """It was tried in vain: not again before the wait is over."""
+    before = current(connection, destination)
+    end(connection, destination)
+    connection.execute(
+        insert(outage).values(
+            destination=destination,
+            since=before.since if before else at,
+            attempts=before.attempts + 1 if before else 1,
+            due_at=at + wait,
+            detail=detail,
+        )
+    )
+
+
+def end(connection: Connection, destination: str) -> None:
+    """It takes what it is sent, or a person wants it tried now."""
+    connection.execute(delete(outage).where(outage.c.destination == destination))
