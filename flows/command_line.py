@@ -29,10 +29,11 @@ from pipeline.edge.deliver import DeliveryProblem, echo
 from pipeline.edge.house import House
 from pipeline.edge.receive import Listener
 from pipeline.edge.settings import SettingsError
-from pipeline.edge.store import audit, outbox, overview, work
+from pipeline.edge.store import audit, exams, outbox, overview, work
 from pipeline.edge.store.audit import Event
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.machines import Unidentified
+from pipeline.edge.store.schema import exam as exam_table
 
 log = logging.getLogger(__name__)
 
@@ -252,6 +253,8 @@ def _release_one(house: House, told: str) -> int:
             number = {"number": f"{letter}{digits}"}
             of: dict[str, Any] = {queue.name: int(digits)} if letter != "D" else {}
             audit.record(connection, trail.by_operator(Event.RELEASED, at=now, detail=number, **of))
+        if released and queue is exam_table:
+            exams.look_after(connection, int(digits), at=now)
     print(f"{queue.name} {digits} " + ("will be tried again" if released else "is not held"))
     return 0 if released else FAILURE
 

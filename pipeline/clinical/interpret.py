@@ -1,7 +1,8 @@
 """What does one exam say about the patient's bones, beside the earlier ones?"""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import date
 
 from pipeline.clinical import words
 from pipeline.clinical.cautions import Surroundings, not_weighed, weigh
@@ -10,6 +11,7 @@ from pipeline.clinical.diagnosis import diagnose, not_diagnosed, scale_for, scor
 from pipeline.clinical.find import conclude
 from pipeline.clinical.follow_up import Case, advise, timing_cautions
 from pipeline.clinical.model import (
+    Caution,
     CrossCalibration,
     Epoch,
     Exam,
@@ -25,6 +27,7 @@ from pipeline.clinical.priors import Match, conflict, match
 from pipeline.clinical.regions import SPINE
 from pipeline.clinical.rules import Rules
 from pipeline.clinical.trend import trend
+from pipeline.clinical.vendor_trend import TrendPoint, cross_check
 
 RULES_VERSION = "1.0"
 """Which edition of the rules an addendum was made with; raised when the same exams may read differently."""
@@ -40,10 +43,14 @@ def interpret(
     unverified: Sequence[Unverified] = (),
     contexts: Sequence[ClinicalContext] = (),
     rules: Rules | None = None,
+    vendor_trend: Sequence[TrendPoint] = (),
+    held: Collection[date] = (),
 ) -> Interpretation:
     """Match an exam with the patient's history, compare what may be compared, and say it in words.
 
     ``contexts`` are the records on file for the patient: the last one up to the day of the exam counts.
+    ``vendor_trend`` is what the scanner itself says of the exam, ``held`` the days of the patient's exams that wait
+    for a person: neither is compared with, and both are told.
     """
     context = context_on(contexts, exam.performed_on) or ClinicalContext(recorded_on=exam.performed_on)
     around = Surroundings(exam=exam, context=context, rules=rules or Rules(), unverified=unverified, epochs=epochs)
@@ -56,11 +63,18 @@ def interpret(
     case = Case(around=around, findings=findings, judgement=judgement, diagnosis=diagnosis, latest=latest)
     suggestions, lacking = advise(case)
     told = [f for f in findings if _is_told(f, findings, judgement)]
+    on_file = {*held, *(other.performed_on for other in history)}
     interpretation = Interpretation(
         exam=exam,
         findings=findings,
         overall=judgement.overall,
-        cautions=(*judgement.cautions, *timing_cautions(case), *score_cautions(around, diagnosis)),
+        cautions=(
+            *judgement.cautions,
+            *timing_cautions(case),
+            *score_cautions(around, diagnosis),
+            *_earlier_held(exam, held),
+            *cross_check(exam, told, vendor_trend, on_file),
+        ),
         conclusions=(),
         rules_version=RULES_VERSION,
         diagnosis=diagnosis,
@@ -77,6 +91,11 @@ def _earlier(exam: Exam, history: Sequence[Exam]) -> list[Exam]:
     if any(conflict(exam.patient, other.patient) for other in others):
         return []
     return [other for other in others if other.performed_on < exam.performed_on]
+
+
+def _earlier_held(exam: Exam, held: Collection[date]) -> list[Caution]:
+    earlier = sorted({day for day in held if day < exam.performed_on}, reverse=True)
+    return [words.earlier_held(earlier)] if earlier else []
 
 
 def _is_told(finding: Finding, findings: Sequence[Finding], judgement: Judgement) -> bool:

@@ -245,6 +245,9 @@ class Flag(StrEnum):
     MALE_REFERENCE = "MALE_REFERENCE"
     DISCORDANT_T = "DISCORDANT_T"
     PRIOR_DIAGNOSIS = "PRIOR_DIAGNOSIS"
+    EARLIER_HELD = "EARLIER_HELD"
+    NOT_ON_FILE = "NOT_ON_FILE"
+    VENDOR_DISAGREES = "VENDOR_DISAGREES"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

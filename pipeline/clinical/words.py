@@ -234,6 +234,28 @@ def t_inconsistent(region: Region) -> Caution:
     return Caution(flag=Flag.T_INCONSISTENT, text=text)
 
 
+def earlier_held(days: Sequence[date]) -> Caution:
+    """R2.19, F4: what waits for a person is compared with nothing, and may have been the prior."""
+    text = f"Under the same patient ID an exam of {_days(days)} is held for a person to look at; it was not compared."
+    return Caution(flag=Flag.EARLIER_HELD, text=text)
+
+
+def not_on_file(days: Sequence[date]) -> Caution:
+    """Section 5.1, F4: the scanner knows of exams we do not, so that another may be the prior or the first."""
+    text = f"The scanner's own trend lists an exam of {_days(days)} that is not on file here."
+    return Caution(flag=Flag.NOT_ON_FILE, text=text)
+
+
+def vendor_disagrees(finding: Finding, change: Change, said: str) -> Caution:
+    """Section 5.1: the scanner's trend is only compared and the mismatch reported; ours in numbers as N6 allows."""
+    name, since = region_name(finding.measurement.region), change.reference.performed_on
+    told = "another change than the one found here"
+    if change.result in (Result.GAIN, Result.LOSS):
+        told = f"{said}, here it is {change.difference:+f} g/cm2 ({change.percent:+f} %)"
+    text = f"{name}: the scanner's own trend says of the change since {since}: {told}. Please look at both exams."
+    return Caution(flag=Flag.VENDOR_DISAGREES, text=text)
+
+
 def software_changed(prior: Exam, exam: Exam, *, major: bool) -> Caution:
     """R2.4: a new analysis may shift BMD; a new major version asks for the earlier scan to be analysed again."""
     text = f"Software was {prior.software} on {prior.performed_on} and is {exam.software} now"
@@ -578,6 +600,14 @@ def not_monitored(regions: Iterable[Region]) -> tuple[str, ...]:
     """R2.17: what was measured but is not followed."""
     names = ", ".join(region_name(region) for region in regions)
     return (f"Not used for monitoring: {names}.",) if names else ()
+
+
+MOST_DAYS = 5  # F4: the latest are enough to find the others
+
+
+def _days(days: Sequence[date]) -> str:
+    more = f" and {len(days) - MOST_DAYS} more" if len(days) > MOST_DAYS else ""
+    return ", ".join(map(str, days[:MOST_DAYS])) + more
 
 
 def _change(change: Change) -> str:

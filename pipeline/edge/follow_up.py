@@ -1,9 +1,9 @@
 """What do we have to say of an exam that is due? Match, compare, interpret, author, and into the outbox with it."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from pydicom import Dataset
 from sqlalchemy import Connection
@@ -12,6 +12,7 @@ from pipeline.clinical.assemble import Contradiction
 from pipeline.clinical.context import ClinicalContext
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Interpretation
+from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.edge import trail
 from pipeline.edge.house import House
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
@@ -59,19 +60,28 @@ def follow_up(house: House, numbers: Sequence[int]) -> Tally:
 
 
 def interpret_exam(
-    house: House, exam: Exam, history: Sequence[ExamOnFile], contexts: Sequence[ClinicalContext]
+    house: House,
+    exam: Exam,
+    history: Sequence[ExamOnFile],
+    contexts: Sequence[ClinicalContext],
+    *,
+    vendor_trend: Sequence[TrendPoint] = (),
+    held: Sequence[date] = (),
 ) -> Interpretation:
     """What we would say of an exam now, with everything the configuration and the store know."""
     knowledge = house.knowledge
+    assembled, contradictory = _assembled(history)
     return interpret(
         exam,
-        list(_assembled_history(history)),
+        assembled,
         lscs=knowledge.lscs,
         epochs=knowledge.epochs,
         crossings=knowledge.crossings,
         unverified=knowledge.unverified,
         contexts=contexts,
         rules=knowledge.rules,
+        vendor_trend=vendor_trend,
+        held=(*held, *contradictory),
     )
 
 
@@ -93,9 +103,12 @@ def _carry(house: House, number: int) -> Tally:
         (on_file,) = exams.load(connection, [number])
         history = exams.history(connection, on_file.patient, but=number)
         contexts = patients.contexts_of(connection, on_file.patient)
+        held = exams.held_days(connection, on_file.patient, but=number)
     if on_file.losses >= work.MOST_LOSSES:
         return _hold(house, number, WORKER_LOST, f"its worker ended {on_file.losses} times")
-    interpretation = interpret_exam(house, on_file.exam(), history, contexts)
+    interpretation = interpret_exam(
+        house, on_file.exam(), history, contexts, vendor_trend=on_file.vendor_trend, held=held
+    )
     with house.database.read() as connection:
         sources = _data_sets(connection, [on_file])
         priors = _data_sets(connection, _rested_upon(interpretation, history))
@@ -139,17 +152,24 @@ def _carry(house: House, number: int) -> Tally:
 def _hold(house: House, number: int, reason: str, detail: str) -> Tally:
     with house.database.write() as connection:
         work.hold(connection, exam_table, number, reason=reason, detail=detail)
+        exams.look_after(connection, number, at=datetime.now(UTC))
     log.warning("held", extra={"exam": number, "reason": reason})
     return Tally(held=1)
 
 
-def _assembled_history(history: Sequence[ExamOnFile]) -> Iterator[Exam]:
-    for earlier in history:
+def _assembled(history: Sequence[ExamOnFile]) -> tuple[list[Exam], list[date]]:
+    """The exams of a history, and the days of those whose reports contradict each other.
+
+    These are, or will be, held themselves; what they measured is not known, so nothing may rest on them.
+    """
+    assembled: list[Exam] = []
+    contradictory: list[date] = []
+    for other in history:
         try:
-            yield earlier.exam()
+            assembled.append(other.exam())
         except Contradiction:
-            # It is, or will be, held itself; what it measured is not known, so nothing may rest on it.
-            log.warning("not used as a prior: its reports contradict each other", extra={"exam": earlier.number})
+            contradictory.append(other.reports[0][1].exam.performed_on)
+    return assembled, contradictory
 
 
 def _rested_upon(interpretation: Interpretation, history: Sequence[ExamOnFile]) -> list[ExamOnFile]:

@@ -13,6 +13,7 @@ from datetime import datetime, time
 from pydicom.dataset import Dataset
 
 from pipeline.clinical.model import Exam, Measurement, Patient, Scanner, Sex
+from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.sr.aliases import Alias, supply_serial_number
 from pipeline.sr.analyses import Analysis, Part
 from pipeline.sr.codes import SCHEME
@@ -29,7 +30,7 @@ from pipeline.sr.reasons import Reason, UnreadableReport
 from pipeline.sr.results import Place, places
 from pipeline.sr.scanners import read_scanner
 from pipeline.sr.tree import Item, as_elements, folded, header_text
-from pipeline.sr.trends import TrendPoint, read_trends
+from pipeline.sr.trends import read_trends
 from pipeline.sr.uids import DEVICE_UID
 from pipeline.sr.values import read_date, read_datetime, read_time
 

@@ -6,39 +6,19 @@ cannot be read is passed over.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 
 from pipeline.clinical.regions import Region, UnknownRegion
+from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.sr.grammar import Dialect, NamedFor, Quantity, Since
 from pipeline.sr.layout import Layout, Trend
 from pipeline.sr.naming import name_region
-from pipeline.sr.printed_dates import printed_day
+from pipeline.sr.printed_dates import possible_days
 from pipeline.sr.tree import Item
 from pipeline.sr.values import HIGHEST_BMD, LOWEST_BMD, NoNumber, read_number
 
 MOST_POINTS = 500
 """A lifetime of exams in every region; a report with more is not read on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrendPoint:
-    """One exam of one region in the scanner's own trend.
-
-    ``printed_date`` as it was sent, ``performed_on`` where it can mean only one day. BMD in g/cm2, changes in g/cm2 or
-    percent as printed. ``marks`` are the scanner's own: ``*`` significant, ``#`` dissimilar scans or analyses.
-    """
-
-    region: Region
-    printed_date: str
-    performed_on: date | None
-    bmd: Decimal | None
-    since_previous: Decimal | None = None
-    since_previous_percent: Decimal | None = None
-    since_baseline: Decimal | None = None
-    since_baseline_percent: Decimal | None = None
-    marks: str = ""
 
 
 def read_trends(layout: Layout, dialect: Dialect) -> tuple[TrendPoint, ...]:
@@ -89,7 +69,7 @@ def _point(entry: Item, region: Region, printed: str, dialect: Dialect) -> Trend
     return TrendPoint(
         region=region,
         printed_date=printed[:_LONGEST_DATE],
-        performed_on=printed_day(printed, dialect.date_order),
+        days=possible_days(printed, dialect.date_order),
         bmd=bmd,
         since_previous=changes.get(Since.PREVIOUS),
         since_previous_percent=changes.get(Since.PREVIOUS_PERCENT),

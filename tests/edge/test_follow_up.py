@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
+from sqlalchemy import delete
 
 from pipeline.edge.follow_up import Tally, claim_due, follow_up
 from pipeline.edge.house import House, opened
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.store import exams, outbox, overview, receipts, work
-from pipeline.edge.store.schema import exam
-from pipeline.sr.readback import read_back
+from pipeline.edge.store.schema import exam, reading
+from pipeline.sr.readback import Said, read_back
 from pipeline.sr.tree import read_instance, read_tree
 from tests.edge.make import instance, lose_the_worker
-from tests.sr.make_report import encode, region, report, spine
+from tests.sr.make_report import container, encode, num, region, report, spine
 
 DIALECTS = Path(__file__).parents[2] / "config" / "dialects"
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
@@ -96,6 +97,66 @@ def test_an_exam_whose_reports_contradict_each_other_is_held_with_both_values(ho
     assert (held.number, held.reason) == ("E1", "contradictory")
     assert "0.912" in held.detail
     assert "0.913" in held.detail
+
+
+def _latest(house: House, number: int) -> Said:
+    with house.database.read() as connection:
+        addendum = outbox.latest(connection, number)
+    assert addendum is not None
+    return read_back(read_tree(read_instance(addendum.data_set, ExplicitVRLittleEndian)))
+
+
+def test_an_earlier_exam_that_is_held_is_told_and_compared_once_it_is_resolved(house: House) -> None:
+    """Else a radiologist would read "no earlier exam" of a patient who has one."""
+    _receive(house, _l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
+    _receive(house, _l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
+    assert _follow_up(house) == Tally(issued=2)
+    assert _latest(house, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
+    _receive(house, _l1_l4("0.960", study="2.25.10", date="20220101"), "2.25.3")
+    assert _follow_up(house) == Tally(issued=1, held=1)
+    said = _latest(house, 2)
+    assert "DIFF" not in said.regions["L1-L4"]
+    assert "EARLIER_HELD" in said.flags
+    with house.database.write() as connection:
+        connection.execute(delete(reading).where(reading.c.receipt_id == 1))  # a person has chosen the other report
+        assert work.release(connection, exam, 1, at=LONG_AGO)
+        assert exams.look_after(connection, 1, at=LONG_AGO) == 1
+    assert _follow_up(house) == Tally(issued=2)
+    assert _latest(house, 2).regions["L1-L4"]["DIFF"] == ("-0.048",)
+
+
+def test_an_earlier_exam_that_comes_late_makes_the_later_one_due_again(house: House) -> None:
+    _receive(house, _l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
+    assert _follow_up(house) == Tally(issued=1)
+    _receive(house, _l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
+    assert _follow_up(house) == Tally(issued=2)
+    assert _latest(house, 1).regions["L1-L4"]["DIFF"] == ("-0.038",)
+
+
+def test_an_exam_held_for_an_identity_conflict_makes_the_later_ones_due_again(house: House) -> None:
+    _receive(house, _l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
+    _receive(house, _l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
+    assert _follow_up(house) == Tally(issued=2)
+    _receive(house, _l1_l4("0.950", study="2.25.10", date="20220101", PatientID="OTHER"), "2.25.3")
+    assert _follow_up(house) == Tally(issued=1)
+    assert "EARLIER_HELD" in _latest(house, 2).flags
+
+
+def test_a_change_that_the_scanner_tells_otherwise_is_told_beside_ours(house: House) -> None:
+    _receive(house, _l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
+    printed = container("PCHANGE_VS_PREVIOUS", num("BMD", "-2.1", ("%", "UCUM", "%")))
+    trend = container(
+        "Trend L1-L4",
+        container("01-Jan-2024", num("BMD", "0.912"), printed),
+        container("01-Jan-2022", num("BMD", "0.950")),
+        container("01-Jan-2020", num("BMD", "0.960")),
+    )
+    now = report(spine(region("L1-L4", "0.912"), trend), StudyInstanceUID="2.25.11", StudyDate="20240101")
+    _receive(house, now, "2.25.2")
+    assert _follow_up(house) == Tally(issued=2)
+    said = _latest(house, 2)
+    assert {"VENDOR_DISAGREES", "NOT_ON_FILE"} <= set(said.flags)
+    assert said.regions["L1-L4"]["DIFF"] == ("-0.038",)
 
 
 def test_an_exam_that_ends_its_worker_three_times_is_held_and_no_other_with_it(house: House) -> None:

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from pipeline.clinical.regions import parse_region
+from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.sr import trends
-from pipeline.sr.trends import TrendPoint
 from tests.sr.make_report import container, encode, num, read, region, report, spine, text, values
 
 PERCENT = ("%", "UCUM", "%")
@@ -38,7 +38,7 @@ def test_a_trend_tells_bmd_and_change_of_each_exam_in_it():
         TrendPoint(
             region=parse_region("L1-L4"),
             printed_date="01-Mar-2024",
-            performed_on=date(2024, 3, 1),
+            days=(date(2024, 3, 1),),
             bmd=Decimal("0.912"),
             since_previous=Decimal("-0.020"),
             since_previous_percent=Decimal("-2.1"),
@@ -48,7 +48,7 @@ def test_a_trend_tells_bmd_and_change_of_each_exam_in_it():
         TrendPoint(
             region=parse_region("L1-L4"),
             printed_date="01-Mar-2022",
-            performed_on=date(2022, 3, 1),
+            days=(date(2022, 3, 1),),
             bmd=Decimal("0.932"),
         ),
     )
@@ -64,7 +64,7 @@ def test_a_trend_has_site_and_side_of_the_scan_it_stands_in():
 
 def test_an_ambiguous_date_is_kept_as_it_was_printed():
     (point,) = points(trend(entry("04/06/2022", num("BMD", "0.932"))))
-    assert (point.printed_date, point.performed_on) == ("04/06/2022", None)
+    assert (point.printed_date, point.days) == ("04/06/2022", (date(2022, 6, 4), date(2022, 4, 6)))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_hologics_history_is_a_trend_of_the_regions_in_it():
     read_report = read(encode(report(summary, history, root="BMD Rate of Change Report", Manufacturer="Hologic")))
     assert values(read_report) == {"total hip left": "0.840"}
     (point,) = read_report.vendor_trend
-    assert (point.region.key, point.bmd, point.performed_on) == ("total hip left", Decimal("0.850"), date(2022, 3, 1))
+    assert (point.region.key, point.bmd, point.day) == ("total hip left", Decimal("0.850"), date(2022, 3, 1))
 
 
 def test_a_trend_without_end_is_not_read_to_its_end(monkeypatch):

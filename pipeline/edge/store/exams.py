@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from pipeline.clinical.assemble import assemble
 from pipeline.clinical.model import Exam, Patient
+from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.edge.store import identity, machines, work
 from pipeline.edge.store.database import insert_if_absent, ring
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt
@@ -53,6 +54,18 @@ class ExamOnFile:
         """
         return assemble(current([report.part for _, report in self.reports]))
 
+    @property
+    def vendor_trend(self) -> tuple[TrendPoint, ...]:
+        """What the scanner itself says of change; of an analysis that was replaced, nothing."""
+        replaced = self.superseded()
+        points = (
+            point
+            for number, report in self.reports
+            for point in report.vendor_trend
+            if point.region.key not in replaced.get(number, ())
+        )
+        return tuple(dict.fromkeys(points))
+
     def superseded(self) -> dict[int, tuple[str, ...]]:
         """By receipt, the keys of the regions that a later analysis of the same scan has replaced."""
         parts = [report.part for _, report in self.reports]
@@ -65,6 +78,7 @@ def record(connection: Connection, receipt_number: int, report: Report, *, due_a
 
     A report that says what another one of its exam has said, exported once more under a new UID, changes nothing. Where
     the study is on file under another patient, or the patient with another birth date or sex, the exam is held (R2.19).
+    What was said of the patient's later exams is looked at again.
     """
     study, who = report.exam.study_instance_uid, report.exam.patient
     patient_number = identity.patient_of(connection, who, study)
@@ -88,7 +102,9 @@ def record(connection: Connection, receipt_number: int, report: Report, *, due_a
         )
     )
     work.done(connection, receipt, [receipt_number])
-    identity.hold_conflicts(connection, number, who, patient_number, study)
+    held = identity.hold_conflicts(connection, number, who, patient_number, study)
+    for changed in sorted({number, *held}):
+        look_after(connection, changed, at=due_at)
     ring(connection)
     return number
 
@@ -106,6 +122,13 @@ def history(connection: Connection, who: Patient, *, but: int | None = None) -> 
     return [earlier for earlier in found if _is_theirs(earlier.patient, who)]
 
 
+def held_days(connection: Connection, who: Patient, *, but: int) -> list[date]:
+    """The days of a patient's exams that wait for a person, but one."""
+    same = select(patient.c.id).where(identity.same_person(who))
+    which = exam.c.patient_id.in_(same) & (exam.c.state == State.HELD) & (exam.c.id != but)
+    return [moment.date() for moment in connection.scalars(select(exam.c.performed_at).where(which))]
+
+
 def _is_theirs(other: Patient, who: Patient) -> bool:
     """Whether an exam under the same id is the same person's: where an issuer is missing, by the birth date."""
     return other.issuer == who.issuer or (who.birth_date is not None and other.birth_date == who.birth_date)
@@ -120,6 +143,14 @@ def due_again(connection: Connection, patient_number: int, *, since: date, at: d
     )
     ring(connection)
     return result.rowcount
+
+
+def look_after(connection: Connection, number: int, *, at: datetime) -> int:
+    """Look again at the exams of a patient after one of which other things are known now; how many."""
+    patient_number, performed_at = connection.execute(
+        select(exam.c.patient_id, exam.c.performed_at).where(exam.c.id == number)
+    ).one()
+    return due_again(connection, patient_number, since=performed_at.date(), at=at)
 
 
 def followed_up(connection: Connection, of: ExamOnFile) -> None:

@@ -31,10 +31,10 @@ def patient_of(connection: Connection, who: Patient, study_instance_uid: str) ->
 
 def hold_conflicts(
     connection: Connection, number: int, who: Patient, patient_number: int, study_instance_uid: str
-) -> None:
+) -> set[int]:
     """Hold exams of one study under two patients, and an exam whose birth date or sex is not the patient's (R2.19).
 
-    An exam that is itself held for this reason says nothing of whose the next one is.
+    Returns which were held. An exam that is itself held for this reason says nothing of whose the next one is.
     """
     study = exam.c.study_instance_uid == study_instance_uid
     others = list(connection.scalars(select(exam.c.id).where(study, exam.c.patient_id != patient_number)))
@@ -42,12 +42,15 @@ def hold_conflicts(
         named = ", ".join(f"E{other}" for other in sorted((number, *others)) if other != one)
         detail = f"the study is that of {named}, PatientID (0010,0020) or its issuer is not"
         work.hold(connection, exam, one, reason=ID_CONFLICT, detail=detail)
+    held = {number, *others} if others else set()
     for name, contradicts in _contradictions(who) if not others else ():
         theirs = (exam.c.patient_id == patient_number) & (exam.c.id != number)
         sure = theirs & exam.c.reason.is_distinct_from(ID_CONFLICT)
         if connection.scalar(select(exam.c.id).where(sure, contradicts).limit(1)) is not None:
             detail = f"{name} is another than in other exams of this patient"
             work.hold(connection, exam, number, reason=ID_CONFLICT, detail=detail)
+            held.add(number)
+    return held
 
 
 def same_person(who: Patient) -> ColumnElement[bool]:

@@ -1,0 +1,105 @@
+"""Does the scanner's own trend say what we say, and does it know of exams that we do not?
+
+It may rest on other machines, other vertebrae or another analysis: evidence to check ours against (section 5.1), never
+a measurement, and no result rests on it.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from pipeline.clinical import words
+from pipeline.clinical.compare import HUNDRED
+from pipeline.clinical.model import Caution, Change, Exam, Finding
+from pipeline.clinical.regions import Region
+
+ROUNDING = Decimal("0.001")
+"""g/cm2: as much as two printed BMDs can make of the difference between what they were rounded from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrendPoint:
+    """One exam of one region in the scanner's own trend.
+
+    ``printed_date`` as it was sent, ``days`` what it can mean. BMD in g/cm2, changes in g/cm2 or percent as printed.
+    ``marks`` are the scanner's own: ``*`` significant, ``#`` dissimilar scans or analyses.
+    """
+
+    region: Region
+    printed_date: str
+    days: tuple[date, ...]
+    bmd: Decimal | None
+    since_previous: Decimal | None = None
+    since_previous_percent: Decimal | None = None
+    since_baseline: Decimal | None = None
+    since_baseline_percent: Decimal | None = None
+    marks: str = ""
+
+    @property
+    def day(self) -> date | None:
+        """The one day that is meant; ``None`` when it could be either of two."""
+        return self.days[0] if len(self.days) == 1 else None
+
+
+def cross_check(
+    exam: Exam, findings: Sequence[Finding], trend: Sequence[TrendPoint], on_file: Collection[date]
+) -> Iterator[Caution]:
+    """Where the scanner's trend tells another change than ours, and which exams in it are on none of our days."""
+    if not trend:
+        return
+    for finding in findings:
+        if finding.since_prior is not None and _on_equal_terms(exam, finding.since_prior):
+            yield from _disagreement(exam, finding, finding.since_prior, trend)
+    days = {point.day for point in trend if point.region.key in exam.by_region}
+    if unknown := sorted((day for day in days if day and day < exam.performed_on and day not in on_file), reverse=True):
+        yield words.not_on_file(unknown)
+
+
+def _on_equal_terms(exam: Exam, change: Change) -> bool:
+    """Whether a change is of the same vertebrae as printed, on the same scanner."""
+    return change.region is None and change.reference.scanner == exam.scanner
+
+
+def _disagreement(exam: Exam, finding: Finding, change: Change, trend: Sequence[TrendPoint]) -> Iterator[Caution]:
+    for said in _said(finding.measurement.region, exam.performed_on, change.reference.performed_on, trend):
+        if not said.agrees(change):
+            yield words.vendor_disagrees(finding, change, str(said))
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A change as the scanner tells it, in g/cm2 or in percent."""
+
+    change: Decimal
+    in_percent: bool
+
+    def __str__(self) -> str:
+        return f"{self.change:+f} {'%' if self.in_percent else 'g/cm2'}"
+
+    def agrees(self, ours: Change) -> bool:
+        """Whether it is ours, within what rounding makes of either."""
+        if not self.in_percent:
+            return abs(self.change - ours.difference) <= ROUNDING
+        exponent = self.change.as_tuple().exponent
+        half_digit = Decimal(5).scaleb((exponent if isinstance(exponent, int) else 0) - 1)
+        one_percent = ours.reference_bmd / HUNDRED
+        return abs(self.change - ours.difference / one_percent) <= ROUNDING / one_percent + half_digit
+
+
+def _said(region: Region, today: date, prior: date, trend: Sequence[TrendPoint]) -> Iterator[_Said]:
+    """What the scanner says of the change from one day to another; nothing where another exam may lie between."""
+    points = [point for point in trend if point.region == region]
+    now = [point for point in points if today in point.days]
+    before = [point for point in points if today not in point.days]
+    then = [point for point in before if prior in point.days]
+    if not then or any(prior < day < today for point in before if point not in then for day in point.days):
+        return
+    for point in now:
+        if point.since_previous is not None:
+            yield _Said(point.since_previous, in_percent=False)
+        if point.since_previous_percent is not None:
+            yield _Said(point.since_previous_percent, in_percent=True)
+        if point.since_previous is None and point.since_previous_percent is None and point.bmd is not None:
+            yield from (_Said(point.bmd - earlier.bmd, in_percent=False) for earlier in then if earlier.bmd is not None)
