@@ -8,10 +8,10 @@ from flows.wiring import house
 from pipeline.edge import follow_up as steps
 from pipeline.edge.follow_up import Tally
 
-CHUNK = 50
-"""Exams per task: a task costs Prefect about as much as 20 exams cost us."""
+CHUNK = 100
+"""Exams per task: a task costs Prefect, its server included, about as much as four exams cost us."""
 
-MOST_CHUNKS = 20
+MOST_CHUNKS = 10
 """Chunks per run, so that a run ends and shows what it did."""
 
 

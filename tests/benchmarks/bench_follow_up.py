@@ -1,0 +1,122 @@
+"""How many exams with three priors does one core carry from receipt to addendum kept, and where does the time go?
+
+The figures are processor time: the database is SQLite, so its work is in them, and waiting for the disk is not.
+"""
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter, process_time, thread_time
+from typing import Any
+from unittest.mock import patch
+
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_LOGGING_TO_API_ENABLED,
+    temporary_settings,
+)
+
+from flows import follow_up as under_prefect
+from pipeline.edge import follow_up, intake
+from pipeline.edge.house import House
+from pipeline.edge.store import exams, outbox, receipts
+from tests import peers
+from tests.benchmarks import archive, processes
+from tests.benchmarks.table import Row, at_least, at_most
+
+EXAMS = 2_000
+UNDER_PREFECT = 1_000
+LEAST = 60
+"""Exams per second and core."""
+
+MOST_FOR_PREFECT = 5
+"""Percent."""
+
+PARTS = {
+    "extract": (intake, "_read"),
+    "history": (exams, "history"),
+    "match, compare, interpret": (follow_up, "interpret_exam"),
+    "author": (follow_up, "author"),
+    "keep the addendum": (outbox, "issue"),
+}
+"""Functions of the way that take what their name says."""
+
+
+def rows() -> Iterator[Row]:
+    """Exams per second and core, what each part has of it, and what Prefect adds."""
+    with archive.archive(EXAMS + UNDER_PREFECT) as house:
+        _receive(house, range(EXAMS))
+        with _stopwatches(PARTS) as taken:
+            began, began_wall = process_time(), perf_counter()
+            tally = archive.work_off(house)
+            seconds, wall = process_time() - began, perf_counter() - began_wall
+        assert tally.issued == EXAMS, tally
+        what = "from receipt to addendum kept, three priors"
+        yield Row(what=what, ours=EXAMS / seconds, unit="exams/s/core", target=at_least(LEAST))
+        yield Row(what="  the same by the clock on the wall", ours=EXAMS / wall, unit="exams/s")
+        rest = seconds - sum(taken.values())
+        for part, of_it in {**taken, "the rest: records, queues, commits, log": rest}.items():
+            yield Row(what=f"  {part}", ours=1000 * of_it / EXAMS, unit="ms/exam")
+        share = _prefects_share(house, range(EXAMS, EXAMS + UNDER_PREFECT))
+        yield Row(
+            what="  Prefect's share, its server included",
+            ours=100 * share,
+            unit="%",
+            target=at_most(MOST_FOR_PREFECT),
+        )
+
+
+def _receive(house: House, patients: range) -> None:
+    with house.database.write() as connection:
+        for patient in patients:
+            receipts.keep(connection, archive.report(patient), calling_ae_title="SCANNER1", at=datetime.now(UTC))
+
+
+def _prefects_share(house: House, patients: range) -> float:
+    """Of the processor time of one run over so many exams, client's and server's, what is not our own work."""
+    steps = {"claim": (follow_up, "claim_due"), "carry": (follow_up, "follow_up")}
+    with tempfile.TemporaryDirectory() as home, peers.prefect_server(Path(home)) as url:
+        (server,) = (pid for pid in processes.descendants(os.getpid()) if "prefect" in processes.command(pid))
+        as_in_the_worker = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_ENABLED: False}
+        with (
+            temporary_settings({PREFECT_API_URL: url, **as_in_the_worker}),
+            patch.object(under_prefect, "house", lambda: house),
+        ):
+            under_prefect.follow_up()  # finds nothing, and warms up
+            _receive(house, patients)
+            while intake.extract_waiting(house):
+                pass
+            began, began_server = process_time(), processes.cpu_seconds(server)
+            logging.disable(logging.INFO)  # the worker sets Prefect's own level before it is imported
+            with _stopwatches(steps) as taken:
+                tally = under_prefect.follow_up()
+            logging.disable(logging.NOTSET)
+            everything = process_time() - began + processes.cpu_seconds(server) - began_server
+    assert tally["issued"] == len(patients), tally
+    return 1 - sum(taken.values()) / everything
+
+
+@contextmanager
+def _stopwatches(parts: Mapping[str, tuple[Any, str]]) -> Iterator[dict[str, float]]:
+    """The processor time that functions, given by module and name, take in the block."""
+    taken = dict.fromkeys(parts, 0.0)
+
+    def watched(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*arguments: Any, **keywords: Any) -> Any:
+            began = thread_time()
+            try:
+                return function(*arguments, **keywords)
+            finally:
+                taken[part] += thread_time() - began
+
+        return timed
+
+    with ExitStack() as stack:
+        for part, (module, name) in parts.items():
+            stack.enter_context(patch.object(module, name, watched(part, getattr(module, name))))
+        yield taken
