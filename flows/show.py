@@ -1,39 +1,58 @@
-"""What does a report say, which exam do we see in it, and what would we answer?"""
+"""What does a report say, what of it did we recognise and use, which exam do we see in it, and what would we answer?"""
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from pipeline.clinical.assemble import Contradiction
-from pipeline.clinical.model import Exam, Finding, Interpretation
+from pipeline.clinical.model import Exam, Finding, Interpretation, Measurement
+from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.edge.follow_up import interpret_exam
 from pipeline.edge.house import House
 from pipeline.edge.store import exams, patients, receipts
-from pipeline.sr.encoding import split_file
-from pipeline.sr.extract import Report, UnreadableReport, extract
+from pipeline.edge.store.exams import ExamOnFile
+from pipeline.sr.encoding import read_elements, split_file
+from pipeline.sr.extract import Report, UnreadableReport, extract, trees
+from pipeline.sr.measurements import OtherScores
 from pipeline.sr.outline import outline
-from pipeline.sr.tree import read_instance, read_tree
+from pipeline.sr.phantoms import PhantomReport
 
 
 def show(house: House, report: str) -> int:
     """Print a DICOM file, or the receipt of a number; the exit status."""
     try:
-        data_set, transfer_syntax_uid = _bytes_of(house, report)
-        instance = read_instance(data_set, transfer_syntax_uid)
-        print(outline(read_tree(instance)))
-        read = extract(instance, house.dialects, house.knowledge.aliases)
+        elements = read_elements(*_bytes_of(house, report))
+        for place, tree in trees(elements):
+            print(f"{place}:", outline(tree), "", sep="\n")
+        read = extract(elements, house.dialects, house.knowledge.aliases)
+    except PhantomReport as phantom:
+        print(phantom.reason.sentence, *map(_measured, phantom.scan.measurements), sep="\n")
+        return 0
     except (UnreadableReport, FileNotFoundError) as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 1
     with house.database.read() as connection:
-        exam, remark = _exam(connection, report, read)
-        history = exams.history(connection, exam.patient)
-        contexts = patients.contexts_of(connection, exam.patient)
-    print("", f"read as {read.dialect}", *_told(exam), *read.remarks, *remark, sep="\n")
-    print("", *_said(interpret_exam(house, exam, history, contexts)), sep="\n")
+        seen = _seen(connection, report, read)
+        history = exams.history(connection, seen.exam.patient)
+        contexts = patients.contexts_of(connection, seen.exam.patient)
+        held = exams.held_days(connection, seen.exam.patient)
+    print(f"read as {read.dialect}, from {read.place}", *seen.remarks, *_told(seen.exam), *_beside(read), sep="\n")
+    said = interpret_exam(house, seen.exam, history, contexts, vendor_trend=seen.vendor_trend, held=held)
+    print("", *_said(said), sep="\n")
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The whole exam a receipt belongs to, or what one file says alone."""
+
+    exam: Exam
+    vendor_trend: tuple[TrendPoint, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def _bytes_of(house: House, report: str) -> tuple[bytes, str]:
@@ -46,26 +65,82 @@ def _bytes_of(house: House, report: str) -> tuple[bytes, str]:
     return found[0].instance.data_set, found[0].instance.transfer_syntax_uid
 
 
-def _exam(connection: Connection, report: str, read: Report) -> tuple[Exam, tuple[str, ...]]:
-    """The whole exam a receipt belongs to, or what one file says alone."""
+def _seen(connection: Connection, report: str, read: Report) -> _Seen:
     on_file = exams.exam_of(connection, int(report)) if report.isdecimal() else None
     if on_file is None:
-        return read.exam, ()
+        return _Seen(read.exam, read.vendor_trend)
     try:
-        return on_file.exam(), (f"{len(on_file.reports)} reports make up this exam",)
+        return _Seen(on_file.exam(), on_file.vendor_trend, tuple(_parts(on_file)))
     except Contradiction as contradiction:
-        return read.exam, (f"the reports of this exam contradict each other: {contradiction}",)
+        told = f"the reports of this exam contradict each other: {contradiction}"
+        return _Seen(read.exam, read.vendor_trend, (told,))
+
+
+def _parts(on_file: ExamOnFile) -> Iterator[str]:
+    yield f"{len(on_file.reports)} reports make up this exam: {', '.join(str(number) for number, _ in on_file.reports)}"
+    for number, regions in on_file.superseded().items():
+        yield f"a later analysis has replaced what receipt {number} says of {', '.join(regions)}"
 
 
 def _told(exam: Exam) -> Iterator[str]:
-    yield f"{exam.performed_at:%Y-%m-%d %H:%M}  {exam.scanner}"
-    for measurement in exam.measurements:
-        scores = [
-            f"{name} {value}"
-            for name, value in (("T", measurement.t_score), ("Z", measurement.z_score))
-            if value is not None
-        ]
-        yield "  ".join([f"{measurement.region.key:<24}", f"{measurement.bmd} g/cm2", *scores])
+    yield f"\nused: {exam.performed_at:%Y-%m-%d %H:%M}  {exam.scanner}"
+    yield from map(_measured, exam.measurements)
+
+
+def _measured(measurement: Measurement) -> str:
+    scores = _scores(measurement)
+    against = [f"against {measurement.reference_population}"] if scores and measurement.reference_population else []
+    return "  ".join([f"  {measurement.region.key:<24}", f"{measurement.bmd} g/cm2", *scores, *against])
+
+
+def _beside(read: Report) -> Iterator[str]:
+    """What one report says that is no measurement of ours, and what of it was not read."""
+    yield from _section("scans", [" ".join(filter(None, _scan(read, at))) for at in range(len(read.analyses))])
+    yield from _section("kept apart, against another reference population", list(map(_other, read.other_scores)))
+    yield from _section("the scanner's own trend, never a measurement", list(map(_point, read.vendor_trend)))
+    yield from _section("left out", [f"{one.what} {one.reason}: {one.text!r}" for one in read.unused])
+    left_out = {f"{one.what} {one.reason} and was not used" for one in read.unused}
+    yield from _section("remarks", [remark for remark in read.remarks if remark not in left_out])
+
+
+def _section(title: str, told: list[str]) -> Iterator[str]:
+    if told:
+        yield f"{title}:"
+        yield from (f"  {line}" for line in told)
+
+
+def _scan(read: Report, at: int) -> Iterator[str]:
+    analysis = read.analyses[at]
+    yield analysis.side
+    yield analysis.site or "unnamed scan"
+    yield f"({analysis.scan})" if analysis.scan else ""
+    yield f"analysed {analysis.analysed_at:%Y-%m-%d %H:%M}" if analysis.analysed_at else ""
+
+
+def _other(scores: OtherScores) -> str:
+    population = scores.reference_population or "one not named"
+    return "  ".join([f"{scores.region.key:<24}", *_scores(scores), f"against {population}"])
+
+
+def _scores(of: Measurement | OtherScores) -> list[str]:
+    return [f"{name} {score}" for name, score in (("T", of.t_score), ("Z", of.z_score)) if score is not None]
+
+
+def _point(point: TrendPoint) -> str:
+    day = point.day.isoformat() if point.day else f"{point.printed_date} ({_days(point.days)})"
+    changes = (
+        (point.since_previous, "g/cm2 since the previous"),
+        (point.since_previous_percent, "% since the previous"),
+        (point.since_baseline, "g/cm2 since the first"),
+        (point.since_baseline_percent, "% since the first"),
+    )
+    told = [f"{value:+f} {what}" for value, what in changes if value is not None]
+    bmd = [f"{point.bmd} g/cm2"] if point.bmd is not None else []
+    return "  ".join([f"{point.region.key:<24}", day, *bmd, *told, point.marks]).rstrip()
+
+
+def _days(days: tuple[date, ...]) -> str:
+    return " or ".join(map(str, days)) or "no date we know"
 
 
 def _said(interpretation: Interpretation) -> Iterator[str]:

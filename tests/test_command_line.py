@@ -7,12 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
 
 from flows.command_line import main
 from pipeline.clinical.model import Scanner
 from pipeline.edge.house import opened
 from pipeline.edge.settings import load
 from pipeline.edge.store import machines
+from tests.sr import make_report as make
+from tests.sr.make_image import dxa_results, picture, roi, scan
 
 ROOT = Path(__file__).parent.parent
 
@@ -116,6 +120,53 @@ def test_status_lists_a_machine_without_serial_number_with_lines_that_identify_i
     (config / "scanners.toml").write_text(lines)
     assert main(["status", "--config", str(config)]) == 0
     assert "[[scanner]]" not in capsys.readouterr().out
+
+
+def _shown(config: Path, sent: Dataset, capsys: pytest.CaptureFixture[str], *, status: int = 0) -> str:
+    path = config.parent / "report.dcm"
+    file = FileDataset(str(path), sent, preamble=b"\0" * 128)
+    file.file_meta = FileMetaDataset()
+    file.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    file.file_meta.MediaStorageSOPClassUID = sent.SOPClassUID
+    file.file_meta.MediaStorageSOPInstanceUID = sent.SOPInstanceUID
+    file.save_as(path, enforce_file_format=True)
+    assert main(["show", str(path), "--config", str(config)]) == status
+    printed = capsys.readouterr()
+    return printed.out + printed.err
+
+
+def test_show_tells_what_was_used_what_was_left_out_and_why(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trend = make.container("Trend L1-L4", make.container("04/06/2022", make.num("BMD", "0.932")))
+    level = make.region("L1-L4", "0.912", make.text("BMD_TSCORE", "low"), make.num("XYZ", "1"))
+    shown = _shown(config, make.report(make.spine(level, trend)), capsys)
+    for line in (
+        "the content tree:",
+        "CONTAINER DXA Report",
+        "read as lunar 2, from the content tree",
+        "used: 2024-03-01",
+        "  L1-L4                     0.912 g/cm2",
+        "the scanner's own trend, never a measurement:",
+        "04/06/2022 (2022-06-04 or 2022-04-06)  0.932 g/cm2",
+        "left out:",
+        "L1-L4: T-score is not a number: 'low'",
+        "remarks:",
+        "NUM 'XYZ' is nothing the dialect knows",
+        "overall: NO_PRIOR",
+    ):
+        assert line in shown, line
+
+
+def test_show_reads_pictures_and_phantoms_and_says_why_something_is_held(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    comments = dxa_results(scan("AP Spine", roi("L1-L4", "0.912")))
+    shown = _shown(config, picture(comments=comments), capsys)
+    assert "read as lunar 2, from Image Comments (0020,4000)" in shown
+    phantom = _shown(config, make.report(make.spine(), PatientID="SPINE PHANTOM"), capsys)
+    assert "scan of a phantom" in phantom
+    assert "0.912 g/cm2" in phantom
+    wordy = make.report(make.spine(make.region("L1-L4", "high")))
+    assert "no bone mineral density" in _shown(config, wordy, capsys, status=1)
 
 
 def test_a_configuration_that_cannot_be_used_stops_every_command_with_all_mistakes(

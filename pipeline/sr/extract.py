@@ -6,7 +6,7 @@ and never counts. Without a time the exam stands at midnight; without a date the
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time
 
@@ -34,7 +34,7 @@ from pipeline.sr.trends import read_trends
 from pipeline.sr.uids import DEVICE_UID
 from pipeline.sr.values import read_date, read_datetime, read_time
 
-__all__ = ["Reason", "Report", "UnreadableReport", "extract"]
+__all__ = ["Reason", "Report", "UnreadableReport", "extract", "trees"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +74,8 @@ def extract(report: Elements | Dataset, dialects: Sequence[Dialect], aliases: Se
     """
     elements = as_elements(report)
     source = _Source(elements, dialects, aliases)
-    moment = _performed_at(elements, Notes())
     refusals: list[UnreadableReport] = []
-    for place, read in places(elements, moment.date() if moment else None):
+    for place, read in _places(elements):
         notes = Notes()
         try:
             return _report(source, place, read(notes), notes)
@@ -87,6 +86,15 @@ def extract(report: Elements | Dataset, dialects: Sequence[Dialect], aliases: Se
     if refusals:
         raise refusals[0]
     raise UnreadableReport(Reason.PICTURE if _is_picture(source) else Reason.NOT_A_REPORT)
+
+
+def trees(report: Elements | Dataset) -> Iterator[tuple[Place, Item]]:
+    """The results in each place of an object as content items, for a person to look at; broken ones are left out."""
+    for place, read in _places(as_elements(report)):
+        try:
+            yield place, read(Notes())
+        except UnreadableReport:
+            continue
 
 
 _MAY_STAND_ELSEWHERE = {Reason.UNKNOWN_DIALECT, Reason.NO_BMD}
@@ -114,6 +122,11 @@ class _Source:
     def text(self, keyword: str) -> str:
         """A text of the header, as a database and a terminal take it."""
         return printable(header_text(self.elements, keyword))
+
+
+def _places(elements: Elements) -> Iterator[tuple[Place, Callable[[Notes], Item]]]:
+    moment = _performed_at(elements, Notes())
+    return places(elements, moment.date() if moment else None)
 
 
 def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:

@@ -242,7 +242,7 @@ class _Reading:
             return None
         for remark in number.remarks:
             self.notes.remark(f"{what}: {remark}")
-        unit = self._unit(item, number, quantity)
+        unit = self._unit(item, number, quantity, what)
         if quantity is Quantity.BMD:
             return self._bmd(item, number.value, unit, region)
         if unit not in _UNITS[quantity]:
@@ -254,7 +254,7 @@ class _Reading:
             return None
         return number.value
 
-    def _unit(self, item: Item, number: Number, quantity: Quantity) -> str | None:
+    def _unit(self, item: Item, number: Number, quantity: Quantity, what: str) -> str | None:
         """The UCUM code of a value's unit, empty where there is none; ``None`` when unknown or told in two ways.
 
         A unit code is known by its value or its meaning; a unit in the text of the value must be known as well.
@@ -266,8 +266,11 @@ class _Reading:
             units.discard(None)
         if number.unit:
             units.add(self.dialect.unit(number.unit))
+        if not units and quantity in self.dialect.units_when_absent:
+            self.notes.remark(f"{what} came without a unit, which the dialect assures")
+            return self.dialect.units_when_absent[quantity]
         if not units:
-            return self.dialect.units_when_absent.get(quantity, "")
+            return ""
         return units.pop() if len(units) == 1 else None
 
     def _bmd(self, item: Item, value: Decimal, unit: str | None, region: Region) -> Decimal | None:

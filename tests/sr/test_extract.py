@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from pipeline.clinical.model import Patient, Scanner, Sex
 from pipeline.clinical.regions import parse_region
+from pipeline.sr.dialect import load_dialects
 from pipeline.sr.encoding import read_elements, split_file
 from pipeline.sr.extract import Reason, Report, UnreadableReport, extract
 from pipeline.sr.notes import Unused
@@ -415,6 +416,16 @@ def test_a_bmd_without_a_known_unit_is_not_used_and_is_kept_as_it_was_sent(unit)
     assert read_report.unused == (
         Unused(what="L1-L4: BMD", text="0.912", reason="has no unit that the dialect knows for it"),
     )
+
+
+def test_a_site_may_assure_the_unit_that_its_scanners_leave_out_and_the_report_says_so():
+    folder = Path(__file__).parents[2] / "config" / "dialects"
+    assured = (folder / "lunar.toml").read_text(encoding="utf-8") + '\n[units_when_absent]\nbmd = "g/cm2"\n'
+    milligrams = region("L2-L4", "912", unit=("mg/cm2", "UCUM", "mg/cm2"))
+    sent = report(spine(container("L1-L4", num("BMD", "0.912", None)), milligrams))
+    read_report = extract(sent, load_dialects({"lunar.toml": assured}))
+    assert values(read_report) == {"L1-L4": "0.912", "L2-L4": "0.912"}
+    assert "L1-L4: BMD came without a unit, which the dialect assures" in read_report.remarks
 
 
 def test_a_bmd_as_text_needs_its_unit_in_the_text():

@@ -122,11 +122,12 @@ def history(connection: Connection, who: Patient, *, but: int | None = None) -> 
     return [earlier for earlier in found if _is_theirs(earlier.patient, who)]
 
 
-def held_days(connection: Connection, who: Patient, *, but: int) -> list[date]:
+def held_days(connection: Connection, who: Patient, *, but: int | None = None) -> list[date]:
     """The days of a patient's exams that wait for a person, but one."""
     same = select(patient.c.id).where(identity.same_person(who))
-    which = exam.c.patient_id.in_(same) & (exam.c.state == State.HELD) & (exam.c.id != but)
-    return [moment.date() for moment in connection.scalars(select(exam.c.performed_at).where(which))]
+    which = exam.c.patient_id.in_(same) & (exam.c.state == State.HELD)
+    found = connection.execute(select(exam.c.id, exam.c.performed_at).where(which).order_by(exam.c.performed_at))
+    return [row.performed_at.date() for row in found if row.id != but]
 
 
 def _is_theirs(other: Patient, who: Patient) -> bool:
