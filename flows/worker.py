@@ -17,13 +17,15 @@ from flows.delivery import delivery, empty
 from flows.follow_up import follow_up, follow_up_plainly
 from flows.orchestration import Orchestration
 from flows.stop import Stop
-from pipeline.edge import dispatch, intake, upkeep
+from pipeline.edge import dispatch, intake, promise, upkeep
 from pipeline.edge.house import House
 from pipeline.edge.mishap import where_it_happened
+from pipeline.edge.settings import CallerSettings
 from pipeline.edge.store import work
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.schema import delivery as delivery_table
 from pipeline.edge.store.schema import exam as exam_table
+from pipeline.edge.store.schema import promise as promise_table
 from pipeline.edge.store.schema import receipt as receipt_table
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,9 @@ def run_worker(house: House, stop: Stop) -> bool:
     looks = [_Look("follow-up", _look_at_exams, _give_back_exams)]
     for name in (destination.name for destination in house.settings.service.destination):
         looks.append(_Look(f"outbox of {name}", partial(_look_at_outbox, name), partial(_give_back_deliveries, name)))
+    for caller in promise.callers_to_be_called(house.settings.service.listener.caller):
+        look = partial(_look_at_promises, caller)
+        looks.append(_Look(f"promises to {caller.ae_title}", look, partial(_give_back_promises, caller)))
     mishaps: list[str] = []
     threads = [threading.Thread(target=_loop, args=(house, stop, look, mishaps)) for look in looks]
     for thread in threads:
@@ -123,10 +128,25 @@ def _look_at_outbox(destination: str, house: House, orchestration: Orchestration
     return datetime.now(UTC)
 
 
+def _look_at_promises(caller: CallerSettings, house: House, _: Orchestration) -> datetime | None:
+    """Tell a scanner what it asked for; when there will be more to tell."""
+    due = promise.next_due(house, caller)
+    if due is None or due > datetime.now(UTC):
+        return due
+    promise.tell_due(house, caller)
+    return datetime.now(UTC)
+
+
 def _give_back_exams(house: House) -> None:
     with house.database.write() as connection:
         work.give_back(connection, receipt_table)
         work.give_back(connection, exam_table)
+
+
+def _give_back_promises(caller: CallerSettings, house: House) -> None:
+    theirs = promise_table.c.calling_ae_title == caller.ae_title
+    with house.database.write() as connection:
+        work.give_back(connection, promise_table, where=theirs)
 
 
 def _give_back_deliveries(destination: str, house: House) -> None:

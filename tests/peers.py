@@ -106,7 +106,11 @@ class Orthanc:
 
     def rest(self, path: str) -> Any:
         """What its REST API answers at a path."""
-        return self._http.get(path).raise_for_status().json()
+        return self._http.get(f"/{path.removeprefix('/')}").raise_for_status().json()
+
+    def post(self, path: str, question: object) -> Any:
+        """What its REST API answers to a question."""
+        return self._http.post(f"/{path}", json=question).raise_for_status().json()
 
     def find(self, level: str, **query: str) -> list[str]:
         """Its own ids of what it holds: level ``Patient``, ``Study``, ``Series`` or ``Instance``; query by keyword."""

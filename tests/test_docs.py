@@ -16,12 +16,14 @@ from pydantic.fields import FieldInfo
 
 from flows import command_line
 from pipeline.edge import context_sheet, settings
+from pipeline.edge.dispatch import REFUSED, UNANSWERED
 from pipeline.edge.follow_up import CONTRADICTORY, UNUSABLE_EVIDENCE
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST
 from pipeline.edge.receive import PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES, TRANSFER_SYNTAXES
 from pipeline.edge.settings import Settings
 from pipeline.edge.store.exams import REPEATED
 from pipeline.edge.store.identity import ID_CONFLICT
+from pipeline.edge.store.promises import UNTOLD
 from pipeline.edge.store.receipts import OTHER_BYTES
 from pipeline.sr.reasons import Reason
 from tests import peers
@@ -104,8 +106,9 @@ def test_a_list_can_be_set_by_the_environment_as_the_page_says(monkeypatch):
 
 def test_every_reason_for_holding_has_an_advice():
     advised = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[^|]+) \|", OPERATIONS, re.MULTILINE))))
-    of_the_edge = {UNEXPECTED, WORKER_LOST, CONTRADICTORY, UNUSABLE_EVIDENCE, OTHER_BYTES, ID_CONFLICT, REPEATED}
-    assert {*Reason, *of_the_edge} - advised == set()
+    of_exams = {CONTRADICTORY, UNUSABLE_EVIDENCE, OTHER_BYTES, ID_CONFLICT, REPEATED}
+    of_the_edge = {UNEXPECTED, WORKER_LOST, REFUSED, UNANSWERED, UNTOLD}
+    assert {*Reason, *of_exams, *of_the_edge} - advised == set()
 
 
 def test_the_conformance_statement_lists_every_sop_class_and_transfer_syntax_we_take():

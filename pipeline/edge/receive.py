@@ -35,6 +35,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from pynetdicom.transport import ThreadedAssociationServer
 
 from pipeline.edge.commitment import read_result
+from pipeline.edge.promise import Promises
 from pipeline.edge.refusals import Refusals
 from pipeline.edge.settings import CallerSettings, DestinationSettings, ListenerSettings
 from pipeline.edge.store import outbox, receipts
@@ -111,9 +112,9 @@ class Listener:
             ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
         for sop_class in PICTURE_STORAGE_CLASSES if settings.pictures else ():
             ae.add_supported_context(sop_class, ALL_TRANSFER_SYNTAXES)
-        if self._archives:
-            # The archive proposes the association and the role of SCP in it (PS3.4 J.3.1).
-            ae.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
+        # A scanner asks for ours as SCU; an archive tells of its own and proposes the role of SCP (PS3.4 J.3).
+        ae.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
+        self._promises = Promises(database, settings.caller)
         self._server: ThreadedAssociationServer = ae.start_server(
             (settings.host, settings.port),
             block=False,
@@ -124,6 +125,7 @@ class Listener:
                 (evt.EVT_C_ECHO, lambda event: SUCCESS),
                 (evt.EVT_C_STORE, self._store),
                 (evt.EVT_N_EVENT_REPORT, self._hear_of_commitment),
+                (evt.EVT_N_ACTION, self._promise),
             ],
         )
         log.info("listening as %s on %s port %d", settings.ae_title, settings.host, settings.port)
@@ -131,6 +133,7 @@ class Listener:
     def close(self) -> None:
         """Take no more associations; those under way are aborted, and what was answered is kept."""
         self._server.shutdown()
+        self._promises.close()
         for association in self._server.active_associations:
             association.abort()
         self._refusals.close()
@@ -188,6 +191,13 @@ class Listener:
             return OUT_OF_RESOURCES
         log.info("received", extra={"receipt": number, "caller": caller, "new": new})
         return SUCCESS
+
+    def _promise(self, event: evt.Event) -> tuple[int, None]:
+        caller = event.assoc.requestor.ae_title
+        if not is_known(self._settings.caller, caller, event.assoc.requestor.address):
+            log.warning("%r may tell us of commitments, not ask for ours", caller)
+            return NOT_AUTHORISED, None
+        return self._promises.asked(event)
 
     def _hear_of_commitment(self, event: evt.Event) -> tuple[int, None]:
         caller = event.assoc.requestor.ae_title

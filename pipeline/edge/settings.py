@@ -95,10 +95,17 @@ class StoreSettings(_Section):
 
 
 class CallerSettings(_Section):
-    """``[[listener.caller]]``: who may send; nobody else gets in."""
+    """``[[listener.caller]]``: who may send; nobody else gets in. With a port it is told our commitments there."""
 
     ae_title: AeTitle
     host: Name | None = None
+    port: Port | None = None
+
+    @model_validator(mode="after")
+    def _can_be_called(self) -> Self:
+        if self.port is not None and self.host is None:
+            raise ValueError("a port needs a host: commitments are told there")
+        return self
 
 
 class ListenerSettings(_Section):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import delete, insert, select
 
 from pipeline.edge.house import House
-from pipeline.edge.store import pictures
+from pipeline.edge.store import pictures, promises
 from pipeline.edge.store.schema import chore
 
 log = logging.getLogger(__name__)
@@ -16,6 +16,9 @@ HOUSEKEEPING = "housekeeping"
 
 OVERDUE = timedelta(hours=26)
 """After so long without, the nightly schedule must have failed and the worker does it itself."""
+
+GIVE_UP_AFTER = timedelta(days=7)
+"""A scanner that has not heard our commitment for so long is a case for a person."""
 
 
 class DamagedStore(Exception):
@@ -43,6 +46,7 @@ def keep_house(house: House) -> float:
     sound = house.database.is_sound()
     if sound:
         _drop_pixels(house, datetime.now(UTC))
+        _give_up_promises(house, datetime.now(UTC))
         house.database.tidy()
     seconds = time.monotonic() - began
     _remember(house, datetime.now(UTC), seconds)
@@ -61,6 +65,12 @@ def _drop_pixels(house: House, at: datetime) -> None:
         dropped += batch
     if dropped:
         log.info("the pixels of old pictures were dropped", extra={"count": dropped})
+
+
+def _give_up_promises(house: House, at: datetime) -> None:
+    with house.database.write() as connection:
+        if held := promises.give_up(connection, asked_before=at - GIVE_UP_AFTER):
+            log.warning("scanners did not hear our commitments; see dxatrend held", extra={"count": held})
 
 
 def _drop_a_batch(house: House, received_before: datetime) -> int:

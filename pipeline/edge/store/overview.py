@@ -8,12 +8,12 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 
 from pipeline.edge.store import machines, outages, work
 from pipeline.edge.store.machines import Unidentified
-from pipeline.edge.store.schema import State, addendum, delivery, exam, receipt, scanner
+from pipeline.edge.store.schema import State, addendum, delivery, exam, promise, receipt, scanner
 from pipeline.sr.aliases import Alias
 
 DAY = timedelta(hours=24)
 
-KINDS: dict[str, Table] = {"": receipt, "E": exam, "D": delivery}
+KINDS: dict[str, Table] = {"": receipt, "E": exam, "D": delivery, "C": promise}
 """What a letter before a held number means; a plain number is a receipt's."""
 
 

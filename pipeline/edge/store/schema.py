@@ -268,6 +268,20 @@ delivery = Table(
     comment="the outbox: one addendum for one destination",
 )
 
+promise = Table(
+    "promise",
+    metadata,
+    _id(),
+    Column("calling_ae_title", Text, nullable=False),
+    Column("transaction_uid", Text, nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Column("asked_for", Text, nullable=False),
+    *_work(),
+    UniqueConstraint("calling_ae_title", "transaction_uid"),
+    *_open_work("promise", "due_at"),
+    comment="a scanner's request for our storage commitment: class and UID of each object as JSON; done when told",
+)
+
 outage = Table(
     "outage",
     metadata,

@@ -14,9 +14,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, case, func, or_, select, update
 
-from pipeline.edge.store.schema import State, delivery, exam, receipt
+from pipeline.edge.store.schema import State, delivery, exam, promise, receipt
 
-QUEUES = (receipt, exam, delivery)
+QUEUES = (receipt, exam, delivery, promise)
 """Every table that holds work."""
 
 LEASE = timedelta(minutes=5)

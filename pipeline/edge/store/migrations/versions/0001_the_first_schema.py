@@ -32,6 +32,43 @@ def upgrade() -> None:
         comment="a destination that takes nothing at present, and when it is tried next; no row while all is well",
     )
     op.create_table(
+        "promise",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("calling_ae_title", sa.Text(), nullable=False),
+        sa.Column("transaction_uid", sa.Text(), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("asked_for", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("losses", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("lease_owner", sa.String(length=128), nullable=True),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.String(length=64), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_promise")),
+        sa.UniqueConstraint(
+            "calling_ae_title", "transaction_uid", name=op.f("uq_promise_calling_ae_title_transaction_uid")
+        ),
+        comment="a scanner's request for our storage commitment: class and UID of each object as JSON; done when told",
+    )
+    op.create_index(
+        "ix_promise_waiting",
+        "promise",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_index(
+        "ix_promise_held",
+        "promise",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'held'"),
+        postgresql_where=sa.text("state = 'held'"),
+    )
+    op.create_table(
         "patient",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("issuer", sa.Text(), nullable=False),
