@@ -28,6 +28,9 @@ from pydicom import Dataset, dcmread
 
 LOOPBACK = "127.0.0.1"
 
+WITHOUT_DELAY = {"TCP_NODELAY": "1"}
+"""With this in its environment a program that rests on DCMTK answers without waiting 40 ms to fill a packet."""
+
 
 def missing(what: str) -> NoReturn:
     """Skip the test for want of a peer; with ``CI=true`` fail it."""
@@ -83,7 +86,9 @@ class Orthanc:
         self._http = httpx.Client(base_url=f"http://{LOOPBACK}:{self.http_port}", trust_env=False, timeout=30)
         self._configuration = folder / "orthanc.json"
         self._configuration.write_text(json.dumps(self._settings(folder)))
-        self._process = _Process([program("Orthanc"), str(self._configuration)], log=folder / "orthanc.log")
+        self._process = _Process(
+            [program("Orthanc"), str(self._configuration)], log=folder / "orthanc.log", environment=WITHOUT_DELAY
+        )
 
     def start(self) -> None:
         """Open the PACS, and return when it answers."""
@@ -252,6 +257,33 @@ def storescu(
 
 
 @contextmanager
+def storescp(folder: Path, *, options: Sequence[str] = (), synchronous: bool = False) -> Iterator[int]:
+    """DCMTK's receiver on loopback, storing in a new folder; yields its port."""
+    folder.mkdir()
+    if synchronous:
+        marked = subprocess.run(["chattr", "+S", str(folder)], capture_output=True, check=False)
+        if marked.returncode != 0:
+            missing("a file system with synchronous folders")
+    port = free_port()
+    command = [program("storescp"), *options, "--output-directory", str(folder), str(port)]
+    server = _Process(command, log=folder.with_suffix(".log"), environment=WITHOUT_DELAY)
+    try:
+        server.start()
+        server.wait_until(lambda: _listens(port))
+        yield port
+    finally:
+        server.stop()
+
+
+def echoscu(
+    *, port: int, called: str, calling: str = "SCANNER1", options: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Ask for an echo as DCMTK does; a return code of 0 means that it was answered."""
+    command = [program("echoscu"), "--verbose", *options, "--aetitle", calling, "--call", called]
+    return subprocess.run([*command, LOOPBACK, str(port)], capture_output=True, text=True, timeout=120, check=False)
+
+
+@contextmanager
 def small_disk(folder: Path, *, megabytes: int) -> Iterator["SmallDisk"]:
     """A file system of its own that is soon full."""
     if os.geteuid() != 0:
@@ -336,6 +368,11 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
 
 
 def _postgres_user() -> str | None:

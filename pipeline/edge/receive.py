@@ -5,9 +5,10 @@ and never before; what it says is judged later, so that no report, however broke
 """
 
 import logging
-import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
+from typing import Any
 
 from pydicom.uid import (
     UID,
@@ -32,12 +33,15 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
-from pynetdicom.transport import ThreadedAssociationServer
 
 from pipeline.edge.commitment import read_result
+from pipeline.edge.keeper import Keeper
+from pipeline.edge.network.addresses import Addresses
+from pipeline.edge.network.quiet import QuietLog
+from pipeline.edge.network.reactor import Limits, Reactor
 from pipeline.edge.promise import Promises
 from pipeline.edge.refusals import Refusals
-from pipeline.edge.settings import CallerSettings, DestinationSettings, ListenerSettings
+from pipeline.edge.settings import DestinationSettings, ListenerSettings
 from pipeline.edge.store import outbox, receipts
 from pipeline.edge.store.database import Database, StoreFailed
 from pipeline.edge.store.receipts import Instance
@@ -84,7 +88,10 @@ NOT_AUTHORISED = 0x0124
 PROCESSING_FAILURE = 0x0110
 """PS3.7 Annex C."""
 
-MAXIMUM_ASSOCIATIONS = 50
+MEGABYTE = 1_000_000
+
+OBJECTS_IN_MEMORY = 4
+"""So many of the largest objects may be received at once; of reports, thousands."""
 
 _PERMANENT = 0x01
 _SERVICE_USER = 0x01
@@ -102,11 +109,12 @@ class Listener:
         archives: Sequence[DestinationSettings] = (),
     ) -> None:
         self._settings = settings
-        self._database = database
         self._refusals = Refusals(database)
         self._archives = [archive for archive in archives if archive.proof == "commitment"]
+        hosts = [caller.host for caller in settings.caller if caller.host] + [to.host for to in self._archives]
+        self._addresses = Addresses(hosts)
+        self._quiet = QuietLog(log)
         ae = AE(ae_title=settings.ae_title)
-        ae.maximum_associations = MAXIMUM_ASSOCIATIONS
         ae.add_supported_context(Verification)
         for sop_class in SR_STORAGE_CLASSES:
             ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
@@ -115,28 +123,42 @@ class Listener:
         # A scanner asks for ours as SCU; an archive tells of its own and proposes the role of SCP (PS3.4 J.3).
         ae.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
         self._promises = Promises(database, settings.caller)
-        self._server: ThreadedAssociationServer = ae.start_server(
-            (settings.host, settings.port),
-            block=False,
-            evt_handlers=[
-                (evt.EVT_CONN_OPEN, _send_without_delay),
-                (evt.EVT_REQUESTED, self._admit),
-                (evt.EVT_ACCEPTED, self._tell_refused_contexts),
-                (evt.EVT_C_ECHO, lambda event: SUCCESS),
-                (evt.EVT_C_STORE, self._store),
-                (evt.EVT_N_EVENT_REPORT, self._hear_of_commitment),
-                (evt.EVT_N_ACTION, self._promise),
-            ],
-        )
+        self._keeper: Keeper[Any] = Keeper(database)
+        try:
+            self._reactor = Reactor(
+                ae,
+                (settings.host, settings.port),
+                {
+                    evt.EVT_REQUESTED: self._admit,
+                    evt.EVT_ACCEPTED: self._tell_refused_contexts,
+                    evt.EVT_C_ECHO: lambda event: SUCCESS,
+                    evt.EVT_C_STORE: self._store,
+                    evt.EVT_N_EVENT_REPORT: self._hear_of_commitment,
+                    evt.EVT_N_ACTION: self._promise,
+                },
+                Limits(
+                    associations=settings.associations,
+                    associations_per_caller=settings.associations_per_caller,
+                    idle_seconds=settings.idle_seconds,
+                    largest_object=settings.largest_object_mb * MEGABYTE,
+                    memory=OBJECTS_IN_MEMORY * settings.largest_object_mb * MEGABYTE,
+                ),
+            )
+        except OSError:
+            self._keeper.close()
+            self._promises.close()
+            self._addresses.close()
+            raise
         log.info("listening as %s on %s port %d", settings.ae_title, settings.host, settings.port)
 
     def close(self) -> None:
         """Take no more associations; those under way are aborted, and what was answered is kept."""
-        self._server.shutdown()
+        self._reactor.close()
         self._promises.close()
-        for association in self._server.active_associations:
-            association.abort()
+        self._keeper.close()
         self._refusals.close()
+        self._addresses.close()
+        self._quiet.close()
 
     def _admit(self, event: evt.Event) -> None:
         """Refuse a caller we do not know, in DICOM's own way, and say so to the administrator."""
@@ -146,30 +168,39 @@ class Listener:
         if called != self._settings.ae_title:
             diagnostic = _CALLED_AE_TITLE_NOT_RECOGNISED
             reason = "it called another AE title than ours"
-        elif not is_known(self._settings.caller, calling, host) and not self._archives_at(calling, host):
+        elif not self._is_caller(calling, host) and not self._archives_at(calling, host):
             diagnostic = _CALLING_AE_TITLE_NOT_RECOGNISED
             reason = "no listener.caller in service.toml has this AE title and host"
         else:
             return
-        log.warning("association of %r at %s to %r rejected: %s", calling, host, called, reason)
+        self._quiet.warning(
+            f"{calling} {host}", "association of %r at %s to %r rejected: %s", calling, host, called, reason
+        )
         self._refusals.note(calling, host, reason)
         event.assoc.acse.send_reject(_PERMANENT, _SERVICE_USER, diagnostic)
         event.assoc.kill()
 
     def _archives_at(self, ae_title: str, host: str) -> list[str]:
         """The destinations from which a commitment may come: by AE title and address."""
-        return [to.name for to in self._archives if to.ae_title == ae_title and host in _addresses(to.host)]
+        return [to.name for to in self._archives if to.ae_title == ae_title and host in self._addresses.of(to.host)]
+
+    def _is_caller(self, ae_title: str, host: str) -> bool:
+        """Whether a caller with this AE title may come from this address."""
+        return any(
+            caller.ae_title == ae_title and (caller.host is None or host in self._addresses.of(caller.host))
+            for caller in self._settings.caller
+        )
 
     def _tell_refused_contexts(self, event: evt.Event) -> None:
         caller = event.assoc.requestor.ae_title
         for context in event.assoc.rejected_contexts:
             name = UID(context.abstract_syntax).name
-            log.warning("%r offered %s, which we do not take", caller, name)
+            self._quiet.warning(f"{caller} {name}", "%r offered %s, which we do not take", caller, name)
 
-    def _store(self, event: evt.Event) -> int:
+    def _store(self, event: evt.Event) -> "int | Future[int]":
         request, caller = event.request, event.assoc.requestor.ae_title
-        if not is_known(self._settings.caller, caller, event.assoc.requestor.address):
-            log.warning("%r may tell us of commitments, not send reports", caller)
+        if not self._is_caller(caller, event.assoc.requestor.address):
+            self._quiet.warning(f"{caller} sends", "%r may tell us of commitments, not send reports", caller)
             return NOT_AUTHORISED
         instance = Instance(
             sop_class_uid=str(request.AffectedSOPClassUID),
@@ -177,25 +208,28 @@ class Listener:
             transfer_syntax_uid=str(event.context.transfer_syntax),
             data_set=request.DataSet.getvalue(),
         )
-        try:
-            with self._database.write() as connection:
-                number, new = receipts.keep(
-                    connection,
-                    instance,
-                    calling_ae_title=caller,
-                    host=event.assoc.requestor.address or "",
-                    at=datetime.now(UTC),
-                )
-        except StoreFailed as failure:
-            log.error("could not keep an instance from %r: %s", caller, failure)
-            return OUT_OF_RESOURCES
-        log.info("received", extra={"receipt": number, "caller": caller, "new": new})
-        return SUCCESS
+        now, host = datetime.now(UTC), event.assoc.requestor.address or ""
+        kept: Future[tuple[int, bool]] = self._keeper.write(
+            lambda connection: receipts.keep(connection, instance, calling_ae_title=caller, host=host, at=now)
+        )
+        answer: Future[int] = Future()
+        kept.add_done_callback(lambda done: answer.set_result(self._answer(done, caller)))
+        return answer
+
+    def _answer(self, kept: "Future[tuple[int, bool]]", caller: str) -> int:
+        failure = kept.exception()
+        if failure is None:
+            number, new = kept.result()
+            log.info("received", extra={"receipt": number, "caller": caller, "new": new})
+            return SUCCESS
+        what = str(failure) if isinstance(failure, StoreFailed) else type(failure).__name__
+        self._quiet.warning(f"{caller} {what}", "could not keep an instance from %r: %s", caller, what)
+        return OUT_OF_RESOURCES
 
     def _promise(self, event: evt.Event) -> tuple[int, None]:
         caller = event.assoc.requestor.ae_title
-        if not is_known(self._settings.caller, caller, event.assoc.requestor.address):
-            log.warning("%r may tell us of commitments, not ask for ours", caller)
+        if not self._is_caller(caller, event.assoc.requestor.address):
+            self._quiet.warning(f"{caller} asks", "%r may tell us of commitments, not ask for ours", caller)
             return NOT_AUTHORISED, None
         return self._promises.asked(event)
 
@@ -205,9 +239,12 @@ class Listener:
         result = read_result(event.event_type, event.event_information)
         now = datetime.now(UTC)
         try:
-            with self._database.write() as connection:
-                ended = outbox.committed(connection, names, result.committed, now)
-                again = outbox.commitment_refused(connection, names, result.failed, now)
+            ended, again = self._keeper.write(
+                lambda connection: (
+                    outbox.committed(connection, names, result.committed, now),
+                    outbox.commitment_refused(connection, names, result.failed, now),
+                )
+            ).result()
         except StoreFailed as failure:
             log.error("could not keep a commitment from %r: %s", caller, failure)
             return PROCESSING_FAILURE, None
@@ -215,22 +252,3 @@ class Listener:
         if again:
             log.warning("not committed", extra={"caller": caller, "count": again})
         return SUCCESS, None
-
-
-def is_known(callers: Collection[CallerSettings], ae_title: str, host: str) -> bool:
-    """Whether a caller with this AE title may come from this address."""
-    return any(
-        caller.ae_title == ae_title and (caller.host is None or host in _addresses(caller.host)) for caller in callers
-    )
-
-
-def _addresses(host: str) -> set[str]:
-    try:
-        return {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
-    except OSError:
-        return {host}
-
-
-def _send_without_delay(event: evt.Event) -> None:
-    # Waiting to fill a packet costs 40 ms per answer on an idle association.
-    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -116,6 +116,10 @@ class ListenerSettings(_Section):
     port: Port = 11112
     pictures: bool = True
     caller: tuple[CallerSettings, ...] = ()
+    associations: Annotated[int, Field(ge=1, le=500)] = 100
+    associations_per_caller: Annotated[int, Field(ge=1, le=500)] = 25
+    idle_seconds: Annotated[float, Field(ge=1, le=86_400)] = 60
+    largest_object_mb: Annotated[int, Field(ge=1, le=1_000)] = 64
 
 
 class ExamSettings(_Section):

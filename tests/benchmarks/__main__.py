@@ -6,13 +6,22 @@ from types import ModuleType
 
 import pytest
 
-from tests.benchmarks import bench_author, bench_core, bench_extract, bench_follow_up, bench_growth, bench_latency
+from tests.benchmarks import (
+    bench_author,
+    bench_core,
+    bench_extract,
+    bench_follow_up,
+    bench_growth,
+    bench_latency,
+    bench_receive,
+)
 from tests.benchmarks.table import Row, show
 
 BENCHMARKS: Mapping[str, ModuleType] = {
     "core": bench_core,
     "extract": bench_extract,
     "author": bench_author,
+    "receive": bench_receive,
     "follow_up": bench_follow_up,
     "latency": bench_latency,
     "growth": bench_growth,

@@ -5,6 +5,7 @@ where several machines share the work. Everything else in this package is the sa
 """
 
 import contextlib
+import functools
 import logging
 import sqlite3
 import time
@@ -18,10 +19,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import Connection, Engine, Executable, Table, create_engine, event, insert, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,11 @@ class StoreFailed(Exception):
 
     The text names the kind of failure alone, because a database quotes what it was given.
     """
+
+    def __init__(self, kind: str, *, concerns_all: bool = True) -> None:
+        super().__init__(kind)
+        self.concerns_all = concerns_all
+        """Whether any other write would have failed as well, and not for what was in this one."""
 
 
 class Bell(Protocol):
@@ -189,10 +195,26 @@ class _PostgresBell:
 
 def insert_if_absent(connection: Connection, table: Table, **values: object) -> int | None:
     """Insert one row; its id, or ``None`` when a unique constraint says that it is there already."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(table.c.id)
-    number: int | None = connection.scalar(statement)
+    number: int | None = connection.scalar(_insert(connection.dialect.name, table), values)
     return number
+
+
+@functools.cache
+def _insert(dialect: str, table: Table) -> Executable:
+    statement = insert(table).returning(table.c.id)
+    statement._post_values_clause = _OR_NOTHING[dialect]
+    return statement
+
+
+# SQLAlchemy 2.0 compiles a statement with such a clause anew each time, which takes longer than the insert itself,
+# unless it is told that nothing in the clause differs from one time to the next.
+_OR_NOTHING = {
+    name: type("_OrNothing", (clause,), {"inherit_cache": True, "_traverse_internals": []})()
+    for name, clause in (
+        ("sqlite", sqlite.dml.OnConflictDoNothing),
+        ("postgresql", postgresql.dml.OnConflictDoNothing),
+    )
+}
 
 
 def ring(connection: Connection) -> None:
@@ -207,8 +229,10 @@ def _failures_named() -> Iterator[None]:
         yield
     except (DBAPIError, PoolTimeout) as error:
         cause = getattr(error, "orig", None) or error
-        name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
-        raise StoreFailed(f"{type(cause).__name__} {name or ''}".rstrip()) from None
+        name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
+        # SQLSTATE class 40: rolled back because of another transaction, such as in a deadlock.
+        of_one = isinstance(error, DataError | IntegrityError) or name.startswith("40")
+        raise StoreFailed(f"{type(cause).__name__} {name}".rstrip(), concerns_all=not of_one) from None
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

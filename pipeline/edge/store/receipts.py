@@ -5,7 +5,7 @@ import zlib
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from pipeline.edge.store import audit
 from pipeline.edge.store.audit import Entry, Event
@@ -25,6 +25,8 @@ _COLUMNS = (
     receipt.c.losses,
     receipt.c.content,
 )
+
+_KNOWN = select(receipt.c.id, receipt.c.digest).where(receipt.c.sop_instance_uid == bindparam("uid"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +94,7 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
 def _keep(
     connection: Connection, instance: Instance, digest: str, *, calling_ae_title: str, at: datetime
 ) -> tuple[int, bool]:
-    known = connection.execute(
-        select(receipt.c.id, receipt.c.digest).where(receipt.c.sop_instance_uid == instance.sop_instance_uid)
-    ).all()
+    known = connection.execute(_KNOWN, {"uid": instance.sop_instance_uid}).all()
     for number, known_digest in known:
         if known_digest == digest:
             return number, False

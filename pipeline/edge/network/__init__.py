@@ -1,0 +1,1 @@
+"""How do scanners reach us: sockets, associations, and who has to wait?"""

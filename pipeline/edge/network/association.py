@@ -1,0 +1,475 @@
+"""How is pynetdicom's association moved by events alone: no thread of its own, and no polling?
+
+What is pynetdicom's stays pynetdicom's: the state machine (PS3.8 Table 9-10), the negotiation, the PDUs, the events and
+their handlers. Replaced are the two loops around them, which sleep a millisecond at a time, and the encoding of
+C-STORE. A handler of ``EVT_C_STORE`` may answer with a ``Future`` of its status, so that waiting for the disk holds
+nobody up. Everything runs in the reactor's thread, but for handlers of other services, which have threads of their own.
+
+To be deleted on the day pynetdicom's own reactor waits for events: ``AE.start_server`` takes the same handlers.
+"""
+
+import logging
+import struct
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, Protocol
+
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import DIMSEMessage
+from pynetdicom.dimse_primitives import C_CANCEL, C_ECHO, C_STORE
+from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import TRANSITION_TABLE
+from pynetdicom.pdu_primitives import A_ASSOCIATE, P_DATA
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.timer import Timer
+from pynetdicom.transport import AddressInformation
+
+from pipeline.edge.network.commands import BadCommand, Command, read_command, store_response
+
+log = logging.getLogger(__name__)
+
+P_DATA_TF = 0x04
+"""PS3.8 9.3.5."""
+
+LONGEST_COMMAND = 16_384
+LONGEST_QUESTION = 1 << 24
+"""Bytes of the data set of anything but a C-STORE."""
+
+MOST_QUESTIONS = 8
+"""Requests other than C-STORE that one association may have open."""
+
+OUT_OF_RESOURCES = 0xA700
+"""PS3.4 Table B.2-1: the scanner keeps its copy and tries again."""
+
+HANDLER_FAILED = 0xC211
+"""What pynetdicom answers when a handler of ``EVT_C_STORE`` raised."""
+
+_COMMAND, _LAST = 0x01, 0x02
+_PDV = struct.Struct(">IBB")
+
+
+class Transport(Protocol):
+    """What an association needs of its connection; the names are those of pynetdicom's ``AssociationSocket``."""
+
+    def send(self, bytestream: bytes) -> None:
+        """Send, now or as soon as the peer takes it."""
+
+    def close(self) -> None:
+        """Close when everything is sent."""
+
+    def _shutdown_socket(self) -> None:
+        """The same."""
+
+
+class Memory(Protocol):
+    """How much may be received and not yet kept, in all associations together and in one object."""
+
+    largest_object: int
+
+    def take(self, size: int) -> bool:
+        """Whether there is room for so many bytes more; if so, they are taken."""
+
+    def give(self, size: int) -> None:
+        """Give so many bytes back."""
+
+
+class EventDrivenAssociation(Association):
+    """One association, as acceptor. It moves when a PDU, the end of the connection or an answer comes."""
+
+    is_released: bool
+    is_aborted: bool
+    is_rejected: bool
+
+    def __init__(
+        self,
+        ae: AE,
+        transport: Transport,
+        *,
+        local: AddressInformation,
+        remote: AddressInformation,
+        handlers: Mapping[evt.EventType, Any],
+        memory: Memory,
+        services: Executor,
+        wake: Callable[[], None],
+        has_room: Callable[[], bool],
+    ) -> None:
+        super().__init__(ae, "acceptor")
+        self.wake = wake
+        self.is_storing = False
+        self._services = services
+        self._has_room = has_room
+        self._questions: deque[tuple[Any, int]] = deque()
+        self.is_answering = False
+        self._answers: deque[tuple[_StoreRequest, int]] = deque()
+        self._memory, self._held = memory, 0
+        self._handlers = handlers
+        self.dul = _UpperLayer(self, transport)
+        self.dul.artim_timer.timeout = ae.acse_timeout
+        self.dimse = _Messages(self, memory)
+        self.acceptor.maximum_length = ae.maximum_pdu_size
+        self.acceptor.ae_title = ae.ae_title
+        self.acceptor.address_info = local
+        self.acceptor.implementation_class_uid = ae.implementation_class_uid
+        self.acceptor.implementation_version_name = ae.implementation_version_name
+        self.acceptor.supported_contexts = ae.supported_contexts
+        self.requestor.address_info = remote
+        self.happened("Evt5")
+
+    @property
+    def state(self) -> str:
+        """Where the state machine stands, ``Sta1`` to ``Sta13``."""
+        return str(self.dul.state_machine.current_state)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the connection has no use any more once everything is sent."""
+        return bool(self.dul._kill_thread)
+
+    def take(self, pdu: bytes) -> None:
+        """Take one whole PDU that came over the connection."""
+        try:
+            if pdu[0] == P_DATA_TF:
+                received, event = _read_data(pdu), "Evt10"
+            else:
+                received, event = self.dul._decode_pdu(pdu)
+        except Exception:  # noqa: BLE001 - pynetdicom raises whatever broken bytes lead it to
+            self.happened("Evt19")
+        else:
+            self.dul._recv_pdu.put(received)
+            self.happened(event)
+
+    def happened(self, event: str) -> None:
+        """Move by one event of PS3.8 Table 9-10, and by all that follow from it."""
+        self.dul.event_queue.put(event)
+        self.move()
+
+    def move(self) -> None:
+        """Do what is waiting to be done: answers to be sent, primitives for either side."""
+        while self._answers:
+            self._send_answer(*self._answers.popleft())
+        if self._questions and not self.is_answering:
+            self.is_answering = True
+            self._services.submit(self._serve_one, *self._questions.popleft())
+        while self.dul.advance() or self._hear():
+            pass
+
+    def end(self) -> None:
+        """Free what is held: the connection is gone."""
+        self.is_established = False
+        self.dul.kill_dul()
+        self.dimse.end()
+        self._memory.give(self._held)
+        self._held = 0
+        # Whoever waits for a message of the peer in another thread waits no longer.
+        self.dimse.msg_queue.put((None, None))
+
+    def serve_store(self, command: Command, context_id: int, data_set: bytes) -> None:
+        """Have the handler of ``EVT_C_STORE`` keep an object, and answer when it has: as pynetdicom's service class."""
+        context = self._context(context_id)
+        if context is None:
+            return
+        request = _StoreRequest(command.message_id, command.sop_class_uid, command.sop_instance_uid, context_id)
+        primitive = C_STORE()
+        primitive.MessageID = request.message_id
+        primitive.AffectedSOPClassUID = request.sop_class_uid
+        primitive.AffectedSOPInstanceUID = request.sop_instance_uid
+        primitive.DataSet = BytesIO(data_set)
+        primitive._context_id = context_id
+        try:
+            status = evt.trigger(self, evt.EVT_C_STORE, {"request": primitive, "context": context.as_tuple})
+        except Exception:
+            log.exception("a handler of C-STORE failed")
+            status = HANDLER_FAILED
+        if not isinstance(status, Future):
+            self._send_answer(request, int(status))
+            return
+        self.is_storing, self._held = True, len(data_set)
+        status.add_done_callback(lambda done: self._stored(request, done))
+
+    def refuse_store(self, command: Command, context_id: int) -> None:
+        """Answer a C-STORE whose object was not even taken up."""
+        if self._context(context_id) is not None:
+            request = _StoreRequest(command.message_id, command.sop_class_uid, command.sop_instance_uid, context_id)
+            self._send_answer(request, OUT_OF_RESOURCES)
+
+    def serve(self, question: Any, context_id: int) -> None:
+        """Have pynetdicom's service class serve any other request: an echo at once, the rest in a thread."""
+        if self._context(context_id) is None:
+            return
+        if isinstance(question, C_ECHO):
+            self._serve_request(question, context_id)
+        elif len(self._questions) >= MOST_QUESTIONS:
+            self.abort()
+        else:
+            self._questions.append((question, context_id))
+            self.wake()
+
+    @property
+    def _is_paused(self) -> bool:
+        # pynetdicom's send_* methods wait for its loop to be paused: there is none.
+        return True
+
+    @_is_paused.setter
+    def _is_paused(self, value: bool) -> None:
+        pass
+
+    def _abort_blocking(self, block: bool = True) -> None:
+        # Nothing to wait for: the reactor sends the abort and closes.
+        super()._abort_blocking(block=False)
+
+    def _context(self, context_id: int) -> PresentationContext | None:
+        """The accepted context of this number; without one the peer is in error and the association is aborted."""
+        context = self._accepted_cx.get(context_id)
+        if context is None:
+            self.abort()
+        return context
+
+    def _stored(self, request: "_StoreRequest", done: "Future[int]") -> None:
+        status = HANDLER_FAILED if done.exception() else done.result()
+        self._answers.append((request, status))
+        self.wake()
+
+    def _send_answer(self, request: "_StoreRequest", status: int) -> None:
+        self._memory.give(self._held)
+        self.is_storing, self._held = False, 0
+        answer = store_response(request.message_id, request.sop_class_uid, request.sop_instance_uid, status)
+        largest = self.dimse.maximum_pdu_size or len(answer) + _PDV.size
+        step = largest - _PDV.size
+        for at in range(0, len(answer), step):
+            last = _LAST if at + step >= len(answer) else 0
+            data = P_DATA()
+            part = bytes([_COMMAND | last]) + answer[at : at + step]
+            data.presentation_data_value_list.append((request.context_id, part))
+            self.dul.to_provider_queue.put(data)
+
+    def _serve_one(self, question: Any, context_id: int) -> None:
+        try:
+            self._serve_request(question, context_id)
+        finally:
+            self.is_answering = False
+            self.wake()
+
+    def _hear(self) -> bool:
+        """Do what pynetdicom's loop does with what the state machine has for its user; whether there was anything."""
+        waiting = self.dul.peek_next_pdu()
+        if isinstance(waiting, A_ASSOCIATE):
+            self.requestor.primitive = self.dul.receive_pdu(wait=False)
+            self._negotiate()
+            return True
+        if self.is_released or self.is_aborted or self.is_rejected:
+            return self.dul.receive_pdu(wait=False) is not None
+        if self._sent_release:
+            return False  # a thread of ours waits for the answer to its own request
+        if self.acse.is_release_requested():
+            self.acse.send_release(is_response=True)
+            self.is_released, self.is_established = True, False
+            evt.trigger(self, evt.EVT_RELEASED, {})
+            return True
+        if self.acse.is_aborted():
+            self.dul.receive_pdu(wait=False)
+            self.is_aborted, self.is_established = True, False
+            evt.trigger(self, evt.EVT_ABORTED, {})
+            return True
+        return False
+
+    def _negotiate(self) -> None:
+        evt.trigger(self, evt.EVT_REQUESTED, {})
+        if self.is_aborted or self.is_rejected or self._sent_abort:
+            return
+        if not self._has_room():
+            self.acse.send_reject(0x02, 0x03, 0x02)  # transient, presentation related, local limit exceeded
+            evt.trigger(self, evt.EVT_REJECTED, {})
+            return
+        self.acse.negotiate_association()
+
+
+class _UpperLayer(DULServiceProvider):
+    """pynetdicom's upper layer service without its thread."""
+
+    def __init__(self, association: EventDrivenAssociation, transport: Transport) -> None:
+        super().__init__(association)
+        self.socket = transport
+        self.artim_timer = _SteadyTimer(None)
+
+    def send_pdu(self, primitive: Any) -> None:
+        super().send_pdu(primitive)
+        self.assoc.wake()
+
+    def advance(self) -> bool:
+        """Let the state machine move by one event, if there is one."""
+        if self.event_queue.empty() and not self._process_recv_primitive():
+            return False
+        event = self.event_queue.get()
+        if (event, self.state_machine.current_state) in TRANSITION_TABLE:
+            self.state_machine.do_action(event)
+        elif event in _OF_PRIMITIVES:
+            self.to_provider_queue.get()  # an answer for which it is too late
+        return True
+
+
+_OF_PRIMITIVES = frozenset(["Evt1", "Evt7", "Evt8", "Evt9", "Evt11", "Evt14", "Evt15"])
+"""The events that stand for a primitive in ``to_provider_queue``, which the action takes from it."""
+
+
+class _SteadyTimer(Timer):
+    """pynetdicom's timer by a clock that nobody sets."""
+
+    _began: float | None = None
+
+    def start(self) -> None:
+        self._began = time.monotonic()
+
+    def stop(self) -> None:
+        self._began = None
+
+    @property
+    def expired(self) -> bool:
+        return self._began is not None and self.remaining < 0
+
+    @property
+    def remaining(self) -> float:
+        if self.timeout is None or self._began is None:
+            return 1.0
+        return float(self.timeout - (time.monotonic() - self._began))
+
+
+@dataclass(frozen=True, slots=True)
+class _StoreRequest:
+    """What the answer to a C-STORE has to repeat."""
+
+    message_id: int
+    sop_class_uid: str
+    sop_instance_uid: str
+    context_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """A P-DATA-TF PDU: the fragments in it, each with its context and message control header (PS3.8 Annex E)."""
+
+    fragments: Sequence[tuple[int, int, bytes]]
+
+    def to_primitive(self) -> "_Data":
+        return self
+
+
+def _read_data(pdu: bytes) -> _Data:
+    fragments = []
+    at, end = 6, len(pdu)
+    while at < end:
+        length, context_id, control = _PDV.unpack_from(pdu, at)
+        if length < 2 or length > end - at - 4:
+            raise ValueError("a fragment is longer than its PDU")
+        fragments.append((context_id, control, pdu[at + 6 : at + 4 + length]))
+        at += 4 + length
+    return _Data(fragments)
+
+
+class _Messages(DIMSEServiceProvider):
+    """Puts messages together from their fragments, and finds who is to have them."""
+
+    def __init__(self, association: EventDrivenAssociation, memory: Memory) -> None:
+        super().__init__(association)
+        self._memory = memory
+        self._begin()
+
+    def _begin(self) -> None:
+        self._encoded = b""
+        self._command: Command | None = None
+        self._context_id = 0
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._refused = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no message has begun."""
+        return not self._encoded
+
+    def end(self) -> None:
+        """Give back what an unfinished message holds."""
+        self._memory.give(self._size)
+        self._begin()
+
+    def receive_primitive(self, primitive: _Data) -> None:
+        """Take the fragments of one PDU."""
+        for context_id, control, fragment in primitive.fragments:
+            try:
+                if control & _COMMAND:
+                    self._take_command(context_id, fragment, last=bool(control & _LAST))
+                else:
+                    self._take_data(fragment, last=bool(control & _LAST))
+            except BadCommand as bad:
+                log.warning("a message cannot be read: %s", bad)
+                self.end()
+                self.dul.event_queue.put("Evt19")
+                return
+
+    def _take_command(self, context_id: int, fragment: bytes, *, last: bool) -> None:
+        if self._command is not None:
+            raise BadCommand("a second command set instead of a data set")
+        self._encoded += fragment
+        if len(self._encoded) > LONGEST_COMMAND:
+            raise BadCommand("the command set has no end")
+        if last:
+            self._command, self._context_id = read_command(self._encoded), context_id
+            if not self._command.has_data_set:
+                self._complete(self._command)
+
+    def _take_data(self, fragment: bytes, *, last: bool) -> None:
+        if self._command is None:
+            raise BadCommand("a data set without command set")
+        if not self._refused:
+            self._parts.append(fragment)
+            size = self._size + len(fragment)
+            within = self._memory.largest_object if self._command.is_store_request else LONGEST_QUESTION
+            if size > within or not self._memory.take(len(fragment)):
+                self._memory.give(self._size)
+                self._parts, self._size, self._refused = [], 0, True
+            else:
+                self._size = size
+        if last:
+            self._complete(self._command)
+
+    def _complete(self, command: Command) -> None:
+        context_id, encoded, refused = self._context_id, self._encoded, self._refused
+        data_set, size = b"".join(self._parts), self._size
+        self._begin()
+        if command.is_store_request:
+            if refused:
+                log.warning("an object from %r has no room in memory and is refused", self.assoc.requestor.ae_title)
+                self.assoc.refuse_store(command, context_id)
+            else:
+                self.assoc.serve_store(command, context_id, data_set)
+            if self.assoc.is_storing:
+                return  # its memory is given back with the answer
+        elif refused:
+            raise BadCommand("its data set has no end")
+        else:
+            self._hand_over(encoded, data_set, context_id)
+        self._memory.give(size)
+
+    def _hand_over(self, encoded: bytes, data_set: bytes, context_id: int) -> None:
+        """Let pynetdicom decode a message and serve it."""
+        whole = P_DATA()
+        whole.presentation_data_value_list.append((context_id, bytes([_COMMAND | _LAST]) + encoded))
+        if data_set:
+            whole.presentation_data_value_list.append((context_id, bytes([_LAST]) + data_set))
+        message = DIMSEMessage()
+        try:
+            message.decode_msg(whole, self.assoc)
+            primitive = message.message_to_primitive()
+        except Exception:  # noqa: BLE001 - pynetdicom raises whatever broken bytes lead it to
+            raise BadCommand("pynetdicom cannot decode it") from None
+        if isinstance(primitive, C_CANCEL):
+            return  # nothing we do can be cancelled
+        if primitive.is_valid_request:
+            self.assoc.serve(primitive, context_id)
+        else:
+            self.msg_queue.put((context_id, primitive))
