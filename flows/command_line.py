@@ -18,7 +18,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flows import facility, logs, wiring
+from flows import audit as audit_trail
+from flows import facility, keeping, logs, wiring
 from flows.stop import Stop
 from pipeline import __version__
 from pipeline.clinical.precision import doubts
@@ -31,7 +32,7 @@ from pipeline.edge.receive import Listener
 from pipeline.edge.settings import SettingsError
 from pipeline.edge.store import audit, exams, outbox, overview, work
 from pipeline.edge.store.audit import Event
-from pipeline.edge.store.database import StoreFailed
+from pipeline.edge.store.database import StoreFailed, StoreInUse, StoreTooNew
 from pipeline.edge.store.machines import Unidentified
 from pipeline.edge.store.schema import exam as exam_table
 
@@ -56,6 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return UNUSABLE_CONFIGURATION
     except StoreFailed as failure:
         print(f"The database could not be asked: {failure}", file=sys.stderr)
+        return FAILURE
+    except StoreInUse:
+        print("Another process works with the store; stop the service, or wait for the restore to end", file=sys.stderr)
+        return FAILURE
+    except StoreTooNew:
+        print("The store is of a later version of dxatrend: install that one", file=sys.stderr)
         return FAILURE
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it as it ends
@@ -109,6 +116,17 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--config", default=argparse.SUPPRESS, **config)
     told.add_argument("patient_id")
     told.add_argument("--issuer", default="", help="Issuer of Patient ID (0010,0021)")
+    backup = command("backup", keeping.backup, "Copy the store into one file; the service may run.")
+    backup.add_argument("file", type=Path, metavar="FILE", help="a new file; it will hold patient data")
+    restore = command("restore", keeping.restore_backup, "Make the store what a backup was; no service may run.")
+    restore.add_argument("file", type=Path, metavar="FILE", help="made by dxatrend backup, from either kind of store")
+    restore.add_argument("--replace", action="store_true", help="even if the store is not empty")
+    trail_of = command("audit", _audit, "Who sent, compared, delivered, released what, and how that is known.")
+    trail_of.add_argument("--patient", metavar="ID", help="only what concerns this patient")
+    trail_of.add_argument("--issuer", default="", help="Issuer of Patient ID (0010,0021)")
+    trail_of.add_argument("--since", type=date.fromisoformat, metavar="DATE", help="only from this day on")
+    trail_of.add_argument("--json", action="store_true", help="print JSON")
+    trail_of.add_argument("--verify", action="store_true", help="only see whether anybody has changed it")
     show = command("show", _show, "A report as an outline, the exam we see in it, and what we would say.")
     show.add_argument("report", metavar="FILE|N", help="a DICOM file, or the number of a receipt")
     return parser
@@ -264,6 +282,11 @@ def _show(options: argparse.Namespace) -> int:
 
     with houses.opened(options.config) as house:
         return show(house, options.report)
+
+
+def _audit(options: argparse.Namespace) -> int:
+    with houses.opened(options.config) as house:
+        return audit_trail.verify(house) if options.verify else audit_trail.export(house, options)
 
 
 def _precision(options: argparse.Namespace) -> int:

@@ -48,17 +48,20 @@ def opened(folder: Path) -> Iterator[House]:
 
     Raises:
         SettingsError: the configuration cannot be used.
+        StoreInUse: a backup is being restored into the database.
+        StoreTooNew: a later version of dxatrend has migrated it.
     """
     settings, dialects = configuration.load(folder)
     database = Database(settings.service.store.url)
     try:
-        database.migrate()
-        yield House(
-            settings=settings,
-            dialects=dialects,
-            knowledge=_knowledge(settings, dialects),
-            database=database,
-        )
+        with database.in_use():
+            database.migrate()
+            yield House(
+                settings=settings,
+                dialects=dialects,
+                knowledge=_knowledge(settings, dialects),
+                database=database,
+            )
     finally:
         database.close()
 

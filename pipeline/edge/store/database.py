@@ -5,8 +5,10 @@ where several machines share the work. Everything else in this package is the sa
 """
 
 import contextlib
+import fcntl
 import functools
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -34,6 +36,10 @@ _CHANNEL = "dxatrend"
 _LOOK_SECONDS = 0.02
 _MIGRATION_LOCK = 7_311_002
 
+_OTHER_SESSIONS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
+
 
 class StoreFailed(Exception):
     """The database could not do it (locked, full, gone): nothing has happened, and trying again may help.
@@ -47,6 +53,14 @@ class StoreFailed(Exception):
         """Whether any other write would have failed as well, and not for what was in this one."""
 
 
+class StoreTooNew(Exception):
+    """A later version of dxatrend has made or migrated this database; this one does not know what is in it."""
+
+
+class StoreInUse(Exception):
+    """Another process works with this database."""
+
+
 class Bell(Protocol):
     """Rings when another connection has committed."""
 
@@ -58,13 +72,52 @@ class Bell(Protocol):
 
 
 class Database:
-    """One database, open; closed by ``close``."""
+    """One database, open; closed by ``close``.
 
-    def __init__(self, url: str) -> None:
+    A draft is a SQLite file that is thrown away unless it becomes whole: it has no log, and is not flushed.
+    """
+
+    def __init__(self, url: str, *, draft: bool = False) -> None:
         self._url = make_url(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         # Parameters of a failed statement are patient data: they stay out of its error text.
-        self._engine = _sqlite_engine(self._url) if self.is_sqlite else create_engine(self._url, hide_parameters=True)
+        if self.is_sqlite:
+            self._engine = _sqlite_engine(self._url, draft=draft)
+        else:
+            self._engine = create_engine(self._url, hide_parameters=True)
+
+    @property
+    def path(self) -> Path | None:
+        """The file it is, if it is one."""
+        return Path(self._url.database) if self.is_sqlite and self._url.database else None
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Others may work with it too while the block lasts, and nobody may put another one in its place.
+
+        Raises:
+            StoreInUse: somebody is doing that.
+        """
+        with _locked(self.path, fcntl.LOCK_SH) if self.path else contextlib.nullcontext():
+            yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else works with it while the block lasts.
+
+        Raises:
+            StoreInUse: somebody does.
+            StoreFailed: the database could not be asked.
+        """
+        if self.path:
+            with _locked(self.path, fcntl.LOCK_EX):
+                yield
+            return
+        with self.read() as connection:  # PostgreSQL knows who is there
+            others = connection.scalar(text(_OTHER_SESSIONS))
+        if others:
+            raise StoreInUse
+        yield
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -90,20 +143,35 @@ class Database:
         ):
             yield connection
 
-    def migrate(self) -> None:
-        """Bring an empty or older database to the present schema; nothing happens to a present one."""
-        config = Config()
-        config.set_main_option("script_location", str(resources.files("pipeline.edge.store") / "migrations"))
-        heads = ScriptDirectory.from_config(config).get_heads()
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """The whole database as it is at one moment, however long it takes to read; others go on writing.
+
+        Raises:
+            StoreFailed: the database could not be asked.
+        """
+        options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        with _failures_named(), self._engine.connect().execution_options(**options) as connection, connection.begin():
+            yield connection
+
+    def is_migrated(self) -> bool:
+        """Whether it has the present schema.
+
+        Raises:
+            StoreTooNew: it has a later one.
+        """
         with self.read() as connection:
-            if list(MigrationContext.configure(connection).get_current_heads()) == heads:
-                return
-        with self.write() as connection:
-            if not self.is_sqlite:  # where a writer does not already keep others out
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-        log.info("the database schema is now at %s", ", ".join(heads))
+            return _is_migrated(connection)
+
+    def migrate(self) -> None:
+        """Bring an empty or older database to the present schema; nothing happens to a present one.
+
+        Raises:
+            StoreTooNew: it has a later one.
+        """
+        if not self.is_migrated():
+            with self.write() as connection:
+                migrate(connection)
 
     def is_sound(self) -> bool:
         """Whether the database passes its own check; PostgreSQL checks itself.
@@ -193,6 +261,22 @@ class _PostgresBell:
             self._connection = None
 
 
+def migrate(connection: Connection) -> None:
+    """The same within a transaction, while which no other process migrates.
+
+    Raises:
+        StoreTooNew: it has a later schema.
+    """
+    if connection.dialect.name == "postgresql":  # where a writer does not already keep others out
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+    if _is_migrated(connection):  # by another process, while we waited
+        return
+    config = _migrations()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    log.info("the database schema is now at %s", ", ".join(ScriptDirectory.from_config(config).get_heads()))
+
+
 def insert_if_absent(connection: Connection, table: Table, **values: object) -> int | None:
     """Insert one row; its id, or ``None`` when a unique constraint says that it is there already."""
     number: int | None = connection.scalar(_insert(connection.dialect.name, table), values)
@@ -223,6 +307,37 @@ def ring(connection: Connection) -> None:
         connection.execute(text(f"NOTIFY {_CHANNEL}"))
 
 
+def _migrations() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("pipeline.edge.store") / "migrations"))
+    return config
+
+
+def _is_migrated(connection: Connection) -> bool:
+    scripts = ScriptDirectory.from_config(_migrations())
+    current = set(MigrationContext.configure(connection).get_current_heads())
+    if current - {script.revision for script in scripts.walk_revisions()}:
+        raise StoreTooNew
+    return current == set(scripts.get_heads())
+
+
+@contextlib.contextmanager
+def _locked(path: Path, how: int) -> Iterator[None]:
+    """Hold a file beside the database, never the database itself: closing that would end SQLite's own locks."""
+    try:
+        holder = os.open(path.with_name(f"{path.name}.lock"), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StoreFailed(type(error).__name__) from None
+    try:
+        try:
+            fcntl.flock(holder, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreInUse from None
+        yield
+    finally:
+        os.close(holder)
+
+
 @contextlib.contextmanager
 def _failures_named() -> Iterator[None]:
     try:
@@ -247,17 +362,26 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
             time.sleep(_LOOK_SECONDS)
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def _sqlite_engine(url: URL, *, draft: bool) -> Engine:
     if url.database and url.database != ":memory:":
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        path = Path(url.database)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # What is in it is nobody else's to read; SQLite's own files beside it take over the same rights. It is not
+        # opened here, because closing it again would end the locks that another connection of ours may have on it.
+        with contextlib.suppress(FileExistsError):
+            os.mknod(path, 0o600)
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _: Any) -> None:
         # The driver's own transactions begin too late; ours begin in _begin.
         connection.isolation_level = None
-        _use_write_ahead_log(connection)
-        connection.execute("PRAGMA synchronous = FULL")
+        if draft:
+            connection.execute("PRAGMA journal_mode = OFF")
+            connection.execute("PRAGMA synchronous = OFF")
+        else:
+            _use_write_ahead_log(connection)
+            connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
 
     @event.listens_for(engine, "begin")

@@ -361,12 +361,12 @@ def _refusals_of_sqlite() -> Iterator[str]:
 
 def _refusals_of_postgresql() -> Iterator[str]:
     yield """
-        CREATE FUNCTION refuse_to_change_the_audit_trail() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE OR REPLACE FUNCTION refuse_to_change_the_audit_trail() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN RAISE EXCEPTION 'the audit trail is only added to'; END $$"""
     for table, may_go in _MAY_GO.items():
         # PostgreSQL takes no question of another table in WHEN, so a function asks it.
         yield f"""
-            CREATE FUNCTION refuse_to_drop_from_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
+            CREATE OR REPLACE FUNCTION refuse_to_drop_from_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN
                 IF coalesce({may_go}, false) THEN RETURN OLD; END IF;
                 RAISE EXCEPTION 'the audit trail is only added to';

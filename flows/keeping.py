@@ -1,0 +1,47 @@
+"""How does an operator carry the store into a file and back?"""
+
+import argparse
+import sys
+
+from pipeline.edge import settings as configuration
+from pipeline.edge.backup import BackupFailed, back_up, restore
+from pipeline.edge.store.database import Database
+
+
+def backup(options: argparse.Namespace) -> int:
+    """Copy the store into a new file while the service runs; the exit status."""
+    database = _database(options)
+    try:
+        with database.in_use():
+            copied = back_up(database, options.file)
+    except BackupFailed as failed:
+        print(f"Nothing was backed up: {failed}", file=sys.stderr)
+        return 1
+    finally:
+        database.close()
+    print(f"{options.file}: {copied.size} bytes, {_told(copied.rows)}")
+    print(f"SHA-256 {copied.digest}")
+    return 0
+
+
+def restore_backup(options: argparse.Namespace) -> int:
+    """Make the store what a backup was; the exit status."""
+    database = _database(options)
+    try:
+        rows = restore(options.file, database, replace=options.replace)
+    except BackupFailed as failed:
+        print(f"Nothing was restored: {failed}", file=sys.stderr)
+        return 1
+    finally:
+        database.close()
+    print(f"restored {_told(rows)}")
+    return 0
+
+
+def _database(options: argparse.Namespace) -> Database:
+    settings, _ = configuration.load(options.config)
+    return Database(settings.service.store.url)
+
+
+def _told(rows: dict[str, int]) -> str:
+    return f"{rows['receipt']} receipts, {rows['exam']} exams, {rows['addendum']} addenda"
