@@ -35,6 +35,7 @@ from pipeline.edge.store.audit import Event
 from pipeline.edge.store.database import StoreFailed, StoreInUse, StoreTooNew
 from pipeline.edge.store.machines import Unidentified
 from pipeline.edge.store.schema import exam as exam_table
+from pipeline.edge.tls import TlsUnusable, for_listener
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +157,9 @@ def _listen(options: argparse.Namespace) -> int:
         except OSError as error:
             log.error("cannot listen: %s", error.strerror)
             return FAILURE
+        except TlsUnusable as unusable:
+            log.error("cannot listen: listener.%s", unusable)
+            return FAILURE
         with contextlib.closing(listener), trail.told(house, "listener"):
             stop.wait()
     return 0
@@ -184,6 +188,12 @@ def _check(options: argparse.Namespace) -> int:
         for doubt in doubts(lsc):
             print(f"please check: LSC of {lsc.region} on {lsc.scanner}: {doubt}")
     silent = 0
+    if settings.service.listener.tls:
+        try:
+            for_listener(settings.service.listener.tls)
+        except TlsUnusable as unusable:
+            silent += 1
+            print(f"listener.{unusable}")
     for destination in settings.service.destination:
         try:
             echo(destination, settings.service.listener.ae_title)

@@ -247,10 +247,16 @@ def prefect_server(folder: Path) -> Iterator[str]:
 
 
 def storescu(
-    files: Sequence[Path], *, port: int, called: str, calling: str = "SCANNER1", host: str = LOOPBACK
+    files: Sequence[Path],
+    *,
+    port: int,
+    called: str,
+    calling: str = "SCANNER1",
+    host: str = LOOPBACK,
+    options: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
     """Send files in one association as DCMTK does; a return code of 0 means that every one was taken."""
-    command = [program("storescu"), "--verbose", "--required", "--aetitle", calling, "--call", called]
+    command = [program("storescu"), "--verbose", "--required", *options, "--aetitle", calling, "--call", called]
     return subprocess.run(
         [*command, host, str(port), *map(str, files)], capture_output=True, text=True, timeout=120, check=False
     )

@@ -26,6 +26,7 @@ from pynetdicom.sop_class import (
 from pipeline.edge.commitment import request_commitment
 from pipeline.edge.settings import DestinationSettings
 from pipeline.edge.store.outbox import AddendumOnFile
+from pipeline.edge.tls import TlsUnusable, for_destination
 from pipeline.sr.tree import read_instance
 
 log = logging.getLogger(__name__)
@@ -221,15 +222,19 @@ def _associate(to: DestinationSettings, calling_ae_title: str, sop_classes: Sequ
     ae.add_requested_context(Verification)  # so that an archive that takes nothing else can say so
     for sop_class in sop_classes:
         ae.add_requested_context(sop_class, ExplicitVRLittleEndian)
+    try:
+        tls = (for_destination(to.tls), to.host) if to.tls else None
+    except TlsUnusable as unusable:
+        raise DestinationUnavailable(str(unusable)) from None
     association = ae.associate(
-        to.host, to.port, ae_title=to.ae_title, evt_handlers=[(evt.EVT_CONN_OPEN, _send_without_delay)]
+        to.host, to.port, ae_title=to.ae_title, tls_args=tls, evt_handlers=[(evt.EVT_CONN_OPEN, _send_without_delay)]
     )
     if association.is_rejected:
         for_now = association.acceptor.primitive.result == REJECTED_FOR_NOW
         advice = "for now" if for_now else "for good; does it know our AE title?"
         raise DestinationUnavailable(f"the archive rejected the association {advice}")
     if not association.is_established:
-        raise DestinationUnavailable("no association")
+        raise DestinationUnavailable("no association" + ("; does the TLS of both sides fit?" if to.tls else ""))
     try:
         yield association
     finally:

@@ -45,6 +45,7 @@ from pipeline.edge.settings import DestinationSettings, ListenerSettings
 from pipeline.edge.store import outbox, receipts
 from pipeline.edge.store.database import Database, StoreFailed
 from pipeline.edge.store.receipts import Instance
+from pipeline.edge.tls import TlsUnusable, for_listener
 
 log = logging.getLogger(__name__)
 
@@ -143,8 +144,9 @@ class Listener:
                     largest_object=settings.largest_object_mb * MEGABYTE,
                     memory=OBJECTS_IN_MEMORY * settings.largest_object_mb * MEGABYTE,
                 ),
+                tls=for_listener(settings.tls) if settings.tls else None,
             )
-        except OSError:
+        except (OSError, TlsUnusable):
             self._keeper.close()
             self._promises.close()
             self._addresses.close()

@@ -94,6 +94,14 @@ class StoreSettings(_Section):
     url: Annotated[str, AfterValidator(_database_url)] = "sqlite:///var/dxatrend.sqlite3"
 
 
+class TlsSettings(_Section):
+    """``[….tls]``: files in PEM; the key is nobody's but the service's, and the authority signs the other side's."""
+
+    certificate: Path
+    key: Path
+    ca: Path
+
+
 class CallerSettings(_Section):
     """``[[listener.caller]]``: who may send; nobody else gets in. With a port it is told our commitments there."""
 
@@ -120,6 +128,7 @@ class ListenerSettings(_Section):
     associations_per_caller: Annotated[int, Field(ge=1, le=500)] = 25
     idle_seconds: Annotated[float, Field(ge=1, le=86_400)] = 60
     largest_object_mb: Annotated[int, Field(ge=1, le=1_000)] = 64
+    tls: TlsSettings | None = None
 
 
 class ExamSettings(_Section):
@@ -143,6 +152,7 @@ class DestinationSettings(_Section):
     port: Port
     proof: Literal["commitment", "find", "none"] = "none"
     longest_wait_seconds: Annotated[float, Field(ge=1, le=86_400)] = 3600
+    tls: TlsSettings | None = None
 
 
 class PrefectSettings(_Section):

@@ -330,9 +330,11 @@ class _Connection:
 
     def move(self) -> None:
         """Do what can be done with what has come."""
-        if self._is_shaking_hands:
-            return
         association = self.association
+        if self._is_shaking_hands:
+            if association.is_over:  # it took too long
+                self.drop()
+            return
         association.move()
         self._flush()
         while not (self._outbox or association.is_storing or self._is_closing):

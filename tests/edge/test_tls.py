@@ -1,0 +1,174 @@
+"""Over TLS, only who has a certificate of the authority gets in, and only who has one is sent anything."""
+
+import shutil
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.edge import tls
+from pipeline.edge.deliver import DestinationUnavailable, echo
+from pipeline.edge.receive import Listener
+from pipeline.edge.settings import CallerSettings, DestinationSettings, ListenerSettings
+from pipeline.edge.store.database import Database
+from tests import peers
+from tests.make_certificates import Authority, Identity
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls") / "ours")
+
+
+@pytest.fixture(scope="module")
+def ours(authority: Authority) -> Identity:
+    return authority.sign("dxatrend")
+
+
+@pytest.fixture(scope="module")
+def scanner(authority: Authority) -> Identity:
+    return authority.sign("scanner")
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory, ours: Identity) -> Identity:
+    """Signed by an authority of its own; it would trust us."""
+    return replace(Authority(tmp_path_factory.mktemp("tls") / "theirs").sign("stranger"), ca=ours.ca)
+
+
+@pytest.fixture
+def listening(tmp_path: Path, ours: Identity) -> Iterator[int]:
+    """The port of a listener that speaks TLS."""
+    with _listening(tmp_path, ours) as port:
+        yield port
+
+
+@contextmanager
+def _listening(folder: Path, identity: Identity) -> Iterator[int]:
+    database = Database(f"sqlite:///{folder}/dxatrend.sqlite3")
+    database.migrate()
+    port = peers.free_port()
+    callers = (CallerSettings(ae_title="SCANNER1"),)
+    listener = Listener(ListenerSettings(port=port, caller=callers, tls=identity.settings), database)
+    try:
+        yield port
+    finally:
+        listener.close()
+        database.close()
+
+
+@contextmanager
+def _archive(folder: Path, identity: Identity) -> Iterator[DestinationSettings]:
+    """DCMTK's receiver over TLS, as a destination that is told nothing of certificates yet."""
+    with peers.storescp(folder / "archive", options=identity.dcmtk) as port:
+        yield DestinationSettings(name="pacs", ae_title="ANY", host=peers.LOOPBACK, port=port)
+
+
+def test_dcmtks_scanner_sends_over_tls(
+    listening: int, scanner: Identity, sample: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    reports = sorted(sample(".").glob("*/*.dcm"))[:5]
+    sent = peers.storescu(reports, port=listening, called="DXATREND", options=scanner.dcmtk)
+    assert sent.returncode == 0, sent.stderr
+    assert [record.message for record in caplog.records].count("received") == 5
+
+
+@pytest.mark.parametrize("profile", ["--profile-bcp195-nd", "--profile-bcp195-ex"])
+def test_the_profiles_of_bcp_195_are_spoken(listening: int, scanner: Identity, profile: str) -> None:
+    echoed = peers.echoscu(port=listening, called="DXATREND", options=[*scanner.dcmtk, profile])
+    assert echoed.returncode == 0, echoed.stderr
+
+
+def test_a_certificate_of_another_authority_is_refused(
+    listening: int, stranger: Identity, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert peers.echoscu(port=listening, called="DXATREND", options=stranger.dcmtk).returncode != 0
+    assert "127.0.0.1 is refused, its TLS handshake failed" in caplog.text
+
+
+def test_a_certificate_that_is_no_longer_valid_is_refused(
+    listening: int, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    expired = authority.sign("expired", days=-1)
+    assert peers.echoscu(port=listening, called="DXATREND", options=expired.dcmtk).returncode != 0
+    assert "certificate has expired" in caplog.text
+
+
+def test_no_certificate_is_refused(listening: int, ours: Identity, caplog: pytest.LogCaptureFixture) -> None:
+    without = ["--anonymous-tls", "--add-cert-file", str(ours.ca)]
+    assert peers.echoscu(port=listening, called="DXATREND", options=without).returncode != 0
+    assert "PEER_DID_NOT_RETURN_A_CERTIFICATE" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_tls_1_1_is_refused(listening: int, scanner: Identity) -> None:
+    context = tls.for_destination(scanner.settings)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with (
+        socket.create_connection((peers.LOOPBACK, listening), timeout=5) as connection,
+        pytest.raises((ssl.SSLError, ConnectionError)),
+    ):
+        context.wrap_socket(connection, server_hostname=peers.LOOPBACK)
+
+
+def test_who_does_not_speak_tls_is_refused(listening: int) -> None:
+    assert peers.echoscu(port=listening, called="DXATREND").returncode != 0
+
+
+def test_an_unknown_title_is_rejected_whatever_its_certificate(listening: int, scanner: Identity) -> None:
+    rejected = peers.echoscu(port=listening, called="DXATREND", calling="STRANGER", options=scanner.dcmtk)
+    assert "Calling AE Title Not Recognized" in rejected.stderr
+
+
+def test_fifty_handshakes_that_never_end_hold_nobody_up(listening: int, scanner: Identity) -> None:
+    """pynetdicom shakes hands where it accepts: one silent client keeps all others out."""
+    silent = [socket.create_connection((peers.LOOPBACK, listening)) for _ in range(50)]
+    began = time.monotonic()
+    assert peers.echoscu(port=listening, called="DXATREND", options=scanner.dcmtk).returncode == 0
+    assert time.monotonic() - began < 2
+    for one in silent:
+        one.close()
+
+
+def test_a_destination_is_called_over_tls(tmp_path: Path, authority: Authority, ours: Identity) -> None:
+    with _archive(tmp_path, authority.sign("archive")) as destination:
+        echo(destination.model_copy(update={"tls": ours.settings}), "DXATREND")
+        with pytest.raises(DestinationUnavailable):
+            echo(destination, "DXATREND")
+
+
+@pytest.mark.parametrize("whose", ["another authority's", "another host's"])
+def test_a_destination_with_a_certificate_that_is_not_its_own_is_sent_nothing(
+    tmp_path: Path, authority: Authority, ours: Identity, stranger: Identity, whose: str
+) -> None:
+    wrong = stranger if whose == "another authority's" else authority.sign("elsewhere", address="192.0.2.1")
+    with _archive(tmp_path, wrong) as destination, pytest.raises(DestinationUnavailable, match="does the TLS of both"):
+        echo(destination.model_copy(update={"tls": ours.settings}), "DXATREND")
+
+
+def test_a_key_that_others_can_read_is_refused(tmp_path: Path, ours: Identity) -> None:
+    open_to_all = tmp_path / "open.key"
+    shutil.copy(ours.key, open_to_all)
+    open_to_all.chmod(0o640)
+    with pytest.raises(tls.TlsUnusable, match=r"^tls.key: .*others than its owner can read it"):
+        tls.for_listener(replace(ours, key=open_to_all).settings)
+
+
+def test_every_file_that_cannot_be_used_is_named(tmp_path: Path, ours: Identity, scanner: Identity) -> None:
+    absent = tmp_path / "absent.pem"
+    for wrong, named in (
+        (replace(ours, key=absent), "tls.key: .*No such file"),
+        (replace(ours, ca=absent), "tls.ca: .*No such file"),
+        (replace(ours, ca=ours.key), "tls.ca: .*not PEM"),
+        (replace(ours, certificate=absent), "tls.certificate, tls.key: .*No such file"),
+        (replace(ours, key=scanner.key), "tls.certificate, tls.key: .*one does not belong to the other"),
+    ):
+        with pytest.raises(tls.TlsUnusable, match=named):
+            tls.for_destination(wrong.settings)
