@@ -15,12 +15,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from flows import audit as audit_trail
-from flows import facility, keeping, logs, wiring
+from flows import facility, history, keeping, logs, wiring
 from flows.stop import Stop
+from flows.tables import cell, print_table
 from pipeline import __version__
 from pipeline.clinical.precision import doubts
 from pipeline.edge import house as houses
@@ -41,9 +39,6 @@ log = logging.getLogger(__name__)
 
 FAILURE = 1
 UNUSABLE_CONFIGURATION = 2
-
-WIDE = 240
-"""Columns of a table that no terminal limits."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,6 +123,13 @@ def _parser() -> argparse.ArgumentParser:
     trail_of.add_argument("--since", type=date.fromisoformat, metavar="DATE", help="only from this day on")
     trail_of.add_argument("--json", action="store_true", help="print JSON")
     trail_of.add_argument("--verify", action="store_true", help="only see whether anybody has changed it")
+    again = command("reprocess", _reprocess, "Examine again what rests on something that has changed.")
+    again.add_argument("--patient", metavar="ID", help="only this patient's exams")
+    again.add_argument("--issuer", help="Issuer of Patient ID (0010,0021) of that patient")
+    again.add_argument("--since", type=date.fromisoformat, metavar="DATE", help="only exams from this day on")
+    again.add_argument("--scanner", metavar="SERIAL", help="only exams on the scanner with this serial number")
+    again.add_argument("--dry-run", action="store_true", help="print which addenda would differ, and how")
+    again.add_argument("--json", action="store_true", help="print JSON")
     show = command("show", _show, "A report as an outline, the exam we see in it, and what we would say.")
     show.add_argument("report", metavar="FILE|N", help="a DICOM file, or the number of a receipt")
     return parser
@@ -218,11 +220,11 @@ def _status(options: argparse.Namespace) -> int:
     print(f"received   {found.received} in the last 24 hours, {found.to_be_read} wait to be read")
     print(f"exams      {found.exams_waiting} wait to be followed up")
     print(f"held       {found.held} wait for a person" + ("; see dxatrend held" if found.held else ""))
-    _print_table(
+    print_table(
         ("scanner", "serial number", "last seen"),
         [(f"{one.manufacturer} {one.model}", one.serial_number, one.last_seen_at) for one in found.scanners],
     )
-    _print_table(
+    print_table(
         ("destination", "delivered in 24 hours", "backlog", "oldest", "held", "away since", "next try", "last problem"),
         [
             (to.name, to.delivered, to.backlog, to.oldest, to.held, to.away_since, to.next_try, to.last_problem)
@@ -239,7 +241,7 @@ def _tell_unidentified(unidentified: Sequence[Unidentified]) -> None:
     print("\nThese machines tell no serial number, so nothing they measure is compared. Read it off the machine and")
     print("add it to scanners.toml:")
     for one in unidentified:
-        print(f"\n# last seen {_cell(one.last_seen_at)}", *one.lines, sep="\n")
+        print(f"\n# last seen {cell(one.last_seen_at)}", *one.lines, sep="\n")
 
 
 def _held(options: argparse.Namespace) -> int:
@@ -248,7 +250,7 @@ def _held(options: argparse.Namespace) -> int:
     if options.json:
         _print_json([dataclasses.asdict(one) for one in found])
     else:
-        _print_table(
+        print_table(
             ("number", "what", "since", "reason", "detail"),
             [(one.number, one.what, one.since, one.reason, one.detail) for one in found],
         )
@@ -285,6 +287,11 @@ def _release_one(house: House, told: str) -> int:
             exams.look_after(connection, int(digits), at=now)
     print(f"{queue.name} {digits} " + ("will be tried again" if released else "is not held"))
     return 0 if released else FAILURE
+
+
+def _reprocess(options: argparse.Namespace) -> int:
+    with houses.opened(options.config) as house:
+        return history.reexamine(house, options, _until_signalled())
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -325,19 +332,6 @@ def _until_signalled() -> Stop:
 
 def _print_json(value: object) -> None:
     print(json.dumps(value, default=str, indent=2))
-
-
-def _print_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    table = Table(*heads, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M} UTC"
-    return "-" if value is None or value == "" else str(value)
 
 
 if __name__ == "__main__":

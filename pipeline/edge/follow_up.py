@@ -14,12 +14,15 @@ from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Interpretation
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.edge import trail
+from pipeline.edge.grounds import parts_of
 from pipeline.edge.house import House
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
-from pipeline.edge.store import audit, exams, outbox, patients, receipts, work
+from pipeline.edge.store import audit, exams, outbox, patients, receipts, visits, work
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.exams import ExamOnFile
+from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.edge.store.schema import exam as exam_table
+from pipeline.edge.store.visits import Grounds, Person
 from pipeline.sr.author import author, content_digest
 from pipeline.sr.header import UnusableEvidence, read_header
 
@@ -44,6 +47,23 @@ class Tally:
         return Tally(self.issued + other.issued, self.unchanged + other.unchanged, self.held + other.held)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What we would say of one exam now, and what that rests on."""
+
+    interpretation: Interpretation
+    sources: list[Dataset]
+    priors: list[Dataset]
+    predecessor: AddendumOnFile | None
+    digest: str
+    grounds: Grounds
+
+    @property
+    def says_something_new(self) -> bool:
+        """Whether that is not what the exam's addendum says already."""
+        return self.predecessor is None or self.predecessor.digest != self.digest
+
+
 def claim_due(house: House, limit: int) -> list[int]:
     """Take the exams that have been due longest; their numbers."""
     with house.database.write() as connection:
@@ -57,6 +77,30 @@ def follow_up(house: House, numbers: Sequence[int]) -> Tally:
         StoreFailed: the database could not be reached; the exams stay due.
     """
     return sum((_follow_up_one(house, number) for number in numbers), Tally())
+
+
+def examine(house: House, connection: Connection, on_file: ExamOnFile, person: Person) -> Examination:
+    """Match, compare and interpret an exam with all that is on file now.
+
+    Raises:
+        Contradiction: its reports tell different things.
+        UnusableEvidence: they lack what an addendum must quote.
+    """
+    exam, number = on_file.exam(), on_file.number
+    history = exams.history(connection, on_file.patient, but=number)
+    contexts = patients.contexts_of(connection, on_file.patient)
+    held = exams.held_days(connection, on_file.patient, but=number)
+    interpretation = interpret_exam(house, exam, history, contexts, vendor_trend=on_file.vendor_trend, held=held)
+    sources = _data_sets(connection, [on_file])
+    visit = next(visit for visit in person.visits if visit.number == number)
+    return Examination(
+        interpretation=interpretation,
+        sources=sources,
+        priors=_data_sets(connection, _rested_upon(interpretation, history)),
+        predecessor=outbox.latest(connection, number),
+        digest=content_digest(interpretation, sources),
+        grounds=house.surveyor.grounds(visit, person, parts_of(exam)),
+    )
 
 
 def interpret_exam(
@@ -100,53 +144,62 @@ def _follow_up_one(house: House, number: int) -> Tally:
 
 def _carry(house: House, number: int) -> Tally:
     with house.database.read() as connection:
+        person = visits.person_of(connection, number)  # first: what is added from now on shifts the ground
         (on_file,) = exams.load(connection, [number])
-        history = exams.history(connection, on_file.patient, but=number)
-        contexts = patients.contexts_of(connection, on_file.patient)
-        held = exams.held_days(connection, on_file.patient, but=number)
-    if on_file.losses >= work.MOST_LOSSES:
-        return _hold(house, number, WORKER_LOST, f"its worker ended {on_file.losses} times")
-    interpretation = interpret_exam(
-        house, on_file.exam(), history, contexts, vendor_trend=on_file.vendor_trend, held=held
-    )
-    with house.database.read() as connection:
-        sources = _data_sets(connection, [on_file])
-        priors = _data_sets(connection, _rested_upon(interpretation, history))
-        predecessor = outbox.latest(connection, number)
-    digest = content_digest(interpretation, sources)
+        if on_file.losses >= work.MOST_LOSSES:
+            return _hold(house, number, WORKER_LOST, f"its worker ended {on_file.losses} times")
+        if on_file.historical:
+            return _settle(house, on_file)
+        found = examine(house, connection, on_file, person)
+    interpretation, predecessor = found.interpretation, found.predecessor
     now = datetime.now(UTC)
-    is_new = predecessor is None or predecessor.digest != digest
-    compared = trail.compared(on_file, interpretation, house.knowledge, issued=is_new, at=now)
-    if not is_new:
+    compared = trail.compared(on_file, interpretation, house.knowledge, issued=found.says_something_new, at=now)
+    if not found.says_something_new:
         with house.database.write() as connection:
-            exams.followed_up(connection, on_file)
+            exams.followed_up(connection, on_file)  # first: it locks the exam
+            visits.keep_grounds(connection, number, found.grounds)
             audit.record(connection, compared)
         log.info("unchanged", extra={"exam": number})
         return Tally(unchanged=1)
     addendum = author(
         interpretation,
-        sources=sources,
-        priors=priors,
+        sources=found.sources,
+        priors=found.priors,
         predecessor=predecessor.data_set if predecessor else None,
     )
     with house.database.write() as connection:
-        kept = outbox.issue(
-            connection,
-            exam_number=number,
-            predecessor=predecessor,
-            sop_class_uid=addendum.sop_class_uid,
-            sop_instance_uid=addendum.sop_instance_uid,
-            digest=digest,
-            overall=interpretation.overall,
-            data_set=addendum.data_set,
-            destinations=[destination.name for destination in house.settings.service.destination],
-            at=now,
-        )
-        exams.followed_up(connection, on_file)
-        authored = trail.authored(kept, number, addendum.sop_instance_uid, addendum.data_set, at=now)
-        audit.record(connection, compared, authored)
+        if outbox.is_superseded(connection, number, predecessor):  # somebody else has followed it up meanwhile
+            kept = None
+        else:
+            kept = outbox.issue(
+                connection,
+                exam_number=number,
+                predecessor=predecessor,
+                sop_class_uid=addendum.sop_class_uid,
+                sop_instance_uid=addendum.sop_instance_uid,
+                digest=found.digest,
+                overall=interpretation.overall,
+                data_set=addendum.data_set,
+                destinations=[destination.name for destination in house.settings.service.destination],
+                at=now,
+            )
+            exams.followed_up(connection, on_file)  # first: it locks the exam
+            visits.keep_grounds(connection, number, found.grounds)
+            authored = trail.authored(kept, number, addendum.sop_instance_uid, addendum.data_set, at=now)
+            audit.record(connection, compared, authored)
+    if kept is None:
+        return _carry(house, number)
     log.info("authored", extra={"exam": number, "addendum": kept, "overall": interpretation.overall.value})
     return Tally(issued=1)
+
+
+def _settle(house: House, on_file: ExamOnFile) -> Tally:
+    """A historical exam is a prior for others if its reports agree, and gets no addendum."""
+    on_file.exam()
+    with house.database.write() as connection:
+        exams.followed_up(connection, on_file)
+    log.info("historical", extra={"exam": on_file.number})
+    return Tally(unchanged=1)
 
 
 def _hold(house: House, number: int, reason: str, detail: str) -> Tally:
@@ -178,8 +231,12 @@ def _rested_upon(interpretation: Interpretation, history: Sequence[ExamOnFile]) 
 
 
 def _data_sets(connection: Connection, on_file: Sequence[ExamOnFile]) -> list[Dataset]:
-    numbers = [number for one in on_file for number, _ in one.reports]
-    return [
-        read_header(receipt.instance.data_set, receipt.instance.transfer_syntax_uid)
-        for receipt in receipts.load(connection, numbers)
-    ]
+    """The headers of exams' reports, under the patient they are taken for."""
+    found: list[Dataset] = []
+    for one in on_file:
+        for receipt in receipts.load(connection, [number for number, _ in one.reports]):
+            header = read_header(receipt.instance.data_set, receipt.instance.transfer_syntax_uid)
+            if one.taken_for is not None:
+                header.PatientID, header.IssuerOfPatientID = one.taken_for.patient_id, one.taken_for.issuer
+            found.append(header)
+    return found

@@ -1,35 +1,16 @@
 """What does a process need to do any of the work? The configuration, the dialects and the database, opened once."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.clinical.model import CrossCalibration, Epoch, LeastSignificantChange, Scanner, Unverified
-from pipeline.clinical.rules import Rules
 from pipeline.edge import settings as configuration
+from pipeline.edge.grounds import Surveyor
+from pipeline.edge.knowledge import Knowledge, known
 from pipeline.edge.settings import Settings
 from pipeline.edge.store.database import Database
-from pipeline.sr.aliases import Alias
-from pipeline.sr.dialect import Dialect, normal_manufacturer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Knowledge:
-    """What the department has told us beyond the reports, with scanners named as their reports name them."""
-
-    lscs: tuple[LeastSignificantChange, ...]
-    epochs: tuple[Epoch, ...]
-    crossings: tuple[CrossCalibration, ...]
-    unverified: tuple[Unverified, ...]
-    aliases: tuple[Alias, ...]
-    rules: Rules
-    digest: str = field(init=False, repr=False, compare=False)
-    """The same for the same LSCs, epochs and rules: the audit trail names by it what a comparison rested on."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "digest", hashlib.sha256(repr(self).encode()).hexdigest()[:16])
+from pipeline.sr.dialect import Dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +20,7 @@ class House:
     settings: Settings
     dialects: tuple[Dialect, ...]
     knowledge: Knowledge
+    surveyor: Surveyor
     database: Database
 
 
@@ -52,6 +34,7 @@ def opened(folder: Path) -> Iterator[House]:
         StoreTooNew: a later version of dxatrend has migrated it.
     """
     settings, dialects = configuration.load(folder)
+    knowledge = known(settings, dialects, folder / "dialects")
     database = Database(settings.service.store.url)
     try:
         with database.in_use():
@@ -59,27 +42,9 @@ def opened(folder: Path) -> Iterator[House]:
             yield House(
                 settings=settings,
                 dialects=dialects,
-                knowledge=_knowledge(settings, dialects),
+                knowledge=knowledge,
+                surveyor=Surveyor(knowledge),
                 database=database,
             )
     finally:
         database.close()
-
-
-def _knowledge(settings: Settings, dialects: tuple[Dialect, ...]) -> Knowledge:
-    def named(scanner: Scanner) -> Scanner:
-        return _as_read(scanner, dialects)
-
-    return Knowledge(
-        lscs=tuple(replace(lsc, scanner=named(lsc.scanner)) for lsc in settings.lscs),
-        epochs=tuple(replace(epoch, scanner=named(epoch.scanner)) for epoch in settings.epochs),
-        crossings=tuple(replace(pair, old=named(pair.old), new=named(pair.new)) for pair in settings.crossings),
-        unverified=tuple(replace(days, scanner=named(days.scanner)) for days in settings.unverified),
-        aliases=tuple(replace(alias, scanner=named(alias.scanner)) for alias in settings.aliases),
-        rules=settings.clinical_rules,
-    )
-
-
-def _as_read(scanner: Scanner, dialects: tuple[Dialect, ...]) -> Scanner:
-    """A configured scanner under the manufacturer's name that its reports are read with."""
-    return replace(scanner, manufacturer=normal_manufacturer(scanner.manufacturer, dialects))

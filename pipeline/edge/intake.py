@@ -75,12 +75,14 @@ def _record(connection: Connection, house: House, receipt: Receipt, outcome: Rep
                 outcome,
                 due_at=receipt.received_at + settle,
                 seen_at=receipt.received_at,
+                edition=house.knowledge.edition,
+                historical=receipt.historical,
             )
             log.info("extracted", extra={"receipt": receipt.number, "exam": exam})
         case PhantomReport():
             phantoms.record(connection, receipt.number, outcome, at=receipt.received_at)
             log.info("phantom", extra={"receipt": receipt.number})
-        case UnreadableReport() if outcome.reason in ASIDE:
+        case UnreadableReport() if outcome.reason in ASIDE or receipt.historical:
             work.ignore(connection, receipt_table, receipt.number, reason=outcome.reason, detail=str(outcome))
             log.info("ignored", extra={"receipt": receipt.number, "reason": outcome.reason})
         case UnreadableReport():

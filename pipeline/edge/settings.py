@@ -143,6 +143,13 @@ class KeepingSettings(_Section):
     pixels_days: Annotated[int, Field(ge=0, le=36_500)] = 30
 
 
+class ReprocessSettings(_Section):
+    """``[reprocess]``: how exams are examined again whose ground has shifted."""
+
+    addenda_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60
+    shards: Annotated[int, Field(ge=1, le=1000)] = 16
+
+
 class DestinationSettings(_Section):
     """``[[destination]]``: a PACS that gets every addendum, and what counts as proof that it has it."""
 
@@ -171,6 +178,7 @@ class ServiceSettings(_Section):
     listener: ListenerSettings = ListenerSettings()
     exam: ExamSettings = ExamSettings()
     keeping: KeepingSettings = KeepingSettings()
+    reprocess: ReprocessSettings = ReprocessSettings()
     destination: tuple[DestinationSettings, ...] = ()
     prefect: PrefectSettings = PrefectSettings()
 

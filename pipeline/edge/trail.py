@@ -11,7 +11,8 @@ from typing import Any
 
 from pipeline import __version__
 from pipeline.clinical.model import Change, Finding, Interpretation, Refusal
-from pipeline.edge.house import House, Knowledge
+from pipeline.edge.house import House
+from pipeline.edge.knowledge import Knowledge
 from pipeline.edge.store import audit
 from pipeline.edge.store.audit import Entry, Event, Outcome
 from pipeline.edge.store.database import StoreFailed

@@ -144,6 +144,21 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
+    def trial(self) -> Iterator[Connection]:
+        """A transaction in which anything may be tried, and nothing of it happens.
+
+        Raises:
+            StoreFailed: the database could not be asked.
+        """
+        with (
+            _failures_named(),
+            self._engine.connect().execution_options(begin="BEGIN IMMEDIATE") as connection,
+            connection.begin() as transaction,
+        ):
+            yield connection
+            transaction.rollback()
+
+    @contextlib.contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """The whole database as it is at one moment, however long it takes to read; others go on writing.
 

@@ -1,18 +1,18 @@
 """Which reports make up a visit, and which other visits has the patient had?"""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, tuple_, update
 
 from pipeline.clinical.assemble import assemble
 from pipeline.clinical.model import Exam, Patient
 from pipeline.clinical.vendor_trend import TrendPoint
-from pipeline.edge.store import identity, machines, work
+from pipeline.edge.store import identity, machines, people, work
 from pipeline.edge.store.database import insert_if_absent, ring
-from pipeline.edge.store.schema import State, exam, patient, reading, receipt
+from pipeline.edge.store.schema import State, exam, patient, reading, receipt, scanner
 from pipeline.sr.analyses import current, superseded_regions
 from pipeline.sr.extract import Report
 
@@ -26,13 +26,16 @@ REPEATED = "repeated"
 class ExamOnFile:
     """What is on file of one visit: its reports, each with the number of the receipt it was read from.
 
-    ``revision`` tells whether anything was added since.
+    ``revision`` tells whether anything was added since; ``historical`` that it is a prior for others and gets no
+    addendum. ``taken_for`` is set where the exam counts as another patient's, with whom its own was merged.
     """
 
     number: int
     revision: int
     losses: int
+    historical: bool
     reports: tuple[tuple[int, Report], ...]
+    taken_for: Patient | None = None
 
     @property
     def patient(self) -> Patient:
@@ -52,7 +55,11 @@ class ExamOnFile:
         Raises:
             Contradiction: they tell different things.
         """
-        return assemble(current([report.part for _, report in self.reports]))
+        exam = assemble(current([report.part for _, report in self.reports]))
+        if self.taken_for is None:
+            return exam
+        who = replace(exam.patient, patient_id=self.taken_for.patient_id, issuer=self.taken_for.issuer)
+        return replace(exam, patient=who)
 
     @property
     def vendor_trend(self) -> tuple[TrendPoint, ...]:
@@ -73,12 +80,22 @@ class ExamOnFile:
         return {number: regions for number, regions in found.items() if regions}
 
 
-def record(connection: Connection, receipt_number: int, report: Report, *, due_at: datetime, seen_at: datetime) -> int:
+def record(
+    connection: Connection,
+    receipt_number: int,
+    report: Report,
+    *,
+    due_at: datetime,
+    seen_at: datetime,
+    edition: str = "",
+    historical: bool = False,
+) -> int:
     """Keep what a receipt says, in the exam it belongs to, which becomes due; the number of the exam.
 
     A report that says what another one of its exam has said, exported once more under a new UID, changes nothing. Where
     the study is on file under another patient, or the patient with another birth date or sex, the exam is held (R2.19).
     What was said of the patient's later exams is looked at again.
+    A historical report makes no exam due that has an addendum, or is to get one: that is for a reexamination.
     """
     study, who = report.exam.study_instance_uid, report.exam.patient
     patient_number = identity.patient_of(connection, who, study)
@@ -90,20 +107,24 @@ def record(connection: Connection, receipt_number: int, report: Report, *, due_a
         at=seen_at,
     )
     known = _find(connection, report, patient_number, scanner_number)
-    told_by = None if known is None else _told_already(connection, known, report)
+    told_by = None if known is None else _told_already(connection, known, receipt_number, report, historical=historical)
     if known is not None and told_by is not None:
         detail = f"it says what receipt {told_by} says"
         work.ignore(connection, receipt, receipt_number, reason=REPEATED, detail=detail)
         return known
-    number = _exam_of(connection, report, patient_number, scanner_number, due_at=due_at)
+    number = _exam_of(connection, report, patient_number, scanner_number, due_at=due_at, historical=historical)
+    connection.execute(delete(reading).where(reading.c.receipt_id == receipt_number))  # where it was historical before
     connection.execute(
         insert(reading).values(
-            receipt_id=receipt_number, exam_id=number, report=_REPORT.dump_json(report).decode("ascii")
+            receipt_id=receipt_number,
+            exam_id=number,
+            report=_REPORT.dump_json(report).decode("ascii"),
+            edition=edition,
         )
     )
     work.done(connection, receipt, [receipt_number])
     held = identity.hold_conflicts(connection, number, who, patient_number, study)
-    for changed in sorted({number, *held}):
+    for changed in sorted({number, *held}) if not historical else ():
         look_after(connection, changed, at=due_at)
     ring(connection)
     return number
@@ -116,10 +137,21 @@ def load(connection: Connection, numbers: Sequence[int]) -> list[ExamOnFile]:
 
 def history(connection: Connection, who: Patient, *, but: int | None = None) -> list[ExamOnFile]:
     """Every exam of a patient that does not wait for a person, the first one first, but one."""
-    same = select(patient.c.id).where(identity.same_person(who))
+    together = people.same_as(connection, who)
+    one_of_them = tuple_(patient.c.patient_id, patient.c.issuer).in_(sorted(together))
+    same = select(patient.c.id).where(identity.same_person(who) | one_of_them)
     which = exam.c.patient_id.in_(same) & (exam.c.state != State.HELD)
     found = _load(connection, which if but is None else which & (exam.c.id != but))
-    return [earlier for earlier in found if _is_theirs(earlier.patient, who)]
+    theirs = (_taken_for(earlier, who, together) for earlier in found)
+    return [earlier for earlier in theirs if earlier is not None]
+
+
+def _taken_for(earlier: ExamOnFile, who: Patient, together: Collection[tuple[str, str]]) -> ExamOnFile | None:
+    """An exam as one of this patient's, if it is: somebody may have said that two patients are one."""
+    sent_as = (earlier.patient.patient_id, earlier.patient.issuer)
+    if sent_as in together and sent_as != (who.patient_id, who.issuer):
+        return replace(earlier, taken_for=who)
+    return earlier if _is_theirs(earlier.patient, who) else None
 
 
 def held_days(connection: Connection, who: Patient, *, but: int | None = None) -> list[date]:
@@ -132,12 +164,14 @@ def held_days(connection: Connection, who: Patient, *, but: int | None = None) -
 
 def _is_theirs(other: Patient, who: Patient) -> bool:
     """Whether an exam under the same id is the same person's: where an issuer is missing, by the birth date."""
+    if other.patient_id != who.patient_id:
+        return False
     return other.issuer == who.issuer or (who.birth_date is not None and other.birth_date == who.birth_date)
 
 
 def due_again(connection: Connection, patient_number: int, *, since: date, at: datetime) -> int:
     """Look again at a patient's exams from a day on, because what they rest on has changed; how many."""
-    theirs = (exam.c.patient_id == patient_number) & (exam.c.state == State.DONE)
+    theirs = (exam.c.patient_id == patient_number) & (exam.c.state == State.DONE) & ~exam.c.historical
     later = exam.c.performed_at >= datetime.combine(since, time.min)
     result = connection.execute(
         update(exam).where(theirs & later).values(state=State.WAITING, due_at=at, revision=exam.c.revision + 1)
@@ -148,10 +182,54 @@ def due_again(connection: Connection, patient_number: int, *, since: date, at: d
 
 def look_after(connection: Connection, number: int, *, at: datetime) -> int:
     """Look again at the exams of a patient after one of which other things are known now; how many."""
-    patient_number, performed_at = connection.execute(
-        select(exam.c.patient_id, exam.c.performed_at).where(exam.c.id == number)
+    patient_number, performed_at, historical = connection.execute(
+        select(exam.c.patient_id, exam.c.performed_at, exam.c.historical).where(exam.c.id == number)
     ).one()
+    if historical:  # what an archive brings in by the thousand waits for the next run over all exams
+        return 0
     return due_again(connection, patient_number, since=performed_at.date(), at=at)
+
+
+def keep_edition(connection: Connection, number: int, edition: str) -> None:
+    """The reports of an exam, read by the dialects and aliases of an edition, say what they said before."""
+    connection.execute(update(reading).where(reading.c.exam_id == number).values(edition=edition))
+
+
+def read_otherwise(connection: Connection, number: int, told: Mapping[int, Report], edition: str) -> bool:
+    """Keep what the reports of an exam, by receipt, say now; whether they are still one exam, and no other."""
+    last = list(told.values())[-1]
+    identities = {(r.exam.study_instance_uid, r.exam.patient.patient_id, r.exam.scanner) for r in told.values()}
+    row = connection.execute(select(exam).where(exam.c.id == number)).one()
+    who = connection.execute(select(patient).where(patient.c.id == row.patient_id)).one()
+    same_patient = last.exam.patient.patient_id == who.patient_id and last.exam.patient.issuer in ("", who.issuer)
+    if len(identities) > 1 or not same_patient or last.exam.study_instance_uid != row.study_instance_uid:
+        return False
+    scanner_number = machines.number_of(
+        connection,
+        last.exam.scanner,
+        station_name=last.station_name,
+        institution=last.exam.institution,
+        at=connection.execute(select(scanner.c.last_seen_at).where(scanner.c.id == row.scanner_id)).scalar_one(),
+    )
+    if _find(connection, last, row.patient_id, scanner_number) not in (None, number):
+        return False
+    who_now = last.exam.patient
+    connection.execute(
+        update(exam)
+        .where(exam.c.id == number)
+        .values(
+            scanner_id=scanner_number,
+            performed_at=min(report.exam.performed_at for report in told.values()),
+            birth_date=who_now.birth_date or row.birth_date,
+            sex=who_now.sex.value or row.sex,
+            revision=exam.c.revision + 1,
+        )
+    )
+    for receipt_number, report in told.items():
+        said = _REPORT.dump_json(report).decode("ascii")
+        one = update(reading).where(reading.c.receipt_id == receipt_number)
+        connection.execute(one.values(report=said, edition=edition))
+    return True
 
 
 def followed_up(connection: Connection, of: ExamOnFile) -> None:
@@ -181,10 +259,18 @@ def _find(connection: Connection, report: Report, patient_number: int, scanner_n
     return number
 
 
-def _told_already(connection: Connection, number: int, report: Report) -> int | None:
-    """The receipt of the exam that says the same; what the order and not the scan is called does not count."""
+def _told_already(
+    connection: Connection, number: int, receipt_number: int, report: Report, *, historical: bool
+) -> int | None:
+    """Another receipt of the exam that says the same; what the order and not the scan is called does not count.
+
+    What a historical receipt has said is worth saying again by one that is to be answered.
+    """
     said = _content(report)
-    readings = select(reading.c.receipt_id, reading.c.report).where(reading.c.exam_id == number)
+    others = (reading.c.exam_id == number) & (reading.c.receipt_id != receipt_number)
+    readings = select(reading.c.receipt_id, reading.c.report).where(others)
+    if not historical:
+        readings = readings.join(receipt, receipt.c.id == reading.c.receipt_id).where(~receipt.c.historical)
     for row in connection.execute(readings.order_by(reading.c.receipt_id)):
         if _content(_REPORT.validate_json(row.report)) == said:
             return int(row.receipt_id)
@@ -197,7 +283,13 @@ def _content(report: Report) -> tuple[object, ...]:
 
 
 def _exam_of(
-    connection: Connection, report: Report, patient_number: int, scanner_number: int, *, due_at: datetime
+    connection: Connection,
+    report: Report,
+    patient_number: int,
+    scanner_number: int,
+    *,
+    due_at: datetime,
+    historical: bool,
 ) -> int:
     """The number of the exam a report belongs to, which becomes due with it."""
     who = report.exam.patient
@@ -211,12 +303,16 @@ def _exam_of(
         birth_date=who.birth_date,
         sex=who.sex.value,
         revision=1,
+        historical=historical,
         state=State.WAITING,
         due_at=due_at,
     )
     if number is not None:
         return number
-    known = {"birth_date": who.birth_date} if who.birth_date else {}
+    known: dict[str, object] = {"birth_date": who.birth_date} if who.birth_date else {}
+    if not historical:
+        due = {"state": State.WAITING, "due_at": due_at, "attempts": 0, "losses": 0, "reason": None, "detail": None}
+        known |= {"historical": False, **due}
     added: int = connection.execute(
         update(exam)
         .where(
@@ -226,12 +322,6 @@ def _exam_of(
         )
         .values(
             revision=exam.c.revision + 1,
-            state=State.WAITING,
-            due_at=due_at,
-            attempts=0,
-            losses=0,
-            reason=None,
-            detail=None,
             sex=who.sex.value or exam.c.sex,
             **known,
         )
@@ -242,16 +332,16 @@ def _exam_of(
 
 def _load(connection: Connection, which: ColumnElement[bool]) -> list[ExamOnFile]:
     query = (
-        select(exam.c.id, exam.c.revision, exam.c.losses, reading.c.receipt_id, reading.c.report)
+        select(exam.c.id, exam.c.revision, exam.c.losses, exam.c.historical, reading.c.receipt_id, reading.c.report)
         .join(reading, reading.c.exam_id == exam.c.id)
         .where(which)
         .order_by(exam.c.performed_at, exam.c.id, reading.c.receipt_id)
     )
-    reports: dict[tuple[int, int, int], list[tuple[int, Report]]] = {}
+    reports: dict[tuple[int, int, int, bool], list[tuple[int, Report]]] = {}
     for row in connection.execute(query):
-        found = reports.setdefault((row.id, row.revision, row.losses), [])
+        found = reports.setdefault((row.id, row.revision, row.losses, row.historical), [])
         found.append((row.receipt_id, _REPORT.validate_json(row.report)))
     return [
-        ExamOnFile(number=number, revision=revision, losses=losses, reports=tuple(found))
-        for (number, revision, losses), found in reports.items()
+        ExamOnFile(number=number, revision=revision, losses=losses, historical=historical, reports=tuple(found))
+        for (number, revision, losses, historical), found in reports.items()
     ]

@@ -1,12 +1,13 @@
 """Whose exam is it, and might it be another patient's?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, select, update
 
-from pipeline.clinical.model import Patient
-from pipeline.edge.store import patients, work
-from pipeline.edge.store.schema import exam, patient
+from pipeline.clinical.model import Patient, Sex
+from pipeline.edge.store import patients, people, work
+from pipeline.edge.store.schema import State, exam, patient
 
 ID_CONFLICT = "id_conflict"
 """The reason for which an exam is held that may be another patient's."""
@@ -36,27 +37,63 @@ def hold_conflicts(
 
     Returns which were held. An exam that is itself held for this reason says nothing of whose the next one is.
     """
-    study = exam.c.study_instance_uid == study_instance_uid
-    others = list(connection.scalars(select(exam.c.id).where(study, exam.c.patient_id != patient_number)))
+    others = _of_other_patients(connection, patient_number, study_instance_uid)
     for one in (number, *others) if others else ():
-        named = ", ".join(f"E{other}" for other in sorted((number, *others)) if other != one)
-        detail = f"the study is that of {named}, PatientID (0010,0020) or its issuer is not"
-        work.hold(connection, exam, one, reason=ID_CONFLICT, detail=detail)
+        work.hold(connection, exam, one, reason=ID_CONFLICT, detail=_shared(one, (number, *others)))
     held = {number, *others} if others else set()
-    for name, contradicts in _contradictions(who) if not others else ():
-        theirs = (exam.c.patient_id == patient_number) & (exam.c.id != number)
-        sure = theirs & exam.c.reason.is_distinct_from(ID_CONFLICT)
-        if connection.scalar(select(exam.c.id).where(sure, contradicts).limit(1)) is not None:
-            detail = f"{name} is another than in other exams of this patient"
+    if not others:
+        detail = _contradiction(connection, number, who, patient_number)
+        if detail is not None:
             work.hold(connection, exam, number, reason=ID_CONFLICT, detail=detail)
             held.add(number)
     return held
+
+
+def judge_again(connection: Connection, old: int, new: int, *, at: datetime) -> None:
+    """After a patient was merged into another one, or no longer is: release what was held for it, hold what must be."""
+    both = people.one_with(connection, old) | people.one_with(connection, new)
+    query = select(exam.c.id, exam.c.patient_id, exam.c.study_instance_uid, exam.c.birth_date, exam.c.sex)
+    query = query.add_columns(exam.c.state, exam.c.reason).where(exam.c.patient_id.in_(both)).order_by(exam.c.id)
+    for row in connection.execute(query).all():
+        who = Patient(patient_id="-", birth_date=row.birth_date, sex=Sex(row.sex))
+        others = _of_other_patients(connection, row.patient_id, row.study_instance_uid)
+        detail = _shared(row.id, (row.id, *others)) if others else None
+        if detail is None and (row.patient_id == old or row.state == State.HELD):
+            detail = _contradiction(connection, row.id, who, row.patient_id)
+        if row.state != State.HELD and detail is not None:
+            work.hold(connection, exam, row.id, reason=ID_CONFLICT, detail=detail)
+        elif row.state == State.HELD and row.reason == ID_CONFLICT and detail is None:
+            work.release(connection, exam, row.id, at=at)
 
 
 def same_person(who: Patient) -> ColumnElement[bool]:
     """Which patients on file may be this one: the id is the same, and the issuer, or one does not tell it."""
     same_id = patient.c.patient_id == who.patient_id
     return same_id & patient.c.issuer.in_((who.issuer, "")) if who.issuer else same_id
+
+
+def _of_other_patients(connection: Connection, patient_number: int, study_instance_uid: str) -> list[int]:
+    """The exams of a study that are somebody else's."""
+    same = people.one_with(connection, patient_number)
+    query = select(exam.c.id).where(exam.c.study_instance_uid == study_instance_uid, exam.c.patient_id.not_in(same))
+    return list(connection.scalars(query.order_by(exam.c.id)))
+
+
+def _shared(one: int, together: Sequence[int]) -> str:
+    named = ", ".join(f"E{other}" for other in sorted(together) if other != one)
+    return f"the study is that of {named}, PatientID (0010,0020) or its issuer is not"
+
+
+def _contradiction(connection: Connection, number: int, who: Patient, patient_number: int) -> str | None:
+    """By what an exam cannot be the same patient's as the others under its patient."""
+    same = people.one_with(connection, patient_number)
+    found = None
+    for name, contradicts in _contradictions(who):
+        theirs = exam.c.patient_id.in_(same) & (exam.c.id != number)
+        sure = theirs & exam.c.reason.is_distinct_from(ID_CONFLICT)
+        if connection.scalar(select(exam.c.id).where(sure, contradicts).limit(1)) is not None:
+            found = f"{name} is another than in other exams of this patient"
+    return found
 
 
 def _contradictions(who: Patient) -> Iterator[tuple[str, ColumnElement[bool]]]:

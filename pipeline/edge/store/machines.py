@@ -48,6 +48,11 @@ def number_of(connection: Connection, machine: Scanner, *, station_name: str, in
     return number
 
 
+def with_serial_number(connection: Connection, serial_number: str) -> list[int]:
+    """The numbers of the machines that have this serial number."""
+    return list(connection.scalars(select(scanner.c.id).where(scanner.c.serial_number == serial_number)))
+
+
 def not_identified(connection: Connection, aliases: Sequence[Alias] = ()) -> list[Unidentified]:
     """The machines of which no exam can be compared, and no alias identifies, the one seen last first."""
     query = select(

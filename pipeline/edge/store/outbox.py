@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from pipeline.edge.store import audit, outages, work
 from pipeline.edge.store.audit import Entry, Event
 from pipeline.edge.store.database import ring
-from pipeline.edge.store.schema import State, addendum, delivery
+from pipeline.edge.store.schema import State, addendum, delivery, exam
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,13 @@ def latest(connection: Connection, exam_number: int) -> AddendumOnFile | None:
     query = _addenda().where(addendum.c.exam_id == exam_number).order_by(addendum.c.id.desc()).limit(1)
     row = connection.execute(query).one_or_none()
     return None if row is None else _addendum(row)
+
+
+def is_superseded(connection: Connection, exam_number: int, known: AddendumOnFile | None) -> bool:
+    """Whether an exam has a later addendum than the one known; nobody else can issue one in this transaction."""
+    connection.execute(select(exam.c.id).where(exam.c.id == exam_number).with_for_update())
+    now = connection.scalar(select(func.max(addendum.c.id)).where(addendum.c.exam_id == exam_number))
+    return bool(now != (known.number if known else None))
 
 
 def issue(
@@ -80,6 +87,12 @@ def issue(
         connection.execute(insert(delivery), rows)
     ring(connection)
     return number
+
+
+def issued_since(connection: Connection, moment: datetime) -> int:
+    """How many addenda have been issued since a moment."""
+    query = select(func.count()).select_from(addendum).where(addendum.c.authored_at > moment)
+    return connection.execute(query).scalar_one()
 
 
 def claim(connection: Connection, destination: str, *, limit: int, at: datetime) -> list[Delivery]:

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, tuple_
 
 from pipeline.clinical.context import ClinicalContext
 from pipeline.clinical.model import Patient
+from pipeline.edge.store import people
 from pipeline.edge.store.database import insert_if_absent
 from pipeline.edge.store.schema import context, patient
 
@@ -24,7 +25,11 @@ class ContextOnFile:
 
 def number_of(connection: Connection, patient_id: str, issuer: str) -> int:
     """The number of a patient, who becomes known if need be; id and issuer trimmed."""
-    insert_if_absent(connection, patient, issuer=issuer, patient_id=patient_id)
+    known = find(connection, patient_id, issuer)
+    if known is not None:
+        return known
+    person = people.new_person(connection, patient_id)
+    insert_if_absent(connection, patient, issuer=issuer, patient_id=patient_id, person_id=person)
     number = find(connection, patient_id, issuer)
     assert number is not None  # just inserted, or there before
     return number
@@ -34,6 +39,14 @@ def find(connection: Connection, patient_id: str, issuer: str) -> int | None:
     """The number of a patient we know; ``None`` when we do not."""
     same = (patient.c.patient_id == patient_id) & (patient.c.issuer == issuer)
     number: int | None = connection.scalar(select(patient.c.id).where(same))
+    return number
+
+
+def person_of(connection: Connection, patient_id: str, issuer: str) -> int | None:
+    """The person a patient is; where no issuer is given, whoever has this id."""
+    same = patient.c.patient_id == patient_id
+    query = select(patient.c.person_id).where(same & (patient.c.issuer == issuer) if issuer else same)
+    number: int | None = connection.scalar(query.order_by(patient.c.id).limit(1))
     return number
 
 
@@ -60,8 +73,9 @@ def contexts(connection: Connection, patient_number: int) -> list[ContextOnFile]
 
 def contexts_of(connection: Connection, who: Patient) -> list[ClinicalContext]:
     """What the clinical core is to know of a patient beyond the reports."""
-    number = find(connection, who.patient_id, who.issuer)
-    return [] if number is None else [found.record for found in contexts(connection, number)]
+    same = tuple_(patient.c.patient_id, patient.c.issuer).in_(sorted(people.same_as(connection, who)))
+    query = select(context.c.record).join(patient, patient.c.id == context.c.patient_id).where(same)
+    return [_RECORD.validate_json(record) for record in connection.scalars(query.order_by(context.c.id))]
 
 
 def _same_day(one: ClinicalContext, other: ClinicalContext) -> bool:

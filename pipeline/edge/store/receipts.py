@@ -5,7 +5,7 @@ import zlib
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, select, update
 
 from pipeline.edge.store import audit
 from pipeline.edge.store.audit import Entry, Event
@@ -23,6 +23,7 @@ _COLUMNS = (
     receipt.c.calling_ae_title,
     receipt.c.received_at,
     receipt.c.losses,
+    receipt.c.historical,
     receipt.c.content,
 )
 
@@ -48,18 +49,26 @@ class Receipt:
     calling_ae_title: str
     received_at: datetime
     losses: int
+    historical: bool
 
 
 def keep(
-    connection: Connection, instance: Instance, *, calling_ae_title: str, host: str = "", at: datetime
+    connection: Connection,
+    instance: Instance,
+    *,
+    calling_ae_title: str,
+    host: str = "",
+    at: datetime,
+    historical: bool = False,
 ) -> tuple[int, bool]:
     """Keep one instance; its number, and whether it is new.
 
     The same SOP Instance UID with the same bytes is kept once. With other bytes both are kept, and the later one is
-    held, because nobody but a person can say which is right.
+    held, because nobody but a person can say which is right; a historical one is put aside, as archives alter what they
+    keep. A historical instance gets no addendum, until it comes once more as one that is not.
     """
     digest = hashlib.sha256(instance.data_set).hexdigest()
-    number, new = _keep(connection, instance, digest, calling_ae_title=calling_ae_title, at=at)
+    number, new = _keep(connection, instance, digest, calling_ae_title=calling_ae_title, at=at, historical=historical)
     told = {
         "sop_class_uid": instance.sop_class_uid,
         "sop_instance_uid": instance.sop_instance_uid,
@@ -86,20 +95,24 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
             calling_ae_title=row.calling_ae_title,
             received_at=row.received_at,
             losses=row.losses,
+            historical=row.historical,
         )
         for row in connection.execute(query)
     ]
 
 
 def _keep(
-    connection: Connection, instance: Instance, digest: str, *, calling_ae_title: str, at: datetime
+    connection: Connection, instance: Instance, digest: str, *, calling_ae_title: str, at: datetime, historical: bool
 ) -> tuple[int, bool]:
     known = connection.execute(_KNOWN, {"uid": instance.sop_instance_uid}).all()
     for number, known_digest in known:
         if known_digest == digest:
+            _keep_again(connection, number, at=at, historical=historical)
             return number, False
     contradiction = {}
+    state = State.WAITING
     if known:
+        state = State.IGNORED if historical else State.HELD
         numbers = ", ".join(str(number) for number, _ in known)
         contradiction = {
             "reason": OTHER_BYTES,
@@ -115,7 +128,8 @@ def _keep(
         size=len(instance.data_set),
         calling_ae_title=calling_ae_title,
         received_at=at,
-        state=State.HELD if known else State.WAITING,
+        historical=historical,
+        state=state,
         due_at=at,
         content=zlib.compress(instance.data_set, 1),
         **contradiction,
@@ -125,3 +139,11 @@ def _keep(
         return connection.execute(select(receipt.c.id).where(same)).scalar_one(), False
     ring(connection)
     return number, True
+
+
+def _keep_again(connection: Connection, number: int, *, at: datetime, historical: bool) -> None:
+    """Known bytes are read again where they are to be answered now, or as history were put aside before."""
+    changed = receipt.c.historical if not historical else receipt.c.historical & (receipt.c.state == State.IGNORED)
+    again = update(receipt).where(receipt.c.id == number, changed, receipt.c.reason.is_distinct_from(OTHER_BYTES))
+    if connection.execute(again.values(historical=historical, state=State.WAITING, due_at=at)).rowcount:
+        ring(connection)

@@ -1,7 +1,7 @@
 """Which tables hold what we know?
 
-One schema for SQLite and PostgreSQL. Four tables are queues as well (``receipt``, ``exam``, ``delivery``): they share
-the columns of ``_work``, and ``work.py`` alone moves a row from one state to the next.
+One schema for SQLite and PostgreSQL. Some tables are queues as well (``receipt``, ``exam``, ``delivery``, ``inquiry``,
+``shard``): they share the columns of ``_work``, and ``work.py`` alone moves a row from one state to the next.
 """
 
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ColumnElement,
     Date,
@@ -26,6 +27,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     literal,
     text,
 )
@@ -96,6 +98,14 @@ def _reference(column: str, **options: Any) -> Column[int]:
     return Column(f"{column}_id", ForeignKey(f"{column}.id"), **options)
 
 
+def _historical() -> Column[bool]:
+    return Column("historical", Boolean, nullable=False, server_default=false())
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False, server_default="0")
+
+
 def _work() -> tuple[Column[Any], ...]:
     """The columns of a queue: what is due, who has it, how often it was tried and lost its worker, why it is held."""
     return (
@@ -141,6 +151,7 @@ receipt = Table(
     Column("received_at", Instant, nullable=False),
     *_work(),
     Column("pixels", Integer, nullable=False, server_default="0"),
+    _historical(),
     Column("content", LargeBinary, nullable=False),
     UniqueConstraint("sop_instance_uid", "digest"),
     *_open_work("receipt", "due_at"),
@@ -149,14 +160,33 @@ receipt = Table(
     comment="one received instance: its data set (zlib) as it came, less pixels once dropped; whether it was read",
 )
 
+person = Table(
+    "person",
+    metadata,
+    _id(),
+    comment="the patients who may be one human being: by the same id, or because somebody merged them",
+)
+
 patient = Table(
     "patient",
     metadata,
     _id(),
     Column("issuer", Text, nullable=False),
     Column("patient_id", Text, nullable=False),
-    UniqueConstraint("issuer", "patient_id"),
+    _reference("person", nullable=False, index=True),
+    UniqueConstraint("patient_id", "issuer"),
     comment="one patient by id and issuer, trimmed; the bytes as sent are in the receipt",
+)
+
+merger = Table(
+    "merger",
+    metadata,
+    _id(),
+    Column("old_id", ForeignKey("patient.id"), nullable=False, index=True),
+    Column("new_id", ForeignKey("patient.id"), nullable=False, index=True),
+    Column("merged_at", Instant, nullable=False),
+    Column("undone_at", Instant),
+    comment="somebody has said that two patients are one; it counts until it is undone",
 )
 
 context = Table(
@@ -194,12 +224,13 @@ exam = Table(
     Column("birth_date", Date),
     Column("sex", String(1), nullable=False),
     Column("revision", Integer, nullable=False),
+    _historical(),
     *_work(),
     UniqueConstraint("patient_id", "study_instance_uid", "scanner_id"),
     *_open_work("exam", "due_at"),
     Index(None, "study_instance_uid"),
     Index(None, "patient_id", "performed_at"),
-    comment="a visit: patient + study + scanner, birth date and sex as told there; revision counts what was added",
+    comment="a visit: patient + study + scanner; revision counts what was added; a historical one is a prior only",
 )
 
 unidentified = Table(
@@ -235,7 +266,8 @@ reading = Table(
     Column("receipt_id", ForeignKey("receipt.id"), primary_key=True),
     _reference("exam", nullable=False, index=True),
     Column("report", Text, nullable=False),
-    comment="what one receipt says, as JSON",
+    Column("edition", String(16), nullable=False, server_default="", index=True),
+    comment="what one receipt says, as JSON; edition is a digest of the dialects and aliases it was read by",
 )
 
 addendum = Table(
@@ -251,7 +283,65 @@ addendum = Table(
     Column("authored_at", Instant, nullable=False),
     Column("content", LargeBinary, nullable=False),
     UniqueConstraint("sop_instance_uid"),
+    Index(None, "authored_at"),
     comment="what we answered: the data set as it is sent (zlib); digest is of what it says",
+)
+
+grounds = Table(
+    "grounds",
+    metadata,
+    Column("exam_id", ForeignKey("exam.id"), primary_key=True),
+    Column("parts", Text, nullable=False),
+    Column("history", String(16), nullable=False),
+    Column("knowledge", String(16), nullable=False),
+    Column("context", String(16), nullable=False),
+    Column("rules", String(16), nullable=False),
+    comment="digests of what the latest look at an exam rested on; where one differs today, the ground has shifted",
+)
+
+reexamination = Table(
+    "reexamination",
+    metadata,
+    _id(),
+    _reference("person"),
+    _reference("scanner"),
+    Column("since", Date),
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    comment="one run over all exams, or those of a patient, scanner or time, whose ground may have shifted",
+)
+
+shard = Table(
+    "shard",
+    metadata,
+    _id(),
+    _reference("reexamination", nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("shards", Integer, nullable=False),
+    *_work(),
+    _count("last_person"),
+    _count("looked_at"),
+    _count("issued"),
+    _count("unchanged"),
+    _count("held"),
+    UniqueConstraint("reexamination_id", "number"),
+    *_open_work("shard", "due_at"),
+    comment="a part of a run: the persons whose number leaves this remainder, and up to which of them it has come",
+)
+
+inquiry = Table(
+    "inquiry",
+    metadata,
+    _id(),
+    _reference("patient", nullable=False),
+    Column("destination", Text, nullable=False),
+    _reference("exam"),
+    Column("asked_since", Instant, nullable=False),
+    *_work(),
+    _count("instances"),
+    UniqueConstraint("patient_id", "destination"),
+    *_open_work("inquiry", "destination", "due_at"),
+    comment="whether an archive was asked for a patient's earlier reports, for which exam, and how many it had",
 )
 
 delivery = Table(

@@ -14,9 +14,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, case, func, or_, select, update
 
-from pipeline.edge.store.schema import State, delivery, exam, promise, receipt
+from pipeline.edge.store.schema import State, delivery, exam, inquiry, promise, receipt, shard
 
-QUEUES = (receipt, exam, delivery, promise)
+QUEUES = (receipt, exam, delivery, promise, inquiry, shard)
 """Every table that holds work."""
 
 LEASE = timedelta(minutes=5)

@@ -14,6 +14,52 @@ depends_on = None
 def upgrade() -> None:
     """Go forward; a database never goes back."""
     op.create_table(
+        "audit",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event", sa.String(length=32), nullable=False),
+        sa.Column("outcome", sa.Integer(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("patient_id", sa.BigInteger(), nullable=True),
+        sa.Column("receipt_id", sa.BigInteger(), nullable=True),
+        sa.Column("exam_id", sa.BigInteger(), nullable=True),
+        sa.Column("addendum_id", sa.BigInteger(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+        comment="who did what to which object, when, and with what outcome (PS3.15 A.5); triggers refuse any change",
+    )
+    op.create_index(op.f("ix_audit_at"), "audit", ["at"], unique=False)
+    op.create_index(op.f("ix_audit_exam_id"), "audit", ["exam_id"], unique=False)
+    op.create_index(op.f("ix_audit_patient_id"), "audit", ["patient_id"], unique=False)
+    op.create_index(op.f("ix_audit_receipt_id"), "audit", ["receipt_id"], unique=False)
+    op.create_table(
+        "audit_cursor",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_audit_cursor")),
+        comment="up to which seal the trail was sent to somebody else",
+    )
+    op.create_table(
+        "audit_cut",
+        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("before", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_audit_cut")),
+        comment="up to which seal the trail was dropped because it was old enough; the chain goes on from its digest",
+    )
+    op.create_table(
+        "audit_seal",
+        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("audit_id", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_audit_seal")),
+        sa.UniqueConstraint("audit_id", name=op.f("uq_audit_seal_audit_id")),
+        comment="the chain: SHA-256 of the seal before and of one row of audit; triggers refuse any change",
+    )
+    op.create_table(
         "chore",
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("done_at", sa.DateTime(timezone=True), nullable=False),
@@ -30,6 +76,12 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("destination", name=op.f("pk_outage")),
         comment="a destination that takes nothing at present, and when it is tried next; no row while all is well",
+    )
+    op.create_table(
+        "person",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_person")),
+        comment="the patients who may be one human being: by the same id, or because somebody merged them",
     )
     op.create_table(
         "promise",
@@ -53,14 +105,6 @@ def upgrade() -> None:
         comment="a scanner's request for our storage commitment: class and UID of each object as JSON; done when told",
     )
     op.create_index(
-        "ix_promise_waiting",
-        "promise",
-        ["due_at"],
-        unique=False,
-        sqlite_where=sa.text("state = 'waiting'"),
-        postgresql_where=sa.text("state = 'waiting'"),
-    )
-    op.create_index(
         "ix_promise_held",
         "promise",
         ["due_at"],
@@ -68,14 +112,13 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'held'"),
         postgresql_where=sa.text("state = 'held'"),
     )
-    op.create_table(
-        "patient",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("issuer", sa.Text(), nullable=False),
-        sa.Column("patient_id", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_patient")),
-        sa.UniqueConstraint("issuer", "patient_id", name=op.f("uq_patient_issuer_patient_id")),
-        comment="one patient by id and issuer, trimmed; the bytes as sent are in the receipt",
+    op.create_index(
+        "ix_promise_waiting",
+        "promise",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
     )
     op.create_table(
         "receipt",
@@ -96,10 +139,19 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.Column("pixels", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("historical", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_receipt")),
         sa.UniqueConstraint("sop_instance_uid", "digest", name=op.f("uq_receipt_sop_instance_uid_digest")),
         comment="one received instance: its data set (zlib) as it came, less pixels once dropped; whether it was read",
+    )
+    op.create_index(
+        "ix_receipt_held",
+        "receipt",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'held'"),
+        postgresql_where=sa.text("state = 'held'"),
     )
     op.create_index(op.f("ix_receipt_pixels"), "receipt", ["pixels"], unique=False)
     op.create_index(op.f("ix_receipt_received_at"), "receipt", ["received_at"], unique=False)
@@ -110,14 +162,6 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'waiting'"),
         postgresql_where=sa.text("state = 'waiting'"),
-    )
-    op.create_index(
-        "ix_receipt_held",
-        "receipt",
-        ["due_at"],
-        unique=False,
-        sqlite_where=sa.text("state = 'held'"),
-        postgresql_where=sa.text("state = 'held'"),
     )
     op.create_table(
         "scanner",
@@ -130,6 +174,69 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_scanner")),
         sa.UniqueConstraint("key", name=op.f("uq_scanner_key")),
         comment="one physical densitometer, or the ones of a model that do not tell their serial number",
+    )
+    op.create_table(
+        "patient",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("patient_id", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_patient_person_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_patient")),
+        sa.UniqueConstraint("patient_id", "issuer", name=op.f("uq_patient_patient_id_issuer")),
+        comment="one patient by id and issuer, trimmed; the bytes as sent are in the receipt",
+    )
+    op.create_index(op.f("ix_patient_person_id"), "patient", ["person_id"], unique=False)
+    op.create_table(
+        "phantom",
+        sa.Column("receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("region", sa.String(length=64), nullable=False),
+        sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("performed_at", sa.DateTime(), nullable=False),
+        sa.Column("software", sa.Text(), nullable=False),
+        sa.Column("bmd", sa.String(length=32), nullable=True),
+        sa.Column("bmc", sa.String(length=32), nullable=True),
+        sa.Column("area", sa.String(length=32), nullable=True),
+        sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_phantom_receipt_id")),
+        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_phantom_scanner_id")),
+        sa.PrimaryKeyConstraint("receipt_id", "region", name=op.f("pk_phantom")),
+        comment="a phantom's scan: a row per region, as printed in g/cm2, g, cm2; one without region if none is known",
+    )
+    op.create_index(
+        op.f("ix_phantom_scanner_id_region_performed_at"),
+        "phantom",
+        ["scanner_id", "region", "performed_at"],
+        unique=False,
+    )
+    op.create_table(
+        "reexamination",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("person_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("since", sa.Date(), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_reexamination_person_id")),
+        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_reexamination_scanner_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reexamination")),
+        comment="one run over all exams, or those of a patient, scanner or time, whose ground may have shifted",
+    )
+    op.create_table(
+        "unidentified",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("station_name", sa.Text(), nullable=False),
+        sa.Column("institution", sa.Text(), nullable=False),
+        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_unidentified_scanner_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_unidentified")),
+        sa.UniqueConstraint(
+            "scanner_id",
+            "station_name",
+            "institution",
+            name=op.f("uq_unidentified_scanner_id_station_name_institution"),
+        ),
+        comment="a machine whose reports do not tell its serial number, by what else they may be known",
     )
     op.create_table(
         "context",
@@ -153,6 +260,7 @@ def upgrade() -> None:
         sa.Column("birth_date", sa.Date(), nullable=True),
         sa.Column("sex", sa.String(length=1), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("historical", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
@@ -170,16 +278,7 @@ def upgrade() -> None:
             "scanner_id",
             name=op.f("uq_exam_patient_id_study_instance_uid_scanner_id"),
         ),
-        comment="a visit: patient + study + scanner, birth date and sex as told there; revision counts what was added",
-    )
-    op.create_index(op.f("ix_exam_patient_id_performed_at"), "exam", ["patient_id", "performed_at"], unique=False)
-    op.create_index(
-        "ix_exam_waiting",
-        "exam",
-        ["due_at"],
-        unique=False,
-        sqlite_where=sa.text("state = 'waiting'"),
-        postgresql_where=sa.text("state = 'waiting'"),
+        comment="a visit: patient + study + scanner; revision counts what was added; a historical one is a prior only",
     )
     op.create_index(
         "ix_exam_held",
@@ -189,44 +288,69 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'held'"),
         postgresql_where=sa.text("state = 'held'"),
     )
+    op.create_index(op.f("ix_exam_patient_id_performed_at"), "exam", ["patient_id", "performed_at"], unique=False)
     op.create_index(op.f("ix_exam_study_instance_uid"), "exam", ["study_instance_uid"], unique=False)
-    op.create_table(
-        "unidentified",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("station_name", sa.Text(), nullable=False),
-        sa.Column("institution", sa.Text(), nullable=False),
-        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_unidentified_scanner_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_unidentified")),
-        sa.UniqueConstraint(
-            "scanner_id",
-            "station_name",
-            "institution",
-            name=op.f("uq_unidentified_scanner_id_station_name_institution"),
-        ),
-        comment="a machine whose reports do not tell its serial number, by what else they may be known",
+    op.create_index(
+        "ix_exam_waiting",
+        "exam",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
     )
     op.create_table(
-        "phantom",
-        sa.Column("receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("region", sa.String(length=64), nullable=False),
-        sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("performed_at", sa.DateTime(), nullable=False),
-        sa.Column("software", sa.Text(), nullable=False),
-        sa.Column("bmd", sa.String(length=32), nullable=True),
-        sa.Column("bmc", sa.String(length=32), nullable=True),
-        sa.Column("area", sa.String(length=32), nullable=True),
-        sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_phantom_receipt_id")),
-        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_phantom_scanner_id")),
-        sa.PrimaryKeyConstraint("receipt_id", "region", name=op.f("pk_phantom")),
-        comment="a phantom's scan: a row per region, as printed in g/cm2, g, cm2; one without region if none is known",
+        "merger",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("old_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("new_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("merged_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("undone_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["new_id"], ["patient.id"], name=op.f("fk_merger_new_id")),
+        sa.ForeignKeyConstraint(["old_id"], ["patient.id"], name=op.f("fk_merger_old_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_merger")),
+        comment="somebody has said that two patients are one; it counts until it is undone",
+    )
+    op.create_index(op.f("ix_merger_new_id"), "merger", ["new_id"], unique=False)
+    op.create_index(op.f("ix_merger_old_id"), "merger", ["old_id"], unique=False)
+    op.create_table(
+        "shard",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("reexamination_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("shards", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("losses", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("lease_owner", sa.String(length=128), nullable=True),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.String(length=64), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("last_person", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("looked_at", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("issued", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("unchanged", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("held", sa.Integer(), server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(["reexamination_id"], ["reexamination.id"], name=op.f("fk_shard_reexamination_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_shard")),
+        sa.UniqueConstraint("reexamination_id", "number", name=op.f("uq_shard_reexamination_id_number")),
+        comment="a part of a run: the persons whose number leaves this remainder, and up to which of them it has come",
     )
     op.create_index(
-        op.f("ix_phantom_scanner_id_region_performed_at"),
-        "phantom",
-        ["scanner_id", "region", "performed_at"],
+        "ix_shard_held",
+        "shard",
+        ["due_at"],
         unique=False,
+        sqlite_where=sa.text("state = 'held'"),
+        postgresql_where=sa.text("state = 'held'"),
+    )
+    op.create_index(
+        "ix_shard_waiting",
+        "shard",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
     )
     op.create_table(
         "addendum",
@@ -245,17 +369,70 @@ def upgrade() -> None:
         sa.UniqueConstraint("sop_instance_uid", name=op.f("uq_addendum_sop_instance_uid")),
         comment="what we answered: the data set as it is sent (zlib); digest is of what it says",
     )
+    op.create_index(op.f("ix_addendum_authored_at"), "addendum", ["authored_at"], unique=False)
     op.create_index(op.f("ix_addendum_exam_id"), "addendum", ["exam_id"], unique=False)
+    op.create_table(
+        "grounds",
+        sa.Column("exam_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("parts", sa.Text(), nullable=False),
+        sa.Column("history", sa.String(length=16), nullable=False),
+        sa.Column("knowledge", sa.String(length=16), nullable=False),
+        sa.Column("context", sa.String(length=16), nullable=False),
+        sa.Column("rules", sa.String(length=16), nullable=False),
+        sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_grounds_exam_id")),
+        sa.PrimaryKeyConstraint("exam_id", name=op.f("pk_grounds")),
+        comment="digests of what the latest look at an exam rested on; where one differs today, the ground has shifted",
+    )
+    op.create_table(
+        "inquiry",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("patient_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("exam_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("asked_since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("losses", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("lease_owner", sa.String(length=128), nullable=True),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.String(length=64), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("instances", sa.Integer(), server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_inquiry_exam_id")),
+        sa.ForeignKeyConstraint(["patient_id"], ["patient.id"], name=op.f("fk_inquiry_patient_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_inquiry")),
+        sa.UniqueConstraint("patient_id", "destination", name=op.f("uq_inquiry_patient_id_destination")),
+        comment="whether an archive was asked for a patient's earlier reports, for which exam, and how many it had",
+    )
+    op.create_index(
+        "ix_inquiry_held",
+        "inquiry",
+        ["destination", "due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'held'"),
+        postgresql_where=sa.text("state = 'held'"),
+    )
+    op.create_index(
+        "ix_inquiry_waiting",
+        "inquiry",
+        ["destination", "due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
     op.create_table(
         "reading",
         sa.Column("receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("exam_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("report", sa.Text(), nullable=False),
+        sa.Column("edition", sa.String(length=16), server_default="", nullable=False),
         sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_reading_exam_id")),
         sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_reading_receipt_id")),
         sa.PrimaryKeyConstraint("receipt_id", name=op.f("pk_reading")),
-        comment="what one receipt says, as JSON",
+        comment="what one receipt says, as JSON; edition is a digest of the dialects and aliases it was read by",
     )
+    op.create_index(op.f("ix_reading_edition"), "reading", ["edition"], unique=False)
     op.create_index(op.f("ix_reading_exam_id"), "reading", ["exam_id"], unique=False)
     op.create_table(
         "delivery",
@@ -276,14 +453,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("addendum_id", "destination", name=op.f("uq_delivery_addendum_id_destination")),
         comment="the outbox: one addendum for one destination",
     )
-    op.create_index(
-        "ix_delivery_waiting",
-        "delivery",
-        ["destination", "due_at"],
-        unique=False,
-        sqlite_where=sa.text("state = 'waiting'"),
-        postgresql_where=sa.text("state = 'waiting'"),
-    )
+    op.create_index(op.f("ix_delivery_destination_done_at"), "delivery", ["destination", "done_at"], unique=False)
     op.create_index(
         "ix_delivery_held",
         "delivery",
@@ -292,50 +462,13 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'held'"),
         postgresql_where=sa.text("state = 'held'"),
     )
-    op.create_index(op.f("ix_delivery_destination_done_at"), "delivery", ["destination", "done_at"], unique=False)
-    op.create_table(
-        "audit",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("event", sa.String(length=32), nullable=False),
-        sa.Column("outcome", sa.Integer(), nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("host", sa.Text(), nullable=False),
-        sa.Column("patient_id", sa.BigInteger(), nullable=True),
-        sa.Column("receipt_id", sa.BigInteger(), nullable=True),
-        sa.Column("exam_id", sa.BigInteger(), nullable=True),
-        sa.Column("addendum_id", sa.BigInteger(), nullable=True),
-        sa.Column("detail", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
-        comment="who did what to which object, when, and with what outcome (PS3.15 A.5); triggers refuse any change",
-    )
-    for column in ("at", "patient_id", "receipt_id", "exam_id"):
-        op.create_index(op.f(f"ix_audit_{column}"), "audit", [column], unique=False)
-    op.create_table(
-        "audit_seal",
-        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("audit_id", sa.BigInteger(), nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.PrimaryKeyConstraint("position", name=op.f("pk_audit_seal")),
-        sa.UniqueConstraint("audit_id", name=op.f("uq_audit_seal_audit_id")),
-        comment="the chain: SHA-256 of the seal before and of one row of audit; triggers refuse any change",
-    )
-    op.create_table(
-        "audit_cut",
-        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("before", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("position", name=op.f("pk_audit_cut")),
-        comment="up to which seal the trail was dropped because it was old enough; the chain goes on from its digest",
-    )
-    op.create_table(
-        "audit_cursor",
-        sa.Column("name", sa.String(length=64), nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_audit_cursor")),
-        comment="up to which seal the trail was sent to somebody else",
+    op.create_index(
+        "ix_delivery_waiting",
+        "delivery",
+        ["destination", "due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
     )
     sqlite = op.get_bind().dialect.name == "sqlite"
     for statement in _refusals_of_sqlite() if sqlite else _refusals_of_postgresql():
