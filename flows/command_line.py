@@ -27,6 +27,7 @@ from pipeline.edge import trail
 from pipeline.edge.deliver import DeliveryProblem, echo
 from pipeline.edge.house import House
 from pipeline.edge.receive import Listener
+from pipeline.edge.room import room_of, room_of_prefect
 from pipeline.edge.settings import SettingsError
 from pipeline.edge.store import audit, exams, outbox, overview, work
 from pipeline.edge.store.audit import Event
@@ -155,7 +156,9 @@ def _listen(options: argparse.Namespace) -> int:
     with houses.opened(options.config) as house:
         try:
             service = house.settings.service
-            listener = Listener(service.listener, house.database, service.destination)
+            listener = Listener(
+                service.listener, house.database, service.destination, reserve_mb=service.store.reserve_mb
+            )
         except OSError as error:
             log.error("cannot listen: %s", error.strerror)
             return FAILURE
@@ -211,15 +214,25 @@ def _status(options: argparse.Namespace) -> int:
         names = [destination.name for destination in house.settings.service.destination]
         with house.database.read() as connection:
             found = overview.status(connection, names, datetime.now(UTC), aliases=house.knowledge.aliases)
+        service = house.settings.service
+        rooms = {
+            "store": room_of(house.database, service.store.reserve_mb),
+            "Prefect": room_of_prefect(service.prefect),
+        }
     if options.json:
         _print_json(
             dataclasses.asdict(found)
+            | {"free_mb": {name: room.free_mb() for name, room in rooms.items()}}
             | {"unidentified": [dataclasses.asdict(one) | {"lines": one.lines} for one in found.unidentified]}
         )
         return 0
     print(f"received   {found.received} in the last 24 hours, {found.to_be_read} wait to be read")
     print(f"exams      {found.exams_waiting} wait to be followed up")
     print(f"held       {found.held} wait for a person" + ("; see dxatrend held" if found.held else ""))
+    for name, room in rooms.items():
+        if (free := room.free_mb()) is not None:
+            short = f": nearly full, {room.reserve_mb} MB are kept free" if room.is_short() else ""
+            print(f"room       {free} MB on the disk of {name}{short}")
     print_table(
         ("scanner", "serial number", "last seen"),
         [(f"{one.manufacturer} {one.model}", one.serial_number, one.last_seen_at) for one in found.scanners],

@@ -13,6 +13,7 @@ import httpx
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from flows.wiring import api_url
+from pipeline.edge.room import room_of_prefect
 from pipeline.edge.settings import PrefectSettings
 
 log = logging.getLogger(__name__)
@@ -29,11 +30,13 @@ class Orchestration:
     def __init__(self, settings: PrefectSettings) -> None:
         self._health = f"{api_url(settings)}/health"
         self._client = httpx.Client(timeout=_PROBE_SECONDS, trust_env=False)
+        self._room = room_of_prefect(settings)
+        self._was_short = False
         self._was_there: bool | None = None
 
     def run(self, flow: Callable[[], object], plain: Callable[[], object], give_back: Callable[[], None]) -> None:
         """Run the flow; where Prefect fails, give back what the flow had claimed and do the same work plainly."""
-        if self.is_there():
+        if self.is_there() and self._has_room():
             try:
                 # Ending the heartbeat's thread takes a second, six times what the run itself takes.
                 with _turn(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
@@ -47,6 +50,15 @@ class Orchestration:
     def close(self) -> None:
         """Give the connection back."""
         self._client.close()
+
+    def _has_room(self) -> bool:
+        """Whether Prefect's database may grow; the log tells when that changes."""
+        short = self._room.is_short()
+        if short != self._was_short:
+            told = "is nearly full; the work goes on without it" if short else "has room again"
+            log.log(logging.WARNING if short else logging.INFO, "the disk of the Prefect server %s", told)
+        self._was_short = short
+        return not short
 
     def is_there(self) -> bool:
         """Whether the server answers; the log tells when that changes."""

@@ -41,6 +41,7 @@ from pipeline.edge.network.quiet import QuietLog
 from pipeline.edge.network.reactor import Limits, Reactor
 from pipeline.edge.promise import Promises
 from pipeline.edge.refusals import Refusals
+from pipeline.edge.room import room_of
 from pipeline.edge.settings import DestinationSettings, ListenerSettings
 from pipeline.edge.store import outbox, receipts
 from pipeline.edge.store.database import Database, StoreFailed
@@ -108,9 +109,12 @@ class Listener:
         settings: ListenerSettings,
         database: Database,
         archives: Sequence[DestinationSettings] = (),
+        *,
+        reserve_mb: int = 0,
     ) -> None:
         self._settings = settings
         self._refusals = Refusals(database)
+        self._room = room_of(database, reserve_mb)
         self._archives = [archive for archive in archives if archive.proof == "commitment"]
         hosts = [caller.host for caller in settings.caller if caller.host] + [to.host for to in self._archives]
         self._addresses = Addresses(hosts)
@@ -204,6 +208,9 @@ class Listener:
         if not self._is_caller(caller, event.assoc.requestor.address):
             self._quiet.warning(f"{caller} sends", "%r may tell us of commitments, not send reports", caller)
             return NOT_AUTHORISED
+        if self._room.is_short():
+            self._quiet.warning("no room", "the disk is nearly full: nothing is taken until there is room again")
+            return OUT_OF_RESOURCES
         instance = Instance(
             sop_class_uid=str(request.AffectedSOPClassUID),
             sop_instance_uid=str(request.AffectedSOPInstanceUID),

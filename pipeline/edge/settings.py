@@ -92,6 +92,7 @@ class StoreSettings(_Section):
     """``[store]``: where everything is kept."""
 
     url: Annotated[str, AfterValidator(_database_url)] = "sqlite:///var/dxatrend.sqlite3"
+    reserve_mb: Annotated[int, Field(ge=0)] = 256
 
 
 class TlsSettings(_Section):
@@ -169,6 +170,7 @@ class PrefectSettings(_Section):
     port: Port = 4200
     home: Path = Path("var/prefect")
     api_url: Name | None = None
+    reserve_mb: Annotated[int, Field(ge=0)] = 256
 
 
 class ServiceSettings(_Section):

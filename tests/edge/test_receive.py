@@ -33,6 +33,7 @@ from pipeline.edge.store.database import Database
 from pipeline.edge.store.schema import receipt
 from pipeline.sr.encoding import split_file
 from tests import peers
+from tests.edge.make import NOW, instance
 
 CALLER = CallerSettings(ae_title="SCANNER1", host="127.0.0.1")
 
@@ -51,11 +52,13 @@ class Scp:
 
 
 @contextmanager
-def _listening(folder: Path, *callers: CallerSettings, pictures: bool = True) -> Iterator[Scp]:
+def _listening(folder: Path, *callers: CallerSettings, pictures: bool = True, reserve_mb: int = 0) -> Iterator[Scp]:
     database = Database(f"sqlite:///{folder}/dxatrend.sqlite3")
     database.migrate()
     port = peers.free_port()
-    listener = Listener(ListenerSettings(port=port, caller=callers or (CALLER,), pictures=pictures), database)
+    listener = Listener(
+        ListenerSettings(port=port, caller=callers or (CALLER,), pictures=pictures), database, reserve_mb=reserve_mb
+    )
     try:
         yield Scp(port, database)
     finally:
@@ -204,6 +207,25 @@ def test_a_full_disk_is_out_of_resources_nothing_is_half_written_and_it_recovers
         disk.grow(32)
         assert _send(scp, noise(400_000), "2.25.2") == 0x0000
         assert len(scp.kept()) == answers.count(0x0000) + 1
+
+
+def test_a_disk_that_is_nearly_full_is_out_of_resources_while_what_was_received_can_still_be_finished(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    noise = random.Random(7).randbytes
+    with (
+        peers.small_disk(tmp_path / "disk", megabytes=12) as disk,
+        _listening(disk.folder, reserve_mb=6) as scp,
+    ):
+        answers = [_send(scp, noise(400_000), f"2.25.1.{number}") for number in range(15)]
+        assert answers[0] == 0x0000
+        assert answers[-1] == 0xA700
+        assert len(scp.kept()) == answers.count(0x0000)
+        assert "the disk is nearly full" in caplog.text
+        with scp.database.write() as connection:  # the worker writes on
+            receipts.keep(connection, instance(noise(2_000_000), uid="2.25.3"), calling_ae_title="A", at=NOW)
+        disk.grow(32)
+        assert _send(scp, noise(400_000), "2.25.2") == 0x0000
 
 
 def test_closing_the_listener_frees_its_port(tmp_path: Path) -> None:
