@@ -222,14 +222,18 @@ class Postgres:
 
 
 @contextmanager
-def prefect_server(folder: Path) -> Iterator[str]:
-    """A Prefect server of the locked version; yields the URL of its API."""
+def prefect_server(folder: Path, *, database: str = "") -> Iterator[str]:
+    """A Prefect server of the locked version, on SQLite unless told otherwise; yields the URL of its API."""
     port = free_port()
     url = f"http://{LOOPBACK}:{port}/api"
+    environment = {"PREFECT_HOME": str(folder), "PREFECT_API_URL": url}
+    if database:
+        asynchronous = database.replace("+psycopg", "+asyncpg")
+        environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = asynchronous
     server = _Process(
         [sys.executable, "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(port)],
         log=folder / "prefect.log",
-        environment={"PREFECT_HOME": str(folder), "PREFECT_API_URL": url},
+        environment=environment,
     )
 
     def answers() -> bool:

@@ -39,6 +39,9 @@ REGIONS = 6
 SECONDS_APART = 600
 """Between two patients' arrivals, so that a day has as many exams however many days there were: some 400."""
 
+UID_ROOT = "1.2.826.0.1.3680043.8.498"
+"""How the identifiers of every generated report begin."""
+
 _REPORT = SAMPLES / "08-excluded-vertebra" / "2021-04-29-1.dcm"
 _FIRST = 10_000_000
 _STEP = 10_000
@@ -71,7 +74,7 @@ def archive(patients: int, *, rewrite_every: int = 1, settings: str = "") -> Ite
 
 def report(patient: int, year: int = NEXT_VISIT) -> Instance:
     """The report of one patient's visit; unless told otherwise of the one that is not on file."""
-    uid = f"{_ROOT_UID}.{_FIRST}.{year}.3"
+    uid = f"{UID_ROOT}.{_FIRST}.{year}.3"
     return Instance(
         sop_class_uid=str(_template(year).SOPClassUID),
         sop_instance_uid=uid.replace(str(_FIRST), str(_FIRST + patient)),
@@ -96,16 +99,13 @@ def work_off(house: House) -> Tally:
     return tally
 
 
-_ROOT_UID = "1.2.826.0.1.3680043.8.498"
-
-
 @functools.cache
 def _template(year: int) -> Dataset:
     made = dcmread(_REPORT)
     made.PatientID = f"P{_FIRST}"
     del made.IssuerOfPatientID  # few scanners send it, and without it a patient is harder to find
     made.StudyInstanceUID, made.SeriesInstanceUID, made.SOPInstanceUID = (
-        f"{_ROOT_UID}.{_FIRST}.{year}.{level}" for level in (1, 2, 3)
+        f"{UID_ROOT}.{_FIRST}.{year}.{level}" for level in (1, 2, 3)
     )
     for keyword in ("StudyDate", "SeriesDate", "ContentDate", "AcquisitionDate"):
         if keyword in made:

@@ -1,0 +1,103 @@
+"""Would the units and the compose file that are shipped start what they name?"""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import prefect.settings
+import pytest
+import yaml
+
+from flows import command_line, wiring
+from pipeline.edge import settings as configuration
+from pipeline.edge.settings import PrefectSettings
+from tests import peers
+
+ROOT = Path(__file__).parent.parent
+UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
+OURS = {name: part for name, part in COMPOSE["services"].items() if part["image"] == "dxatrend"}
+INSTALLED = "/opt/dxatrend"
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_systemd_takes_every_unit(unit, tmp_path):
+    verified = verify(unit.name, unit.read_text(), tmp_path)
+    assert verified.returncode == 0, verified.stderr
+    assert verified.stderr == ""
+
+
+def test_a_unit_with_a_mistake_is_noticed(tmp_path):
+    mistaken = UNITS[0].read_text().replace("ProtectSystem=strict", "ProtectSistem=strict")
+    assert "ProtectSistem" in verify(UNITS[0].name, mistaken, tmp_path).stderr
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_unit_runs_a_command_there_is_and_has_no_right_it_does_not_need(unit):
+    (line,) = re.findall(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
+    check_command(shlex.split(line)[1:] if "/bin/dxatrend " in line else [])
+    (exposure,) = re.findall(r"exposure level for .*: ([0-9.]+)", security(unit))
+    assert float(exposure) < 3
+
+
+def test_every_part_of_the_compose_file_runs_a_command_there_is():
+    for part in OURS.values():
+        if "entrypoint" not in part:
+            check_command(["--config", "/etc/dxatrend", *part["command"]])
+    assert OURS["prefect"]["entrypoint"] == ["prefect", "server", "start"]
+
+
+def test_every_setting_of_the_compose_file_is_one(monkeypatch):
+    for part in OURS.values():
+        for name, value in part["environment"].items():
+            if name.startswith("DXATREND_"):
+                monkeypatch.setenv(name, value)
+    loaded, _ = configuration.load(ROOT / "config")
+    assert loaded.service.store.url.startswith("postgresql+psycopg://")
+    assert loaded.service.listener.host == "0.0.0.0"
+    assert loaded.service.prefect.api_url == "http://prefect:4200/api"
+
+
+ELSEWHERE = {
+    "unit": (ROOT / "deploy" / "systemd" / "dxatrend-prefect.service").read_text(),
+    "compose": str(OURS["prefect"]["environment"]),
+}
+"""How Prefect's server is told what to do where `serve` does not start it."""
+
+
+@pytest.mark.parametrize("text", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_prefects_server_elsewhere_is_as_quiet_and_bounded_as_ours(text):
+    for name, value in wiring.environment(PrefectSettings()).items():
+        if name == "DO_NOT_TRACK" or (name.startswith("PREFECT_SERVER_") and "_API_" not in name):
+            assert re.search(rf"{name}\W+{re.escape(value)}\b", text), name
+    assert [name for name in re.findall(r"PREFECT_[A-Z_]+", text) if not hasattr(prefect.settings, name)] == []
+
+
+def test_the_parts_of_the_compose_file_share_one_database_and_only_the_listener_is_heard_outside():
+    assert {name for name, part in COMPOSE["services"].items() if "ports" in part} == {"listener"}
+    assert COMPOSE["services"]["worker"]["deploy"]["replicas"] > 1
+
+
+def check_command(arguments: list[str]) -> None:
+    if arguments:
+        command_line._parser().parse_args(arguments)
+
+
+def verify(name: str, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What systemd says of a unit whose programs lie in a folder."""
+    programs = folder / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for program in ("dxatrend", "prefect"):
+        (programs / program).symlink_to("/bin/true")
+    unit = folder / name
+    unit.write_text(text.replace(INSTALLED, str(folder)))
+    command = [peers.program("systemd-analyze"), "verify", "--man=no", "--recursive-errors=no", str(unit)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def security(unit: Path) -> str:
+    """systemd's own judgement of what a unit that is broken into could do."""
+    command = [peers.program("systemd-analyze"), "security", "--offline=yes", "--no-pager", str(unit)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
