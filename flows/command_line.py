@@ -131,6 +131,15 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--scanner", metavar="SERIAL", help="only exams on the scanner with this serial number")
     again.add_argument("--dry-run", action="store_true", help="print which addenda would differ, and how")
     again.add_argument("--json", action="store_true", help="print JSON")
+    loaded = command("load", _load, "Bring an archive of files in as history; nothing of it is delivered.")
+    loaded.add_argument("folder", type=Path, metavar="DIR", help="DICOM files, in any folders below it")
+    loaded.add_argument("--deliver", action="store_true", help="answer them as if scanners had sent them")
+    merge = command("merge", _merge, "Count one patient's exams as another one's from now on.")
+    merge.add_argument("old", metavar="OLD", help="the patient id that is no longer used")
+    merge.add_argument("new", metavar="NEW", help="the patient id that it has become")
+    merge.add_argument("--old-issuer", default="", help="Issuer of Patient ID (0010,0021) of OLD")
+    merge.add_argument("--new-issuer", default="", help="Issuer of Patient ID (0010,0021) of NEW")
+    merge.add_argument("--undo", action="store_true", help="they are two patients after all")
     show = command("show", _show, "A report as an outline, the exam we see in it, and what we would say.")
     show.add_argument("report", metavar="FILE|N", help="a DICOM file, or the number of a receipt")
     return parser
@@ -305,6 +314,16 @@ def _release_one(house: House, told: str) -> int:
 def _reprocess(options: argparse.Namespace) -> int:
     with houses.opened(options.config) as house:
         return history.reexamine(house, options, _until_signalled())
+
+
+def _load(options: argparse.Namespace) -> int:
+    with houses.opened(options.config) as house:
+        return history.load(house, options, _until_signalled())
+
+
+def _merge(options: argparse.Namespace) -> int:
+    with houses.opened(options.config) as house:
+        return history.merge(house, options)
 
 
 def _show(options: argparse.Namespace) -> int:

@@ -4,15 +4,22 @@ import argparse
 import dataclasses
 import json
 import sys
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flows.stop import Stop
 from flows.tables import print_table
-from pipeline.edge import reprocess
+from pipeline.edge import load as archives
+from pipeline.edge import reprocess, trail
 from pipeline.edge.house import House
 from pipeline.edge.reprocess import Difference
-from pipeline.edge.store import machines, patients
-from pipeline.edge.store.runs import Scope
+from pipeline.edge.store import audit, identity, machines, patients, people
+from pipeline.edge.store.audit import Event
+from pipeline.edge.store.runs import Counts, Scope
 
 
 class NobodyMeant(Exception):
@@ -31,8 +38,11 @@ def reexamine(house: House, options: argparse.Namespace, stop: Stop) -> int:
     run = reprocess.begin(house, scope)
     reprocess.take_part(house, run, keep_on=lambda: not stop.is_set())
     counts, finished = reprocess.standing(house, run)
+    with house.database.write() as connection:
+        what = {"run": run, "finished": finished, **dataclasses.asdict(counts)}
+        audit.record(connection, trail.by_operator(Event.REPROCESSED, at=datetime.now(UTC), detail=what))
     if options.json:
-        print(json.dumps({"run": run, "finished": finished, **dataclasses.asdict(counts)}))
+        print(json.dumps(what))
     else:
         print(
             f"run {run}: {counts.looked_at} exams looked at, {counts.issued} addenda superseded, "
@@ -84,3 +94,79 @@ def _rows(difference: Difference) -> Iterator[tuple[str, ...]]:
     for region, concepts in changes.items():
         for name, (before, after) in concepts.items():
             yield (*head, region, name, before, after)
+
+
+def load(house: House, options: argparse.Namespace, stop: Stop) -> int:
+    """Bring an archive of files in as history; the exit status."""
+    if not options.folder.is_dir():
+        print(f"{options.folder} is no folder", file=sys.stderr)
+        return 1
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    total = sum(1 for _ in archives.files(options.folder))
+    began = time.monotonic()
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("files", total=total, rate="")
+
+        def advance(files: int) -> None:
+            done = progress.tasks[bar].completed + files
+            rate = done / max(time.monotonic() - began, 0.001)
+            progress.update(bar, completed=done, rate=f"{rate:,.0f} files/s")
+
+        loaded = archives.load(
+            house,
+            archives.files(options.folder),
+            deliver=options.deliver,
+            advance=advance,
+            keep_on=lambda: not stop.is_set(),
+        )
+    fates = {fate.value: count for fate, count in loaded.fates.items()}
+    with house.database.write() as connection:
+        what = {"fates": fates, "errors": len(loaded.errors), "deliver": options.deliver}
+        audit.record(connection, trail.by_operator(Event.LOADED, at=datetime.now(UTC), detail=what))
+    print(", ".join(f"{count} {fate}" for fate, count in fates.items()))
+    if loaded.errors:
+        print(f"{len(loaded.errors)} files could not be used:")
+        for path, reason in loaded.errors.items():
+            print(f"  {path}: {reason}")
+    if stop.is_set():
+        print("broken off; the same command goes on")
+        return 1
+    return 0
+
+
+def merge(house: House, options: argparse.Namespace) -> int:
+    """Count one patient's exams as another one's, or no longer; the exit status."""
+    now = datetime.now(UTC)
+    with house.database.write() as connection:
+        old = patients.find(connection, options.old.strip(), options.old_issuer.strip())
+        new = patients.find(connection, options.new.strip(), options.new_issuer.strip())
+        if old is None or new is None:
+            print("nothing is on file about " + ("OLD" if old is None else "NEW"), file=sys.stderr)
+            return 1
+        if options.undo:
+            done = people.undo(connection, old, new, at=now)
+            problem = "OLD was not merged into NEW"
+        else:
+            done = people.merge(connection, old, new, at=now)
+            problem = "OLD and NEW are one patient already, or OLD was merged into somebody else"
+        if not done:
+            print(problem, file=sys.stderr)
+            return 1
+        identity.judge_again(connection, old, new, at=now)
+        what = {"old": old, "new": new, "undo": options.undo}
+        audit.record(connection, trail.by_operator(Event.MERGED, at=now, patient=new, detail=what))
+        persons = sorted({patients.person_number(connection, number) for number in (old, new)})
+    counts = Counts()
+    for person in persons:
+        run = reprocess.begin(house, Scope(person=person))
+        counts = reprocess.together(counts, reprocess.take_part(house, run))
+    print(
+        f"{counts.issued} addenda superseded, {counts.unchanged} exams examined again and unchanged, {counts.held} held"
+    )
+    return 0

@@ -76,7 +76,7 @@ def take_part(house: House, run: int, keep_on: Callable[[], bool] = lambda: True
         if mine is None:
             break
         try:
-            done = _together(done, _work_on(house, mine, scope, keep_on))
+            done = together(done, _work_on(house, mine, scope, keep_on))
         finally:
             with house.database.write() as connection:
                 work.give_back(connection, shard, where=shard.c.id == mine.id)
@@ -87,6 +87,16 @@ def standing(house: House, run: int) -> tuple[Counts, bool]:
     """What a run has come to, and whether it is finished."""
     with house.database.read() as connection:
         return runs.counts(connection, run), runs.is_finished(connection, run)
+
+
+def together(one: Counts, other: Counts) -> Counts:
+    """What two of them come to."""
+    return Counts(
+        one.looked_at + other.looked_at,
+        one.issued + other.issued,
+        one.unchanged + other.unchanged,
+        one.held + other.held,
+    )
 
 
 def differences(house: House, scope: Scope) -> Iterator[Difference]:
@@ -111,7 +121,7 @@ def _work_on(house: House, mine: Shard, scope: Scope, keep_on: Callable[[], bool
         if step is None:
             return done
         after = numbers[-1]
-        done = _together(done, step)
+        done = together(done, step)
         with house.database.write() as connection:
             if not runs.advance(connection, mine, last_person=after, done=step, at=datetime.now(UTC)):
                 return done
@@ -262,12 +272,3 @@ def _regions(before: Said, after: Said) -> dict[str, dict[str, BeforeAfter]]:
 
 def _told(values: Sequence[str] | None) -> str:
     return ", ".join(values or ())
-
-
-def _together(one: Counts, other: Counts) -> Counts:
-    return Counts(
-        one.looked_at + other.looked_at,
-        one.issued + other.issued,
-        one.unchanged + other.unchanged,
-        one.held + other.held,
-    )

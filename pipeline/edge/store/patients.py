@@ -50,6 +50,12 @@ def person_of(connection: Connection, patient_id: str, issuer: str) -> int | Non
     return number
 
 
+def person_number(connection: Connection, number: int) -> int:
+    """The person a patient is."""
+    person: int = connection.execute(select(patient.c.person_id).where(patient.c.id == number)).scalar_one()
+    return person
+
+
 def keep_context(connection: Connection, patient_number: int, record: ClinicalContext, *, at: datetime) -> bool:
     """Keep a record; whether it says anything new for its day. What was kept before stays."""
     of_that_day = [found.record for found in contexts(connection, patient_number) if _same_day(found.record, record)]

@@ -16,10 +16,6 @@ Merged = Collection[frozenset[tuple[str, str]]]
 """Sets of (id, issuer) that count as one patient."""
 
 
-class AlreadyMerged(Exception):
-    """The two patients are one already, or the one was merged before; the text names no patient."""
-
-
 def new_person(connection: Connection, patient_id: str) -> int:
     """The number of the person a patient new to us belongs to."""
     known = select(patient.c.person_id).where(patient.c.patient_id == patient_id).order_by(patient.c.id).limit(1)
@@ -29,16 +25,16 @@ def new_person(connection: Connection, patient_id: str) -> int:
     return int(number)
 
 
-def merge(connection: Connection, old: int, new: int, *, at: datetime) -> int:
-    """From now on a patient's exams count as another one's for comparison; the number of the person they both are.
+def merge(connection: Connection, old: int, new: int, *, at: datetime) -> bool:
+    """From now on a patient's exams count as another one's for comparison.
 
-    Raises:
-        AlreadyMerged: they are one already, or the old one was merged into somebody else.
+    Returns whether they do: not where the two are one already, or the old one was merged into somebody else.
     """
-    if old == new or merged_into(connection, old) is not None or old in _chain(connection, new):
-        raise AlreadyMerged
+    if merged_into(connection, old) is not None or old in _chain(connection, new):
+        return False
     connection.execute(insert(merger).values(old_id=old, new_id=new, merged_at=at))
-    return _gather(connection, _relatives(connection, {old, new}))
+    _gather(connection, _relatives(connection, {old, new}))
+    return True
 
 
 def undo(connection: Connection, old: int, new: int, *, at: datetime) -> bool:
@@ -132,9 +128,8 @@ def _merged_directly(connection: Connection, numbers: Collection[int]) -> set[in
     }
 
 
-def _gather(connection: Connection, numbers: Collection[int]) -> int:
+def _gather(connection: Connection, numbers: Collection[int]) -> None:
     """Make these patients one person."""
     members = patient.c.id.in_(numbers)
     number: int = connection.scalar(select(func.min(patient.c.person_id)).where(members)) or 0
     connection.execute(update(patient).where(members).values(person_id=number))
-    return number

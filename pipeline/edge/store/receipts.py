@@ -27,7 +27,12 @@ _COLUMNS = (
     receipt.c.content,
 )
 
-_KNOWN = select(receipt.c.id, receipt.c.digest).where(receipt.c.sop_instance_uid == bindparam("uid"))
+_NOT_OF_USE = receipt.c.historical & receipt.c.state.in_((State.IGNORED, State.WAITING))
+"""History that was put aside, or may yet be: it does not make another copy suspect."""
+
+_KNOWN = select(receipt.c.id, receipt.c.digest, _NOT_OF_USE.label("not_of_use")).where(
+    receipt.c.sop_instance_uid == bindparam("uid")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,15 +110,15 @@ def _keep(
     connection: Connection, instance: Instance, digest: str, *, calling_ae_title: str, at: datetime, historical: bool
 ) -> tuple[int, bool]:
     known = connection.execute(_KNOWN, {"uid": instance.sop_instance_uid}).all()
-    for number, known_digest in known:
+    for number, known_digest, _ in known:
         if known_digest == digest:
             _keep_again(connection, number, at=at, historical=historical)
             return number, False
     contradiction = {}
     state = State.WAITING
-    if known:
+    if of_use := [number for number, _, not_of_use in known if not not_of_use]:
         state = State.IGNORED if historical else State.HELD
-        numbers = ", ".join(str(number) for number, _ in known)
+        numbers = ", ".join(map(str, of_use))
         contradiction = {
             "reason": OTHER_BYTES,
             "detail": f"the SOP Instance UID (0008,0018) is that of receipt {numbers}, the content is not",
