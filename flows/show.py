@@ -20,6 +20,8 @@ from pipeline.sr.extract import Report, UnreadableReport, extract, trees
 from pipeline.sr.measurements import OtherScores
 from pipeline.sr.outline import outline
 from pipeline.sr.phantoms import PhantomReport
+from pipeline.sr.reasons import Reason
+from pipeline.sr.tree import header_text, read_instance
 
 
 def show(house: House, report: str) -> int:
@@ -33,8 +35,12 @@ def show(house: House, report: str) -> int:
         print(phantom.reason.sentence, *map(_measured, phantom.scan.measurements), sep="\n")
         return 0
     except (UnreadableReport, FileNotFoundError) as problem:
-        print(f"\n{problem}", file=sys.stderr)
-        return 1
+        ours = isinstance(problem, UnreadableReport) and problem.reason is Reason.OWN_ADDENDUM
+        print(
+            f"\n{_written_by_us(*_bytes_of(house, report)) if ours else problem}",
+            file=sys.stdout if ours else sys.stderr,
+        )
+        return 0 if ours else 1
     with house.database.read() as connection:
         seen = _seen(connection, report, read)
         history = exams.history(connection, seen.exam.patient)
@@ -53,6 +59,17 @@ class _Seen:
     exam: Exam
     vendor_trend: tuple[TrendPoint, ...]
     remarks: tuple[str, ...] = ()
+
+
+def _written_by_us(data_set: bytes, transfer_syntax_uid: str) -> str:
+    """What an object of our own is."""
+    instance = read_instance(data_set, transfer_syntax_uid)
+    for source in instance.get("SourceInstanceSequence", []):
+        return (
+            f"{header_text(instance, 'SeriesDescription')}, number {header_text(instance, 'InstanceNumber')}: "
+            f"a face of our addendum {header_text(source, 'ReferencedSOPInstanceUID')}"
+        )
+    return f"our addendum {header_text(instance, 'SOPInstanceUID')}"
 
 
 def _bytes_of(house: House, report: str) -> tuple[bytes, str]:

@@ -117,6 +117,10 @@ class Orthanc:
         """What its REST API answers to a question."""
         return self._http.post(f"/{path}", json=question).raise_for_status().json()
 
+    def raw(self, path: str) -> bytes:
+        """What its REST interface answers, as bytes."""
+        return self._http.get(path).raise_for_status().content
+
     def find(self, level: str, **query: str) -> list[str]:
         """Its own ids of what it holds: level ``Patient``, ``Study``, ``Series`` or ``Instance``; query by keyword."""
         answer = self._http.post("/tools/find", json={"Level": level, "Query": query})

@@ -21,7 +21,9 @@ PURE = frozenset(
 IN_MEMORY = frozenset(["copy", "hashlib", "io", "json", "struct", "tomllib", "unicodedata", "uuid", "zlib"])
 MAY_IMPORT = {
     "clinical": PURE | {"pipeline.clinical"},
-    "sr": PURE | IN_MEMORY | {"defusedxml", "pydicom", "highdicom", "pipeline.clinical", "pipeline.sr", "pipeline"},
+    "sr": PURE
+    | IN_MEMORY
+    | {"defusedxml", "pydicom", "highdicom", "matplotlib", "pipeline.clinical", "pipeline.sr", "pipeline"},
 }
 """What the inner rings may import. Whatever is not here could make them depend on a machine, a moment or a network."""
 

@@ -66,6 +66,8 @@ def default_of(field: FieldInfo) -> str:
         return "none"
     if isinstance(field.default, bool):
         return f"`{field.default}`".lower()
+    if isinstance(field.default, tuple):
+        return f"`{json.dumps(field.default)}`"
     return f"`{field.default}`" if field.default != "" else "empty"
 
 

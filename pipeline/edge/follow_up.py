@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from pydicom import Dataset
+from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
 from sqlalchemy import Connection
 
 from pipeline.clinical.assemble import Contradiction
@@ -13,7 +14,7 @@ from pipeline.clinical.context import ClinicalContext
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Interpretation
 from pipeline.clinical.vendor_trend import TrendPoint
-from pipeline.edge import trail
+from pipeline.edge import faces, trail
 from pipeline.edge.grounds import parts_of
 from pipeline.edge.house import House
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
@@ -25,6 +26,7 @@ from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.store.visits import Grounds, Person
 from pipeline.sr.author import author, content_digest
 from pipeline.sr.header import UnusableEvidence, read_header
+from pipeline.sr.writing import Authored
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,10 @@ CONTRADICTORY = "contradictory"
 
 UNUSABLE_EVIDENCE = "unusable_evidence"
 """The reason for which an exam is held whose reports an addendum may not quote."""
+
+
+SOP_CLASS_UIDS = {"comprehensive": ComprehensiveSRStorage, "enhanced": EnhancedSRStorage}
+"""What an addendum is, by the name of the setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class Examination:
     """What we would say of one exam now, and what that rests on."""
 
     interpretation: Interpretation
+    history: list[ExamOnFile]
     sources: list[Dataset]
     priors: list[Dataset]
     predecessor: AddendumOnFile | None
@@ -95,6 +102,7 @@ def examine(house: House, connection: Connection, on_file: ExamOnFile, person: P
     visit = next(visit for visit in person.visits if visit.number == number)
     return Examination(
         interpretation=interpretation,
+        history=history,
         sources=sources,
         priors=_data_sets(connection, _rested_upon(interpretation, history)),
         predecessor=outbox.latest(connection, number),
@@ -166,31 +174,53 @@ def _carry(house: House, number: int) -> Tally:
         sources=found.sources,
         priors=found.priors,
         predecessor=predecessor.data_set if predecessor else None,
+        sop_class_uid=SOP_CLASS_UIDS[house.settings.service.addendum.sop_class],
+        preliminary=house.settings.service.addendum.preliminary,
     )
+    drawn = faces.of(house, addendum, interpretation, _assembled(found.history)[0]) if faces.wanted(house) else ()
     with house.database.write() as connection:
         if outbox.is_superseded(connection, number, predecessor):  # somebody else has followed it up meanwhile
             kept = None
         else:
-            kept = outbox.issue(
-                connection,
-                exam_number=number,
-                predecessor=predecessor,
-                sop_class_uid=addendum.sop_class_uid,
-                sop_instance_uid=addendum.sop_instance_uid,
-                digest=found.digest,
-                overall=interpretation.overall,
-                data_set=addendum.data_set,
-                destinations=[destination.name for destination in house.settings.service.destination],
-                at=now,
-            )
+            kept, *_ = numbers = _issue(house, connection, found, number, (addendum, *drawn), at=now)
             exams.followed_up(connection, on_file)  # first: it locks the exam
             visits.keep_grounds(connection, number, found.grounds)
-            authored = trail.authored(kept, number, addendum.sop_instance_uid, addendum.data_set, at=now)
-            audit.record(connection, compared, authored)
+            issued = zip(numbers, (addendum, *drawn), strict=True)
+            authored = [trail.authored(n, number, one.sop_instance_uid, one.data_set, at=now) for n, one in issued]
+            audit.record(connection, compared, *authored)
     if kept is None:
         return _carry(house, number)
     log.info("authored", extra={"exam": number, "addendum": kept, "overall": interpretation.overall.value})
     return Tally(issued=1)
+
+
+def _issue(
+    house: House,
+    connection: Connection,
+    found: Examination,
+    exam_number: int,
+    instances: Sequence[Authored],
+    *,
+    at: datetime,
+) -> list[int]:
+    """Put an addendum, which comes first, and its faces into the outbox; their numbers."""
+    numbers: list[int] = []
+    for instance in instances:
+        number = outbox.issue(
+            connection,
+            exam_number=exam_number,
+            predecessor=None if numbers else found.predecessor,
+            sop_class_uid=instance.sop_class_uid,
+            sop_instance_uid=instance.sop_instance_uid,
+            digest=found.digest,
+            overall=found.interpretation.overall,
+            data_set=instance.data_set,
+            destinations=faces.wanted_by(house, instance),
+            at=at,
+            face_of=numbers[0] if numbers else None,
+        )
+        numbers.append(number)
+    return numbers
 
 
 def _settle(house: House, on_file: ExamOnFile) -> Tally:

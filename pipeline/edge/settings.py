@@ -151,14 +151,46 @@ class ReprocessSettings(_Section):
     shards: Annotated[int, Field(ge=1, le=1000)] = 16
 
 
+def _font(path: Path) -> Path:
+    """A TrueType or OpenType file, alone or in a collection, as its first four bytes tell."""
+    try:
+        with path.open("rb") as file:
+            kind = file.read(4)
+    except OSError:
+        raise ValueError("there is no such file, or it may not be read") from None
+    if kind not in (b"\0\1\0\0", b"OTTO", b"ttcf", b"true"):
+        raise ValueError("this is no TrueType or OpenType font")
+    return path
+
+
+class AddendumSettings(_Section):
+    """``[addendum]``: what kind of structured report every addendum is, and how its faces are drawn."""
+
+    sop_class: Literal["comprehensive", "enhanced"] = "comprehensive"
+    preliminary: bool = True
+    font: Annotated[Path, AfterValidator(_font)] | None = None
+
+
+def _once_each(content: tuple[str, ...]) -> tuple[str, ...]:
+    for form in content:
+        if content.count(form) > 1:
+            raise ValueError(f"{form!r} is listed twice")
+    return content
+
+
+Form = Literal["sr", "image", "pdf"]
+"""What an addendum may be sent as."""
+
+
 class DestinationSettings(_Section):
-    """``[[destination]]``: a PACS that gets every addendum, and what counts as proof that it has it."""
+    """``[[destination]]``: a PACS that gets every addendum, in which forms, and what proves that it has it."""
 
     name: Name
     ae_title: AeTitle
     host: Name
     port: Port
     proof: Literal["commitment", "find", "none"] = "none"
+    content: Annotated[tuple[Form, ...], Field(min_length=1), AfterValidator(_once_each)] = ("sr",)
     longest_wait_seconds: Annotated[float, Field(ge=1, le=86_400)] = 3600
     tls: TlsSettings | None = None
 
@@ -179,6 +211,7 @@ class ServiceSettings(_Section):
     store: StoreSettings = StoreSettings()
     listener: ListenerSettings = ListenerSettings()
     exam: ExamSettings = ExamSettings()
+    addendum: AddendumSettings = AddendumSettings()
     keeping: KeepingSettings = KeepingSettings()
     reprocess: ReprocessSettings = ReprocessSettings()
     destination: tuple[DestinationSettings, ...] = ()

@@ -87,6 +87,7 @@ def author(
         _digest(interpretation, said, map(reference, reports)),
         *(earlier.sop_instance_uid for earlier in replaced),
         *([] if sop_class_uid == ComprehensiveSRStorage else [sop_class_uid]),
+        *([] if preliminary else ["FINAL"]),
     )
     sop_instance_uid = derived_uid("instance", *identity)
     version = 1 + max(map(_version, older), default=0)

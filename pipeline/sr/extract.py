@@ -85,6 +85,8 @@ def extract(report: Elements | Dataset, dialects: Sequence[Dialect], aliases: Se
             refusals.append(refusal)
     if refusals:
         raise refusals[0]
+    if _is_our_own(elements, ()):
+        raise UnreadableReport(Reason.OWN_ADDENDUM)  # a face of one: pixels or a PDF
     raise UnreadableReport(Reason.PICTURE if _is_picture(source) else Reason.NOT_A_REPORT)
 
 

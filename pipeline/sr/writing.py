@@ -96,6 +96,9 @@ _LONGEST = {
 }
 """How many characters each value representation holds (PS3.5 6.2); of a person name, each of its three groups 64."""
 
+_PARTED_BY = {"PN": "=", "CS": "\\"}
+"""What parts the groups of a name, and several of the standard's own terms."""
+
 _BINARY = {"US": "<H", "UL": "<L"}
 
 _FOUR_BYTE_LENGTHS = frozenset(["OB", "OW", "SQ", "UC", "UT"])
@@ -122,7 +125,8 @@ def _dictionary(keyword: str) -> tuple[int, str]:
     """Tag and value representation of a keyword."""
     tag = tag_for_keyword(keyword)
     assert tag is not None, keyword
-    return tag, dictionary_VR(tag)
+    vr = dictionary_VR(tag)
+    return tag, "OB" if vr == "OB or OW" else vr  # our pixels are bytes (PS3.5 A.2)
 
 
 def _value(keyword: str, vr: str, value: str | int | bytes) -> bytes:
@@ -131,7 +135,7 @@ def _value(keyword: str, vr: str, value: str | int | bytes) -> bytes:
     if vr in _BINARY:
         return struct.pack(_BINARY[vr], value)
     text = str(value)
-    parts = text.split("=") if vr == "PN" else [text]
+    parts = text.split(_PARTED_BY[vr]) if vr in _PARTED_BY else [text]
     if max(map(len, parts)) > _LONGEST.get(vr, 64 if vr == "PN" else len(text)):
         raise Unwritable(f"{keyword} is longer than its value representation {vr} allows")
     return text.encode()

@@ -51,6 +51,26 @@ def test_a_folder_with_dialects_alone_gives_the_defaults(config: Path) -> None:
     assert settings.service.listener.caller == ()
 
 
+@pytest.mark.parametrize(
+    ("line", "mistake"),
+    [
+        ('content = ["sr", "fax"]', "service.destination.0.content.1: Input should be 'sr', 'image' or 'pdf'"),
+        ('content = ["pdf", "pdf"]', "service.destination.0.content: 'pdf' is listed twice"),
+        ("content = []", "service.destination.0.content: Tuple should have at least 1 item"),
+        ('[service.addendum]\nsop_class = "basic"', "service.addendum.sop_class: Input should be 'comprehensive' or"),
+        ('[service.addendum]\nfont = "missing.ttf"', "service.addendum.font: there is no such file"),
+        ('[service.addendum]\nfont = "SERVICE"', "service.addendum.font: this is no TrueType or OpenType font"),
+    ],
+)
+def test_a_form_that_nobody_can_send_is_a_mistake_under_its_key(config: Path, line: str, mistake: str) -> None:
+    file = config / "service.toml"
+    line = line.replace("service.addendum", "addendum").replace("SERVICE", str(file))
+    pacs = '[[destination]]\nname = "pacs"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = 104'
+    file.write_text(f"{pacs}\n{line}\n")
+    (told,) = _mistakes(config)
+    assert told.startswith(mistake)
+
+
 def test_the_plan_of_the_house_is_read_as_it_stands(config: Path) -> None:
     """The example of the interface that outside scripts rely on."""
     (config / "service.toml").write_text("""

@@ -17,7 +17,7 @@ from pipeline.edge.store.schema import State, addendum, delivery, exam
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddendumOnFile:
-    """One addendum as it was authored and is sent: its data set in Explicit VR Little Endian."""
+    """One addendum, or a face of one, as it was authored and is sent: its data set in Explicit VR Little Endian."""
 
     number: int
     exam_number: int
@@ -40,7 +40,7 @@ class Delivery:
 
 def latest(connection: Connection, exam_number: int) -> AddendumOnFile | None:
     """The addendum that an exam has now."""
-    query = _addenda().where(addendum.c.exam_id == exam_number).order_by(addendum.c.id.desc()).limit(1)
+    query = _of_exam(exam_number).order_by(addendum.c.id.desc()).limit(1)
     row = connection.execute(query).one_or_none()
     return None if row is None else _addendum(row)
 
@@ -48,7 +48,8 @@ def latest(connection: Connection, exam_number: int) -> AddendumOnFile | None:
 def is_superseded(connection: Connection, exam_number: int, known: AddendumOnFile | None) -> bool:
     """Whether an exam has a later addendum than the one known; nobody else can issue one in this transaction."""
     connection.execute(select(exam.c.id).where(exam.c.id == exam_number).with_for_update())
-    now = connection.scalar(select(func.max(addendum.c.id)).where(addendum.c.exam_id == exam_number))
+    addenda = (addendum.c.exam_id == exam_number) & addendum.c.face_of_id.is_(None)
+    now = connection.scalar(select(func.max(addendum.c.id)).where(addenda))
     return bool(now != (known.number if known else None))
 
 
@@ -64,13 +65,15 @@ def issue(
     data_set: bytes,
     destinations: Sequence[str],
     at: datetime,
+    face_of: int | None = None,
 ) -> int:
-    """Keep an addendum and put it into the outbox of each destination; its number."""
+    """Keep an addendum, or a face of the addendum of a number, for these destinations; its own number."""
     number: int = connection.execute(
         insert(addendum)
         .values(
             exam_id=exam_number,
             predecessor_id=predecessor.number if predecessor else None,
+            face_of_id=face_of,
             sop_class_uid=sop_class_uid,
             sop_instance_uid=sop_instance_uid,
             digest=digest,
@@ -91,7 +94,8 @@ def issue(
 
 def issued_since(connection: Connection, moment: datetime) -> int:
     """How many addenda have been issued since a moment."""
-    query = select(func.count()).select_from(addendum).where(addendum.c.authored_at > moment)
+    since = (addendum.c.authored_at > moment) & addendum.c.face_of_id.is_(None)
+    query = select(func.count()).select_from(addendum).where(since)
     return connection.execute(query).scalar_one()
 
 
@@ -180,8 +184,18 @@ def commitment_refused(
 
 def addenda(connection: Connection, exam_number: int) -> list[AddendumOnFile]:
     """Every addendum of an exam, the first one first."""
-    query = _addenda().where(addendum.c.exam_id == exam_number).order_by(addendum.c.id)
+    query = _of_exam(exam_number).order_by(addendum.c.id)
     return [_addendum(row) for row in connection.execute(query)]
+
+
+def faces(connection: Connection, number: int) -> list[AddendumOnFile]:
+    """Every face of an addendum, in the order of its pages."""
+    query = _addenda().where(addendum.c.face_of_id == number).order_by(addendum.c.id)
+    return [_addendum(row) for row in connection.execute(query)]
+
+
+def _of_exam(exam_number: int) -> Select[Any]:
+    return _addenda().where(addendum.c.exam_id == exam_number, addendum.c.face_of_id.is_(None))
 
 
 def _addenda() -> Select[Any]:

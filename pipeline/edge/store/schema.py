@@ -276,6 +276,7 @@ addendum = Table(
     _id(),
     _reference("exam", nullable=False, index=True),
     Column("predecessor_id", ForeignKey("addendum.id")),
+    Column("face_of_id", ForeignKey("addendum.id")),
     Column("sop_class_uid", Text, nullable=False),
     Column("sop_instance_uid", Text, nullable=False),
     Column("digest", String(64), nullable=False),
@@ -284,7 +285,7 @@ addendum = Table(
     Column("content", LargeBinary, nullable=False),
     UniqueConstraint("sop_instance_uid"),
     Index(None, "authored_at"),
-    comment="what we answered: the data set as it is sent (zlib); digest is of what it says",
+    comment="what we answered, or a face of it: the data set as it is sent (zlib); digest is of what it says",
 )
 
 grounds = Table(

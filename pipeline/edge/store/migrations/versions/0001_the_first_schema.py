@@ -357,6 +357,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("exam_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("predecessor_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("face_of_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("sop_class_uid", sa.Text(), nullable=False),
         sa.Column("sop_instance_uid", sa.Text(), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
@@ -364,10 +365,11 @@ def upgrade() -> None:
         sa.Column("authored_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_addendum_exam_id")),
+        sa.ForeignKeyConstraint(["face_of_id"], ["addendum.id"], name=op.f("fk_addendum_face_of_id")),
         sa.ForeignKeyConstraint(["predecessor_id"], ["addendum.id"], name=op.f("fk_addendum_predecessor_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_addendum")),
         sa.UniqueConstraint("sop_instance_uid", name=op.f("uq_addendum_sop_instance_uid")),
-        comment="what we answered: the data set as it is sent (zlib); digest is of what it says",
+        comment="what we answered, or a face of it: the data set as it is sent (zlib); digest is of what it says",
     )
     op.create_index(op.f("ix_addendum_authored_at"), "addendum", ["authored_at"], unique=False)
     op.create_index(op.f("ix_addendum_exam_id"), "addendum", ["exam_id"], unique=False)

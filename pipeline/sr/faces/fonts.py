@@ -1,0 +1,91 @@
+"""Which letters can a page show, and how wide are they?
+
+The fonts that matplotlib brings along have the letters of Latin, Greek, Cyrillic, Arabic, Hebrew and others; joined and
+in order where they run from right to left. For Chinese, Japanese and Korean, whose fonts are large, the department may
+name one of its own. No other font of this machine is ever used.
+"""
+
+from functools import cache
+
+import matplotlib
+from matplotlib.font_manager import FontProperties
+from matplotlib.ft2font import FT2Font, LoadFlags
+
+_BUNDLED = {False: "DejaVuSans.ttf", True: "DejaVuSans-Bold.ttf"}
+
+_MEASURED_AT = 64.0
+"""In points; without hinting a text is twice as wide at twice the size."""
+
+UNKNOWN = "\N{WHITE SQUARE}"
+"""What stands for a letter that no font has."""
+
+EXPLAINED = f"{UNKNOWN} stands for a letter that this page cannot show."
+
+NAMELESS = "(the name is in letters that this page cannot show: see Patient ID)"
+
+
+class UnusableFont(ValueError):
+    """The file is no font that matplotlib reads."""
+
+
+class Fonts:
+    """Our two fonts, regular and bold, and the department's own one for what these lack."""
+
+    def __init__(self, own: str = "") -> None:
+        """Open them; ``own`` is the path of a TrueType or OpenType file, or nothing.
+
+        Raises:
+            UnusableFont: there is no such font.
+        """
+        self._widths: dict[tuple[str, bool], float] = {}
+        self._bundled = {bold: _font(_path(name)) for bold, name in _BUNDLED.items()}
+        try:
+            self._own = _font(own) if own else None
+        except (OSError, RuntimeError) as problem:
+            raise UnusableFont(f"{own} cannot be read as a font") from problem
+
+    def properties(self, text: str, size: float, *, bold: bool) -> FontProperties:
+        """The font that draws a text."""
+        return FontProperties(fname=self._for(text, bold=bold).fname, size=size)  # type: ignore[arg-type] # a str, as given
+
+    def width(self, text: str, size: float, bold: bool) -> float:
+        """How wide a text is, in points."""
+        known = self._widths.get((text, bold))
+        if known is None:
+            font = self._for(text, bold=bold)
+            font.set_size(_MEASURED_AT, 72)
+            font.set_text(text, flags=LoadFlags.NO_HINTING)
+            known = self._widths[text, bold] = font.get_width_height()[0] / 64 / _MEASURED_AT
+        return known * size
+
+    def legible(self, text: str) -> str:
+        """A text with a mark in place of each letter that cannot be drawn."""
+        if self._covers(self._bundled[False], text) or (self._own and self._covers(self._own, text)):
+            return text
+        return "".join(letter if self._covers(self._bundled[False], letter) else UNKNOWN for letter in text)
+
+    def name(self, name: str) -> str:
+        """A patient's name as DICOM writes it, family name first: of its up to three spellings those we can draw."""
+        spellings = [" ".join(part for part in group.split("^") if part) for group in name.split("=")]
+        told = list(dict.fromkeys(spelling for spelling in spellings if spelling.strip()))
+        drawn = [spelling for spelling in told if self.legible(spelling) == spelling]
+        if not told:
+            return "(no name stated)"
+        return "  ".join(drawn) if drawn else NAMELESS
+
+    def _for(self, text: str, *, bold: bool) -> FT2Font:
+        usual = self._bundled[bold]
+        return self._own if self._own and not self._covers(usual, text) else usual
+
+    @staticmethod
+    def _covers(font: FT2Font, text: str) -> bool:
+        return all(font.get_char_index(ord(letter)) for letter in text)
+
+
+@cache
+def _path(name: str) -> str:
+    return f"{matplotlib.get_data_path()}/fonts/ttf/{name}"
+
+
+def _font(path: str) -> FT2Font:
+    return FT2Font(path)

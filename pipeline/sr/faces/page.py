@@ -1,0 +1,198 @@
+"""What stands on the pages that a person reads?
+
+The numbers of the addendum and no others: a change that is not significant is in words only, as in its sentences (N6).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from pydicom.dataset import Dataset
+
+import pipeline
+from pipeline.clinical.model import Change, Exam, Finding, Interpretation, Overall, Result
+from pipeline.clinical.words import PRELIMINARY, category, region_name
+from pipeline.sr import codes
+from pipeline.sr.content import DEVICE
+from pipeline.sr.faces.plots import Plot, plots
+from pipeline.sr.tree import Code, Item, header_text
+from pipeline.sr.values import read_date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table: a region since its prior, and below it, if that is another exam, since its baseline."""
+
+    region: str
+    bmd: str = ""
+    t_score: str = ""
+    z_score: str = ""
+    reference: str = ""
+    bmd_then: str = ""
+    change: str = ""
+    lsc: str = ""
+    verdict: str
+    significant: bool = False
+    since_baseline: bool = False
+    notes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Everything that the pages of one addendum show.
+
+    ``patient_name`` is as DICOM writes it (PS3.5 6.2.1). ``facts`` are labels and texts; ``notes`` are referred to by
+    number from the rows, counted from one; ``sentences`` are the conclusions of the addendum, word for word.
+    """
+
+    patient_name: str
+    patient_id: str
+    exam_on: str
+    facts: tuple[tuple[str, str], ...]
+    status: str
+    replaced: str
+    overall: str
+    remarks: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    not_monitored: str
+    plots: tuple[Plot, ...]
+    sentences: tuple[str, ...]
+    made_by: str
+
+
+def page(addendum: Dataset, said: Item, interpretation: Interpretation, history: Iterable[Exam]) -> Page:
+    """What the pages of an addendum show, which reads ``said``; ``history`` is what the plots show beside the exam."""
+    findings = interpretation.findings
+    monitored = [finding for finding in findings if finding.measurement.region.monitorable]
+    others = [finding.measurement for finding in findings if not finding.measurement.region.monitorable]
+    notes = tuple(dict.fromkeys(text for finding in monitored for text in _worth_a_note(finding, interpretation.exam)))
+    diagnosis = [category(interpretation.diagnosis)] if interpretation.diagnosis else []
+    return Page(
+        patient_name=header_text(addendum, "PatientName"),
+        patient_id=header_text(addendum, "PatientID"),
+        exam_on=str(interpretation.exam.performed_on),
+        facts=tuple((label, text) for label, text in _facts(addendum, interpretation) if text),
+        status=PRELIMINARY,
+        replaced=" ".join(_texts(said, codes.COMMENT)),
+        overall=OVERALL[interpretation.overall],
+        remarks=(*diagnosis, *(caution.text for caution in interpretation.cautions)),
+        rows=tuple(row for finding in monitored for row in _rows(finding, interpretation.exam, notes)),
+        notes=notes,
+        not_monitored="; ".join(f"{region_name(m.region)} {m.bmd:f}" for m in others),
+        plots=plots(monitored, interpretation.exam, history),
+        sentences=tuple(_texts(said, codes.CONCLUSION)),
+        made_by=f"{DEVICE} {pipeline.__version__}, rules {interpretation.rules_version}",
+    )
+
+
+OVERALL: Mapping[Overall, str] = {
+    Overall.IMPROVED: "IMPROVED: BMD increased significantly",
+    Overall.STABLE: "STABLE: no significant change in BMD",
+    Overall.DECLINED: "DECLINED: BMD decreased significantly",
+    Overall.DISCORDANT: "DISCORDANT: significant gain at one site, significant loss at another",
+    Overall.INDETERMINATE: "INDETERMINATE: no statement on change is possible",
+    Overall.NO_PRIOR: "NO PRIOR: no earlier exam of these sites is on file",
+}
+"""The overall result at a glance."""
+
+VERDICTS: Mapping[Result, str] = {
+    Result.GAIN: "\N{BLACK UP-POINTING TRIANGLE} significant gain",
+    Result.LOSS: "\N{BLACK DOWN-POINTING TRIANGLE} significant loss",
+    Result.NO_SIGNIFICANT_CHANGE: "no significant change",
+    Result.NOT_COMPARABLE: "not comparable",
+    Result.NO_LSC: "no LSC: not judged",
+    Result.NO_PRIOR: "first exam",
+}
+"""What became of a region, in a column's width; a shape tells gain from loss where colour is not shown."""
+
+WITHIN_LSC = "less than LSC"
+"""Instead of the number of a change that is not significant (N6)."""
+
+
+def _facts(addendum: Dataset, interpretation: Interpretation) -> Iterator[tuple[str, str]]:
+    exam = interpretation.exam
+    born = read_date(header_text(addendum, "PatientBirthDate"))
+    issuer = header_text(addendum, "IssuerOfPatientID")
+    yield "Patient ID", header_text(addendum, "PatientID") + (f" ({issuer})" if issuer else "")
+    yield "Exam", f"{exam.performed_at:%Y-%m-%d %H:%M}"
+    yield "Born", str(born or "not stated")
+    yield "Accession no.", header_text(addendum, "AccessionNumber")
+    yield "Sex", {"F": "female", "M": "male", "O": "other"}.get(header_text(addendum, "PatientSex"), "not stated")
+    yield "Referred by", " ".join(header_text(addendum, "ReferringPhysicianName").partition("=")[0].split("^")).strip()
+    yield "Scanner", str(exam.scanner) + (f", software {exam.software}" if exam.software else "")
+    yield "Compared with", "; ".join(_compared_with(interpretation)) or "no earlier exam"
+
+
+def _compared_with(interpretation: Interpretation) -> Iterator[str]:
+    """Each exam that a change rests on, and on which machine it was (F1)."""
+    exam = interpretation.exam
+    for prior in interpretation.priors:
+        same = prior.scanner == exam.scanner
+        scanner = "the same scanner" if same else f"{prior.scanner}, cross-calibrated"
+        accession = f", accession no. {prior.accession_number}" if prior.accession_number else ""
+        yield f"{prior.performed_on} on {scanner}{accession}"
+
+
+def _worth_a_note(finding: Finding, exam: Exam) -> Iterator[str]:
+    """What a reader must know before trusting a row: why there is no comparison, or what to look at."""
+    for change in _changes(finding):
+        if change.region is not None and change.bmd is not None and change.reference.scanner == exam.scanner:
+            yield (
+                f"{region_name(finding.measurement.region)} was compared with {change.reference.performed_on} on "
+                f"{change.region}, where BMD is now {change.bmd:f} g/cm2."
+            )
+    yield from (refusal.text for refusal in finding.refusals)
+    yield from (caution.text for caution in finding.cautions if caution.review)
+
+
+def _changes(finding: Finding) -> list[Change]:
+    """Since the prior, and since the baseline where that is another exam."""
+    prior, baseline = finding.since_prior, finding.since_baseline
+    if prior is None or baseline is None:
+        return []
+    same = baseline.reference.study_instance_uid == prior.reference.study_instance_uid
+    return [prior] if same else [prior, baseline]
+
+
+def _rows(finding: Finding, exam: Exam, notes: Sequence[str]) -> Iterator[Row]:
+    measurement = finding.measurement
+    first = Row(
+        region=region_name(measurement.region),
+        bmd=f"{measurement.bmd:f}",
+        t_score=_score(measurement.t_score),
+        z_score=_score(measurement.z_score),
+        verdict=VERDICTS[finding.result],
+        notes=tuple(sorted({notes.index(text) + 1 for text in _worth_a_note(finding, exam)})),
+    )
+    changes = _changes(finding)
+    yield _compared(first, changes[0]) if changes else first
+    for change in changes[1:]:
+        yield _compared(Row(region="since baseline", verdict=VERDICTS[change.result], since_baseline=True), change)
+
+
+def _compared(row: Row, change: Change) -> Row:
+    return replace(
+        row,
+        reference=str(change.reference.performed_on),
+        bmd_then=f"{change.reference_bmd:f}",
+        change=_change(change),
+        lsc=f"{change.lsc.lsc:f}" if change.lsc else "none",
+        significant=change.result in (Result.GAIN, Result.LOSS),
+    )
+
+
+def _texts(said: Item, concept: Code) -> list[str]:
+    return [item.value for item in said.walk() if item.value_type == "TEXT" and item.concept == concept]
+
+
+def _score(score: Decimal | None) -> str:
+    return "" if score is None else f"{score:f}"
+
+
+def _change(change: Change) -> str:
+    if change.result is Result.NO_SIGNIFICANT_CHANGE:
+        return WITHIN_LSC
+    if change.result is Result.NO_LSC:
+        return ""
+    return f"{change.difference:+f} ({change.percent:+f} %)"
