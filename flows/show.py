@@ -36,11 +36,11 @@ def show(house: House, report: str) -> int:
         return 0
     except (UnreadableReport, FileNotFoundError) as problem:
         ours = isinstance(problem, UnreadableReport) and problem.reason is Reason.OWN_ADDENDUM
-        print(
-            f"\n{_written_by_us(*_bytes_of(house, report)) if ours else problem}",
-            file=sys.stdout if ours else sys.stderr,
-        )
-        return 0 if ours else 1
+        if ours:
+            print(f"\n{_written_by_us(*_bytes_of(house, report))}")
+            return 0
+        print(f"\n{problem}", file=sys.stderr)
+        return 1
     with house.database.read() as connection:
         seen = _seen(connection, report, read)
         history = exams.history(connection, seen.exam.patient)
