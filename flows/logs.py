@@ -24,6 +24,12 @@ NAMES = (
 
 _OURS = ("pipeline", "flows")
 
+_TOLD_BY_OURSELVES = (
+    *("acse", "dimse", "dimse_messages", "dimse_primitives", "dul", "fsm"),
+    *("pdu", "pdu_items", "pdu_primitives", "presentation", "transport", "utils", "_validators"),
+)
+"""Parts of pynetdicom that complain of each broken PDU; of those we tell in our own words, and not of every one."""
+
 
 class _Formatter(logging.Formatter):
     """One line per event: when, how grave, what, and the particulars as name=value."""
@@ -49,8 +55,8 @@ def to_standard_error(level: int = logging.INFO) -> None:
     logging.getLogger("py.warnings").setLevel(logging.CRITICAL)
     for library in ("pydicom", "pynetdicom", "highdicom", "alembic", "httpx", "httpcore", "prefect", "sqlalchemy"):
         logging.getLogger(library).setLevel(logging.ERROR)
-    for told_by_ourselves in ("pynetdicom.transport", "pynetdicom.acse"):
-        logging.getLogger(told_by_ourselves).setLevel(logging.CRITICAL)
+    for part in _TOLD_BY_OURSELVES:
+        logging.getLogger(f"pynetdicom.{part}").setLevel(logging.CRITICAL)
 
 
 def _of_a_library(record: logging.LogRecord) -> str:

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -74,6 +75,12 @@ class Scanner:
         if kind != _A_ASSOCIATE_AC:
             self.socket.close()
             raise ConnectionRefusedError(f"the answer was a PDU of type {kind}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
 
     def store(self, sent: Object, number: int = 1) -> int:
         """Send one object; the status of the answer."""

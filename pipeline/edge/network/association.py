@@ -147,7 +147,10 @@ class EventDrivenAssociation(Association):
     def happened(self, event: str) -> None:
         """Move by one event of PS3.8 Table 9-10, and by all that follow from it."""
         self.dul.event_queue.put(event)
-        self.move()
+        try:
+            self.move()
+        except Exception:  # noqa: BLE001 - as in `take`: some broken values are noticed only now
+            self.dul.kill_dul()
 
     def move(self) -> None:
         """Do what is waiting to be done: answers to be sent, primitives for either side."""

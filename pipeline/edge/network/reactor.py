@@ -87,8 +87,10 @@ class Reactor:
         ae.acse_timeout = NEGOTIATION_SECONDS
         ae.maximum_pdu_size = MAXIMUM_PDU_SIZE
         self._ae = ae
-        self._handlers = {
-            # As pynetdicom keeps them: one handler for what asks for an answer, else any number.
+        # As pynetdicom keeps them: for what asks for an answer one handler, its own where we have none.
+        self._handlers: dict[evt.EventType, Any] = {
+            event: (evt.get_default_handler(event), None) for event in evt._INTERVENTION_EVENTS
+        } | {
             event: (handler, None) if event.is_intervention else [(handler, None)]
             for event, handler in handlers.items()
         }
