@@ -18,6 +18,7 @@ from flows.follow_up import follow_up, follow_up_plainly
 from flows.orchestration import Orchestration
 from flows.stop import Stop
 from pipeline.edge import dispatch, intake, promise, upkeep
+from pipeline.edge.audit_feed import AuditFeed
 from pipeline.edge.house import House
 from pipeline.edge.mishap import where_it_happened
 from pipeline.edge.settings import CallerSettings
@@ -58,6 +59,8 @@ def run_worker(house: House, stop: Stop) -> bool:
     for caller in promise.callers_to_be_called(house.settings.service.listener.caller):
         look = partial(_look_at_promises, caller)
         looks.append(_Look(f"promises to {caller.ae_title}", look, partial(_give_back_promises, caller)))
+    feed = AuditFeed(house)
+    looks.append(_Look("audit trail", lambda _house, _orchestration: feed.look(), lambda _house: None))
     mishaps: list[str] = []
     threads = [threading.Thread(target=_loop, args=(house, stop, look, mishaps)) for look in looks]
     for thread in threads:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_type_hints
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -64,6 +65,17 @@ def _database_url(text: str) -> str:
         raise ValueError("not a database URL; try sqlite:///var/dxatrend.sqlite3") from None
     if backend not in ("sqlite", "postgresql"):
         raise ValueError("only sqlite:/// and postgresql+psycopg:// databases are supported")
+    return text
+
+
+def _syslog_url(text: str) -> str:
+    try:
+        url = urlsplit(text)
+        usable = url.scheme in ("udp", "tls") and bool(url.hostname) and (url.port or 1) > 0 and not url.path
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("a syslog receiver is udp://host:port or tls://host:port")
     return text
 
 
@@ -142,6 +154,7 @@ class KeepingSettings(_Section):
     """``[keeping]``: for how long what we were sent is kept."""
 
     pixels_days: Annotated[int, Field(ge=0, le=36_500)] = 30
+    audit_days: Annotated[int, Field(ge=30, le=36_500)] | None = None
 
 
 class ReprocessSettings(_Section):
@@ -205,6 +218,19 @@ class PrefectSettings(_Section):
     reserve_mb: Annotated[int, Field(ge=0)] = 256
 
 
+class AuditSettings(_Section):
+    """``[audit]``: who is told of what the audit trail says; nobody unless given, for it names patients by their id."""
+
+    syslog: Annotated[str, AfterValidator(_syslog_url)] | None = None
+    tls: TlsSettings | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.tls is None) == (self.syslog is not None and self.syslog.startswith("tls:")):
+            raise ValueError("tls:// needs audit.tls, and nothing else does")
+        return self
+
+
 class ServiceSettings(_Section):
     """``service.toml``."""
 
@@ -213,6 +239,7 @@ class ServiceSettings(_Section):
     exam: ExamSettings = ExamSettings()
     addendum: AddendumSettings = AddendumSettings()
     keeping: KeepingSettings = KeepingSettings()
+    audit: AuditSettings = AuditSettings()
     reprocess: ReprocessSettings = ReprocessSettings()
     destination: tuple[DestinationSettings, ...] = ()
     prefect: PrefectSettings = PrefectSettings()

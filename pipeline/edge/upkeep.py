@@ -2,12 +2,16 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, insert, select
 
+from pipeline.edge import trail
+from pipeline.edge.audit_feed import RECEIVER
 from pipeline.edge.house import House
-from pipeline.edge.store import pictures, promises
+from pipeline.edge.store import audit, pictures, promises
+from pipeline.edge.store.audit import Event
 from pipeline.edge.store.schema import chore
 
 log = logging.getLogger(__name__)
@@ -47,6 +51,7 @@ def keep_house(house: House) -> float:
     if sound:
         _drop_pixels(house, datetime.now(UTC))
         _give_up_promises(house, datetime.now(UTC))
+        _keep_audit_trail(house, datetime.now(UTC))
         house.database.tidy()
     seconds = time.monotonic() - began
     _remember(house, datetime.now(UTC), seconds)
@@ -65,6 +70,30 @@ def _drop_pixels(house: House, at: datetime) -> None:
         dropped += batch
     if dropped:
         log.info("the pixels of old pictures were dropped", extra={"count": dropped})
+
+
+def _keep_audit_trail(house: House, at: datetime) -> None:
+    """Chain what the worker may have missed, then drop what is older than we keep it, and say so in the trail."""
+    with house.database.write() as connection:
+        audit.seal(connection, all_of_it=True)
+    service = house.settings.service
+    if service.keeping.audit_days is None:
+        return
+    old, receivers = at - timedelta(days=service.keeping.audit_days), (RECEIVER,) if service.audit.syslog else ()
+    dropped = 0
+    while batch := _drop_entries(house, old, at, receivers):
+        dropped += batch
+    if dropped:
+        log.info("old entries of the audit trail were dropped", extra={"count": dropped})
+
+
+def _drop_entries(house: House, before: datetime, at: datetime, receivers: Sequence[str]) -> int:
+    with house.database.write() as connection:
+        dropped = audit.drop(connection, before=before, at=at, receivers=receivers)
+        if dropped:
+            detail = {"audit_entries": dropped, "before": before.isoformat()}
+            audit.record(connection, trail.by_operator(Event.DROPPED, at=at, detail=detail))
+        return dropped
 
 
 def _give_up_promises(house: House, at: datetime) -> None:

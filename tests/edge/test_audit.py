@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from pipeline.clinical.model import Patient
-from pipeline.edge.store import audit, exams, receipts
+from pipeline.edge.store import audit, exams, receipts, work
 from pipeline.edge.store.audit import Entry, Event, Outcome
 from pipeline.edge.store.database import Database, StoreFailed
 from tests.edge.make import NOW, instance, report
@@ -170,19 +170,43 @@ def test_nothing_is_dropped_that_is_not_sealed_or_that_a_receiver_has_not_had(da
         assert audit.drop(connection, before=much_later, at=NOW) == 0
     _sealed(database)
     with database.write() as connection:
+        audit.begin(connection, "syslog", at=NOW)
         audit.sent(connection, "syslog", 3, at=NOW)
         assert audit.drop(connection, before=much_later, at=NOW, receivers=["syslog"]) == 3
 
 
 def test_a_receiver_gets_every_sealed_entry_once_and_in_order(database: Database) -> None:
+    with database.write() as connection:
+        audit.begin(connection, "syslog", at=NOW)
     _recorded(database, 3)
     with database.write() as connection:
+        audit.begin(connection, "syslog", at=NOW)
         assert audit.unsent(connection, "syslog") == []
         audit.seal(connection)
         waiting = audit.unsent(connection, "syslog")
         assert [one.entry.actor for one in waiting] == ["SCANNER1", "SCANNER2", "SCANNER3"]
         audit.sent(connection, "syslog", 2, at=NOW)
         assert [one.position for one in audit.unsent(connection, "syslog")] == [3]
+
+
+def test_a_receiver_is_told_what_happens_from_when_it_is_named(database: Database) -> None:
+    _recorded(database, 3)
+    _sealed(database)
+    with database.write() as connection:
+        audit.begin(connection, "syslog", at=NOW)
+        assert audit.unsent(connection, "syslog") == []
+
+
+def test_of_several_workers_one_tells_a_receiver_until_its_lease_runs_out(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.write() as connection:
+        audit.begin(connection, "syslog", at=NOW)
+        assert audit.take(connection, "syslog", at=NOW)
+        assert audit.take(connection, "syslog", at=NOW), "the same one goes on"
+        monkeypatch.setattr(work, "owner", lambda: "another")
+        assert not audit.take(connection, "syslog", at=NOW)
+        assert audit.take(connection, "syslog", at=NOW + work.LEASE)
 
 
 def test_the_trail_of_one_patient_is_what_concerns_their_exams_receipts_and_addenda(database: Database) -> None:

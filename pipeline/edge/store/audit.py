@@ -13,10 +13,10 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, or_, select, text, update
 
 from pipeline.clinical.model import Patient
-from pipeline.edge.store import identity
+from pipeline.edge.store import identity, work
 from pipeline.edge.store.schema import addendum, audit, audit_cursor, audit_cut, audit_seal, exam, patient, reading
 
 
@@ -135,6 +135,14 @@ def seal(connection: Connection, *, all_of_it: bool = False) -> int:
     return len(seals)
 
 
+def has_unsealed(connection: Connection) -> bool:
+    """Whether anything recent waits to be sealed; cheap enough to be asked every second."""
+    last = connection.scalar(select(func.max(audit_seal.c.audit_id))) or 0
+    sealed = select(audit_seal.c.audit_id).where(audit_seal.c.audit_id == audit.c.id)
+    recent = select(audit.c.id).where(audit.c.id > last - _RECENT, ~sealed.exists())
+    return connection.scalar(recent.order_by(audit.c.id.desc()).limit(1)) is not None
+
+
 def verify(connection: Connection) -> Chain:
     """Follow the chain from its beginning, or from where it was last cut, to its end."""
     position, digest = _cut(connection)
@@ -176,10 +184,31 @@ def unsent(connection: Connection, receiver: str) -> list[Sealed]:
     return [_sealed(row) for row in connection.execute(query)]
 
 
+def begin(connection: Connection, receiver: str, *, at: datetime) -> None:
+    """Let a receiver that was never told anything have what happens from now on."""
+    known = connection.scalar(select(audit_cursor.c.name).where(audit_cursor.c.name == receiver))
+    if known is None:
+        connection.execute(insert(audit_cursor).values(name=receiver, position=_end(connection)[0], at=at))
+
+
+def take(connection: Connection, receiver: str, *, at: datetime) -> bool:
+    """Whether this worker, and no other, is to tell a receiver now."""
+    free = or_(
+        audit_cursor.c.leased_until.is_(None),
+        audit_cursor.c.leased_until <= at,
+        audit_cursor.c.lease_owner == work.owner(),
+    )
+    taken = connection.execute(
+        update(audit_cursor)
+        .where(audit_cursor.c.name == receiver, free)
+        .values(lease_owner=work.owner(), leased_until=at + work.LEASE)
+    )
+    return taken.rowcount == 1
+
+
 def sent(connection: Connection, receiver: str, position: int, *, at: datetime) -> None:
     """Remember that a receiver has had the chain up to a position."""
-    connection.execute(delete(audit_cursor).where(audit_cursor.c.name == receiver))
-    connection.execute(insert(audit_cursor).values(name=receiver, position=position, at=at))
+    connection.execute(update(audit_cursor).where(audit_cursor.c.name == receiver).values(position=position, at=at))
 
 
 def drop(connection: Connection, *, before: datetime, at: datetime, receivers: Sequence[str] = ()) -> int:

@@ -441,5 +441,7 @@ audit_cursor = Table(
     Column("name", String(64), primary_key=True),
     Column("position", BigInteger, nullable=False),
     Column("at", Instant, nullable=False),
-    comment="up to which seal the trail was sent to somebody else",
+    Column("lease_owner", String(128)),
+    Column("leased_until", Instant),
+    comment="up to which seal the trail was sent to somebody else, and which worker is at it",
 )

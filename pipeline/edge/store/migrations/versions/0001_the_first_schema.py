@@ -38,8 +38,10 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("lease_owner", sa.String(length=128), nullable=True),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_audit_cursor")),
-        comment="up to which seal the trail was sent to somebody else",
+        comment="up to which seal the trail was sent to somebody else, and which worker is at it",
     )
     op.create_table(
         "audit_cut",
