@@ -272,7 +272,7 @@ def test_over_udp_a_visit_is_told_from_the_instance_received_to_the_addendum(tmp
     caller, ours = received.findall("ActiveParticipant")
     assert (caller.get("UserID"), caller.get("NetworkAccessPointID")) == ("SCANNER1", "192.0.2.1")
     assert ours.get("UserID") == "DXATREND"
-    assert received.find(".//Instance").get("UID") == "2.25.1"
+    assert [one.get("UID") for one in received.iter("Instance")] == ["2.25.1"]
     assert receiver.got[0].startswith(b"<85>1 ")
     assert b" dxatrend " in receiver.got[0]
     assert b"DICOM+RFC3881 - \xef\xbb\xbf<?xml" in receiver.got[0]
