@@ -3,6 +3,7 @@
 Everything follows from a seed, so that what was found once is found again.
 """
 
+import pickle
 from copy import deepcopy
 from random import Random
 
@@ -93,7 +94,7 @@ def sound_reports() -> list[Dataset]:
 def mutant(seed: int) -> tuple[bytes, str]:
     """A broken report, and the transfer syntax it comes in."""
     dice = Random(seed)
-    sent = deepcopy(dice.choice(_SOUND))
+    sent = pickle.loads(dice.choice(_SOUND))  # three times as fast as a deep copy
     for _ in range(dice.randint(0, 4)):
         dice.choice(_CHANGES)(sent, dice)
     syntax = dice.choice(SYNTAXES)
@@ -103,7 +104,7 @@ def mutant(seed: int) -> tuple[bytes, str]:
     return bytes(content), syntax
 
 
-_SOUND = sound_reports()
+_SOUND = [pickle.dumps(sound) for sound in sound_reports()]
 
 
 def _items(item: Dataset) -> list[Dataset]:
