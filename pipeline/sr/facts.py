@@ -5,7 +5,7 @@ trends. Told differently in one place it is not told at all: these serve caution
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -42,12 +42,9 @@ class Facts:
         self._notes = notes
         self._of_report = self._in((below for item in layout.elsewhere for below in item.walk()), "the report")
 
-    def of(self, *scopes: Sequence[Item]) -> dict[Fact, str]:
-        """What holds within these items, the nearest first."""
-        found = dict(self._of_report)
-        for items in reversed(scopes):
-            found |= self._in(items, "a scan")
-        return found
+    def of(self, items: Sequence[Item] = (), around: Mapping[Fact, str] | None = None) -> dict[Fact, str]:
+        """What holds within these items, which stand in something of which other facts may hold."""
+        return {**(self._of_report if around is None else around), **self._in(items, "a scan")}
 
     def _in(self, items: Iterable[Item], where: str) -> dict[Fact, str]:
         told: dict[Fact, set[str]] = {}

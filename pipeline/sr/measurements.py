@@ -53,6 +53,7 @@ def read_results(layout: Layout, dialect: Dialect, facts: Facts, notes: Notes) -
     of_scans: list[tuple[Scan, tuple[Region, ...]]] = []
     for scan in layout.scans:
         regions: dict[Region, None] = {}
+        of_scan = facts.of(scan.container.children)
         for found in scan.regions:
             try:
                 region = _region(found.container, dialect, scan)
@@ -60,7 +61,7 @@ def read_results(layout: Layout, dialect: Dialect, facts: Facts, notes: Notes) -
                 notes.remark(f"{found.label} was not read: {unknown}")
                 continue
             regions[region] = None
-            context = facts.of(found.container.children, scan.container.children)
+            context = facts.of(found.container.children, around=of_scan)
             told.setdefault(region, []).append(reading.of(found.container, region, context))
         of_scans.append((scan, tuple(regions)))
     measured = [reading.measurement(region, groups) for region, groups in told.items()]

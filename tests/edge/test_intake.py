@@ -12,13 +12,15 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGLossless
 from sqlalchemy import select
 
 from pipeline.clinical.model import Scanner
+from pipeline.edge import intake
 from pipeline.edge.house import House, opened
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.store import exams, machines, overview, phantoms, pictures, receipts, work
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import State, exam, receipt
+from pipeline.sr.extract import Report
 from pipeline.sr.results import Place
-from tests.edge.make import NOW
+from tests.edge.make import NOW, instance
 from tests.sr.make_image import COMPUTED_RADIOGRAPHY, SECONDARY_CAPTURE, dxa_results, picture, roi, scan
 from tests.sr.make_report import container, encode, region, report, spine, text
 
@@ -128,6 +130,41 @@ def test_a_picture_and_a_report_of_one_scan_agree(house: House) -> None:
     assert bmds(house) == {"L1-L4": "0.912", "L2-L4": "0.934"}
     (on_file,) = exams_on_file(house)
     assert [said.place for _, said in on_file.reports] == [Place.IMAGE_COMMENTS, Place.CONTENT_TREE]
+
+
+class FailingReader:
+    """The reading of a batch in which one report does to its reader what we hope none can."""
+
+    def __init__(self, failure: Exception) -> None:
+        self._failure = failure
+        self._reads = intake.read
+
+    def __call__(self, house: House, received: Instance) -> Report:
+        if received.sop_instance_uid == "2.25.2":
+            raise self._failure
+        return self._reads(house, received)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [RecursionError(), MemoryError(), NotImplementedError("P1"), OSError("P1"), AssertionError("P1")],
+    ids=repr,
+)
+def test_whatever_a_report_does_to_its_reader_it_alone_is_held(
+    house: House, failure: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "read", FailingReader(failure))
+    for uid in ("2.25.1", "2.25.2", "2.25.3"):
+        with house.database.write() as connection:
+            content = encode(report(spine(), StudyInstanceUID=f"{uid}.9", PatientID=uid, SOPInstanceUID=uid))
+            receipts.keep(connection, instance(content, uid=uid), calling_ae_title="SCANNER1", at=NOW)
+    assert extract_waiting(house) == 3
+    assert [settled(house, number)[0] for number in (1, 2, 3)] == [State.DONE, State.HELD, State.DONE]
+    with house.database.read() as connection:
+        (held,) = overview.held(connection)
+    assert (held.number, held.reason) == ("2", "unexpected")
+    assert type(failure).__name__ in held.detail
+    assert "P1" not in held.detail
 
 
 # Whose exam is it?
