@@ -17,7 +17,7 @@ from pipeline.edge.store.schema import exam, reading
 from pipeline.sr.readback import Said, read_back
 from pipeline.sr.tree import read_instance, read_tree
 from tests.edge.make import instance, lose_the_worker
-from tests.sr.make_report import container, encode, num, region, report, spine
+from tests.sr.make_report import container, encode, num, region, report, spine, text
 
 DIALECTS = Path(__file__).parents[2] / "config" / "dialects"
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
@@ -140,6 +140,33 @@ def test_an_exam_held_for_an_identity_conflict_makes_the_later_ones_due_again(ho
     _receive(house, _l1_l4("0.950", study="2.25.10", date="20220101", PatientID="OTHER"), "2.25.3")
     assert _follow_up(house) == Tally(issued=1)
     assert "EARLIER_HELD" in _latest(house, 2).flags
+
+
+def _against(population: str, t_score: str) -> Dataset:
+    return region("L1-L4", "0.912", text("Reference Population", population), text("BMD_TSCORE", t_score))
+
+
+MEN, WOMEN = _against("US men, Lunar", "-2.6"), _against("US women, Lunar", "-2.2")
+
+
+@pytest.mark.parametrize(
+    "parts", [[[MEN, WOMEN]], [[WOMEN, MEN]], [[MEN], [WOMEN]], [[WOMEN], [MEN]]], ids=["one", "one", "two", "two"]
+)
+def test_a_mans_scores_against_women_are_the_ones_that_count(house: House, parts: list[list[Dataset]]) -> None:
+    """R4.5: scanners tell both, in one report or in two, in any order."""
+    for number, scans in enumerate(parts):
+        _receive(house, report(*(spine(one) for one in scans), PatientSex="M"), f"2.25.{number}")
+    assert _follow_up(house) == Tally(issued=1)
+    said = _latest(house, 1)
+    assert said.regions["L1-L4"]["T_SCORE"] == ("-2.2",)
+    assert said.regions["L1-L4"]["BMD"] == ("0.912",)
+    assert "MALE_REFERENCE" not in said.flags
+
+
+def test_a_mans_scores_against_men_alone_are_told_as_such(house: House) -> None:
+    _receive(house, report(spine(MEN), PatientSex="M"), "2.25.1")
+    assert _follow_up(house) == Tally(issued=1)
+    assert "MALE_REFERENCE" in _latest(house, 1).flags
 
 
 def test_a_change_that_the_scanner_tells_otherwise_is_told_beside_ours(house: House) -> None:
