@@ -134,6 +134,9 @@ def _parser() -> argparse.ArgumentParser:
     loaded = command("load", _load, "Bring an archive of files in as history; nothing of it is delivered.")
     loaded.add_argument("folder", type=Path, metavar="DIR", help="DICOM files, in any folders below it")
     loaded.add_argument("--deliver", action="store_true", help="answer them as if scanners had sent them")
+    fetched = command("fetch", _fetch, "Ask the archives for a patient's earlier reports, as history.")
+    fetched.add_argument("patient", metavar="PATIENT", help="the patient's id")
+    fetched.add_argument("--issuer", default="", help="Issuer of Patient ID (0010,0021)")
     merge = command("merge", _merge, "Count one patient's exams as another one's from now on.")
     merge.add_argument("old", metavar="OLD", help="the patient id that is no longer used")
     merge.add_argument("new", metavar="NEW", help="the patient id that it has become")
@@ -319,6 +322,11 @@ def _reprocess(options: argparse.Namespace) -> int:
 def _load(options: argparse.Namespace) -> int:
     with houses.opened(options.config) as house:
         return history.load(house, options, _until_signalled())
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    with houses.opened(options.config) as house:
+        return history.ask_archives(house, options)
 
 
 def _merge(options: argparse.Namespace) -> int:

@@ -13,9 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from flows.stop import Stop
 from flows.tables import print_table
+from pipeline.clinical.model import Patient
 from pipeline.edge import load as archives
 from pipeline.edge import reprocess, trail
+from pipeline.edge.deliver import DeliveryProblem
+from pipeline.edge.fetch import fetch
 from pipeline.edge.house import House
+from pipeline.edge.intake import extract_waiting
 from pipeline.edge.reprocess import Difference
 from pipeline.edge.store import audit, identity, machines, patients, people
 from pipeline.edge.store.audit import Event
@@ -170,3 +174,23 @@ def merge(house: House, options: argparse.Namespace) -> int:
         f"{counts.issued} addenda superseded, {counts.unchanged} exams examined again and unchanged, {counts.held} held"
     )
     return 0
+
+
+def ask_archives(house: House, options: argparse.Namespace) -> int:
+    """Ask the archives for what they have of a patient; the exit status."""
+    archives_asked = [to for to in house.settings.service.destination if to.history]
+    if not archives_asked:
+        print("no destination has history = true", file=sys.stderr)
+        return 1
+    who = Patient(patient_id=options.patient.strip(), issuer=options.issuer.strip())
+    silent = 0
+    for archive in archives_asked:
+        try:
+            fetched = fetch(house, archive, who)
+            print(f"{archive.name}: {fetched.studies} studies, {fetched.instances} instances new to us")
+        except DeliveryProblem as problem:
+            silent += 1
+            print(f"{archive.name}: {problem}", file=sys.stderr)
+    while extract_waiting(house):
+        pass
+    return 1 if silent else 0

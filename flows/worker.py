@@ -17,15 +17,16 @@ from flows.delivery import delivery, empty
 from flows.follow_up import follow_up, follow_up_plainly
 from flows.orchestration import Orchestration
 from flows.stop import Stop
-from pipeline.edge import dispatch, intake, promise, upkeep
+from pipeline.edge import dispatch, fetch, intake, promise, upkeep
 from pipeline.edge.audit_feed import AuditFeed
 from pipeline.edge.house import House
 from pipeline.edge.mishap import where_it_happened
-from pipeline.edge.settings import CallerSettings
+from pipeline.edge.settings import CallerSettings, DestinationSettings
 from pipeline.edge.store import work
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.schema import delivery as delivery_table
 from pipeline.edge.store.schema import exam as exam_table
+from pipeline.edge.store.schema import inquiry as inquiry_table
 from pipeline.edge.store.schema import promise as promise_table
 from pipeline.edge.store.schema import receipt as receipt_table
 
@@ -59,6 +60,9 @@ def run_worker(house: House, stop: Stop) -> bool:
     for caller in promise.callers_to_be_called(house.settings.service.listener.caller):
         look = partial(_look_at_promises, caller)
         looks.append(_Look(f"promises to {caller.ae_title}", look, partial(_give_back_promises, caller)))
+    for archive in (to for to in house.settings.service.destination if to.history):
+        look = partial(_look_for_history, archive)
+        looks.append(_Look(f"history in {archive.name}", look, partial(_give_back_inquiries, archive.name)))
     feed = AuditFeed(house)
     looks.append(_Look("audit trail", lambda _house, _orchestration: feed.look(), lambda _house: None))
     mishaps: list[str] = []
@@ -138,6 +142,21 @@ def _look_at_promises(caller: CallerSettings, house: House, _: Orchestration) ->
         return due
     promise.tell_due(house, caller)
     return datetime.now(UTC)
+
+
+def _look_for_history(archive: DestinationSettings, house: House, _: Orchestration) -> datetime | None:
+    """Ask an archive for what it has of a patient; when there will be more to ask."""
+    with house.database.read() as connection:
+        due = work.next_due(connection, inquiry_table, where=inquiry_table.c.destination == archive.name)
+    if due is None or due > datetime.now(UTC):
+        return due
+    fetch.answer_due(house, archive)
+    return datetime.now(UTC)
+
+
+def _give_back_inquiries(archive: str, house: House) -> None:
+    with house.database.write() as connection:
+        work.give_back(connection, inquiry_table, where=inquiry_table.c.destination == archive)
 
 
 def _give_back_exams(house: House) -> None:

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian
-from pynetdicom import AE, evt
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
+from pynetdicom.events import EventHandlerType
 from pynetdicom.sop_class import (
     StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
@@ -87,7 +88,7 @@ def deliver(
         DestinationUnavailable: this and the following addenda need not be tried.
     """
     sop_classes = sorted({addendum.sop_class_uid for addendum in addenda})
-    with _associate(to, calling_ae_title, [*sop_classes, *PROOF_CONTEXTS[to.proof]]) as association:
+    with associate(to, calling_ae_title, [*sop_classes, *PROOF_CONTEXTS[to.proof]]) as association:
         _see_to_contexts(association, sop_classes)
         sent = _send(association, addenda, to)
         if to.proof != "commitment":
@@ -105,7 +106,7 @@ def echo(to: DestinationSettings, calling_ae_title: str) -> None:
     Raises:
         DestinationUnavailable: no association, or no answer, or one that says no.
     """
-    with _associate(to, calling_ae_title, []) as association:
+    with associate(to, calling_ae_title, []) as association:
         status = association.send_c_echo()
         if "Status" not in status:
             raise DestinationUnavailable("no answer to C-ECHO")
@@ -215,19 +216,38 @@ def _send_without_delay(event: evt.Event) -> None:
 
 
 @contextmanager
-def _associate(to: DestinationSettings, calling_ae_title: str, sop_classes: Sequence[str]) -> Iterator[Association]:
+def associate(
+    to: DestinationSettings,
+    calling_ae_title: str,
+    sop_classes: Sequence[str],
+    *,
+    taken: Sequence[str] = (),
+    handlers: Sequence[EventHandlerType] = (),
+) -> Iterator[Association]:
+    """An association with an archive for these SOP classes; of those ``taken`` it may send us objects over it.
+
+    Raises:
+        DestinationUnavailable: there is none.
+    """
     ae = AE(ae_title=calling_ae_title)
     ae.connection_timeout = CONNECTION_SECONDS
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ANSWER_SECONDS
     ae.add_requested_context(Verification)  # so that an archive that takes nothing else can say so
     for sop_class in sop_classes:
         ae.add_requested_context(sop_class, ExplicitVRLittleEndian)
+    for sop_class in taken:
+        ae.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
     try:
         tls = (for_destination(to.tls), to.host) if to.tls else None
     except TlsUnusable as unusable:
         raise DestinationUnavailable(str(unusable)) from None
     association = ae.associate(
-        to.host, to.port, ae_title=to.ae_title, tls_args=tls, evt_handlers=[(evt.EVT_CONN_OPEN, _send_without_delay)]
+        to.host,
+        to.port,
+        ae_title=to.ae_title,
+        tls_args=tls,
+        evt_handlers=[(evt.EVT_CONN_OPEN, _send_without_delay), *handlers],
+        ext_neg=[build_role(sop_class, scp_role=True) for sop_class in taken],
     )
     if association.is_rejected:
         for_now = association.acceptor.primitive.result == REJECTED_FOR_NOW

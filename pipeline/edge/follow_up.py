@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from pydicom import Dataset
 from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
@@ -18,7 +18,7 @@ from pipeline.edge import faces, trail
 from pipeline.edge.grounds import parts_of
 from pipeline.edge.house import House
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
-from pipeline.edge.store import audit, exams, outbox, patients, receipts, visits, work
+from pipeline.edge.store import audit, exams, inquiries, outbox, patients, receipts, visits, work
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.store.outbox import AddendumOnFile
@@ -158,6 +158,10 @@ def _carry(house: House, number: int) -> Tally:
             return _hold(house, number, WORKER_LOST, f"its worker ended {on_file.losses} times")
         if on_file.historical:
             return _settle(house, on_file)
+        asked_since = inquiries.unanswered_since(connection, number)
+    if asked_since is not None and _waits(house, number, asked_since):
+        return Tally()
+    with house.database.read() as connection:
         found = examine(house, connection, on_file, person)
     interpretation, predecessor = found.interpretation, found.predecessor
     now = datetime.now(UTC)
@@ -221,6 +225,18 @@ def _issue(
         )
         numbers.append(number)
     return numbers
+
+
+def _waits(house: House, number: int, asked_since: datetime) -> bool:
+    """Whether an exam still waits for what an archive has of its patient; not longer than the department wants."""
+    until = asked_since + timedelta(seconds=house.settings.service.exam.history_seconds)
+    if until <= datetime.now(UTC):
+        log.warning("history is not complete: an archive has not answered yet", extra={"exam": number})
+        return False
+    with house.database.write() as connection:
+        detail = "an archive is asked for the patient's earlier reports"
+        work.postpone(connection, exam_table, number, until=until, reason=inquiries.AWAITS_HISTORY, detail=detail)
+    return True
 
 
 def _settle(house: House, on_file: ExamOnFile) -> Tally:

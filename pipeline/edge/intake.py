@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from pipeline.edge.house import House
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
-from pipeline.edge.store import exams, phantoms, pictures, receipts, work
+from pipeline.edge.store import exams, inquiries, phantoms, pictures, receipts, work
 from pipeline.edge.store.receipts import Receipt
 from pipeline.edge.store.schema import receipt as receipt_table
 from pipeline.sr.encoding import read_elements
@@ -78,6 +78,9 @@ def _record(connection: Connection, house: House, receipt: Receipt, outcome: Rep
                 edition=house.knowledge.edition,
                 historical=receipt.historical,
             )
+            if not receipt.historical:
+                archives = [to.name for to in house.settings.service.destination if to.history]
+                inquiries.ask(connection, exam, archives, at=receipt.received_at)
             log.info("extracted", extra={"receipt": receipt.number, "exam": exam})
         case PhantomReport():
             phantoms.record(connection, receipt.number, outcome, at=receipt.received_at)

@@ -116,7 +116,9 @@ class Listener:
         self._refusals = Refusals(database)
         self._room = room_of(database, reserve_mb)
         self._archives = [archive for archive in archives if archive.proof == "commitment"]
-        hosts = [caller.host for caller in settings.caller if caller.host] + [to.host for to in self._archives]
+        self._asked = [archive for archive in archives if archive.history and archive.retrieve == "move"]
+        hosts = [caller.host for caller in settings.caller if caller.host]
+        hosts += [to.host for to in (*self._archives, *self._asked)]
         self._addresses = Addresses(hosts)
         self._quiet = QuietLog(log)
         ae = AE(ae_title=settings.ae_title)
@@ -174,7 +176,9 @@ class Listener:
         if called != self._settings.ae_title:
             diagnostic = _CALLED_AE_TITLE_NOT_RECOGNISED
             reason = "it called another AE title than ours"
-        elif not self._is_caller(calling, host) and not self._archives_at(calling, host):
+        elif not (
+            self._is_caller(calling, host) or self._archives_at(calling, host) or self._may_bring_history(calling, host)
+        ):
             diagnostic = _CALLING_AE_TITLE_NOT_RECOGNISED
             reason = "no listener.caller in service.toml has this AE title and host"
         else:
@@ -189,6 +193,10 @@ class Listener:
     def _archives_at(self, ae_title: str, host: str) -> list[str]:
         """The destinations from which a commitment may come: by AE title and address."""
         return [to.name for to in self._archives if to.ae_title == ae_title and host in self._addresses.of(to.host)]
+
+    def _may_bring_history(self, ae_title: str, host: str) -> bool:
+        """Whether an archive that we ask for history has this AE title and address."""
+        return any(to.ae_title == ae_title and host in self._addresses.of(to.host) for to in self._asked)
 
     def _is_caller(self, ae_title: str, host: str) -> bool:
         """Whether a caller with this AE title may come from this address."""
@@ -205,7 +213,10 @@ class Listener:
 
     def _store(self, event: evt.Event) -> "int | Future[int]":
         request, caller = event.request, event.assoc.requestor.ae_title
-        if not self._is_caller(caller, event.assoc.requestor.address):
+        address = event.assoc.requestor.address
+        ours = request.MoveOriginatorApplicationEntityTitle == self._settings.ae_title
+        historical = ours and self._may_bring_history(caller, address)
+        if not (historical or self._is_caller(caller, address)):
             self._quiet.warning(f"{caller} sends", "%r may tell us of commitments, not send reports", caller)
             return NOT_AUTHORISED
         if self._room.is_short():
@@ -217,9 +228,11 @@ class Listener:
             transfer_syntax_uid=str(event.context.transfer_syntax),
             data_set=request.DataSet.getvalue(),
         )
-        now, host = datetime.now(UTC), event.assoc.requestor.address or ""
+        now, host = datetime.now(UTC), address or ""
         kept: Future[tuple[int, bool]] = self._keeper.write(
-            lambda connection: receipts.keep(connection, instance, calling_ae_title=caller, host=host, at=now)
+            lambda connection: receipts.keep(
+                connection, instance, calling_ae_title=caller, host=host, at=now, historical=historical
+            )
         )
         answer: Future[int] = Future()
         kept.add_done_callback(lambda done: answer.set_result(self._answer(done, caller)))

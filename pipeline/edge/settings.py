@@ -148,6 +148,7 @@ class ExamSettings(_Section):
     """``[exam]``: when an exam is due."""
 
     settle_seconds: Annotated[float, Field(ge=0, le=86_400)] = 30
+    history_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60
 
 
 class KeepingSettings(_Section):
@@ -204,6 +205,8 @@ class DestinationSettings(_Section):
     port: Port
     proof: Literal["commitment", "find", "none"] = "none"
     content: Annotated[tuple[Form, ...], Field(min_length=1), AfterValidator(_once_each)] = ("sr",)
+    history: bool = False
+    retrieve: Literal["move", "get"] = "move"
     longest_wait_seconds: Annotated[float, Field(ge=1, le=86_400)] = 3600
     tls: TlsSettings | None = None
 

@@ -182,6 +182,7 @@ class EventDrivenAssociation(Association):
         primitive.MessageID = request.message_id
         primitive.AffectedSOPClassUID = request.sop_class_uid
         primitive.AffectedSOPInstanceUID = request.sop_instance_uid
+        primitive.MoveOriginatorApplicationEntityTitle = command.move_originator
         primitive.DataSet = BytesIO(data_set)
         primitive._context_id = context_id
         try:

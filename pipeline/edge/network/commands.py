@@ -19,6 +19,7 @@ _MESSAGE_ID_BEING_RESPONDED_TO = 0x0120
 _COMMAND_DATA_SET_TYPE = 0x0800
 _STATUS = 0x0900
 _AFFECTED_SOP_INSTANCE_UID = 0x1000
+_MOVE_ORIGINATOR = 0x1030
 
 _ELEMENT = struct.Struct("<HHI")
 _SHORT = struct.Struct("<HHIH")
@@ -62,6 +63,12 @@ class Command:
     def sop_instance_uid(self) -> str:
         """The name of the object to be stored."""
         return self._uid(_AFFECTED_SOP_INSTANCE_UID, "Affected SOP Instance UID (0000,1000)")
+
+    @property
+    def move_originator(self) -> str | None:
+        """Whose C-MOVE this object answers, by AE title; ``None`` where it answers none."""
+        title = self.elements.get(_MOVE_ORIGINATOR, b"").decode("ascii", "replace").strip("\0 ")
+        return title or None
 
     def _uid(self, element: int, name: str) -> str:
         try:

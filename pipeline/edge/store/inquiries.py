@@ -1,0 +1,76 @@
+"""Which archives were asked for a patient's earlier reports, and which exams wait for their answer?"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select, update
+
+from pipeline.clinical.model import Patient
+from pipeline.edge.store import work
+from pipeline.edge.store.database import insert_if_absent, ring
+from pipeline.edge.store.schema import State, exam, inquiry, patient
+
+AWAITS_HISTORY = "awaits_history"
+"""The reason of an exam that is due later, because an archive has not answered yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """One patient to ask one archive about; ``attempts`` counts this one."""
+
+    number: int
+    attempts: int
+    patient: Patient
+
+
+def ask(connection: Connection, exam_number: int, destinations: Collection[str], *, at: datetime) -> None:
+    """Have archives asked about the patient of an exam, each once for all."""
+    patient_number = connection.execute(select(exam.c.patient_id).where(exam.c.id == exam_number)).scalar_one()
+    for destination in destinations:
+        insert_if_absent(
+            connection,
+            inquiry,
+            patient_id=patient_number,
+            destination=destination,
+            exam_id=exam_number,
+            asked_since=at,
+            state=State.WAITING,
+            due_at=at,
+        )
+
+
+def claim(connection: Connection, destination: str, *, at: datetime) -> Inquiry | None:
+    """Take the longest due question for an archive; ``None`` when there is none."""
+    ids = work.claim(connection, inquiry, limit=1, at=at, where=inquiry.c.destination == destination)
+    if not ids:
+        return None
+    query = select(inquiry.c.attempts, patient.c.patient_id, patient.c.issuer).join(
+        patient, patient.c.id == inquiry.c.patient_id
+    )
+    row = connection.execute(query.where(inquiry.c.id == ids[0])).one()
+    who = Patient(patient_id=row.patient_id, issuer=row.issuer)
+    return Inquiry(number=ids[0], attempts=row.attempts, patient=who)
+
+
+def answered(connection: Connection, number: int, *, instances: int, at: datetime) -> None:
+    """An archive has answered: the exam that waits for it is due, and one that went on without is looked at again."""
+    work.done(connection, inquiry, [number])
+    connection.execute(update(inquiry).where(inquiry.c.id == number).values(instances=instances))
+    of = exam.c.id == select(inquiry.c.exam_id).where(inquiry.c.id == number).scalar_subquery()
+    waits = (exam.c.state == State.WAITING) & (exam.c.reason == AWAITS_HISTORY)
+    connection.execute(update(exam).where(of, waits).values(due_at=at))
+    if instances:
+        went_on = of & (exam.c.state == State.DONE) & ~exam.c.historical
+        connection.execute(update(exam).where(went_on).values(state=State.WAITING, due_at=at))
+    ring(connection)
+
+
+def unanswered_since(connection: Connection, exam_number: int) -> datetime | None:
+    """Since when an archive has owed an answer for this exam; ``None`` when none does."""
+    query = select(func.min(inquiry.c.asked_since)).where(
+        inquiry.c.patient_id == select(exam.c.patient_id).where(exam.c.id == exam_number).scalar_subquery(),
+        inquiry.c.state == State.WAITING,
+    )
+    since: datetime | None = connection.scalar(query)
+    return since
