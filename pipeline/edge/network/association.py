@@ -262,6 +262,8 @@ class EventDrivenAssociation(Association):
     def _hear(self) -> bool:
         """Do what pynetdicom's loop does with what the state machine has for its user; whether there was anything."""
         waiting = self.dul.peek_next_pdu()
+        if waiting is None:
+            return False
         if isinstance(waiting, A_ASSOCIATE):
             self.requestor.primitive = self.dul.receive_pdu(wait=False)
             self._negotiate()
