@@ -31,11 +31,8 @@ class Event(StrEnum):
     """An exam was examined: with which others, by which rules, and with what result."""
     AUTHORED = "authored"
     """An addendum was written and kept."""
-    STORED = "stored"
-    """A destination said that it has taken an addendum, which is not proof yet."""
     DELIVERED = "delivered"
     """A destination has an addendum, by the proof that is asked of it."""
-    HELD = "held"
     RELEASED = "released"
     CONTEXT_LOADED = "context_loaded"
     LOADED = "loaded"
@@ -103,6 +100,7 @@ class Chain:
 BATCH = 1000
 """How many entries are sealed, sent or dropped in one transaction."""
 
+_INSERT = insert(audit)  # made once: an entry is written for every instance received
 _START = "0" * 64
 _LOCK = 7_311_003
 
@@ -113,7 +111,7 @@ _RECENT = 1000
 def record(connection: Connection, *entries: Entry) -> None:
     """Add to the trail what this transaction does."""
     if entries:
-        connection.execute(insert(audit), [_values(entry) for entry in entries])
+        connection.execute(_INSERT, [_values(entry) for entry in entries])
 
 
 def seal(connection: Connection, *, all_of_it: bool = False) -> int:
