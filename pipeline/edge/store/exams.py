@@ -138,9 +138,7 @@ def load(connection: Connection, numbers: Sequence[int]) -> list[ExamOnFile]:
 def history(connection: Connection, who: Patient, *, but: int | None = None) -> list[ExamOnFile]:
     """Every exam of a patient that does not wait for a person, the first one first, but one."""
     together = people.same_as(connection, who)
-    one_of_them = tuple_(patient.c.patient_id, patient.c.issuer).in_(sorted(together))
-    same = select(patient.c.id).where(identity.same_person(who) | one_of_them)
-    which = exam.c.patient_id.in_(same) & (exam.c.state != State.HELD)
+    which = _may_be_theirs(who, together) & (exam.c.state != State.HELD)
     found = _load(connection, which if but is None else which & (exam.c.id != but))
     theirs = (_taken_for(earlier, who, together) for earlier in found)
     return [earlier for earlier in theirs if earlier is not None]
@@ -156,10 +154,15 @@ def _taken_for(earlier: ExamOnFile, who: Patient, together: Collection[tuple[str
 
 def held_days(connection: Connection, who: Patient, *, but: int | None = None) -> list[date]:
     """The days of a patient's exams that wait for a person, but one."""
-    same = select(patient.c.id).where(identity.same_person(who))
-    which = exam.c.patient_id.in_(same) & (exam.c.state == State.HELD)
+    which = _may_be_theirs(who, people.same_as(connection, who)) & (exam.c.state == State.HELD)
     found = connection.execute(select(exam.c.id, exam.c.performed_at).where(which).order_by(exam.c.performed_at))
     return [row.performed_at.date() for row in found if row.id != but]
+
+
+def _may_be_theirs(who: Patient, together: Collection[tuple[str, str]]) -> ColumnElement[bool]:
+    """Which exams may be a patient's: by the same id, or because somebody said that two patients are one."""
+    one_of_them = tuple_(patient.c.patient_id, patient.c.issuer).in_(sorted(together))
+    return exam.c.patient_id.in_(select(patient.c.id).where(identity.same_person(who) | one_of_them))
 
 
 def _is_theirs(other: Patient, who: Patient) -> bool:
@@ -181,13 +184,16 @@ def due_again(connection: Connection, patient_number: int, *, since: date, at: d
 
 
 def look_after(connection: Connection, number: int, *, at: datetime) -> int:
-    """Look again at the exams of a patient after one of which other things are known now; how many."""
-    patient_number, performed_at, historical = connection.execute(
-        select(exam.c.patient_id, exam.c.performed_at, exam.c.historical).where(exam.c.id == number)
+    """Look again at the exams of a person after one of which other things are known now; how many."""
+    person, performed_at, historical = connection.execute(
+        select(patient.c.person_id, exam.c.performed_at, exam.c.historical)
+        .join(patient, patient.c.id == exam.c.patient_id)
+        .where(exam.c.id == number)
     ).one()
     if historical:  # what an archive brings in by the thousand waits for the next run over all exams
         return 0
-    return due_again(connection, patient_number, since=performed_at.date(), at=at)
+    theirs = connection.scalars(select(patient.c.id).where(patient.c.person_id == person).order_by(patient.c.id)).all()
+    return sum(due_again(connection, one, since=performed_at.date(), at=at) for one in theirs)
 
 
 def keep_edition(connection: Connection, number: int, edition: str) -> None:
