@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     command("listen", _listen, "Only take reports from the scanners.")
     command("work", _work, "Only read, follow up and deliver what has been received.")
     command("schedules", _schedules, "Only start scheduled Prefect runs.")
+    command("deploy", _deploy, "Register the scheduled runs with the work pool dxatrend of the Prefect server.")
     command("check", _check, "List every mistake in the configuration, and ask each destination whether it is there.")
     for name, run, says in (
         ("status", _status, "Received, waiting, delivered, held; per scanner and destination."),
@@ -195,6 +196,14 @@ def _schedules(options: argparse.Namespace) -> int:
     from flows.schedules import run_schedules  # noqa: PLC0415 - as above
 
     run_schedules(house.settings.service.prefect)
+    return 0
+
+
+def _deploy(options: argparse.Namespace) -> int:
+    _under_prefect(options.config)
+    from flows.schedules import deploy  # noqa: PLC0415 - as above
+
+    print(*deploy(), sep="\n")
     return 0
 
 

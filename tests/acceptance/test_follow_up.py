@@ -68,8 +68,8 @@ def test_housekeeping_is_scheduled_nightly_and_runs_when_its_time_comes(departme
     def deployments() -> Any:
         return _prefect(department, "deployments/filter", {})
 
-    peers.wait_until(deployments, seconds=60, what="the schedule is registered")
-    (nightly,) = deployments()
+    peers.wait_until(lambda: len(deployments()) == 2, seconds=60, what="the schedules are registered")
+    (nightly,) = (found for found in deployments() if "flows/housekeeping" in found["entrypoint"])
     assert nightly["schedules"][0]["schedule"]["cron"] == "30 3 * * *"
     run = _prefect(department, f"deployments/{nightly['id']}/create_flow_run", {})
 
