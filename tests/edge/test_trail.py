@@ -155,7 +155,7 @@ def test_refused_callers_are_on_file_and_counted_so_that_they_cannot_fill_it(
         for number in (1, 1, 1, 2, 3, 4):
             ae = AE(ae_title=f"STRANGER{number}")
             ae.add_requested_context(Verification)
-            assert ae.associate("127.0.0.1", port, ae_title="DXATREND").is_rejected
+            assert not ae.associate("127.0.0.1", port, ae_title="DXATREND").is_established
     finally:
         listener.close()
     refused = [one.entry for one in _trail(house, None)]
