@@ -14,6 +14,7 @@ from tests.benchmarks import (
     bench_growth,
     bench_latency,
     bench_receive,
+    bench_reprocess,
 )
 from tests.benchmarks.table import Row, show
 
@@ -24,6 +25,7 @@ BENCHMARKS: Mapping[str, ModuleType] = {
     "receive": bench_receive,
     "follow_up": bench_follow_up,
     "latency": bench_latency,
+    "reprocess": bench_reprocess,
     "growth": bench_growth,
 }
 """Each has ``rows()``, which measures and yields rows of the table."""
