@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PURE = frozenset(
     ["dataclasses", "datetime", "decimal", "enum", "math", "typing", "collections", "re", "itertools", "functools"]
 )
-IN_MEMORY = frozenset(["copy", "hashlib", "io", "json", "struct", "tomllib", "unicodedata", "uuid", "zlib"])
+IN_MEMORY = frozenset(["copy", "hashlib", "html", "io", "json", "struct", "tomllib", "unicodedata", "uuid", "zlib"])
 MAY_IMPORT = {
     "clinical": PURE | {"pipeline.clinical"},
     "sr": PURE

@@ -1,9 +1,10 @@
-"""How does a structured report read, one line per content item?
+"""How does a structured report read, one line per content item, on a terminal or on a web page?
 
 The report's header, and with it the patient, is not part of an outline.
 """
 
 from collections.abc import Iterator
+from html import escape
 
 from pipeline.sr.tree import Code, Item
 
@@ -18,6 +19,12 @@ def lines(item: Item, depth: int = 0) -> Iterator[str]:
     yield "  " * depth + _line(item)
     for child in item.children:
         yield from lines(child, depth + 1)
+
+
+def outline_html(root: Item) -> str:
+    """The same lines as nested lists, to be put into a page; whatever a report says is text there and nothing else."""
+    below = "".join(map(outline_html, root.children))
+    return f"<ul><li>{escape(_line(root))}{below}</li></ul>"
 
 
 def _line(item: Item) -> str:

@@ -1,17 +1,21 @@
 """What does one addendum cost, from interpretation to bytes, and what would highdicom take for it in the same run?
 
-Six regions, each with all its numbers, a prior and a baseline. The target is 10 ms for the SR alone.
+Six regions, each with all its numbers, a prior and a baseline. The target is 10 ms for the SR alone; its faces are
+drawn on top of that, where a destination wants them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 
+from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Interpretation
 from pipeline.sr.author import author
 from pipeline.sr.content import document
+from pipeline.sr.faces.fonts import Fonts
+from pipeline.sr.faces.instances import author_faces
 from pipeline.sr.header import read_header
 from pipeline.sr.tree import read_instance
 from tests.benchmarks.table import Row, at_most, milliseconds
@@ -20,6 +24,7 @@ from tests.sr import make_interpretation as make
 
 TARGET_MS = 10
 ROUNDS = 200
+DRAWINGS = 5
 REGIONS = ("L1-L4", "total hip left", "total hip right", "total hip mean", "femoral neck left", "femoral neck right")
 
 
@@ -49,6 +54,26 @@ def rows() -> Iterator[Row]:
         theirs=milliseconds(theirs, ROUNDS // 10),
         target=at_most(TARGET_MS),
     )
+    yield from _faces(interpretation, sources, priors)
+
+
+def _faces(interpretation: Interpretation, sources: list[Dataset], priors: list[Dataset]) -> Iterator[Row]:
+    """The same addendum with its faces; matplotlib is loaded and its list of fonts made before."""
+    fonts = Fonts()
+
+    def with_faces(*forms: str) -> Callable[[], object]:
+        def made() -> object:
+            addendum = author(interpretation, sources=sources, priors=priors)
+            return author_faces(addendum, interpretation, interpretation.priors, forms, fonts)
+
+        return made
+
+    for forms in (("image",), ("pdf",), ("image", "pdf")):
+        yield Row(
+            what=f"author it with its faces: {' and '.join(forms)}",
+            ours=milliseconds(with_faces(*forms), DRAWINGS),
+            unit="ms",
+        )
 
 
 def _interpretation() -> Interpretation:

@@ -1,11 +1,13 @@
 """How does a structured report read, one line per content item?"""
 
+from html.parser import HTMLParser
 from textwrap import dedent
 
+import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from pipeline.sr.outline import outline
+from pipeline.sr.outline import outline, outline_html
 from pipeline.sr.tree import read_tree
 from tests.sr.make_report import LATERALITY, code_item, container, finding_site, group, measurements, num, report, text
 
@@ -55,3 +57,56 @@ def test_the_patient_in_the_header_is_not_part_of_an_outline():
 
 def test_a_report_cannot_send_commands_to_a_terminal():
     assert "\x1b" not in outline(read_tree(report(text("Comment", "\x1b[2J\x07"))))
+
+
+class Browser(HTMLParser):
+    """What a browser makes of a page: its tags, with what they carry, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        assert attrs == []
+        self.tags.append(tag)
+        self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    def handle_comment(self, data):
+        self.tags.append("a comment")
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "</li></ul><img src=x onerror=alert(1)>",
+    "\"'><a href='javascript:alert(1)'>",
+    "<!-- not seen",
+    "&lt;b&gt; &amp; &#60;",
+    "<style>*{display:none}</style>\x00\x1b[2J",
+    "\u202e<plaintext>",
+)
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_what_a_report_says_is_only_text_on_a_web_page(words: str):
+    sent = report(container(words, text(words, words), code_item(words, (words[:16], "99X", words)), num(words, "0.9")))
+    page = Browser(outline_html(read_tree(sent)))
+    assert set(page.tags) == {"ul", "li"}
+    assert page.open == []
+    assert page.texts == [line.strip() for line in outline(read_tree(sent)).splitlines()]
+
+
+def test_on_a_web_page_each_level_is_a_list_in_a_list():
+    page = outline_html(read_tree(report(container("DXA Report", text("Comment", "well")))))
+    root = "CONTAINER DXA Report"
+    assert page.count("<ul><li>") == page.count("</li></ul>") == 3
+    assert page.endswith(f"<ul><li>{root}<ul><li>TEXT Comment = well</li></ul></li></ul></li></ul>")

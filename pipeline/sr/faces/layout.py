@@ -231,11 +231,11 @@ class _Column:
 _COLUMNS = (
     _Column(head="Region", width=92),
     _Column(head="BMD g/cm\u00b2", width=46, right=True),
-    _Column(head="T", width=28, right=True),
-    _Column(head="Z", width=28, right=True),
-    _Column(head="Compared with", width=68),
-    _Column(head="BMD then", width=44, right=True),
-    _Column(head="Change g/cm\u00b2", width=86, right=True),
+    _Column(head="T", width=26, right=True),
+    _Column(head="Z", width=26, right=True),
+    _Column(head="Compared with", width=62),
+    _Column(head="BMD then", width=42, right=True),
+    _Column(head="Change g/cm\u00b2", width=98, right=True),
     _Column(head="LSC", width=38, right=True),
     _Column(head="Result", width=105),
 )
@@ -306,8 +306,8 @@ def _positions() -> Iterable[float]:
         x += column.width
 
 
-_FEW_PLOTS = 4
-"""Up to so many stand two beside each other, more stand three."""
+_TWO_BESIDE = {1, 2, 4}
+"""So many plots stand two beside each other, others three."""
 
 LEGEND = SMALLEST * LEADING
 """What a line of a plot's legend takes."""
@@ -316,7 +316,7 @@ LEGEND = SMALLEST * LEADING
 def _plots(flow: _Flow, plots: Sequence[Plot]) -> None:
     if not plots:
         return
-    across, height = (2, 158.0) if len(plots) <= _FEW_PLOTS else (3, 136.0)
+    across, height = (2, 158.0) if len(plots) in _TWO_BESIDE else (3, 136.0)
     rows = [plots[start : start + across] for start in range(0, len(plots), across)]
     heights = [height + LEGEND * max(len(plot.apart) for plot in row) for row in rows]
     flow.room(40 + heights[0])
