@@ -38,7 +38,8 @@ def test_every_code_an_addendum_uses_is_in_the_statement() -> None:
 
 def test_the_spread_of_interpretations_uses_every_code_there_is() -> None:
     """What is not tried here, no validator has seen."""
-    elsewhere = {codes.REPLACED_REPORT, codes.ACQUISITION_EQUIPMENT, codes.STUDY_UID_AS_PROPERTY}
+    of_faces = {codes.DXA_STUDY_REPORT, codes.SOURCE_REPORT}
+    elsewhere = {codes.REPLACED_REPORT, codes.ACQUISITION_EQUIPMENT, codes.STUDY_UID_AS_PROPERTY, *of_faces}
     known = {code for code in vars(codes).values() if isinstance(code, Code)}
     assert (known | set(PRIVATE)) - USED == elsewhere
 
