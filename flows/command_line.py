@@ -193,9 +193,14 @@ def _work(options: argparse.Namespace) -> int:
 
 def _schedules(options: argparse.Namespace) -> int:
     house = _under_prefect(options.config)
-    from flows.schedules import run_schedules  # noqa: PLC0415 - as above
+    from flows.orchestration import Orchestration  # noqa: PLC0415
 
-    run_schedules(house.settings.service.prefect)
+    # Importing Prefect competes with the start of its server, which all else waits for: not before that answers.
+    with contextlib.closing(Orchestration(house.settings.service.prefect)) as orchestration:
+        orchestration.wait_for_server()
+    from flows.schedules import run_schedules  # noqa: PLC0415
+
+    run_schedules()
     return 0
 
 

@@ -8,9 +8,6 @@ from flows.wiring import house
 from pipeline.edge import follow_up as steps
 from pipeline.edge.follow_up import Tally
 
-CHUNK = 100
-"""Exams per task: a task costs Prefect, its server included, about as much as four exams cost us."""
-
 MOST_CHUNKS = 10
 """Chunks per run, so that a run ends and shows what it did."""
 
@@ -20,7 +17,7 @@ def follow_up() -> dict[str, int]:
     """Carry the exams that are due from match to the outbox; how many were issued, unchanged, held."""
     tally = Tally()
     for _ in range(MOST_CHUNKS):
-        numbers = steps.claim_due(house(), CHUNK)
+        numbers = steps.claim_due(house(), steps.CHUNK)
         if not numbers:
             break
         tally += carry(numbers)
@@ -31,9 +28,3 @@ def follow_up() -> dict[str, int]:
 def carry(numbers: list[int]) -> Tally:
     """Carry one chunk of claimed exams; parameters are our own exam numbers."""
     return steps.follow_up(house(), numbers)
-
-
-def follow_up_plainly() -> None:
-    """The same without Prefect."""
-    while numbers := steps.claim_due(house(), CHUNK):
-        steps.follow_up(house(), numbers)

@@ -6,11 +6,11 @@ server cannot be reached, the same functions run without it and the log says so.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from flows.wiring import api_url
 from pipeline.edge.room import room_of_prefect
@@ -37,6 +37,12 @@ class Orchestration:
     def run(self, flow: Callable[[], object], plain: Callable[[], object], give_back: Callable[[], None]) -> None:
         """Run the flow; where Prefect fails, give back what the flow had claimed and do the same work plainly."""
         if self.is_there() and self._has_room():
+            # Importing Prefect takes longer than all of our own start: not before it is of use.
+            from prefect.settings import (  # noqa: PLC0415
+                PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+                temporary_settings,
+            )
+
             try:
                 # Ending the heartbeat's thread takes a second, six times what the run itself takes.
                 with _turn(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
@@ -46,6 +52,11 @@ class Orchestration:
                 log.warning("a Prefect run failed (%s); the work goes on without it", type(error).__name__)
                 give_back()
         plain()
+
+    def wait_for_server(self) -> None:
+        """Return when the server answers."""
+        while not self.is_there():
+            time.sleep(1)
 
     def close(self) -> None:
         """Give the connection back."""

@@ -5,7 +5,6 @@ server, so that workers on any machine run them.
 """
 
 import contextlib
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists
 
 from flows.housekeeping import EVERY_NIGHT, housekeeping
-from flows.orchestration import Orchestration
 from flows.reprocess import AFTER_MIDNIGHT, reprocess
-from pipeline.edge.settings import PrefectSettings
 
 HOME = Path(__file__).parent.parent
 POOL = "dxatrend"
@@ -29,12 +26,8 @@ MOST_AT_ONCE = 2
 """Runs of the night's reexamination at a time, over all machines: it must leave room for live exams."""
 
 
-def run_schedules(prefect: PrefectSettings) -> None:
-    """Serve the scheduled flows, once the server answers, until this process is told to stop."""
-    orchestration = Orchestration(prefect)
-    while not orchestration.is_there():
-        time.sleep(1)
-    orchestration.close()
+def run_schedules() -> None:
+    """Serve the scheduled flows until this process is told to stop."""
     serve(*_deployments(), pause_on_shutdown=False, print_starting_message=False)
 
 

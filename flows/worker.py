@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from flows.delivery import delivery, empty
-from flows.follow_up import follow_up, follow_up_plainly
 from flows.orchestration import Orchestration
 from flows.stop import Stop
-from pipeline.edge import dispatch, fetch, intake, promise, upkeep
+from pipeline.edge import dispatch, fetch, promise, upkeep
 from pipeline.edge.audit_feed import AuditFeed
+from pipeline.edge.follow_up import claim_due, drain, follow_up
 from pipeline.edge.house import House
+from pipeline.edge.intake import extract_waiting
 from pipeline.edge.mishap import where_it_happened
 from pipeline.edge.settings import CallerSettings, DestinationSettings
 from pipeline.edge.store import work
@@ -54,6 +54,7 @@ def run_worker(house: House, stop: Stop) -> bool:
         freed = work.reclaim_from_the_dead(connection)
     if freed:
         log.info("took over what a worker of this machine had left unfinished", extra={"count": freed})
+    _recover(house, stop)
     looks = [_Look("follow-up", _look_at_exams, _give_back_exams)]
     for name in (destination.name for destination in house.settings.service.destination):
         looks.append(_Look(f"outbox of {name}", partial(_look_at_outbox, name), partial(_give_back_deliveries, name)))
@@ -72,6 +73,14 @@ def run_worker(house: House, stop: Stop) -> bool:
     for thread in threads:
         thread.join()
     return not mishaps
+
+
+def _recover(house: House, stop: Stop) -> None:
+    """Read and follow up, one by one, what a worker had when it died: should one of them end us too, it is known."""
+    while not stop.is_set() and extract_waiting(house, suspects=True):
+        pass
+    while not stop.is_set() and (numbers := claim_due(house, 1, suspects=True)):
+        follow_up(house, numbers)
 
 
 def _loop(house: House, stop: Stop, look: _Look, mishaps: list[str]) -> None:
@@ -107,12 +116,13 @@ def _keep_looking(house: House, stop: Stop, look: _Look) -> None:
 def _look_at_exams(house: House, orchestration: Orchestration) -> datetime | None:
     """Read what came, follow up what is due; when there will be more to do."""
     now = datetime.now(UTC)
-    if intake.extract_waiting(house):
+    upkeep.heed_clock(house, now)
+    if extract_waiting(house):
         return now
     with house.database.read() as connection:
         due = work.next_due(connection, exam_table)
     if due is not None and due <= now:
-        orchestration.run(follow_up, follow_up_plainly, lambda: _give_back_exams(house))
+        orchestration.run(_follow_up_flow, partial(drain, house), lambda: _give_back_exams(house))
         return now
     if upkeep.is_overdue(house, now):
         log.warning("housekeeping is overdue, its schedule must have failed; doing it now")
@@ -128,11 +138,23 @@ def _look_at_outbox(destination: str, house: House, orchestration: Orchestration
     if due is None or due > datetime.now(UTC):
         return due
     orchestration.run(
-        partial(delivery, destination),
-        partial(empty, destination),
+        partial(_delivery_flow, destination),
+        partial(dispatch.empty, house, destination),
         lambda: _give_back_deliveries(destination, house),
     )
     return datetime.now(UTC)
+
+
+def _follow_up_flow() -> None:
+    from flows.follow_up import follow_up as flow  # noqa: PLC0415 - Prefect is imported once its server answers
+
+    flow()
+
+
+def _delivery_flow(destination: str) -> None:
+    from flows.delivery import delivery  # noqa: PLC0415 - as above
+
+    delivery(destination)
 
 
 def _look_at_promises(caller: CallerSettings, house: House, _: Orchestration) -> datetime | None:

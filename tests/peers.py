@@ -207,6 +207,12 @@ class Postgres:
         """Stop the server; its open sessions break."""
         self._process.stop()
 
+    def refuse_to_write(self, refuse: bool) -> None:
+        """Be a database that can be read only, or no longer."""
+        with self._connect() as connection:
+            connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {'on' if refuse else 'off'}")
+            connection.execute("SELECT pg_reload_conf()")
+
     def fresh_database(self) -> str:
         """The SQLAlchemy URL of a new, empty database."""
         name = f"test{next(self._numbers)}"
@@ -226,7 +232,7 @@ class Postgres:
 
 
 @contextmanager
-def prefect_server(folder: Path, *, database: str = "") -> Iterator[str]:
+def prefect_server(folder: Path, *, database: str = "", end: signal.Signals = signal.SIGTERM) -> Iterator[str]:
     """A Prefect server of the locked version, on SQLite unless told otherwise; yields the URL of its API."""
     port = free_port()
     url = f"http://{LOOPBACK}:{port}/api"
@@ -237,6 +243,7 @@ def prefect_server(folder: Path, *, database: str = "") -> Iterator[str]:
     server = _Process(
         [sys.executable, "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(port)],
         log=folder / "prefect.log",
+        end=end,
         environment=environment,
     )
 
@@ -315,6 +322,10 @@ class SmallDisk:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def write_protect(self, protect: bool) -> None:
+        """Be a disk that can be read only, or no longer; nobody may have a file open for writing."""
+        subprocess.run(["mount", "-o", f"remount,{'ro' if protect else 'rw'}", str(self.folder)], check=True)
 
     def grow(self, megabytes: int) -> None:
         """Make room, as an administrator would."""

@@ -41,7 +41,10 @@ COMMITMENT_WAIT = timedelta(minutes=10)
 """How long an archive may take to commit itself before we store and ask again."""
 
 MOST_FAILURES = 10
-"""An addendum that failed so often, and at last while the archive took others, is held."""
+"""An addendum that failed so often, and at last while the archive took others, is held; or that lost so many workers.
+
+It is not held after the third, as an exam is: its bytes are our own, and whatever ends a worker finds one under way.
+"""
 
 MOST_REFUSALS = 48
 """An addendum that was refused so often is held, whatever the archive does with others: a day and a half of trying."""
@@ -56,6 +59,15 @@ def next_due(connection: Connection, destination: str) -> datetime | None:
     due = work.next_due(connection, delivery_table, where=delivery_table.c.destination == destination)
     outage = outages.current(connection, destination)
     return max(due, outage.due_at) if due and outage else due
+
+
+def empty(house: House, destination: str) -> tuple[int, int]:
+    """Send all that is due for a destination, by its name; how many it has now, and how many wait for something."""
+    (to,) = (to for to in house.settings.service.destination if to.name == destination)
+    delivered = postponed = 0
+    while (more := deliver_due(house, to)) != (0, 0):
+        delivered, postponed = delivered + more[0], postponed + more[1]
+    return delivered, postponed
 
 
 def deliver_due(house: House, destination: DestinationSettings) -> tuple[int, int]:
@@ -161,7 +173,7 @@ class _Batch:
 
 
 def _apart(claimed: Sequence[Delivery]) -> tuple[list[Delivery], list[Delivery]]:
-    lost = [waiting for waiting in claimed if waiting.losses >= work.MOST_LOSSES]
+    lost = [waiting for waiting in claimed if waiting.losses >= MOST_FAILURES]
     return [waiting for waiting in claimed if waiting not in lost], lost
 
 

@@ -40,6 +40,9 @@ UNUSABLE_EVIDENCE = "unusable_evidence"
 SOP_CLASS_UIDS = {"comprehensive": ComprehensiveSRStorage, "enhanced": EnhancedSRStorage}
 """What an addendum is, by the name of the setting."""
 
+CHUNK = 100
+"""Exams claimed at once, and per Prefect task: a task costs, its server included, about as much as four exams."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
@@ -71,10 +74,16 @@ class Examination:
         return self.predecessor is None or self.predecessor.digest != self.digest
 
 
-def claim_due(house: House, limit: int) -> list[int]:
-    """Take the exams that have been due longest; their numbers."""
+def claim_due(house: House, limit: int, *, suspects: bool = False) -> list[int]:
+    """Take the exams that have been due longest, or one of those that have lost a worker; their numbers."""
     with house.database.write() as connection:
-        return work.claim(connection, exam_table, limit=limit, at=datetime.now(UTC))
+        return work.claim(connection, exam_table, limit=limit, at=datetime.now(UTC), suspects=suspects)
+
+
+def drain(house: House) -> None:
+    """Carry all exams that are due to the outbox."""
+    while numbers := claim_due(house, CHUNK):
+        follow_up(house, numbers)
 
 
 def follow_up(house: House, numbers: Sequence[int]) -> Tally:

@@ -20,11 +20,14 @@ log = logging.getLogger(__name__)
 BATCH = 50
 
 
-def extract_waiting(house: House) -> int:
-    """Read up to a batch of receipts: each ends in an exam, ignored, or held with its reason; how many there were."""
+def extract_waiting(house: House, *, suspects: bool = False) -> int:
+    """Read up to a batch of receipts: each ends in an exam, ignored, or held with its reason; how many there were.
+
+    Or only one, and of those that have lost a worker.
+    """
     now = datetime.now(UTC)
     with house.database.write() as connection:
-        numbers = work.claim(connection, receipt_table, limit=BATCH, at=now)
+        numbers = work.claim(connection, receipt_table, limit=BATCH, at=now, suspects=suspects)
         claimed = receipts.load(connection, numbers)
     outcomes = [(receipt, _read(house, receipt)) for receipt in claimed]
     if outcomes:

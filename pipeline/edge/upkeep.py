@@ -1,6 +1,7 @@
 """What keeps the database healthy from one night to the next, and when was it last done?"""
 
 import logging
+import socket
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from sqlalchemy import delete, insert, select
 from pipeline.edge import trail
 from pipeline.edge.audit_feed import RECEIVER
 from pipeline.edge.house import House
-from pipeline.edge.store import audit, pictures, promises
+from pipeline.edge.store import audit, outages, pictures, promises, work
 from pipeline.edge.store.audit import Event
 from pipeline.edge.store.schema import chore
 
@@ -20,6 +21,9 @@ HOUSEKEEPING = "housekeeping"
 
 OVERDUE = timedelta(hours=26)
 """After so long without, the nightly schedule must have failed and the worker does it itself."""
+
+CLOCK_STEP = timedelta(seconds=10)
+"""How often the time is noted, and what it may go back unnoticed."""
 
 GIVE_UP_AFTER = timedelta(days=7)
 """A scanner that has not heard our commitment for so long is a case for a person."""
@@ -37,6 +41,23 @@ def is_overdue(house: House, at: datetime) -> bool:
         _remember(house, at, seconds=0)
         return False
     return at - last > OVERDUE
+
+
+def heed_clock(house: House, at: datetime) -> None:
+    """Notice that this machine's clock went back, even while we did not run: nothing waits for the old time to come."""
+    clock = f"clock of {socket.gethostname()}"[:64]
+    with house.database.read() as connection:
+        seen: datetime | None = connection.scalar(select(chore.c.done_at).where(chore.c.name == clock))
+    if seen is not None and abs(at - seen) < CLOCK_STEP:
+        return
+    with house.database.write() as connection:
+        if seen is not None and at < seen:
+            back = seen - at + CLOCK_STEP
+            moved = work.bring_forward(connection, back, at=at) + outages.bring_forward(connection, back, at=at)
+            extra = {"seconds": round(back.total_seconds()), "count": moved}
+            log.warning("the clock went back; what waits was brought forward", extra=extra)
+        connection.execute(delete(chore).where(chore.c.name == clock))
+        connection.execute(insert(chore).values(name=clock, done_at=at, seconds=0))
 
 
 def keep_house(house: House) -> float:

@@ -22,3 +22,9 @@ def service(tmp_path: Path, pacs: peers.Orthanc) -> Iterator[Service]:
     made = Service(tmp_path / "service", destination_port=pacs.dicom_port)
     yield made
     made.kill()
+
+
+@pytest.fixture
+def without_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Prefect server is somewhere else, and down: the work goes on without it."""
+    monkeypatch.setenv("DXATREND_SERVICE__PREFECT__API_URL", f"http://127.0.0.1:{peers.free_port()}/api")

@@ -1,5 +1,7 @@
 """The database is kept healthy at night, and by day when the night was missed."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +11,9 @@ import pytest
 from pipeline.edge.house import opened
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.store import receipts
-from pipeline.edge.upkeep import OVERDUE, DamagedStore, is_overdue, keep_house
+from pipeline.edge.store.database import Database, StoreFailed
+from pipeline.edge.upkeep import OVERDUE, DamagedStore, heed_clock, is_overdue, keep_house
+from tests import peers
 from tests.edge.make import NOW, instance
 from tests.sr.make_image import dxa_results, picture, roi, scan
 from tests.sr.make_report import encode
@@ -66,8 +70,39 @@ def test_a_damaged_database_is_found_out(tmp_path: Path) -> None:
     with opened(tmp_path) as house:
         house.database.tidy()
     store = tmp_path / "store.sqlite3"
+    with closing(sqlite3.connect(store)) as connection:  # one page, and none that is needed to start
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'phantom'").fetchone()
     content = bytearray(store.read_bytes())
-    content[-4096:-3896] = b"\xff" * 200  # one page, and none that is needed to start
+    content[(page - 1) * 4096 : (page - 1) * 4096 + 200] = b"\xff" * 200
     store.write_bytes(content)
     with opened(tmp_path) as house, pytest.raises(DamagedStore):
         keep_house(house)
+
+
+def test_a_clock_that_goes_back_is_noticed_once_and_even_after_a_restart(
+    config: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(config) as house:
+        heed_clock(house, NOW)
+        heed_clock(house, NOW - timedelta(seconds=5))
+    assert "the clock went back" not in caplog.text
+    with opened(config) as house:
+        heed_clock(house, NOW - timedelta(hours=1))
+        assert caplog.text.count("the clock went back") == 1
+        heed_clock(house, NOW - timedelta(hours=1))
+        heed_clock(house, NOW)
+    assert caplog.text.count("the clock went back") == 1
+
+
+def test_a_disk_that_can_only_be_read_is_told_as_such_and_used_again_when_it_can_be_written(tmp_path: Path) -> None:
+    with peers.small_disk(tmp_path / "disk", megabytes=4) as disk:
+        database = Database(f"sqlite:///{disk.folder}/store.sqlite3")
+        database.migrate()
+        database.close()  # while a file is open for writing Linux does not take the right away
+        disk.write_protect(True)
+        with pytest.raises(StoreFailed), database.write() as connection:
+            receipts.keep(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
+        disk.write_protect(False)
+        with database.write() as connection:
+            assert receipts.keep(connection, instance(), calling_ae_title="SCANNER1", at=NOW)[1]
+        database.close()

@@ -84,7 +84,8 @@ class Database:
         if self.is_sqlite:
             self._engine = _sqlite_engine(self._url, draft=draft)
         else:
-            self._engine = create_engine(self._url, hide_parameters=True)
+            # A server that was away has forgotten our connections.
+            self._engine = create_engine(self._url, hide_parameters=True, pool_pre_ping=True)
 
     @property
     def path(self) -> Path | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from pipeline.edge.store.schema import outage
 
@@ -38,6 +38,15 @@ def note(connection: Connection, destination: str, *, wait: timedelta, detail: s
             detail=detail,
         )
     )
+
+
+def bring_forward(connection: Connection, by: timedelta, *, at: datetime) -> int:
+    """Make earlier by so much whatever is to be tried later than now: the clock went back; how much that was."""
+    later = connection.execute(select(outage.c.destination, outage.c.due_at).where(outage.c.due_at > at)).all()
+    for row in later:
+        mine = outage.c.destination == row.destination
+        connection.execute(update(outage).where(mine).values(due_at=row.due_at - by))
+    return len(later)
 
 
 def end(connection: Connection, destination: str) -> None:

@@ -40,10 +40,12 @@ def claim(
     limit: int,
     at: datetime,
     where: ColumnElement[bool] | None = None,
+    suspects: bool = False,
 ) -> list[int]:
     """Lease the longest due pieces of work to this process; their ids in the order they fell due.
 
-    A piece that has lost a worker is leased alone.
+    A piece that has lost a worker is leased alone; with ``suspects`` no other is, and what lost fewest comes first, so
+    that whatever ends its worker is tried when all that was near it is done.
     """
     due = (
         select(queue.c.id, queue.c.losses, queue.c.lease_owner)
@@ -54,6 +56,8 @@ def claim(
     )
     if where is not None:
         due = due.where(where)
+    if suspects:
+        due = due.where(queue.c.losses > 0).order_by(None).order_by(queue.c.losses, queue.c.due_at, queue.c.id)
     ids = _unsuspected(connection.execute(due).all())
     if ids:
         lost = case((queue.c.lease_owner.is_not(None), 1), else_=0)  # its lease ran out: nobody ended it
