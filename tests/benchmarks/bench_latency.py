@@ -12,6 +12,7 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from tests import peers
+from tests.benchmarks import processes
 from tests.benchmarks.table import Row, at_most, percentile
 from tests.expected import exams_of
 from tests.make_service import Service
@@ -31,7 +32,10 @@ def rows() -> Iterator[Row]:
             service.start()
             try:
                 peers.wait_until(service.prefect_answers, seconds=120, what="the Prefect server answers")
+                _through_the_service(service, pacs, folder, EXAMS)  # the first one waits for what is loaded only once
+                began = _memory(service)
                 ours = [_through_the_service(service, pacs, folder, number) for number in range(EXAMS)]
+                ended = _memory(service)
             finally:
                 service.kill()
             alone = [_through_orthanc(pacs, folder, number) for number in range(EXAMS)]
@@ -44,6 +48,26 @@ def rows() -> Iterator[Row]:
             theirs=percentile(alone, share),
             target=at_most(limit),
         )
+    for part, megabytes in ended.items():
+        yield Row(
+            what=f"memory of the {part}, after {EXAMS} more exams",
+            ours=megabytes,
+            unit="MB",
+            peer="itself, before",
+            theirs=began[part],
+        )
+
+
+PARTS = {"listen": "listener", "work": "worker", "schedules": "schedules", "server": "Prefect server"}
+
+
+def _memory(service: Service) -> dict[str, float]:
+    """The resident memory of each process of the service."""
+    found: dict[str, float] = {}
+    for pid in processes.descendants(service.process_group()):
+        words = set(processes.command(pid))
+        found |= {name: processes.resident_megabytes(pid) for word, name in PARTS.items() if word in words}
+    return found
 
 
 def _through_the_service(service: Service, pacs: peers.Orthanc, folder: Path, number: int) -> float:

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
+from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, tuple_, update
 
 from pipeline.clinical.assemble import assemble
 from pipeline.clinical.model import Exam, Patient
@@ -132,14 +133,15 @@ def record(
 
 def load(connection: Connection, numbers: Sequence[int]) -> list[ExamOnFile]:
     """The exams of these numbers, with their reports in the order they came, in the order of the numbers given."""
-    return sorted(_load(connection, exam.c.id.in_(numbers)), key=lambda found: numbers.index(found.number))
+    found = _load(connection, _OF_NUMBERS, {"numbers": numbers})
+    return sorted(found, key=lambda one: numbers.index(one.number))
 
 
 def history(connection: Connection, who: Patient, *, but: int | None = None) -> list[ExamOnFile]:
     """Every exam of a patient that does not wait for a person, the first one first, but one."""
     together = people.same_as(connection, who)
     which = _may_be_theirs(who, together) & (exam.c.state != State.HELD)
-    found = _load(connection, which if but is None else which & (exam.c.id != but))
+    found = _load(connection, _READINGS.where(which if but is None else which & (exam.c.id != but)))
     theirs = (_taken_for(earlier, who, together) for earlier in found)
     return [earlier for earlier in theirs if earlier is not None]
 
@@ -240,7 +242,7 @@ def read_otherwise(connection: Connection, number: int, told: Mapping[int, Repor
 
 def followed_up(connection: Connection, of: ExamOnFile) -> None:
     """The exam has been carried to the outbox; it stays due when a report was added meanwhile."""
-    current = connection.execute(select(exam.c.revision).where(exam.c.id == of.number).with_for_update()).scalar_one()
+    current = connection.execute(_LOCKED_REVISION, {"exam": of.number}).scalar_one()
     if current == of.revision:
         work.done(connection, exam, [of.number])
     else:
@@ -256,12 +258,8 @@ def exam_of(connection: Connection, receipt_number: int) -> ExamOnFile | None:
 
 
 def _find(connection: Connection, report: Report, patient_number: int, scanner_number: int) -> int | None:
-    same = (
-        (exam.c.patient_id == patient_number)
-        & (exam.c.scanner_id == scanner_number)
-        & (exam.c.study_instance_uid == report.exam.study_instance_uid)
-    )
-    number: int | None = connection.scalar(select(exam.c.id).where(same))
+    same = {"patient": patient_number, "scanner": scanner_number, "study": report.exam.study_instance_uid}
+    number: int | None = connection.scalar(_FIND, same)
     return number
 
 
@@ -336,15 +334,23 @@ def _exam_of(
     return added
 
 
-def _load(connection: Connection, which: ColumnElement[bool]) -> list[ExamOnFile]:
-    query = (
-        select(exam.c.id, exam.c.revision, exam.c.losses, exam.c.historical, reading.c.receipt_id, reading.c.report)
-        .join(reading, reading.c.exam_id == exam.c.id)
-        .where(which)
-        .order_by(exam.c.performed_at, exam.c.id, reading.c.receipt_id)
-    )
+_READINGS = (
+    select(exam.c.id, exam.c.revision, exam.c.losses, exam.c.historical, reading.c.receipt_id, reading.c.report)
+    .join(reading, reading.c.exam_id == exam.c.id)
+    .order_by(exam.c.performed_at, exam.c.id, reading.c.receipt_id)
+)
+_OF_NUMBERS = _READINGS.where(exam.c.id.in_(bindparam("numbers", expanding=True)))
+_LOCKED_REVISION = select(exam.c.revision).where(exam.c.id == bindparam("exam")).with_for_update()
+_FIND = select(exam.c.id).where(
+    exam.c.patient_id == bindparam("patient"),
+    exam.c.scanner_id == bindparam("scanner"),
+    exam.c.study_instance_uid == bindparam("study"),
+)
+
+
+def _load(connection: Connection, query: Select[Any], values: Mapping[str, object] | None = None) -> list[ExamOnFile]:
     reports: dict[tuple[int, int, int, bool], list[tuple[int, Report]]] = {}
-    for row in connection.execute(query):
+    for row in connection.execute(query, values):
         found = reports.setdefault((row.id, row.revision, row.losses, row.historical), [])
         found.append((row.receipt_id, _REPORT.validate_json(row.report)))
     return [

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from pipeline.clinical.model import Scanner
 from pipeline.edge.store.database import insert_if_absent
@@ -88,9 +88,11 @@ def _number_of(connection: Connection, machine: Scanner, at: datetime) -> int:
     )
     if number is not None:
         return number
-    again = update(scanner).where(scanner.c.key == key).values(last_seen_at=at).returning(scanner.c.id)
-    known: int = connection.execute(again).scalar_one()
+    known: int = connection.execute(_SEEN, {"machine": key, "last_seen_at": at}).scalar_one()
     return known
+
+
+_SEEN = update(scanner).where(scanner.c.key == bindparam("machine")).returning(scanner.c.id)
 
 
 def _is_known(machine: Unidentified, aliases: Sequence[Alias]) -> bool:

@@ -1,5 +1,6 @@
 """What have we answered, and which archive still has to get it?"""
 
+import functools
 import hashlib
 import zlib
 from collections.abc import Collection, Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, func, insert, select, update
 
 from pipeline.edge.store import audit, outages, work
 from pipeline.edge.store.audit import Entry, Event
@@ -40,16 +41,14 @@ class Delivery:
 
 def latest(connection: Connection, exam_number: int) -> AddendumOnFile | None:
     """The addendum that an exam has now."""
-    query = _of_exam(exam_number).order_by(addendum.c.id.desc()).limit(1)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_latest(), {"exam": exam_number}).one_or_none()
     return None if row is None else _addendum(row)
 
 
 def is_superseded(connection: Connection, exam_number: int, known: AddendumOnFile | None) -> bool:
     """Whether an exam has a later addendum than the one known; nobody else can issue one in this transaction."""
-    connection.execute(select(exam.c.id).where(exam.c.id == exam_number).with_for_update())
-    addenda = (addendum.c.exam_id == exam_number) & addendum.c.face_of_id.is_(None)
-    now = connection.scalar(select(func.max(addendum.c.id)).where(addenda))
+    connection.execute(_LOCK_EXAM, {"exam": exam_number})
+    now = connection.scalar(_LATEST_NUMBER, {"exam": exam_number})
     return bool(now != (known.number if known else None))
 
 
@@ -194,8 +193,19 @@ def faces(connection: Connection, number: int) -> list[AddendumOnFile]:
     return [_addendum(row) for row in connection.execute(query)]
 
 
-def _of_exam(exam_number: int) -> Select[Any]:
+def _of_exam(exam_number: int | BindParameter[int]) -> Select[Any]:
     return _addenda().where(addendum.c.exam_id == exam_number, addendum.c.face_of_id.is_(None))
+
+
+_LOCK_EXAM = select(exam.c.id).where(exam.c.id == bindparam("exam")).with_for_update()
+_LATEST_NUMBER = select(func.max(addendum.c.id)).where(
+    addendum.c.exam_id == bindparam("exam"), addendum.c.face_of_id.is_(None)
+)
+
+
+@functools.cache
+def _latest() -> Select[Any]:
+    return _of_exam(bindparam("exam")).order_by(addendum.c.id.desc()).limit(1)
 
 
 def _addenda() -> Select[Any]:

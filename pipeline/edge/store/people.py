@@ -4,10 +4,11 @@ A person gathers every patient of one id, whatever its issuer, and those who wer
 patient is found by one number. Who is really taken for one is decided exam by exam, by issuer, birth date and mergers.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from pipeline.clinical.model import Patient
 from pipeline.edge.store.schema import merger, patient, person
@@ -69,7 +70,7 @@ def one_with(connection: Connection, number: int) -> set[int]:
 def same_as(connection: Connection, who: Patient) -> frozenset[tuple[str, str]]:
     """Every id and issuer that somebody has said to be this patient's, its own included."""
     own = (who.patient_id, who.issuer)
-    for together in merged(connection, _persons_of(connection, who)):
+    for together in _sets(connection, _MERGED_WITH, {"patient_id": who.patient_id}):
         if own in together:
             return together
     return frozenset([own])
@@ -77,25 +78,35 @@ def same_as(connection: Connection, who: Patient) -> frozenset[tuple[str, str]]:
 
 def merged(connection: Connection, persons: Collection[int]) -> Merged:
     """Of some persons the patients who were merged, set by set."""
-    old, new = patient.alias("old"), patient.alias("new")
-    pairs = connection.execute(
-        select(old.c.patient_id, old.c.issuer, new.c.patient_id, new.c.issuer)
-        .select_from(merger)
-        .join(old, old.c.id == merger.c.old_id)
-        .join(new, new.c.id == merger.c.new_id)
-        .where(merger.c.undone_at.is_(None), new.c.person_id.in_(persons))
-    ).all()
+    return _sets(connection, _MERGED, {"persons": list(persons)})
+
+
+_OLD, _NEW = patient.alias("old"), patient.alias("new")
+_PAIRS = (
+    select(_OLD.c.patient_id, _OLD.c.issuer, _NEW.c.patient_id, _NEW.c.issuer)
+    .select_from(merger)
+    .join(_OLD, _OLD.c.id == merger.c.old_id)
+    .join(_NEW, _NEW.c.id == merger.c.new_id)
+    .where(merger.c.undone_at.is_(None))
+)
+_MERGED = _PAIRS.where(_NEW.c.person_id.in_(bindparam("persons", expanding=True)))
+_MERGED_WITH = _PAIRS.where(
+    _NEW.c.person_id.in_(select(patient.c.person_id).where(patient.c.patient_id == bindparam("patient_id")))
+)
+_ACTIVE = merger.c.undone_at.is_(None)
+_NUMBERS = bindparam("numbers", expanding=True, type_=patient.c.id.type)
+_INTO = select(merger.c.new_id).where(_ACTIVE, merger.c.old_id.in_(_NUMBERS))
+_FROM = select(merger.c.old_id).where(_ACTIVE, merger.c.new_id.in_(_NUMBERS))
+
+
+def _sets(connection: Connection, query: Select[Any], values: Mapping[str, object]) -> list[frozenset[tuple[str, str]]]:
+    pairs = connection.execute(query, values).all()
     sets: list[frozenset[tuple[str, str]]] = []
     for old_id, old_issuer, new_id, new_issuer in pairs:
         pair = frozenset([(old_id, old_issuer), (new_id, new_issuer)])
         touched = [together for together in sets if together & pair]
         sets = [together for together in sets if together not in touched] + [pair.union(*touched)]
     return sets
-
-
-def _persons_of(connection: Connection, who: Patient) -> list[int]:
-    query = select(patient.c.person_id).where(patient.c.patient_id == who.patient_id).distinct()
-    return list(connection.scalars(query))
 
 
 def _chain(connection: Connection, number: int) -> set[int]:
@@ -121,11 +132,8 @@ def _relatives(connection: Connection, numbers: Collection[int]) -> set[int]:
 
 
 def _merged_directly(connection: Connection, numbers: Collection[int]) -> set[int]:
-    active = merger.c.undone_at.is_(None)
-    return {
-        *connection.scalars(select(merger.c.new_id).where(active, merger.c.old_id.in_(numbers))),
-        *connection.scalars(select(merger.c.old_id).where(active, merger.c.new_id.in_(numbers))),
-    }
+    values = {"numbers": list(numbers)}
+    return {*connection.scalars(_INTO, values), *connection.scalars(_FROM, values)}
 
 
 def _gather(connection: Connection, numbers: Collection[int]) -> None:

@@ -26,6 +26,7 @@ _COLUMNS = (
     receipt.c.historical,
     receipt.c.content,
 )
+_OF_NUMBERS = select(*_COLUMNS).where(receipt.c.id.in_(bindparam("numbers", expanding=True))).order_by(receipt.c.id)
 
 _NOT_OF_USE = receipt.c.historical & receipt.c.state.in_((State.IGNORED, State.WAITING))
 """History that was put aside, or may yet be: it does not make another copy suspect."""
@@ -87,7 +88,6 @@ def keep(
 
 def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
     """The receipts of these numbers that exist, in the order of their numbers."""
-    query = select(*_COLUMNS).where(receipt.c.id.in_(numbers)).order_by(receipt.c.id)
     return [
         Receipt(
             number=row.id,
@@ -102,7 +102,7 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
             losses=row.losses,
             historical=row.historical,
         )
-        for row in connection.execute(query)
+        for row in connection.execute(_OF_NUMBERS, {"numbers": numbers})
     ]
 
 

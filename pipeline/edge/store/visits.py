@@ -3,10 +3,11 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from pipeline.edge.store import people
 from pipeline.edge.store.people import Merged
@@ -64,18 +65,13 @@ class Person:
 
 def persons(connection: Connection, numbers: Collection[int]) -> Iterator[Person]:
     """What is on file of these persons, those without a visit left out."""
-    query = _visits().where(patient.c.person_id.in_(numbers))
-    of_person = select(patient.c.person_id, context.c.id, context.c.patient_id, context.c.recorded_on).join(
-        patient, patient.c.id == context.c.patient_id
-    )
+    values = {"persons": list(numbers)}
     records: dict[int, list[Record]] = {}
-    for person_id, number, patient_number, recorded_on in connection.execute(
-        of_person.where(patient.c.person_id.in_(numbers)).order_by(context.c.id)
-    ):
+    for person_id, number, patient_number, recorded_on in connection.execute(_RECORDS, values):
         record = Record(number=number, patient_number=patient_number, recorded_on=recorded_on)
         records.setdefault(person_id, []).append(record)
     merged = people.merged(connection, numbers)
-    rows = connection.execute(query.order_by(patient.c.person_id, exam.c.performed_at, exam.c.id))
+    rows = connection.execute(_visits_of_persons(), values)
     for person_id, group in groupby(rows, key=lambda row: row[0]):
         visits = [_visit(row[1:]) for row in group]
         yield Person(visits=visits, records=records.get(person_id, ()), merged=merged)
@@ -83,8 +79,7 @@ def persons(connection: Connection, numbers: Collection[int]) -> Iterator[Person
 
 def person_of(connection: Connection, exam_number: int) -> Person:
     """What is on file of the person an exam is of."""
-    query = select(patient.c.person_id).join(exam, exam.c.patient_id == patient.c.id).where(exam.c.id == exam_number)
-    (found,) = persons(connection, [connection.execute(query).scalar_one()])
+    (found,) = persons(connection, [connection.execute(_PERSON, {"exam": exam_number}).scalar_one()])
     return found
 
 
@@ -119,9 +114,26 @@ def stale_exams(connection: Connection, numbers: Collection[int], edition: str) 
 def keep_grounds(connection: Connection, exam_number: int, found: Grounds) -> None:
     """What the latest look at an exam rested on."""
     values = {name: getattr(found, name) for name in ("parts", "history", "knowledge", "context", "rules")}
-    known = update(grounds).where(grounds.c.exam_id == exam_number)
-    if connection.execute(known.values(**values)).rowcount == 0:
-        connection.execute(insert(grounds).values(exam_id=exam_number, **values))
+    if connection.execute(_REGROUND, {"exam": exam_number, **values}).rowcount == 0:
+        connection.execute(insert(grounds), {"exam_id": exam_number, **values})
+
+
+_PERSONS = patient.c.person_id.in_(bindparam("persons", expanding=True))
+_PERSON = (
+    select(patient.c.person_id).join(exam, exam.c.patient_id == patient.c.id).where(exam.c.id == bindparam("exam"))
+)
+_RECORDS = (
+    select(patient.c.person_id, context.c.id, context.c.patient_id, context.c.recorded_on)
+    .join(patient, patient.c.id == context.c.patient_id)
+    .where(_PERSONS)
+    .order_by(context.c.id)
+)
+_REGROUND = update(grounds).where(grounds.c.exam_id == bindparam("exam"))
+
+
+@cache
+def _visits_of_persons() -> Select[Any]:
+    return _visits().where(_PERSONS).order_by(patient.c.person_id, exam.c.performed_at, exam.c.id)
 
 
 def _visits() -> Select[Any]:

@@ -5,6 +5,7 @@ blocks nothing: when the lease has run out, or its owner is known to be gone, th
 worker is suspected of having ended it, and is claimed alone from then on, so that it takes nothing else with it again.
 """
 
+import functools
 import os
 import socket
 from collections.abc import Collection, Sequence
@@ -12,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, Update, bindparam, case, func, or_, select, update
 
 from pipeline.edge.store.schema import State, delivery, exam, inquiry, promise, receipt, shard
 
@@ -162,10 +163,16 @@ def _free(queue: Table, at: datetime) -> ColumnElement[bool]:
 def _settle(
     connection: Connection, queue: Table, ids: Collection[int], *, state: State, reason: str | None, detail: str | None
 ) -> None:
-    connection.execute(
+    connection.execute(_settling(queue), {"ids": list(ids), "to": state, "why": reason, "told": detail})
+
+
+@functools.cache
+def _settling(queue: Table) -> Update:
+    return (
         update(queue)
-        .where(queue.c.id.in_(ids))
-        .values(state=state, attempts=0, losses=0, lease_owner=None, leased_until=None, reason=reason, detail=detail)
+        .where(queue.c.id.in_(bindparam("ids", expanding=True)))
+        .values(state=bindparam("to"), reason=bindparam("why"), detail=bindparam("told"))
+        .values(attempts=0, losses=0, lease_owner=None, leased_until=None)
     )
 
 
