@@ -110,8 +110,8 @@ def held(connection: Connection) -> list[HeldWork]:
 
 
 def _held_in(queue: Table) -> Select[tuple[int, datetime, str, str]]:
-    which = queue.c.state == State.HELD
-    return select(queue.c.id, queue.c.due_at, queue.c.reason, queue.c.detail).where(which).order_by(queue.c.id)
+    held = select(queue.c.id, queue.c.due_at, queue.c.reason, queue.c.detail).where(queue.c.state == State.HELD)
+    return held.order_by(queue.c.due_at, queue.c.id)
 
 
 def _destination(connection: Connection, name: str, at: datetime) -> DestinationStatus:
