@@ -6,7 +6,7 @@ from datetime import date, datetime, time
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, insert, select, tuple_, update
 
 from pipeline.clinical.assemble import assemble
 from pipeline.clinical.model import Exam, Patient
