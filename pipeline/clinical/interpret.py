@@ -45,12 +45,13 @@ def interpret(
     rules: Rules | None = None,
     vendor_trend: Sequence[TrendPoint] = (),
     held: Collection[date] = (),
+    archive_silent: bool = False,
 ) -> Interpretation:
     """Match an exam with the patient's history, compare what may be compared, and say it in words.
 
     ``contexts`` are the records on file for the patient: the last one up to the day of the exam counts.
     ``vendor_trend`` is what the scanner itself says of the exam, ``held`` the days of the patient's exams that wait
-    for a person: neither is compared with, and both are told.
+    for a person: neither is compared with, and both are told; so is an archive that has not answered what it holds.
     """
     context = context_on(contexts, exam.performed_on) or ClinicalContext(recorded_on=exam.performed_on)
     around = Surroundings(exam=exam, context=context, rules=rules or Rules(), unverified=unverified, epochs=epochs)
@@ -73,6 +74,7 @@ def interpret(
             *timing_cautions(case),
             *score_cautions(around, diagnosis),
             *_earlier_held(exam, held),
+            *([words.archive_silent()] if archive_silent else []),
             *cross_check(exam, told, vendor_trend, on_file),
         ),
         conclusions=(),

@@ -246,6 +246,12 @@ def not_on_file(days: Sequence[date]) -> Caution:
     return Caution(flag=Flag.NOT_ON_FILE, text=text)
 
 
+def archive_silent() -> Caution:
+    """F4: what an archive holds, and has not told, may be the prior or the first."""
+    text = "An archive that was asked for earlier exams of this patient has not answered; there may be more than these."
+    return Caution(flag=Flag.ARCHIVE_SILENT, text=text)
+
+
 def vendor_disagrees(finding: Finding, change: Change, said: str) -> Caution:
     """Section 5.1: the scanner's trend is only compared and the mismatch reported; ours in numbers as N6 allows."""
     name, since = region_name(finding.measurement.region), change.reference.performed_on

@@ -106,7 +106,15 @@ def examine(house: House, connection: Connection, on_file: ExamOnFile, person: P
     history = exams.history(connection, on_file.patient, but=number)
     contexts = patients.contexts_of(connection, on_file.patient)
     held = exams.held_days(connection, on_file.patient, but=number)
-    interpretation = interpret_exam(house, exam, history, contexts, vendor_trend=on_file.vendor_trend, held=held)
+    interpretation = interpret_exam(
+        house,
+        exam,
+        history,
+        contexts,
+        vendor_trend=on_file.vendor_trend,
+        held=held,
+        archive_silent=inquiries.unanswered_since(connection, number) is not None,
+    )
     sources = _data_sets(connection, [on_file])
     visit = next(visit for visit in person.visits if visit.number == number)
     return Examination(
@@ -128,6 +136,7 @@ def interpret_exam(
     *,
     vendor_trend: Sequence[TrendPoint] = (),
     held: Sequence[date] = (),
+    archive_silent: bool = False,
 ) -> Interpretation:
     """What we would say of an exam now, with everything the configuration and the store know."""
     knowledge = house.knowledge
@@ -143,6 +152,7 @@ def interpret_exam(
         rules=knowledge.rules,
         vendor_trend=vendor_trend,
         held=(*held, *contradictory),
+        archive_silent=archive_silent,
     )
 
 

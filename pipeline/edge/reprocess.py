@@ -68,7 +68,8 @@ def take_part(house: House, run: int, keep_on: Callable[[], bool] = lambda: True
         StoreFailed: the database could not be asked; another worker, or a later call, goes on.
     """
     done = Counts()
-    with house.database.read() as connection:
+    with house.database.write() as connection:
+        work.reclaim_from_the_dead(connection)
         scope = runs.scope_of(connection, run)
     while keep_on():
         with house.database.write() as connection:

@@ -54,6 +54,14 @@ def test_a_site_that_cannot_be_judged_leaves_the_result_to_the_other() -> None:
     assert "the hip was not measured" in words(spine_only)
 
 
+def test_that_an_archive_has_not_answered_is_told_beside_the_same_result() -> None:
+    """F4: it may hold the exam that a reader has in mind."""
+    complete, silent = (follow_up(BOTH, BOTH, archive_silent=silent) for silent in (False, True))
+    assert [caution.flag for caution in silent.cautions if caution not in complete.cautions] == [Flag.ARCHIVE_SILENT]
+    assert "has not answered" in words(silent)
+    assert (silent.overall, silent.findings) == (complete.overall, complete.findings)
+
+
 def test_nothing_to_judge_is_indeterminate_and_a_first_visit_is_a_first_visit() -> None:
     """R3.9, seed 001: a baseline is told from a follow-up."""
     first = interpret(exam("2020-01-01", regions=BOTH), [], lscs=LSCS)

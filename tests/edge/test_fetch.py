@@ -1,7 +1,7 @@
 """What a PACS has of a patient becomes history, once: by C-MOVE and by C-GET, from a real Orthanc."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -22,11 +22,12 @@ from pipeline.edge.house import House, opened
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.receive import Listener
 from pipeline.edge.settings import DestinationSettings
-from pipeline.edge.store import outbox, receipts
+from pipeline.edge.store import exams, outbox, receipts
 from pipeline.edge.store.inquiries import AWAITS_HISTORY
 from pipeline.edge.store.schema import exam, inquiry, receipt
 from pipeline.sr.encoding import split_file
-from pipeline.sr.tree import read_instance
+from pipeline.sr.readback import read_back
+from pipeline.sr.tree import read_instance, read_tree
 from tests import peers
 from tests.edge.make import instance
 from tests.expected import exams_of
@@ -178,6 +179,7 @@ def test_a_dead_pacs_delays_an_exam_no_longer_than_the_department_wants_and_hist
         assert history.answer_due(house, archive_of(house)), "it was asked, in vain"
         (number,) = claim_due(house, 50)
         assert follow_up(house, [number]) == Tally(issued=1)
+        assert "ARCHIVE_SILENT" in latest_flags(house, number)
         orthanc.start()
         know(orthanc, house)
         with house.database.write() as connection:
@@ -189,6 +191,40 @@ def test_a_dead_pacs_delays_an_exam_no_longer_than_the_department_wants_and_hist
             follow_up(house, numbers)
         with house.database.read() as connection:
             assert [one.overall for one in outbox.addenda(connection, number)][-1] == "DECLINED"
+        assert "ARCHIVE_SILENT" not in latest_flags(house, number)
+
+
+def test_an_archive_that_answers_late_and_has_nothing_is_no_longer_called_silent(
+    tmp_path: Path, orthanc: peers.Orthanc
+) -> None:
+    """Every exam that went on without the answer says so; one in hand as well."""
+    orthanc.stop()
+    first, last = exams_of("02-spine-loss")[0], exams_of("02-spine-loss")[-1]
+    with department(tmp_path / "house", orthanc.dicom_port, history_seconds=1) as house:
+        for report in (*first.reports, *last.reports):
+            arrives(house, report)
+        assert history.answer_due(house, archive_of(house))
+        numbers = claim_due(house, 50)
+        assert follow_up(house, numbers[:1]) == Tally(issued=1)
+        with house.database.read() as connection:
+            (in_hand,) = exams.load(connection, numbers[1:])
+        orthanc.start()
+        know(orthanc, house)
+        with house.database.write() as connection:
+            connection.execute(update(inquiry).values(due_at=LONG_AGO))
+        assert history.answer_due(house, archive_of(house))
+        with house.database.write() as connection:
+            exams.followed_up(connection, in_hand)
+        assert sorted(claim_due(house, 50)) == sorted(numbers)
+        assert follow_up(house, numbers) == Tally(issued=2)
+        assert ["ARCHIVE_SILENT" in latest_flags(house, number) for number in numbers] == [False, False]
+
+
+def latest_flags(house: House, number: int) -> Sequence[str]:
+    with house.database.read() as connection:
+        latest = outbox.latest(connection, number)
+    assert latest is not None
+    return read_back(read_tree(read_instance(latest.data_set, ExplicitVRLittleEndian))).flags
 
 
 def test_an_exam_that_waits_for_history_says_why(tmp_path: Path) -> None:

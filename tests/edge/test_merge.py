@@ -1,10 +1,13 @@
 """Two patient ids that somebody has said to be one patient count as one, until somebody says otherwise."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from pipeline.edge import reprocess
+from pipeline.clinical.context import ClinicalContext, Menopause
+from pipeline.edge import context_sheet, reprocess
+from pipeline.edge.context_sheet import ContextOf
 from pipeline.edge.house import House, opened
 from pipeline.edge.store import identity, overview, patients, people
 from pipeline.edge.store.runs import Counts, Scope
@@ -56,6 +59,23 @@ def test_an_exam_that_comes_after_the_merger_is_compared_as_well_under_either_id
         receive(house, l1_l4("0.900", study="2.25.12", date="20250101", PatientID="OLD"), "2.25.3")
         follow_all(house)
         assert said(house, 3).regions["L1-L4"]["DIFF"] == ("-0.012",)
+
+
+def test_a_late_prior_and_a_record_of_context_under_the_old_id_make_the_new_ids_later_exams_due_at_once(
+    two_ids: Path,
+) -> None:
+    with opened(two_ids) as house:
+        merge(house)
+        run(house)
+        receive(house, l1_l4("0.900", study="2.25.12", date="20230101", PatientID="OLD"), "2.25.3")
+        follow_all(house)
+        assert said(house, 2).regions["L1-L4"]["DIFF"] == ("0.012",)
+        record = ClinicalContext(recorded_on=date(2023, 6, 1), menopause=Menopause.AFTER)
+        with house.database.write() as connection:
+            loaded = context_sheet.keep(connection, [ContextOf(patient_id="OLD", issuer="", record=record)])
+        assert loaded.exams == 1
+        follow_all(house)
+        assert run(house) == Counts(looked_at=3), "nothing was left for the night"
 
 
 def test_a_dry_run_shows_what_the_merger_would_change(two_ids: Path) -> None:

@@ -175,11 +175,15 @@ def _is_theirs(other: Patient, who: Patient) -> bool:
 
 
 def due_again(connection: Connection, patient_number: int, *, since: date, at: datetime) -> int:
-    """Look again at a patient's exams from a day on, because what they rest on has changed; how many."""
-    theirs = (exam.c.patient_id == patient_number) & (exam.c.state == State.DONE) & ~exam.c.historical
+    """Look again at a person's exams from a day on, because what they rest on has changed; how many."""
+    one, other = patient.alias(), patient.alias()
+    same_person = select(one.c.id).join(other, other.c.person_id == one.c.person_id)
+    theirs = exam.c.patient_id.in_(same_person.where(other.c.id == patient_number))
     later = exam.c.performed_at >= datetime.combine(since, time.min)
     result = connection.execute(
-        update(exam).where(theirs & later).values(state=State.WAITING, due_at=at, revision=exam.c.revision + 1)
+        update(exam)
+        .where(theirs, later, exam.c.state == State.DONE, ~exam.c.historical)
+        .values(state=State.WAITING, due_at=at, revision=exam.c.revision + 1)
     )
     ring(connection)
     return result.rowcount
@@ -187,15 +191,12 @@ def due_again(connection: Connection, patient_number: int, *, since: date, at: d
 
 def look_after(connection: Connection, number: int, *, at: datetime) -> int:
     """Look again at the exams of a person after one of which other things are known now; how many."""
-    person, performed_at, historical = connection.execute(
-        select(patient.c.person_id, exam.c.performed_at, exam.c.historical)
-        .join(patient, patient.c.id == exam.c.patient_id)
-        .where(exam.c.id == number)
+    row = connection.execute(
+        select(exam.c.patient_id, exam.c.performed_at, exam.c.historical).where(exam.c.id == number)
     ).one()
-    if historical:  # what an archive brings in by the thousand waits for the next run over all exams
+    if row.historical:  # what an archive brings in by the thousand waits for the next run over all exams
         return 0
-    theirs = connection.scalars(select(patient.c.id).where(patient.c.person_id == person).order_by(patient.c.id)).all()
-    return sum(due_again(connection, one, since=performed_at.date(), at=at) for one in theirs)
+    return due_again(connection, row.patient_id, since=row.performed_at.date(), at=at)
 
 
 def keep_edition(connection: Connection, number: int, edition: str) -> None:

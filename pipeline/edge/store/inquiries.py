@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, case, func, select, update
 
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import work
@@ -54,15 +54,20 @@ def claim(connection: Connection, destination: str, *, at: datetime) -> Inquiry 
 
 
 def answered(connection: Connection, number: int, *, instances: int, at: datetime) -> None:
-    """An archive has answered: the exam that waits for it is due, and one that went on without is looked at again."""
+    """An archive has answered: exams of the patient that wait for it are due, those that went on are looked at again.
+
+    Those too that somebody follows up at this moment, and where it had nothing: an addendum may say that it is silent.
+    """
     work.done(connection, inquiry, [number])
     connection.execute(update(inquiry).where(inquiry.c.id == number).values(instances=instances))
-    of = exam.c.id == select(inquiry.c.exam_id).where(inquiry.c.id == number).scalar_subquery()
-    waits = (exam.c.state == State.WAITING) & (exam.c.reason == AWAITS_HISTORY)
-    connection.execute(update(exam).where(of, waits).values(due_at=at))
-    if instances:
-        went_on = of & (exam.c.state == State.DONE) & ~exam.c.historical
-        connection.execute(update(exam).where(went_on).values(state=State.WAITING, due_at=at))
+    patient_number = select(inquiry.c.patient_id).where(inquiry.c.id == number).scalar_subquery()
+    theirs = (exam.c.patient_id == patient_number) & ~exam.c.historical
+    due_now = (exam.c.state == State.DONE) | (exam.c.reason == AWAITS_HISTORY)
+    connection.execute(
+        update(exam)
+        .where(theirs, exam.c.state.in_((State.WAITING, State.DONE)))
+        .values(state=State.WAITING, due_at=case((due_now, at), else_=exam.c.due_at), revision=exam.c.revision + 1)
+    )
     ring(connection)
 
 
