@@ -8,7 +8,6 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import Any
 
 from pydicom.uid import (
     UID,
@@ -43,9 +42,9 @@ from pipeline.edge.promise import Promises
 from pipeline.edge.refusals import Refusals
 from pipeline.edge.room import room_of
 from pipeline.edge.settings import DestinationSettings, ListenerSettings
-from pipeline.edge.store import outbox, receipts
+from pipeline.edge.store import outbox
 from pipeline.edge.store.database import Database, StoreFailed
-from pipeline.edge.store.receipts import Instance
+from pipeline.edge.store.receipts import Arrival, Instance
 from pipeline.edge.tls import TlsUnusable, for_listener
 
 log = logging.getLogger(__name__)
@@ -112,7 +111,7 @@ class Listener:
         *,
         reserve_mb: int = 0,
     ) -> None:
-        self._settings = settings
+        self._settings, self._database = settings, database
         self._refusals = Refusals(database)
         self._room = room_of(database, reserve_mb)
         self._archives = [archive for archive in archives if archive.proof == "commitment"]
@@ -130,7 +129,7 @@ class Listener:
         # A scanner asks for ours as SCU; an archive tells of its own and proposes the role of SCP (PS3.4 J.3).
         ae.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
         self._promises = Promises(database, settings.caller)
-        self._keeper: Keeper[Any] = Keeper(database)
+        self._keeper = Keeper(database)
         try:
             self._reactor = Reactor(
                 ae,
@@ -229,10 +228,8 @@ class Listener:
             data_set=request.DataSet.getvalue(),
         )
         now, host = datetime.now(UTC), address or ""
-        kept: Future[tuple[int, bool]] = self._keeper.write(
-            lambda connection: receipts.keep(
-                connection, instance, calling_ae_title=caller, host=host, at=now, historical=historical
-            )
+        kept = self._keeper.keep(
+            lambda: Arrival.of(instance, calling_ae_title=caller, host=host, at=now, historical=historical)
         )
         answer: Future[int] = Future()
         kept.add_done_callback(lambda done: answer.set_result(self._answer(done, caller)))
@@ -261,12 +258,9 @@ class Listener:
         result = read_result(event.event_type, event.event_information)
         now = datetime.now(UTC)
         try:
-            ended, again = self._keeper.write(
-                lambda connection: (
-                    outbox.committed(connection, names, result.committed, now),
-                    outbox.commitment_refused(connection, names, result.failed, now),
-                )
-            ).result()
+            with self._database.write() as connection:
+                ended = outbox.committed(connection, names, result.committed, now)
+                again = outbox.commitment_refused(connection, names, result.failed, now)
         except StoreFailed as failure:
             log.error("could not keep a commitment from %r: %s", caller, failure)
             return PROCESSING_FAILURE, None

@@ -13,7 +13,7 @@ from tests.make_service import Service
 
 DOOM = Path(__file__).parent / "doom"
 
-BEFORE_THE_ANSWER = ["pipeline.edge.store.receipts:keep:after"]  # received, not committed
+BEFORE_THE_ANSWER = ["pipeline.edge.store.receipts:keep_all:after"]  # received, not committed
 AFTER_THE_ANSWER = [
     "pipeline.edge.store.outbox:issue:after",  # authored and kept, not committed
     "pipeline.edge.deliver:_store:after",  # sent, not proven

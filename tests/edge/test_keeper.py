@@ -5,26 +5,30 @@ import threading
 import time
 from concurrent.futures import Future
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import event, func, select
 
 from pipeline.edge.keeper import Keeper
-from pipeline.edge.store import receipts
+from pipeline.edge.store import audit, overview, receipts
 from pipeline.edge.store.database import Database, StoreFailed
+from pipeline.edge.store.receipts import Arrival
 from pipeline.edge.store.schema import receipt
 from tests.edge.make import instance
 
 NOW = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
 
 
-def _keep(number: int):
-    return lambda connection: receipts.keep(
-        connection, instance(b"%d" % number, uid=f"2.25.{number}"), calling_ae_title="SCANNER1", at=NOW
-    )
+def _arrival(number: int) -> Arrival:
+    return _arrived(b"%d" % number, uid=f"2.25.{number}")
+
+
+def _arrived(data_set: bytes, *, uid: str) -> Arrival:
+    return Arrival.of(instance(data_set, uid=uid), calling_ae_title="SCANNER1", at=NOW)
 
 
 def _count(database: Database) -> int:
@@ -33,72 +37,107 @@ def _count(database: Database) -> int:
 
 
 class _Held:
-    """A keeper whose first write lasts until it is let go, so that the others gather behind it."""
+    """A keeper whose first instance takes until it is let go to arrive, so that the others gather behind it."""
 
     def __init__(self, database: Database) -> None:
-        self.keeper: Keeper[Any] = Keeper(database)
+        self._keeper = Keeper(database)
         self._go = threading.Event()
         began = threading.Event()
 
-        def wait(_: Connection) -> None:
+        def arrive() -> Arrival:
             began.set()
             self._go.wait(10)
+            return _arrived(b"first", uid="2.25.99")
 
-        self.keeper.write(wait)
+        self.first = self._keeper.keep(arrive)
         assert began.wait(10)
+
+    def keep(self, *arrivals: Arrival) -> "list[Future[tuple[int, bool]]]":
+        return [self._keeper.keep(partial(replace, arrival)) for arrival in arrivals]
 
     def let_go(self) -> None:
         self._go.set()
-        self.keeper.close()
+        self._keeper.close()
 
 
-def test_what_gathers_during_a_commit_shares_the_next(database: Database) -> None:
+def test_what_gathers_shares_a_commit_and_costs_as_many_statements_as_one(database: Database) -> None:
+    statements: list[str] = []
+    event.listen(database._engine, "before_cursor_execute", lambda *of: statements.append(of[2].split()[0]))
     held = _Held(database)
-    connections: list[Connection] = []
-
-    def write(number: int):
-        def _write(connection: Connection) -> object:
-            connections.append(connection)
-            return _keep(number)(connection)
-
-        return _write
-
-    kept = [held.keeper.write(write(number)) for number in range(20)]
+    kept = held.keep(*(_arrival(number) for number in range(20)))
     held.let_go()
-    assert len({id(connection) for connection in connections}) == 1
     assert [done.result(0)[1] for done in kept] == [True] * 20
-    assert _count(database) == 20
+    assert len({done.result(0)[0] for done in kept}) == 20
+    assert _count(database) == 21
+    assert statements.count("INSERT") == 2, "the instances, and the trail of them"
 
 
-def test_a_write_that_fails_does_not_fail_its_neighbours(database: Database) -> None:
-    def poison(connection: Connection) -> None:
-        connection.execute(text("INSERT INTO receipt (id) VALUES (1)"))  # it lacks nearly everything
+def test_a_uid_that_comes_several_times_in_one_commit_is_kept_as_if_they_came_one_after_another(
+    database: Database,
+) -> None:
+    sent = [_arrived(data_set, uid="2.25.1") for data_set in (b"one", b"one", b"other", b"one", b"other")]
+    held = _Held(database)
+    one, again, other, one_more, other_again = (done for done in held.keep(*sent))
+    held.let_go()
+    number, other_number = one.result(0)[0], other.result(0)[0]
+    assert one.result(0) == (number, True)
+    assert again.result(0) == one_more.result(0) == (number, False)
+    assert other.result(0) == (other_number, True)
+    assert other_again.result(0) == (other_number, False)
+    with database.read() as connection:
+        (waiting,) = overview.held(connection)
+        trail = [found.entry for found in audit.find(connection)]
+    assert (waiting.number, waiting.reason) == (str(other_number), receipts.OTHER_BYTES)
+    assert f"that of receipt {number}," in waiting.detail
+    assert [entry.detail["new"] for entry in trail if entry.receipt in (number, other_number)] == [
+        True,
+        False,
+        True,
+        False,
+        False,
+    ]
 
-    def bug(_: Connection) -> None:
+
+def test_an_instance_that_cannot_be_kept_does_not_fail_its_neighbours(database: Database) -> None:
+    def bug() -> Arrival:
         raise ZeroDivisionError
 
     held = _Held(database)
-    before, poisoned, broken, after = (held.keeper.write(write) for write in (_keep(1), poison, bug, _keep(2)))
+    before, poisoned, after = held.keep(_arrival(1), replace(_arrival(3), digest=None), _arrival(2))  # type: ignore[arg-type]  # which the database refuses
+    broken = held._keeper.keep(bug)
     held.let_go()
     assert isinstance(poisoned.exception(0), StoreFailed)
     assert isinstance(broken.exception(0), ZeroDivisionError)
-    assert before.result(0)[1]
-    assert after.result(0)[1]
-    assert _count(database) == 2
+    assert all(done.result(0)[1] for done in (held.first, before, after))
+    assert _count(database) == 3
+
+
+def test_two_listeners_that_receive_the_same_at_once_keep_it_once(database: Database) -> None:
+    """Their batches hold the same instances in opposite order: on PostgreSQL each would wait for the other."""
+    arrivals = [_arrival(number) for number in range(40)]
+    one, other = _Held(database), _Held(database)
+    kept = one.keep(*arrivals), other.keep(*reversed(arrivals))
+    one._go.set()
+    other.let_go()
+    one.let_go()
+    numbers = [[done.result(0)[0] for done in kept[0]], [done.result(0)[0] for done in reversed(kept[1])]]
+    assert numbers[0] == numbers[1]
+    assert sum(done.result(0)[1] for listener in kept for done in listener) == 40
+    assert _count(database) == 41
 
 
 def test_nobody_is_told_success_before_the_commit(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/dxatrend.sqlite3")
     database.migrate()
-    keeper: Keeper[Any] = Keeper(database)
+    keeper = Keeper(database)
     seen: list[int] = []
 
-    def look(_: "Future[object]") -> None:
+    def look(_: "Future[tuple[int, bool]]") -> None:
         with closing(sqlite3.connect(tmp_path / "dxatrend.sqlite3")) as other:
             seen.append(other.execute("SELECT count(*) FROM receipt").fetchone()[0])
 
     for number in range(5):
-        keeper.write(_keep(number)).add_done_callback(look)
+        keeper.keep(partial(_arrival, number)).add_done_callback(look)
     keeper.close()
     database.close()
     assert len(seen) == 5
@@ -110,12 +149,12 @@ def test_a_locked_database_fails_all_at_once_and_none_twice(tmp_path: Path, monk
     monkeypatch.setattr("pipeline.edge.store.database.SQLITE_BUSY_SECONDS", 0.2)
     database = Database(f"sqlite:///{tmp_path}/dxatrend.sqlite3")
     database.migrate()
-    keeper: Keeper[Any] = Keeper(database)
+    keeper = Keeper(database)
     with closing(sqlite3.connect(tmp_path / "dxatrend.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        kept = [keeper.write(_keep(0))]
+        kept = [keeper.keep(partial(_arrival, 0))]
         time.sleep(0.05)  # it waits for the lock, and the others gather behind it
-        kept += [keeper.write(_keep(number)) for number in range(1, 20)]
+        kept += [keeper.keep(partial(_arrival, number)) for number in range(1, 20)]
         began = time.monotonic()
         failures = [done.exception(10) for done in kept]
     assert time.monotonic() - began < 2, "20 waits of 0.2 s would take twice as long"

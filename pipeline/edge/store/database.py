@@ -11,7 +11,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Executable, Table, create_engine, event, insert, text
+from sqlalchemy import Column, Connection, Engine, Executable, Table, create_engine, event, insert, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
@@ -299,9 +299,20 @@ def insert_if_absent(connection: Connection, table: Table, **values: object) -> 
     return number
 
 
+def insert_absent(
+    connection: Connection, table: Table, rows: Sequence[dict[str, object]], *, key: Column[str]
+) -> dict[str, int]:
+    """Insert rows of different keys; the id by key of those that no unique constraint says are there already."""
+    if not rows:
+        return {}
+    statement = _insert(connection.dialect.name, table, key)
+    inserted = connection.execute(statement, rows if len(rows) > 1 else rows[0])
+    return {name: number for number, name in inserted}
+
+
 @functools.cache
-def _insert(dialect: str, table: Table) -> Executable:
-    statement = insert(table).returning(table.c.id)
+def _insert(dialect: str, table: Table, *also: Column[str]) -> Executable:
+    statement = insert(table).returning(table.c.id, *also)
     statement._post_values_clause = _OR_NOTHING[dialect]
     return statement
 

@@ -2,14 +2,17 @@
 
 import hashlib
 import zlib
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, Self
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from pipeline.edge.store import audit
 from pipeline.edge.store.audit import Entry, Event
-from pipeline.edge.store.database import insert_if_absent, ring
+from pipeline.edge.store.database import insert_absent, ring
 from pipeline.edge.store.schema import State, receipt
 
 OTHER_BYTES = "other_bytes"
@@ -31,8 +34,10 @@ _OF_NUMBERS = select(*_COLUMNS).where(receipt.c.id.in_(bindparam("numbers", expa
 _NOT_OF_USE = receipt.c.historical & receipt.c.state.in_((State.IGNORED, State.WAITING))
 """History that was put aside, or may yet be: it does not make another copy suspect."""
 
-_KNOWN = select(receipt.c.id, receipt.c.digest, _NOT_OF_USE.label("not_of_use")).where(
-    receipt.c.sop_instance_uid == bindparam("uid")
+_KNOWN = (
+    select(receipt.c.id, receipt.c.sop_instance_uid, receipt.c.digest, _NOT_OF_USE.label("not_of_use"))
+    .where(receipt.c.sop_instance_uid.in_(bindparam("uids", expanding=True)))
+    .order_by(receipt.c.id)
 )
 
 
@@ -58,6 +63,37 @@ class Receipt:
     historical: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One instance as it comes, and from whom; ``Arrival.of`` makes one ready to be kept.
+
+    A historical one gets no addendum, until it comes once more as one that is not.
+    """
+
+    instance: Instance
+    calling_ae_title: str
+    host: str
+    at: datetime
+    historical: bool
+    digest: str
+    content: bytes = field(repr=False)
+
+    @classmethod
+    def of(
+        cls, instance: Instance, *, calling_ae_title: str, host: str = "", at: datetime, historical: bool = False
+    ) -> Self:
+        """With its digest and its bytes made smaller, which needs no database and holds up nobody who writes."""
+        return cls(
+            instance=instance,
+            calling_ae_title=calling_ae_title,
+            host=host,
+            at=at,
+            historical=historical,
+            digest=hashlib.sha256(instance.data_set).hexdigest(),
+            content=zlib.compress(instance.data_set, 1),
+        )
+
+
 def keep(
     connection: Connection,
     instance: Instance,
@@ -67,23 +103,30 @@ def keep(
     at: datetime,
     historical: bool = False,
 ) -> tuple[int, bool]:
-    """Keep one instance; its number, and whether it is new.
+    """Keep one instance, as ``keep_all`` does; its number, and whether it is new."""
+    arrival = Arrival.of(instance, calling_ae_title=calling_ae_title, host=host, at=at, historical=historical)
+    return keep_all(connection, [arrival])[0]
+
+
+def keep_all(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
+    """Keep instances; of each its number, and whether it is new.
 
     The same SOP Instance UID with the same bytes is kept once. With other bytes both are kept, and the later one is
     held, because nobody but a person can say which is right; a historical one is put aside, as archives alter what they
-    keep. A historical instance gets no addendum, until it comes once more as one that is not.
+    keep. However many they are, they cost as many statements as one.
     """
-    digest = hashlib.sha256(instance.data_set).hexdigest()
-    number, new = _keep(connection, instance, digest, calling_ae_title=calling_ae_title, at=at, historical=historical)
-    told = {
-        "sop_class_uid": instance.sop_class_uid,
-        "sop_instance_uid": instance.sop_instance_uid,
-        "digest": digest,
-        "new": new,
-    }
-    received = Entry(event=Event.RECEIVED, at=at, actor=calling_ae_title, host=host, receipt=number, detail=told)
-    audit.record(connection, received)
-    return number, new
+    kept: dict[int, tuple[int, bool]] = {}
+    waiting = dict(enumerate(arrivals))
+    while waiting:  # once, unless one UID comes several times: then the later ones find the earlier one kept
+        of_uid = {arrival.instance.sop_instance_uid: place for place, arrival in reversed(waiting.items())}
+        turn = {place: waiting.pop(place) for _, place in sorted(of_uid.items())}
+        kept.update(zip(turn, _keep_different(connection, list(turn.values())), strict=True))
+    results = [kept[place] for place in range(len(arrivals))]
+    entries = (_entry(arrival, *result) for arrival, result in zip(arrivals, results, strict=True))
+    audit.record(connection, *entries)
+    if any(new for _, new in results):
+        ring(connection)
+    return results
 
 
 def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
@@ -106,44 +149,76 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
     ]
 
 
-def _keep(
-    connection: Connection, instance: Instance, digest: str, *, calling_ae_title: str, at: datetime, historical: bool
-) -> tuple[int, bool]:
-    known = connection.execute(_KNOWN, {"uid": instance.sop_instance_uid}).all()
-    for number, known_digest, _ in known:
-        if known_digest == digest:
-            _keep_again(connection, number, at=at, historical=historical)
-            return number, False
-    contradiction = {}
-    state = State.WAITING
-    if of_use := [number for number, _, not_of_use in known if not not_of_use]:
-        state = State.IGNORED if historical else State.HELD
+def _keep_different(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
+    """Keep instances of different UIDs, in their order, so that two listeners with the same ones wait in one order."""
+    on_file: defaultdict[str, list[Row[Any]]] = defaultdict(list)
+    for known in connection.execute(_KNOWN, {"uids": [arrival.instance.sop_instance_uid for arrival in arrivals]}):
+        on_file[known.sop_instance_uid].append(known)
+    numbers: dict[str, int] = {}
+    rows = []
+    for arrival in arrivals:
+        uid = arrival.instance.sop_instance_uid
+        same = next((known.id for known in on_file[uid] if known.digest == arrival.digest), None)
+        if same is None:
+            rows.append(_row(arrival, on_file[uid]))
+        else:
+            _keep_again(connection, same, at=arrival.at, historical=arrival.historical)
+            numbers[uid] = same
+    inserted = insert_absent(connection, receipt, rows, key=receipt.c.sop_instance_uid)
+    return [
+        (inserted[uid], True)
+        if (uid := arrival.instance.sop_instance_uid) in inserted
+        else (numbers.get(uid) or _kept_meanwhile(connection, arrival), False)
+        for arrival in arrivals
+    ]
+
+
+def _row(arrival: Arrival, on_file: Sequence[Row[Any]]) -> dict[str, object]:
+    state, reason, detail = State.WAITING, None, None
+    if of_use := [known.id for known in on_file if not known.not_of_use]:
+        state = State.IGNORED if arrival.historical else State.HELD
         numbers = ", ".join(map(str, of_use))
-        contradiction = {
-            "reason": OTHER_BYTES,
-            "detail": f"the SOP Instance UID (0008,0018) is that of receipt {numbers}, the content is not",
-        }
-    number = insert_if_absent(
-        connection,
-        receipt,
-        sop_class_uid=instance.sop_class_uid,
-        sop_instance_uid=instance.sop_instance_uid,
-        transfer_syntax_uid=instance.transfer_syntax_uid,
-        digest=digest,
-        size=len(instance.data_set),
-        calling_ae_title=calling_ae_title,
-        received_at=at,
-        historical=historical,
-        state=state,
-        due_at=at,
-        content=zlib.compress(instance.data_set, 1),
-        **contradiction,
+        reason = OTHER_BYTES
+        detail = f"the SOP Instance UID (0008,0018) is that of receipt {numbers}, the content is not"
+    return {
+        "sop_class_uid": arrival.instance.sop_class_uid,
+        "sop_instance_uid": arrival.instance.sop_instance_uid,
+        "transfer_syntax_uid": arrival.instance.transfer_syntax_uid,
+        "digest": arrival.digest,
+        "size": len(arrival.instance.data_set),
+        "calling_ae_title": arrival.calling_ae_title,
+        "received_at": arrival.at,
+        "historical": arrival.historical,
+        "state": state,
+        "due_at": arrival.at,
+        "reason": reason,
+        "detail": detail,
+        "content": arrival.content,
+    }
+
+
+def _kept_meanwhile(connection: Connection, arrival: Arrival) -> int:
+    """The number under which another listener kept the same bytes a moment ago."""
+    same = (receipt.c.sop_instance_uid == arrival.instance.sop_instance_uid) & (receipt.c.digest == arrival.digest)
+    number: int = connection.execute(select(receipt.c.id).where(same)).scalar_one()
+    return number
+
+
+def _entry(arrival: Arrival, number: int, new: bool) -> Entry:
+    told = {
+        "sop_class_uid": arrival.instance.sop_class_uid,
+        "sop_instance_uid": arrival.instance.sop_instance_uid,
+        "digest": arrival.digest,
+        "new": new,
+    }
+    return Entry(
+        event=Event.RECEIVED,
+        at=arrival.at,
+        actor=arrival.calling_ae_title,
+        host=arrival.host,
+        receipt=number,
+        detail=told,
     )
-    if number is None:  # another listener kept the same bytes a moment ago
-        same = (receipt.c.sop_instance_uid == instance.sop_instance_uid) & (receipt.c.digest == digest)
-        return connection.execute(select(receipt.c.id).where(same)).scalar_one(), False
-    ring(connection)
-    return number, True
 
 
 def _keep_again(connection: Connection, number: int, *, at: datetime, historical: bool) -> None:
