@@ -238,8 +238,11 @@ def _check(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     with houses.opened(options.config) as house:
         names = [destination.name for destination in house.settings.service.destination]
+        archives = [archive.name for archive in house.settings.service.destination if archive.history]
         with house.database.read() as connection:
-            found = overview.status(connection, names, datetime.now(UTC), aliases=house.knowledge.aliases)
+            found = overview.status(
+                connection, names, datetime.now(UTC), aliases=house.knowledge.aliases, archives=archives
+            )
         service = house.settings.service
         rooms = {
             "store": room_of(house.database, service.store.reserve_mb),
@@ -270,6 +273,14 @@ def _status(options: argparse.Namespace) -> int:
             for to in found.destinations
         ],
     )
+    if found.history:
+        print_table(
+            ("history from", "last answer", "unanswered", "since", "next try", "last problem"),
+            [
+                (of.name, of.last_answer, of.unanswered, of.unanswered_since, of.next_try, of.last_problem)
+                for of in found.history
+            ],
+        )
     if found.unidentified:
         _tell_unidentified(found.unidentified)
     return 0

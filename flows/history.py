@@ -186,7 +186,7 @@ def ask_archives(house: House, options: argparse.Namespace) -> int:
     silent = 0
     for archive in archives_asked:
         try:
-            fetched = fetch(house, archive, who)
+            fetched = fetch(house, archive, who, by_hand=True)
             print(f"{archive.name}: {fetched.studies} studies, {fetched.instances} instances new to us")
         except DeliveryProblem as problem:
             silent += 1

@@ -50,6 +50,7 @@ class _Kind(NamedTuple):
 _ACTIVITY = Code("110100", "Application Activity")
 _INSTANCES_ACCESSED = Code("110103", "DICOM Instances Accessed")
 _INSTANCES_TRANSFERRED = Code("110104", "DICOM Instances Transferred")
+_QUERY = Code("110112", "Query")
 _PATIENT_RECORD = Code("110110", "Patient Record")
 
 _KINDS = {
@@ -57,6 +58,7 @@ _KINDS = {
     Event.DELIVERED: _Kind(_INSTANCES_TRANSFERRED, "R"),
     Event.COMPARED: _Kind(_INSTANCES_ACCESSED, "R"),
     Event.AUTHORED: _Kind(_INSTANCES_ACCESSED, "C"),
+    Event.ASKED: _Kind(_QUERY, "E"),
     Event.CONTEXT_LOADED: _Kind(_PATIENT_RECORD, "U"),
     Event.MERGED: _Kind(_PATIENT_RECORD, "U"),
     Event.REFUSED_CALLER: _Kind(Code("110113", "Security Alert"), "E", Code("110126", "Node Authentication")),
@@ -70,6 +72,7 @@ _LAUNCHER = Code("110151", "Application Launcher")
 _DESTINATION = Code("110152", "Destination Role ID")
 _SOURCE = Code("110153", "Source Role ID")
 
+_SOP_CLASS_UID = Code("110181", "SOP Class UID")
 _STUDY_INSTANCE_UID = Code("110180", "Study Instance UID")
 _NODE_ID = Code("110182", "Node ID")
 _SERVER_PROCESS = Code("4", "Application Server Process or Thread", "RFC-3881")
@@ -119,7 +122,7 @@ def _participants(root: Element, entry: Entry, source: Source) -> None:
         case Event.RECEIVED:
             theirs(_SOURCE, asked=True)
             ours(_DESTINATION, asked=False)
-        case Event.DELIVERED:
+        case Event.DELIVERED | Event.ASKED:
             ours(_SOURCE, asked=True)
             theirs(_DESTINATION, asked=False)
         case Event.STARTED | Event.STOPPED:
@@ -141,6 +144,8 @@ def _objects(root: Element, entry: Entry, kind: _Kind, subject: Subject) -> None
             _patient(root, subject)
         case code if code == _PATIENT_RECORD:
             _patient(root, subject)
+        case code if code == _QUERY:
+            _query(root, entry)
         case _ if entry.event is Event.REFUSED_CALLER:
             alert = _object(root, entry.host or entry.actor, _SYSTEM, _SECURITY_RESOURCE, _NODE_ID, entry.actor)
             told = f"{entry.detail.get('reason', '')} ({entry.detail.get('times', 1)} times)"
@@ -159,11 +164,18 @@ def _study(root: Element, subject: Subject) -> None:
         SubElement(instances, "Instance", UID=subject.sop_instance_uid)
 
 
+def _query(root: Element, entry: Entry) -> None:
+    asked = _object(root, str(entry.detail.get("sop_class_uid", "")), _SYSTEM, _REPORT, _SOP_CLASS_UID, None)
+    SubElement(asked, "ParticipantObjectQuery").text = str(entry.detail.get("query", ""))
+    syntax = base64.b64encode(str(entry.detail.get("transfer_syntax_uid", "")).encode()).decode()
+    SubElement(asked, "ParticipantObjectDetail", type="TransferSyntax", value=syntax)
+
+
 def _patient(root: Element, subject: Subject) -> None:
     _object(root, subject.patient_id, _PERSON, _PATIENT, _PATIENT_NUMBER, "")
 
 
-def _object(root: Element, identifier: str, kind: str, role: str, id_type: Code, name: str) -> Element:
+def _object(root: Element, identifier: str, kind: str, role: str, id_type: Code, name: str | None) -> Element:
     made = SubElement(
         root,
         "ParticipantObjectIdentification",
@@ -172,7 +184,8 @@ def _object(root: Element, identifier: str, kind: str, role: str, id_type: Code,
         ParticipantObjectTypeCodeRole=role,
     )
     _code(made, "ParticipantObjectIDTypeCode", id_type)
-    SubElement(made, "ParticipantObjectName").text = _clean(name)  # never a patient's
+    if name is not None:
+        SubElement(made, "ParticipantObjectName").text = _clean(name)  # never a patient's
     return made
 
 

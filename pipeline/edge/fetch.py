@@ -5,13 +5,16 @@ not on file are retrieved, by C-MOVE to our own listener or by C-GET. They come 
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import evt
 from pynetdicom.association import Association
+from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
@@ -20,11 +23,13 @@ from pynetdicom.sop_class import (
 from sqlalchemy import Connection, select
 
 from pipeline.clinical.model import Patient
+from pipeline.edge import trail
 from pipeline.edge.deliver import DeliveryProblem, DestinationUnavailable, associate, wait_after
 from pipeline.edge.house import House
 from pipeline.edge.receive import OUT_OF_RESOURCES, PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES, SUCCESS
 from pipeline.edge.settings import DestinationSettings
-from pipeline.edge.store import inquiries, receipts, work
+from pipeline.edge.store import audit, inquiries, patients, receipts, work
+from pipeline.edge.store.audit import Outcome
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import addendum, inquiry, receipt
@@ -63,8 +68,8 @@ class _Wanted:
     instance: str
 
 
-def fetch(house: House, archive: DestinationSettings, who: Patient) -> Fetched:
-    """Retrieve what an archive has of a patient and we have not.
+def fetch(house: House, archive: DestinationSettings, who: Patient, *, by_hand: bool = False) -> Fetched:
+    """Retrieve what an archive has of a patient and we have not; that it was asked is told in the audit trail.
 
     Raises:
         DeliveryProblem: it could not be asked, or did not send everything.
@@ -75,8 +80,13 @@ def fetch(house: House, archive: DestinationSettings, who: Patient) -> Fetched:
     ae_title = house.settings.service.listener.ae_title
     find = StudyRootQueryRetrieveInformationModelFind
     with associate(archive, ae_title, [find]) as association:
-        studies = _studies(association, who)
-        offered = [wanted for study in studies for wanted in _instances(association, study)]
+        try:
+            studies = _studies(association, who)
+            offered = [wanted for study in studies for wanted in _instances(association, study)]
+        except DeliveryProblem as problem:
+            _tell(house, archive, who, {"problem": str(problem)}, by_hand=by_hand, outcome=Outcome.MINOR_FAILURE)
+            raise
+    _tell(house, archive, who, {"studies": len(studies), "offered": len(offered)}, by_hand=by_hand)
     with house.database.read() as connection:
         wanted = _unknown(connection, offered)
     if wanted:
@@ -109,10 +119,35 @@ def answer_due(house: House, archive: DestinationSettings) -> bool:
     return True
 
 
+def _tell(
+    house: House,
+    archive: DestinationSettings,
+    who: Patient,
+    found: Mapping[str, int | str],
+    *,
+    by_hand: bool,
+    outcome: Outcome = Outcome.SUCCESS,
+) -> None:
+    encoded = encode(_theirs(who), is_implicit_vr=False, is_little_endian=True)
+    query = {
+        "sop_class_uid": str(StudyRootQueryRetrieveInformationModelFind),
+        "transfer_syntax_uid": str(ExplicitVRLittleEndian),
+        "query": b64encode(encoded or b"").decode("ascii"),
+    }
+    with house.database.write() as connection:
+        patient = patients.find(connection, who.patient_id, who.issuer)
+        now = datetime.now(UTC)
+        entry = trail.asked(archive, patient, query, found=found, by_hand=by_hand, at=now, outcome=outcome)
+        audit.record(connection, entry)
+
+
+def _theirs(who: Patient) -> Dataset:
+    return _query("STUDY", PatientID=who.patient_id, IssuerOfPatientID="", StudyInstanceUID="", ModalitiesInStudy="")
+
+
 def _studies(association: Association, who: Patient) -> list[str]:
-    query = _query("STUDY", PatientID=who.patient_id, IssuerOfPatientID="", StudyInstanceUID="", ModalitiesInStudy="")
     found = []
-    for match in _find(association, query):
+    for match in _find(association, _theirs(who)):
         issuer = str(match.get("IssuerOfPatientID", "")).strip()
         is_theirs = str(match.get("PatientID", "")).strip() == who.patient_id
         if is_theirs and (not who.issuer or issuer in ("", who.issuer)):

@@ -13,6 +13,7 @@ from pipeline import __version__
 from pipeline.clinical.model import Change, Finding, Interpretation, Refusal
 from pipeline.edge.house import House
 from pipeline.edge.knowledge import Knowledge
+from pipeline.edge.settings import DestinationSettings
 from pipeline.edge.store import audit
 from pipeline.edge.store.audit import Entry, Event, Outcome
 from pipeline.edge.store.database import StoreFailed
@@ -51,6 +52,28 @@ def authored(number: int, exam: int, sop_instance_uid: str, data_set: bytes, *, 
         exam=exam,
         addendum=number,
         detail={"sop_instance_uid": sop_instance_uid, "digest": hashlib.sha256(data_set).hexdigest()},
+    )
+
+
+def asked(
+    archive: DestinationSettings,
+    patient: int | None,
+    query: Mapping[str, str],
+    *,
+    found: Mapping[str, int | str],
+    by_hand: bool,
+    at: datetime,
+    outcome: Outcome = Outcome.SUCCESS,
+) -> Entry:
+    """An archive was asked what it has of a patient: by ourselves, or by somebody at this machine."""
+    return Entry(
+        event=Event.ASKED,
+        at=at,
+        actor=archive.name,
+        host=archive.host,
+        outcome=outcome,
+        patient=patient,
+        detail={**query, **found, "by": _operator() if by_hand else f"dxatrend {__version__}"},
     )
 
 

@@ -39,8 +39,8 @@ CHILDREN = {
     "EventIdentification": "EventID EventTypeCode*",
     "ActiveParticipant": "RoleIDCode*",
     "AuditSourceIdentification": "AuditSourceTypeCode*",
-    "ParticipantObjectIdentification": "ParticipantObjectIDTypeCode ParticipantObjectName ParticipantObjectDetail*"
-    " Accession* SOPClass*",
+    "ParticipantObjectIdentification": "ParticipantObjectIDTypeCode ParticipantObjectName|ParticipantObjectQuery"
+    " ParticipantObjectDetail* Accession* SOPClass*",
     "SOPClass": "Instance*",
 }
 """Which elements PS3.15 A.5.1 has in which, and in which order, of those we write."""
@@ -59,6 +59,7 @@ ATTRIBUTES = {
     ),
     "ParticipantObjectDetail": ({"type", "value"}, set[str]()),
     "ParticipantObjectName": (set[str](), set[str]()),
+    "ParticipantObjectQuery": (set[str](), set[str]()),
     "Accession": ({"Number"}, set[str]()),
     "SOPClass": ({"NumberOfInstances"}, {"UID"}),
     "Instance": ({"UID"}, set[str]()),
@@ -87,7 +88,7 @@ def mistakes(element: Element) -> Iterator[str]:
     found = [child.tag for child in element]
     for name in expected:
         count = 0
-        while found and found[0] == name.rstrip("+*"):
+        while found and found[0] in name.rstrip("+*").split("|"):
             found.pop(0)
             count += 1
         if (count == 0 and not name.endswith("*")) or (count > 1 and name[-1] not in "+*"):
@@ -255,6 +256,30 @@ def test_a_refused_caller_is_a_security_alert_that_names_it() -> None:
     assert root.find("EventIdentification/EventTypeCode").get("csd-code") == "110126"
     detail = root.find("ParticipantObjectIdentification/ParticipantObjectDetail")
     assert base64.b64decode(detail.get("value")) == b"unknown (3 times)"
+
+
+def test_a_question_to_an_archive_is_a_query_that_holds_what_was_asked() -> None:
+    """PS3.15 A.5.3.10."""
+    asked = Entry(
+        event=Event.ASKED,
+        at=NOW,
+        actor="pacs",
+        host="192.0.2.7",
+        detail={
+            "sop_class_uid": "1.2.840.10008.5.1.4.1.2.2.1",
+            "query": "CAAF",
+            "transfer_syntax_uid": "1.2.840.10008.1.2.1",
+        },
+    )
+    root = fromstring(message(asked, Subject(), SOURCE))
+    assert list(mistakes(root)) == []
+    assert _event_of(root) == "110112"
+    assert [part.get("UserID") for part in root.findall("ActiveParticipant")] == ["DXATREND", "pacs"]
+    (query,) = root.findall("ParticipantObjectIdentification")
+    assert query.get("ParticipantObjectID") == "1.2.840.10008.5.1.4.1.2.2.1"
+    assert query.find("ParticipantObjectQuery").text == "CAAF"
+    syntax = query.find("ParticipantObjectDetail")
+    assert (syntax.get("type"), base64.b64decode(syntax.get("value"))) == ("TransferSyntax", b"1.2.840.10008.1.2.1")
 
 
 def test_over_udp_a_visit_is_told_from_the_instance_received_to_the_addendum(tmp_path: Path) -> None:

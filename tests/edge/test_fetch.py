@@ -1,6 +1,7 @@
 """What a PACS has of a patient becomes history, once: by C-MOVE and by C-GET, from a real Orthanc."""
 
 import shutil
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
+from pynetdicom.dsutils import decode
 from sqlalchemy import func, select, update
 
 from pipeline.clinical.model import Patient
@@ -22,8 +24,10 @@ from pipeline.edge.house import House, opened
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.receive import Listener
 from pipeline.edge.settings import DestinationSettings
-from pipeline.edge.store import exams, outbox, receipts
+from pipeline.edge.store import audit, exams, outbox, overview, receipts
+from pipeline.edge.store.audit import Event, Outcome
 from pipeline.edge.store.inquiries import AWAITS_HISTORY
+from pipeline.edge.store.overview import HistoryStatus
 from pipeline.edge.store.schema import exam, inquiry, receipt
 from pipeline.sr.encoding import split_file
 from pipeline.sr.readback import read_back
@@ -180,6 +184,9 @@ def test_a_dead_pacs_delays_an_exam_no_longer_than_the_department_wants_and_hist
         (number,) = claim_due(house, 50)
         assert follow_up(house, [number]) == Tally(issued=1)
         assert "ARCHIVE_SILENT" in latest_flags(house, number)
+        silent = of_history(house)
+        assert (silent.last_answer, silent.unanswered) == (None, 1)
+        assert (silent.unanswered_since, silent.last_problem) == (LONG_AGO, "no association")
         orthanc.start()
         know(orthanc, house)
         with house.database.write() as connection:
@@ -192,6 +199,15 @@ def test_a_dead_pacs_delays_an_exam_no_longer_than_the_department_wants_and_hist
         with house.database.read() as connection:
             assert [one.overall for one in outbox.addenda(connection, number)][-1] == "DECLINED"
         assert "ARCHIVE_SILENT" not in latest_flags(house, number)
+        heard = of_history(house)
+        assert (heard.unanswered, heard.unanswered_since, heard.last_problem) == (0, None, None)
+        assert heard.last_answer is not None
+
+
+def of_history(house: House) -> HistoryStatus:
+    with house.database.read() as connection:
+        (found,) = overview.status(connection, [], datetime.now(UTC), archives=["pacs"]).history
+    return found
 
 
 def test_an_archive_that_answers_late_and_has_nothing_is_no_longer_called_silent(
@@ -233,6 +249,25 @@ def test_an_exam_that_waits_for_history_says_why(tmp_path: Path) -> None:
         follow_up(house, claim_due(house, 50))
         with house.database.read() as connection:
             assert connection.scalar(select(exam.c.reason)) == AWAITS_HISTORY
+
+
+def test_that_an_archive_was_asked_is_on_file_whether_we_did_or_somebody_at_this_machine(
+    tmp_path: Path, orthanc: peers.Orthanc
+) -> None:
+    archive_has(orthanc, "02-spine-loss")
+    with department(tmp_path / "house", orthanc.dicom_port, retrieve="get") as house:
+        know(orthanc, house)
+        arrives(house, exams_of("02-spine-loss")[-1].reports[0])
+        history.answer_due(house, archive_of(house))
+        fetch(house, archive_of(house), PATIENT, by_hand=True)
+        with house.database.read() as connection:
+            ours, theirs = (one.entry for one in audit.find(connection) if one.entry.event is Event.ASKED)
+        assert (ours.actor, ours.host, ours.patient, ours.outcome) == ("pacs", "127.0.0.1", 1, Outcome.SUCCESS)
+        assert ours.detail["studies"] == len(exams_of("02-spine-loss"))
+        asked = decode(BytesIO(b64decode(ours.detail["query"])), False, True)
+        assert (asked.QueryRetrieveLevel, asked.PatientID) == ("STUDY", "SAMPLE-02")
+        assert ours.detail["by"].startswith("dxatrend ")
+        assert not theirs.detail["by"].startswith("dxatrend ")
 
 
 @pytest.mark.parametrize("patient_id", ["SAMPLE*", "SAMPLE-0?", ""])

@@ -14,7 +14,7 @@ from pipeline.edge.store import outbox
 from pipeline.edge.store.schema import addendum
 from pipeline.sr.readback import Said
 from tests import peers
-from tests.edge.test_reprocess import follow_all, l1_l4, lsc, receive, said
+from tests.edge.test_reprocess import follow_all, l1_l4, lsc, receive, run_in, said
 from tests.make_service import ROOT
 
 PATIENTS = 16
@@ -34,7 +34,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was_and_nothing_is_issued_twice(t
     for folder in (killed, whole):
         (folder / "service.toml").write_text(SERVICE.format(folder=folder))
         (folder / "precision.toml").write_text(lsc(begins="2023-01-01"))
-    assert _command(whole).wait(60) == 0
+    run_in(whole)
     with opened(killed) as house:
         dying = _command(killed)
         peers.wait_until(lambda: _issued(house) >= 2 * PATIENTS + 3, what="some addenda are superseded")

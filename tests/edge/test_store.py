@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import func, select
 
-from pipeline.edge.store import exams, outbox, overview, receipts, work
+from pipeline.edge.store import exams, outbox, overview, patients, receipts, work
 from pipeline.edge.store.database import Database, StoreFailed
 from pipeline.edge.store.schema import State, exam, metadata, receipt
 from tests.edge.make import NOW, instance, lose_the_worker, report
@@ -265,6 +265,23 @@ def test_the_latest_addendum_of_an_exam_is_the_one_issued_last(database: Databas
         assert [one.number for one in outbox.addenda(connection, number)] == [last - 1, last]
     assert found is not None
     assert found.number == last
+
+
+def test_two_who_see_a_new_patient_id_of_two_issuers_at_once_make_one_person_of_it(database: Database) -> None:
+    found: list[int] = []
+
+    def other() -> None:
+        with database.write() as connection:
+            found.append(patients.person_number(connection, patients.number_of(connection, "P9", "theirs")))
+
+    thread = threading.Thread(target=other)
+    with database.write() as connection:
+        person = patients.person_number(connection, patients.number_of(connection, "P9", "ours"))
+        thread.start()
+        thread.join(0.5)
+        assert found == []
+    thread.join(30)
+    assert found == [person]
 
 
 def test_status_counts_what_was_received_and_waits(database: Database) -> None:

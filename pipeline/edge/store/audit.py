@@ -33,6 +33,8 @@ class Event(StrEnum):
     """An addendum was written and kept."""
     DELIVERED = "delivered"
     """A destination has an addendum, by the proof that is asked of it."""
+    ASKED = "asked"
+    """An archive was asked what it has of a patient."""
     RELEASED = "released"
     CONTEXT_LOADED = "context_loaded"
     LOADED = "loaded"

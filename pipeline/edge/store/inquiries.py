@@ -59,7 +59,7 @@ def answered(connection: Connection, number: int, *, instances: int, at: datetim
     Those too that somebody follows up at this moment, and where it had nothing: an addendum may say that it is silent.
     """
     work.done(connection, inquiry, [number])
-    connection.execute(update(inquiry).where(inquiry.c.id == number).values(instances=instances))
+    connection.execute(update(inquiry).where(inquiry.c.id == number).values(instances=instances, answered_at=at))
     patient_number = select(inquiry.c.patient_id).where(inquiry.c.id == number).scalar_subquery()
     theirs = (exam.c.patient_id == patient_number) & ~exam.c.historical
     due_now = (exam.c.state == State.DONE) | (exam.c.reason == AWAITS_HISTORY)

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 
 from pipeline.edge.store import machines, outages, work
 from pipeline.edge.store.machines import Unidentified
-from pipeline.edge.store.schema import State, addendum, delivery, exam, promise, receipt, scanner
+from pipeline.edge.store.schema import State, addendum, delivery, exam, inquiry, promise, receipt, scanner
 from pipeline.sr.aliases import Alias
 
 DAY = timedelta(hours=24)
@@ -46,6 +46,21 @@ class DestinationStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryStatus:
+    """One archive that is asked for earlier reports: when it last answered, and of how many patients it still has to.
+
+    ``unanswered_since`` is when the first of these was asked about; ``last_problem`` why it was in vain.
+    """
+
+    name: str
+    last_answer: datetime | None
+    unanswered: int
+    unanswered_since: datetime | None
+    next_try: datetime | None
+    last_problem: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """Everything an administrator asks at 7 in the morning; ``received`` is of the last 24 hours."""
 
@@ -56,6 +71,7 @@ class Status:
     scanners: tuple[ScannerStatus, ...]
     unidentified: tuple[Unidentified, ...]
     destinations: tuple[DestinationStatus, ...]
+    history: tuple[HistoryStatus, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +86,12 @@ class HeldWork:
 
 
 def status(
-    connection: Connection, destinations: Sequence[str], at: datetime, *, aliases: Sequence[Alias] = ()
+    connection: Connection,
+    destinations: Sequence[str],
+    at: datetime,
+    *,
+    aliases: Sequence[Alias] = (),
+    archives: Sequence[str] = (),
 ) -> Status:
     """How things stand now."""
     known = select(scanner).order_by(scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number)
@@ -90,6 +111,7 @@ def status(
         ),
         unidentified=tuple(machines.not_identified(connection, aliases)),
         destinations=tuple(_destination(connection, name, at) for name in destinations),
+        history=tuple(_history(connection, name) for name in archives),
     )
 
 
@@ -134,6 +156,23 @@ def _destination(connection: Connection, name: str, at: datetime) -> Destination
         last_problem=outage.detail if outage else oldest.detail if oldest else None,
         away_since=outage.since if outage else None,
         next_try=outage.due_at if outage else None,
+    )
+
+
+def _history(connection: Connection, name: str) -> HistoryStatus:
+    theirs = inquiry.c.destination == name
+    waiting = theirs & (inquiry.c.state == State.WAITING)
+    unanswered = connection.execute(
+        select(func.count(), func.min(inquiry.c.asked_since), func.min(inquiry.c.due_at)).where(waiting)
+    ).one()
+    tried = select(inquiry.c.detail).where(waiting, inquiry.c.detail.is_not(None))
+    return HistoryStatus(
+        name=name,
+        last_answer=connection.scalar(select(func.max(inquiry.c.answered_at)).where(theirs)),
+        unanswered=unanswered[0],
+        unanswered_since=unanswered[1],
+        next_try=unanswered[2],
+        last_problem=connection.scalar(tried.order_by(inquiry.c.due_at.desc()).limit(1)),
     )
 
 

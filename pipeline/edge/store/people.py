@@ -16,9 +16,13 @@ from pipeline.edge.store.schema import merger, patient, person
 Merged = Collection[frozenset[tuple[str, str]]]
 """Sets of (id, issuer) that count as one patient."""
 
+_LOCK = 7_311_004
+
 
 def new_person(connection: Connection, patient_id: str) -> int:
     """The number of the person a patient new to us belongs to."""
+    if connection.dialect.name == "postgresql":  # else two who see a new id at once, of two issuers, make two persons
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK, func.hashtext(patient_id))))
     known = select(patient.c.person_id).where(patient.c.patient_id == patient_id).order_by(patient.c.id).limit(1)
     number = connection.scalar(known)
     if number is None:

@@ -340,7 +340,9 @@ inquiry = Table(
     Column("asked_since", Instant, nullable=False),
     *_work(),
     _count("instances"),
+    Column("answered_at", Instant),
     UniqueConstraint("patient_id", "destination"),
+    Index(None, "destination", "answered_at"),
     *_open_work("inquiry", "destination", "due_at"),
     comment="whether an archive was asked for a patient's earlier reports, for which exam, and how many it had",
 )

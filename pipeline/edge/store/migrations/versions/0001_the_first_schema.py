@@ -403,12 +403,14 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.Column("instances", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_inquiry_exam_id")),
         sa.ForeignKeyConstraint(["patient_id"], ["patient.id"], name=op.f("fk_inquiry_patient_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_inquiry")),
         sa.UniqueConstraint("patient_id", "destination", name=op.f("uq_inquiry_patient_id_destination")),
         comment="whether an archive was asked for a patient's earlier reports, for which exam, and how many it had",
     )
+    op.create_index(op.f("ix_inquiry_destination_answered_at"), "inquiry", ["destination", "answered_at"], unique=False)
     op.create_index(
         "ix_inquiry_held",
         "inquiry",
