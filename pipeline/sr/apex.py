@@ -145,8 +145,10 @@ def _table(cells: Mapping[tuple[int, int], str]) -> _Table:
 
 
 def _data_set(number: int, title: str, table: _Table, stated: tuple[str, ...], notes: Notes) -> Item:
-    rows = _history(table, stated) if table.column("region") is None else _regions(table, stated, notes)
-    return _container(f"Data Set {number}", _text("Data Set Title", title), *rows)
+    """A table, called a history where it has dates: what its title says of it may be another table's title."""
+    if table.column("scan date") is not None:
+        return _container(f"History {number}", _text("Data Set Title", title), *_history(table, stated))
+    return _container(f"Data Set {number}", _text("Data Set Title", title), *_regions(table, stated, notes))
 
 
 def _regions(table: _Table, stated: tuple[str, ...], notes: Notes) -> Iterator[Item]:
@@ -176,7 +178,11 @@ def _total_of(
         notes.remark("the vertebrae of the spine's Total are stated nowhere")
         return "Total"
     at, bmc = table.column("region"), table.column("bmc")
-    if at is None or bmc is None:
+    assert at is not None
+    if not set(stated) <= {other[at].strip().upper() for other in levels}:
+        notes.remark("a vertebra stated of the spine's Total is not in the table")
+        return "Total"
+    if bmc is None:
         return vertebrae_key(stated)
     contents = {other[at].strip().upper(): _decimal(other[bmc]) for other in levels}
     total, parts = _decimal(row[bmc]), [contents.get(level) for level in stated]

@@ -294,6 +294,7 @@ def _region_rule(table: _Table) -> RegionRule:
         finding_site=table.concept("finding_site"),
         laterality=table.concept("laterality"),
         modifier=table.concept("modifier"),
+        derivation=table.concept("derivation"),
     )
     table.finish()
     return rule

@@ -13,6 +13,7 @@ from datetime import datetime, time
 from pydicom.dataset import Dataset
 
 from pipeline.clinical.model import Exam, Measurement, Patient, Scanner, Sex
+from pipeline.clinical.regions import Side
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.sr.aliases import Alias, supply_serial_number
 from pipeline.sr.analyses import Analysis, Part
@@ -104,6 +105,11 @@ _MAY_STAND_ELSEWHERE = {Reason.UNKNOWN_DIALECT, Reason.NO_BMD}
 
 _MAY_BE_ANOTHER_METHOD = {Reason.UNKNOWN_DIALECT, Reason.NO_BMD, Reason.UNKNOWN_UNIT}
 
+_NO_ID = re.compile("[\\\\\ufffd]")
+"""Two ids are none, and one that is half decoded is half an id."""
+
+_LATERALITIES = {"L": Side.LEFT, "R": Side.RIGHT}
+
 _UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(?:\.[0-9]+)*")
 _PIXEL_DATA = 0x7FE00010
 _PICTURE_MODALITIES = {"BMD", "BD", "OT", "CR", "DX"}
@@ -153,6 +159,8 @@ def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
     patient = _patient(source, notes)
     performed_at = _require(_performed_at(source.elements, notes))
     results = _results(source, root, dialect, layout, facts, notes)
+    _require_this_day(facts, dialect, performed_at, notes)
+    _require_this_side(source, results.measurements)
     of_patient = patient_facts(source.elements, facts.of(), notes)
     exam = Exam(
         study_instance_uid=study_instance_uid,
@@ -175,7 +183,7 @@ def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
         sop_instance_uid=uids[1],
         remarks=notes.told(),
         place=place,
-        analyses=tuple(_analyses(source, results, dialect, facts, performed_at)),
+        analyses=tuple(_analyses(source, results, dialect, facts)),
         unused=notes.left_out(),
         other_scores=results.other_scores,
         vendor_trend=read_trends(layout, dialect),
@@ -216,7 +224,7 @@ def _choose(source: _Source, root: Item) -> Dialect:
 
 def _patient(source: _Source, notes: Notes) -> Patient:
     patient_id = header_text(source.elements, "PatientID").strip()
-    if not patient_id or not patient_id.isprintable() or "\ufffd" in patient_id:  # half decoded is half an id
+    if not patient_id or not patient_id.isprintable() or _NO_ID.search(patient_id):
         raise UnreadableReport(Reason.NO_PATIENT_ID)
     birth_date = header_text(source.elements, "PatientBirthDate").strip()
     if birth_date and read_date(birth_date) is None:
@@ -251,6 +259,36 @@ def _require(performed_at: datetime | None) -> datetime:
     if performed_at is None:
         raise UnreadableReport(Reason.NO_STUDY_DATE)
     return performed_at
+
+
+def _require_this_day(facts: Facts, dialect: Dialect, performed_at: datetime, notes: Notes) -> None:
+    """Make sure that nothing is dated on another day than the header.
+
+    Raises:
+        UnreadableReport: a scan or a region is, or all that is told outside them.
+    """
+    fits: dict[str, bool] = {}
+    for text in sorted(frozenset[str]().union(*facts.acquired)):
+        if days := possible_days(text, dialect.date_order):
+            fits[text] = performed_at.date() in days
+        else:
+            notes.remark("a date of acquisition cannot be read; the header's counts")
+    in_scans, around = ([fits[text] for text in texts if text in fits] for texts in facts.acquired)
+    if not all(in_scans) or (around and not any(around)):
+        raise UnreadableReport(Reason.OTHER_DATE, "in a scan" if not all(in_scans) else "outside the scans")
+
+
+def _require_this_side(source: _Source, measurements: Sequence[Measurement]) -> None:
+    """Make sure that a header that tells a side tells one that was measured.
+
+    Raises:
+        UnreadableReport: it does not.
+    """
+    sides = {m.region.side for m in measurements if m.region.side in _LATERALITIES.values()}
+    for keyword in ("Laterality", "ImageLaterality"):
+        side = _LATERALITIES.get(header_text(source.elements, keyword).strip().upper())
+        if side is not None and sides and side not in sides:
+            raise UnreadableReport(Reason.CONTRADICTORY, f"{keyword} is another side than that of the results")
 
 
 def _scanner(source: _Source, root: Item, dialect: Dialect, performed_at: datetime, notes: Notes) -> Scanner:
@@ -311,19 +349,10 @@ def _with_technologist(source: _Source, measurements: Sequence[Measurement]) -> 
     )
 
 
-def _analyses(
-    source: _Source, results: Results, dialect: Dialect, facts: Facts, performed_at: datetime
-) -> Iterator[Analysis]:
-    """What tells the scans of a report and their analyses apart.
-
-    Raises:
-        UnreadableReport: a scan is dated on another day than the header.
-    """
+def _analyses(source: _Source, results: Results, dialect: Dialect, facts: Facts) -> Iterator[Analysis]:
+    """What tells the scans of a report and their analyses apart."""
     for scan, regions in results.regions_of_scans:
         told = facts.of(scan.container.children)
-        days = possible_days(told.get(Fact.ACQUIRED_AT, ""), dialect.date_order)
-        if days and performed_at.date() not in days:
-            raise UnreadableReport(Reason.OTHER_DATE, quoted(scan.container))
         acquired = told.get(Fact.ACQUIRED_AT, "") or _acquisition(source)
         yield Analysis(
             site=str(scan.site or ""),

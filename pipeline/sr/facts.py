@@ -18,6 +18,7 @@ from pipeline.sr.notes import Notes
 from pipeline.sr.tree import Item, folded, header_text
 from pipeline.sr.values import NoNumber, is_blank, read_number
 
+_REPORT, _SCAN = "the report", "a scan"
 CM_PER_M = 100
 MONTHS, WEEKS, DAYS = 12, 52, 365
 """How many of them make a year, near enough for an age."""
@@ -40,11 +41,17 @@ class Facts:
     def __init__(self, layout: Layout, dialect: Dialect, notes: Notes) -> None:
         self._dialect = dialect
         self._notes = notes
-        self._of_report = self._in((below for item in layout.elsewhere for below in item.walk()), "the report")
+        self._acquired: dict[str, set[str]] = {_REPORT: set(), _SCAN: set()}
+        self._of_report = self._in((below for item in layout.elsewhere for below in item.walk()), _REPORT)
 
     def of(self, items: Sequence[Item] = (), around: Mapping[Fact, str] | None = None) -> dict[Fact, str]:
         """What holds within these items, which stand in something of which other facts may hold."""
-        return {**(self._of_report if around is None else around), **self._in(items, "a scan")}
+        return {**(self._of_report if around is None else around), **self._in(items, _SCAN)}
+
+    @property
+    def acquired(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Every date of acquisition, also of those told differently: in scans and regions, and outside them."""
+        return frozenset(self._acquired[_SCAN]), frozenset(self._acquired[_REPORT])
 
     def _in(self, items: Iterable[Item], where: str) -> dict[Fact, str]:
         told: dict[Fact, set[str]] = {}
@@ -52,6 +59,7 @@ class Facts:
             fact = self._dialect.facts.find(item.concept) if item.value_type in _TELLING else None
             if fact is not None and not is_blank(text := _text(item)):
                 told.setdefault(fact, set()).add(text)
+        self._acquired[where] |= told.get(Fact.ACQUIRED_AT, set())
         for fact, texts in told.items():
             if len(texts) > 1:
                 self._notes.remark(f"{where} tells its {fact.replace('_', ' ')} in different ways; none was used")

@@ -231,7 +231,8 @@ class RegionRule:
     """Which containers of a scan hold the results of one region, and what in them names it.
 
     Without ``container`` any container of a scan does. ``name`` is a TEXT item in the container; without it the
-    container's own concept name is the region's. The codes stand below the container, or below each other.
+    container's own concept name is the region's. The codes stand below the container, or below each other. A number
+    with a ``derivation`` below it, as a mean or a standard deviation has, was calculated and not measured.
     """
 
     container: Concept | None = None
@@ -239,6 +240,7 @@ class RegionRule:
     finding_site: Concept | None = None
     laterality: Concept | None = None
     modifier: Concept | None = None
+    derivation: Concept | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

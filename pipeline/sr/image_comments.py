@@ -12,7 +12,8 @@ from typing import Any
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
-from pipeline.sr.printed_dates import possible_days
+from pipeline.sr.grammar import DateOrder
+from pipeline.sr.printed_dates import order_of, possible_days
 from pipeline.sr.reasons import Reason, UnreadableReport
 from pipeline.sr.tree import Code, Item
 
@@ -42,7 +43,8 @@ def read_comments(text: str, performed_on: date | None) -> Item:
         raise UnreadableReport(Reason.BROKEN_RESULTS, f"Image Comments: {type(broken).__name__}") from None
     exam = root.find("CURRENT_EXAM")
     content = root if exam is None else exam
-    scans = [_scan(scan, performed_on) for scan in content.findall("SCAN")]
+    order = order_of(_date(exam) for exam in content.iter("EXAM"))
+    scans = [_scan(scan, performed_on, order) for scan in content.findall("SCAN")]
     return _container(str(root.tag), *_leaves(content), *scans)
 
 
@@ -50,7 +52,7 @@ _HEAD = 1024
 _BLANK = "\0 \t\r\n\ufeff"
 
 
-def _scan(scan: Any, performed_on: date | None) -> Item:
+def _scan(scan: Any, performed_on: date | None, order: DateOrder | None) -> Item:
     regions: list[Item] = []
     trends: list[Item] = []
     for child in scan:
@@ -61,7 +63,7 @@ def _scan(scan: Any, performed_on: date | None) -> Item:
             name = child.get("region") or (child.findtext("TREND_ROI") or "").strip()
             trends.append(_trend(name, child))
             if child.find("TREND_ROI") is not None and not any(True for _ in scan.iterfind("ROI")):
-                regions.extend(_today(name, child, performed_on))
+                regions.extend(_today(name, child, performed_on, order))
     return _container(scan.get("type", ""), *_leaves(scan), *regions, *trends)
 
 
@@ -69,9 +71,9 @@ def _trend(name: str, trend: Any) -> Item:
     return _container(f"Trend {name}", *(_exam(_date(exam), exam) for exam in trend.findall("EXAM")))
 
 
-def _today(name: str, trend: Any, performed_on: date | None) -> Iterator[Item]:
+def _today(name: str, trend: Any, performed_on: date | None, order: DateOrder | None) -> Iterator[Item]:
     """The one exam of a trend that can be of the day, as a region."""
-    exams = [exam for exam in trend.findall("EXAM") if performed_on in possible_days(_date(exam))]
+    exams = [exam for exam in trend.findall("EXAM") if performed_on in possible_days(_date(exam), order)]
     if performed_on is not None and len(exams) == 1:
         yield _container(name, *_leaves(exams[0]))
 

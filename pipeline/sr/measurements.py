@@ -151,6 +151,8 @@ class _Reading:
             quantity = self.dialect.quantities.find(item.concept)
             if quantity is None:
                 self._note_unknown(item, region)
+            elif item.children and self._is_derived(item):
+                self.notes.leave_out(f"{region}: {_NAMES[quantity]}", item.value, "is derived")
             elif not is_blank(item.value):
                 value = self._value(item, quantity, region)
                 if value is not None:
@@ -232,6 +234,10 @@ class _Reading:
             raise UnreadableReport(Reason.CONTRADICTORY, f"{_NAMES[quantity]} of {region} is told as {told}")
         self.notes.leave_out(f"{region}: {_NAMES[quantity]}", told, "is told more than once and differently,")
         return None
+
+    def _is_derived(self, item: Item) -> bool:
+        derivation = self.dialect.region.derivation
+        return derivation is not None and any(derivation.matches(child.concept) for child in item.children)
 
     def _value(self, item: Item, quantity: Quantity, region: Region) -> Decimal | None:
         """The number in an item, in the unit we keep it in; ``None`` when it cannot be used."""

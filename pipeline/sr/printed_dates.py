@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 
 from pipeline.sr.grammar import DateOrder
@@ -29,6 +29,14 @@ def printed_moment(text: str, order: DateOrder | None = None) -> datetime | None
         return moment
     day = printed_day(text, order)
     return None if day is None else datetime.combine(day, _time_at_end(text) or time())
+
+
+def order_of(texts: Iterable[str]) -> DateOrder | None:
+    """The order of figures that dates of one hand have in common, as far as one of them tells it."""
+    orders = set(DateOrder)
+    for text in texts:
+        orders -= {order for order in DateOrder if possible_days(text) and not possible_days(text, order)}
+    return orders.pop() if len(orders) == 1 else None
 
 
 _LONGEST = 64

@@ -15,22 +15,24 @@ from pipeline.sr.encoding import Elements
 from pipeline.sr.facts import printable
 from pipeline.sr.grammar import Concept, Dialect, normal_manufacturer
 from pipeline.sr.notes import Notes
-from pipeline.sr.tree import Item, header_text
+from pipeline.sr.tree import Item, folded, header_text
 
 
 def read_scanner(
     report: Elements | Dataset, root: Item, dialect: Dialect, dialects: Sequence[Dialect], notes: Notes
 ) -> Scanner:
     """The machine a report names; without a serial number where it names none, or several."""
-    model, serial_number = _split_model(printable(header_text(report, "ManufacturerModelName")))
+    model, behind_model = _split_model(printable(header_text(report, "ManufacturerModelName")))
+    in_header = _serial_number(printable(header_text(report, "DeviceSerialNumber")), notes)
     header = Scanner(
         normal_manufacturer(printable(header_text(report, "Manufacturer")), dialects),
         model,
-        printable(header_text(report, "DeviceSerialNumber")) or serial_number,
+        in_header or _serial_number(behind_model, notes),
     )
     device = dialect.device
     models = [_split_model(text) for text in _texts(root, device.model)]
-    serials = list(dict.fromkeys([*_texts(root, device.serial_number), *(serial for _, serial in models if serial)]))
+    told = [*_texts(root, device.serial_number), *(serial for _, serial in models)]
+    serials = [serial for serial in dict.fromkeys(_serial_number(text, notes) for text in told) if serial]
     if not serials:
         return header
     if len(serials) > 1:
@@ -45,6 +47,20 @@ def read_scanner(
     if header.serial_number and header != named:
         notes.remark("the header names another device than the one the report says has scanned")
     return named
+
+
+_PLACEHOLDER = re.compile(
+    r"[\W_0]*|x+|n\W?a\W?|nil|null|none|default|undefined|unknown|not (?:set|known|stated|available)"
+)
+"""What stands in a field that nobody has filled; two machines that share it are not one machine."""
+
+
+def _serial_number(text: str, notes: Notes) -> str:
+    """A serial number that tells one machine from another; empty where it is none."""
+    if not text or not _PLACEHOLDER.fullmatch(folded(text)):
+        return text
+    notes.leave_out("the serial number of the scanner", text, "is a placeholder")
+    return ""
 
 
 _SERIAL_IN_MODEL = re.compile(r"(?P<model>.*?)\s*\(\s*S/?N\s*:?\s*(?P<serial>[^()]+?)\s*\)\s*", re.IGNORECASE)

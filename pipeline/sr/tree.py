@@ -184,6 +184,7 @@ _RELATIONSHIP = 0x0040A010
 _VALUE_TYPE = 0x0040A040
 _CONCEPT_NAME = 0x0040A043
 _MEASURED_VALUES = 0x0040A300
+_QUALIFIER = 0x0040A301  # Numeric Value Qualifier Code Sequence: a failure, out of range, unknown (PS3.16 CID 42)
 _NUMERIC_VALUE = 0x0040A30A
 _UNITS = 0x004008EA
 _CONCEPT_CODE = 0x0040A168
@@ -253,6 +254,8 @@ def _item(
     if not value_type and _BY_REFERENCE not in elements:
         problems = (*problems, "it has no Value Type (0040,A040)")
     value, unit = _value(elements, value_type, encodings, codes)
+    if value and _QUALIFIER in elements:
+        value, problems = "", (*problems, "its qualifier says that its value is none")
     return Item(
         value_type=value_type,
         relationship=_text(elements, _RELATIONSHIP, encodings),
@@ -281,11 +284,17 @@ def _broken_item(
 
 
 def _value(elements: Elements, value_type: str, encodings: Sequence[str], codes: _Codes) -> tuple[str, Code | None]:
-    """The text of an item's value, and its unit when it is a number."""
+    """The text of an item's value, and its unit when it is a number.
+
+    Raises:
+        _Misplaced: it is no text, or there are several.
+    """
     if value_type == "NUM":
         measured = _items(elements, _MEASURED_VALUES)
         if not measured:  # legal: a Numeric Value Qualifier says why nothing was measured
             return "", None
+        if len(measured) > 1:  # the standard allows one, and nobody can tell which it would be
+            raise _Misplaced
         return _text(measured[0], _NUMERIC_VALUE, encodings), _code(measured[0], _UNITS, encodings, codes)
     tag = _VALUES.get(value_type)
     return ("", None) if tag is None else (_text(elements, tag, encodings), None)

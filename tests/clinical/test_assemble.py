@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import permutations
@@ -65,8 +66,14 @@ def test_parts_from_two_scanners_or_studies_are_not_one_exam() -> None:
 
 
 def test_the_exam_begins_with_its_earliest_part() -> None:
-    late = exam("2020-01-02", uid="1")
+    late = replace(exam("2020-01-01", uid="1"), performed_at=datetime(2020, 1, 1, 13))
     assert assemble([late, SPINE]).performed_at == datetime(2020, 1, 1, 12)
+
+
+def test_parts_of_two_days_are_not_one_exam() -> None:
+    """A study under which a scanner sends earlier exams as well must not date them all alike."""
+    with pytest.raises(Contradiction, match=r"^parts of one exam are of two days: 2020-01-01; 2020-01-02$"):
+        assemble([exam("2020-01-02", uid="1"), SPINE])
 
 
 def test_what_parts_disagree_on_beside_the_bones_is_forgotten_and_holds_nothing() -> None:

@@ -109,9 +109,17 @@ def older(*exams: tuple[str, str], unit: str = ' units="g/cm2"') -> str:
     )
 
 
-@pytest.mark.parametrize("today", ["3/1/2024", "1/3/2024", "2024-03-01", "01-Mar-2024"])
-def test_in_the_older_form_todays_exam_is_the_one_of_the_day_wherever_it_stands(today):
-    for exams in ([("3/13/2022", "1.042"), (today, "1.014")], [(today, "1.014"), ("3/13/2022", "1.042")]):
+@pytest.mark.parametrize(
+    ("today", "before"),
+    [
+        ("3/1/2024", "3/13/2022"),
+        ("1/3/2024", "13/3/2022"),
+        ("2024-03-01", "2022-03-13"),
+        ("01-Mar-2024", "13-Mar-2022"),
+    ],
+)
+def test_in_the_older_form_todays_exam_is_the_one_of_the_day_wherever_it_stands(today, before):
+    for exams in ([(before, "1.042"), (today, "1.014")], [(today, "1.014"), (before, "1.042")]):
         read_report = seen(picture(comments=older(*exams)))
         assert values(read_report) == {"L1-L4": "1.014"}
         assert read_report.exam.measurements[0].t_score == Decimal("-1.5")

@@ -1,0 +1,192 @@
+"""Can anything else pass for what this machine measured today, in these vertebrae, on this side?"""
+
+from typing import Any
+
+import pytest
+
+from pipeline.sr.extract import Reason, UnreadableReport
+from tests.sr.make_image import HEADS, apex, dxa_results, hologic_picture, picture, roi, scan
+from tests.sr.make_report import (
+    TID1500,
+    code_item,
+    coded,
+    container,
+    encode,
+    group,
+    measurements,
+    num,
+    put,
+    read,
+    region,
+    report,
+    spine,
+    text,
+    values,
+)
+
+LEVELS = {
+    "L1": ["L1", "13.26", "11.58", "0.873", "-1.4", "83", "-1.0"],
+    "L2": ["L2", "13.72", "12.94", "0.943", "-1.0", "88", "-0.7"],
+    "L3": ["L3", "14.81", "13.93", "0.941", "-1.3", "87", "-1.2"],
+    "L4": ["L4", "13.97", "13.40", "0.959", "-1.0", "89", "-0.8"],
+}
+DATED = ["Scan Date", "Age", "BMD[g/cm&sup2;]", "T-score"]
+
+
+def seen(ds):
+    return read(encode(ds))
+
+
+def held(ds) -> UnreadableReport:
+    with pytest.raises(UnreadableReport) as error:
+        read(encode(ds))
+    return error.value
+
+
+# Another day
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        report(spine(region("L1-L4", "0.912", text("EXAM_DATE", "02-Feb-2019")))),
+        report(container("AP Spine", text("EXAM_DATE", "02-Feb-2019"), region("L1-L4", "0.912"))),
+        report(spine(), text("EXAM_DATE", "02-Feb-2019")),
+        report(
+            container(
+                "AP Spine",
+                text("EXAM_DATE", "01-Mar-2024"),
+                text("EXAM_DATE", "02-Feb-2019"),
+                region("L1-L4", "0.912"),
+            )
+        ),
+        report(measurements(group("L1-L4", text(("126201", "DCM", "Acquisition Date"), "20190202"))), root=TID1500),
+    ],
+)
+def test_a_region_a_scan_or_a_report_of_another_day_is_held(sent):
+    assert held(sent).reason is Reason.OTHER_DATE
+
+
+def test_a_region_that_tells_the_day_of_the_header_is_read():
+    sent = report(spine(region("L1-L4", "0.912", text("EXAM_DATE", "01-Mar-2024"))))
+    assert values(seen(sent)) == {"L1-L4": "0.912"}
+
+
+def test_a_date_that_nobody_can_read_is_remarked():
+    read_report = seen(report(spine(), text("EXAM_DATE", "le premier mars")))
+    assert read_report.remarks == ("a date of acquisition cannot be read; the header's counts",)
+
+
+def densitometry(*exams: tuple[str, str]) -> str:
+    told = "".join(f'<EXAM date="{date}"><BMD units="g/cm2">{bmd}</BMD></EXAM>' for date, bmd in exams)
+    trend = f"<TREND><TREND_ROI>L1-L4</TREND_ROI>{told}</TREND>"
+    return f"<DENSITOMETRY_RESULTS><CURRENT_EXAM>{scan('AP Spine', trend)}</CURRENT_EXAM></DENSITOMETRY_RESULTS>"
+
+
+def test_an_earlier_exam_whose_figures_would_fit_today_is_not_todays_where_the_others_tell_the_order():
+    """3 April, printed with the month first, is 4 March read with the day first."""
+    today: dict[str, Any] = {"StudyDate": "20240403"}
+    swapped = [("05/23/2019", "1.050"), ("03/04/2024", "1.001")]
+    assert held(picture(comments=densitometry(*swapped), **today)).reason is Reason.NO_BMD
+    assert values(seen(picture(comments=densitometry(*swapped, ("04/03/2024", "0.980")), **today))) == {
+        "L1-L4": "0.980"
+    }
+    assert values(seen(picture(comments=densitometry(("23/05/2019", "1.050"), ("03/04/2024", "1.001")), **today))) == {
+        "L1-L4": "1.001"
+    }
+
+
+def test_a_table_of_dated_exams_is_a_history_whatever_its_title():
+    only = [DATED, ["04/06/2019", "70", "0.990", "-0.5"]]
+    sent = hologic_picture(apex(only, titles=("Results Summary: L1-L4",)))
+    assert held(sent).reason is Reason.NO_BMD
+    both = apex([HEADS, LEVELS["L1"], LEVELS["L2"]], only, titles=("Results Summary:", "Results Summary: L1-L4"))
+    assert values(seen(hologic_picture(both))) == {"L1": "0.873", "L2": "0.943"}
+
+
+# Other vertebrae, another side, another projection
+
+
+@pytest.mark.parametrize("stated", ["L1-L4", "L3"])
+def test_a_total_is_not_of_a_vertebra_that_the_table_leaves_out(stated):
+    rows = [LEVELS["L1"], LEVELS["L2"], LEVELS["L4"], ["Total", "40.95", "37.92", "0.926", "-1.1", "88", " "]]
+    history = [DATED, ["04/06/2019", "70", "0.990", "-0.5"]]
+    sent = apex([HEADS, *rows], history, titles=("Results Summary:", f"Results History: {stated}"))
+    assert list(values(seen(hologic_picture(sent)))) == ["L1", "L2", "L4"]
+
+
+@pytest.mark.parametrize("keyword", ["Laterality", "ImageLaterality"])
+def test_results_of_the_other_side_than_the_headers_are_held(keyword):
+    left = dxa_results(scan("Left Femur", roi("Neck", "0.702")))
+    right_side: dict[str, Any] = {keyword: "R"}
+    left_side: dict[str, Any] = {keyword: "L"}
+    assert held(picture(comments=left, **right_side)).reason is Reason.CONTRADICTORY
+    assert values(seen(picture(comments=left, **left_side))) == {"femoral neck left": "0.702"}
+    spinal = dxa_results(scan("AP Spine", roi("L1-L4", "1.022")))
+    assert values(seen(picture(comments=spinal, **right_side))) == {"L1-L4": "1.022"}
+
+
+@pytest.mark.parametrize("mode", ["a Lateral Spine", "SE Lateral Spine", "x Lateral Lumbar Spine"])
+def test_a_spine_seen_from_the_side_is_not_one_seen_from_the_front(mode):
+    sent = apex([HEADS, LEVELS["L2"], LEVELS["L3"]], ScanMode=mode)
+    assert held(hologic_picture(sent)).reason is Reason.NO_BMD
+
+
+# Another machine
+
+
+@pytest.mark.parametrize("serial", ["0", "000000", "N/A", "n.a.", "Unknown", "NONE", "XXXXX", "-", "not set", "null"])
+def test_what_stands_for_a_serial_number_is_none(serial):
+    sent = report(spine(), DeviceSerialNumber=serial)
+    read_report = seen(sent)
+    assert not read_report.exam.scanner.identified
+    assert read_report.remarks == ("the serial number of the scanner is a placeholder and was not used",)
+
+
+def test_a_placeholder_in_the_header_leaves_the_word_to_the_model():
+    sent = report(spine(), DeviceSerialNumber="0000", ManufacturerModelName="Horizon W (S/N 300001M)")
+    assert seen(sent).exam.scanner.serial_number == "300001M"
+
+
+# Numbers that are no measurement
+
+
+def test_a_derived_number_is_no_measurement():
+    derived = num(("24966-4", "LN", "DXA Lumbar spine"), "0.912")
+    derived.ContentSequence = [code_item(("121401", "DCM", "Derivation"), ("121414", "DCM", "Standard deviation"))]
+    sent = report(
+        measurements(
+            container(
+                ("125007", "DCM", "Measurement Group"), text(("112039", "DCM", "Tracking Identifier"), "L1-L4"), derived
+            )
+        ),
+        root=TID1500,
+    )
+    assert held(sent).reason is Reason.NO_BMD
+
+
+def test_a_number_that_the_scanner_itself_disowns_is_not_used():
+    failed = num("BMD", "0.912")
+    failed.NumericValueQualifierCodeSequence = [coded(("114006", "DCM", "Measurement failure"))]
+    read_report = seen(report(spine(container("L1-L4", failed), region("L2-L4", "0.934"))))
+    assert values(read_report) == {"L2-L4": "0.934"}
+    assert "NUM 'BMD' is not whole: its qualifier says that its value is none" in read_report.remarks
+
+
+def test_of_two_measured_values_in_one_number_none_is_used():
+    two = num("BMD", "0.912")
+    other = num("BMD", "0.955").MeasuredValueSequence[0]
+    two.MeasuredValueSequence.append(other)
+    assert values(seen(report(spine(container("L1-L4", two), region("L2-L4", "0.934"))))) == {"L2-L4": "0.934"}
+
+
+def test_the_vendors_other_words_for_what_is_no_measurement():
+    for name in ("Difference", "Differenz", "Neck Diff", "Δ", "Change L1-L4", "Verlauf L1-L4", "L1-L4 previous"):
+        read_report = seen(report(spine(region(name, "0.111"), region("L2-L4", "0.934"))))
+        assert values(read_report) == {"L2-L4": "0.934"}, name
+
+
+def test_a_header_whose_patient_id_is_two_is_held():
+    sent = report(spine())
+    put(sent, "PatientID", "P1\\P2")
+    assert held(sent).reason is Reason.NO_PATIENT_ID
