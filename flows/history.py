@@ -89,13 +89,12 @@ def _rows(difference: Difference) -> Iterator[tuple[str, ...]]:
     if difference.held:
         yield (*head, "", "held", "", difference.held)
         return
-    changes = {
-        **({"": {"OVERALL": difference.overall}} if difference.overall[0] != difference.overall[1] else {}),
-        **difference.regions,
-    }
-    if not changes:
+    before, after = difference.overall
+    if before == after and not difference.regions:
         yield (*head, "", "sentences alone", "", "")
-    for region, concepts in changes.items():
+    if before != after:
+        yield (*head, "", "OVERALL", before, after)
+    for region, concepts in difference.regions.items():
         for name, (before, after) in concepts.items():
             yield (*head, region, name, before, after)
 
