@@ -67,8 +67,16 @@ def files(report: Path, count: int, *, first: int = 0) -> Iterator[tuple[bytes, 
 class Scanner:
     """One association, from its request to its release."""
 
-    def __init__(self, port: int, *, called: str, calling: str = "SCANNER1", seconds: float = 60) -> None:
-        self.socket = socket.create_connection((peers.LOOPBACK, port), timeout=seconds)
+    def __init__(
+        self,
+        port: int,
+        *,
+        called: str,
+        calling: str = "SCANNER1",
+        source: str = peers.LOOPBACK,
+        seconds: float = 60,
+    ) -> None:
+        self.socket = socket.create_connection((peers.LOOPBACK, port), timeout=seconds, source_address=(source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.sendall(association_request(called=called, calling=calling))
         kind, _ = self.receive()

@@ -267,6 +267,15 @@ def test_a_caller_that_has_its_share_does_not_keep_others_out() -> None:
         assert crowd.enter_context(Scanner(port, called="DXATREND")).store(SENT) == 0x0000
 
 
+def test_who_sends_the_ae_title_of_a_scanner_from_elsewhere_does_not_take_its_share() -> None:
+    with _reactor(STORE, associations_per_caller=2) as port, ExitStack() as crowd:
+        for _ in range(2):
+            crowd.enter_context(Scanner(port, called="DXATREND", source="127.0.0.2"))
+        with pytest.raises(ConnectionRefusedError):
+            Scanner(port, called="DXATREND", source="127.0.0.2")
+        assert crowd.enter_context(Scanner(port, called="DXATREND")).store(SENT) == 0x0000
+
+
 def test_a_silent_association_is_aborted() -> None:
     with _reactor(STORE, idle_seconds=0.5) as port, Scanner(port, called="DXATREND", seconds=5) as silent:
         assert silent.receive()[0] == A_ABORT

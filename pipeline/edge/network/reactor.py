@@ -200,13 +200,13 @@ class Reactor:
         """Whether an association may be taken; one that does nothing makes room for it if it must."""
         others = [one for one in self._connections if one.association.is_established and one is not newcomer]
         caller = newcomer.caller = str(newcomer.association.requestor.primitive.calling_ae_title).strip()
-        own = [one for one in others if one.caller == caller]
+        own = [one for one in others if one.whose == newcomer.whose]
         if len(own) >= self._limits.associations_per_caller:
             crowd = own
         elif len(others) >= self._limits.associations:
-            counts = Counter(one.caller for one in others)
+            counts = Counter(one.whose for one in others)
             most = max(counts.values())
-            crowd = [one for one in others if counts[one.caller] == most]
+            crowd = [one for one in others if counts[one.whose] == most]
         else:
             return True
         now = time.monotonic()
@@ -287,6 +287,11 @@ class _Connection:
             has_room=lambda: reactor.has_room(self),
         )
         self._listen_for(selectors.EVENT_READ)
+
+    @property
+    def whose(self) -> tuple[str, str]:
+        """Which caller it counts for: by address too, as anybody can send an AE title."""
+        return self.caller, self.host
 
     @property
     def is_stranger(self) -> bool:
