@@ -16,6 +16,10 @@ from pipeline.edge.store.receipts import Arrival
 MOST_AT_ONCE = 64
 """Instances in one commit: more would make the first of them wait for the last."""
 
+GATHERING_SECONDS = 0.001
+"""So long the next is waited for until as many are there as last time: those who were answered together send again
+together, and a commit for the fastest of them alone would make all others wait for it."""
+
 Kept = tuple[int, bool]
 """The number of an instance, and whether it is new."""
 
@@ -44,9 +48,9 @@ class Keeper:
         self._thread.join()
 
     def _run(self) -> None:
-        is_open = True
+        is_open, usual = True, 1
         while is_open:
-            batch = []
+            batch: list[tuple[Arrival, Future[Kept]]] = []
             waited = self._waiting.get()
             while waited is not None:
                 arrive, done = waited
@@ -54,11 +58,15 @@ class Keeper:
                     batch.append((arrive(), done))
                 except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are kept
                     done.set_exception(error)
-                if len(batch) == MOST_AT_ONCE or self._waiting.empty():
+                if len(batch) == MOST_AT_ONCE:
                     break
-                waited = self._waiting.get()
+                try:
+                    waited = self._waiting.get(timeout=GATHERING_SECONDS if len(batch) < usual else 0)
+                except queue.Empty:
+                    break
             is_open = waited is not None
             if batch:
+                usual = len(batch)
                 self._keep(batch)
 
     def _keep(self, batch: list[tuple[Arrival, "Future[Kept]"]]) -> None:
