@@ -24,7 +24,7 @@ from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.store.visits import Grounds, Person
-from pipeline.sr.author import author, content_digest
+from pipeline.sr.author import Draft, author, draft
 from pipeline.sr.header import UnusableEvidence, read_header
 from pipeline.sr.writing import Authored
 
@@ -65,13 +65,13 @@ class Examination:
     sources: list[Dataset]
     priors: list[Dataset]
     predecessor: AddendumOnFile | None
-    digest: str
+    drafted: Draft
     grounds: Grounds
 
     @property
     def says_something_new(self) -> bool:
         """Whether that is not what the exam's addendum says already."""
-        return self.predecessor is None or self.predecessor.digest != self.digest
+        return self.predecessor is None or self.predecessor.digest != self.drafted.digest
 
 
 def claim_due(house: House, limit: int, *, suspects: bool = False) -> list[int]:
@@ -123,7 +123,7 @@ def examine(house: House, connection: Connection, on_file: ExamOnFile, person: P
         sources=sources,
         priors=_data_sets(connection, _rested_upon(interpretation, history)),
         predecessor=outbox.latest(connection, number),
-        digest=content_digest(interpretation, sources),
+        drafted=draft(interpretation, sources),
         grounds=house.surveyor.grounds(visit, person, parts_of(exam)),
     )
 
@@ -199,6 +199,7 @@ def _carry(house: House, number: int) -> Tally:
         predecessor=predecessor.data_set if predecessor else None,
         sop_class_uid=SOP_CLASS_UIDS[house.settings.service.addendum.sop_class],
         preliminary=house.settings.service.addendum.preliminary,
+        drafted=found.drafted,
     )
     drawn = faces.of(house, addendum, interpretation, _assembled(found.history)[0]) if faces.wanted(house) else ()
     with house.database.write() as connection:
@@ -235,7 +236,7 @@ def _issue(
             predecessor=None if numbers else found.predecessor,
             sop_class_uid=instance.sop_class_uid,
             sop_instance_uid=instance.sop_instance_uid,
-            digest=found.digest,
+            digest=found.drafted.digest,
             overall=found.interpretation.overall,
             data_set=instance.data_set,
             destinations=faces.wanted_by(house, instance),

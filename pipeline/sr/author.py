@@ -11,6 +11,7 @@ sorts last.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -43,15 +44,26 @@ FIRST_SERIES_NUMBER = 900
 """Above any number a densitometer uses in a study; each superseding addendum takes the next."""
 
 
-def content_digest(interpretation: Interpretation, sources: Sequence[Dataset]) -> str:
-    """A hexadecimal digest of what the addendum says and of the reports it rests on.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What an addendum says, and a hexadecimal digest of that and of the reports it rests on.
 
     Two interpretations with the same digest need no second addendum.
+    """
+
+    said: Item = field(repr=False)
+    digest: str
+
+
+def draft(interpretation: Interpretation, sources: Iterable[Dataset]) -> Draft:
+    """What the addendum of an exam with these reports would say.
 
     Raises:
         UnusableEvidence: a source has no UIDs.
     """
-    return _digest(interpretation, document(interpretation), map(reference, sources))
+    said = document(interpretation)
+    source_uids = [reference(source).sop_instance_uid for source in sources]
+    return Draft(said=said, digest=digest(said, interpretation.rules_version, source_uids))
 
 
 def author(
@@ -62,12 +74,14 @@ def author(
     predecessor: bytes | None = None,
     sop_class_uid: str = ComprehensiveSRStorage,
     preliminary: bool = True,
+    drafted: Draft | None = None,
 ) -> Authored:
     """The addendum: a structured report after PS3.16 TID 1500, in a series of its own in the exam's study.
 
     ``sources`` are the reports of the exam, ``priors`` those of the exams it was compared with: their headers will do.
     ``predecessor`` is the data set of the addendum that this one replaces. None of them is altered, and the order of
     the reports does not matter. ``sop_class_uid`` is one of ``SOP_CLASSES``: some archives show only Enhanced SR.
+    ``drafted`` is the draft of just this interpretation and these sources, for a caller who has made it already.
 
     Raises:
         UnusableEvidence: there is no source, a source belongs to another study, anything belongs to another patient,
@@ -81,10 +95,11 @@ def author(
     header = tidy_header(reports, exam.study_instance_uid)
     evidence = [reference(report) for report in (*reports, *sorted(priors, key=_chronology))]
     replaced = [reference(earlier) for earlier in older]
-    said = document(interpretation)
+    drafted = drafted or draft(interpretation, reports)
+    said = drafted.said
     identity = (
         exam.study_instance_uid,
-        _digest(interpretation, said, map(reference, reports)),
+        drafted.digest,
         *(earlier.sop_instance_uid for earlier in replaced),
         *([] if sop_class_uid == ComprehensiveSRStorage else [sop_class_uid]),
         *([] if preliminary else ["FINAL"]),
@@ -112,10 +127,6 @@ def author(
         sop_instance_uid=sop_instance_uid,
         data_set=encode(_frame(sop_class_uid), elements(attributes), content(said)),
     )
-
-
-def _digest(interpretation: Interpretation, said: Item, sources: Iterable[Reference]) -> str:
-    return digest(said, interpretation.rules_version, (source.sop_instance_uid for source in sources))
 
 
 _REQUIRED_BY_HIGHDICOM = (

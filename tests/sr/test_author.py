@@ -23,7 +23,7 @@ from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
 import pipeline
 from pipeline.clinical.model import Caution, Flag, Interpretation, Patient, Result
 from pipeline.sr import codes
-from pipeline.sr.author import content_digest
+from pipeline.sr.author import draft
 from pipeline.sr.content import document
 from pipeline.sr.header import UnusableEvidence
 from pipeline.sr.outline import outline
@@ -273,27 +273,27 @@ def test_it_is_dated_with_the_last_report_it_rests_on() -> None:
 
 def test_the_digest_is_of_what_is_said_and_of_the_reports_it_rests_on() -> None:
     said, sources = make.interpretation(), [make.report(number=1), make.report(number=2)]
-    digest = content_digest(said, sources)
-    assert digest == content_digest(make.interpretation(), [make.report(number=2), make.report(number=1)])
+    digest = draft(said, sources).digest
+    assert digest == draft(make.interpretation(), [make.report(number=2), make.report(number=1)]).digest
     others = {
-        content_digest(said, sources[:1]),
-        content_digest(another(), sources),
-        content_digest(make.interpretation(conclusions=("Another sentence.",)), sources),
-        content_digest(make.interpretation(make.finding(bmd="0.93", since_prior=make.change())), sources),
-        content_digest(replace(said, rules_version="2025.1"), sources),
+        draft(said, sources[:1]).digest,
+        draft(another(), sources).digest,
+        draft(make.interpretation(conclusions=("Another sentence.",)), sources).digest,
+        draft(make.interpretation(make.finding(bmd="0.93", since_prior=make.change())), sources).digest,
+        draft(replace(said, rules_version="2025.1"), sources).digest,
     }
     assert len(others - {digest}) == 5
 
 
 def test_the_digest_does_not_change_with_what_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """A new version of the software, or another region of the prior, is no reason to write again."""
-    digest = content_digest(make.interpretation(), [make.report()])
+    digest = draft(make.interpretation(), [make.report()]).digest
     elsewhere = make.change()._replace(
         reference=make.exam(2022, make.measurement(), make.measurement("total hip left"))
     )
-    assert content_digest(make.interpretation(make.finding(since_prior=elsewhere)), [make.report()]) == digest
+    assert draft(make.interpretation(make.finding(since_prior=elsewhere)), [make.report()]).digest == digest
     monkeypatch.setattr(pipeline, "__version__", "99.0")
-    assert content_digest(make.interpretation(), [make.report()]) == digest
+    assert draft(make.interpretation(), [make.report()]).digest == digest
 
 
 # Whatever the reports are like

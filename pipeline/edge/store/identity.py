@@ -1,9 +1,10 @@
 """Whose exam is it, and might it be another patient's?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, update
 
 from pipeline.clinical.model import Patient, Sex
 from pipeline.edge.store import patients, people, work
@@ -15,12 +16,8 @@ ID_CONFLICT = "id_conflict"
 
 def patient_of(connection: Connection, who: Patient, study_instance_uid: str) -> int:
     """The number of the patient a report is of; one report of a study may leave out the issuer another one tells."""
-    same_study = (
-        select(patient.c.id, patient.c.issuer)
-        .join(exam, exam.c.patient_id == patient.c.id)
-        .where(exam.c.study_instance_uid == study_instance_uid, patient.c.patient_id == who.patient_id)
-    )
-    known: dict[str, int] = {row.issuer: row.id for row in connection.execute(same_study)}
+    same_study = connection.execute(_SAME_STUDY, {"study": study_instance_uid, "patient": who.patient_id})
+    known: dict[str, int] = {row.issuer: row.id for row in same_study}
     if not who.issuer and len(known) == 1:
         return next(iter(known.values()))
     number = patients.number_of(connection, who.patient_id, who.issuer)
@@ -37,12 +34,13 @@ def hold_conflicts(
 
     Returns which were held. An exam that is itself held for this reason says nothing of whose the next one is.
     """
-    others = _of_other_patients(connection, patient_number, study_instance_uid)
+    same = people.one_with(connection, patient_number)
+    others = _of_other_patients(connection, same, study_instance_uid)
     for one in (number, *others) if others else ():
         work.hold(connection, exam, one, reason=ID_CONFLICT, detail=_shared(one, (number, *others)))
     held = {number, *others} if others else set()
     if not others:
-        detail = _contradiction(connection, number, who, patient_number)
+        detail = _contradiction(connection, number, who, same)
         if detail is not None:
             work.hold(connection, exam, number, reason=ID_CONFLICT, detail=detail)
             held.add(number)
@@ -56,10 +54,11 @@ def judge_again(connection: Connection, old: int, new: int, *, at: datetime) -> 
     query = query.add_columns(exam.c.state, exam.c.reason).where(exam.c.patient_id.in_(both)).order_by(exam.c.id)
     for row in connection.execute(query).all():
         who = Patient(patient_id="-", birth_date=row.birth_date, sex=Sex(row.sex))
-        others = _of_other_patients(connection, row.patient_id, row.study_instance_uid)
+        same = people.one_with(connection, row.patient_id)
+        others = _of_other_patients(connection, same, row.study_instance_uid)
         detail = _shared(row.id, (row.id, *others)) if others else None
         if detail is None and (row.patient_id == old or row.state == State.HELD):
-            detail = _contradiction(connection, row.id, who, row.patient_id)
+            detail = _contradiction(connection, row.id, who, same)
         if row.state != State.HELD and detail is not None:
             work.hold(connection, exam, row.id, reason=ID_CONFLICT, detail=detail)
         elif row.state == State.HELD and row.reason == ID_CONFLICT and detail is None:
@@ -72,11 +71,30 @@ def same_person(who: Patient) -> ColumnElement[bool]:
     return same_id & patient.c.issuer.in_((who.issuer, "")) if who.issuer else same_id
 
 
-def _of_other_patients(connection: Connection, patient_number: int, study_instance_uid: str) -> list[int]:
+_SAME_STUDY = (
+    select(patient.c.id, patient.c.issuer)
+    .join(exam, exam.c.patient_id == patient.c.id)
+    .where(exam.c.study_instance_uid == bindparam("study"), patient.c.patient_id == bindparam("patient"))
+)
+_SAME_PATIENT = bindparam("same", expanding=True, type_=exam.c.patient_id.type)
+_OF_OTHERS = (
+    select(exam.c.id)
+    .where(exam.c.study_instance_uid == bindparam("study"), exam.c.patient_id.not_in(_SAME_PATIENT))
+    .order_by(exam.c.id)
+)
+_SURE = (
+    select(exam.c.id)
+    .where(exam.c.patient_id.in_(_SAME_PATIENT), exam.c.id != bindparam("exam"))
+    .where(exam.c.reason.is_distinct_from(ID_CONFLICT))
+    .limit(1)
+)
+_OTHER_BIRTH_DATE = _SURE.where(exam.c.birth_date != bindparam("known"))
+_OTHER_SEX = _SURE.where(exam.c.sex != bindparam("known"), exam.c.sex != "")
+
+
+def _of_other_patients(connection: Connection, same: Collection[int], study_instance_uid: str) -> list[int]:
     """The exams of a study that are somebody else's."""
-    same = people.one_with(connection, patient_number)
-    query = select(exam.c.id).where(exam.c.study_instance_uid == study_instance_uid, exam.c.patient_id.not_in(same))
-    return list(connection.scalars(query.order_by(exam.c.id)))
+    return list(connection.scalars(_OF_OTHERS, {"study": study_instance_uid, "same": list(same)}))
 
 
 def _shared(one: int, together: Sequence[int]) -> str:
@@ -84,21 +102,19 @@ def _shared(one: int, together: Sequence[int]) -> str:
     return f"the study is that of {named}, PatientID (0010,0020) or its issuer is not"
 
 
-def _contradiction(connection: Connection, number: int, who: Patient, patient_number: int) -> str | None:
+def _contradiction(connection: Connection, number: int, who: Patient, same: Collection[int]) -> str | None:
     """By what an exam cannot be the same patient's as the others under its patient."""
-    same = people.one_with(connection, patient_number)
     found = None
-    for name, contradicts in _contradictions(who):
-        theirs = exam.c.patient_id.in_(same) & (exam.c.id != number)
-        sure = theirs & exam.c.reason.is_distinct_from(ID_CONFLICT)
-        if connection.scalar(select(exam.c.id).where(sure, contradicts).limit(1)) is not None:
+    for name, contradicting, known in _contradictions(who):
+        values = {"same": list(same), "exam": number, "known": known}
+        if connection.scalar(contradicting, values) is not None:
             found = f"{name} is another than in other exams of this patient"
     return found
 
 
-def _contradictions(who: Patient) -> Iterator[tuple[str, ColumnElement[bool]]]:
-    """Of what is known of a patient, what would contradict it in another exam."""
+def _contradictions(who: Patient) -> Iterator[tuple[str, Select[Any], object]]:
+    """Of what is known of a patient, which query finds another exam that contradicts it."""
     if who.birth_date is not None:
-        yield "PatientBirthDate (0010,0030)", exam.c.birth_date != who.birth_date
+        yield "PatientBirthDate (0010,0030)", _OTHER_BIRTH_DATE, who.birth_date
     if who.sex:
-        yield "PatientSex (0010,0040)", (exam.c.sex != who.sex.value) & (exam.c.sex != "")
+        yield "PatientSex (0010,0040)", _OTHER_SEX, who.sex.value

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import work
@@ -26,6 +26,8 @@ class Inquiry:
 
 def ask(connection: Connection, exam_number: int, destinations: Collection[str], *, at: datetime) -> None:
     """Have archives asked about the patient of an exam, each once for all."""
+    if not destinations:
+        return
     patient_number = connection.execute(select(exam.c.patient_id).where(exam.c.id == exam_number)).scalar_one()
     for destination in destinations:
         insert_if_absent(
@@ -73,9 +75,11 @@ def answered(connection: Connection, number: int, *, instances: int, at: datetim
 
 def unanswered_since(connection: Connection, exam_number: int) -> datetime | None:
     """Since when an archive has owed an answer for this exam; ``None`` when none does."""
-    query = select(func.min(inquiry.c.asked_since)).where(
-        inquiry.c.patient_id == select(exam.c.patient_id).where(exam.c.id == exam_number).scalar_subquery(),
-        inquiry.c.state == State.WAITING,
-    )
-    since: datetime | None = connection.scalar(query)
+    since: datetime | None = connection.scalar(_UNANSWERED, {"exam": exam_number})
     return since
+
+
+_UNANSWERED = select(func.min(inquiry.c.asked_since)).where(
+    inquiry.c.patient_id == select(exam.c.patient_id).where(exam.c.id == bindparam("exam")).scalar_subquery(),
+    inquiry.c.state == State.WAITING,
+)

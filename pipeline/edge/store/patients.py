@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, insert, select, tuple_
+from sqlalchemy import Connection, bindparam, insert, select, tuple_
 
 from pipeline.clinical.context import ClinicalContext
 from pipeline.clinical.model import Patient
@@ -13,6 +13,16 @@ from pipeline.edge.store.database import insert_if_absent
 from pipeline.edge.store.schema import context, patient
 
 _RECORD = TypeAdapter(ClinicalContext)
+
+_FIND = select(patient.c.id).where(
+    patient.c.patient_id == bindparam("patient"), patient.c.issuer == bindparam("issuer")
+)
+_CONTEXTS_OF = (
+    select(context.c.record)
+    .join(patient, patient.c.id == context.c.patient_id)
+    .where(tuple_(patient.c.patient_id, patient.c.issuer).in_(bindparam("together", expanding=True)))
+    .order_by(context.c.id)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +47,7 @@ def number_of(connection: Connection, patient_id: str, issuer: str) -> int:
 
 def find(connection: Connection, patient_id: str, issuer: str) -> int | None:
     """The number of a patient we know; ``None`` when we do not."""
-    same = (patient.c.patient_id == patient_id) & (patient.c.issuer == issuer)
-    number: int | None = connection.scalar(select(patient.c.id).where(same))
+    number: int | None = connection.scalar(_FIND, {"patient": patient_id, "issuer": issuer})
     return number
 
 
@@ -79,9 +88,8 @@ def contexts(connection: Connection, patient_number: int) -> list[ContextOnFile]
 
 def contexts_of(connection: Connection, who: Patient) -> list[ClinicalContext]:
     """What the clinical core is to know of a patient beyond the reports."""
-    same = tuple_(patient.c.patient_id, patient.c.issuer).in_(sorted(people.same_as(connection, who)))
-    query = select(context.c.record).join(patient, patient.c.id == context.c.patient_id).where(same)
-    return [_RECORD.validate_json(record) for record in connection.scalars(query.order_by(context.c.id))]
+    values = {"together": sorted(people.same_as(connection, who))}
+    return [_RECORD.validate_json(record) for record in connection.scalars(_CONTEXTS_OF, values)]
 
 
 def _same_day(one: ClinicalContext, other: ClinicalContext) -> bool:
