@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -140,8 +141,7 @@ def load(connection: Connection, numbers: Sequence[int]) -> list[ExamOnFile]:
 def history(connection: Connection, who: Patient, *, but: int | None = None) -> list[ExamOnFile]:
     """Every exam of a patient that does not wait for a person, the first one first, but one."""
     together = people.same_as(connection, who)
-    which = _may_be_theirs(who, together) & (exam.c.state != State.HELD)
-    found = _load(connection, _READINGS.where(which if but is None else which & (exam.c.id != but)))
+    found = _load(connection, _history(tells_issuer=bool(who.issuer)), _whose(who, together, but=but))
     theirs = (_taken_for(earlier, who, together) for earlier in found)
     return [earlier for earlier in theirs if earlier is not None]
 
@@ -156,15 +156,32 @@ def _taken_for(earlier: ExamOnFile, who: Patient, together: Collection[tuple[str
 
 def held_days(connection: Connection, who: Patient, *, but: int | None = None) -> list[date]:
     """The days of a patient's exams that wait for a person, but one."""
-    which = _may_be_theirs(who, people.same_as(connection, who)) & (exam.c.state == State.HELD)
-    found = connection.execute(select(exam.c.id, exam.c.performed_at).where(which).order_by(exam.c.performed_at))
-    return [row.performed_at.date() for row in found if row.id != but]
+    values = _whose(who, people.same_as(connection, who), but=but)
+    found = connection.scalars(_held_days(tells_issuer=bool(who.issuer)), values)
+    return [performed_at.date() for performed_at in found]
 
 
-def _may_be_theirs(who: Patient, together: Collection[tuple[str, str]]) -> ColumnElement[bool]:
+def _whose(who: Patient, together: Collection[tuple[str, str]], *, but: int | None) -> dict[str, object]:
+    """What ``_may_be_theirs`` asks for; no exam has the number 0."""
+    return {"patient": who.patient_id, "issuer": who.issuer, "together": sorted(together), "but": but or 0}
+
+
+@cache
+def _history(*, tells_issuer: bool) -> Select[Any]:
+    return _READINGS.where(_may_be_theirs(tells_issuer=tells_issuer), exam.c.state != State.HELD)
+
+
+@cache
+def _held_days(*, tells_issuer: bool) -> Select[Any]:
+    held = _may_be_theirs(tells_issuer=tells_issuer) & (exam.c.state == State.HELD)
+    return select(exam.c.performed_at).where(held).order_by(exam.c.performed_at)
+
+
+def _may_be_theirs(*, tells_issuer: bool) -> ColumnElement[bool]:
     """Which exams may be a patient's: by the same id, or because somebody said that two patients are one."""
-    one_of_them = tuple_(patient.c.patient_id, patient.c.issuer).in_(sorted(together))
-    return exam.c.patient_id.in_(select(patient.c.id).where(identity.same_person(who) | one_of_them))
+    one_of_them = tuple_(patient.c.patient_id, patient.c.issuer).in_(bindparam("together", expanding=True))
+    same = identity.same_person(bindparam("patient"), bindparam("issuer") if tells_issuer else None)
+    return exam.c.patient_id.in_(select(patient.c.id).where(same | one_of_them)) & (exam.c.id != bindparam("but"))
 
 
 def _is_theirs(other: Patient, who: Patient) -> bool:
@@ -176,24 +193,15 @@ def _is_theirs(other: Patient, who: Patient) -> bool:
 
 def due_again(connection: Connection, patient_number: int, *, since: date, at: datetime) -> int:
     """Look again at a person's exams from a day on, because what they rest on has changed; how many."""
-    one, other = patient.alias(), patient.alias()
-    same_person = select(one.c.id).join(other, other.c.person_id == one.c.person_id)
-    theirs = exam.c.patient_id.in_(same_person.where(other.c.id == patient_number))
-    later = exam.c.performed_at >= datetime.combine(since, time.min)
-    result = connection.execute(
-        update(exam)
-        .where(theirs, later, exam.c.state == State.DONE, ~exam.c.historical)
-        .values(state=State.WAITING, due_at=at, revision=exam.c.revision + 1)
-    )
+    values = {"patient": patient_number, "since": datetime.combine(since, time.min), "at": at}
+    result = connection.execute(_DUE_AGAIN, values)
     ring(connection)
     return result.rowcount
 
 
 def look_after(connection: Connection, number: int, *, at: datetime) -> int:
     """Look again at the exams of a person after one of which other things are known now; how many."""
-    row = connection.execute(
-        select(exam.c.patient_id, exam.c.performed_at, exam.c.historical).where(exam.c.id == number)
-    ).one()
+    row = connection.execute(_PLACE, {"exam": number}).one()
     if row.historical:  # what an archive brings in by the thousand waits for the next run over all exams
         return 0
     return due_again(connection, row.patient_id, since=row.performed_at.date(), at=at)
@@ -341,6 +349,19 @@ _READINGS = (
     .order_by(exam.c.performed_at, exam.c.id, reading.c.receipt_id)
 )
 _OF_NUMBERS = _READINGS.where(exam.c.id.in_(bindparam("numbers", expanding=True)))
+_PLACE = select(exam.c.patient_id, exam.c.performed_at, exam.c.historical).where(exam.c.id == bindparam("exam"))
+_OTHER = patient.alias()
+_SAME_PERSON = (
+    select(patient.c.id)
+    .join(_OTHER, _OTHER.c.person_id == patient.c.person_id)
+    .where(_OTHER.c.id == bindparam("patient"))
+)
+_DUE_AGAIN = (
+    update(exam)
+    .where(exam.c.patient_id.in_(_SAME_PERSON), exam.c.performed_at >= bindparam("since"))
+    .where(exam.c.state == State.DONE, ~exam.c.historical)
+    .values(state=State.WAITING, due_at=bindparam("at"), revision=exam.c.revision + 1)
+)
 _LOCKED_REVISION = select(exam.c.revision).where(exam.c.id == bindparam("exam")).with_for_update()
 _FIND = select(exam.c.id).where(
     exam.c.patient_id == bindparam("patient"),

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, Select, bindparam, select, update
 
 from pipeline.clinical.model import Patient, Sex
 from pipeline.edge.store import patients, people, work
@@ -65,10 +65,10 @@ def judge_again(connection: Connection, old: int, new: int, *, at: datetime) -> 
             work.release(connection, exam, row.id, at=at)
 
 
-def same_person(who: Patient) -> ColumnElement[bool]:
+def same_person(patient_id: str | BindParameter[str], issuer: str | BindParameter[str] | None) -> ColumnElement[bool]:
     """Which patients on file may be this one: the id is the same, and the issuer, or one does not tell it."""
-    same_id = patient.c.patient_id == who.patient_id
-    return same_id & patient.c.issuer.in_((who.issuer, "")) if who.issuer else same_id
+    same_id = patient.c.patient_id == patient_id
+    return same_id if issuer is None else same_id & patient.c.issuer.in_([issuer, ""])
 
 
 _SAME_STUDY = (
