@@ -26,7 +26,7 @@ MOST_BYTES = 2**20
 
 def results_document(report: Elements) -> str:
     """The document in a data set, found by its private creator and by how it begins; empty when there is none."""
-    for block in range(0x10, 0x100):
+    for block in sorted(tag & 0xFF for tag in report if 0x00190010 <= tag <= 0x001900FF):
         creator = report.get(0x00190000 | block)
         if isinstance(creator, bytes | str) and folded(_decoded(creator).strip(" \0")) in CREATORS:
             document = report.get(0x00190000 | block << 8)

@@ -117,6 +117,8 @@ class Concept:
 
 _T = TypeVar("_T")
 
+_MOST_FOUND = 4096
+
 
 class Lookup(Generic[_T]):
     """What a code stands for among listed concepts: the first whose code it is, else the first whose name."""
@@ -125,6 +127,7 @@ class Lookup(Generic[_T]):
         self._codes: dict[tuple[str, str], _T] = {}
         self._names: dict[str, _T] = {}
         self._patterns: list[tuple[re.Pattern[str], _T]] = []
+        self._found: dict[Code, _T | None] = {}
         for concept, what in listed:
             if concept.value:
                 self._codes.setdefault(concept.identity, what)
@@ -136,6 +139,13 @@ class Lookup(Generic[_T]):
         """What it stands for; ``None`` when nobody told us."""
         if code is None:
             return None
+        if code not in self._found:
+            if len(self._found) >= _MOST_FOUND:  # scanners use a few codes again and again; others may use any
+                self._found.clear()
+            self._found[code] = self._find(code)
+        return self._found[code]
+
+    def _find(self, code: Code) -> _T | None:
         if code.identity in self._codes:
             return self._codes[code.identity]
         name = _name(code.meaning)

@@ -131,6 +131,7 @@ class _Reading:
     notes: Notes
     other_scores: list[OtherScores] = field(default_factory=list)
     _refusals: list[UnreadableReport] = field(default_factory=list)
+    _units: dict[Code | None, set[str | None]] = field(default_factory=dict)
 
     def reason(self) -> UnreadableReport:
         """Why a report in which no BMD was usable is held."""
@@ -266,11 +267,9 @@ class _Reading:
 
         A unit code is known by its value or its meaning; a unit in the text of the value must be known as well.
         """
-        code = item.unit
-        told = [] if code is None else [text for text in (code.value, code.meaning) if text]
-        units = {self.dialect.unit(spelling) for spelling in told}
-        if len(units) > 1:
-            units.discard(None)
+        if item.unit not in self._units:
+            self._units[item.unit] = self._coded_units(item.unit)
+        units = set(self._units[item.unit])
         if number.unit:
             units.add(self.dialect.unit(number.unit))
         if not units and quantity in self.dialect.units_when_absent:
@@ -279,6 +278,12 @@ class _Reading:
         if not units:
             return ""
         return units.pop() if len(units) == 1 else None
+
+    def _coded_units(self, code: Code | None) -> set[str | None]:
+        """The UCUM codes that a unit's value and meaning stand for, ``None`` among them only where neither is known."""
+        told = () if code is None else (code.value, code.meaning)
+        units = {self.dialect.unit(spelling) for spelling in told if spelling}
+        return units - {None} or units
 
     def _bmd(self, item: Item, value: Decimal, unit: str | None, region: Region) -> Decimal | None:
         """A BMD in g/cm2; ``None`` when nobody may guess the unit, or it must be wrong."""

@@ -13,6 +13,7 @@ class UnknownName(UnknownRegion):
     """The name means no region that the dialect knows; something else may still tell."""
 
 
+@lru_cache(maxsize=4096)
 def name_region(dialect: Dialect, name: str, *, site: Site | None = None, side: Side | None = None) -> Region:
     """The region of this name, found where site and side are these as far as anything but the name tells.
 

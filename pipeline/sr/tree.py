@@ -127,12 +127,10 @@ def header_text(report: Elements | Dataset, keyword: str) -> str:
     tag = _tag(keyword)
     if isinstance(report, Dataset):
         report = {known: _plain(report, known) for known in (tag, SPECIFIC_CHARACTER_SET) if known in report}
-    if tag not in report:
+    value = report.get(tag)
+    if value is None or isinstance(value, list):
         return ""
-    try:
-        return _text(report, tag, _encodings(report, DEFAULT))
-    except _Misplaced:
-        return ""
+    return _plain_text(value) or _as_text(value, _encodings(report, DEFAULT))
 
 
 def as_elements(report: Elements | Dataset) -> Elements:
@@ -369,11 +367,16 @@ def _text(elements: Elements, tag: int, encodings: Sequence[str]) -> str:
     value = elements.get(tag)
     if value is None:
         return ""
-    if isinstance(value, bytes) and value.isascii() and b"\x1b" not in value:  # nearly all there is
-        return value.decode("ascii").rstrip(" \0")
     if isinstance(value, list):
         raise _Misplaced
-    return _as_text(value, encodings)
+    return _plain_text(value) or _as_text(value, encodings)
+
+
+def _plain_text(value: bytes | str) -> str:
+    """What nearly all texts are, and needs no character set; empty when it does."""
+    if isinstance(value, bytes) and value.isascii() and b"\x1b" not in value:
+        return value.decode("ascii").rstrip(" \0")
+    return ""
 
 
 def _as_text(value: bytes | str, encodings: Sequence[str]) -> str:
