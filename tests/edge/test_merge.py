@@ -12,7 +12,7 @@ from pipeline.edge.house import House, opened
 from pipeline.edge.store import identity, overview, patients, people
 from pipeline.edge.store.runs import Counts, Scope
 from tests.edge.make import NOW
-from tests.edge.test_reprocess import addenda, folder, follow_all, l1_l4, receive, run, said
+from tests.edge.test_reprocess import addenda, folder, follow_all, in_both_databases, l1_l4, receive, run, said
 
 __all__ = ["folder"]
 
@@ -41,6 +41,7 @@ def held(house: House) -> list[tuple[str, str]]:
         return [(one.number, one.reason) for one in overview.held(connection)]
 
 
+@in_both_databases
 def test_after_a_merger_exams_are_compared_across_the_two_ids_and_after_its_undoing_no_more(two_ids: Path) -> None:
     with opened(two_ids) as house:
         assert merge(house)
@@ -61,6 +62,7 @@ def test_an_exam_that_comes_after_the_merger_is_compared_as_well_under_either_id
         assert said(house, 3).regions["L1-L4"]["DIFF"] == ("-0.012",)
 
 
+@in_both_databases
 def test_a_late_prior_and_a_record_of_context_under_the_old_id_make_the_new_ids_later_exams_due_at_once(
     two_ids: Path,
 ) -> None:
@@ -85,6 +87,7 @@ def test_a_dry_run_shows_what_the_merger_would_change(two_ids: Path) -> None:
         assert (difference.exam, difference.shifts) == (2, ("history",))
 
 
+@in_both_databases
 def test_mergers_reach_over_several_ids_and_in_no_circle(two_ids: Path) -> None:
     with opened(two_ids) as house:
         receive(house, l1_l4("0.980", study="2.25.13", date="20200101", PatientID="OLDEST"), "2.25.4")
@@ -101,6 +104,7 @@ def test_mergers_reach_over_several_ids_and_in_no_circle(two_ids: Path) -> None:
         assert not merge(house, undo=True)
 
 
+@in_both_databases
 def test_one_study_under_the_two_ids_is_no_conflict_any_more_and_is_one_again_after_the_undoing(folder: Path) -> None:
     with opened(folder) as house:
         receive(house, l1_l4("0.950", study="2.25.10", PatientID="OLD"), "2.25.1")

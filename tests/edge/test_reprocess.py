@@ -59,11 +59,15 @@ def lsc(region: str = "L1-L4", lsc: str = "0.028", begins: str = "2000-01-01", e
     return LSC.format(region=region, lsc=lsc, begins=begins, ends=ends)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+in_both_databases = pytest.mark.parametrize("folder", ["sqlite", "postgresql"], indirect=True)
+"""Where the two are asked in different words, or several ask at once; the rest is the same above either."""
+
+
+@pytest.fixture
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A configuration whose files may be changed between two openings of the house."""
     url = f"sqlite:///{tmp_path}/store.sqlite3"
-    if request.param == "postgresql":
+    if getattr(request, "param", "sqlite") == "postgresql":
         url = request.getfixturevalue("postgresql_url")
     (tmp_path / "dialects").mkdir()
     for path in DIALECTS.glob("*.toml"):
@@ -147,6 +151,7 @@ def test_where_nothing_changed_nothing_is_examined_again(two_visits: Path) -> No
     assert run_in(two_visits) == Counts(looked_at=3)
 
 
+@in_both_databases
 def test_a_new_lsc_supersedes_the_addenda_it_judges_and_no_other(two_visits: Path) -> None:
     """The exams of 2022 and of the other patient rest on the LSC as well, but say nothing else for it."""
     (two_visits / "precision.toml").write_text(lsc(begins="2023-01-01"))
@@ -199,6 +204,7 @@ def test_a_rule_taken_differently_is_applied_to_what_was_said(two_visits: Path) 
         assert run(house) == Counts(looked_at=3)
 
 
+@in_both_databases
 def test_a_prior_that_a_scanner_sends_late_is_followed_up_at_once(two_visits: Path) -> None:
     with opened(two_visits) as house:
         receive(house, l1_l4("0.900", study="2.25.13", date="20230101"), "2.25.4")
@@ -224,6 +230,7 @@ def test_a_record_of_clinical_context_that_was_loaded_is_followed_up_at_once(two
         assert run(house) == Counts(looked_at=3)
 
 
+@in_both_databases
 def test_a_dialect_that_changed_reads_the_reports_again_and_only_what_they_say_counts(two_visits: Path) -> None:
     for path in (two_visits / "dialects").glob("*.toml"):
         path.write_text(f"# looked over\n{path.read_text()}")
@@ -261,6 +268,7 @@ def test_an_alias_that_supplies_a_serial_number_makes_old_exams_comparable(folde
         assert said(house, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
 
 
+@in_both_databases
 def test_a_dry_run_tells_what_would_differ_and_changes_nothing(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc(begins="2023-01-01"))
     with opened(two_visits) as house:
@@ -274,6 +282,7 @@ def test_a_dry_run_tells_what_would_differ_and_changes_nothing(two_visits: Path)
         assert list(reprocess.differences(house, Scope())) == []
 
 
+@in_both_databases
 def test_a_run_may_be_about_one_patient_one_scanner_or_a_time(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc())
     with opened(two_visits) as house:
@@ -297,6 +306,7 @@ def test_any_number_of_workers_share_one_run(two_visits: Path) -> None:
         assert addenda(house) == [1, 2, 1]
 
 
+@in_both_databases
 def test_a_part_whose_worker_died_is_taken_up_by_the_next_where_it_was_left(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc())
     with opened(two_visits) as house:
@@ -320,6 +330,7 @@ def test_it_stops_when_told_to_and_goes_on_later(two_visits: Path) -> None:
         assert run(house).issued == 1
 
 
+@in_both_databases
 def test_no_more_addenda_are_issued_in_a_minute_than_the_department_wants(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc())
     text = (two_visits / "service.toml").read_text()
@@ -336,6 +347,7 @@ def test_no_more_addenda_are_issued_in_a_minute_than_the_department_wants(two_vi
         assert reprocess.take_part(house, number, keep_on=lambda: False) == Counts()
 
 
+@in_both_databases
 def test_an_exam_that_is_due_by_itself_is_left_to_the_live_flow(
     two_visits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -349,18 +361,20 @@ def test_an_exam_that_is_due_by_itself_is_left_to_the_live_flow(
         assert said(house, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
 
 
-def test_a_run_gives_way_while_live_exams_are_due(two_visits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_who_share_a_run_give_way_while_live_exams_are_due(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc())
     with opened(two_visits) as house:
         receive(house, l1_l4("0.900", study="2.25.14", date="20250101", PatientID="P3"), "2.25.5")
         number = reprocess.begin(house, Scope())
-        night = threading.Thread(target=reprocess.take_part, args=(house, number))
-        night.start()
-        night.join(1.0)
-        assert night.is_alive()
+        nights = [threading.Thread(target=reprocess.take_part, args=(house, number)) for _ in range(3)]
+        for night in nights:
+            night.start()
+        nights[0].join(1.0)
+        assert [night.is_alive() for night in nights].count(True) == 2, "the third part has nobody in it"
         assert addenda(house) == [1, 1, 1]
         follow_all(house)
-        night.join(30)
+        for night in nights:
+            night.join(30)
         assert addenda(house) == [1, 2, 1]
 
 
@@ -372,6 +386,7 @@ def test_an_exam_that_ends_its_worker_again_and_again_is_held(two_visits: Path) 
         assert run(house) == Counts(looked_at=3, unchanged=2, held=1)
 
 
+@in_both_databases
 def test_two_who_follow_up_one_exam_at_once_issue_one_addendum(two_visits: Path) -> None:
     """The live flow and a run over all exams may meet at one exam."""
     (two_visits / "precision.toml").write_text(lsc())
@@ -424,6 +439,7 @@ def test_historical_exams_that_contradict_themselves_are_held(folder: Path) -> N
         assert (held.number, held.reason) == ("E1", "contradictory")
 
 
+@in_both_databases
 def test_exams_without_grounds_are_examined_once(two_visits: Path) -> None:
     with opened(two_visits) as house:
         with house.database.write() as connection:
