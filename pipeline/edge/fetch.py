@@ -5,6 +5,7 @@ not on file are retrieved, by C-MOVE to our own listener or by C-GET. They come 
 """
 
 import logging
+import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,9 @@ log = logging.getLogger(__name__)
 
 MODALITIES = ("SR", "BMD", "BD", "OT")
 """In which series densitometers keep reports and the pictures that hold results."""
+
+LONGEST_SETTLING = 1.0
+"""Seconds to wait at most for pynetdicom between two questions."""
 
 PENDING = (0xFF00, 0xFF01)
 
@@ -183,6 +187,7 @@ def _move(house: House, archive: DestinationSettings, wanted: Sequence[_Wanted])
     model = StudyRootQueryRetrieveInformationModelMove
     with associate(archive, ae_title, [model]) as association:
         for one in wanted:
+            _settle(association)
             try:
                 _see_through("C-MOVE", association.send_c_move(_named(one), ae_title, model))
             except (ValueError, RuntimeError):
@@ -213,6 +218,7 @@ def _get(house: House, archive: DestinationSettings, wanted: Sequence[_Wanted]) 
     handlers = [(evt.EVT_C_STORE, keep)]
     with associate(archive, ae_title, [model], taken=_TAKEN, handlers=handlers) as association:
         for one in wanted:
+            _settle(association)
             try:
                 _see_through("C-GET", association.send_c_get(_named(one), model))
             except (ValueError, RuntimeError):
@@ -233,7 +239,15 @@ def _query(level: str, **keys: str) -> Dataset:
     return query
 
 
+def _settle(association: Association) -> None:
+    """Let pynetdicom's own thread go on after an answer: else it takes the first answers to the next question away."""
+    until = time.monotonic() + LONGEST_SETTLING
+    while association._is_paused and time.monotonic() < until:
+        time.sleep(0.001)
+
+
 def _find(association: Association, query: Dataset) -> Iterator[Dataset]:
+    _settle(association)
     try:
         for status, match in association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
             if "Status" not in status:
