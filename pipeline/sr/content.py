@@ -8,7 +8,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -72,7 +71,7 @@ def within_enhanced_sr(item: Item) -> Item:
     children = tuple(map(within_enhanced_sr, item.children))
     if item.value_type != "CONTAINER":
         children = tuple(map(_as_property, children))
-    return replace(item, children=children)
+    return item._replace(children=children)
 
 
 def decimal_string(number: Decimal) -> str:
@@ -229,7 +228,7 @@ def _as_property(item: Item) -> Item:
     if item.relationship != Relation.CONTEXT:
         return item
     concept = codes.STUDY_UID_AS_PROPERTY if item.concept == codes.STUDY_UID else item.concept
-    return replace(item, relationship=Relation.PROPERTY, concept=concept)
+    return item._replace(relationship=Relation.PROPERTY, concept=concept)
 
 
 def _container(concept: Code, children: tuple[Item, ...]) -> Item:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 from random import Random
 
@@ -113,7 +112,7 @@ def test_what_is_read_is_told_by_codes_and_not_by_their_meanings() -> None:
 
     def reworded(item: Item) -> Item:
         concept, code = (Code(c.value, c.scheme, "otherwise") if c else None for c in (item.concept, item.code))
-        return replace(item, concept=concept, code=code, children=tuple(map(reworded, item.children)))
+        return item._replace(concept=concept, code=code, children=tuple(map(reworded, item.children)))
 
     assert read_back(reworded(tree)) == read_back(tree)
 
