@@ -3,11 +3,9 @@
 import random
 import socket
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -22,7 +20,6 @@ from pydicom.uid import (
 )
 from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import Verification
 from sqlalchemy import select
 
@@ -34,6 +31,7 @@ from pipeline.edge.store.schema import receipt
 from pipeline.sr.encoding import split_file
 from tests import peers
 from tests.edge.make import NOW, instance
+from tests.make_scanner import store
 
 CALLER = CallerSettings(ae_title="SCANNER1", host="127.0.0.1")
 
@@ -85,25 +83,15 @@ def _associate(scp: Scp, sop_class: str) -> Association:
     return ae.associate("127.0.0.1", scp.port, ae_title="DXATREND")
 
 
-def _send(scp: Scp, data_set: bytes, sop_instance_uid: str) -> int:
-    """Store any bytes at all, which no library would encode; the status that came back."""
-    association = _associate(scp, EnhancedSRStorage)
-    request = C_STORE()
-    request.MessageID = 1
-    request.AffectedSOPClassUID = EnhancedSRStorage
-    request.AffectedSOPInstanceUID = sop_instance_uid
-    request.Priority = 2
-    request.DataSet = BytesIO(data_set)
-    association._reactor_checkpoint.clear()  # else the association's own loop may take the answer
-    while not association._is_paused:
-        time.sleep(0.001)
-    time.sleep(0.01)
-    association.dimse.send_msg(request, association.accepted_contexts[0].context_id)
-    _, answer = association.dimse.get_msg(block=True)
-    association._reactor_checkpoint.set()
-    association.release()
-    assert answer is not None
-    return int(answer.Status)
+def _send(scp: Scp, data_set: bytes, sop_instance_uid: str) -> int | None:
+    """Store any bytes at all; the status that came back."""
+    return store(
+        scp.port,
+        data_set,
+        sop_class=EnhancedSRStorage,
+        transfer_syntax=ExplicitVRLittleEndian,
+        sop_instance=sop_instance_uid,
+    )
 
 
 def test_an_echo_is_answered(scp: Scp) -> None:
