@@ -74,10 +74,12 @@ _FACTS = (
     "Age",
     "MenopauseAge",
     "Ethnicity",
+    "DOB",
+    "PatientSex",
     "TableNote1",
     "FractureRiskStr",
 )
-"""The facts we take; who the patient is, the header says."""
+"""The facts we take; who the patient is, the header says, and two of these may contradict it."""
 
 _QUOTED = r'"(?P<text>(?:[^"\\\r\n]|\\.){0,4000})"'
 _LINE = re.compile(rf"(?P<name>\b[A-Za-z]\w{{0,40}})[ \t]*=[ \t]*{_QUOTED}")

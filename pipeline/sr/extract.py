@@ -25,6 +25,7 @@ from pipeline.sr.layout import Layout, lay_out
 from pipeline.sr.measurements import OtherScores, Results, read_results
 from pipeline.sr.methods import other_method
 from pipeline.sr.notes import Notes, Unused, quoted
+from pipeline.sr.patients import same_patient
 from pipeline.sr.phantoms import PhantomReport, PhantomScan, is_phantom
 from pipeline.sr.printed_dates import possible_days, printed_moment
 from pipeline.sr.reasons import Reason, UnreadableReport
@@ -164,7 +165,7 @@ def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
     of_patient = patient_facts(source.elements, facts.of(), notes)
     exam = Exam(
         study_instance_uid=study_instance_uid,
-        patient=patient,
+        patient=same_patient(patient, facts, dialect, notes),
         scanner=_scanner(source, root, dialect, performed_at, notes),
         performed_at=performed_at,
         measurements=_with_technologist(source, results.measurements),
@@ -268,12 +269,12 @@ def _require_this_day(facts: Facts, dialect: Dialect, performed_at: datetime, no
         UnreadableReport: a scan or a region is, or all that is told outside them.
     """
     fits: dict[str, bool] = {}
-    for text in sorted(frozenset[str]().union(*facts.acquired)):
+    for text in sorted(frozenset[str]().union(*facts.every(Fact.ACQUIRED_AT))):
         if days := possible_days(text, dialect.date_order):
             fits[text] = performed_at.date() in days
         else:
             notes.remark("a date of acquisition cannot be read; the header's counts")
-    in_scans, around = ([fits[text] for text in texts if text in fits] for texts in facts.acquired)
+    in_scans, around = ([fits[text] for text in texts if text in fits] for texts in facts.every(Fact.ACQUIRED_AT))
     if not all(in_scans) or (around and not any(around)):
         raise UnreadableReport(Reason.OTHER_DATE, "in a scan" if not all(in_scans) else "outside the scans")
 

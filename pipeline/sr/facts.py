@@ -1,7 +1,8 @@
 """What else does a report tell: of a scan and its analysis, of the patient on that day?
 
 A fact counts where it stands nearest: in the region's container, else in the scan's, else anywhere outside scans and
-trends. Told differently in one place it is not told at all: these serve cautions, and no exam is lost for them.
+trends. Told differently in one place it is not told at all: these serve cautions, and no exam is lost for them. Whose
+exam it is and of which day is another matter: of that every telling counts.
 """
 
 import re
@@ -41,17 +42,16 @@ class Facts:
     def __init__(self, layout: Layout, dialect: Dialect, notes: Notes) -> None:
         self._dialect = dialect
         self._notes = notes
-        self._acquired: dict[str, set[str]] = {_REPORT: set(), _SCAN: set()}
+        self._all: dict[tuple[Fact, str], set[str]] = {}
         self._of_report = self._in((below for item in layout.elsewhere for below in item.walk()), _REPORT)
 
     def of(self, items: Sequence[Item] = (), around: Mapping[Fact, str] | None = None) -> dict[Fact, str]:
         """What holds within these items, which stand in something of which other facts may hold."""
         return {**(self._of_report if around is None else around), **self._in(items, _SCAN)}
 
-    @property
-    def acquired(self) -> tuple[frozenset[str], frozenset[str]]:
-        """Every date of acquisition, also of those told differently: in scans and regions, and outside them."""
-        return frozenset(self._acquired[_SCAN]), frozenset(self._acquired[_REPORT])
+    def every(self, fact: Fact) -> tuple[frozenset[str], frozenset[str]]:
+        """Every telling of one by which an exam is known, also where they differ: in scans and regions, and outside."""
+        return frozenset(self._all.get((fact, _SCAN), ())), frozenset(self._all.get((fact, _REPORT), ()))
 
     def _in(self, items: Iterable[Item], where: str) -> dict[Fact, str]:
         told: dict[Fact, set[str]] = {}
@@ -59,8 +59,9 @@ class Facts:
             fact = self._dialect.facts.find(item.concept) if item.value_type in _TELLING else None
             if fact is not None and not is_blank(text := _text(item)):
                 told.setdefault(fact, set()).add(text)
-        self._acquired[where] |= told.get(Fact.ACQUIRED_AT, set())
         for fact, texts in told.items():
+            if fact in _WHOSE_AND_WHEN:
+                self._all.setdefault((fact, where), set()).update(texts)
             if len(texts) > 1:
                 self._notes.remark(f"{where} tells its {fact.replace('_', ' ')} in different ways; none was used")
         return {fact: texts.pop() for fact, texts in told.items() if len(texts) == 1}
@@ -93,6 +94,9 @@ def person(name: str) -> str:
     """A person's name on one line, whatever its character set: only the first of its writings."""
     return " ".join(printable(name.split("=")[0].replace("^", " ")).split())
 
+
+_WHOSE_AND_WHEN = frozenset({Fact.ACQUIRED_AT, Fact.BIRTH_DATE, Fact.SEX})
+"""No one telling of these may be passed over: another day or another patient holds the report."""
 
 _TELLING = frozenset({"TEXT", "CODE", "NUM", "PNAME", "DATETIME", "DATE"})
 

@@ -45,6 +45,8 @@ class Fact(StrEnum):
     HEIGHT_CM = "height_cm"
     MENOPAUSE_AGE = "menopause_age"
     ETHNIC_GROUP = "ethnic_group"
+    BIRTH_DATE = "birth_date"
+    SEX = "sex"
 
 
 class Since(StrEnum):

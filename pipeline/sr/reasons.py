@@ -21,6 +21,7 @@ class Reason(StrEnum):
     NO_PATIENT_ID = "no_patient_id"
     NO_STUDY_DATE = "no_study_date"
     OTHER_DATE = "other_date"
+    OTHER_PATIENT = "other_patient"
     NO_BMD = "no_bmd"
     UNKNOWN_UNIT = "unknown_unit"
     IMPLAUSIBLE = "implausible"
@@ -65,6 +66,7 @@ _SENTENCES = {
     Reason.NO_PATIENT_ID: "The report has no usable Patient ID (0010,0020).",
     Reason.NO_STUDY_DATE: "The report has neither a usable Acquisition Date nor a usable Study Date (0008,0020).",
     Reason.OTHER_DATE: "The results are dated on another day than the header.",
+    Reason.OTHER_PATIENT: "The results are of a patient with another birth date or sex than the header's.",
     Reason.NO_BMD: "The report holds no bone mineral density of a region we know.",
     Reason.UNKNOWN_UNIT: "A bone mineral density comes without a unit that the dialect knows.",
     Reason.IMPLAUSIBLE: "A bone mineral density lies outside 0.1 to 3.0 g/cm2; its unit may be wrong.",

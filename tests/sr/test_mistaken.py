@@ -1,9 +1,11 @@
 """Can anything else pass for what this machine measured today, in these vertebrae, on this side?"""
 
+from datetime import date
 from typing import Any
 
 import pytest
 
+from pipeline.clinical.model import Sex
 from pipeline.sr.extract import Reason, UnreadableReport
 from tests.sr.make_image import HEADS, apex, dxa_results, hologic_picture, picture, roi, scan
 from tests.sr.make_report import (
@@ -146,6 +148,73 @@ def test_what_stands_for_a_serial_number_is_none(serial):
 def test_a_placeholder_in_the_header_leaves_the_word_to_the_model():
     sent = report(spine(), DeviceSerialNumber="0000", ManufacturerModelName="Horizon W (S/N 300001M)")
     assert seen(sent).exam.scanner.serial_number == "300001M"
+
+
+# Another patient
+
+
+def born(day: str) -> Any:
+    return text(("121031", "DCM", "Subject Birth Date"), day)
+
+
+def of(sex: str) -> Any:
+    return code_item(("121032", "DCM", "Subject Sex"), ("X", "DCM", sex))
+
+
+def of_subject(*told: Any, **header: str | None) -> Any:
+    return report(*told, measurements(group("L1-L4")), root=TID1500, **header)
+
+
+def hologic_of(**told: Any) -> Any:
+    return hologic_picture(apex([HEADS, LEVELS["L1"], LEVELS["L2"]], **told), PatientBirthDate="19500403")
+
+
+@pytest.mark.parametrize("day", ["04/04/1950", "05/03/1950", "04/03/1951", "19500304", "April 4, 1950"])
+def test_results_of_one_who_was_born_on_another_day_are_held(day):
+    for sent in (hologic_of(DOB=day), of_subject(born(day), PatientBirthDate="19500403")):
+        error = held(sent)
+        assert (error.reason, error.detail) == (
+            Reason.OTHER_PATIENT,
+            "the birth date is another than PatientBirthDate (0010,0030)",
+        )
+
+
+@pytest.mark.parametrize("day", ["04/03/1950", "03/04/1950", "19500403", "April 3, 1950", "3. April 1950", ""])
+def test_a_birth_date_that_can_be_the_headers_in_one_order_is_no_conflict(day):
+    assert seen(hologic_of(DOB=day)).exam.patient.birth_date == date(1950, 4, 3)
+    assert seen(of_subject(born(day), PatientBirthDate="19500403")).exam.patient.birth_date == date(1950, 4, 3)
+
+
+def test_of_two_birth_dates_in_one_report_neither_is_overlooked():
+    both = (born("19500403"), born("19610403"))
+    for told in (both, both[::-1]):
+        assert held(of_subject(*told, PatientBirthDate="19500403")).reason is Reason.OTHER_PATIENT
+        assert held(of_subject(*told, PatientBirthDate=None)).reason is Reason.OTHER_PATIENT
+
+
+def test_a_birth_date_that_nobody_can_read_is_remarked_and_never_quoted():
+    read_report = seen(hologic_of(DOB="Ostern 1950"))
+    assert read_report.remarks == ("a birth date in the content cannot be read; the header's counts",)
+
+
+@pytest.mark.parametrize(
+    ("day", "known"), [("04/23/1950", date(1950, 4, 23)), ("04/03/1950", None), ("04/04/1950", date(1950, 4, 4))]
+)
+def test_a_birth_date_that_only_the_content_tells_is_the_patients_unless_it_has_two_readings(day, known):
+    assert seen(of_subject(born(day), PatientBirthDate=None)).exam.patient.birth_date == known
+
+
+def test_results_of_the_other_sex_are_held():
+    assert held(of_subject(of("Male"))).reason is Reason.OTHER_PATIENT
+    assert held(hologic_of(PatientSex="Male")).reason is Reason.OTHER_PATIENT
+    for sex in ("Female", "F", "f", "Unknown sex"):
+        assert seen(of_subject(of(sex))).exam.patient.sex is Sex.FEMALE
+    assert seen(of_subject(of("Male"), PatientSex="")).exam.patient.sex is Sex.MALE
+    assert seen(of_subject(of("Male"), PatientSex="O")).exam.patient.sex is Sex.OTHER
+
+
+def test_an_id_printed_in_another_form_is_no_conflict():
+    assert seen(hologic_of(PatientID="P-1/0", SSN="1")).exam.patient.patient_id == "P1"
 
 
 # Numbers that are no measurement
