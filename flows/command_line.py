@@ -390,7 +390,7 @@ def _under_prefect(config: Path) -> House:
 
 
 def _until_signalled() -> Stop:
-    stop = Stop()
+    stop = wiring.stop()
     stop.on_signals()
     return stop
 

@@ -1,13 +1,14 @@
 """When the outbox of a destination is not empty: one run sends what is due."""
 
-from prefect import flow
+from prefect import State, flow
 
-from flows.wiring import house
+from flows.runs import completed
+from flows.wiring import house, stop
 from pipeline.edge.dispatch import empty
 
 
 @flow(name="delivery", flow_run_name="outbox of {destination}", persist_result=False)
-def delivery(destination: str) -> dict[str, int]:
+def delivery(destination: str) -> State[dict[str, int]]:
     """Send what is due to one destination, by its name; how many it has now, how many will be tried again."""
-    delivered, postponed = empty(house(), destination)
-    return {"delivered": delivered, "postponed": postponed}
+    delivered, postponed = empty(house(), destination, stop().is_set)
+    return completed({"delivered": delivered, "postponed": postponed})

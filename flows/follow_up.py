@@ -1,30 +1,18 @@
-"""When exams are due: one run drains them in chunks, and carries each from match to the outbox."""
+"""When exams are due: one run carries them from match to the outbox."""
 
 from dataclasses import asdict
 
-from prefect import flow, task
+from prefect import State, flow
 
-from flows.wiring import house
-from pipeline.edge import follow_up as steps
-from pipeline.edge.follow_up import Tally
+from flows.runs import completed
+from flows.wiring import house, stop
+from pipeline.edge.follow_up import drain
 
 MOST_CHUNKS = 10
 """Chunks per run, so that a run ends and shows what it did."""
 
 
 @flow(name="follow-up", flow_run_name="exams that are due", persist_result=False)
-def follow_up() -> dict[str, int]:
+def follow_up() -> State[dict[str, int]]:
     """Carry the exams that are due from match to the outbox; how many were issued, unchanged, held."""
-    tally = Tally()
-    for _ in range(MOST_CHUNKS):
-        numbers = steps.claim_due(house(), steps.CHUNK)
-        if not numbers:
-            break
-        tally += carry(numbers)
-    return asdict(tally)
-
-
-@task(name="carry exams to the outbox", persist_result=False)
-def carry(numbers: list[int]) -> Tally:
-    """Carry one chunk of claimed exams; parameters are our own exam numbers."""
-    return steps.follow_up(house(), numbers)
+    return completed(asdict(drain(house(), stop().is_set, most_chunks=MOST_CHUNKS)))

@@ -18,6 +18,9 @@ from pipeline.edge.settings import PrefectSettings
 
 log = logging.getLogger(__name__)
 
+TAG = "dxatrend"
+"""Which runs and deployments of a Prefect server are ours."""
+
 _PROBE_SECONDS = 2.0
 
 _TURN = threading.Lock()
@@ -38,14 +41,12 @@ class Orchestration:
         """Run the flow; where Prefect fails, give back what the flow had claimed and do the same work plainly."""
         if self.is_there() and self._has_room():
             # Importing Prefect takes longer than all of our own start: not before it is of use.
-            from prefect.settings import (  # noqa: PLC0415
-                PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
-                temporary_settings,
-            )
+            from prefect import tags  # noqa: PLC0415
+            from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings  # noqa: PLC0415
 
             try:
                 # Ending the heartbeat's thread takes a second, six times what the run itself takes.
-                with _turn(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+                with _turn(), tags(TAG), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
                     flow()
                 return
             except Exception as error:  # noqa: BLE001 - the work itself does not raise: this is Prefect's own trouble

@@ -16,11 +16,11 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists
 
 from flows.housekeeping import EVERY_NIGHT, housekeeping
+from flows.orchestration import TAG
 from flows.reprocess import AFTER_MIDNIGHT, reprocess
 
 HOME = Path(__file__).parent.parent
 POOL = "dxatrend"
-TAG = "dxatrend"
 
 MOST_AT_ONCE = 2
 """Runs of the night's reexamination at a time, over all machines: it must leave room for live exams."""

@@ -1,10 +1,11 @@
-"""Which house do this process's flows work in, and which settings keep Prefect local, quiet and bounded?"""
+"""Which house do this process's flows work in, when do they stop, and which settings keep Prefect local and bounded?"""
 
 import functools
 import os
 from contextlib import ExitStack
 from pathlib import Path
 
+from flows.stop import Stop
 from pipeline.edge import house as houses
 from pipeline.edge.house import House
 from pipeline.edge.settings import PrefectSettings
@@ -47,3 +48,9 @@ def api_url(settings: PrefectSettings) -> str:
 def house() -> House:
     """The house of this process, opened on first use and kept."""
     return _rooms.enter_context(houses.opened(Path(os.environ[CONFIG_VARIABLE])))
+
+
+@functools.cache
+def stop() -> Stop:
+    """What tells this process, and every run in it, that it is time to stop."""
+    return Stop()

@@ -55,9 +55,11 @@ def run_worker(house: House, stop: Stop) -> bool:
     if freed:
         log.info("took over what a worker of this machine had left unfinished", extra={"count": freed})
     _recover(house, stop)
-    looks = [_Look("follow-up", _look_at_exams, _give_back_exams)]
+    looks = [_Look("follow-up", partial(_look_at_exams, stop), _give_back_exams)]
     for name in (destination.name for destination in house.settings.service.destination):
-        looks.append(_Look(f"outbox of {name}", partial(_look_at_outbox, name), partial(_give_back_deliveries, name)))
+        looks.append(
+            _Look(f"outbox of {name}", partial(_look_at_outbox, stop, name), partial(_give_back_deliveries, name))
+        )
     for caller in promise.callers_to_be_called(house.settings.service.listener.caller):
         look = partial(_look_at_promises, caller)
         looks.append(_Look(f"promises to {caller.ae_title}", look, partial(_give_back_promises, caller)))
@@ -113,7 +115,7 @@ def _keep_looking(house: House, stop: Stop, look: _Look) -> None:
     orchestration.close()
 
 
-def _look_at_exams(house: House, orchestration: Orchestration) -> datetime | None:
+def _look_at_exams(stop: Stop, house: House, orchestration: Orchestration) -> datetime | None:
     """Read what came, follow up what is due; when there will be more to do."""
     now = datetime.now(UTC)
     upkeep.heed_clock(house, now)
@@ -122,7 +124,7 @@ def _look_at_exams(house: House, orchestration: Orchestration) -> datetime | Non
     with house.database.read() as connection:
         due = work.next_due(connection, exam_table)
     if due is not None and due <= now:
-        orchestration.run(_follow_up_flow, partial(drain, house), lambda: _give_back_exams(house))
+        orchestration.run(_follow_up_flow, partial(drain, house, stop.is_set), lambda: _give_back_exams(house))
         return now
     if upkeep.is_overdue(house, now):
         log.warning("housekeeping is overdue, its schedule must have failed; doing it now")
@@ -131,7 +133,7 @@ def _look_at_exams(house: House, orchestration: Orchestration) -> datetime | Non
     return due
 
 
-def _look_at_outbox(destination: str, house: House, orchestration: Orchestration) -> datetime | None:
+def _look_at_outbox(stop: Stop, destination: str, house: House, orchestration: Orchestration) -> datetime | None:
     """Send what is due; when there will be more to send."""
     with house.database.read() as connection:
         due = dispatch.next_due(connection, destination)
@@ -139,7 +141,7 @@ def _look_at_outbox(destination: str, house: House, orchestration: Orchestration
         return due
     orchestration.run(
         partial(_delivery_flow, destination),
-        partial(dispatch.empty, house, destination),
+        partial(dispatch.empty, house, destination, stop.is_set),
         lambda: _give_back_deliveries(destination, house),
     )
     return datetime.now(UTC)

@@ -7,7 +7,7 @@ takes others, is held for a person.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -61,11 +61,14 @@ def next_due(connection: Connection, destination: str) -> datetime | None:
     return max(due, outage.due_at) if due and outage else due
 
 
-def empty(house: House, destination: str) -> tuple[int, int]:
-    """Send all that is due for a destination, by its name; how many it has now, and how many wait for something."""
+def empty(house: House, destination: str, stopped: Callable[[], bool]) -> tuple[int, int]:
+    """Send all that is due for a destination, by its name, or until it is time to stop.
+
+    How many it has now, and how many wait for something.
+    """
     (to,) = (to for to in house.settings.service.destination if to.name == destination)
     delivered = postponed = 0
-    while (more := deliver_due(house, to)) != (0, 0):
+    while not stopped() and (more := deliver_due(house, to)) != (0, 0):
         delivered, postponed = delivered + more[0], postponed + more[1]
     return delivered, postponed
 

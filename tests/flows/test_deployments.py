@@ -4,22 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from tests import peers
 from tests.make_service import ROOT, Service
-
-
-@pytest.fixture(scope="module")
-def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One Prefect server, which is not ours."""
-    with peers.prefect_server(tmp_path_factory.mktemp("prefect")) as url:
-        yield url
 
 
 def ask(api: str, path: str, question: dict[str, Any]) -> Any:
