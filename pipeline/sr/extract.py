@@ -7,7 +7,7 @@ and never counts. Without a time the exam stands at midnight; without a date the
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, time
 
 from pydicom.dataset import Dataset
@@ -132,6 +132,11 @@ class _Source:
         """A text of the header, as a database and a terminal take it."""
         return printable(header_text(self.elements, keyword))
 
+    @property
+    def operator(self) -> str:
+        """Who scanned, by Operators' Name (0008,1070): the first who is named."""
+        return person(header_text(self.elements, "OperatorsName").split("\\")[0])
+
 
 def _places(elements: Elements) -> Iterator[tuple[Place, Callable[[Notes], Item]]]:
     moment = _performed_at(elements, Notes())
@@ -168,7 +173,7 @@ def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
         patient=same_patient(patient, facts, dialect, notes),
         scanner=_scanner(source, root, dialect, performed_at, notes),
         performed_at=performed_at,
-        measurements=_with_technologist(source, results.measurements),
+        measurements=results.measurements,
         software=source.text("SoftwareVersions").replace("\\", ", "),
         accession_number=source.text("AccessionNumber"),
         institution=source.text("InstitutionName"),
@@ -314,7 +319,7 @@ def _results(source: _Source, root: Item, dialect: Dialect, layout: Layout, fact
         UnreadableReport: nothing that can be used, by DXA.
     """
     try:
-        return read_results(layout, dialect, facts, notes)
+        return read_results(layout, dialect, facts, notes, operator=source.operator)
     except UnreadableReport as refusal:
         method = other_method(source.elements, root) if refusal.reason in _MAY_BE_ANOTHER_METHOD else ""
         if method:
@@ -338,15 +343,6 @@ def _phantom_scan(
         performed_at=performed_at,
         software=source.text("SoftwareVersions").replace("\\", ", "),
         measurements=measurements,
-    )
-
-
-def _with_technologist(source: _Source, measurements: Sequence[Measurement]) -> tuple[Measurement, ...]:
-    """The measurements, with the Operators' Name (0008,1070) where the content names none."""
-    operator = person(header_text(source.elements, "OperatorsName").split("\\")[0])
-    return tuple(
-        replace(measurement, technologist=operator) if operator and not measurement.technologist else measurement
-        for measurement in measurements
     )
 
 

@@ -87,7 +87,9 @@ def patient_facts(report: Elements | Dataset, facts: dict[Fact, str], notes: Not
 
 def printable(text: str) -> str:
     """A text as a database and a terminal take it."""
-    return "".join(letter if letter.isprintable() else " " for letter in text).strip()
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return text.strip()
 
 
 def person(name: str) -> str:

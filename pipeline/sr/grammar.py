@@ -109,7 +109,7 @@ class Concept:
     def names_it(self, text: str) -> bool:
         """Whether a text is one of the meanings."""
         name = _name(text)
-        return name in self._plain or any(pattern.fullmatch(name) for pattern in self._patterns)
+        return name in self._plain or any([pattern.fullmatch(name) for pattern in self._patterns])
 
     def rest(self, text: str) -> str | None:
         """What stands in a text for the ``*`` of a meaning that fits it; ``None`` when none does."""
@@ -344,9 +344,11 @@ class Dialect:
     device: DeviceItems
     phantom: PhantomSigns
     _units: Mapping[str, str] = field(init=False, repr=False)
+    _makers: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_units", by_spelling(self.units))
+        object.__setattr__(self, "_units", _by_spelling(self.units))
+        object.__setattr__(self, "_makers", _by_spelling(self.manufacturers))
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -364,14 +366,18 @@ class Dialect:
         """The UCUM code of a unit as this vendor spells it; ``None`` when nobody told us."""
         return self._units.get(_name(spelling))
 
+    def maker(self, name: str) -> str | None:
+        """The one name of a maker as this vendor spells it; ``None`` when nobody told us."""
+        return self._makers.get(folded(name))
+
 
 def normal_manufacturer(name: str, dialects: Sequence[Dialect]) -> str:
     """The one name for a maker that spells itself in several ways; an unknown maker keeps its own."""
-    known = (by_spelling(dialect.manufacturers).get(folded(name)) for dialect in dialects)
+    known = (dialect.maker(name) for dialect in dialects)
     return next((maker for maker in known if maker), name.strip())
 
 
-def by_spelling(names: tuple[tuple[str, tuple[str, ...]], ...]) -> Mapping[str, str]:
+def _by_spelling(names: tuple[tuple[str, tuple[str, ...]], ...]) -> Mapping[str, str]:
     """The name under which each spelling is listed; a name is always a spelling of itself."""
     listed: dict[str, str] = {}
     for name, spellings in names:

@@ -42,13 +42,13 @@ class Results:
     regions_of_scans: tuple[tuple[Scan, tuple[Region, ...]], ...]
 
 
-def read_results(layout: Layout, dialect: Dialect, facts: Facts, notes: Notes) -> Results:
-    """What the scans of a report measured.
+def read_results(layout: Layout, dialect: Dialect, facts: Facts, notes: Notes, operator: str = "") -> Results:
+    """What the scans of a report measured; an operator named elsewhere is the technologist where they name none.
 
     Raises:
         UnreadableReport: there is no BMD that can be used, or one region has two.
     """
-    reading = _Reading(dialect, notes)
+    reading = _Reading(dialect, notes, operator)
     told: dict[Region, list[_Told]] = {}
     of_scans: list[tuple[Scan, tuple[Region, ...]]] = []
     for scan in layout.scans:
@@ -129,6 +129,7 @@ class _Reading:
 
     dialect: Dialect
     notes: Notes
+    operator: str
     other_scores: list[OtherScores] = field(default_factory=list)
     _refusals: list[UnreadableReport] = field(default_factory=list)
     _units: dict[Code | None, set[str | None]] = field(default_factory=dict)
@@ -192,7 +193,7 @@ class _Reading:
             percent_age_matched=scores.get(Quantity.PERCENT_AGE_MATCHED),
             scan_mode=_undisputed(groups, Fact.SCAN_MODE),
             reference_population=population,
-            technologist=_undisputed(groups, Fact.TECHNOLOGIST),
+            technologist=_undisputed(groups, Fact.TECHNOLOGIST) or self.operator,
         )
 
     def _scores(self, region: Region, groups: Sequence[_Told]) -> tuple[Mapping[Quantity, Decimal], str]:

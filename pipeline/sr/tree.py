@@ -6,7 +6,6 @@ hold them: no conversion of numbers, dates and names is ever asked for, as one b
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from typing import NamedTuple
@@ -30,8 +29,7 @@ MAX_DEPTH = 32
 """A densitometer's report nests about five deep."""
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(NamedTuple):
     """A coded concept. ``meaning`` is for people, and for vendors whose code values nobody publishes."""
 
     value: str
