@@ -15,7 +15,7 @@ NUMBERS = ("bmd", "bmc", "area", "t_score", "z_score", "percent_young_adult", "p
 SEPARATOR = ", "
 """What stands between the software texts of several reports."""
 
-TEXTS = ("scan_mode", "reference_population", "technologist")
+TEXTS = ("scan_mode", "analysis_protocol", "reference_population", "technologist")
 HEADER = ("accession_number", "institution", "age", "weight_kg", "height_cm", "menopause_age")
 """What is forgotten where two reports differ: it serves cautions only, so no exam is held for it."""
 

@@ -111,10 +111,15 @@ def _software(measurement: Measurement, change: Change, around: Surroundings) ->
 
 
 def _scan_mode(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+    """How it was scanned, and by which protocol the scan was analysed (R2.5)."""
     earlier = change.reference.by_region.get(measurement.region.key)
-    modes = (measurement.scan_mode, earlier.scan_mode) if earlier else ("", "")
-    if all(modes) and modes[0] != modes[1]:
-        yield words.scan_mode_changed(words.region_name(measurement.region), change.reference, *modes)
+    if earlier is None:
+        return
+    modes = measurement.scan_mode, earlier.scan_mode
+    protocols = measurement.analysis_protocol, earlier.analysis_protocol
+    for what, (now, then) in (("scan mode", modes), ("analysis protocol", protocols)):
+        if now and then and now != then:
+            yield words.scan_mode_changed(words.region_name(measurement.region), change.reference, what, now, then)
 
 
 def _subset(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:

@@ -97,8 +97,8 @@ class Measurement:
     """What one exam says of one region.
 
     ``bmd`` in g/cm2, ``bmc`` in g, ``area`` in cm2, percentages of the young-adult and age-matched mean in %,
-    ``tbs`` without unit. ``scan_mode``, ``reference_population`` (behind the T-score) and ``technologist`` are the
-    scanner's own texts, empty when it does not say.
+    ``tbs`` without unit. ``scan_mode``, ``analysis_protocol``, ``reference_population`` (behind the T-score) and
+    ``technologist`` are the scanner's own texts, empty when it does not say.
 
     Raises:
         ImpossibleMeasurement: a number that no bone has; the text names region and field, never the value.
@@ -114,6 +114,7 @@ class Measurement:
     percent_age_matched: Decimal | None = None
     tbs: Decimal | None = None
     scan_mode: str = ""
+    analysis_protocol: str = ""
     reference_population: str = ""
     technologist: str = ""
 

@@ -269,9 +269,9 @@ def software_changed(prior: Exam, exam: Exam, *, major: bool) -> Caution:
     return Caution(flag=Flag.SOFTWARE_CHANGED, text=text, review=major)
 
 
-def scan_mode_changed(name: str, prior: Exam, now: str, then: str) -> Caution:
-    """R2.5: scan modes do not measure alike."""
-    text = f"{name}: scan mode was {then} on {prior.performed_on} and is {now} now."
+def scan_mode_changed(name: str, prior: Exam, what: str, now: str, then: str) -> Caution:
+    """R2.5: scan modes and protocols of analysis do not measure alike."""
+    text = f"{name}: {what} was {then} on {prior.performed_on} and is {now} now."
     return Caution(flag=Flag.SCAN_MODE_CHANGED, text=text, review=True)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pipeline.clinical.regions import UnknownRegion, parse_vertebrae, vertebrae_key
+from pipeline.clinical.regions import Side, UnknownRegion, parse_vertebrae, vertebrae_key
 from pipeline.sr.encoding import Elements
 from pipeline.sr.notes import Notes
 from pipeline.sr.reasons import Reason, UnreadableReport
@@ -52,7 +52,8 @@ def read_document(text: str, notes: Notes) -> Item:
     facts = [_text(name, lines[name]) for name in (*_FACTS, "Scanned") if lines.get(name)]
     titles = {number: lines.get(f"TableTitle{number}", "") for number in tables}
     stated = _stated_vertebrae(titles.values())
-    sets = [_data_set(number, titles[number], table, stated, notes) for number, table in sorted(tables.items())]
+    modes = _modes_of_sides(lines)
+    sets = [_data_set(number, titles[number], table, stated, modes, notes) for number, table in sorted(tables.items())]
     return _container(ROOT, _container("Scan Information", *facts), *sets)
 
 
@@ -94,6 +95,7 @@ _HEADED = re.compile(
 )
 """A head and the unit in it: ``BMC[(g)]``, ``PR(%)``, ``BMD Change (g/cm²) vs Baseline``."""
 _LEVELS = re.compile(r"\b[TL]\d{1,2}(?:\s*[-,]\s*[TL]\d{1,2})*", re.IGNORECASE)
+_LEFT_AND_RIGHT = (Side.LEFT, Side.RIGHT)
 _SIDES = frozenset({"left", "right", "mean", "|diff.|", "|diff|", "diff.", "diff"})
 
 
@@ -146,15 +148,24 @@ def _table(cells: Mapping[tuple[int, int], str]) -> _Table:
     return _Table((), ())
 
 
-def _data_set(number: int, title: str, table: _Table, stated: tuple[str, ...], notes: Notes) -> Item:
+def _modes_of_sides(lines: Mapping[str, str]) -> Mapping[str, str]:
+    """By which scan mode each side was scanned, where two scans are in one document; of their mean it is both."""
+    modes = [lines.get("ScanMode", ""), lines.get("ScanMode2", "")]
+    of_sides = {str(side): mode for side in _LEFT_AND_RIGHT for mode in modes if side in folded(mode).split()}
+    return {**of_sides, str(Side.MEAN): ", ".join(of_sides.values())} if len(of_sides) > 1 else {}
+
+
+def _data_set(
+    number: int, title: str, table: _Table, stated: tuple[str, ...], modes: Mapping[str, str], notes: Notes
+) -> Item:
     """A table, called a history where it has dates: what its title says of it may be another table's title."""
     if table.column("scan date") is not None:
         return _container(f"History {number}", _text("Data Set Title", title), *_history(table, stated))
-    return _container(f"Data Set {number}", _text("Data Set Title", title), *_regions(table, stated, notes))
+    return _container(f"Data Set {number}", _text("Data Set Title", title), *_regions(table, stated, modes, notes))
 
 
-def _regions(table: _Table, stated: tuple[str, ...], notes: Notes) -> Iterator[Item]:
-    """A container for each row; below a row that only names a part, the sides are of that part."""
+def _regions(table: _Table, stated: tuple[str, ...], modes: Mapping[str, str], notes: Notes) -> Iterator[Item]:
+    """A container for each row; below a row that only names a part, the sides are of that part, each of its scan."""
     at = table.column("region")
     assert at is not None
     part = ""
@@ -163,7 +174,8 @@ def _regions(table: _Table, stated: tuple[str, ...], notes: Notes) -> Iterator[I
         name = row[at].strip()
         content = tuple(_content(table, row, at))
         if folded(name) in _SIDES:
-            yield _container(f"{part} {name}".strip(), *content)
+            mode = [_text("ScanMode", modes[folded(name)])] if folded(name) in modes else []
+            yield _container(f"{part} {name}".strip(), *mode, *content)
             continue
         part = name
         if levels and folded(name) == "total":

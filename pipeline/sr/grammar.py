@@ -35,6 +35,7 @@ class Fact(StrEnum):
     """What else a report can tell: of the scan, of its analysis, of the patient on that day."""
 
     SCAN_MODE = "scan_mode"
+    ANALYSIS_PROTOCOL = "analysis_protocol"
     REFERENCE_POPULATION = "reference_population"
     TECHNOLOGIST = "technologist"
     SCAN_ID = "scan_id"

@@ -192,6 +192,7 @@ class _Reading:
             percent_young_adult=scores.get(Quantity.PERCENT_YOUNG_ADULT),
             percent_age_matched=scores.get(Quantity.PERCENT_AGE_MATCHED),
             scan_mode=_undisputed(groups, Fact.SCAN_MODE),
+            analysis_protocol=_undisputed(groups, Fact.ANALYSIS_PROTOCOL),
             reference_population=population,
             technologist=_undisputed(groups, Fact.TECHNOLOGIST) or self.operator,
         )

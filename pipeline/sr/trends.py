@@ -64,6 +64,7 @@ def _point(entry: Item, region: Region, printed: str, dialect: Dialect) -> Trend
                 marks += mark
         elif item.value_type in ("NUM", "TEXT") and dialect.quantities.find(item.concept) is Quantity.BMD:
             bmd = _density(item, dialect) if bmd is None else bmd
+            marks += _marks(item.value)
     if bmd is None and not changes:
         return None
     return TrendPoint(
@@ -123,6 +124,13 @@ def _change(text: str, since: Since, dialect: Dialect, unit: str = "") -> Iterat
     elif known not in ("", "g/cm2", "%"):
         return
     yield since, number.value, number.marks
+
+
+def _marks(text: str) -> str:
+    try:
+        return read_number(text).marks
+    except NoNumber:
+        return ""
 
 
 def _density(item: Item, dialect: Dialect) -> Decimal | None:

@@ -67,4 +67,4 @@ def epoch(begins: str, *, scanner: Scanner = ROOM_1, cross_calibrated: bool = Fa
 LSCS = (lsc("L1-L4", "0.0223"), lsc("total hip", "0.0267"), lsc("femoral neck", "0.0288"))
 """The LSCs of the commercial sample report (S54)."""
 
-TEXTS = frozenset({"scan_mode", "reference_population", "technologist"})
+TEXTS = frozenset({"scan_mode", "analysis_protocol", "reference_population", "technologist"})

@@ -152,6 +152,20 @@ def test_another_scan_mode_wants_a_look() -> None:
     assert flagged(now, shared, Flag.SCAN_MODE_CHANGED) is None
 
 
+def test_another_protocol_of_analysis_wants_a_look_and_is_told_beside_another_mode() -> None:
+    """R2.5: a spine of low density is analysed by another protocol."""
+    usual, low = "Spine", "Spine (auto low density)"
+    for then, now, told in ((usual, low, "review"), (low, low, None), ("", low, None), (low, "", None)):
+        exams = pair("L1-L4", {"analysis_protocol": then}, {"analysis_protocol": now})
+        assert flagged(*exams, Flag.SCAN_MODE_CHANGED) == told
+    then_texts = {"analysis_protocol": usual, "scan_mode": "array"}
+    both = finding(*pair("L1-L4", then_texts, {"analysis_protocol": low, "scan_mode": "fast"}))
+    assert [caution.text for caution in both.cautions if caution.flag is Flag.SCAN_MODE_CHANGED] == [
+        "Spine L1-L4: scan mode was array on 2018-01-01 and is fast now.",
+        "Spine L1-L4: analysis protocol was Spine on 2018-01-01 and is Spine (auto low density) now.",
+    ]
+
+
 def test_neighbouring_vertebrae_far_apart_are_told_and_kept() -> None:
     """R2.13: more than 1.0 from the adjacent vertebra, never from any other; nothing is excluded."""
     scores = {"L1": "-1.0", "L2": "-0.5", "L3": "0.0", "L4": "0.5"}

@@ -229,6 +229,7 @@ def test_what_the_scanner_says_of_change_is_kept_with_its_marks():
     assert (now.region.key, now.bmd, now.marks) == ("L1-L4", Decimal("0.930"), "*")
     assert (now.since_previous, now.since_previous_percent) == (Decimal("-0.020"), Decimal("-2.1"))
     assert (before.bmd, before.printed_date, before.day) == (Decimal("0.950"), "04/06/2022", None)
+    assert before.marks == "#", "a dissimilar scan or analysis"
 
 
 def test_columns_are_known_by_their_heads_and_never_by_their_place():
@@ -281,6 +282,24 @@ def test_one_hip_and_one_forearm_have_the_side_of_their_scan_mode():
     assert values(seen(hologic_picture(hip))) == {"femoral neck left": "0.702", "total hip left": "0.812"}
     arm = apex([["Region", "BMD[g/cm&sup2;]"], ["1/3", "0.602"], ["UD", "0.412"]], ScanMode="a Right Forearm")
     assert values(seen(hologic_picture(arm))) == {"33% radius right": "0.602", "ultradistal radius right": "0.412"}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_each_of_two_hips_in_one_document_has_the_mode_of_its_own_scan(order):
+    rows = [["Neck", " "], ["Left", "0.702"], ["Right", "0.710"], ["Mean", "0.706"]]
+    first, second = ("a Left Hip", "f Right Hip")[::order]
+    document = apex([["Region", "BMD[g/cm&sup2;]"], *rows], ScanMode=first, ScanMode2=second)
+    modes = {m.region.key: m.scan_mode for m in seen(hologic_picture(document)).exam.measurements}
+    assert modes == {
+        "femoral neck left": "a Left Hip",
+        "femoral neck right": "f Right Hip",
+        "femoral neck mean": "a Left Hip, f Right Hip",
+    }
+
+
+def test_the_protocol_by_which_hologic_analysed_goes_with_the_measurement():
+    read_report = seen(hologic_picture(spine_document(AnalProtocol="Spine (auto low density)")))
+    assert {m.analysis_protocol for m in read_report.exam.measurements} == {"Spine (auto low density)"}
 
 
 @pytest.mark.parametrize("creator", ["HOLOGIC", "Hologic", "HOLOGIC, Inc.", " hologic "])
