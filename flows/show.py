@@ -115,6 +115,7 @@ def _beside(read: Report) -> Iterator[str]:
     yield from _section("scans", [" ".join(filter(None, _scan(read, at))) for at in range(len(read.analyses))])
     yield from _section("kept apart, against another reference population", list(map(_other, read.other_scores)))
     yield from _section("the scanner's own trend, never a measurement", list(map(_point, read.vendor_trend)))
+    yield from _section("put aside", [one.replace(" was put aside", "") for one in read.aside])
     yield from _section("left out", [f"{one.what} {one.reason}: {one.text!r}" for one in read.unused])
     left_out = {f"{one.what} {one.reason} and was not used" for one in read.unused}
     yield from _section("remarks", [remark for remark in read.remarks if remark not in left_out])

@@ -16,7 +16,7 @@ from pipeline.edge.house import opened
 from pipeline.edge.settings import load
 from pipeline.edge.store import machines
 from tests.sr import make_report as make
-from tests.sr.make_image import dxa_results, picture, roi, scan
+from tests.sr.make_image import HEADS, apex, dxa_results, hologic_picture, picture, roi, scan
 
 ROOT = Path(__file__).parent.parent
 
@@ -138,7 +138,8 @@ def _shown(config: Path, sent: Dataset, capsys: pytest.CaptureFixture[str], *, s
 def test_show_tells_what_was_used_what_was_left_out_and_why(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trend = make.container("Trend L1-L4", make.container("04/06/2022", make.num("BMD", "0.932")))
     level = make.region("L1-L4", "0.912", make.text("BMD_TSCORE", "low"), make.num("XYZ", "1"))
-    shown = _shown(config, make.report(make.spine(level, trend)), capsys)
+    difference = make.region("L1-L4 Diff.", "0.014")
+    shown = _shown(config, make.report(make.spine(level, trend, difference)), capsys)
     for line in (
         "the content tree:",
         "CONTAINER DXA Report",
@@ -147,6 +148,8 @@ def test_show_tells_what_was_used_what_was_left_out_and_why(config: Path, capsys
         "  L1-L4                     0.912 g/cm2",
         "the scanner's own trend, never a measurement:",
         "04/06/2022 (2022-06-04 or 2022-04-06)  0.932 g/cm2",
+        "put aside:",
+        "CONTAINER 'L1-L4 Diff.': a difference",
         "left out:",
         "L1-L4: T-score is not a number: 'low'",
         "remarks:",
@@ -167,6 +170,8 @@ def test_show_reads_pictures_and_phantoms_and_says_why_something_is_held(
     assert "0.912 g/cm2" in phantom
     wordy = make.report(make.spine(make.region("L1-L4", "high")))
     assert "no bone mineral density" in _shown(config, wordy, capsys, status=1)
+    lateral = hologic_picture(apex([HEADS, ["L2", "13.72", "12.94", "0.943", "", "", ""]], ScanMode="a Lateral Spine"))
+    assert "'Data Set 1' was put aside: a spine seen from the side" in _shown(config, lateral, capsys, status=1)
 
 
 def test_a_configuration_that_cannot_be_used_stops_every_command_with_all_mistakes(

@@ -20,6 +20,7 @@ from pipeline.sr.grammar import (
     FindingSite,
     Lookup,
     NamedFor,
+    NeverRule,
     PartNames,
     PhantomSigns,
     PlaceRule,
@@ -82,7 +83,7 @@ def parse_dialect(data: Mapping[str, Any]) -> Dialect:
         scans=tuple(_container_rule(entry) for entry in table.tables("scan", required=True)),
         places=tuple(_place_rule(entry) for entry in table.tables("place")),
         trends=tuple(_trend_rule(entry) for entry in table.tables("trend")),
-        never=tuple(_container_rule(entry) for entry in table.tables("never")),
+        never=tuple(_never_rule(entry) for entry in table.tables("never")),
         region=_region_rule(table.table("region")),
         parts=tuple(_part_names(table.table("names"))),
         vertebrae=_vertebra_names(table.table("vertebrae")),
@@ -247,6 +248,14 @@ def _container_rule(table: _Table) -> ContainerRule:
         where=tuple(_conditions(table, "where")),
         site=table.one_of("site", Site),
         side=table.one_of("side", Side),
+    )
+
+
+def _never_rule(table: _Table) -> NeverRule:
+    return NeverRule(
+        container=table.required_concept("container"),
+        where=tuple(_conditions(table, "where")),
+        because=table.text("because", required=False) or "no measurement of this exam",
     )
 
 

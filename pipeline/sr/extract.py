@@ -44,7 +44,7 @@ class Report:
     """What one report says, by which dialect, where it stood in the object, and what was not read as it stands.
 
     ``remarks`` name regions and fields, never a patient's data; ``unused`` keeps values with the text they came in.
-    ``analyses`` tells scans and their analyses apart, ``vendor_trend`` is what the scanner itself says of change, and
+    ``aside`` is what the dialect knows as no measurement. ``analyses`` tells scans and their analyses apart, ``vendor_trend`` is what the scanner itself says of change, and
     ``other_scores`` are against another reference population than the exam's.
     """
 
@@ -56,6 +56,7 @@ class Report:
     place: Place = Place.CONTENT_TREE
     analyses: tuple[Analysis, ...] = ()
     unused: tuple[Unused, ...] = ()
+    aside: tuple[str, ...] = ()
     other_scores: tuple[OtherScores, ...] = ()
     vendor_trend: tuple[TrendPoint, ...] = ()
     ethnic_group: str = ""
@@ -191,6 +192,7 @@ def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
         place=place,
         analyses=tuple(_analyses(source, results, dialect, facts)),
         unused=notes.left_out(),
+        aside=notes.apart(),
         other_scores=results.other_scores,
         vendor_trend=read_trends(layout, dialect),
         ethnic_group=of_patient.ethnic_group,

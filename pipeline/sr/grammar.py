@@ -210,6 +210,13 @@ class ContainerRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NeverRule(ContainerRule):
+    """Which containers hold no measurement of this exam, and what they hold instead, for the person who looks."""
+
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrendRule(ContainerRule):
     """Which containers hold the vendor's own trend, never a measurement.
 
@@ -326,7 +333,7 @@ class Dialect:
     scans: tuple[ContainerRule, ...]
     places: tuple[PlaceRule, ...]
     trends: tuple[TrendRule, ...]
-    never: tuple[ContainerRule, ...]
+    never: tuple[NeverRule, ...]
     region: RegionRule
     parts: tuple[PartNames, ...]
     vertebrae: VertebraNames

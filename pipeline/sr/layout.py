@@ -97,7 +97,11 @@ class _Finder:
         if rule is not None:
             own_site, own_side = self._place(item, rule)
             self.trends.append(Trend(container=item, site=own_site or site, side=own_side or side, rule=rule))
-        return rule is not None or self._first(self._dialect.never, item) is not None
+            return True
+        never = self._first(self._dialect.never, item)
+        if never is not None:
+            self._notes.put_aside(item, never.because)
+        return never is not None
 
     def _regions(self, scan: Item, site: Site | None, side: Side | None) -> Iterator[RegionFound]:
         wanted = self._dialect.region.container

@@ -67,6 +67,8 @@ def read_results(layout: Layout, dialect: Dialect, facts: Facts, notes: Notes, o
     measured = [reading.measurement(region, groups) for region, groups in told.items()]
     measurements = tuple(measurement for measurement in measured if measurement is not None)
     if not measurements:
+        for trend in layout.trends:
+            notes.put_aside(trend.container, "the scanner's own trend")
         raise reading.reason()
     return Results(
         measurements=measurements,
@@ -138,7 +140,7 @@ class _Reading:
         """Why a report in which no BMD was usable is held."""
         if self._refusals:
             return self._refusals[0]
-        return UnreadableReport(Reason.NO_BMD, "; ".join(self.notes.remarks[:_MOST_TOLD]))
+        return UnreadableReport(Reason.NO_BMD, "; ".join((*self.notes.told(), *self.notes.apart())[:_MOST_TOLD]))
 
     def of(self, container: Item, region: Region, facts: Mapping[Fact, str]) -> _Told:
         """What a container says of its region.

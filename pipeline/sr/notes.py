@@ -26,6 +26,7 @@ class Notes:
 
     remarks: list[str] = field(default_factory=list)
     unused: list[Unused] = field(default_factory=list)
+    aside: list[str] = field(default_factory=list)
 
     def remark(self, text: str) -> None:
         """Tell something about how the report was read."""
@@ -36,9 +37,17 @@ class Notes:
         self.unused.append(Unused(what=what, text=text[:_LONGEST_TEXT], reason=reason))
         self.remark(f"{what} {reason} and was not used")
 
+    def put_aside(self, item: Item, because: str) -> None:
+        """Tell of something that is as it should be, and no measurement."""
+        self.aside.append(f"{quoted(item)} was put aside: {because}")
+
     def told(self) -> tuple[str, ...]:
         """The remarks, each once."""
         return tuple(dict.fromkeys(self.remarks))[:MOST_NOTES]
+
+    def apart(self) -> tuple[str, ...]:
+        """What was put aside, each once."""
+        return tuple(dict.fromkeys(self.aside))[:MOST_NOTES]
 
     def left_out(self) -> tuple[Unused, ...]:
         """The values, each once."""

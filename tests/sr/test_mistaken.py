@@ -130,8 +130,31 @@ def test_results_of_the_other_side_than_the_headers_are_held(keyword):
 
 @pytest.mark.parametrize("mode", ["a Lateral Spine", "SE Lateral Spine", "x Lateral Lumbar Spine"])
 def test_a_spine_seen_from_the_side_is_not_one_seen_from_the_front(mode):
-    sent = apex([HEADS, LEVELS["L2"], LEVELS["L3"]], ScanMode=mode)
-    assert held(hologic_picture(sent)).reason is Reason.NO_BMD
+    error = held(hologic_picture(apex([HEADS, LEVELS["L2"], LEVELS["L3"]], ScanMode=mode)))
+    assert error.reason is Reason.NO_BMD
+    assert error.detail == (
+        "CONTAINER 'Data Set 1' was put aside: a spine seen from the side, which has another density"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "because"),
+    [
+        (container("Trend L1-L4", container("01-Mar-2022", num("BMD", "0.950"))), "the scanner's own trend"),
+        (container("DualFemur", region("Neck Diff.", "0.014")), "a difference"),
+        (spine(container("CHANGE_VS_PREVIOUS L1-L4", num("BMD", "0.01"))), "a change"),
+    ],
+)
+def test_a_report_of_which_all_was_put_aside_is_held_and_tells_what_that_was(content, because):
+    error = held(report(content))
+    assert error.reason is Reason.NO_BMD
+    assert error.detail.endswith(f" was put aside: {because}")
+
+
+def test_what_was_put_aside_beside_a_measurement_is_told_and_is_no_remark():
+    read_report = seen(report(container("DualFemur", region("Neck Left", "0.812"), region("Neck Diff.", "0.014"))))
+    assert read_report.aside == ("CONTAINER 'Neck Diff.' was put aside: a difference",)
+    assert read_report.remarks == ()
 
 
 # Another machine
