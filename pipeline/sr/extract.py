@@ -44,8 +44,9 @@ class Report:
     """What one report says, by which dialect, where it stood in the object, and what was not read as it stands.
 
     ``remarks`` name regions and fields, never a patient's data; ``unused`` keeps values with the text they came in.
-    ``aside`` is what the dialect knows as no measurement. ``analyses`` tells scans and their analyses apart, ``vendor_trend`` is what the scanner itself says of change, and
-    ``other_scores`` are against another reference population than the exam's.
+    ``aside`` is what the dialect knows as no measurement. ``analyses`` tells scans and their analyses apart,
+    ``vendor_trend`` is what the scanner itself says of change, and ``other_scores`` are against another reference
+    population than the exam's.
     """
 
     exam: Exam
