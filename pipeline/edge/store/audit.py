@@ -5,6 +5,7 @@ The trail is only added to, in the transaction of what it tells of; triggers ref
 takes in a report is to wait for another.
 """
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, ins
 
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import identity, work
+from pipeline.edge.store.prepared import Prepared, in_rows, parameters_in_rows
 from pipeline.edge.store.schema import addendum, audit, audit_cursor, audit_cut, audit_seal, exam, patient, reading
 
 
@@ -102,7 +104,6 @@ class Chain:
 BATCH = 1000
 """How many entries are sealed, sent or dropped in one transaction."""
 
-_INSERT = insert(audit)  # made once: an entry is written for every instance received
 _START = "0" * 64
 _LOCK = 7_311_003
 
@@ -113,7 +114,8 @@ _RECENT = 1000
 def record(connection: Connection, *entries: Entry) -> None:
     """Add to the trail what this transaction does."""
     if entries:
-        connection.execute(_INSERT, [_values(entry) for entry in entries])
+        rows = [_values(entry) for entry in entries]
+        _insert(len(rows)).execute(connection, in_rows(rows))
 
 
 def seal(connection: Connection, *, all_of_it: bool = False) -> int:
@@ -239,6 +241,12 @@ def drop(connection: Connection, *, before: datetime, at: datetime, receivers: S
     gone = connection.execute(delete(audit).where(audit.c.id.in_(select(audit_seal.c.audit_id).where(old))))
     connection.execute(delete(audit_seal).where(old))
     return gone.rowcount
+
+
+@functools.cache
+def _insert(count: int) -> Prepared:
+    columns = [column.name for column in audit.c if column is not audit.c.id]
+    return Prepared(insert(audit).values(parameters_in_rows(audit, columns, count)))
 
 
 def _values(entry: Entry) -> dict[str, object]:

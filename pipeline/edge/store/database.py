@@ -11,7 +11,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,11 +21,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Connection, Engine, Executable, Table, create_engine, event, insert, text
+from sqlalchemy import Column, Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from pipeline.edge.store.prepared import Prepared, in_rows, parameters_in_rows
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,9 @@ SQLITE_BUSY_SECONDS = 10
 _CHANNEL = "dxatrend"
 _LOOK_SECONDS = 0.02
 _MIGRATION_LOCK = 7_311_002
+
+_OF_ONE_ROW = (sqlite3.DataError, sqlite3.IntegrityError, psycopg.DataError, psycopg.IntegrityError)
+"""What a driver raises when there is something wrong with what it was given."""
 
 _OTHER_SESSIONS = """
     SELECT count(*) FROM pg_stat_activity
@@ -295,37 +300,31 @@ def migrate(connection: Connection) -> None:
 
 def insert_if_absent(connection: Connection, table: Table, **values: object) -> int | None:
     """Insert one row; its id, or ``None`` when a unique constraint says that it is there already."""
-    number: int | None = connection.scalar(_insert(connection.dialect.name, table), values)
-    return number
+    inserted = _insert_absent(connection, table, [values])
+    return inserted[0][0] if inserted else None
 
 
 def insert_absent(
-    connection: Connection, table: Table, rows: Sequence[dict[str, object]], *, key: Column[str]
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, object]], *, key: Column[str]
 ) -> dict[str, int]:
     """Insert rows of different keys; the id by key of those that no unique constraint says are there already."""
     if not rows:
         return {}
-    statement = _insert(connection.dialect.name, table, key)
-    inserted = connection.execute(statement, rows if len(rows) > 1 else rows[0])
-    return {name: number for number, name in inserted}
+    return {name: number for number, name in _insert_absent(connection, table, rows, key)}
+
+
+def _insert_absent(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, object]], *also: Column[str]
+) -> list[tuple[Any, ...]]:
+    statement = _insert(connection.dialect.name, table, tuple(rows[0]), len(rows), *also)
+    return statement.execute(connection, in_rows(rows))
 
 
 @functools.cache
-def _insert(dialect: str, table: Table, *also: Column[str]) -> Executable:
-    statement = insert(table).returning(table.c.id, *also)
-    statement._post_values_clause = _OR_NOTHING[dialect]
-    return statement
-
-
-# SQLAlchemy 2.0 compiles a statement with such a clause anew each time, which takes longer than the insert itself,
-# unless it is told that nothing in the clause differs from one time to the next.
-_OR_NOTHING = {
-    name: type("_OrNothing", (clause,), {"inherit_cache": True, "_traverse_internals": []})()
-    for name, clause in (
-        ("sqlite", sqlite.dml.OnConflictDoNothing),
-        ("postgresql", postgresql.dml.OnConflictDoNothing),
-    )
-}
+def _insert(dialect: str, table: Table, columns: tuple[str, ...], rows: int, *also: Column[str]) -> Prepared:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement = insert(table).values(parameters_in_rows(table, columns, rows))
+    return Prepared(statement.on_conflict_do_nothing().returning(table.c.id, *also))
 
 
 def ring(connection: Connection) -> None:
@@ -369,11 +368,11 @@ def _locked(path: Path, how: int) -> Iterator[None]:
 def _failures_named() -> Iterator[None]:
     try:
         yield
-    except (DBAPIError, PoolTimeout) as error:
+    except (DBAPIError, PoolTimeout, sqlite3.Error, psycopg.Error) as error:
         cause = getattr(error, "orig", None) or error
         name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
         # SQLSTATE class 40: rolled back because of another transaction, such as in a deadlock.
-        of_one = isinstance(error, DataError | IntegrityError) or name.startswith("40")
+        of_one = isinstance(cause, _OF_ONE_ROW) or name.startswith("40")
         raise StoreFailed(f"{type(cause).__name__} {name}".rstrip(), concerns_all=not of_one) from None
 
 
@@ -416,6 +415,6 @@ def _sqlite_engine(url: URL, *, draft: bool) -> Engine:
         # A transaction that reads first and then writes would fail instead of waiting its turn.
         begin = connection.get_execution_options().get("begin", "BEGIN")
         if begin is not None:
-            connection.exec_driver_sql(begin)
+            connection.connection.cursor().execute(begin)
 
     return engine

@@ -7,7 +7,7 @@ receipt keeps the digest of what was sent, so that the same picture sent again i
 import zlib
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, literal_column, select, update
 
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import State, receipt
@@ -27,8 +27,8 @@ def drop_pixels(connection: Connection, *, received_before: datetime) -> int:
     settled = receipt.c.state.in_((State.DONE, State.IGNORED))
     old = (
         select(receipt.c.id, receipt.c.transfer_syntax_uid, receipt.c.content)
-        .where(receipt.c.pixels > 0, receipt.c.received_at < received_before, settled)
-        .order_by(receipt.c.id)
+        .where(receipt.c.pixels > literal_column("0"), receipt.c.received_at < received_before, settled)
+        .order_by(receipt.c.received_at)
         .limit(BATCH)
     )
     found = connection.execute(old).all()

@@ -1,18 +1,20 @@
 """What have we been sent, and what is still to be read?"""
 
+import functools
 import hashlib
 import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from typing import NamedTuple, Self
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from pipeline.edge.store import audit
 from pipeline.edge.store.audit import Entry, Event
 from pipeline.edge.store.database import insert_absent, ring
+from pipeline.edge.store.prepared import Prepared, parameter
 from pipeline.edge.store.schema import State, receipt
 
 OTHER_BYTES = "other_bytes"
@@ -31,14 +33,8 @@ _COLUMNS = (
 )
 _OF_NUMBERS = select(*_COLUMNS).where(receipt.c.id.in_(bindparam("numbers", expanding=True))).order_by(receipt.c.id)
 
-_NOT_OF_USE = receipt.c.historical & receipt.c.state.in_((State.IGNORED, State.WAITING))
+_NOT_OF_USE = receipt.c.historical & ((receipt.c.state == State.IGNORED) | (receipt.c.state == State.WAITING))
 """History that was put aside, or may yet be: it does not make another copy suspect."""
-
-_KNOWN = (
-    select(receipt.c.id, receipt.c.sop_instance_uid, receipt.c.digest, _NOT_OF_USE.label("not_of_use"))
-    .where(receipt.c.sop_instance_uid.in_(bindparam("uids", expanding=True)))
-    .order_by(receipt.c.id)
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +147,9 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
 
 def _keep_different(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
     """Keep instances of different UIDs, in their order, so that two listeners with the same ones wait in one order."""
-    on_file: defaultdict[str, list[Row[Any]]] = defaultdict(list)
-    for known in connection.execute(_KNOWN, {"uids": [arrival.instance.sop_instance_uid for arrival in arrivals]}):
+    on_file: defaultdict[str, list[_Known]] = defaultdict(list)
+    uids = {f"uid_{place}": arrival.instance.sop_instance_uid for place, arrival in enumerate(arrivals)}
+    for known in map(_Known._make, _known(len(uids)).execute(connection, uids)):
         on_file[known.sop_instance_uid].append(known)
     numbers: dict[str, int] = {}
     rows = []
@@ -173,7 +170,24 @@ def _keep_different(connection: Connection, arrivals: Sequence[Arrival]) -> list
     ]
 
 
-def _row(arrival: Arrival, on_file: Sequence[Row[Any]]) -> dict[str, object]:
+class _Known(NamedTuple):
+    """An instance on file, of one of the UIDs that arrive."""
+
+    id: int
+    sop_instance_uid: str
+    digest: str
+    not_of_use: bool
+
+
+@functools.cache
+def _known(count: int) -> Prepared:
+    """What is on file under so many UIDs."""
+    columns = (receipt.c.id, receipt.c.sop_instance_uid, receipt.c.digest, _NOT_OF_USE)
+    uids = [parameter(f"uid_{place}", receipt.c.sop_instance_uid.type) for place in range(count)]
+    return Prepared(select(*columns).where(receipt.c.sop_instance_uid.in_(uids)).order_by(receipt.c.id))
+
+
+def _row(arrival: Arrival, on_file: Sequence[_Known]) -> dict[str, object]:
     state, reason, detail = State.WAITING, None, None
     if of_use := [known.id for known in on_file if not known.not_of_use]:
         state = State.IGNORED if arrival.historical else State.HELD

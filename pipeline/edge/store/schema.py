@@ -123,10 +123,13 @@ def _work() -> tuple[Column[Any], ...]:
 def _open_work(name: str, *columns: str) -> tuple[Index, ...]:
     """Indexes of a queue's rows that wait, and of those that are held; together few, however many are done."""
     return tuple(
-        Index(f"ix_{name}_{state}", *columns, sqlite_where=which, postgresql_where=which)
-        for state in (State.WAITING, State.HELD)
-        for which in [text(f"state = '{state}'")]
+        _index_where(f"state = '{state}'", *columns, name=f"ix_{name}_{state}") for state in (State.WAITING, State.HELD)
     )
+
+
+def _index_where(condition: str, *columns: str, name: str) -> Index:
+    """An index of those rows for which a condition holds: to all others it costs nothing."""
+    return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
 
 
 metadata = MetaData(
@@ -156,7 +159,7 @@ receipt = Table(
     UniqueConstraint("sop_instance_uid", "digest"),
     *_open_work("receipt", "due_at"),
     Index(None, "received_at"),
-    Index(None, "pixels"),
+    _index_where("pixels > 0", "received_at", name="ix_receipt_pixels"),
     comment="one received instance: its data set (zlib) as it came, less pixels once dropped; whether it was read",
 )
 
@@ -411,9 +414,6 @@ audit = Table(
     Column("addendum_id", BigInteger),
     Column("detail", Text, nullable=False),
     Index(None, "at"),
-    Index(None, "patient_id"),
-    Index(None, "receipt_id"),
-    Index(None, "exam_id"),
     comment="who did what to which object, when, and with what outcome (PS3.15 A.5); triggers refuse any change",
 )
 

@@ -30,9 +30,6 @@ def upgrade() -> None:
         comment="who did what to which object, when, and with what outcome (PS3.15 A.5); triggers refuse any change",
     )
     op.create_index(op.f("ix_audit_at"), "audit", ["at"], unique=False)
-    op.create_index(op.f("ix_audit_exam_id"), "audit", ["exam_id"], unique=False)
-    op.create_index(op.f("ix_audit_patient_id"), "audit", ["patient_id"], unique=False)
-    op.create_index(op.f("ix_audit_receipt_id"), "audit", ["receipt_id"], unique=False)
     op.create_table(
         "audit_cursor",
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -155,7 +152,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'held'"),
         postgresql_where=sa.text("state = 'held'"),
     )
-    op.create_index(op.f("ix_receipt_pixels"), "receipt", ["pixels"], unique=False)
+    op.create_index(
+        "ix_receipt_pixels",
+        "receipt",
+        ["received_at"],
+        unique=False,
+        sqlite_where=sa.text("pixels > 0"),
+        postgresql_where=sa.text("pixels > 0"),
+    )
     op.create_index(op.f("ix_receipt_received_at"), "receipt", ["received_at"], unique=False)
     op.create_index(
         "ix_receipt_waiting",
