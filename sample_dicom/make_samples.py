@@ -7,18 +7,19 @@ folder, or another, byte for byte the same each time.
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 from zlib import crc32
 
-from patients import Machine, Outcome, Patient, Row, Scan, Visit, patients
+from patients import SR_CLASSES, Machine, Outcome, Patient, Row, Scan, Visit, patients
+from pictures import add_picture
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
+from scores import age, one_decimal, scores
 
 
 def make(folder: Path) -> None:
@@ -32,53 +33,6 @@ def make(folder: Path) -> None:
             for number in range(1, len(visit.parts) + 1):
                 write(report(patient, visit, number), home / f"{visit.on}-{number}.dcm")
         (home / "expected.json").write_text(json.dumps(expected(patient), indent=2) + "\n", encoding="utf-8")
-
-
-# Scores. Means and standard deviations of young adults as clinical reference R4.6 has them; the fall with age is
-# invented: 0.03 standard deviations a year from the age of 30.
-
-YOUNG_ADULTS = {
-    "lunar": {"spine": ("1.180", "0.120"), "femoral neck": ("1.038", "0.139"), "total hip": ("1.008", "0.126")},
-    "hologic": {"spine": ("1.047", "0.110"), "femoral neck": ("0.858", "0.120"), "total hip": ("0.942", "0.122")},
-    "tid1500": {"spine": ("1.047", "0.110"), "femoral neck": ("0.858", "0.120"), "total hip": ("0.942", "0.122")},
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scores:
-    """How a BMD compares with other people's, as printed."""
-
-    t: str
-    z: str
-    young_adult: str
-    age_matched: str
-
-
-def scores(patient: Patient, visit: Visit, region: Row) -> Scores:
-    """T- and Z-score to one decimal, percentages to whole numbers."""
-    part = region.key.rsplit(" ", 1)[0] if region.key[0] != "L" else "spine"
-    mean, deviation = map(Decimal, YOUNG_ADULTS[patient.dialect][part])
-    bmd = Decimal(region.bmd)
-    of_age = mean - deviation * Decimal("0.03") * (_age(patient, visit) - 30)
-    return Scores(
-        t=_one((bmd - mean) / deviation),
-        z=_one((bmd - of_age) / deviation),
-        young_adult=_whole(100 * bmd / mean),
-        age_matched=_whole(100 * bmd / of_age),
-    )
-
-
-def _age(patient: Patient, visit: Visit) -> int:
-    born, on = date.fromisoformat(patient.born), date.fromisoformat(visit.on)
-    return on.year - born.year - ((on.month, on.day) < (born.month, born.day))
-
-
-def _one(number: Decimal) -> str:
-    return str(number.quantize(Decimal("0.1"), ROUND_HALF_UP) + 0)
-
-
-def _whole(number: Decimal) -> str:
-    return str(number.quantize(Decimal(1), ROUND_HALF_UP))
 
 
 # Content items
@@ -207,7 +161,7 @@ def _lunar_trend_entry(patient: Patient, then: Visit, before: Visit | None) -> D
         change.append(container(private("CHANGE_VS_PREVIOUS"), num(private("BMD", "3"), difference, G_PER_CM2)))
     return container(
         private(f"{date.fromisoformat(then.on):%m/%d/%Y}", "82"),
-        num(private("AGE"), str(_age(patient, then)), YEAR),
+        num(private("AGE"), str(age(patient, then)), YEAR),
         num(private("BMD", "3"), bmd, G_PER_CM2),
         *change,
     )
@@ -358,31 +312,39 @@ def report(patient: Patient, visit: Visit, part: int) -> Dataset:
     ds.StudyDate = ds.ContentDate = day
     ds.StudyTime = ds.ContentTime = visit.at
     ds.AccessionNumber = f"SMP{day[2:]}{patient.number}"
-    ds.Modality = "SR"
     _add_equipment(ds, patient, visit)
     ds.InstitutionName = "Sample Hospital"
     ds.ReferringPhysicianName = ""
-    ds.ReferencedPerformedProcedureStepSequence = []
     ds.PatientName = f"Sample^{patient.folder[3:].replace('-', ' ').title()}"
     ds.PatientID = f"SAMPLE-{patient.number}"
     ds.IssuerOfPatientID = "SAMPLES"
     ds.PatientBirthDate = patient.born.replace("-", "")
     ds.PatientSex = patient.sex
-    ds.PatientAge = f"{_age(patient, visit):03}Y"
+    ds.PatientAge = f"{age(patient, visit):03}Y"
     ds.StudyInstanceUID = uid(patient.folder, visit.on)
     ds.SeriesInstanceUID = uid(patient.folder, visit.on, "series", str(part))
     ds.StudyID = day
     ds.SeriesNumber = "1"
     ds.InstanceNumber = str(part)
+    scans = [visit.scans[i] for i in visit.parts[part - 1]]
+    if patient.sop_class in SR_CLASSES:
+        _add_content(ds, patient, visit, scans)
+    else:
+        add_picture(ds, patient, visit, scans)
+    return ds
+
+
+def _add_content(ds: Dataset, patient: Patient, visit: Visit, scans: Sequence[Scan]) -> None:
+    ds.Modality = "SR"
+    ds.ReferencedPerformedProcedureStepSequence = []
     ds.CompletionFlag = "COMPLETE"
     ds.VerificationFlag = "UNVERIFIED"
     ds.PerformedProcedureCodeSequence = []
-    ds.update(CONTENT[patient.dialect](patient, visit, [visit.scans[i] for i in visit.parts[part - 1]]))
+    ds.update(CONTENT[patient.dialect](patient, visit, scans))
     if patient.dialect == "tid1500":
         template = Dataset()
         template.MappingResource, template.TemplateIdentifier = "DCMR", "1500"
         ds.ContentTemplateSequence = [template]
-    return ds
 
 
 def _add_equipment(ds: Dataset, patient: Patient, visit: Visit) -> None:
@@ -479,12 +441,12 @@ def _expected_finding(patient: Patient, visit: Visit, region: Row, outcome: Outc
         "PRIOR_DATE": earlier[-1].on,
         "PRIOR_BMD": prior,
         "DIFF": str(now - Decimal(prior)),
-        "PDIFF": _one(100 * (now - Decimal(prior)) / Decimal(prior)),
+        "PDIFF": one_decimal(100 * (now - Decimal(prior)) / Decimal(prior)),
         "BASELINE_DATE": earlier[0].on,
         "BASELINE_BMD": baseline,
         "BRESULT": outcome.baseline,
         "BDIFF": str(now - Decimal(baseline)),
-        "BPDIFF": _one(100 * (now - Decimal(baseline)) / Decimal(baseline)),
+        "BPDIFF": one_decimal(100 * (now - Decimal(baseline)) / Decimal(baseline)),
     }
 
 

@@ -1,4 +1,4 @@
-"""Who are the eleven synthetic patients, what was measured of them, and what should the addendum say of it?
+"""Who are the thirteen synthetic patients, what was measured of them, and what should the addendum say of it?
 
 Nobody in here exists. What to expect is written down by hand; README.md tells where the numbers come from.
 """
@@ -9,6 +9,10 @@ from decimal import ROUND_HALF_UP, Decimal
 
 ENHANCED_SR = "1.2.840.10008.5.1.4.1.1.88.22"
 COMPREHENSIVE_SR = "1.2.840.10008.5.1.4.1.1.88.33"
+SR_CLASSES = (ENHANCED_SR, COMPREHENSIVE_SR)
+
+COMPUTED_RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 LEVELS = ("L1", "L2", "L3", "L4")
 SIDES = ("left", "right", "mean")
@@ -104,6 +108,8 @@ def patients() -> Iterator[Patient]:
     yield _first_visit()
     yield _partial_reports()
     yield _slow_loss()
+    yield _lunar_pictures()
+    yield _hologic_pictures()
 
 
 # The machines, and their LSCs in sample_dicom/precision.toml
@@ -243,11 +249,11 @@ def _lunar_dual_femur(*sides: tuple[str, str]) -> Scan:
     return Scan(name="DualFemur", rows=tuple(rows))
 
 
-def _hologic_spine(*vertebrae: tuple[str, str]) -> Scan:
+def _hologic_spine(*vertebrae: tuple[str, str], total: str = "L1-L4") -> Scan:
     """L1 to L4 by BMC and area, and their sum."""
     rows = [_vertebra(level, bmc, area) for level, (bmc, area) in zip(LEVELS, vertebrae, strict=True)]
     bmc, area = (sum(Decimal(pair[i]) for pair in vertebrae) for i in (0, 1))
-    return Scan(name="Lumbar Spine", rows=(*rows, _vertebra("L1-L4", str(bmc), str(area))))
+    return Scan(name="Lumbar Spine", rows=(*rows, _vertebra("L1-L4", str(bmc), str(area), printed=total)))
 
 
 def _hologic_hip(side: str, neck: str, total: str) -> Scan:
@@ -640,6 +646,73 @@ def _slow_loss() -> Patient:
                 overall="STABLE",
                 flags=("PARTIAL",),
                 outcomes=_compared(OSTEO_LSC, {"L1-L4": "NSC LOSS"}),
+            ),
+        ),
+    )
+
+
+def _lunar_pictures() -> Patient:
+    return Patient(
+        folder="12-lunar-pictures",
+        dialect="lunar",
+        sex="F",
+        born="1952-10-20",
+        sop_class=COMPUTED_RADIOGRAPHY,
+        shows="A Lunar without an SR licence: pictures, with the results as XML in Image Comments; the spine loses.",
+        visits=(
+            _visit(
+                "2021-06-15 093000",
+                PRODIGY,
+                _lunar_spine("1.044", "40.12"),
+                _lunar_femur("Left", "0.848", "0.905"),
+                parts=TWO_REPORTS,
+                overall="NO_PRIOR",
+                outcomes=_first(LEFT),
+            ),
+            _visit(
+                "2023-06-20 094500",
+                PRODIGY,
+                _lunar_spine("1.009", "40.05"),
+                _lunar_femur("Left", "0.839", "0.897"),
+                parts=TWO_REPORTS,
+                overall="DECLINED",
+                outcomes=_compared(PRODIGY_LSC, NOTHING_CHANGED | {"L1-L4": "LOSS"}),
+            ),
+        ),
+    )
+
+
+def _hologic_pictures() -> Patient:
+    return Patient(
+        folder="13-hologic-pictures",
+        dialect="hologic",
+        sex="F",
+        born="1954-08-25",
+        sop_class=SECONDARY_CAPTURE,
+        shows="A Hologic without an SR licence: pictures, with the results in a private document; the spine gains.",
+        visits=(
+            _visit(
+                "2021-10-13 140000",
+                HORIZON,
+                _hologic_spine(
+                    ("10.61", "12.95"), ("11.88", "13.38"), ("12.90", "14.41"), ("13.05", "14.52"), total="Total"
+                ),
+                _hologic_hip("Right", "0.688", "0.781"),
+                parts=TWO_REPORTS,
+                overall="NO_PRIOR",
+                outcomes=_first((*LEVELS, *RIGHT)),
+            ),
+            _visit(
+                "2023-10-18 141500",
+                HORIZON,
+                _hologic_spine(
+                    ("11.14", "12.97"), ("12.41", "13.40"), ("13.40", "14.43"), ("13.62", "14.55"), total="Total"
+                ),
+                _hologic_hip("Right", "0.695", "0.793"),
+                parts=TWO_REPORTS,
+                overall="IMPROVED",
+                outcomes=_refused("NOT_MONITORED", LEVELS)
+                | _compared(HORIZON_LSC, {key: "NSC" for key in RIGHT} | {"L1-L4": "GAIN"}),
             ),
         ),
     )

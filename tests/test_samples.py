@@ -19,6 +19,7 @@ from pipeline.clinical.regions import parse_region
 from pipeline.sr.dialect import load_dialects
 from pipeline.sr.encoding import read_elements, split_file
 from pipeline.sr.extract import Report, extract
+from tests.sr.make_image import COMPUTED_RADIOGRAPHY, SECONDARY_CAPTURE
 
 SAMPLES = Path(__file__).parent.parent / "sample_dicom"
 SHIPPED = sorted((SAMPLES.parent / "config" / "dialects").glob("*.toml"))
@@ -93,9 +94,10 @@ def test_every_dialect_has_at_least_three_patients():
     assert {name: dialects.count(name) >= 3 for name in dialects} == {"lunar": True, "hologic": True, "tid1500": True}
 
 
-def test_both_sr_classes_are_among_the_samples():
+def test_both_sr_classes_and_pictures_of_both_makers_are_among_the_samples():
     classes = {read(file).sop_class_uid for file in SAMPLES.glob("*/*.dcm")}
-    assert classes == {"1.2.840.10008.5.1.4.1.1.88.22", "1.2.840.10008.5.1.4.1.1.88.33"}
+    pictures = {COMPUTED_RADIOGRAPHY, SECONDARY_CAPTURE}
+    assert classes == {"1.2.840.10008.5.1.4.1.1.88.22", "1.2.840.10008.5.1.4.1.1.88.33"} | pictures
 
 
 def exams(folder: Path, expected: dict[str, Any]) -> list[Exam]:
