@@ -1,6 +1,7 @@
 """Everything received, said and answered stays in the database, once, and in both kinds of database alike."""
 
 import os
+import random
 import socket
 import threading
 from datetime import timedelta
@@ -99,6 +100,52 @@ def test_a_known_uid_with_other_bytes_is_kept_too_and_held_for_a_person(database
         (waiting,) = overview.held(connection)
     assert new
     assert (waiting.number, waiting.reason) == (str(second), receipts.OTHER_BYTES)
+
+
+def test_of_two_listeners_with_other_bytes_under_one_uid_at_the_same_instant_the_later_one_holds_its_own(
+    database: Database,
+) -> None:
+    kept: list[tuple[int, bool]] = []
+    later = threading.Thread(target=lambda: kept.append(_keep(database, b"another")))
+    with database.write() as connection:
+        first, _ = receipts.keep(connection, instance(b"one"), calling_ae_title="SCANNER1", at=NOW)
+        later.start()
+        later.join(0.5)
+        assert kept == []
+    later.join(30)
+    with database.read() as connection:
+        (waiting,) = overview.held(connection)
+        assert overview.status(connection, [], NOW).to_be_read == 1
+    assert kept == [(int(waiting.number), True)]
+    assert waiting.number != str(first)
+
+
+def test_listeners_that_keep_the_same_uids_in_any_order_never_block_each_other(database: Database) -> None:
+    uids = [f"2.25.{number}" for number in range(20)]
+    failures: list[BaseException] = []
+
+    def listen(number: int) -> None:
+        try:
+            for turn in range(10):
+                arrivals = [_arrival(f"{number} {turn}", uid) for uid in random.Random(turn).sample(uids, 10)]
+                with database.write() as connection:
+                    receipts.keep_all(connection, arrivals[::number])
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the test shows it
+            failures.append(error)
+
+    threads = [threading.Thread(target=listen, args=(number,)) for number in (1, -1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with database.read() as connection:
+        counts = overview.status(connection, [], NOW)
+    assert (counts.received, counts.to_be_read) == (200, len(uids))
+
+
+def _arrival(data_set: str, uid: str) -> receipts.Arrival:
+    return receipts.Arrival.of(instance(data_set.encode(), uid=uid), calling_ae_title="SCANNER1", at=NOW)
 
 
 def test_a_transaction_that_fails_leaves_nothing_behind(database: Database) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Self
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, text, update
 
 from pipeline.edge.store import audit
 from pipeline.edge.store.audit import Entry, Event
@@ -32,6 +32,11 @@ _COLUMNS = (
     receipt.c.content,
 )
 _OF_NUMBERS = select(*_COLUMNS).where(receipt.c.id.in_(bindparam("numbers", expanding=True))).order_by(receipt.c.id)
+
+_LOCK_UIDS = text("""
+    SELECT pg_advisory_xact_lock(7311005, hash)
+    FROM (SELECT DISTINCT hashtext(uid) AS hash FROM unnest(CAST(:uids AS text[])) AS uid ORDER BY hash) AS in_turn""")
+"""In one order, so that two listeners with the same ones never wait for each other."""
 
 _NOT_OF_USE = receipt.c.historical & ((receipt.c.state == State.IGNORED) | (receipt.c.state == State.WAITING))
 """History that was put aside, or may yet be: it does not make another copy suspect."""
@@ -111,11 +116,13 @@ def keep_all(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[
     held, because nobody but a person can say which is right; a historical one is put aside, as archives alter what they
     keep. However many they are, they cost as many statements as one.
     """
+    if connection.dialect.name == "postgresql":  # else neither of two listeners sees what the other is keeping
+        connection.execute(_LOCK_UIDS, {"uids": [arrival.instance.sop_instance_uid for arrival in arrivals]})
     kept: dict[int, tuple[int, bool]] = {}
     waiting = dict(enumerate(arrivals))
     while waiting:  # once, unless one UID comes several times: then the later ones find the earlier one kept
         of_uid = {arrival.instance.sop_instance_uid: place for place, arrival in reversed(waiting.items())}
-        turn = {place: waiting.pop(place) for _, place in sorted(of_uid.items())}
+        turn = {place: waiting.pop(place) for place in sorted(of_uid.values())}
         kept.update(zip(turn, _keep_different(connection, list(turn.values())), strict=True))
     results = [kept[place] for place in range(len(arrivals))]
     entries = (_entry(arrival, *result) for arrival, result in zip(arrivals, results, strict=True))
@@ -146,7 +153,7 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
 
 
 def _keep_different(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
-    """Keep instances of different UIDs, in their order, so that two listeners with the same ones wait in one order."""
+    """Keep instances of different UIDs."""
     on_file: defaultdict[str, list[_Known]] = defaultdict(list)
     uids = {f"uid_{place}": arrival.instance.sop_instance_uid for place, arrival in enumerate(arrivals)}
     for known in map(_Known._make, _known(len(uids)).execute(connection, uids)):
@@ -162,12 +169,8 @@ def _keep_different(connection: Connection, arrivals: Sequence[Arrival]) -> list
             _keep_again(connection, same, at=arrival.at, historical=arrival.historical)
             numbers[uid] = same
     inserted = insert_absent(connection, receipt, rows, key=receipt.c.sop_instance_uid)
-    return [
-        (inserted[uid], True)
-        if (uid := arrival.instance.sop_instance_uid) in inserted
-        else (numbers.get(uid) or _kept_meanwhile(connection, arrival), False)
-        for arrival in arrivals
-    ]
+    numbers |= inserted
+    return [(numbers[uid], uid in inserted) for uid in (arrival.instance.sop_instance_uid for arrival in arrivals)]
 
 
 class _Known(NamedTuple):
@@ -209,13 +212,6 @@ def _row(arrival: Arrival, on_file: Sequence[_Known]) -> dict[str, object]:
         "detail": detail,
         "content": arrival.content,
     }
-
-
-def _kept_meanwhile(connection: Connection, arrival: Arrival) -> int:
-    """The number under which another listener kept the same bytes a moment ago."""
-    same = (receipt.c.sop_instance_uid == arrival.instance.sop_instance_uid) & (receipt.c.digest == arrival.digest)
-    number: int = connection.execute(select(receipt.c.id).where(same)).scalar_one()
-    return number
 
 
 def _entry(arrival: Arrival, number: int, new: bool) -> Entry:
