@@ -332,6 +332,48 @@ class SmallDisk:
         subprocess.run(["mount", "-o", f"remount,size={megabytes}m", str(self.folder)], check=True)
 
 
+@contextmanager
+def fragile_disk(folder: Path, *, megabytes: int) -> Iterator["FragileDisk"]:
+    """A disk that can fail while it is in use."""
+    if os.geteuid() != 0 or not Path("/dev/loop-control").exists():
+        pytest.skip("a disk that can fail needs the right to mount a file as one, and a kernel that can")
+    disk = FragileDisk(folder, megabytes=megabytes)
+    disk.mount()
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+class FragileDisk:
+    """A file system in a file, which the kernel lets nobody write any more once it has failed."""
+
+    def __init__(self, folder: Path, *, megabytes: int) -> None:
+        self.folder = folder
+        self._image = folder.with_suffix(".ext4")
+        with self._image.open("wb") as image:
+            image.truncate(megabytes * 2**20)
+        subprocess.run([program("mkfs.ext4"), "-q", str(self._image)], check=True)
+        folder.mkdir()
+
+    def mount(self) -> None:
+        """Be there."""
+        subprocess.run(["mount", "-o", "loop", str(self._image), str(self.folder)], check=True)
+
+    def fail(self) -> None:
+        """Be a disk that has reported an error, as ext4 takes it: nothing more is written, whoever has a file open."""
+        subprocess.run(["mount", "-o", "remount,abort", str(self.folder)], check=True)
+
+    def repair(self) -> None:
+        """Be checked and mounted again, as after a restart; nobody may have a file open."""
+        subprocess.run(["umount", str(self.folder)], check=True)
+        checked = subprocess.run(
+            [program("e2fsck"), "-p", str(self._image)], capture_output=True, text=True, check=False
+        )
+        assert checked.returncode in (0, 1), checked.stdout  # 1: errors were corrected
+        self.mount()
+
+
 class _Process:
     """A program that runs until it is stopped, and what it said."""
 

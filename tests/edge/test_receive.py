@@ -197,6 +197,23 @@ def test_a_full_disk_is_out_of_resources_nothing_is_half_written_and_it_recovers
         assert len(scp.kept()) == answers.count(0x0000) + 1
 
 
+def test_a_disk_that_fails_in_use_is_out_of_resources_and_all_that_was_answered_is_there_when_it_is_mended(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    noise = random.Random(7).randbytes
+    sent = {f"2.25.1.{number}": noise(40_000) for number in range(10)}
+    with peers.fragile_disk(tmp_path / "disk", megabytes=32) as disk:
+        with _listening(disk.folder) as scp:
+            assert {_send(scp, data, uid) for uid, data in sent.items()} == {0x0000}
+            disk.fail()
+            assert {_send(scp, b"too late", f"2.25.2.{number}") for number in range(3)} == {0xA700}
+            assert "could not keep an instance from 'SCANNER1': OperationalError SQLITE_" in caplog.text
+        disk.repair()
+        with _listening(disk.folder) as scp:
+            assert {one.instance.sop_instance_uid: one.instance.data_set for one in scp.kept()} == sent
+            assert _send(scp, b"in time", "2.25.2.0") == 0x0000
+
+
 def test_a_disk_that_is_nearly_full_is_out_of_resources_while_what_was_received_can_still_be_finished(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
