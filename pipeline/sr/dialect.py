@@ -304,6 +304,9 @@ def _region_rule(table: _Table) -> RegionRule:
         laterality=table.concept("laterality"),
         modifier=table.concept("modifier"),
         derivation=table.concept("derivation"),
+        method=table.concept("method"),
+        study=table.concept("study"),
+        time_points=tuple(_concept(entry) for entry in table.tables("time_point")),
     )
     table.finish()
     return rule

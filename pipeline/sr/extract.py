@@ -25,6 +25,7 @@ from pipeline.sr.layout import Layout, lay_out
 from pipeline.sr.measurements import OtherScores, Results, read_results
 from pipeline.sr.methods import other_method
 from pipeline.sr.notes import Notes, Unused, quoted
+from pipeline.sr.occasions import Occasion
 from pipeline.sr.patients import same_patient
 from pipeline.sr.phantoms import PhantomReport, PhantomScan, is_phantom
 from pipeline.sr.printed_dates import possible_days, printed_moment
@@ -160,12 +161,14 @@ def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
     for item in items:
         for problem in item.problems:
             notes.remark(f"{quoted(item)} is not whole: {problem}")
-    layout = lay_out(root, dialect, notes)
+    moment = _performed_at(source.elements, notes)
+    day = moment.date() if moment else None
+    layout = lay_out(root, Occasion(dialect=dialect, study_instance_uid=study_instance_uid, day=day), notes)
     facts = Facts(layout, dialect, notes)
     if is_phantom(source.elements, root, dialect):
-        raise PhantomReport(_phantom_scan(source, root, dialect, layout, facts, notes))
+        raise PhantomReport(_phantom_scan(source, root, _require(moment), layout, facts, notes))
     patient = _patient(source, notes)
-    performed_at = _require(_performed_at(source.elements, notes))
+    performed_at = _require(moment)
     results = _results(source, root, dialect, layout, facts, notes)
     _require_this_day(facts, dialect, performed_at, notes)
     _require_this_side(source, results.measurements)
@@ -331,10 +334,10 @@ def _results(source: _Source, root: Item, dialect: Dialect, layout: Layout, fact
 
 
 def _phantom_scan(
-    source: _Source, root: Item, dialect: Dialect, layout: Layout, facts: Facts, notes: Notes
+    source: _Source, root: Item, performed_at: datetime, layout: Layout, facts: Facts, notes: Notes
 ) -> PhantomScan:
     """A phantom's scan, also when nothing in it has a name we know."""
-    performed_at = _require(_performed_at(source.elements, notes))
+    dialect = layout.occasion.dialect
     try:
         measurements = read_results(layout, dialect, facts, notes).measurements
     except UnreadableReport:

@@ -251,8 +251,9 @@ class RegionRule:
     """Which containers of a scan hold the results of one region, and what in them names it.
 
     Without ``container`` any container of a scan does. ``name`` is a TEXT item in the container; without it the
-    container's own concept name is the region's. The codes stand below the container, or below each other. A number
-    with a ``derivation`` below it, as a mean or a standard deviation has, was calculated and not measured.
+    container's own concept name is the region's. The codes stand below the container, below each other, or below a
+    number. A number with a ``derivation`` below it, as a mean or a standard deviation has, was calculated and not
+    measured; ``method`` tells by what it was measured. ``study`` and ``time_points`` tell of which exam.
     """
 
     container: Concept | None = None
@@ -261,6 +262,9 @@ class RegionRule:
     laterality: Concept | None = None
     modifier: Concept | None = None
     derivation: Concept | None = None
+    method: Concept | None = None
+    study: Concept | None = None
+    time_points: tuple[Concept, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pipeline.clinical.regions import Side, Site
-from pipeline.sr.grammar import ContainerRule, Dialect, Texts, TrendRule
+from pipeline.sr.grammar import ContainerRule, Texts, TrendRule
 from pipeline.sr.notes import Notes, quoted
+from pipeline.sr.occasions import Occasion
 from pipeline.sr.tree import Item
 
 _Rule = TypeVar("_Rule", bound=ContainerRule)
@@ -49,26 +50,30 @@ class Scan(Found):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """The parts of one report; ``elsewhere`` is what belongs to no scan, below the root."""
+    """The parts of one report, and of which exam it is; ``elsewhere`` is what belongs to no scan, below the root."""
 
+    occasion: Occasion
     scans: tuple[Scan, ...]
     trends: tuple[Trend, ...]
     elsewhere: tuple[Item, ...]
 
 
-def lay_out(root: Item, dialect: Dialect, notes: Notes) -> Layout:
-    """Find the parts of a report; a container with numbers that is none of them is remarked."""
-    finder = _Finder(dialect, Texts(root), notes)
+def lay_out(root: Item, occasion: Occasion, notes: Notes) -> Layout:
+    """Find the parts of a report; a container with numbers that is none of them, or of another exam, is remarked."""
+    finder = _Finder(occasion, Texts(root), notes)
     for item in root.children:
         finder.look_at(item)
-    return Layout(scans=tuple(finder.scans), trends=tuple(finder.trends), elsewhere=tuple(finder.elsewhere))
+    return Layout(
+        occasion=occasion, scans=tuple(finder.scans), trends=tuple(finder.trends), elsewhere=tuple(finder.elsewhere)
+    )
 
 
 class _Finder:
     """One pass over the containers of a report."""
 
-    def __init__(self, dialect: Dialect, texts: Texts, notes: Notes) -> None:
-        self._dialect = dialect
+    def __init__(self, occasion: Occasion, texts: Texts, notes: Notes) -> None:
+        self._occasion = occasion
+        self._dialect = occasion.dialect
         self._texts = texts
         self._notes = notes
         self.scans: list[Scan] = []
@@ -82,6 +87,9 @@ class _Finder:
         elif self._is_set_apart(item, None, None):
             return
         elif rule := self._first(self._dialect.scans, item):
+            if another := self._occasion.why_another(item.children):
+                self._notes.remark(f"{quoted(item)} was not read: it {another}")
+                return
             site, side = self._place(item, rule)
             regions = tuple(self._regions(item, site, side))
             self.scans.append(Scan(container=item, site=site, side=side, regions=regions))
@@ -115,7 +123,11 @@ class _Finder:
             if self._dialect.noted.find(item.concept):
                 self._notes.remark(f"{quoted(item)} is known, and is no density")
                 continue
-            yield RegionFound(container=item, label=f"{quoted(item)}, number {number} of {quoted(scan)},")
+            label = f"{quoted(item)}, number {number} of {quoted(scan)},"
+            if another := self._occasion.why_another(item.children):
+                self._notes.remark(f"{label} was not read: it {another}")
+                continue
+            yield RegionFound(container=item, label=label)
 
     def _place(self, item: Item, rule: ContainerRule) -> tuple[Site | None, Side | None]:
         """Where a container's results lie: by its rule, else by the first place whose conditions hold."""

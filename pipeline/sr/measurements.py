@@ -4,21 +4,21 @@ Each value stands alone: what cannot be used is left out with its reason, and th
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TypeVar
 
 from pipeline.clinical.model import A_THOUSAND, BEYOND_BONE, ZERO, Measurement
-from pipeline.clinical.regions import SPINE, VERTEBRAE, Region, Side, UnknownRegion
+from pipeline.clinical.regions import Region, Side, UnknownRegion
 from pipeline.sr.facts import Facts
-from pipeline.sr.grammar import Concept, Dialect, Fact, FindingSite, Quantity
+from pipeline.sr.grammar import Dialect, Fact, Quantity
 from pipeline.sr.layout import Layout, Scan
-from pipeline.sr.naming import UnknownName, name_region, place
 from pipeline.sr.notes import Notes, quoted
+from pipeline.sr.occasions import Occasion
 from pipeline.sr.reasons import Reason, UnreadableReport
 from pipeline.sr.tree import Code, Item, folded
 from pipeline.sr.values import HIGHEST_BMD, LOWEST_BMD, NoNumber, Number, agrees, is_blank, read_number
+from pipeline.sr.whereabouts import by_place, region_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,21 +48,22 @@ def read_results(layout: Layout, dialect: Dialect, facts: Facts, notes: Notes, o
     Raises:
         UnreadableReport: there is no BMD that can be used, or one region has two.
     """
-    reading = _Reading(dialect, notes, operator)
+    reading = _Reading(dialect, layout.occasion, notes, operator)
     told: dict[Region, list[_Told]] = {}
     of_scans: list[tuple[Scan, tuple[Region, ...]]] = []
     for scan in layout.scans:
         regions: dict[Region, None] = {}
         of_scan = facts.of(scan.container.children)
         for found in scan.regions:
-            try:
-                region = _region(found.container, dialect, scan)
-            except UnknownRegion as unknown:
-                notes.remark(f"{found.label} was not read: {unknown}")
-                continue
-            regions[region] = None
-            context = facts.of(found.container.children, around=of_scan)
-            told.setdefault(region, []).append(reading.of(found.container, region, context))
+            for container, own in by_place(found.container, dialect):
+                try:
+                    region = region_of(container, dialect, scan, own)
+                except UnknownRegion as unknown:
+                    notes.remark(f"{found.label} was not read: {unknown}")
+                    continue
+                regions[region] = None
+                context = facts.of(container.children, around=of_scan)
+                told.setdefault(region, []).append(reading.of(container, region, context))
         of_scans.append((scan, tuple(regions)))
     measured = [reading.measurement(region, groups) for region, groups in told.items()]
     measurements = tuple(measurement for measurement in measured if measurement is not None)
@@ -76,8 +77,6 @@ def read_results(layout: Layout, dialect: Dialect, facts: Facts, notes: Notes, o
         regions_of_scans=tuple(of_scans),
     )
 
-
-_T = TypeVar("_T")
 
 _MOST_TOLD = 10
 
@@ -130,6 +129,7 @@ class _Reading:
     """The reading of one report."""
 
     dialect: Dialect
+    occasion: Occasion
     notes: Notes
     operator: str
     other_scores: list[OtherScores] = field(default_factory=list)
@@ -155,8 +155,8 @@ class _Reading:
             quantity = self.dialect.quantities.find(item.concept)
             if quantity is None:
                 self._note_unknown(item, region)
-            elif item.children and self._is_derived(item):
-                self.notes.leave_out(f"{region}: {_NAMES[quantity]}", item.value, "is derived")
+            elif item.children and (why := self.occasion.why_no_measurement(item.children)):
+                self.notes.leave_out(f"{region}: {_NAMES[quantity]}", item.value, why)
             elif not is_blank(item.value):
                 value = self._value(item, quantity, region)
                 if value is not None:
@@ -239,10 +239,6 @@ class _Reading:
             raise UnreadableReport(Reason.CONTRADICTORY, f"{_NAMES[quantity]} of {region} is told as {told}")
         self.notes.leave_out(f"{region}: {_NAMES[quantity]}", told, "is told more than once and differently,")
         return None
-
-    def _is_derived(self, item: Item) -> bool:
-        derivation = self.dialect.region.derivation
-        return derivation is not None and any(derivation.matches(child.concept) for child in item.children)
 
     def _value(self, item: Item, quantity: Quantity, region: Region) -> Decimal | None:
         """The number in an item, in the unit we keep it in; ``None`` when it cannot be used."""
@@ -337,74 +333,3 @@ def _undisputed(groups: Sequence[_Told], fact: Fact) -> str:
     """The one text that all who know it tell."""
     texts = {group.facts[fact] for group in groups if fact in group.facts}
     return texts.pop() if len(texts) == 1 else ""
-
-
-def _region(container: Item, dialect: Dialect, scan: Scan) -> Region:
-    """The region a container is about: by its name, else by its finding sites, which must not disagree.
-
-    Raises:
-        UnknownRegion: nothing in the container tells, or two things contradict each other.
-    """
-    told = _finding_sites(container, dialect)
-    side = _agreed([scan.side, *_lateralities(container, dialect)], "its scan and its laterality are different sides")
-    site = _agreed([scan.site, *(known.site for known in told)], "its scan and its finding site are different sites")
-    levels = tuple(level for level in VERTEBRAE if any(level in known.vertebrae for known in told))
-    try:
-        region = name_region(dialect, _name(container, dialect), site=site, side=side)
-    except UnknownName:
-        if levels:
-            return Region(part=SPINE, vertebrae=levels)
-        part = _agreed([known.part or None for known in told], "its finding sites are different parts")
-        if part is None:
-            raise
-        return place(part, side)
-    if levels and levels != region.vertebrae:
-        raise UnknownRegion("its name and its finding sites tell different vertebrae")
-    return region
-
-
-def _agreed(told: Sequence[_T | None], otherwise: str) -> _T | None:
-    """The one thing that is told, if anything is.
-
-    Raises:
-        UnknownRegion: different things are told.
-    """
-    different = {one for one in told if one is not None}
-    if len(different) > 1:
-        raise UnknownRegion(otherwise)
-    return next(iter(different), None)
-
-
-def _name(container: Item, dialect: Dialect) -> str:
-    """What names a region; empty when nothing does."""
-    concept = dialect.region.name
-    if concept is None:
-        return container.concept.meaning if container.concept else ""
-    names = (item.value for item in container.children if item.value_type == "TEXT" and concept.matches(item.concept))
-    return next(names, "")
-
-
-def _finding_sites(container: Item, dialect: Dialect) -> tuple[FindingSite, ...]:
-    """What the dialect knows of the container's finding sites; of each, the first entry whose modifier fits."""
-    known: list[FindingSite] = []
-    for item, code in _coded(container.children, dialect.region.finding_site):
-        modifiers = [modifier for _, modifier in _coded((*item.children, *container.children), dialect.region.modifier)]
-        for entry in dialect.finding_sites:
-            if entry.code.matches(code) and (entry.modifier is None or any(map(entry.modifier.matches, modifiers))):
-                known.append(entry)
-                break
-    return tuple(known)
-
-
-def _lateralities(container: Item, dialect: Dialect) -> list[Side]:
-    """The sides a container's codes tell, below its finding sites or beside them."""
-    below = [child for item, _ in _coded(container.children, dialect.region.finding_site) for child in item.children]
-    codes = [code for _, code in _coded((*below, *container.children), dialect.region.laterality)]
-    return [names.side for code in codes for names in dialect.sides if names.code and names.code.matches(code)]
-
-
-def _coded(items: Sequence[Item], concept: Concept | None) -> Iterator[tuple[Item, Code]]:
-    """The items of one concept name, with their codes."""
-    for item in items:
-        if concept is not None and item.code is not None and concept.matches(item.concept):
-            yield item, item.code

@@ -10,13 +10,18 @@ from pydicom.dataset import Dataset
 
 from pipeline.sr.encoding import Elements
 from pipeline.sr.grammar import Concept, Lookup
-from pipeline.sr.tree import Item, folded, header_text
+from pipeline.sr.tree import Code, Item, folded, header_text
 
 
 def other_method(report: Elements | Dataset, root: Item) -> str:
     """What a report without usable DXA results was measured by; empty when nothing in it tells."""
     by_modality = _MODALITIES.get(header_text(report, "Modality").strip().upper(), "")
     return by_modality or next(_signs(root), "")
+
+
+def named_method(code: Code | None) -> str:
+    """The other method that a code for how something was measured names; empty when it names none we know."""
+    return _NAMES.find(code) or ""
 
 
 _ULTRASOUND = "ultrasound"

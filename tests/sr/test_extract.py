@@ -346,6 +346,173 @@ def test_without_a_name_the_finding_site_tells_the_region_in_any_edition_of_snom
     assert list(values(seen(sent))) == ["total hip left"]
 
 
+L1, L2, L3, L4 = (("66794005", "SCT", ""), ("14293000", "SCT", ""), ("36470004", "SCT", ""), ("11994002", "SCT", ""))
+
+
+def bare(*content: Dataset) -> Dataset:
+    """A measurement group with no number but those given."""
+    return container(("125007", "DCM", "Measurement Group"), *content)
+
+
+def named_as(region_name: str) -> Dataset:
+    """What names a measurement group."""
+    return text(("112039", "DCM", "Tracking Identifier"), region_name)
+
+
+def bmd_of(value: str, *below: Dataset) -> Dataset:
+    """A BMD with something below it."""
+    item = num(SPINE_BMD, value)
+    item.ContentSequence = list(below)
+    return item
+
+
+def test_a_finding_site_below_the_number_itself_tells_its_region():
+    """TID 300 and 1419 let each number of a group have its own."""
+    lone = bare(bmd_of("0.9", finding_site(L1)), bmd_of("0.8", finding_site(L2)), bmd_of("1.1", finding_site(L3)))
+    assert values(seen(tid1500(lone))) == {"L1": "0.9", "L2": "0.8", "L3": "1.1"}
+    sites = [finding_site(level) for level in (L1, L2, L3, L4)]
+    assert values(seen(tid1500(bare(bmd_of("0.95", *sites))))) == {"L1-L4": "0.95"}
+
+
+def test_a_laterality_below_the_number_or_below_its_finding_site_tells_its_side():
+    both = bare(
+        bmd_of("0.71", finding_site(NECK, code_item(LATERALITY, LEFT))),
+        bmd_of("0.72", finding_site(NECK), code_item(LATERALITY, RIGHT)),
+    )
+    assert values(seen(tid1500(both))) == {"femoral neck left": "0.71", "femoral neck right": "0.72"}
+    named = bare(named_as("Total hip"), bmd_of("0.8", code_item(LATERALITY, LEFT)))
+    assert values(seen(tid1500(named))) == {"total hip left": "0.8"}
+    shared = bare(finding_site(HIP, code_item(LATERALITY, RIGHT)), bmd_of("0.73", finding_site(NECK)))
+    assert values(seen(tid1500(shared))) == {"femoral neck right": "0.73"}
+
+
+def test_a_number_that_repeats_the_place_of_its_group_is_the_groups():
+    area = num(("42798000", "SCT", "Area"), "39.47", ("cm2", "UCUM", "cm2"))
+    sent = tid1500(group("L1", finding_site(L1), area, bmd="0.9"))
+    sent.ContentSequence[0].ContentSequence[0].ContentSequence[-1].ContentSequence = [finding_site(L1)]
+    (measured,) = seen(sent).exam.measurements
+    assert (measured.region.key, str(measured.bmd), str(measured.area)) == ("L1", "0.9", "39.47")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        bare(finding_site(L1), bmd_of("0.5", finding_site(L2))),
+        bare(finding_site(L1), finding_site(L2), bmd_of("0.5", finding_site(L1))),
+        bare(finding_site(L1), bmd_of("0.5", finding_site(L1), finding_site(L2))),
+        bare(named_as("L1-L4"), bmd_of("0.5", finding_site(L1))),
+        bare(named_as("Total hip left"), bmd_of("0.5", finding_site(NECK))),
+        bare(named_as("Total hip left"), bmd_of("0.5", code_item(LATERALITY, RIGHT))),
+        bare(named_as("L1-L4"), bmd_of("0.5", finding_site(("1", "99X", "?")))),
+        bare(
+            named_as("Total hip left"),
+            bmd_of("0.5", code_item(LATERALITY, ("51440002", "SCT", "Right and left"))),
+        ),
+        bare(bmd_of("0.5", finding_site(L1), finding_site(("1", "99X", "?")))),
+        bare(finding_site(("23215003", "SCT", "T12 vertebra")), finding_site(("1", "99X", "?")), num(SPINE_BMD, "0.5")),
+        bare(finding_site(L1), finding_site(("1", "99X", "?")), num(SPINE_BMD, "0.5")),
+        bare(
+            finding_site(NECK, code_item(LATERALITY, LEFT), code_item(("106233006", "SCT", ""), ("1", "99X", "Upper"))),
+            num(SPINE_BMD, "0.5"),
+        ),
+        bare(
+            named_as("L1-L4"),
+            named_as("L1-L3"),
+            num(SPINE_BMD, "0.5"),
+        ),
+    ],
+)
+def test_a_number_whose_place_is_another_than_its_groups_or_none_we_know_is_left_with_a_remark(other):
+    read_report = seen(tid1500(other, group("L2-L4", bmd="0.934")))
+    assert values(read_report) == {"L2-L4": "0.934"}
+    assert len(read_report.remarks) == 1
+    assert read_report.remarks[0].startswith("CONTAINER 'Measurement Group', number 1 of ")
+
+
+STUDY = ("121018", "DCM", "Procedure Study Instance UID")
+TIME_POINTS = [
+    text(("C2348792", "UMLS", "Time Point"), "Prior"),
+    text(("C2348792", "UMLS", "Time Point"), "Follow-up 1"),
+    code_item(("126072", "DCM", "Time Point Type"), ("C1442488", "UMLS", "Baseline")),
+    num(("126073", "DCM", "Time Point Order"), "1", ("1", "UCUM", "no units")),
+    text(("126070", "DCM", "Subject Time Point Identifier"), "V1"),
+]
+
+
+def uidref(concept: Any, uid: str) -> Dataset:
+    item = text(concept, "")
+    item.ValueType = "UIDREF"
+    del item.TextValue
+    item.UID = uid
+    return item
+
+
+@pytest.mark.parametrize("time_point", [*TIME_POINTS, uidref(STUDY, "2.25.99")])
+def test_what_is_stated_for_another_time_point_or_study_is_history_wherever_it_says_so(time_point):
+    today = group("L2-L4", bmd="0.934")
+    of_group = group("L1-L4", time_point, bmd="0.5")
+    of_number = bare(named_as("L1-L4"), bmd_of("0.5", time_point))
+    for earlier in (of_group, of_number):
+        read_report = seen(tid1500(earlier, today))
+        assert values(read_report) == {"L2-L4": "0.934"}
+        assert any("time point" in remark or "another study" in remark for remark in read_report.remarks)
+    container_of_it = measurements(time_point, group("L1-L4", bmd="0.5"))
+    assert values(seen(report(container_of_it, measurements(today), root=TID1500))) == {"L2-L4": "0.934"}
+    alone = held(tid1500(of_group))
+    assert alone.reason is Reason.NO_BMD
+    assert "time point" in alone.detail or "another study" in alone.detail
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        uidref(STUDY, "2.25.2"),
+        text(("126201", "DCM", "Acquisition Date"), "20240301"),
+        text(("111060", "DCM", "Study Date"), "20240301"),
+    ],
+)
+def test_a_time_point_that_is_shown_to_be_this_exam_is_read(proof):
+    for time_point in TIME_POINTS:
+        of_group = group("L1-L4", time_point, proof)
+        of_number = bare(named_as("L2-L4"), bmd_of("0.9", time_point, proof))
+        assert values(seen(tid1500(of_group, of_number))) == {"L1-L4": "0.912", "L2-L4": "0.9"}
+
+
+def test_a_number_of_another_day_among_those_of_today_is_not_todays():
+    earlier = text(("111060", "DCM", "Study Date"), "20190202")
+    sent = tid1500(bare(named_as("L1-L4"), num(SPINE_BMD, "0.912"), bmd_of("0.95", earlier)))
+    read_report = seen(sent)
+    assert values(read_report) == {"L1-L4": "0.912"}
+    assert read_report.remarks == ("L1-L4: BMD is dated on another day and was not used",)
+
+
+@pytest.mark.parametrize(
+    ("below", "why"),
+    [
+        (
+            code_item(("370129005", "SCT", "Measurement Method"), ("1", "99X", "QCT")),
+            "was measured by quantitative CT",
+        ),
+        (code_item(("1", "99X", "Temporal relation"), "Previous"), "has a modifier that the dialect does not know"),
+    ],
+)
+def test_a_number_of_another_method_or_with_a_modifier_nobody_knows_is_left_out(below, why):
+    named = named_as("L1-L4")
+    read_report = seen(tid1500(bare(named, bmd_of("0.5", below)), group("L2-L4", bmd="0.934")))
+    assert values(read_report) == {"L2-L4": "0.934"}
+    assert f"L1-L4: BMD {why} and was not used" in read_report.remarks
+
+
+def test_a_number_with_its_method_and_its_algorithm_is_read():
+    below = (
+        code_item(("370129005", "SCT", "Measurement Method"), ("241686001", "SCT", "Dual energy X-ray absorptiometry")),
+        text(("111001", "DCM", "Algorithm Name"), "Edge"),
+    )
+    named = named_as("L1-L4")
+    read_report = seen(tid1500(bare(named, bmd_of("0.912", *below))))
+    assert (values(read_report), read_report.remarks) == ({"L1-L4": "0.912"}, ())
+
+
 def test_vertebrae_as_finding_sites_are_a_set():
     sites = [finding_site(("122496007", "SCT", "Lumbar spine"))]
     sites += [finding_site((value, "SCT", "")) for value in ("11994002", "66794005", "36470004")]
@@ -377,14 +544,14 @@ def test_a_group_whose_name_and_codes_contradict_or_do_not_tell_is_not_read(cont
 
 @pytest.mark.parametrize("concept", [SPINE_BMD, ("46383-6", "LN", "x"), ("1", "99X", "Bone Mineral Density"), "BMD"])
 def test_bmd_is_known_by_its_loinc_code_or_its_name(concept):
-    named = text(("112039", "DCM", "Tracking Identifier"), "L1-L4")
+    named = named_as("L1-L4")
     sent = tid1500(container(("125007", "DCM", "Measurement Group"), named, num(concept, "0.9")))
     assert values(seen(sent)) == {"L1-L4": "0.9"}
 
 
 def test_a_t_score_is_not_a_bmd():
     t_score = num(("38265-5", "LN", "DXA Radius and Ulna [T-score] Bone density"), "0.9")
-    named = text(("112039", "DCM", "Tracking Identifier"), "L1-L4")
+    named = named_as("L1-L4")
     assert held(tid1500(container(("125007", "DCM", "Measurement Group"), named, t_score))).reason is Reason.NO_BMD
 
 
@@ -587,7 +754,7 @@ def test_a_broken_item_is_told_and_its_neighbours_are_read():
 def test_no_error_and_no_remark_ever_names_the_patient():
     """Whatever is wrong with the report: its texts are stored, shown and logged."""
     marked = {"PatientID": "ZZ-ID", "PatientName": "ZZ^MARKED", "PatientBirthDate": "ZZDATE", "PatientSex": "ZZ"}
-    named = text(("112039", "DCM", "Tracking Identifier"), "ZZ^MARKED")
+    named = named_as("ZZ^MARKED")
     told: list[str] = []
     keywords = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "StudyDate", "StudyTime", "PatientID")
     contents = (spine(), spine(region("L1-L4", "ZZ")), measurements(container("Measurement Group", named)))
