@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,13 @@ from pipeline.edge.deliver import DeliveryProblem, echo
 from pipeline.edge.house import House
 from pipeline.edge.receive import Listener
 from pipeline.edge.room import room_of, room_of_prefect
-from pipeline.edge.settings import SettingsError
+from pipeline.edge.settings import ListenerSettings, SettingsError
 from pipeline.edge.store import audit, exams, outbox, overview, work
 from pipeline.edge.store.audit import Event
 from pipeline.edge.store.database import StoreFailed, StoreInUse, StoreTooNew
 from pipeline.edge.store.machines import Unidentified
 from pipeline.edge.store.schema import exam as exam_table
-from pipeline.edge.tls import TlsUnusable, for_listener
+from pipeline.edge.tls import TlsUnusable, for_calling, for_listener
 
 log = logging.getLogger(__name__)
 
@@ -219,12 +219,9 @@ def _check(options: argparse.Namespace) -> int:
         for doubt in doubts(lsc):
             print(f"please check: LSC of {lsc.region} on {lsc.scanner}: {doubt}")
     silent = 0
-    if settings.service.listener.tls:
-        try:
-            for_listener(settings.service.listener.tls)
-        except TlsUnusable as unusable:
-            silent += 1
-            print(f"listener.{unusable}")
+    for unusable in _unusable_certificates(settings.service.listener):
+        silent += 1
+        print(unusable)
     for destination in settings.service.destination:
         try:
             echo(destination, settings.service.listener.ae_title)
@@ -233,6 +230,21 @@ def _check(options: argparse.Namespace) -> int:
             silent += 1
             print(f"destination {destination.name}: {problem}")
     return FAILURE if silent else 0
+
+
+def _unusable_certificates(listener: ListenerSettings) -> Iterator[str]:
+    """What cannot be used of the listener's TLS, and of that with which scanners are called."""
+    try:
+        if listener.tls:
+            for_listener(listener.tls)
+    except TlsUnusable as unusable:
+        yield f"listener.{unusable}"
+    for caller in listener.caller:
+        try:
+            if caller.tls:
+                for_calling(caller.tls)
+        except TlsUnusable as unusable:
+            yield f"listener.caller {caller.ae_title}: {unusable}"
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -185,6 +185,26 @@ def test_a_configuration_that_cannot_be_used_stops_every_command_with_all_mistak
         assert "service.exam.settle_seconds" in told
 
 
+def test_check_names_each_certificate_that_cannot_be_used(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = "\n".join(f'{name} = "{tmp_path}/{name}.pem"' for name in ("certificate", "key", "ca"))
+    (config / "service.toml").write_text(f"""
+        [listener.tls]
+        {files}
+        [[listener.caller]]
+        ae_title = "SCANNER1"
+        host = "127.0.0.1"
+        port = 104
+        [listener.caller.tls]
+        {files}
+        """)
+    assert main(["check", "--config", str(config)]) == 1
+    told = capsys.readouterr().out
+    assert f"listener.tls.key: {tmp_path}/key.pem: No such file or directory" in told
+    assert f"listener.caller SCANNER1: tls.key: {tmp_path}/key.pem: No such file or directory" in told
+
+
 @pytest.mark.parametrize("number", ["1", "E7", "d3"])
 def test_what_is_not_held_cannot_be_released(config: Path, number: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["release", number, "--config", str(config)]) == 1

@@ -27,7 +27,7 @@ from pynetdicom.sop_class import (
 from pipeline.edge.commitment import request_commitment
 from pipeline.edge.settings import DestinationSettings
 from pipeline.edge.store.outbox import AddendumOnFile
-from pipeline.edge.tls import TlsUnusable, for_destination
+from pipeline.edge.tls import TlsUnusable, for_calling
 from pipeline.sr.tree import read_instance
 
 log = logging.getLogger(__name__)
@@ -238,7 +238,7 @@ def associate(
     for sop_class in taken:
         ae.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
     try:
-        tls = (for_destination(to.tls), to.host) if to.tls else None
+        tls = (for_calling(to.tls), to.host) if to.tls else None
     except TlsUnusable as unusable:
         raise DestinationUnavailable(str(unusable)) from None
     association = ae.associate(

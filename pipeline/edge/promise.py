@@ -25,6 +25,7 @@ from pipeline.edge.store import promises, work
 from pipeline.edge.store.database import Database, StoreFailed
 from pipeline.edge.store.promises import Answer, Promise, Reference
 from pipeline.edge.store.schema import promise as promise_table
+from pipeline.edge.tls import TlsUnusable, for_calling
 
 log = logging.getLogger(__name__)
 
@@ -162,16 +163,21 @@ class _Call:
         ae.connection_timeout = CONNECTION_SECONDS
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ANSWER_SECONDS
         ae.add_requested_context(StorageCommitmentPushModel)
+        try:
+            tls = (for_calling(caller.tls), caller.host) if caller.tls else None
+        except TlsUnusable as unusable:
+            raise Untold(str(unusable)) from None
         self.association = ae.associate(
             caller.host,
             caller.port,
             ae_title=caller.ae_title,
+            tls_args=tls,
             ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],
         )
         if self.association.is_rejected:
             raise Untold("the scanner rejected the association; does it know our AE title?")
         if not self.association.is_established:
-            raise Untold("no association")
+            raise Untold("no association" + ("; does the TLS of both sides fit?" if caller.tls else ""))
 
     def close(self) -> None:
         """Release it."""

@@ -121,11 +121,14 @@ class CallerSettings(_Section):
     ae_title: AeTitle
     host: Name | None = None
     port: Port | None = None
+    tls: TlsSettings | None = None
 
     @model_validator(mode="after")
     def _can_be_called(self) -> Self:
         if self.port is not None and self.host is None:
             raise ValueError("a port needs a host: commitments are told there")
+        if self.tls is not None and self.port is None:
+            raise ValueError("tls needs a port: commitments are told there")
         return self
 
 

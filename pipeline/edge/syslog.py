@@ -70,7 +70,7 @@ def _send_datagrams(framed: Sequence[bytes], address: tuple[str, int]) -> None:
 
 def _send_over_tls(framed: Sequence[bytes], address: tuple[str, int], settings: AuditSettings) -> None:
     assert settings.tls is not None  # the settings see to it
-    context = tls.for_destination(settings.tls)
+    context = tls.for_calling(settings.tls)
     with (
         socket.create_connection(address, timeout=SECONDS) as plain,
         context.wrap_socket(plain, server_hostname=address[0], do_handshake_on_connect=True) as secure,

@@ -27,7 +27,7 @@ def for_listener(settings: TlsSettings) -> ssl.SSLContext:
     return _loaded(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), settings)
 
 
-def for_destination(settings: TlsSettings) -> ssl.SSLContext:
+def for_calling(settings: TlsSettings) -> ssl.SSLContext:
     """How we call: the other side must show a certificate of the authority, made out to the host we call.
 
     Raises:

@@ -1,5 +1,6 @@
 """A scanner that asks hears what we keep of its objects, sooner or later, and never more than is so."""
 
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,8 +24,10 @@ from pipeline.edge.settings import CallerSettings
 from pipeline.edge.store import overview, promises, receipts
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.schema import promise, receipt
+from pipeline.edge.tls import for_listener
 from tests import peers
 from tests.edge.make import NOW, instance
+from tests.make_certificates import Authority
 
 DIALECTS = Path(__file__).parents[2] / "config" / "dialects"
 KEPT = "2.25.1"
@@ -54,12 +57,15 @@ class Scanner:
         return ae.associate("127.0.0.1", self.listener_port, ae_title="DXATREND", evt_handlers=handlers)
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self, tls: ssl.SSLContext | None = None) -> Iterator[None]:
         """It can be called."""
         ae = AE(ae_title="SCANNER1")
         ae.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
         server = ae.start_server(
-            ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._hear)]
+            ("127.0.0.1", self.port),
+            block=False,
+            evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._hear)],
+            ssl_context=tls,
         )
         try:
             yield
@@ -141,6 +147,25 @@ def test_a_scanner_with_a_port_hears_the_result_on_an_association_of_ours(house:
     ((event_type, told),) = scanner.heard
     assert (event_type, told.TransactionUID, _uids(told, "ReferencedSOPSequence")) == (1, "2.25.77", [KEPT])
     assert _waiting(house) == []
+
+
+def test_a_scanner_that_speaks_tls_alone_is_called_over_tls(
+    house: House, scanner: Scanner, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = Authority(tmp_path / "authority")
+    theirs, ours = for_listener(authority.sign("scanner").settings), authority.sign("ours").settings
+    assert scanner.ask((EnhancedSRStorage, KEPT)) == 0x0000
+    with scanner.listening(theirs):
+        tell_due(house, _caller(house))
+        assert scanner.heard == []
+        scanner.ask((EnhancedSRStorage, KEPT))
+        tell_due(house, _caller(house).model_copy(update={"tls": ours}))
+    assert [event_type for event_type, _ in scanner.heard] == [1]
+    with scanner.listening(for_listener(Authority(tmp_path / "another").sign("scanner").settings)):
+        scanner.ask((EnhancedSRStorage, KEPT))
+        tell_due(house, _caller(house).model_copy(update={"tls": ours}))
+    assert len(scanner.heard) == 1
+    assert "does the TLS of both sides fit?" in caplog.text
 
 
 def test_a_scanner_without_a_port_hears_it_on_its_own_association(tmp_path: Path, scanner: Scanner) -> None:

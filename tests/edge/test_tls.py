@@ -108,7 +108,7 @@ def test_no_certificate_is_refused(listening: int, ours: Identity, caplog: pytes
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 def test_tls_1_1_is_refused(listening: int, scanner: Identity) -> None:
-    context = tls.for_destination(scanner.settings)
+    context = tls.for_calling(scanner.settings)
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")
     with (
@@ -171,4 +171,4 @@ def test_every_file_that_cannot_be_used_is_named(tmp_path: Path, ours: Identity,
         (replace(ours, key=scanner.key), "tls.certificate, tls.key: .*one does not belong to the other"),
     ):
         with pytest.raises(tls.TlsUnusable, match=named):
-            tls.for_destination(wrong.settings)
+            tls.for_calling(wrong.settings)
