@@ -25,13 +25,16 @@ MOST_BYTES = 2**20
 
 
 def results_document(report: Elements) -> str:
-    """The document in a data set, found by its private creator and by how it begins; empty when there is none."""
+    """The document in a data set, found by its private creator and by how it begins; empty when there is none.
+
+    One that is whole and has no table has no results either: APEX leaves such a stub in many a picture.
+    """
     for block in sorted(tag & 0xFF for tag in report if 0x00190010 <= tag <= 0x001900FF):
         creator = report.get(0x00190000 | block)
         if isinstance(creator, bytes | str) and folded(_decoded(creator).strip(" \0")) in CREATORS:
             document = report.get(0x00190000 | block << 8)
             if isinstance(document, bytes | str) and f"<{ROOT}" in (text := _decoded(document))[:_HEAD]:
-                return text
+                return "" if _END in text and _TABLE not in text else text
     return ""
 
 
@@ -43,7 +46,7 @@ def read_document(text: str, notes: Notes) -> Item:
     """
     if len(text) > MOST_BYTES:
         raise UnreadableReport(Reason.TOO_LARGE, "Hologic's results document")
-    if f"</{ROOT}>" not in text:
+    if _END not in text:
         raise UnreadableReport(Reason.BROKEN_RESULTS, "Hologic's results document has no end")
     lines = _once((match["name"], _clean(match["text"])) for match in _LINE.finditer(text))
     tables = _tables(text)
@@ -57,6 +60,8 @@ def read_document(text: str, notes: Notes) -> Item:
     return _container(ROOT, _container("Scan Information", *facts), *sets)
 
 
+_END = f"</{ROOT}>"
+_TABLE = "ResultsTable"
 _HEAD = 4096
 _MOST_CELLS = 10_000
 _MOST_ROWS = 100

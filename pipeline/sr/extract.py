@@ -23,7 +23,7 @@ from pipeline.sr.facts import Facts, patient_facts, person, printable
 from pipeline.sr.grammar import Dialect, Fact, normal_manufacturer
 from pipeline.sr.layout import Layout, lay_out
 from pipeline.sr.measurements import OtherScores, Results, read_results
-from pipeline.sr.methods import other_method
+from pipeline.sr.methods import other_device, other_method
 from pipeline.sr.notes import Notes, Unused, quoted
 from pipeline.sr.occasions import Occasion
 from pipeline.sr.patients import same_patient
@@ -136,6 +136,11 @@ class _Source:
         return printable(header_text(self.elements, keyword))
 
     @property
+    def software(self) -> str:
+        """The Software Versions (0018,1020), each."""
+        return self.text("SoftwareVersions").replace("\\", ", ")
+
+    @property
     def operator(self) -> str:
         """Who scanned, by Operators' Name (0008,1070): the first who is named."""
         return person(header_text(self.elements, "OperatorsName").split("\\")[0])
@@ -155,6 +160,8 @@ def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
     if _is_our_own(source.elements, items):
         raise UnreadableReport(Reason.OWN_ADDENDUM)
     dialect = _choose(source, root)
+    if method := other_device(source.elements):
+        raise UnreadableReport(Reason.OTHER_METHOD, method)
     study_instance_uid = header_text(source.elements, "StudyInstanceUID")
     if not _UID.fullmatch(study_instance_uid):
         raise UnreadableReport(Reason.NO_STUDY_UID)
@@ -179,7 +186,7 @@ def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
         scanner=_scanner(source, root, dialect, performed_at, notes),
         performed_at=performed_at,
         measurements=results.measurements,
-        software=source.text("SoftwareVersions").replace("\\", ", "),
+        software=source.software or facts.of().get(Fact.SOFTWARE, ""),
         accession_number=source.text("AccessionNumber"),
         institution=source.text("InstitutionName"),
         age=of_patient.age,
@@ -347,7 +354,7 @@ def _phantom_scan(
         station_name=source.text("StationName"),
         institution=source.text("InstitutionName"),
         performed_at=performed_at,
-        software=source.text("SoftwareVersions").replace("\\", ", "),
+        software=source.software or facts.of().get(Fact.SOFTWARE, ""),
         measurements=measurements,
     )
 

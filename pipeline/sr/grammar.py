@@ -38,6 +38,7 @@ class Fact(StrEnum):
     ANALYSIS_PROTOCOL = "analysis_protocol"
     REFERENCE_POPULATION = "reference_population"
     TECHNOLOGIST = "technologist"
+    SOFTWARE = "software"
     SCAN_ID = "scan_id"
     ACQUIRED_AT = "acquired_at"
     ANALYSED_AT = "analysed_at"

@@ -24,8 +24,11 @@ MOST_BYTES = 2**20
 
 
 def is_results(text: str) -> bool:
-    """Whether a text is meant to be such a document."""
-    return text.lstrip(_BLANK).startswith("<") and any(f"<{root}" in text[:_HEAD] for root in ROOTS)
+    """Whether a text is meant to be such a document; one that is whole and names no region has no results in it."""
+    if not text.lstrip(_BLANK).startswith("<") or not any(f"<{root}" in text[:_HEAD] for root in ROOTS):
+        return False
+    whole = text.rstrip(_BLANK).endswith(tuple(f"</{root}>" for root in ROOTS))
+    return not whole or any(tag in text for tag in _REGIONS)
 
 
 def read_comments(text: str, performed_on: date | None) -> Item:
@@ -48,6 +51,7 @@ def read_comments(text: str, performed_on: date | None) -> Item:
     return _container(str(root.tag), *_leaves(content), *scans)
 
 
+_REGIONS = ("<ROI", "<COMP_ROI", "<TREND")
 _HEAD = 1024
 _BLANK = "\0 \t\r\n\ufeff"
 

@@ -19,6 +19,14 @@ def other_method(report: Elements | Dataset, root: Item) -> str:
     return by_modality or next(_signs(root), "")
 
 
+def other_device(report: Elements | Dataset) -> str:
+    """By what a machine measures that is known for it, whatever its report says; empty when it may be DXA."""
+    if header_text(report, "Modality").strip().upper() == "BDUS":
+        return _ULTRASOUND
+    names = folded(f"{header_text(report, 'Manufacturer')} {header_text(report, 'ManufacturerModelName')}")
+    return next((method for name, method in _DEVICES.items() if name in names), "")
+
+
 def named_method(code: Code | None) -> str:
     """The other method that a code for how something was measured names; empty when it names none we know."""
     return _NAMES.find(code) or ""
@@ -29,6 +37,9 @@ _CT = "quantitative CT"
 _COMPOSITION = "body composition"
 
 _MODALITIES = {"BDUS": _ULTRASOUND, "US": _ULTRASOUND, "CT": _CT}
+
+_DEVICES = {"qct": _CT, "mindways": _CT, "xtremect": _CT, "achilles": _ULTRASOUND, "sahara": _ULTRASOUND}
+"""Names of machines, and of makers, of nothing else."""
 
 _UNITS = {
     "mg/cm3": _CT,

@@ -21,9 +21,19 @@ from pipeline.edge.store.schema import State, exam, receipt
 from pipeline.sr.extract import Report
 from pipeline.sr.results import Place
 from tests.edge.make import NOW, instance
-from tests.sr.make_image import COMPUTED_RADIOGRAPHY, SECONDARY_CAPTURE, dxa_results, picture, roi, scan
+from tests.sr.make_image import (
+    COMPUTED_RADIOGRAPHY,
+    SECONDARY_CAPTURE,
+    apex,
+    dxa_results,
+    hologic_picture,
+    picture,
+    roi,
+    scan,
+)
 from tests.sr.make_report import container, encode, region, report, spine, text
 
+TABLE = [["Region", "BMD[g/cm&sup2;]"], ["L1", "0.873"], ["L2", "0.943"]]
 DIALECTS = Path(__file__).parents[2] / "config" / "dialects"
 
 
@@ -188,6 +198,15 @@ def test_a_patient_with_another_birth_date_or_sex_than_before_is_held(house: Hou
     other: dict[str, Any] = {keyword: value, "StudyInstanceUID": "2.25.99"}
     receive(house, report(spine(), **other), "2.25.2")
     assert held_exams(house) == {"E2": "id_conflict"}
+
+
+def test_results_of_another_patient_than_the_headers_are_held_before_they_are_anybodys(house: House) -> None:
+    receive(house, hologic_picture(apex(TABLE, DOB="01/01/1950")), "2.25.1")
+    number = receive(house, hologic_picture(apex(TABLE, DOB="12/31/1961")), "2.25.2")
+    assert settled(house, number) == (State.HELD, "other_patient")
+    (on_file,) = exams_on_file(house)
+    assert len(on_file.reports) == 1
+    assert held_exams(house)[str(number)] == "other_patient"
 
 
 def test_one_wrong_birth_date_does_not_hold_what_comes_after_it(house: House) -> None:

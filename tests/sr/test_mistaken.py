@@ -137,6 +137,14 @@ def test_a_spine_seen_from_the_side_is_not_one_seen_from_the_front(mode):
     )
 
 
+@pytest.mark.parametrize("mode", ["a Prosthetic Left Hip", "a Left Hip Prosthesis", "a Left Hip (prosthetic)"])
+def test_what_surrounds_a_prosthesis_is_no_hip(mode):
+    rows = [["Region", "BMD[g/cm&sup2;]"], ["Neck", "0.702"], ["Total", "0.812"]]
+    for modes in ({"ScanMode": mode}, {"ScanMode": "a Right Hip", "ScanMode2": mode}):
+        error = held(hologic_picture(apex(rows, **modes)))
+        assert (error.reason, "a hip with a prosthesis" in error.detail) == (Reason.NO_BMD, True)
+
+
 @pytest.mark.parametrize(
     ("content", "because"),
     [

@@ -95,6 +95,21 @@ def test_what_is_measured_by_another_method_is_recognised(content, header, metho
     assert (error.reason, error.detail) == (Reason.OTHER_METHOD, method)
 
 
+@pytest.mark.parametrize(
+    ("header", "method"),
+    [
+        ({"Manufacturer": "Mindways Software, Inc.", "ManufacturerModelName": "QCT PRO"}, "quantitative CT"),
+        ({"Manufacturer": "SCANCO Medical", "ManufacturerModelName": "XtremeCT II"}, "quantitative CT"),
+        ({"Manufacturer": "GE Healthcare", "ManufacturerModelName": "Achilles"}, "ultrasound"),
+        ({"Modality": "BDUS"}, "ultrasound"),
+    ],
+)
+def test_a_machine_that_is_no_dxa_is_held_even_where_its_numbers_look_like_it(header, method):
+    """QCT's areal equivalent comes in g/cm2, and is not comparable with DXA."""
+    error = held(report(measurements(group("L1-L4", bmd="0.812")), root=("126000", "DCM", ""), **header))
+    assert (error.reason, error.detail) == (Reason.OTHER_METHOD, method)
+
+
 def test_a_density_by_dxa_beside_it_is_read():
     both = region("L1-L4", "0.912", num("Fat mass", "20000", ("g", "UCUM", "g")))
     assert read(encode(report(spine(both)))).exam.measurements

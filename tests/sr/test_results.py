@@ -297,6 +297,12 @@ def test_each_of_two_hips_in_one_document_has_the_mode_of_its_own_scan(order):
     }
 
 
+def test_the_version_of_hologics_software_is_read_where_the_header_has_none():
+    document = spine_document(HologicSoftwareVer="13.6.0.7")
+    assert seen(hologic_picture(document)).exam.software == "13.6.0.7"
+    assert seen(hologic_picture(document, SoftwareVersions="13.6.1.3")).exam.software == "13.6.1.3"
+
+
 def test_the_protocol_by_which_hologic_analysed_goes_with_the_measurement():
     read_report = seen(hologic_picture(spine_document(AnalProtocol="Spine (auto low density)")))
     assert {m.analysis_protocol for m in read_report.exam.measurements} == {"Spine (auto low density)"}
@@ -329,7 +335,7 @@ def test_no_script_is_executed_and_what_is_no_plain_line_is_not_read():
         (spine_document().replace("</JavaS", 'ScanMode = "a Left Hip";</JavaS'), Reason.CONTRADICTORY),
         (spine_document() + " " * 2**20, Reason.TOO_LARGE),
         (apex([HEADS]), Reason.NO_BMD),
-        ("<HologicHeader1></HologicHeader1>", Reason.NO_BMD),
+        ("<HologicHeader1>\r\n<GeneralData>", Reason.BROKEN_RESULTS),
         (spine_document(Scan="February 14, 2019 - A0214190A"), Reason.OTHER_DATE),
         (spine_document(ScanMode="Spine Phantom"), Reason.PHANTOM),
     ],
@@ -350,6 +356,15 @@ def test_no_patient_of_the_document_is_in_any_text():
 @pytest.mark.parametrize("modality", ["OT", "CR", "BMD", "BD"])
 def test_a_densitometers_picture_without_results_is_put_aside(modality):
     assert held(picture(Modality=modality)).reason is Reason.PICTURE
+
+
+def test_a_picture_whose_results_are_a_stub_is_one_without_results():
+    """Of 837 documents seen 130 had no table."""
+    general = "<GeneralData><ReportType>18</ReportType></GeneralData>"
+    for stub in ("", general, f'{general}<JavaScriptFile>ScanMode = "a Lumbar Spine";</JavaScriptFile>'):
+        assert held(hologic_picture(f"<HologicHeader1>{stub}</HologicHeader1>")).reason is Reason.PICTURE
+    assert held(picture(comments=dxa_results(scan("LVA")))).reason is Reason.PICTURE
+    assert held(picture(comments=dxa_results(scan("LVA"))[:-5])).reason is Reason.BROKEN_RESULTS
 
 
 def test_a_picture_of_another_maker_or_kind_is_held():
