@@ -3,10 +3,7 @@
 import json
 import subprocess
 import sys
-import tomllib
-from collections.abc import Iterator
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +11,12 @@ import pytest
 
 from pipeline.clinical.assemble import assemble
 from pipeline.clinical.interpret import interpret
-from pipeline.clinical.model import Change, Exam, Finding, LeastSignificantChange, Scanner
-from pipeline.clinical.regions import parse_region
+from pipeline.clinical.model import Change, Exam, Finding, Scanner
 from pipeline.sr.dialect import load_dialects
 from pipeline.sr.encoding import read_elements, split_file
 from pipeline.sr.extract import Report, extract
 from tests.sr.make_image import COMPUTED_RADIOGRAPHY, SECONDARY_CAPTURE
+from tests.sr.make_sample import lscs
 
 SAMPLES = Path(__file__).parent.parent / "sample_dicom"
 SHIPPED = sorted((SAMPLES.parent / "config" / "dialects").glob("*.toml"))
@@ -103,25 +100,6 @@ def test_both_sr_classes_and_pictures_of_both_makers_are_among_the_samples():
 def exams(folder: Path, expected: dict[str, Any]) -> list[Exam]:
     """Each visit, put together from its reports."""
     return [assemble([read(folder / part["file"]).exam for part in exam["reports"]]) for exam in expected["exams"]]
-
-
-def lscs() -> tuple[LeastSignificantChange, ...]:
-    """The entries of sample_dicom/precision.toml."""
-    return tuple(_lscs())
-
-
-def _lscs() -> Iterator[LeastSignificantChange]:
-    for entry in tomllib.loads((SAMPLES / "precision.toml").read_text(encoding="utf-8"))["lsc"]:
-        yield LeastSignificantChange(
-            scanner=Scanner(entry["manufacturer"], entry["model"], entry["serial_number"]),
-            region=parse_region(entry["region"]),
-            lsc=Decimal(entry["lsc"]),
-            valid_from=entry["valid_from"],
-            valid_until=entry["valid_until"],
-            source=entry["source"],
-            patients=entry["patients"],
-            repeats=entry["repeats"],
-        )
 
 
 def values_of(measurement: Any) -> dict[str, str]:

@@ -39,7 +39,7 @@ def _cases(folder: Path) -> Iterator[Case]:
         exam.study_instance_uid: tuple(map(_header, reports)) for exam, reports in zip(exams, files, strict=True)
     }
     for number, exam in enumerate(exams):
-        interpretation = interpret(exam, exams[:number], lscs=_lscs())
+        interpretation = interpret(exam, exams[:number], lscs=lscs())
         yield Case(
             interpretation=interpretation,
             history=tuple(exams[:number]),
@@ -56,7 +56,8 @@ def _header(file: Path) -> Dataset:
     return read_header(*split_file(file.read_bytes()))
 
 
-def _lscs() -> list[LeastSignificantChange]:
+def lscs() -> list[LeastSignificantChange]:
+    """The entries of sample_dicom/precision.toml."""
     return [
         LeastSignificantChange(
             scanner=Scanner(entry["manufacturer"], entry["model"], entry["serial_number"]),
