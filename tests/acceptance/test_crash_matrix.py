@@ -24,6 +24,7 @@ from pynetdicom.association import Association
 from sqlalchemy import select
 
 from flows import command_line
+from flows.demo import current
 from pipeline.edge.house import House
 from pipeline.edge.mishap import WORKER_LOST
 from pipeline.edge.store import overview, receipts
@@ -271,16 +272,8 @@ def _said(house: House, pacs: peers.Orthanc) -> dict[str, int]:
     """For each exam that was sent, by its study, how many addenda in the archive are not superseded by another."""
     with house.database.read() as connection:
         studies = list(connection.scalars(select(exam.c.study_instance_uid)))
-    return {study: len(_current(pacs, study)) for study in studies}
+    return {study: len(current(_addenda(pacs, study))) for study in studies}
 
 
-def _current(pacs: peers.Orthanc, study: str) -> set[str]:
-    addenda = [pacs.instance(found) for found in pacs.find("Instance", StudyInstanceUID=study)]
-    superseded = {
-        item.ReferencedSOPInstanceUID
-        for addendum in addenda
-        for document in addendum.get("PredecessorDocumentsSequence", [])
-        for series in document.ReferencedSeriesSequence
-        for item in series.ReferencedSOPSequence
-    }
-    return {str(addendum.SOPInstanceUID) for addendum in addenda} - superseded
+def _addenda(pacs: peers.Orthanc, study: str) -> list[Dataset]:
+    return [pacs.instance(found) for found in pacs.find("Instance", StudyInstanceUID=study)]
