@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from html import unescape
 
 from pipeline.clinical.regions import Side, UnknownRegion, parse_vertebrae, vertebrae_key
 from pipeline.sr.encoding import Elements
@@ -94,7 +95,6 @@ _CELL = re.compile(
     rf"[ \t]*=[ \t]*{_QUOTED}"
 )
 _TAG = re.compile(r"<[^<>]{0,200}>")
-_ENTITIES = {"&sup2;": "²", "&nbsp;": " ", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&amp;": "&"}
 _HEADED = re.compile(
     r"(?P<name>[^\[\]()]+)(?:\[\(?(?P<square>[^\])]*)\)?\]|\((?P<round>[^()]*)\))?(?P<rest>[^\[\]()]*)"
 )
@@ -263,10 +263,7 @@ def _decimal(text: str) -> Decimal | None:
 
 def _clean(text: str) -> str:
     """A text of the script without its marks, as it would be seen."""
-    plain = _TAG.sub("", text.replace('\\"', '"'))
-    for entity, letter in _ENTITIES.items():
-        plain = plain.replace(entity, letter)
-    return plain.strip()
+    return unescape(_TAG.sub("", text.replace('\\"', '"'))).replace("\xa0", " ").strip()
 
 
 def _decoded(value: bytes | str) -> str:

@@ -8,7 +8,7 @@ and never counts. Without a time the exam stands at midnight; without a date the
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import date, datetime, time
 
 from pydicom.dataset import Dataset
 
@@ -201,7 +201,7 @@ def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
         sop_instance_uid=uids[1],
         remarks=notes.told(),
         place=place,
-        analyses=tuple(_analyses(source, results, dialect, facts)),
+        analyses=tuple(_analyses(source, results, dialect, facts, performed_at.date())),
         unused=notes.left_out(),
         aside=notes.apart(),
         other_scores=results.other_scores,
@@ -359,7 +359,9 @@ def _phantom_scan(
     )
 
 
-def _analyses(source: _Source, results: Results, dialect: Dialect, facts: Facts) -> Iterator[Analysis]:
+def _analyses(
+    source: _Source, results: Results, dialect: Dialect, facts: Facts, performed_on: date
+) -> Iterator[Analysis]:
     """What tells the scans of a report and their analyses apart."""
     for scan, regions in results.regions_of_scans:
         told = facts.of(scan.container.children)
@@ -368,9 +370,18 @@ def _analyses(source: _Source, results: Results, dialect: Dialect, facts: Facts)
             site=str(scan.site or ""),
             side=str(scan.side or ""),
             scan=told.get(Fact.SCAN_ID, "") or acquired,
-            analysed_at=printed_moment(told.get(Fact.ANALYSED_AT, ""), dialect.date_order),
+            analysed_at=_analysed_at(source, told.get(Fact.ANALYSED_AT, ""), dialect, performed_on),
             regions=tuple(region.key for region in regions),
         )
+
+
+def _analysed_at(source: _Source, text: str, dialect: Dialect, performed_on: date) -> datetime | None:
+    """When a scan was analysed: not before it was made, and not after the object was written that tells so."""
+    if not text:
+        return None
+    written = (read_date(header_text(source.elements, f"{event}Date")) for event in ("Content", "InstanceCreation"))
+    latest = max((day for day in written if day is not None), default=date.max)
+    return printed_moment(text, dialect.date_order, earliest=performed_on, latest=latest)
 
 
 def _acquisition(source: _Source) -> str:

@@ -22,13 +22,19 @@ def printed_day(text: str, order: DateOrder | None = None) -> date | None:
     return days[0] if len(days) == 1 else None
 
 
-def printed_moment(text: str, order: DateOrder | None = None) -> datetime | None:
-    """The moment that is meant, at midnight where no time is told; ``None`` as for ``printed_day``."""
+def printed_moment(
+    text: str, order: DateOrder | None = None, *, earliest: date = date.min, latest: date = date.max
+) -> datetime | None:
+    """The moment that is meant, at midnight where no time is told; ``None`` when none is, or it could be either of two.
+
+    Of two readings one that cannot be, as it is before the earliest day or after the latest, is none.
+    """
     moment = read_datetime(text)
     if moment is not None:
         return moment
-    day = printed_day(text, order)
-    return None if day is None else datetime.combine(day, _time_at_end(text) or time())
+    days = possible_days(text, order)
+    able = [day for day in days if earliest <= day <= latest] if len(days) > 1 else days
+    return datetime.combine(able[0], _time_at_end(text) or time()) if len(able) == 1 else None
 
 
 def order_of(texts: Iterable[str]) -> DateOrder | None:

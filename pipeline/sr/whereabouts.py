@@ -1,38 +1,45 @@
-"""Which region is a container about, and which a number in it that says so itself?"""
+"""Which region is a container about, and which a number in it that says so itself?
+
+In PS3.16 TID 300 and 1419 finding site, laterality and the population that a score refers to may stand below the single
+number.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from pipeline.clinical.regions import SPINE, VERTEBRAE, Region, UnknownRegion
-from pipeline.sr.grammar import Concept, Dialect, FindingSite
+from pipeline.sr.grammar import Concept, Dialect, Fact, FindingSite
 from pipeline.sr.layout import Scan
 from pipeline.sr.naming import UnknownName, name_region, place
 from pipeline.sr.tree import Code, Item
 
 
 def by_place(container: Item, dialect: Dialect) -> Iterator[tuple[Item, tuple[Item, ...]]]:
-    """The container, and apart from it the numbers in it that tell a place of their own, with the codes that tell it.
+    """The container, and apart from it the numbers in it that tell a place or a population of their own.
 
-    In PS3.16 TID 300 and 1419 finding site and laterality may stand below the single number.
+    With each come the codes below its numbers that tell the place.
     """
     telling = [concept for concept in (dialect.region.finding_site, dialect.region.laterality) if concept is not None]
     if not telling:
         yield container, ()
         return
-    apart: dict[tuple[Item, ...], list[Item]] = {}
+    apart: dict[tuple[tuple[Item, ...], tuple[Item, ...]], list[Item]] = {}
     rest: list[Item] = []
     for item in container.children:
         below = item.children if item.value_type in _VALUES else ()
         codes = tuple([child for child in below if any(concept.matches(child.concept) for concept in telling)])
-        (apart.setdefault(codes, []) if codes else rest).append(item)
+        populations = tuple([child for child in below if _tells_population(child, dialect)])
+        (apart.setdefault((codes, populations), []) if codes or populations else rest).append(item)
     if not apart:
         yield container, ()
         return
     if any(item.value_type == "NUM" for item in rest):
         yield container._replace(children=tuple(rest)), ()
-    around = [item for item in rest if item.value_type != "NUM"]
-    for codes, items in apart.items():
-        yield container._replace(children=(*around, *items)), codes
+    for (codes, populations), items in apart.items():
+        around = [
+            item for item in rest if item.value_type != "NUM" and not (populations and _tells_population(item, dialect))
+        ]
+        yield container._replace(children=(*around, *populations, *items)), codes
 
 
 def region_of(container: Item, dialect: Dialect, scan: Scan, own: Sequence[Item] = ()) -> Region:
@@ -68,6 +75,10 @@ def region_of(container: Item, dialect: Dialect, scan: Scan, own: Sequence[Item]
 _T = TypeVar("_T")
 
 _VALUES = frozenset({"NUM", "TEXT"})
+
+
+def _tells_population(item: Item, dialect: Dialect) -> bool:
+    return dialect.facts.find(item.concept) is Fact.REFERENCE_POPULATION
 
 
 class _Told:

@@ -132,6 +132,24 @@ def test_one_reference_population_is_told_with_its_scores():
     assert (measured.t_score, measured.reference_population) == (Decimal("-1.8"), "male (USA Men)")
 
 
+def test_in_a_standard_report_the_population_may_stand_below_each_score():
+    """TID 311 tells it of a measurement."""
+
+    def against(population: str, score: str):
+        item = num(("38267-1", "LN", "DXA Lumbar spine [T-score]"), score, ("1", "UCUM", "no units"))
+        below = text(POPULATION, population)
+        below.RelationshipType = "HAS PROPERTIES"
+        item.ContentSequence = [below]
+        return item
+
+    sent = measurements(group("L1-L4", against("NHANES male", "-1.8"), against("NHANES female", "-1.3")))
+    read_report = seen(report(sent, root=TID1500, PatientSex="M"))
+    (measured,) = read_report.exam.measurements
+    assert (str(measured.bmd), measured.t_score) == ("0.912", Decimal("-1.3"))
+    assert measured.reference_population == "NHANES female"
+    assert [other.t_score for other in read_report.other_scores] == [Decimal("-1.8")]
+
+
 def test_scores_against_populations_nobody_can_rank_are_all_left_out_and_kept():
     read_report = seen(man(("Local A", "-1.8"), ("Local B", "-1.3")))
     assert read_report.exam.measurements[0].t_score is None

@@ -1,5 +1,6 @@
 """Where in an object do its results stand, and are they read there as they would be in a content tree?"""
 
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -295,6 +296,35 @@ def test_each_of_two_hips_in_one_document_has_the_mode_of_its_own_scan(order):
         "femoral neck right": "f Right Hip",
         "femoral neck mean": "a Left Hip, f Right Hip",
     }
+
+
+def test_a_forearm_has_the_side_that_its_protocol_of_analysis_tells():
+    rows = [["Region", "BMD[g/cm&sup2;]"], ["1/3", "0.602"]]
+    document = apex(rows, ScanMode="a Forearm", AnalProtocol="Left Forearm")
+    assert values(seen(hologic_picture(document))) == {"33% radius left": "0.602"}
+
+
+@pytest.mark.parametrize(
+    "head", ["BMD[g/cm&#178;]", "BMD[g/cm&#xB2;]", "BMD&nbsp;[g/cm<sup>2</sup>]", "<b>BMD</b>[g/cm2]"]
+)
+def test_a_head_is_read_as_it_would_be_seen(head):
+    assert values(seen(hologic_picture(apex([["<b>Region</b>", head], ["L1&nbsp;", "0.873"]])))) == {"L1": "0.873"}
+
+
+@pytest.mark.parametrize(
+    ("printed", "header", "analysed"),
+    [
+        ("03/01/2024 10:30", {}, datetime(2024, 3, 1, 10, 30)),  # 3 January was before the scan
+        ("04/06/2024 10:30", {}, None),
+        ("04/06/2024 10:30", {"ContentDate": "20240408"}, datetime(2024, 4, 6, 10, 30)),
+        ("04/06/2024 10:30", {"InstanceCreationDate": "20240408"}, datetime(2024, 4, 6, 10, 30)),
+        ("04/06/2024 10:30", {"ContentDate": "20240701"}, None),
+        ("04/23/2024 10:30", {"ContentDate": "20240301"}, datetime(2024, 4, 23, 10, 30)),
+    ],
+)
+def test_an_analysis_is_not_before_its_scan_and_not_after_the_picture_that_tells_of_it(printed, header, analysed):
+    (analysis,) = seen(hologic_picture(spine_document(AnalDate=printed), **header)).analyses
+    assert (analysis.scan, analysis.analysed_at) == ("A0301240C", analysed)
 
 
 def test_the_version_of_hologics_software_is_read_where_the_header_has_none():
