@@ -291,9 +291,10 @@ def _trend_rule(table: _Table) -> TrendRule:
 
 def _conditions(table: _Table, key: str, *, required: bool = False) -> Iterator[Condition]:
     for entry in table.tables(key, required=required):
-        yield Condition(
-            text=entry.required_concept("text"), contains=entry.text("contains"), anywhere=entry.flag("anywhere")
-        )
+        contains = entry.text_or_texts("contains")
+        if not any(map(str.strip, contains)):
+            entry.wrong("contains", "is missing")
+        yield Condition(text=entry.required_concept("text"), contains=contains, anywhere=entry.flag("anywhere"))
 
 
 def _region_rule(table: _Table) -> RegionRule:

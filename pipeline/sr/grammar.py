@@ -160,10 +160,13 @@ class Lookup(Generic[_T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """A TEXT item that must be there and contain some words: a child of the container, or anywhere in the report."""
+    """A TEXT item that must be there and contain some words: a child of the container, or anywhere in the report.
+
+    Of several words any will do.
+    """
 
     text: Concept
-    contains: str
+    contains: tuple[str, ...]
     anywhere: bool = False
 
 
@@ -400,11 +403,11 @@ def _by_spelling(names: tuple[tuple[str, tuple[str, ...]], ...]) -> Mapping[str,
 
 
 def _is_told(condition: Condition, items: Iterable[Item]) -> bool:
-    wanted = folded(condition.contains)
+    wanted = [folded(words) for words in condition.contains]
     texts: Iterator[str] = (
         item.value for item in items if item.value_type == "TEXT" and condition.text.matches(item.concept)
     )
-    return any(wanted in folded(text) for text in texts)
+    return any(words in text for text in map(folded, texts) for words in wanted)
 
 
 def _pattern(name: str) -> re.Pattern[str]:

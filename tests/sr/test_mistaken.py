@@ -128,13 +128,25 @@ def test_results_of_the_other_side_than_the_headers_are_held(keyword):
     assert values(seen(picture(comments=spinal, **right_side))) == {"L1-L4": "1.022"}
 
 
-@pytest.mark.parametrize("mode", ["a Lateral Spine", "SE Lateral Spine", "x Lateral Lumbar Spine"])
+@pytest.mark.parametrize("mode", ["a Lateral Spine", "SE Lateral Spine", "x Lateral Lumbar Spine", "a Decubitus Spine"])
 def test_a_spine_seen_from_the_side_is_not_one_seen_from_the_front(mode):
     error = held(hologic_picture(apex([HEADS, LEVELS["L2"], LEVELS["L3"]], ScanMode=mode)))
     assert error.reason is Reason.NO_BMD
     assert error.detail == (
         "CONTAINER 'Data Set 1' was put aside: a spine seen from the side, which has another density"
     )
+
+
+@pytest.mark.parametrize("title", ["Previous Results Summary", "Baseline Summary", "Summary of prior exam"])
+def test_the_summary_of_an_earlier_exam_is_not_todays(title):
+    sets = [("Results Summary", region("L1-L4", "0.912")), (title, region("L2-L4", "0.955"))]
+    content = [
+        container(f"Data Set {number}", text("Data Set Title", said), told)
+        for number, (said, told) in enumerate(sets, start=1)
+    ]
+    read_report = seen(report(*content, root="BMD Rate of Change Report", Manufacturer="HOLOGIC, Inc."))
+    assert values(read_report) == {"L1-L4": "0.912"}
+    assert read_report.aside == ("CONTAINER 'Data Set 2' was put aside: an earlier exam",)
 
 
 @pytest.mark.parametrize("mode", ["a Prosthetic Left Hip", "a Left Hip Prosthesis", "a Left Hip (prosthetic)"])
