@@ -4,16 +4,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from functools import cache
-from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, tuple_, update
 
 from pipeline.clinical.assemble import assemble
 from pipeline.clinical.model import Exam, Patient
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.edge.store import identity, machines, people, work
 from pipeline.edge.store.database import insert_if_absent, ring
+from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt, scanner
 from pipeline.sr.analyses import current, superseded_regions
 from pipeline.sr.extract import Report
@@ -115,15 +115,9 @@ def record(
         work.ignore(connection, receipt, receipt_number, reason=REPEATED, detail=detail)
         return known
     number = _exam_of(connection, report, patient_number, scanner_number, due_at=due_at, historical=historical)
-    connection.execute(delete(reading).where(reading.c.receipt_id == receipt_number))  # where it was historical before
-    connection.execute(
-        insert(reading).values(
-            receipt_id=receipt_number,
-            exam_id=number,
-            report=_REPORT.dump_json(report).decode("ascii"),
-            edition=edition,
-        )
-    )
+    _FORGET.execute(connection, {"receipt": receipt_number})  # where it was historical before
+    said = _REPORT.dump_json(report).decode("ascii")
+    _KEEP.execute(connection, {"receipt_id": receipt_number, "exam_id": number, "report": said, "edition": edition})
     work.done(connection, receipt, [receipt_number])
     held = identity.hold_conflicts(connection, number, who, patient_number, study)
     for changed in sorted({number, *held}) if not historical else ():
@@ -134,7 +128,7 @@ def record(
 
 def load(connection: Connection, numbers: Sequence[int]) -> list[ExamOnFile]:
     """The exams of these numbers, with their reports in the order they came, in the order of the numbers given."""
-    found = _load(connection, _OF_NUMBERS, {"numbers": numbers})
+    found = _load(connection, _OF_NUMBERS, {"numbers": list(numbers)})
     return sorted(found, key=lambda one: numbers.index(one.number))
 
 
@@ -157,7 +151,7 @@ def _taken_for(earlier: ExamOnFile, who: Patient, together: Collection[tuple[str
 def held_days(connection: Connection, who: Patient, *, but: int | None = None) -> list[date]:
     """The days of a patient's exams that wait for a person, but one."""
     values = _whose(who, people.same_as(connection, who), but=but)
-    found = connection.scalars(_held_days(tells_issuer=bool(who.issuer)), values)
+    found = _held_days(tells_issuer=bool(who.issuer)).scalars(connection, values)
     return [performed_at.date() for performed_at in found]
 
 
@@ -167,14 +161,14 @@ def _whose(who: Patient, together: Collection[tuple[str, str]], *, but: int | No
 
 
 @cache
-def _history(*, tells_issuer: bool) -> Select[Any]:
-    return _READINGS.where(_may_be_theirs(tells_issuer=tells_issuer), exam.c.state != State.HELD)
+def _history(*, tells_issuer: bool) -> Prepared:
+    return Prepared(_READINGS.where(_may_be_theirs(tells_issuer=tells_issuer), exam.c.state != State.HELD))
 
 
 @cache
-def _held_days(*, tells_issuer: bool) -> Select[Any]:
+def _held_days(*, tells_issuer: bool) -> Prepared:
     held = _may_be_theirs(tells_issuer=tells_issuer) & (exam.c.state == State.HELD)
-    return select(exam.c.performed_at).where(held).order_by(exam.c.performed_at)
+    return Prepared(select(exam.c.performed_at).where(held).order_by(exam.c.performed_at))
 
 
 def _may_be_theirs(*, tells_issuer: bool) -> ColumnElement[bool]:
@@ -194,14 +188,14 @@ def _is_theirs(other: Patient, who: Patient) -> bool:
 def due_again(connection: Connection, patient_number: int, *, since: date, at: datetime) -> int:
     """Look again at a person's exams from a day on, because what they rest on has changed; how many."""
     values = {"patient": patient_number, "since": datetime.combine(since, time.min), "at": at}
-    result = connection.execute(_DUE_AGAIN, values)
+    again = _DUE_AGAIN.execute(connection, values)
     ring(connection)
-    return result.rowcount
+    return len(again)
 
 
 def look_after(connection: Connection, number: int, *, at: datetime) -> int:
     """Look again at the exams of a person after one of which other things are known now; how many."""
-    row = connection.execute(_PLACE, {"exam": number}).one()
+    (row,) = _PLACE.execute(connection, {"exam": number})
     if row.historical:  # what an archive brings in by the thousand waits for the next run over all exams
         return 0
     return due_again(connection, row.patient_id, since=row.performed_at.date(), at=at)
@@ -251,7 +245,7 @@ def read_otherwise(connection: Connection, number: int, told: Mapping[int, Repor
 
 def followed_up(connection: Connection, of: ExamOnFile) -> None:
     """The exam has been carried to the outbox; it stays due when a report was added meanwhile."""
-    current = connection.execute(_LOCKED_REVISION, {"exam": of.number}).scalar_one()
+    current = _LOCKED_REVISION.scalar(connection, {"exam": of.number})
     if current == of.revision:
         work.done(connection, exam, [of.number])
     else:
@@ -268,7 +262,7 @@ def exam_of(connection: Connection, receipt_number: int) -> ExamOnFile | None:
 
 def _find(connection: Connection, report: Report, patient_number: int, scanner_number: int) -> int | None:
     same = {"patient": patient_number, "scanner": scanner_number, "study": report.exam.study_instance_uid}
-    number: int | None = connection.scalar(_FIND, same)
+    number: int | None = _FIND.scalar(connection, same)
     return number
 
 
@@ -348,31 +342,38 @@ _READINGS = (
     .join(reading, reading.c.exam_id == exam.c.id)
     .order_by(exam.c.performed_at, exam.c.id, reading.c.receipt_id)
 )
-_OF_NUMBERS = _READINGS.where(exam.c.id.in_(bindparam("numbers", expanding=True)))
-_PLACE = select(exam.c.patient_id, exam.c.performed_at, exam.c.historical).where(exam.c.id == bindparam("exam"))
+_OF_NUMBERS = Prepared(_READINGS.where(exam.c.id.in_(bindparam("numbers", expanding=True))))
+_PLACE = Prepared(
+    select(exam.c.patient_id, exam.c.performed_at, exam.c.historical).where(exam.c.id == bindparam("exam"))
+)
 _OTHER = patient.alias()
 _SAME_PERSON = (
     select(patient.c.id)
     .join(_OTHER, _OTHER.c.person_id == patient.c.person_id)
     .where(_OTHER.c.id == bindparam("patient"))
 )
-_DUE_AGAIN = (
+_DUE_AGAIN = Prepared(
     update(exam)
     .where(exam.c.patient_id.in_(_SAME_PERSON), exam.c.performed_at >= bindparam("since"))
     .where(exam.c.state == State.DONE, ~exam.c.historical)
     .values(state=State.WAITING, due_at=bindparam("at"), revision=exam.c.revision + 1)
+    .returning(exam.c.id)
 )
-_LOCKED_REVISION = select(exam.c.revision).where(exam.c.id == bindparam("exam")).with_for_update()
-_FIND = select(exam.c.id).where(
-    exam.c.patient_id == bindparam("patient"),
-    exam.c.scanner_id == bindparam("scanner"),
-    exam.c.study_instance_uid == bindparam("study"),
+_LOCKED_REVISION = Prepared(select(exam.c.revision).where(exam.c.id == bindparam("exam")).with_for_update())
+_FIND = Prepared(
+    select(exam.c.id).where(
+        exam.c.patient_id == bindparam("patient"),
+        exam.c.scanner_id == bindparam("scanner"),
+        exam.c.study_instance_uid == bindparam("study"),
+    )
 )
+_FORGET = Prepared(delete(reading).where(reading.c.receipt_id == bindparam("receipt")))
+_KEEP = Prepared(insert(reading))
 
 
-def _load(connection: Connection, query: Select[Any], values: Mapping[str, object] | None = None) -> list[ExamOnFile]:
+def _load(connection: Connection, query: Prepared, values: Mapping[str, object]) -> list[ExamOnFile]:
     reports: dict[tuple[int, int, int, bool], list[tuple[int, Report]]] = {}
-    for row in connection.execute(query, values):
+    for row in query.execute(connection, values):
         found = reports.setdefault((row.id, row.revision, row.losses, row.historical), [])
         found.append((row.receipt_id, _REPORT.validate_json(row.report)))
     return [

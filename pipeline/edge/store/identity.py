@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, Select, bindparam, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, select, update
 
 from pipeline.clinical.model import Patient, Sex
 from pipeline.edge.store import patients, people, work
+from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, exam, patient
 
 ID_CONFLICT = "id_conflict"
@@ -16,7 +16,7 @@ ID_CONFLICT = "id_conflict"
 
 def patient_of(connection: Connection, who: Patient, study_instance_uid: str) -> int:
     """The number of the patient a report is of; one report of a study may leave out the issuer another one tells."""
-    same_study = connection.execute(_SAME_STUDY, {"study": study_instance_uid, "patient": who.patient_id})
+    same_study = _SAME_STUDY.execute(connection, {"study": study_instance_uid, "patient": who.patient_id})
     known: dict[str, int] = {row.issuer: row.id for row in same_study}
     if not who.issuer and len(known) == 1:
         return next(iter(known.values()))
@@ -71,13 +71,13 @@ def same_person(patient_id: str | BindParameter[str], issuer: str | BindParamete
     return same_id if issuer is None else same_id & patient.c.issuer.in_([issuer, ""])
 
 
-_SAME_STUDY = (
+_SAME_STUDY = Prepared(
     select(patient.c.id, patient.c.issuer)
     .join(exam, exam.c.patient_id == patient.c.id)
     .where(exam.c.study_instance_uid == bindparam("study"), patient.c.patient_id == bindparam("patient"))
 )
 _SAME_PATIENT = bindparam("same", expanding=True, type_=exam.c.patient_id.type)
-_OF_OTHERS = (
+_OF_OTHERS = Prepared(
     select(exam.c.id)
     .where(exam.c.study_instance_uid == bindparam("study"), exam.c.patient_id.not_in(_SAME_PATIENT))
     .order_by(exam.c.id)
@@ -88,13 +88,13 @@ _SURE = (
     .where(exam.c.reason.is_distinct_from(ID_CONFLICT))
     .limit(1)
 )
-_OTHER_BIRTH_DATE = _SURE.where(exam.c.birth_date != bindparam("known"))
-_OTHER_SEX = _SURE.where(exam.c.sex != bindparam("known"), exam.c.sex != "")
+_OTHER_BIRTH_DATE = Prepared(_SURE.where(exam.c.birth_date != bindparam("known")))
+_OTHER_SEX = Prepared(_SURE.where(exam.c.sex != bindparam("known"), exam.c.sex != ""))
 
 
 def _of_other_patients(connection: Connection, same: Collection[int], study_instance_uid: str) -> list[int]:
     """The exams of a study that are somebody else's."""
-    return list(connection.scalars(_OF_OTHERS, {"study": study_instance_uid, "same": list(same)}))
+    return _OF_OTHERS.scalars(connection, {"study": study_instance_uid, "same": list(same)})
 
 
 def _shared(one: int, together: Sequence[int]) -> str:
@@ -107,12 +107,12 @@ def _contradiction(connection: Connection, number: int, who: Patient, same: Coll
     found = None
     for name, contradicting, known in _contradictions(who):
         values = {"same": list(same), "exam": number, "known": known}
-        if connection.scalar(contradicting, values) is not None:
+        if contradicting.scalar(connection, values) is not None:
             found = f"{name} is another than in other exams of this patient"
     return found
 
 
-def _contradictions(who: Patient) -> Iterator[tuple[str, Select[Any], object]]:
+def _contradictions(who: Patient) -> Iterator[tuple[str, Prepared, object]]:
     """Of what is known of a patient, which query finds another exam that contradicts it."""
     if who.birth_date is not None:
         yield "PatientBirthDate (0010,0030)", _OTHER_BIRTH_DATE, who.birth_date

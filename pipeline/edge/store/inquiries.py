@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, case, func, select, update
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import work
 from pipeline.edge.store.database import insert_if_absent, ring
+from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, exam, inquiry, patient
 
 AWAITS_HISTORY = "awaits_history"
@@ -75,11 +76,13 @@ def answered(connection: Connection, number: int, *, instances: int, at: datetim
 
 def unanswered_since(connection: Connection, exam_number: int) -> datetime | None:
     """Since when an archive has owed an answer for this exam; ``None`` when none does."""
-    since: datetime | None = connection.scalar(_UNANSWERED, {"exam": exam_number})
+    since: datetime | None = _UNANSWERED.scalar(connection, {"exam": exam_number})
     return since
 
 
-_UNANSWERED = select(func.min(inquiry.c.asked_since)).where(
-    inquiry.c.patient_id == select(exam.c.patient_id).where(exam.c.id == bindparam("exam")).scalar_subquery(),
-    inquiry.c.state == State.WAITING,
+_UNANSWERED = Prepared(
+    select(func.min(inquiry.c.asked_since)).where(
+        inquiry.c.patient_id == select(exam.c.patient_id).where(exam.c.id == bindparam("exam")).scalar_subquery(),
+        inquiry.c.state == State.WAITING,
+    )
 )

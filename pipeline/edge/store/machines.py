@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from pipeline.clinical.model import Scanner
 from pipeline.edge.store.database import insert_if_absent
+from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import scanner, unidentified
 from pipeline.sr.aliases import Alias, supply_serial_number
 
@@ -88,11 +89,16 @@ def _number_of(connection: Connection, machine: Scanner, at: datetime) -> int:
     )
     if number is not None:
         return number
-    known: int = connection.execute(_SEEN, {"machine": key, "last_seen_at": at}).scalar_one()
+    known: int = _SEEN.scalar(connection, {"machine": key, "at": at})
     return known
 
 
-_SEEN = update(scanner).where(scanner.c.key == bindparam("machine")).returning(scanner.c.id)
+_SEEN = Prepared(
+    update(scanner)
+    .where(scanner.c.key == bindparam("machine"))
+    .values(last_seen_at=bindparam("at"))
+    .returning(scanner.c.id)
+)
 
 
 def _is_known(machine: Unidentified, aliases: Sequence[Alias]) -> bool:

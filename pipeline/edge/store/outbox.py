@@ -13,6 +13,7 @@ from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, func, 
 from pipeline.edge.store import audit, outages, work
 from pipeline.edge.store.audit import Entry, Event
 from pipeline.edge.store.database import ring
+from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, addendum, delivery, exam
 
 
@@ -41,14 +42,14 @@ class Delivery:
 
 def latest(connection: Connection, exam_number: int) -> AddendumOnFile | None:
     """The addendum that an exam has now."""
-    row = connection.execute(_latest(), {"exam": exam_number}).one_or_none()
-    return None if row is None else _addendum(row)
+    found = _latest().execute(connection, {"exam": exam_number})
+    return _addendum(found[0]) if found else None
 
 
 def is_superseded(connection: Connection, exam_number: int, known: AddendumOnFile | None) -> bool:
     """Whether an exam has a later addendum than the one known; nobody else can issue one in this transaction."""
-    connection.execute(_LOCK_EXAM, {"exam": exam_number})
-    now = connection.scalar(_LATEST_NUMBER, {"exam": exam_number})
+    _LOCK_EXAM.execute(connection, {"exam": exam_number})
+    now = _LATEST_NUMBER.scalar(connection, {"exam": exam_number})
     return bool(now != (known.number if known else None))
 
 
@@ -67,26 +68,21 @@ def issue(
     face_of: int | None = None,
 ) -> int:
     """Keep an addendum, or a face of the addendum of a number, for these destinations; its own number."""
-    number: int = connection.execute(
-        insert(addendum)
-        .values(
-            exam_id=exam_number,
-            predecessor_id=predecessor.number if predecessor else None,
-            face_of_id=face_of,
-            sop_class_uid=sop_class_uid,
-            sop_instance_uid=sop_instance_uid,
-            digest=digest,
-            overall=overall,
-            authored_at=at,
-            content=zlib.compress(data_set, 1),
-        )
-        .returning(addendum.c.id)
-    ).scalar_one()
-    if destinations:
-        rows = [
-            {"addendum_id": number, "destination": name, "state": State.WAITING, "due_at": at} for name in destinations
-        ]
-        connection.execute(insert(delivery), rows)
+    kept = {
+        "exam_id": exam_number,
+        "predecessor_id": predecessor.number if predecessor else None,
+        "face_of_id": face_of,
+        "sop_class_uid": sop_class_uid,
+        "sop_instance_uid": sop_instance_uid,
+        "digest": digest,
+        "overall": overall,
+        "authored_at": at,
+        "content": zlib.compress(data_set, 1),
+    }
+    number: int = _KEEP.scalar(connection, kept)
+    for name in destinations:
+        waiting = {"addendum_id": number, "destination": name, "state": State.WAITING, "due_at": at}
+        _SEND.execute(connection, waiting)
     ring(connection)
     return number
 
@@ -197,15 +193,17 @@ def _of_exam(exam_number: int | BindParameter[int]) -> Select[Any]:
     return _addenda().where(addendum.c.exam_id == exam_number, addendum.c.face_of_id.is_(None))
 
 
-_LOCK_EXAM = select(exam.c.id).where(exam.c.id == bindparam("exam")).with_for_update()
-_LATEST_NUMBER = select(func.max(addendum.c.id)).where(
-    addendum.c.exam_id == bindparam("exam"), addendum.c.face_of_id.is_(None)
+_KEEP = Prepared(insert(addendum).returning(addendum.c.id))
+_SEND = Prepared(insert(delivery))
+_LOCK_EXAM = Prepared(select(exam.c.id).where(exam.c.id == bindparam("exam")).with_for_update())
+_LATEST_NUMBER = Prepared(
+    select(func.max(addendum.c.id)).where(addendum.c.exam_id == bindparam("exam"), addendum.c.face_of_id.is_(None))
 )
 
 
 @functools.cache
-def _latest() -> Select[Any]:
-    return _of_exam(bindparam("exam")).order_by(addendum.c.id.desc()).limit(1)
+def _latest() -> Prepared:
+    return Prepared(_of_exam(bindparam("exam")).order_by(addendum.c.id.desc()).limit(1))
 
 
 def _addenda() -> Select[Any]:

@@ -10,14 +10,15 @@ from pipeline.clinical.context import ClinicalContext
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import people
 from pipeline.edge.store.database import insert_if_absent
+from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import context, patient
 
 _RECORD = TypeAdapter(ClinicalContext)
 
-_FIND = select(patient.c.id).where(
-    patient.c.patient_id == bindparam("patient"), patient.c.issuer == bindparam("issuer")
+_FIND = Prepared(
+    select(patient.c.id).where(patient.c.patient_id == bindparam("patient"), patient.c.issuer == bindparam("issuer"))
 )
-_CONTEXTS_OF = (
+_CONTEXTS_OF = Prepared(
     select(context.c.record)
     .join(patient, patient.c.id == context.c.patient_id)
     .where(tuple_(patient.c.patient_id, patient.c.issuer).in_(bindparam("together", expanding=True)))
@@ -47,7 +48,7 @@ def number_of(connection: Connection, patient_id: str, issuer: str) -> int:
 
 def find(connection: Connection, patient_id: str, issuer: str) -> int | None:
     """The number of a patient we know; ``None`` when we do not."""
-    number: int | None = connection.scalar(_FIND, {"patient": patient_id, "issuer": issuer})
+    number: int | None = _FIND.scalar(connection, {"patient": patient_id, "issuer": issuer})
     return number
 
 
@@ -89,7 +90,7 @@ def contexts(connection: Connection, patient_number: int) -> list[ContextOnFile]
 def contexts_of(connection: Connection, who: Patient) -> list[ClinicalContext]:
     """What the clinical core is to know of a patient beyond the reports."""
     values = {"together": sorted(people.same_as(connection, who))}
-    return [_RECORD.validate_json(record) for record in connection.scalars(_CONTEXTS_OF, values)]
+    return [_RECORD.validate_json(record) for record in _CONTEXTS_OF.scalars(connection, values)]
 
 
 def _same_day(one: ClinicalContext, other: ClinicalContext) -> bool:

@@ -6,11 +6,11 @@ patient is found by one number. Who is really taken for one is decided exam by e
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from pipeline.clinical.model import Patient
+from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import merger, patient, person
 
 Merged = Collection[frozenset[tuple[str, str]]]
@@ -93,18 +93,20 @@ _PAIRS = (
     .join(_NEW, _NEW.c.id == merger.c.new_id)
     .where(merger.c.undone_at.is_(None))
 )
-_MERGED = _PAIRS.where(_NEW.c.person_id.in_(bindparam("persons", expanding=True)))
-_MERGED_WITH = _PAIRS.where(
-    _NEW.c.person_id.in_(select(patient.c.person_id).where(patient.c.patient_id == bindparam("patient_id")))
+_MERGED = Prepared(_PAIRS.where(_NEW.c.person_id.in_(bindparam("persons", expanding=True))))
+_MERGED_WITH = Prepared(
+    _PAIRS.where(
+        _NEW.c.person_id.in_(select(patient.c.person_id).where(patient.c.patient_id == bindparam("patient_id")))
+    )
 )
 _ACTIVE = merger.c.undone_at.is_(None)
 _NUMBERS = bindparam("numbers", expanding=True, type_=patient.c.id.type)
-_INTO = select(merger.c.new_id).where(_ACTIVE, merger.c.old_id.in_(_NUMBERS))
-_FROM = select(merger.c.old_id).where(_ACTIVE, merger.c.new_id.in_(_NUMBERS))
+_INTO = Prepared(select(merger.c.new_id).where(_ACTIVE, merger.c.old_id.in_(_NUMBERS)))
+_FROM = Prepared(select(merger.c.old_id).where(_ACTIVE, merger.c.new_id.in_(_NUMBERS)))
 
 
-def _sets(connection: Connection, query: Select[Any], values: Mapping[str, object]) -> list[frozenset[tuple[str, str]]]:
-    pairs = connection.execute(query, values).all()
+def _sets(connection: Connection, query: Prepared, values: Mapping[str, object]) -> list[frozenset[tuple[str, str]]]:
+    pairs = query.execute(connection, values)
     sets: list[frozenset[tuple[str, str]]] = []
     for old_id, old_issuer, new_id, new_issuer in pairs:
         pair = frozenset([(old_id, old_issuer), (new_id, new_issuer)])
@@ -137,7 +139,7 @@ def _relatives(connection: Connection, numbers: Collection[int]) -> set[int]:
 
 def _merged_directly(connection: Connection, numbers: Collection[int]) -> set[int]:
     values = {"numbers": list(numbers)}
-    return {*connection.scalars(_INTO, values), *connection.scalars(_FROM, values)}
+    return {*_INTO.scalars(connection, values), *_FROM.scalars(connection, values)}
 
 
 def _gather(connection: Connection, numbers: Collection[int]) -> None:

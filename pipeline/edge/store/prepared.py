@@ -4,36 +4,48 @@ SQLAlchemy looks a statement over at each execution and makes an object of its r
 long as SQLite's own work. Here it compiles a statement once, and then the driver has it at once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import BindParameter, ClauseElement, Connection, Dialect, Table, bindparam
+from sqlalchemy import BindParameter, Connection, Dialect, Table, bindparam
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.selectable import ExecutableReturnsRows
 from sqlalchemy.types import TypeEngine
 
 
 class Prepared:
-    """One statement, whose only values are its parameters."""
+    """One statement, whose values are given at each execution; those of an expanding parameter as a list."""
 
-    def __init__(self, statement: ClauseElement) -> None:
+    def __init__(self, statement: ExecutableReturnsRows) -> None:
         self._statement = statement
-        self._compiled: dict[str, _Compiled] = {}
+        self._compiled: dict[tuple[object, ...], _Compiled] = {}
 
-    def execute(self, connection: Connection, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        """The rows it returns, as the driver gives them: text and numbers, but no moments."""
+    def execute(self, connection: Connection, values: Mapping[str, object]) -> list[Any]:
+        """The rows it returns: named tuples of what SQLAlchemy would give."""
         dialect = connection.dialect
-        compiled = self._compiled.get(dialect.name)
+        shape = (dialect.name, *(len(value) for value in values.values() if isinstance(value, list)))
+        compiled = self._compiled.get(shape)
         if compiled is None:
-            compiled = self._compiled[dialect.name] = _Compiled(self._statement, dialect)
+            compiled = self._compiled[shape] = _Compiled(self._statement, dialect, values)
         cursor = connection.connection.cursor()
         try:
             parameters = compiled.parameters(values)
             for listener in connection.dispatch.before_cursor_execute:  # as SQLAlchemy would tell of it
                 listener(connection, cursor, compiled.sql, parameters, None, False)
             cursor.execute(compiled.sql, parameters)
-            return list(cursor.fetchall()) if cursor.description else []
+            return list(compiled.rows(cursor.fetchall())) if compiled.returns_rows else []
         finally:
             cursor.close()
+
+    def scalars(self, connection: Connection, values: Mapping[str, object]) -> list[Any]:
+        """The first column of each row."""
+        return [row[0] for row in self.execute(connection, values)]
+
+    def scalar(self, connection: Connection, values: Mapping[str, object]) -> Any:
+        """The first column of the first row; ``None`` where there is none."""
+        return next(iter(self.scalars(connection, values)), None)
 
 
 def parameter(name: str, of: TypeEngine[Any]) -> BindParameter[Any]:
@@ -52,20 +64,48 @@ def in_rows(rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
 
 
 class _Compiled:
-    """A statement in one database's own words."""
+    """A statement in one database's own words, for lists of one length."""
 
-    def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
-        compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    def __init__(self, statement: ExecutableReturnsRows, dialect: Dialect, values: Mapping[str, object]) -> None:
+        compiled = statement.compile(dialect=dialect, column_keys=list(values))
         assert isinstance(compiled, SQLCompiler)
-        self.sql = compiled.string
+        expanded = compiled.construct_expanded_state(dict(values))
+        self.sql = expanded.statement
         self._by_place = compiled.positional
-        self._parameters: list[tuple[str, Callable[[Any], Any] | None]] = [
-            (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
-            for name in compiled.positiontup or compiled.params
-        ]
+        self._lists = {name: names for name, names in expanded.parameter_expansion.items() if name in values}
+        given = {*values, *chain.from_iterable(self._lists.values())}
+        names = expanded.positiontup or list(expanded.parameters)
+        self._constants = {name: expanded.parameters[name] for name in names if name not in given}
+        converters = {
+            name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in compiled.binds.items()
+        }
+        converters |= expanded.processors
+        self._parameters = [(name, converters.get(name)) for name in names]
+        columns = list(statement.exported_columns)
+        self.returns_rows = bool(columns)
+        row = namedtuple("Row", [column.key for column in columns], rename=True)  # type: ignore[misc]  # known only now
+        self._make: Callable[[list[Any]], Any] = row._make
+        self._converters = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
 
     def parameters(self, values: Mapping[str, object]) -> tuple[Any, ...] | dict[str, Any]:
         """The values as the driver wants them: by place or by name."""
+        given = values
+        if self._constants or self._lists:
+            given = {**self._constants, **values}
+            for name, names in self._lists.items():
+                given.update(zip(names, _flat(given[name]), strict=True))
         if self._by_place:
-            return tuple([convert(values[name]) if convert else values[name] for name, convert in self._parameters])
-        return {name: convert(values[name]) if convert else values[name] for name, convert in self._parameters}
+            return tuple([convert(given[name]) if convert else given[name] for name, convert in self._parameters])
+        return {name: convert(given[name]) if convert else given[name] for name, convert in self._parameters}
+
+    def rows(self, found: Sequence[Sequence[Any]]) -> Iterator[Any]:
+        """Rows as the driver gives them, as SQLAlchemy would."""
+        for row in found:
+            yield self._make(
+                [convert(value) if convert else value for convert, value in zip(self._converters, row, strict=True)]
+            )
+
+
+def _flat(values: Any) -> Any:
+    """The values of a list, one after the other also where each is several."""
+    return chain.from_iterable(values) if values and isinstance(values[0], tuple) else values

@@ -1,20 +1,19 @@
 """What have we been sent, and what is still to be read?"""
 
-import functools
 import hashlib
 import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, Self
+from typing import Any, Self
 
 from sqlalchemy import Connection, bindparam, select, text, update
 
 from pipeline.edge.store import audit
 from pipeline.edge.store.audit import Entry, Event
 from pipeline.edge.store.database import insert_absent, ring
-from pipeline.edge.store.prepared import Prepared, parameter
+from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, receipt
 
 OTHER_BYTES = "other_bytes"
@@ -31,7 +30,9 @@ _COLUMNS = (
     receipt.c.historical,
     receipt.c.content,
 )
-_OF_NUMBERS = select(*_COLUMNS).where(receipt.c.id.in_(bindparam("numbers", expanding=True))).order_by(receipt.c.id)
+_OF_NUMBERS = Prepared(
+    select(*_COLUMNS).where(receipt.c.id.in_(bindparam("numbers", expanding=True))).order_by(receipt.c.id)
+)
 
 _LOCK_UIDS = text("""
     SELECT pg_advisory_xact_lock(7311005, hash)
@@ -40,6 +41,12 @@ _LOCK_UIDS = text("""
 
 _NOT_OF_USE = receipt.c.historical & ((receipt.c.state == State.IGNORED) | (receipt.c.state == State.WAITING))
 """History that was put aside, or may yet be: it does not make another copy suspect."""
+
+_KNOWN = Prepared(
+    select(receipt.c.id, receipt.c.sop_instance_uid, receipt.c.digest, _NOT_OF_USE.label("not_of_use"))
+    .where(receipt.c.sop_instance_uid.in_(bindparam("uids", expanding=True)))
+    .order_by(receipt.c.id)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,15 +155,14 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
             losses=row.losses,
             historical=row.historical,
         )
-        for row in connection.execute(_OF_NUMBERS, {"numbers": numbers})
+        for row in _OF_NUMBERS.execute(connection, {"numbers": list(numbers)})
     ]
 
 
 def _keep_different(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
     """Keep instances of different UIDs."""
-    on_file: defaultdict[str, list[_Known]] = defaultdict(list)
-    uids = {f"uid_{place}": arrival.instance.sop_instance_uid for place, arrival in enumerate(arrivals)}
-    for known in map(_Known._make, _known(len(uids)).execute(connection, uids)):
+    on_file: defaultdict[str, list[Any]] = defaultdict(list)
+    for known in _KNOWN.execute(connection, {"uids": [arrival.instance.sop_instance_uid for arrival in arrivals]}):
         on_file[known.sop_instance_uid].append(known)
     numbers: dict[str, int] = {}
     rows = []
@@ -173,24 +179,7 @@ def _keep_different(connection: Connection, arrivals: Sequence[Arrival]) -> list
     return [(numbers[uid], uid in inserted) for uid in (arrival.instance.sop_instance_uid for arrival in arrivals)]
 
 
-class _Known(NamedTuple):
-    """An instance on file, of one of the UIDs that arrive."""
-
-    id: int
-    sop_instance_uid: str
-    digest: str
-    not_of_use: bool
-
-
-@functools.cache
-def _known(count: int) -> Prepared:
-    """What is on file under so many UIDs."""
-    columns = (receipt.c.id, receipt.c.sop_instance_uid, receipt.c.digest, _NOT_OF_USE)
-    uids = [parameter(f"uid_{place}", receipt.c.sop_instance_uid.type) for place in range(count)]
-    return Prepared(select(*columns).where(receipt.c.sop_instance_uid.in_(uids)).order_by(receipt.c.id))
-
-
-def _row(arrival: Arrival, on_file: Sequence[_Known]) -> dict[str, object]:
+def _row(arrival: Arrival, on_file: Sequence[Any]) -> dict[str, object]:
     state, reason, detail = State.WAITING, None, None
     if of_use := [known.id for known in on_file if not known.not_of_use]:
         state = State.IGNORED if arrival.historical else State.HELD

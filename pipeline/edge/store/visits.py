@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from pipeline.edge.store import people
 from pipeline.edge.store.people import Merged
+from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import context, exam, grounds, patient, reading, scanner
 from pipeline.edge.store.schema import person as person_table
 
@@ -67,11 +68,11 @@ def persons(connection: Connection, numbers: Collection[int]) -> Iterator[Person
     """What is on file of these persons, those without a visit left out."""
     values = {"persons": list(numbers)}
     records: dict[int, list[Record]] = {}
-    for person_id, number, patient_number, recorded_on in connection.execute(_RECORDS, values):
+    for person_id, number, patient_number, recorded_on in _RECORDS.execute(connection, values):
         record = Record(number=number, patient_number=patient_number, recorded_on=recorded_on)
         records.setdefault(person_id, []).append(record)
     merged = people.merged(connection, numbers)
-    rows = connection.execute(_visits_of_persons(), values)
+    rows = _visits_of_persons().execute(connection, values)
     for person_id, group in groupby(rows, key=lambda row: row[0]):
         visits = [_visit(row[1:]) for row in group]
         yield Person(visits=visits, records=records.get(person_id, ()), merged=merged)
@@ -79,7 +80,7 @@ def persons(connection: Connection, numbers: Collection[int]) -> Iterator[Person
 
 def person_of(connection: Connection, exam_number: int) -> Person:
     """What is on file of the person an exam is of."""
-    (found,) = persons(connection, [connection.execute(_PERSON, {"exam": exam_number}).scalar_one()])
+    (found,) = persons(connection, [_PERSON.scalar(connection, {"exam": exam_number})])
     return found
 
 
@@ -114,26 +115,27 @@ def stale_exams(connection: Connection, numbers: Collection[int], edition: str) 
 def keep_grounds(connection: Connection, exam_number: int, found: Grounds) -> None:
     """What the latest look at an exam rested on."""
     values = {name: getattr(found, name) for name in ("parts", "history", "knowledge", "context", "rules")}
-    if connection.execute(_REGROUND, {"exam": exam_number, **values}).rowcount == 0:
-        connection.execute(insert(grounds), {"exam_id": exam_number, **values})
+    if not _REGROUND.execute(connection, {"exam": exam_number, **values}):
+        _GROUND.execute(connection, {"exam_id": exam_number, **values})
 
 
 _PERSONS = patient.c.person_id.in_(bindparam("persons", expanding=True))
-_PERSON = (
+_PERSON = Prepared(
     select(patient.c.person_id).join(exam, exam.c.patient_id == patient.c.id).where(exam.c.id == bindparam("exam"))
 )
-_RECORDS = (
+_RECORDS = Prepared(
     select(patient.c.person_id, context.c.id, context.c.patient_id, context.c.recorded_on)
     .join(patient, patient.c.id == context.c.patient_id)
     .where(_PERSONS)
     .order_by(context.c.id)
 )
-_REGROUND = update(grounds).where(grounds.c.exam_id == bindparam("exam"))
+_REGROUND = Prepared(update(grounds).where(grounds.c.exam_id == bindparam("exam")).returning(grounds.c.exam_id))
+_GROUND = Prepared(insert(grounds))
 
 
 @cache
-def _visits_of_persons() -> Select[Any]:
-    return _visits().where(_PERSONS).order_by(patient.c.person_id, exam.c.performed_at, exam.c.id)
+def _visits_of_persons() -> Prepared:
+    return Prepared(_visits().where(_PERSONS).order_by(patient.c.person_id, exam.c.performed_at, exam.c.id))
 
 
 def _visits() -> Select[Any]:

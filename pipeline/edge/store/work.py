@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, Update, bindparam, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, case, func, or_, select, update
 
+from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, delivery, exam, inquiry, promise, receipt, shard
 
 QUEUES = (receipt, exam, delivery, promise, inquiry, shard)
@@ -163,12 +164,12 @@ def _free(queue: Table, at: datetime) -> ColumnElement[bool]:
 def _settle(
     connection: Connection, queue: Table, ids: Collection[int], *, state: State, reason: str | None, detail: str | None
 ) -> None:
-    connection.execute(_settling(queue), {"ids": list(ids), "to": state, "why": reason, "told": detail})
+    _settling(queue).execute(connection, {"ids": list(ids), "to": state, "why": reason, "told": detail})
 
 
 @functools.cache
-def _settling(queue: Table) -> Update:
-    return (
+def _settling(queue: Table) -> Prepared:
+    return Prepared(
         update(queue)
         .where(queue.c.id.in_(bindparam("ids", expanding=True)))
         .values(state=bindparam("to"), reason=bindparam("why"), detail=bindparam("told"))
