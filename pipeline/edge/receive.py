@@ -232,18 +232,19 @@ class Listener:
             lambda: Arrival.of(instance, calling_ae_title=caller, host=host, at=now, historical=historical)
         )
         answer: Future[int] = Future()
-        kept.add_done_callback(lambda done: answer.set_result(self._answer(done, caller)))
+        kept.add_done_callback(lambda done: self._answer(answer, done, caller))
         return answer
 
-    def _answer(self, kept: "Future[tuple[int, bool]]", caller: str) -> int:
+    def _answer(self, answer: "Future[int]", kept: "Future[tuple[int, bool]]", caller: str) -> None:
         failure = kept.exception()
         if failure is None:
+            answer.set_result(SUCCESS)  # first of all, because the scanner waits for it
             number, new = kept.result()
             log.info("received", extra={"receipt": number, "caller": caller, "new": new})
-            return SUCCESS
+            return
+        answer.set_result(OUT_OF_RESOURCES)
         what = str(failure) if isinstance(failure, StoreFailed) else type(failure).__name__
         self._quiet.warning(f"{caller} {what}", "could not keep an instance from %r: %s", caller, what)
-        return OUT_OF_RESOURCES
 
     def _promise(self, event: evt.Event) -> tuple[int, None]:
         caller = event.assoc.requestor.ae_title

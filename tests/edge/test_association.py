@@ -18,11 +18,14 @@ from pynetdicom import AE, evt
 from pynetdicom.dimse_messages import C_STORE_RQ, C_STORE_RSP
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
+from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.sop_class import Verification
 from pynetdicom.transport import AddressInformation
 
+from pipeline.edge.network import proposals
 from pipeline.edge.network.association import EventDrivenAssociation
 from pipeline.edge.network.commands import BadCommand, read_command, store_response
+from pipeline.edge.network.proposals import Request
 from pipeline.edge.network.reactor import Limits, Reactor
 from tests import peers
 from tests.fast_scanner import (
@@ -312,6 +315,45 @@ def test_a_request_is_read_as_pynetdicom_wrote_it(message_id: int, instance: str
     )
 
 
+titles = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="\\"), min_size=1, max_size=16)
+
+
+@given(called=titles, calling=titles, sop_classes=st.lists(uids, max_size=4), version=st.integers(0, 3))
+def test_a_proposal_heard_before_means_what_pynetdicom_reads_in_it(
+    called: str, calling: str, sop_classes: list[str], version: int
+) -> None:
+    for caller in (calling, "ANOTHER", calling):
+        sent = bytearray(association_request(called=called, calling=caller, sop_classes=sop_classes))
+        sent[7] = version
+        theirs = A_ASSOCIATE_RQ()
+        theirs.decode(bytes(sent))
+        ours = Request(bytes(sent))
+        assert ours.protocol_version == theirs.protocol_version
+        assert _written_out(ours.to_primitive()) == _written_out(theirs.to_primitive())
+
+
+def test_what_is_done_to_one_request_is_not_done_to_the_next() -> None:
+    first = Request(REQUEST).to_primitive()
+    first.presentation_context_definition_list.clear()
+    first.user_information.clear()
+    first.result = 1
+    second = Request(REQUEST).to_primitive()
+    assert len(second.presentation_context_definition_list) == 1
+    assert len(second.user_information) == 2
+    assert second.result is None
+
+
+def test_no_caller_fills_the_memory_with_proposals() -> None:
+    for number in range(100):
+        Request(association_request(called="A", calling="B", sop_classes=[f"2.25.{number}"] * 120))
+    assert proposals._remembered.cache_info().currsize == proposals.MOST
+    longer = association_request(called="A", calling="B", sop_classes=["2.25." + "9" * 59] * 127)
+    assert len(longer) > proposals.LONGEST
+    before = proposals._remembered.cache_info()
+    assert len(Request(longer).to_primitive().presentation_context_definition_list) == 127
+    assert proposals._remembered.cache_info() == before
+
+
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_command_are_refused(encoded: bytes) -> None:
     try:
@@ -319,6 +361,15 @@ def test_bytes_that_are_no_command_are_refused(encoded: bytes) -> None:
     except BadCommand:
         return
     assert b"\x00\x00\x00\x01\x02\x00\x00\x00" in encoded, "it has a Command Field at least"
+
+
+def _written_out(value: Any) -> Any:
+    """A primitive and all that is in it, as plain values."""
+    if isinstance(value, list):
+        return [_written_out(one) for one in value]
+    if hasattr(value, "__dict__") and not isinstance(value, str):
+        return type(value), {name: _written_out(inner) for name, inner in vars(value).items()}
+    return value
 
 
 class _Nowhere:

@@ -9,6 +9,7 @@ To be deleted on the day pynetdicom's own reactor waits for events: ``AE.start_s
 """
 
 import logging
+import queue
 import struct
 import time
 from collections import deque
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Protocol
 
+from pydicom.config import IGNORE
+from pydicom.uid import UID
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
@@ -31,11 +34,12 @@ from pynetdicom.timer import Timer
 from pynetdicom.transport import AddressInformation
 
 from pipeline.edge.network.commands import BadCommand, Command, read_command, store_response
+from pipeline.edge.network.proposals import Request
 
 log = logging.getLogger(__name__)
 
-P_DATA_TF = 0x04
-"""PS3.8 9.3.5."""
+A_ASSOCIATE_RQ, P_DATA_TF = 0x01, 0x04
+"""PS3.8 9.3.2 and 9.3.5."""
 
 LONGEST_COMMAND = 16_384
 LONGEST_QUESTION = 1 << 24
@@ -134,8 +138,11 @@ class EventDrivenAssociation(Association):
     def take(self, pdu: bytes) -> None:
         """Take one whole PDU that came over the connection."""
         try:
+            received: Any
             if pdu[0] == P_DATA_TF:
                 received, event = _read_data(pdu), "Evt10"
+            elif pdu[0] == A_ASSOCIATE_RQ:
+                received, event = Request(pdu), "Evt6"
             else:
                 received, event = self.dul._decode_pdu(pdu)
         except Exception:  # noqa: BLE001 - pynetdicom raises whatever broken bytes lead it to
@@ -180,8 +187,8 @@ class EventDrivenAssociation(Association):
         request = _StoreRequest(command.message_id, command.sop_class_uid, command.sop_instance_uid, context_id)
         primitive = C_STORE()
         primitive.MessageID = request.message_id
-        primitive.AffectedSOPClassUID = request.sop_class_uid
-        primitive.AffectedSOPInstanceUID = request.sop_instance_uid
+        primitive._affected_sop_class_uid = _uid(request.sop_class_uid)
+        primitive._affected_sop_instance_uid = _uid(request.sop_instance_uid)
         primitive.MoveOriginatorApplicationEntityTitle = command.move_originator
         primitive.DataSet = BytesIO(data_set)
         primitive._context_id = context_id
@@ -302,6 +309,9 @@ class _UpperLayer(DULServiceProvider):
         super().__init__(association)
         self.socket = transport
         self.artim_timer = _SteadyTimer(None)
+        # Nobody waits at these two, and nobody looks into them.
+        self.event_queue: Any = queue.SimpleQueue()
+        self._recv_pdu: Any = queue.SimpleQueue()
 
     def send_pdu(self, primitive: Any) -> None:
         super().send_pdu(primitive)
@@ -363,6 +373,11 @@ class _Data:
 
     def to_primitive(self) -> "_Data":
         return self
+
+
+def _uid(text: str) -> UID:
+    # pydicom looks at a UID for longer than we take for the rest of a request; read_command has measured it.
+    return UID(text, validation_mode=IGNORE)
 
 
 def _read_data(pdu: bytes) -> _Data:

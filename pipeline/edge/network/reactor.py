@@ -24,13 +24,10 @@ from typing import Any
 from pynetdicom import AE, evt
 from pynetdicom.transport import AddressInformation
 
-from pipeline.edge.network.association import P_DATA_TF, EventDrivenAssociation
+from pipeline.edge.network.association import A_ASSOCIATE_RQ, P_DATA_TF, EventDrivenAssociation
 from pipeline.edge.network.quiet import QuietLog
 
 log = logging.getLogger(__name__)
-
-A_ASSOCIATE_RQ = 0x01
-"""PS3.8 9.3.2."""
 
 LONGEST_REQUEST = 1 << 18
 """Bytes of an A-ASSOCIATE-RQ: 128 contexts with forty transfer syntaxes each take half of that."""
