@@ -98,6 +98,7 @@ _PERMANENT = 0x01
 _SERVICE_USER = 0x01
 _CALLING_AE_TITLE_NOT_RECOGNISED = 0x03
 _CALLED_AE_TITLE_NOT_RECOGNISED = 0x07
+_TRANSFER_SYNTAXES_NOT_SUPPORTED = 0x04
 
 
 class Listener:
@@ -208,7 +209,9 @@ class Listener:
         caller = event.assoc.requestor.ae_title
         for context in event.assoc.rejected_contexts:
             name = UID(context.abstract_syntax).name
-            self._quiet.warning(f"{caller} {name}", "%r offered %s, which we do not take", caller, name)
+            encoded = context.result == _TRANSFER_SYNTAXES_NOT_SUPPORTED
+            what = f"{name} in no transfer syntax that we take" if encoded else f"{name}, which we do not take"
+            self._quiet.warning(f"{caller} {what}", "%r offered %s", caller, what)
 
     def _store(self, event: evt.Event) -> "int | Future[int]":
         request, caller = event.request, event.assoc.requestor.ae_title

@@ -158,10 +158,12 @@ def test_an_sop_class_we_do_not_take_is_refused_and_named(scp: Scp, caplog: pyte
     ae = AE(ae_title="SCANNER1")
     ae.add_requested_context(CTImageStorage)
     ae.add_requested_context(Verification)
+    ae.add_requested_context(EnhancedSRStorage, JPEGLosslessSV1)
     association = ae.associate("127.0.0.1", scp.port, ae_title="DXATREND")
-    assert [context.abstract_syntax for context in association.rejected_contexts] == [CTImageStorage]
+    assert {context.abstract_syntax for context in association.rejected_contexts} == {CTImageStorage, EnhancedSRStorage}
     association.release()
     assert "'SCANNER1' offered CT Image Storage, which we do not take" in caplog.text
+    assert "'SCANNER1' offered Enhanced SR Storage in no transfer syntax that we take" in caplog.text
 
 
 def test_an_object_that_is_no_dicom_at_all_is_kept_for_a_person(scp: Scp) -> None:
