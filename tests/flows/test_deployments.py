@@ -8,29 +8,40 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests import peers
 from tests.make_service import ROOT, Service
 
 
-def ask(api: str, path: str, question: dict[str, Any]) -> Any:
-    return httpx.post(f"{api}/{path}", json=question, trust_env=False, timeout=60).raise_for_status().json()
+class Deployed:
+    """Our deployments on somebody's Prefect server."""
 
+    def __init__(self, folder: Path, api: str) -> None:
+        self._api = api
+        self.config = Service(folder, destination_port=peers.free_port()).config
 
-def test_what_is_deployed_is_named_scheduled_and_explained_and_a_worker_runs_it(prefect: str, tmp_path: Path) -> None:
-    service = Service(tmp_path / "service", destination_port=peers.free_port())
-    environment = {
-        **os.environ,
-        "DXATREND_SERVICE__PREFECT__API_URL": prefect,
-        "PREFECT_API_URL": prefect,
-        "DXATREND_CONFIG": str(service.config),
-        "PYTHONPATH": str(ROOT),
-    }
+    def ask(self, path: str, question: dict[str, Any]) -> Any:
+        answer = httpx.post(f"{self._api}/{path}", json=question, trust_env=False, timeout=60)
+        return answer.raise_for_status().json()
 
-    def run(*command: str) -> subprocess.CompletedProcess[str]:
+    def state(self, run: str) -> str:
+        return str(httpx.get(f"{self._api}/flow_runs/{run}", trust_env=False, timeout=60).json()["state_type"])
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        (found,) = (one for one in self.ask("deployments/filter", {}) if one["entrypoint"].endswith(f":{name}"))
+        return dict(found)
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        environment = {
+            "DXATREND_SERVICE__PREFECT__API_URL": self._api,
+            "PREFECT_API_URL": self._api,
+            "DXATREND_CONFIG": str(self.config),
+            "PYTHONPATH": str(ROOT),
+        }
         return subprocess.run(
             [sys.executable, "-m", *command],
-            env=environment,
+            env={**os.environ, **environment},
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -38,25 +49,43 @@ def test_what_is_deployed_is_named_scheduled_and_explained_and_a_worker_runs_it(
             timeout=240,
         )
 
-    for _ in range(2):  # the second time changes nothing
-        deployed = run("flows.command_line", "--config", str(service.config), "deploy")
-        assert deployed.returncode == 0, deployed.stderr
-    assert deployed.stdout.split() == ["housekeeping/nightly", "reprocess/nightly"]
-    found = {one["entrypoint"]: one for one in ask(prefect, "deployments/filter", {})}
-    assert len(found) == 2
-    night = found["flows/reprocess.py:reprocess"]
+
+@pytest.fixture(scope="module")
+def deployed(prefect: str, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    """What ``dxatrend deploy`` has registered; the second time it changed nothing."""
+    found = Deployed(tmp_path_factory.mktemp("service"), prefect)
+    for _ in range(2):
+        told = found.run("flows.command_line", "--config", str(found.config), "deploy")
+        assert told.returncode == 0, told.stderr
+    assert told.stdout.split() == ["housekeeping/nightly", "reprocess/nightly"]
+    return found
+
+
+def test_what_is_deployed_is_named_scheduled_and_explained_and_a_worker_runs_it(deployed: Deployed) -> None:
+    assert len(deployed.ask("deployments/filter", {})) == 2
+    night = deployed.deployment("reprocess")
     assert (night["tags"], night["work_pool_name"]) == (["dxatrend"], "dxatrend")
     assert night["schedules"][0]["schedule"]["cron"] == "0 1 * * *"
     assert "only exams performed on this day" in json.dumps(night["parameter_openapi_schema"])
-    started = ask(prefect, f"deployments/{night['id']}/create_flow_run", {})
-    worker = run("prefect", "worker", "start", "--pool", "dxatrend", "--type", "process", "--run-once")
+    started = deployed.ask(f"deployments/{night['id']}/create_flow_run", {})["id"]
+    worker = deployed.run("prefect", "worker", "start", "--pool", "dxatrend", "--type", "process", "--run-once")
     assert worker.returncode == 0, worker.stderr
-
-    def state() -> str:
-        answer = httpx.get(f"{prefect}/flow_runs/{started['id']}", trust_env=False, timeout=60)
-        return str(answer.json()["state_type"])
-
-    peers.wait_until(lambda: state() in ("COMPLETED", "FAILED", "CRASHED"), seconds=60, what="the run has ended")
-    assert state() == "COMPLETED", worker.stdout + worker.stderr
-    (counts,) = ask(prefect, "artifacts/filter", {})
+    over = ("COMPLETED", "FAILED", "CRASHED")
+    peers.wait_until(lambda: deployed.state(started) in over, seconds=60, what="the run has ended")
+    assert deployed.state(started) == "COMPLETED", worker.stdout + worker.stderr
+    (counts,) = deployed.ask("artifacts/filter", {})
     assert [row["what"] for row in json.loads(counts["data"])] == ["looked at", "issued", "unchanged", "held"]
+
+
+@pytest.mark.parametrize(("name", "most"), [("reprocess", 2), ("housekeeping", 1)])
+def test_however_many_workers_there_are_the_server_lets_no_more_runs_of_the_night_begin(
+    deployed: Deployed, name: str, most: int
+) -> None:
+    night = deployed.deployment(name)
+    assert night["global_concurrency_limit"]["limit"] == most
+    answers = []
+    for _ in range(most + 1):
+        run = deployed.ask(f"deployments/{night['id']}/create_flow_run", {})["id"]
+        begin = {"state": {"type": "PENDING"}, "force": False}
+        answers.append(deployed.ask(f"flow_runs/{run}/set_state", begin)["state"]["name"])
+    assert answers == ["Pending"] * most + ["AwaitingConcurrencySlot"]
