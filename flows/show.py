@@ -132,7 +132,8 @@ def _scan(read: Report, at: int) -> Iterator[str]:
     yield analysis.side
     yield analysis.site or "unnamed scan"
     yield f"({analysis.scan})" if analysis.scan else ""
-    yield f"analysed {analysis.analysed_at:%Y-%m-%d %H:%M}" if analysis.analysed_at else ""
+    moments = " or ".join(f"{moment:%Y-%m-%d %H:%M}" for moment in analysis.analysed_at)
+    yield f"analysed {moments}" if moments else ""
 
 
 def _other(scores: OtherScores) -> str:

@@ -17,13 +17,14 @@ from pipeline.sr.measurements import is_female
 class Analysis:
     """One analysis of one scan, as a report tells it: which scan, when it was analysed, the keys of its regions.
 
-    ``scan`` is the scanner's own name for the acquisition, else its time; empty when neither is told.
+    ``scan`` is the scanner's own name for the acquisition, else its time; empty when neither is told. ``analysed_at``
+    has two moments where a printed date can be read in two ways, and none where nothing tells.
     """
 
     site: str
     side: str
     scan: str
-    analysed_at: datetime | None
+    analysed_at: tuple[datetime, ...]
     regions: tuple[str, ...]
 
     @property
@@ -57,11 +58,12 @@ _Scan = tuple[str, str, str]
 
 
 def _latest(parts: Sequence[Part]) -> dict[_Scan, datetime]:
-    """When each scan was last analysed."""
+    """When at the earliest each scan was last analysed."""
     latest: dict[_Scan, datetime] = {}
     for analysis in (analysis for part in parts for analysis in part.analyses):
-        scan, moment = analysis.same_scan, analysis.analysed_at
-        if scan is not None and moment is not None:
+        scan = analysis.same_scan
+        if scan is not None and analysis.analysed_at:
+            moment = min(analysis.analysed_at)
             latest[scan] = max(moment, latest.get(scan, moment))
     return latest
 
@@ -69,8 +71,8 @@ def _latest(parts: Sequence[Part]) -> dict[_Scan, datetime]:
 def _superseded(part: Part, latest: dict[_Scan, datetime]) -> set[str]:
     replaced: set[str] = set()
     for analysis in part.analyses:
-        scan, moment = analysis.same_scan, analysis.analysed_at
-        if scan is not None and moment is not None and moment < latest[scan]:
+        scan = analysis.same_scan
+        if scan is not None and analysis.analysed_at and max(analysis.analysed_at) < latest[scan]:
             replaced.update(analysis.regions)
     return replaced
 

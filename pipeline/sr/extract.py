@@ -28,7 +28,7 @@ from pipeline.sr.notes import Notes, Unused, quoted
 from pipeline.sr.occasions import Occasion
 from pipeline.sr.patients import same_patient
 from pipeline.sr.phantoms import PhantomReport, PhantomScan, is_phantom
-from pipeline.sr.printed_dates import possible_days, printed_moment
+from pipeline.sr.printed_dates import possible_days, possible_moments
 from pipeline.sr.reasons import Reason, UnreadableReport
 from pipeline.sr.results import Place, places
 from pipeline.sr.scanners import read_scanner
@@ -375,13 +375,13 @@ def _analyses(
         )
 
 
-def _analysed_at(source: _Source, text: str, dialect: Dialect, performed_on: date) -> datetime | None:
-    """When a scan was analysed: not before it was made, and not after the object was written that tells so."""
+def _analysed_at(source: _Source, text: str, dialect: Dialect, performed_on: date) -> tuple[datetime, ...]:
+    """When a scan can have been analysed: not before it was made, nor after the object that tells so was written."""
     if not text:
-        return None
+        return ()
     written = (read_date(header_text(source.elements, f"{event}Date")) for event in ("Content", "InstanceCreation"))
     latest = max((day for day in written if day is not None), default=date.max)
-    return printed_moment(text, dialect.date_order, earliest=performed_on, latest=latest)
+    return possible_moments(text, dialect.date_order, earliest=performed_on, latest=latest)
 
 
 def _acquisition(source: _Source) -> str:

@@ -16,25 +16,19 @@ def possible_days(text: str, order: DateOrder | None = None) -> tuple[date, ...]
     return tuple(dict.fromkeys(_possible(text.strip()[:_LONGEST], order)))
 
 
-def printed_day(text: str, order: DateOrder | None = None) -> date | None:
-    """The one day that is meant; ``None`` when none is, or when it could be either of two."""
-    days = possible_days(text, order)
-    return days[0] if len(days) == 1 else None
-
-
-def printed_moment(
+def possible_moments(
     text: str, order: DateOrder | None = None, *, earliest: date = date.min, latest: date = date.max
-) -> datetime | None:
-    """The moment that is meant, at midnight where no time is told; ``None`` when none is, or it could be either of two.
+) -> tuple[datetime, ...]:
+    """The moments that a printed date and time can mean, at midnight where no time is told.
 
     Of two readings one that cannot be, as it is before the earliest day or after the latest, is none.
     """
     moment = read_datetime(text)
     if moment is not None:
-        return moment
+        return (moment,)
     days = possible_days(text, order)
     able = [day for day in days if earliest <= day <= latest] if len(days) > 1 else days
-    return datetime.combine(able[0], _time_at_end(text) or time()) if len(able) == 1 else None
+    return tuple(datetime.combine(day, _time_at_end(text) or time()) for day in able)
 
 
 def order_of(texts: Iterable[str]) -> DateOrder | None:

@@ -69,9 +69,12 @@ def test_what_does_not_tell_scan_or_analysis_is_left_to_contradict(scan, analyse
         together(FIRST, told(region("L1-L4", "0.912"), scan=scan, analysed=analysed))
 
 
-def test_an_ambiguous_analysis_date_decides_nothing():
-    with pytest.raises(Contradiction):
-        together(FIRST, told(region("L1-L4", "0.912"), analysed="04/05/2024 09:00"))
+def test_an_analysis_date_with_two_readings_decides_only_where_both_say_the_same():
+    later = told(region("L1-L4", "0.912"), analysed="04/05/2024 09:00")
+    assert together(FIRST, later) == {"L1-L4": "0.912"}, "on 4 May and on 5 April"
+    for other in (told(region("L1-L4", "0.9"), analysed=when) for when in ("2024-04-20 09:00", "03/06/2024 09:00")):
+        with pytest.raises(Contradiction):
+            together(later, other)
 
 
 def test_another_site_of_one_visit_is_not_touched_by_a_new_analysis():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.sr.grammar import DateOrder
-from pipeline.sr.printed_dates import possible_days, printed_day, printed_moment
+from pipeline.sr.printed_dates import possible_days, possible_moments
 
 
 @pytest.mark.parametrize(
@@ -32,15 +32,14 @@ from pipeline.sr.printed_dates import possible_days, printed_day, printed_moment
     ],
 )
 def test_a_date_that_can_mean_one_day_is_read(text, day):
-    assert printed_day(text) == day
+    assert possible_days(text) == (day,)
 
 
 @pytest.mark.parametrize("text", ["04/06/2026", "4-6-2026", "04 06 2026"])
 def test_an_ambiguous_date_is_never_guessed_and_may_be_told_by_the_site(text):
-    assert printed_day(text) is None
     assert set(possible_days(text)) == {date(2026, 4, 6), date(2026, 6, 4)}
-    assert printed_day(text, DateOrder.MONTH_FIRST) == date(2026, 4, 6)
-    assert printed_day(text, DateOrder.DAY_FIRST) == date(2026, 6, 4)
+    assert possible_days(text, DateOrder.MONTH_FIRST) == (date(2026, 4, 6),)
+    assert possible_days(text, DateOrder.DAY_FIRST) == (date(2026, 6, 4),)
 
 
 @pytest.mark.parametrize(
@@ -59,20 +58,31 @@ def test_every_day_is_among_those_its_figures_can_mean(day):
 
 @given(st.text(max_size=80))
 def test_no_text_raises(text):
-    printed_moment(text)
+    possible_moments(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "moment"),
+    ("text", "moments"),
     [
-        ("20240301103000", datetime(2024, 3, 1, 10, 30)),
-        ("03/13/2024 14:16", datetime(2024, 3, 13, 14, 16)),
-        ("13-Mar-2024 2:16:05 PM", datetime(2024, 3, 13, 14, 16, 5)),
-        ("13-Mar-2024 12:16 AM", datetime(2024, 3, 13, 0, 16)),
-        ("13-Mar-2024", datetime(2024, 3, 13)),
-        ("04/06/2026 10:00", None),
-        ("at noon", None),
+        ("20240301103000", [datetime(2024, 3, 1, 10, 30)]),
+        ("03/13/2024 14:16", [datetime(2024, 3, 13, 14, 16)]),
+        ("13-Mar-2024 2:16:05 PM", [datetime(2024, 3, 13, 14, 16, 5)]),
+        ("13-Mar-2024 12:16 AM", [datetime(2024, 3, 13, 0, 16)]),
+        ("13-Mar-2024", [datetime(2024, 3, 13)]),
+        ("04/06/2026 10:00", [datetime(2026, 6, 4, 10), datetime(2026, 4, 6, 10)]),
+        ("at noon", []),
     ],
 )
-def test_a_moment_is_a_day_and_its_time_at_midnight_without_one(text, moment):
-    assert printed_moment(text) == moment
+def test_a_moment_is_a_day_and_its_time_at_midnight_without_one(text, moments):
+    assert list(possible_moments(text)) == moments
+
+
+def test_of_two_readings_only_those_between_the_days_are_meant_and_a_single_one_stands():
+    def between(earliest, latest, text="04/06/2026"):
+        return [moment.date() for moment in possible_moments(text, earliest=earliest, latest=latest)]
+
+    april, june = date(2026, 4, 6), date(2026, 6, 4)
+    assert between(april, june) == [june, april]
+    assert between(date(2026, 4, 7), june) == [june]
+    assert between(april, date(2026, 6, 3)) == [april]
+    assert between(june, june, "23/06/2026") == [date(2026, 6, 23)]
