@@ -58,7 +58,14 @@ def rows() -> Iterator[Row]:
         )
 
 
-PARTS = {"listen": "listener", "work": "worker", "schedules": "schedules", "server": "Prefect server"}
+PARTS = {
+    "serve": "supervisor",
+    "listen": "listener",
+    "work": "worker",
+    "schedules": "schedules",
+    "server": "Prefect server",
+}
+"""By a word of the command, what each process is; ``server`` is no word of ours."""
 
 
 def _memory(service: Service) -> dict[str, float]:
