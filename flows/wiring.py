@@ -27,6 +27,8 @@ def environment(settings: PrefectSettings) -> dict[str, str]:
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
+        # It rewrites its pages for its address, which may not be done where the program is.
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(settings.home.absolute() / "pages"),
         # Where Prefect fails it fails at once, instead of holding up the work.
         "PREFECT_LOGGING_LEVEL": "ERROR",
         "PREFECT_LOGGING_TO_API_ENABLED": "false",

@@ -69,7 +69,7 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("text", ELSEWHERE.values(), ids=ELSEWHERE)
 def test_prefects_server_elsewhere_is_as_quiet_and_bounded_as_ours(text):
-    for name, value in wiring.environment(PrefectSettings()).items():
+    for name, value in wiring.environment(PrefectSettings(home=Path("/var/lib/dxatrend/prefect"))).items():
         if name == "DO_NOT_TRACK" or (name.startswith("PREFECT_SERVER_") and "_API_" not in name):
             assert re.search(rf"{name}\W+{re.escape(value)}\b", text), name
     assert [name for name in re.findall(r"PREFECT_[A-Z_]+", text) if not hasattr(prefect.settings, name)] == []

@@ -57,6 +57,13 @@ def test_nothing_is_held_and_nothing_waits(department: Service) -> None:
     assert now.destinations[0].delivered == len(EXAMS)
 
 
+def test_prefect_serves_its_pages_from_where_the_service_may_write(department: Service) -> None:
+    """Under systemd the program's own folder is read-only."""
+    page = httpx.get(department.prefect_api.removesuffix("/api"), trust_env=False, follow_redirects=True, timeout=30)
+    assert "<title>Prefect" in page.text
+    assert list((department.prefect_home / "pages").rglob("index.html"))
+
+
 def test_prefect_shows_the_runs_and_counts_what_they_did(department: Service) -> None:
     runs = _prefect(department, "flow_runs/filter", {})
     names = {run["name"] for run in runs}
