@@ -37,10 +37,12 @@ LARGEST: dict[str, Callable[[], Dataset]] = {
 }
 
 BOMBS: dict[str, Callable[[], Dataset]] = {
-    "script": lambda: hologic_picture("<HologicHeader1>" + 'a="' * 300_000 + "</HologicHeader1>"),
-    "marks": lambda: hologic_picture("<HologicHeader1>" + ('x = "' + "<" * 3000 + '"') * 300 + "</HologicHeader1>"),
+    "script": lambda: hologic_picture("<HologicHeader1>ResultsTable" + 'a="' * 300_000 + "</HologicHeader1>"),
+    "marks": lambda: hologic_picture(
+        "<HologicHeader1>ResultsTable" + ('x = "' + "<" * 3000 + '"') * 300 + "</HologicHeader1>"
+    ),
     "cells": lambda: hologic_picture(apex([["Region"] * 100] * 100)),
-    "depth of XML": lambda: picture(comments=f"<DXA_RESULTS>{'<A>' * 100_000}{'</A>' * 100_000}</DXA_RESULTS>"),
+    "depth of XML": lambda: picture(comments=f"<DXA_RESULTS><ROI/>{'<A>' * 100_000}{'</A>' * 100_000}</DXA_RESULTS>"),
     "items": lambda: report(spine(*many(5100, lambda _: container("L1-L4", text("", ""))))),
 }
 
