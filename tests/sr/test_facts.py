@@ -75,6 +75,13 @@ def test_a_fact_told_differently_in_one_place_is_not_told():
     assert any("scan mode in different ways" in remark for remark in read_report.remarks)
 
 
+def test_of_two_hips_in_one_hologic_report_neither_has_the_mode_of_the_other():
+    modes = (text("Scan Mode", "a Left Hip"), text("Scan Mode 2", "f Right Hip"))
+    read_report = hologic(*modes, regions=[region("Neck Left", "0.7"), region("Neck Right", "0.71")])
+    assert values(read_report) == {"femoral neck left": "0.7", "femoral neck right": "0.71"}
+    assert [measured.scan_mode for measured in read_report.exam.measurements] == ["", ""]
+
+
 def test_scan_mode_and_technologist_go_with_the_measurement():
     (measured,) = hologic(text("Scan Mode", "a Lumbar Spine"), text("Operator", "AB")).exam.measurements
     assert (measured.scan_mode, measured.technologist) == ("a Lumbar Spine", "AB")
