@@ -33,13 +33,12 @@ def by_place(container: Item, dialect: Dialect) -> Iterator[tuple[Item, tuple[It
     if not apart:
         yield container, ()
         return
-    if any(item.value_type == "NUM" for item in rest):
+    around = [item for item in rest if item.value_type != "NUM" and dialect.quantities.find(item.concept) is None]
+    if len(around) < len(rest):
         yield container._replace(children=tuple(rest)), ()
     for (codes, populations), items in apart.items():
-        around = [
-            item for item in rest if item.value_type != "NUM" and not (populations and _tells_population(item, dialect))
-        ]
-        yield container._replace(children=(*around, *populations, *items)), codes
+        shared = [item for item in around if not (populations and _tells_population(item, dialect))]
+        yield container._replace(children=(*shared, *populations, *items)), codes
 
 
 def region_of(container: Item, dialect: Dialect, scan: Scan, own: Sequence[Item] = ()) -> Region:

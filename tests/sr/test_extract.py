@@ -386,6 +386,15 @@ def test_a_laterality_below_the_number_or_below_its_finding_site_tells_its_side(
     assert values(seen(tid1500(shared))) == {"femoral neck right": "0.73"}
 
 
+def test_what_a_group_says_of_itself_is_not_said_of_a_number_with_a_place_of_its_own():
+    sent = bare(named_as("L1-L4"), num(SPINE_BMD, "0.95"), text("T-score", "-1.3"), bmd_of("0.9", finding_site(L1)))
+    read_report = seen(tid1500(sent))
+    assert values(read_report) == {"L1-L4": "0.95"}, "L1 contradicts the name of its group"
+    unnamed = bare(text("T-score", "-1.3"), text("BMD", "0.99 g/cm2"), bmd_of("0.9", finding_site(L1)))
+    (measured,) = seen(tid1500(unnamed)).exam.measurements
+    assert (measured.region.key, str(measured.bmd), measured.t_score) == ("L1", "0.9", None)
+
+
 def test_a_number_that_repeats_the_place_of_its_group_is_the_groups():
     area = num(("42798000", "SCT", "Area"), "39.47", ("cm2", "UCUM", "cm2"))
     sent = tid1500(group("L1", finding_site(L1), area, bmd="0.9"))
