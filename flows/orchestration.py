@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import httpx
 
@@ -34,6 +34,7 @@ class Orchestration:
         self._health = f"{api_url(settings)}/health"
         self._client = httpx.Client(timeout=_PROBE_SECONDS, trust_env=False)
         self._room = room_of_prefect(settings)
+        self._settings, self._has_settings = ExitStack(), False
         self._was_short = False
         self._was_there: bool | None = None
 
@@ -42,11 +43,10 @@ class Orchestration:
         if self.is_there() and self._has_room():
             # Importing Prefect takes longer than all of our own start: not before it is of use.
             from prefect import tags  # noqa: PLC0415
-            from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings  # noqa: PLC0415
 
             try:
-                # Ending the heartbeat's thread takes a second, six times what the run itself takes.
-                with _turn(), tags(TAG), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+                self._do_without_heartbeat()
+                with _turn(), tags(TAG):
                     flow()
                 return
             except Exception as error:  # noqa: BLE001 - the work itself does not raise: this is Prefect's own trouble
@@ -60,8 +60,17 @@ class Orchestration:
             time.sleep(1)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection back, in the thread that has run the flows."""
         self._client.close()
+        self._settings.close()
+
+    def _do_without_heartbeat(self) -> None:
+        """Ending the heartbeat's thread takes a second, six times what a run takes; to say so takes 50 ms, so once."""
+        if not self._has_settings:
+            from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings  # noqa: PLC0415
+
+            self._settings.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
+            self._has_settings = True
 
     def _has_room(self) -> bool:
         """Whether Prefect's database may grow; the log tells when that changes."""

@@ -17,7 +17,7 @@ from flows.orchestration import Orchestration
 from flows.stop import Stop
 from pipeline.edge import dispatch, fetch, promise, upkeep
 from pipeline.edge.audit_feed import AuditFeed
-from pipeline.edge.follow_up import claim_due, drain, follow_up
+from pipeline.edge.follow_up import AHEAD, claim_due, drain, follow_up
 from pipeline.edge.house import House
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.mishap import where_it_happened
@@ -116,21 +116,25 @@ def _keep_looking(house: House, stop: Stop, look: _Look) -> None:
 
 
 def _look_at_exams(stop: Stop, house: House, orchestration: Orchestration) -> datetime | None:
-    """Read what came, follow up what is due; when there will be more to do."""
+    """Read what came, follow up what is due or nearly so; when there will be more to do.
+
+    Prefect takes a while to begin a run: this one is begun ``AHEAD`` of the time and waits there.
+    """
     now = datetime.now(UTC)
     upkeep.heed_clock(house, now)
     if extract_waiting(house):
         return now
     with house.database.read() as connection:
         due = work.next_due(connection, exam_table)
-    if due is not None and due <= now:
+    begin = due - AHEAD if due is not None else None
+    if begin is not None and begin <= now:
         orchestration.run(_follow_up_flow, partial(drain, house, stop.is_set), lambda: _give_back_exams(house))
         return now
     if upkeep.is_overdue(house, now):
         log.warning("housekeeping is overdue, its schedule must have failed; doing it now")
         with contextlib.suppress(upkeep.DamagedStore):  # which the log has told
             upkeep.keep_house(house)
-    return due
+    return begin
 
 
 def _look_at_outbox(stop: Stop, destination: str, house: House, orchestration: Orchestration) -> datetime | None:

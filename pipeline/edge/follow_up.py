@@ -2,6 +2,7 @@
 
 import logging
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -18,6 +19,7 @@ from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.edge import faces, trail
 from pipeline.edge.grounds import parts_of
 from pipeline.edge.house import House
+from pipeline.edge.intake import extract_waiting
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
 from pipeline.edge.store import audit, exams, inquiries, outbox, patients, receipts, visits, work
 from pipeline.edge.store.database import StoreFailed
@@ -40,6 +42,9 @@ UNUSABLE_EVIDENCE = "unusable_evidence"
 
 SOP_CLASS_UIDS = {"comprehensive": ComprehensiveSRStorage, "enhanced": EnhancedSRStorage}
 """What an addendum is, by the name of the setting."""
+
+AHEAD = timedelta(seconds=0.25)
+"""How long before its time an exam may be taken up, to be waited for: about as long as Prefect takes to begin a run."""
 
 CHUNK = 100
 """Exams claimed at once: two seconds of work, so that whoever is told to stop does so soon."""
@@ -82,7 +87,15 @@ def claim_due(house: House, limit: int, *, suspects: bool = False) -> list[int]:
 
 
 def drain(house: House, stopped: Callable[[], bool], *, most_chunks: float = math.inf) -> Tally:
-    """Carry the exams that are due to the outbox, chunk by chunk, until none is left or it is time to stop."""
+    """Carry the exams that are due to the outbox, chunk by chunk, until none is left or it is time to stop.
+
+    It may be called ``AHEAD`` of the first one's time. What has come until then is read before, as it may belong to it.
+    """
+    with house.database.read() as connection:
+        due = work.next_due(connection, exam_table)
+    if due is not None:
+        time.sleep(min(max(due - datetime.now(UTC), timedelta()), AHEAD).total_seconds())
+    extract_waiting(house)
     tally, chunks = Tally(), 0
     while chunks < most_chunks and not stopped() and (numbers := claim_due(house, CHUNK)):
         tally, chunks = tally + follow_up(house, numbers), chunks + 1

@@ -1,5 +1,6 @@
 """An exam that is due ends in the outbox, unchanged, or held; never in between, and never twice."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
-from pipeline.edge.follow_up import Tally, claim_due, follow_up
+from pipeline.edge.follow_up import AHEAD, Tally, claim_due, drain, follow_up
 from pipeline.edge.house import House, opened
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.store import exams, outbox, overview, receipts, work
@@ -232,3 +233,23 @@ def test_an_error_in_one_exam_does_not_keep_the_others_from_the_outbox(
         (held,) = overview.held(connection)
     assert held.reason == "unexpected"
     assert "ONE" not in held.detail
+
+
+def test_a_run_that_begins_ahead_of_an_exams_time_waits_for_it_and_reads_what_came_meanwhile(house: House) -> None:
+    _receive(house, _l1_l4("0.912"), "2.25.1")
+    soon = datetime.now(UTC) + AHEAD / 2
+    with house.database.write() as connection:
+        connection.execute(update(exam).values(due_at=soon))
+        sent = _l1_l4("0.913", SOPInstanceUID="2.25.2")
+        receipts.keep(connection, instance(encode(sent), uid="2.25.2"), calling_ae_title="SCANNER1", at=LONG_AGO)
+    assert drain(house, lambda: False) == Tally(held=1), "the second report contradicts the first"
+    assert datetime.now(UTC) >= soon
+
+
+def test_a_run_does_not_wait_for_an_exam_whose_time_is_far(house: House) -> None:
+    _receive(house, _l1_l4("0.912"), "2.25.1")
+    with house.database.write() as connection:
+        connection.execute(update(exam).values(due_at=datetime.now(UTC) + timedelta(hours=1)))
+    began = time.monotonic()
+    assert drain(house, lambda: False) == Tally()
+    assert time.monotonic() - began < 30
