@@ -62,6 +62,11 @@ def wait_until(answer: Callable[[], object], *, seconds: float = 30, what: str =
         time.sleep(0.02)
 
 
+def wait_until_logged(what: str, caplog: pytest.LogCaptureFixture, *, times: int = 1) -> None:
+    """Wait until our own log tells something: a peer hears its answer before."""
+    wait_until(lambda: caplog.text.count(what) >= times, what=f"the log tells {what!r}")
+
+
 @contextmanager
 def orthanc(folder: Path, *, modalities: Mapping[str, int] | None = None) -> Iterator["Orthanc"]:
     """Orthanc on loopback, stored in a folder; it knows the modalities given as AE title and port."""

@@ -17,6 +17,15 @@ A_THOUSAND = Decimal(1000)
 BEYOND_BONE = {"bmd": Decimal(10), "bmc": Decimal(10_000), "area": Decimal(10_000)}
 """What no bone reaches: 10 g/cm2 (above it the unit was mg/cm2), 10 kg, 1 m2."""
 
+_PLAUSIBLE = (
+    *((name, ZERO, below) for name, below in BEYOND_BONE.items()),
+    *(
+        (name, -A_THOUSAND, A_THOUSAND)
+        for name in ("t_score", "z_score", "percent_young_adult", "percent_age_matched", "tbs")
+    ),
+)
+"""What each number of a measurement lies between."""
+
 MOST_DECIMALS = 20
 """More digits than a DICOM number has; up to here every difference is exact."""
 
@@ -119,10 +128,10 @@ class Measurement:
     technologist: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("bmd", "bmc", "area"):
-            _require(self.region, name, getattr(self, name), above=ZERO, below=BEYOND_BONE[name])
-        for name in ("t_score", "z_score", "percent_young_adult", "percent_age_matched", "tbs"):
-            _require(self.region, name, getattr(self, name), above=-A_THOUSAND, below=A_THOUSAND)
+        for name, above, below in _PLAUSIBLE:
+            value = getattr(self, name)
+            if value is not None:
+                _require(self.region, name, value, above=above, below=below)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -502,9 +511,9 @@ class Interpretation:
         return tuple(sorted(exams.values(), key=lambda exam: exam.performed_at, reverse=True))
 
 
-def _require(region: Region, name: str, value: Decimal | None, *, above: Decimal, below: Decimal) -> None:
-    """Raise unless the value is absent, or a plain number between the two."""
-    if value is not None and not _is_plain(value, above=above, below=below):
+def _require(region: Region, name: str, value: Decimal, *, above: Decimal, below: Decimal) -> None:
+    """Raise unless the value is a plain number between the two."""
+    if not _is_plain(value, above=above, below=below):
         raise ImpossibleMeasurement(f"{name} of {region} is not a number between {above} and {below}")
 
 

@@ -297,9 +297,12 @@ class _Reader:
         """The items of a sequence, and the position after it."""
         if depth > MAX_DEPTH:
             raise UnreadableReport(Reason.TOO_LARGE, f"sequences nested deeper than {MAX_DEPTH}")
-        items: list[Elements] = []
+        data, header, items = self._data, self._implicit_header, list[Elements]()
         while at != limit or delimited:
-            tag, length, start = self._delimiter(at, limit)
+            if at + 8 > limit:
+                self._need(8, at, limit)
+            group, number, length = header(data, at)
+            tag, start = group << 16 | number, at + 8
             if tag == _SEQUENCE_END and delimited:
                 return items, start
             if tag != _ITEM:

@@ -147,8 +147,11 @@ class _Source:
 
 
 def _places(elements: Elements) -> Iterator[tuple[Place, Callable[[Notes], Item]]]:
-    moment = _performed_at(elements, Notes())
-    return places(elements, moment.date() if moment else None)
+    def performed_on() -> date | None:
+        moment = _performed_at(elements, Notes())
+        return moment.date() if moment else None
+
+    return places(elements, performed_on)
 
 
 def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:

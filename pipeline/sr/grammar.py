@@ -375,6 +375,8 @@ class Dialect:
 
     def population(self, told: str) -> str:
         """A reference population as it was told, with the word "female" or "male" in it where the dialect knows."""
+        if not told:
+            return ""
         sex = "female" if self.female.names_it(told) else "male" if self.male.names_it(told) else ""
         return told if not sex or re.search(rf"\b{sex}\b", folded(told)) else f"{sex} ({told})"
 

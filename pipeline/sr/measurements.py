@@ -134,7 +134,7 @@ class _Reading:
     operator: str
     other_scores: list[OtherScores] = field(default_factory=list)
     _refusals: list[UnreadableReport] = field(default_factory=list)
-    _units: dict[Code | None, set[str | None]] = field(default_factory=dict)
+    _units: dict[Code | None, frozenset[str | None]] = field(default_factory=dict)
 
     def reason(self) -> UnreadableReport:
         """Why a report in which no BMD was usable is held."""
@@ -267,22 +267,22 @@ class _Reading:
 
         A unit code is known by its value or its meaning; a unit in the text of the value must be known as well.
         """
-        if item.unit not in self._units:
-            self._units[item.unit] = self._coded_units(item.unit)
-        units = set(self._units[item.unit])
+        units = self._units.get(item.unit)
+        if units is None:
+            units = self._units[item.unit] = self._coded_units(item.unit)
         if number.unit:
-            units.add(self.dialect.unit(number.unit))
+            units = units | {self.dialect.unit(number.unit)}
         if not units and quantity in self.dialect.units_when_absent:
             self.notes.remark(f"{what} came without a unit, which the dialect assures")
             return self.dialect.units_when_absent[quantity]
         if not units:
             return ""
-        return units.pop() if len(units) == 1 else None
+        return next(iter(units)) if len(units) == 1 else None
 
-    def _coded_units(self, code: Code | None) -> set[str | None]:
+    def _coded_units(self, code: Code | None) -> frozenset[str | None]:
         """The UCUM codes that a unit's value and meaning stand for, ``None`` among them only where neither is known."""
         told = () if code is None else (code.value, code.meaning)
-        units = {self.dialect.unit(spelling) for spelling in told if spelling}
+        units = frozenset(self.dialect.unit(spelling) for spelling in told if spelling)
         return units - {None} or units
 
     def _bmd(self, item: Item, value: Decimal, unit: str | None, region: Region) -> Decimal | None:

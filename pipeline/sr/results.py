@@ -20,7 +20,9 @@ class Place(StrEnum):
     PRIVATE = "Hologic's private element (0019,xx00)"
 
 
-def places(report: Elements, performed_on: date | None) -> Iterator[tuple[Place, Callable[[Notes], Item]]]:
+def places(
+    report: Elements, performed_on: Callable[[], date | None]
+) -> Iterator[tuple[Place, Callable[[Notes], Item]]]:
     """Each place that holds results, the best first, and how to read them there as content items.
 
     Reading raises UnreadableReport where they cannot be read to their end.
@@ -29,7 +31,7 @@ def places(report: Elements, performed_on: date | None) -> Iterator[tuple[Place,
         yield Place.CONTENT_TREE, lambda _: read_tree(report)
     comments = header_text(report, "ImageComments")
     if is_results(comments):
-        yield Place.IMAGE_COMMENTS, lambda _: read_comments(comments, performed_on)
+        yield Place.IMAGE_COMMENTS, lambda _: read_comments(comments, performed_on())
     document = results_document(report)
     if document:
         yield Place.PRIVATE, partial(read_document, document)

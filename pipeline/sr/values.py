@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
 
 LOWEST_BMD, HIGHEST_BMD = Decimal("0.1"), Decimal("3.0")
 """g/cm2; no living bone lies outside, a number in mg/cm2 does."""
@@ -14,8 +15,7 @@ class NoNumber(ValueError):
     """The text holds no number."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Number:
+class Number(NamedTuple):
     """A printed number, the unit text that followed it if any, and what had to be read past.
 
     ``marks`` are the scanner's ``*`` and ``#`` after it: in a change, significant and dissimilar.
@@ -119,7 +119,12 @@ def _remarks_on(match: re.Match[str]) -> Iterator[str]:
 
 
 def _half_digit(number: Decimal) -> Decimal:
-    return Decimal(5).scaleb(_exponent(number) - 1)
+    return _half_of(_exponent(number))
+
+
+@lru_cache(maxsize=64)
+def _half_of(exponent: int) -> Decimal:
+    return Decimal(5).scaleb(exponent - 1)
 
 
 def _exponent(number: Decimal) -> int:

@@ -61,6 +61,8 @@ def test_a_postgresql_that_is_stopped_or_read_only_for_a_while_loses_nothing(
         postgres.stop()
         refused = peers.storescu(second.reports, port=listener.port, called="DXATREND")
         assert "OutOfResources" in refused.stdout + refused.stderr
+        asked_in_vain = "the database could not be asked"
+        peers.wait_until(lambda: asked_in_vain in worker.log.read_text(), what="the worker has looked as well")
         postgres.start()
         listener.send(second.reports)
         postgres.refuse_to_write(True)
@@ -72,7 +74,6 @@ def test_a_postgresql_that_is_stopped_or_read_only_for_a_while_loses_nothing(
             _is_answered(orthanc, exam)
         _nothing_is_left_to_do(worker)
         assert "could not keep an instance from 'SCANNER1': " in listener.log.read_text()
-        assert "the database could not be asked" in worker.log.read_text()
         assert "the database answers again" in worker.log.read_text()
 
 

@@ -145,7 +145,7 @@ def test_an_unknown_caller_or_a_wrong_called_title_is_rejected_with_a_log_line(
 ) -> None:
     rejected = peers.echoscu(port=scp.port, calling=calling, called=called)
     assert "AE Title Not Recognized" in rejected.stderr
-    assert reason in caplog.text
+    peers.wait_until_logged(reason, caplog)
     assert scp.kept() == []
 
 
@@ -162,8 +162,8 @@ def test_an_sop_class_we_do_not_take_is_refused_and_named(scp: Scp, caplog: pyte
     association = ae.associate("127.0.0.1", scp.port, ae_title="DXATREND")
     assert {context.abstract_syntax for context in association.rejected_contexts} == {CTImageStorage, EnhancedSRStorage}
     association.release()
-    assert "'SCANNER1' offered CT Image Storage, which we do not take" in caplog.text
-    assert "'SCANNER1' offered Enhanced SR Storage in no transfer syntax that we take" in caplog.text
+    peers.wait_until_logged("'SCANNER1' offered CT Image Storage, which we do not take", caplog)
+    peers.wait_until_logged("'SCANNER1' offered Enhanced SR Storage in no transfer syntax that we take", caplog)
 
 
 def test_an_object_that_is_no_dicom_at_all_is_kept_for_a_person(scp: Scp) -> None:
@@ -180,7 +180,7 @@ def test_a_locked_database_is_out_of_resources_and_recovers_by_itself(
         with closing(sqlite3.connect(tmp_path / "dxatrend.sqlite3", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             assert _send(scp, b"while locked", "2.25.8") == 0xA700
-        assert "could not keep an instance from 'SCANNER1': OperationalError SQLITE_BUSY" in caplog.text
+        peers.wait_until_logged("could not keep an instance from 'SCANNER1': OperationalError SQLITE_BUSY", caplog)
         assert scp.kept() == []
         assert _send(scp, b"while locked", "2.25.8") == 0x0000
         assert len(scp.kept()) == 1
@@ -209,7 +209,7 @@ def test_a_disk_that_fails_in_use_is_out_of_resources_and_all_that_was_answered_
             assert {_send(scp, data, uid) for uid, data in sent.items()} == {0x0000}
             disk.fail()
             assert {_send(scp, b"too late", f"2.25.2.{number}") for number in range(3)} == {0xA700}
-            assert "could not keep an instance from 'SCANNER1': OperationalError SQLITE_" in caplog.text
+            peers.wait_until_logged("could not keep an instance from 'SCANNER1': OperationalError SQLITE_", caplog)
         disk.repair()
         with _listening(disk.folder) as scp:
             assert {one.instance.sop_instance_uid: one.instance.data_set for one in scp.kept()} == sent
@@ -228,7 +228,7 @@ def test_a_disk_that_is_nearly_full_is_out_of_resources_while_what_was_received_
         assert answers[0] == 0x0000
         assert answers[-1] == 0xA700
         assert len(scp.kept()) == answers.count(0x0000)
-        assert "the disk is nearly full" in caplog.text
+        peers.wait_until_logged("the disk is nearly full", caplog)
         with scp.database.write() as connection:  # the worker writes on
             receipts.keep(connection, instance(noise(2_000_000), uid="2.25.3"), calling_ae_title="A", at=NOW)
         disk.grow(32)

@@ -76,7 +76,7 @@ def test_dcmtks_scanner_sends_over_tls(
     reports = sorted(sample(".").glob("*/*.dcm"))[:5]
     sent = peers.storescu(reports, port=listening, called="DXATREND", options=scanner.dcmtk)
     assert sent.returncode == 0, sent.stderr
-    assert [record.message for record in caplog.records].count("received") == 5
+    peers.wait_until_logged("received", caplog, times=5)
 
 
 @pytest.mark.parametrize("profile", ["--profile-bcp195-nd", "--profile-bcp195-ex"])
@@ -89,7 +89,7 @@ def test_a_certificate_of_another_authority_is_refused(
     listening: int, stranger: Identity, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert peers.echoscu(port=listening, called="DXATREND", options=stranger.dcmtk).returncode != 0
-    assert "127.0.0.1 is refused, its TLS handshake failed" in caplog.text
+    peers.wait_until_logged("127.0.0.1 is refused, its TLS handshake failed", caplog)
 
 
 def test_a_certificate_that_is_no_longer_valid_is_refused(
@@ -97,13 +97,13 @@ def test_a_certificate_that_is_no_longer_valid_is_refused(
 ) -> None:
     expired = authority.sign("expired", days=-1)
     assert peers.echoscu(port=listening, called="DXATREND", options=expired.dcmtk).returncode != 0
-    assert "certificate has expired" in caplog.text
+    peers.wait_until_logged("certificate has expired", caplog)
 
 
 def test_no_certificate_is_refused(listening: int, ours: Identity, caplog: pytest.LogCaptureFixture) -> None:
     without = ["--anonymous-tls", "--add-cert-file", str(ours.ca)]
     assert peers.echoscu(port=listening, called="DXATREND", options=without).returncode != 0
-    assert "PEER_DID_NOT_RETURN_A_CERTIFICATE" in caplog.text
+    peers.wait_until_logged("PEER_DID_NOT_RETURN_A_CERTIFICATE", caplog)
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
