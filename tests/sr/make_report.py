@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
@@ -16,7 +17,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from pipeline.sr.dialect import Dialect, load_dialects
 from pipeline.sr.encoding import read_elements
-from pipeline.sr.extract import Report, extract
+from pipeline.sr.extract import Report, UnreadableReport, extract
 
 Concept = str | tuple[str, str, str]
 """A meaning, or value, scheme and meaning."""
@@ -160,6 +161,18 @@ def deflate(data: bytes) -> bytes:
 def read(data_set: bytes, transfer_syntax: str = ExplicitVRLittleEndian) -> Report:
     """What the shipped dialects make of the bytes."""
     return extract(read_elements(data_set, transfer_syntax), shipped_dialects())
+
+
+def seen(ds: Dataset) -> Report:
+    """What is read of a report that came over DICOM."""
+    return read(encode(ds))
+
+
+def held(ds: Dataset) -> UnreadableReport:
+    """Why a report that came over DICOM is held; the test fails where it is not."""
+    with pytest.raises(UnreadableReport) as error:
+        seen(ds)
+    return error.value
 
 
 def values(read_report: Report) -> dict[str, str]:

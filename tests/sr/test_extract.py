@@ -13,7 +13,7 @@ from pipeline.clinical.model import Patient, Scanner, Sex
 from pipeline.clinical.regions import parse_region
 from pipeline.sr.dialect import load_dialects
 from pipeline.sr.encoding import read_elements, split_file
-from pipeline.sr.extract import Reason, Report, UnreadableReport, extract
+from pipeline.sr.extract import Reason, UnreadableReport, extract
 from pipeline.sr.notes import Unused
 from pipeline.sr.reasons import Reason as EveryReason
 from tests.sr.make_report import (
@@ -23,15 +23,15 @@ from tests.sr.make_report import (
     code_item,
     coded,
     container,
-    encode,
     finding_site,
     group,
+    held,
     measurements,
     num,
     put,
-    read,
     region,
     report,
+    seen,
     shipped_dialects,
     spine,
     text,
@@ -40,18 +40,6 @@ from tests.sr.make_report import (
 
 LEFT, RIGHT = ("7771000", "SCT", "Left"), ("24028007", "SCT", "Right")
 HIP, NECK = ("29836001", "SCT", "Hip"), ("29627003", "SCT", "Neck of femur")
-
-
-def seen(ds: Dataset) -> Report:
-    """What is read of a report that came over DICOM."""
-    return read(encode(ds))
-
-
-def held(ds: Dataset) -> UnreadableReport:
-    """Why a report that came over DICOM is held."""
-    with pytest.raises(UnreadableReport) as error:
-        read(encode(ds))
-    return error.value
 
 
 def tid1500(*groups: Dataset, context: tuple[Dataset, ...] = (), **header: str | None) -> Dataset:

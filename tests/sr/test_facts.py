@@ -9,14 +9,13 @@ from tests.sr.make_report import (
     code_item,
     coded,
     container,
-    encode,
     group,
     measurements,
     num,
     put,
-    read,
     region,
     report,
+    seen,
     spine,
     text,
     values,
@@ -24,10 +23,6 @@ from tests.sr.make_report import (
 
 TID1500 = ("126000", "DCM", "Imaging Measurement Report")
 POPULATION = ("121405", "DCM", "Population description")
-
-
-def seen(ds) -> Report:
-    return read(encode(ds))
 
 
 def hologic(*information, regions=None) -> Report:

@@ -6,21 +6,21 @@ from typing import Any
 import pytest
 
 from pipeline.clinical.model import Sex
-from pipeline.sr.extract import Reason, UnreadableReport
+from pipeline.sr.extract import Reason
 from tests.sr.make_image import HEADS, apex, dxa_results, hologic_picture, picture, roi, scan
 from tests.sr.make_report import (
     TID1500,
     code_item,
     coded,
     container,
-    encode,
     group,
+    held,
     measurements,
     num,
     put,
-    read,
     region,
     report,
+    seen,
     spine,
     text,
     values,
@@ -33,16 +33,6 @@ LEVELS = {
     "L4": ["L4", "13.97", "13.40", "0.959", "-1.0", "89", "-0.8"],
 }
 DATED = ["Scan Date", "Age", "BMD[g/cm&sup2;]", "T-score"]
-
-
-def seen(ds):
-    return read(encode(ds))
-
-
-def held(ds) -> UnreadableReport:
-    with pytest.raises(UnreadableReport) as error:
-        read(encode(ds))
-    return error.value
 
 
 # Another day

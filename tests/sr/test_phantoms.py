@@ -5,12 +5,13 @@ from decimal import Decimal
 import pytest
 
 from pipeline.clinical.model import Scanner
-from pipeline.sr.extract import Reason, UnreadableReport
+from pipeline.sr.extract import Reason
 from pipeline.sr.phantoms import PhantomReport
 from tests.sr.make_report import (
     container,
     encode,
     group,
+    held,
     measurements,
     num,
     put,
@@ -20,12 +21,6 @@ from tests.sr.make_report import (
     spine,
     text,
 )
-
-
-def held(ds) -> UnreadableReport:
-    with pytest.raises(UnreadableReport) as error:
-        read(encode(ds))
-    return error.value
 
 
 def phantom(ds) -> PhantomReport:

@@ -4,11 +4,10 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLossless
 
 from pipeline.clinical.model import Scanner
-from pipeline.sr.extract import Reason, Report, UnreadableReport
+from pipeline.sr.extract import Reason, UnreadableReport
 from pipeline.sr.results import Place
 from tests.sr.make_image import (
     COMPUTED_RADIOGRAPHY,
@@ -20,7 +19,7 @@ from tests.sr.make_image import (
     roi,
     scan,
 )
-from tests.sr.make_report import container, encode, num, put, read, region, report, spine, text, values
+from tests.sr.make_report import container, encode, held, num, put, read, region, report, seen, spine, text, values
 
 LEVELS = [
     ["L1", "13.26", "11.58", "0.873", "-1.4", "83", "-1.0"],
@@ -29,16 +28,6 @@ LEVELS = [
     ["L4", "13.97", "13.40", "0.959", "-1.0", "89", "-0.8"],
 ]
 TOTAL = ["Total", "55.77", "51.85", "0.930", "-1.1", "88", " "]
-
-
-def seen(ds: Dataset) -> Report:
-    return read(encode(ds))
-
-
-def held(ds: Dataset) -> UnreadableReport:
-    with pytest.raises(UnreadableReport) as error:
-        read(encode(ds))
-    return error.value
 
 
 # GE's XML in Image Comments
