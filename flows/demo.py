@@ -199,8 +199,7 @@ def _play(console: Console, exams: list[Expected], listener: int, addenda: list[
 def _is_idle(house: House) -> bool:
     """Whether nothing waits: a slow machine may answer the first report of an exam before it has sent the second."""
     with house.database.read() as connection:
-        now = overview.status(connection, ["archive"], datetime.now(UTC))
-    return not (now.to_be_read or now.exams_waiting or any(to.backlog for to in now.destinations))
+        return overview.status(connection, ["archive"], datetime.now(UTC)).is_idle
 
 
 def _answered(exams: list[Expected], addenda: list[Dataset]) -> int:

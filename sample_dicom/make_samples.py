@@ -15,7 +15,7 @@ from uuid import NAMESPACE_OID, uuid5
 from zlib import crc32
 
 from patients import SR_CLASSES, Machine, Outcome, Patient, Row, Scan, Visit, patients
-from pictures import add_picture
+from pictures import HOLOGIC_MODES, add_picture
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
@@ -172,8 +172,6 @@ def _largest_spine(visit: Visit) -> Row:
 
 
 # Hologic: "BMD Rate of Change Report", as a running quality-control system reads it
-
-HOLOGIC_MODES = {"Lumbar Spine": "a Lumbar Spine", "Left Hip": "f Left Hip", "Right Hip": "f Right Hip"}
 
 
 def hologic_content(patient: Patient, visit: Visit, scans: Sequence[Scan]) -> Dataset:

@@ -77,7 +77,7 @@ def _lunar_date(visit: Visit) -> str:
 # Hologic: a line of script for each fact and each cell
 
 
-MODES = {"Lumbar Spine": "a Lumbar Spine", "Left Hip": "f Left Hip", "Right Hip": "f Right Hip"}
+HOLOGIC_MODES = {"Lumbar Spine": "a Lumbar Spine", "Left Hip": "f Left Hip", "Right Hip": "f Right Hip"}
 
 HEADS = (
     "Region",
@@ -97,7 +97,7 @@ def hologic_document(patient: Patient, visit: Visit, scan: Scan) -> str:
     on, total = date.fromisoformat(visit.on), scan.rows[-1]
     lines = {
         "Scan": f"{on:%B %d, %Y} - A{on:%m%d%y}0{visit.scans.index(scan) + 1}",
-        "ScanMode": MODES[scan.name],
+        "ScanMode": HOLOGIC_MODES[scan.name],
         "AnalDate": f"{on:%m/%d/%Y} {visit.at[:2]}:{visit.at[2:4]}",
         "AnalProtocol": scan.name.rpartition(" ")[2],
         "Model": f"{visit.machine.model} (S/N {visit.machine.serial_number})",

@@ -133,6 +133,12 @@ class Service:
         with house.database.read() as connection:
             return overview.status(connection, ["pacs"], datetime.now(UTC))
 
+    def come_to_rest(self) -> None:
+        """Wait until nothing is left to do; the test fails where something is held for a person."""
+        with self.house() as house:
+            peers.wait_until(lambda: self.status(house).is_idle, seconds=60, what="nothing waits")
+            assert self.status(house).held == 0
+
     @contextmanager
     def house(self) -> Iterator[House]:
         """The store and the configuration, from outside."""

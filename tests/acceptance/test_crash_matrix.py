@@ -245,8 +245,7 @@ def _one_life(lives: Lives, scanner: Scanner, place: dict[str, Any] | None, chan
 
 def _is_idle(house: House) -> bool:
     with house.database.read() as connection:
-        now = overview.status(connection, ["pacs"], datetime.now(UTC))
-    return not (now.to_be_read or now.exams_waiting or now.destinations[0].backlog)
+        return overview.status(connection, ["pacs"], datetime.now(UTC)).is_idle
 
 
 def _is_kept(house: House, uid: str, sent: bytes) -> bool:

@@ -31,17 +31,6 @@ def _is_answered(orthanc: peers.Orthanc, exam: Expected) -> None:
     peers.wait_until(lambda: study_addenda(orthanc, exam), seconds=60, what="the addendum is in the archive")
 
 
-def _nothing_is_left_to_do(service: Service) -> None:
-    with service.house() as house:
-
-        def idle() -> bool:
-            now = service.status(house)
-            return not (now.to_be_read or now.exams_waiting or now.destinations[0].backlog)
-
-        peers.wait_until(idle, seconds=60, what="nothing waits")
-        assert service.status(house).held == 0
-
-
 @pytest.mark.usefixtures("without_prefect")
 def test_a_postgresql_that_is_stopped_or_read_only_for_a_while_loses_nothing(
     tmp_path: Path, orthanc: peers.Orthanc
@@ -72,7 +61,7 @@ def test_a_postgresql_that_is_stopped_or_read_only_for_a_while_loses_nothing(
         listener.send(third.reports)
         for exam in (first, second, third):
             _is_answered(orthanc, exam)
-        _nothing_is_left_to_do(worker)
+        worker.come_to_rest()
         assert "could not keep an instance from 'SCANNER1': " in listener.log.read_text()
         assert "the database answers again" in worker.log.read_text()
 
@@ -94,7 +83,7 @@ def test_a_clock_that_goes_back_an_hour_makes_nothing_wait_for_an_hour(
     orthanc.start()
     for one in (exam, later):
         _is_answered(orthanc, one)
-    _nothing_is_left_to_do(service)
+    service.come_to_rest()
     assert "the clock went back; what waits was brought forward" in service.log.read_text()
 
 
@@ -114,5 +103,5 @@ def test_a_prefect_server_that_is_killed_under_load_and_left_dead_loses_nothing(
     service.send(exams[2].reports)
     for exam in exams[1:]:
         _is_answered(orthanc, exam)
-    _nothing_is_left_to_do(service)
+    service.come_to_rest()
     assert "the Prefect server does not answer; the work goes on without it" in service.log.read_text()

@@ -45,7 +45,7 @@ def test_killed_between_any_two_stages_the_exam_still_ends_with_one_addendum(
     if sent.returncode != 0:
         service.send(exam.reports)
     peers.wait_until(lambda: study_addenda(orthanc, exam), what="the addendum is in the archive")
-    _nothing_is_left_to_do(service)
+    service.come_to_rest()
     (addendum,) = study_addenda(orthanc, exam)
     assert exam.differences(read_back(read_tree(addendum))) == []
 
@@ -62,7 +62,7 @@ def test_an_archive_that_is_down_gets_everything_when_it_is_back(service: Servic
         assert service.status(house).destinations[0].backlog == 1
     orthanc.start()
     peers.wait_until(lambda: study_addenda(orthanc, exam), what="the addendum is in the archive")
-    _nothing_is_left_to_do(service)
+    service.come_to_rest()
     assert len(study_addenda(orthanc, exam)) == 1
 
 
@@ -78,7 +78,7 @@ def test_a_report_that_comes_late_supersedes_and_one_that_comes_again_changes_no
     service.send(exam.reports)
     peers.wait_until(lambda: len(study_addenda(orthanc, exam)) == 2, what="the second addendum is in the archive")
     service.send(exam.reports)
-    _nothing_is_left_to_do(service)
+    service.come_to_rest()
     first, second = sorted(study_addenda(orthanc, exam), key=lambda addendum: addendum.SeriesNumber)
     (series,) = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
@@ -101,23 +101,12 @@ def test_the_two_halves_on_one_postgresql_do_what_one_machine_does(
         peers.wait_until(listener.answers, seconds=60, what="the listener answers")
         listener.send(exam.reports)
         peers.wait_until(lambda: study_addenda(orthanc, exam), what="the addendum is in the archive")
-        _nothing_is_left_to_do(worker)
+        worker.come_to_rest()
         assert listener.stop() == worker.stop() == 0
     finally:
         for half in halves:
             half.kill()
     assert len(study_addenda(orthanc, exam)) == 1
-
-
-def _nothing_is_left_to_do(service: Service) -> None:
-    with service.house() as house:
-
-        def idle() -> bool:
-            now = service.status(house)
-            return not (now.to_be_read or now.exams_waiting or now.destinations[0].backlog)
-
-        peers.wait_until(idle, what="nothing waits")
-        assert service.status(house).held == 0
 
 
 def test_the_places_of_doom_are_real() -> None:

@@ -73,6 +73,11 @@ class Status:
     destinations: tuple[DestinationStatus, ...]
     history: tuple[HistoryStatus, ...]
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits to be read, followed up or delivered; what is held waits for a person."""
+        return not (self.to_be_read or self.exams_waiting or any(to.backlog for to in self.destinations))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldWork:
