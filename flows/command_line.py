@@ -17,6 +17,8 @@ from typing import Any
 
 from flows import audit as audit_trail
 from flows import facility, history, keeping, logs, wiring
+from flows.orchestration import Orchestration, prefect_answer
+from flows.prefect_password import PasswordUnusable
 from flows.stop import Stop
 from flows.tables import cell, print_table
 from pipeline import __version__
@@ -61,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoreTooNew:
         print("The store is of a later version of dxatrend: install that one", file=sys.stderr)
         return FAILURE
+    except PasswordUnusable as unusable:
+        print(unusable, file=sys.stderr)
+        return FAILURE
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it as it ends
         return FAILURE
@@ -83,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     command("serve", _serve, "Everything one machine needs: listener, worker, Prefect server and schedules.")
     command("listen", _listen, "Only take reports from the scanners.")
     command("work", _work, "Only read, follow up and deliver what has been received.")
+    command("prefect", _prefect, "Only the Prefect server, where it serves several machines.")
     command("schedules", _schedules, "Only start scheduled Prefect runs.")
     command("deploy", _deploy, "Register the scheduled runs with the work pool dxatrend of the Prefect server.")
     command("check", _check, "List every mistake in the configuration, and ask each destination whether it is there.")
@@ -191,10 +197,15 @@ def _work(options: argparse.Namespace) -> int:
         return 0 if run_worker(house, _until_signalled()) else FAILURE
 
 
+def _prefect(options: argparse.Namespace) -> int:
+    from flows.serve import serve_prefect  # noqa: PLC0415
+
+    settings, _ = configuration.load(options.config)
+    serve_prefect(settings.service.prefect)
+
+
 def _schedules(options: argparse.Namespace) -> int:
     house = _under_prefect(options.config)
-    from flows.orchestration import Orchestration  # noqa: PLC0415
-
     # Importing Prefect competes with the start of its server, which all else waits for: not before that answers.
     with contextlib.closing(Orchestration(house.settings.service.prefect)) as orchestration:
         orchestration.wait_for_server()
@@ -205,7 +216,10 @@ def _schedules(options: argparse.Namespace) -> int:
 
 
 def _deploy(options: argparse.Namespace) -> int:
-    _under_prefect(options.config)
+    house = _under_prefect(options.config)
+    with contextlib.closing(Orchestration(house.settings.service.prefect)) as orchestration:
+        if not orchestration.is_there():
+            return FAILURE
     from flows.schedules import deploy  # noqa: PLC0415 - as above
 
     print(*deploy(), sep="\n")
@@ -222,6 +236,9 @@ def _check(options: argparse.Namespace) -> int:
     for unusable in _unusable_certificates(settings.service.listener):
         silent += 1
         print(unusable)
+    prefect = prefect_answer(settings.service.prefect)
+    silent += prefect.is_wrong
+    print(f"the Prefect server {prefect}")
     for destination in settings.service.destination:
         try:
             echo(destination, settings.service.listener.ae_title)

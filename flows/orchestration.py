@@ -1,17 +1,21 @@
-"""How does the work meet Prefect, and what happens when Prefect is not there?
+"""Run work under Prefect while a server of ours answers, and without it otherwise.
 
 Prefect orchestrates, the database remembers: a run shows what was done and when, but nothing waits in Prefect. When its
-server cannot be reached, the same functions run without it and the log says so.
+server cannot be reached, or is open to strangers, the same functions run without it and the log says so.
 """
 
+import base64
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from enum import StrEnum
 
 import httpx
 
+from flows.prefect_password import PasswordUnusable, read_password
 from flows.wiring import api_url
 from pipeline.edge.room import room_of_prefect
 from pipeline.edge.settings import PrefectSettings
@@ -27,16 +31,54 @@ _TURN = threading.Lock()
 _TURN_SECONDS = 0.5
 
 
+class Answer(StrEnum):
+    """What a Prefect server answers to us, as the log and ``check`` tell it."""
+
+    OURS = "answers"
+    NONE = "does not answer"
+    OPEN = "answers without a password, so that whoever reaches it can start commands of their own"
+    STRANGE = "does not take our password"
+    NO_PASSWORD = "asks for a password, and prefect.password_file cannot be used"
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it is there, and yet of no use to us: waiting mends nothing."""
+        return self not in (Answer.OURS, Answer.NONE)
+
+
+def prefect_answer(settings: PrefectSettings) -> Answer:
+    """What the Prefect server answers now."""
+    with httpx.Client(timeout=_PROBE_SECONDS, trust_env=False) as client:
+        answer, _ = ask_prefect(settings, client)
+    return answer
+
+
+def ask_prefect(settings: PrefectSettings, client: httpx.Client) -> tuple[Answer, str]:
+    """Whether a Prefect server is there that takes our password, and nobody without; and the password, if so."""
+    version = f"{api_url(settings)}/admin/version"
+    try:
+        if client.get(version).status_code != httpx.codes.UNAUTHORIZED:
+            return Answer.OPEN, ""
+        password = read_password(settings)
+        credentials = base64.b64encode(password.encode("ascii")).decode("ascii")
+        answer = client.get(version, headers={"Authorization": f"Basic {credentials}"})
+    except PasswordUnusable:
+        return Answer.NO_PASSWORD, ""
+    except httpx.HTTPError:
+        return Answer.NONE, ""
+    return (Answer.OURS, password) if answer.is_success else (Answer.STRANGE, "")
+
+
 class Orchestration:
     """Runs work under Prefect while its server answers, and without it otherwise."""
 
     def __init__(self, settings: PrefectSettings) -> None:
-        self._health = f"{api_url(settings)}/health"
+        self._prefect = settings
         self._client = httpx.Client(timeout=_PROBE_SECONDS, trust_env=False)
         self._room = room_of_prefect(settings)
         self._settings, self._has_settings = ExitStack(), False
         self._was_short = False
-        self._was_there: bool | None = None
+        self._last_answer: Answer | None = None
 
     def run(self, flow: Callable[[], object], plain: Callable[[], object], give_back: Callable[[], None]) -> None:
         """Run the flow; where Prefect fails, give back what the flow had claimed and do the same work plainly."""
@@ -82,17 +124,19 @@ class Orchestration:
         return not short
 
     def is_there(self) -> bool:
-        """Whether the server answers; the log tells when that changes."""
-        try:
-            there = self._client.get(self._health).is_success
-        except httpx.HTTPError:
-            there = False
-        if there != self._was_there:
-            level = logging.INFO if there else logging.WARNING
+        """Whether the server answers, to us alone; the log tells when that changes."""
+        answer, password = ask_prefect(self._prefect, self._client)
+        there = answer is Answer.OURS
+        if there:
+            os.environ["PREFECT_API_AUTH_STRING"] = password  # Prefect reads it when it is first imported
+        if answer is not self._last_answer:
             log.log(
-                level, "the Prefect server %s", "answers" if there else "does not answer; the work goes on without it"
+                logging.INFO if there else logging.WARNING,
+                "the Prefect server %s%s",
+                answer,
+                "" if there else "; the work goes on without it",
             )
-        self._was_there = there
+        self._last_answer = answer
         return there
 
 

@@ -12,15 +12,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from flows import wiring
+from flows.prefect_password import make_password
 from flows.stop import Stop
 from pipeline.edge.settings import PrefectSettings
 
 log = logging.getLogger(__name__)
+
+PREFECT_SERVER = (sys.executable, "-m", "prefect", "server", "start")
 
 STOP_SECONDS = 20
 """How long a child may take to finish what is under way."""
@@ -41,6 +45,7 @@ class _Child:
     name: str
     command: Sequence[str]
     output: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     pause: float = FIRST_PAUSE
@@ -52,6 +57,7 @@ class _Child:
             self.process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
+                env={**os.environ, **self.environment},
                 stdout=output,
                 stderr=output,
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, and this process has one thread
@@ -82,14 +88,24 @@ def serve(config: Path, prefect: PrefectSettings, stop: Stop) -> None:
     log.info("stopped")
 
 
+def serve_prefect(prefect: PrefectSettings) -> NoReturn:
+    """Become the Prefect server of several machines, closed as the one that ``serve`` starts.
+
+    Raises:
+        PasswordUnusable: its password cannot be kept, or is no secret.
+    """
+    environment = wiring.server_environment(prefect, make_password(prefect))
+    os.execve(sys.executable, PREFECT_SERVER, {**os.environ, **environment})
+
+
 def _children(config: Path, prefect: PrefectSettings) -> list[_Child]:
     ours = [sys.executable, "-m", "flows.command_line", "--config", str(config)]
     children = [_Child("listener", [*ours, "listen"]), _Child("worker", [*ours, "work"])]
     if prefect.api_url is None:
-        os.environ.update(wiring.environment(prefect))
+        environment = wiring.server_environment(prefect, make_password(prefect))
         prefect.home.mkdir(parents=True, exist_ok=True)
-        server = [sys.executable, "-m", "prefect", "server", "start"]
-        children.append(_Child("prefect server", server, output=prefect.home / "server.log"))
+        output = prefect.home / "server.log"
+        children.append(_Child("prefect server", PREFECT_SERVER, output=output, environment=environment))
     children.append(_Child("schedules", [*ours, "schedules"]))
     return children
 

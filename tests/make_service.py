@@ -9,10 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 
+from flows.prefect_password import read_password
 from pipeline.edge.house import House, opened
+from pipeline.edge.settings import PrefectSettings
 from pipeline.edge.store import overview
 from pipeline.edge.store.overview import Status
 from tests import peers
@@ -91,6 +94,13 @@ class Service:
             return httpx.get(f"{self.prefect_api}/health", trust_env=False, timeout=5).is_success
         except httpx.TransportError:
             return False
+
+    def ask_prefect(self, path: str, question: dict[str, Any] | None = None) -> Any:
+        """What its Prefect server answers to us, who know the password; a question is posted."""
+        password = read_password(PrefectSettings(home=self.prefect_home))
+        with peers.prefect_client(self.prefect_api, password) as api:
+            answer = api.get(path) if question is None else api.post(path, json=question)
+        return answer.raise_for_status().json()
 
     @property
     def prefect_api(self) -> str:

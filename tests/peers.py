@@ -15,16 +15,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import httpx
 import psycopg
 import pytest
 from pydicom import Dataset, dcmread
+
+from flows.prefect_password import make_password, password_file, read_password
+from flows.wiring import api_url, server_environment
+from pipeline.edge.settings import PrefectSettings
 
 LOOPBACK = "127.0.0.1"
 
@@ -236,17 +242,56 @@ class Postgres:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class PrefectServer:
+    """A Prefect server on loopback, started with the environment that ``dxatrend prefect`` starts one with."""
+
+    settings: PrefectSettings
+
+    @property
+    def url(self) -> str:
+        """The address of its API."""
+        return api_url(self.settings)
+
+    @property
+    def for_ours(self) -> dict[str, str]:
+        """The variables by which our own commands find it, and may use it."""
+        return {
+            "DXATREND_SERVICE__PREFECT__API_URL": self.url,
+            "DXATREND_SERVICE__PREFECT__PASSWORD_FILE": str(password_file(self.settings)),
+        }
+
+    def client(self) -> httpx.Client:
+        """Somebody who knows the password."""
+        return prefect_client(self.url, read_password(self.settings))
+
+
+def prefect_client(url: str, password: str) -> httpx.Client:
+    """An HTTP client that knows the password of a Prefect server, and has its token against forged requests."""
+    user, _, secret = password.partition(":")
+    asked = httpx.get(f"{url}/csrf-token?client=a-test", auth=(user, secret), trust_env=False, timeout=60)
+    headers = {"Prefect-Csrf-Client": "a-test", "Prefect-Csrf-Token": asked.raise_for_status().json()["token"]}
+    return httpx.Client(base_url=url, auth=(user, secret), headers=headers, trust_env=False, timeout=60)
+
+
 @contextmanager
-def prefect_server(folder: Path, *, database: str = "", end: signal.Signals = signal.SIGTERM) -> Iterator[str]:
-    """A Prefect server of the locked version, on SQLite unless told otherwise; yields the URL of its API."""
-    port = free_port()
-    url = f"http://{LOOPBACK}:{port}/api"
-    environment = {"PREFECT_HOME": str(folder), "PREFECT_API_URL": url}
+def prefect_server(
+    folder: Path,
+    *,
+    database: str = "",
+    end: signal.Signals = signal.SIGTERM,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    without: Collection[str] = (),
+) -> Iterator[PrefectServer]:
+    """A Prefect server of the locked version, on SQLite unless told otherwise, with more variables or without some."""
+    made = PrefectServer(PrefectSettings(host=LOOPBACK, port=free_port(), home=folder))
+    environment = {**server_environment(made.settings, make_password(made.settings)), **variables}
+    environment = {name: value for name, value in environment.items() if name not in without}
     if database:
         asynchronous = database.replace("+psycopg", "+asyncpg")
         environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = asynchronous
     server = _Process(
-        [sys.executable, "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(port)],
+        [sys.executable, "-m", "prefect", "server", "start"],
         log=folder / "prefect.log",
         end=end,
         environment=environment,
@@ -254,14 +299,14 @@ def prefect_server(folder: Path, *, database: str = "", end: signal.Signals = si
 
     def answers() -> bool:
         try:
-            return httpx.get(f"{url}/health", trust_env=False, timeout=5).is_success
+            return httpx.get(f"{made.url}/health", trust_env=False, timeout=5).is_success
         except httpx.TransportError:
             return False
 
     try:
         server.start()
         server.wait_until(answers, seconds=180)
-        yield url
+        yield made
     finally:
         server.stop()
 

@@ -44,9 +44,7 @@ def test_a_unit_runs_a_command_there_is_and_has_no_right_it_does_not_need(unit):
 
 def test_every_part_of_the_compose_file_runs_a_command_there_is():
     for part in OURS.values():
-        if "entrypoint" not in part:
-            check_command(["--config", "/etc/dxatrend", *part["command"]])
-    assert OURS["prefect"]["entrypoint"] == ["prefect", "server", "start"]
+        check_command(["--config", "/etc/dxatrend", *part["command"]])
 
 
 def test_every_setting_of_the_compose_file_is_one(monkeypatch):
@@ -60,19 +58,15 @@ def test_every_setting_of_the_compose_file_is_one(monkeypatch):
     assert loaded.service.prefect.api_url == "http://prefect:4200/api"
 
 
-ELSEWHERE = {
-    "unit": (ROOT / "deploy" / "systemd" / "dxatrend-prefect.service").read_text(),
-    "compose": str(OURS["prefect"]["environment"]),
-}
-"""How Prefect's server is told what to do where `serve` does not start it."""
+def test_the_variables_of_the_prefect_server_are_prefects_own():
+    for name in wiring.server_environment(PrefectSettings(), "user:password"):
+        assert name == "DO_NOT_TRACK" or hasattr(prefect.settings, name), name
 
 
-@pytest.mark.parametrize("text", ELSEWHERE.values(), ids=ELSEWHERE)
-def test_prefects_server_elsewhere_is_as_quiet_and_bounded_as_ours(text):
-    for name, value in wiring.environment(PrefectSettings(home=Path("/var/lib/dxatrend/prefect"))).items():
-        if name == "DO_NOT_TRACK" or (name.startswith("PREFECT_SERVER_") and "_API_" not in name):
-            assert re.search(rf"{name}\W+{re.escape(value)}\b", text), name
-    assert [name for name in re.findall(r"PREFECT_[A-Z_]+", text) if not hasattr(prefect.settings, name)] == []
+def test_every_part_of_the_compose_file_finds_the_password_that_the_prefect_server_has_made():
+    for part in OURS.values():
+        path = part["environment"]["DXATREND_SERVICE__PREFECT__PASSWORD_FILE"]
+        assert any(volume.split(":")[1] == str(Path(path).parent) for volume in part["volumes"])
 
 
 def test_the_parts_of_the_compose_file_share_one_database_and_only_the_listener_is_heard_outside():
@@ -89,8 +83,7 @@ def verify(name: str, text: str, folder: Path) -> subprocess.CompletedProcess[st
     """What systemd says of a unit whose programs lie in a folder."""
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
-    for program in ("dxatrend", "prefect"):
-        (programs / program).symlink_to("/bin/true")
+    (programs / "dxatrend").symlink_to("/bin/true")
     unit = folder / name
     unit.write_text(text.replace(INSTALLED, str(folder)))
     command = [peers.program("systemd-analyze"), "verify", "--man=no", "--recursive-errors=no", str(unit)]

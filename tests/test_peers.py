@@ -96,8 +96,8 @@ def test_postgresql_listens_on_no_network(postgresql_url):
 
 def test_the_locked_prefect_server_starts_and_answers(tmp_path):
     """An unlocked install has been seen whose server could not start with the FastAPI it took."""
-    with peers.prefect_server(tmp_path) as url:
-        version = httpx.get(f"{url}/admin/version", trust_env=False).json()
+    with peers.prefect_server(tmp_path) as server, server.client() as api:
+        version = api.get("admin/version").json()
     assert version == importlib.metadata.version("prefect")
 
 

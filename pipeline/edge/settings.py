@@ -220,6 +220,7 @@ class PrefectSettings(_Section):
     host: Name = "127.0.0.1"
     port: Port = 4200
     home: Path = Path("var/prefect")
+    password_file: Path | None = None
     api_url: Name | None = None
     reserve_mb: Annotated[int, Field(ge=0)] = 256
 

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
 
-import httpx
 import pytest
 from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
@@ -78,7 +77,7 @@ def test_four_dying_workers_on_one_postgresql_do_what_one_process_on_sqlite_does
 class _Department:
     """Listeners and workers, each a process with a configuration of its own, as on several machines."""
 
-    def __init__(self, folder: Path, pacs: int, url: str, prefect: str) -> None:
+    def __init__(self, folder: Path, pacs: int, url: str, prefect: peers.PrefectServer) -> None:
         self.services = [
             Service(folder / f"machine{number}", destination_port=pacs, url=url)
             for number in range(LISTENERS + WORKERS)
@@ -137,13 +136,13 @@ class _Department:
 
     def prefect_runs(self) -> set[str]:
         """What the Prefect server has seen run to its end, by the names of the flows."""
-        with httpx.Client(base_url=self._prefect, trust_env=False, timeout=60) as api:
+        with self._prefect.client() as api:
             flows = api.post("/flows/filter", json={"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}})
         return {flow["name"] for flow in flows.raise_for_status().json()}
 
     @property
     def _environment(self) -> dict[str, str]:
-        return {"DXATREND_SERVICE__PREFECT__API_URL": self._prefect}
+        return self._prefect.for_ours
 
     def _is_idle(self, house: House) -> bool:
         with house.database.read() as connection:

@@ -64,8 +64,17 @@ def test_prefect_serves_its_pages_from_where_the_service_may_write(department: S
     assert list((department.prefect_home / "pages").rglob("index.html"))
 
 
+def test_prefects_api_takes_nothing_from_whoever_does_not_know_the_password_that_serve_made(
+    department: Service,
+) -> None:
+    read = httpx.get(f"{department.prefect_api}/admin/settings", trust_env=False, timeout=30)
+    changed = httpx.post(f"{department.prefect_api}/flows/", json={"name": "stranger"}, trust_env=False, timeout=30)
+    assert (read.status_code, changed.status_code) == (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
+    assert (department.prefect_home / "password").stat().st_mode & 0o777 == 0o600
+
+
 def test_prefect_shows_the_runs_and_counts_what_they_did(department: Service) -> None:
-    runs = _prefect(department, "flow_runs/filter", {})
+    runs = department.ask_prefect("flow_runs/filter", {})
     names = {run["name"] for run in runs}
     assert {"exams that are due", "outbox of pacs"} <= names
     assert {run["state_type"] for run in runs if run["name"] in names} <= {"COMPLETED", "SCHEDULED", "RUNNING"}
@@ -73,16 +82,15 @@ def test_prefect_shows_the_runs_and_counts_what_they_did(department: Service) ->
 
 def test_housekeeping_is_scheduled_nightly_and_runs_when_its_time_comes(department: Service) -> None:
     def deployments() -> Any:
-        return _prefect(department, "deployments/filter", {})
+        return department.ask_prefect("deployments/filter", {})
 
     peers.wait_until(lambda: len(deployments()) == 2, seconds=60, what="the schedules are registered")
     (nightly,) = (found for found in deployments() if "flows/housekeeping" in found["entrypoint"])
     assert nightly["schedules"][0]["schedule"]["cron"] == "30 3 * * *"
-    run = _prefect(department, f"deployments/{nightly['id']}/create_flow_run", {})
+    run = department.ask_prefect(f"deployments/{nightly['id']}/create_flow_run", {})
 
     def state() -> str:
-        found = httpx.get(f"{department.prefect_api}/flow_runs/{run['id']}", trust_env=False, timeout=30)
-        return str(found.json()["state_type"])
+        return str(department.ask_prefect(f"flow_runs/{run['id']}")["state_type"])
 
     peers.wait_until(lambda: state() in ("COMPLETED", "FAILED", "CRASHED"), seconds=120, what="the run has ended")
     assert state() == "COMPLETED"
@@ -143,8 +151,3 @@ def test_serve_stops_everything_on_sigterm(service: Service) -> None:
     assert time.monotonic() - began < 30
     with pytest.raises(ProcessLookupError):
         os.killpg(group, 0)
-
-
-def _prefect(service: Service, path: str, question: dict[str, Any]) -> Any:
-    answer = httpx.post(f"{service.prefect_api}/{path}", json=question, trust_env=False, timeout=30)
-    return answer.raise_for_status().json()

@@ -93,8 +93,9 @@ def test_a_prefect_server_that_is_killed_under_load_and_left_dead_loses_nothing(
     exams = [exams_of(name)[-1] for name in ("09-first-visit", "10-partial-reports", "01-stable")]
     service.destination(orthanc.dicom_port)
     (tmp_path / "prefect").mkdir()
-    with peers.prefect_server(tmp_path / "prefect", end=signal.SIGKILL) as api_url:
-        monkeypatch.setenv("DXATREND_SERVICE__PREFECT__API_URL", api_url)
+    with peers.prefect_server(tmp_path / "prefect", end=signal.SIGKILL) as prefect:
+        for name, value in prefect.for_ours.items():
+            monkeypatch.setenv(name, value)
         service.start()
         service.send(exams[0].reports)
         _is_answered(orthanc, exams[0])

@@ -15,6 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_LOGGING_TO_API_ENABLED,
@@ -22,6 +23,7 @@ from prefect.settings import (
 )
 
 from flows import follow_up as under_prefect
+from flows.prefect_password import read_password
 from pipeline.edge import follow_up, intake
 from pipeline.edge.house import House
 from pipeline.edge.store import exams, outbox, receipts
@@ -80,11 +82,16 @@ def _receive(house: House, patients: range) -> None:
 def _prefects_share(house: House, patients: range) -> float:
     """Of the processor time of one run over so many exams, client's and server's, what is not our own work."""
     steps = {"claim": (follow_up, "claim_due"), "carry": (follow_up, "follow_up")}
-    with tempfile.TemporaryDirectory() as home, peers.prefect_server(Path(home)) as url:
+    with tempfile.TemporaryDirectory() as home, peers.prefect_server(Path(home)) as prefect:
         (server,) = (pid for pid in processes.descendants(os.getpid()) if "prefect" in processes.command(pid))
-        as_in_the_worker = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_ENABLED: False}
+        as_in_the_worker = {
+            PREFECT_API_URL: prefect.url,
+            PREFECT_API_AUTH_STRING: read_password(prefect.settings),
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+            PREFECT_LOGGING_TO_API_ENABLED: False,
+        }
         with (
-            temporary_settings({PREFECT_API_URL: url, **as_in_the_worker}),
+            temporary_settings(as_in_the_worker),
             patch.object(under_prefect, "house", lambda: house),
         ):
             under_prefect.follow_up()  # finds nothing, and warms up

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests import peers
+from tests.peers import PrefectServer
 
 
 @pytest.fixture(scope="package")
-def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of its API."""
-    with peers.prefect_server(tmp_path_factory.mktemp("prefect")) as url:
-        yield url
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """The server."""
+    with peers.prefect_server(tmp_path_factory.mktemp("prefect")) as server:
+        yield server

@@ -4,29 +4,33 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from flows.prefect_password import read_password
 from tests import peers
 from tests.make_service import ROOT, Service
+from tests.peers import PrefectServer
 
 
 class Deployed:
     """Our deployments on somebody's Prefect server."""
 
-    def __init__(self, folder: Path, api: str) -> None:
-        self._api = api
+    def __init__(self, folder: Path, prefect: PrefectServer) -> None:
+        self._prefect, self._api = prefect, prefect.client()
         self.config = Service(folder, destination_port=peers.free_port()).config
 
     def ask(self, path: str, question: dict[str, Any]) -> Any:
-        answer = httpx.post(f"{self._api}/{path}", json=question, trust_env=False, timeout=60)
-        return answer.raise_for_status().json()
+        return self._api.post(path, json=question).raise_for_status().json()
+
+    def close(self) -> None:
+        self._api.close()
 
     def state(self, run: str) -> str:
-        return str(httpx.get(f"{self._api}/flow_runs/{run}", trust_env=False, timeout=60).json()["state_type"])
+        return str(self._api.get(f"flow_runs/{run}").json()["state_type"])
 
     def deployment(self, name: str) -> dict[str, Any]:
         (found,) = (one for one in self.ask("deployments/filter", {}) if one["entrypoint"].endswith(f":{name}"))
@@ -34,8 +38,9 @@ class Deployed:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         environment = {
-            "DXATREND_SERVICE__PREFECT__API_URL": self._api,
-            "PREFECT_API_URL": self._api,
+            **self._prefect.for_ours,
+            "PREFECT_API_URL": self._prefect.url,
+            "PREFECT_API_AUTH_STRING": read_password(self._prefect.settings),
             "DXATREND_CONFIG": str(self.config),
             "PYTHONPATH": str(ROOT),
         }
@@ -51,14 +56,15 @@ class Deployed:
 
 
 @pytest.fixture(scope="module")
-def deployed(prefect: str, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+def deployed(prefect: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """What ``dxatrend deploy`` has registered; the second time it changed nothing."""
     found = Deployed(tmp_path_factory.mktemp("service"), prefect)
     for _ in range(2):
         told = found.run("flows.command_line", "--config", str(found.config), "deploy")
         assert told.returncode == 0, told.stderr
     assert told.stdout.split() == ["housekeeping/nightly", "reprocess/nightly"]
-    return found
+    yield found
+    found.close()
 
 
 def test_what_is_deployed_is_named_scheduled_and_explained_and_a_worker_runs_it(deployed: Deployed) -> None:

@@ -8,22 +8,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flows.wiring import environment
-from pipeline.edge.settings import PrefectSettings
 from tests import peers
 
 OLD, YOUNG = 30, 3
 
 
 @pytest.mark.slow
-def test_runs_and_events_older_than_a_week_are_dropped_by_the_server_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_and_events_older_than_a_week_are_dropped_by_the_server_itself(tmp_path: Path) -> None:
     """With the very settings that ``serve`` starts it with, but for how often it looks."""
-    for name, value in environment(PrefectSettings(home=tmp_path)).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS", "2")
-    with peers.prefect_server(tmp_path) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as api:
+    often = {"PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "2"}
+    with peers.prefect_server(tmp_path, variables=often) as server, server.client() as api:
         flow = api.post("/flows/", json={"name": "housekeeping"}).raise_for_status().json()["id"]
         runs = [_ended_run(api, flow, f"run {number}") for number in range(OLD + YOUNG)]
         peers.wait_until(lambda: _count(tmp_path, "events") >= OLD, seconds=60, what="the events are on file")

@@ -4,21 +4,26 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import pytest
-from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_LOGGING_TO_API_ENABLED,
+    temporary_settings,
+)
 
 from flows import delivery, follow_up
 from flows.orchestration import Orchestration
+from flows.prefect_password import read_password
 from flows.stop import Stop
 from pipeline.edge.house import House
 from pipeline.edge.intake import extract_waiting
-from pipeline.edge.settings import PrefectSettings
 from pipeline.edge.store import overview
 from pipeline.edge.store.overview import Status
 from tests import peers
 from tests.benchmarks import archive
 from tests.make_service import Service
+from tests.peers import PrefectServer
 
 EXAMS = 5
 
@@ -30,11 +35,15 @@ def stop() -> Stop:
 
 
 @pytest.fixture
-def house(prefect: str, tmp_path: Path, stop: Stop, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(prefect: PrefectServer, tmp_path: Path, stop: Stop, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     """A house with some exams that are due, in which this process's flows work, chunk by chunk of two exams."""
     service = Service(tmp_path, destination_port=peers.free_port(), settle_seconds=0)
     monkeypatch.setattr("pipeline.edge.follow_up.CHUNK", 2)
-    as_in_the_worker = {PREFECT_API_URL: prefect, PREFECT_LOGGING_TO_API_ENABLED: False}
+    as_in_the_worker = {
+        PREFECT_API_URL: prefect.url,
+        PREFECT_API_AUTH_STRING: read_password(prefect.settings),
+        PREFECT_LOGGING_TO_API_ENABLED: False,
+    }
     with service.house() as house, temporary_settings(as_in_the_worker):
         for module in (follow_up, delivery):
             monkeypatch.setattr(module, "house", lambda: house)
@@ -46,21 +55,21 @@ def house(prefect: str, tmp_path: Path, stop: Stop, monkeypatch: pytest.MonkeyPa
         yield house
 
 
-def run(prefect: str, flow: object) -> None:
+def run(prefect: PrefectServer, flow: object) -> None:
     def fail() -> None:
         pytest.fail("Prefect had trouble")
 
     assert callable(flow)
-    orchestration = Orchestration(PrefectSettings(api_url=prefect))
+    orchestration = Orchestration(prefect.settings)
     orchestration.run(flow, fail, fail)
     orchestration.close()
 
 
-def latest_run(prefect: str, flow: str) -> tuple[str, list[str], str]:
+def latest_run(prefect: PrefectServer, flow: str) -> tuple[str, list[str], str]:
     """The name of the latest run of a flow, its tags, and the message of its state."""
     question = {"flows": {"name": {"any_": [flow]}}, "sort": "START_TIME_DESC", "limit": 1}
-    answer = httpx.post(f"{prefect}/flow_runs/filter", json=question, trust_env=False, timeout=60)
-    (found,) = answer.raise_for_status().json()
+    with prefect.client() as api:
+        (found,) = api.post("flow_runs/filter", json=question).raise_for_status().json()
     return found["name"], found["tags"], found["state"]["message"]
 
 
@@ -69,7 +78,7 @@ def status(house: House) -> Status:
         return overview.status(connection, ["pacs"], datetime.now(UTC))
 
 
-def test_a_run_is_named_and_tagged_and_tells_in_counts_what_it_has_done(prefect: str, house: House) -> None:
+def test_a_run_is_named_and_tagged_and_tells_in_counts_what_it_has_done(prefect: PrefectServer, house: House) -> None:
     run(prefect, follow_up.follow_up)
     assert latest_run(prefect, "follow-up") == ("exams that are due", ["dxatrend"], "issued 5, unchanged 0, held 0")
     assert status(house).destinations[0].backlog == EXAMS
@@ -78,7 +87,7 @@ def test_a_run_is_named_and_tagged_and_tells_in_counts_what_it_has_done(prefect:
 
 
 def test_a_worker_that_is_told_to_stop_leaves_all_but_the_chunk_in_hand_to_the_next_one(
-    prefect: str, house: House, stop: Stop, monkeypatch: pytest.MonkeyPatch
+    prefect: PrefectServer, house: House, stop: Stop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = iter((False, True))
     monkeypatch.setattr(stop, "is_set", lambda: next(asked))

@@ -1,0 +1,70 @@
+"""The password of Prefect's API: kept in a file that nobody else may read, made where the server is started.
+
+Whoever reaches an API without one starts commands of their own as the service's user: a deployment names any.
+The text in the file is what Prefect calls its auth string, ``user:password`` sent as HTTP basic authentication.
+"""
+
+import os
+import secrets
+import stat
+import tempfile
+from pathlib import Path
+
+from pipeline.edge.settings import PrefectSettings
+
+USER = "dxatrend"
+
+
+class PasswordUnusable(Exception):
+    """The file cannot be used; the text names it and says why."""
+
+
+def password_file(settings: PrefectSettings) -> Path:
+    """Where the password is kept."""
+    return settings.password_file or settings.home / "password"
+
+
+def read_password(settings: PrefectSettings) -> str:
+    """The password, as Prefect's clients and its server are given it.
+
+    Raises:
+        PasswordUnusable: there is none, or others may read it.
+    """
+    path = password_file(settings)
+    try:
+        with path.open(encoding="ascii") as file:
+            mode, text = os.fstat(file.fileno()).st_mode, file.read().strip()
+    except OSError as error:
+        raise PasswordUnusable(f"prefect.password_file: {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        text = ""
+    if not text.isprintable() or not text:
+        raise PasswordUnusable(f"prefect.password_file: {path}: this is not one line of printable ASCII characters")
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise PasswordUnusable(
+            f"prefect.password_file: {path}: others than its owner can read it; chmod 600 keeps it private"
+        )
+    return text
+
+
+def make_password(settings: PrefectSettings) -> str:
+    """The password, made and kept first where there is none yet.
+
+    Raises:
+        PasswordUnusable: it cannot be kept, or others may read the one that is there.
+    """
+    path = password_file(settings)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Whole or not at all: whoever starts beside us reads it at the same time.
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as file:  # mode 0600
+            file.write(f"{USER}:{secrets.token_urlsafe(32)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+            os.link(file.name, path)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        if not path.exists():
+            raise PasswordUnusable(f"prefect.password_file: {path}: cannot be made: {error.strerror}") from None
+    return read_password(settings)
