@@ -111,7 +111,8 @@ def load(house: House, options: argparse.Namespace, stop: Stop) -> int:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    total = sum(1 for _ in archives.files(options.folder))
+    unlisted: list[OSError] = []
+    total = sum(1 for _ in archives.files(options.folder, unlisted.append))
     began = time.monotonic()
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("files", total=total, rate="")
@@ -128,6 +129,7 @@ def load(house: House, options: argparse.Namespace, stop: Stop) -> int:
             advance=advance,
             keep_on=lambda: not stop.is_set(),
         )
+    loaded.errors |= {str(error.filename): error.strerror or "cannot be listed" for error in unlisted}
     fates = {fate.value: count for fate, count in loaded.fates.items()}
     with house.database.write() as connection:
         what = {"fates": fates, "errors": len(loaded.errors), "deliver": options.deliver}

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from pipeline.clinical.assemble import Contradiction
 from pipeline.clinical.model import Exam, Finding, Interpretation, Measurement
 from pipeline.clinical.vendor_trend import TrendPoint
+from pipeline.edge.dicom_files import FileLeftOut, read_dicom_file
 from pipeline.edge.follow_up import interpret_exam
 from pipeline.edge.house import House
 from pipeline.edge.store import exams, patients, receipts
@@ -34,7 +35,7 @@ def show(house: House, report: str) -> int:
     except PhantomReport as phantom:
         print(phantom.reason.sentence, *map(_measured, phantom.scan.measurements), sep="\n")
         return 0
-    except (UnreadableReport, FileNotFoundError) as problem:
+    except (UnreadableReport, FileLeftOut, OSError) as problem:
         ours = isinstance(problem, UnreadableReport) and problem.reason is Reason.OWN_ADDENDUM
         if ours:
             print(f"\n{_written_by_us(*_bytes_of(house, report))}")
@@ -74,7 +75,7 @@ def _written_by_us(data_set: bytes, transfer_syntax_uid: str) -> str:
 
 def _bytes_of(house: House, report: str) -> tuple[bytes, str]:
     if not report.isdecimal():
-        return split_file(Path(report).read_bytes())
+        return split_file(read_dicom_file(Path(report), most_mb=house.settings.service.listener.largest_object_mb))
     with house.database.read() as connection:
         found = receipts.load(connection, [int(report)])
     if not found:

@@ -6,7 +6,7 @@ service.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from pipeline.edge.dicom_files import FileLeftOut, read_dicom_file
 from pipeline.edge.house import House
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.receive import PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES
@@ -28,6 +29,9 @@ from pipeline.sr.tree import header_text
 
 BATCH = 50
 """Files in one transaction."""
+
+BATCH_BYTES = 64_000_000
+"""What the files of one transaction may have together, but for the last of them: memory stays flat."""
 
 CALLER = "LOAD"
 """Whom we say these came from."""
@@ -44,6 +48,7 @@ class Fate(StrEnum):
     NOT_DICOM = "no DICOM"
     OTHER_OBJECT = "no report or picture"
     UNREADABLE = "unreadable"
+    LEFT_OUT = "left out"
 
 
 @dataclass(slots=True)
@@ -58,9 +63,9 @@ class Loaded:
         self.fates[fate] += 1
 
 
-def files(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, always in the same order."""
-    for place, folders, names in os.walk(folder):
+def files(folder: Path, unlisted: Callable[[OSError], object] | None = None) -> Iterator[Path]:
+    """Every file below a folder, always in the same order; ``unlisted`` hears of each folder that shows nothing."""
+    for place, folders, names in os.walk(folder, onerror=unlisted):
         folders.sort()
         yield from (Path(place, name) for name in sorted(names))
 
@@ -80,22 +85,36 @@ def load(
     """
     loaded = Loaded()
     waiting: dict[int, str] = {}
-    batch: list[Path] = []
-    for path in paths:
-        batch.append(path)
-        if len(batch) == BATCH:
-            waiting |= _take_in(house, batch, loaded, historical=not deliver)
-            waiting = _judged(house, waiting, loaded)
-            advance(len(batch))
-            batch = []
-            if not keep_on():
-                return loaded
-    waiting |= _take_in(house, batch, loaded, historical=not deliver)
+    for batch in _batches(paths):
+        waiting |= _take_in(house, batch, loaded, historical=not deliver)
+        waiting = _judged(house, waiting, loaded)
+        advance(len(batch))
+        if not keep_on():
+            return loaded
     while waiting and extract_waiting(house):
         pass
     _judged(house, waiting, loaded)
-    advance(len(batch))
     return loaded
+
+
+def _batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
+    batch: list[Path] = []
+    size = 0
+    for path in paths:
+        batch.append(path)
+        size += _size(path)
+        if len(batch) == BATCH or size > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # whoever reads it will be told
+        return 0
 
 
 def _take_in(house: House, paths: Sequence[Path], loaded: Loaded, *, historical: bool) -> dict[int, str]:
@@ -103,10 +122,13 @@ def _take_in(house: House, paths: Sequence[Path], loaded: Loaded, *, historical:
     found: list[tuple[Path, Instance]] = []
     for path in paths:
         try:
-            instance = _instance(path)
+            instance = _instance(path, house.settings.service.listener.largest_object_mb)
         except OSError as error:
             loaded.count(Fate.UNREADABLE)
             loaded.errors[str(path)] = error.strerror or "cannot be read"
+        except FileLeftOut as left_out:
+            loaded.count(Fate.LEFT_OUT)
+            loaded.errors[str(path)] = str(left_out)
         except UnreadableReport as unreadable:
             if unreadable.reason is Reason.NOT_DICOM:
                 loaded.count(Fate.NOT_DICOM)
@@ -131,8 +153,8 @@ def _take_in(house: House, paths: Sequence[Path], loaded: Loaded, *, historical:
     return kept
 
 
-def _instance(path: Path) -> Instance:
-    data_set, transfer_syntax_uid = split_file(path.read_bytes())
+def _instance(path: Path, most_mb: int) -> Instance:
+    data_set, transfer_syntax_uid = split_file(read_dicom_file(path, most_mb=most_mb))
     header = read_header(data_set, transfer_syntax_uid)
     return Instance(
         sop_class_uid=header_text(header, "SOPClassUID"),

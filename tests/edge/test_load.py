@@ -1,7 +1,12 @@
 """An archive of files becomes history: read once, answered never, and every file that could not be used is named."""
 
+import os
+import resource
 import shutil
+import socket
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +23,9 @@ from tests.sr.make_report import encode
 
 SAMPLES = Path(__file__).parents[2] / "sample_dicom"
 DIALECTS = Path(__file__).parents[2] / "config" / "dialects"
+
+
+NOBODY = 65_534
 
 
 @pytest.fixture
@@ -50,6 +58,18 @@ def load(house: House, archive: Path, *, deliver: bool = False) -> Loaded:
     while numbers := claim_due(house, 50):
         follow_up(house, numbers)
     return loaded
+
+
+@contextmanager
+def limited_memory(*, megabytes: int) -> Iterator[None]:
+    """This process may grow by so much and no more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + megabytes * 1_000_000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def addenda(house: House) -> int:
@@ -100,6 +120,54 @@ def test_an_archives_altered_copy_of_what_a_scanner_sent_is_put_aside(house: Hou
     assert set(loaded.errors) == {str(path), str(archive / "cut.dcm")}
     with house.database.read() as connection:
         assert overview.held(connection) == []
+
+
+def test_what_is_no_plain_file_or_too_large_is_passed_over_with_its_reason(house: House, archive: Path) -> None:
+    os.mkfifo(archive / "pipe")
+    (archive / "device").symlink_to("/dev/zero")
+    (archive / "gone").symlink_to("/nowhere")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(archive / "socket"))
+    report = next((archive / "02").glob("*.dcm")).read_bytes()
+    (archive / "large.dcm").write_bytes(report)
+    os.truncate(archive / "large.dcm", 6_000_000_000)
+    os.truncate(archive / "notes.txt", 6_000_000_000)
+    with limited_memory(megabytes=1000):
+        loaded = load(house, archive)
+    assert {Path(path).name: reason for path, reason in loaded.errors.items()} == {
+        "pipe": "is a named pipe",
+        "device": "is a device",
+        "gone": "No such file or directory",
+        "socket": "is a socket",
+        "large.dcm": "is larger than 64 MB (listener.largest_object_mb)",
+        "cut.dcm": loaded.errors[str(archive / "cut.dcm")],
+    }
+    assert loaded.fates[Fate.LEFT_OUT] == 4
+    assert loaded.fates[Fate.NOT_DICOM] == 3  # notes.txt, empty, expected.json
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may list less")
+def test_a_folder_that_may_not_be_listed_is_named_and_not_passed_over_in_silence() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        closed = Path(folder, "closed")
+        closed.mkdir(mode=0o700)
+        unlisted: list[OSError] = []
+        os.seteuid(NOBODY)
+        try:
+            assert list(archives.files(Path(folder), unlisted.append)) == []
+        finally:
+            os.seteuid(0)
+    assert [(error.filename, error.strerror) for error in unlisted] == [(str(closed), "Permission denied")]
+
+
+def test_a_batch_ends_with_the_file_that_makes_it_too_large_to_hold(
+    house: House, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "BATCH_BYTES", -1)
+    sizes: list[int] = []
+    archives.load(house, archives.files(archive), advance=sizes.append)
+    assert set(sizes) == {1}
 
 
 def test_it_stops_after_a_batch_when_told_to(house: House, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
