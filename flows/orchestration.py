@@ -16,7 +16,8 @@ from enum import StrEnum
 import httpx
 
 from flows.prefect_password import PasswordUnusable, read_password
-from flows.wiring import api_url
+from flows.wiring import api_url, port
+from pipeline.edge.network.port_owner import Owner
 from pipeline.edge.room import room_of_prefect
 from pipeline.edge.settings import PrefectSettings
 
@@ -37,6 +38,7 @@ class Answer(StrEnum):
     OURS = "answers"
     NONE = "does not answer"
     OPEN = "answers without a password, so that whoever reaches it can start commands of their own"
+    TAKEN = "is not asked, as another program has taken prefect.port"
     STRANGE = "does not take our password"
     NO_PASSWORD = "asks for a password, and prefect.password_file cannot be used"
 
@@ -56,6 +58,9 @@ def prefect_answer(settings: PrefectSettings) -> Answer:
 def ask_prefect(settings: PrefectSettings, client: httpx.Client) -> tuple[Answer, str]:
     """Whether a Prefect server is there that takes our password, and nobody without; and the password, if so."""
     version = f"{api_url(settings)}/admin/version"
+    owner = port(settings).owner() if settings.api_url is None else Owner.OURS
+    if owner is not Owner.OURS:
+        return (Answer.TAKEN if owner is Owner.ANOTHER else Answer.NONE), ""
     try:
         if client.get(version).status_code != httpx.codes.UNAUTHORIZED:
             return Answer.OPEN, ""

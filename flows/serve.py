@@ -12,14 +12,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from flows import wiring
 from flows.prefect_password import make_password
 from flows.stop import Stop
+from pipeline.edge.network.port_owner import Owner
 from pipeline.edge.settings import PrefectSettings
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,8 @@ class _Child:
     command: Sequence[str]
     output: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    obstacle: Callable[[], str | None] = lambda: None
+    """Why it cannot start at present, if so."""
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     pause: float = FIRST_PAUSE
@@ -70,11 +74,19 @@ class _Child:
         now = time.monotonic()
         if self.process is None:
             if now >= self.due:
-                self.start()
+                self._start_if_possible(now)
         elif (status := self.process.poll()) is not None:
             self.pause = FIRST_PAUSE if now - self.started > STEADY_SECONDS else min(2 * self.pause, LONGEST_PAUSE)
             self.process, self.due = None, now + self.pause
             log.error("ended by itself and will be started again", extra={"child": self.name, "status": status})
+
+    def _start_if_possible(self, now: float) -> None:
+        if (obstacle := self.obstacle()) is None:
+            self.start()
+            return
+        self.pause = min(2 * self.pause, LONGEST_PAUSE)
+        self.due = now + self.pause
+        log.error("cannot start: %s", obstacle, extra={"child": self.name})
 
 
 def serve(config: Path, prefect: PrefectSettings, stop: Stop) -> None:
@@ -105,9 +117,17 @@ def _children(config: Path, prefect: PrefectSettings) -> list[_Child]:
         environment = wiring.server_environment(prefect, make_password(prefect))
         prefect.home.mkdir(parents=True, exist_ok=True)
         output = prefect.home / "server.log"
-        children.append(_Child("prefect server", PREFECT_SERVER, output=output, environment=environment))
+        obstacle = partial(_taken_port, prefect)
+        children.append(
+            _Child("prefect server", PREFECT_SERVER, output=output, environment=environment, obstacle=obstacle)
+        )
     children.append(_Child("schedules", [*ours, "schedules"]))
     return children
+
+
+def _taken_port(prefect: PrefectSettings) -> str | None:
+    taken = wiring.port(prefect).owner() is Owner.ANOTHER
+    return f"prefect.port: another program has taken port {prefect.port}" if taken else None
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:

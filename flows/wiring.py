@@ -1,17 +1,26 @@
 """Which house do this process's flows work in, when do they stop, and which settings keep Prefect local and bounded?"""
 
 import functools
+import ipaddress
 import os
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from flows.stop import Stop
 from pipeline.edge import house as houses
 from pipeline.edge.house import House
+from pipeline.edge.network.port_owner import Port
 from pipeline.edge.settings import PrefectSettings
 
 CONFIG_VARIABLE = "DXATREND_CONFIG"
 """The configuration folder, for processes that Prefect starts."""
+
+HOME_VARIABLE = "PREFECT_HOME"
+"""Where a Prefect server keeps its database: by this in its environment we know our own."""
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""This machine, by the names that variables as NO_PROXY know."""
 
 _rooms = ExitStack()
 
@@ -19,7 +28,8 @@ _rooms = ExitStack()
 def environment(settings: PrefectSettings) -> dict[str, str]:
     """The variables that keep Prefect's clients local and quiet; to be set before Prefect is imported."""
     return {
-        "PREFECT_HOME": str(settings.home.absolute()),
+        **_without_proxies(urlsplit(api_url(settings)).hostname or ""),
+        HOME_VARIABLE: _home(settings),
         "PREFECT_API_URL": api_url(settings),
         # Never a server of its own beside ours, and never a word to anybody outside.
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
@@ -46,7 +56,7 @@ def server_environment(settings: PrefectSettings, password: str) -> dict[str, st
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": api_url(settings).removesuffix("/api"),
         # It rewrites its pages for its address, which may not be done where the program is.
-        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(settings.home.absolute() / "pages"),
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": f"{_home(settings)}/pages",
         # Runs and events are a window, not a record: the record is in our database.
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(7 * 86_400),
@@ -56,6 +66,31 @@ def server_environment(settings: PrefectSettings, password: str) -> dict[str, st
 def api_url(settings: PrefectSettings) -> str:
     """Where the Prefect server answers."""
     return settings.api_url or f"http://{settings.host}:{settings.port}/api"
+
+
+@functools.cache
+def port(settings: PrefectSettings) -> Port:
+    """The port of the server that ``serve`` starts, which another program may have taken."""
+    return Port(settings.host, settings.port, variable=HOME_VARIABLE, value=_home(settings))
+
+
+def _home(settings: PrefectSettings) -> str:
+    return str(settings.home.absolute())
+
+
+def _without_proxies(host: str) -> dict[str, str]:
+    """Whatever proxy the environment names, no call within this machine goes through it."""
+    already = ",".join(os.environ.get(name, "") for name in ("no_proxy", "NO_PROXY"))
+    excepted = [*already.split(","), *LOOPBACK, host if _is_loopback(host) else ""]
+    told = ",".join(dict.fromkeys(filter(None, map(str.strip, excepted))))
+    return {"no_proxy": told, "NO_PROXY": told}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @functools.cache
