@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 
-from pipeline.clinical import words
 from pipeline.clinical.compare import HUNDRED, borderline, months_between
 from pipeline.clinical.context import ClinicalContext
 from pipeline.clinical.model import Caution, Change, Epoch, Exam, Finding, Measurement, NotEvaluated, Unverified
@@ -14,6 +13,8 @@ from pipeline.clinical.precision import WORST_LSC_PERCENT, only_at_80_percent
 from pipeline.clinical.priors import last_break, total_agrees
 from pipeline.clinical.regions import FEMORAL_NECK, SPINE, TOTAL_HIP, Region, Side, Site
 from pipeline.clinical.rules import Rules
+from pipeline.clinical.wording import comparison_cautions as words
+from pipeline.clinical.wording.names import region_name
 
 AREA_PARTS = (SPINE, FEMORAL_NECK, TOTAL_HIP)
 """Where a change in bone area is worth a word (R2.15)."""
@@ -85,7 +86,7 @@ def level_shift(exam: Exam, reference: Exam, measurement: Measurement, rules: Ru
 def _of_the_scan(finding: Finding, around: Surroundings) -> Iterator[Caution]:
     """What concerns today's scan whatever it is compared with."""
     region, exam = finding.measurement.region, around.exam
-    name = words.region_name(region)
+    name = region_name(region)
     for reason in invalidators(region, around.context):
         yield words.invalidated(name, reason)
     if region.site is Site.FOREARM and around.context.non_dominant_arm not in (None, region.side):
@@ -119,13 +120,13 @@ def _scan_mode(measurement: Measurement, change: Change, around: Surroundings) -
     protocols = measurement.analysis_protocol, earlier.analysis_protocol
     for what, (now, then) in (("scan mode", modes), ("analysis protocol", protocols)):
         if now and then and now != then:
-            yield words.scan_mode_changed(words.region_name(measurement.region), change.reference, what, now, then)
+            yield words.scan_mode_changed(region_name(measurement.region), change.reference, what, now, then)
 
 
 def _subset(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
     if change.region is None or change.reference.scanner != around.exam.scanner:
         return
-    name = words.region_name(measurement.region)
+    name = region_name(measurement.region)
     yield words.subset_recomputed(name, change)
     shared = set(change.region.vertebrae)
     sets = [m for m in change.reference.measurements if shared <= set(m.region.vertebrae)]
@@ -135,7 +136,7 @@ def _subset(measurement: Measurement, change: Change, around: Surroundings) -> I
 
 def _across_scanners(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
     if change.reference.scanner != around.exam.scanner:
-        yield words.cross_calibrated(words.region_name(measurement.region), change)
+        yield words.cross_calibrated(region_name(measurement.region), change)
 
 
 def _quality_control(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
@@ -146,7 +147,7 @@ def _quality_control(measurement: Measurement, change: Change, around: Surroundi
 def _size(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
     """Bone area and levels (R2.14, R2.15)."""
     rules, region = around.rules, measurement.region
-    name = words.region_name(region)
+    name = region_name(region)
     if level_shift(around.exam, change.reference, measurement, rules):
         yield words.level_shift(name, change.reference)
     earlier = change.reference.by_region.get(region.key)
@@ -185,7 +186,7 @@ def _interval(measurement: Measurement, change: Change, around: Surroundings) ->
 
 def _margin(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
     """How near the LSC lies, and whose it is (R1.7, R1.11, R1.13, R1.15, R1.17)."""
-    name = words.region_name(measurement.region)
+    name = region_name(measurement.region)
     if change.lsc is not None and change.lsc.approximated:
         yield words.lsc_approximated(name, change.lsc)
     epoch = last_break(around.exam.scanner, around.epochs, around.exam.performed_on)

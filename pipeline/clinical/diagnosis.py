@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
-from pipeline.clinical import words
 from pipeline.clinical.age import age_on
 from pipeline.clinical.cautions import Surroundings, hardware
 from pipeline.clinical.context import ClinicalContext, Menopause
 from pipeline.clinical.model import Category, Caution, Diagnosis, Exam, Measurement, NotEvaluated, Scale, Sex
 from pipeline.clinical.regions import FEMORAL_NECK, ONE_THIRD_RADIUS, SPINE, TOTAL_HIP, Side
 from pipeline.clinical.rules import Rules
+from pipeline.clinical.wording import diagnosis as words
 
 LOW_BONE_MASS_BELOW = Decimal("-1.0")
 OSTEOPOROSIS_FROM = Decimal("-2.5")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
-from pipeline.clinical import words
 from pipeline.clinical.age import age_on
 from pipeline.clinical.cautions import Surroundings, hardware
 from pipeline.clinical.compare import HUNDRED, months_between
@@ -27,6 +26,8 @@ from pipeline.clinical.overall import Judgement
 from pipeline.clinical.precision import monitoring_interval
 from pipeline.clinical.regions import FEMORAL_NECK, SPINE, Site
 from pipeline.clinical.rules import Rules
+from pipeline.clinical.wording import suggestions as words
+from pipeline.clinical.wording import timing_cautions as timing
 
 MONTHS_PER_YEAR = 12
 FRAX_AGES = (40, 90)
@@ -84,11 +85,11 @@ def timing_cautions(case: Case) -> Iterator[Caution]:
     if case.latest is not None and not known:
         months = months_between(case.latest, case.exam.performed_on)
         if months < case.rules.short_interval_months:
-            yield words.too_soon(case.latest, case.rules)
+            yield timing.too_soon(case.latest, case.rules)
         elif _nothing_to_be_seen_yet(case):
-            yield words.too_soon_to_show(case.rules)
+            yield timing.too_soon_to_show(case.rules)
     for finding in case.losses:
-        yield words.unexpected_drop(finding, severe=_severe(finding, case))
+        yield timing.unexpected_drop(finding, severe=_severe(finding, case))
 
 
 def interval(case: Case) -> Iterator[Advice]:

@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date
 
-from pipeline.clinical import words
 from pipeline.clinical.cautions import Surroundings, not_weighed, weigh
 from pipeline.clinical.context import ClinicalContext, context_on
 from pipeline.clinical.diagnosis import diagnose, not_diagnosed, scale_for, score_cautions
@@ -28,6 +27,7 @@ from pipeline.clinical.regions import SPINE
 from pipeline.clinical.rules import Rules
 from pipeline.clinical.trend import trend
 from pipeline.clinical.vendor_trend import TrendPoint, cross_check
+from pipeline.clinical.wording import history_cautions, report
 
 RULES_VERSION = "1.0"
 """Which edition of the rules an addendum was made with; raised when the same exams may read differently."""
@@ -74,7 +74,7 @@ def interpret(
             *timing_cautions(case),
             *score_cautions(around, diagnosis),
             *_earlier_held(exam, held),
-            *([words.archive_silent()] if archive_silent else []),
+            *([history_cautions.archive_silent()] if archive_silent else []),
             *cross_check(exam, told, vendor_trend, on_file),
         ),
         conclusions=(),
@@ -84,7 +84,11 @@ def interpret(
         suggestions=suggestions,
         not_evaluated=_not_evaluated(case, told, lacking),
     )
-    return replace(interpretation, conclusions=_conclusions(interpretation, told, judgement, around))
+    scale = scale_for(exam, context, around.rules)
+    sentences = report.sentences(
+        interpretation, told, counted=judgement.counted, scale=scale, context=context, rules=around.rules
+    )
+    return replace(interpretation, conclusions=sentences)
 
 
 def _earlier(exam: Exam, history: Sequence[Exam]) -> list[Exam]:
@@ -97,7 +101,7 @@ def _earlier(exam: Exam, history: Sequence[Exam]) -> list[Exam]:
 
 def _earlier_held(exam: Exam, held: Collection[date]) -> list[Caution]:
     earlier = sorted({day for day in held if day < exam.performed_on}, reverse=True)
-    return [words.earlier_held(earlier)] if earlier else []
+    return [history_cautions.earlier_held(earlier)] if earlier else []
 
 
 def _is_told(finding: Finding, findings: Sequence[Finding], judgement: Judgement) -> bool:
@@ -119,32 +123,3 @@ def _not_evaluated(case: Case, told: Sequence[Finding], lacking: Sequence[NotEva
     """Every rule that lacked an input, each once."""
     unweighed = [item for finding in told for item in not_weighed(finding, case.around)]
     return tuple(dict.fromkeys((*unweighed, *not_diagnosed(case.around, case.diagnosis), *lacking)))
-
-
-def _conclusions(
-    interpretation: Interpretation, told: Sequence[Finding], judgement: Judgement, around: Surroundings
-) -> tuple[str, ...]:
-    """The sentences in the order of the ISCD follow-up checklist (section 6)."""
-    exam, context, rules = interpretation.exam, around.context, around.rules
-    cautions = [caution for finding in told for caution in finding.cautions] + list(interpretation.cautions)
-    spoken = [caution.text for caution in cautions if caution.review or caution.flag not in words.UNSPOKEN]
-    aside = [f.measurement.region for f in interpretation.findings if not f.measurement.region.monitorable]
-    scale = scale_for(exam, context, rules)
-    diagnosis = interpretation.diagnosis
-    return (
-        words.PRELIMINARY,
-        words.instrument(exam),
-        *words.not_monitored(aside),
-        *(words.measured(finding, scale) for finding in told),
-        *([words.category(diagnosis)] if diagnosis else []),
-        *words.risk_factors(exam, context, rules),
-        *words.references(told, exam),
-        *(words.verdict(finding, counts=finding in judgement.counted) for finding in told),
-        *words.refused(told),
-        words.OVERALL[interpretation.overall],
-        *words.response(interpretation.overall, context),
-        *(words.trend(line) for line in interpretation.trends),
-        *dict.fromkeys(spoken),
-        *(words.suggested(suggestion) for suggestion in interpretation.suggestions),
-        *words.not_evaluated(interpretation.not_evaluated),
-    )

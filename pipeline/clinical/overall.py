@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pipeline.clinical import words
 from pipeline.clinical.age import age_on
 from pipeline.clinical.cautions import Surroundings, area_change, outliers
 from pipeline.clinical.compare import borderline, months_between
 from pipeline.clinical.context import Therapy
 from pipeline.clinical.model import Caution, Change, Exam, Finding, Overall, Result
 from pipeline.clinical.regions import FEMORAL_NECK, ONE_THIRD_RADIUS, SPINE, TOTAL_HIP, Side
+from pipeline.clinical.wording import overall_cautions as words
 
 ASSESSED = frozenset({Result.GAIN, Result.LOSS, Result.NO_SIGNIFICANT_CHANGE})
 SIGNIFICANT = frozenset({Result.GAIN, Result.LOSS})

@@ -5,7 +5,6 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
-from pipeline.clinical import words
 from pipeline.clinical.cross_calibration import crossing_for, foretell
 from pipeline.clinical.model import (
     ZERO,
@@ -19,6 +18,7 @@ from pipeline.clinical.model import (
     Scanner,
 )
 from pipeline.clinical.regions import SPINE, Region, Site
+from pipeline.clinical.wording import obstacles as words
 
 FEWEST_VERTEBRAE = 2
 """A single vertebra is never compared (R1.15, R2.13)."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from pipeline.clinical import words
 from pipeline.clinical.compare import HUNDRED
 from pipeline.clinical.model import Caution, Change, Exam, Finding
 from pipeline.clinical.regions import Region
+from pipeline.clinical.wording import history_cautions as words
 
 ROUNDING = Decimal("0.001")
 """g/cm2: as much as two printed BMDs can make of the difference between what they were rounded from."""

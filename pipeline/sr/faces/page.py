@@ -11,7 +11,9 @@ from pydicom.dataset import Dataset
 
 import pipeline
 from pipeline.clinical.model import Change, Exam, Finding, Interpretation, Overall, Result
-from pipeline.clinical.words import PRELIMINARY, category, region_name
+from pipeline.clinical.wording.diagnosis import category
+from pipeline.clinical.wording.impression import PRELIMINARY
+from pipeline.clinical.wording.names import region_name
 from pipeline.sr import codes
 from pipeline.sr.content import DEVICE
 from pipeline.sr.faces.plots import Plot, plots

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pipeline.clinical.model import Change, Exam, Finding, Obstacle, Scanner
 from pipeline.clinical.priors import subset_bmd
 from pipeline.clinical.regions import SPINE, Region
-from pipeline.clinical.words import region_name
+from pipeline.clinical.wording.names import region_name
 
 MOST_PLOTS = 12
 """As many as one page holds and a reader looks at."""

@@ -1,0 +1,1 @@
+"""Every sentence of an addendum, by section, each with its rule."""

@@ -1,0 +1,145 @@
+"""Cautions about one scan, and about the comparison of one region with an earlier exam (R1, R2, R7)."""
+
+from decimal import Decimal
+
+from pipeline.clinical.model import Caution, Change, Epoch, Exam, Flag, LeastSignificantChange, Unverified
+from pipeline.clinical.rules import Rules
+
+# Cautions that stay in the coded content: so common that they would drown the rest (R2.15).
+UNSPOKEN = frozenset({Flag.AREA_CHANGED})
+
+
+def software_changed(prior: Exam, exam: Exam, *, major: bool) -> Caution:
+    """R2.4: a new analysis may shift BMD; a new major version asks for the earlier scan to be analysed again."""
+    text = f"Software was {prior.software} on {prior.performed_on} and is {exam.software} now"
+    text += "; please have the earlier scan analysed again with this version." if major else "."
+    return Caution(flag=Flag.SOFTWARE_CHANGED, text=text, review=major)
+
+
+def scan_mode_changed(name: str, prior: Exam, what: str, now: str, then: str) -> Caution:
+    """R2.5: scan modes and protocols of analysis do not measure alike."""
+    text = f"{name}: {what} was {then} on {prior.performed_on} and is {now} now."
+    return Caution(flag=Flag.SCAN_MODE_CHANGED, text=text, review=True)
+
+
+def subset_recomputed(name: str, change: Change) -> Caution:
+    """R2.12: the sets differed, so the shared vertebrae were compared."""
+    text = (
+        f"{name}: compared with {change.reference.performed_on} on {change.region}, the vertebrae both exams include; "
+        "BMD as printed, else total content over total area."
+    )
+    return Caution(flag=Flag.SUBSET_RECOMPUTED, text=text)
+
+
+def total_disagrees(name: str, exam: Exam) -> Caution:
+    """R2.12: what the vertebrae add up to must match the printed total within 0.002 g/cm2."""
+    text = f"{name}: BMD printed on {exam.performed_on} is not its content over its area; please check the vertebrae."
+    return Caution(flag=Flag.TOTAL_DISAGREES, text=text, review=True)
+
+
+def cross_calibrated(name: str, change: Change) -> Caution:
+    """R2.10: a prior from another scanner, brought to this one's scale."""
+    text = (
+        f"{name}: the exam of {change.reference.performed_on} was made on {change.reference.scanner}; its BMD was "
+        "brought to the scale of this scanner by cross-calibration."
+    )
+    return Caution(flag=Flag.CROSS_CALIBRATED, text=text)
+
+
+def invalidated(name: str, reason: str) -> Caution:
+    """R2.22: what somebody noted about the scan or the bone."""
+    return Caution(flag=Flag.INVALIDATED, text=f"{name}: {reason} on record; its BMD may be false.", review=True)
+
+
+def dominant_arm(name: str) -> Caution:
+    """R2.17: the forearm is followed on the non-dominant side."""
+    return Caution(flag=Flag.DOMINANT_ARM, text=f"{name}: the dominant arm by the record; follow the other one.")
+
+
+def unverified(exam: Exam, gap: Unverified) -> Caution:
+    """R7.6: quality control had failed or was not shown to hold on that day."""
+    text = f"Quality control of the scanner was not verified on {exam.performed_on} ({gap.reason})."
+    return Caution(flag=Flag.QC_UNVERIFIED, text=text, review=True)
+
+
+def vertebra_outlier(upper: str, lower: str, rules: Rules) -> Caution:
+    """R2.13: only a person excludes a vertebra, and then from both exams."""
+    text = (
+        f"{upper} and {lower} differ by more than {rules.outlier_t:f} in T-score; if one is abnormal, exclude it from "
+        "both exams."
+    )
+    return Caution(flag=Flag.VERTEBRA_OUTLIER, text=text)
+
+
+def level_shift(name: str, prior: Exam) -> Caution:
+    """R2.14: a T12 called L1 shifts content and area more than BMD."""
+    text = (
+        f"{name}: other vertebral levels may have been analysed than on {prior.performed_on}; please check the levels."
+    )
+    return Caution(flag=Flag.LEVEL_SHIFT_SUSPECTED, text=text, review=True)
+
+
+def area_changed(name: str, prior: Exam, *, review: bool) -> Caution:
+    """R2.15: another bone area means another region was measured, more or less."""
+    text = f"{name}: bone area differs from that of {prior.performed_on}"
+    text += " by much; please compare position and region." if review else "."
+    return Caution(flag=Flag.AREA_CHANGED, text=text, review=review)
+
+
+def height_changed(prior: Exam) -> Caution:
+    """R2.19: another patient, or vertebral fractures."""
+    text = f"Height differs much from that of {prior.performed_on}; please check the patient's identity and vertebrae."
+    return Caution(flag=Flag.HEIGHT_CHANGED, text=text, review=True)
+
+
+def weight_changed(prior: Exam, *, review: bool) -> Caution:
+    """R2.20: soft tissue shifts BMD."""
+    text = f"Weight differs {'much ' if review else ''}from that of {prior.performed_on}; soft tissue may shift BMD."
+    return Caution(flag=Flag.WEIGHT_CHANGED, text=text, review=review)
+
+
+def high_bmi(rules: Rules) -> Caution:
+    """R1.17: precision is worse in large patients."""
+    text = f"Body mass index is above {rules.high_bmi:f} kg/m2: the spine's precision is worse than the LSC tells."
+    return Caution(flag=Flag.HIGH_BMI, text=text)
+
+
+def interval_short(prior: Exam, rules: Rules) -> Caution:
+    """R2.21: the shorter the interval, the less a rate means; none is given."""
+    text = f"Less than {rules.short_interval_months} months have passed since {prior.performed_on}"
+    text += ": no yearly rate is given."
+    return Caution(flag=Flag.INTERVAL_SHORT, text=text)
+
+
+def lsc_approximated(name: str, lsc: LeastSignificantChange) -> Caution:
+    """R1.15: no precision study of these vertebrae; the LSC of L1-L4 was inflated."""
+    return Caution(flag=Flag.LSC_APPROXIMATED, text=f"{name}: LSC of {lsc.region} {lsc.source}.")
+
+
+def lsc_before_epoch(name: str, epoch: Epoch) -> Caution:
+    """R1.11: a scanner that was moved or repaired wants a new precision study."""
+    text = (
+        f"{name}: the LSC dates from before the calibration epoch of {epoch.begins}; precision wants to be shown anew."
+    )
+    return Caution(flag=Flag.LSC_BEFORE_EPOCH, text=text, review=True)
+
+
+def borderline(name: str, change: Change) -> Caution:
+    """R1.17: scans on different days vary more than a precision study tells."""
+    text = f"{name}: the change since {change.reference.performed_on} is significant by a small margin"
+    return Caution(flag=Flag.BORDERLINE, text=f"{text} and wants confirmation.")
+
+
+def only_at_80_percent(name: str, change: Change) -> Caution:
+    """R1.7: a secondary flag, never the headline."""
+    text = f"{name}: the change since {change.reference.performed_on} would be significant at 80 % confidence only."
+    return Caution(flag=Flag.LSC_80_EXCEEDED, text=text)
+
+
+def ceiling_exceeded(name: str, change: Change, percent: Decimal) -> Caution:
+    """R1.13: without a facility LSC, the largest that ISCD accepts still says something; it is no verdict."""
+    text = (
+        f"{name}: the difference from {change.reference.performed_on} exceeds the largest LSC ISCD accepts for a "
+        f"technologist ({percent:.1f} %); this is no statement on significance."
+    )
+    return Caution(flag=Flag.CEILING_EXCEEDED, text=text)

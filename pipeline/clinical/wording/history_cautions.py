@@ -1,0 +1,38 @@
+"""Cautions about earlier exams that are not on file, held, or told differently by the scanner (R2.19, F4)."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from pipeline.clinical.model import Caution, Change, Finding, Flag, Result
+from pipeline.clinical.wording.names import days_in_words, region_name
+
+
+def earlier_held(days: Sequence[date]) -> Caution:
+    """R2.19, F4: what waits for a person is compared with nothing, and may have been the prior."""
+    text = (
+        f"Under the same patient ID an exam of {days_in_words(days)} is held for a person to look at; it was not "
+        "compared."
+    )
+    return Caution(flag=Flag.EARLIER_HELD, text=text)
+
+
+def not_on_file(days: Sequence[date]) -> Caution:
+    """Section 5.1, F4: the scanner knows of exams we do not, so that another may be the prior or the first."""
+    text = f"The scanner's own trend lists an exam of {days_in_words(days)} that is not on file here."
+    return Caution(flag=Flag.NOT_ON_FILE, text=text)
+
+
+def archive_silent() -> Caution:
+    """F4: what an archive holds, and has not told, may be the prior or the first."""
+    text = "An archive that was asked for earlier exams of this patient has not answered; there may be more than these."
+    return Caution(flag=Flag.ARCHIVE_SILENT, text=text)
+
+
+def vendor_disagrees(finding: Finding, change: Change, said: str) -> Caution:
+    """Section 5.1: the scanner's trend is only compared and the mismatch reported; ours in numbers as N6 allows."""
+    name, since = region_name(finding.measurement.region), change.reference.performed_on
+    told = "another change than the one found here"
+    if change.result in (Result.GAIN, Result.LOSS):
+        told = f"{said}, here it is {change.difference:+f} g/cm2 ({change.percent:+f} %)"
+    text = f"{name}: the scanner's own trend says of the change since {since}: {told}. Please look at both exams."
+    return Caution(flag=Flag.VENDOR_DISAGREES, text=text)

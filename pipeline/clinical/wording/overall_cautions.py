@@ -1,0 +1,52 @@
+"""Cautions about the overall result: what it rests on, and how far the spine is to be believed (R3)."""
+
+from collections.abc import Sequence
+
+from pipeline.clinical.model import Caution, Finding, Flag, Result
+from pipeline.clinical.rules import Rules
+
+# R3.9, why a site says nothing.
+WHY_PARTIAL = {
+    Result.NO_PRIOR: "has no earlier exam",
+    Result.NOT_COMPARABLE: "could not be compared",
+    Result.NO_LSC: "could not be judged without a facility LSC",
+}
+
+
+def partial(site: str, findings: Sequence[Finding]) -> Caution:
+    """R3.9: the overall result rests on one site only."""
+    why = WHY_PARTIAL[findings[0].result] if findings else "was not measured"
+    return Caution(flag=Flag.PARTIAL, text=f"The overall result is partial: the {site} {why}.")
+
+
+def spine_suspect(signs: Sequence[str]) -> Caution:
+    """R3.11: two signs or more of degeneration or an artefact."""
+    text = f"The BMD of the spine may be raised by degeneration or an artefact: {'; '.join(signs)}."
+    return Caution(flag=Flag.SPINE_SUSPECT, text=text, review=True)
+
+
+def suspect_artefact() -> Caution:
+    """R3.9: only the spine gained, and the spine is suspect."""
+    text = "The spine alone gained, and is suspect: the gain may be an artefact, so the result is called discordant."
+    return Caution(flag=Flag.SUSPECT_ARTEFACT, text=text, review=True)
+
+
+def hip_preferred(rules: Rules) -> Caution:
+    """R3.10: from that age spine BMD rises by itself (Black)."""
+    text = f"Spine and hip differ; from age {rules.degenerative_age} on the hip is the more reliable site for change."
+    return Caution(flag=Flag.HIP_PREFERRED, text=text)
+
+
+def one_of_many(comparisons: int) -> Caution:
+    """R3.6: of several comparisons one may be significant by chance."""
+    text = f"Only one of {comparisons} comparisons is significant, and by a small margin: it may be chance."
+    return Caution(flag=Flag.ONE_OF_MANY, text=text)
+
+
+def regression_to_the_mean() -> Caution:
+    """R3.7: of those who lost most in a first year on therapy, most gained in the next (Cummings 2000)."""
+    text = (
+        "The loss is that of a first interval on therapy: most patients who lose then gain in the next; it wants "
+        "confirmation."
+    )
+    return Caution(flag=Flag.REGRESSION_TO_THE_MEAN, text=text)
