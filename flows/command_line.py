@@ -30,12 +30,13 @@ from pipeline.edge.deliver import DeliveryProblem, echo
 from pipeline.edge.house import House
 from pipeline.edge.receive import Listener
 from pipeline.edge.room import room_of, room_of_prefect
-from pipeline.edge.settings import ListenerSettings, SettingsError
+from pipeline.edge.settings import SYSTEM_FOLDER, ListenerSettings, PrefectSettings, SettingsError, StoreSettings
 from pipeline.edge.store import audit, exams, outbox, overview, work
 from pipeline.edge.store.audit import Event
-from pipeline.edge.store.database import StoreFailed, StoreInUse, StoreTooNew
+from pipeline.edge.store.database import Database, StoreFailed, StoreInUse, StoreMissing, StoreTooNew
 from pipeline.edge.store.machines import Unidentified
 from pipeline.edge.store.schema import exam as exam_table
+from pipeline.edge.text_files import printable
 from pipeline.edge.tls import TlsUnusable, for_calling, for_listener
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     options = _parser().parse_args(arguments)
     logs.to_standard_error()
+    logs.escape_what_cannot_be_printed()
     command: Callable[[argparse.Namespace], int] = options.run
     try:
         return command(options)
@@ -55,7 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("The configuration cannot be used:", *error.mistakes, sep="\n  ", file=sys.stderr)
         return UNUSABLE_CONFIGURATION
     except StoreFailed as failure:
-        print(f"The database could not be asked: {failure}", file=sys.stderr)
+        print(f"The database could not be asked: {printable(failure)}", file=sys.stderr)
+        return FAILURE
+    except StoreMissing as missing:
+        print(f"There is no store at {printable(missing)}; the service makes one when it first starts", file=sys.stderr)
         return FAILURE
     except StoreInUse:
         print("Another process works with the store; stop the service, or wait for the restore to end", file=sys.stderr)
@@ -69,12 +74,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it as it ends
         return FAILURE
+    except OSError as error:  # a file or folder that may not be read or written
+        print(f"{printable(error.filename or 'a file')}: {error.strerror or 'cannot be used'}", file=sys.stderr)
+        return FAILURE
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dxatrend", description="Serial bone densitometry over DICOM.")
-    config: dict[str, Any] = {"type": Path, "metavar": "DIR", "help": "the configuration folder (default: config)"}
-    parser.add_argument("--config", default=Path("config"), **config)
+    config: dict[str, Any] = {
+        "type": Path,
+        "metavar": "DIR",
+        "help": f"the configuration folder (default: {wiring.CONFIG_VARIABLE}, else {SYSTEM_FOLDER}, else config)",
+    }
+    parser.add_argument("--config", default=_usual_folder(), **config)
     parser.add_argument("--version", action="version", version=f"dxatrend {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
@@ -155,6 +167,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _usual_folder() -> Path:
+    """The configuration that is meant where nobody names one."""
+    named = os.environ.get(wiring.CONFIG_VARIABLE)
+    return Path(named) if named else SYSTEM_FOLDER if SYSTEM_FOLDER.is_dir() else Path("config")
+
+
 def _demo(options: argparse.Namespace) -> int:
     from flows.demo import demo  # noqa: PLC0415 - it brings what only it needs
 
@@ -190,7 +208,8 @@ def _listen(options: argparse.Namespace) -> int:
 
 
 def _work(options: argparse.Namespace) -> int:
-    house = _under_prefect(options.config)
+    _under_prefect(options.config)
+    house = wiring.house()
     from flows.worker import run_worker  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
     with trail.told(house, "worker"):
@@ -205,9 +224,10 @@ def _prefect(options: argparse.Namespace) -> int:
 
 
 def _schedules(options: argparse.Namespace) -> int:
-    house = _under_prefect(options.config)
+    prefect = _under_prefect(options.config)
+    wiring.house()  # nobody puts another store in its place while this runs
     # Importing Prefect competes with the start of its server, which all else waits for: not before that answers.
-    with contextlib.closing(Orchestration(house.settings.service.prefect)) as orchestration:
+    with contextlib.closing(Orchestration(prefect)) as orchestration:
         orchestration.wait_for_server()
     from flows.schedules import run_schedules  # noqa: PLC0415
 
@@ -216,8 +236,7 @@ def _schedules(options: argparse.Namespace) -> int:
 
 
 def _deploy(options: argparse.Namespace) -> int:
-    house = _under_prefect(options.config)
-    with contextlib.closing(Orchestration(house.settings.service.prefect)) as orchestration:
+    with contextlib.closing(Orchestration(_under_prefect(options.config))) as orchestration:
         if not orchestration.is_there():
             return FAILURE
     from flows.schedules import deploy  # noqa: PLC0415 - as above
@@ -228,11 +247,17 @@ def _deploy(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     settings, dialects = configuration.load(options.config)
-    print(f"{options.config}: {len(dialects)} dialects, {len(settings.lscs)} LSC records, no mistakes")
+    print(f"{printable(options.config)}: {len(dialects)} dialects, {len(settings.lscs)} LSC records, no mistakes")
     for lsc in settings.lscs:
         for doubt in doubts(lsc):
             print(f"please check: LSC of {lsc.region} on {lsc.scanner}: {doubt}")
     silent = 0
+    if (problem := _store_problem(settings.service.store)) is not None:
+        silent += 1
+        print(problem)
+    for caller in settings.service.listener.caller:
+        if caller.host is None:
+            print(f"listener.caller {caller.ae_title}: without a host its AE title is the only secret: {_ANYBODY}")
     for unusable in _unusable_certificates(settings.service.listener):
         silent += 1
         print(unusable)
@@ -247,6 +272,24 @@ def _check(options: argparse.Namespace) -> int:
             silent += 1
             print(f"destination {destination.name}: {problem}")
     return FAILURE if silent else 0
+
+
+_ANYBODY = "anybody who knows it may send in its name"
+
+
+def _store_problem(store: StoreSettings) -> str | None:
+    """What is wrong with the store, which is not made to find out."""
+    try:
+        with contextlib.closing(Database(store.url, existing=True)) as database:
+            database.require_schema()
+            database.is_migrated()
+    except StoreMissing as missing:
+        return f"store.url: there is no store at {printable(missing)} yet; the service makes one when it first starts"
+    except StoreTooNew:
+        return "store.url: the store is of a later version of dxatrend"
+    except StoreFailed as failure:
+        return f"store.url: the database could not be asked: {printable(failure)}"
+    return None
 
 
 def _unusable_certificates(listener: ListenerSettings) -> Iterator[str]:
@@ -265,7 +308,7 @@ def _unusable_certificates(listener: ListenerSettings) -> Iterator[str]:
 
 
 def _status(options: argparse.Namespace) -> int:
-    with houses.opened(options.config) as house:
+    with houses.opened(options.config, existing=True) as house:
         names = [destination.name for destination in house.settings.service.destination]
         archives = [archive.name for archive in house.settings.service.destination if archive.history]
         with house.database.read() as connection:
@@ -324,7 +367,7 @@ def _tell_unidentified(unidentified: Sequence[Unidentified]) -> None:
 
 
 def _held(options: argparse.Namespace) -> int:
-    with houses.opened(options.config) as house, house.database.read() as connection:
+    with houses.opened(options.config, existing=True) as house, house.database.read() as connection:
         found = overview.held(connection)
     if options.json:
         _print_json([dataclasses.asdict(one) for one in found])
@@ -337,7 +380,7 @@ def _held(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
-    with houses.opened(options.config) as house:
+    with houses.opened(options.config, existing=True) as house:
         if any(options.number == destination.name for destination in house.settings.service.destination):
             with house.database.write() as connection:
                 now = datetime.now(UTC)
@@ -369,7 +412,7 @@ def _release_one(house: House, told: str) -> int:
 
 
 def _reprocess(options: argparse.Namespace) -> int:
-    with houses.opened(options.config) as house:
+    with houses.opened(options.config, existing=True) as house:
         return history.reexamine(house, options, _until_signalled())
 
 
@@ -379,24 +422,24 @@ def _load(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    with houses.opened(options.config) as house:
+    with houses.opened(options.config, existing=True) as house:
         return history.ask_archives(house, options)
 
 
 def _merge(options: argparse.Namespace) -> int:
-    with houses.opened(options.config) as house:
+    with houses.opened(options.config, existing=True) as house:
         return history.merge(house, options)
 
 
 def _show(options: argparse.Namespace) -> int:
     from flows.show import show  # noqa: PLC0415
 
-    with houses.opened(options.config) as house:
+    with houses.opened(options.config, existing=True) as house:
         return show(house, options.report)
 
 
 def _audit(options: argparse.Namespace) -> int:
-    with houses.opened(options.config) as house:
+    with houses.opened(options.config, existing=True) as house:
         return audit_trail.verify(house) if options.verify else audit_trail.export(house, options)
 
 
@@ -406,16 +449,16 @@ def _precision(options: argparse.Namespace) -> int:
 
 
 def _context(options: argparse.Namespace) -> int:
-    with houses.opened(options.config) as house:
+    with houses.opened(options.config, existing=options.verb == "show") as house:
         return {"load": facility.load_context, "show": facility.show_context}[options.verb](house, options)
 
 
-def _under_prefect(config: Path) -> House:
-    """The house of this process, with Prefect's settings in the environment before Prefect is imported."""
-    os.environ[wiring.CONFIG_VARIABLE] = str(config)
-    house = wiring.house()
-    os.environ.update(wiring.environment(house.settings.service.prefect))
-    return house
+def _under_prefect(config: Path) -> PrefectSettings:
+    """Which Prefect this process works under, with that in the environment before Prefect is imported."""
+    settings, _ = configuration.load(config)
+    os.environ[wiring.CONFIG_VARIABLE] = str(config.absolute())
+    os.environ.update(wiring.environment(settings.service.prefect))
+    return settings.service.prefect
 
 
 def _until_signalled() -> Stop:

@@ -119,7 +119,7 @@ def _prepare(listener: int, archive: int, prefect: int) -> None:
     (config / "service.toml").write_text(
         f"""
 [store]
-url = "sqlite:///{ROOM}/dxatrend.sqlite3"
+url = "sqlite:///dxatrend.sqlite3"
 [listener]
 ae_title = "{SERVICE}"
 port = {listener}
@@ -136,7 +136,7 @@ port = {archive}
 proof = "none"
 [prefect]
 port = {prefect}
-home = "{ROOM}/prefect"
+home = "prefect"
 """,
         encoding="utf-8",
     )

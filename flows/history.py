@@ -24,6 +24,7 @@ from pipeline.edge.reprocess import Difference
 from pipeline.edge.store import audit, identity, machines, patients, people
 from pipeline.edge.store.audit import Event
 from pipeline.edge.store.runs import Counts, Scope
+from pipeline.edge.text_files import printable
 
 
 class NobodyMeant(Exception):
@@ -102,7 +103,7 @@ def _rows(difference: Difference) -> Iterator[tuple[str, ...]]:
 def load(house: House, options: argparse.Namespace, stop: Stop) -> int:
     """Bring an archive of files in as history; the exit status."""
     if not options.folder.is_dir():
-        print(f"{options.folder} is no folder", file=sys.stderr)
+        print(f"{printable(options.folder)} is no folder", file=sys.stderr)
         return 1
     columns = (
         TextColumn("{task.description}"),
@@ -138,7 +139,7 @@ def load(house: House, options: argparse.Namespace, stop: Stop) -> int:
     if loaded.errors:
         print(f"{len(loaded.errors)} files could not be used:")
         for path, reason in loaded.errors.items():
-            print(f"  {path}: {reason}")
+            print(f"  {printable(path)}: {reason}")
     if stop.is_set():
         print("broken off; the same command goes on")
         return 1

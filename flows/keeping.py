@@ -6,31 +6,33 @@ import sys
 from pipeline.edge import settings as configuration
 from pipeline.edge.backup import BackupFailed, back_up, restore
 from pipeline.edge.store.database import Database
+from pipeline.edge.text_files import printable
 
 
 def backup(options: argparse.Namespace) -> int:
     """Copy the store into a new file while the service runs; the exit status."""
-    database = _database(options)
+    database = _database(options, existing=True)
     try:
         with database.in_use():
+            database.require_schema()
             copied = back_up(database, options.file)
     except BackupFailed as failed:
-        print(f"Nothing was backed up: {failed}", file=sys.stderr)
+        print(f"Nothing was backed up: {printable(failed)}", file=sys.stderr)
         return 1
     finally:
         database.close()
-    print(f"{options.file}: {copied.size} bytes, {_told(copied.rows)}")
+    print(f"{printable(options.file)}: {copied.size} bytes, {_told(copied.rows)}")
     print(f"SHA-256 {copied.digest}")
     return 0
 
 
 def restore_backup(options: argparse.Namespace) -> int:
     """Make the store what a backup was; the exit status."""
-    database = _database(options)
+    database = _database(options, existing=False)
     try:
         rows = restore(options.file, database, replace=options.replace)
     except BackupFailed as failed:
-        print(f"Nothing was restored: {failed}", file=sys.stderr)
+        print(f"Nothing was restored: {printable(failed)}", file=sys.stderr)
         return 1
     finally:
         database.close()
@@ -38,9 +40,9 @@ def restore_backup(options: argparse.Namespace) -> int:
     return 0
 
 
-def _database(options: argparse.Namespace) -> Database:
+def _database(options: argparse.Namespace, *, existing: bool) -> Database:
     settings, _ = configuration.load(options.config)
-    return Database(settings.service.store.url)
+    return Database(settings.service.store.url, existing=existing)
 
 
 def _told(rows: dict[str, int]) -> str:

@@ -1,5 +1,6 @@
 """What may a log line say? What happened to which receipt, exam or addendum; nothing about a patient."""
 
+import io
 import logging
 import sys
 
@@ -57,6 +58,13 @@ def to_standard_error(level: int = logging.INFO) -> None:
         logging.getLogger(library).setLevel(logging.ERROR)
     for part in _TOLD_BY_OURSELVES:
         logging.getLogger(f"pynetdicom.{part}").setLevel(logging.CRITICAL)
+
+
+def escape_what_cannot_be_printed() -> None:
+    """A letter that the terminal lacks, or a file name of bytes that are no text, is escaped and ends no command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _of_a_library(record: logging.LogRecord) -> str:

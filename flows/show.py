@@ -16,6 +16,7 @@ from pipeline.edge.follow_up import interpret_exam
 from pipeline.edge.house import House
 from pipeline.edge.store import exams, patients, receipts
 from pipeline.edge.store.exams import ExamOnFile
+from pipeline.edge.text_files import printable
 from pipeline.sr.encoding import read_elements, split_file
 from pipeline.sr.extract import Report, UnreadableReport, extract, trees
 from pipeline.sr.measurements import OtherScores
@@ -40,7 +41,7 @@ def show(house: House, report: str) -> int:
         if ours:
             print(f"\n{_written_by_us(*_bytes_of(house, report))}")
             return 0
-        print(f"\n{problem}", file=sys.stderr)
+        print(f"\n{printable(problem)}", file=sys.stderr)
         return 1
     with house.database.read() as connection:
         seen = _seen(connection, report, read)

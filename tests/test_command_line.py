@@ -34,7 +34,8 @@ def config(tmp_path: Path) -> Path:
         model = "Horizon A"
         serial_number = "302081M"
         """)
-    return folder
+    with opened(folder):
+        return folder
 
 
 def _study(folder: Path, patients: int) -> Path:

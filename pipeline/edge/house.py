@@ -25,19 +25,23 @@ class House:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[House]:
-    """The house of one configuration folder, its database at the present schema.
+def opened(folder: Path, *, existing: bool = False) -> Iterator[House]:
+    """The house of one configuration folder, its database at the present schema; ``existing`` never makes one.
 
     Raises:
         SettingsError: the configuration cannot be used.
+        StoreMissing: there is no store, and none should be made.
+        StoreFailed: the database could not be asked, or its file not be made.
         StoreInUse: a backup is being restored into the database.
         StoreTooNew: a later version of dxatrend has migrated it.
     """
     settings, dialects = configuration.load(folder)
     knowledge = known(settings, dialects, folder / "dialects")
-    database = Database(settings.service.store.url)
+    database = Database(settings.service.store.url, existing=existing)
     try:
         with database.in_use():
+            if existing:
+                database.require_schema()
             database.migrate()
             yield House(
                 settings=settings,

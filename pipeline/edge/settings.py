@@ -9,6 +9,7 @@ import dataclasses
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from datetime import date
 from decimal import Decimal
 from itertools import combinations
@@ -28,18 +29,25 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from pipeline.clinical.model import CrossCalibration, Epoch, LeastSignificantChange, Scanner, Unverified
 from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM
 from pipeline.clinical.regions import Region, UnknownRegion, parse_region
 from pipeline.clinical.rules import Rules
+from pipeline.edge.text_files import UnreadableText, printable, read_text
 from pipeline.sr.aliases import Alias
 from pipeline.sr.dialect import Dialect, DialectError, load_dialects
 
 ENV_PREFIX = "DXATREND_"
 ENV_DELIMITER = "__"
+
+SYSTEM_FOLDER = Path("/etc/dxatrend")
+"""Where the configuration lies on a machine that runs the service."""
+
+SYSTEM_DATA_FOLDER = Path("/var/lib/dxatrend")
+"""Where what such a service keeps lies (FHS 5.8), unless ``store.folder`` says otherwise."""
 
 
 class SettingsError(Exception):
@@ -60,12 +68,37 @@ def _ae_title(text: str) -> str:
 
 def _database_url(text: str) -> str:
     try:
-        backend = make_url(text).get_backend_name()
-    except ArgumentError:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
         raise ValueError("not a database URL; try sqlite:///var/dxatrend.sqlite3") from None
-    if backend not in ("sqlite", "postgresql"):
+    if url.drivername not in ("sqlite", "postgresql+psycopg"):
         raise ValueError("only sqlite:/// and postgresql+psycopg:// databases are supported")
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("there is a character in it that cannot be seen")
+    problem = _sqlite_problem(url) if url.drivername == "sqlite" else _postgresql_problem(url)
+    if problem:
+        raise ValueError(problem)
     return text
+
+
+def _sqlite_problem(url: URL) -> str | None:
+    """What would make SQLite open anything but one file that stays."""
+    path = url.database or ""
+    if url.host or url.username or url.port:
+        return "sqlite:// is followed by a third slash and the path of a file, not by a host"
+    if url.query:
+        return "a sqlite:/// URL ends with the path of a file; nothing after a question mark is heeded"
+    if not path or path.endswith("/") or path.startswith((":", "file:", "~")):
+        return "sqlite:/// is followed by the path of a file, and what is in it must outlast the process"
+    return None
+
+
+def _postgresql_problem(url: URL) -> str | None:
+    if not url.database or "/" in url.database:
+        return "postgresql+psycopg://user@host/ is followed by the name of a database"
+    if url.port is not None and not 1 <= url.port <= 65535:
+        return "the port is none"
+    return None
 
 
 def _syslog_url(text: str) -> str:
@@ -94,6 +127,17 @@ Name = Annotated[str, Field(min_length=1)]
 RegionKey = Annotated[Region, BeforeValidator(_region)]
 
 
+_FOLDER: ContextVar[Path] = ContextVar("the configuration folder that is being read", default=Path())
+
+
+def _beside_configuration(path: Path) -> Path:
+    """A relative path is relative to the configuration folder, whatever folder a shell is in."""
+    return _FOLDER.get() / path
+
+
+ConfigPath = Annotated[Path, AfterValidator(_beside_configuration)]
+
+
 class _Section(BaseModel):
     """A part of the configuration in which an unknown key is a mistake."""
 
@@ -101,8 +145,9 @@ class _Section(BaseModel):
 
 
 class StoreSettings(_Section):
-    """``[store]``: where everything is kept."""
+    """``[store]``: where everything is kept; a relative ``url`` is relative to ``folder``, the data folder."""
 
+    folder: ConfigPath | None = None
     url: Annotated[str, AfterValidator(_database_url)] = "sqlite:///var/dxatrend.sqlite3"
     reserve_mb: Annotated[int, Field(ge=0)] = 256
 
@@ -110,9 +155,9 @@ class StoreSettings(_Section):
 class TlsSettings(_Section):
     """``[….tls]``: files in PEM; the key is nobody's but the service's, and the authority signs the other side's."""
 
-    certificate: Path
-    key: Path
-    ca: Path
+    certificate: ConfigPath
+    key: ConfigPath
+    ca: ConfigPath
 
 
 class CallerSettings(_Section):
@@ -185,7 +230,7 @@ class AddendumSettings(_Section):
 
     sop_class: Literal["comprehensive", "enhanced"] = "comprehensive"
     preliminary: bool = True
-    font: Annotated[Path, AfterValidator(_font)] | None = None
+    font: Annotated[ConfigPath, AfterValidator(_font)] | None = None
 
 
 def _once_each(content: tuple[str, ...]) -> tuple[str, ...]:
@@ -220,7 +265,7 @@ class PrefectSettings(_Section):
     host: Name = "127.0.0.1"
     port: Port = 4200
     home: Path = Path("var/prefect")
-    password_file: Path | None = None
+    password_file: ConfigPath | None = None
     api_url: Name | None = None
     reserve_mb: Annotated[int, Field(ge=0)] = 256
 
@@ -524,25 +569,51 @@ def load(folder: Path) -> tuple[Settings, tuple[Dialect, ...]]:
     mistakes: list[str] = []
     files: dict[str, Any] = {}
     if not folder.is_dir():
-        raise SettingsError((f"{folder}: there is no such configuration folder",))
+        raise SettingsError((f"{printable(folder)}: there is no such configuration folder",))
     for path in sorted(folder.glob("*.toml")):
         if path.stem not in Settings.model_fields:
-            mistakes.append(f"{path.name}: no part of the configuration has this name")
+            mistakes.append(f"{printable(path.name)}: no part of the configuration has this name")
             continue
         try:
-            files[path.stem] = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            files[path.stem] = tomllib.loads(read_text(path), parse_float=Decimal)
+        except (UnreadableText, tomllib.TOMLDecodeError) as error:
             mistakes.append(f"{path.name}: {error}")
+        except RecursionError:
+            mistakes.append(f"{path.name}: one array in another goes too deep")
     mistakes += _unknown_variables(os.environ)
     settings = None
+    reading = _FOLDER.set(folder.resolve())
     try:
-        settings = Settings(**files)
+        settings = _located(Settings(**files), folder.resolve())
     except ValidationError as error:
         mistakes += _mistakes(error)
+    finally:
+        _FOLDER.reset(reading)
     dialects = _load_dialects(folder / "dialects", mistakes)
     if mistakes or settings is None:
         raise SettingsError(tuple(mistakes))
     return settings, dialects
+
+
+def _located(settings: Settings, folder: Path) -> Settings:
+    """The settings with store and Prefect where they are, in the data folder of this configuration folder."""
+    service = settings.service
+    data = service.store.folder or (SYSTEM_DATA_FOLDER if folder == SYSTEM_FOLDER else folder.parent)
+    store = {"folder": data, "url": _in_folder(service.store.url, data)}
+    located = {
+        "store": service.store.model_copy(update=store),
+        "prefect": service.prefect.model_copy(update={"home": data / service.prefect.home}),
+    }
+    return settings.model_copy(update={"service": service.model_copy(update=located)})
+
+
+def _in_folder(url: str, folder: Path) -> str:
+    """A database URL whose file, if it is one, is in a folder unless its path is absolute."""
+    made = make_url(url)
+    if made.drivername != "sqlite":
+        return url
+    assert made.database is not None  # _sqlite_problem saw to it
+    return f"sqlite:///{folder / made.database}"
 
 
 def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
@@ -559,13 +630,16 @@ def _mistakes(error: ValidationError) -> Iterator[str]:
 
 
 def _load_dialects(folder: Path, mistakes: list[str]) -> tuple[Dialect, ...]:
+    texts = {}
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            texts[path.name] = read_text(path)
+        except UnreadableText as error:
+            mistakes.append(f"dialects/{printable(path.name)}: {error}")
+    if not texts:
+        mistakes.append("dialects: no dialect is configured, so no report could be read")
     try:
-        texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.toml"))}
-        if not texts:
-            mistakes.append("dialects: no dialect is configured, so no report could be read")
         return load_dialects(texts)
-    except (OSError, UnicodeDecodeError) as error:
-        mistakes.append(f"dialects: {error}")
     except DialectError as error:
         mistakes += [f"dialects/{mistake}" for mistake in str(error).splitlines()]
     return ()

@@ -9,6 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
+from pipeline.edge.text_files import UnreadableText, printable, read_text
+
 _Value = TypeVar("_Value")
 
 YES = ("yes", "y", "true", "1")
@@ -61,23 +63,34 @@ def read_sheet(path: Path, *, required: Collection[str], optional: Collection[st
         SheetError: it is no such file, or a column is missing, unknown or named twice.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SheetError([f"{path.name}: {_why(error)}"]) from None
-    heads = text.split("\n", 1)[0]
-    lines = csv.reader(text.splitlines(), delimiter=";" if heads.count(";") > heads.count(",") else ",")
-    columns = [name.strip().lower() for name in next(lines, [])]
+        text = read_text(path)
+    except UnreadableText as error:
+        raise SheetError([f"{printable(path.name)}: {error}"]) from None
+    lines = _lines(text)
+    _, heads = next(lines, (0, []))
+    columns = [name.strip().lower() for name in heads]
     mistakes = [f"the column {name} is missing" for name in required if name not in columns]
     mistakes += [f"nobody knows the column {name!r}" for name in columns if name not in {*required, *optional}]
     mistakes += [f"the column {name} stands twice" for name in sorted(set(columns)) if columns.count(name) > 1]
     if mistakes:
         raise SheetError(mistakes)
-    for cells in lines:
+    for line, cells in lines:
         if any(cell.strip() for cell in cells):
-            row = Row(lines.line_num, dict(zip(columns, cells, strict=False)))
+            row = Row(line, dict(zip(columns, cells, strict=False)))
             if len(cells) > len(columns):
                 row.mistakes.append(f"line {row.line}: more cells than columns")
             yield row
+
+
+def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each line, and the number of the line in which they end."""
+    heads = text.split("\n", 1)[0]
+    reader = csv.reader(text.splitlines(), delimiter=";" if heads.count(";") > heads.count(",") else ",")
+    try:
+        for cells in reader:
+            yield reader.line_num, cells
+    except csv.Error as error:
+        raise SheetError([f"line {reader.line_num}: {error}"]) from None
 
 
 def as_date(text: str) -> date:
@@ -116,7 +129,3 @@ def as_one_of(choices: type[StrEnum]) -> Callable[[str], StrEnum]:
             raise _Mistaken(f"one of {', '.join(choices)}") from None
 
     return read
-
-
-def _why(error: OSError | UnicodeDecodeError) -> str:
-    return error.strerror or "cannot be read" if isinstance(error, OSError) else "is not UTF-8 text"

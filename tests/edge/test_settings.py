@@ -1,5 +1,6 @@
 """The configuration is read once, whole, and refused whole, with every mistake under its key."""
 
+import json
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -211,3 +212,84 @@ def test_a_mistake_does_not_repeat_what_was_configured(config: Path) -> None:
     """A database URL may hold a password."""
     (config / "service.toml").write_text('[store]\nurl = "mysql://user:secret@host/db"')
     assert "secret" not in "\n".join(_mistakes(config))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_files_with_a_byte_order_mark_are_read(config: Path, encoding: str) -> None:
+    marked = "" if encoding in ("utf-8-sig", "utf-16", "utf-32") else "\ufeff"
+    (config / "precision.toml").write_bytes((marked + LSC.replace("\n", "\r\n")).encode(encoding))
+    (config / "dialects").unlink()
+    (config / "dialects").mkdir()
+    for path in DIALECTS.glob("*.toml"):
+        (config / "dialects" / path.name).write_bytes((marked + path.read_text()).encode(encoding))
+    found, dialects = load(config)
+    assert (len(found.lscs), len(dialects)) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("[store]".encode("utf-16-le"), "is not UTF-8 text; UTF-16 is read where the file begins with"),
+        ("[store]".encode("utf-16-be"), "is not UTF-8 text; UTF-16 is read where the file begins with"),
+        (b"# one\n# M\xfcller\n", "is not UTF-8 text in line 2"),
+        (b"\xff\xfe[", "is not UTF-16-LE text"),
+        (b"x = " + b"[" * 5000, "one array in another goes too deep"),
+    ],
+)
+def test_a_file_that_is_no_text_is_refused_in_words(config: Path, content: bytes, expected: str) -> None:
+    (config / "service.toml").write_bytes(content)
+    (config / "scanners.toml").mkdir()
+    mistakes = _mistakes(config)
+    assert any(mistake.startswith(f"service.toml: {expected}") for mistake in mistakes)
+    assert "scanners.toml: Is a directory" in mistakes
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///file::memory:?uri=true",
+        "sqlite:///file:store?mode=memory&uri=true",
+        "sqlite:///store.sqlite3?mode=ro",
+        "sqlite:///var/",
+        "sqlite:///~/store.sqlite3",
+        "sqlite://host/store.sqlite3",
+        "sqlite+aiosqlite:///store.sqlite3",
+        "sqlite+pysqlcipher://:password@/store.sqlite3",
+        "var/store.sqlite3",
+        "/var/store.sqlite3",
+        "sqlite:///store.sqlite3\n",
+        "sqlite:///sto\0re.sqlite3",
+        "postgresql://user@host/name",
+        "postgres://user@host/name",
+        "postgresql+asyncpg://user@host/name",
+        "postgresql+psycopg2://user@host/name",
+        "postgresql+psycopg://user@host",
+        "postgresql+psycopg://user@host/",
+        "postgresql+psycopg://user@host/a/b",
+        "postgresql+psycopg://user@host:0/name",
+        "postgresql+psycopg://user@host:99999/name",
+        "postgresql+psycopg://user@host:port/name",
+        "mysql://host/name",
+        "http://host/name",
+    ],
+)
+def test_a_store_url_that_would_not_last_or_not_work_is_refused(config: Path, url: str) -> None:
+    (config / "service.toml").write_text(f"[store]\nurl = {json.dumps(url)}")
+    assert any(mistake.startswith("service.store.url: ") for mistake in _mistakes(config))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////absolute/store.sqlite3",
+        "postgresql+psycopg://user:p%40ss@[::1]:5432/name?sslmode=require",
+        "postgresql+psycopg:///name?host=/run/postgresql",
+    ],
+)
+def test_a_store_url_that_works_is_taken_as_it_is(config: Path, url: str) -> None:
+    (config / "service.toml").write_text(f'[store]\nurl = "{url}"')
+    assert load(config)[0].service.store.url == url

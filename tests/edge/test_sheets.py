@@ -82,7 +82,7 @@ def test_columns_that_are_missing_unknown_or_doubled_are_named(tmp_path: Path) -
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SheetError):
         read_context(tmp_path / "nowhere.csv")
-    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x81")
+    (tmp_path / "binary.csv").write_bytes(b"patient\x81id")
     with pytest.raises(SheetError, match="is not UTF-8 text"):
         read_context(tmp_path / "binary.csv")
 
@@ -155,3 +155,20 @@ def test_a_precision_study_with_mistakes_is_refused_whole(tmp_path: Path) -> Non
         "line 3: bmd: a number is written 0.927, with a point",
         "line 4: bmd is empty",
     )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_table_as_spreadsheets_save_it_is_read(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "context.csv").write_bytes("patient_id;recorded_on;source\r\nP1;2026-03-02;Müller".encode(encoding))
+    (found,) = read_context(tmp_path / "context.csv")
+    assert found.record.source == "Müller"
+
+
+def test_a_table_in_another_encoding_or_with_an_endless_cell_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "context.csv"
+    path.write_bytes("patient_id,recorded_on,source\nP1,2026-03-02,Müller".encode("latin-1"))
+    with pytest.raises(SheetError, match="is not UTF-8 text in line 2"):
+        read_context(path)
+    path.write_text(f"patient_id,recorded_on,source\nP1,2026-03-02,{'x' * 200_000}")
+    with pytest.raises(SheetError, match="line 2"):
+        read_context(path)

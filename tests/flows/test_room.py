@@ -7,6 +7,7 @@ import pytest
 
 from flows.command_line import main
 from flows.orchestration import Orchestration
+from pipeline.edge.house import opened
 from pipeline.edge.settings import PrefectSettings
 
 DIALECTS = Path(__file__).parents[2] / "config" / "dialects"
@@ -34,6 +35,8 @@ def test_status_tells_how_much_room_there_is_and_when_that_is_too_little(
     (tmp_path / "dialects").symlink_to(DIALECTS)
     store = f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"\n'
     (tmp_path / "service.toml").write_text(store)
+    with opened(tmp_path):
+        pass
     assert main(["status", "--config", str(tmp_path)]) == 0
     assert "MB on the disk of store\n" in capsys.readouterr().out
     (tmp_path / "service.toml").write_text(f"{store}reserve_mb = {MORE_THAN_THERE_IS}")

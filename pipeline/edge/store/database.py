@@ -66,6 +66,10 @@ class StoreInUse(Exception):
     """Another process works with this database."""
 
 
+class StoreMissing(Exception):
+    """There is no store where one was looked for, and none was made."""
+
+
 class Bell(Protocol):
     """Rings when another connection has committed."""
 
@@ -80,17 +84,32 @@ class Database:
     """One database, open; closed by ``close``.
 
     A draft is a SQLite file that is thrown away unless it becomes whole: it has no log, and is not flushed.
+
+    Raises:
+        StoreMissing: it should be there, and is not.
+        StoreFailed: its file cannot be made.
     """
 
-    def __init__(self, url: str, *, draft: bool = False) -> None:
+    def __init__(self, url: str, *, draft: bool = False, existing: bool = False) -> None:
         self._url = make_url(url)
-        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        if existing and self.path and not (self.path.is_file() and self.path.stat().st_size):
+            raise StoreMissing(self.shown_url)
         # Parameters of a failed statement are patient data: they stay out of its error text.
         if self.is_sqlite:
             self._engine = _sqlite_engine(self._url, draft=draft)
         else:
             # A server that was away has forgotten our connections.
             self._engine = create_engine(self._url, hide_parameters=True, pool_pre_ping=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file, and not a server's."""
+        return self._url.get_backend_name() == "sqlite"
+
+    @property
+    def shown_url(self) -> str:
+        """Where it is, without a password."""
+        return self._url.render_as_string(hide_password=True)
 
     @property
     def path(self) -> Path | None:
@@ -183,6 +202,17 @@ class Database:
         """
         with self.read() as connection:
             return _is_migrated(connection)
+
+    def require_schema(self) -> None:
+        """Make sure that a store is here, of whatever schema.
+
+        Raises:
+            StoreMissing: nobody has ever made one.
+            StoreFailed: the database could not be asked.
+        """
+        with self.read() as connection:
+            if not MigrationContext.configure(connection).get_current_heads():
+                raise StoreMissing(self.shown_url)
 
     def migrate(self) -> None:
         """Bring an empty or older database to the present schema; nothing happens to a present one.
@@ -353,7 +383,7 @@ def _locked(path: Path, how: int) -> Iterator[None]:
     try:
         holder = os.open(path.with_name(f"{path.name}.lock"), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise StoreFailed(type(error).__name__) from None
+        raise StoreFailed(f"{path.parent}: {error.strerror}") from None
     try:
         try:
             fcntl.flock(holder, how | fcntl.LOCK_NB)
@@ -388,14 +418,23 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
             time.sleep(_LOOK_SECONDS)
 
 
-def _sqlite_engine(url: URL, *, draft: bool) -> Engine:
-    if url.database and url.database != ":memory:":
-        path = Path(url.database)
+def _make_file(path: Path) -> None:
+    """Make an empty file for a database that is not there yet, which nobody else may read; SQLite's own files beside
+    it take over the same rights.
+
+    It is not opened here, because closing it again would end the locks that another connection of ours may have on it.
+    """
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # What is in it is nobody else's to read; SQLite's own files beside it take over the same rights. It is not
-        # opened here, because closing it again would end the locks that another connection of ours may have on it.
         with contextlib.suppress(FileExistsError):
             os.mknod(path, 0o600)
+    except OSError as error:
+        raise StoreFailed(f"{path.parent}: {error.strerror}") from None
+
+
+def _sqlite_engine(url: URL, *, draft: bool) -> Engine:
+    if url.database and url.database != ":memory:":
+        _make_file(Path(url.database))
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
