@@ -162,6 +162,10 @@ def _parser() -> argparse.ArgumentParser:
     merge.add_argument("--old-issuer", default="", help="Issuer of Patient ID (0010,0021) of OLD")
     merge.add_argument("--new-issuer", default="", help="Issuer of Patient ID (0010,0021) of NEW")
     merge.add_argument("--undo", action="store_true", help="they are two patients after all")
+    withdraw = command("withdraw", _withdraw, "Take an exam out of every comparison, and supersede its addendum.")
+    withdraw.add_argument("exam", metavar="E12", help="the exam, as held, show and audit print it")
+    withdraw.add_argument("--reason", default="", metavar="TEXT", help="why; the addendum quotes it")
+    withdraw.add_argument("--undo", action="store_true", help="it counts after all, with reports that were rejected")
     show = command("show", _show, "A report as an outline, the exam we see in it, and what we would say.")
     show.add_argument("report", metavar="FILE|N", help="a DICOM file, or the number of a receipt")
     return parser
@@ -429,6 +433,11 @@ def _fetch(options: argparse.Namespace) -> int:
 def _merge(options: argparse.Namespace) -> int:
     with houses.opened(options.config, existing=True) as house:
         return history.merge(house, options)
+
+
+def _withdraw(options: argparse.Namespace) -> int:
+    with houses.opened(options.config) as house:
+        return history.withdraw(house, options)
 
 
 def _show(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from sqlalchemy import Connection
 
 from flows.stop import Stop
 from flows.tables import print_table
@@ -21,14 +22,14 @@ from pipeline.edge.fetch import fetch
 from pipeline.edge.house import House
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.reprocess import Difference
-from pipeline.edge.store import audit, identity, machines, patients, people
+from pipeline.edge.store import audit, exams, identity, machines, patients, people, withdrawals
 from pipeline.edge.store.audit import Event
 from pipeline.edge.store.runs import Counts, Scope
 from pipeline.edge.text_files import printable
 
 
 class NobodyMeant(Exception):
-    """What was typed names no patient or scanner on file."""
+    """What was typed names no patient, scanner or exam on file."""
 
 
 def reexamine(house: House, options: argparse.Namespace, stop: Stop) -> int:
@@ -176,6 +177,46 @@ def merge(house: House, options: argparse.Namespace) -> int:
         f"{counts.issued} addenda superseded, {counts.unchanged} exams examined again and unchanged, {counts.held} held"
     )
     return 0
+
+
+def withdraw(house: House, options: argparse.Namespace) -> int:
+    """Take an exam out of every comparison, or let it count again; the exit status."""
+    reason = " ".join(options.reason.split())
+    if not (reason or options.undo):
+        print("--reason is needed: the addendum says why the exam was withdrawn", file=sys.stderr)
+        return 1
+    now = datetime.now(UTC)
+    with house.database.write() as connection:
+        try:
+            number = _exam_named(connection, options.exam)
+        except NobodyMeant as nobody:
+            print(nobody, file=sys.stderr)
+            return 1
+        if options.undo:
+            done = withdrawals.undo(connection, number, at=now)
+        else:
+            done = withdrawals.withdraw(connection, number, reason, at=now)
+        if done:
+            what = {"reason": reason, "undo": options.undo}
+            audit.record(connection, trail.by_operator(Event.WITHDRAWN, at=now, exam=number, detail=what))
+    if not done:
+        print(f"E{number} is " + ("not withdrawn" if options.undo else "withdrawn already"), file=sys.stderr)
+        return 1
+    done_to_it = "counts again" if options.undo else "is withdrawn"
+    print(f"E{number} {done_to_it}; what rests on it is looked at again")
+    return 0
+
+
+def _exam_named(connection: Connection, told: str) -> int:
+    """The number of an exam on file.
+
+    Raises:
+        NobodyMeant: there is no such exam.
+    """
+    digits = told[1:] if told[:1] in ("E", "e") else ""
+    if not (digits.isdecimal() and exams.is_on_file(connection, int(digits))):
+        raise NobodyMeant(f"{told} is no exam on file; exams are written as E12")
+    return int(digits)
 
 
 def ask_archives(house: House, options: argparse.Namespace) -> int:

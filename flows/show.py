@@ -96,7 +96,12 @@ def _seen(connection: Connection, report: str, read: Report) -> _Seen:
 
 
 def _parts(on_file: ExamOnFile) -> Iterator[str]:
-    yield f"{len(on_file.reports)} reports make up this exam: {', '.join(str(number) for number, _ in on_file.reports)}"
+    made_of = ", ".join(str(number) for number, _ in on_file.reports)
+    yield f"{len(on_file.reports)} reports make up this exam, E{on_file.number}: {made_of}"
+    if on_file.withdrawn:
+        yield f"it is withdrawn: {on_file.withdrawn}"
+    if on_file.rejected:
+        yield f"rejected, and no part of it: {', '.join(str(number) for number, _ in on_file.rejected)}"
     for number, regions in on_file.superseded().items():
         yield f"a later analysis has replaced what receipt {number} says of {', '.join(regions)}"
 

@@ -136,3 +136,26 @@ def test_archives_are_asked_by_hand_and_one_that_is_away_is_a_failure(
     assert status == 0
     assert "history from" in printed
     assert [one["name"] for one in json.loads(run("status", "--json")[1])["history"]] == ["pacs", "away"]
+
+
+def test_an_exam_is_withdrawn_with_a_reason_and_brought_back_and_what_cannot_be_is_said(
+    config: Path, run: Command
+) -> None:
+    status, printed, _ = run("withdraw", "E1", "--reason", "scanned under a wrong name")
+    assert (status, printed) == (0, "E1 is withdrawn; what rests on it is looked at again\n")
+    for arguments, complaint in (
+        (("withdraw", "E2"), "--reason is needed"),
+        (("withdraw", "E1", "--reason", "again"), "E1 is withdrawn already"),
+        (("withdraw", "E9", "--reason", "none"), "E9 is no exam on file"),
+        (("withdraw", "1", "--reason", "a receipt"), "exams are written as E12"),
+        (("withdraw", "E2", "--undo"), "E2 is not withdrawn"),
+    ):
+        status, _, told = run(*arguments)
+        assert (status, complaint in told) == (1, True), told
+    assert "it is withdrawn: scanned under a wrong name" in run("show", "1")[1]
+    status, printed, _ = run("withdraw", "e1", "--undo")
+    assert (status, printed) == (0, "E1 counts again; what rests on it is looked at again\n")
+    with opened(config) as house, house.database.read() as connection:
+        told_of = [one.entry for one in audit.find(connection) if one.entry.event is Event.WITHDRAWN]
+    assert [(entry.exam, entry.detail["undo"]) for entry in told_of] == [(1, False), (1, True)]
+    assert told_of[0].detail["reason"] == "scanned under a wrong name"

@@ -194,6 +194,8 @@ class Overall(StrEnum):
     DISCORDANT = "DISCORDANT"
     INDETERMINATE = "INDETERMINATE"
     NO_PRIOR = "NO_PRIOR"
+    WITHDRAWN = "WITHDRAWN"
+    """Somebody has taken the exam back: nothing is said of it."""
 
 
 class Obstacle(StrEnum):

@@ -61,6 +61,7 @@ _KINDS = {
     Event.ASKED: _Kind(_QUERY, "E"),
     Event.CONTEXT_LOADED: _Kind(_PATIENT_RECORD, "U"),
     Event.MERGED: _Kind(_PATIENT_RECORD, "U"),
+    Event.WITHDRAWN: _Kind(_INSTANCES_ACCESSED, "U"),
     Event.REFUSED_CALLER: _Kind(Code("110113", "Security Alert"), "E", Code("110126", "Node Authentication")),
     Event.EXPORTED: _Kind(Code("110101", "Audit Log Used"), "R"),
     Event.STARTED: _Kind(_ACTIVITY, "E", Code("110120", "Application Start")),

@@ -14,8 +14,9 @@ from sqlalchemy import Connection
 from pipeline.clinical.assemble import Contradiction
 from pipeline.clinical.context import ClinicalContext
 from pipeline.clinical.interpret import interpret
-from pipeline.clinical.model import Exam, Interpretation
+from pipeline.clinical.model import Exam, Interpretation, Patient
 from pipeline.clinical.vendor_trend import TrendPoint
+from pipeline.clinical.withdrawal import withdrawn
 from pipeline.edge import faces, trail
 from pipeline.edge.grounds import parts_of
 from pipeline.edge.house import House
@@ -28,7 +29,7 @@ from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.store.visits import Grounds, Person
 from pipeline.sr.author import Draft, author, draft
-from pipeline.sr.header import UnusableEvidence, read_header
+from pipeline.sr.header import UnusableEvidence, check_same_patient, read_header
 from pipeline.sr.writing import Authored
 
 log = logging.getLogger(__name__)
@@ -118,7 +119,10 @@ def examine(house: House, connection: Connection, on_file: ExamOnFile, person: P
         Contradiction: its reports tell different things.
         UnusableEvidence: they lack what an addendum must quote.
     """
-    exam, number = on_file.exam(), on_file.number
+    number = on_file.number
+    if on_file.withdrawn:
+        return _examine_withdrawn(house, connection, on_file, person)
+    exam = on_file.exam()
     history = exams.history(connection, on_file.patient, but=number)
     contexts = patients.contexts_of(connection, on_file.patient)
     held = exams.held_days(connection, on_file.patient, but=number)
@@ -141,6 +145,26 @@ def examine(house: House, connection: Connection, on_file: ExamOnFile, person: P
         predecessor=outbox.latest(connection, number),
         drafted=draft(interpretation, sources),
         grounds=house.surveyor.grounds(visit, person, parts_of(exam)),
+    )
+
+
+def _examine_withdrawn(house: House, connection: Connection, on_file: ExamOnFile, person: Person) -> Examination:
+    """What is left to say of a withdrawn exam: that it is, and why.
+
+    Its reports need not agree with each other any more; those of another patient than the first one are left out.
+    """
+    exam = on_file.reports[0][1].exam
+    interpretation = withdrawn(exam, on_file.withdrawn)
+    sources = [source for source in _data_sets(connection, [on_file]) if _is_of(source, exam.patient)]
+    visit = next(visit for visit in person.visits if visit.number == on_file.number)
+    return Examination(
+        interpretation=interpretation,
+        history=[],
+        sources=sources,
+        priors=[],
+        predecessor=outbox.latest(connection, on_file.number),
+        drafted=draft(interpretation, sources),
+        grounds=house.surveyor.grounds(visit, person, parts_of(interpretation.exam)),
     )
 
 
@@ -191,9 +215,9 @@ def _carry(house: House, number: int) -> Tally:
         (on_file,) = exams.load(connection, [number])
         if on_file.losses >= work.MOST_LOSSES:
             return _hold(house, number, WORKER_LOST, f"its worker ended {on_file.losses} times")
-        if on_file.historical:
+        if on_file.historical or (on_file.withdrawn and outbox.latest(connection, number) is None):
             return _settle(house, on_file)
-        asked_since = inquiries.unanswered_since(connection, number)
+        asked_since = None if on_file.withdrawn else inquiries.unanswered_since(connection, number)
     if asked_since is not None and _waits(house, number, asked_since):
         return Tally()
     with house.database.read() as connection:
@@ -276,11 +300,12 @@ def _waits(house: House, number: int, asked_since: datetime) -> bool:
 
 
 def _settle(house: House, on_file: ExamOnFile) -> Tally:
-    """A historical exam is a prior for others if its reports agree, and gets no addendum."""
-    on_file.exam()
+    """A historical exam is a prior for others if its reports agree, and gets no addendum; nor does a withdrawn one."""
+    if not on_file.withdrawn:
+        on_file.exam()
     with house.database.write() as connection:
         exams.followed_up(connection, on_file)
-    log.info("historical", extra={"exam": on_file.number})
+    log.info("withdrawn" if on_file.withdrawn else "historical", extra={"exam": on_file.number})
     return Tally(unchanged=1)
 
 
@@ -305,6 +330,15 @@ def _assembled(history: Sequence[ExamOnFile]) -> tuple[list[Exam], list[date]]:
         except Contradiction:
             contradictory.append(other.reports[0][1].exam.performed_on)
     return assembled, contradictory
+
+
+def _is_of(source: Dataset, patient: Patient) -> bool:
+    """Whether a report's header is this patient's."""
+    try:
+        check_same_patient([source], patient)
+    except UnusableEvidence:
+        return False
+    return True
 
 
 def _rested_upon(interpretation: Interpretation, history: Sequence[ExamOnFile]) -> list[ExamOnFile]:

@@ -74,7 +74,7 @@ class Surveyor:
 
 def is_answered(visit: Visit) -> bool:
     """Whether an exam has come to its end with an addendum that may have to be superseded."""
-    return visit.state == State.DONE and not visit.historical
+    return visit.state == State.DONE and not visit.historical and not visit.withdrawn
 
 
 def parts_of(exam: Exam) -> str:
@@ -85,14 +85,20 @@ def parts_of(exam: Exam) -> str:
 def _history(visit: Visit, person: Person, day: date) -> str:
     """The visits up to a day, with revisions and whether they are held; whose they are; who counts as the same patient.
 
+    Of those only that count: a withdrawn one might as well not be there.
+
     Of later visits it matters only whether they are somebody else's: one conflict stops every comparison (R2.19).
     """
     up_to = [
         (other.number, other.revision, other.state == State.HELD and other.number != visit.number)
         for other in person.visits
-        if other.performed_at.date() <= day
+        if other.performed_at.date() <= day and not other.withdrawn
     ]
-    counted = [other for other in person.visits if other.state != State.HELD or other.number == visit.number]
+    counted = [
+        other
+        for other in person.visits
+        if other.number == visit.number or not (other.state == State.HELD or other.withdrawn)
+    ]
     identities = sorted({(str(other.birth_date), other.sex) for other in counted})
     own = (visit.patient_id, visit.issuer)
     together = next((sorted(same) for same in person.merged if own in same), [])

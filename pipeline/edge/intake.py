@@ -7,13 +7,15 @@ from sqlalchemy import Connection
 
 from pipeline.edge.house import House
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
-from pipeline.edge.store import exams, inquiries, phantoms, pictures, receipts, work
+from pipeline.edge.store import audit, exams, inquiries, phantoms, pictures, receipts, withdrawals, work
+from pipeline.edge.store.audit import Entry, Event
 from pipeline.edge.store.receipts import Receipt
 from pipeline.edge.store.schema import receipt as receipt_table
 from pipeline.sr.encoding import read_elements
 from pipeline.sr.extract import Report, UnreadableReport, extract
 from pipeline.sr.phantoms import PhantomReport
-from pipeline.sr.reasons import ASIDE
+from pipeline.sr.reasons import ASIDE, Reason
+from pipeline.sr.rejection import Rejection, RejectionNote
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,8 @@ def _record(connection: Connection, house: House, receipt: Receipt, outcome: Rep
                 archives = [to.name for to in house.settings.service.destination if to.history]
                 inquiries.ask(connection, exam, archives, at=receipt.received_at)
             log.info("extracted", extra={"receipt": receipt.number, "exam": exam})
+        case RejectionNote():
+            _reject(connection, receipt, outcome.rejection)
         case PhantomReport():
             phantoms.record(connection, receipt.number, outcome, at=receipt.received_at)
             log.info("phantom", extra={"receipt": receipt.number})
@@ -99,3 +103,27 @@ def _record(connection: Connection, house: House, receipt: Receipt, outcome: Rep
             detail = where_it_happened(outcome)
             work.hold(connection, receipt_table, receipt.number, reason=reason, detail=detail)
             log.error("held", extra={"receipt": receipt.number, "reason": reason, "detail": detail})
+
+
+def _reject(connection: Connection, receipt: Receipt, rejection: Rejection) -> None:
+    """Take out of their exams what a rejection note names, and put the note aside."""
+    now = datetime.now(UTC)
+    numbers = withdrawals.reject(connection, receipt.number, rejection, at=now)
+    of = ", ".join(f"E{number}" for number in numbers) or "no exam on file; what comes later is rejected as well"
+    detail = f"{rejection.title}: {len(rejection.sop_instance_uids)} instances, of {of}"
+    work.ignore(connection, receipt_table, receipt.number, reason=Reason.REJECTION_NOTE, detail=detail)
+    audit.record(
+        connection,
+        *(
+            Entry(
+                event=Event.WITHDRAWN,
+                at=now,
+                actor=receipt.calling_ae_title,
+                receipt=receipt.number,
+                exam=number,
+                detail={"reason": rejection.title, "undo": False},
+            )
+            for number in numbers
+        ),
+    )
+    log.info("rejection note", extra={"receipt": receipt.number, "exams": numbers})

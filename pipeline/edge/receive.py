@@ -24,6 +24,7 @@ from pydicom.uid import (
     ExtensibleSRStorage,
     GrayscaleSoftcopyPresentationStateStorage,
     ImplicitVRLittleEndian,
+    KeyObjectSelectionDocumentStorage,
     MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     MultiFrameSingleBitSecondaryCaptureImageStorage,
@@ -55,8 +56,9 @@ SR_STORAGE_CLASSES = (
     ComprehensiveSRStorage,
     Comprehensive3DSRStorage,
     ExtensibleSRStorage,
+    KeyObjectSelectionDocumentStorage,
 )
-"""The SOP classes in which a report may come (PS3.4 B.5)."""
+"""The SOP classes in which a report may come (PS3.4 B.5), or a note that rejects one (IHE IOCM)."""
 
 TRANSFER_SYNTAXES = (
     ExplicitVRLittleEndian,

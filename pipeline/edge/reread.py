@@ -30,7 +30,8 @@ def _read_again(house: House, connection: Connection, number: int) -> bool:
     (on_file,) = exams.load(connection, [number])
     edition = house.knowledge.edition
     told: dict[int, Report] = {}
-    for receipt in receipts.load(connection, [receipt_number for receipt_number, _ in on_file.reports]):
+    before = {**dict(on_file.reports), **dict(on_file.rejected)}
+    for receipt in receipts.load(connection, list(before)):
         try:
             told[receipt.number] = read(house, receipt.instance)
         except UnreadableReport as unreadable:
@@ -39,7 +40,7 @@ def _read_again(house: House, connection: Connection, number: int) -> bool:
             return _hold(
                 connection, number, edition, f"receipt {receipt.number}: {UNEXPECTED} {where_it_happened(error)}"
             )
-    if told == dict(on_file.reports):
+    if told == before:
         exams.keep_edition(connection, number, edition)
         return False
     if not exams.read_otherwise(connection, number, told, edition):

@@ -30,6 +30,7 @@ from pipeline.sr.patients import same_patient
 from pipeline.sr.phantoms import PhantomReport, PhantomScan, is_phantom
 from pipeline.sr.printed_dates import possible_days, possible_moments
 from pipeline.sr.reasons import Reason, UnreadableReport
+from pipeline.sr.rejection import is_key_object_selection, read_key_objects
 from pipeline.sr.results import Place, places
 from pipeline.sr.scanners import read_scanner
 from pipeline.sr.tree import Item, as_elements, folded, header_text
@@ -75,9 +76,12 @@ def extract(report: Elements | Dataset, dialects: Sequence[Dialect], aliases: Se
 
     Raises:
         PhantomReport: it is a scan of a phantom.
+        RejectionNote: it takes back instances that were sent before.
         UnreadableReport: with the reason why a person must look, or why it is put aside.
     """
     elements = as_elements(report)
+    if is_key_object_selection(elements):
+        raise read_key_objects(elements)
     source = _Source(elements, dialects, aliases)
     refusals: list[UnreadableReport] = []
     for place, read in _places(elements):

@@ -13,6 +13,10 @@ class Reason(StrEnum):
     PICTURE = "picture"
     OWN_ADDENDUM = "own_addendum"
     PHANTOM = "phantom"
+    REJECTION_NOTE = "rejection_note"
+    KEY_OBJECTS = "key_objects"
+    RETENTION_EXPIRED = "retention_expired"
+    NAMES_NOTHING = "names_nothing"
     UNKNOWN_DIALECT = "unknown_dialect"
     BROKEN_RESULTS = "broken_results"
     OTHER_METHOD = "other_method"
@@ -34,7 +38,7 @@ class Reason(StrEnum):
         return _SENTENCES[self]
 
 
-ASIDE = frozenset({Reason.OWN_ADDENDUM, Reason.PICTURE, Reason.PHANTOM})
+ASIDE = frozenset({Reason.OWN_ADDENDUM, Reason.PICTURE, Reason.PHANTOM, Reason.KEY_OBJECTS, Reason.RETENTION_EXPIRED})
 """For these a report is put aside: it is what it should be, and there is nothing for a person to do."""
 
 
@@ -58,6 +62,10 @@ _SENTENCES = {
     Reason.PICTURE: "This is a densitometer's picture without results in it.",
     Reason.OWN_ADDENDUM: "This is an addendum dxatrend wrote itself, come back.",
     Reason.PHANTOM: "This is a scan of a phantom, kept apart from patients.",
+    Reason.REJECTION_NOTE: "This note rejects instances that were sent before.",
+    Reason.KEY_OBJECTS: "This selection of key objects rejects nothing.",
+    Reason.RETENTION_EXPIRED: "This note says that instances are kept no longer; what they have measured stays true.",
+    Reason.NAMES_NOTHING: "This note rejects instances, and which ones cannot be told.",
     Reason.UNKNOWN_DIALECT: "No dialect in config/dialects knows this kind of report.",
     Reason.BROKEN_RESULTS: "The results beside the content tree cannot be read to their end.",
     Reason.OTHER_METHOD: "What was measured is no bone mineral density by DXA, and is not comparable with one.",

@@ -16,6 +16,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEGLosslessSV1,
+    KeyObjectSelectionDocumentStorage,
     SecondaryCaptureImageStorage,
 )
 from pynetdicom import AE
@@ -32,6 +33,8 @@ from pipeline.sr.encoding import split_file
 from tests import peers
 from tests.edge.make import NOW, instance
 from tests.make_scanner import store
+from tests.sr.make_rejection import rejection_note
+from tests.sr.make_report import encode
 
 CALLER = CallerSettings(ae_title="SCANNER1", host="127.0.0.1")
 
@@ -240,3 +243,12 @@ def test_closing_the_listener_frees_its_port(tmp_path: Path) -> None:
         port = scp.port
     with socket.create_server(("127.0.0.1", port)):
         pass
+
+
+def test_a_rejection_note_is_taken_like_a_report(scp: Scp) -> None:
+    note = encode(rejection_note(["2.25.1"]))
+    sent = {"transfer_syntax": ExplicitVRLittleEndian, "sop_instance": "2.25.900"}
+    assert store(scp.port, note, sop_class=KeyObjectSelectionDocumentStorage, **sent) == 0
+    (kept,) = scp.kept()
+    assert kept.instance.sop_class_uid == KeyObjectSelectionDocumentStorage
+    assert kept.instance.data_set == note

@@ -25,6 +25,7 @@ from pipeline.clinical.model import (
     Sex,
 )
 from pipeline.clinical.regions import parse_region
+from pipeline.clinical.withdrawal import withdrawn
 
 PRODIGY = Scanner("GE Healthcare", "Lunar Prodigy", "DF+500475")
 HORIZON = Scanner("Hologic", "Horizon A", "200123M")
@@ -191,6 +192,7 @@ def spread() -> dict[str, Interpretation]:
             finding(since_prior=gain), finding("total hip left", since_prior=change()), overall=Overall.DISCORDANT
         ),
         "no LSC": interpretation(finding(since_prior=no_lsc), overall=Overall.INDETERMINATE),
+        "withdrawn": withdrawn(exam(), "scanned under a wrong name"),
         "first visit": interpretation(finding(full=True), overall=Overall.NO_PRIOR, conclusions=()),
         "every obstacle": interpretation(
             finding(refusals=tuple(refusal(obstacle) for obstacle in Obstacle)), overall=Overall.INDETERMINATE

@@ -23,3 +23,11 @@ def response(overall: Overall, context: ClinicalContext) -> tuple[str, ...]:
     if on_therapy and overall in (Overall.STABLE, Overall.IMPROVED):
         return ("On therapy, stable or rising BMD counts as response (ISCD).",)
     return ()
+
+
+def withdrawn(reason: str) -> str:
+    """R2.19: an exam that is not what it says takes part in no comparison; ``reason`` is that of who withdrew it."""
+    return (
+        f"This exam was withdrawn: {reason.strip().rstrip('.')}. No result and no number of an earlier addendum on it "
+        "holds any longer, and no other exam is compared with it."
+    )

@@ -42,6 +42,8 @@ class Event(StrEnum):
     LOADED = "loaded"
     REPROCESSED = "reprocessed"
     MERGED = "merged"
+    WITHDRAWN = "withdrawn"
+    """An exam, or some of its reports, were taken out of every comparison, or brought back."""
     BACKED_UP = "backed_up"
     RESTORED = "restored"
     EXPORTED = "exported"

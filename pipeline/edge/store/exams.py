@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from functools import cache
+from itertools import groupby
 
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, tuple_, update
@@ -14,7 +15,7 @@ from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.edge.store import identity, machines, people, work
 from pipeline.edge.store.database import insert_if_absent, ring
 from pipeline.edge.store.prepared import Prepared
-from pipeline.edge.store.schema import State, exam, patient, reading, receipt, scanner
+from pipeline.edge.store.schema import State, exam, patient, reading, receipt, rejection, scanner
 from pipeline.sr.analyses import current, superseded_regions
 from pipeline.sr.extract import Report
 
@@ -30,6 +31,8 @@ class ExamOnFile:
 
     ``revision`` tells whether anything was added since; ``historical`` that it is a prior for others and gets no
     addendum. ``taken_for`` is set where the exam counts as another patient's, with whom its own was merged.
+    ``withdrawn`` is why it takes part in no comparison; empty while it does. ``rejected`` are reports that a rejection
+    note has named while others of the exam still count.
     """
 
     number: int
@@ -38,6 +41,8 @@ class ExamOnFile:
     historical: bool
     reports: tuple[tuple[int, Report], ...]
     taken_for: Patient | None = None
+    withdrawn: str = ""
+    rejected: tuple[tuple[int, Report], ...] = ()
 
     @property
     def patient(self) -> Patient:
@@ -116,14 +121,31 @@ def record(
         return known
     number = _exam_of(connection, report, patient_number, scanner_number, due_at=due_at, historical=historical)
     _FORGET.execute(connection, {"receipt": receipt_number})  # where it was historical before
+    rejected: str | None = _REJECTED_AS.scalar(connection, {"uid": report.sop_instance_uid})
     said = _REPORT.dump_json(report).decode("ascii")
-    _KEEP.execute(connection, {"receipt_id": receipt_number, "exam_id": number, "report": said, "edition": edition})
+    kept = {"receipt_id": receipt_number, "exam_id": number, "report": said, "edition": edition, "rejected": rejected}
+    _KEEP.execute(connection, kept)
+    if known is not None or rejected is not None:
+        count_rejections(connection, number)
     work.done(connection, receipt, [receipt_number])
     held = identity.hold_conflicts(connection, number, who, patient_number, study)
     for changed in sorted({number, *held}) if not historical else ():
         look_after(connection, changed, at=due_at)
     ring(connection)
     return number
+
+
+def count_rejections(connection: Connection, number: int) -> None:
+    """Withdraw an exam of which every report was rejected, and bring back one that has got a report that was not.
+
+    What somebody has withdrawn by hand stays so.
+    """
+    counts = select(reading.c.receipt_id).where(reading.c.exam_id == exam.c.id, reading.c.rejected.is_(None)).exists()
+    titles = select(reading.c.rejected).where(reading.c.exam_id == exam.c.id, reading.c.rejected.is_not(None))
+    this = update(exam).where(exam.c.id == number)
+    connection.execute(this.where(counts, exam.c.withdrawn.in_(titles)).values(withdrawn=None))
+    last = titles.order_by(reading.c.receipt_id.desc()).limit(1).scalar_subquery()
+    connection.execute(this.where(~counts, exam.c.withdrawn.is_(None)).values(withdrawn=last))
 
 
 def load(connection: Connection, numbers: Sequence[int]) -> list[ExamOnFile]:
@@ -133,7 +155,7 @@ def load(connection: Connection, numbers: Sequence[int]) -> list[ExamOnFile]:
 
 
 def history(connection: Connection, who: Patient, *, but: int | None = None) -> list[ExamOnFile]:
-    """Every exam of a patient that does not wait for a person, the first one first, but one."""
+    """Every exam of a patient that counts and does not wait for a person, the first one first, but one."""
     together = people.same_as(connection, who)
     found = _load(connection, _history(tells_issuer=bool(who.issuer)), _whose(who, together, but=but))
     theirs = (_taken_for(earlier, who, together) for earlier in found)
@@ -162,12 +184,13 @@ def _whose(who: Patient, together: Collection[tuple[str, str]], *, but: int | No
 
 @cache
 def _history(*, tells_issuer: bool) -> Prepared:
-    return Prepared(_READINGS.where(_may_be_theirs(tells_issuer=tells_issuer), exam.c.state != State.HELD))
+    theirs = _may_be_theirs(tells_issuer=tells_issuer) & exam.c.withdrawn.is_(None)
+    return Prepared(_READINGS.where(theirs, exam.c.state != State.HELD))
 
 
 @cache
 def _held_days(*, tells_issuer: bool) -> Prepared:
-    held = _may_be_theirs(tells_issuer=tells_issuer) & (exam.c.state == State.HELD)
+    held = _may_be_theirs(tells_issuer=tells_issuer) & (exam.c.state == State.HELD) & exam.c.withdrawn.is_(None)
     return Prepared(select(exam.c.performed_at).where(held).order_by(exam.c.performed_at))
 
 
@@ -254,6 +277,11 @@ def followed_up(connection: Connection, of: ExamOnFile) -> None:
         )
 
 
+def is_on_file(connection: Connection, number: int) -> bool:
+    """Whether there is an exam of this number."""
+    return connection.scalar(select(exam.c.id).where(exam.c.id == number)) is not None
+
+
 def exam_of(connection: Connection, receipt_number: int) -> ExamOnFile | None:
     """The exam a receipt belongs to; ``None`` when it has not been read."""
     number = connection.scalar(select(reading.c.exam_id).where(reading.c.receipt_id == receipt_number))
@@ -274,7 +302,7 @@ def _told_already(
     What a historical receipt has said is worth saying again by one that is to be answered.
     """
     said = _content(report)
-    others = (reading.c.exam_id == number) & (reading.c.receipt_id != receipt_number)
+    others = (reading.c.exam_id == number) & (reading.c.receipt_id != receipt_number) & reading.c.rejected.is_(None)
     readings = select(reading.c.receipt_id, reading.c.report).where(others)
     if not historical:
         readings = readings.join(receipt, receipt.c.id == reading.c.receipt_id).where(~receipt.c.historical)
@@ -338,7 +366,8 @@ def _exam_of(
 
 
 _READINGS = (
-    select(exam.c.id, exam.c.revision, exam.c.losses, exam.c.historical, reading.c.receipt_id, reading.c.report)
+    select(exam.c.id, exam.c.revision, exam.c.losses, exam.c.historical, exam.c.withdrawn)
+    .add_columns(reading.c.receipt_id, reading.c.report, reading.c.rejected)
     .join(reading, reading.c.exam_id == exam.c.id)
     .order_by(exam.c.performed_at, exam.c.id, reading.c.receipt_id)
 )
@@ -367,16 +396,33 @@ _FIND = Prepared(
         exam.c.study_instance_uid == bindparam("study"),
     )
 )
+_REJECTED_AS = Prepared(
+    select(rejection.c.title)
+    .where(rejection.c.sop_instance_uid == bindparam("uid"), rejection.c.undone_at.is_(None))
+    .order_by(rejection.c.id)
+    .limit(1)
+)
 _FORGET = Prepared(delete(reading).where(reading.c.receipt_id == bindparam("receipt")))
 _KEEP = Prepared(insert(reading))
 
 
 def _load(connection: Connection, query: Prepared, values: Mapping[str, object]) -> list[ExamOnFile]:
-    reports: dict[tuple[int, int, int, bool], list[tuple[int, Report]]] = {}
-    for row in query.execute(connection, values):
-        found = reports.setdefault((row.id, row.revision, row.losses, row.historical), [])
-        found.append((row.receipt_id, _REPORT.validate_json(row.report)))
-    return [
-        ExamOnFile(number=number, revision=revision, losses=losses, historical=historical, reports=tuple(found))
-        for (number, revision, losses, historical), found in reports.items()
-    ]
+    found: list[ExamOnFile] = []
+    for number, rows in groupby(query.execute(connection, values), key=lambda row: row.id):
+        of_exam = list(rows)
+        reports = {row.receipt_id: _REPORT.validate_json(row.report) for row in of_exam}
+        rejected = {row.receipt_id for row in of_exam if row.rejected is not None}
+        if rejected == reports.keys():  # then it is withdrawn, and all of them are what it is about
+            rejected = set()
+        first = of_exam[0]
+        one = ExamOnFile(
+            number=number,
+            revision=first.revision,
+            losses=first.losses,
+            historical=first.historical,
+            reports=tuple((receipt, told) for receipt, told in reports.items() if receipt not in rejected),
+            withdrawn=first.withdrawn or "",
+            rejected=tuple((receipt, told) for receipt, told in reports.items() if receipt in rejected),
+        )
+        found.append(one)
+    return found

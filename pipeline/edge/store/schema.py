@@ -228,12 +228,14 @@ exam = Table(
     Column("sex", String(1), nullable=False),
     Column("revision", Integer, nullable=False),
     _historical(),
+    Column("withdrawn", Text),
     *_work(),
     UniqueConstraint("patient_id", "study_instance_uid", "scanner_id"),
     *_open_work("exam", "due_at"),
     Index(None, "study_instance_uid"),
     Index(None, "patient_id", "performed_at"),
-    comment="a visit: patient + study + scanner; revision counts what was added; a historical one is a prior only",
+    comment="a visit: patient + study + scanner; revision counts what was added; a historical one is a prior only; "
+    "withdrawn says why it takes part in no comparison",
 )
 
 unidentified = Table(
@@ -270,7 +272,22 @@ reading = Table(
     _reference("exam", nullable=False, index=True),
     Column("report", Text, nullable=False),
     Column("edition", String(16), nullable=False, server_default="", index=True),
-    comment="what one receipt says, as JSON; edition is a digest of the dialects and aliases it was read by",
+    Column("rejected", Text),
+    comment="what one receipt says, as JSON; edition is a digest of the dialects and aliases it was read by; rejected "
+    "is the title of a rejection note that names it: its exam is without it",
+)
+
+rejection = Table(
+    "rejection",
+    metadata,
+    _id(),
+    _reference("receipt", nullable=False),
+    Column("sop_instance_uid", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("undone_at", Instant),
+    UniqueConstraint("receipt_id", "sop_instance_uid"),
+    Index(None, "sop_instance_uid"),
+    comment="an instance that a rejection note (IHE IOCM) names, on file or yet to come; it counts until it is undone",
 )
 
 addendum = Table(

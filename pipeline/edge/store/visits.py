@@ -44,6 +44,7 @@ class Visit:
     revision: int
     state: str
     historical: bool
+    withdrawn: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +155,7 @@ def _visits() -> Select[Any]:
             exam.c.revision,
             exam.c.state,
             exam.c.historical,
+            exam.c.withdrawn.is_not(None),
             grounds.c.parts,
             grounds.c.history,
             grounds.c.knowledge,
@@ -168,7 +170,7 @@ def _visits() -> Select[Any]:
 
 
 def _visit(row: Sequence[Any]) -> Visit:
-    return Visit(_grounds(*row[12:]), *row[:12])
+    return Visit(_grounds(*row[13:]), *row[:13])
 
 
 def _grounds(parts: str | None, history: str, knowledge: str, context: str, rules: str) -> Grounds | None:

@@ -95,6 +95,7 @@ OVERALL: Mapping[Overall, str] = {
     Overall.DISCORDANT: "DISCORDANT: significant gain at one site, significant loss at another",
     Overall.INDETERMINATE: "INDETERMINATE: no statement on change is possible",
     Overall.NO_PRIOR: "NO PRIOR: no earlier exam of these sites is on file",
+    Overall.WITHDRAWN: "WITHDRAWN: nothing said of this exam holds",
 }
 """The overall result at a glance."""
 

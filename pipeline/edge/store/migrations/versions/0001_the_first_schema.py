@@ -267,6 +267,7 @@ def upgrade() -> None:
         sa.Column("sex", sa.String(length=1), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("historical", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("withdrawn", sa.Text(), nullable=True),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
@@ -284,7 +285,8 @@ def upgrade() -> None:
             "scanner_id",
             name=op.f("uq_exam_patient_id_study_instance_uid_scanner_id"),
         ),
-        comment="a visit: patient + study + scanner; revision counts what was added; a historical one is a prior only",
+        comment="a visit: patient + study + scanner; revision counts what was added; a historical one is a prior only; "
+        "withdrawn says why it takes part in no comparison",
     )
     op.create_index(
         "ix_exam_held",
@@ -437,13 +439,29 @@ def upgrade() -> None:
         sa.Column("exam_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("report", sa.Text(), nullable=False),
         sa.Column("edition", sa.String(length=16), server_default="", nullable=False),
+        sa.Column("rejected", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_reading_exam_id")),
         sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_reading_receipt_id")),
         sa.PrimaryKeyConstraint("receipt_id", name=op.f("pk_reading")),
-        comment="what one receipt says, as JSON; edition is a digest of the dialects and aliases it was read by",
+        comment="what one receipt says, as JSON; edition is a digest of the dialects and aliases it was read by; "
+        "rejected is the title of a rejection note that names it: its exam is without it",
     )
     op.create_index(op.f("ix_reading_edition"), "reading", ["edition"], unique=False)
     op.create_index(op.f("ix_reading_exam_id"), "reading", ["exam_id"], unique=False)
+    op.create_table(
+        "rejection",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("sop_instance_uid", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("undone_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_rejection_receipt_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rejection")),
+        sa.UniqueConstraint("receipt_id", "sop_instance_uid", name=op.f("uq_rejection_receipt_id_sop_instance_uid")),
+        comment="an instance that a rejection note (IHE IOCM) names, on file or yet to come; it counts until it is "
+        "undone",
+    )
+    op.create_index(op.f("ix_rejection_sop_instance_uid"), "rejection", ["sop_instance_uid"], unique=False)
     op.create_table(
         "delivery",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

@@ -1,0 +1,90 @@
+"""Exams and reports taken out of every comparison: by hand (``withdraw``), or by a rejection note (``reject``).
+
+A withdrawn exam stays on file and keeps its number. It is no prior and no baseline, and says nothing of whose another
+exam is; its addendum is superseded by one that says so, and the later exams of its patient are looked at again.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, select, update
+
+from pipeline.clinical.model import Patient, Sex
+from pipeline.edge.store import exams, identity
+from pipeline.edge.store.database import insert_absent, ring
+from pipeline.edge.store.schema import State, exam, patient, reading, receipt, rejection
+from pipeline.sr.rejection import Rejection
+
+REJECTED = "rejected"
+"""The reason for which a report that waited for a person is put aside: a rejection note has named it."""
+
+_AT_ONCE = 1000
+"""How many instances of a rejection note are looked up in one statement."""
+
+
+def withdraw(connection: Connection, number: int, reason: str, *, at: datetime) -> bool:
+    """Take an exam out of every comparison; whether it took part until now."""
+    this = (exam.c.id == number) & exam.c.withdrawn.is_(None)
+    if connection.execute(update(exam).where(this).values(withdrawn=reason)).rowcount == 0:
+        return False
+    _look_again(connection, number, at=at)
+    return True
+
+
+def undo(connection: Connection, number: int, *, at: datetime) -> bool:
+    """Let an exam, and its rejected reports, count again; whether any of them did not."""
+    was_withdrawn = update(exam).where(exam.c.id == number, exam.c.withdrawn.is_not(None)).values(withdrawn=None)
+    theirs = (reading.c.exam_id == number) & reading.c.rejected.is_not(None)
+    uids = select(receipt.c.sop_instance_uid).join(reading, reading.c.receipt_id == receipt.c.id).where(theirs)
+    notes = update(rejection).where(rejection.c.sop_instance_uid.in_(uids), rejection.c.undone_at.is_(None))
+    connection.execute(notes.values(undone_at=at))
+    were_rejected = update(reading).where(theirs).values(rejected=None)
+    if sum(connection.execute(undone).rowcount for undone in (was_withdrawn, were_rejected)) == 0:
+        return False
+    _look_again(connection, number, at=at)
+    row = connection.execute(select(exam).where(exam.c.id == number)).one()
+    who = connection.execute(select(patient).where(patient.c.id == row.patient_id)).one()
+    identity.hold_conflicts(
+        connection,
+        number,
+        Patient(patient_id=who.patient_id, issuer=who.issuer, birth_date=row.birth_date, sex=Sex(row.sex)),
+        row.patient_id,
+        row.study_instance_uid,
+    )
+    return True
+
+
+def reject(connection: Connection, receipt_number: int, note: Rejection, *, at: datetime) -> list[int]:
+    """Take the instances that a rejection note names out of their exams; the numbers of these exams.
+
+    An exam of which nothing is left is withdrawn. What is named and not on file is rejected when it comes.
+    """
+    found: set[int] = set()
+    for uids in _in_turn(note.sop_instance_uids):
+        rows = [{"receipt_id": receipt_number, "sop_instance_uid": uid, "title": note.title} for uid in uids]
+        insert_absent(connection, rejection, rows, key=rejection.c.sop_instance_uid)
+        named = select(receipt.c.id).where(receipt.c.sop_instance_uid.in_(uids))
+        taken = update(reading).where(reading.c.receipt_id.in_(named), reading.c.rejected.is_(None))
+        found.update(connection.scalars(taken.values(rejected=note.title).returning(reading.c.exam_id)))
+        waiting = update(receipt).where(receipt.c.sop_instance_uid.in_(uids), receipt.c.state == State.HELD)
+        connection.execute(waiting.values(state=State.IGNORED, reason=REJECTED, detail=note.title))
+    for number in sorted(found):
+        exams.count_rejections(connection, number)
+        _look_again(connection, number, at=at)
+    return sorted(found)
+
+
+def _in_turn(uids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (uids[first : first + _AT_ONCE] for first in range(0, len(uids), _AT_ONCE))
+
+
+def _look_again(connection: Connection, number: int, *, at: datetime) -> None:
+    """Make an exam due for what has become of it, its patient's later exams too, and what was held because of it."""
+    unsettled = (exam.c.state == State.HELD) & (exam.c.reason == identity.ID_CONFLICT) & exam.c.withdrawn.is_(None)
+    connection.execute(update(exam).where(exam.c.id == number).values(revision=exam.c.revision + 1))
+    due = {"state": State.WAITING, "due_at": at, "attempts": 0, "losses": 0, "reason": None, "detail": None}
+    connection.execute(update(exam).where(exam.c.id == number, ~unsettled).values(**due))
+    row = connection.execute(select(exam.c.patient_id, exam.c.performed_at).where(exam.c.id == number)).one()
+    exams.due_again(connection, row.patient_id, since=row.performed_at.date(), at=at)
+    identity.judge_held(connection, number, at=at)
+    ring(connection)
