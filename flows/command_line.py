@@ -34,7 +34,7 @@ from pipeline.edge.settings import SYSTEM_FOLDER, ListenerSettings, PrefectSetti
 from pipeline.edge.store import audit, exams, outbox, overview, work
 from pipeline.edge.store.audit import Event
 from pipeline.edge.store.database import Database, StoreFailed, StoreInUse, StoreMissing, StoreTooNew
-from pipeline.edge.store.machines import Unidentified
+from pipeline.edge.store.machines import Respelt, Unidentified
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.text_files import printable
 from pipeline.edge.tls import TlsUnusable, for_calling, for_listener
@@ -316,9 +316,7 @@ def _status(options: argparse.Namespace) -> int:
         names = [destination.name for destination in house.settings.service.destination]
         archives = [archive.name for archive in house.settings.service.destination if archive.history]
         with house.database.read() as connection:
-            found = overview.status(
-                connection, names, datetime.now(UTC), aliases=house.knowledge.aliases, archives=archives
-            )
+            found = overview.status(connection, names, datetime.now(UTC), knowledge=house.knowledge, archives=archives)
         service = house.settings.service
         rooms = {
             "store": room_of(house.database, service.store.reserve_mb),
@@ -328,6 +326,7 @@ def _status(options: argparse.Namespace) -> int:
         _print_json(
             dataclasses.asdict(found)
             | {"free_mb": {name: room.free_mb() for name, room in rooms.items()}}
+            | {"respelt": [dataclasses.asdict(one) | {"lines": one.lines} for one in found.respelt]}
             | {"unidentified": [dataclasses.asdict(one) | {"lines": one.lines} for one in found.unidentified]}
         )
         return 0
@@ -359,6 +358,8 @@ def _status(options: argparse.Namespace) -> int:
         )
     if found.unidentified:
         _tell_unidentified(found.unidentified)
+    if found.respelt:
+        _tell_respelt(found.respelt)
     return 0
 
 
@@ -368,6 +369,14 @@ def _tell_unidentified(unidentified: Sequence[Unidentified]) -> None:
     print("add it to scanners.toml:")
     for one in unidentified:
         print(f"\n# last seen {cell(one.last_seen_at)}", *one.lines, sep="\n")
+
+
+def _tell_respelt(respelt: Sequence[Respelt]) -> None:
+    """What would make one machine of two names for it: until then exams before and after are not compared."""
+    print("\nThese names seem to be one machine's, told in two ways, perhaps since an upgrade; what was measured under")
+    print("one is not compared with the other. If you know that it is one machine, add to scanners.toml:")
+    for one in respelt:
+        print(f"\n# {one.told}", *one.lines, sep="\n")
 
 
 def _held(options: argparse.Namespace) -> int:

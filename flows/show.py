@@ -32,7 +32,7 @@ def show(house: House, report: str) -> int:
         elements = read_elements(*_bytes_of(house, report))
         for place, tree in trees(elements):
             print(f"{place}:", outline(tree), "", sep="\n")
-        read = extract(elements, house.dialects, house.knowledge.aliases)
+        read = extract(elements, house.dialects, house.knowledge.aliases, house.knowledge.spellings)
     except PhantomReport as phantom:
         print(phantom.reason.sentence, *map(_measured, phantom.scan.measurements), sep="\n")
         return 0

@@ -60,12 +60,24 @@ def sample() -> Callable[[str], Path]:
     return path_of
 
 
+SAMPLES = Path(os.environ.get("DXATREND_SAMPLES", ROOT.parent / "shared" / "samples"))
+
+
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """The folder of other people's public samples, which are not ours to ship; skips where it is absent."""
-    folder = Path(os.environ.get("DXATREND_SAMPLES", ROOT.parent / "shared" / "samples"))
+    folder = SAMPLES
     if not folder.is_dir():
         pytest.skip("the public samples are not on this machine; DXATREND_SAMPLES names their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder of small reports after faults that people have met elsewhere; skips where it is absent."""
+    folder = SAMPLES.parent / "cases" / "reports"
+    if not folder.is_dir():
+        pytest.skip("the reports of other people's faults are not on this machine")
     return folder
 
 

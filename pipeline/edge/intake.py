@@ -45,9 +45,9 @@ def read(house: House, instance: receipts.Instance) -> Report:
     Raises:
         UnreadableReport: it is not a report we can use, with the reason.
     """
-    return extract(
-        read_elements(instance.data_set, instance.transfer_syntax_uid), house.dialects, house.knowledge.aliases
-    )
+    known = house.knowledge
+    elements = read_elements(instance.data_set, instance.transfer_syntax_uid)
+    return extract(elements, house.dialects, known.aliases, known.spellings)
 
 
 _STRUCTURED_REPORTS = "1.2.840.10008.5.1.4.1.1.88."

@@ -8,7 +8,7 @@ from pipeline.clinical.model import CrossCalibration, Epoch, LeastSignificantCha
 from pipeline.clinical.rules import Rules
 from pipeline.edge.digests import short_digest
 from pipeline.edge.settings import Settings
-from pipeline.sr.aliases import Alias
+from pipeline.sr.aliases import Alias, Spelling, as_spelt_here, in_every_spelling
 from pipeline.sr.dialect import Dialect, normal_manufacturer
 
 
@@ -20,10 +20,12 @@ class Knowledge:
     epochs: tuple[Epoch, ...]
     crossings: tuple[CrossCalibration, ...]
     unverified: tuple[Unverified, ...]
+    machines: tuple[Scanner, ...]
     aliases: tuple[Alias, ...]
+    spellings: tuple[Spelling, ...]
     rules: Rules
     edition: str
-    """A digest of whatever a reading of a report depends on: our version, the dialects, the aliases."""
+    """A digest of whatever a reading of a report depends on: our version, the dialects, the aliases, the spellings."""
     digest: str = field(init=False, repr=False, compare=False)
     """The same for the same LSCs, epochs and rules: the audit trail names by it what a comparison rested on."""
 
@@ -33,16 +35,24 @@ class Knowledge:
 
 def known(settings: Settings, dialects: tuple[Dialect, ...], folder: Path) -> Knowledge:
     """What the configuration tells; ``folder`` is where its dialects lie."""
+    spellings = tuple(
+        Spelling(scanner=_as_read(one.scanner, dialects), told=_as_read(one.told, dialects))
+        for one in settings.spellings
+    )
 
     def named(scanner: Scanner) -> Scanner:
-        return _as_read(scanner, dialects)
+        return as_spelt_here(_as_read(scanner, dialects), spellings)
 
     return Knowledge(
         lscs=tuple(replace(lsc, scanner=named(lsc.scanner)) for lsc in settings.lscs),
         epochs=tuple(replace(epoch, scanner=named(epoch.scanner)) for epoch in settings.epochs),
         crossings=tuple(replace(pair, old=named(pair.old), new=named(pair.new)) for pair in settings.crossings),
         unverified=tuple(replace(days, scanner=named(days.scanner)) for days in settings.unverified),
-        aliases=tuple(replace(alias, scanner=named(alias.scanner)) for alias in settings.aliases),
+        machines=tuple(named(entry.scanner) for entry in settings.scanners.scanner),
+        aliases=in_every_spelling(
+            [replace(alias, scanner=named(alias.scanner)) for alias in settings.aliases], spellings
+        ),
+        spellings=spellings,
         rules=settings.clinical_rules,
         edition=_edition(folder, settings),
     )
@@ -55,4 +65,4 @@ def _as_read(scanner: Scanner, dialects: tuple[Dialect, ...]) -> Scanner:
 
 def _edition(folder: Path, settings: Settings) -> str:
     texts = [path.read_bytes().hex() for path in sorted(folder.glob("*.toml"))]
-    return short_digest(pipeline.__version__, texts, settings.aliases)
+    return short_digest(pipeline.__version__, texts, settings.aliases, settings.spellings)

@@ -8,8 +8,9 @@ Settings are read once, whole, and refused whole: every mistake in one message, 
 import dataclasses
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from itertools import combinations
@@ -37,8 +38,8 @@ from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM
 from pipeline.clinical.regions import Region, UnknownRegion, parse_region
 from pipeline.clinical.rules import Rules
 from pipeline.edge.text_files import UnreadableText, printable, read_text
-from pipeline.sr.aliases import Alias
-from pipeline.sr.dialect import Dialect, DialectError, load_dialects
+from pipeline.sr.aliases import Alias, Spelling, as_spelt_here
+from pipeline.sr.dialect import Dialect, DialectError, load_dialects, normal_manufacturer
 
 ENV_PREFIX = "DXATREND_"
 ENV_DELIMITER = "__"
@@ -328,6 +329,20 @@ class AliasSettings(_Section):
         return self
 
 
+class SpellingSettings(_Section):
+    """``[[scanner.spelling]]``: how reports of this machine name it as well; what is not given is as above."""
+
+    manufacturer: Name | None = None
+    model: Name | None = None
+    serial_number: Name | None = None
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not (self.manufacturer or self.model or self.serial_number):
+            raise ValueError("give what is spelt otherwise: manufacturer, model or serial_number")
+        return self
+
+
 class EpochSettings(_Section):
     """``[[scanner.epoch]]``: from when a machine counts as recalibrated, and whether a phantom bridged it (R2.6)."""
 
@@ -346,6 +361,7 @@ class ScannerSettings(_Section):
     epoch: tuple[EpochSettings, ...] = ()
     unverified: tuple[UnverifiedSettings, ...] = ()
     alias: tuple[AliasSettings, ...] = ()
+    spelling: tuple[SpellingSettings, ...] = ()
 
     @property
     def scanner(self) -> Scanner:
@@ -532,6 +548,22 @@ class Settings(BaseSettings):
         )
 
     @property
+    def spellings(self) -> tuple[Spelling, ...]:
+        """Every other name under which a machine is known."""
+        return tuple(
+            Spelling(
+                scanner=entry.scanner,
+                told=Scanner(
+                    spelling.manufacturer or entry.manufacturer,
+                    spelling.model or entry.model,
+                    spelling.serial_number or entry.serial_number,
+                ),
+            )
+            for entry in self.scanners.scanner
+            for spelling in entry.spelling
+        )
+
+    @property
     def crossings(self) -> tuple[CrossCalibration, ...]:
         """Every cross-calibration on file."""
         return tuple(entry.record for entry in self.scanners.cross_calibration)
@@ -590,6 +622,8 @@ def load(folder: Path) -> tuple[Settings, tuple[Dialect, ...]]:
     finally:
         _FOLDER.reset(reading)
     dialects = _load_dialects(folder / "dialects", mistakes)
+    if settings is not None:
+        mistakes += _spelt_amiss(settings, dialects)
     if mistakes or settings is None:
         raise SettingsError(tuple(mistakes))
     return settings, dialects
@@ -627,6 +661,27 @@ def _mistakes(error: ValidationError) -> Iterator[str]:
     for mistake in error.errors(include_url=False, include_input=False, include_context=False):
         key = ".".join(str(step) for step in mistake["loc"])
         yield f"{key}: {mistake['msg'].removeprefix('Value error, ')}"
+
+
+def _spelt_amiss(settings: Settings, dialects: Sequence[Dialect]) -> Iterator[str]:
+    """Spellings that would make one of two machines, or give one machine two LSCs for a day."""
+
+    def named(scanner: Scanner) -> Scanner:
+        return replace(scanner, manufacturer=normal_manufacturer(scanner.manufacturer, dialects))
+
+    spellings = [Spelling(scanner=named(one.scanner), told=named(one.told)) for one in settings.spellings]
+    listed = {named(entry.scanner) for entry in settings.scanners.scanner}
+    meant: dict[Scanner, Scanner] = {}
+    for spelling in spellings:
+        if spelling.told in listed - {spelling.scanner} or meant.setdefault(spelling.told, spelling.scanner) != (
+            spelling.scanner
+        ):
+            yield f"scanners.scanner.spelling: {spelling.told} is told to be two machines"
+    lscs = [(named(lsc.scanner), lsc) for lsc in settings.lscs]
+    for (told, one), (told_too, other) in combinations(lscs, 2):
+        same = as_spelt_here(told, spellings) == as_spelt_here(told_too, spellings) and one.region == other.region
+        if told != told_too and same and one.valid_from <= other.valid_until and other.valid_from <= one.valid_until:
+            yield f"precision.lsc: by its spellings one scanner has two entries for {one.region} at the same time"
 
 
 def _load_dialects(folder: Path, mistakes: list[str]) -> tuple[Dialect, ...]:

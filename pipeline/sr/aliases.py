@@ -1,11 +1,12 @@
-"""Which machine was it, when the report does not tell its serial number but the department knows?
+"""The department's own word on which machine a report is of (R2.1): aliases and spellings.
 
-An alias is the department's own word (R2.1): the machine that stands behind a station or institution name during some
-time. It supplies a serial number that is missing, and never overrules one that was told; two that differ supply none.
+An alias is the machine that stands behind a station or institution name during some time. It supplies a serial number
+that is missing, and never overrules one that was told; two that differ supply none. A spelling is what a machine has
+called itself otherwise, as before an upgrade; whatever tells it is taken for that machine.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from pipeline.clinical.model import Scanner
@@ -31,6 +32,29 @@ class Alias:
             and self.begins <= on <= self.ends
             and all(not wanted or folded(wanted) == folded(name) for wanted, name in names)
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spelling:
+    """A machine, and how reports of it may name it as well."""
+
+    scanner: Scanner
+    told: Scanner
+
+
+def as_spelt_here(scanner: Scanner, spellings: Sequence[Spelling]) -> Scanner:
+    """The machine that a scanner is a spelling of; itself when it is none."""
+    return next((spelling.scanner for spelling in spellings if spelling.told == scanner), scanner)
+
+
+def in_every_spelling(aliases: Sequence[Alias], spellings: Sequence[Spelling]) -> tuple[Alias, ...]:
+    """The aliases, and each once more for every other manufacturer or model under which its machine is known."""
+    known: dict[tuple[Alias, tuple[str, ...]], Alias] = {}
+    for alias in aliases:
+        others = [spelling.told for spelling in spellings if spelling.scanner == alias.scanner]
+        for machine in (alias.scanner, *others):
+            known.setdefault((alias, machine.key[:2]), replace(alias, scanner=machine))
+    return tuple(known.values())
 
 
 def supply_serial_number(

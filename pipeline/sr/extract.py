@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pipeline.clinical.model import Exam, Measurement, Patient, Scanner, Sex
 from pipeline.clinical.regions import Side
 from pipeline.clinical.vendor_trend import TrendPoint
-from pipeline.sr.aliases import Alias, supply_serial_number
+from pipeline.sr.aliases import Alias, Spelling, as_spelt_here, supply_serial_number
 from pipeline.sr.analyses import Analysis, Part
 from pipeline.sr.codes import SCHEME
 from pipeline.sr.encoding import Elements
@@ -71,8 +71,15 @@ class Report:
         return Part(exam=self.exam, analyses=self.analyses)
 
 
-def extract(report: Elements | Dataset, dialects: Sequence[Dialect], aliases: Sequence[Alias] = ()) -> Report:
-    """Read a scanner's report in the first dialect that knows it; an alias may supply a missing serial number.
+def extract(
+    report: Elements | Dataset,
+    dialects: Sequence[Dialect],
+    aliases: Sequence[Alias] = (),
+    spellings: Sequence[Spelling] = (),
+) -> Report:
+    """Read a scanner's report in the first dialect that knows it.
+
+    An alias may supply a missing serial number; a machine told in another spelling is taken for the one it is.
 
     Raises:
         PhantomReport: it is a scan of a phantom.
@@ -82,7 +89,7 @@ def extract(report: Elements | Dataset, dialects: Sequence[Dialect], aliases: Se
     elements = as_elements(report)
     if is_key_object_selection(elements):
         raise read_key_objects(elements)
-    source = _Source(elements, dialects, aliases)
+    source = _Source(elements, dialects, aliases, spellings)
     refusals: list[UnreadableReport] = []
     for place, read in _places(elements):
         notes = Notes()
@@ -134,6 +141,7 @@ class _Source:
     elements: Elements
     dialects: Sequence[Dialect]
     aliases: Sequence[Alias]
+    spellings: Sequence[Spelling]
 
     def text(self, keyword: str) -> str:
         """A text of the header, as a database and a terminal take it."""
@@ -329,7 +337,10 @@ def _scanner(source: _Source, root: Item, dialect: Dialect, performed_at: dateti
     )
     if scanner.serial_number != told.serial_number:
         notes.remark("the serial number of the scanner is the configuration's word, not the report's")
-    return scanner
+    known = as_spelt_here(scanner, source.spellings)
+    if known != scanner:
+        notes.remark("the report spells its scanner otherwise; the configuration says that it is this one")
+    return known
 
 
 def _results(source: _Source, root: Item, dialect: Dialect, layout: Layout, facts: Facts, notes: Notes) -> Results:

@@ -1,16 +1,19 @@
 """Which machines have we heard of, and which of them cannot be told from one another?"""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from itertools import combinations
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
-from pipeline.clinical.model import Scanner
+from pipeline.clinical.model import Epoch, Scanner
+from pipeline.clinical.priors import last_break
 from pipeline.edge.store.database import insert_if_absent
 from pipeline.edge.store.prepared import Prepared
-from pipeline.edge.store.schema import scanner, unidentified
-from pipeline.sr.aliases import Alias, supply_serial_number
+from pipeline.edge.store.schema import exam, scanner, unidentified
+from pipeline.sr.aliases import Alias, Spelling, as_spelt_here, supply_serial_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,28 @@ class Unidentified:
             'serial_number = ""',
             "[[scanner.alias]]",
             *(f"{key} = {_quoted(name)}" for key, name in names.items() if name),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Respelt:
+    """A machine whose reports name it in two ways, as far as we can see: ``scanner`` as it is known, and ``told``."""
+
+    scanner: Scanner
+    told: Scanner
+    is_configured: bool
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What to add to scanners.toml, once somebody has seen that it is one machine."""
+        parts = ("manufacturer", "model", "serial_number")
+        named = [f"{part} = {_quoted(getattr(self.scanner, part))}" for part in parts]
+        pairs = zip(parts, self.scanner.key, self.told.key, strict=True)
+        otherwise = [part for part, mine, theirs in pairs if mine != theirs]
+        return (
+            *([f"# below [[scanner]] {self.scanner}"] if self.is_configured else ["[[scanner]]", *named]),
+            "[[scanner.spelling]]",
+            *(f"{part} = {_quoted(getattr(self.told, part))}" for part in otherwise),
         )
 
 
@@ -74,6 +99,53 @@ def not_identified(connection: Connection, aliases: Sequence[Alias] = ()) -> lis
         for row in connection.execute(query.order_by(unidentified.c.last_seen_at.desc(), unidentified.c.id))
     ]
     return [machine for machine in found if not _is_known(machine, aliases)]
+
+
+def respelt(
+    connection: Connection, configured: Collection[Scanner], spellings: Sequence[Spelling], epochs: Sequence[Epoch]
+) -> list[Respelt]:
+    """The machines that seem to be told in two ways: the serial number says so, and the calibration epoch agrees.
+
+    Only a person knows that they are one. Of two that are configured both, somebody has said that they are not.
+    """
+    days = func.max(exam.c.performed_at)
+    query = (
+        select(scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number, days.label("last"))
+        .join(exam, exam.c.scanner_id == scanner.c.id)
+        .group_by(scanner.c.id)
+        .order_by(scanner.c.id)
+    )
+    last_on: dict[Scanner, date] = {}
+    for row in connection.execute(query):
+        machine = Scanner(row.manufacturer, row.model, row.serial_number)
+        if machine.identified and as_spelt_here(machine, spellings) == machine:
+            last_on[machine] = row.last.date()
+    known = sorted(last_on, key=lambda machine: machine not in configured)  # else the one that came first
+    found: list[Respelt] = []
+    for one, other in combinations(known, 2):
+        epoch, epoch_then = (last_break(one, epochs, last_on[machine]) for machine in (one, other))
+        settled = (one in configured and other in configured) or any(one == before.told for before in found)
+        if not settled and _seem_one(one, other) and epoch == epoch_then:
+            found.append(Respelt(scanner=one, told=other, is_configured=one in configured))
+    return found
+
+
+def _seem_one(one: Scanner, other: Scanner) -> bool:
+    """Whether two scanners share a word of maker and of model, and the serial number but for what stands before it."""
+    named = zip(one.key[:2], other.key[:2], strict=True)
+    alike = all(set(_WORD.findall(mine)) & set(_WORD.findall(theirs)) for mine, theirs in named)
+    mine, theirs = ("".join(_WORD.findall(machine.key[2])) for machine in (one, other))
+    return alike and (mine == theirs or mine == _bare(theirs) or _bare(mine) == theirs)
+
+
+_WORD = re.compile(r"[^\W_]+")
+_BARE = re.compile(r"[^\d]*(\d{4}.*)")
+
+
+def _bare(serial_number: str) -> str:
+    """The number that is on the machine: ``500475`` of ``DF500475``; nothing where it would be a short one."""
+    told = _BARE.fullmatch(serial_number)
+    return told[1] if told else ""
 
 
 def _number_of(connection: Connection, machine: Scanner, at: datetime) -> int:

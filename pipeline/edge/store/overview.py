@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 
+from pipeline.edge.knowledge import Knowledge
 from pipeline.edge.store import machines, outages, work
-from pipeline.edge.store.machines import Unidentified
+from pipeline.edge.store.machines import Respelt, Unidentified
 from pipeline.edge.store.schema import State, addendum, delivery, exam, inquiry, promise, receipt, scanner
-from pipeline.sr.aliases import Alias
 
 DAY = timedelta(hours=24)
 
@@ -70,6 +70,7 @@ class Status:
     held: int
     scanners: tuple[ScannerStatus, ...]
     unidentified: tuple[Unidentified, ...]
+    respelt: tuple[Respelt, ...]
     destinations: tuple[DestinationStatus, ...]
     history: tuple[HistoryStatus, ...]
 
@@ -95,7 +96,7 @@ def status(
     destinations: Sequence[str],
     at: datetime,
     *,
-    aliases: Sequence[Alias] = (),
+    knowledge: Knowledge | None = None,
     archives: Sequence[str] = (),
 ) -> Status:
     """How things stand now."""
@@ -114,7 +115,10 @@ def status(
             )
             for row in connection.execute(known)
         ),
-        unidentified=tuple(machines.not_identified(connection, aliases)),
+        unidentified=tuple(machines.not_identified(connection, knowledge.aliases if knowledge else ())),
+        respelt=tuple(
+            machines.respelt(connection, knowledge.machines, knowledge.spellings, knowledge.epochs) if knowledge else ()
+        ),
         destinations=tuple(_destination(connection, name, at) for name in destinations),
         history=tuple(_history(connection, name) for name in archives),
     )

@@ -1,0 +1,28 @@
+"""Small reports after faults that people have met elsewhere end as a department would want them to."""
+
+from pathlib import Path
+
+from pydicom import dcmread
+
+from pipeline.edge.house import House, opened
+from tests.edge.test_reprocess import folder, follow_all, lsc, receive, said
+from tests.edge.test_spellings import PRODIGY, UPGRADED
+
+__all__ = ["folder"]
+
+
+def send(house: House, cases: Path, *names: str) -> None:
+    """Take these reports in their order, and follow up what is due after each."""
+    for name in names:
+        report = dcmread(cases / f"{name}.dcm")
+        receive(house, report, str(report.SOPInstanceUID))
+        follow_all(house)
+
+
+def test_a_machine_whose_model_an_upgrade_has_respelt_is_one_machine(cases: Path, folder: Path) -> None:
+    (folder / "scanners.toml").write_text((PRODIGY + UPGRADED).replace('"DF+1"', '"DF+500475"'))
+    (folder / "precision.toml").write_text(lsc().replace('"DF+1"', '"DF+500475"'))
+    with opened(folder) as house:
+        send(house, cases, "mod1", "mod2")
+        assert said(house, 2).regions["L1-L4"]["RESULT"] != ("NOT_COMPARABLE",)
+        assert "PRIOR_BMD" in said(house, 2).regions["L1-L4"]
