@@ -31,11 +31,12 @@ from pipeline.edge.house import House
 from pipeline.edge.receive import Listener
 from pipeline.edge.room import room_of, room_of_prefect
 from pipeline.edge.settings import SYSTEM_FOLDER, ListenerSettings, PrefectSettings, SettingsError, StoreSettings
-from pipeline.edge.store import audit, exams, outbox, overview, work
+from pipeline.edge.store import audit, exams, outbox, overview, senders, work
 from pipeline.edge.store.audit import Event
 from pipeline.edge.store.database import Database, StoreFailed, StoreInUse, StoreMissing, StoreTooNew
 from pipeline.edge.store.machines import Respelt, Unidentified
 from pipeline.edge.store.schema import exam as exam_table
+from pipeline.edge.store.senders import NewSender
 from pipeline.edge.text_files import printable
 from pipeline.edge.tls import TlsUnusable, for_calling, for_listener
 
@@ -156,6 +157,8 @@ def _parser() -> argparse.ArgumentParser:
     fetched = command("fetch", _fetch, "Ask the archives for a patient's earlier reports, as history.")
     fetched.add_argument("patient", metavar="PATIENT", help="the patient's id")
     fetched.add_argument("--issuer", default="", help="Issuer of Patient ID (0010,0021)")
+    confirm = command("confirm", _confirm, "Say that a caller new to a scanner may send its reports.")
+    confirm.add_argument("number", type=int, metavar="N", help="as printed by status")
     merge = command("merge", _merge, "Count one patient's exams as another one's from now on.")
     merge.add_argument("old", metavar="OLD", help="the patient id that is no longer used")
     merge.add_argument("new", metavar="NEW", help="the patient id that it has become")
@@ -360,6 +363,8 @@ def _status(options: argparse.Namespace) -> int:
         _tell_unidentified(found.unidentified)
     if found.respelt:
         _tell_respelt(found.respelt)
+    if found.new_senders:
+        _tell_new_senders(found.new_senders)
     return 0
 
 
@@ -379,6 +384,38 @@ def _tell_respelt(respelt: Sequence[Respelt]) -> None:
         print(f"\n# {one.told}", *one.lines, sep="\n")
 
 
+def _tell_new_senders(new: Sequence[NewSender]) -> None:
+    """Callers that have sent another caller's machine's reports: until somebody confirms them, addenda say so."""
+    print("\nThese callers have sent reports of a scanner that others had sent before. If they may, confirm them:")
+    print_table(
+        ("scanner", "serial number", "sent by", "since", ""),
+        [
+            (
+                f"{one.scanner.manufacturer} {one.scanner.model}",
+                one.scanner.serial_number,
+                one.sender,
+                one.first_seen_at,
+                f"dxatrend confirm {one.number}",
+            )
+            for one in new
+        ],
+    )
+
+
+def _confirm(options: argparse.Namespace) -> int:
+    with houses.opened(options.config, existing=True) as house, house.database.write() as connection:
+        now = datetime.now(UTC)
+        sent = senders.confirm(connection, options.number, at=now)
+        if sent is None:
+            print(f"{options.number} is no caller that dxatrend status asks to confirm", file=sys.stderr)
+            return FAILURE
+        detail = {"sender": options.number}
+        audit.record(connection, trail.by_operator(Event.CONFIRMED, at=now, detail=detail))
+        due = sum(exams.look_after(connection, number, at=now) for number in sent)
+    print(f"confirmed; {due} exams are due again")
+    return 0
+
+
 def _held(options: argparse.Namespace) -> int:
     with houses.opened(options.config, existing=True) as house, house.database.read() as connection:
         found = overview.held(connection)
@@ -386,8 +423,8 @@ def _held(options: argparse.Namespace) -> int:
         _print_json([dataclasses.asdict(one) for one in found])
     else:
         print_table(
-            ("number", "what", "since", "reason", "detail"),
-            [(one.number, one.what, one.since, one.reason, one.detail) for one in found],
+            ("number", "what", "since", "reason", "sent by", "detail"),
+            [(one.number, one.what, one.since, one.reason, one.sender, one.detail) for one in found],
         )
     return 0
 

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from flows import command_line
 from pipeline.edge import context_sheet, settings
+from pipeline.edge.callers import OTHER_CALLER
 from pipeline.edge.dispatch import REFUSED, UNANSWERED
 from pipeline.edge.follow_up import CONTRADICTORY, UNUSABLE_EVIDENCE
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST
@@ -109,7 +110,7 @@ def test_a_list_can_be_set_by_the_environment_as_the_page_says(monkeypatch):
 def test_every_reason_for_holding_has_an_advice():
     advised = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[^|]+) \|", OPERATIONS, re.MULTILINE))))
     of_exams = {CONTRADICTORY, UNUSABLE_EVIDENCE, OTHER_BYTES, ID_CONFLICT, REPEATED}
-    of_the_edge = {UNEXPECTED, WORKER_LOST, REFUSED, UNANSWERED, UNTOLD}
+    of_the_edge = {OTHER_CALLER, UNEXPECTED, WORKER_LOST, REFUSED, UNANSWERED, UNTOLD}
     assert {*Reason, *of_exams, *of_the_edge} - advised == set()
 
 

@@ -46,12 +46,14 @@ def interpret(
     vendor_trend: Sequence[TrendPoint] = (),
     held: Collection[date] = (),
     archive_silent: bool = False,
+    unconfirmed: Collection[str] = (),
 ) -> Interpretation:
     """Match an exam with the patient's history, compare what may be compared, and say it in words.
 
     ``contexts`` are the records on file for the patient: the last one up to the day of the exam counts.
     ``vendor_trend`` is what the scanner itself says of the exam, ``held`` the days of the patient's exams that wait
     for a person: neither is compared with, and both are told; so is an archive that has not answered what it holds.
+    ``unconfirmed`` are the studies that came from a caller new to their machine: they are compared, with a caution.
     """
     context = context_on(contexts, exam.performed_on) or ClinicalContext(recorded_on=exam.performed_on)
     around = Surroundings(exam=exam, context=context, rules=rules or Rules(), unverified=unverified, epochs=epochs)
@@ -75,6 +77,7 @@ def interpret(
             *score_cautions(around, diagnosis),
             *_earlier_held(exam, held),
             *([history_cautions.archive_silent()] if archive_silent else []),
+            *_sent_by_newcomers(exam, findings, unconfirmed),
             *cross_check(exam, told, vendor_trend, on_file),
         ),
         conclusions=(),
@@ -102,6 +105,14 @@ def _earlier(exam: Exam, history: Sequence[Exam]) -> list[Exam]:
 def _earlier_held(exam: Exam, held: Collection[date]) -> list[Caution]:
     earlier = sorted({day for day in held if day < exam.performed_on}, reverse=True)
     return [history_cautions.earlier_held(earlier)] if earlier else []
+
+
+def _sent_by_newcomers(exam: Exam, findings: Sequence[Finding], unconfirmed: Collection[str]) -> list[Caution]:
+    """A caution where this exam, or one it was compared with, came from a caller that nobody has confirmed."""
+    changes = [c for finding in findings for c in (finding.since_prior, finding.since_baseline) if c is not None]
+    rested_upon = [exam, *(change.reference for change in changes)]
+    days = sorted({one.performed_on for one in rested_upon if one.study_instance_uid in unconfirmed}, reverse=True)
+    return [history_cautions.new_caller(days)] if days else []
 
 
 def _is_told(finding: Finding, findings: Sequence[Finding], judgement: Judgement) -> bool:

@@ -261,6 +261,7 @@ class Flag(StrEnum):
     NOT_ON_FILE = "NOT_ON_FILE"
     ARCHIVE_SILENT = "ARCHIVE_SILENT"
     VENDOR_DISAGREES = "VENDOR_DISAGREES"
+    NEW_CALLER = "NEW_CALLER"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -22,7 +22,7 @@ from pipeline.edge.grounds import parts_of
 from pipeline.edge.house import House
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
-from pipeline.edge.store import audit, exams, inquiries, outbox, patients, receipts, visits, work
+from pipeline.edge.store import audit, exams, inquiries, outbox, patients, receipts, senders, visits, work
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.store.outbox import AddendumOnFile
@@ -126,6 +126,7 @@ def examine(house: House, connection: Connection, on_file: ExamOnFile, person: P
     history = exams.history(connection, on_file.patient, but=number)
     contexts = patients.contexts_of(connection, on_file.patient)
     held = exams.held_days(connection, on_file.patient, but=number)
+    unconfirmed = senders.unconfirmed(connection, [number, *(earlier.number for earlier in history)])
     interpretation = interpret_exam(
         house,
         exam,
@@ -134,6 +135,7 @@ def examine(house: House, connection: Connection, on_file: ExamOnFile, person: P
         vendor_trend=on_file.vendor_trend,
         held=held,
         archive_silent=inquiries.unanswered_since(connection, number) is not None,
+        unconfirmed={one.study_instance_uid for one in (on_file, *history) if one.number in unconfirmed},
     )
     sources = _data_sets(connection, [on_file])
     visit = next(visit for visit in person.visits if visit.number == number)
@@ -177,6 +179,7 @@ def interpret_exam(
     vendor_trend: Sequence[TrendPoint] = (),
     held: Sequence[date] = (),
     archive_silent: bool = False,
+    unconfirmed: Collection[str] = (),
 ) -> Interpretation:
     """What we would say of an exam now, with everything the configuration and the store know."""
     knowledge = house.knowledge
@@ -193,6 +196,7 @@ def interpret_exam(
         vendor_trend=vendor_trend,
         held=(*held, *contradictory),
         archive_silent=archive_silent,
+        unconfirmed=unconfirmed,
     )
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
+from pipeline.edge.callers import OTHER_CALLER, sends_another_machine
 from pipeline.edge.house import House
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
 from pipeline.edge.store import audit, exams, inquiries, phantoms, pictures, receipts, withdrawals, work
@@ -67,11 +68,22 @@ def _read(house: House, receipt: Receipt) -> Report | Exception:
         return error
 
 
+def _comes_from_another(house: House, receipt: Receipt, outcome: Report | PhantomReport) -> bool:
+    """Whether a live report is of a machine whose reports its sender may not send."""
+    machine = outcome.exam.scanner if isinstance(outcome, Report) else outcome.scan.scanner
+    callers = house.settings.service.listener.caller
+    return not receipt.historical and sends_another_machine(callers, receipt.sender, machine)
+
+
 def _record(connection: Connection, house: House, receipt: Receipt, outcome: Report | Exception) -> None:
     is_read = isinstance(outcome, Report) or (isinstance(outcome, UnreadableReport) and outcome.reason in ASIDE)
     if is_read and not receipt.instance.sop_class_uid.startswith(_STRUCTURED_REPORTS):
         pictures.note_pixels(connection, receipt.number, receipt.instance)
     match outcome:
+        case Report() | PhantomReport() if _comes_from_another(house, receipt, outcome):
+            detail = f"its serial number is not among listener.caller.serial_numbers of {receipt.sender}"
+            work.hold(connection, receipt_table, receipt.number, reason=OTHER_CALLER, detail=detail)
+            log.warning("held", extra={"receipt": receipt.number, "reason": OTHER_CALLER})
         case Report():
             settle = timedelta(seconds=house.settings.service.exam.settle_seconds)
             exam = exams.record(
@@ -82,6 +94,7 @@ def _record(connection: Connection, house: House, receipt: Receipt, outcome: Rep
                 seen_at=receipt.received_at,
                 edition=house.knowledge.edition,
                 historical=receipt.historical,
+                sender=receipt.sender,
             )
             if not receipt.historical:
                 archives = [to.name for to in house.settings.service.destination if to.history]
@@ -118,7 +131,7 @@ def _reject(connection: Connection, receipt: Receipt, rejection: Rejection) -> N
             Entry(
                 event=Event.WITHDRAWN,
                 at=now,
-                actor=receipt.calling_ae_title,
+                actor=receipt.sender.ae_title,
                 receipt=receipt.number,
                 exam=number,
                 detail={"reason": rejection.title, "undo": False},

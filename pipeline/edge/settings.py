@@ -37,6 +37,7 @@ from pipeline.clinical.model import CrossCalibration, Epoch, LeastSignificantCha
 from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM
 from pipeline.clinical.regions import Region, UnknownRegion, parse_region
 from pipeline.clinical.rules import Rules
+from pipeline.edge.network.addresses import is_address
 from pipeline.edge.text_files import UnreadableText, printable, read_text
 from pipeline.sr.aliases import Alias, Spelling, as_spelt_here
 from pipeline.sr.dialect import Dialect, DialectError, load_dialects, normal_manufacturer
@@ -167,6 +168,7 @@ class CallerSettings(_Section):
     ae_title: AeTitle
     host: Name | None = None
     port: Port | None = None
+    serial_numbers: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     tls: TlsSettings | None = None
 
     @model_validator(mode="after")
@@ -191,6 +193,17 @@ class ListenerSettings(_Section):
     idle_seconds: Annotated[float, Field(ge=1, le=86_400)] = 60
     largest_object_mb: Annotated[int, Field(ge=1, le=1_000)] = 64
     tls: TlsSettings | None = None
+
+    @field_validator("caller")
+    @classmethod
+    def _told_apart(cls, callers: tuple[CallerSettings, ...]) -> tuple[CallerSettings, ...]:
+        """A bound caller shares its AE title only with others whose addresses are known."""
+        for title in dict.fromkeys(caller.ae_title for caller in callers):
+            same = [caller for caller in callers if caller.ae_title == title]
+            bound = len(same) > 1 and any(caller.serial_numbers for caller in same)
+            if bound and not all(caller.host and is_address(caller.host) for caller in same):
+                raise ValueError(f"several are called {title}: with serial_numbers, each needs an address as host")
+        return callers
 
 
 class ExamSettings(_Section):

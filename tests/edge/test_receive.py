@@ -29,6 +29,7 @@ from pipeline.edge.settings import CallerSettings, ListenerSettings
 from pipeline.edge.store import receipts
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.schema import receipt
+from pipeline.edge.store.senders import Sender
 from pipeline.sr.encoding import split_file
 from tests import peers
 from tests.edge.make import NOW, instance
@@ -127,7 +128,7 @@ def test_a_report_sent_by_dcmtk_is_kept_byte_for_byte(scp: Scp, report: Path) ->
         transfer_syntax_uid=transfer_syntax,
         data_set=data_set,
     )
-    assert kept.calling_ae_title == "SCANNER1"
+    assert kept.sender == Sender(ae_title="SCANNER1", host="127.0.0.1")
 
 
 def test_a_report_sent_twice_is_a_success_twice_and_kept_once(scp: Scp, report: Path) -> None:

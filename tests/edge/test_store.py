@@ -84,7 +84,7 @@ def test_what_was_received_comes_back_byte_for_byte(database: Database) -> None:
     with database.read() as connection:
         (found,) = receipts.load(connection, [number])
     assert new
-    assert (found.instance, found.calling_ae_title, found.received_at) == (sent, "SCANNER1", NOW)
+    assert (found.instance, found.sender.ae_title, found.received_at) == (sent, "SCANNER1", NOW)
 
 
 def test_the_same_instance_sent_again_is_kept_once(database: Database) -> None:

@@ -28,6 +28,15 @@ def archive_silent() -> Caution:
     return Caution(flag=Flag.ARCHIVE_SILENT, text=text)
 
 
+def new_caller(days: Sequence[date]) -> Caution:
+    """R2.1: whoever sends another machine's serial number makes a change of what is none."""
+    text = (
+        f"The exam of {days_in_words(days)} was sent by a system that had not sent exams of this scanner before, and "
+        "nobody has confirmed it yet. Please see that the scan is this scanner's and this patient's."
+    )
+    return Caution(flag=Flag.NEW_CALLER, text=text, review=True)
+
+
 def vendor_disagrees(finding: Finding, change: Change, said: str) -> Caution:
     """Section 5.1: the scanner's trend is only compared and the mismatch reported; ours in numbers as N6 allows."""
     name, since = region_name(finding.measurement.region), change.reference.performed_on

@@ -18,7 +18,7 @@ class Addresses:
 
     def __init__(self, hosts: Iterable[str]) -> None:
         self._known = {host: frozenset([host]) for host in hosts}
-        self._names = [host for host in self._known if not _is_address(host)]
+        self._names = [host for host in self._known if not is_address(host)]
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         if self._names:
@@ -46,7 +46,8 @@ class Addresses:
                 continue
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether a host is told by its address, not by a name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

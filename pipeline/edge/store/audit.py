@@ -44,6 +44,8 @@ class Event(StrEnum):
     MERGED = "merged"
     WITHDRAWN = "withdrawn"
     """An exam, or some of its reports, were taken out of every comparison, or brought back."""
+    CONFIRMED = "confirmed"
+    """Somebody has confirmed that a caller sends a machine's reports."""
     BACKED_UP = "backed_up"
     RESTORED = "restored"
     EXPORTED = "exported"

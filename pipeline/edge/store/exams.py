@@ -12,10 +12,11 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, sel
 from pipeline.clinical.assemble import assemble
 from pipeline.clinical.model import Exam, Patient
 from pipeline.clinical.vendor_trend import TrendPoint
-from pipeline.edge.store import identity, machines, people, work
+from pipeline.edge.store import identity, machines, people, senders, work
 from pipeline.edge.store.database import insert_if_absent, ring
 from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt, rejection, scanner
+from pipeline.edge.store.senders import Sender
 from pipeline.sr.analyses import current, superseded_regions
 from pipeline.sr.extract import Report
 
@@ -96,6 +97,7 @@ def record(
     seen_at: datetime,
     edition: str = "",
     historical: bool = False,
+    sender: Sender | None = None,
 ) -> int:
     """Keep what a receipt says, in the exam it belongs to, which becomes due; the number of the exam.
 
@@ -113,6 +115,8 @@ def record(
         institution=report.exam.institution,
         at=seen_at,
     )
+    if sender is not None and sender.host and not historical and report.exam.scanner.identified:
+        senders.note(connection, scanner_number, sender, at=seen_at)
     known = _find(connection, report, patient_number, scanner_number)
     told_by = None if known is None else _told_already(connection, known, receipt_number, report, historical=historical)
     if known is not None and told_by is not None:

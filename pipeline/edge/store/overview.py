@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal, select
 
 from pipeline.edge.knowledge import Knowledge
-from pipeline.edge.store import machines, outages, work
+from pipeline.edge.store import machines, outages, senders, work
 from pipeline.edge.store.machines import Respelt, Unidentified
 from pipeline.edge.store.schema import State, addendum, delivery, exam, inquiry, promise, receipt, scanner
+from pipeline.edge.store.senders import NewSender, Sender
 
 DAY = timedelta(hours=24)
 
@@ -71,6 +72,7 @@ class Status:
     scanners: tuple[ScannerStatus, ...]
     unidentified: tuple[Unidentified, ...]
     respelt: tuple[Respelt, ...]
+    new_senders: tuple[NewSender, ...]
     destinations: tuple[DestinationStatus, ...]
     history: tuple[HistoryStatus, ...]
 
@@ -89,6 +91,8 @@ class HeldWork:
     since: datetime
     reason: str
     detail: str
+    sender: str
+    """Who sent it: calling AE title and host, of several reports each sender once."""
 
 
 def status(
@@ -119,6 +123,7 @@ def status(
         respelt=tuple(
             machines.respelt(connection, knowledge.machines, knowledge.spellings, knowledge.epochs) if knowledge else ()
         ),
+        new_senders=tuple(senders.newcomers(connection)),
         destinations=tuple(_destination(connection, name, at) for name in destinations),
         history=tuple(_history(connection, name) for name in archives),
     )
@@ -133,11 +138,25 @@ def held(connection: Connection) -> list[HeldWork]:
             since=row.due_at,
             reason=row.reason or "",
             detail=row.detail or "",
+            sender=sent_by.get(row.id, ""),
         )
         for letter, queue in KINDS.items()
-        for row in connection.execute(_held_in(queue))
+        for rows in (connection.execute(_held_in(queue)).all(),)
+        for sent_by in (_senders(connection, queue, [row.id for row in rows]),)
+        for row in rows
     ]
     return sorted(found, key=lambda work: work.since)
+
+
+def _senders(connection: Connection, queue: Table, numbers: Sequence[int]) -> dict[int, str]:
+    """By number who sent a receipt or a request, or the reports of an exam; nobody has sent an addendum of ours."""
+    if queue is exam:
+        return {number: ", ".join(map(str, of)) for number, of in senders.of_exams(connection, numbers).items()}
+    if queue is delivery:
+        return {}
+    host = queue.c.host if "host" in queue.c else literal("")
+    query = select(queue.c.id, queue.c.calling_ae_title, host).where(queue.c.id.in_(numbers))
+    return {number: str(Sender(ae_title=title, host=host)) for number, title, host in connection.execute(query)}
 
 
 def _held_in(queue: Table) -> Select[tuple[int, datetime, str, str]]:

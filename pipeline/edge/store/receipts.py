@@ -15,6 +15,7 @@ from pipeline.edge.store.audit import Entry, Event
 from pipeline.edge.store.database import insert_absent, ring
 from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, receipt
+from pipeline.edge.store.senders import Sender
 
 OTHER_BYTES = "other_bytes"
 """The reason for which a second object with a known SOP Instance UID is held."""
@@ -25,6 +26,7 @@ _COLUMNS = (
     receipt.c.sop_instance_uid,
     receipt.c.transfer_syntax_uid,
     receipt.c.calling_ae_title,
+    receipt.c.host,
     receipt.c.received_at,
     receipt.c.losses,
     receipt.c.historical,
@@ -65,7 +67,7 @@ class Receipt:
 
     number: int
     instance: Instance
-    calling_ae_title: str
+    sender: Sender
     received_at: datetime
     losses: int
     historical: bool
@@ -150,7 +152,7 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
                 transfer_syntax_uid=row.transfer_syntax_uid,
                 data_set=zlib.decompress(row.content),
             ),
-            calling_ae_title=row.calling_ae_title,
+            sender=Sender(ae_title=row.calling_ae_title, host=row.host),
             received_at=row.received_at,
             losses=row.losses,
             historical=row.historical,
@@ -172,7 +174,7 @@ def _keep_different(connection: Connection, arrivals: Sequence[Arrival]) -> list
         if same is None:
             rows.append(_row(arrival, on_file[uid]))
         else:
-            _keep_again(connection, same, at=arrival.at, historical=arrival.historical)
+            _keep_again(connection, same, arrival)
             numbers[uid] = same
     inserted = insert_absent(connection, receipt, rows, key=receipt.c.sop_instance_uid)
     numbers |= inserted
@@ -193,6 +195,7 @@ def _row(arrival: Arrival, on_file: Sequence[Any]) -> dict[str, object]:
         "digest": arrival.digest,
         "size": len(arrival.instance.data_set),
         "calling_ae_title": arrival.calling_ae_title,
+        "host": arrival.host,
         "received_at": arrival.at,
         "historical": arrival.historical,
         "state": state,
@@ -220,9 +223,13 @@ def _entry(arrival: Arrival, number: int, new: bool) -> Entry:
     )
 
 
-def _keep_again(connection: Connection, number: int, *, at: datetime, historical: bool) -> None:
+def _keep_again(connection: Connection, number: int, arrival: Arrival) -> None:
     """Known bytes are read again where they are to be answered now, or as history were put aside before."""
+    historical = arrival.historical
     changed = receipt.c.historical if not historical else receipt.c.historical & (receipt.c.state == State.IGNORED)
     again = update(receipt).where(receipt.c.id == number, changed, receipt.c.reason.is_distinct_from(OTHER_BYTES))
-    if connection.execute(again.values(historical=historical, state=State.WAITING, due_at=at)).rowcount:
+    values = {"historical": historical, "state": State.WAITING, "due_at": arrival.at}
+    if not historical:
+        values |= {"calling_ae_title": arrival.calling_ae_title, "host": arrival.host}
+    if connection.execute(again.values(**values)).rowcount:
         ring(connection)

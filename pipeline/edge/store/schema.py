@@ -151,6 +151,7 @@ receipt = Table(
     Column("digest", String(64), nullable=False),
     Column("size", Integer, nullable=False),
     Column("calling_ae_title", Text, nullable=False),
+    Column("host", Text, nullable=False),
     Column("received_at", Instant, nullable=False),
     *_work(),
     Column("pixels", Integer, nullable=False, server_default="0"),
@@ -214,6 +215,19 @@ scanner = Table(
     Column("last_seen_at", Instant, nullable=False),
     UniqueConstraint("key"),
     comment="one physical densitometer, or the ones of a model that do not tell their serial number",
+)
+
+sender = Table(
+    "sender",
+    metadata,
+    _id(),
+    _reference("scanner", nullable=False),
+    Column("calling_ae_title", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("confirmed_at", Instant),
+    UniqueConstraint("scanner_id", "calling_ae_title", "host"),
+    comment="a caller that has sent reports of a machine; the first one, or confirmed by a person, or neither",
 )
 
 exam = Table(

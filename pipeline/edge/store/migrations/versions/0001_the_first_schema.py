@@ -128,6 +128,7 @@ def upgrade() -> None:
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("calling_ae_title", sa.Text(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
@@ -180,6 +181,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_scanner")),
         sa.UniqueConstraint("key", name=op.f("uq_scanner_key")),
         comment="one physical densitometer, or the ones of a model that do not tell their serial number",
+    )
+    op.create_table(
+        "sender",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("calling_ae_title", sa.Text(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("first_seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_sender_scanner_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sender")),
+        sa.UniqueConstraint(
+            "scanner_id", "calling_ae_title", "host", name=op.f("uq_sender_scanner_id_calling_ae_title_host")
+        ),
+        comment="a caller that has sent reports of a machine; the first one, or confirmed by a person, or neither",
     )
     op.create_table(
         "patient",
