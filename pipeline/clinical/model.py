@@ -210,6 +210,10 @@ class Obstacle(StrEnum):
     OTHER_REGION = "OTHER_REGION"
     NOT_FOR_MONITORING = "NOT_MONITORED"
     SAME_DAY = "SAME_DAY"
+    INVALID_SITE = "INVALID_SITE"
+    """Hardware, an artefact, a calcium tablet or a contrast study: the BMD is not that of bone (R2.22, N5)."""
+    PAEDIATRIC = "PAEDIATRIC"
+    """One of the two exams was made below 20 years of age: growth is no change that an LSC judges."""
 
 
 class Comparability(StrEnum):
@@ -262,6 +266,10 @@ class Flag(StrEnum):
     ARCHIVE_SILENT = "ARCHIVE_SILENT"
     VENDOR_DISAGREES = "VENDOR_DISAGREES"
     NEW_CALLER = "NEW_CALLER"
+    IMPLAUSIBLE_CHANGE = "IMPLAUSIBLE"
+    SIDES_EXCHANGED = "SIDES_EXCHANGED"
+    REFERENCE_CHANGED = "REF_CHANGED"
+    HEIGHT_LOSS = "HEIGHT_LOSS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,11 +283,15 @@ class Caution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why a region was not compared with one earlier exam, in a sentence a radiologist would accept."""
+    """Why a region was not compared with one earlier exam, in a sentence a radiologist would accept.
+
+    ``exam`` is that earlier exam, or, where ``own``, the exam itself: what stands in the way lies in it.
+    """
 
     obstacle: Obstacle
     exam: Exam
     text: str
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -387,12 +399,21 @@ class Change(NamedTuple):
     region: Region | None = None
     bmd: Decimal | None = None
 
+    @property
+    def interval(self) -> tuple[Decimal, Decimal] | None:
+        """The 95 % interval of a significant change in g/cm2: the difference less and plus the LSC."""
+        if self.lsc is None or self.result not in (Result.GAIN, Result.LOSS):
+            return None
+        return self.difference - self.lsc.lsc, self.difference + self.lsc.lsc
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
     """A straight line through all comparable exams of a region: secondary information, never a verdict (R3.5).
 
     ``slope`` and its ``standard_error`` in g/cm2 per year; the error follows from the facility's precision error.
+    ``agrees`` says whether the slope has the sign of the significant change since prior or baseline: only then it is
+    put into words, and always into codes.
     """
 
     region: Region
@@ -401,6 +422,7 @@ class Trend:
     slope: Decimal
     standard_error: Decimal
     significant: bool
+    agrees: bool = False
 
 
 class Scale(StrEnum):
@@ -434,6 +456,42 @@ class Diagnosis:
     category: Category
     prior_osteoporosis: Exam | None = None
 
+    @property
+    def superseded(self) -> bool:
+        """Whether an earlier diagnosis of osteoporosis persists, so that a better category is not printed (R4.8)."""
+        return self.prior_osteoporosis is not None and self.category in (Category.NORMAL, Category.LOW_BONE_MASS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryChange:
+    """Another diagnostic category than at the last exam that had one (R4.2).
+
+    ``before`` is what that ``exam`` came to; ``then`` is its score at the region that decides now, if it had one. A
+    diagnosis that persists is no change for the better (R4.8).
+    """
+
+    exam: Exam
+    before: Diagnosis
+    now: Diagnosis
+    then: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The lowest T-score beside the department's target; ``distance`` is what is missing, zero or less when reached.
+
+    Goal-directed treatment: ASBMR/BHOF 2024.
+    """
+
+    target: Decimal
+    score: Decimal
+    region: Region
+
+    @property
+    def distance(self) -> Decimal:
+        """The target less the score."""
+        return self.target - self.score
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion:
@@ -459,7 +517,9 @@ class Finding:
     """What there is to say of one measured region: changes, or why there are none.
 
     ``since_prior`` and ``since_baseline`` are both set or both ``None``; they rest on the same exam when there
-    is only one comparable one.
+    is only one comparable one. ``measurement`` has no score that must not be said: none of a site that is not
+    ``valid``, no T-score of somebody to whom none applies. ``detectable_on`` is the earliest day on which a change
+    since this exam, at the rate observed since the prior, would reach the LSC (R2.21).
     """
 
     measurement: Measurement
@@ -467,6 +527,12 @@ class Finding:
     since_baseline: Change | None = None
     refusals: tuple[Refusal, ...] = ()
     cautions: tuple[Caution, ...] = ()
+    detectable_on: date | None = None
+
+    @property
+    def valid(self) -> bool:
+        """Whether this exam's own scan may be spoken of in numbers and scores (R2.22, N5)."""
+        return not any(refusal.obstacle is Obstacle.INVALID_SITE and refusal.own for refusal in self.refusals)
 
     @property
     def result(self) -> Result:
@@ -492,7 +558,9 @@ class Interpretation:
 
     ``findings`` are in the order of the exam's measurements; ``conclusions`` are the sentences a radiologist
     reads, in the order of the ISCD follow-up checklist, and already hold what the other fields say in codes;
-    ``priors`` are the exams a change rests on.
+    ``priors`` are the exams a change rests on. ``overall`` is the result against the prior and
+    ``overall_since_baseline`` that against the baseline (R3.3), each with the findings ``counted`` in it.
+    ``response`` says whether response to therapy may be claimed (R3.9).
     """
 
     exam: Exam
@@ -505,6 +573,12 @@ class Interpretation:
     trends: tuple[Trend, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()
     not_evaluated: tuple[NotEvaluated, ...] = ()
+    overall_since_baseline: Overall = Overall.NO_PRIOR
+    counted: tuple[Finding, ...] = ()
+    counted_since_baseline: tuple[Finding, ...] = ()
+    response: bool = False
+    category_change: CategoryChange | None = None
+    target: Target | None = None
 
     @property
     def priors(self) -> tuple[Exam, ...]:

@@ -7,7 +7,7 @@ UMLS where they have one, and one private scheme for what they lack.
 from enum import StrEnum
 from functools import cache
 
-from pipeline.clinical.model import Flag, Obstacle, Overall, Result
+from pipeline.clinical.model import Category, Flag, Obstacle, Overall, Result
 from pipeline.clinical.regions import FEMORAL_NECK, Region, Side, Site
 from pipeline.sr.tree import Code
 
@@ -182,6 +182,21 @@ BMC = Code("BMC", SCHEME, "Bone mineral content")
 PYA = Code("PYA", SCHEME, "Percent of young adult mean")
 PAM = Code("PAM", SCHEME, "Percent of age-matched mean")
 T_SCORE = Code("T_SCORE", SCHEME, "T-score")
+BOVERALL = Code("BOVERALL", SCHEME, "Overall serial result against baseline")
+CI_LOW = Code("CI_LOW", SCHEME, "Lower bound of the 95 % interval of the change since prior")
+CI_HIGH = Code("CI_HIGH", SCHEME, "Upper bound of the 95 % interval of the change since prior")
+BCI_LOW = Code("BCI_LOW", SCHEME, "Lower bound of the 95 % interval of the change since baseline")
+BCI_HIGH = Code("BCI_HIGH", SCHEME, "Upper bound of the 95 % interval of the change since baseline")
+DETECTABLE_ON = Code("DETECTABLE_ON", SCHEME, "Earliest day a change at this rate would reach the LSC")
+SLOPE = Code("SLOPE", SCHEME, "Slope of the line through all comparable exams")
+SLOPE_SE = Code("SLOPE_SE", SCHEME, "Standard error of the slope")
+CATEGORY = Code("CATEGORY", SCHEME, "Diagnostic category")
+PCATEGORY = Code("PCATEGORY", SCHEME, "Diagnostic category before")
+RESPONSE = Code("RESPONSE", SCHEME, "Response to therapy")
+TARGET_T = Code("TARGET_T", SCHEME, "T-score target of the department")
+TARGET_DISTANCE = Code("TARGET_DISTANCE", SCHEME, "T-score still missing to the target")
+
+RESPONSE_MET = Code("RESPONSE_MET", SCHEME, "Criteria of response met")
 
 _KEYS = {
     **{
@@ -230,10 +245,13 @@ def private_scheme() -> dict[str, tuple[Code, ...]]:
     return {
         "Concept names": (
             *(RESULT, OBSTACLE, PRIOR_BMD, BASELINE_BMD, DIFF, PDIFF, BDIFF, BPDIFF, BRESULT, LSC, CONFIDENCE),
-            *(RATE, FLAG, OVERALL, BMC, PYA, PAM, T_SCORE),
+            *(RATE, FLAG, OVERALL, BMC, PYA, PAM, T_SCORE, BOVERALL, CI_LOW, CI_HIGH, BCI_LOW, BCI_HIGH),
+            *(DETECTABLE_ON, SLOPE, SLOPE_SE, CATEGORY, PCATEGORY, RESPONSE, TARGET_T, TARGET_DISTANCE),
         ),
         "Values of RESULT and BRESULT": tuple(map(private, Result)),
-        "Values of OVERALL": tuple(map(private, Overall)),
+        "Values of OVERALL and BOVERALL": tuple(map(private, Overall)),
         "Values of OBSTACLE": tuple(map(private, Obstacle)),
         "Values of FLAG": tuple(map(private, Flag)),
+        "Values of CATEGORY and PCATEGORY": tuple(map(private, Category)),
+        "Values of RESPONSE": (RESPONSE_MET,),
     }

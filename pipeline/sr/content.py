@@ -12,7 +12,18 @@ from decimal import Decimal
 from enum import StrEnum
 
 import pipeline
-from pipeline.clinical.model import Caution, Change, Exam, Finding, Interpretation, LeastSignificantChange, Refusal
+from pipeline.clinical.model import (
+    CategoryChange,
+    Caution,
+    Change,
+    Exam,
+    Finding,
+    Interpretation,
+    LeastSignificantChange,
+    Overall,
+    Refusal,
+    Trend,
+)
 from pipeline.clinical.regions import Region
 from pipeline.sr import codes
 from pipeline.sr.header import dicom_date
@@ -90,8 +101,29 @@ def _message(interpretation: Interpretation, note: str) -> Iterable[Item]:
     if interpretation.findings:
         groups = tuple(_group(interpretation, finding) for finding in interpretation.findings)
         yield _container(codes.IMAGING_MEASUREMENTS, groups)
-    overall = _code(codes.OVERALL, codes.private(interpretation.overall))
-    yield _container(codes.QUALITATIVE_EVALUATIONS, (overall, *_flags(interpretation.cautions)))
+    evaluations = (*_evaluations(interpretation), *_flags(interpretation.cautions))
+    yield _container(codes.QUALITATIVE_EVALUATIONS, evaluations)
+
+
+def _evaluations(interpretation: Interpretation) -> Iterable[Item]:
+    """What the regions come to together: since the prior, since the baseline, by their scores."""
+    yield _code(codes.OVERALL, codes.private(interpretation.overall))
+    if interpretation.overall is not Overall.WITHDRAWN:
+        yield _code(codes.BOVERALL, codes.private(interpretation.overall_since_baseline))
+    diagnosis, target = interpretation.diagnosis, interpretation.target
+    if diagnosis and not diagnosis.superseded:
+        yield _code(codes.CATEGORY, codes.private(diagnosis.category))
+    if interpretation.category_change:
+        yield _earlier_category(interpretation.category_change)
+    if interpretation.response:
+        yield _code(codes.RESPONSE, codes.RESPONSE_MET)
+    if target:
+        yield _number(codes.TARGET_T, target.target, codes.NO_UNITS)
+        yield _number(codes.TARGET_DISTANCE, target.distance, codes.NO_UNITS)
+
+
+def _earlier_category(change: CategoryChange) -> Item:
+    return _code(codes.PCATEGORY, codes.private(change.before.category), children=tuple(_study(change.exam)))
 
 
 def _observation_context() -> Iterable[Item]:
@@ -113,6 +145,12 @@ def _group(interpretation: Interpretation, finding: Finding) -> Item:
             *_identity(interpretation, finding),
             *_measured(finding),
             *_compared(finding),
+            *(
+                item
+                for line in interpretation.trends
+                if line.region == finding.measurement.region
+                for item in _line(line)
+            ),
             *(item for refusal in finding.refusals for item in _obstacle(refusal)),
             *_flags(finding.cautions),
         ),
@@ -146,8 +184,7 @@ def _time_point(label: str, exam: Exam) -> Iterable[Item]:
 
 
 def _study(exam: Exam) -> Iterable[Item]:
-    day = dicom_date(exam.performed_on)
-    yield Item(value_type="DATE", relationship=Relation.CONTEXT, concept=codes.STUDY_DATE, value=day)
+    yield _date(codes.STUDY_DATE, dicom_date(exam.performed_on), Relation.CONTEXT)
     yield _uid(codes.STUDY_UID, exam.study_instance_uid)
 
 
@@ -174,10 +211,13 @@ def _compared(finding: Finding) -> Iterable[Item]:
         yield _number(codes.PRIOR_BMD, prior.reference_bmd, codes.G_PER_CM2, _compared_with(prior, "Prior"))
         yield _number(codes.DIFF, prior.difference, codes.G_PER_CM2, _inferred_from(prior))
         yield _number(codes.PDIFF, prior.percent, codes.PERCENT)
+        yield from _interval(prior, codes.CI_LOW, codes.CI_HIGH)
         if prior.lsc:
             yield _least_significant_change(prior.lsc)
         if prior.rate is not None:
             yield _number(codes.RATE, prior.rate, codes.G_PER_CM2_PER_YEAR)
+        if finding.detectable_on is not None:
+            yield _date(codes.DETECTABLE_ON, dicom_date(finding.detectable_on))
     if baseline:
         # TID 300 gives a CODE under a measurement no other relation than a modifier's
         kind = _code(codes.TIME_POINT_TYPE, codes.BASELINE, Relation.MODIFIER)
@@ -185,7 +225,21 @@ def _compared(finding: Finding) -> Iterable[Item]:
         yield _number(codes.BASELINE_BMD, baseline.reference_bmd, codes.G_PER_CM2, context)
         yield _number(codes.BDIFF, baseline.difference, codes.G_PER_CM2, _inferred_from(baseline))
         yield _number(codes.BPDIFF, baseline.percent, codes.PERCENT)
+        yield from _interval(baseline, codes.BCI_LOW, codes.BCI_HIGH)
         yield _code(codes.BRESULT, codes.private(baseline.result))
+
+
+def _interval(change: Change, low: Code, high: Code) -> Iterable[Item]:
+    """The 95 % interval of a significant change."""
+    if change.interval is not None:
+        for concept, bound in zip((low, high), change.interval, strict=True):
+            yield _number(concept, bound, codes.G_PER_CM2)
+
+
+def _line(fitted: Trend) -> Iterable[Item]:
+    """The line through all comparable exams: secondary information (R3.5)."""
+    yield _number(codes.SLOPE, fitted.slope, codes.G_PER_CM2_PER_YEAR)
+    yield _number(codes.SLOPE_SE, fitted.standard_error, codes.G_PER_CM2_PER_YEAR)
 
 
 def _compared_with(change: Change, label: str) -> tuple[Item, ...]:
@@ -253,6 +307,10 @@ def _text(concept: Code, text: str, relation: Relation) -> Item:
 
 
 _CONTROLS = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+def _date(concept: Code, day: str, relation: Relation = Relation.CONTAINS) -> Item:
+    return Item(value_type="DATE", relationship=relation, concept=concept, value=day)
 
 
 def _uid(concept: Code, uid: str) -> Item:

@@ -9,16 +9,17 @@ from pipeline.sr.tree import Code, Item
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """The overall result with its flags, and for each region key what stands under each name.
+    """The overall result with its flags, what else is said of the whole exam, and of each region key, by name.
 
     A name is the value of a private concept, or ``BMD``, ``T_SCORE``, ``Z_SCORE``, ``AREA``, ``DATE`` or ``STUDY``;
     what stands below another item has that item's name before it: ``PRIOR_DATE``, ``BASELINE_STUDY``, ``DIFF_BMD``,
-    ``OBSTACLE_DATE``, ``LSC_CONFIDENCE``. Values are the value of a code, and a number or a date (``yyyymmdd``) as it
-    is written; sentences are left out.
+    ``OBSTACLE_DATE``, ``PCATEGORY_DATE``, ``LSC_CONFIDENCE``. Values are the value of a code, and a number or a date
+    (``yyyymmdd``) as it is written; sentences are left out.
     """
 
     overall: str
     flags: tuple[str, ...]
+    whole: Mapping[str, tuple[str, ...]]
     regions: Mapping[str, Mapping[str, tuple[str, ...]]]
 
 
@@ -29,6 +30,7 @@ def read_back(addendum: Item) -> Said:
     return Said(
         overall=next(iter(document.get("OVERALL", ())), ""),
         flags=document.get("FLAG", ()),
+        whole={name: values for name, values in document.items() if name not in ("OVERALL", "FLAG")},
         regions={_region(group): _told(group.children) for group in groups},
     )
 

@@ -45,7 +45,13 @@ _COMPARISON = {
 }
 """What it was compared with; told when both say it, as a result that changed says the rest."""
 
-_CODES = {"RESULT": "", "BRESULT": "since baseline ", "FLAG": "cautions ", "OBSTACLE": "not compared because of "}
+_CODES = {
+    "RESULT": "",
+    "BRESULT": "since baseline ",
+    "CATEGORY": "category ",
+    "FLAG": "cautions ",
+    "OBSTACLE": "not compared because of ",
+}
 
 _OF_BASELINE = frozenset(["BASELINE_DATE", "BASELINE_BMD", "BRESULT"])
 
@@ -53,7 +59,8 @@ _Told = Mapping[str, tuple[str, ...]]
 
 
 def _overall(said: Said) -> _Told:
-    return {"RESULT": (said.overall,), "FLAG": said.flags}
+    baseline, category = said.whole.get("BOVERALL", ()), said.whole.get("CATEGORY", ())
+    return {"RESULT": (said.overall,), "BRESULT": baseline, "CATEGORY": category, "FLAG": said.flags}
 
 
 def _differences(key: str, now: _Told, before: _Told) -> Iterator[str]:
@@ -63,7 +70,7 @@ def _differences(key: str, now: _Told, before: _Told) -> Iterator[str]:
         **{name: _code(words, now.get(name, ()), before.get(name, ())) for name, words in _CODES.items()},
         **{name: _number(*words, now.get(name, ()), before.get(name, ())) for name, words in numbers.items()},
     }
-    if now.get("BASELINE_STUDY") == now.get("PRIOR_STUDY"):  # it would be said twice
+    if "BASELINE_STUDY" in now and now["BASELINE_STUDY"] == now.get("PRIOR_STUDY"):  # it would be said twice
         parts = {name: part for name, part in parts.items() if name not in _OF_BASELINE}
     if changed := ", ".join(filter(None, parts.values())):
         yield f"{key}: {changed}"

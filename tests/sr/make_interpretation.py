@@ -3,13 +3,17 @@
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedSRStorage
 
 from pipeline.clinical.model import (
+    Category,
+    CategoryChange,
     Caution,
     Change,
+    Diagnosis,
     Exam,
     Finding,
     Flag,
@@ -21,8 +25,11 @@ from pipeline.clinical.model import (
     Patient,
     Refusal,
     Result,
+    Scale,
     Scanner,
     Sex,
+    Target,
+    Trend,
 )
 from pipeline.clinical.regions import parse_region
 from pipeline.clinical.withdrawal import withdrawn
@@ -131,8 +138,9 @@ def interpretation(
     cautions: tuple[Caution, ...] = (),
     conclusions: tuple[str, ...] = ("L1-L4 lost bone since 14 May 2022.",),
     visit: Exam | None = None,
+    **more: Any,
 ) -> Interpretation:
-    """All there is to say of the visit of 2024."""
+    """All there is to say of the visit of 2024; ``more`` are fields of their own."""
     said = findings or (finding(since_prior=change()),)
     return Interpretation(
         exam=visit or exam(2024, *(f.measurement for f in said)),
@@ -141,7 +149,14 @@ def interpretation(
         cautions=cautions,
         conclusions=conclusions,
         rules_version="2024.1",
+        **({"overall_since_baseline": overall} | more),
     )
+
+
+def diagnosis(category: Category) -> Diagnosis:
+    """A category from the spine."""
+    scale = Scale.Z_SCORE if "EXPECTED" in category else Scale.T_SCORE
+    return Diagnosis(scale=scale, score=Decimal("-2.0"), region=parse_region("L1-L4"), category=category)
 
 
 def report(year: int = 2024, number: int = 1, **attributes: object) -> Dataset:
@@ -188,6 +203,33 @@ def spread() -> dict[str, Interpretation]:
             overall=Overall.IMPROVED,
         ),
         "stable": interpretation(finding(since_prior=stable), overall=Overall.STABLE),
+        "response, a line and a target": interpretation(
+            replace(finding(since_prior=stable), detectable_on=date(2026, 5, 14)),
+            overall=Overall.STABLE,
+            response=True,
+            trends=(
+                Trend(
+                    region=parse_region("L1-L4"),
+                    exams=3,
+                    since=date(2019, 5, 14),
+                    slope=Decimal("-0.001234"),
+                    standard_error=Decimal("0.000987"),
+                    significant=False,
+                ),
+            ),
+            target=Target(target=Decimal("-2.0"), score=Decimal("-2.4"), region=parse_region("L1-L4")),
+        ),
+        **{
+            f"category {category}": interpretation(
+                finding(since_prior=stable),
+                overall=Overall.STABLE,
+                diagnosis=diagnosis(category),
+                category_change=CategoryChange(
+                    exam=exam(2022), before=diagnosis(Category.LOW_BONE_MASS), now=diagnosis(category)
+                ),
+            )
+            for category in Category
+        },
         "discordant": interpretation(
             finding(since_prior=gain), finding("total hip left", since_prior=change()), overall=Overall.DISCORDANT
         ),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.uid import ExplicitVRLittleEndian
 
-from pipeline.clinical.model import Change, Finding, Interpretation
+from pipeline.clinical.model import Change, Finding, Interpretation, Overall
 from pipeline.sr.author import author
 from pipeline.sr.header import dicom_date
 from pipeline.sr.readback import Said, read_back
@@ -56,11 +56,16 @@ def said_of(interpretation: Interpretation, finding: Finding) -> Told:
     if finding.since_prior:
         said |= compared(finding.since_prior, "PRIOR", "")
         said["RATE"] = [finding.since_prior.rate]
+        if finding.detectable_on:
+            said["DETECTABLE_ON"] = [dicom_date(finding.detectable_on)]
         lsc = finding.since_prior.lsc
         said |= {"LSC": [lsc.lsc], "LSC_CONFIDENCE": [Decimal(95)]} if lsc else {}
     if finding.since_baseline:
         said |= compared(finding.since_baseline, "BASELINE", "B")
         said["BRESULT"] = [finding.since_baseline.result.value]
+    for line in interpretation.trends:
+        if line.region == measurement.region:
+            said |= {"SLOPE": [line.slope], "SLOPE_SE": [line.standard_error]}
     return {name: tuple(printed(values)) for name, values in said.items() if any(v is not None for v in values)}
 
 
@@ -72,7 +77,26 @@ def compared(change: Change, which: str, b: str) -> dict[str, list[object]]:
         f"{b}DIFF": [change.difference],
         f"{b}PDIFF": [change.percent],
         f"{b}DIFF_BMD": [change.bmd],
+        f"{b}CI_LOW": [change.interval and change.interval[0]],
+        f"{b}CI_HIGH": [change.interval and change.interval[1]],
     }
+
+
+def said_of_the_whole(interpretation: Interpretation) -> Told:
+    """What should be read back of the whole exam."""
+    before, diagnosis, target = interpretation.category_change, interpretation.diagnosis, interpretation.target
+    withdrawn = interpretation.overall is Overall.WITHDRAWN
+    said: dict[str, list[object]] = {
+        "BOVERALL": [None if withdrawn else interpretation.overall_since_baseline.value],
+        "CATEGORY": [diagnosis.category.value if diagnosis and not diagnosis.superseded else None],
+        "PCATEGORY": [before and before.before.category.value],
+        "PCATEGORY_DATE": [before and dicom_date(before.exam.performed_on)],
+        "PCATEGORY_STUDY": [before and before.exam.study_instance_uid],
+        "RESPONSE": ["RESPONSE_MET" if interpretation.response else None],
+        "TARGET_T": [target and target.target],
+        "TARGET_DISTANCE": [target and target.distance],
+    }
+    return {name: tuple(printed(values)) for name, values in said.items() if any(v is not None for v in values)}
 
 
 def printed(values: list[object]) -> Iterator[str]:
@@ -85,13 +109,15 @@ def assert_recovered(case: make_patient.Case) -> None:
     said = read_back(tree)
     assert dict(said.regions) == expected(case.interpretation)
     assert said.overall == case.interpretation.overall
+    assert dict(said.whole) == said_of_the_whole(case.interpretation)
     assert said.flags == tuple(caution.flag for caution in case.interpretation.cautions)
     assert_no_number_is_lost(tree, said)
 
 
 def assert_no_number_is_lost(tree: Item, said: Said) -> None:
     written = Counter(item.value for item in tree.walk() if item.value_type in ("NUM", "DATE"))
-    recovered = Counter(value for told in said.regions.values() for values in told.values() for value in values)
+    every = (said.whole, *said.regions.values())
+    recovered = Counter(value for told in every for values in told.values() for value in values)
     assert written - recovered == Counter()
 
 
@@ -118,4 +144,4 @@ def test_what_is_read_is_told_by_codes_and_not_by_their_meanings() -> None:
 
 
 def test_of_what_is_no_addendum_nothing_is_read_back() -> None:
-    assert read_back(Item(value_type="CONTAINER")) == Said(overall="", flags=(), regions={})
+    assert read_back(Item(value_type="CONTAINER")) == Said(overall="", flags=(), whole={}, regions={})

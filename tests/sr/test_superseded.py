@@ -32,7 +32,8 @@ def test_another_result_is_told_with_the_old_one_the_overall_result_first() -> N
         overall=Overall.INDETERMINATE,
     )
     assert news(now) == (
-        "Changed: overall: indeterminate (was: declined); L1-L4: no LSC (was: loss); total hip left: new."
+        "Changed: overall: indeterminate (was: declined), since baseline indeterminate (was: declined); "
+        "L1-L4: no LSC (was: loss); total hip left: new."
     )
     assert "total hip left: no longer measured" in news(LOSS, now)
 
