@@ -2,6 +2,7 @@
 
 import selectors
 import socket
+import ssl
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from pipeline.sr.encoding import split_file
 from tests import peers
@@ -38,10 +40,20 @@ class Object:
             (0x0800, short(1)),
             (0x1000, text(self.sop_instance_uid)),
         )
-        return data_pdu(3, command) + b"".join(
-            data_pdu(2 if at + _PDV_BYTES >= len(self.data_set) else 0, self.data_set[at : at + _PDV_BYTES])
-            for at in range(0, len(self.data_set), _PDV_BYTES)
-        )
+        return data_pdu(3, command) + _data_pdus(self.data_set)
+
+
+def action_request(data_set: bytes) -> bytes:
+    """A whole N-ACTION request for storage commitment (PS3.7 10.3.5), with any data set."""
+    command = elements(
+        (0x0003, text(StorageCommitmentPushModel)),
+        (0x0100, short(0x0130)),
+        (0x0110, short(5)),
+        (0x0800, short(1 if data_set else 0x0101)),
+        (0x1001, text(StorageCommitmentPushModelInstance)),
+        (0x1008, short(1)),
+    )
+    return data_pdu(3, command) + _data_pdus(data_set)
 
 
 def copies(report: Path, count: int, *, first: int = 0) -> Iterator[Object]:
@@ -75,10 +87,14 @@ class Scanner:
         calling: str = "SCANNER1",
         source: str = peers.LOOPBACK,
         seconds: float = 60,
+        sop_classes: Sequence[str] = (EnhancedSRStorage,),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.socket = socket.create_connection((peers.LOOPBACK, port), timeout=seconds, source_address=(source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.sendall(association_request(called=called, calling=calling))
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=peers.LOOPBACK)
+        self.socket.sendall(association_request(called=called, calling=calling, sop_classes=sop_classes))
         kind, _ = self.receive()
         if kind != _A_ASSOCIATE_AC:
             self.socket.close()
@@ -180,6 +196,13 @@ def pdu(kind: int, body: bytes) -> bytes:
 def data_pdu(control: int, fragment: bytes) -> bytes:
     """A P-DATA-TF PDU with one fragment: control 3 a whole command set, 0 part of a data set, 2 the last part."""
     return pdu(_P_DATA_TF, struct.pack(">LBB", len(fragment) + 2, CONTEXT_ID, control) + fragment)
+
+
+def _data_pdus(data_set: bytes) -> bytes:
+    return b"".join(
+        data_pdu(2 if at + _PDV_BYTES >= len(data_set) else 0, data_set[at : at + _PDV_BYTES])
+        for at in range(0, len(data_set), _PDV_BYTES)
+    )
 
 
 def elements(*values: tuple[int, bytes]) -> bytes:

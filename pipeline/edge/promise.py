@@ -1,15 +1,19 @@
-"""How does a scanner hear that we keep its objects? (PS3.4 Annex J, we as SCP)
+"""Answer the requests of scanners for our storage commitment (PS3.4 Annex J, we as SCP).
 
 A request is answered at once and kept; the result follows. A scanner for which a port is configured hears it on an
 association of ours, tried again until it succeeds. Any other hears it on an association of its own on which it asks,
 while that lasts; what it did not hear then it hears when it asks the next time.
+
+Each request is claimed before its objects are read back, so that one that ends its process is held after the third
+time; they are read back a second at a time, and nothing is locked meanwhile.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 
 from pydicom.dataset import Dataset
@@ -17,13 +21,15 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from pipeline.edge.commitment import ALL_COMMITTED, REQUEST, SOME_FAILED
+from pipeline.edge.commitment import ALL_COMMITTED, REQUEST, SOME_FAILED, BadCommitment, Request, read_request
 from pipeline.edge.deliver import ANSWER_SECONDS, CONNECTION_SECONDS, wait_after
 from pipeline.edge.house import House
+from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
+from pipeline.edge.network.quiet import QuietLog
 from pipeline.edge.settings import CallerSettings
 from pipeline.edge.store import promises, work
 from pipeline.edge.store.database import Database, StoreFailed
-from pipeline.edge.store.promises import Answer, Promise, Reference
+from pipeline.edge.store.promises import Answer, Promise
 from pipeline.edge.store.schema import promise as promise_table
 from pipeline.edge.tls import TlsUnusable, for_calling
 
@@ -34,13 +40,25 @@ PROCESSING_FAILURE = 0x0110
 NO_SUCH_SOP_INSTANCE = 0x0112
 INVALID_ARGUMENT = 0x0115
 NO_SUCH_ACTION = 0x0123
-"""Statuses of an N-ACTION (PS3.7 10.1.4.1.10)."""
+RESOURCE_LIMITATION = 0x0213
+"""Statuses of an N-ACTION (PS3.7 10.1.4.1.10, Annex C)."""
 
 MOMENT = 0.3
 """Seconds between the answer to a request and the result on the same association, so that the one comes first."""
 
 BATCH = 20
+"""So many requests are answered on one association of ours."""
+
 LONGEST_WAIT = timedelta(hours=1)
+
+MOST_WAITING = 1_000
+"""Requests of one scanner that may wait for their answer."""
+
+SLICE_SECONDS = 1.0
+"""So long objects are read back at a time."""
+
+MOST_TELLERS = 16
+"""Scanners that are told on their own associations at once."""
 
 
 class Untold(Exception):
@@ -50,14 +68,19 @@ class Untold(Exception):
 class Promises:
     """The listener's part: takes requests, and tells the results to scanners that cannot be called."""
 
-    def __init__(self, database: Database, callers: Sequence[CallerSettings]) -> None:
-        self._database = database
+    def __init__(self, database: Database, callers: Sequence[CallerSettings], most_references: int) -> None:
+        self._database, self._most_references = database, most_references
         self._called = {caller.ae_title for caller in callers if caller.port is not None}
-        self._tellers = ThreadPoolExecutor(2, thread_name_prefix="promises")
+        self._tellers = ThreadPoolExecutor(MOST_TELLERS, thread_name_prefix="promises")
+        self._lock = threading.Lock()
+        self._telling: dict[str, Association | None] = {}
+        """By the scanner that is being told, on which association it asked meanwhile."""
+        self._quiet = QuietLog(log)
 
     def close(self) -> None:
         """Take up nothing more; what is not told is kept."""
         self._tellers.shutdown(wait=False, cancel_futures=True)
+        self._quiet.close()
 
     def asked(self, event: evt.Event) -> tuple[int, None]:
         """Keep a scanner's request; the status of the answer to it."""
@@ -66,59 +89,79 @@ class Promises:
             return NO_SUCH_SOP_INSTANCE, None
         if event.action_type != REQUEST:
             return NO_SUCH_ACTION, None
+        information = event.request.ActionInformation
         try:
-            transaction_uid, asked_for = read_request(event.action_information)
-        except ValueError as missing:
-            log.warning("%r asked for a commitment without saying %s", caller, missing)
+            request = read_request(information.getvalue() if information else b"", event.context.transfer_syntax)
+        except BadCommitment as bad:
+            self._quiet.warning(f"{caller} asked wrongly", "%r asked for a commitment: %s", caller, bad)
             return INVALID_ARGUMENT, None
+        if len(request.asked_for) > self._most_references:
+            what = f"more than {self._most_references} objects at once (listener.commitment_references)"
+            self._quiet.warning(f"{caller} asked for too much", "%r asked for a commitment to %s", caller, what)
+            return RESOURCE_LIMITATION, None
         try:
-            with self._database.write() as connection:
-                number = promises.keep(
-                    connection,
-                    calling_ae_title=caller,
-                    transaction_uid=transaction_uid,
-                    asked_for=asked_for,
-                    at=datetime.now(UTC),
-                )
+            number = self._keep(caller, request)
         except StoreFailed as failure:
             log.error("could not keep a request for commitment from %r: %s", caller, failure)
             return PROCESSING_FAILURE, None
-        log.info("asked for commitment", extra={"promise": number, "caller": caller, "count": len(asked_for)})
+        if number is None:
+            what = f"{MOST_WAITING} of its requests for commitment wait already"
+            self._quiet.warning(f"{caller} asked too often", "a request of %r is refused: %s", caller, what)
+            return RESOURCE_LIMITATION, None
+        names = {"promise": number, "caller": caller}
+        log.info("asked for commitment", extra={**names, "count": len(request.asked_for)})
         if caller not in self._called:
-            self._tellers.submit(self._tell_here, event.assoc)
+            self._tell_soon(event.assoc)
         return SUCCESS, None
+
+    def _keep(self, caller: str, request: Request) -> int | None:
+        with self._database.write() as connection:
+            if promises.count_waiting(connection, caller) >= MOST_WAITING:
+                return None
+            return promises.keep(
+                connection,
+                calling_ae_title=caller,
+                transaction_uid=request.transaction_uid,
+                asked_for=request.asked_for,
+                at=datetime.now(UTC),
+            )
+
+    def _tell_soon(self, association: Association) -> None:
+        """Have a scanner told on this association, once what it is being told is at an end.
+
+        Each is told by one thread at a time: one that never answers makes nobody else wait.
+        """
+        caller = association.requestor.ae_title
+        with self._lock:
+            if caller in self._telling:
+                self._telling[caller] = association
+            else:
+                self._telling[caller] = None
+                self._tellers.submit(self._tell_here, association)
 
     def _tell_here(self, association: Association) -> None:
         """Tell a scanner on its own association all that it has not heard yet."""
-        time.sleep(MOMENT)
         caller = association.requestor.ae_title
+        time.sleep(MOMENT)
         try:
-            with self._database.read() as connection:
-                waiting = [(one, promises.answer(connection, one)) for one in promises.waiting(connection, caller)]
-            for one, answer in waiting:
-                _tell(association, one, answer)
+            while (due := _next_due(self._database, caller)) is not None:
+                one, answer = due
+                try:
+                    _tell(association, one, answer)
+                except Untold as problem:
+                    what = "%r did not hear what we keep of its objects: %s"
+                    self._quiet.warning(f"{caller} did not hear", what, caller, problem)
+                    with self._database.write() as connection:  # it is the first again when the scanner asks again
+                        work.give_back(connection, promise_table, where=promise_table.c.id == one.number)
+                    break
                 _told(self._database, one, answer)
-        except (StoreFailed, Untold) as trouble:
-            log.warning("%r did not hear what we keep of its objects: %s", caller, trouble)
-
-
-def read_request(told: Dataset) -> tuple[str, list[Reference]]:
-    """The Transaction UID of a request, and the objects it names.
-
-    Raises:
-        ValueError: it lacks something; the text names what.
-    """
-    transaction_uid = str(told.get("TransactionUID") or "")
-    items = told.get("ReferencedSOPSequence") or ()
-    asked_for = [
-        (str(item.get("ReferencedSOPClassUID") or ""), str(item.get("ReferencedSOPInstanceUID") or ""))
-        for item in items
-    ]
-    if not transaction_uid:
-        raise ValueError("Transaction UID (0008,1195)")
-    if not asked_for or not all(instance for _, instance in asked_for):
-        raise ValueError("Referenced SOP Instance UID (0008,1155)")
-    return transaction_uid, asked_for
+        except StoreFailed as failure:
+            log.error("%r could not be told what we keep of its objects: %s", caller, failure)
+        finally:
+            with self._lock:
+                following = self._telling.pop(caller)
+            if following is not None:
+                self._tell_soon(following)
 
 
 def callers_to_be_called(callers: Sequence[CallerSettings]) -> list[CallerSettings]:
@@ -135,24 +178,73 @@ def next_due(house: House, caller: CallerSettings) -> datetime | None:
 
 def tell_due(house: House, caller: CallerSettings) -> None:
     """Call a scanner and tell it what is due; what it does not hear is told again later."""
-    with house.database.write() as connection:
-        due = promises.claim(connection, caller.ae_title, limit=BATCH, at=datetime.now(UTC))
-        answers = [(one, promises.answer(connection, one)) for one in due]
-    if not answers:
-        return
-    untold = list(answers)
-    try:
-        with closing(_Call(house.settings.service.listener.ae_title, caller)) as call:
-            for one, answer in answers:
+    ours = house.settings.service.listener.ae_title
+    call: _Call | None = None
+    with ExitStack() as until_told:
+        for _ in range(BATCH):
+            due = _next_due(house.database, caller.ae_title)
+            if due is None:
+                return
+            one, answer = due
+            try:
+                call = call or until_told.enter_context(closing(_Call(ours, caller)))
                 _tell(call.association, one, answer)
-                _told(house.database, one, answer)
-                untold.remove((one, answer))
-    except Untold as problem:
-        log.warning("%r did not hear what we keep of its objects: %s", caller.ae_title, problem)
-        with house.database.write() as connection:
-            for one, _ in untold:
-                until = datetime.now(UTC) + wait_after(one.attempts, LONGEST_WAIT)
-                work.postpone(connection, promise_table, one.number, until=until, reason="Untold", detail=str(problem))
+            except Untold as problem:
+                log.warning("%r did not hear what we keep of its objects: %s", caller.ae_title, problem)
+                _postpone(house.database, one, problem)
+                return
+            _told(house.database, one, answer)
+
+
+def _next_due(database: Database, caller: str) -> tuple[Promise, Answer] | None:
+    """The next request that is due, and our answer; one that we cannot answer is held, and the one after it is next."""
+    while True:
+        with database.write() as connection:
+            number = promises.claim(connection, caller, at=datetime.now(UTC))
+        if number is None:
+            return None
+        try:
+            with database.read() as connection:
+                one = promises.load(connection, number)
+            if one.losses < work.MOST_LOSSES:
+                return one, _read_back(database, one)
+            reason, detail = WORKER_LOST, f"its process ended {one.losses} times"
+        except StoreFailed:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one request, the others are answered
+            reason, detail = UNEXPECTED, where_it_happened(error)
+        with database.write() as connection:
+            work.hold(connection, promise_table, number, reason=reason, detail=detail)
+        log.error("held", extra={"promise": number, "reason": reason})
+
+
+def _read_back(database: Database, one: Promise) -> Answer:
+    """Look up each object and read it back, a slice at a time: what cannot be produced byte for byte is not kept."""
+    reasons: list[int | None] = []
+    while len(reasons) < len(one.asked_for):
+        until = time.monotonic() + SLICE_SECONDS
+        with database.read() as connection:
+            for reference in one.asked_for[len(reasons) :]:
+                reasons.append(promises.failure_of(connection, *reference))
+                if time.monotonic() > until:
+                    break
+        if len(reasons) < len(one.asked_for):
+            with database.write() as connection:
+                work.keep_lease(connection, promise_table, one.number, at=datetime.now(UTC))
+    judged = list(zip(one.asked_for, reasons, strict=True))
+    return Answer(
+        kept=tuple(reference for reference, reason in judged if reason is None),
+        failed=tuple((reference, reason) for reference, reason in judged if reason is not None),
+    )
+
+
+def _postpone(database: Database, one: Promise, problem: Untold) -> None:
+    """Tell this request, and what else is due to the same scanner, later."""
+    now = datetime.now(UTC)
+    until = now + wait_after(one.attempts, LONGEST_WAIT)
+    with database.write() as connection:
+        work.postpone(connection, promise_table, one.number, until=until, reason="Untold", detail=str(problem))
+        promises.postpone_due(connection, one.calling_ae_title, at=now, until=until)
 
 
 class _Call:

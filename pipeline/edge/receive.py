@@ -32,17 +32,19 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
+from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
-from pipeline.edge.commitment import read_result
+from pipeline.edge.commitment import BadCommitment, read_result
 from pipeline.edge.keeper import Keeper
 from pipeline.edge.network.addresses import Addresses
+from pipeline.edge.network.association import Refusal
 from pipeline.edge.network.quiet import QuietLog
-from pipeline.edge.network.reactor import Limits, Reactor
+from pipeline.edge.network.reactor import Knock, Limits, Reactor
 from pipeline.edge.promise import Promises
 from pipeline.edge.refusals import Refusals
 from pipeline.edge.room import room_of
-from pipeline.edge.settings import DestinationSettings, ListenerSettings
+from pipeline.edge.settings import CallerSettings, DestinationSettings, ListenerSettings
 from pipeline.edge.store import outbox
 from pipeline.edge.store.database import Database, StoreFailed
 from pipeline.edge.store.receipts import Arrival, Instance
@@ -89,17 +91,21 @@ OUT_OF_RESOURCES = 0xA700
 
 NOT_AUTHORISED = 0x0124
 PROCESSING_FAILURE = 0x0110
+INVALID_ARGUMENT = 0x0115
 """PS3.7 Annex C."""
 
 MEGABYTE = 1_000_000
 
-OBJECTS_IN_MEMORY = 4
-"""So many of the largest objects may be received at once; of reports, thousands."""
+OBJECTS_IN_MEMORY = 3
+"""So many of the largest objects fit into memory at once; of reports, thousands. No caller may have all of it."""
 
-_PERMANENT = 0x01
-_SERVICE_USER = 0x01
-_CALLING_AE_TITLE_NOT_RECOGNISED = 0x03
-_CALLED_AE_TITLE_NOT_RECOGNISED = 0x07
+LONGEST_REFERENCE = 256
+"""Bytes of one reference in a request for storage commitment; two UIDs of 64 and what is around them are 190."""
+
+_NOT_CALLED: Refusal = (0x01, 0x01, 0x07)
+_NOT_A_CALLER: Refusal = (0x01, 0x01, 0x03)
+"""PS3.8 Table 9-21: permanent, by the service user; called or calling AE title not recognised."""
+
 _TRANSFER_SYNTAXES_NOT_SUPPORTED = 0x04
 
 
@@ -130,15 +136,16 @@ class Listener:
         for sop_class in PICTURE_STORAGE_CLASSES if settings.pictures else ():
             ae.add_supported_context(sop_class, ALL_TRANSFER_SYNTAXES)
         # A scanner asks for ours as SCU; an archive tells of its own and proposes the role of SCP (PS3.4 J.3).
-        ae.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
-        self._promises = Promises(database, settings.caller)
+        # What it says comes as it is: deflated, a few kilobytes would become as many megabytes.
+        plain = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian]
+        ae.add_supported_context(StorageCommitmentPushModel, plain, scu_role=True, scp_role=True)
+        self._promises = Promises(database, settings.caller, settings.commitment_references)
         self._keeper = Keeper(database)
         try:
             self._reactor = Reactor(
                 ae,
                 (settings.host, settings.port),
                 {
-                    evt.EVT_REQUESTED: self._admit,
                     evt.EVT_ACCEPTED: self._tell_refused_contexts,
                     evt.EVT_C_ECHO: lambda event: SUCCESS,
                     evt.EVT_C_STORE: self._store,
@@ -150,9 +157,11 @@ class Listener:
                     associations_per_caller=settings.associations_per_caller,
                     idle_seconds=settings.idle_seconds,
                     largest_object=settings.largest_object_mb * MEGABYTE,
+                    largest_question=LONGEST_REFERENCE * (settings.commitment_references + 1),
                     memory=OBJECTS_IN_MEMORY * settings.largest_object_mb * MEGABYTE,
                 ),
                 tls=for_listener(settings.tls) if settings.tls else None,
+                admit=self._admit,
             )
         except (OSError, TlsUnusable):
             self._keeper.close()
@@ -170,27 +179,24 @@ class Listener:
         self._addresses.close()
         self._quiet.close()
 
-    def _admit(self, event: evt.Event) -> None:
+    def _admit(self, knock: Knock) -> Refusal | None:
         """Refuse a caller we do not know, in DICOM's own way, and say so to the administrator."""
-        request = event.assoc.requestor.primitive
-        calling, called = request.calling_ae_title, request.called_ae_title
-        host = event.assoc.requestor.address
-        if called != self._settings.ae_title:
-            diagnostic = _CALLED_AE_TITLE_NOT_RECOGNISED
-            reason = "it called another AE title than ours"
-        elif not (
-            self._is_caller(calling, host) or self._archives_at(calling, host) or self._may_bring_history(calling, host)
-        ):
-            diagnostic = _CALLING_AE_TITLE_NOT_RECOGNISED
-            reason = "no listener.caller in service.toml has this AE title and host"
+        calling, host = knock.calling, knock.host
+        if knock.called != self._settings.ae_title:
+            refusal, reason = _NOT_CALLED, "it called another AE title than ours"
+        elif self._archives_at(calling, host) or self._may_bring_history(calling, host):
+            return None
+        elif not (callers := self._callers_at(calling, host)):
+            refusal, reason = _NOT_A_CALLER, "no listener.caller in service.toml has this AE title and host"
+        elif not any(_fits(caller, knock.certificate) for caller in callers):
+            refusal, reason = _NOT_A_CALLER, "its certificate is not made out to listener.caller.certificate"
         else:
-            return
+            return None
         self._quiet.warning(
-            f"{calling} {host}", "association of %r at %s to %r rejected: %s", calling, host, called, reason
+            f"{calling} {host}", "association of %r at %s to %r rejected: %s", calling, host, knock.called, reason
         )
         self._refusals.note(calling, host, reason)
-        event.assoc.acse.send_reject(_PERMANENT, _SERVICE_USER, diagnostic)
-        event.assoc.kill()
+        return refusal
 
     def _archives_at(self, ae_title: str, host: str) -> list[str]:
         """The destinations from which a commitment may come: by AE title and address."""
@@ -200,12 +206,17 @@ class Listener:
         """Whether an archive that we ask for history has this AE title and address."""
         return any(to.ae_title == ae_title and host in self._addresses.of(to.host) for to in self._asked)
 
-    def _is_caller(self, ae_title: str, host: str) -> bool:
-        """Whether a caller with this AE title may come from this address."""
-        return any(
-            caller.ae_title == ae_title and (caller.host is None or host in self._addresses.of(caller.host))
+    def _is_caller(self, association: Association) -> bool:
+        """Whether it is that of a caller: by AE title, address and certificate."""
+        callers = self._callers_at(association.requestor.ae_title, association.requestor.address)
+        return any(_fits(caller, association.certificate) for caller in callers)
+
+    def _callers_at(self, ae_title: str, host: str) -> list[CallerSettings]:
+        return [
+            caller
             for caller in self._settings.caller
-        )
+            if caller.ae_title == ae_title and (caller.host is None or host in self._addresses.of(caller.host))
+        ]
 
     def _tell_refused_contexts(self, event: evt.Event) -> None:
         caller = event.assoc.requestor.ae_title
@@ -220,7 +231,7 @@ class Listener:
         address = event.assoc.requestor.address
         ours = request.MoveOriginatorApplicationEntityTitle == self._settings.ae_title
         historical = ours and self._may_bring_history(caller, address)
-        if not (historical or self._is_caller(caller, address)):
+        if not (historical or self._is_caller(event.assoc)):
             self._quiet.warning(f"{caller} sends", "%r may tell us of commitments, not send reports", caller)
             return NOT_AUTHORISED
         if self._room.is_short():
@@ -253,7 +264,7 @@ class Listener:
 
     def _promise(self, event: evt.Event) -> tuple[int, None]:
         caller = event.assoc.requestor.ae_title
-        if not self._is_caller(caller, event.assoc.requestor.address):
+        if not self._is_caller(event.assoc):
             self._quiet.warning(f"{caller} asks", "%r may tell us of commitments, not ask for ours", caller)
             return NOT_AUTHORISED, None
         return self._promises.asked(event)
@@ -261,7 +272,13 @@ class Listener:
     def _hear_of_commitment(self, event: evt.Event) -> tuple[int, None]:
         caller = event.assoc.requestor.ae_title
         names = self._archives_at(caller, event.assoc.requestor.address)
-        result = read_result(event.event_type, event.event_information)
+        information = event.request.EventInformation
+        data_set = information.getvalue() if information else b""
+        try:
+            result = read_result(event.event_type, data_set, event.context.transfer_syntax)
+        except BadCommitment as bad:
+            self._quiet.warning(f"{caller} told wrongly", "%r told of a commitment: %s", caller, bad)
+            return INVALID_ARGUMENT, None
         now = datetime.now(UTC)
         try:
             with self._database.write() as connection:
@@ -274,3 +291,8 @@ class Listener:
         if again:
             log.warning("not committed", extra={"caller": caller, "count": again})
         return SUCCESS, None
+
+
+def _fits(caller: CallerSettings, names: frozenset[str]) -> bool:
+    """Whether a certificate made out to these names is one that a caller may show."""
+    return caller.certificate is None or caller.certificate.lower() in names

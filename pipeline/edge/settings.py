@@ -167,6 +167,7 @@ class CallerSettings(_Section):
 
     ae_title: AeTitle
     host: Name | None = None
+    certificate: Name | None = None
     port: Port | None = None
     serial_numbers: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     tls: TlsSettings | None = None
@@ -192,6 +193,7 @@ class ListenerSettings(_Section):
     associations_per_caller: Annotated[int, Field(ge=1, le=500)] = 25
     idle_seconds: Annotated[float, Field(ge=1, le=86_400)] = 60
     largest_object_mb: Annotated[int, Field(ge=1, le=1_000)] = 64
+    commitment_references: Annotated[int, Field(ge=1, le=20_000)] = 2_000
     tls: TlsSettings | None = None
 
     @field_validator("caller")
@@ -204,6 +206,12 @@ class ListenerSettings(_Section):
             if bound and not all(caller.host and is_address(caller.host) for caller in same):
                 raise ValueError(f"several are called {title}: with serial_numbers, each needs an address as host")
         return callers
+
+    @model_validator(mode="after")
+    def _certificates_are_seen(self) -> Self:
+        if self.tls is None and any(caller.certificate for caller in self.caller):
+            raise ValueError("caller.certificate needs listener.tls: without it no caller shows a certificate")
+        return self
 
 
 class ExamSettings(_Section):

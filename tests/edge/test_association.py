@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom.uid import CTImageStorage, EnhancedSRStorage, ExplicitVRLittleEndian
+from pydicom.uid import CTImageStorage, EnhancedSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.dimse_messages import C_STORE_RQ, C_STORE_RSP
 from pynetdicom.dimse_primitives import C_STORE
@@ -25,7 +25,7 @@ from pynetdicom.transport import AddressInformation
 from pipeline.edge.network import proposals
 from pipeline.edge.network.association import EventDrivenAssociation
 from pipeline.edge.network.commands import BadCommand, read_command, store_response
-from pipeline.edge.network.proposals import Request
+from pipeline.edge.network.proposals import Request, Supported
 from pipeline.edge.network.reactor import Limits, Reactor
 from tests import peers
 from tests.fast_scanner import (
@@ -65,7 +65,7 @@ def _reactor(handlers: Mapping[Any, Any], **limits: float) -> Iterator[int]:
     """Ours."""
     port = peers.free_port()
     usual: dict[str, Any] = {"associations": 100, "associations_per_caller": 100, "idle_seconds": 60}
-    room: dict[str, Any] = {"largest_object": 1_000_000, "memory": 4_000_000}
+    room: dict[str, Any] = {"largest_object": 1_000_000, "largest_question": 100_000, "memory": 4_000_000}
     reactor = Reactor(_entity(), (peers.LOOPBACK, port), handlers, Limits(**(usual | room | limits)))
     try:
         yield port
@@ -231,7 +231,7 @@ def test_what_is_received_and_not_yet_kept_fills_no_more_memory_than_it_may() ->
 
     sent = Object(EnhancedSRStorage, "2.25.1", bytes(60_000))
     with (
-        _reactor({evt.EVT_C_STORE: promise}, memory=100_000) as port,
+        _reactor({evt.EVT_C_STORE: promise}, memory=130_000) as port,
         Scanner(port, called="DXATREND") as first,
         Scanner(port, called="DXATREND") as second,
     ):
@@ -318,26 +318,35 @@ def test_a_request_is_read_as_pynetdicom_wrote_it(message_id: int, instance: str
 titles = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="\\"), min_size=1, max_size=16)
 
 
-@given(called=titles, calling=titles, sop_classes=st.lists(uids, max_size=4), version=st.integers(0, 3))
+SUPPORTED = Supported({EnhancedSRStorage: [ImplicitVRLittleEndian], "2.25.3": [ExplicitVRLittleEndian]})
+
+
+@given(called=titles, calling=titles, sop_classes=st.lists(uids | st.sampled_from(["2.25.3"]), max_size=4))
 def test_a_proposal_heard_before_means_what_pynetdicom_reads_in_it(
-    called: str, calling: str, sop_classes: list[str], version: int
+    called: str, calling: str, sop_classes: list[str]
 ) -> None:
+    """But for the transfer syntaxes, of which the one is left that is taken, or the first where none is."""
     for caller in (calling, "ANOTHER", calling):
-        sent = bytearray(association_request(called=called, calling=caller, sop_classes=sop_classes))
-        sent[7] = version
+        sent = association_request(called=called, calling=caller, sop_classes=sop_classes)
         theirs = A_ASSOCIATE_RQ()
-        theirs.decode(bytes(sent))
-        ours = Request(bytes(sent))
-        assert ours.protocol_version == theirs.protocol_version
-        assert _written_out(ours.to_primitive()) == _written_out(theirs.to_primitive())
+        theirs.decode(sent)
+        expected = theirs.to_primitive()
+        for context in expected.presentation_context_definition_list:
+            context.transfer_syntax = [ExplicitVRLittleEndian]
+        assert _written_out(Request(sent, SUPPORTED).to_primitive()) == _written_out(expected)
+
+
+def test_of_the_transfer_syntaxes_offered_the_one_we_like_best_is_left() -> None:
+    (context,) = Request(REQUEST, SUPPORTED).to_primitive().presentation_context_definition_list
+    assert context.transfer_syntax == [ImplicitVRLittleEndian]
 
 
 def test_what_is_done_to_one_request_is_not_done_to_the_next() -> None:
-    first = Request(REQUEST).to_primitive()
+    first = Request(REQUEST, SUPPORTED).to_primitive()
     first.presentation_context_definition_list.clear()
     first.user_information.clear()
     first.result = 1
-    second = Request(REQUEST).to_primitive()
+    second = Request(REQUEST, SUPPORTED).to_primitive()
     assert len(second.presentation_context_definition_list) == 1
     assert len(second.user_information) == 2
     assert second.result is None
@@ -345,12 +354,12 @@ def test_what_is_done_to_one_request_is_not_done_to_the_next() -> None:
 
 def test_no_caller_fills_the_memory_with_proposals() -> None:
     for number in range(100):
-        Request(association_request(called="A", calling="B", sop_classes=[f"2.25.{number}"] * 120))
+        Request(association_request(called="A", calling="B", sop_classes=[f"2.25.{number}"] * 120), SUPPORTED)
     assert proposals._remembered.cache_info().currsize == proposals.MOST
     longer = association_request(called="A", calling="B", sop_classes=["2.25." + "9" * 59] * 127)
     assert len(longer) > proposals.LONGEST
     before = proposals._remembered.cache_info()
-    assert len(Request(longer).to_primitive().presentation_context_definition_list) == 127
+    assert len(Request(longer, SUPPORTED).to_primitive().presentation_context_definition_list) == 127
     assert proposals._remembered.cache_info() == before
 
 
@@ -385,7 +394,7 @@ class _Nowhere:
 
 
 class _Endless:
-    largest_object = 1 << 20
+    largest_object = largest_question = 1 << 20
 
     def take(self, size: int) -> bool:
         return True
@@ -412,11 +421,15 @@ def test_fifty_thousand_garbage_pdus_raise_nothing() -> None:
                 services=services,
                 wake=lambda: None,
                 has_room=lambda: True,
+                supported=SUPPORTED,
+                complain=lambda why: None,
             )
             if chance.random() < 0.5:
                 association.take(REQUEST)
             for _ in range(100):
                 association.take(_damaged(chance, chance.choice(whole)))
+                while association.has_more:
+                    association.read_on(0)
                 assert association.state in {f"Sta{number}" for number in range(1, 14)}
             association.end()
 

@@ -14,19 +14,19 @@ from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
-from sqlalchemy import update
+from sqlalchemy import Connection, select, update
 
 from pipeline.edge import upkeep
 from pipeline.edge.house import House, opened
-from pipeline.edge.promise import tell_due
+from pipeline.edge.promise import _next_due, _read_back, tell_due
 from pipeline.edge.receive import Listener
 from pipeline.edge.settings import CallerSettings
 from pipeline.edge.store import overview, promises, receipts
 from pipeline.edge.store.database import Database
-from pipeline.edge.store.schema import promise, receipt
+from pipeline.edge.store.schema import State, promise, receipt
 from pipeline.edge.tls import for_listener
-from tests import peers
-from tests.edge.make import NOW, instance
+from tests import fast_scanner, peers
+from tests.edge.make import NOW, instance, lose_the_worker
 from tests.make_certificates import Authority
 
 DIALECTS = Path(__file__).parents[2] / "config" / "dialects"
@@ -131,9 +131,10 @@ def _caller(house: House) -> CallerSettings:
     return house.settings.service.listener.caller[0]
 
 
-def _waiting(house: House) -> list[promises.Promise]:
+def _waiting(house: House) -> list[int]:
+    """How often each request that waits was tried."""
     with house.database.read() as connection:
-        return promises.waiting(connection, "SCANNER1")
+        return list(connection.scalars(select(promise.c.attempts).where(promise.c.state == State.WAITING)))
 
 
 def _uids(told: Dataset, sequence: str) -> list[str]:
@@ -210,8 +211,7 @@ def test_a_scanner_that_cannot_be_reached_is_told_when_it_can_even_after_a_resta
 ) -> None:
     scanner.ask((EnhancedSRStorage, KEPT))
     tell_due(house, _caller(house))
-    (waiting,) = _waiting(house)
-    assert waiting.attempts == 1
+    assert _waiting(house) == [1]
     with opened(tmp_path) as restarted:
         with restarted.database.write() as connection:
             connection.execute(update(promise).values(due_at=NOW))
@@ -238,6 +238,99 @@ def test_the_same_request_again_is_kept_once_and_answered_again(house: House, sc
         assert scanner.ask((EnhancedSRStorage, KEPT)) == 0x0000
         tell_due(house, _caller(house))
     assert len(scanner.heard) == 2
+
+
+def test_an_object_named_again_and_again_is_read_back_once(house: House, scanner: Scanner) -> None:
+    assert scanner.ask(*[(EnhancedSRStorage, KEPT)] * 500) == 0x0000
+    with scanner.listening():
+        tell_due(house, _caller(house))
+    ((_, told),) = scanner.heard
+    assert _uids(told, "ReferencedSOPSequence") == [KEPT]
+
+
+def test_more_references_than_allowed_are_refused_and_the_log_says_whose(
+    house: House, scanner: Scanner, caplog: pytest.LogCaptureFixture
+) -> None:
+    limit = house.settings.service.listener.commitment_references
+    most = [(EnhancedSRStorage, f"2.25.{number}") for number in range(limit + 1)]
+    assert scanner.ask(*most) == 0x0213
+    assert _waiting(house) == []
+    peers.wait_until_logged("'SCANNER1' asked for a commitment to more than 2000 objects", caplog)
+    assert scanner.ask(*most[:-1]) == 0x0000
+
+
+def test_more_requests_than_may_wait_are_refused(
+    house: House, scanner: Scanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.edge.promise.MOST_WAITING", 3)
+    answers = [scanner.ask((EnhancedSRStorage, KEPT), transaction=f"2.25.7{number}") for number in range(5)]
+    assert answers == [0x0000] * 3 + [0x0213] * 2
+
+
+def test_objects_are_read_back_while_somebody_else_writes(database: Database) -> None:
+    """One that named a large object again and again kept every scanner from sending, for as long as that took."""
+    with database.write() as connection:
+        receipts.keep(connection, instance(uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
+        _keep(connection)
+    with database.write() as somebody_else:
+        receipts.keep(somebody_else, instance(uid="2.25.2"), calling_ae_title="SCANNER2", at=NOW)
+        with database.read() as connection:
+            answer = _read_back(database, promises.load(connection, 1))
+    assert answer.kept == ((EnhancedSRStorage, KEPT),)
+
+
+def test_a_request_that_ends_its_process_is_held_after_the_third_time(database: Database) -> None:
+    """It is claimed durably before its objects are looked at, and nothing that waits behind it is lost."""
+    with database.write() as connection:
+        receipts.keep(connection, instance(uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
+        for transaction in ("2.25.7", "2.25.8"):
+            _keep(connection, transaction=transaction)
+    for _ in range(3):
+        due = _next_due(database, "SCANNER1")
+        assert due is not None
+        assert due[0].transaction_uid == "2.25.7"
+        with database.write() as connection:
+            lose_the_worker(connection, promise)
+    due = _next_due(database, "SCANNER1")
+    assert due is not None
+    assert due[0].transaction_uid == "2.25.8"
+    with database.read() as connection:
+        (held,) = overview.held(connection)
+    assert (held.number, held.reason) == ("C1", "worker_lost")
+
+
+def test_a_request_over_which_we_fail_is_held_alone(house: House, scanner: Scanner) -> None:
+    scanner.ask((EnhancedSRStorage, KEPT), transaction="2.25.71")
+    scanner.ask((EnhancedSRStorage, KEPT), transaction="2.25.72")
+    with house.database.write() as connection:
+        connection.execute(update(promise).where(promise.c.id == 1).values(asked_for="[damaged"))
+    with scanner.listening():
+        tell_due(house, _caller(house))
+    assert [told.TransactionUID for _, told in scanner.heard] == ["2.25.72"]
+    with house.database.read() as connection:
+        (held,) = overview.held(connection)
+    assert (held.number, held.reason) == ("C1", "unexpected")
+
+
+def test_an_object_whose_bytes_cannot_be_read_back_at_all_is_not_committed(house: House, scanner: Scanner) -> None:
+    with house.database.write() as connection:
+        connection.execute(update(receipt).values(content=b"damaged"))
+    scanner.ask((EnhancedSRStorage, KEPT))
+    with scanner.listening():
+        tell_due(house, _caller(house))
+    assert [event_type for event_type, _ in scanner.heard] == [2]
+
+
+@pytest.mark.parametrize("encoded", [b"", b"\x08\x00", bytes(300), b"\x08\x00\x99\x11SQ\0\0\xff\xff\xff\xff" * 60])
+def test_a_request_that_cannot_be_read_is_an_invalid_argument(
+    house: House, scanner: Scanner, encoded: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with fast_scanner.Scanner(
+        scanner.listener_port, called="DXATREND", sop_classes=(StorageCommitmentPushModel,)
+    ) as broken:
+        broken.socket.sendall(fast_scanner.action_request(encoded))
+        assert broken.answer() == 0x0115
+    peers.wait_until_logged("'SCANNER1' asked for a commitment: ", caplog)
 
 
 @pytest.mark.parametrize(("objects", "transaction"), [((), "2.25.1"), (((EnhancedSRStorage, KEPT),), "")])
@@ -293,14 +386,17 @@ def test_orthanc_as_the_scanner_hears_what_we_keep(tmp_path: Path, sample: Calla
 
 
 def test_the_store_reads_back_what_it_commits_itself_to(database: Database) -> None:
+    """Of several objects under one UID, any that is whole and of the class will do."""
     with database.write() as connection:
         receipts.keep(connection, instance(uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
-        promises.keep(
-            connection,
-            calling_ae_title="SCANNER1",
-            transaction_uid="2.25.7",
-            asked_for=[(EnhancedSRStorage, KEPT)],
-            at=NOW,
-        )
-        (claimed,) = promises.claim(connection, "SCANNER1", limit=5, at=NOW)
-        assert promises.answer(connection, claimed).kept == ((EnhancedSRStorage, KEPT),)
+        receipts.keep(connection, instance(b"something else", uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
+        connection.execute(update(receipt).where(receipt.c.id == 1).values(digest="0" * 64))
+        assert promises.failure_of(connection, EnhancedSRStorage, KEPT) is None
+        assert promises.failure_of(connection, ComprehensiveSRStorage, KEPT) == 0x0119
+        connection.execute(update(receipt).where(receipt.c.id == 2).values(digest="1" * 64))
+        assert promises.failure_of(connection, EnhancedSRStorage, KEPT) == 0x0112
+
+
+def _keep(connection: Connection, *, transaction: str = "2.25.7") -> None:
+    asked_for = [(EnhancedSRStorage, KEPT)]
+    promises.keep(connection, calling_ae_title="SCANNER1", transaction_uid=transaction, asked_for=asked_for, at=NOW)

@@ -15,6 +15,8 @@ from pipeline.edge import tls
 from pipeline.edge.deliver import DestinationUnavailable, echo
 from pipeline.edge.receive import Listener
 from pipeline.edge.settings import CallerSettings, DestinationSettings, ListenerSettings
+from pipeline.edge.store import audit
+from pipeline.edge.store.audit import Event
 from pipeline.edge.store.database import Database
 from tests import peers
 from tests.make_certificates import Authority, Identity
@@ -49,12 +51,12 @@ def listening(tmp_path: Path, ours: Identity) -> Iterator[int]:
 
 
 @contextmanager
-def _listening(folder: Path, identity: Identity) -> Iterator[int]:
+def _listening(folder: Path, identity: Identity, *callers: CallerSettings) -> Iterator[int]:
     database = Database(f"sqlite:///{folder}/dxatrend.sqlite3")
     database.migrate()
     port = peers.free_port()
-    callers = (CallerSettings(ae_title="SCANNER1"),)
-    listener = Listener(ListenerSettings(port=port, caller=callers, tls=identity.settings), database)
+    known = callers or (CallerSettings(ae_title="SCANNER1"),)
+    listener = Listener(ListenerSettings(port=port, caller=known, tls=identity.settings), database)
     try:
         yield port
     finally:
@@ -125,6 +127,42 @@ def test_who_does_not_speak_tls_is_refused(listening: int) -> None:
 def test_an_unknown_title_is_rejected_whatever_its_certificate(listening: int, scanner: Identity) -> None:
     rejected = peers.echoscu(port=listening, called="DXATREND", calling="STRANGER", options=scanner.dcmtk)
     assert "Calling AE Title Not Recognized" in rejected.stderr
+
+
+@pytest.mark.parametrize("name", ["scanner", "SCANNER", peers.LOOPBACK])
+def test_a_caller_is_bound_to_the_names_in_its_certificate(
+    tmp_path: Path, ours: Identity, scanner: Identity, name: str
+) -> None:
+    """The common name of its subject, or any of its alternative names."""
+    with _listening(tmp_path, ours, CallerSettings(ae_title="SCANNER1", certificate=name)) as port:
+        assert peers.echoscu(port=port, called="DXATREND", options=scanner.dcmtk).returncode == 0
+
+
+def test_a_caller_with_the_certificate_of_another_is_rejected_logged_and_told_to_the_audit_trail(
+    tmp_path: Path, authority: Authority, ours: Identity, scanner: Identity, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both are signed by the same authority: without the name each could send as the other."""
+    other = authority.sign("another-scanner", address="192.0.2.7")
+    bound = CallerSettings(ae_title="SCANNER1", certificate="scanner")
+    free = CallerSettings(ae_title="SCANNER2")
+    with _listening(tmp_path, ours, bound, free) as port:
+        rejected = peers.echoscu(port=port, called="DXATREND", options=other.dcmtk)
+        assert "Calling AE Title Not Recognized" in rejected.stderr
+        assert peers.echoscu(port=port, called="DXATREND", calling="SCANNER2", options=other.dcmtk).returncode == 0
+        assert peers.echoscu(port=port, called="DXATREND", options=scanner.dcmtk).returncode == 0
+    peers.wait_until_logged("its certificate is not made out to listener.caller.certificate", caplog)
+    database = Database(f"sqlite:///{tmp_path}/dxatrend.sqlite3")
+    with database.read() as connection:
+        refused = [one for one in audit.find(connection) if one.entry.event is Event.REFUSED_CALLER]
+    database.close()
+    assert [(one.entry.actor, one.entry.host, one.entry.detail["times"]) for one in refused] == [
+        ("SCANNER1", peers.LOOPBACK, 1)
+    ]
+
+
+def test_a_certificate_where_none_is_shown_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match=r"caller.certificate needs listener.tls"):
+        ListenerSettings(caller=(CallerSettings(ae_title="SCANNER1", certificate="scanner"),))
 
 
 def test_fifty_handshakes_that_never_end_hold_nobody_up(listening: int, scanner: Identity) -> None:

@@ -1,9 +1,12 @@
-"""How is pynetdicom's association moved by events alone: no thread of its own, and no polling?
+"""Move pynetdicom's association by events alone: no thread of its own, and no polling.
 
 What is pynetdicom's stays pynetdicom's: the state machine (PS3.8 Table 9-10), the negotiation, the PDUs, the events and
 their handlers. Replaced are the two loops around them, which sleep a millisecond at a time, and the encoding of
 C-STORE. A handler of ``EVT_C_STORE`` may answer with a ``Future`` of its status, so that waiting for the disk holds
 nobody up. Everything runs in the reactor's thread, but for handlers of other services, which have threads of their own.
+
+A PDU may hold thousands of messages, and a message thousands of fragments: they are taken one after the other, for as
+long as the reactor gives the association its turn, and none while an answer is outstanding.
 
 To be deleted on the day pynetdicom's own reactor waits for events: ``AE.start_server`` takes the same handlers.
 """
@@ -13,7 +16,7 @@ import queue
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from io import BytesIO
@@ -25,28 +28,39 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import DIMSEMessage
-from pynetdicom.dimse_primitives import C_CANCEL, C_ECHO, C_STORE
+from pynetdicom.dimse_primitives import C_ECHO, C_STORE, N_ACTION, N_EVENT_REPORT
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import TRANSITION_TABLE
 from pynetdicom.pdu_primitives import A_ASSOCIATE, P_DATA
 from pynetdicom.presentation import PresentationContext
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from pynetdicom.timer import Timer
 from pynetdicom.transport import AddressInformation
 
 from pipeline.edge.network.commands import BadCommand, Command, read_command, store_response
-from pipeline.edge.network.proposals import Request
+from pipeline.edge.network.proposals import BadRequest, RefusedRequest, Request, Supported
 
 log = logging.getLogger(__name__)
 
-A_ASSOCIATE_RQ, P_DATA_TF = 0x01, 0x04
-"""PS3.8 9.3.2 and 9.3.5."""
+A_ASSOCIATE_RQ, P_DATA_TF, A_RELEASE_RQ, A_RELEASE_RP, A_ABORT = 0x01, 0x04, 0x05, 0x06, 0x07
+"""The PDUs that an acceptor may be sent (PS3.8 9.3)."""
 
 LONGEST_COMMAND = 16_384
-LONGEST_QUESTION = 1 << 24
-"""Bytes of the data set of anything but a C-STORE."""
+SMALLEST_FRAGMENT, SPARE_FRAGMENTS = 32, 100_000
+"""A message may come in so many fragments, and in one more for each so many bytes of it; then it has no end."""
 
-MOST_QUESTIONS = 8
-"""Requests other than C-STORE that one association may have open."""
+MOST_ANSWERS = 4
+"""Answers of the peer that may lie unread; no thread of ours waits for more than one at a time."""
+
+SERVED: Mapping[type, UID] = {
+    C_ECHO: Verification,
+    N_ACTION: StorageCommitmentPushModel,
+    N_EVENT_REPORT: StorageCommitmentPushModel,
+}
+"""Requests other than C-STORE, each with the SOP class whose it is."""
+
+Refusal = tuple[int, int, int]
+"""Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 Table 9-21)."""
 
 OUT_OF_RESOURCES = 0xA700
 """PS3.4 Table B.2-1: the scanner keeps its copy and tries again."""
@@ -55,7 +69,11 @@ HANDLER_FAILED = 0xC211
 """What pynetdicom answers when a handler of ``EVT_C_STORE`` raised."""
 
 _COMMAND, _LAST = 0x01, 0x02
+_TAKES_DATA = ("Sta6", "Sta7")
+_PDU_HEADER = 6
 _PDV = struct.Struct(">IBB")
+_LOOK_AT_CLOCK = 32
+"""After so many fragments."""
 
 
 class Transport(Protocol):
@@ -72,9 +90,10 @@ class Transport(Protocol):
 
 
 class Memory(Protocol):
-    """How much may be received and not yet kept, in all associations together and in one object."""
+    """How much this association may have received and not yet kept; in one object, and in any other request."""
 
     largest_object: int
+    largest_question: int
 
     def take(self, size: int) -> bool:
         """Whether there is room for so many bytes more; if so, they are taken."""
@@ -102,15 +121,20 @@ class EventDrivenAssociation(Association):
         services: Executor,
         wake: Callable[[], None],
         has_room: Callable[[], bool],
+        supported: Supported,
+        complain: Callable[[str], None],
     ) -> None:
         super().__init__(ae, "acceptor")
         self.wake = wake
-        self.is_storing = False
+        self.complain = complain
+        self.is_storing = self.is_answering = False
+        self.certificate: frozenset[str] = frozenset()
+        """To whom the peer's certificate is made out, where it has shown one."""
         self._services = services
         self._has_room = has_room
-        self._questions: deque[tuple[Any, int]] = deque()
-        self.is_answering = False
-        self._answers: deque[tuple[_StoreRequest, int]] = deque()
+        self._supported = supported
+        self._refusal: Refusal | None = None
+        self._answers: deque[tuple[_StoreRequest, int] | None] = deque()
         self._memory, self._held = memory, 0
         self._handlers = handlers
         self.dul = _UpperLayer(self, transport)
@@ -135,21 +159,53 @@ class EventDrivenAssociation(Association):
         """Whether the connection has no use any more once everything is sent."""
         return bool(self.dul._kill_thread)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an answer of ours is outstanding, before which nothing more is taken."""
+        return self.is_storing or self.is_answering
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the PDU taken last holds fragments that have not been looked at."""
+        return self.state in _TAKES_DATA and self.dimse.has_more
+
     def take(self, pdu: bytes) -> None:
-        """Take one whole PDU that came over the connection."""
+        """Take one whole PDU that came over the connection; what is in a P-DATA-TF waits for ``read_on``."""
+        kind = pdu[0]
         try:
             received: Any
-            if pdu[0] == P_DATA_TF:
-                received, event = _read_data(pdu), "Evt10"
-            elif pdu[0] == A_ASSOCIATE_RQ:
-                received, event = Request(pdu), "Evt6"
-            else:
+            if kind == P_DATA_TF:
+                received, event = _Data(pdu), "Evt10"
+            elif kind == A_ASSOCIATE_RQ and self.state == "Sta2":
+                received, event = Request(pdu, self._supported), "Evt6"
+            elif kind in (A_RELEASE_RQ, A_RELEASE_RP, A_ABORT):
                 received, event = self.dul._decode_pdu(pdu)
+            else:
+                self.spoil(f"a PDU of type {kind} has no place here")
+                return
+        except BadRequest as bad:
+            self.spoil(f"its A-ASSOCIATE-RQ cannot be read: {bad}")
         except Exception:  # noqa: BLE001 - pynetdicom raises whatever broken bytes lead it to
-            self.happened("Evt19")
+            self.spoil(f"a PDU of type {kind} cannot be read")
         else:
             self.dul._recv_pdu.put(received)
             self.happened(event)
+
+    def read_on(self, until: float) -> None:
+        """Take fragments of the PDU at hand until a message is whole, or the monotonic clock says ``until``."""
+        self.dimse.read_on(until)
+        self.move()
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Reject an A-ASSOCIATE-RQ of which no more than the header has been read."""
+        self._refusal = refusal
+        self.dul._recv_pdu.put(RefusedRequest())
+        self.happened("Evt6")
+
+    def spoil(self, why: str) -> None:
+        """Abort because of what the peer has sent; the log is told why."""
+        self.complain(why)
+        self.happened("Evt19")
 
     def happened(self, event: str) -> None:
         """Move by one event of PS3.8 Table 9-10, and by all that follow from it."""
@@ -162,10 +218,11 @@ class EventDrivenAssociation(Association):
     def move(self) -> None:
         """Do what is waiting to be done: answers to be sent, primitives for either side."""
         while self._answers:
-            self._send_answer(*self._answers.popleft())
-        if self._questions and not self.is_answering:
-            self.is_answering = True
-            self._services.submit(self._serve_one, *self._questions.popleft())
+            answer = self._answers.popleft()
+            if answer is None:
+                self._give_back()
+            else:
+                self._send_answer(*answer)
         while self.dul.advance() or self._hear():
             pass
 
@@ -174,8 +231,7 @@ class EventDrivenAssociation(Association):
         self.is_established = False
         self.dul.kill_dul()
         self.dimse.end()
-        self._memory.give(self._held)
-        self._held = 0
+        self._give_back()
         # Whoever waits for a message of the peer in another thread waits no longer.
         self.dimse.msg_queue.put((None, None))
 
@@ -209,17 +265,23 @@ class EventDrivenAssociation(Association):
             request = _StoreRequest(command.message_id, command.sop_class_uid, command.sop_instance_uid, context_id)
             self._send_answer(request, OUT_OF_RESOURCES)
 
-    def serve(self, question: Any, context_id: int) -> None:
-        """Have pynetdicom's service class serve any other request: an echo at once, the rest in a thread."""
-        if self._context(context_id) is None:
+    def serve(self, question: Any, context_id: int, size: int) -> None:
+        """Have pynetdicom's service class serve any other request: an echo at once, the rest in a thread.
+
+        ``size`` is what its data set takes of the memory, until it is answered.
+        """
+        context = self._context(context_id)
+        if context is None:
             return
-        if isinstance(question, C_ECHO):
-            self._serve_request(question, context_id)
-        elif len(self._questions) >= MOST_QUESTIONS:
+        names = (getattr(question, f"{whose}SOPClassUID", None) for whose in ("Affected", "Requested"))
+        if context.abstract_syntax != SERVED.get(type(question)) or context.abstract_syntax not in names:
+            self.complain(f"it asks for {type(question).__name__} where that is not served")
             self.abort()
+        elif isinstance(question, C_ECHO):
+            self._serve_request(question, context_id)
         else:
-            self._questions.append((question, context_id))
-            self.wake()
+            self.is_answering, self._held = True, size
+            self._services.submit(self._serve_one, question, context_id)
 
     @property
     def _is_paused(self) -> bool:
@@ -233,6 +295,7 @@ class EventDrivenAssociation(Association):
     def _abort_blocking(self, block: bool = True) -> None:
         # Nothing to wait for: the reactor sends the abort and closes.
         super()._abort_blocking(block=False)
+        self.is_established = False
 
     def _context(self, context_id: int) -> PresentationContext | None:
         """The accepted context of this number; without one the peer is in error and the association is aborted."""
@@ -247,8 +310,7 @@ class EventDrivenAssociation(Association):
         self.wake()
 
     def _send_answer(self, request: "_StoreRequest", status: int) -> None:
-        self._memory.give(self._held)
-        self.is_storing, self._held = False, 0
+        self._give_back()
         answer = store_response(request.message_id, request.sop_class_uid, request.sop_instance_uid, status)
         largest = self.dimse.maximum_pdu_size or len(answer) + _PDV.size
         step = largest - _PDV.size
@@ -263,8 +325,12 @@ class EventDrivenAssociation(Association):
         try:
             self._serve_request(question, context_id)
         finally:
-            self.is_answering = False
+            self._answers.append(None)
             self.wake()
+
+    def _give_back(self) -> None:
+        self._memory.give(self._held)
+        self.is_storing, self.is_answering, self._held = False, False, 0
 
     def _hear(self) -> bool:
         """Do what pynetdicom's loop does with what the state machine has for its user; whether there was anything."""
@@ -292,6 +358,10 @@ class EventDrivenAssociation(Association):
         return False
 
     def _negotiate(self) -> None:
+        if self._refusal is not None:
+            self.acse.send_reject(*self._refusal)
+            self.is_rejected = True
+            return
         evt.trigger(self, evt.EVT_REQUESTED, {})
         if self.is_aborted or self.is_rejected or self._sent_abort:
             return
@@ -367,9 +437,9 @@ class _StoreRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """A P-DATA-TF PDU: the fragments in it, each with its context and message control header (PS3.8 Annex E)."""
+    """A P-DATA-TF PDU, whose fragments are yet to be looked at."""
 
-    fragments: Sequence[tuple[int, int, bytes]]
+    pdu: bytes
 
     def to_primitive(self) -> "_Data":
         return self
@@ -380,101 +450,125 @@ def _uid(text: str) -> UID:
     return UID(text, validation_mode=IGNORE)
 
 
-def _read_data(pdu: bytes) -> _Data:
-    fragments = []
-    at, end = 6, len(pdu)
-    while at < end:
-        length, context_id, control = _PDV.unpack_from(pdu, at)
-        if length < 2 or length > end - at - 4:
-            raise ValueError("a fragment is longer than its PDU")
-        fragments.append((context_id, control, pdu[at + 6 : at + 4 + length]))
-        at += 4 + length
-    return _Data(fragments)
-
-
 class _Messages(DIMSEServiceProvider):
     """Puts messages together from their fragments, and finds who is to have them."""
 
     def __init__(self, association: EventDrivenAssociation, memory: Memory) -> None:
         super().__init__(association)
         self._memory = memory
+        self._pdu, self._at = b"", 0
         self._begin()
 
     def _begin(self) -> None:
-        self._encoded = b""
+        self._encoded = bytearray()
         self._command: Command | None = None
         self._context_id = 0
-        self._parts: list[bytes] = []
+        self._data_set = bytearray()
         self._size = 0
+        self._fragments = 0
         self._refused = False
 
     @property
     def is_empty(self) -> bool:
         """Whether no message has begun."""
-        return not self._encoded
+        return not self._fragments
+
+    @property
+    def has_more(self) -> bool:
+        """Whether fragments of a PDU have not been looked at."""
+        return self._at < len(self._pdu)
 
     def end(self) -> None:
         """Give back what an unfinished message holds."""
         self._memory.give(self._size)
+        self._pdu, self._at = b"", 0
         self._begin()
 
     def receive_primitive(self, primitive: _Data) -> None:
-        """Take the fragments of one PDU."""
-        for context_id, control, fragment in primitive.fragments:
-            try:
-                if control & _COMMAND:
-                    self._take_command(context_id, fragment, last=bool(control & _LAST))
-                else:
-                    self._take_data(fragment, last=bool(control & _LAST))
-            except BadCommand as bad:
-                log.warning("a message cannot be read: %s", bad)
-                self.end()
-                self.dul.event_queue.put("Evt19")
-                return
+        """Take one PDU; ``read_on`` looks into it."""
+        self._pdu, self._at = primitive.pdu, _PDU_HEADER
 
-    def _take_command(self, context_id: int, fragment: bytes, *, last: bool) -> None:
+    def read_on(self, until: float) -> None:
+        """Take fragments (PS3.8 9.3.5.1) until a message is whole, or the monotonic clock says ``until``."""
+        taken = 0
+        try:
+            while self.has_more and not self._take_fragment():
+                taken += 1
+                if taken % _LOOK_AT_CLOCK == 0 and time.monotonic() > until:
+                    return
+        except BadCommand as bad:
+            self.assoc.complain(f"a message cannot be read: {bad}")
+            self.end()
+            self.dul.event_queue.put("Evt19")
+
+    def _take_fragment(self) -> bool:
+        """Take the next fragment of the PDU; whether it is the last of a message."""
+        pdu, at = self._pdu, self._at
+        if len(pdu) - at < _PDV.size:
+            raise BadCommand("a PDU ends within a fragment")
+        length, context_id, control = _PDV.unpack_from(pdu, at)
+        after = at + 4 + length
+        if length < 2 or after > len(pdu):
+            raise BadCommand("a fragment is longer than its PDU")
+        fragment = pdu[at + _PDV.size : after]
+        if after == len(pdu):
+            self._pdu, self._at = b"", 0
+        else:
+            self._at = after
+        self._fragments += 1
+        if self._fragments > SPARE_FRAGMENTS + (len(self._encoded) + self._size) // SMALLEST_FRAGMENT:
+            raise BadCommand("it comes in too many fragments")
+        if control & _COMMAND:
+            return self._take_command(context_id, fragment, last=bool(control & _LAST))
+        return self._take_data(fragment, last=bool(control & _LAST))
+
+    def _take_command(self, context_id: int, fragment: bytes, *, last: bool) -> bool:
         if self._command is not None:
             raise BadCommand("a second command set instead of a data set")
         self._encoded += fragment
         if len(self._encoded) > LONGEST_COMMAND:
             raise BadCommand("the command set has no end")
         if last:
-            self._command, self._context_id = read_command(self._encoded), context_id
+            self._command, self._context_id = read_command(bytes(self._encoded)), context_id
             if not self._command.has_data_set:
                 self._complete(self._command)
+                return True
+        return False
 
-    def _take_data(self, fragment: bytes, *, last: bool) -> None:
+    def _take_data(self, fragment: bytes, *, last: bool) -> bool:
         if self._command is None:
             raise BadCommand("a data set without command set")
         if not self._refused:
-            self._parts.append(fragment)
             size = self._size + len(fragment)
-            within = self._memory.largest_object if self._command.is_store_request else LONGEST_QUESTION
-            if size > within or not self._memory.take(len(fragment)):
-                self._memory.give(self._size)
-                self._parts, self._size, self._refused = [], 0, True
+            memory = self._memory
+            within = memory.largest_object if self._command.is_store_request else memory.largest_question
+            if size > within or not memory.take(len(fragment)):
+                memory.give(self._size)
+                self._data_set, self._size, self._refused = bytearray(), 0, True
+                if not self._command.is_store_request:
+                    raise BadCommand("its data set is larger than any such request needs")
             else:
+                self._data_set += fragment
                 self._size = size
         if last:
             self._complete(self._command)
+        return last
 
     def _complete(self, command: Command) -> None:
-        context_id, encoded, refused = self._context_id, self._encoded, self._refused
-        data_set, size = b"".join(self._parts), self._size
+        context_id, encoded, refused = self._context_id, bytes(self._encoded), self._refused
+        data_set, size = bytes(self._data_set), self._size
         self._begin()
-        if command.is_store_request:
-            if refused:
-                log.warning("an object from %r has no room in memory and is refused", self.assoc.requestor.ae_title)
-                self.assoc.refuse_store(command, context_id)
-            else:
-                self.assoc.serve_store(command, context_id, data_set)
-            if self.assoc.is_storing:
-                return  # its memory is given back with the answer
-        elif refused:
-            raise BadCommand("its data set has no end")
-        else:
+        if command.is_cancel:
+            pass  # nothing we do can be cancelled
+        elif not command.is_store_request:
             self._hand_over(encoded, data_set, context_id)
-        self._memory.give(size)
+        elif refused:
+            self.assoc.complain("an object has no room in memory and is refused")
+            self.assoc.refuse_store(command, context_id)
+        else:
+            self.assoc.serve_store(command, context_id, data_set)
+        if not self.assoc.is_waiting:  # else it is given back with the answer
+            self._memory.give(size)
 
     def _hand_over(self, encoded: bytes, data_set: bytes, context_id: int) -> None:
         """Let pynetdicom decode a message and serve it."""
@@ -488,9 +582,9 @@ class _Messages(DIMSEServiceProvider):
             primitive = message.message_to_primitive()
         except Exception:  # noqa: BLE001 - pynetdicom raises whatever broken bytes lead it to
             raise BadCommand("pynetdicom cannot decode it") from None
-        if isinstance(primitive, C_CANCEL):
-            return  # nothing we do can be cancelled
         if primitive.is_valid_request:
-            self.assoc.serve(primitive, context_id)
+            self.assoc.serve(primitive, context_id, len(data_set))
+        elif self.msg_queue.qsize() >= MOST_ANSWERS:
+            raise BadCommand("it answers what nobody asked")
         else:
             self.msg_queue.put((context_id, primitive))

@@ -7,7 +7,7 @@ Every other message stays pynetdicom's.
 import struct
 from dataclasses import dataclass, field
 
-C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
+C_STORE_RQ, C_STORE_RSP, C_CANCEL_RQ = 0x0001, 0x8001, 0x0FFF
 NO_DATA_SET = 0x0101
 
 LONGEST_UID = 64
@@ -40,6 +40,11 @@ class Command:
     def is_store_request(self) -> bool:
         """Whether it asks to store the data set that follows."""
         return self.elements.get(_COMMAND_FIELD) == _ANY_NUMBER.pack(C_STORE_RQ) and self.has_data_set
+
+    @property
+    def is_cancel(self) -> bool:
+        """Whether it asks to end another request (PS3.7 9.3.2.3)."""
+        return self.elements.get(_COMMAND_FIELD) == _ANY_NUMBER.pack(C_CANCEL_RQ)
 
     @property
     def has_data_set(self) -> bool:

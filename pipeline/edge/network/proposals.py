@@ -1,11 +1,17 @@
-"""What does a caller propose who has proposed the same before?
+"""Read an A-ASSOCIATE-RQ PDU (PS3.8 9.3.2): its titles first, and of its proposal what is answered.
 
-To take the proposal of an association apart costs pynetdicom more than to store an object, its UIDs above all, and a
-scanner sends the same bytes each time. Only the titles, which stand before them, are read anew.
+Whoever connects chooses what stands in a proposal, and pynetdicom takes a moment over every UID in it: 240 kB of
+transfer syntaxes would hold up everybody for the better part of a second. So it is given, of each presentation
+context, the one transfer syntax that will be taken, and of the user information only what has a meaning here. Items
+that nobody has defined are skipped, as PS3.8 9.3.1 asks. As a scanner sends the same bytes each time, what they mean
+is remembered.
 """
 
 import copy
 import functools
+import struct
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE
@@ -16,49 +22,230 @@ LONGEST = 12_288
 MOST = 16
 """So many are remembered: callers choose what is in them."""
 
-_HEADER_SIZE = 74
+HEADER_SIZE = 74
 """PS3.8 Table 9-11: everything that is negotiated comes after these bytes."""
+
+MOST_CONTEXTS = 128
+"""PS3.8 9.3.2.2: they bear the odd numbers from 1 to 255."""
+
+MOST_TRANSFER_SYNTAXES = 256
+"""In one presentation context; DICOM defines some seventy."""
+
+SMALLEST_PDU = 64
+"""A caller that takes only shorter PDUs could be answered in hundreds of them; the usual is 16,384."""
+
+LONGEST_UID, LONGEST_VERSION_NAME = 64, 16
+"""PS3.8 Annex F, PS3.7 D.3.3.2.3."""
+
+_APPLICATION_CONTEXT, _PRESENTATION_CONTEXT, _USER_INFORMATION = 0x10, 0x20, 0x50
+_ABSTRACT_SYNTAX, _TRANSFER_SYNTAX = 0x30, 0x40
+_MAXIMUM_LENGTH, _IMPLEMENTATION_CLASS, _ROLE, _IMPLEMENTATION_VERSION = 0x51, 0x52, 0x54, 0x55
+_ITEM = struct.Struct(">BxH")
+_NUMBER = struct.Struct(">L")
+_PADDING = b"\0 "
+
+
+class BadRequest(Exception):
+    """These bytes ask for no association; the text says what is wrong with them and quotes none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Who calls whom, and in which versions of the protocol; the titles are for comparing and for the log."""
+
+    called: str
+    calling: str
+    versions: int
+
+    @property
+    def is_version_1(self) -> bool:
+        """Whether the one version there is is among them: only its bit counts (PS3.8 9.3.2)."""
+        return bool(self.versions & 0x0001)
+
+
+class Supported:
+    """What may be taken: by SOP class its transfer syntaxes, those we like best first."""
+
+    def __init__(self, transfer_syntaxes: Mapping[str, Sequence[str]]) -> None:
+        self._of = {sop_class: tuple(syntaxes) for sop_class, syntaxes in transfer_syntaxes.items()}
+
+    def __contains__(self, sop_class: str) -> bool:
+        return sop_class in self._of
+
+    def choose(self, sop_class: str, offered: Collection[str]) -> str | None:
+        """The transfer syntax that is taken of those offered, if any is."""
+        return next((syntax for syntax in self._of.get(sop_class, ()) if syntax in offered), None)
+
+
+def read_header(pdu: bytes | bytearray) -> Header:
+    """Read what stands before the proposal; ``pdu`` has at least ``HEADER_SIZE`` bytes."""
+    return Header(called=_title(pdu[10:26]), calling=_title(pdu[26:42]), versions=int.from_bytes(pdu[6:8], "big"))
 
 
 class Request:
     """An A-ASSOCIATE-RQ PDU as pynetdicom's state machine takes it.
 
-    Raises, when constructed or asked for its primitive, whatever pynetdicom raises at that point.
+    Raises:
+        BadRequest: it cannot be read.
     """
 
-    def __init__(self, pdu: bytes) -> None:
-        self._header = _decoded(pdu[:_HEADER_SIZE])
-        remembered = _remembered if len(pdu) <= LONGEST else _Proposal
-        self._proposal = remembered(pdu[_HEADER_SIZE:])
-        self.protocol_version = self._header.protocol_version
+    protocol_version = 0x0001
+
+    def __init__(self, pdu: bytes, supported: Supported) -> None:
+        self._header = read_header(pdu)
+        remembered = _remembered if len(pdu) <= LONGEST else _read_proposal
+        self._proposal = remembered(pdu[HEADER_SIZE:], supported)
+        try:
+            _titled(A_ASSOCIATE(), self._header)
+        except ValueError:
+            raise BadRequest("an AE title has other characters than it may") from None
 
     def to_primitive(self) -> A_ASSOCIATE:
         """A primitive of its own, with lists of its own."""
-        known = self._proposal.primitive
+        known = self._proposal
         primitive = copy.copy(known)
         primitive.presentation_context_definition_list = known.presentation_context_definition_list  # copies it
         primitive.user_information = known.user_information  # copies it
-        primitive.calling_ae_title = self._header.calling_ae_title
-        primitive.called_ae_title = self._header.called_ae_title
-        return primitive
+        return _titled(primitive, self._header)
 
 
-class _Proposal:
-    """What stands after the header."""
+class RefusedRequest:
+    """The same of a caller that will not be let in: nothing of its proposal is looked at."""
 
-    def __init__(self, items: bytes) -> None:
-        self._request = _decoded(_ANY_HEADER + items)
+    protocol_version = 0x0001
 
-    @functools.cached_property
-    def primitive(self) -> A_ASSOCIATE:
-        return self._request.to_primitive()
+    def to_primitive(self) -> A_ASSOCIATE:
+        """A primitive that proposes nothing."""
+        return A_ASSOCIATE()
 
 
-_remembered = functools.lru_cache(maxsize=MOST)(_Proposal)
+def _titled(primitive: A_ASSOCIATE, header: Header) -> A_ASSOCIATE:
+    primitive.calling_ae_title = header.calling
+    primitive.called_ae_title = header.called
+    return primitive
+
+
+def _title(raw: bytes | bytearray) -> str:
+    """Spaces around a title do not count (PS3.8 Table 9-11); nor do the NULs with which some fill it up."""
+    text = raw.strip(_PADDING).decode("ascii", "backslashreplace")
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
+
+
+def _read_proposal(items: bytes, supported: Supported) -> A_ASSOCIATE:
+    request = A_ASSOCIATE_RQ()
+    try:
+        request.decode(_ANY_HEADER + _reduced(items, supported))
+        return request.to_primitive()
+    except BadRequest:
+        raise
+    except Exception as error:  # noqa: BLE001 - pynetdicom raises whatever broken bytes lead it to
+        raise BadRequest(f"pynetdicom cannot read what it proposes ({type(error).__name__})") from None
+
+
+_remembered = functools.lru_cache(maxsize=MOST)(_read_proposal)
 _ANY_HEADER = A_ASSOCIATE_RQ().encode()
 
 
-def _decoded(pdu: bytes) -> A_ASSOCIATE_RQ:
-    request = A_ASSOCIATE_RQ()
-    request.decode(pdu)
-    return request
+def _reduced(items: bytes, supported: Supported) -> bytes:
+    """The same proposal with nothing in it but what counts."""
+    application, user = b"", b""
+    contexts: dict[int, bytes] = {}
+    for kind, body in _items(items):
+        match kind:
+            case 0x10 if not application:
+                application = _item(_APPLICATION_CONTEXT, _uid(body, "Application Context Name"))
+            case 0x20:
+                number, context = _read_context(body, supported)
+                if number in contexts:
+                    raise BadRequest(f"two presentation contexts have the number {number}")
+                contexts[number] = context
+            case 0x50 if not user:
+                user = _item(_USER_INFORMATION, _read_user_information(body, supported))
+    return application + b"".join(contexts.values()) + user
+
+
+def _read_context(body: bytes, supported: Supported) -> tuple[int, bytes]:
+    """Its number, and its item with one transfer syntax."""
+    if len(body) < 4:
+        raise BadRequest("a presentation context is cut short")
+    number = body[0]
+    if number % 2 == 0:
+        raise BadRequest(f"a presentation context has the number {number}, which is not odd")
+    abstract: str | None = None
+    offered: dict[str, None] = {}
+    for kind, value in _items(body[4:]):
+        if kind == _ABSTRACT_SYNTAX and abstract is None:
+            abstract = _uid(value, "Abstract Syntax Name")
+        elif kind == _TRANSFER_SYNTAX:
+            offered[_uid(value, "Transfer Syntax Name")] = None
+            if len(offered) > MOST_TRANSFER_SYNTAXES:
+                raise BadRequest(f"presentation context {number} has more than {MOST_TRANSFER_SYNTAXES} syntaxes")
+    if abstract is None or not offered:
+        raise BadRequest(f"presentation context {number} lacks its abstract syntax, or any transfer syntax")
+    chosen = supported.choose(abstract, offered) or next(iter(offered))
+    inner = _item(_ABSTRACT_SYNTAX, abstract) + _item(_TRANSFER_SYNTAX, chosen)
+    return number, _item(_PRESENTATION_CONTEXT, bytes([number, 0, 0, 0]) + inner)
+
+
+def _read_user_information(body: bytes, supported: Supported) -> bytes:
+    """Of each item that we answer or tell, the first."""
+    found: dict[object, bytes] = {}
+    for kind, value in _items(body):
+        match kind:
+            case 0x51:
+                if len(value) != _NUMBER.size:
+                    raise BadRequest("Maximum Length Received is no number")
+                (longest,) = _NUMBER.unpack(value)
+                if 0 < longest < SMALLEST_PDU:
+                    raise BadRequest(f"it takes no more than {longest} bytes at a time")
+                found.setdefault(kind, _item(kind, value))
+            case 0x52:
+                found.setdefault(kind, _item(kind, _uid(value, "Implementation Class UID")))
+            case 0x55:
+                name = value.strip(_PADDING)
+                if len(name) > LONGEST_VERSION_NAME:
+                    raise BadRequest(f"Implementation Version Name has more than {LONGEST_VERSION_NAME} characters")
+                if name:
+                    found.setdefault(kind, _item(kind, name))
+            case 0x54:
+                sop_class, role = _read_role(value)
+                if sop_class in supported:
+                    found.setdefault(sop_class, _item(kind, role))
+    return b"".join(found.values())
+
+
+def _read_role(value: bytes) -> tuple[str, bytes]:
+    """The SOP class of an SCP/SCU Role Selection (PS3.7 D.3.3.4), and its value."""
+    length = int.from_bytes(value[:2], "big")
+    if len(value) != length + 4:
+        raise BadRequest("a role selection is cut short")
+    sop_class = _uid(value[2 : 2 + length], "SOP Class UID of a role selection")
+    return sop_class, struct.pack(">H", len(sop_class)) + sop_class.encode() + value[-2:]
+
+
+def _items(body: bytes) -> Iterator[tuple[int, bytes]]:
+    at, end = 0, len(body)
+    while at < end:
+        if at + _ITEM.size > end:
+            raise BadRequest("it ends within an item")
+        kind, length = _ITEM.unpack_from(body, at)
+        at += _ITEM.size
+        if length > end - at:
+            raise BadRequest("an item is longer than what it stands in")
+        yield kind, body[at : at + length]
+        at += length
+
+
+def _item(kind: int, value: bytes | str) -> bytes:
+    body = value.encode() if isinstance(value, str) else value
+    return _ITEM.pack(kind, len(body)) + body
+
+
+def _uid(raw: bytes, name: str) -> str:
+    try:
+        uid = raw.strip(_PADDING).decode("ascii")
+    except UnicodeDecodeError:
+        raise BadRequest(f"{name} is not ASCII") from None
+    if not 1 <= len(uid) <= LONGEST_UID or not uid.isprintable():
+        raise BadRequest(f"{name} is empty, longer than {LONGEST_UID} characters, or no text")
+    return uid

@@ -1,9 +1,11 @@
-"""Who is connected, what has come, and who must go?
+"""Serve every connection of the listening socket in turn, each within its limits.
 
 One thread waits for all sockets at once. A connection costs a few kilobytes until it has become an association, so
 that silent, slow and half-open peers hold up nobody; TLS handshakes go on beside everything else. Everything has a
 limit: the length of a PDU before a byte of it is kept, the time it may take, how many may be connected, and how much
-memory all of them may fill.
+memory all of them may fill. And everything is shared: a connection has the thread for a few milliseconds, whoever had
+it least lately has it next, and no caller fills the memory alone. Who may come in is asked when the titles are there,
+before a proposal is received, let alone read.
 """
 
 import contextlib
@@ -15,7 +17,7 @@ import ssl
 import struct
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +26,17 @@ from typing import Any
 from pynetdicom import AE, evt
 from pynetdicom.transport import AddressInformation
 
-from pipeline.edge.network.association import A_ASSOCIATE_RQ, P_DATA_TF, EventDrivenAssociation
+from pipeline.edge.network.association import (
+    A_ABORT,
+    A_ASSOCIATE_RQ,
+    A_RELEASE_RP,
+    A_RELEASE_RQ,
+    P_DATA_TF,
+    EventDrivenAssociation,
+    Refusal,
+)
+from pipeline.edge.network.certificates import names_of
+from pipeline.edge.network.proposals import HEADER_SIZE, Supported, read_header
 from pipeline.edge.network.quiet import QuietLog
 
 log = logging.getLogger(__name__)
@@ -34,6 +46,9 @@ LONGEST_REQUEST = 1 << 18
 
 LONGEST_DATA = 1 << 20
 """Bytes of a P-DATA-TF PDU; we ask for a sixteenth, but some senders do not listen."""
+
+LONGEST_OTHER = 64
+"""Bytes of any other PDU; they have four."""
 
 MAXIMUM_PDU_SIZE = 1 << 16
 """What we ask for."""
@@ -51,11 +66,32 @@ STALLED_SECONDS = 30
 IDLE_SECONDS = 1
 """An association that asks for nothing may have to make room after so long."""
 
+TURN_SECONDS = 0.003
+"""How long a connection may have the thread; what it began is finished."""
+
+ROUND_SECONDS = 0.02
+"""After so long all sockets are looked at again, so that a newcomer has its turn before those who had many."""
+
+HALF_LIFE_SECONDS = 2.0
+"""In so long half of what somebody has used of the thread is forgotten."""
+
+_PROTOCOL_VERSION_NOT_SUPPORTED: Refusal = (0x01, 0x02, 0x02)
+"""PS3.8 Table 9-21: permanent, by the service provider (ACSE)."""
+
 _RECEIVE = 1 << 16
-_READ_AHEAD = 1 << 20
+_READ_AHEAD = 1 << 16
+_LONG = 1 << 17
+_FIRST_READ = 4_096
 _LOOK_SECONDS = 0.25
 _BACKLOG = 512
 _HEADER = struct.Struct(">BBL")
+_LONGEST = {
+    A_ASSOCIATE_RQ: LONGEST_REQUEST,
+    P_DATA_TF: LONGEST_DATA,
+    A_RELEASE_RQ: LONGEST_OTHER,
+    A_RELEASE_RP: LONGEST_OTHER,
+    A_ABORT: LONGEST_OTHER,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +102,18 @@ class Limits:
     associations_per_caller: int
     idle_seconds: float
     largest_object: int
+    largest_question: int
     memory: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knock:
+    """Who asks for an association: the titles, the address, and to whom its certificate is made out."""
+
+    called: str
+    calling: str
+    host: str
+    certificate: frozenset[str]
 
 
 class Reactor:
@@ -80,6 +127,7 @@ class Reactor:
         limits: Limits,
         *,
         tls: ssl.SSLContext | None = None,
+        admit: Callable[[Knock], Refusal | None] = lambda _knock: None,
     ) -> None:
         ae.acse_timeout = NEGOTIATION_SECONDS
         ae.maximum_pdu_size = MAXIMUM_PDU_SIZE
@@ -91,12 +139,16 @@ class Reactor:
             event: (handler, None) if event.is_intervention else [(handler, None)]
             for event, handler in handlers.items()
         }
-        self._limits, self._tls = limits, tls
-        self._memory = _Memory(limits)
+        self._limits, self._tls, self._admit = limits, tls, admit
+        self._supported = Supported({str(cx.abstract_syntax): cx.transfer_syntax for cx in ae.supported_contexts})
+        self._memory = _Memory(limits.memory)
         self._quiet = QuietLog(log)
         self._services = ThreadPoolExecutor(4, thread_name_prefix="dicom-service")
         self._connections: set[_Connection] = set()
         self._moved: deque[_Connection] = deque()
+        self._ready: dict[_Connection, int] = {}
+        self._used: defaultdict[tuple[str, str], float] = defaultdict(float)
+        """Seconds of the thread, by caller."""
         self._closing = False
         self._selector = selectors.DefaultSelector()
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -134,23 +186,50 @@ class Reactor:
         look_at = time.monotonic()
         try:
             while not (self._closing and self._is_finished()):
-                for key, events in self._selector.select(_LOOK_SECONDS if self._connections or self._closing else 1):
+                for key, events in self._selector.select(self._patience()):
                     if key.fileobj is self._listening:
                         self._accept()
                     elif key.fileobj == self._alarm:
                         os.eventfd_read(self._alarm)
                     else:
-                        self._guarded(key.data, key.data.ready, events)
+                        self._ready[key.data] = self._ready.get(key.data, 0) | events
                 self._is_alarmed = False
                 while self._moved:
-                    connection = self._moved.popleft()
-                    self._guarded(connection, connection.move)
+                    self._ready.setdefault(self._moved.popleft(), 0)
+                self._take_turns()
                 if time.monotonic() >= look_at:
                     look_at = time.monotonic() + _LOOK_SECONDS
+                    self._forget_what_was_used()
                     for connection in list(self._connections):
                         self._guarded(connection, connection.look_at_the_clock, time.monotonic())
         finally:
             self._free()
+
+    def _patience(self) -> float:
+        """How long to wait for a socket."""
+        if self._ready or self._moved:
+            return 0
+        return _LOOK_SECONDS if self._connections or self._closing else 1
+
+    def _take_turns(self) -> None:
+        """Give those who have something to do their turn, first whoever has used least of the thread."""
+        now = time.monotonic()
+        until = now + ROUND_SECONDS
+        while self._ready and now < until:
+            one = self._ready
+            connection = next(iter(one)) if len(one) == 1 else min(one, key=lambda each: self._used.get(each.whose, 0))
+            events = one.pop(connection)
+            self._guarded(connection, connection.ready, events, now + TURN_SECONDS)
+            began, now = now, time.monotonic()
+            self._used[connection.whose] += now - began
+
+    def _forget_what_was_used(self) -> None:
+        factor = 0.5 ** (_LOOK_SECONDS / HALF_LIFE_SECONDS)
+        for whose, used in list(self._used.items()):
+            if used * factor < TURN_SECONDS / 10:
+                del self._used[whose]
+            else:
+                self._used[whose] = used * factor
 
     def _guarded(self, connection: "_Connection", step: Callable[..., None], *arguments: object) -> None:
         """One peer's trouble is its own."""
@@ -196,7 +275,6 @@ class Reactor:
     def has_room(self, newcomer: "_Connection") -> bool:
         """Whether an association may be taken; one that does nothing makes room for it if it must."""
         others = [one for one in self._connections if one.association.is_established and one is not newcomer]
-        caller = newcomer.caller = str(newcomer.association.requestor.primitive.calling_ae_title).strip()
         own = [one for one in others if one.whose == newcomer.whose]
         if len(own) >= self._limits.associations_per_caller:
             crowd = own
@@ -212,7 +290,9 @@ class Reactor:
             self._quiet.warning("idle", "%r has %d associations; an idle one makes room", idlest.caller, len(own))
             idlest.abort()
             return True
-        self._quiet.warning("room", "association of %r rejected for now: all %d are at work", caller, len(crowd))
+        self._quiet.warning(
+            "room", "association of %r rejected for now: all %d are at work", newcomer.caller, len(crowd)
+        )
         return False
 
     def _is_finished(self) -> bool:
@@ -224,7 +304,7 @@ class Reactor:
         for connection in list(self._connections):
             if late or connection.is_stranger:
                 connection.drop()
-            elif not connection.association.is_storing:
+            elif not connection.association.is_waiting:
                 self._guarded(connection, connection.abort)
         return not self._connections
 
@@ -237,20 +317,46 @@ class Reactor:
 
 
 class _Memory:
-    """How much of what was received is not yet kept."""
+    """How much of what was received is not yet kept, and whose it is."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.largest_object = limits.largest_object
-        self._most, self._taken = limits.memory, 0
+    def __init__(self, most: int) -> None:
+        self._most, self._taken = most, 0
+        self._of: Counter[tuple[str, str]] = Counter()
 
-    def take(self, size: int) -> bool:
-        if self._taken + size > self._most:
+    def take(self, whose: tuple[str, str], size: int) -> bool:
+        """Take so much for one caller, if there is room.
+
+        Once half of all is taken, each may hold as much as were left for everybody if one caller more came.
+        """
+        own, taken = self._of[whose] + size, self._taken + size
+        crowded = taken > self._most // 2 and own > self._most // (len(self._of) + 1)
+        if taken > self._most or crowded:
+            self.give(whose, 0)
             return False
-        self._taken += size
+        self._of[whose], self._taken = own, taken
         return True
 
-    def give(self, size: int) -> None:
+    def give(self, whose: tuple[str, str], size: int) -> None:
+        """Give so much of it back."""
         self._taken -= size
+        self._of[whose] -= size
+        if not self._of[whose]:
+            del self._of[whose]
+
+
+class _Share:
+    """One connection's share of the memory."""
+
+    def __init__(self, connection: "_Connection", memory: _Memory, limits: Limits) -> None:
+        self.largest_object, self.largest_question = limits.largest_object, limits.largest_question
+        self._connection, self._memory = connection, memory
+
+    def take(self, size: int) -> bool:
+        return self._memory.take(self._connection.whose, size)
+
+    def give(self, size: int) -> None:
+        if size:
+            self._memory.give(self._connection.whose, size)
 
 
 class _Connection:
@@ -260,10 +366,13 @@ class _Connection:
         self._reactor = reactor
         self.host = str(address[0]).removeprefix("::ffff:")
         self.caller = ""
+        """The calling AE title, once it is let in."""
         self.since = self._progress = self._heard = time.monotonic()
         self._pdu_since: float | None = None
         self._sending_since: float | None = None
         self._inbox, self._outbox = bytearray(), bytearray()
+        self._whole = _READ_AHEAD
+        self._long = 0
         self._is_at_end = False
         self._is_closing = False
         self._events = 0
@@ -272,16 +381,20 @@ class _Connection:
         tls = reactor._tls
         self.socket = tls.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False) if tls else accepted
         self._is_shaking_hands = tls is not None
+        self._is_known = False
+        self._share = _Share(self, reactor._memory, reactor._limits)
         self.association = EventDrivenAssociation(
             reactor._ae,
             self,
             local=local,
             remote=AddressInformation(self.host, int(address[1])),
             handlers=reactor._handlers,
-            memory=reactor._memory,
+            memory=self._share,
             services=reactor._services,
             wake=lambda: reactor.wake(self),
             has_room=lambda: reactor.has_room(self),
+            supported=reactor._supported,
+            complain=self.complain,
         )
         self._listen_for(selectors.EVENT_READ)
 
@@ -290,6 +403,11 @@ class _Connection:
         """Which caller it counts for: by address too, as anybody can send an AE title."""
         return self.caller, self.host
 
+    def complain(self, why: str) -> None:
+        """Tell the log what is wrong with what came, and from whom; of one kind and host not too often."""
+        caller = f"{self.caller!r} at {self.host}" if self.caller else self.host
+        self._reactor._quiet.warning(f"{self.host} {why}", "%s: %s", caller, why)
+
     @property
     def is_stranger(self) -> bool:
         """Whether it carries no association, be it not yet or not any more."""
@@ -297,7 +415,7 @@ class _Connection:
 
     def idle(self, now: float) -> float:
         """For how many seconds it would not be missed; 0 or less when it would."""
-        if self.association.is_storing:
+        if self.association.is_waiting:
             return 0
         patience = IDLE_SECONDS if self.association.dimse.is_empty and not self._inbox else STALLED_SECONDS
         return now - self._progress - patience
@@ -311,6 +429,7 @@ class _Connection:
     def drop(self) -> None:
         """End the connection at once."""
         self._reactor._connections.discard(self)
+        self._give_back_long()
         self._listen_for(0)
         self.association.end()
         self.socket.close()
@@ -324,16 +443,16 @@ class _Connection:
     def _shutdown_socket(self) -> None:
         self._is_closing = True
 
-    def ready(self, events: int) -> None:
-        """Read and write as far as it goes."""
-        if self._is_shaking_hands and not self._shake_hands():
+    def ready(self, events: int, until: float) -> None:
+        """Read and write as far as it goes, and do what can be done until the monotonic clock says ``until``."""
+        if self._is_shaking_hands and events and not self._shake_hands():
             return
-        if events & selectors.EVENT_READ or self._is_tls:
+        if not self._is_shaking_hands and (events & selectors.EVENT_READ or (events and self._is_tls)):
             self._receive()
-        self.move()
+        self.move(until)
 
-    def move(self) -> None:
-        """Do what can be done with what has come."""
+    def move(self, until: float = 0) -> None:
+        """Do what can be done with what has come; the rest is done in another turn."""
         association = self.association
         if self._is_shaking_hands:
             if association.is_over:  # it took too long
@@ -341,20 +460,39 @@ class _Connection:
             return
         association.move()
         self._flush()
-        while not (self._outbox or association.is_storing or self._is_closing):
+        while not (self._outbox or association.is_waiting or self._is_closing):
             if association.state == "Sta13":
                 self._inbox.clear()  # nothing counts any more but that the peer closes
-            pdu = self._next_pdu()
-            if pdu is None:
+            if association.has_more:
+                association.read_on(until)
+            elif (pdu := self._next_pdu()) is not None:
+                association.take(pdu)
+            else:
                 break
-            association.take(pdu)
             self._flush()
-        if self._is_at_end and not association.is_storing and not self._is_closing:
+            if time.monotonic() > until:
+                break
+        if self._could_go_on():
+            self._reactor.wake(self)
+        elif self._is_at_end and not (association.is_waiting or association.has_more or self._is_closing):
             association.happened("Evt17")
         if (self._is_closing or association.is_over) and (not self._outbox or self._is_at_end):
             self.drop()
         else:
             self._listen_for(self._wanted())
+
+    def _could_go_on(self) -> bool:
+        """Whether there is more to do that no socket will tell of: its turn is over."""
+        if self._outbox or self.association.is_waiting or self._is_closing:
+            return False
+        if self.association.has_more or self._has_whole_pdu():
+            return True
+        # TLS may hold back what it has already decrypted, and the selector does not know.
+        return isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0 and not self._is_at_end
+
+    def _has_whole_pdu(self) -> bool:
+        inbox = self._inbox
+        return len(inbox) >= _HEADER.size and len(inbox) >= _HEADER.size + _HEADER.unpack_from(inbox)[2]
 
     def look_at_the_clock(self, now: float) -> None:
         """Tell the association what time has brought."""
@@ -368,8 +506,7 @@ class _Connection:
             self._give_up("takes too long over one PDU")
         elif (
             association.is_established
-            and not association.is_storing
-            and not association.is_answering
+            and not association.is_waiting
             and now - max(self._heard, self._progress) > limits.idle_seconds
         ):
             self._give_up("has been silent for too long")
@@ -398,13 +535,13 @@ class _Connection:
             self.drop()
         else:
             self._is_shaking_hands = False
+            self.association.certificate = names_of(self.socket.getpeercert())
         return not self._is_shaking_hands
 
     def _receive(self) -> None:
-        # TLS may hold back what it has already decrypted, and the selector does not know.
-        while len(self._inbox) < _READ_AHEAD:
+        while len(self._inbox) < self._whole:
             try:
-                received = self.socket.recv(_RECEIVE)
+                received = self.socket.recv(_RECEIVE if self.association.is_established else _FIRST_READ)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return
             except OSError:
@@ -421,28 +558,71 @@ class _Connection:
                 return
 
     def _next_pdu(self) -> bytes | None:
-        if len(self._inbox) < _HEADER.size:
-            self._pdu_since = self._pdu_since or (time.monotonic() if self._inbox else None)
+        inbox = self._inbox
+        if not self._pdu_since:
+            self._give_back_long()  # the PDU before is read
+        if len(inbox) < _HEADER.size:
+            self._pdu_since = self._pdu_since or (time.monotonic() if inbox else None)
             return None
-        kind, _, length = _HEADER.unpack_from(self._inbox)
-        longest = {A_ASSOCIATE_RQ: LONGEST_REQUEST, P_DATA_TF: LONGEST_DATA}.get(kind, LONGEST_REQUEST)
-        if length > longest or (self.association.state == "Sta2" and kind == P_DATA_TF):
-            self._reactor._quiet.warning(
-                "length", "%s announced a PDU of type %d and %d bytes", self.host, kind, length
-            )
-            self._inbox.clear()
-            self.association.happened("Evt19")
-            return None
+        kind, _, length = _HEADER.unpack_from(inbox)
         whole = _HEADER.size + length
-        if len(self._inbox) < whole:
-            self._pdu_since = self._pdu_since or time.monotonic()
+        if not self._may_come(kind, length):
+            inbox.clear()
             return None
-        pdu = bytes(memoryview(self._inbox)[:whole])
-        del self._inbox[:whole]
+        if len(inbox) < whole:
+            self._pdu_since = self._pdu_since or time.monotonic()
+            self._whole = max(_READ_AHEAD, whole)
+            if self._whole > _LONG and not self._long and not self._take_long(length):
+                inbox.clear()
+            return None
+        pdu = bytes(memoryview(inbox)[:whole])
+        del inbox[:whole]
+        self._whole = _READ_AHEAD
         self._pdu_since, self._heard = None, time.monotonic()
         if kind != P_DATA_TF or self.association.dimse.is_empty:
             self._progress = self._heard
         return pdu
+
+    def _take_long(self, length: int) -> bool:
+        """Count a long PDU as memory; the others fit into what is set aside for each connection."""
+        if self._share.take(length):
+            self._long = length
+            return True
+        self.association.spoil("a PDU longer than we ask for has no room in memory")
+        return False
+
+    def _give_back_long(self) -> None:
+        self._share.give(self._long)
+        self._long = 0
+
+    def _may_come(self, kind: int, length: int) -> bool:
+        """Whether a PDU is worth waiting for, as far as what is there of it tells; if not, the connection ends."""
+        association = self.association
+        if length > _LONGEST.get(kind, 0) or (kind == P_DATA_TF and association.state == "Sta2"):
+            association.spoil(f"a PDU of type {kind} and {length} bytes has no place here")
+            return False
+        if kind != A_ASSOCIATE_RQ or self._is_known or association.state != "Sta2":
+            return True
+        if length < HEADER_SIZE - _HEADER.size:
+            association.spoil("its A-ASSOCIATE-RQ cannot be read: it ends before the titles do")
+            return False
+        return len(self._inbox) < HEADER_SIZE or self._is_let_in()
+
+    def _is_let_in(self) -> bool:
+        """Whether who asks for an association may have one, as far as its titles, address and certificate tell."""
+        header = read_header(self._inbox)
+        certificate = self.association.certificate
+        knock = Knock(called=header.called, calling=header.calling, host=self.host, certificate=certificate)
+        if header.is_version_1:
+            refusal = self._reactor._admit(knock)
+        else:
+            self.complain(f"its A-ASSOCIATE-RQ offers protocol version 0x{header.versions:04X} without version 1")
+            refusal = _PROTOCOL_VERSION_NOT_SUPPORTED
+        if refusal is not None:
+            self.association.refuse(refusal)
+            return False
+        self.caller, self._is_known = header.calling, True
+        return True
 
     def _flush(self) -> None:
         while self._outbox:
@@ -460,7 +640,7 @@ class _Connection:
         self._sending_since = None
 
     def _wanted(self) -> int:
-        reading = not self._is_at_end and len(self._inbox) < _READ_AHEAD
+        reading = not self._is_at_end and len(self._inbox) < self._whole
         return (selectors.EVENT_READ if reading else 0) | (selectors.EVENT_WRITE if self._outbox else 0)
 
     def _listen_for(self, events: int) -> None:

@@ -1,4 +1,4 @@
-"""Which scanner asked us to commit ourselves to which objects, and has it heard our answer?"""
+"""Requests of scanners for our storage commitment, and what of it we can answer for."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from pipeline.edge.store import work
 from pipeline.edge.store.database import insert_if_absent, ring
@@ -26,13 +26,17 @@ Reference = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """One scanner's request for our commitment, under its own Transaction UID; ``attempts`` counts this one."""
+    """One scanner's request for our commitment, under its own Transaction UID.
+
+    ``attempts`` counts this one, ``losses`` the processes that ended over it.
+    """
 
     number: int
     calling_ae_title: str
     transaction_uid: str
     asked_for: tuple[Reference, ...]
     attempts: int
+    losses: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,28 +70,49 @@ def keep(
     return number
 
 
-def waiting(connection: Connection, calling_ae_title: str) -> list[Promise]:
-    """What a scanner is still to be told, the oldest first."""
+def count_waiting(connection: Connection, calling_ae_title: str) -> int:
+    """How many requests of a scanner are still to be answered."""
     theirs = (promise.c.calling_ae_title == calling_ae_title) & (promise.c.state == State.WAITING)
-    return _load(connection, connection.scalars(select(promise.c.id).where(theirs)).all())
+    return connection.scalar(select(func.count()).select_from(promise).where(theirs)) or 0
 
 
-def claim(connection: Connection, calling_ae_title: str, *, limit: int, at: datetime) -> list[Promise]:
-    """Take what is due to be told to one scanner."""
+def claim(connection: Connection, calling_ae_title: str, *, at: datetime) -> int | None:
+    """Take the request of one scanner that is due longest; one at a time, as its objects may take a while."""
     theirs = promise.c.calling_ae_title == calling_ae_title
-    return _load(connection, work.claim(connection, promise, limit=limit, at=at, where=theirs))
+    return next(iter(work.claim(connection, promise, limit=1, at=at, where=theirs)), None)
 
 
-def answer(connection: Connection, to: Promise) -> Answer:
-    """Look each object up and read it back: what can be produced byte for byte is kept, anything else is not."""
-    kept, failed = [], []
-    for reference in to.asked_for:
-        reason = _failure(connection, *reference)
-        if reason is None:
-            kept.append(reference)
-        else:
-            failed.append((reference, reason))
-    return Answer(kept=tuple(kept), failed=tuple(failed))
+def load(connection: Connection, number: int) -> Promise:
+    """One request."""
+    row = connection.execute(select(promise).where(promise.c.id == number)).one()
+    return Promise(
+        number=row.id,
+        calling_ae_title=row.calling_ae_title,
+        transaction_uid=row.transaction_uid,
+        asked_for=tuple((sop_class, instance) for sop_class, instance in json.loads(row.asked_for)),
+        attempts=row.attempts,
+        losses=row.losses,
+    )
+
+
+def postpone_due(connection: Connection, calling_ae_title: str, *, at: datetime, until: datetime) -> None:
+    """Let what else is due to a scanner wait: it does not hear us."""
+    due = (promise.c.state == State.WAITING) & (promise.c.due_at <= at) & promise.c.lease_owner.is_(None)
+    theirs = promise.c.calling_ae_title == calling_ae_title
+    connection.execute(update(promise).where(theirs, due).values(due_at=until))
+
+
+def failure_of(connection: Connection, sop_class_uid: str, sop_instance_uid: str) -> int | None:
+    """Look an object up and read it back: what cannot be produced byte for byte is not kept, for this reason."""
+    same = receipt.c.sop_instance_uid == sop_instance_uid
+    columns = (receipt.c.id, receipt.c.sop_class_uid, receipt.c.digest)
+    is_of_class = (receipt.c.sop_class_uid != sop_class_uid).asc()
+    found = connection.execute(select(*columns).where(same).order_by(is_of_class, receipt.c.id)).all()
+    for row in found:
+        content = connection.scalar(select(receipt.c.content).where(receipt.c.id == row.id))
+        if content is not None and _digest(content) == row.digest:
+            return None if row.sop_class_uid == sop_class_uid else CLASS_INSTANCE_CONFLICT
+    return NO_SUCH_OBJECT_INSTANCE
 
 
 def give_up(connection: Connection, *, asked_before: datetime) -> int:
@@ -100,24 +125,8 @@ def give_up(connection: Connection, *, asked_before: datetime) -> int:
     return len(numbers)
 
 
-def _load(connection: Connection, numbers: Sequence[int]) -> list[Promise]:
-    query = select(promise).where(promise.c.id.in_(numbers)).order_by(promise.c.id)
-    return [
-        Promise(
-            number=row.id,
-            calling_ae_title=row.calling_ae_title,
-            transaction_uid=row.transaction_uid,
-            asked_for=tuple((sop_class, instance) for sop_class, instance in json.loads(row.asked_for)),
-            attempts=row.attempts,
-        )
-        for row in connection.execute(query)
-    ]
-
-
-def _failure(connection: Connection, sop_class_uid: str, sop_instance_uid: str) -> int | None:
-    columns = (receipt.c.sop_class_uid, receipt.c.digest, receipt.c.content)
-    found = connection.execute(select(*columns).where(receipt.c.sop_instance_uid == sop_instance_uid)).all()
-    whole = [row for row in found if hashlib.sha256(zlib.decompress(row.content)).hexdigest() == row.digest]
-    if not whole:
-        return NO_SUCH_OBJECT_INSTANCE
-    return None if any(row.sop_class_uid == sop_class_uid for row in whole) else CLASS_INSTANCE_CONFLICT
+def _digest(content: bytes) -> str | None:
+    try:
+        return hashlib.sha256(zlib.decompress(content)).hexdigest()
+    except zlib.error:
+        return None

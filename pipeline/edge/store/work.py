@@ -76,6 +76,12 @@ def claim(
     return ids
 
 
+def keep_lease(connection: Connection, queue: Table, number: int, *, at: datetime) -> None:
+    """Go on with what this process has claimed and takes longer over."""
+    mine = (queue.c.id == number) & (queue.c.state == State.WAITING) & (queue.c.lease_owner == owner())
+    connection.execute(update(queue).where(mine).values(leased_until=at + LEASE))
+
+
 def next_due(connection: Connection, queue: Table, *, where: ColumnElement[bool] | None = None) -> datetime | None:
     """When the next piece of work falls due, or a lease that may have been left behind runs out; ``None`` if none."""
     moment = case((queue.c.leased_until > queue.c.due_at, queue.c.leased_until), else_=queue.c.due_at)
