@@ -22,7 +22,7 @@ from pipeline.edge.fetch import fetch
 from pipeline.edge.house import House
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.reprocess import Difference
-from pipeline.edge.store import audit, exams, identity, machines, patients, people, withdrawals
+from pipeline.edge.store import audit, exams, identity, machines, patients, people, shared_scans, withdrawals
 from pipeline.edge.store.audit import Event
 from pipeline.edge.store.runs import Counts, Scope
 from pipeline.edge.text_files import printable
@@ -166,6 +166,7 @@ def merge(house: House, options: argparse.Namespace) -> int:
             print(problem, file=sys.stderr)
             return 1
         identity.judge_again(connection, old, new, at=now)
+        shared_scans.release_settled(connection, at=now)
         what = {"old": old, "new": new, "undo": options.undo}
         audit.record(connection, trail.by_operator(Event.MERGED, at=now, patient=new, detail=what))
         persons = sorted({patients.person_number(connection, number) for number in (old, new)})

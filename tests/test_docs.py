@@ -26,6 +26,8 @@ from pipeline.edge.store.exams import REPEATED
 from pipeline.edge.store.identity import ID_CONFLICT
 from pipeline.edge.store.promises import UNTOLD
 from pipeline.edge.store.receipts import OTHER_BYTES
+from pipeline.edge.store.shared_scans import SAME_SCAN
+from pipeline.edge.store.withdrawals import REJECTED
 from pipeline.sr.reasons import Reason
 from tests import peers
 
@@ -109,7 +111,7 @@ def test_a_list_can_be_set_by_the_environment_as_the_page_says(monkeypatch):
 
 def test_every_reason_for_holding_has_an_advice():
     advised = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[^|]+) \|", OPERATIONS, re.MULTILINE))))
-    of_exams = {CONTRADICTORY, UNUSABLE_EVIDENCE, OTHER_BYTES, ID_CONFLICT, REPEATED}
+    of_exams = {CONTRADICTORY, UNUSABLE_EVIDENCE, OTHER_BYTES, ID_CONFLICT, REPEATED, SAME_SCAN, REJECTED}
     of_the_edge = {OTHER_CALLER, UNEXPECTED, WORKER_LOST, REFUSED, UNANSWERED, UNTOLD}
     assert {*Reason, *of_exams, *of_the_edge} - advised == set()
 

@@ -79,8 +79,16 @@ def report(patient: int, year: int = NEXT_VISIT) -> Instance:
         sop_class_uid=str(_template(year).SOPClassUID),
         sop_instance_uid=uid.replace(str(_FIRST), str(_FIRST + patient)),
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        data_set=_encoded(year).replace(str(_FIRST).encode(), str(_FIRST + patient).encode()),
+        data_set=_encoded(year)
+        .replace(str(_FIRST).encode(), str(_FIRST + patient).encode())
+        .replace(_time_of(0).encode(), _time_of(patient).encode()),
     )
+
+
+def _time_of(patient: int) -> str:
+    """When a patient was scanned: two at the same second, who measure the same, would be one scan under two names."""
+    second = (86_399 - patient) % 86_400
+    return f"{second // 3600:02}{second // 60 % 60:02}{second % 60:02}"
 
 
 def receive(house: House, instance: Instance) -> None:
@@ -107,6 +115,7 @@ def _template(year: int) -> Dataset:
     made.StudyInstanceUID, made.SeriesInstanceUID, made.SOPInstanceUID = (
         f"{UID_ROOT}.{_FIRST}.{year}.{level}" for level in (1, 2, 3)
     )
+    made.StudyTime = _time_of(0)
     for keyword in ("StudyDate", "SeriesDate", "ContentDate", "AcquisitionDate"):
         if keyword in made:
             made[keyword].value = f"{year}{_DAY_OF_VISIT}"

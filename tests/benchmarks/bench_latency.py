@@ -5,6 +5,7 @@ The peer of the same run is Orthanc itself: how long from C-STORE to the same ob
 
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +100,8 @@ def _another(folder: Path, name: str) -> tuple[Path, str]:
     """The same report of a patient and study of its own."""
     report = dcmread(exams_of("09-first-visit")[0].reports[0])
     report.PatientID = name
+    second = zlib.crc32(name.encode()) % 86_400  # else it would be one scan under two patients
+    report.StudyTime = f"{second // 3600:02}{second // 60 % 60:02}{second % 60:02}"
     report.StudyInstanceUID, report.SeriesInstanceUID = generate_uid(), generate_uid()
     report.SOPInstanceUID = report.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     path = folder / f"{name}.dcm"

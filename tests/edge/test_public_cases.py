@@ -7,6 +7,7 @@ from pydicom import dcmread
 from pipeline.edge.house import House, opened
 from tests.edge.test_reprocess import folder, follow_all, lsc, receive, said
 from tests.edge.test_spellings import PRODIGY, UPGRADED
+from tests.edge.test_withdraw import held, withdraw
 
 __all__ = ["folder"]
 
@@ -26,3 +27,13 @@ def test_a_machine_whose_model_an_upgrade_has_respelt_is_one_machine(cases: Path
         send(house, cases, "mod1", "mod2")
         assert said(house, 2).regions["L1-L4"]["RESULT"] != ("NOT_COMPARABLE",)
         assert "PRIOR_BMD" in said(house, 2).regions["L1-L4"]
+
+
+def test_one_scan_under_two_patients_is_noticed_and_the_wrong_one_can_be_withdrawn(cases: Path, folder: Path) -> None:
+    with opened(folder) as house:
+        send(house, cases, "two1", "two2")
+        assert sorted(held(house)) == [("E1", "same_scan"), ("E2", "same_scan")]
+        withdraw(house, 1)
+        assert held(house) == []
+        assert said(house, 1).overall == "WITHDRAWN"
+        assert said(house, 2).overall == "NO_PRIOR"

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, sel
 from pipeline.clinical.assemble import assemble
 from pipeline.clinical.model import Exam, Patient
 from pipeline.clinical.vendor_trend import TrendPoint
-from pipeline.edge.store import identity, machines, people, senders, work
+from pipeline.edge.store import identity, machines, people, senders, shared_scans, work
 from pipeline.edge.store.database import insert_if_absent, ring
 from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt, rejection, scanner
@@ -102,7 +102,8 @@ def record(
     """Keep what a receipt says, in the exam it belongs to, which becomes due; the number of the exam.
 
     A report that says what another one of its exam has said, exported once more under a new UID, changes nothing. Where
-    the study is on file under another patient, or the patient with another birth date or sex, the exam is held (R2.19).
+    the study or the scan is on file under another patient, or the patient with another birth date or sex, the exam is
+    held (R2.19).
     What was said of the patient's later exams is looked at again.
     A historical report makes no exam due that has an addendum, or is to get one: that is for a reexamination.
     """
@@ -127,12 +128,13 @@ def record(
     _FORGET.execute(connection, {"receipt": receipt_number})  # where it was historical before
     rejected: str | None = _REJECTED_AS.scalar(connection, {"uid": report.sop_instance_uid})
     said = _REPORT.dump_json(report).decode("ascii")
-    kept = {"receipt_id": receipt_number, "exam_id": number, "report": said, "edition": edition, "rejected": rejected}
-    _KEEP.execute(connection, kept)
+    of = {"receipt_id": receipt_number, "exam_id": number, "performed_at": _second_of(report)}
+    _KEEP.execute(connection, {**of, "report": said, "edition": edition, "rejected": rejected})
     if known is not None or rejected is not None:
         count_rejections(connection, number)
     work.done(connection, receipt, [receipt_number])
     held = identity.hold_conflicts(connection, number, who, patient_number, study)
+    held = held or shared_scans.hold(connection, number, receipt_number=receipt_number)
     for changed in sorted({number, *held}) if not historical else ():
         look_after(connection, changed, at=due_at)
     ring(connection)
@@ -266,7 +268,7 @@ def read_otherwise(connection: Connection, number: int, told: Mapping[int, Repor
     for receipt_number, report in told.items():
         said = _REPORT.dump_json(report).decode("ascii")
         one = update(reading).where(reading.c.receipt_id == receipt_number)
-        connection.execute(one.values(report=said, edition=edition))
+        connection.execute(one.values(report=said, performed_at=_second_of(report), edition=edition))
     return True
 
 
@@ -314,6 +316,10 @@ def _told_already(
         if _content(_REPORT.validate_json(row.report)) == said:
             return int(row.receipt_id)
     return None
+
+
+def _second_of(report: Report) -> datetime:
+    return report.exam.performed_at.replace(microsecond=0)
 
 
 def _content(report: Report) -> tuple[object, ...]:

@@ -284,6 +284,7 @@ reading = Table(
     metadata,
     Column("receipt_id", ForeignKey("receipt.id"), primary_key=True),
     _reference("exam", nullable=False, index=True),
+    Column("performed_at", DateTime(timezone=False), nullable=False, index=True),
     Column("report", Text, nullable=False),
     Column("edition", String(16), nullable=False, server_default="", index=True),
     Column("rejected", Text),

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select, update
 
 from pipeline.clinical.model import Patient, Sex
-from pipeline.edge.store import exams, identity
+from pipeline.edge.store import exams, identity, shared_scans
 from pipeline.edge.store.database import insert_absent, ring
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt, rejection
 from pipeline.sr.rejection import Rejection
@@ -44,13 +44,10 @@ def undo(connection: Connection, number: int, *, at: datetime) -> bool:
     _look_again(connection, number, at=at)
     row = connection.execute(select(exam).where(exam.c.id == number)).one()
     who = connection.execute(select(patient).where(patient.c.id == row.patient_id)).one()
-    identity.hold_conflicts(
-        connection,
-        number,
-        Patient(patient_id=who.patient_id, issuer=who.issuer, birth_date=row.birth_date, sex=Sex(row.sex)),
-        row.patient_id,
-        row.study_instance_uid,
-    )
+    told = Patient(patient_id=who.patient_id, issuer=who.issuer, birth_date=row.birth_date, sex=Sex(row.sex))
+    held = identity.hold_conflicts(connection, number, told, row.patient_id, row.study_instance_uid)
+    if not held:
+        shared_scans.hold(connection, number)
     return True
 
 
@@ -80,11 +77,12 @@ def _in_turn(uids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _look_again(connection: Connection, number: int, *, at: datetime) -> None:
     """Make an exam due for what has become of it, its patient's later exams too, and what was held because of it."""
-    unsettled = (exam.c.state == State.HELD) & (exam.c.reason == identity.ID_CONFLICT) & exam.c.withdrawn.is_(None)
+    in_doubt = (exam.c.state == State.HELD) & exam.c.reason.in_([identity.ID_CONFLICT, shared_scans.SAME_SCAN])
     connection.execute(update(exam).where(exam.c.id == number).values(revision=exam.c.revision + 1))
     due = {"state": State.WAITING, "due_at": at, "attempts": 0, "losses": 0, "reason": None, "detail": None}
-    connection.execute(update(exam).where(exam.c.id == number, ~unsettled).values(**due))
+    connection.execute(update(exam).where(exam.c.id == number, ~in_doubt | exam.c.withdrawn.is_not(None)).values(**due))
     row = connection.execute(select(exam.c.patient_id, exam.c.performed_at).where(exam.c.id == number)).one()
     exams.due_again(connection, row.patient_id, since=row.performed_at.date(), at=at)
     identity.judge_held(connection, number, at=at)
+    shared_scans.release_settled(connection, at=at)
     ring(connection)

@@ -453,6 +453,7 @@ def upgrade() -> None:
         "reading",
         sa.Column("receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("exam_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("performed_at", sa.DateTime(), nullable=False),
         sa.Column("report", sa.Text(), nullable=False),
         sa.Column("edition", sa.String(length=16), server_default="", nullable=False),
         sa.Column("rejected", sa.Text(), nullable=True),
@@ -464,6 +465,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_reading_edition"), "reading", ["edition"], unique=False)
     op.create_index(op.f("ix_reading_exam_id"), "reading", ["exam_id"], unique=False)
+    op.create_index(op.f("ix_reading_performed_at"), "reading", ["performed_at"], unique=False)
     op.create_table(
         "rejection",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

@@ -1,0 +1,105 @@
+"""One scan that is on file under two patients, as after a correction at the console: both exams wait for a person.
+
+Two reports are of one scan when scanner, second and every density they both tell are the same, and the scanner's own
+name or time for the scan is. A Study Time (0008,0030) may be that of a worklist: where a report tells no other, two
+regions at least have to agree; with no time at all nothing can be said.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, time
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Row, bindparam, select
+
+from pipeline.edge.store import work
+from pipeline.edge.store.prepared import Prepared
+from pipeline.edge.store.schema import State, exam, patient, reading, receipt
+from pipeline.sr.extract import Report
+
+SAME_SCAN = "same_scan"
+"""The reason for which an exam is held whose scan is also on file under another patient."""
+
+_REPORT = TypeAdapter(Report)
+
+
+class _Pair(NamedTuple):
+    """One scan twice: of each side the exam, the receipt and who sent it."""
+
+    exam: int
+    mine: str
+    theirs: str
+
+
+def hold(connection: Connection, number: int, *, receipt_number: int | None = None) -> set[int]:
+    """Hold an exam and those of other patients that share a scan with it, or with one receipt of it; which."""
+    pairs = list(_pairs(connection, number, receipt_number))
+    for pair in pairs:
+        mine, theirs = f"E{number} ({pair.mine})", f"E{pair.exam} ({pair.theirs})"
+        work.hold(connection, exam, number, reason=SAME_SCAN, detail=_detail(mine, theirs))
+        work.hold(connection, exam, pair.exam, reason=SAME_SCAN, detail=_detail(theirs, mine))
+    return {number, *(pair.exam for pair in pairs)} if pairs else set()
+
+
+def release_settled(connection: Connection, *, at: datetime) -> None:
+    """Release the exams that were held because of another one that no longer counts, or is the same patient's now."""
+    held = select(exam.c.id).where(exam.c.state == State.HELD, exam.c.reason == SAME_SCAN).order_by(exam.c.id)
+    for number in connection.scalars(held).all():
+        if not list(_pairs(connection, number)):
+            work.release(connection, exam, number, at=at)
+
+
+def _detail(this: str, other: str) -> str:
+    return f"one scan under two patients: {this} and {other}; withdraw the wrong one"
+
+
+def _pairs(connection: Connection, number: int, receipt_number: int | None = None) -> Iterator[_Pair]:
+    """The exams of other persons that share a scan with an exam, each once."""
+    found: set[int] = set()
+    readings = _OF_EXAM if receipt_number is None else _OF_RECEIPT
+    for mine in readings.execute(connection, {"exam": number, "receipt": receipt_number}):
+        at_that_time = {"moment": mine.performed_at, "scanner": mine.scanner_id, "person": mine.person_id}
+        for theirs in _AT_THAT_TIME.execute(connection, at_that_time):
+            if theirs.exam_id not in found and _is_one_scan(mine.report, theirs.report):
+                found.add(theirs.exam_id)
+                yield _Pair(theirs.exam_id, _sent(mine), _sent(theirs))
+
+
+def _sent(row: Row[Any]) -> str:
+    return f"receipt {row.receipt_id} from {row.calling_ae_title}"
+
+
+def _is_one_scan(said: str, said_there: str) -> bool:
+    one, other = _REPORT.validate_json(said), _REPORT.validate_json(said_there)
+    mine, theirs = one.exam.by_region, other.exam.by_region
+    shared = mine.keys() & theirs.keys()
+    if not shared or any(mine[key].bmd != theirs[key].bmd for key in shared):
+        return False
+    scans = [{analysis.scan for analysis in report.analyses if analysis.scan} for report in (one, other)]
+    if all(scans):
+        return bool(scans[0] & scans[1])
+    return len(shared) >= _FEWEST_REGIONS and one.exam.performed_at.time() != time()
+
+
+_FEWEST_REGIONS = 2
+
+
+_COUNTING = (
+    select(reading.c.exam_id, reading.c.receipt_id, reading.c.report, reading.c.performed_at)
+    .add_columns(exam.c.scanner_id, patient.c.person_id, receipt.c.calling_ae_title)
+    .select_from(reading)
+    .join(exam, exam.c.id == reading.c.exam_id)
+    .join(patient, patient.c.id == exam.c.patient_id)
+    .join(receipt, receipt.c.id == reading.c.receipt_id)
+    .where(reading.c.rejected.is_(None), exam.c.withdrawn.is_(None))
+    .order_by(reading.c.receipt_id)
+)
+_OF_EXAM = Prepared(_COUNTING.where(reading.c.exam_id == bindparam("exam")))
+_OF_RECEIPT = Prepared(_COUNTING.where(reading.c.receipt_id == bindparam("receipt")))
+_AT_THAT_TIME = Prepared(
+    _COUNTING.where(
+        reading.c.performed_at == bindparam("moment"),
+        exam.c.scanner_id == bindparam("scanner"),
+        patient.c.person_id != bindparam("person"),
+    )
+)
