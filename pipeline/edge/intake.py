@@ -12,11 +12,12 @@ from pipeline.edge.store import audit, exams, inquiries, phantoms, pictures, rec
 from pipeline.edge.store.audit import Entry, Event
 from pipeline.edge.store.receipts import Receipt
 from pipeline.edge.store.schema import receipt as receipt_table
-from pipeline.sr.encoding import read_elements
+from pipeline.sr.encoding import Elements, read_elements
 from pipeline.sr.extract import Report, UnreadableReport, extract
 from pipeline.sr.phantoms import PhantomReport
 from pipeline.sr.reasons import ASIDE, Reason
 from pipeline.sr.rejection import Rejection, RejectionNote
+from pipeline.sr.tree import header_text
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +47,24 @@ def read(house: House, instance: receipts.Instance) -> Report:
     Raises:
         UnreadableReport: it is not a report we can use, with the reason.
     """
-    known = house.knowledge
     elements = read_elements(instance.data_set, instance.transfer_syntax_uid)
+    _require_one_identity(elements, instance)
+    known = house.knowledge
     return extract(elements, house.dialects, known.aliases, known.spellings)
+
+
+def _require_one_identity(elements: Elements, instance: receipts.Instance) -> None:
+    """Make sure that the command that brought an instance named the one that it is (PS3.4 B.2).
+
+    Else one instance could come under several UIDs, and count as several.
+
+    Raises:
+        UnreadableReport: it named another.
+    """
+    sent = {"SOPInstanceUID": instance.sop_instance_uid, "SOPClassUID": instance.sop_class_uid}
+    for keyword, uid in sent.items():
+        if (told := header_text(elements, keyword)) and told != uid.rstrip(" \0"):
+            raise UnreadableReport(Reason.OTHER_UID, f"{keyword} is another than that of the C-STORE request")
 
 
 _STRUCTURED_REPORTS = "1.2.840.10008.5.1.4.1.1.88."

@@ -251,6 +251,9 @@ def _choose(source: _Source, root: Item) -> Dialect:
     for dialect in source.dialects:
         if dialect.reads(root, manufacturer):
             return dialect
+    for dialect in source.dialects:
+        if dialect.reads_below(root, manufacturer):
+            return dialect
     if method := other_method(source.elements, root):
         raise UnreadableReport(Reason.OTHER_METHOD, method)
     raise UnreadableReport(Reason.UNKNOWN_DIALECT, f"its root is {quoted(root)}")

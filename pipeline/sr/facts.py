@@ -17,7 +17,7 @@ from pipeline.sr.grammar import Dialect, Fact
 from pipeline.sr.layout import Layout
 from pipeline.sr.notes import Notes
 from pipeline.sr.tree import Item, folded, header_text
-from pipeline.sr.values import NoNumber, is_blank, read_number
+from pipeline.sr.values import NoNumber, is_blank, read_number, without_noise
 
 _REPORT, _SCAN = "the report", "a scan"
 CM_PER_M = 100
@@ -149,4 +149,4 @@ def _number(fact: Fact, text: str, notes: Notes) -> Decimal | None:
     if number is None or folded(number.unit).strip(". ") not in _UNITS[fact]:
         notes.leave_out(fact.replace("_", " "), text, "is no number in a unit we know")
         return None
-    return number.value
+    return without_noise(number.value, 1)

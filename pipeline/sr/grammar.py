@@ -242,7 +242,7 @@ class ReportRule:
 
     def fits(self, root: Item, manufacturer: str) -> bool:
         """Whether it is for a report with this root, of this manufacturer by its normal name."""
-        children = (child for child in root.children if child.value_type == "CONTAINER")
+        children = (child for child in root.walk() if child is not root and child.value_type == "CONTAINER")
         return (
             (self.root is None or self.root.matches(root.concept))
             and (self.contains is None or any(self.contains.matches(child.concept) for child in children))
@@ -372,6 +372,12 @@ class Dialect:
     def reads(self, root: Item, manufacturer: str) -> bool:
         """Whether this dialect is for such a report, of this manufacturer by its normal name."""
         return any(rule.fits(root, manufacturer) for rule in self.reports)
+
+    def reads_below(self, root: Item, manufacturer: str) -> bool:
+        """Whether this dialect is for something that stands in a report as a whole one does."""
+        rooted = [rule for rule in self.reports if rule.root is not None]
+        below = (item for item in root.walk() if item.value_type == "CONTAINER") if rooted else ()
+        return any(rule.fits(item, manufacturer) for item in below for rule in rooted)
 
     def population(self, told: str) -> str:
         """A reference population as it was told, with the word "female" or "male" in it where the dialect knows."""

@@ -17,7 +17,18 @@ from pipeline.sr.notes import Notes, quoted
 from pipeline.sr.occasions import Occasion
 from pipeline.sr.reasons import Reason, UnreadableReport
 from pipeline.sr.tree import Code, Item, folded
-from pipeline.sr.values import HIGHEST_BMD, LOWEST_BMD, NoNumber, Number, agrees, is_blank, read_number
+from pipeline.sr.values import (
+    BMD_DECIMALS,
+    HIGHEST_BMD,
+    LOWEST_BMD,
+    NoNumber,
+    Number,
+    agrees,
+    decimals_of,
+    is_blank,
+    read_number,
+    without_noise,
+)
 from pipeline.sr.whereabouts import by_place, region_of
 
 
@@ -101,6 +112,18 @@ _UNITS = {
     Quantity.TBS: ("1", ""),
 }
 """The UCUM units a quantity may come in, BMD aside; scores and percentages sent as TEXT have none."""
+
+_RESOLUTIONS = {
+    Quantity.BMD: BMD_DECIMALS,
+    Quantity.BMC: 2,
+    Quantity.AREA: 2,
+    Quantity.T_SCORE: 1,
+    Quantity.Z_SCORE: 1,
+    Quantity.PERCENT_YOUNG_ADULT: 0,
+    Quantity.PERCENT_AGE_MATCHED: 0,
+    Quantity.TBS: 3,
+}
+"""The decimals that densitometers print of each, in g/cm2, g and cm2; some print more of content and area."""
 
 _MEASURED = (Quantity.BMD, Quantity.BMC, Quantity.AREA, Quantity.TBS)
 """What a machine measures; the others compare it with some reference population."""
@@ -253,14 +276,24 @@ class _Reading:
         unit = self._unit(item, number, quantity, what)
         if quantity is Quantity.BMD:
             return self._bmd(item, number.value, unit, region)
+        value = self._at_resolution(number.value, quantity, what)
         if unit not in _UNITS[quantity]:
             self.notes.leave_out(what, item.value, "has no unit that the dialect knows for it")
             return None
         lowest, highest = (ZERO, BEYOND_BONE[quantity]) if quantity in BEYOND_BONE else (-A_THOUSAND, A_THOUSAND)
-        if not lowest < number.value < highest:
+        if not lowest < value < highest:
             self.notes.leave_out(what, item.value, "is impossible")
             return None
-        return number.value
+        return value
+
+    def _at_resolution(self, value: Decimal, quantity: Quantity, what: str) -> Decimal:
+        """A value without the digits that floating point has added to the scanner's."""
+        read = without_noise(value, _RESOLUTIONS[quantity])
+        if decimals_of(read) < decimals_of(value):
+            self.notes.remark(f"{what}: digits that floating point has added were left out")
+        if quantity is Quantity.BMD and decimals_of(read) > _RESOLUTIONS[quantity]:
+            self.notes.remark(f"{what}: it has more digits than densitometers print, and all were kept")
+        return read
 
     def _unit(self, item: Item, number: Number, quantity: Quantity, what: str) -> str | None:
         """The UCUM code of a value's unit, empty where there is none; ``None`` when unknown or told in two ways.
@@ -293,6 +326,7 @@ class _Reading:
         elif unit != "g/cm2":
             self._refuse(Reason.UNKNOWN_UNIT, region, item.value, "has no unit that the dialect knows for it")
             return None
+        value = self._at_resolution(value, Quantity.BMD, f"{region}: BMD")
         if not LOWEST_BMD <= value <= HIGHEST_BMD:
             self._refuse(Reason.IMPLAUSIBLE, region, item.value, "is one that no bone has")
             return None

@@ -49,6 +49,10 @@ class Occasion:
             return another
         return "" if self._is_dated(items) in (True, None) else "is dated on another day"
 
+    def is_of_another_day(self, items: Sequence[Item]) -> bool:
+        """Whether a day told among some items is none that can be this exam's."""
+        return self._is_dated(items) is False
+
     def _knows(self, concept: Code | None) -> bool:
         """Whether the dialect knows what an item is about, be it of use or not."""
         rule, dialect = self.dialect.region, self.dialect

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     BROKEN_RESULTS = "broken_results"
     OTHER_METHOD = "other_method"
     NO_INSTANCE_UID = "no_instance_uid"
+    OTHER_UID = "other_uid"
     NO_STUDY_UID = "no_study_uid"
     NO_PATIENT_ID = "no_patient_id"
     NO_STUDY_DATE = "no_study_date"
@@ -70,6 +71,7 @@ _SENTENCES = {
     Reason.BROKEN_RESULTS: "The results beside the content tree cannot be read to their end.",
     Reason.OTHER_METHOD: "What was measured is no bone mineral density by DXA, and is not comparable with one.",
     Reason.NO_INSTANCE_UID: "The report has no usable SOP Instance UID (0008,0018) or SOP Class UID (0008,0016).",
+    Reason.OTHER_UID: "The instance was sent under another UID than the one in it.",
     Reason.NO_STUDY_UID: "The report has no usable Study Instance UID (0020,000D).",
     Reason.NO_PATIENT_ID: "The report has no usable Patient ID (0010,0020).",
     Reason.NO_STUDY_DATE: "The report has neither a usable Acquisition Date nor a usable Study Date (0008,0020).",

@@ -15,7 +15,7 @@ from pipeline.sr.layout import Layout, Trend
 from pipeline.sr.naming import name_region
 from pipeline.sr.printed_dates import possible_days
 from pipeline.sr.tree import Item
-from pipeline.sr.values import HIGHEST_BMD, LOWEST_BMD, NoNumber, read_number
+from pipeline.sr.values import BMD_DECIMALS, HIGHEST_BMD, LOWEST_BMD, NoNumber, read_number, without_noise
 
 MOST_POINTS = 500
 """A lifetime of exams in every region; a report with more is not read on."""
@@ -123,7 +123,7 @@ def _change(text: str, since: Since, dialect: Dialect, unit: str = "") -> Iterat
         number = read_number(str(number.value.scaleb(-3)))
     elif known not in ("", "g/cm2", "%"):
         return
-    yield since, number.value, number.marks
+    yield since, without_noise(number.value, 1 if since in _PERCENT.values() else BMD_DECIMALS), number.marks
 
 
 def _marks(text: str) -> str:
@@ -141,5 +141,5 @@ def _density(item: Item, dialect: Dialect) -> Decimal | None:
         return None
     unit = "" if item.unit is None else item.unit.value or item.unit.meaning
     known = dialect.unit(number.unit or unit)
-    value = number.value.scaleb(-3) if known == "mg/cm2" else number.value
+    value = without_noise(number.value.scaleb(-3) if known == "mg/cm2" else number.value, BMD_DECIMALS)
     return value if known in ("g/cm2", "mg/cm2") and LOWEST_BMD <= value <= HIGHEST_BMD else None

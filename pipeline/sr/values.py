@@ -1,4 +1,4 @@
-"""Which number does a scanner's text hold, exactly as printed, and how far can it be trusted?"""
+"""Read the numbers, dates and times that scanners print, exactly as printed and no further than they can be trusted."""
 
 import re
 from collections.abc import Iterator
@@ -7,8 +7,13 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
+from pipeline.clinical.model import MOST_DECIMALS
+
 LOWEST_BMD, HIGHEST_BMD = Decimal("0.1"), Decimal("3.0")
 """g/cm2; no living bone lies outside, a number in mg/cm2 does."""
+
+BMD_DECIMALS = 3
+"""What densitometers print of a BMD in g/cm2."""
 
 
 class NoNumber(ValueError):
@@ -39,7 +44,7 @@ def read_number(text: str) -> Number:
     if match is None:
         raise NoNumber("the text holds no single number")
     value = Decimal(match["number"].replace(",", "."))
-    if _exponent(value) < -_MOST_DIGITS or value.adjusted() > _MOST_DIGITS:
+    if _exponent(value) < -_LONGEST or value.adjusted() > _MOST_DIGITS:
         raise NoNumber("the number has more digits than any measurement")
     return Number(
         value=value if _exponent(value) <= 0 else value.quantize(Decimal(1)),  # 1E+2 is 100
@@ -52,6 +57,26 @@ def read_number(text: str) -> Number:
 def is_blank(text: str) -> bool:
     """Whether the scanner printed no value: nothing, or the dashes that stand for it."""
     return not text.strip(" -\u2013\u2014")
+
+
+def without_noise(value: Decimal, decimals: int) -> Decimal:
+    """A number as the machine knew it that then went through floating point: ``0.91200000047684`` is 0.912.
+
+    A binary float of 32 bits holds seven digits. So a number with more decimals than any machine measures that lies
+    within a few of its steps of one with fewer is that one, with ``decimals`` at least. Any other keeps its digits, up
+    to the twentieth: beyond, no text of a float tells anything.
+    """
+    told = -_exponent(value)
+    for shorter in range(decimals, min(_FEW_DECIMALS + 1, told - 1)) if told > _FEW_DECIMALS else ():
+        rounded = round(value, shorter)
+        if abs(value - rounded) <= abs(value) * _FLOAT_STEPS:
+            return rounded
+    return value if told <= MOST_DECIMALS else round(value, MOST_DECIMALS)
+
+
+def decimals_of(value: Decimal) -> int:
+    """How many digits stand behind the point."""
+    return max(0, -_exponent(value))
 
 
 def agrees(bmd: Decimal, bmc: Decimal, area: Decimal) -> bool:
@@ -97,8 +122,16 @@ _DATE = re.compile(r"(\d{4})(\.?)(\d{2})\2(\d{2})", re.ASCII)
 _TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?", re.ASCII)
 
 _LONGEST = 64
+"""A DICOM decimal string has sixteen characters; whoever prints a float of 64 bits in full overruns it."""
+
 _MOST_DIGITS = 15
-"""A DICOM decimal string has sixteen characters."""
+"""No measurement has more before the point."""
+
+_FEW_DECIMALS = 5
+"""More than any densitometer prints."""
+
+_FLOAT_STEPS = Decimal(2) ** -21
+"""Some steps of a float of 32 bits, in parts of the number: what calculating with it may cost."""
 
 _PLAIN = re.compile(r"-?\d{1,6}(?:\.\d{1,6})?", re.ASCII)
 """What nearly every value is, and needs no second look."""

@@ -19,6 +19,7 @@ from pipeline.edge.store import exams, machines, overview, phantoms, pictures, r
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import State, exam, receipt
 from pipeline.sr.extract import Report
+from pipeline.sr.reasons import Reason
 from pipeline.sr.results import Place
 from tests.edge.make import NOW, instance
 from tests.sr.make_image import (
@@ -31,6 +32,7 @@ from tests.sr.make_image import (
     roi,
     scan,
 )
+from tests.sr.make_rejection import rejection_note
 from tests.sr.make_report import container, encode, region, report, spine, text
 
 TABLE = [["Region", "BMD[g/cm&sup2;]"], ["L1", "0.873"], ["L2", "0.943"]]
@@ -85,6 +87,38 @@ def bmds(house: House) -> dict[str, str]:
     """The BMDs of the only exam on file."""
     (on_file,) = exams_on_file(house)
     return {measured.region.key: str(measured.bmd) for measured in on_file.exam().measurements}
+
+
+# What is sent under another name
+
+
+def settled_as(house: House, sent: Dataset, **command: str) -> tuple[str, str | None]:
+    """What becomes of an instance whose C-STORE request names these UIDs."""
+    names = {"sop_class_uid": str(sent.SOPClassUID), "sop_instance_uid": str(sent.SOPInstanceUID)} | command
+    kept = Instance(transfer_syntax_uid=ExplicitVRLittleEndian, data_set=encode(sent), **names)
+    with house.database.write() as connection:
+        number, _ = receipts.keep(connection, kept, calling_ae_title="SCANNER1", at=NOW)
+    while extract_waiting(house):
+        pass
+    return settled(house, number)
+
+
+@pytest.mark.parametrize("command", [{"sop_instance_uid": "2.25.99"}, {"sop_class_uid": SECONDARY_CAPTURE}])
+def test_an_instance_sent_under_another_uid_than_its_own_is_held(house: House, command: dict[str, str]) -> None:
+    """A known one would else count a second time, as current exam and as its own prior."""
+    receive(house, report(spine()), "2.25.1")
+    sent = report(spine(), SOPInstanceUID="2.25.1" if "sop_instance_uid" in command else "2.25.2")
+    assert settled_as(house, sent, **command) == (State.HELD, Reason.OTHER_UID)
+    assert len(exams_on_file(house)) == 1
+
+
+@pytest.mark.parametrize("sent", [picture(), rejection_note(["2.25.1"]), report(PatientID="PHANTOM")])
+def test_so_is_whatever_else_would_be_put_aside(house: House, sent: Dataset) -> None:
+    assert settled_as(house, sent, sop_instance_uid="2.25.99") == (State.HELD, Reason.OTHER_UID)
+
+
+def test_a_uid_is_the_same_whatever_pads_it(house: House) -> None:
+    assert settled_as(house, report(spine(), SOPInstanceUID="2.25.1234"))[0] == State.DONE
 
 
 # Exams from parts

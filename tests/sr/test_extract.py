@@ -218,7 +218,10 @@ def test_a_history_in_words_nobody_told_us_is_not_read_either():
     history = container("Verlauf", container("L1-L4", num("BMD", "0.950")))
     read_report = seen(report(container("AP Spine", region("L1-L4", "0.912"), history), history))
     assert values(read_report) == {"L1-L4": "0.912"}
-    assert len(read_report.remarks) == 2
+    assert read_report.aside == (
+        "CONTAINER 'Verlauf' was put aside: it stands beside regions, and the dialect does not know it",
+        "CONTAINER 'Verlauf' was put aside: the dialect does not know it as a scan",
+    )
 
 
 def test_a_change_inside_a_region_is_not_its_bmd():
@@ -263,7 +266,7 @@ def test_unknown_regions_are_told_and_never_guessed():
 def test_an_unknown_scan_is_told_when_it_holds_numbers():
     knee = container("Left Ortho Knee", region("Head", "2.1"))
     read_report = seen(report(spine(), knee, container("Patient", text("A", "B"))))
-    assert read_report.remarks == ("CONTAINER 'Left Ortho Knee' was not read: the dialect does not know it as a scan",)
+    assert read_report.aside == ("CONTAINER 'Left Ortho Knee' was put aside: the dialect does not know it as a scan",)
 
 
 def test_a_total_body_is_read_and_what_it_is_made_of_is_noted():
@@ -310,6 +313,135 @@ def test_a_hologic_report_under_another_root_is_known_by_maker_and_content():
     assert seen(ds).dialect == "hologic 2"
     put(ds, "Manufacturer", "ACME")
     assert held(ds).reason is Reason.UNKNOWN_DIALECT
+
+
+# Wrappers that no dialect names
+
+
+WRAPPERS: dict[str, tuple[Dataset, dict[str, str]]] = {
+    "hologic": (
+        container(
+            "BMD Rate of Change Report",
+            container("Scan Information", text("Scan Mode", "a Lumbar Spine")),
+            container("Data Set 1", text("Data Set Title", "Results Summary"), region("L1-L4", "0.930")),
+            container("Data Set 2", text("Data Set Title", "Results History"), region("L1-L4", "0.950")),
+        ),
+        {"L1-L4": "0.930"},
+    ),
+    "lunar": (
+        container(
+            "DXA Report",
+            spine(region("L1-L4", "0.912"), container("Trend L1-L4", container("01-Mar-2022", num("BMD", "0.950")))),
+            container("Left Femur", region("Neck", "0.702")),
+        ),
+        {"L1-L4": "0.912", "femoral neck left": "0.702"},
+    ),
+    "tid1500": (container(TID1500, measurements(group("L1-L4"))), {"L1-L4": "0.912"}),
+}
+
+
+@pytest.mark.parametrize("deep", [1, 2, 5])
+@pytest.mark.parametrize("dialect", WRAPPERS)
+def test_a_report_below_any_other_root_is_read_as_it_is_alone(dialect, deep):
+    inner, expected = WRAPPERS[dialect]
+    for _ in range(deep - 1):
+        inner = container("Results", inner)
+    sent = report(text("Operator", "KL"), inner, root="Densitometry", Manufacturer="HOLOGIC, Inc.")
+    assert values(seen(sent)) == expected
+    assert seen(sent).dialect.startswith(dialect)
+
+
+@pytest.mark.parametrize("maker", ["Hologic", "Other systems"])
+def test_a_hologic_report_is_known_below_any_root_whoever_sends_it(maker):
+    sent = report(WRAPPERS["hologic"][0], root="Anything", Manufacturer=maker)
+    assert values(seen(sent)) == {"L1-L4": "0.930"}
+
+
+def test_results_in_wrappers_between_root_scan_and_region_are_found():
+    deep = container("Body", container("AP Spine", container("Results", container("All", region("L1-L4", "0.912")))))
+    assert values(seen(report(deep))) == {"L1-L4": "0.912"}
+    groups = measurements(container("Spine", group("L1-L4")), container("Hips", group("total hip right", bmd="0.833")))
+    assert values(seen(report(groups, root=TID1500))) == {"L1-L4": "0.912", "total hip right": "0.833"}
+
+
+def test_several_wrappers_beside_each_other_are_all_looked_into():
+    sent = report(container("Spine", spine()), container("Hip", container("Left Femur", region("Neck", "0.702"))))
+    assert values(seen(sent)) == {"L1-L4": "0.912", "femoral neck left": "0.702"}
+
+
+@pytest.mark.parametrize("name", ["History", "Previous exam", "03/01/2022", "Any other name"])
+def test_an_unknown_container_beside_known_scans_is_put_aside_and_listed(name):
+    other = container(name, container("Left Femur", region("Neck", "0.702")), text("Age", "60"))
+    read_report = seen(report(spine(), other, text("Age", "65")))
+    assert values(read_report) == {"L1-L4": "0.912"}
+    assert [one for one in read_report.aside if f"CONTAINER '{name}'" in one]
+    assert read_report.exam.age == 65
+
+
+@pytest.mark.parametrize("name", ["History", "Prior results", "Vorbefunde", "Baseline", "03/01/2022", "Neck Diff."])
+def test_a_wrapper_whose_name_tells_of_other_exams_is_put_aside_even_where_nothing_else_is_told(name):
+    sent = report(container(name, spine()), root="DXA Report")
+    assert held(sent).reason is Reason.NO_BMD
+    assert "was put aside" in held(sent).detail
+    now = seen(report(container("Now", spine(region("L1-L4", "0.912"))), container(name, spine(region("L1", "0.8")))))
+    assert values(now) == {"L1-L4": "0.912"}
+
+
+def test_of_two_wrappers_the_one_dated_on_another_day_is_put_aside_and_alone_it_holds_the_report():
+    def dated(day: str, *scans: Dataset) -> Dataset:
+        return container("Visit", text("Scan Date", day), *scans)
+
+    def data_set(bmd: str) -> Dataset:
+        return container("Data Set 1", text("Data Set Title", "Results Summary"), region("L1-L4", bmd))
+
+    both = (dated("2024-03-01", data_set("0.930")), dated("2022-03-01", data_set("0.950")))
+    assert values(seen(report(*both, root="Any", Manufacturer="Hologic"))) == {"L1-L4": "0.930"}
+    alone = report(both[1], root="Any", Manufacturer="Hologic")
+    assert held(alone).reason is Reason.OTHER_DATE
+
+
+def test_a_wrapper_with_another_patients_birth_date_holds_the_report():
+    other = container("Visit", text("DOB", "1961-05-05"), container("Data Set 1", region("L1-L4", "0.930")))
+    titled = container("Data Set 1", text("Data Set Title", "Results Summary"), region("L1-L4", "0.930"))
+    sent = report(other, container("Visit", titled), root="Any", Manufacturer="Hologic")
+    assert held(sent).reason is Reason.OTHER_PATIENT
+
+
+def test_two_wrappers_that_tell_one_region_differently_hold_the_report():
+    sent = report(container("One", spine(region("L1-L4", "0.9"))), container("Two", spine(region("L1-L4", "0.8"))))
+    assert held(sent).reason is Reason.CONTRADICTORY
+
+
+# How many digits
+
+
+def test_digits_that_floating_point_has_added_to_any_number_are_left_out_and_told():
+    noisy = region(
+        "L1-L4",
+        "0.91200000047684",
+        num("BMC", "47.970001220703125", ("g", "UCUM", "g")),
+        num("AREA", "52.599998474121094", ("cm2", "UCUM", "cm2")),
+        text("BMD_TSCORE", "-1.2999999523162842"),
+        text("BMD_ZSCORE", "0.40000000596046448"),
+    )
+    read_report = seen(report(spine(noisy)))
+    (read,) = read_report.exam.measurements
+    numbers = (read.bmd, read.bmc, read.area, read.t_score, read.z_score)
+    assert [str(number) for number in numbers] == ["0.912", "47.97", "52.60", "-1.3", "0.4"]
+    assert len(read_report.remarks) == 5
+    milligrams = region("L1-L4", "912.00000047684", unit=("mg/cm2", "UCUM", "mg/cm2"))
+    assert values(seen(report(spine(milligrams)))) == {"L1-L4": "0.912"}
+
+
+def test_more_digits_than_a_scanner_prints_that_are_no_noise_are_kept_and_told():
+    read_report = seen(report(spine(region("L1-L4", "0.9123456789"))))
+    assert values(read_report) == {"L1-L4": "0.9123456789"}
+    assert read_report.remarks == ("L1-L4: BMD: it has more digits than densitometers print, and all were kept",)
+
+
+@pytest.mark.parametrize("text_value", ["0.912000000000000033", "0.912000000476837158203125", "0.91199999999999992184"])
+def test_a_number_of_seventeen_characters_and_more_is_a_number(text_value):
+    assert values(seen(report(spine(region("L1-L4", text_value))))) == {"L1-L4": "0.912"}
 
 
 # TID 1500
@@ -564,7 +696,10 @@ def test_a_unit_in_any_spelling_seen_is_known_by_value_or_meaning(spelling):
 def test_milligrams_are_divided_by_a_thousand_exactly_and_told():
     read_report = seen(report(spine(region("L1-L4", "912.3", unit=("mg/cm2", "UCUM", "mg/cm2")))))
     assert values(read_report) == {"L1-L4": "0.9123"}
-    assert read_report.remarks == ("L1-L4: BMD was sent in mg/cm2 and divided by 1000",)
+    assert read_report.remarks == (
+        "L1-L4: BMD was sent in mg/cm2 and divided by 1000",
+        "L1-L4: BMD: it has more digits than densitometers print, and all were kept",
+    )
 
 
 @pytest.mark.parametrize(

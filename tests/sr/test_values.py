@@ -1,21 +1,24 @@
 """Which number does a scanner's text hold, exactly as printed, and how far can it be trusted?"""
 
+import struct
 from datetime import date, datetime, time
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.sr.values import (
     NoNumber,
     Number,
     agrees,
+    decimals_of,
     is_blank,
     read_date,
     read_datetime,
     read_number,
     read_time,
+    without_noise,
 )
 
 
@@ -44,6 +47,45 @@ def test_what_a_scanner_prints_is_what_is_read(value):
     assert str(read_number(f"{value}").value) == f"{value}"
 
 
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("0.91200000047684", "0.912"),
+        ("0.93999999761581", "0.940"),
+        ("0.9119999999999999", "0.912"),
+        ("0.912000000476837158203125", "0.912"),
+        ("0.912000000000000032862601528904633596539497375488281", "0.912"),
+        ("0.91200000", "0.912"),
+        ("0.912300026416778", "0.9123"),
+        ("1.0000001192092896", "1.000"),
+        ("0.912", "0.912"),
+        ("0.9120", "0.9120"),
+        ("0.91234", "0.91234"),
+        ("0.9123457", "0.9123457"),
+        ("0.91234567890123456789012345", "0.91234567890123456789"),
+    ],
+)
+def test_digits_that_floating_point_has_added_are_no_digits_of_the_scanner(text, read):
+    assert str(without_noise(read_number(text).value, 3)) == read
+
+
+@given(st.integers(min_value=100, max_value=3000))
+def test_a_density_that_went_through_a_float_of_32_or_64_bits_is_read_as_it_was_measured(thousandths):
+    measured = Decimal(thousandths).scaleb(-3)
+    (single,) = struct.unpack("<f", struct.pack("<f", float(measured)))
+    texts = {f"{single:.14f}", str(Decimal(single)), repr(single), f"{single:.9e}", str(Decimal(float(measured)))}
+    read = [without_noise(read_number(text).value, 3) for text in texts]
+    assert {*read} == {measured}
+    assert all(decimals_of(value) <= 3 for value in read)
+
+
+@given(st.integers(min_value=100_000, max_value=3_000_000).filter(lambda millionths: millionths % 10))
+def test_a_sixth_decimal_is_kept(millionths):
+    measured = Decimal(millionths).scaleb(-6)
+    assume(all(abs(measured - round(measured, places)) > Decimal("2e-6") for places in (3, 4, 5)))
+    assert without_noise(measured, 3) == measured
+
+
 def test_a_decimal_comma_is_read_and_remarked():
     assert read_number("1,023") == Number(
         value=Decimal("1.023"), remarks=("a decimal comma was read as a decimal point",)
@@ -69,7 +111,7 @@ def test_a_unit_printed_after_the_number_is_told():
     [
         *("", "-", "n/a", "NaN", "Infinity", "0.9l2", "0.9 0.8", "0.9\\0.8", "1,023.5", "1.023,5", "1.2.3"),
         *("0x10", "0.912g", "1.0 2.0", "\u0661"),
-        *("1e99", "1e-99", "0." + "0" * 30 + "1", "9" * 30, "1" * 100_000),
+        *("1e99", "1e-99", "9" * 30, "1" * 100_000, "0." + "1" * 100),
     ],
 )
 def test_what_is_not_one_number_is_none(text):
