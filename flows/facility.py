@@ -48,6 +48,8 @@ def load_context(house: House, options: argparse.Namespace) -> int:
         return 1
     with house.database.write() as connection:
         loaded = context_sheet.keep(connection, records)
+    for warning in loaded.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     print(f"{len(records)} records read, {loaded.records} of them new; {loaded.exams} exams are due again")
     return 0
 
@@ -88,8 +90,9 @@ def _told(found: ContextOnFile) -> Iterator[str]:
     yield f"{found.record.recorded_on}, loaded {found.loaded_at:%Y-%m-%d %H:%M} UTC"
     for field in dataclasses.fields(found.record):
         value = getattr(found.record, field.name)
-        if value not in (None, "") and field.name != "recorded_on":
+        if value not in (None, "") and field.name not in ("recorded_on", "unknown"):
             yield f"  {field.name:<28}{_plain(value)}"
+    yield from (f"  {name:<28}unknown" for name in found.record.unknown)
 
 
 def _plain(value: object) -> str:

@@ -7,14 +7,17 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from flows import command_line
+from pipeline.clinical.context import VISIT_FACTS, ClinicalContext
 from pipeline.edge import context_sheet, settings
 from pipeline.edge.callers import OTHER_CALLER
 from pipeline.edge.dispatch import REFUSED, UNANSWERED
@@ -92,10 +95,17 @@ def test_no_page_explains_a_setting_that_is_not_there():
     assert explained == {parameter.id for parameter in SETTINGS}
 
 
-def test_every_column_of_clinical_context_is_explained_and_no_other():
-    (table,) = re.findall(r"^\| column \|.*\n((?:\|.*\n)+)", OPERATIONS, re.MULTILINE)
-    explained = set(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE))
-    assert explained | {"recorded_on", "source"} == set(context_sheet.columns())
+def test_every_column_of_clinical_context_is_explained_with_its_kind_and_its_words_and_no_other():
+    (table,) = re.findall(r"^\| column \| kind \|.*\n((?:\|.*\n)+)", OPERATIONS, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z_]+)` \| (.+?) \| (.+?) \|", table, re.MULTILINE)
+    hints = get_type_hints(ClinicalContext)
+    assert {name for name, _, _ in rows} | {"recorded_on", "source"} == set(context_sheet.columns())
+    for name, kind, allowed in rows:
+        days = VISIT_FACTS.get(name)
+        assert kind == {None: "state", 0: "visit fact, that day"}.get(days, f"visit fact, {days} days"), name
+        (told_as,) = {*(get_args(hints[name]) or (hints[name],))} - {type(None)}
+        words = {bool: "`yes`, `no`", Decimal: "a number", date: "a day", str: "text"}
+        assert allowed == (words.get(told_as) or ", ".join(f"`{word}`" for word in told_as if word != "mean")), name
 
 
 def test_the_configuration_that_comes_with_us_has_no_mistake():

@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from pipeline.clinical.compare import HUNDRED, borderline, months_between
-from pipeline.clinical.context import ClinicalContext
+from pipeline.clinical.context import ClinicalContext, ContextOnDay, context_on
 from pipeline.clinical.model import Caution, Change, Epoch, Exam, Finding, Measurement, NotEvaluated, Unverified
 from pipeline.clinical.precision import WORST_LSC_PERCENT, only_at_80_percent
 from pipeline.clinical.priors import last_break, total_agrees
@@ -22,13 +22,21 @@ AREA_PARTS = (SPINE, FEMORAL_NECK, TOTAL_HIP)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a comparison is seen against, beside the two exams."""
+    """What a comparison is seen against, beside the two exams.
+
+    ``context`` is what holds on the day of the exam, ``records`` is all it was made from.
+    """
 
     exam: Exam
-    context: ClinicalContext
+    context: ContextOnDay
     rules: Rules
+    records: Sequence[ClinicalContext] = ()
     unverified: Sequence[Unverified] = ()
     epochs: Sequence[Epoch] = ()
+
+    def context_of(self, earlier: Exam) -> ContextOnDay:
+        """What held on the day of an earlier exam."""
+        return context_on(self.records, earlier.performed_on)
 
 
 def weigh(finding: Finding, around: Surroundings) -> Finding:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pipeline.clinical.age import age_on
 from pipeline.clinical.cautions import Surroundings, hardware
-from pipeline.clinical.context import ClinicalContext, Menopause
+from pipeline.clinical.context import ClinicalContext, ContextOnDay, Menopause
 from pipeline.clinical.model import Category, Caution, Diagnosis, Exam, Measurement, NotEvaluated, Scale, Sex
 from pipeline.clinical.regions import FEMORAL_NECK, ONE_THIRD_RADIUS, SPINE, TOTAL_HIP, Side
 from pipeline.clinical.rules import Rules
@@ -57,18 +57,21 @@ MALE = {
 FULL_SPINE = "L1-L4"
 
 
-def scale_for(exam: Exam, context: ClinicalContext, rules: Rules) -> Scale | None:
+def scale_for(exam: Exam, context: ContextOnDay, rules: Rules) -> Scale | None:
     """Whether the T- or the Z-score classifies this patient; ``None`` where nobody told enough to choose (R4.1).
 
-    Men by age. Women by menopausal status; where it is unknown only the young and the old are sorted by age.
+    Men by age. Women by menopausal status; where it is unknown only the young and the old are sorted by age. That it
+    has not come is true for a time only: told long ago, it decides nothing (E7).
     """
     age, sex = age_on(exam), exam.patient.sex
     if sex is Sex.MALE and age is not None:
         return Scale.T_SCORE if age >= rules.man_t_from else Scale.Z_SCORE
     if sex is not Sex.FEMALE:
         return None
-    if context.menopause is not None:
-        return Scale.Z_SCORE if context.menopause is Menopause.BEFORE else Scale.T_SCORE
+    if context.menopause in (Menopause.TRANSITION, Menopause.AFTER):
+        return Scale.T_SCORE
+    if context.recent.menopause is Menopause.BEFORE:
+        return Scale.Z_SCORE
     if age is None:
         return None
     if age < rules.woman_z_below:
@@ -77,7 +80,7 @@ def scale_for(exam: Exam, context: ClinicalContext, rules: Rules) -> Scale | Non
     return Scale.T_SCORE if after or age >= rules.woman_t_from else None
 
 
-def missing_for_scale(exam: Exam, context: ClinicalContext, rules: Rules) -> tuple[str, ...]:
+def missing_for_scale(exam: Exam, context: ContextOnDay, rules: Rules) -> tuple[str, ...]:
     """What would have decided between T- and Z-score."""
     if scale_for(exam, context, rules) is not None:
         return ()
@@ -171,10 +174,11 @@ def _lowest(exam: Exam, scale: Scale, context: ClinicalContext) -> tuple[Measure
 
 def _met_the_definition(before: Exam, around: Surroundings) -> bool:
     """Whether an earlier exam had a T-score of -2.5 or lower in somebody not classified by Z-score then (R4.8)."""
-    score = lowest_t(before, around.context)
+    then = around.context_of(before)
+    score = lowest_t(before, then)
     if score is None or classify(Scale.T_SCORE, score) is not Category.OSTEOPOROSIS:
         return False
-    return scale_for(before, ClinicalContext(recorded_on=before.performed_on), around.rules) is not Scale.Z_SCORE
+    return scale_for(before, then, around.rules) is not Scale.Z_SCORE
 
 
 def _discordance(told: Sequence[Measurement]) -> Iterator[Caution]:

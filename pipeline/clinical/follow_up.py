@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from pipeline.clinical.age import age_on
 from pipeline.clinical.cautions import Surroundings, hardware
 from pipeline.clinical.compare import HUNDRED, months_between
-from pipeline.clinical.context import ClinicalContext, Therapy
+from pipeline.clinical.context import ClinicalContext, ContextOnDay, Therapy
 from pipeline.clinical.diagnosis import lowest_t
 from pipeline.clinical.model import (
     Category,
@@ -55,9 +55,14 @@ class Case:
         return self.around.exam
 
     @property
-    def context(self) -> ClinicalContext:
+    def context(self) -> ContextOnDay:
         """What is known beside the reports."""
         return self.around.context
+
+    @property
+    def recent(self) -> ClinicalContext:
+        """What of it is recent enough to suggest something (E7)."""
+        return self.around.context.recent
 
     @property
     def rules(self) -> Rules:
@@ -118,8 +123,8 @@ def vertebral_fracture_assessment(case: Case) -> Iterator[Advice]:
         {
             "age": _old_enough_for_vfa(case),
             "height loss": _height_lost(case),
-            "reported vertebral fracture": case.context.reported_vertebral_fracture,
-            "glucocorticoids": on_glucocorticoids(case.context, case.rules),
+            "reported vertebral fracture": case.recent.reported_vertebral_fracture,
+            "glucocorticoids": on_glucocorticoids(case.recent, case.rules),
         }
     )
     if known:
@@ -142,11 +147,11 @@ def unexpected_drop(case: Case) -> Iterator[Advice]:
     """R5.4: technical checks first, then causes."""
     if case.losses:
         yield words.look_into_a_loss(case.losses)
-    if case.context.fracture_on_therapy:
+    if case.recent.fracture_on_therapy:
         yield words.refer_fracture_on_therapy()
-    elif case.losses and case.context.fracture_on_therapy is None:
+    elif case.losses and case.recent.fracture_on_therapy is None:
         yield NotEvaluated(rule="R5.4", topic="referral", missing=("fracture on therapy",))
-    if case.losses and (case.context.therapy is None or _since_unknown(case.context)):
+    if case.losses and (case.recent.therapy is None or _since_unknown(case.recent)):
         yield NotEvaluated(rule="R3.7", topic="regression to the mean", missing=("therapy and its start",))
 
 
@@ -160,9 +165,9 @@ def other_sites(case: Case) -> Iterator[Advice]:
         reasons.append("fewer than two usable vertebrae")
     if reasons:
         yield words.look_elsewhere(tuple(reasons))
-    if case.context.hyperparathyroidism:
+    if case.recent.hyperparathyroidism:
         yield words.measure_the_forearm()
-    elif case.context.hyperparathyroidism is None:
+    elif case.recent.hyperparathyroidism is None:
         yield NotEvaluated(rule="R5.5", topic="forearm as a site", missing=("hyperparathyroidism",))
 
 
@@ -182,11 +187,11 @@ def discordance(case: Case) -> Iterator[Advice]:
 
 def fracture_risk(case: Case) -> Iterator[Advice]:
     """R5.8: FRAX as somebody computed it; never computed here."""
-    diagnosis, age, context = case.diagnosis, age_on(case.exam), case.context
+    diagnosis, age, context = case.diagnosis, age_on(case.exam), case.recent
     if diagnosis is None or diagnosis.category is not Category.LOW_BONE_MASS or age is None:
         return
     youngest, oldest = FRAX_AGES
-    if not youngest <= age <= oldest or context.therapy not in (None, Therapy.NONE):
+    if not youngest <= age <= oldest or case.context.therapy not in (None, Therapy.NONE):
         return
     missing = [
         name
@@ -250,7 +255,7 @@ def _sorted(conditions: Mapping[str, bool | None]) -> tuple[tuple[str, ...], tup
 
 def _reasons_for_one_year(case: Case) -> dict[str, bool | None]:
     """What shortens the interval to a year, as far as known (R5.1)."""
-    context = case.context
+    context = case.recent
     return {
         "therapy begun or changed within a year": _therapy_is_new(context, case.exam.performed_on),
         "glucocorticoids": on_glucocorticoids(context, case.rules),

@@ -50,13 +50,15 @@ def interpret(
 ) -> Interpretation:
     """Match an exam with the patient's history, compare what may be compared, and say it in words.
 
-    ``contexts`` are the records on file for the patient: the last one up to the day of the exam counts.
+    ``contexts`` are the records on file for the patient; what they tell together of the day of the exam counts.
     ``vendor_trend`` is what the scanner itself says of the exam, ``held`` the days of the patient's exams that wait
     for a person: neither is compared with, and both are told; so is an archive that has not answered what it holds.
     ``unconfirmed`` are the studies that came from a caller new to their machine: they are compared, with a caution.
     """
-    context = context_on(contexts, exam.performed_on) or ClinicalContext(recorded_on=exam.performed_on)
-    around = Surroundings(exam=exam, context=context, rules=rules or Rules(), unverified=unverified, epochs=epochs)
+    context = context_on(contexts, exam.performed_on)
+    around = Surroundings(
+        exam=exam, context=context, rules=rules or Rules(), records=contexts, unverified=unverified, epochs=epochs
+    )
     matches = match(exam, history, epochs, crossings)
     findings = tuple(weigh(finding, around) for finding in conclude(exam, matches, lscs))
     judgement = judge_together(findings, around)

@@ -166,7 +166,7 @@ def _distinct_changes(findings: Sequence[Finding]) -> list[Change]:
 
 def _first_on_therapy(finding: Finding, around: Surroundings) -> bool:
     """Whether a loss is the first interval under the present therapy (R3.7)."""
-    context, change = around.context, finding.since_prior
+    context, change = around.context.recent, finding.since_prior
     if change is None or context.therapy in (None, Therapy.NONE) or context.therapy_since is None:
         return False
     return months_between(context.therapy_since, change.reference.performed_on) < CONFIRMING_MONTHS

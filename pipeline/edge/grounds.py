@@ -1,8 +1,8 @@
 """What does an addendum rest on, and has any of it changed since?
 
 Besides the exam's own reports an addendum rests on the patient's other visits up to its day, on who counts as the same
-patient, on the LSCs, epochs, cross-calibrations and quality control of the machines on that day, on the record of
-clinical context that holds on it, and on the rules. Of each kind a digest is kept with the exam; comparing digests
+patient, on the LSCs, epochs, cross-calibrations and quality control of the machines on that day, on the records
+of clinical context up to it, and on the rules. Of each kind a digest is kept with the exam; comparing digests
 costs some microseconds, so that of a hundred thousand exams only those are looked at again whose ground has shifted.
 
 Nothing here depends on today's date: an LSC judges the exams of its own days, so that its expiry shifts the ground of
@@ -106,13 +106,9 @@ def _history(visit: Visit, person: Person, day: date) -> str:
 
 
 def _context(person: Person, day: date) -> str:
-    """Of each of the person's patients the record that holds on a day."""
-    holds: dict[int, tuple[date, int]] = {}
-    for record in person.records:
-        if record.recorded_on <= day:
-            latest = (record.recorded_on, record.number)
-            holds[record.patient_number] = max(latest, holds.get(record.patient_number, latest))
-    return short_digest(sorted((patient, number) for patient, (_, number) in holds.items()))
+    """The records of the person up to a day: field by field the oldest may be the one that holds (E7)."""
+    records = person.records
+    return short_digest(sorted((one.patient_number, one.number) for one in records if one.recorded_on <= day))
 
 
 class _Known:

@@ -115,17 +115,18 @@ def as_number(text: str) -> Decimal:
 def as_yes_or_no(text: str) -> bool:
     """Yes or no."""
     if text.lower() not in YES + NO:
-        raise _Mistaken("yes or no, or empty for unknown")
+        raise _Mistaken("yes or no, or empty where nothing is told")
     return text.lower() in YES
 
 
-def as_one_of(choices: type[StrEnum]) -> Callable[[str], StrEnum]:
+def as_one_of(choices: Collection[StrEnum]) -> Callable[[str], StrEnum]:
     """One of a few words."""
+    by_word = {choice.value: choice for choice in choices}
 
     def read(text: str) -> StrEnum:
         try:
-            return choices(text.lower())
-        except ValueError:
-            raise _Mistaken(f"one of {', '.join(choices)}") from None
+            return by_word[text.lower()]
+        except KeyError:
+            raise _Mistaken(f"one of {', '.join(by_word)}") from None
 
     return read

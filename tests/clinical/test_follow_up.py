@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.clinical.context import ClinicalContext, Menopause, Therapy
+from pipeline.clinical.context import VISIT_FACTS, ClinicalContext, Menopause, Therapy
 from pipeline.clinical.follow_up import on_glucocorticoids
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Flag, Interpretation, Overall, Patient, Sex, Suggestion
@@ -37,10 +37,15 @@ def advise(now: dict[str, str] | Exam, then: dict[str, str] | None = None, **mor
     """What is said of an exam in 2020, beside one in 2018, when ``more`` is known."""
     rules = more.pop("rules", None)
     before = more.pop("before", "2018-01-01")
-    context = ClinicalContext(recorded_on=date(2019, 6, 1), **(NOTHING | more))
     today = now if isinstance(now, Exam) else exam("2020-01-01", regions=now, height_cm=D(160))
+    known = NOTHING | more
+    of_the_visit = {name: known.pop(name) for name in VISIT_FACTS if name in known}
+    contexts = [
+        ClinicalContext(recorded_on=date(2019, 6, 1), **known),
+        ClinicalContext(recorded_on=today.performed_on, **of_the_visit),
+    ]
     history = [exam(before, regions=then)] if then else []
-    return interpret(today, history, lscs=LSCS, contexts=[context], rules=rules)
+    return interpret(today, history, lscs=LSCS, contexts=contexts, rules=rules)
 
 
 def suggestion(told: Interpretation, rule: str) -> Suggestion | None:

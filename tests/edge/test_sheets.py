@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.clinical.context import Menopause, Therapy
+from pipeline.clinical.context import FractureSite, Menopause, Therapy
 from pipeline.clinical.regions import parse_region
 from pipeline.edge import context_sheet
 from pipeline.edge.context_sheet import ContextOf, columns, read_context
@@ -63,7 +63,7 @@ def test_every_mistake_is_told_at_once_by_line_and_column_without_the_text(tmp_p
         "line 2: menopause: one of before, transition, after",
         "line 3: more cells than columns",
         "line 3: glucocorticoid_mg: a number is written 0.927, with a point",
-        "line 3: contrast: yes or no, or empty for unknown",
+        "line 3: contrast: yes or no, or empty where nothing is told",
         *[mistake for mistake in told if mistake.startswith("line 4")],
     ]
     assert len(told) == 7
@@ -85,6 +85,50 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.csv").write_bytes(b"patient\x81id")
     with pytest.raises(SheetError, match="is not UTF-8 text"):
         read_context(tmp_path / "binary.csv")
+
+
+def test_a_day_that_has_not_come_is_refused_by_its_line_and_today_is_not(tmp_path: Path) -> None:
+    """E7"""
+    text = "patient_id,recorded_on,therapy,therapy_since\nP1,{},anabolic,{}\n"
+    today = date(2026, 3, 2)
+    for recorded_on, since, wrong in (
+        ("2026-03-02", "2026-03-02", []),
+        ("2026-03-03", "2026-03-02", ["recorded_on"]),
+        ("2026-03-02", "2026-03-03", ["therapy_since"]),
+        ("2062-03-02", "2062-03-02", ["recorded_on", "therapy_since"]),
+    ):
+        path = _file(tmp_path, text.format(recorded_on, since))
+        if not wrong:
+            assert len(read_context(path, today=today)) == 1
+            continue
+        with pytest.raises(SheetError) as refused:
+            read_context(path, today=today)
+        assert list(refused.value.mistakes) == [f"line 2: {name}: a day that has not come yet" for name in wrong]
+    assert _mistakes(tmp_path, text.format("9999-01-01", "")) == ["line 2: recorded_on: a day that has not come yet"]
+
+
+def test_a_fracture_has_a_site_of_three(tmp_path: Path) -> None:
+    """E14"""
+    text = "patient_id,recorded_on,fragility_fracture,fracture_site\n"
+    lines = "P1,2026-02-01,,Hip\nP1,2026-02-02,yes,vertebra\nP1,2026-02-03,,other\n"
+    found = [one.record for one in read_context(_file(tmp_path, text + lines))]
+    assert [record.fracture_site for record in found] == list(FractureSite)
+    assert all(record.fragility_fracture for record in found)
+    assert _mistakes(tmp_path, text + "P1,2026-02-01,no,hip\nP1,2026-02-01,,wrist\n") == [
+        "line 2: fracture_site is told, and fragility_fracture is no",
+        "line 3: fracture_site: one of hip, vertebra, other",
+    ]
+
+
+def test_unknown_takes_back_and_empty_tells_nothing(tmp_path: Path) -> None:
+    """E7: for every column of what is known of a patient."""
+    names = [name for name in columns() if name not in ("recorded_on", "source")]
+    path = _file(tmp_path, f"patient_id,recorded_on,{','.join(names)}\nP1,2026-02-01{',Unknown' * len(names)}\n")
+    (one,) = read_context(path)
+    assert one.record.unknown == tuple(names)
+    assert {getattr(one.record, name) for name in names} == {None, ""}
+    (one,) = read_context(_file(tmp_path, f"patient_id,recorded_on,{','.join(names)}\nP1,2026-02-01\n"))
+    assert one.record.unknown == ()
 
 
 def test_every_column_of_the_context_has_a_reader() -> None:

@@ -1,8 +1,9 @@
 """The diagnostic category, risk factors, and cautions about scores and their reference population (R4)."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 
-from pipeline.clinical.context import ClinicalContext
+from pipeline.clinical.context import ContextOnDay, Therapy
 from pipeline.clinical.model import Category, Caution, Diagnosis, Exam, Flag, Scale
 from pipeline.clinical.regions import Region
 from pipeline.clinical.rules import Rules
@@ -30,21 +31,37 @@ def category(diagnosis: Diagnosis) -> str:
     return f"Diagnostic category: {CATEGORIES[diagnosis.category]}, from the lowest {score} ({where})."
 
 
-def risk_factors(exam: Exam, context: ClinicalContext, rules: Rules) -> tuple[str, ...]:
-    """C10, R5.9: risk factors on record, and from when the record is."""
+def risk_factors(exam: Exam, context: ContextOnDay, rules: Rules) -> tuple[str, ...]:
+    """C10, R5.9: risk factors on record, and from when each record is; a therapy where that is old (E7)."""
+    by_record: dict[str, list[str]] = {}
+    for field, name in _factors(context):
+        entry = context.entry(field)
+        if entry is not None:
+            source = f", {entry.source}" if entry.source else ""
+            by_record.setdefault(f"{entry.recorded_on}{source}", []).append(name)
+    of_record = [f"({record}): {', '.join(names)}" for record, names in sorted(by_record.items(), reverse=True)]
     light = exam.weight_kg is not None and exam.weight_kg < rules.low_weight_kg
+    body = [f"body weight below {rules.low_weight_kg:f} kg"] if light else []
+    if of_record:
+        return (f"Risk factors on record {'; '.join(of_record)}{''.join(f', {name}' for name in body)}.",)
+    return tuple(f"Risk factor: {name}." for name in body)
+
+
+def _factors(context: ContextOnDay) -> Iterator[tuple[str, str]]:
+    site = f" ({context.fracture_site})" if context.fracture_site else ""
     known = {
-        "fragility fracture": context.fragility_fracture,
-        "fracture on therapy": context.fracture_on_therapy,
-        "glucocorticoids": bool(context.glucocorticoid_mg),
-        "hyperparathyroidism": context.hyperparathyroidism,
-        "cancer therapy": context.cancer_therapy,
-        "pregnancy": context.pregnancy,
-        f"body weight below {rules.low_weight_kg:f} kg": light,
+        "fragility_fracture": (context.fragility_fracture, f"fragility fracture{site}"),
+        "reported_vertebral_fracture": (context.reported_vertebral_fracture, "reported vertebral fracture"),
+        "fracture_on_therapy": (context.fracture_on_therapy, "fracture on therapy"),
+        "glucocorticoid_mg": (bool(context.glucocorticoid_mg), "glucocorticoids"),
+        "hyperparathyroidism": (context.hyperparathyroidism, "hyperparathyroidism"),
+        "cancer_therapy": (context.cancer_therapy, "cancer therapy"),
+        "rapid_loss_risk": (context.rapid_loss_risk, "risk of rapid bone loss"),
+        "pregnancy": (context.pregnancy, "pregnancy"),
     }
-    names = ", ".join(name for name, present in known.items() if present)
-    source = f", {context.source}" if context.source else ""
-    return (f"Risk factors on record ({context.recorded_on}{source}): {names}.",) if names else ()
+    yield from ((field, name) for field, (present, name) in known.items() if present)
+    if context.recent.therapy is None and context.therapy not in (None, Therapy.NONE):
+        yield "therapy", f"{context.therapy} therapy"
 
 
 def edge_t(region: Region, score: Decimal) -> Caution:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from pipeline.clinical.context import ClinicalContext
+from pipeline.clinical.context import ContextOnDay
 from pipeline.clinical.model import Finding, Interpretation, Scale
 from pipeline.clinical.rules import Rules
 from pipeline.clinical.wording import (
@@ -22,7 +22,7 @@ def sentences(
     *,
     counted: Collection[Finding],
     scale: Scale | None,
-    context: ClinicalContext,
+    context: ContextOnDay,
     rules: Rules,
 ) -> tuple[str, ...]:
     """Everything a radiologist reads of one exam, in the order of the ISCD follow-up checklist (section 6).
@@ -44,7 +44,7 @@ def sentences(
         *(findings.verdict(finding, counts=finding in counted) for finding in told),
         *obstacles.refused(told),
         impression.OVERALL[interpretation.overall],
-        *impression.response(interpretation.overall, context),
+        *impression.response(interpretation.overall, context.recent),
         *(findings.trend(line) for line in interpretation.trends),
         *dict.fromkeys(spoken),
         *(suggestions.suggested(suggestion) for suggestion in interpretation.suggestions),

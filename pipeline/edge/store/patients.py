@@ -6,12 +6,12 @@ from datetime import datetime
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, bindparam, insert, select, tuple_
 
-from pipeline.clinical.context import ClinicalContext
+from pipeline.clinical.context import ClinicalContext, context_on
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import people
 from pipeline.edge.store.database import insert_if_absent
 from pipeline.edge.store.prepared import Prepared
-from pipeline.edge.store.schema import context, patient
+from pipeline.edge.store.schema import context, exam, patient
 
 _RECORD = TypeAdapter(ClinicalContext)
 
@@ -66,10 +66,21 @@ def person_number(connection: Connection, number: int) -> int:
     return person
 
 
+def is_on_file_only_under_another_issuer(connection: Connection, patient_id: str, issuer: str) -> bool:
+    """Whether there are exams under this id, and none of them is taken for this patient's."""
+    own = people.same_as(connection, Patient(patient_id=patient_id, issuer=issuer))
+    of_exams = select(patient.c.id).join(exam, exam.c.patient_id == patient.c.id).limit(1)
+    mine = of_exams.where(tuple_(patient.c.patient_id, patient.c.issuer).in_(sorted(own)))
+    if connection.scalar(mine) is not None:
+        return False
+    return connection.scalar(of_exams.where(patient.c.patient_id == patient_id)) is not None
+
+
 def keep_context(connection: Connection, patient_number: int, record: ClinicalContext, *, at: datetime) -> bool:
     """Keep a record; whether it says anything new for its day. What was kept before stays."""
     of_that_day = [found.record for found in contexts(connection, patient_number) if _same_day(found.record, record)]
-    if of_that_day[-1:] == [record]:
+    day = record.recorded_on
+    if record in of_that_day and context_on(of_that_day, day) == context_on([*of_that_day, record], day):
         return False
     written = _RECORD.dump_json(record, exclude_none=True).decode("ascii")
     connection.execute(

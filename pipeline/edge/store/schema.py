@@ -201,7 +201,7 @@ context = Table(
     Column("recorded_on", Date, nullable=False),
     Column("record", Text, nullable=False),
     Column("loaded_at", Instant, nullable=False),
-    comment="what somebody wrote down about a patient on a day, as JSON; the latest loaded for a day counts",
+    comment="what somebody wrote down about a patient on a day, as JSON; records combine field by field",
 )
 
 scanner = Table(

@@ -269,7 +269,7 @@ def upgrade() -> None:
         sa.Column("loaded_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["patient_id"], ["patient.id"], name=op.f("fk_context_patient_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_context")),
-        comment="what somebody wrote down about a patient on a day, as JSON; the latest loaded for a day counts",
+        comment="what somebody wrote down about a patient on a day, as JSON; records combine field by field",
     )
     op.create_index(op.f("ix_context_patient_id"), "context", ["patient_id"], unique=False)
     op.create_table(
