@@ -9,7 +9,9 @@ import dataclasses
 import json
 import logging
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -28,13 +30,15 @@ from pipeline.edge import settings as configuration
 from pipeline.edge import trail
 from pipeline.edge.deliver import DeliveryProblem, echo
 from pipeline.edge.house import House
+from pipeline.edge.live_configuration import LiveConfiguration, OtherConfiguration, outdated, require_current
 from pipeline.edge.receive import Listener
 from pipeline.edge.room import room_of, room_of_prefect
-from pipeline.edge.settings import SYSTEM_FOLDER, ListenerSettings, PrefectSettings, SettingsError, StoreSettings
-from pipeline.edge.store import audit, exams, outbox, overview, senders, work
+from pipeline.edge.settings import SYSTEM_FOLDER, ListenerSettings, PrefectSettings, SettingsError
+from pipeline.edge.store import audit, exams, outbox, overview, processes, senders, work
 from pipeline.edge.store.audit import Event
-from pipeline.edge.store.database import Database, StoreFailed, StoreInUse, StoreMissing, StoreTooNew
+from pipeline.edge.store.database import StoreFailed, StoreInUse, StoreMissing, StoreTooNew
 from pipeline.edge.store.machines import Respelt, Unidentified
+from pipeline.edge.store.processes import LiveProcess
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.store.senders import NewSender
 from pipeline.edge.text_files import printable
@@ -44,6 +48,11 @@ log = logging.getLogger(__name__)
 
 FAILURE = 1
 UNUSABLE_CONFIGURATION = 2
+
+RELOAD_SECONDS = 30
+"""How long the parts of the service may take to read their configuration anew."""
+
+FORCE = "even if the service works with another configuration"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILURE
     except StoreInUse:
         print("Another process works with the store; stop the service, or wait for the restore to end", file=sys.stderr)
+        return FAILURE
+    except OtherConfiguration as other:
+        print(other, "Nothing was done; --force does it all the same.", sep="\n", file=sys.stderr)
         return FAILURE
     except StoreTooNew:
         print("The store is of a later version of dxatrend: install that one", file=sys.stderr)
@@ -91,8 +103,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"dxatrend {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(name: str, run: Callable[[argparse.Namespace], int], says: str) -> argparse.ArgumentParser:
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], says: str, *, writes: bool = False
+    ) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=says, description=says)
+        if writes:
+            added.add_argument("--force", action="store_true", help=FORCE)
         added.add_argument("--config", default=argparse.SUPPRESS, **config)  # before or after the command
         added.set_defaults(run=run)
         return added
@@ -104,13 +120,14 @@ def _parser() -> argparse.ArgumentParser:
     command("prefect", _prefect, "Only the Prefect server, where it serves several machines.")
     command("schedules", _schedules, "Only start scheduled Prefect runs.")
     command("deploy", _deploy, "Register the scheduled runs with the work pool dxatrend of the Prefect server.")
+    command("reload", _reload, "Have the running service read its clinical configuration anew, all or nothing.")
     command("check", _check, "List every mistake in the configuration, and ask each destination whether it is there.")
     for name, run, says in (
         ("status", _status, "Received, waiting, delivered, held; per scanner and destination."),
         ("held", _held, "What waits for a person, and why."),
     ):
         command(name, run, says).add_argument("--json", action="store_true", help="print JSON")
-    release = command("release", _release, "Try held work again, or now what waits for a destination.")
+    release = command("release", _release, "Try held work again, or now what waits for a destination.", writes=True)
     release.add_argument(
         "number",
         metavar="N|NAME",
@@ -128,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = context.add_subparsers(dest="verb", metavar="load|show", required=True)
     load = verbs.add_parser("load", help="bring in a table; the patients' exams become due again")
     load.add_argument("file", type=Path, metavar="FILE.csv", help="docs/operations.md lists the columns")
+    load.add_argument("--force", action="store_true", help=FORCE)
     told = verbs.add_parser("show", help="print what is on file about a patient")
     for verb in (load, told):
         verb.add_argument("--config", default=argparse.SUPPRESS, **config)
@@ -144,34 +162,53 @@ def _parser() -> argparse.ArgumentParser:
     trail_of.add_argument("--since", type=date.fromisoformat, metavar="DATE", help="only from this day on")
     trail_of.add_argument("--json", action="store_true", help="print JSON")
     trail_of.add_argument("--verify", action="store_true", help="only see whether anybody has changed it")
-    again = command("reprocess", _reprocess, "Examine again what rests on something that has changed.")
+    again = command("reprocess", _reprocess, "Examine again what rests on something that has changed.", writes=True)
     again.add_argument("--patient", metavar="ID", help="only this patient's exams")
     again.add_argument("--issuer", help="Issuer of Patient ID (0010,0021) of that patient")
     again.add_argument("--since", type=date.fromisoformat, metavar="DATE", help="only exams from this day on")
     again.add_argument("--scanner", metavar="SERIAL", help="only exams on the scanner with this serial number")
     again.add_argument("--dry-run", action="store_true", help="print which addenda would differ, and how")
     again.add_argument("--json", action="store_true", help="print JSON")
-    loaded = command("load", _load, "Bring an archive of files in as history; nothing of it is delivered.")
+    loaded = command("load", _load, "Bring an archive of files in as history; nothing of it is delivered.", writes=True)
     loaded.add_argument("folder", type=Path, metavar="DIR", help="DICOM files, in any folders below it")
     loaded.add_argument("--deliver", action="store_true", help="answer them as if scanners had sent them")
-    fetched = command("fetch", _fetch, "Ask the archives for a patient's earlier reports, as history.")
+    fetched = command("fetch", _fetch, "Ask the archives for a patient's earlier reports, as history.", writes=True)
     fetched.add_argument("patient", metavar="PATIENT", help="the patient's id")
     fetched.add_argument("--issuer", default="", help="Issuer of Patient ID (0010,0021)")
-    confirm = command("confirm", _confirm, "Say that a caller new to a scanner may send its reports.")
+    confirm = command("confirm", _confirm, "Say that a caller new to a scanner may send its reports.", writes=True)
     confirm.add_argument("number", type=int, metavar="N", help="as printed by status")
-    merge = command("merge", _merge, "Count one patient's exams as another one's from now on.")
+    merge = command("merge", _merge, "Count one patient's exams as another one's from now on.", writes=True)
     merge.add_argument("old", metavar="OLD", help="the patient id that is no longer used")
     merge.add_argument("new", metavar="NEW", help="the patient id that it has become")
     merge.add_argument("--old-issuer", default="", help="Issuer of Patient ID (0010,0021) of OLD")
     merge.add_argument("--new-issuer", default="", help="Issuer of Patient ID (0010,0021) of NEW")
     merge.add_argument("--undo", action="store_true", help="they are two patients after all")
-    withdraw = command("withdraw", _withdraw, "Take an exam out of every comparison, and supersede its addendum.")
+    withdraw = command(
+        "withdraw", _withdraw, "Take an exam out of every comparison, and supersede its addendum.", writes=True
+    )
     withdraw.add_argument("exam", metavar="E12", help="the exam, as held, show and audit print it")
     withdraw.add_argument("--reason", default="", metavar="TEXT", help="why; the addendum quotes it")
     withdraw.add_argument("--undo", action="store_true", help="it counts after all, with reports that were rejected")
     show = command("show", _show, "A report as an outline, the exam we see in it, and what we would say.")
     show.add_argument("report", metavar="FILE|N", help="a DICOM file, or the number of a receipt")
     return parser
+
+
+@contextlib.contextmanager
+def _store(options: argparse.Namespace, *, existing: bool = True) -> Iterator[House]:
+    """The house of a command; one that writes refuses where the service works with another configuration.
+
+    Raises:
+        OtherConfiguration: it does, and nobody has said --force.
+    """
+    with houses.opened(options.config, existing=existing) as house:
+        try:
+            require_current(house)
+        except OtherConfiguration as other:
+            if not getattr(options, "force", True) and not getattr(options, "dry_run", False):
+                raise
+            print(other, file=sys.stderr)
+        yield house
 
 
 def _usual_folder() -> Path:
@@ -209,18 +246,21 @@ def _listen(options: argparse.Namespace) -> int:
         except TlsUnusable as unusable:
             log.error("cannot listen: listener.%s", unusable)
             return FAILURE
-        with contextlib.closing(listener), trail.told(house, "listener"):
+        live = LiveConfiguration(house)
+        signal.signal(signal.SIGHUP, live.on_signal)
+        with contextlib.closing(listener), trail.told(house, "listener"), live.told("listener"):
             stop.wait()
     return 0
 
 
 def _work(options: argparse.Namespace) -> int:
     _under_prefect(options.config)
-    house = wiring.house()
+    live = wiring.live_configuration()
+    signal.signal(signal.SIGHUP, live.on_signal)
     from flows.worker import run_worker  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
-    with trail.told(house, "worker"):
-        return 0 if run_worker(house, _until_signalled()) else FAILURE
+    with trail.told(live.house, "worker"), live.told("worker"):
+        return 0 if run_worker(wiring.house, _until_signalled()) else FAILURE
 
 
 def _prefect(options: argparse.Namespace) -> int:
@@ -232,6 +272,7 @@ def _prefect(options: argparse.Namespace) -> int:
 
 def _schedules(options: argparse.Namespace) -> int:
     prefect = _under_prefect(options.config)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # each of its runs reads the configuration itself
     wiring.house()  # nobody puts another store in its place while this runs
     # Importing Prefect competes with the start of its server, which all else waits for: not before that answers.
     with contextlib.closing(Orchestration(prefect)) as orchestration:
@@ -252,6 +293,31 @@ def _deploy(options: argparse.Namespace) -> int:
     return 0
 
 
+def _reload(options: argparse.Namespace) -> int:
+    with houses.opened(options.config, existing=True) as house:
+        with house.database.write() as connection:
+            asked = processes.ask_all(connection, at=datetime.now(UTC))
+        if not asked:
+            print("no listener or worker of the service runs", file=sys.stderr)
+            return FAILURE
+        deadline = time.monotonic() + RELOAD_SECONDS
+        found = _live(house)
+        while any(one.is_asked for one in found) and time.monotonic() < deadline:
+            time.sleep(0.2)
+            found = _live(house)
+        for one in found:
+            told = f"has not answered in {RELOAD_SECONDS} seconds" if one.is_asked else one.problem
+            print(f"{one}: {told or 'has read its clinical configuration anew'}")
+        different = outdated(house)
+        print(*different, sep="\n", end="\n" if different else "", file=sys.stderr)
+        return FAILURE if different or any(one.is_asked or one.problem for one in found) else 0
+
+
+def _live(house: House) -> list[LiveProcess]:
+    with house.database.read() as connection:
+        return processes.live(connection, at=datetime.now(UTC))
+
+
 def _check(options: argparse.Namespace) -> int:
     settings, dialects = configuration.load(options.config)
     print(f"{printable(options.config)}: {len(dialects)} dialects, {len(settings.lscs)} LSC records, no mistakes")
@@ -259,7 +325,7 @@ def _check(options: argparse.Namespace) -> int:
         for doubt in doubts(lsc):
             print(f"please check: LSC of {lsc.region} on {lsc.scanner}: {doubt}")
     silent = 0
-    if (problem := _store_problem(settings.service.store)) is not None:
+    if (problem := _store_problem(options.config)) is not None:
         silent += 1
         print(problem)
     for caller in settings.service.listener.caller:
@@ -284,19 +350,19 @@ def _check(options: argparse.Namespace) -> int:
 _ANYBODY = "anybody who knows it may send in its name"
 
 
-def _store_problem(store: StoreSettings) -> str | None:
-    """What is wrong with the store, which is not made to find out."""
+def _store_problem(config: Path) -> str | None:
+    """What is wrong with the store, which is not made to find out, or with the configuration of who works with it."""
     try:
-        with contextlib.closing(Database(store.url, existing=True)) as database:
-            database.require_schema()
-            database.is_migrated()
+        with houses.opened(config, existing=True) as house:
+            return "\n".join(outdated(house)) or None
     except StoreMissing as missing:
         return f"store.url: there is no store at {printable(missing)} yet; the service makes one when it first starts"
     except StoreTooNew:
         return "store.url: the store is of a later version of dxatrend"
     except StoreFailed as failure:
         return f"store.url: the database could not be asked: {printable(failure)}"
-    return None
+    except StoreInUse:
+        return "store.url: a backup is being restored"
 
 
 def _unusable_certificates(listener: ListenerSettings) -> Iterator[str]:
@@ -316,6 +382,7 @@ def _unusable_certificates(listener: ListenerSettings) -> Iterator[str]:
 
 def _status(options: argparse.Namespace) -> int:
     with houses.opened(options.config, existing=True) as house:
+        different = outdated(house)
         names = [destination.name for destination in house.settings.service.destination]
         archives = [archive.name for archive in house.settings.service.destination if archive.history]
         with house.database.read() as connection:
@@ -327,12 +394,15 @@ def _status(options: argparse.Namespace) -> int:
         }
     if options.json:
         _print_json(
-            dataclasses.asdict(found)
+            {"restart_needed": different}
+            | dataclasses.asdict(found)
             | {"free_mb": {name: room.free_mb() for name, room in rooms.items()}}
             | {"respelt": [dataclasses.asdict(one) | {"lines": one.lines} for one in found.respelt]}
             | {"unidentified": [dataclasses.asdict(one) | {"lines": one.lines} for one in found.unidentified]}
         )
         return 0
+    for restart in different:
+        print(restart)
     print(f"received   {found.received} in the last 24 hours, {found.to_be_read} wait to be read")
     print(f"exams      {found.exams_waiting} wait to be followed up")
     print(f"held       {found.held} wait for a person" + ("; see dxatrend held" if found.held else ""))
@@ -403,7 +473,7 @@ def _tell_new_senders(new: Sequence[NewSender]) -> None:
 
 
 def _confirm(options: argparse.Namespace) -> int:
-    with houses.opened(options.config, existing=True) as house, house.database.write() as connection:
+    with _store(options) as house, house.database.write() as connection:
         now = datetime.now(UTC)
         sent = senders.confirm(connection, options.number, at=now)
         if sent is None:
@@ -417,7 +487,7 @@ def _confirm(options: argparse.Namespace) -> int:
 
 
 def _held(options: argparse.Namespace) -> int:
-    with houses.opened(options.config, existing=True) as house, house.database.read() as connection:
+    with _store(options) as house, house.database.read() as connection:
         found = overview.held(connection)
     if options.json:
         _print_json([dataclasses.asdict(one) for one in found])
@@ -430,7 +500,7 @@ def _held(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
-    with houses.opened(options.config, existing=True) as house:
+    with _store(options) as house:
         if any(options.number == destination.name for destination in house.settings.service.destination):
             with house.database.write() as connection:
                 now = datetime.now(UTC)
@@ -462,39 +532,39 @@ def _release_one(house: House, told: str) -> int:
 
 
 def _reprocess(options: argparse.Namespace) -> int:
-    with houses.opened(options.config, existing=True) as house:
+    with _store(options) as house:
         return history.reexamine(house, options, _until_signalled())
 
 
 def _load(options: argparse.Namespace) -> int:
-    with houses.opened(options.config) as house:
+    with _store(options, existing=False) as house:
         return history.load(house, options, _until_signalled())
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    with houses.opened(options.config, existing=True) as house:
+    with _store(options) as house:
         return history.ask_archives(house, options)
 
 
 def _merge(options: argparse.Namespace) -> int:
-    with houses.opened(options.config, existing=True) as house:
+    with _store(options) as house:
         return history.merge(house, options)
 
 
 def _withdraw(options: argparse.Namespace) -> int:
-    with houses.opened(options.config) as house:
+    with _store(options, existing=False) as house:
         return history.withdraw(house, options)
 
 
 def _show(options: argparse.Namespace) -> int:
     from flows.show import show  # noqa: PLC0415
 
-    with houses.opened(options.config, existing=True) as house:
+    with _store(options) as house:
         return show(house, options.report)
 
 
 def _audit(options: argparse.Namespace) -> int:
-    with houses.opened(options.config, existing=True) as house:
+    with _store(options) as house:
         return audit_trail.verify(house) if options.verify else audit_trail.export(house, options)
 
 
@@ -504,7 +574,7 @@ def _precision(options: argparse.Namespace) -> int:
 
 
 def _context(options: argparse.Namespace) -> int:
-    with houses.opened(options.config, existing=options.verb == "show") as house:
+    with _store(options, existing=options.verb == "show") as house:
         return {"load": facility.load_context, "show": facility.show_context}[options.verb](house, options)
 
 

@@ -8,6 +8,7 @@ from prefect.artifacts import create_table_artifact
 
 from flows.wiring import house
 from pipeline.edge import reprocess as steps
+from pipeline.edge.live_configuration import require_current
 from pipeline.edge.store.runs import Scope
 
 AFTER_MIDNIGHT = "0 1 * * *"
@@ -18,11 +19,13 @@ def reprocess(since: date | None = None) -> dict[str, int]:
     """Take part in the run over all exams that is under way, or begin one; what this part of it has come to.
 
     However many of these run, on however many machines, they share one run: each takes parts that nobody has. One that
-    dies is taken over. Live exams go first.
+    dies is taken over. Live exams go first. While the service works with another configuration the run fails, as each
+    of the two would take back what the other has said.
 
     Args:
         since: only exams performed on this day or later; all of them where empty.
     """
+    require_current(house())
     run = steps.begin(house(), Scope(since=since))
     done = asdict(steps.take_part(house(), run))
     create_table_artifact(

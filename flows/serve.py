@@ -46,6 +46,8 @@ class _Child:
 
     name: str
     command: Sequence[str]
+    is_ours: bool = True
+    """Whether it is a part of dxatrend that has a configuration of its own, and no server of somebody else."""
     output: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     obstacle: Callable[[], str | None] = lambda: None
@@ -80,6 +82,11 @@ class _Child:
             self.process, self.due = None, now + self.pause
             log.error("ended by itself and will be started again", extra={"child": self.name, "status": status})
 
+    def read_anew(self) -> None:
+        """Have it read its configuration anew, if it has one of ours."""
+        if self.process is not None and self.is_ours:
+            self.process.send_signal(signal.SIGHUP)
+
     def _start_if_possible(self, now: float) -> None:
         if (obstacle := self.obstacle()) is None:
             self.start()
@@ -90,9 +97,15 @@ class _Child:
 
 
 def serve(config: Path, prefect: PrefectSettings, stop: Stop) -> None:
-    """Run everything one machine needs until ``stop`` is set."""
+    """Run everything one machine needs until ``stop`` is set; SIGHUP is handed on to whoever reads a configuration."""
     children = _children(config, prefect)
+    signalled: list[int] = []
+    signal.signal(signal.SIGHUP, lambda number, _: signalled.append(number))
     while not stop.is_set():
+        while signalled:
+            signalled.pop()
+            for child in children:
+                child.read_anew()
         for child in children:
             child.look_after()
         stop.wait(_LOOK_SECONDS)
@@ -119,7 +132,14 @@ def _children(config: Path, prefect: PrefectSettings) -> list[_Child]:
         output = prefect.home / "server.log"
         obstacle = partial(_taken_port, prefect)
         children.append(
-            _Child("prefect server", PREFECT_SERVER, output=output, environment=environment, obstacle=obstacle)
+            _Child(
+                "prefect server",
+                PREFECT_SERVER,
+                is_ours=False,
+                output=output,
+                environment=environment,
+                obstacle=obstacle,
+            )
         )
     children.append(_Child("schedules", [*ours, "schedules"]))
     return children
@@ -144,4 +164,5 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def _end_with_parent() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it hears it, it has not read its configuration yet
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

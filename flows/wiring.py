@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from flows.stop import Stop
 from pipeline.edge import house as houses
 from pipeline.edge.house import House
+from pipeline.edge.live_configuration import LiveConfiguration
 from pipeline.edge.network.port_owner import Port
 from pipeline.edge.settings import PrefectSettings
 
@@ -93,10 +94,15 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-@functools.cache
 def house() -> House:
-    """The house of this process, opened on first use and kept."""
-    return _rooms.enter_context(houses.opened(Path(os.environ[CONFIG_VARIABLE])))
+    """The house of this process, as its configuration is at present."""
+    return live_configuration().house
+
+
+@functools.cache
+def live_configuration() -> LiveConfiguration:
+    """The configuration of this process, whose house is opened on first use and kept."""
+    return LiveConfiguration(_rooms.enter_context(houses.opened(Path(os.environ[CONFIG_VARIABLE]))))
 
 
 @functools.cache

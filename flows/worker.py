@@ -48,8 +48,12 @@ class _Look:
     give_back: Callable[[House], None]
 
 
-def run_worker(house: House, stop: Stop) -> bool:
-    """Do what is due until ``stop`` is set, then finish what is under way; whether nothing unforeseen ended it."""
+def run_worker(current: Callable[[], House], stop: Stop) -> bool:
+    """Do what is due until ``stop`` is set, then finish what is under way; whether nothing unforeseen ended it.
+
+    ``current`` gives the house as it is now: its clinical configuration may be read anew between two looks.
+    """
+    house = current()
     with house.database.write() as connection:
         freed = work.reclaim_from_the_dead(connection)
     if freed:
@@ -69,7 +73,7 @@ def run_worker(house: House, stop: Stop) -> bool:
     feed = AuditFeed(house)
     looks.append(_Look("audit trail", lambda _house, _orchestration: feed.look(), lambda _house: None))
     mishaps: list[str] = []
-    threads = [threading.Thread(target=_loop, args=(house, stop, look, mishaps)) for look in looks]
+    threads = [threading.Thread(target=_loop, args=(current, stop, look, mishaps)) for look in looks]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -85,21 +89,22 @@ def _recover(house: House, stop: Stop) -> None:
         follow_up(house, numbers)
 
 
-def _loop(house: House, stop: Stop, look: _Look, mishaps: list[str]) -> None:
+def _loop(current: Callable[[], House], stop: Stop, look: _Look, mishaps: list[str]) -> None:
     """Look for work, do it, wait to be woken; until told to stop."""
     try:
-        _keep_looking(house, stop, look)
+        _keep_looking(current, stop, look)
     except Exception as error:  # noqa: BLE001 - a loop that stood still would be a silent gap: the process begins anew
         log.critical("%s: unforeseen, ending this worker: %s", look.name, where_it_happened(error))
         mishaps.append(look.name)
         stop.set()
 
 
-def _keep_looking(house: House, stop: Stop, look: _Look) -> None:
-    orchestration = Orchestration(house.settings.service.prefect)
-    bell = house.database.bell()
+def _keep_looking(current: Callable[[], House], stop: Stop, look: _Look) -> None:
+    orchestration = Orchestration(current().settings.service.prefect)
+    bell = current().database.bell()
     failed = False
     while not stop.is_set():
+        house = current()
         try:
             if failed:
                 look.give_back(house)

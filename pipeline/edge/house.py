@@ -17,6 +17,7 @@ from pipeline.sr.dialect import Dialect
 class House:
     """The rooms that every step of the work is given."""
 
+    folder: Path
     settings: Settings
     dialects: tuple[Dialect, ...]
     knowledge: Knowledge
@@ -44,6 +45,7 @@ def opened(folder: Path, *, existing: bool = False) -> Iterator[House]:
                 database.require_schema()
             database.migrate()
             yield House(
+                folder=folder.absolute(),
                 settings=settings,
                 dialects=dialects,
                 knowledge=knowledge,

@@ -45,7 +45,7 @@ UID_ROOT = "1.2.826.0.1.3680043.8.498"
 _REPORT = SAMPLES / "08-excluded-vertebra" / "2021-04-29-1.dcm"
 _FIRST = 10_000_000
 _STEP = 10_000
-_NOT_COPIED = {"scanner", "chore", "audit", "audit_seal", "audit_cut", "audit_cursor"}
+_NOT_COPIED = {"scanner", "sender", "process", "chore", "audit", "audit_seal", "audit_cut", "audit_cursor"}
 """Tables whose rows belong to no patient, and the trail, which is only added to."""
 
 _DAY_OF_VISIT = "0429"

@@ -14,7 +14,7 @@ from pipeline.edge.store.schema import delivery, exam, metadata
 from tests.benchmarks import archive
 
 PATIENTS = 400
-SMALL = {"scanner", "chore", "unidentified"}
+SMALL = {"scanner", "sender", "process", "chore", "unidentified"}
 """Tables that do not grow with the number of exams."""
 
 

@@ -421,6 +421,22 @@ outage = Table(
     comment="a destination that takes nothing at present, and when it is tried next; no row while all is well",
 )
 
+process = Table(
+    "process",
+    metadata,
+    _id(),
+    Column("owner", String(128), nullable=False),
+    Column("part", String(16), nullable=False),
+    Column("clinical", String(16), nullable=False),
+    Column("service", String(16), nullable=False),
+    Column("read_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("asked", Boolean, nullable=False),
+    Column("problem", Text),
+    UniqueConstraint("owner", "part"),
+    comment="a live process and digests of its configuration; asked to read it anew, and what was wrong with that",
+)
+
 chore = Table(
     "chore",
     metadata,

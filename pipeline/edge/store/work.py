@@ -35,6 +35,13 @@ def owner() -> str:
     return f"{socket.gethostname()}/{pid}.{_started(pid)}"
 
 
+def is_gone(name: str) -> bool:
+    """Whether an owner was a process of this machine, and is no more."""
+    host, _, process = name.rpartition("/")
+    pid, _, started = process.partition(".")
+    return host == socket.gethostname() and _started(int(pid)) != started
+
+
 def claim(
     connection: Connection,
     queue: Table,
@@ -138,7 +145,7 @@ def reclaim_from_the_dead(connection: Connection) -> int:
     for queue in QUEUES:
         leased = (queue.c.state == State.WAITING) & queue.c.lease_owner.is_not(None)  # only what waits has a lease
         gone = [
-            name for name in connection.scalars(select(queue.c.lease_owner).where(leased).distinct()) if _is_gone(name)
+            name for name in connection.scalars(select(queue.c.lease_owner).where(leased).distinct()) if is_gone(name)
         ]
         if gone:
             result = connection.execute(
@@ -189,16 +196,11 @@ def _unsuspected(due: Sequence[Row[Any]]) -> list[int]:
     return [row.id for row in due[: max(1, suspects[0]) if suspects else None]]
 
 
-def _is_gone(name: str) -> bool:
-    host, _, process = name.rpartition("/")
-    pid, _, started = process.partition(".")
-    return host == socket.gethostname() and _started(int(pid)) != started
-
-
 def _started(pid: int) -> str:
     """When a process of this machine began, in ticks since the machine did; empty when there is no such process."""
     try:
         told = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return ""
-    return told.rpartition(")")[2].split()[19]  # proc(5): field 22; the name before it may hold anything
+    state, *numbers = told.rpartition(")")[2].split()  # proc(5): from field 3 on; the name may hold anything
+    return "" if state in "ZX" else numbers[18]  # what has ended and was not yet waited for does nothing any more

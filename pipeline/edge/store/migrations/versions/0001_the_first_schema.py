@@ -83,6 +83,21 @@ def upgrade() -> None:
         comment="the patients who may be one human being: by the same id, or because somebody merged them",
     )
     op.create_table(
+        "process",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("owner", sa.String(length=128), nullable=False),
+        sa.Column("part", sa.String(length=16), nullable=False),
+        sa.Column("clinical", sa.String(length=16), nullable=False),
+        sa.Column("service", sa.String(length=16), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("asked", sa.Boolean(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_process")),
+        sa.UniqueConstraint("owner", "part", name=op.f("uq_process_owner_part")),
+        comment="a live process and digests of its configuration; asked to read it anew, and what was wrong with that",
+    )
+    op.create_table(
         "promise",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("calling_ae_title", sa.Text(), nullable=False),

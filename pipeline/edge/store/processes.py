@@ -1,0 +1,126 @@
+"""The live processes of the service: which configuration each works with, and whether it is asked to read it anew.
+
+A process renews its row for as long as it lives. One that has not for a while is dead, or cut off from the database,
+and counts no more; of this machine's own the system knows at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+
+from pipeline.edge.store import work
+from pipeline.edge.store.schema import process
+
+STALE = timedelta(seconds=60)
+"""Without a sign of life for so long, a process counts as dead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """Digests of a configuration: what can be read anew while the service runs, and what counts from the next start."""
+
+    clinical: str
+    service: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveProcess:
+    """One process: when it read its configuration, and what was wrong when it last was to read it anew."""
+
+    part: str
+    host: str
+    fingerprint: Fingerprint
+    read_at: datetime
+    is_asked: bool
+    problem: str | None
+
+    def __str__(self) -> str:
+        return f"{self.part} on {self.host}"
+
+
+def register(connection: Connection, part: str, fingerprint: Fingerprint, *, at: datetime) -> None:
+    """This process begins to work with a configuration; rows that the dead have left go."""
+    for row in connection.execute(select(process.c.id, process.c.owner, process.c.seen_at)).all():
+        if not _is_alive(row.owner, row.seen_at, at):
+            connection.execute(delete(process).where(process.c.id == row.id))
+    connection.execute(delete(process).where(_mine(part)))
+    connection.execute(
+        insert(process).values(
+            owner=work.owner(),
+            part=part,
+            clinical=fingerprint.clinical,
+            service=fingerprint.service,
+            read_at=at,
+            seen_at=at,
+            asked=False,
+        )
+    )
+
+
+def renew(connection: Connection, part: str, *, at: datetime) -> bool:
+    """This process lives; whether it is still registered."""
+    return connection.execute(update(process).where(_mine(part)).values(seen_at=at)).rowcount == 1
+
+
+def unregister(connection: Connection, part: str) -> None:
+    """This process ends."""
+    connection.execute(delete(process).where(_mine(part)))
+
+
+def is_asked(connection: Connection, part: str) -> bool:
+    """Whether somebody has asked this process to read its configuration anew."""
+    return bool(connection.scalar(select(process.c.asked).where(_mine(part))))
+
+
+def answer(
+    connection: Connection, part: str, *, fingerprint: Fingerprint | None, problem: str | None, at: datetime
+) -> None:
+    """This process has read its configuration anew, or could not for a reason and works with the old one."""
+    read = {} if fingerprint is None else {"clinical": fingerprint.clinical, "read_at": at}
+    connection.execute(update(process).where(_mine(part)).values(asked=False, problem=problem, seen_at=at, **read))
+
+
+def ask_all(connection: Connection, *, at: datetime) -> int:
+    """Ask every live process to read its configuration anew; how many there are."""
+    numbers = [number for number, _ in _live(connection, at)]
+    connection.execute(update(process).where(process.c.id.in_(numbers)).values(asked=True, problem=None))
+    return len(numbers)
+
+
+def live(connection: Connection, *, at: datetime) -> list[LiveProcess]:
+    """Every process of the service that works now, on any machine."""
+    return [found for _, found in _live(connection, at)]
+
+
+def outdated(connection: Connection, fingerprint: Fingerprint, *, at: datetime) -> list[LiveProcess]:
+    """The processes that work with another configuration than this one."""
+    return [found for found in live(connection, at=at) if found.fingerprint != fingerprint]
+
+
+def _live(connection: Connection, at: datetime) -> Sequence[tuple[int, LiveProcess]]:
+    return [
+        (
+            row.id,
+            LiveProcess(
+                part=row.part,
+                host=row.owner.rpartition("/")[0],
+                fingerprint=Fingerprint(clinical=row.clinical, service=row.service),
+                read_at=row.read_at,
+                is_asked=row.asked,
+                problem=row.problem,
+            ),
+        )
+        for row in connection.execute(select(process).order_by(process.c.id))
+        if _is_alive(row.owner, row.seen_at, at)
+    ]
+
+
+def _is_alive(owner: str, seen_at: datetime, at: datetime) -> bool:
+    """Whether it was seen lately; a sign of life from the future is from before the clock went back."""
+    return abs(at - seen_at) <= STALE and not work.is_gone(owner)
+
+
+def _mine(part: str) -> ColumnElement[bool]:
+    return (process.c.owner == work.owner()) & (process.c.part == part)
