@@ -25,7 +25,7 @@ from pipeline.edge.follow_up import CONTRADICTORY, UNUSABLE_EVIDENCE
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST
 from pipeline.edge.receive import PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES, TRANSFER_SYNTAXES
 from pipeline.edge.settings import Settings
-from pipeline.edge.store.exams import REPEATED
+from pipeline.edge.store.exams import CORRECTED, REPEATED
 from pipeline.edge.store.identity import ID_CONFLICT
 from pipeline.edge.store.promises import UNTOLD
 from pipeline.edge.store.receipts import OTHER_BYTES
@@ -121,7 +121,7 @@ def test_a_list_can_be_set_by_the_environment_as_the_page_says(monkeypatch):
 
 def test_every_reason_for_holding_has_an_advice():
     advised = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[^|]+) \|", OPERATIONS, re.MULTILINE))))
-    of_exams = {CONTRADICTORY, UNUSABLE_EVIDENCE, OTHER_BYTES, ID_CONFLICT, REPEATED, SAME_SCAN, REJECTED}
+    of_exams = {CONTRADICTORY, UNUSABLE_EVIDENCE, OTHER_BYTES, ID_CONFLICT, REPEATED, CORRECTED, SAME_SCAN, REJECTED}
     of_the_edge = {OTHER_CALLER, UNEXPECTED, WORKER_LOST, REFUSED, UNANSWERED, UNTOLD}
     assert {*Reason, *of_exams, *of_the_edge} - advised == set()
 

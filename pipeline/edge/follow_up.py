@@ -28,7 +28,7 @@ from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.store.visits import Grounds, Person
-from pipeline.sr.author import Draft, author, draft
+from pipeline.sr.author import Draft, author, corrected, draft
 from pipeline.sr.header import UnusableEvidence, check_same_patient, read_header
 from pipeline.sr.writing import Authored
 
@@ -74,11 +74,13 @@ class Examination:
     predecessor: AddendumOnFile | None
     drafted: Draft
     grounds: Grounds
+    is_corrected: bool = False
+    """Whether the reports tell patient or study otherwise than the exam's addendum quotes them."""
 
     @property
     def says_something_new(self) -> bool:
         """Whether that is not what the exam's addendum says already."""
-        return self.predecessor is None or self.predecessor.digest != self.drafted.digest
+        return self.predecessor is None or self.predecessor.digest != self.drafted.digest or self.is_corrected
 
 
 def claim_due(house: House, limit: int, *, suspects: bool = False) -> list[int]:
@@ -137,16 +139,18 @@ def examine(house: House, connection: Connection, on_file: ExamOnFile, person: P
         archive_silent=inquiries.unanswered_since(connection, number) is not None,
         unconfirmed={one.study_instance_uid for one in (on_file, *history) if one.number in unconfirmed},
     )
-    sources = _data_sets(connection, [on_file])
+    sources, predecessor = _data_sets(connection, [on_file]), outbox.latest(connection, number)
+    study = on_file.study_instance_uid
     visit = next(visit for visit in person.visits if visit.number == number)
     return Examination(
         interpretation=interpretation,
         history=history,
         sources=sources,
         priors=_data_sets(connection, _rested_upon(interpretation, history)),
-        predecessor=outbox.latest(connection, number),
+        predecessor=predecessor,
         drafted=draft(interpretation, sources),
         grounds=house.surveyor.grounds(visit, person, parts_of(exam)),
+        is_corrected=predecessor is not None and bool(corrected(predecessor.data_set, sources, study)),
     )
 
 

@@ -33,12 +33,23 @@ def extract_waiting(house: House, *, suspects: bool = False) -> int:
     with house.database.write() as connection:
         numbers = work.claim(connection, receipt_table, limit=BATCH, at=now, suspects=suspects)
         claimed = receipts.load(connection, numbers)
+        suspected = receipts.load(connection, receipts.claim_suspected(connection, limit=BATCH))
     outcomes = [(receipt, _read(house, receipt)) for receipt in claimed]
+    for receipt, outcome in [(receipt, _read(house, receipt)) for receipt in suspected]:
+        _take_correction(house, receipt, outcome)
     if outcomes:
         with house.database.write() as connection:
             for receipt, outcome in outcomes:
                 _record(connection, house, receipt, outcome)
-    return len(outcomes)
+    return len(outcomes) + len(suspected)
+
+
+def _take_correction(house: House, receipt: Receipt, outcome: Report | Exception) -> None:
+    """Take a known instance that came with other bytes if it only corrects its header; else it stays held."""
+    if isinstance(outcome, Report):
+        with house.database.write() as connection:
+            if exams.is_correction(connection, receipt.number, outcome):
+                _record(connection, house, receipt, outcome)
 
 
 def read(house: House, instance: receipts.Instance) -> Report:

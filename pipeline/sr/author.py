@@ -27,7 +27,7 @@ import pipeline
 from pipeline.clinical.model import Interpretation
 from pipeline.sr import codes
 from pipeline.sr.content import DEVICE, digest, document, within_enhanced_sr
-from pipeline.sr.header import Reference, check_same_patient, reference, tidy_header, written_at
+from pipeline.sr.header import Reference, check_same_patient, corrections, reference, tidy_header, written_at
 from pipeline.sr.modules import dates, densitometer, patient_and_study
 from pipeline.sr.superseded import what_changed
 from pipeline.sr.tree import Code, Item, read_instance, read_tree
@@ -64,6 +64,16 @@ def draft(interpretation: Interpretation, sources: Iterable[Dataset]) -> Draft:
     said = document(interpretation)
     source_uids = [reference(source).sop_instance_uid for source in sources]
     return Draft(said=said, digest=digest(said, interpretation.rules_version, source_uids))
+
+
+def corrected(predecessor: bytes, sources: Sequence[Dataset], study_instance_uid: str) -> tuple[str, ...]:
+    """What of patient and study an addendum quotes otherwise than the reports of its exam tell it now, by its words.
+
+    Raises:
+        UnusableEvidence: the reports have no header that can be quoted.
+    """
+    quoted = tidy_header([read_instance(predecessor, ExplicitVRLittleEndian)], study_instance_uid)
+    return corrections(tidy_header(sorted(sources, key=_chronology), study_instance_uid), quoted)
 
 
 def author(
@@ -119,7 +129,8 @@ def author(
         **_predecessors(replaced),
     }
     for earlier in older:
-        said = document(interpretation, note=what_changed(said, read_tree(earlier)))
+        told = corrections(header, tidy_header([earlier], exam.study_instance_uid))
+        said = document(interpretation, note=what_changed(said, read_tree(earlier), told))
     if sop_class_uid == EnhancedSRStorage:
         said = within_enhanced_sr(said)
     return Authored(

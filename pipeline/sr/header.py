@@ -6,7 +6,7 @@ empty here, on a header of our own; the reports stay as they are. What would joi
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, time
 from io import BytesIO
 
@@ -92,6 +92,12 @@ def tidy_header(reports: Sequence[Dataset], study_instance_uid: str) -> Header:
         referring_physician=_first(reports, "ReferringPhysicianName", _name),
         study_description=_first(reports, "StudyDescription", words),
     )
+
+
+def corrections(now: Header, before: Header) -> tuple[str, ...]:
+    """What a header tells otherwise than an earlier one, by its words; what is no longer told corrects nothing."""
+    pairs = ((field.name, getattr(now, field.name), getattr(before, field.name)) for field in fields(Header))
+    return tuple(name.replace("_", " ") for name, told, was in pairs if told and told != was)
 
 
 def reference(instance: Dataset) -> Reference:

@@ -1,14 +1,17 @@
 """What does an addendum say differently from the one it supersedes, in one line?"""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pipeline.sr import codes
 from pipeline.sr.readback import Said, read_back
 from pipeline.sr.tree import Item
 
 
-def what_changed(addendum: Item, predecessor: Item) -> str:
-    """Each region's results, numbers and cautions that differ, now and before, in words without a patient's data."""
+def what_changed(addendum: Item, predecessor: Item, corrected: Sequence[str] = ()) -> str:
+    """Each region's results, numbers and cautions that differ, now and before, in words without a patient's data.
+
+    ``corrected`` names what of the header is told otherwise.
+    """
     now, before = read_back(addendum), read_back(predecessor)
     changes = [
         *_differences("overall", _overall(now), _overall(before)),
@@ -21,8 +24,9 @@ def what_changed(addendum: Item, predecessor: Item) -> str:
         *(f"{key}: new" for key in now.regions if key not in before.regions),
         *(f"{key}: no longer measured" for key in before.regions if key not in now.regions),
     ]
-    changed = "; ".join(changes)
-    return f"Replaces an earlier addendum. {f'Changed: {changed}' if changed else 'No result and no number changed'}."
+    header = f" Corrected: {', '.join(corrected)}." if corrected else ""
+    changed = f"Changed: {'; '.join(changes)}" if changes else "No result and no number changed"
+    return f"Replaces an earlier addendum.{header} {changed}."
 
 
 _MEASURED = {

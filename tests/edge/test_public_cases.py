@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 from pydicom import dcmread
 
 from pipeline.edge.house import House, opened
 from tests.edge.test_reprocess import folder, follow_all, lsc, receive, said
 from tests.edge.test_spellings import PRODIGY, UPGRADED
-from tests.edge.test_withdraw import held, withdraw
+from tests.edge.test_withdraw import held, latest, withdraw
 
 __all__ = ["folder"]
 
@@ -37,3 +38,13 @@ def test_one_scan_under_two_patients_is_noticed_and_the_wrong_one_can_be_withdra
         assert held(house) == []
         assert said(house, 1).overall == "WITHDRAWN"
         assert said(house, 2).overall == "NO_PRIOR"
+
+
+@pytest.mark.parametrize("names", [("acc1", "acc2"), ("acc3", "acc4")], ids=" then ".join)
+def test_a_corrected_accession_number_is_quoted(cases: Path, folder: Path, names: tuple[str, str]) -> None:
+    with opened(folder) as house:
+        send(house, cases, names[0])
+        before = latest(house, 1).AccessionNumber
+        send(house, cases, names[1])
+        assert held(house) == []
+        assert latest(house, 1).AccessionNumber == dcmread(cases / f"{names[1]}.dcm").AccessionNumber != before

@@ -23,7 +23,7 @@ from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
 import pipeline
 from pipeline.clinical.model import Caution, Flag, Interpretation, Patient, Result
 from pipeline.sr import codes
-from pipeline.sr.author import draft
+from pipeline.sr.author import corrected, draft
 from pipeline.sr.content import document
 from pipeline.sr.header import UnusableEvidence
 from pipeline.sr.outline import outline
@@ -443,3 +443,11 @@ def test_no_patient_is_named_in_a_log(caplog: pytest.LogCaptureFixture) -> None:
     of(sources=[marked(PatientName=b"MARKED")], predecessor=of(sources=[marked(PatientName=b"MARKED")]))
     assert "MARKED" not in caplog.text
     assert "DXA-0001" not in caplog.text
+
+
+@pytest.mark.parametrize("name", UNTIDY)
+def test_what_an_addendum_quotes_of_untidy_reports_is_no_correction_of_itself(name: str) -> None:
+    """Else the exam would get another addendum at every look."""
+    sources = [raw(**UNTIDY[name])]
+    study = make.interpretation().exam.study_instance_uid
+    assert corrected(of(sources=sources).data_set, sources, study) == ()

@@ -12,18 +12,22 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, sel
 from pipeline.clinical.assemble import assemble
 from pipeline.clinical.model import Exam, Patient
 from pipeline.clinical.vendor_trend import TrendPoint
-from pipeline.edge.store import identity, machines, people, senders, shared_scans, work
+from pipeline.edge.store import identity, machines, people, receipts, senders, shared_scans, work
 from pipeline.edge.store.database import insert_if_absent, ring
 from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt, rejection, scanner
 from pipeline.edge.store.senders import Sender
 from pipeline.sr.analyses import current, superseded_regions
 from pipeline.sr.extract import Report
+from pipeline.sr.header import UnusableEvidence, corrections, read_header, tidy_header, written_at
 
 _REPORT = TypeAdapter(Report)
 
 REPEATED = "repeated"
 """The reason for which a report is put aside that says only what another one of its exam has said."""
+
+CORRECTED = "corrected"
+"""The reason for which a report is put aside that was sent again with a corrected header."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +105,10 @@ def record(
 ) -> int:
     """Keep what a receipt says, in the exam it belongs to, which becomes due; the number of the exam.
 
-    A report that says what another one of its exam has said, exported once more under a new UID, changes nothing. Where
-    the study or the scan is on file under another patient, or the patient with another birth date or sex, the exam is
-    held (R2.19).
+    A report that says what another one of its exam has said, exported once more under a new UID, changes nothing,
+    unless it corrects what an addendum quotes of patient and order: then it takes the other one's place. Where the
+    study or the scan is on file under another patient, or the patient with another birth date or sex, the exam is held
+    (R2.19).
     What was said of the patient's later exams is looked at again.
     A historical report makes no exam due that has an addendum, or is to get one: that is for a reexamination.
     """
@@ -121,9 +126,13 @@ def record(
     known = _find(connection, report, patient_number, scanner_number)
     told_by = None if known is None else _told_already(connection, known, receipt_number, report, historical=historical)
     if known is not None and told_by is not None:
-        detail = f"it says what receipt {told_by} says"
-        work.ignore(connection, receipt, receipt_number, reason=REPEATED, detail=detail)
-        return known
+        if historical or not _corrects(connection, receipt_number, told_by, study):
+            detail = f"it says what receipt {told_by} says"
+            work.ignore(connection, receipt, receipt_number, reason=REPEATED, detail=detail)
+            return known
+        _FORGET.execute(connection, {"receipt": told_by})
+        detail = f"receipt {receipt_number} says the same, and tells patient or order otherwise"
+        work.ignore(connection, receipt, told_by, reason=CORRECTED, detail=detail)
     number = _exam_of(connection, report, patient_number, scanner_number, due_at=due_at, historical=historical)
     _FORGET.execute(connection, {"receipt": receipt_number})  # where it was historical before
     rejected: str | None = _REJECTED_AS.scalar(connection, {"uid": report.sop_instance_uid})
@@ -139,6 +148,22 @@ def record(
         look_after(connection, changed, at=due_at)
     ring(connection)
     return number
+
+
+def is_correction(connection: Connection, receipt_number: int, report: Report) -> bool:
+    """Whether a report says what the known one under its UID has said, and corrects what an addendum quotes of it."""
+    said, study = _content(report), report.exam.study_instance_uid
+    query = (
+        select(reading.c.receipt_id, reading.c.report)
+        .join(receipt, receipt.c.id == reading.c.receipt_id)
+        .where(receipt.c.sop_instance_uid == report.sop_instance_uid, receipt.c.id != receipt_number)
+        .where(reading.c.rejected.is_(None))
+    )
+    return any(
+        _content(_REPORT.validate_json(row.report)) == said
+        and _corrects(connection, receipt_number, row.receipt_id, study)
+        for row in connection.execute(query).all()
+    )
 
 
 def count_rejections(connection: Connection, number: int) -> None:
@@ -316,6 +341,20 @@ def _told_already(
         if _content(_REPORT.validate_json(row.report)) == said:
             return int(row.receipt_id)
     return None
+
+
+def _corrects(connection: Connection, later: int, earlier: int, study_instance_uid: str) -> bool:
+    """Whether a receipt tells patient or order otherwise than an earlier one, and was not written before it."""
+    loaded = receipts.load(connection, [earlier, later])
+    headers = {one.number: read_header(one.instance.data_set, one.instance.transfer_syntax_uid) for one in loaded}
+    written, written_then = written_at(headers[later]), written_at(headers[earlier])
+    if written is not None and written_then is not None and written < written_then:
+        return False
+    try:
+        now, before = (tidy_header([headers[number]], study_instance_uid) for number in (later, earlier))
+    except UnusableEvidence:
+        return False
+    return bool(corrections(now, before))
 
 
 def _second_of(report: Report) -> datetime:
