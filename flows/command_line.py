@@ -57,9 +57,9 @@ FORCE = "even if the service works with another configuration"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
+    logs.escape_what_cannot_be_printed()  # first: a refused argument is printed as well
     options = _parser().parse_args(arguments)
     logs.to_standard_error()
-    logs.escape_what_cannot_be_printed()
     command: Callable[[argparse.Namespace], int] = options.run
     try:
         return command(options)
@@ -137,10 +137,10 @@ def _parser() -> argparse.ArgumentParser:
     precision.add_argument(
         "file", type=Path, metavar="FILE.csv", help="columns patient, scan, region, bmd, technologist"
     )
-    precision.add_argument("--serial-number", help="the scanner's, as in scanners.toml")
+    precision.add_argument("--serial-number", type=_text, help="the scanner's, as in scanners.toml")
     precision.add_argument("--valid-from", type=date.fromisoformat, metavar="DATE", help="default: today")
     precision.add_argument("--valid-until", type=date.fromisoformat, metavar="DATE", help="default: a year later")
-    precision.add_argument("--source", help="what the addendum says of the study")
+    precision.add_argument("--source", type=_text, help="what the addendum says of the study")
     context = command("context", _context, "What no report carries: therapy, fractures, menopause, and the like.")
     verbs = context.add_subparsers(dest="verb", metavar="load|show", required=True)
     load = verbs.add_parser("load", help="bring in a table; the patients' exams become due again")
@@ -149,45 +149,47 @@ def _parser() -> argparse.ArgumentParser:
     told = verbs.add_parser("show", help="print what is on file about a patient")
     for verb in (load, told):
         verb.add_argument("--config", default=argparse.SUPPRESS, **config)
-    told.add_argument("patient_id")
-    told.add_argument("--issuer", default="", help="Issuer of Patient ID (0010,0021)")
+    told.add_argument("patient_id", type=_text)
+    told.add_argument("--issuer", type=_text, default="", help="Issuer of Patient ID (0010,0021)")
     backup = command("backup", keeping.backup, "Copy the store into one file; the service may run.")
     backup.add_argument("file", type=Path, metavar="FILE", help="a new file; it will hold patient data")
     restore = command("restore", keeping.restore_backup, "Make the store what a backup was; no service may run.")
     restore.add_argument("file", type=Path, metavar="FILE", help="made by dxatrend backup, from either kind of store")
     restore.add_argument("--replace", action="store_true", help="even if the store is not empty")
     trail_of = command("audit", _audit, "Who sent, compared, delivered, released what, and how that is known.")
-    trail_of.add_argument("--patient", metavar="ID", help="only what concerns this patient")
-    trail_of.add_argument("--issuer", default="", help="Issuer of Patient ID (0010,0021)")
+    trail_of.add_argument("--patient", type=_text, metavar="ID", help="only what concerns this patient")
+    trail_of.add_argument("--issuer", type=_text, default="", help="Issuer of Patient ID (0010,0021)")
     trail_of.add_argument("--since", type=date.fromisoformat, metavar="DATE", help="only from this day on")
     trail_of.add_argument("--json", action="store_true", help="print JSON")
     trail_of.add_argument("--verify", action="store_true", help="only see whether anybody has changed it")
     again = command("reprocess", _reprocess, "Examine again what rests on something that has changed.", writes=True)
-    again.add_argument("--patient", metavar="ID", help="only this patient's exams")
-    again.add_argument("--issuer", help="Issuer of Patient ID (0010,0021) of that patient")
+    again.add_argument("--patient", type=_text, metavar="ID", help="only this patient's exams")
+    again.add_argument("--issuer", type=_text, help="Issuer of Patient ID (0010,0021) of that patient")
     again.add_argument("--since", type=date.fromisoformat, metavar="DATE", help="only exams from this day on")
-    again.add_argument("--scanner", metavar="SERIAL", help="only exams on the scanner with this serial number")
+    again.add_argument(
+        "--scanner", type=_text, metavar="SERIAL", help="only exams on the scanner with this serial number"
+    )
     again.add_argument("--dry-run", action="store_true", help="print which addenda would differ, and how")
     again.add_argument("--json", action="store_true", help="print JSON")
     loaded = command("load", _load, "Bring an archive of files in as history; nothing of it is delivered.", writes=True)
     loaded.add_argument("folder", type=Path, metavar="DIR", help="DICOM files, in any folders below it")
     loaded.add_argument("--deliver", action="store_true", help="answer them as if scanners had sent them")
     fetched = command("fetch", _fetch, "Ask the archives for a patient's earlier reports, as history.", writes=True)
-    fetched.add_argument("patient", metavar="PATIENT", help="the patient's id")
-    fetched.add_argument("--issuer", default="", help="Issuer of Patient ID (0010,0021)")
+    fetched.add_argument("patient", type=_text, metavar="PATIENT", help="the patient's id")
+    fetched.add_argument("--issuer", type=_text, default="", help="Issuer of Patient ID (0010,0021)")
     confirm = command("confirm", _confirm, "Say that a caller new to a scanner may send its reports.", writes=True)
     confirm.add_argument("number", type=int, metavar="N", help="as printed by status")
     merge = command("merge", _merge, "Count one patient's exams as another one's from now on.", writes=True)
-    merge.add_argument("old", metavar="OLD", help="the patient id that is no longer used")
-    merge.add_argument("new", metavar="NEW", help="the patient id that it has become")
-    merge.add_argument("--old-issuer", default="", help="Issuer of Patient ID (0010,0021) of OLD")
-    merge.add_argument("--new-issuer", default="", help="Issuer of Patient ID (0010,0021) of NEW")
+    merge.add_argument("old", type=_text, metavar="OLD", help="the patient id that is no longer used")
+    merge.add_argument("new", type=_text, metavar="NEW", help="the patient id that it has become")
+    merge.add_argument("--old-issuer", type=_text, default="", help="Issuer of Patient ID (0010,0021) of OLD")
+    merge.add_argument("--new-issuer", type=_text, default="", help="Issuer of Patient ID (0010,0021) of NEW")
     merge.add_argument("--undo", action="store_true", help="they are two patients after all")
     withdraw = command(
         "withdraw", _withdraw, "Take an exam out of every comparison, and supersede its addendum.", writes=True
     )
     withdraw.add_argument("exam", metavar="E12", help="the exam, as held, show and audit print it")
-    withdraw.add_argument("--reason", default="", metavar="TEXT", help="why; the addendum quotes it")
+    withdraw.add_argument("--reason", type=_text, default="", metavar="TEXT", help="why; the addendum quotes it")
     withdraw.add_argument("--undo", action="store_true", help="it counts after all, with reports that were rejected")
     show = command("show", _show, "A report as an outline, the exam we see in it, and what we would say.")
     show.add_argument("report", metavar="FILE|N", help="a DICOM file, or the number of a receipt")
@@ -209,6 +211,14 @@ def _store(options: argparse.Namespace, *, existing: bool = True) -> Iterator[Ho
                 raise
             print(other, file=sys.stderr)
         yield house
+
+
+def _text(argument: str) -> str:
+    """An argument that is kept or looked for, also in UTF-8 where the locale knows ASCII alone."""
+    try:
+        return argument if argument.isprintable() else os.fsencode(argument).decode()
+    except UnicodeError:
+        raise argparse.ArgumentTypeError("is no text in the character set of this terminal") from None
 
 
 def _usual_folder() -> Path:

@@ -159,7 +159,7 @@ def _objects(root: Element, entry: Entry, kind: _Kind, subject: Subject) -> None
 def _study(root: Element, subject: Subject) -> None:
     study = _object(root, subject.study_instance_uid, _SYSTEM, _REPORT, _STUDY_INSTANCE_UID, "")
     if subject.accession_number:
-        SubElement(study, "Accession", Number=subject.accession_number)
+        SubElement(study, "Accession", Number=_clean(subject.accession_number))
     if subject.sop_class_uid:
         instances = SubElement(study, "SOPClass", UID=subject.sop_class_uid, NumberOfInstances="1")
         SubElement(instances, "Instance", UID=subject.sop_instance_uid)

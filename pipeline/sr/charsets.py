@@ -11,7 +11,6 @@ from pydicom.charset import (
     CODES_TO_ENCODINGS,
     STAND_ALONE_ENCODINGS,
     default_encoding,
-    handled_encodings,
     python_encoding,
 )
 
@@ -57,6 +56,9 @@ def _python_names(names: str) -> tuple[str, ...]:
 
 _LONGEST = 1024
 
+_WITH_ESCAPES = ("iso2022_jp", "iso2022_jp_2")
+"""Codecs that read the escape sequence themselves; that of Chinese (ISO-IR 58) takes it for text."""
+
 
 def _decoded_run(run: bytes, first: str) -> str:
     """One run of text that begins with the escape sequence of its character set, if with any."""
@@ -64,6 +66,6 @@ def _decoded_run(run: bytes, first: str) -> str:
     encoding = CODES_TO_ENCODINGS.get(run[:length])
     if encoding is None:
         return run.decode(first, "replace")
-    if encoding in handled_encodings:  # the codec reads the escape sequence itself
+    if encoding in _WITH_ESCAPES:
         return run.decode(encoding, "replace")
     return run[length:].decode(encoding, "replace")

@@ -136,7 +136,7 @@ def record(
     number = _exam_of(connection, report, patient_number, scanner_number, due_at=due_at, historical=historical)
     _FORGET.execute(connection, {"receipt": receipt_number})  # where it was historical before
     rejected: str | None = _REJECTED_AS.scalar(connection, {"uid": report.sop_instance_uid})
-    said = _REPORT.dump_json(report).decode("ascii")
+    said = _REPORT.dump_json(report).decode()
     of = {"receipt_id": receipt_number, "exam_id": number, "performed_at": _second_of(report)}
     _KEEP.execute(connection, {**of, "report": said, "edition": edition, "rejected": rejected})
     if known is not None or rejected is not None:
@@ -291,7 +291,7 @@ def read_otherwise(connection: Connection, number: int, told: Mapping[int, Repor
         )
     )
     for receipt_number, report in told.items():
-        said = _REPORT.dump_json(report).decode("ascii")
+        said = _REPORT.dump_json(report).decode()
         one = update(reading).where(reading.c.receipt_id == receipt_number)
         connection.execute(one.values(report=said, performed_at=_second_of(report), edition=edition))
     return True

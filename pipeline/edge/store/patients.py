@@ -82,7 +82,7 @@ def keep_context(connection: Connection, patient_number: int, record: ClinicalCo
     day = record.recorded_on
     if record in of_that_day and context_on(of_that_day, day) == context_on([*of_that_day, record], day):
         return False
-    written = _RECORD.dump_json(record, exclude_none=True).decode("ascii")
+    written = _RECORD.dump_json(record, exclude_none=True).decode()
     connection.execute(
         insert(context).values(patient_id=patient_number, recorded_on=record.recorded_on, record=written, loaded_at=at)
     )

@@ -49,12 +49,13 @@ class Fonts:
         return FontProperties(fname=self._for(text, bold=bold).fname, size=size)  # type: ignore[arg-type] # a str, as given
 
     def width(self, text: str, size: float, bold: bool) -> float:
-        """How wide a text is, in points."""
+        """How wide a text is as it is drawn, in points."""
         known = self._widths.get((text, bold))
         if known is None:
-            font = self._for(text, bold=bold)
+            legible = self.legible(text)
+            font = self._for(legible, bold=bold)
             font.set_size(_MEASURED_AT, 72)
-            font.set_text(text, flags=LoadFlags.NO_HINTING)
+            font.set_text(legible, flags=LoadFlags.NO_HINTING)
             known = self._widths[text, bold] = font.get_width_height()[0] / 64 / _MEASURED_AT
         return known * size
 
