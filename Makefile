@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := menu
 .NOTPARALLEL:
-.PHONY: menu setup demo test lint bench lock peers
+.PHONY: menu setup demo test lint bench impressions lock peers
 
 menu:
 	@echo "dxatrend: what would you like?"
@@ -25,6 +25,9 @@ lint: setup ## ruff, mypy and the import contracts
 
 bench: setup peers ## how fast, beside what others take for the same: one table of medians and ratios
 	@.venv/bin/python -m tests.benchmarks
+
+impressions: setup ## docs/impressions.md and the README's example: what the addenda of the sample patients say
+	@.venv/bin/python -m tests.make_impressions
 
 lock: ## resolve requirements.lock anew; LOCK=--upgrade for the newest allowed
 	@scripts/lock $(LOCK)

@@ -102,8 +102,8 @@ def _of_the_scan(finding: Finding, around: Surroundings) -> Iterator[Caution]:
     for gap in _gaps(exam, around.unverified):
         yield words.unverified(exam, gap)
     if region.part == SPINE:
-        for upper, lower in outliers(exam, region.vertebrae, around.rules):
-            yield words.vertebra_outlier(upper, lower, around.rules)
+        if pairs := outliers(exam, region.vertebrae, around.rules):
+            yield words.vertebra_outlier(pairs, around.rules, compared=finding.since_prior is not None)
         if not total_agrees(exam, finding.measurement):
             yield words.total_disagrees(name, exam)
 
@@ -177,12 +177,12 @@ def _body(measurement: Measurement, change: Change, around: Surroundings) -> Ite
     """Height and weight (R2.19, R2.20, R1.17)."""
     exam, other, rules = around.exam, change.reference, around.rules
     if exam.height_cm and other.height_cm and abs(exam.height_cm - other.height_cm) > rules.height_review_cm:
-        yield words.height_changed(other)
+        yield words.height_changed(other, exam)
     if exam.weight_kg and other.weight_kg:
         difference = abs(exam.weight_kg - other.weight_kg)
         review = HUNDRED * difference > rules.weight_review_percent * other.weight_kg
         if review or difference > rules.weight_note_kg:
-            yield words.weight_changed(other, review=review)
+            yield words.weight_changed(other, exam, review=review)
     if (bmi := body_mass_index(exam)) is not None and bmi > rules.high_bmi and measurement.region.part == SPINE:
         yield words.high_bmi(rules)
 

@@ -153,9 +153,9 @@ def not_diagnosed(around: Surroundings, diagnosis: Diagnosis | None) -> Iterator
     """What a diagnosis lacked (R4.1, R4.2)."""
     missing = missing_for_scale(around.exam, around.context, around.rules)
     if missing:
-        yield NotEvaluated(rule="R4.1", topic="diagnostic category", missing=missing)
+        yield NotEvaluated(rule="R4.1", topic=words.NO_CATEGORY, missing=missing)
     elif diagnosis is None:
-        yield NotEvaluated(rule="R4.3", topic="diagnostic category", missing=("T- or Z-score of a diagnostic site",))
+        yield NotEvaluated(rule="R4.3", topic=words.NO_CATEGORY, missing=("T- or Z-score of a diagnostic site",))
     if diagnosis and diagnosis.category is Category.OSTEOPOROSIS and around.context.fragility_fracture is None:
         yield NotEvaluated(rule="R4.2", topic="severe osteoporosis", missing=("fragility fracture",))
 

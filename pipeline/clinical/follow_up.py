@@ -145,7 +145,7 @@ def frequency(case: Case) -> Iterator[Advice]:
 
 def unexpected_drop(case: Case) -> Iterator[Advice]:
     """R5.4: technical checks first, then causes."""
-    if case.losses:
+    if case.losses and case.judgement.overall is not Overall.DISCORDANT:  # R5.7 says the same and more
         yield words.look_into_a_loss(case.losses)
     if case.recent.fracture_on_therapy:
         yield words.refer_fracture_on_therapy()
@@ -182,7 +182,8 @@ def stress_fracture(case: Case) -> Iterator[Advice]:
 def discordance(case: Case) -> Iterator[Advice]:
     """R5.7: what to check when spine and hip disagree."""
     if case.judgement.overall is Overall.DISCORDANT:
-        yield words.look_into_discordance()
+        apart = [f for f in case.judgement.counted if f.result in (Result.GAIN, Result.LOSS)]
+        yield words.look_into_discordance(apart)
 
 
 def fracture_risk(case: Case) -> Iterator[Advice]:

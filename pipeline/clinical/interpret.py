@@ -82,7 +82,6 @@ def interpret(
             *_sent_by_newcomers(exam, findings, unconfirmed),
             *cross_check(exam, told, vendor_trend, on_file),
         ),
-        conclusions=(),
         rules_version=RULES_VERSION,
         diagnosis=diagnosis,
         trends=_trends(exam, matches, told),
@@ -90,10 +89,10 @@ def interpret(
         not_evaluated=_not_evaluated(case, told, lacking),
     )
     scale = scale_for(exam, context, around.rules)
-    sentences = report.sentences(
+    narrative = report.narrative(
         interpretation, told, counted=judgement.counted, scale=scale, context=context, rules=around.rules
     )
-    return replace(interpretation, conclusions=sentences)
+    return replace(interpretation, narrative=narrative)
 
 
 def _earlier(exam: Exam, history: Sequence[Exam]) -> list[Exam]:

@@ -553,12 +553,35 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Narrative:
+    """What a radiologist reads, by section and in this order; each text is one sentence or a few.
+
+    ``status`` says that nobody has verified it; ``impression`` is what would be signed; ``findings`` are region by
+    region; ``basis`` is what was compared on which scanner with which LSC. ``small_print`` is for the pages alone.
+    """
+
+    status: tuple[str, ...] = ()
+    impression: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+    basis: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
+    suggestions: tuple[str, ...] = ()
+    not_supplied: tuple[str, ...] = ()
+    small_print: tuple[str, ...] = ()
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All of it but the small print, in order."""
+        followed = (*self.findings, *self.basis, *self.cautions, *self.suggestions, *self.not_supplied)
+        return (*self.status, *self.impression, *followed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Interpretation:
     """Everything the addendum will say about one exam.
 
-    ``findings`` are in the order of the exam's measurements; ``conclusions`` are the sentences a radiologist
-    reads, in the order of the ISCD follow-up checklist, and already hold what the other fields say in codes;
-    ``priors`` are the exams a change rests on. ``overall`` is the result against the prior and
+    ``findings`` are in the order of the exam's measurements; ``narrative`` already holds what the other fields say in
+    codes; ``priors`` are the exams a change rests on. ``overall`` is the result against the prior and
     ``overall_since_baseline`` that against the baseline (R3.3), each with the findings ``counted`` in it.
     ``response`` says whether response to therapy may be claimed (R3.9).
     """
@@ -567,8 +590,8 @@ class Interpretation:
     findings: tuple[Finding, ...]
     overall: Overall
     cautions: tuple[Caution, ...]
-    conclusions: tuple[str, ...]
     rules_version: str
+    narrative: Narrative = Narrative()
     diagnosis: Diagnosis | None = None
     trends: tuple[Trend, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()
@@ -579,6 +602,11 @@ class Interpretation:
     response: bool = False
     category_change: CategoryChange | None = None
     target: Target | None = None
+
+    @property
+    def conclusions(self) -> tuple[str, ...]:
+        """The sentences a radiologist reads, impression first (E17)."""
+        return self.narrative.sentences
 
     @property
     def priors(self) -> tuple[Exam, ...]:

@@ -147,7 +147,7 @@ def _doubts(
     age = age_on(around.exam)
     old = age is not None and age >= around.rules.degenerative_age
     spines, hip_results = {f.result for f in spine} & ASSESSED, {f.result for f in hips} & ASSESSED
-    if old and spines and hip_results and spines != hip_results:
+    if old and spines and len(hip_results) == 1 and spines != hip_results:
         yield words.hip_preferred(around.rules)
     changes = _distinct_changes(findings)
     significant = [change for change in changes if change.result in SIGNIFICANT]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pipeline.clinical.interpret import RULES_VERSION
-from pipeline.clinical.model import Exam, Interpretation, Overall
+from pipeline.clinical.model import Exam, Interpretation, Narrative, Overall
 from pipeline.clinical.wording import impression
 
 
@@ -14,6 +14,6 @@ def withdrawn(exam: Exam, reason: str) -> Interpretation:
         findings=(),
         overall=Overall.WITHDRAWN,
         cautions=(),
-        conclusions=(impression.withdrawn(reason), impression.PRELIMINARY),
         rules_version=RULES_VERSION,
+        narrative=Narrative(status=(impression.PRELIMINARY,), impression=(impression.withdrawn(reason),)),
     )

@@ -197,6 +197,33 @@ TARGET_T = Code("TARGET_T", SCHEME, "T-score target of the department")
 TARGET_DISTANCE = Code("TARGET_DISTANCE", SCHEME, "T-score still missing to the target")
 
 RESPONSE_MET = Code("RESPONSE_MET", SCHEME, "Criteria of response met")
+SUGGESTION = Code("SUGGESTION", SCHEME, "Rule of a suggestion")
+NOT_EVALUATED = Code("NOT_EVALUATED", SCHEME, "Rule not evaluated")
+
+RULES = {
+    "R2.4": "Software version of both exams",
+    "R2.5": "Scan mode of both exams",
+    "R2.13": "Vertebral outliers",
+    "R2.14": "Shift of vertebral levels",
+    "R2.15": "Bone area of both exams",
+    "R2.19": "Height of both exams",
+    "R2.20": "Weight of both exams",
+    "R2.22": "Invalid scans",
+    "R3.7": "Regression to the mean",
+    "R4.1": "Choice of T- or Z-score",
+    "R4.2": "Severe osteoporosis",
+    "R4.3": "Category by the lowest score",
+    "R5.1": "Interval to the next exam",
+    "R5.2": "Vertebral fracture assessment",
+    "R5.3": "Frequency of exams",
+    "R5.4": "Causes of a loss",
+    "R5.5": "Other sites and methods",
+    "R5.6": "Suspected stress fracture",
+    "R5.7": "Causes of discordance",
+    "R5.8": "Fracture risk by FRAX",
+    "C12": "Secondary causes of low BMD",
+}
+"""What each rule is about that suggests something or lacked an input."""
 
 _KEYS = {
     **{
@@ -224,6 +251,11 @@ def private(member: StrEnum) -> Code:
     return Code(member.value, SCHEME, meaning[0].upper() + meaning[1:])
 
 
+def rule(identifier: str) -> Code:
+    """The private code of a clinical rule, by its identifier such as ``R5.1``."""
+    return Code(identifier, SCHEME, RULES[identifier])
+
+
 def key(concept: Code) -> str:
     """By which name outside scripts know a concept of an addendum: a private one by its value; empty if by none."""
     return concept.value if concept.scheme == SCHEME else _KEYS.get(concept.identity, "")
@@ -247,6 +279,7 @@ def private_scheme() -> dict[str, tuple[Code, ...]]:
             *(RESULT, OBSTACLE, PRIOR_BMD, BASELINE_BMD, DIFF, PDIFF, BDIFF, BPDIFF, BRESULT, LSC, CONFIDENCE),
             *(RATE, FLAG, OVERALL, BMC, PYA, PAM, T_SCORE, BOVERALL, CI_LOW, CI_HIGH, BCI_LOW, BCI_HIGH),
             *(DETECTABLE_ON, SLOPE, SLOPE_SE, CATEGORY, PCATEGORY, RESPONSE, TARGET_T, TARGET_DISTANCE),
+            *(SUGGESTION, NOT_EVALUATED),
         ),
         "Values of RESULT and BRESULT": tuple(map(private, Result)),
         "Values of OVERALL and BOVERALL": tuple(map(private, Overall)),
@@ -254,4 +287,5 @@ def private_scheme() -> dict[str, tuple[Code, ...]]:
         "Values of FLAG": tuple(map(private, Flag)),
         "Values of CATEGORY and PCATEGORY": tuple(map(private, Category)),
         "Values of RESPONSE": (RESPONSE_MET,),
+        "Values of SUGGESTION and NOT_EVALUATED": tuple(map(rule, RULES)),
     }

@@ -101,7 +101,7 @@ def _message(interpretation: Interpretation, note: str) -> Iterable[Item]:
     if interpretation.findings:
         groups = tuple(_group(interpretation, finding) for finding in interpretation.findings)
         yield _container(codes.IMAGING_MEASUREMENTS, groups)
-    evaluations = (*_evaluations(interpretation), *_flags(interpretation.cautions))
+    evaluations = (*_evaluations(interpretation), *_flags(interpretation.cautions), *_rules(interpretation))
     yield _container(codes.QUALITATIVE_EVALUATIONS, evaluations)
 
 
@@ -276,6 +276,15 @@ def _flags(cautions: Iterable[Caution]) -> Iterable[Item]:
     for caution in cautions:
         yield _code(codes.FLAG, codes.private(caution.flag))
         yield from _sentence(codes.FLAG, caution.text)
+
+
+def _rules(interpretation: Interpretation) -> Iterable[Item]:
+    """The rule behind each suggestion, and each rule that lacked an input, followed by what it lacked (A7)."""
+    for suggestion in interpretation.suggestions:
+        yield _code(codes.SUGGESTION, codes.rule(suggestion.rule))
+    for item in interpretation.not_evaluated:
+        yield _code(codes.NOT_EVALUATED, codes.rule(item.rule))
+        yield from _sentence(codes.NOT_EVALUATED, f"{item.topic}: {', '.join(item.missing)} not supplied")
 
 
 def _as_property(item: Item) -> Item:

@@ -290,7 +290,8 @@ def test_what_could_not_be_weighed_is_listed_with_what_was_missing() -> None:
         lscs=LSCS,
     )
     assert asked <= {rule.rule for rule in bare.not_evaluated}
-    assert "level shift (R2.14: bone mineral content, bone area not supplied)" in bare.conclusions[-1]
+    assert "level shift (R2.14: bone mineral content, bone area not supplied)" in bare.narrative.small_print[-1]
+    assert bare.conclusions[-1].startswith("Not supplied: software version, scan details, height, weight,")
     context = ClinicalContext(recorded_on=date(2020, 1, 1), calcium_tablet=False, contrast=False)
     whole = interpret(full("2020-01-01"), [full("2018-01-01")], lscs=LSCS, contexts=[context])
     assert asked.isdisjoint({rule.rule for rule in whole.not_evaluated})

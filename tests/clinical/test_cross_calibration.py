@@ -62,7 +62,7 @@ def test_a_cross_calibrated_scanner_compares_by_the_generalised_lsc() -> None:
     assert Flag.CROSS_CALIBRATED in [caution.flag for caution in found.cautions]
     told = interpret(NOW, [OLD, OLDER], lscs=LSCS, crossings=[SPINE])
     text = "\n".join(told.conclusions)
-    assert "on a scanner cross-calibrated with this one, GE Healthcare Lunar Prodigy (serial number DF+500476)" in text
+    assert "on GE Healthcare Lunar Prodigy (serial number DF+500476), cross-calibrated with this scanner" in text
     assert told.trends == ()
 
 

@@ -75,7 +75,8 @@ def test_the_score_follows_from_sex_age_and_menopause(who: Patient, known: dict[
 def test_what_would_have_decided_is_said(who: Patient, missing: str) -> None:
     """R4.1: "menopausal status not supplied"."""
     found = read(("L1-L4", "-1.5", "-0.5"), who=who)
-    assert f"diagnostic category (R4.1: {missing} not supplied)" in found.conclusions[-1]
+    assert found.conclusions[2] == f"No diagnostic category: {missing} not supplied."
+    assert f"diagnostic category (R4.1: {missing} not supplied)" in found.narrative.small_print[-1]
     assert "Spine L1-L4: BMD 0.9 g/cm2, T-score -1.5, Z-score -0.5." in found.conclusions
 
 

@@ -20,6 +20,8 @@ from pipeline.clinical.model import (
     Interpretation,
     LeastSignificantChange,
     Measurement,
+    Narrative,
+    NotEvaluated,
     Obstacle,
     Overall,
     Patient,
@@ -28,11 +30,13 @@ from pipeline.clinical.model import (
     Scale,
     Scanner,
     Sex,
+    Suggestion,
     Target,
     Trend,
 )
 from pipeline.clinical.regions import parse_region
 from pipeline.clinical.withdrawal import withdrawn
+from pipeline.sr.codes import RULES
 
 PRODIGY = Scanner("GE Healthcare", "Lunar Prodigy", "DF+500475")
 HORIZON = Scanner("Hologic", "Horizon A", "200123M")
@@ -147,7 +151,7 @@ def interpretation(
         findings=said,
         overall=overall,
         cautions=cautions,
-        conclusions=conclusions,
+        narrative=Narrative(impression=conclusions),
         rules_version="2024.1",
         **({"overall_since_baseline": overall} | more),
     )
@@ -263,4 +267,8 @@ def spread() -> dict[str, Interpretation]:
             overall=Overall.NO_PRIOR,
         ),
         "nothing measured": replace(interpretation(), findings=()),
+        "rules": interpretation(
+            suggestions=tuple(Suggestion(rule=rule, text="Look again.", source="ISCD") for rule in RULES),
+            not_evaluated=(NotEvaluated(rule="R5.2", topic="vertebral fracture assessment", missing=("height loss",)),),
+        ),
     }

@@ -1,10 +1,13 @@
 """Does each code stand for what it says, and each concept for one code only?"""
 
+import re
 from itertools import product
+from pathlib import Path
 
 import pytest
 from pydicom.sr._concepts_dict import concepts
 
+from pipeline import clinical
 from pipeline.clinical.model import Flag, Obstacle, Overall, Result
 from pipeline.clinical.regions import SITE_OF_PART, SPINE, Region, Side, Site, parse_region
 from pipeline.sr import codes
@@ -100,6 +103,14 @@ def test_every_member_of_the_vocabulary_is_in_the_private_scheme_in_readable_wor
     assert code.meaning[0].isupper()
     assert "_" not in code.meaning
     assert len(code.meaning) <= 64
+
+
+def test_every_rule_that_suggests_or_lacks_an_input_has_a_code() -> None:
+    """A7, E17: the numbers of the rules are told in codes."""
+    sources = [path.read_text() for path in Path(clinical.__path__[0]).rglob("*.py")]
+    named = {rule for source in sources for rule in re.findall(r'rule="([A-Z][\d.]+)"', source)}
+    assert len(named) > 15
+    assert named == codes.RULES.keys()
 
 
 def test_acronyms_stay_acronyms_in_a_meaning() -> None:

@@ -17,6 +17,7 @@ from pydicom import dcmread
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
 from pipeline.clinical.model import Exam, Interpretation, Obstacle, Overall, Result
+from pipeline.clinical.wording.names import lsc_in_text, score_in_text
 from pipeline.sr.author import author
 from pipeline.sr.extract import UnreadableReport, extract
 from pipeline.sr.faces import fonts, layout
@@ -63,10 +64,11 @@ def test_the_table_carries_the_numbers_of_the_addendum(number: int) -> None:
         row, told = next(rows), said[finding.measurement.region.key]
         assert ((row.bmd,), row.t_score, row.z_score) == (
             told["BMD"],
-            *(first(told, k) for k in ("T_SCORE", "Z_SCORE")),
+            *(first(told, k) and score_in_text(Decimal(first(told, k))) for k in ("T_SCORE", "Z_SCORE")),
         )
         if finding.since_prior and finding.since_baseline:
-            assert (row.bmd_then, row.lsc) == (first(told, "PRIOR_BMD"), first(told, "LSC") or "none")
+            lsc = first(told, "LSC")
+            assert (row.bmd_then, row.lsc) == (first(told, "PRIOR_BMD"), lsc_in_text(Decimal(lsc)) if lsc else "none")
             assert row.reference.replace("-", "") == first(told, "PRIOR_DATE")
             if told["RESULT"] == ("GAIN",) or told["RESULT"] == ("LOSS",):
                 assert row.change == f"{Decimal(first(told, 'DIFF')):+} ({Decimal(first(told, 'PDIFF')):+} %)"
@@ -101,9 +103,31 @@ def test_a_region_that_was_not_compared_says_why() -> None:
     assert "serial number DF+500475" in page.notes[number - 1]
 
 
-def test_every_sentence_of_the_addendum_is_on_the_pages() -> None:
+@pytest.mark.parametrize("number", range(40))
+def test_the_pages_say_what_the_addendum_says_in_its_order_and_no_table_in_words(number: int) -> None:
+    """E17: impression first; the rows stand for the sentences on each region, the notes for what concerns a row."""
+    case, _, page = of_patient(number)
+    narrative = case.interpretation.narrative
+    assert page.impression == narrative.impression
+    titles = {"Comparison": narrative.basis, "Cautions": narrative.cautions, "Suggestions": narrative.suggestions}
+    shown_texts = dict(page.sections)
+    assert list(shown_texts) == [title for title in titles if title in shown_texts]
+    for title, texts in titles.items():
+        for text in texts:
+            noted = [note for note in page.notes if note.removesuffix(".").rpartition(": ")[2] in text]
+            assert text in shown_texts.get(title, ()) or noted
+    written = [*page.impression, *page.notes, *page.small_print, *(t for texts in shown_texts.values() for t in texts)]
+    assert not set(narrative.findings) & set(written)
+    assert len(written) == len(set(written))
+
+
+def test_the_numbers_of_the_rules_are_in_the_small_print_alone() -> None:
+    """E17"""
     addendum, interpretation, history = usual()
-    assert shown(addendum, interpretation, history).sentences == interpretation.conclusions
+    page = shown(addendum, interpretation, history)
+    rules = re.compile(r"\b(?:R\d+\.\d+|C12)\b")
+    assert rules.search(" ".join(page.small_print))
+    assert not rules.search(" ".join([*page.impression, *page.notes, *map(str, page.sections)]))
 
 
 def test_a_superseding_addendum_says_on_its_pages_what_changed() -> None:

@@ -93,6 +93,8 @@ def said_of_the_whole(interpretation: Interpretation) -> Told:
         "PCATEGORY_DATE": [before and dicom_date(before.exam.performed_on)],
         "PCATEGORY_STUDY": [before and before.exam.study_instance_uid],
         "RESPONSE": ["RESPONSE_MET" if interpretation.response else None],
+        "SUGGESTION": [suggestion.rule for suggestion in interpretation.suggestions],
+        "NOT_EVALUATED": [item.rule for item in interpretation.not_evaluated],
         "TARGET_T": [target and target.target],
         "TARGET_DISTANCE": [target and target.distance],
     }

@@ -1,12 +1,10 @@
 """Cautions about one scan, and about the comparison of one region with an earlier exam (R1, R2, R7)."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from pipeline.clinical.model import Caution, Change, Epoch, Exam, Flag, LeastSignificantChange, Unverified
 from pipeline.clinical.rules import Rules
-
-# Cautions that stay in the coded content: so common that they would drown the rest (R2.15).
-UNSPOKEN = frozenset({Flag.AREA_CHANGED})
 
 
 def software_changed(prior: Exam, exam: Exam, *, major: bool) -> Caution:
@@ -23,11 +21,9 @@ def scan_mode_changed(name: str, prior: Exam, what: str, now: str, then: str) ->
 
 
 def subset_recomputed(name: str, change: Change) -> Caution:
-    """R2.12: the sets differed, so the shared vertebrae were compared."""
-    text = (
-        f"{name}: compared with {change.reference.performed_on} on {change.region}, the vertebrae both exams include; "
-        "BMD as printed, else total content over total area."
-    )
+    """R2.12: the sets differed, so the shared vertebrae were compared; BMD as printed, else content over area."""
+    since = change.reference.performed_on
+    text = f"{name}: compared with {since} on {change.region}, the vertebrae both exams include."
     return Caution(flag=Flag.SUBSET_RECOMPUTED, text=text)
 
 
@@ -62,12 +58,11 @@ def unverified(exam: Exam, gap: Unverified) -> Caution:
     return Caution(flag=Flag.QC_UNVERIFIED, text=text, review=True)
 
 
-def vertebra_outlier(upper: str, lower: str, rules: Rules) -> Caution:
-    """R2.13: only a person excludes a vertebra, and then from both exams."""
-    text = (
-        f"{upper} and {lower} differ by more than {rules.outlier_t:f} in T-score; if one is abnormal, exclude it from "
-        "both exams."
-    )
+def vertebra_outlier(pairs: Sequence[tuple[str, str]], rules: Rules, *, compared: bool) -> Caution:
+    """R2.13: only a person excludes a vertebra, and then from both exams where there are two."""
+    names = ", ".join(f"{upper} and {lower}" for upper, lower in pairs)
+    text = f"{names} differ by more than {rules.outlier_t:f} in T-score; if one is abnormal, exclude it"
+    text += " from both exams." if compared else "."
     return Caution(flag=Flag.VERTEBRA_OUTLIER, text=text)
 
 
@@ -86,15 +81,19 @@ def area_changed(name: str, prior: Exam, *, review: bool) -> Caution:
     return Caution(flag=Flag.AREA_CHANGED, text=text, review=review)
 
 
-def height_changed(prior: Exam) -> Caution:
-    """R2.19: another patient, or vertebral fractures."""
-    text = f"Height differs much from that of {prior.performed_on}; please check the patient's identity and vertebrae."
+def height_changed(prior: Exam, exam: Exam) -> Caution:
+    """R2.19: another patient, or vertebral fractures; both heights are told (E23)."""
+    text = (
+        f"Height is {exam.height_cm:f} cm and was {prior.height_cm:f} cm on {prior.performed_on}; please check the "
+        "patient's identity and the vertebrae."
+    )
     return Caution(flag=Flag.HEIGHT_CHANGED, text=text, review=True)
 
 
-def weight_changed(prior: Exam, *, review: bool) -> Caution:
-    """R2.20: soft tissue shifts BMD."""
-    text = f"Weight differs {'much ' if review else ''}from that of {prior.performed_on}; soft tissue may shift BMD."
+def weight_changed(prior: Exam, exam: Exam, *, review: bool) -> Caution:
+    """R2.20: soft tissue shifts BMD; both weights are told (E23)."""
+    then = f"{prior.weight_kg:f} kg on {prior.performed_on}"
+    text = f"Weight is {exam.weight_kg:f} kg and was {then}; soft tissue may shift BMD."
     return Caution(flag=Flag.WEIGHT_CHANGED, text=text, review=review)
 
 

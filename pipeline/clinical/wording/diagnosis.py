@@ -1,13 +1,13 @@
 """The diagnostic category, risk factors, and cautions about scores and their reference population (R4)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from pipeline.clinical.context import ContextOnDay, Therapy
-from pipeline.clinical.model import Category, Caution, Diagnosis, Exam, Flag, Scale
+from pipeline.clinical.model import Category, Caution, Diagnosis, Exam, Flag, NotEvaluated, Scale
 from pipeline.clinical.regions import Region
 from pipeline.clinical.rules import Rules
-from pipeline.clinical.wording.names import region_name
+from pipeline.clinical.wording.names import region_in_text, region_name, score_in_text
 
 # R4.2, R4.4: the categories, without degrees of severity (N2).
 CATEGORIES = {
@@ -19,16 +19,23 @@ CATEGORIES = {
     Category.BELOW_EXPECTED: "below the expected range for age",
 }
 
+NO_CATEGORY = "diagnostic category"  # R4.1, R4.3: the topic of what a category lacked
+
 
 def category(diagnosis: Diagnosis) -> str:
     """C9, R4.3: one category for the exam; one that was osteoporosis is never printed better (R4.8)."""
-    score = f"{'T' if diagnosis.scale is Scale.T_SCORE else 'Z'}-score {diagnosis.score:f}"
-    where = region_name(diagnosis.region)
-    where = where[0].lower() + where[1:]
+    score = f"{'T' if diagnosis.scale is Scale.T_SCORE else 'Z'}-score {score_in_text(diagnosis.score)}"
+    where = region_in_text(diagnosis.region)
     before = diagnosis.prior_osteoporosis
     if before is not None and diagnosis.category in (Category.NORMAL, Category.LOW_BONE_MASS):
         return f"Lowest {score} ({where}); prior diagnostic category osteoporosis ({before.performed_on})."
     return f"Diagnostic category: {CATEGORIES[diagnosis.category]}, from the lowest {score} ({where})."
+
+
+def no_category(not_evaluated: Iterable[NotEvaluated]) -> tuple[str, ...]:
+    """E15, R4.1: why there is no category, where it would stand."""
+    missing = [name for item in not_evaluated if item.topic == NO_CATEGORY for name in item.missing]
+    return (f"No diagnostic category: {', '.join(missing)} not supplied.",) if missing else ()
 
 
 def risk_factors(exam: Exam, context: ContextOnDay, rules: Rules) -> tuple[str, ...]:

@@ -1,73 +1,104 @@
-"""What is said of each region: its BMD, score and change (F2, F3)."""
+"""What is said of each region: its BMD, score and change (F2, F3, C6 to C8)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from pipeline.clinical.model import Change, Finding, LeastSignificantChange, Result, Scale, Trend
+from pipeline.clinical.context import ClinicalContext, Therapy
+from pipeline.clinical.model import Change, Finding, Overall, Result, Scale, Trend
 from pipeline.clinical.regions import Region
-from pipeline.clinical.wording.names import region_name
+from pipeline.clinical.wording.names import left_out, region_in_text, region_name, score_in_text
 
-ASIDE = "Not part of the overall result."  # R2.17: neck and radius are secondary, as is a side beside the mean
-
-NO_LSC = "Significance cannot be assessed: no facility LSC on file for this scanner and region on this date."  # R1.13
+ON_THE_WAY = {Result.GAIN: 1, Result.LOSS: -1}  # E18: the sign of a change
 
 
-def measured(finding: Finding, scale: Scale | None) -> str:
-    """C6, C7, C8: the BMD of one region, and its score as the patient's group asks; both where the group is unknown."""
-    measurement = finding.measurement
-    parts = [f"BMD {measurement.bmd:f} g/cm2"]
-    if measurement.t_score is not None and scale is not Scale.Z_SCORE:
-        parts.append(f"T-score {measurement.t_score:f}")
-    if measurement.z_score is not None and scale is not Scale.T_SCORE:
-        parts.append(f"Z-score {measurement.z_score:f}")
-    if measurement.tbs is not None:
-        parts.append(f"TBS {measurement.tbs:f} (information only)")  # R2.18: no trend verdict, nor alone a decision
-    return f"{region_name(measurement.region)}: {', '.join(parts)}."
+def regions(
+    told: Sequence[Finding], counted: Collection[Finding], overall: Overall, scale: Scale | None
+) -> tuple[str, ...]:
+    """C6, C7, C8, F3: BMD and score of each region, and what became of it since prior and baseline.
 
-
-def verdict(finding: Finding, *, counts: bool) -> str:
-    """F2, F3: what became of one region; a change that is not significant is never put in numbers (N6).
-
-    ``counts`` says whether the region has a part in the overall result (R3.9).
+    Days are told where a change is significant, or where the regions were not all compared with the same exams.
     """
-    name = region_name(finding.measurement.region)
-    if finding.since_prior is None or finding.since_baseline is None:
-        return f"{name}: no earlier exam of this site is on file." if not finding.refusals else f"{name}: not compared."
-    parts = [f"{name}: {_change(finding.since_prior)}."]
-    if finding.since_baseline is not finding.since_prior:
-        parts.append(f"Since the baseline: {_change(finding.since_baseline)}.")
-    records = dict.fromkeys((finding.since_prior.lsc, finding.since_baseline.lsc))
-    parts += [NO_LSC if lsc is None else _lsc(lsc) for lsc in records]
-    return " ".join(parts if counts else (*parts, ASIDE))
-
-
-def trend(fitted: Trend) -> str:
-    """R3.5: secondary information; without significance no number (N6)."""
-    text = f"{region_name(fitted.region)}: over {fitted.exams} exams since {fitted.since} the fitted trend is"
-    if not fitted.significant:
-        return f"{text} not significant (secondary information)."
-    return f"{text} {fitted.slope:+.4f} g/cm2 per year (secondary information)."
-
-
-def not_monitored(regions: Iterable[Region]) -> tuple[str, ...]:
-    """R2.17: what was measured but is not followed."""
-    names = ", ".join(region_name(region) for region in regions)
-    return (f"Not used for monitoring: {names}.",) if names else ()
-
-
-def _change(change: Change) -> str:
-    since = f"since {change.reference.performed_on}" + (f" on {change.region}" if change.region else "")
-    if change.result is Result.NO_LSC:
-        return f"significance of change {since} unknown"
-    if change.result is Result.NO_SIGNIFICANT_CHANGE:
-        return f"no significant change {since}"
-    kind = "gain" if change.result is Result.GAIN else "loss"
-    then, now = change.reference_bmd, change.reference_bmd + change.difference
-    rate = "" if change.rate is None else f", {change.rate:+f} g/cm2 per year"
-    return (
-        f"significant {kind} {since} of {change.difference:+f} g/cm2 ({change.percent:+f} %{rate}), "
-        f"from {then:f} to {now:f} g/cm2"
+    days = {(prior.reference.performed_on, baseline.reference.performed_on) for prior, baseline in _compared(told)}
+    return tuple(
+        f"{_name(finding, counted)}: {measured(finding, scale)}{_since(finding, overall, with_days=len(days) > 1)}."
+        for finding in told
     )
 
 
-def _lsc(lsc: LeastSignificantChange) -> str:
-    return f"LSC {lsc.lsc:f} g/cm2 at 95 % confidence ({lsc.source})."
+def measured(finding: Finding, scale: Scale | None) -> str:
+    """C6, C8: BMD, and the score the patient's group asks for; both where the group is unknown."""
+    measurement = finding.measurement
+    parts = [f"BMD {measurement.bmd:f} g/cm2"]
+    if measurement.t_score is not None and scale is not Scale.Z_SCORE:
+        parts.append(f"T-score {score_in_text(measurement.t_score)}")
+    if measurement.z_score is not None and scale is not Scale.T_SCORE:
+        parts.append(f"Z-score {score_in_text(measurement.z_score)}")
+    if measurement.tbs is not None:
+        parts.append(f"TBS {measurement.tbs:f} (information only)")  # R2.18: no trend verdict, nor alone a decision
+    return ", ".join(parts)
+
+
+def trend(fitted: Trend, finding: Finding) -> tuple[str, ...]:
+    """R3.5, E18: secondary information, told only where its sign is that of the change since prior or baseline."""
+    changes = [change for change in (finding.since_prior, finding.since_baseline) if change is not None]
+    signs = {ON_THE_WAY.get(change.result, 0) for change in changes}
+    if not fitted.significant or (1 if fitted.slope > 0 else -1) not in signs:
+        return ()
+    name = region_name(fitted.region)
+    return (
+        f"{name}: over {fitted.exams} exams since {fitted.since} the fitted trend is {fitted.slope:+.4f} g/cm2 per "
+        "year (secondary information).",
+    )
+
+
+def response(overall: Overall, context: ClinicalContext) -> tuple[str, ...]:
+    """R3.9: on therapy, to hold is to respond (ISCD)."""
+    on_therapy = context.therapy not in (None, Therapy.NONE)
+    if on_therapy and overall in (Overall.STABLE, Overall.IMPROVED):
+        return ("On therapy, stable or rising BMD counts as response (ISCD).",)
+    return ()
+
+
+def not_monitored(regions: Iterable[Region]) -> tuple[str, ...]:
+    """R2.17: what was measured but is not followed; vertebrae that belong to a set need no naming."""
+    named = [region for region in regions if len(region.vertebrae) != 1]
+    names = ", ".join(region_in_text(region) for region in named)
+    return (f"Measured but not used for monitoring: {names}.",) if names else ()
+
+
+def _name(finding: Finding, counted: Collection[Finding]) -> str:
+    """C5, C7, R2.17: the region, the vertebrae its set leaves out, and whether it has no part in the result."""
+    missing = left_out(finding.measurement.region)
+    notes = [f"without {', '.join(missing)}"] if missing else []
+    notes += ["secondary"] if finding.since_prior and finding not in counted else []
+    return region_name(finding.measurement.region) + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _since(finding: Finding, overall: Overall, *, with_days: bool) -> str:
+    """A change that is not significant is never put in numbers (N6)."""
+    prior, baseline = finding.since_prior, finding.since_baseline
+    if prior is None or baseline is None:
+        if overall is Overall.NO_PRIOR:
+            return ""
+        return "; not compared" if finding.refusals else "; no earlier exam on file"
+    changes = (prior,) if baseline is prior else (prior, baseline)
+    if {change.result for change in changes} == {Result.NO_SIGNIFICANT_CHANGE}:
+        days = f" since {', nor since '.join(map(_day, changes))}"
+        return f"; no significant change{days if with_days or prior.region or baseline.region else ''}"
+    return "".join(f"; {_change(change)}" for change in changes)
+
+
+def _compared(told: Iterable[Finding]) -> Iterator[tuple[Change, Change]]:
+    return ((f.since_prior, f.since_baseline) for f in told if f.since_prior and f.since_baseline)
+
+
+def _change(change: Change) -> str:
+    if change.result is Result.NO_LSC:
+        return f"change since {_day(change)} not judged, no LSC"
+    if change.result is Result.NO_SIGNIFICANT_CHANGE:
+        return f"no significant change since {_day(change)}"
+    kind = "gain" if change.result is Result.GAIN else "loss"
+    return f"significant {kind} since {_day(change)} of {change.difference:+f} g/cm2 ({change.percent:+f} %)"
+
+
+def _day(change: Change) -> str:
+    return f"{change.reference.performed_on}" + (f" on {change.region}" if change.region else "")

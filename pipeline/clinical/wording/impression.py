@@ -1,28 +1,102 @@
-"""The overall result in one sentence, and what it means under therapy (R3.9)."""
+"""The impression: what a radiologist would sign, in one to three sentences (E4, E13, E17, E22).
 
-from pipeline.clinical.context import ClinicalContext, Therapy
-from pipeline.clinical.model import Overall
+The overall result since the prior and since the baseline with sites, percent and dates; the diagnostic category; what
+wants a look beside them.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import date
+
+from pipeline.clinical.model import Change, Finding, Flag, Interpretation, Obstacle, Overall, Result
+from pipeline.clinical.regions import SPINE, Side
+from pipeline.clinical.wording.diagnosis import category, no_category
+from pipeline.clinical.wording.names import clause, site_in_text
 
 # Section 6, A2: nobody has looked at this yet.
 PRELIMINARY = "Computer-generated; preliminary until verified by a radiologist."
 
-# R3.9, from the regions used for monitoring together.
-OVERALL = {
-    Overall.IMPROVED: "Overall: BMD increased significantly.",
-    Overall.STABLE: "Overall: no significant change in BMD.",
-    Overall.DECLINED: "Overall: BMD decreased significantly.",
-    Overall.DISCORDANT: "Overall: discordant, a significant gain at one site and a significant loss at another.",
-    Overall.INDETERMINATE: "Overall: no statement on change is possible.",
-    Overall.NO_PRIOR: "Overall: no earlier exam of these sites is on file; this exam is the baseline.",
+# R3.8, in the order in which they are told.
+CHANGES = {
+    Result.LOSS: "significant loss",
+    Result.GAIN: "significant gain",
+    Result.NO_SIGNIFICANT_CHANGE: "no significant change",
 }
 
+NOTHING_TO_FOLLOW = "No site used for monitoring was measured: this exam is no baseline."  # R2.17
 
-def response(overall: Overall, context: ClinicalContext) -> tuple[str, ...]:
-    """R3.9: on therapy, to hold is to respond (ISCD)."""
-    on_therapy = context.therapy not in (None, Therapy.NONE)
-    if on_therapy and overall in (Overall.STABLE, Overall.IMPROVED):
-        return ("On therapy, stable or rising BMD counts as response (ISCD).",)
-    return ()
+# F4: why nothing could be compared, in a few words.
+NOT_COMPARED = {
+    Obstacle.ID_CONFLICT: "the patient's identity is in doubt",
+    Obstacle.SCANNER_UNKNOWN: "it is not known whether the scanner is the same",
+    Obstacle.OTHER_SCANNER: "the earlier exam was made on another scanner",
+    Obstacle.OTHER_EPOCH: "the scanner was calibrated anew after the earlier exam",
+    Obstacle.OTHER_VERTEBRAE: "the earlier exam shows other vertebrae",
+    Obstacle.OTHER_SIDE: "the earlier exam is of the other side",
+    Obstacle.OTHER_REGION: "the earlier exam does not report these regions",
+    Obstacle.NOT_FOR_MONITORING: "no site used for monitoring was measured",
+    Obstacle.SAME_DAY: "the only other exam is of the same day",
+    Obstacle.INVALID_SITE: "what was measured is not bone alone",
+    Obstacle.PAEDIATRIC: "growth is no change that an LSC judges",
+}
+
+NO_LSC = "significance cannot be assessed: no facility LSC on file for this scanner and region on this date"  # R1.13
+
+# E22: why a radiologist looks before trusting the result; a flag not listed here is told by its own name.
+REVIEWED_FOR = {
+    Flag.SCAN_MODE_CHANGED: "scan mode or analysis changed",
+    Flag.TOTAL_DISAGREES: "printed spine BMD does not add up",
+    Flag.LSC_BEFORE_EPOCH: "LSC older than the calibration",
+    Flag.AREA_CHANGED: "bone area changed",
+    Flag.LEVEL_SHIFT_SUSPECTED: "other vertebral levels suspected",
+    Flag.INVALIDATED: "scan may be invalid",
+    Flag.QC_UNVERIFIED: "quality control of the scanner not verified",
+    Flag.SPINE_SUSPECT: "spine BMD may be raised",
+}
+
+SAID_HERE = frozenset({Flag.PARTIAL, Flag.SUSPECT_ARTEFACT})  # E17: so not among the cautions again
+
+_Compared = tuple[Finding, Change]
+
+
+def impression(
+    interpretation: Interpretation, told: Sequence[Finding], counted: Collection[Finding]
+) -> tuple[str, ...]:
+    """E17: the overall result first, then the category, then what else a reader must not miss."""
+    diagnosis = interpretation.diagnosis
+    return (
+        result(interpretation, told, counted),
+        *((category(diagnosis),) if diagnosis else no_category(interpretation.not_evaluated)),
+        *outside_the_result(told, counted),
+        *(caution.text for caution in interpretation.cautions if caution.flag is Flag.SUSPECT_ARTEFACT),
+    )
+
+
+def result(interpretation: Interpretation, told: Sequence[Finding], counted: Collection[Finding]) -> str:
+    """The overall result since the prior and since the baseline (R3.3, R3.9), and what makes it doubtful (E22)."""
+    overall = interpretation.overall
+    if not told:
+        return NOTHING_TO_FOLLOW
+    if overall is Overall.NO_PRIOR:
+        return f"No earlier exam of {_sites(counted, last=' or ')} is on file; this exam is the baseline."
+    if overall is Overall.INDETERMINATE:
+        significant = [pair for pair in _since_baseline(counted) if _is_significant(pair)]
+        return _sentence([*_why_not(counted or told), *_changes(significant)])
+    clauses = _changes([*_since_prior(counted), *_since_baseline(counted)])
+    clauses += [clause(caution.text) for caution in interpretation.cautions if caution.flag is Flag.PARTIAL]
+    if reasons := ", ".join(dict.fromkeys(_reasons_for_review(interpretation, counted))):
+        clauses.append(f"subject to review: {reasons}")
+    return _sentence([f"discordant: {clauses[0]}", *clauses[1:]] if overall is Overall.DISCORDANT else clauses)
+
+
+def outside_the_result(told: Iterable[Finding], counted: Collection[Finding]) -> tuple[str, ...]:
+    """Significant changes of regions without a part in the overall result (R2.17, E13).
+
+    A side says nothing beside a mean of both that came to the same.
+    """
+    means = {(f.measurement.region.part, f.result) for f in counted if f.measurement.region.side is Side.MEAN}
+    apart = [f for f in told if f not in counted and (f.measurement.region.part, f.result) not in means]
+    significant = list(filter(_is_significant, (*_since_prior(apart), *_since_baseline(apart))))
+    return (f"Outside the overall result: {'; '.join(_changes(significant))}.",) if significant else ()
 
 
 def withdrawn(reason: str) -> str:
@@ -31,3 +105,95 @@ def withdrawn(reason: str) -> str:
         f"This exam was withdrawn: {reason.strip().rstrip('.')}. No result and no number of an earlier addendum on it "
         "holds any longer, and no other exam is compared with it."
     )
+
+
+def _sentence(clauses: Sequence[str]) -> str:
+    text = "; ".join(clauses)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _is_significant(compared: _Compared) -> bool:
+    return compared[1].result in (Result.LOSS, Result.GAIN)
+
+
+def _since_prior(findings: Iterable[Finding]) -> Iterator[_Compared]:
+    return ((f, f.since_prior) for f in findings if f.since_prior and f.since_prior.result in CHANGES)
+
+
+def _since_baseline(findings: Iterable[Finding]) -> Iterator[_Compared]:
+    """Where the baseline is another exam than the prior."""
+    return (
+        (f, f.since_baseline)
+        for f in findings
+        if f.since_baseline and f.since_baseline is not f.since_prior and f.since_baseline.result in CHANGES
+    )
+
+
+def _changes(compared: Sequence[_Compared]) -> list[str]:
+    """A clause for each kind of change: first the kinds since the prior, with which ``compared`` begins."""
+    kinds = sorted(CHANGES, key=lambda kind: _first_place(kind, compared))
+    named = {finding.measurement.region for finding, change in compared if change.result in (Result.LOSS, Result.GAIN)}
+    clauses = []
+    for kind in kinds:
+        by_day: dict[date, list[_Compared]] = {}
+        for finding, change in compared:
+            if change.result is kind:
+                by_day.setdefault(change.reference.performed_on, []).append((finding, change))
+        if not by_day:
+            continue
+        if kind is not Result.NO_SIGNIFICANT_CHANGE:
+            since = " and ".join(f"since {day} ({_with_percent(pairs)})" for day, pairs in by_day.items())
+        else:
+            since = _unchanged(by_day, named)
+        clauses.append(f"{CHANGES[kind]} {since}")
+    return clauses
+
+
+def _first_place(kind: Result, compared: Sequence[_Compared]) -> tuple[bool, int]:
+    """Kinds since the prior come first, then those since the baseline alone; among them losses, gains, no change."""
+    priors = {change.result for finding, change in compared if change is finding.since_prior}
+    return kind not in priors, list(CHANGES).index(kind)
+
+
+def _unchanged(by_day: dict[date, list[_Compared]], named: Collection[object]) -> str:
+    """Since when nothing changed, and where, unless a change since another day names the same sites (E4, N6)."""
+    sites = {day: _sites(finding for finding, _ in pairs) for day, pairs in by_day.items()}
+    if len(set(sites.values())) > 1:
+        return ", nor ".join(f"since {day} ({where})" for day, where in sites.items())
+    since = ", nor ".join(f"since {day}" for day in sites)
+    regions = {finding.measurement.region for pairs in by_day.values() for finding, _ in pairs}
+    return since if regions <= set(named) else f"{since} ({next(iter(sites.values()))})"
+
+
+def _with_percent(pairs: Iterable[_Compared]) -> str:
+    return ", ".join(f"{site_in_text(f.measurement.region)} {change.percent:+f} %" for f, change in pairs)
+
+
+def _sites(findings: Iterable[Finding], *, last: str = ", ") -> str:
+    names = list(dict.fromkeys(site_in_text(finding.measurement.region) for finding in findings))
+    return last.join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _why_not(findings: Iterable[Finding]) -> Iterator[str]:
+    """Why no statement on change is possible: what stood between the exams, and where there is no LSC."""
+    obstacles: dict[str, None] = {}
+    unjudged: list[Finding] = []
+    for finding in findings:
+        if finding.result is Result.NO_LSC:
+            unjudged.append(finding)
+        elif finding.result is Result.NO_PRIOR:
+            obstacles[f"no earlier exam of {site_in_text(finding.measurement.region)} is on file"] = None
+        for refusal in finding.refusals if finding.result is Result.NOT_COMPARABLE else ():
+            obstacles[f"{NOT_COMPARED[refusal.obstacle]} ({refusal.exam.performed_on})"] = None
+    if obstacles:
+        yield f"no statement on change is possible: {'; '.join(obstacles)}"
+    if unjudged:
+        yield f"{NO_LSC} ({_sites(unjudged)})"
+
+
+def _reasons_for_review(interpretation: Interpretation, counted: Iterable[Finding]) -> Iterator[str]:
+    of_regions = [caution for finding in counted for caution in finding.cautions if caution.review]
+    spine = any(finding.measurement.region.part == SPINE for finding in counted)
+    suspect = [c for c in interpretation.cautions if c.flag is Flag.SPINE_SUSPECT and spine]
+    for caution in (*of_regions, *suspect):
+        yield REVIEWED_FOR.get(caution.flag, caution.flag.name.lower().replace("_", " "))

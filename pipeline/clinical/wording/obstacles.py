@@ -71,9 +71,12 @@ def other_region(region: Region, other: Exam) -> str:
 
 
 def refused(findings: Sequence[Finding]) -> tuple[str, ...]:
-    """F4: which earlier exams were not used, and why; each reason once."""
+    """F4: which earlier exams were not used, and why; each reason once, with its regions where it is not of all."""
     reasons: dict[str, list[Finding]] = {}
     for finding in findings:
         for refusal in finding.refusals:
             reasons.setdefault(refusal.text, []).append(finding)
-    return tuple(f"{region_names(of)}: {text}" for text, of in reasons.items())
+    everywhere = len(findings)
+    return tuple(
+        text if len(of) == everywhere else f"{text[:-1]} ({region_names(of)})." for text, of in reasons.items()
+    )

@@ -4,77 +4,67 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from pipeline.clinical.context import ClinicalContext
-from pipeline.clinical.model import Finding, NotEvaluated, Suggestion
+from pipeline.clinical.model import Finding, Suggestion
 from pipeline.clinical.rules import Rules
-from pipeline.clinical.wording.names import region_name
-
-# R5.5: ACR appropriateness for follow-up of BMD.
-RATINGS = (
-    "ACR for follow-up: DXA of spine and hip usually appropriate; DXA of the distal forearm, TBS and QCT may be "
-    "appropriate; QUS and vertebral fracture assessment alone usually not."
-)
+from pipeline.clinical.wording.names import clause, region_names, score_in_text
 
 
 def suggested(suggestion: Suggestion) -> str:
-    """R5: a suggestion with its rule, its source and the facts it rests on."""
-    facts = f" Because of: {', '.join(suggestion.facts)}." if suggestion.facts else ""
-    return f"Suggestion ({suggestion.rule}; {suggestion.source}): {suggestion.text}{facts}"
-
-
-def not_evaluated(rules: Sequence[NotEvaluated]) -> tuple[str, ...]:
-    """A7: what could not be evaluated, and for want of what."""
-    lacking = "; ".join(f"{item.topic} ({item.rule}: {', '.join(item.missing)} not supplied)" for item in rules)
-    return (f"Not evaluated: {lacking}.",) if rules else ()
+    """R5: a suggestion with its source and the facts it rests on; its rule is told in codes (E17)."""
+    facts = f" Reason: {', '.join(suggestion.facts)}." if suggestion.facts else ""
+    return f"Suggestion: {clause(suggestion.text)} ({suggestion.source}).{facts}"
 
 
 def next_exam_in_one_year(reasons: Sequence[str]) -> Suggestion:
     """R5.1, C13, F5."""
-    return Suggestion(rule="R5.1", text="next DXA in about 1 year.", source="ISCD; ACR", facts=tuple(reasons))
+    return Suggestion(rule="R5.1", text="next DXA in about 1 year.", source="ISCD", facts=tuple(reasons))
 
 
 def next_exam_after_discordance() -> Suggestion:
     """R5.1, R5.7, F5."""
-    return Suggestion(rule="R5.1", text="next DXA in 1 to 2 years.", source="source text 003", facts=("discordance",))
+    return Suggestion(rule="R5.1", text="next DXA in 1 to 2 years.", source="AACE 2020", facts=("discordance",))
 
 
 def next_exam_in_two_years(rules: Rules) -> Suggestion:
     """R5.1, C13, F5."""
     years = f"{Decimal(rules.usual_interval_months) / 12:.1f}".removesuffix(".0")
-    text = f"next DXA in about {years} years, unless a reason for a shorter interval is known that was not supplied."
-    return Suggestion(rule="R5.1", text=text, source="ACR")
+    text = f"next DXA in about {years} years, unless a reason for a shorter interval is known."
+    return Suggestion(rule="R5.1", text=text, source="Choosing Wisely; Medicare")
 
 
 def assess_vertebral_fractures(score: Decimal, reasons: Sequence[str]) -> Suggestion:
     """R5.2."""
     text = "consider vertebral fracture assessment or lateral spine radiographs."
-    return Suggestion(rule="R5.2", text=text, source="ISCD 2019; ACR", facts=(f"T-score {score:f}", *reasons))
+    facts = (f"T-score {score_in_text(score)}", *reasons)
+    return Suggestion(rule="R5.2", text=text, source="ISCD 2019; ACR", facts=facts)
 
 
 def sooner_than_usual(months: int, rules: Rules) -> Suggestion:
     """R5.3."""
-    text = f"note that an interval below {rules.usual_interval_months} months is rarely needed without a reason."
-    return Suggestion(rule="R5.3", text=text, source="Medicare; Choosing Wisely", facts=(f"{months} months",))
+    text = f"an interval below {rules.usual_interval_months} months is rarely needed without a reason."
+    source = "Choosing Wisely; Medicare"
+    return Suggestion(rule="R5.3", text=text, source=source, facts=(f"{months} months since the last exam",))
 
 
 def look_into_a_loss(losses: Sequence[Finding]) -> Suggestion:
     """R5.4: technique first."""
     text = (
-        "check positioning, region and levels of both exams; then adherence, new glucocorticoids and secondary causes "
-        "(calcium, PTH, 25-OH vitamin D, TSH); referral to a bone clinic may help."
+        "first check positioning, regions and levels of both exams; then adherence, new glucocorticoids and secondary "
+        "causes (calcium, PTH, 25-OH vitamin D, TSH); consider referral to a bone clinic."
     )
-    facts = tuple(f"significant loss, {region_name(f.measurement.region)}" for f in losses)
-    return Suggestion(rule="R5.4", text=text, source="ACR", facts=facts)
+    facts = (f"significant loss ({region_names(losses)})",)
+    return Suggestion(rule="R5.4", text=text, source="AACE 2020; BHOF 2022", facts=facts)
 
 
 def refer_fracture_on_therapy() -> Suggestion:
-    """R5.4, source text 002."""
+    """R5.4."""
     text = "consider referral to a specialist."
-    return Suggestion(rule="R5.4", text=text, source="source text 002", facts=("fracture on therapy",))
+    return Suggestion(rule="R5.4", text=text, source="AACE 2020", facts=("fracture on therapy",))
 
 
 def look_elsewhere(reasons: Sequence[str]) -> Suggestion:
     """R5.5: the hip, else the one-third radius, else QCT."""
-    text = f"rely on the hip, else the one-third radius, else QCT. {RATINGS}"
+    text = "rely on the hip, else the one-third radius, else QCT."
     return Suggestion(rule="R5.5", text=text, source="ACR", facts=tuple(reasons))
 
 
@@ -90,21 +80,21 @@ def stress_fracture_path() -> Suggestion:
     return Suggestion(rule="R5.6", text=text, source="ACR", facts=("stress fracture suspected",))
 
 
-def look_into_discordance() -> Suggestion:
+def look_into_discordance(apart: Sequence[Finding]) -> Suggestion:
     """R5.7: in this order."""
     text = (
-        "check positioning, regions, levels and area of both exams, a vertebra fractured or excluded before; then "
-        "adherence and bone turnover markers, the expected effect of therapy, secondary causes, falls; consider "
-        "vertebral fracture assessment."
+        "first check positioning, regions, levels and area of both exams; then adherence, bone turnover markers, "
+        "secondary causes (calcium, PTH, 25-OH vitamin D, TSH) and falls; consider vertebral fracture assessment."
     )
-    return Suggestion(rule="R5.7", text=text, source="source text 003", facts=("spine and hip disagree",))
+    facts = (f"gain and loss ({region_names(apart)})",)
+    return Suggestion(rule="R5.7", text=text, source="AACE 2020; BHOF 2022", facts=facts)
 
 
 def frax(context: ClinicalContext, rules: Rules, *, reached: bool, adjusted: Decimal | None) -> Suggestion:
     """C11, R5.8: a risk somebody else computed, beside the US thresholds."""
     facts = [f"hip {context.frax_hip_percent:f} %", f"major {context.frax_major_percent:f} %"]
     if adjusted is not None:
-        facts.append(f"major adjusted for the spine {adjusted:.1f} % (R3.12)")
+        facts.append(f"major adjusted for the spine {adjusted:.1f} %")
     text = (
         f"ten-year fracture risk by FRAX ({context.frax_source or 'source not stated'}) "
         f"{'reaches' if reached else 'stays below'} the US thresholds (hip {rules.frax_hip_percent:f} %, major "

@@ -76,10 +76,10 @@ def lay_out(page: Page, name: str, measure: Measure) -> tuple[Sheet, ...]:
     flow = _Flow(measure=measure)
     _heading(flow, page, name)
     _facts(flow, page)
-    _overall(flow, page)
+    _impression(flow, page)
     _table(flow, page)
     _plots(flow, page.plots)
-    _sentences(flow, page.sentences)
+    _sections(flow, page)
     count = len(flow.sheets)
     return tuple(
         (*_running_head(page, name, measure, number), *marks, *_foot(page, number, count))
@@ -167,25 +167,12 @@ def _heading(flow: _Flow, page: Page, name: str) -> None:
 _LABEL = 74.0
 """How wide the label of a fact is."""
 
-_WIDE = {"Scanner", "Compared with"}
-"""The facts that have a line of their own."""
-
 
 def _facts(flow: _Flow, page: Page) -> None:
     """Two beside each other, left and right by turns."""
     half = (RIGHT - LEFT) / 2
-    waiting: list[tuple[str, str]] = []
-    for fact in page.facts:
-        if fact[0] in _WIDE:
-            _side_by_side(flow, waiting, half)
-            waiting = []
-            _side_by_side(flow, [fact], RIGHT - LEFT)
-            continue
-        waiting.append(fact)
-        if len(waiting) == 2:
-            _side_by_side(flow, waiting, half)
-            waiting = []
-    _side_by_side(flow, waiting, half)
+    for start in range(0, len(page.facts), 2):
+        _side_by_side(flow, page.facts[start : start + 2], half)
 
 
 def _side_by_side(flow: _Flow, facts: Sequence[tuple[str, str]], width: float) -> None:
@@ -199,10 +186,11 @@ def _side_by_side(flow: _Flow, facts: Sequence[tuple[str, str]], width: float) -
     flow.y += max((len(lines) for lines in columns), default=0) * BODY * LEADING
 
 
-def _overall(flow: _Flow, page: Page) -> None:
+def _impression(flow: _Flow, page: Page) -> None:
+    """The overall result in large letters, and the rest of the impression below it, in one box."""
     inner = RIGHT - LEFT - 16
-    head = wrapped(page.overall, inner, LARGE, flow.measure, bold=True)
-    below = [line for text in page.remarks for line in wrapped(text, inner, BODY, flow.measure)]
+    head = [line for text in page.impression[:1] for line in wrapped(text, inner, LARGE, flow.measure, bold=True)]
+    below = [line for text in page.impression[1:] for line in wrapped(text, inner, BODY, flow.measure)]
     height = 8 + len(head) * LARGE * LEADING + len(below) * BODY * LEADING
     flow.y += 8
     flow.put(Box(x=LEFT, y=flow.y, width=RIGHT - LEFT, height=height, tone=Tone.DARK_FILL))
@@ -337,14 +325,16 @@ def _plots(flow: _Flow, plots: Sequence[Plot]) -> None:
         flow.y += deep + 4
 
 
-def _sentences(flow: _Flow, sentences: Sequence[str]) -> None:
-    if not sentences:
-        return
-    flow.title("In words")
-    flow.y += 2
-    for sentence in sentences:
-        flow.paragraph(sentence, hang="\N{BULLET}")
-        flow.y += 1.5
+def _sections(flow: _Flow, page: Page) -> None:
+    for title, texts in page.sections:
+        flow.title(title)
+        flow.y += 2
+        for text in texts:
+            flow.paragraph(text, hang="\N{BULLET}")
+            flow.y += 1.5
+    flow.y += 6
+    for text in page.small_print:
+        flow.paragraph(text, size=SMALLEST, tone=Tone.SOFT)
 
 
 def _running_head(page: Page, name: str, measure: Measure, number: int) -> Iterator[Text | Box]:

@@ -1,4 +1,4 @@
-"""What stands on the pages that a person reads?
+"""What stands on the pages that a person reads: impression, regions, plots, comparison, cautions, suggestions.
 
 The numbers of the addendum and no others: a change that is not significant is in words only, as in its sentences (N6).
 """
@@ -10,10 +10,8 @@ from decimal import Decimal
 from pydicom.dataset import Dataset
 
 import pipeline
-from pipeline.clinical.model import Change, Exam, Finding, Interpretation, Overall, Result
-from pipeline.clinical.wording.diagnosis import category
-from pipeline.clinical.wording.impression import PRELIMINARY
-from pipeline.clinical.wording.names import region_name
+from pipeline.clinical.model import Change, Exam, Finding, Interpretation, Narrative, Result, Suggestion
+from pipeline.clinical.wording.names import lsc_in_text, region_name, score_in_text
 from pipeline.sr import codes
 from pipeline.sr.content import DEVICE
 from pipeline.sr.faces.plots import Plot, plots
@@ -44,7 +42,8 @@ class Page:
     """Everything that the pages of one addendum show.
 
     ``patient_name`` is as DICOM writes it (PS3.5 6.2.1). ``facts`` are labels and texts; ``notes`` are referred to by
-    number from the rows, counted from one; ``sentences`` are the conclusions of the addendum, word for word.
+    number from the rows, counted from one. ``impression`` and ``sections`` are those of the addendum, word for word,
+    in its order; the rows stand for its sentences on each region. ``small_print`` has the rules behind them.
     """
 
     patient_name: str
@@ -53,13 +52,13 @@ class Page:
     facts: tuple[tuple[str, str], ...]
     status: str
     replaced: str
-    overall: str
-    remarks: tuple[str, ...]
+    impression: tuple[str, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     not_monitored: str
     plots: tuple[Plot, ...]
-    sentences: tuple[str, ...]
+    sections: tuple[tuple[str, tuple[str, ...]], ...]
+    small_print: tuple[str, ...]
     made_by: str
 
 
@@ -69,35 +68,24 @@ def page(addendum: Dataset, said: Item, interpretation: Interpretation, history:
     monitored = [finding for finding in findings if finding.measurement.region.monitorable]
     others = [finding.measurement for finding in findings if not finding.measurement.region.monitorable]
     notes = tuple(dict.fromkeys(text for finding in monitored for text in _worth_a_note(finding, interpretation.exam)))
-    diagnosis = [category(interpretation.diagnosis)] if interpretation.diagnosis else []
+    narrative = interpretation.narrative
     return Page(
         patient_name=header_text(addendum, "PatientName"),
         patient_id=header_text(addendum, "PatientID"),
         exam_on=str(interpretation.exam.performed_on),
         facts=tuple((label, text) for label, text in _facts(addendum, interpretation) if text),
-        status=PRELIMINARY,
+        status=" ".join(narrative.status),
         replaced=" ".join(_texts(said, codes.COMMENT)),
-        overall=OVERALL[interpretation.overall],
-        remarks=(*diagnosis, *(caution.text for caution in interpretation.cautions)),
+        impression=narrative.impression,
         rows=tuple(row for finding in monitored for row in _rows(finding, interpretation.exam, notes)),
         notes=notes,
         not_monitored="; ".join(f"{region_name(m.region)} {m.bmd:f}" for m in others),
         plots=plots(monitored, interpretation.exam, history),
-        sentences=tuple(_texts(said, codes.CONCLUSION)),
+        sections=tuple((title, texts) for title, texts in _sections(narrative, notes) if texts),
+        small_print=(*narrative.not_supplied, *narrative.small_print, *_rules(interpretation.suggestions)),
         made_by=f"{DEVICE} {pipeline.__version__}, rules {interpretation.rules_version}",
     )
 
-
-OVERALL: Mapping[Overall, str] = {
-    Overall.IMPROVED: "IMPROVED: BMD increased significantly",
-    Overall.STABLE: "STABLE: no significant change in BMD",
-    Overall.DECLINED: "DECLINED: BMD decreased significantly",
-    Overall.DISCORDANT: "DISCORDANT: significant gain at one site, significant loss at another",
-    Overall.INDETERMINATE: "INDETERMINATE: no statement on change is possible",
-    Overall.NO_PRIOR: "NO PRIOR: no earlier exam of these sites is on file",
-    Overall.WITHDRAWN: "WITHDRAWN: nothing said of this exam holds",
-}
-"""The overall result at a glance."""
 
 VERDICTS: Mapping[Result, str] = {
     Result.GAIN: "\N{BLACK UP-POINTING TRIANGLE} significant gain",
@@ -123,18 +111,27 @@ def _facts(addendum: Dataset, interpretation: Interpretation) -> Iterator[tuple[
     yield "Accession no.", header_text(addendum, "AccessionNumber")
     yield "Sex", {"F": "female", "M": "male", "O": "other"}.get(header_text(addendum, "PatientSex"), "not stated")
     yield "Referred by", " ".join(header_text(addendum, "ReferringPhysicianName").partition("=")[0].split("^")).strip()
-    yield "Scanner", str(exam.scanner) + (f", software {exam.software}" if exam.software else "")
-    yield "Compared with", "; ".join(_compared_with(interpretation)) or "no earlier exam"
 
 
-def _compared_with(interpretation: Interpretation) -> Iterator[str]:
-    """Each exam that a change rests on, and on which machine it was (F1)."""
-    exam = interpretation.exam
-    for prior in interpretation.priors:
-        same = prior.scanner == exam.scanner
-        scanner = "the same scanner" if same else f"{prior.scanner}, cross-calibrated"
-        accession = f", accession no. {prior.accession_number}" if prior.accession_number else ""
-        yield f"{prior.performed_on} on {scanner}{accession}"
+def _sections(narrative: Narrative, notes: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What the addendum says after its regions, but for what stands in a note already."""
+    for title, texts in (
+        ("Comparison", narrative.basis),
+        ("Cautions", narrative.cautions),
+        ("Suggestions", narrative.suggestions),
+    ):
+        yield title, tuple(text for text in texts if not _is_noted(text, notes))
+
+
+def _is_noted(text: str, notes: Sequence[str]) -> bool:
+    """Whether a note says the same of its own row: without the names of other regions before or after it."""
+    about, _, rest = text.partition(": ")
+    return any(text.startswith(note[:-1]) or note.endswith(f": {rest or about}") for note in notes)
+
+
+def _rules(suggestions: Sequence[Suggestion]) -> tuple[str, ...]:
+    told = dict.fromkeys(f"{suggestion.rule} ({suggestion.source})" for suggestion in suggestions)
+    return (f"Rules of the suggestions: {', '.join(told)}.",) if told else ()
 
 
 def _worth_a_note(finding: Finding, exam: Exam) -> Iterator[str]:
@@ -180,7 +177,7 @@ def _compared(row: Row, change: Change) -> Row:
         reference=str(change.reference.performed_on),
         bmd_then=f"{change.reference_bmd:f}",
         change=_change(change),
-        lsc=f"{change.lsc.lsc:f}" if change.lsc else "none",
+        lsc=lsc_in_text(change.lsc.lsc) if change.lsc else "none",
         significant=change.result in (Result.GAIN, Result.LOSS),
     )
 
@@ -190,7 +187,7 @@ def _texts(said: Item, concept: Code) -> list[str]:
 
 
 def _score(score: Decimal | None) -> str:
-    return "" if score is None else f"{score:f}"
+    return "" if score is None else score_in_text(score)
 
 
 def _change(change: Change) -> str:
