@@ -24,7 +24,8 @@ from flows.prefect_password import PasswordUnusable
 from flows.stop import Stop
 from flows.tables import cell, print_table
 from pipeline import __version__
-from pipeline.clinical.precision import doubts
+from pipeline.clinical.model import LeastSignificantChange
+from pipeline.clinical.precision import doubts, running_out
 from pipeline.edge import house as houses
 from pipeline.edge import settings as configuration
 from pipeline.edge import trail
@@ -135,11 +136,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     precision = command("precision", _precision, "Evaluate a precision study and print its entries for precision.toml.")
     precision.add_argument(
-        "file", type=Path, metavar="FILE.csv", help="columns patient, scan, region, bmd, technologist"
+        "file", type=Path, metavar="FILE.csv", help="columns patient, scan, region, bmd, technologist, date"
     )
     precision.add_argument("--serial-number", type=_text, help="the scanner's, as in scanners.toml")
     precision.add_argument("--valid-from", type=date.fromisoformat, metavar="DATE", help="default: today")
-    precision.add_argument("--valid-until", type=date.fromisoformat, metavar="DATE", help="default: a year later")
+    precision.add_argument("--valid-until", type=date.fromisoformat, metavar="DATE", help="default: in five years")
     precision.add_argument("--source", type=_text, help="what the addendum says of the study")
     context = command("context", _context, "What no report carries: therapy, fractures, menopause, and the like.")
     verbs = context.add_subparsers(dest="verb", metavar="load|show", required=True)
@@ -334,6 +335,7 @@ def _check(options: argparse.Namespace) -> int:
     for lsc in settings.lscs:
         for doubt in doubts(lsc):
             print(f"please check: LSC of {lsc.region} on {lsc.scanner}: {doubt}")
+    _tell_running_out(settings.lscs)
     silent = 0
     if (problem := _store_problem(options.config)) is not None:
         silent += 1
@@ -409,6 +411,12 @@ def _status(options: argparse.Namespace) -> int:
             | {"free_mb": {name: room.free_mb() for name, room in rooms.items()}}
             | {"respelt": [dataclasses.asdict(one) | {"lines": one.lines} for one in found.respelt]}
             | {"unidentified": [dataclasses.asdict(one) | {"lines": one.lines} for one in found.unidentified]}
+            | {
+                "lscs_running_out": [
+                    {"scanner": str(lsc.scanner), "region": str(lsc.region), "valid_until": lsc.valid_until}
+                    for lsc in running_out(house.knowledge.lscs, _today())
+                ]
+            }
         )
         return 0
     for restart in different:
@@ -445,7 +453,18 @@ def _status(options: argparse.Namespace) -> int:
         _tell_respelt(found.respelt)
     if found.new_senders:
         _tell_new_senders(found.new_senders)
+    _tell_running_out(house.knowledge.lscs)
     return 0
+
+
+def _tell_running_out(lscs: Sequence[LeastSignificantChange]) -> None:
+    """Which precision studies have to be repeated, or are overdue: without an LSC no change is judged (R1.12)."""
+    for lsc in running_out(lscs, _today()):
+        runs_out = "ran out" if lsc.valid_until < _today() else "runs out"
+        print(
+            f"please repeat the precision study: LSC of {lsc.region} on {lsc.scanner} {runs_out} on {lsc.valid_until}; "
+            "of later exams no change is judged (NO_LSC)"
+        )
 
 
 def _tell_unidentified(unidentified: Sequence[Unidentified]) -> None:
@@ -580,7 +599,11 @@ def _audit(options: argparse.Namespace) -> int:
 
 def _precision(options: argparse.Namespace) -> int:
     settings, _ = configuration.load(options.config)
-    return facility.precision(settings, options, date.today())  # noqa: DTZ011 - the department's own day
+    return facility.precision(settings, options, _today())
+
+
+def _today() -> date:
+    return date.today()  # noqa: DTZ011 - the department's own day
 
 
 def _context(options: argparse.Namespace) -> int:

@@ -1,13 +1,14 @@
-"""What a department tells us beyond its reports: precision studies, and what is known of patients."""
+"""The commands by which a department tells what no report carries: precision studies, and clinical context."""
 
 import argparse
 import dataclasses
 import sys
 from collections.abc import Iterator
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from pipeline.clinical.model import Scanner
-from pipeline.clinical.study import PrecisionStudy, UnfitStudy, studies, toml_block, worksheet
+from pipeline.clinical.study import FILL_IN, UnfitStudy, studies, toml_block, worksheet
 from pipeline.edge import context_sheet, precision_sheet
 from pipeline.edge.house import House
 from pipeline.edge.settings import Settings
@@ -15,14 +16,24 @@ from pipeline.edge.sheets import SheetError
 from pipeline.edge.store import patients
 from pipeline.edge.store.patients import ContextOnFile
 
-VALID = timedelta(days=365)
-"""How long the printed entry says a study holds: so that it is looked at again. The department may change it."""
+VALID_YEARS = 5
+"""How long the printed entry says a study holds if the scanner is not calibrated anew before (R1.11)."""
 
-FILL_IN = "FILL IN"
+
+class Validity(NamedTuple):
+    """From when to when an entry holds, and what to do before its end."""
+
+    begins: date
+    ends: date
+    reminder: str
 
 
 def precision(settings: Settings, options: argparse.Namespace, today: date) -> int:
     """Print the worksheet of a precision study and its entries for precision.toml; the exit status."""
+    begins = options.valid_from or today
+    if options.valid_until is not None and options.valid_until < begins:
+        print(f"--valid-until {options.valid_until} lies before --valid-from {begins}", file=sys.stderr)
+        return 1
     try:
         evaluated = studies(precision_sheet.read_study(options.file))
     except (SheetError, UnfitStudy) as unfit:
@@ -33,9 +44,23 @@ def precision(settings: Settings, options: argparse.Namespace, today: date) -> i
         print(worksheet(study))
     usable = [study for study in evaluated if not study.objections]
     if usable:
+        scanner = _scanner(settings, options.serial_number)
+        validity = _validity(settings, scanner, begins, options.valid_until)
+        if FILL_IN in (scanner.manufacturer, scanner.model, scanner.serial_number):
+            print(f"scanners.toml does not tell one scanner to fill in; replace {FILL_IN} yourself", file=sys.stderr)
         print("# for config/precision.toml")
         for study in usable:
-            print(_entry(settings, options, study, today))
+            source = options.source or f"{len(study.patients)} patients, evaluated {today}"
+            print(
+                toml_block(
+                    study,
+                    scanner=scanner,
+                    valid_from=validity.begins,
+                    valid_until=validity.ends,
+                    source=source,
+                    reminder=validity.reminder,
+                )
+            )
     return 0 if len(usable) == len(evaluated) else 1
 
 
@@ -66,21 +91,27 @@ def show_context(house: House, options: argparse.Namespace) -> int:
     return 0 if found else 1
 
 
-def _entry(settings: Settings, options: argparse.Namespace, study: PrecisionStudy, today: date) -> str:
-    begins = options.valid_from or today
-    return toml_block(
-        study,
-        scanner=_scanner(settings, options.serial_number),
-        valid_from=begins,
-        valid_until=options.valid_until or begins + VALID,
-        source=options.source or f"{len(study.patients)} patients, evaluated {today}",
-    )
+def _validity(settings: Settings, scanner: Scanner, begins: date, told_end: date | None) -> Validity:
+    """Until the day that was told; else for five years, or until the scanner is next calibrated anew (R1.11)."""
+    anew = min((e.begins for e in settings.epochs if e.scanner == scanner and e.begins > begins), default=None)
+    ends = told_end or min(_years_later(begins, VALID_YEARS), anew - timedelta(days=1) if anew else date.max)
+    why = f"; a new calibration begins on {anew}" if anew and anew <= ends + timedelta(days=1) else ""
+    return Validity(begins, ends, f"repeat the study before: of later exams no change is judged (NO_LSC){why}")
+
+
+def _years_later(day: date, years: int) -> date:
+    year = min(day.year + years, date.max.year)
+    try:
+        return day.replace(year=year)
+    except ValueError:  # 29 February
+        return day.replace(year=year, day=28)
 
 
 def _scanner(settings: Settings, serial_number: str | None) -> Scanner:
     """The scanner of scanners.toml with this serial number, or the only one there."""
     known = [entry.scanner for entry in settings.scanners.scanner]
-    named = [scanner for scanner in known if serial_number in (None, scanner.serial_number)]
+    wanted = Scanner("", "", serial_number or "").key[-1]
+    named = [scanner for scanner in known if wanted in ("", scanner.key[-1])]
     if len(named) == 1:
         return named[0]
     return Scanner(FILL_IN, FILL_IN, serial_number or FILL_IN)

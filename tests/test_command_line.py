@@ -3,8 +3,10 @@
 import json
 import random
 import tomllib
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
@@ -13,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from flows.command_line import main
 from pipeline.clinical.model import Scanner
 from pipeline.edge.house import opened
-from pipeline.edge.settings import load
+from pipeline.edge.settings import SettingsError, load
 from pipeline.edge.store import machines
 from tests.sr import make_report as make
 from tests.sr.make_image import HEADS, apex, dxa_results, hologic_picture, picture, roi, scan
@@ -38,12 +40,15 @@ def config(tmp_path: Path) -> Path:
         return folder
 
 
-def _study(folder: Path, patients: int) -> Path:
+def _study(folder: Path, patients: int, *, region: str = "L1-L4", days: Sequence[str] = ("05", "06")) -> Path:
+    """Two scans of each patient, on these days of a month."""
     noise = random.Random(1)
-    rows = ["patient,scan,region,bmd,technologist"]
+    rows = ["patient;scan;region;bmd;technologist;date"]
     for patient in range(patients):
         true = noise.uniform(0.7, 1.2)
-        rows += [f"P{patient},{scan},L1-L4,{noise.gauss(true, 0.01):.3f},KL" for scan in (1, 2)]
+        for number, day in enumerate(days):
+            on = f"2026-01-{day}" if day else ""
+            rows.append(f"P{patient};{number};{region};{noise.gauss(true, 0.01):.3f};KL;{on}".replace(".", ","))
     path = folder / "study.csv"
     path.write_text("\n".join(rows))
     return path
@@ -59,6 +64,7 @@ def test_a_precision_study_becomes_an_entry_that_the_configuration_takes(
     assert "degrees of freedom     30" in worksheet
     (entry,) = tomllib.loads(block)["lsc"]
     assert (entry["serial_number"], entry["region"], entry["patients"]) == ("302081M", "L1-L4", 30)
+    assert entry["same_day"] is False
     (config / "precision.toml").write_text(block)
     assert len(load(config)[0].lscs) == 1
 
@@ -71,6 +77,143 @@ def test_a_study_that_is_too_small_is_shown_and_refused(
     printed = capsys.readouterr().out
     assert "NOT FOR CLINICAL USE" in printed
     assert "[[lsc]]" not in printed
+
+
+def _entry(printed: str) -> dict[str, Any]:
+    (entry,) = tomllib.loads(printed.partition("# for config/precision.toml\n")[2])["lsc"]
+    return dict(entry)
+
+
+@pytest.mark.parametrize(
+    ("region", "days", "same_day"),
+    [
+        ("L1-L4", ("05", "05"), True),
+        ("L1-L4", ("05", "06"), False),
+        ("L1-L4", ("05", "06", "06"), True),
+        ("L1-L4", ("05", ""), "FILL IN"),
+        ("L1-L4", ("", ""), "FILL IN"),
+        ("L1-L3", ("05", "05"), True),
+        ("total hip left", ("05", "06"), False),
+        ("total hip left", ("", ""), None),
+    ],
+)
+def test_the_days_of_the_scans_tell_whether_a_study_repeated_them_on_one_day(
+    config: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    region: str,
+    days: Sequence[str],
+    same_day: bool | str | None,
+) -> None:
+    """E8, R1.15: what the table does not tell is asked for, and the configuration does not take it otherwise."""
+    assert main(["precision", str(_study(tmp_path, 30, region=region, days=days)), "--config", str(config)]) == 0
+    printed = capsys.readouterr().out
+    assert _entry(printed).get("same_day") == same_day
+    assert ("not told; fill in same_day" in printed) is (same_day == "FILL IN")
+    (config / "precision.toml").write_text(printed.partition("# for config/precision.toml\n")[2])
+    if same_day == "FILL IN":
+        with pytest.raises(SettingsError):
+            load(config)
+    else:
+        assert len(load(config)[0].lscs) == 1
+
+
+ANOTHER = """
+[[scanner]]
+manufacturer = "GE Healthcare"
+model = "Lunar Prodigy"
+serial_number = "DF+1"
+[[scanner.epoch]]
+from = 2020-01-01
+reason = "installed"
+cross_calibrated = false
+[[scanner.epoch]]
+from = 2028-07-01
+reason = "moved"
+cross_calibrated = false
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "manufacturer", "model", "until"),
+    [
+        (["--serial-number", "302081m", "--valid-from", "2026-03-02"], "Hologic", "Horizon A", "2031-03-02"),
+        (["--serial-number", "302081M", "--valid-from", "2024-02-29"], "Hologic", "Horizon A", "2029-02-28"),
+        (["--serial-number", "DF+1", "--valid-from", "2026-03-02"], "GE Healthcare", "Lunar Prodigy", "2028-06-30"),
+        (["--serial-number", "DF+1", "--valid-from", "2028-07-01"], "GE Healthcare", "Lunar Prodigy", "2033-07-01"),
+        (["--serial-number", "DF+1", "--valid-from", "2019-01-01"], "GE Healthcare", "Lunar Prodigy", "2019-12-31"),
+        (
+            ["--serial-number", "DF+1", "--valid-from", "2026-03-02", "--valid-until", "2026-03-02"],
+            *("GE Healthcare", "Lunar Prodigy", "2026-03-02"),
+        ),
+        (["--serial-number", "NOBODY", "--valid-from", "2026-03-02"], "FILL IN", "FILL IN", "2031-03-02"),
+        (["--valid-from", "2026-03-02"], "FILL IN", "FILL IN", "2031-03-02"),
+    ],
+)
+def test_an_entry_names_the_scanner_and_holds_five_years_or_until_it_is_calibrated_anew(
+    config: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+    manufacturer: str,
+    model: str,
+    until: str,
+) -> None:
+    """E8: and whoever takes it is reminded what happens after its last day."""
+    with (config / "scanners.toml").open("a") as scanners:
+        scanners.write(ANOTHER)
+    assert main(["precision", str(_study(tmp_path, 30)), "--config", str(config), *more]) == 0
+    told = capsys.readouterr()
+    entry = _entry(told.out)
+    assert (entry["manufacturer"], entry["model"]) == (manufacturer, model)
+    assert entry["valid_until"] == date.fromisoformat(until)
+    assert "  # repeat the study before: of later exams no change is judged (NO_LSC)" in told.out
+    assert ("replace FILL IN yourself" in told.err) is (manufacturer == "FILL IN")
+
+
+@pytest.mark.parametrize(
+    "more", [["--valid-from", "2026-03-02", "--valid-until", "2026-03-01"], ["--valid-until", "2020-01-01"]]
+)
+def test_an_entry_that_would_end_before_it_begins_is_refused(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    """E8: also where it would begin today."""
+    assert main(["precision", str(_study(tmp_path, 30)), "--config", str(config), *more]) == 1
+    told = capsys.readouterr()
+    assert "lies before --valid-from" in told.err
+    assert told.out == ""
+
+
+def test_an_lsc_that_runs_out_is_told_by_check_and_status(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """E8, R1.12: in time, and for a year after."""
+    today = date.today()  # noqa: DTZ011 - the department's own day
+    for days, told in ((91, None), (90, "runs out"), (0, "runs out"), (-1, "ran out"), (-366, None)):
+        until = today + timedelta(days=days)
+        (config / "precision.toml").write_text(LSC.format(until=until))
+        main(["check", "--config", str(config)])
+        checked = capsys.readouterr().out
+        assert main(["status", "--config", str(config)]) == 0
+        for printed in (checked, capsys.readouterr().out):
+            assert ("please repeat the precision study" in printed) is (told is not None), days
+            assert not told or f"(serial number 302081M) {told} on {until}" in printed
+        assert main(["status", "--json", "--config", str(config)]) == 0
+        running_out = json.loads(capsys.readouterr().out)["lscs_running_out"]
+        assert [one["valid_until"] for one in running_out] == ([until.isoformat()] if told else [])
+
+
+LSC = """
+[[lsc]]
+manufacturer = "Hologic"
+model = "Horizon A"
+serial_number = "302081M"
+region = "total hip"
+lsc = "0.027"
+patients = 30
+repeats = 2
+valid_from = 2010-01-01
+valid_until = {until}
+source = "in vivo study"
+"""
 
 
 def test_a_study_with_a_patient_scanned_once_is_refused_with_the_reason(

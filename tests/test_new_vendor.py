@@ -131,6 +131,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         model = "One"
         serial_number = "A-17"
         region = "L1-L4"
+        same_day = false
         lsc = "0.030"
         patients = 30
         repeats = 2

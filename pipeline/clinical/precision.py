@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from itertools import combinations
 
@@ -32,6 +32,13 @@ FEWER_VERTEBRAE = {3: Decimal("1.07"), 2: Decimal("1.24")}
 
 FEWER_VERTEBRAE_OTHER_DAY = {3: Decimal("1.39"), 2: Decimal("1.60")}
 """The same where the study repeated its scans on one day (Rosen 2024; R1.15)."""
+
+VERTEBRAE_OF_A_STUDY = 4
+"""Of so many vertebrae an LSC serves subsets too, so whether its scans were of one day has to be known (R1.15)."""
+
+REMIND = timedelta(days=90)
+FORGOTTEN = timedelta(days=365)
+"""How long before it runs out an LSC is reminded of, and how long after (R1.12)."""
 
 USUAL_LSC = (Decimal("0.010"), Decimal("0.060"))
 """What published LSCs lie between, in g/cm2; outside it, doubt the entry (R1.14)."""
@@ -149,6 +156,19 @@ def doubts(record: LeastSignificantChange) -> tuple[str, ...]:
     if record.patients is None or record.repeats is None:
         found.append("does not state the patients and repeats of its study (R1.2)")
     return tuple(found)
+
+
+def running_out(records: Sequence[LeastSignificantChange], on: date) -> tuple[LeastSignificantChange, ...]:
+    """The records that no other follows and that run out soon, or have run out within a year: then nothing is judged.
+
+    After its last day every change of a region is reported as ``NO_LSC`` (R1.12, R1.13).
+    """
+    last: dict[tuple[Scanner, Region], LeastSignificantChange] = {}
+    for record in records:
+        rival = last.get((record.scanner, record.region))
+        if rival is None or record.valid_until > rival.valid_until:
+            last[record.scanner, record.region] = record
+    return tuple(record for record in last.values() if -FORGOTTEN <= record.valid_until - on <= REMIND)
 
 
 def overlaps(records: Sequence[LeastSignificantChange]) -> tuple[tuple[int, int], ...]:

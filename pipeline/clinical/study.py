@@ -10,6 +10,7 @@ from pipeline.clinical.model import ZERO, ImpossibleMeasurement, Measurement, Sc
 from pipeline.clinical.precision import (
     MINIMUM_DEGREES_OF_FREEDOM,
     USUAL_LSC,
+    VERTEBRAE_OF_A_STUDY,
     WORST_PRECISION_PERCENT,
     least_significant_change,
     pooled_precision_error,
@@ -20,30 +21,39 @@ _Item = TypeVar("_Item")
 _Key = TypeVar("_Key")
 
 HUNDRED = Decimal(100)
+
+FILL_IN = "FILL IN"
+"""What stands in an entry where somebody still has to write something; the configuration refuses it."""
+
 Z_90 = Decimal("1.644854")
 """What 5 % of the normal distribution lie above: both tails make the 90 % of R1.2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrecisionScan:
-    """One scan of a study: whose, which of the repeats, which region, BMD in g/cm2, and by whom if known."""
+    """One scan of a study: whose, which of the repeats, which region, BMD in g/cm2; by whom and when if known."""
 
     patient: str
     scan: str
     region: Region
     bmd: Decimal
     technologist: str = ""
+    day: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientScatter:
-    """One patient's repeats: how many, their mean and standard deviation in g/cm2 (R1.3)."""
+    """One patient's repeats: how many, their mean and standard deviation in g/cm2 (R1.3).
+
+    ``same_day`` says whether any two were made on one day, ``None`` where not all days are told.
+    """
 
     patient: str
     scans: int
     mean: Decimal
     sd: Decimal
     technologist: str = ""
+    same_day: bool | None = None
 
     @property
     def degrees_of_freedom(self) -> int:
@@ -66,7 +76,8 @@ class PrecisionStudy:
     """What the repeats of a region come to.
 
     ``precision_error`` is the RMS-SD in g/cm2, ``percent`` the RMS-%CV, ``upper_limit`` what the true precision
-    error lies below with 95 % certainty, ``lsc`` in g/cm2. ``objections`` forbid clinical use, ``doubts`` want a look.
+    error lies below with 95 % certainty, ``lsc`` in g/cm2. ``same_day`` says whether scans were repeated on one day, if
+    the days are told (R1.15). ``objections`` forbid clinical use, ``doubts`` want a look.
     """
 
     region: Region
@@ -78,6 +89,7 @@ class PrecisionStudy:
     degrees_of_freedom: int
     upper_limit: Decimal
     lsc: Decimal
+    same_day: bool | None
     objections: tuple[str, ...]
     doubts: tuple[str, ...]
 
@@ -133,8 +145,12 @@ def study(scans: Sequence[PrecisionScan]) -> PrecisionStudy:
         degrees_of_freedom=freedom,
         upper_limit=precision_error * upper_limit_factor(freedom),
         lsc=least_significant_change(precision_error),
+        same_day=_same_day(patients),
         objections=tuple(_objections(precision_error, freedom)),
-        doubts=tuple(_doubts(scans[0].region, precision_error, percent, technologists)),
+        doubts=(
+            *_doubts(scans[0].region, precision_error, percent, technologists),
+            *_doubts_of_days(patients),
+        ),
     )
 
 
@@ -164,6 +180,7 @@ def worksheet(evaluated: PrecisionStudy) -> str:
         f"degrees of freedom     {evaluated.degrees_of_freedom}",
         f"upper 90 % limit       {_places(evaluated.upper_limit, 6)} g/cm2",
         f"LSC (2.77 x error)     {_places(evaluated.lsc, 5)} g/cm2 at 95 % confidence",
+        f"repeated on one day    {_days_told(evaluated)}",
     ]
     for own in evaluated.technologists:
         lines.append(
@@ -182,9 +199,12 @@ def toml_block(
     valid_from: date,
     valid_until: date,
     source: str,
+    reminder: str = "",
     region: Region | None = None,
 ) -> str:
     """A study as an entry of ``precision.toml``; ``region`` if it is to serve another key, such as both sides.
+
+    The ``reminder`` stands beside the last day. What nobody told and the configuration asks for is to be filled in.
 
     Raises:
         UnfitStudy: the study must not be used.
@@ -192,19 +212,37 @@ def toml_block(
     if evaluated.objections:
         raise UnfitStudy(evaluated.objections)
     repeats = min(patient.scans for patient in evaluated.patients)
+    serves = region or evaluated.region
     entries = {
         "manufacturer": _quoted(scanner.manufacturer),
         "model": _quoted(scanner.model),
         "serial_number": _quoted(scanner.serial_number),
-        "region": _quoted(str(region or evaluated.region)),
+        "region": _quoted(str(serves)),
+        "same_day": _same_day_entry(evaluated.same_day, serves),
         "precision_error": _quoted(_places(evaluated.precision_error, 6)),
         "patients": str(_patients_at(evaluated, repeats)),
         "repeats": str(repeats),
         "valid_from": valid_from.isoformat(),
-        "valid_until": valid_until.isoformat(),
+        "valid_until": valid_until.isoformat() + (f"  # {reminder}" if reminder else ""),
         "source": _quoted(source),
     }
-    return "\n".join(["[[lsc]]", *(f"{key} = {value}" for key, value in entries.items())]) + "\n"
+    return "\n".join(["[[lsc]]", *(f"{key} = {value}" for key, value in entries.items() if value)]) + "\n"
+
+
+def _days_told(evaluated: PrecisionStudy) -> str:
+    if evaluated.same_day is not None:
+        return "yes" if evaluated.same_day else "no"
+    return "not told; fill in same_day" if _asks_for_days(evaluated.region) else "not told"
+
+
+def _asks_for_days(region: Region) -> bool:
+    return len(region.vertebrae) == VERTEBRAE_OF_A_STUDY
+
+
+def _same_day_entry(same_day: bool | None, region: Region) -> str:
+    if same_day is not None:
+        return str(same_day).lower()
+    return _quoted(FILL_IN) if _asks_for_days(region) else ""
 
 
 def _patients_at(evaluated: PrecisionStudy, repeats: int) -> int:
@@ -251,18 +289,35 @@ def _doubts(
             yield f"{who}: {_places(error, 2)} % is worse than the {worst} % ISCD accepts; train and repeat (R1.6)"
 
 
+def _doubts_of_days(patients: Sequence[PatientScatter]) -> Iterator[str]:
+    told = [patient.same_day for patient in patients]
+    if True in told and False in told:
+        twice = f"{told.count(True)} of {len(told)} patients were scanned twice on one day"
+        yield f"{twice}: taken as a study of one day (R1.15)"
+
+
+def _same_day(patients: Sequence[PatientScatter]) -> bool | None:
+    """Scans of one day hide what differs from day to day, so one patient's are enough; else all days must be told."""
+    told = {patient.same_day for patient in patients}
+    if True in told:
+        return True
+    return None if None in told else False
+
+
 def _scatter(patient: str, scans: Sequence[PrecisionScan]) -> PatientScatter:
     """R1.3: the divisor is one less than the scans."""
     count = len(scans)
     mean = sum((scan.bmd for scan in scans), ZERO) / count
     squares = sum(((scan.bmd - mean) ** 2 for scan in scans), ZERO)
     names = {scan.technologist for scan in scans}
+    days = [scan.day for scan in scans if scan.day is not None]
     return PatientScatter(
         patient=patient,
         scans=count,
         mean=mean,
         sd=(squares / (count - 1)).sqrt(),
         technologist=names.pop() if len(names) == 1 else "",
+        same_day=True if len(set(days)) < len(days) else None if len(days) < count else False,
     )
 
 

@@ -25,6 +25,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     create_model,
     field_validator,
     model_validator,
@@ -34,9 +35,10 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from pipeline.clinical.model import CrossCalibration, Epoch, LeastSignificantChange, Scanner, Unverified
-from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM
+from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM, VERTEBRAE_OF_A_STUDY
 from pipeline.clinical.regions import Region, UnknownRegion, parse_region
 from pipeline.clinical.rules import Rules
+from pipeline.clinical.study import FILL_IN
 from pipeline.edge.network.addresses import is_address
 from pipeline.edge.text_files import UnreadableText, printable, read_text
 from pipeline.sr.aliases import Alias, Spelling, as_spelt_here
@@ -451,6 +453,7 @@ class LscSettings(_Section):
     model: Name
     serial_number: Name
     region: RegionKey
+    same_day: Annotated[bool | None, Field(validate_default=True)] = None
     lsc: Annotated[Decimal, Field(gt=0, lt=1)] | None = None
     precision_error: Annotated[Decimal, Field(gt=0, lt=1)] | None = None
     patients: Annotated[int, Field(ge=2)]
@@ -458,6 +461,21 @@ class LscSettings(_Section):
     valid_from: date
     valid_until: date
     source: Name
+
+    @field_validator("manufacturer", "model", "serial_number")
+    @classmethod
+    def _filled_in(cls, told: str) -> str:
+        if told == FILL_IN:
+            raise ValueError(f"{FILL_IN!r} still stands there")
+        return told
+
+    @field_validator("same_day")
+    @classmethod
+    def _told_of_the_whole_spine(cls, told: bool | None, info: ValidationInfo) -> bool | None:
+        region: Region | None = info.data.get("region")
+        if told is None and region is not None and len(region.vertebrae) == VERTEBRAE_OF_A_STUDY:
+            raise ValueError("is missing: true if each patient's scans were made on one day, else false (R1.15)")
+        return told
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -485,6 +503,7 @@ class LscSettings(_Section):
             source=self.source,
             patients=self.patients,
             repeats=self.repeats,
+            same_day=self.same_day,
         )
 
     def _lsc_from_precision_error(self) -> Decimal:

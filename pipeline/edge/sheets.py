@@ -1,10 +1,11 @@
 """What stands in a table that a person has typed? Every mistake at once, each by its line."""
 
 import csv
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +16,8 @@ _Value = TypeVar("_Value")
 
 YES = ("yes", "y", "true", "1")
 NO = ("no", "n", "false", "0")
+
+_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?", re.ASCII)
 
 
 class SheetError(Exception):
@@ -56,14 +59,18 @@ class Row:
             return None
 
 
-def read_sheet(path: Path, *, required: Collection[str], optional: Collection[str]) -> Iterator[Row]:
-    """The lines of a CSV file, separated by commas or semicolons, whose first line names the columns.
+def read_sheet(
+    path: Path, *, required: Collection[str], optional: Collection[str], otherwise: str | None = None
+) -> Iterator[Row]:
+    """The lines of a CSV file, separated by commas, semicolons or tabs, whose first line names the columns.
+
+    ``otherwise`` is the encoding of a text that is not Unicode; without one it is refused.
 
     Raises:
         SheetError: it is no such file, or a column is missing, unknown or named twice.
     """
     try:
-        text = read_text(path)
+        text = read_text(path, otherwise=otherwise)
     except UnreadableText as error:
         raise SheetError([f"{printable(path.name)}: {error}"]) from None
     lines = _lines(text)
@@ -85,7 +92,7 @@ def read_sheet(path: Path, *, required: Collection[str], optional: Collection[st
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
     """The cells of each line, and the number of the line in which they end."""
     heads = text.split("\n", 1)[0]
-    reader = csv.reader(text.splitlines(), delimiter=";" if heads.count(";") > heads.count(",") else ",")
+    reader = csv.reader(text.splitlines(), delimiter=max(",;\t", key=heads.count))
     try:
         for cells in reader:
             yield reader.line_num, cells
@@ -102,14 +109,10 @@ def as_date(text: str) -> date:
 
 
 def as_number(text: str) -> Decimal:
-    """A number with a decimal point."""
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        raise _Mistaken("a number is written 0.927, with a point") from None
-    if not number.is_finite():
-        raise _Mistaken("a number is written 0.927, with a point")
-    return number
+    """A number with a decimal point or a decimal comma, and without a mark at its thousands."""
+    if not _NUMBER.fullmatch(text):
+        raise _Mistaken("a number is written 0.927 or 0,927")
+    return Decimal(text.replace(",", "."))
 
 
 def as_yes_or_no(text: str) -> bool:

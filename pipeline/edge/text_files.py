@@ -22,8 +22,10 @@ class UnreadableText(Exception):
     """A file is no text that we read; the sentence goes on after the name of the file, and quotes nothing of it."""
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, otherwise: str | None = None) -> str:
     r"""The text of a file, its lines ended by ``\n``.
+
+    ``otherwise`` is the encoding of what has no byte order mark and is not UTF-8, if any is to be read.
 
     Raises:
         UnreadableText: it cannot be read, or is no text.
@@ -36,11 +38,18 @@ def read_text(path: Path) -> str:
     if not mark and b"\0" in content:
         raise UnreadableText("is not UTF-8 text; UTF-16 is read where the file begins with a byte order mark")
     try:
-        text = content[len(mark) :].decode(encoding)
+        text = _decoded(content, otherwise) if otherwise and not mark else content[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, len(mark) + error.start) + 1
         raise UnreadableText(f"is not {encoding.upper()} text in line {line}") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _decoded(content: bytes, otherwise: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode(otherwise)
 
 
 def printable(name: object) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, insert, select
 
+from pipeline.clinical.precision import running_out
 from pipeline.edge import trail
 from pipeline.edge.audit_feed import RECEIVER
 from pipeline.edge.house import House
@@ -73,6 +74,7 @@ def keep_house(house: House) -> float:
         _drop_pixels(house, datetime.now(UTC))
         _give_up_promises(house, datetime.now(UTC))
         _keep_audit_trail(house, datetime.now(UTC))
+        _remind_of_precision(house, datetime.now(UTC))
         house.database.tidy()
     seconds = time.monotonic() - began
     _remember(house, datetime.now(UTC), seconds)
@@ -91,6 +93,12 @@ def _drop_pixels(house: House, at: datetime) -> None:
         dropped += batch
     if dropped:
         log.info("the pixels of old pictures were dropped", extra={"count": dropped})
+
+
+def _remind_of_precision(house: House, at: datetime) -> None:
+    """Say in good time that an LSC runs out: after its last day no change is judged, and nothing else would tell."""
+    if due := running_out(house.knowledge.lscs, at.date()):
+        log.warning("precision studies have to be repeated; see dxatrend status", extra={"count": len(due)})
 
 
 def _keep_audit_trail(house: House, at: datetime) -> None:

@@ -1,4 +1,4 @@
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -12,6 +12,7 @@ from pipeline.clinical.precision import (
     objections,
     only_at_80_percent,
     overlaps,
+    running_out,
 )
 from pipeline.clinical.regions import parse_region
 from tests.clinical.build import HOLOGIC, NAMELESS, ROOM_1, ROOM_2, day, lsc
@@ -132,3 +133,37 @@ def test_an_unusual_lsc_is_doubted(value: str, *, doubted: bool) -> None:
     """R1.14: published LSCs lie between 0.010 and 0.060 g/cm2."""
     text = f"{value} g/cm2 lies outside the usual 0.010 to 0.060 g/cm2 (R1.14)"
     assert doubts(lsc("L1-L4", value)) == ((text,) if doubted else ())
+
+
+@pytest.mark.parametrize(
+    ("days", "reminded"), [(91, False), (90, True), (0, True), (-1, True), (-365, True), (-366, False)]
+)
+def test_an_lsc_is_reminded_of_before_it_runs_out_and_for_a_year_after(days: int, *, reminded: bool) -> None:
+    """E8: one year in silence would end in no verdict on any change."""
+    record = lsc("L1-L4", "0.03", valid_until=TODAY + timedelta(days=days))
+    assert running_out([record], TODAY) == ((record,) if reminded else ())
+
+
+def test_an_lsc_that_another_follows_is_not_reminded_of() -> None:
+    old, new = lsc("L1-L4", "0.03", valid_until=TODAY), lsc("L1-L4", "0.02", valid_from=TODAY + timedelta(days=1))
+    elsewhere = (lsc("L1-L4", "0.02", scanner=ROOM_2), lsc("total hip", "0.02"))
+    for records in ([old, new], [new, old]):
+        assert running_out(records, TODAY) == ()
+    assert running_out([old, *elsewhere], TODAY) == (old,)
+    assert running_out([], TODAY) == ()
+
+
+@pytest.mark.parametrize(
+    ("same_day", "three", "two"), [(True, "1.39", "1.60"), (False, "1.07", "1.24"), (None, "1.07", "1.24")]
+)
+def test_a_study_of_one_day_inflates_the_lsc_of_fewer_vertebrae_more(
+    same_day: bool | None,
+    three: str,
+    two: str,
+) -> None:
+    """E8, R1.15: whichever the vertebrae, and never that of all four."""
+    full = lsc("L1-L4", "0.030", same_day=same_day)
+    for region, factor in (("L1-L3", three), ("L1,L3-L4", three), ("L2-L3", two), ("L1,L4", two), ("L1-L4", "1")):
+        found = find(region, full)
+        assert found is not None
+        assert found.lsc == Decimal("0.030") * Decimal(factor), region

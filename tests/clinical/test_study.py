@@ -1,4 +1,5 @@
 import tomllib
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -160,6 +161,7 @@ def test_a_study_becomes_an_entry_of_precision_toml() -> None:
         "model": "Lunar\\iDXA",
         "serial_number": "ME+1\n",
         "region": "L1-L4",
+        "same_day": "FILL IN",
         "precision_error": "0.014142",
         "patients": 30,
         "repeats": 2,
@@ -182,3 +184,22 @@ def test_an_entry_of_unequal_repeats_claims_no_more_than_was_known() -> None:
 def test_the_upper_limit_is_that_of_the_chi_square_tables(freedom: int, published: str) -> None:
     """R1.2: sqrt(df / chi-square at 5 %), from tables."""
     assert abs(upper_limit_factor(freedom) - D(published)) < D("0.002")
+
+
+def test_a_study_is_of_one_day_as_soon_as_one_patient_was_scanned_twice_on_it() -> None:
+    """R1.15: and of no day while one is not told."""
+    one, other = date(2026, 1, 5), date(2026, 1, 6)
+
+    def of_days(*days: tuple[date | None, date | None]) -> PrecisionStudy:
+        scans = [(f"P{n}", str(i), day) for n, pair in enumerate(days) for i, day in enumerate(pair)]
+        return study([replace(scan(p, i, f"0.9{i}{p[1:]}"), day=day) for p, i, day in scans])
+
+    assert of_days((one, other), (one, other)).same_day is False
+    assert of_days((one, one), (other, other)).same_day is True
+    mixed = of_days((one, other), (other, other), (None, one))
+    assert mixed.same_day is True
+    assert mixed.doubts[-1] == "1 of 3 patients were scanned twice on one day: taken as a study of one day (R1.15)"
+    untold = of_days((one, other), (None, other))
+    assert untold.same_day is None
+    assert "repeated on one day    not told; fill in same_day\n" in worksheet(untold)
+    assert "repeated on one day    yes" in worksheet(mixed)

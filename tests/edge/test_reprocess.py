@@ -34,6 +34,7 @@ manufacturer = "GE Healthcare"
 model = "Lunar Prodigy"
 serial_number = "DF+1"
 region = "{region}"
+same_day = false
 lsc = "{lsc}"
 patients = 30
 repeats = 2

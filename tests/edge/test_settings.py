@@ -18,6 +18,7 @@ manufacturer = "GE Healthcare"
 model = "Lunar Prodigy"
 serial_number = "DF+500475"
 region = "L1-L4"
+same_day = false
 lsc = "0.028"
 patients = 30
 repeats = 2
@@ -293,3 +294,34 @@ def test_a_store_url_that_would_not_last_or_not_work_is_refused(config: Path, ur
 def test_a_store_url_that_works_is_taken_as_it_is(config: Path, url: str) -> None:
     (config / "service.toml").write_text(f'[store]\nurl = "{url}"')
     assert load(config)[0].service.store.url == url
+
+
+FOUR, OTHERS = ("L1-L4", "T12-L3", "L2-L5"), ("L1-L3", "L1,L3", "total hip", "femoral neck left", "33% radius")
+
+
+@pytest.mark.parametrize("region", FOUR)
+def test_an_lsc_of_four_vertebrae_has_to_say_whether_its_scans_were_of_one_day(config: Path, region: str) -> None:
+    """E8, R1.15"""
+    entry = LSC.replace("L1-L4", region)
+    (config / "precision.toml").write_text(entry.replace("same_day = false\n", ""))
+    (mistake,) = _mistakes(config)
+    assert mistake.startswith("precision.lsc.0.same_day: is missing: true if each patient's scans were made on one day")
+    for told in (True, False):
+        (config / "precision.toml").write_text(entry.replace("same_day = false", f"same_day = {told}".lower()))
+        assert [lsc.same_day for lsc in load(config)[0].lscs] == [told]
+
+
+@pytest.mark.parametrize("region", OTHERS)
+def test_other_lscs_may_say_it(config: Path, region: str) -> None:
+    entry = LSC.replace("L1-L4", region)
+    for line, told in (("same_day = true\n", True), ("same_day = false\n", False), ("", None)):
+        (config / "precision.toml").write_text(entry.replace("same_day = false\n", line))
+        assert [lsc.same_day for lsc in load(config)[0].lscs] == [told]
+
+
+@pytest.mark.parametrize("key", ["manufacturer", "model", "serial_number", "same_day"])
+def test_what_still_has_to_be_filled_in_is_refused(config: Path, key: str) -> None:
+    lines = [f'{key} = "FILL IN"' if line.startswith(f"{key} =") else line for line in LSC.splitlines()]
+    (config / "precision.toml").write_text("\n".join(lines))
+    (mistake,) = _mistakes(config)
+    assert mistake.startswith(f"precision.lsc.0.{key}: ")

@@ -33,6 +33,7 @@ PRECISION = """
     model = "{0.ManufacturerModelName}"
     serial_number = "{0.DeviceSerialNumber}"
     region = "L1-L4"
+    same_day = false
     lsc = "0.028"
     patients = 30
     repeats = 2

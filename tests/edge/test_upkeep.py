@@ -15,6 +15,7 @@ from pipeline.edge.store.database import Database, StoreFailed
 from pipeline.edge.upkeep import OVERDUE, DamagedStore, heed_clock, is_overdue, keep_house
 from tests import peers
 from tests.edge.make import NOW, instance
+from tests.edge.test_reprocess import lsc
 from tests.sr.make_image import dxa_results, picture, roi, scan
 from tests.sr.make_report import encode
 
@@ -62,6 +63,18 @@ def test_the_pixels_of_old_pictures_are_dropped_and_the_settings_say_how_old(con
         with house.database.read() as connection:
             old, new = receipts.load(connection, [1, 2])
     assert len(old.instance.data_set) < len(new.instance.data_set)
+
+
+def test_a_night_reminds_of_an_lsc_that_runs_out(config: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """E8: of none there is nothing to say."""
+    with opened(config) as house:
+        keep_house(house)
+    assert "precision studies" not in caplog.text
+    until = (datetime.now(UTC) + timedelta(days=30)).date()
+    (config / "precision.toml").write_text(lsc("total hip", ends=until.isoformat()))
+    with opened(config) as house:
+        keep_house(house)
+    assert "precision studies have to be repeated; see dxatrend status" in caplog.text
 
 
 def test_a_damaged_database_is_found_out(tmp_path: Path) -> None:
