@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from pipeline.edge.callers import OTHER_CALLER, sends_another_machine
+from pipeline.edge.callers import OTHER_CALLER, sends_another_machine, serial_numbers
 from pipeline.edge.house import House
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
 from pipeline.edge.store import audit, exams, inquiries, phantoms, pictures, receipts, withdrawals, work
@@ -122,6 +122,7 @@ def _record(connection: Connection, house: House, receipt: Receipt, outcome: Rep
                 edition=house.knowledge.edition,
                 historical=receipt.historical,
                 sender=receipt.sender,
+                bound=serial_numbers(house.settings.service.listener.caller, receipt.sender) is not None,
             )
             if not receipt.historical:
                 archives = [to.name for to in house.settings.service.destination if to.history]

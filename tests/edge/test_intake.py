@@ -221,8 +221,8 @@ def test_one_study_under_two_patients_holds_both_exams(house: House) -> None:
     with house.database.read() as connection:
         details = {held.number: held.detail for held in overview.held(connection)}
     assert details == {
-        "E1": "the study is that of E2, PatientID (0010,0020) or its issuer is not",
-        "E2": "the study is that of E1, PatientID (0010,0020) or its issuer is not",
+        "E1": "the study is that of E2 (SCANNER1), PatientID (0010,0020) or its issuer is not",
+        "E2": "the study is that of E1 (SCANNER1), PatientID (0010,0020) or its issuer is not",
     }
 
 

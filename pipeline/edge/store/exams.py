@@ -102,6 +102,7 @@ def record(
     edition: str = "",
     historical: bool = False,
     sender: Sender | None = None,
+    bound: bool = False,
 ) -> int:
     """Keep what a receipt says, in the exam it belongs to, which becomes due; the number of the exam.
 
@@ -122,7 +123,7 @@ def record(
         at=seen_at,
     )
     if sender is not None and sender.host and not historical and report.exam.scanner.identified:
-        senders.note(connection, scanner_number, sender, at=seen_at)
+        senders.note(connection, scanner_number, sender, bound=bound, at=seen_at)
     known = _find(connection, report, patient_number, scanner_number)
     told_by = None if known is None else _told_already(connection, known, receipt_number, report, historical=historical)
     if known is not None and told_by is not None:
@@ -142,7 +143,7 @@ def record(
     if known is not None or rejected is not None:
         count_rejections(connection, number)
     work.done(connection, receipt, [receipt_number])
-    held = identity.hold_conflicts(connection, number, who, patient_number, study)
+    held = identity.hold_conflicts(connection, number, who, patient_number, study, at=due_at)
     held = held or shared_scans.hold(connection, number, receipt_number=receipt_number)
     for changed in sorted({number, *held}) if not historical else ():
         look_after(connection, changed, at=due_at)

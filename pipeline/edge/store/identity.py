@@ -8,6 +8,7 @@ from sqlalchemy import BindParameter, ColumnElement, Connection, Row, bindparam,
 
 from pipeline.clinical.model import Patient, Sex
 from pipeline.edge.store import patients, people, work
+from pipeline.edge.store.intruders import intruders, named
 from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, exam, patient
 
@@ -29,25 +30,29 @@ def patient_of(connection: Connection, who: Patient, study_instance_uid: str) ->
 
 
 def hold_conflicts(
-    connection: Connection, number: int, who: Patient, patient_number: int, study_instance_uid: str
+    connection: Connection, number: int, who: Patient, patient_number: int, study_instance_uid: str, *, at: datetime
 ) -> set[int]:
-    """Hold exams of one study under two patients, and an exam whose birth date or sex is not the patient's (R2.19).
+    """Hold exams of one study under two patients, and those whose birth date or sex is not the patient's (R2.19).
 
-    Returns which were held. An exam that is itself held for this reason says nothing of whose the next one is.
+    An intruder's alone, where anything tells who that is. What was held and is not in doubt any more is released, as
+    when more exams agree. Returns which exams were held or released.
     """
     if _WITHDRAWN.scalar(connection, {"exam": number}) is not None:  # it says nothing of anybody
         return set()
     same = people.one_with(connection, patient_number)
-    others = _of_other_patients(connection, same, study_instance_uid)
-    for one in (number, *others) if others else ():
-        work.hold(connection, exam, one, reason=ID_CONFLICT, detail=_shared(one, (number, *others)))
-    held = {number, *others} if others else set()
-    if not others:
-        detail = _contradiction(connection, number, who, same)
-        if detail is not None:
-            work.hold(connection, exam, number, reason=ID_CONFLICT, detail=detail)
-            held.add(number)
-    return held
+    if not _of_other_patients(connection, same, study_instance_uid) and not _contradicts(connection, number, who, same):
+        return set()
+    rows = _concerned(connection, same, study_instance_uid)
+    doubts = _doubts(connection, rows, same, study_instance_uid)
+    for row in rows:
+        if row.id in doubts:
+            work.hold(connection, exam, row.id, reason=ID_CONFLICT, detail=doubts[row.id])
+    released = [
+        row.id for row in rows if row.state == State.HELD and row.reason == ID_CONFLICT and row.id not in doubts
+    ]
+    for one in released:
+        work.release(connection, exam, one, at=at)
+    return {*doubts, *released}
 
 
 def judge_again(connection: Connection, old: int, new: int, *, at: datetime) -> None:
@@ -67,7 +72,9 @@ def judge_held(connection: Connection, number: int, *, at: datetime) -> None:
     theirs = exam.c.patient_id.in_(people.one_with(connection, row.patient_id))
     near = theirs | (exam.c.study_instance_uid == row.study_instance_uid)
     for held in connection.execute(_JUDGED.where(near, exam.c.state == State.HELD, exam.c.reason == ID_CONFLICT)).all():
-        if _problem(connection, held, alone=True) is None:
+        same = people.one_with(connection, held.patient_id)
+        rows = _concerned(connection, same, held.study_instance_uid)
+        if held.id not in _doubts(connection, rows, same, held.study_instance_uid):
             work.release(connection, exam, held.id, at=at)
 
 
@@ -96,12 +103,15 @@ _OF_OTHERS = Prepared(
     .where(exam.c.withdrawn.is_(None))
     .order_by(exam.c.id)
 )
-_SURE = (
+_ANY = (
     select(exam.c.id)
     .where(exam.c.patient_id.in_(_SAME_PATIENT), exam.c.id != bindparam("exam"))
-    .where(exam.c.reason.is_distinct_from(ID_CONFLICT), exam.c.withdrawn.is_(None))
+    .where(exam.c.withdrawn.is_(None))
     .limit(1)
 )
+_ANY_BIRTH_DATE = Prepared(_ANY.where(exam.c.birth_date != bindparam("known")))
+_ANY_SEX = Prepared(_ANY.where(exam.c.sex != bindparam("known"), exam.c.sex != ""))
+_SURE = _ANY.where(exam.c.reason.is_distinct_from(ID_CONFLICT))
 _OTHER_BIRTH_DATE = Prepared(_SURE.where(exam.c.birth_date != bindparam("known")))
 _OTHER_SEX = Prepared(_SURE.where(exam.c.sex != bindparam("known"), exam.c.sex != ""))
 
@@ -111,19 +121,67 @@ def _of_other_patients(connection: Connection, same: Collection[int], study_inst
     return _OF_OTHERS.scalars(connection, {"study": study_instance_uid, "same": list(same)})
 
 
+def _concerned(connection: Connection, same: Collection[int], study_instance_uid: str) -> Sequence[Row[Any]]:
+    """The exams of a patient, and those of a study, but for what was withdrawn."""
+    near = exam.c.patient_id.in_(list(same)) | (exam.c.study_instance_uid == study_instance_uid)
+    return connection.execute(_JUDGED.where(near)).all()
+
+
+def _doubts(
+    connection: Connection, rows: Sequence[Row[Any]], same: Collection[int], study_instance_uid: str
+) -> dict[int, str]:
+    """Which exams of a patient, or of a study with it, may be somebody else's, and by what; with who sent the others.
+
+    What is in doubt for its study says nothing of whose the patient's other exams are.
+    """
+    doubts: dict[int, str] = {}
+    shared = [row for row in rows if row.study_instance_uid == study_instance_uid]
+    sides = _sides([(row.id, -1 if row.patient_id in same else row.patient_id) for row in shared])
+    for one in intruders(connection, sides, majority=False) if len(sides) > 1 else ():
+        doubts[one] = _shared(connection, one, [row.id for row in shared])
+    theirs = [row for row in rows if row.patient_id in same and row.id not in doubts]
+    for name, column in (("PatientBirthDate (0010,0030)", "birth_date"), ("PatientSex (0010,0040)", "sex")):
+        sides = _sides([(row.id, row._mapping[column]) for row in theirs if row._mapping[column]])
+        for one in intruders(connection, sides, majority=True) if len(sides) > 1 else ():
+            others = named(connection, [number for side in sides if one not in side for number in side][:_NAMED])
+            doubts[one] = f"{name} is another than in other exams of this patient: {others}"
+    return doubts
+
+
+_NAMED = 3
+"""So many of the exams that contradict one are named with it."""
+
+
+def _sides(told: Sequence[tuple[int, object]]) -> list[list[int]]:
+    """The exams that tell the same, in the order in which the first of each side came."""
+    found: dict[object, list[int]] = {}
+    for number, what in told:
+        found.setdefault(what, []).append(number)
+    return list(found.values())
+
+
 def _problem(connection: Connection, row: Row[Any], *, alone: bool) -> str | None:
     """Why an exam may be another patient's; whether it contradicts the patient's others is asked only if told to."""
     same = people.one_with(connection, row.patient_id)
-    others = _of_other_patients(connection, same, row.study_instance_uid)
-    if others:
-        return _shared(row.id, (row.id, *others))
+    rows = _concerned(connection, same, row.study_instance_uid)
+    shared = [other for other in rows if other.study_instance_uid == row.study_instance_uid]
+    if any(other.patient_id not in same for other in shared):
+        return _doubts(connection, shared, same, row.study_instance_uid).get(row.id)
     who = Patient(patient_id="-", birth_date=row.birth_date, sex=Sex(row.sex))
     return _contradiction(connection, row.id, who, same) if alone else None
 
 
-def _shared(one: int, together: Sequence[int]) -> str:
-    named = ", ".join(f"E{other}" for other in sorted(together) if other != one)
-    return f"the study is that of {named}, PatientID (0010,0020) or its issuer is not"
+def _shared(connection: Connection, one: int, together: Sequence[int]) -> str:
+    others = named(connection, [other for other in together if other != one])
+    return f"the study is that of {others}, PatientID (0010,0020) or its issuer is not"
+
+
+def _contradicts(connection: Connection, number: int, who: Patient, same: Collection[int]) -> bool:
+    """Whether any other exam of a patient tells another birth date or sex."""
+    told = {"same": list(same), "exam": number}
+    return (
+        who.birth_date is not None and _ANY_BIRTH_DATE.scalar(connection, {**told, "known": who.birth_date}) is not None
+    ) or (bool(who.sex) and _ANY_SEX.scalar(connection, {**told, "known": who.sex.value}) is not None)
 
 
 def _contradiction(connection: Connection, number: int, who: Patient, same: Collection[int]) -> str | None:

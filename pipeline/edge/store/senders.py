@@ -37,10 +37,15 @@ class NewSender:
     first_seen_at: datetime
 
 
-def note(connection: Connection, scanner_number: int, who: Sender, *, at: datetime) -> None:
-    """A caller has sent a report of a machine, whose row this transaction has locked."""
+def note(connection: Connection, scanner_number: int, who: Sender, *, bound: bool, at: datetime) -> None:
+    """A caller has sent a report of a machine, whose row this transaction has locked.
+
+    One that the configuration has ``bound`` to the machine needs nobody to confirm it.
+    """
     same = {"scanner": scanner_number, "ae_title": who.ae_title, "host": who.host}
-    if _KNOWN.scalar(connection, same) is not None:
+    if (number := _KNOWN.scalar(connection, same)) is not None:
+        if bound:
+            connection.execute(update(sender).where(_new(number)).values(confirmed_at=at))
         return
     is_first = _ANY.scalar(connection, {"scanner": scanner_number}) is None
     insert_if_absent(
@@ -50,7 +55,7 @@ def note(connection: Connection, scanner_number: int, who: Sender, *, at: dateti
         calling_ae_title=who.ae_title,
         host=who.host,
         first_seen_at=at,
-        confirmed_at=at if is_first else None,
+        confirmed_at=at if bound or is_first else None,
     )
 
 
@@ -80,8 +85,7 @@ def newcomers(connection: Connection) -> list[NewSender]:
 
 def confirm(connection: Connection, number: int, *, at: datetime) -> list[int] | None:
     """From now on a caller counts as the machine's own; the exams it has sent; ``None`` where it does already."""
-    new = (sender.c.id == number) & sender.c.confirmed_at.is_(None)
-    if connection.execute(update(sender).where(new).values(confirmed_at=at)).rowcount == 0:
+    if connection.execute(update(sender).where(_new(number)).values(confirmed_at=at)).rowcount == 0:
         return None
     return list(connection.scalars(_exams_sent().where(sender.c.id == number).distinct().order_by(exam.c.id)))
 
@@ -98,6 +102,33 @@ def of_exams(connection: Connection, exams: Iterable[int]) -> dict[int, tuple[Se
     for number, ae_title, host in connection.execute(query):
         found.setdefault(number, {})[Sender(ae_title=ae_title, host=host)] = None
     return {number: tuple(senders) for number, senders in found.items()}
+
+
+def are_known(connection: Connection, exams: Collection[int], *, beside: Collection[int]) -> bool:
+    """Whether any of some exams came from a sender known for its machine: by other exams than these ``beside`` it.
+
+    History is brought in by people of the department, or asked of its archives, and is known.
+    """
+    for row in connection.execute(_whence().where(exam.c.id.in_(list(exams)))).all():
+        others = exam.c.id.not_in(list(beside)) & (exam.c.scanner_id == row.scanner_id)
+        same = (receipt.c.calling_ae_title == row.calling_ae_title) & (receipt.c.host == row.host)
+        if not row.host or row.historical:
+            return True
+        if row.confirmed_at is not None and connection.execute(_whence().where(others, same)).first() is not None:
+            return True
+    return False
+
+
+def _new(number: int) -> ColumnElement[bool]:
+    return (sender.c.id == number) & sender.c.confirmed_at.is_(None)
+
+
+def _whence() -> Select[tuple[int, str, str, bool, datetime | None]]:
+    """Of every report of an exam its machine and sender, and since when that is confirmed for it."""
+    joined = exam.join(reading, reading.c.exam_id == exam.c.id).join(receipt, receipt.c.id == reading.c.receipt_id)
+    return select(
+        exam.c.scanner_id, receipt.c.calling_ae_title, receipt.c.host, receipt.c.historical, sender.c.confirmed_at
+    ).select_from(joined.outerjoin(sender, _sent_by()))
 
 
 def _sent_by() -> ColumnElement[bool]:
