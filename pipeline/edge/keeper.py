@@ -1,4 +1,4 @@
-"""How do many associations share one commit?
+"""Share one commit among many associations.
 
 A commit waits for the disk, and the disk can make many rows durable at once. Whatever arrives while one commit is under
 way goes into the next.
@@ -15,6 +15,9 @@ from pipeline.edge.store.receipts import Arrival
 
 MOST_AT_ONCE = 64
 """Instances in one commit: more would make the first of them wait for the last."""
+
+MOST_BYTES_AT_ONCE = 16_000_000
+"""After so many no more goes into a commit: what waits in it is in memory twice."""
 
 GATHERING_SECONDS = 0.001
 """So long the next is waited for until as many are there as last time: those who were answered together send again
@@ -51,14 +54,11 @@ class Keeper:
         is_open, usual = True, 1
         while is_open:
             batch: list[tuple[Arrival, Future[Kept]]] = []
+            size = 0
             waited = self._waiting.get()
             while waited is not None:
-                arrive, done = waited
-                try:
-                    batch.append((arrive(), done))
-                except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are kept
-                    done.set_exception(error)
-                if len(batch) == MOST_AT_ONCE:
+                size += self._arrive(batch, *waited)
+                if len(batch) == MOST_AT_ONCE or size > MOST_BYTES_AT_ONCE:
                     break
                 try:
                     waited = self._waiting.get(timeout=GATHERING_SECONDS if len(batch) < usual else 0)
@@ -68,6 +68,18 @@ class Keeper:
             if batch:
                 usual = len(batch)
                 self._keep(batch)
+
+    def _arrive(
+        self, batch: list[tuple[Arrival, "Future[Kept]"]], arrive: Callable[[], Arrival], done: "Future[Kept]"
+    ) -> int:
+        """Put what has come into a batch; how many bytes it adds."""
+        try:
+            arrival = arrive()
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are kept
+            done.set_exception(error)
+            return 0
+        batch.append((arrival, done))
+        return len(arrival.content)
 
     def _keep(self, batch: list[tuple[Arrival, "Future[Kept]"]]) -> None:
         try:

@@ -137,7 +137,7 @@ class Listener:
             ae.add_supported_context(sop_class, ALL_TRANSFER_SYNTAXES)
         # A scanner asks for ours as SCU; an archive tells of its own and proposes the role of SCP (PS3.4 J.3).
         # What it says comes as it is: deflated, a few kilobytes would become as many megabytes.
-        plain = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian]
+        plain = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian]
         ae.add_supported_context(StorageCommitmentPushModel, plain, scu_role=True, scp_role=True)
         self._promises = Promises(database, settings.caller, settings.commitment_references)
         self._keeper = Keeper(database)
@@ -272,6 +272,9 @@ class Listener:
     def _hear_of_commitment(self, event: evt.Event) -> tuple[int, None]:
         caller = event.assoc.requestor.ae_title
         names = self._archives_at(caller, event.assoc.requestor.address)
+        if not names:
+            self._quiet.warning(f"{caller} tells", "%r may not tell us of commitments: it is no destination", caller)
+            return NOT_AUTHORISED, None
         information = event.request.EventInformation
         data_set = information.getvalue() if information else b""
         try:

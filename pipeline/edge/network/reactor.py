@@ -217,11 +217,23 @@ class Reactor:
         until = now + ROUND_SECONDS
         while self._ready and now < until:
             one = self._ready
-            connection = next(iter(one)) if len(one) == 1 else min(one, key=lambda each: self._used.get(each.whose, 0))
+            connection = next(iter(one)) if len(one) == 1 else min(one, key=self._rank)
             events = one.pop(connection)
             self._guarded(connection, connection.ready, events, now + TURN_SECONDS)
             began, now = now, time.monotonic()
             self._used[connection.whose] += now - began
+            connection.used += now - began
+            connection.turns += 1
+
+    def _rank(self, connection: "_Connection") -> tuple[float, float, float]:
+        """Whose turn is next: of the caller that used least, and of its associations the one that did.
+
+        Of strangers the one that is furthest, then the newest: in a flood the oldest have given up.
+        """
+        used = self._used.get(connection.whose, 0)
+        if connection.is_stranger:
+            return used, -connection.turns, -connection.since
+        return used, connection.used, 0
 
     def _forget_what_was_used(self) -> None:
         factor = 0.5 ** (_LOOK_SECONDS / HALF_LIFE_SECONDS)
@@ -368,6 +380,8 @@ class _Connection:
         self.caller = ""
         """The calling AE title, once it is let in."""
         self.since = self._progress = self._heard = time.monotonic()
+        self.used, self.turns = 0.0, 0
+        """Seconds of the thread, and how often it had it."""
         self._pdu_since: float | None = None
         self._sending_since: float | None = None
         self._inbox, self._outbox = bytearray(), bytearray()
