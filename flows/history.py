@@ -22,7 +22,7 @@ from pipeline.edge.fetch import fetch
 from pipeline.edge.house import House
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.reprocess import Difference
-from pipeline.edge.store import audit, exams, identity, machines, patients, people, shared_scans, withdrawals
+from pipeline.edge.store import audit, exams, identity, machines, patients, people, shared_scans, splits, withdrawals
 from pipeline.edge.store.audit import Event
 from pipeline.edge.store.runs import Counts, Scope
 from pipeline.edge.text_files import printable
@@ -205,6 +205,26 @@ def withdraw(house: House, options: argparse.Namespace) -> int:
         return 1
     done_to_it = "counts again" if options.undo else "is withdrawn"
     print(f"E{number} {done_to_it}; what rests on it is looked at again")
+    return 0
+
+
+def split(house: House, options: argparse.Namespace) -> int:
+    """Make an exam of each visit that was sent under one study; the exit status."""
+    now = datetime.now(UTC)
+    with house.database.write() as connection:
+        try:
+            number = _exam_named(connection, options.exam)
+        except NobodyMeant as nobody:
+            print(nobody, file=sys.stderr)
+            return 1
+        visits = splits.split(connection, number, at=now)
+        for one, day in visits:
+            what = {"of": number, "day": str(day)}
+            audit.record(connection, trail.by_operator(Event.SPLIT, at=now, exam=one, detail=what))
+    if not visits:
+        print(f"all reports of E{number} are of one visit", file=sys.stderr)
+        return 1
+    print(f"E{number} is now {', '.join(f'E{one} ({day})' for one, day in visits)}")
     return 0
 
 

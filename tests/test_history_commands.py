@@ -159,3 +159,17 @@ def test_an_exam_is_withdrawn_with_a_reason_and_brought_back_and_what_cannot_be_
         told_of = [one.entry for one in audit.find(connection) if one.entry.event is Event.WITHDRAWN]
     assert [(entry.exam, entry.detail["undo"]) for entry in told_of] == [(1, False), (1, True)]
     assert told_of[0].detail["reason"] == "scanned under a wrong name"
+
+
+def test_a_study_of_two_visits_is_split_and_one_of_a_single_visit_is_not(config: Path, run: Command) -> None:
+    with opened(config) as house:
+        receive(house, l1_l4("0.900", study="2.25.11", date="20250101", PatientID="NEW"), "2.25.3")
+        follow_all(house)
+    status, printed, _ = run("split", "E2")
+    assert (status, printed) == (0, "E2 is now E2 (2024-01-01), E3 (2025-01-01)\n")
+    status, _, told = run("split", "E1")
+    assert (status, told) == (1, "all reports of E1 are of one visit\n")
+    assert run("split", "E9")[2].startswith("E9 is no exam on file")
+    with opened(config) as house, house.database.read() as connection:
+        told_of = [one.entry for one in audit.find(connection) if one.entry.event is Event.SPLIT]
+    assert [(entry.exam, entry.detail["of"]) for entry in told_of] == [(2, 2), (3, 2)]

@@ -97,7 +97,7 @@ def interpret(
 
 def _earlier(exam: Exam, history: Sequence[Exam]) -> list[Exam]:
     """The patient's exams of earlier days, on any scanner; none where somebody else's may be among them (R2.19)."""
-    others = [other for other in history if other.study_instance_uid != exam.study_instance_uid]
+    others = [other for other in history if other.key != exam.key]
     if any(conflict(exam.patient, other.patient) for other in others):
         return []
     return [other for other in others if other.performed_on < exam.performed_on]

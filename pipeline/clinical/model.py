@@ -140,7 +140,8 @@ class Exam:
 
     ``performed_at`` is the scanner's own local time, whatever zone it came with; ``software`` its version text.
     ``measurements`` holds each region once. ``age`` in years as stated on the day; ``menopause_age`` in years. Of
-    these four a number that nobody has is forgotten: they serve cautions, and no exam is lost for them.
+    these four a number that nobody has is forgotten: they serve cautions, and no exam is lost for them. ``visit``
+    counts the exams of a study that somebody has told apart.
     """
 
     study_instance_uid: str
@@ -155,14 +156,19 @@ class Exam:
     weight_kg: Decimal | None = None
     height_cm: Decimal | None = None
     menopause_age: Decimal | None = None
+    visit: int = 1
     by_region: Mapping[str, Measurement] = field(init=False, repr=False, compare=False)
     """The measurements by region key."""
 
     performed_on: date = field(init=False, repr=False, compare=False)
     """The day of the visit."""
 
+    key: tuple[str, int] = field(init=False, repr=False, compare=False)
+    """What tells it from any other exam of the patient: its study and visit."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "performed_on", self.performed_at.date())
+        object.__setattr__(self, "key", (self.study_instance_uid, self.visit))
         for name in ("age", "weight_kg", "height_cm", "menopause_age"):
             if not _is_plain(getattr(self, name), above=ZERO, below=A_THOUSAND):
                 object.__setattr__(self, name, None)
@@ -612,7 +618,7 @@ class Interpretation:
     def priors(self) -> tuple[Exam, ...]:
         """The exams that a change rests on, latest first, each once."""
         changes = [c for f in self.findings for c in (f.since_prior, f.since_baseline) if c is not None]
-        exams = {change.reference.study_instance_uid: change.reference for change in changes}
+        exams = {change.reference.key: change.reference for change in changes}
         return tuple(sorted(exams.values(), key=lambda exam: exam.performed_at, reverse=True))
 
 

@@ -148,7 +148,7 @@ class _Past(NamedTuple):
 
 
 def _look_back(exam: Exam, history: Sequence[Exam], epochs: Sequence[Epoch]) -> _Past:
-    others = [other for other in history if other.study_instance_uid != exam.study_instance_uid]
+    others = [other for other in history if other.key != exam.key]
     patient, key, today = exam.patient, exam.scanner.key, exam.performed_on
     unlike = [other for other in others if other.patient != patient or not patient.patient_id]
     if conflicts := [other for other in unlike if conflict(patient, other.patient)]:
@@ -200,8 +200,8 @@ def _match(
         refusals = [Refusal(obstacle=Obstacle.NOT_FOR_MONITORING, exam=other, text=text) for other in at_site[:1]]
         return Match(measurement, (), _worth_saying(refusals + beside, ()))
     refusals = [r for other in at_site if (r := _region_refusal(measurement, past.exam, other))]
-    alone = {refusal.exam.study_instance_uid for refusal in refusals}
-    comparable = tuple(other for other in at_site if other.study_instance_uid not in alone)
+    alone = {refusal.exam.key for refusal in refusals}
+    comparable = tuple(other for other in at_site if other.key not in alone)
     crossing = None
     if not comparable:
         comparable, crossing = _across(measurement, past, epochs, crossings)

@@ -350,8 +350,8 @@ def _is_of(source: Dataset, patient: Patient) -> bool:
 
 
 def _rested_upon(interpretation: Interpretation, history: Sequence[ExamOnFile]) -> list[ExamOnFile]:
-    studies = {prior.study_instance_uid for prior in interpretation.priors}
-    return [earlier for earlier in history if earlier.study_instance_uid in studies]
+    keys = {prior.key for prior in interpretation.priors}
+    return [earlier for earlier in history if earlier.key in keys]
 
 
 def _data_sets(connection: Connection, on_file: Sequence[ExamOnFile]) -> list[Dataset]:

@@ -20,19 +20,19 @@ def instrument(exam: Exam) -> str:
 def compared_with(findings: Sequence[Finding], exam: Exam) -> tuple[str, ...]:
     """F1: the earlier exams, for which regions where not for all that were compared, and on which machine."""
     compared = [finding for finding in findings if finding.since_prior and finding.since_baseline]
-    exams: dict[str, Exam] = {}
-    used: dict[str, dict[str, list[Finding]]] = {}
+    exams: dict[tuple[str, int], Exam] = {}
+    used: dict[tuple[str, int], dict[str, list[Finding]]] = {}
     for role in ("prior", "baseline"):
         for finding in compared:
             change = finding.since_prior if role == "prior" else finding.since_baseline
             if change is None or (role == "baseline" and change is finding.since_prior):
                 continue
-            key = change.reference.study_instance_uid
+            key = change.reference.key
             exams[key] = change.reference
             used.setdefault(key, {}).setdefault(role, []).append(finding)
     machines: dict[str, list[str]] = {}
-    for key, roles in used.items():
-        machines.setdefault(_machine(exams[key], exam), []).append(_exam(exams[key], roles, compared))
+    for which, roles in used.items():
+        machines.setdefault(_machine(exams[which], exam), []).append(_exam(exams[which], roles, compared))
     return tuple(f"Compared with {' and '.join(of)} {machine}." for machine, of in machines.items()) or (
         f"Scanner: {instrument(exam)}.",
     )

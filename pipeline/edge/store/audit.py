@@ -42,6 +42,8 @@ class Event(StrEnum):
     LOADED = "loaded"
     REPROCESSED = "reprocessed"
     MERGED = "merged"
+    SPLIT = "split"
+    """The reports of one study were told apart as those of several visits."""
     WITHDRAWN = "withdrawn"
     """An exam, or some of its reports, were taken out of every comparison, or brought back."""
     CONFIRMED = "confirmed"

@@ -37,7 +37,7 @@ class ExamOnFile:
     ``revision`` tells whether anything was added since; ``historical`` that it is a prior for others and gets no
     addendum. ``taken_for`` is set where the exam counts as another patient's, with whom its own was merged.
     ``withdrawn`` is why it takes part in no comparison; empty while it does. ``rejected`` are reports that a rejection
-    note has named while others of the exam still count.
+    note has named while others of the exam still count. ``visit`` counts those of one study, told apart by hand.
     """
 
     number: int
@@ -45,6 +45,7 @@ class ExamOnFile:
     losses: int
     historical: bool
     reports: tuple[tuple[int, Report], ...]
+    visit: int = 1
     taken_for: Patient | None = None
     withdrawn: str = ""
     rejected: tuple[tuple[int, Report], ...] = ()
@@ -59,6 +60,11 @@ class ExamOnFile:
         """The study it belongs to."""
         return self.reports[0][1].exam.study_instance_uid
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells it from any other exam of the patient, as ``Exam.key``."""
+        return self.study_instance_uid, self.visit
+
     def exam(self) -> Exam:
         """What its reports say together.
 
@@ -67,7 +73,7 @@ class ExamOnFile:
         Raises:
             Contradiction: they tell different things.
         """
-        exam = assemble(current([report.part for _, report in self.reports]))
+        exam = replace(assemble(current([report.part for _, report in self.reports])), visit=self.visit)
         if self.taken_for is None:
             return exam
         who = replace(exam.patient, patient_id=self.taken_for.patient_id, issuer=self.taken_for.issuer)
@@ -144,7 +150,7 @@ def record(
         count_rejections(connection, number)
     work.done(connection, receipt, [receipt_number])
     held = identity.hold_conflicts(connection, number, who, patient_number, study, at=due_at)
-    held = held or shared_scans.hold(connection, number, receipt_number=receipt_number)
+    held |= shared_scans.hold(connection, number, receipt_number=receipt_number)
     for changed in sorted({number, *held}) if not historical else ():
         look_after(connection, changed, at=due_at)
     ring(connection)
@@ -321,9 +327,12 @@ def exam_of(connection: Connection, receipt_number: int) -> ExamOnFile | None:
 
 
 def _find(connection: Connection, report: Report, patient_number: int, scanner_number: int) -> int | None:
+    """The exam a report belongs to; of several visits under one study the one that lies nearest."""
     same = {"patient": patient_number, "scanner": scanner_number, "study": report.exam.study_instance_uid}
-    number: int | None = _FIND.scalar(connection, same)
-    return number
+    found = _FIND.execute(connection, same)
+    moment = report.exam.performed_at
+    nearest = min(found, key=lambda row: (abs(row.performed_at - moment), row.id), default=None)
+    return None if nearest is None else int(nearest.id)
 
 
 def _told_already(
@@ -394,17 +403,14 @@ def _exam_of(
     )
     if number is not None:
         return number
+    there = _find(connection, report, patient_number, scanner_number)
     known: dict[str, object] = {"birth_date": who.birth_date} if who.birth_date else {}
     if not historical:
         due = {"state": State.WAITING, "due_at": due_at, "attempts": 0, "losses": 0, "reason": None, "detail": None}
         known |= {"historical": False, **due}
     added: int = connection.execute(
         update(exam)
-        .where(
-            exam.c.patient_id == patient_number,
-            exam.c.scanner_id == scanner_number,
-            exam.c.study_instance_uid == report.exam.study_instance_uid,
-        )
+        .where(exam.c.id == there)
         .values(
             revision=exam.c.revision + 1,
             sex=who.sex.value or exam.c.sex,
@@ -416,7 +422,7 @@ def _exam_of(
 
 
 _READINGS = (
-    select(exam.c.id, exam.c.revision, exam.c.losses, exam.c.historical, exam.c.withdrawn)
+    select(exam.c.id, exam.c.revision, exam.c.losses, exam.c.historical, exam.c.withdrawn, exam.c.visit)
     .add_columns(reading.c.receipt_id, reading.c.report, reading.c.rejected)
     .join(reading, reading.c.exam_id == exam.c.id)
     .order_by(exam.c.performed_at, exam.c.id, reading.c.receipt_id)
@@ -440,7 +446,7 @@ _DUE_AGAIN = Prepared(
 )
 _LOCKED_REVISION = Prepared(select(exam.c.revision).where(exam.c.id == bindparam("exam")).with_for_update())
 _FIND = Prepared(
-    select(exam.c.id).where(
+    select(exam.c.id, exam.c.performed_at).where(
         exam.c.patient_id == bindparam("patient"),
         exam.c.scanner_id == bindparam("scanner"),
         exam.c.study_instance_uid == bindparam("study"),
@@ -471,6 +477,7 @@ def _load(connection: Connection, query: Prepared, values: Mapping[str, object])
             losses=first.losses,
             historical=first.historical,
             reports=tuple((receipt, told) for receipt, told in reports.items() if receipt not in rejected),
+            visit=first.visit,
             withdrawn=first.withdrawn or "",
             rejected=tuple((receipt, told) for receipt, told in reports.items() if receipt in rejected),
         )

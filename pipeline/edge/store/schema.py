@@ -237,6 +237,7 @@ exam = Table(
     _reference("patient", nullable=False),
     _reference("scanner", nullable=False),
     Column("study_instance_uid", Text, nullable=False),
+    Column("visit", Integer, nullable=False, server_default="1"),
     Column("performed_at", DateTime(timezone=False), nullable=False),
     Column("birth_date", Date),
     Column("sex", String(1), nullable=False),
@@ -244,11 +245,12 @@ exam = Table(
     _historical(),
     Column("withdrawn", Text),
     *_work(),
-    UniqueConstraint("patient_id", "study_instance_uid", "scanner_id"),
+    UniqueConstraint("patient_id", "study_instance_uid", "scanner_id", "visit"),
     *_open_work("exam", "due_at"),
     Index(None, "study_instance_uid"),
     Index(None, "patient_id", "performed_at"),
-    comment="a visit: patient + study + scanner; revision counts what was added; a historical one is a prior only; "
+    comment="a visit: patient + study + scanner, and which of them where a study was split; revision "
+    "counts what was added; a historical one is a prior only; "
     "withdrawn says why it takes part in no comparison",
 )
 

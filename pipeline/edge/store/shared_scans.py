@@ -2,7 +2,8 @@
 
 Two reports are of one scan when scanner, second and every density they both tell are the same, and the scanner's own
 name or time for the scan is. A Study Time (0008,0030) may be that of a worklist: where a report tells no other, two
-regions at least have to agree; with no time at all nothing can be said.
+regions at least have to agree; with no time at all nothing can be said. An exam that is held for its study or its
+patient's birth date already is not held for its scans as well.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, bindparam, select
 
 from pipeline.edge.store import work
+from pipeline.edge.store.identity import ID_CONFLICT
 from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt
 from pipeline.sr.extract import Report
@@ -91,7 +93,7 @@ _COUNTING = (
     .join(exam, exam.c.id == reading.c.exam_id)
     .join(patient, patient.c.id == exam.c.patient_id)
     .join(receipt, receipt.c.id == reading.c.receipt_id)
-    .where(reading.c.rejected.is_(None), exam.c.withdrawn.is_(None))
+    .where(reading.c.rejected.is_(None), exam.c.withdrawn.is_(None), exam.c.reason.is_distinct_from(ID_CONFLICT))
     .order_by(reading.c.receipt_id)
 )
 _OF_EXAM = Prepared(_COUNTING.where(reading.c.exam_id == bindparam("exam")))

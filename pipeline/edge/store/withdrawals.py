@@ -45,9 +45,8 @@ def undo(connection: Connection, number: int, *, at: datetime) -> bool:
     row = connection.execute(select(exam).where(exam.c.id == number)).one()
     who = connection.execute(select(patient).where(patient.c.id == row.patient_id)).one()
     told = Patient(patient_id=who.patient_id, issuer=who.issuer, birth_date=row.birth_date, sex=Sex(row.sex))
-    held = identity.hold_conflicts(connection, number, told, row.patient_id, row.study_instance_uid, at=at)
-    if not held:
-        shared_scans.hold(connection, number)
+    identity.hold_conflicts(connection, number, told, row.patient_id, row.study_instance_uid, at=at)
+    shared_scans.hold(connection, number)
     return True
 
 

@@ -151,7 +151,7 @@ def _changes(finding: Finding) -> list[Change]:
     prior, baseline = finding.since_prior, finding.since_baseline
     if prior is None or baseline is None:
         return []
-    same = baseline.reference.study_instance_uid == prior.reference.study_instance_uid
+    same = baseline.reference.key == prior.reference.key
     return [prior] if same else [prior, baseline]
 
 

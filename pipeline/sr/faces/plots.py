@@ -63,7 +63,7 @@ def plots(findings: Sequence[Finding], exam: Exam, history: Iterable[Exam]) -> t
         return ()
     largest = max((len(finding.measurement.region.vertebrae) for finding in findings), default=0)
     earlier = sorted(
-        (one for one in history if one.performed_at < exam.performed_at and not _same_study(one, exam)),
+        (one for one in history if one.performed_at < exam.performed_at and not _same_exam(one, exam)),
         key=lambda one: (one.performed_at, one.study_instance_uid),
     )
     drawn = (
@@ -81,7 +81,7 @@ def _plot(finding: Finding, exam: Exam, earlier: Sequence[Exam]) -> Plot:
         region, bmd = prior.region, prior.bmd
     told = [(one, Point(on=one.performed_on, bmd=then)) for one in earlier if (then := _bmd(one, region)) is not None]
     series, joined = _series(finding, exam, told)
-    apart = [(one, point) for one, point in told if one.study_instance_uid not in joined]
+    apart = [(one, point) for one, point in told if one.key not in joined]
     return Plot(
         region=region_name(region),
         series=(*series, Point(on=exam.performed_on, bmd=bmd)),
@@ -92,8 +92,8 @@ def _plot(finding: Finding, exam: Exam, earlier: Sequence[Exam]) -> Plot:
 
 def _series(
     finding: Finding, exam: Exam, told: Sequence[tuple[Exam, Point]]
-) -> tuple[tuple[Point, ...], frozenset[str]]:
-    """The comparable scans from the baseline on, and whose studies they are.
+) -> tuple[tuple[Point, ...], frozenset[tuple[str, int]]]:
+    """The comparable scans from the baseline on, and which exams they are of.
 
     Of a cross-calibrated scanner those two that were brought to this one's scale; as they were measured, they stand
     apart with the rest.
@@ -109,7 +109,7 @@ def _series(
         for one, point in told
         if one.scanner == exam.scanner and begins <= one.performed_at and one.performed_on < exam.performed_on
     ]
-    return tuple(point for _, point in comparable), frozenset(one.study_instance_uid for one, _ in comparable)
+    return tuple(point for _, point in comparable), frozenset(one.key for one, _ in comparable)
 
 
 def _reference(change: Change) -> Point:
@@ -142,5 +142,5 @@ def _bmd(exam: Exam, region: Region) -> Decimal | None:
     return None if measured is None else measured.bmd
 
 
-def _same_study(one: Exam, other: Exam) -> bool:
-    return one.study_instance_uid == other.study_instance_uid
+def _same_exam(one: Exam, other: Exam) -> bool:
+    return one.key == other.key

@@ -293,6 +293,7 @@ def upgrade() -> None:
         sa.Column("patient_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("study_instance_uid", sa.Text(), nullable=False),
+        sa.Column("visit", sa.Integer(), server_default="1", nullable=False),
         sa.Column("performed_at", sa.DateTime(), nullable=False),
         sa.Column("birth_date", sa.Date(), nullable=True),
         sa.Column("sex", sa.String(length=1), nullable=False),
@@ -314,9 +315,11 @@ def upgrade() -> None:
             "patient_id",
             "study_instance_uid",
             "scanner_id",
-            name=op.f("uq_exam_patient_id_study_instance_uid_scanner_id"),
+            "visit",
+            name=op.f("uq_exam_patient_id_study_instance_uid_scanner_id_visit"),
         ),
-        comment="a visit: patient + study + scanner; revision counts what was added; a historical one is a prior only; "
+        comment="a visit: patient + study + scanner, and which of them where a study was split; revision "
+        "counts what was added; a historical one is a prior only; "
         "withdrawn says why it takes part in no comparison",
     )
     op.create_index(

@@ -1,0 +1,66 @@
+"""One Study Instance UID that a scanner has used for several visits: told apart by hand, each is an exam of its own."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from pipeline.clinical.model import Patient, Sex
+from pipeline.edge.store import exams, identity
+from pipeline.edge.store.database import ring
+from pipeline.edge.store.schema import State, exam, patient, reading
+
+LONGEST_VISIT = timedelta(hours=12)
+"""Reports of one study that lie no further apart are of one visit, even over midnight."""
+
+_Part = tuple[datetime, int]
+"""When one report's scans were made, and its receipt."""
+
+
+def split(connection: Connection, number: int, *, at: datetime) -> list[tuple[int, date]]:
+    """Make each visit of an exam an exam of its own: their numbers and days, the one that keeps the number first.
+
+    That is the visit whose report came first, as its addendum, if there is one, is of that report. Nothing is done, and
+    nothing returned, where all reports are of one visit.
+    """
+    (on_file,) = exams.load(connection, [number])
+    told = [*on_file.reports, *on_file.rejected]
+    visits = _visits(sorted((report.exam.performed_at, receipt) for receipt, report in told))
+    if len(visits) == 1:
+        return []
+    row = connection.execute(select(exam).where(exam.c.id == number)).one()
+    same_study = (exam.c.patient_id == row.patient_id) & (exam.c.study_instance_uid == row.study_instance_uid)
+    same = same_study & (exam.c.scanner_id == row.scanner_id)
+    last: int = connection.execute(select(func.max(exam.c.visit)).where(same)).scalar_one()
+    due = {"state": State.WAITING, "due_at": at}
+    keeper, *others = sorted(visits, key=lambda parts: min(receipt for _, receipt in parts))
+    fresh = due | {"attempts": 0, "losses": 0, "reason": None, "detail": None, "revision": row.revision + 1}
+    connection.execute(update(exam).where(exam.c.id == number).values(performed_at=keeper[0][0], **fresh))
+    numbers = [(number, keeper[0][0].date())]
+    kept = ("patient_id", "scanner_id", "study_instance_uid", "birth_date", "sex", "historical", "withdrawn")
+    for visit, parts in enumerate(others, last + 1):
+        values = {name: getattr(row, name) for name in kept} | due
+        made = insert(exam).values(visit=visit, performed_at=parts[0][0], revision=1, **values).returning(exam.c.id)
+        new: int = connection.execute(made).scalar_one()
+        receipts = [receipt for _, receipt in parts]
+        connection.execute(update(reading).where(reading.c.receipt_id.in_(receipts)).values(exam_id=new))
+        numbers.append((new, parts[0][0].date()))
+    who = connection.execute(select(patient).where(patient.c.id == row.patient_id)).one()
+    is_told = Patient(patient_id=who.patient_id, issuer=who.issuer, birth_date=row.birth_date, sex=Sex(row.sex))
+    for one, _ in numbers:
+        exams.count_rejections(connection, one)
+        identity.hold_conflicts(connection, one, is_told, row.patient_id, row.study_instance_uid, at=at)
+    exams.due_again(connection, row.patient_id, since=min(day for _, day in numbers), at=at)
+    ring(connection)
+    return numbers
+
+
+def _visits(parts: Sequence[_Part]) -> list[list[_Part]]:
+    """Reports in the order of their scans, visit by visit."""
+    visits: list[list[_Part]] = []
+    for moment, receipt in parts:
+        if visits and moment - visits[-1][0][0] <= LONGEST_VISIT:
+            visits[-1].append((moment, receipt))
+        else:
+            visits.append([(moment, receipt)])
+    return visits
