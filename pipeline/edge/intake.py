@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from pipeline.edge.callers import OTHER_CALLER, sends_another_machine, serial_numbers
 from pipeline.edge.house import House
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
-from pipeline.edge.store import audit, exams, inquiries, phantoms, pictures, receipts, withdrawals, work
+from pipeline.edge.store import audit, exams, inquiries, other_bytes, phantoms, pictures, receipts, withdrawals, work
 from pipeline.edge.store.audit import Entry, Event
 from pipeline.edge.store.receipts import Receipt
 from pipeline.edge.store.schema import receipt as receipt_table
@@ -35,21 +35,32 @@ def extract_waiting(house: House, *, suspects: bool = False) -> int:
         claimed = receipts.load(connection, numbers)
         suspected = receipts.load(connection, receipts.claim_suspected(connection, limit=BATCH))
     outcomes = [(receipt, _read(house, receipt)) for receipt in claimed]
-    for receipt, outcome in [(receipt, _read(house, receipt)) for receipt in suspected]:
-        _take_correction(house, receipt, outcome)
     if outcomes:
         with house.database.write() as connection:
             for receipt, outcome in outcomes:
                 _record(connection, house, receipt, outcome)
+    for receipt, outcome in [(receipt, _read(house, receipt)) for receipt in suspected]:
+        _judge_suspected(house, receipt, outcome)
     return len(outcomes) + len(suspected)
 
 
-def _take_correction(house: House, receipt: Receipt, outcome: Report | Exception) -> None:
-    """Take a known instance that came with other bytes if it only corrects its header; else it stays held."""
-    if isinstance(outcome, Report):
-        with house.database.write() as connection:
-            if exams.is_correction(connection, receipt.number, outcome):
-                _record(connection, house, receipt, outcome)
+def _judge_suspected(house: House, receipt: Receipt, outcome: Report | Exception) -> None:
+    """Take a known instance that came with other bytes if it only corrects its header, or the first is a stranger's.
+
+    Else it stays held; and so is the first one, where nothing tells which of two senders is right.
+    """
+    if not isinstance(outcome, Report) or _comes_from_another(house, receipt, outcome):
+        return
+    with house.database.write() as connection:
+        if exams.is_correction(connection, receipt.number, outcome, receipt.sender):
+            _record(connection, house, receipt, outcome)
+            return
+        goes_on, held = other_bytes.strangers(connection, receipt, outcome.exam.scanner)
+        if goes_on:
+            _record(connection, house, receipt, outcome)
+        for number in held:
+            other_bytes.hold_earlier(connection, number, receipt, at=datetime.now(UTC))
+            log.warning("held", extra={"receipt": number, "reason": receipts.OTHER_BYTES})
 
 
 def read(house: House, instance: receipts.Instance) -> Report:

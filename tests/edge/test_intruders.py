@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian
 
+from pipeline.edge.store import outbox
+from pipeline.sr.tree import read_instance
 from tests.make_department import Department, department, scan
 
 CALLERS = """
@@ -115,3 +118,63 @@ def test_two_birth_dates_of_one_sender_hold_the_later_one_and_then_the_one_that_
     made.work()
     assert held(made) == {"E2": "id_conflict"}
     assert made.said(3) is not None
+
+
+UID = "2.25.77"
+"""One SOP Instance UID for two objects."""
+
+
+@pytest.mark.parametrize(
+    "squatted",
+    [{"PatientID": "P9", **OTHERS}, {"PatientID": "P9"}, {}, {"StudyDate": None, **OTHERS}],
+    ids=["of its own scanner", "of the other's scanner", "a falsified copy", "unreadable"],
+)
+def test_who_has_guessed_a_uid_does_not_keep_the_honest_report_out(
+    made: Department, squatted: dict[str, str | None]
+) -> None:
+    made.send(scan("0.700", "20250301", uid=UID, **squatted), calling="INTRUDER")
+    made.work()
+    made.send(scan("0.912", "20250301", uid=UID))
+    made.work()
+    assert [one.sender for one in made.held().values()] == ["INTRUDER at 127.0.0.1"]
+    (one,) = made.held().values()
+    assert one.reason == ("no_study_date" if "StudyDate" in squatted else "other_bytes")
+    assert one.reason != "other_bytes" or "SCANNER1 at 127.0.0.1" in one.detail
+    said = [made.said(number) for number in (2, 3)]
+    assert any(one is not None and one.regions["L1-L4"]["BMD"] == ("0.912",) for one in said)
+
+
+def test_other_bytes_under_an_honest_reports_uid_are_held_and_name_both_senders(made: Department) -> None:
+    made.send(scan("0.912", "20250301", uid=UID))
+    made.send(scan("0.700", "20250301", uid=UID, PatientID="P9", **OTHERS), calling="INTRUDER")
+    made.work()
+    (one,) = made.held().values()
+    assert (one.reason, one.sender) == ("other_bytes", "INTRUDER at 127.0.0.1")
+    assert "receipt 2 (SCANNER1 at 127.0.0.1)" in one.detail
+    assert made.said(2) is not None
+
+
+def test_where_nothing_tells_whose_a_uid_is_both_wait(made: Department) -> None:
+    made.send(scan("0.700", "20230301", uid="2.25.10", PatientID="OTHER", **OTHERS), calling="INTRUDER")
+    made.work()
+    made.send(scan("0.700", "20250301", uid=UID, PatientID="P9", **OTHERS), calling="INTRUDER")
+    made.send(scan("0.912", "20250301", uid=UID))
+    made.work()
+    found = made.held()
+    assert sorted(one.sender for one in found.values()) == ["INTRUDER at 127.0.0.1", "SCANNER1 at 127.0.0.1"]
+    assert {one.reason for one in found.values()} == {"other_bytes"}
+
+
+def test_nobody_corrects_what_another_has_sent(made: Department) -> None:
+    made.send(scan("0.912", "20250301", uid=UID, AccessionNumber="A1"))
+    made.work()
+    for uid in (UID, "2.25.78"):
+        wrong = scan("0.912", "20250301", uid=uid, AccessionNumber="A9", StudyInstanceUID=f"{UID}.1")
+        made.send(wrong, calling="INTRUDER")
+        made.work()
+    said = made.said(2)
+    assert said is not None
+    with made.house.database.read() as connection:
+        latest = outbox.latest(connection, 2)
+    assert latest is not None
+    assert read_instance(latest.data_set, ExplicitVRLittleEndian).AccessionNumber == "A1"

@@ -88,7 +88,7 @@ def test_a_uid_that_comes_several_times_in_one_commit_is_kept_as_if_they_came_on
         (waiting,) = overview.held(connection)
         trail = [found.entry for found in audit.find(connection)]
     assert (waiting.number, waiting.reason) == (str(other_number), receipts.OTHER_BYTES)
-    assert f"that of receipt {number}," in waiting.detail
+    assert f"that of receipt {number} (SCANNER1)," in waiting.detail
     assert [entry.detail["new"] for entry in trail if entry.receipt in (number, other_number)] == [
         True,
         False,

@@ -133,7 +133,11 @@ def record(
     known = _find(connection, report, patient_number, scanner_number)
     told_by = None if known is None else _told_already(connection, known, receipt_number, report, historical=historical)
     if known is not None and told_by is not None:
-        if historical or not _corrects(connection, receipt_number, told_by, study):
+        if (
+            historical
+            or not _may_correct(connection, told_by, sender)
+            or not _corrects(connection, receipt_number, told_by, study)
+        ):
             detail = f"it says what receipt {told_by} says"
             work.ignore(connection, receipt, receipt_number, reason=REPEATED, detail=detail)
             return known
@@ -157,14 +161,14 @@ def record(
     return number
 
 
-def is_correction(connection: Connection, receipt_number: int, report: Report) -> bool:
-    """Whether a report says what the known one under its UID has said, and corrects what an addendum quotes of it."""
+def is_correction(connection: Connection, receipt_number: int, report: Report, who: Sender) -> bool:
+    """Whether a report says what its sender's under the same UID has said, and corrects what an addendum quotes."""
     said, study = _content(report), report.exam.study_instance_uid
     query = (
         select(reading.c.receipt_id, reading.c.report)
         .join(receipt, receipt.c.id == reading.c.receipt_id)
         .where(receipt.c.sop_instance_uid == report.sop_instance_uid, receipt.c.id != receipt_number)
-        .where(reading.c.rejected.is_(None))
+        .where(reading.c.rejected.is_(None), _is_from(who))
     )
     return any(
         _content(_REPORT.validate_json(row.report)) == said
@@ -351,6 +355,18 @@ def _told_already(
         if _content(_REPORT.validate_json(row.report)) == said:
             return int(row.receipt_id)
     return None
+
+
+def _may_correct(connection: Connection, number: int, who: Sender | None) -> bool:
+    """Whether a receipt is its sender's own to correct, or history."""
+    if who is None:
+        return True
+    return connection.scalar(select(receipt.c.id).where(receipt.c.id == number, _is_from(who))) is not None
+
+
+def _is_from(who: Sender) -> ColumnElement[bool]:
+    own = (receipt.c.calling_ae_title == who.ae_title) & (receipt.c.host == who.host)
+    return own | receipt.c.historical | (receipt.c.host == "")
 
 
 def _corrects(connection: Connection, later: int, earlier: int, study_instance_uid: str) -> bool:

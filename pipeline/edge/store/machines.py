@@ -74,6 +74,12 @@ def number_of(connection: Connection, machine: Scanner, *, station_name: str, in
     return number
 
 
+def find(connection: Connection, machine: Scanner) -> int | None:
+    """The number of a machine we have heard of; ``None`` for any other."""
+    number: int | None = connection.scalar(select(scanner.c.id).where(scanner.c.key == "\t".join(machine.key)))
+    return number
+
+
 def with_serial_number(connection: Connection, serial_number: str) -> list[int]:
     """The numbers of the machines that have this serial number."""
     return list(connection.scalars(select(scanner.c.id).where(scanner.c.serial_number == serial_number)))

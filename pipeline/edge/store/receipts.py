@@ -46,6 +46,7 @@ _NOT_OF_USE = receipt.c.historical & ((receipt.c.state == State.IGNORED) | (rece
 
 _KNOWN = Prepared(
     select(receipt.c.id, receipt.c.sop_instance_uid, receipt.c.digest, _NOT_OF_USE.label("not_of_use"))
+    .add_columns(receipt.c.calling_ae_title, receipt.c.host)
     .where(receipt.c.sop_instance_uid.in_(bindparam("uids", expanding=True)))
     .order_by(receipt.c.id)
 )
@@ -193,9 +194,9 @@ def _keep_different(connection: Connection, arrivals: Sequence[Arrival]) -> list
 
 def _row(arrival: Arrival, on_file: Sequence[Any]) -> dict[str, object]:
     state, reason, detail = State.WAITING, None, None
-    if of_use := [known.id for known in on_file if not known.not_of_use]:
+    if of_use := [_named(known) for known in on_file if not known.not_of_use]:
         state = State.IGNORED if arrival.historical else State.HELD
-        numbers = ", ".join(map(str, of_use))
+        numbers = ", ".join(of_use)
         reason = OTHER_BYTES
         detail = f"the SOP Instance UID (0008,0018) is that of receipt {numbers}, the content is not"
     return {
@@ -214,6 +215,10 @@ def _row(arrival: Arrival, on_file: Sequence[Any]) -> dict[str, object]:
         "detail": detail,
         "content": arrival.content,
     }
+
+
+def _named(known: Any) -> str:
+    return f"{known.id} ({Sender(ae_title=known.calling_ae_title, host=known.host)})"
 
 
 def _entry(arrival: Arrival, number: int, new: bool) -> Entry:

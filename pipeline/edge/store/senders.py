@@ -110,13 +110,17 @@ def are_known(connection: Connection, exams: Collection[int], *, beside: Collect
     History is brought in by people of the department, or asked of its archives, and is known.
     """
     for row in connection.execute(_whence().where(exam.c.id.in_(list(exams)))).all():
-        others = exam.c.id.not_in(list(beside)) & (exam.c.scanner_id == row.scanner_id)
-        same = (receipt.c.calling_ae_title == row.calling_ae_title) & (receipt.c.host == row.host)
-        if not row.host or row.historical:
-            return True
-        if row.confirmed_at is not None and connection.execute(_whence().where(others, same)).first() is not None:
+        who = Sender(ae_title=row.calling_ae_title, host=row.host)
+        if row.historical or is_known(connection, row.scanner_id, who, beside=beside):
             return True
     return False
+
+
+def is_known(connection: Connection, scanner_number: int, who: Sender, *, beside: Collection[int] = ()) -> bool:
+    """Whether a sender is confirmed for a machine, and has sent an exam of it that is none of these ``beside``."""
+    same = (receipt.c.calling_ae_title == who.ae_title) & (receipt.c.host == who.host)
+    others = (exam.c.scanner_id == scanner_number) & exam.c.id.not_in(list(beside)) & sender.c.confirmed_at.is_not(None)
+    return not who.host or connection.execute(_whence().where(same, others).limit(1)).first() is not None
 
 
 def _new(number: int) -> ColumnElement[bool]:
