@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
+from typing import NamedTuple
 
-from pipeline.clinical.compare import HUNDRED, borderline, months_between
+from pipeline.clinical.compare import HUNDRED, borderline, implausible, months_between
 from pipeline.clinical.context import ClinicalContext, ContextOnDay, context_on
 from pipeline.clinical.model import Caution, Change, Epoch, Exam, Finding, Measurement, NotEvaluated, Unverified
 from pipeline.clinical.precision import WORST_LSC_PERCENT, only_at_80_percent
@@ -14,6 +15,7 @@ from pipeline.clinical.priors import last_break, total_agrees
 from pipeline.clinical.regions import FEMORAL_NECK, SPINE, TOTAL_HIP, Region, Side, Site
 from pipeline.clinical.rules import Rules
 from pipeline.clinical.wording import comparison_cautions as words
+from pipeline.clinical.wording import validity as words_on_validity
 from pipeline.clinical.wording.names import region_name
 
 AREA_PARTS = (SPINE, FEMORAL_NECK, TOTAL_HIP)
@@ -24,7 +26,8 @@ AREA_PARTS = (SPINE, FEMORAL_NECK, TOTAL_HIP)
 class Surroundings:
     """What a comparison is seen against, beside the two exams.
 
-    ``context`` is what holds on the day of the exam, ``records`` is all it was made from.
+    ``exam`` is the part of it that may be judged; ``unfit`` are the regions that may not. ``context`` is what holds on
+    the day of the exam, ``records`` is all it was made from.
     """
 
     exam: Exam
@@ -33,6 +36,7 @@ class Surroundings:
     records: Sequence[ClinicalContext] = ()
     unverified: Sequence[Unverified] = ()
     epochs: Sequence[Epoch] = ()
+    unfit: tuple[Region, ...] = ()
 
     def context_of(self, earlier: Exam) -> ContextOnDay:
         """What held on the day of an earlier exam."""
@@ -49,22 +53,70 @@ def weigh(finding: Finding, around: Surroundings) -> Finding:
     return replace(finding, cautions=tuple(dict.fromkeys(found))) if found else finding
 
 
-def invalidators(region: Region, context: ClinicalContext) -> tuple[str, ...]:
-    """What somebody wrote down that makes a region unfit to be judged alone (R2.22)."""
-    noted = {"calcium tablet within 24 hours": context.calcium_tablet, "recent contrast study": context.contrast}
-    return (*(name for name, present in noted.items() if present), *hardware(region, context))
+def weigh_sides(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The same findings, both hips with a caution where their sides seem exchanged (R2.16)."""
+    found: dict[Region, list[Caution]] = {}
+    for part in (TOTAL_HIP, FEMORAL_NECK):
+        sided = {f.measurement.region.side: f for f in findings if f.measurement.region.part == part}
+        left, right = sided.get(Side.LEFT), sided.get(Side.RIGHT)
+        if left is None or right is None:
+            continue
+        for one, other in zip(_changes(left), _changes(right), strict=False):
+            if one.reference is other.reference and _exchanged(left.measurement, one, right.measurement, other):
+                for finding in (left, right):
+                    found.setdefault(finding.measurement.region, []).append(
+                        words_on_validity.sides_exchanged(part, one.reference)
+                    )
+    return tuple(
+        replace(f, cautions=tuple(dict.fromkeys((*f.cautions, *found[f.measurement.region]))))
+        if f.measurement.region in found
+        else f
+        for f in findings
+    )
 
 
-def hardware(region: Region, context: ClinicalContext) -> tuple[str, ...]:
-    """What lies in or over the bone itself: its BMD is not valid at all (R2.22, R4.3)."""
-    noted: dict[str, bool | None] = {}
-    if region.site is Site.SPINE:
-        noted = {"hardware in the spine": context.spinal_hardware, "artefact over the spine": context.spine_artefact}
-    if region.site is Site.HIP and region.side is not Side.RIGHT:
-        noted["hardware in the left hip"] = context.left_hip_prosthesis
-    if region.site is Site.HIP and region.side is not Side.LEFT:
-        noted["hardware in the right hip"] = context.right_hip_prosthesis
-    return tuple(name for name, present in noted.items() if present)
+def height_loss(exam: Exam, earlier: Sequence[Exam], rules: Rules) -> Iterator[Caution]:
+    """Height lost since the last exam that tells it, else since the first (BHOF 2022)."""
+    told = sorted((e for e in earlier if e.height_cm), key=lambda e: e.performed_at, reverse=True)
+    for other in (*told[:1], *told[-1:]):
+        if exam.height_cm and other.height_cm and other.height_cm - exam.height_cm >= rules.height_loss_cm:
+            yield words_on_validity.height_loss(other.height_cm - exam.height_cm, other)
+            return
+
+
+class _Crossing(NamedTuple):
+    """One number of both sides, now and then."""
+
+    left: Decimal | None
+    right: Decimal | None
+    then_left: Decimal | None
+    then_right: Decimal | None
+
+    @property
+    def fits_better_crossed(self) -> bool:
+        """Whether each side lies nearer to what the other was than to what it was itself."""
+        left, right, then_left, then_right = self
+        if left is None or right is None or then_left is None or then_right is None:
+            return False
+        crossed, straight = (left - then_right, right - then_left), (left - then_left, right - then_right)
+        return all(abs(one) < abs(other) for one, other in zip(crossed, straight, strict=True))
+
+
+def _changes(finding: Finding) -> tuple[Change, ...]:
+    return tuple(change for change in (finding.since_prior, finding.since_baseline) if change is not None)
+
+
+def _exchanged(left: Measurement, since_left: Change, right: Measurement, since_right: Change) -> bool:
+    """Both fit the other side's earlier scan better in BMD and area, and one its own worse than its LSC."""
+    then_left = since_left.reference.by_region.get(left.region.key)
+    then_right = since_right.reference.by_region.get(right.region.key)
+    if then_left is None or then_right is None:
+        return False
+    bmds = _Crossing(left.bmd, right.bmd, then_left.bmd, then_right.bmd)
+    areas = _Crossing(left.area, right.area, then_left.area, then_right.area)
+    crossed = bmds.fits_better_crossed and areas.fits_better_crossed
+    beyond = any(c.lsc is not None and abs(c.difference) >= c.lsc.lsc for c in (since_left, since_right))
+    return crossed and beyond
 
 
 def outliers(exam: Exam, vertebrae: Sequence[str], rules: Rules) -> tuple[tuple[str, str], ...]:
@@ -95,8 +147,6 @@ def _of_the_scan(finding: Finding, around: Surroundings) -> Iterator[Caution]:
     """What concerns today's scan whatever it is compared with."""
     region, exam = finding.measurement.region, around.exam
     name = region_name(region)
-    for reason in invalidators(region, around.context):
-        yield words.invalidated(name, reason)
     if region.site is Site.FOREARM and around.context.non_dominant_arm not in (None, region.side):
         yield words.dominant_arm(name)
     for gap in _gaps(exam, around.unverified):
@@ -111,6 +161,27 @@ def _of_the_scan(finding: Finding, around: Surroundings) -> Iterator[Caution]:
 def _of_a_change(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
     for judge in JUDGES:
         yield from judge(measurement, change, around)
+
+
+def _plausible(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+    """Whether bone changes so much, and so soon (R3.1, R5.3)."""
+    today, name = around.exam.performed_on, region_name(measurement.region)
+    if implausible(change, today, around.rules):
+        yield words_on_validity.implausible(name, change)
+    if months_between(change.reference.performed_on, today) < around.rules.no_change_months:
+        yield words_on_validity.too_soon_to_count(name, change, around.rules)
+
+
+def _reference_population(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+    """Whether the scores rest on another population than before (R4.5)."""
+    earlier = change.reference.by_region.get(measurement.region.key)
+    now, then = measurement.reference_population, earlier.reference_population if earlier else ""
+    if now and then and _folded(now) != _folded(then):
+        yield words_on_validity.reference_changed(region_name(measurement.region), now, then, change.reference)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _software(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
@@ -211,8 +282,10 @@ def _margin(measurement: Measurement, change: Change, around: Surroundings) -> I
 
 
 JUDGES: tuple[Callable[[Measurement, Change, Surroundings], Iterator[Caution]], ...] = (
+    _plausible,
     _software,
     _scan_mode,
+    _reference_population,
     _subset,
     _across_scanners,
     _quality_control,

@@ -1,16 +1,20 @@
 """By how much did a region change, and does the change mean anything?"""
 
-from datetime import date
-from decimal import ROUND_HALF_UP, Decimal
+from datetime import date, timedelta
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 
 from pipeline.clinical.model import Change, Exam, LeastSignificantChange, Result
 from pipeline.clinical.regions import Region
+from pipeline.clinical.rules import Rules
 
 DAYS_PER_YEAR = Decimal("365.25")
 HUNDRED = Decimal(100)
 ONE_DECIMAL = Decimal("0.1")
 FOUR_DECIMALS = Decimal("0.0001")
 LONGEST_YEAR = 366
+
+LONGEST_PLAN = 3653
+"""Ten years in days: nobody plans an exam further ahead."""
 
 NO_PERCENT = Decimal("0.0")
 NO_RATE = Decimal("0.0000")
@@ -63,6 +67,30 @@ def rate(difference: Decimal, begun: date, ended: date) -> Decimal | None:
     if days < LONGEST_YEAR and months_between(begun, ended) < 12:
         return None
     return (difference * DAYS_PER_YEAR / days).quantize(FOUR_DECIMALS, ROUND_HALF_UP) or NO_RATE
+
+
+def implausible(change: Change, ended: date, rules: Rules) -> bool:
+    """Whether a change is larger per year than bone changes; below one year as it stands (R3.1)."""
+    years = max(Decimal(1), Decimal((ended - change.reference.performed_on).days) / DAYS_PER_YEAR)
+    limit = rules.implausible_gain_percent if change.difference > 0 else rules.implausible_loss_percent
+    return HUNDRED * abs(change.difference) > limit * years * change.reference_bmd
+
+
+def detectable_on(change: Change, today: date) -> date | None:
+    """The earliest day on which a change since today, at the rate since the prior, would reach the LSC (R2.21).
+
+    ``None`` without a rate (R3.4), and where that lies more than ten years ahead.
+    """
+    begun = change.reference.performed_on
+    if change.lsc is None or not change.difference or rate(change.difference, begun, today) is None:
+        return None
+    days = (change.lsc.lsc * (today - begun).days / abs(change.difference)).to_integral_value(ROUND_CEILING)
+    return today + timedelta(days=int(days)) if days <= LONGEST_PLAN else None
+
+
+def within_months(begun: date, ended: date, shortest: int, longest: int) -> bool:
+    """Whether so many calendar months lie between two days, both ends included to the day."""
+    return months_between(begun, ended) >= shortest and months_between(begun, ended - timedelta(days=1)) < longest
 
 
 def months_between(begun: date, ended: date) -> int:

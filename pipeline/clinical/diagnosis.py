@@ -2,15 +2,28 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
 from pipeline.clinical.age import age_on
-from pipeline.clinical.cautions import Surroundings, hardware
-from pipeline.clinical.context import ClinicalContext, ContextOnDay, Menopause
-from pipeline.clinical.model import Category, Caution, Diagnosis, Exam, Measurement, NotEvaluated, Scale, Sex
+from pipeline.clinical.cautions import Surroundings
+from pipeline.clinical.context import ContextOnDay, Menopause
+from pipeline.clinical.model import (
+    Category,
+    CategoryChange,
+    Caution,
+    Diagnosis,
+    Exam,
+    Measurement,
+    NotEvaluated,
+    Scale,
+    Sex,
+    Target,
+)
 from pipeline.clinical.regions import FEMORAL_NECK, ONE_THIRD_RADIUS, SPINE, TOTAL_HIP, Side
 from pipeline.clinical.rules import Rules
+from pipeline.clinical.validity import is_child
 from pipeline.clinical.wording import diagnosis as words
 
 LOW_BONE_MASS_BELOW = Decimal("-1.0")
@@ -56,16 +69,30 @@ MALE = {
 
 FULL_SPINE = "L1-L4"
 
+OSTEOPOROTIC = (Category.OSTEOPOROSIS, Category.SEVERE_OSTEOPOROSIS)
+
+SEVERITY = {
+    **{category: place for place, category in enumerate((Category.NORMAL, Category.LOW_BONE_MASS, *OSTEOPOROTIC))},
+    Category.WITHIN_EXPECTED: 0,
+    Category.BELOW_EXPECTED: 1,
+}
+"""The order of the categories of one score, the better first."""
+
 
 def scale_for(exam: Exam, context: ContextOnDay, rules: Rules) -> Scale | None:
     """Whether the T- or the Z-score classifies this patient; ``None`` where nobody told enough to choose (R4.1).
 
-    Men by age. Women by menopausal status; where it is unknown only the young and the old are sorted by age. That it
-    has not come is true for a time only: told long ago, it decides nothing (E7).
+    Nobody below 20. From 60 on the T-score, for any sex. Before that men by age, women by menopausal status; where it
+    is unknown only the young and the old are sorted by age. That it has not come is true for a time only: told long
+    ago, it decides nothing (R4.1).
     """
     age, sex = age_on(exam), exam.patient.sex
+    if is_child(exam):
+        return None
     if sex is Sex.MALE and age is not None:
         return Scale.T_SCORE if age >= rules.man_t_from else Scale.Z_SCORE
+    if age is not None and age >= rules.woman_t_from:
+        return Scale.T_SCORE
     if sex is not Sex.FEMALE:
         return None
     if context.menopause in (Menopause.TRANSITION, Menopause.AFTER):
@@ -76,17 +103,23 @@ def scale_for(exam: Exam, context: ContextOnDay, rules: Rules) -> Scale | None:
         return None
     if age < rules.woman_z_below:
         return Scale.Z_SCORE
-    after = exam.menopause_age is not None and age >= exam.menopause_age
-    return Scale.T_SCORE if after or age >= rules.woman_t_from else None
+    return Scale.T_SCORE if exam.menopause_age is not None and age >= exam.menopause_age else None
+
+
+def t_score_applies(exam: Exam, context: ContextOnDay, rules: Rules) -> bool:
+    """Whether a T-score may be said at all: to an adult of known age and a sex that has a rule of its own (R4.1)."""
+    if scale_for(exam, context, rules) is not None:
+        return True
+    return not is_child(exam) and exam.patient.sex is Sex.FEMALE and age_on(exam) is not None
 
 
 def missing_for_scale(exam: Exam, context: ContextOnDay, rules: Rules) -> tuple[str, ...]:
-    """What would have decided between T- and Z-score."""
-    if scale_for(exam, context, rules) is not None:
+    """What would have decided between T- and Z-score; nothing would below 20."""
+    if is_child(exam) or scale_for(exam, context, rules) is not None:
         return ()
-    if exam.patient.sex is Sex.FEMALE and age_on(exam) is not None:
-        return ("menopausal status",)
-    return ("age",) if exam.patient.sex in (Sex.FEMALE, Sex.MALE) else ("sex",)
+    if age_on(exam) is None:
+        return ("age",)
+    return ("menopausal status",) if exam.patient.sex is Sex.FEMALE else ("sex",)
 
 
 def classify(scale: Scale, score: Decimal) -> Category:
@@ -104,29 +137,60 @@ def diagnose(around: Surroundings, earlier: Sequence[Exam]) -> Diagnosis | None:
 
     A diagnosis of osteoporosis persists, whichever scanner it was made on (R4.8).
     """
-    exam, context = around.exam, around.context
-    scale = scale_for(exam, context, around.rules)
-    lowest = _lowest(exam, scale, context) if scale else None
+    found = category_of(around.exam, around.context, around.rules)
+    if found is None or found.scale is Scale.Z_SCORE:
+        return found
+    met = [before for before in earlier if _met_the_definition(before, around)]
+    return replace(found, prior_osteoporosis=max(met, key=lambda before: before.performed_at, default=None))
+
+
+def category_change(
+    around: Surroundings, diagnosis: Diagnosis | None, earlier: Sequence[Exam]
+) -> CategoryChange | None:
+    """Another category than at the last exam that had one by the same score, on whichever scanner (R4.2).
+
+    None for the better where an earlier osteoporosis persists (R4.8).
+    """
+    for before in sorted(earlier, key=lambda exam: exam.performed_at, reverse=True):
+        then = category_of(before, around.context_of(before), around.rules)
+        if diagnosis is None or then is None:
+            continue
+        better = SEVERITY[diagnosis.category] < SEVERITY[then.category]
+        persists = better and (diagnosis.prior_osteoporosis is not None or then.category in OSTEOPOROTIC)
+        if then.scale is not diagnosis.scale or then.category is diagnosis.category or persists:
+            return None
+        here = before.measurement_of(diagnosis.region)
+        score = None if here is None else here.t_score if diagnosis.scale is Scale.T_SCORE else here.z_score
+        return CategoryChange(exam=before, before=then, now=diagnosis, then=score)
+    return None
+
+
+def category_of(exam: Exam, context: ContextOnDay, rules: Rules) -> Diagnosis | None:
+    """The category of one exam by itself, from its lowest score (R4.3)."""
+    scale = scale_for(exam, context, rules)
+    lowest = _lowest(exam, scale) if scale else None
     if scale is None or lowest is None:
         return None
     measurement, score = lowest
     category = classify(scale, score)
     if category is Category.OSTEOPOROSIS and context.fragility_fracture:
         category = Category.SEVERE_OSTEOPOROSIS
-    met = [before for before in earlier if _met_the_definition(before, around)] if scale is Scale.T_SCORE else []
-    return Diagnosis(
-        scale=scale,
-        score=score,
-        region=measurement.region,
-        category=category,
-        prior_osteoporosis=max(met, key=lambda before: before.performed_at, default=None),
-    )
+    return Diagnosis(scale=scale, score=score, region=measurement.region, category=category)
 
 
-def diagnostic(exam: Exam, context: ClinicalContext) -> list[Measurement]:
-    """The measurements a category may rest on: L1-L4 or the largest set, both hips, one-third radius; never a mean."""
+def target_of(diagnosis: Diagnosis | None, rules: Rules) -> Target | None:
+    """How far the lowest T-score is from the department's target, where it has set one (ASBMR/BHOF 2024)."""
+    if diagnosis is None or diagnosis.scale is not Scale.T_SCORE or rules.t_score_target is None:
+        return None
+    return Target(target=rules.t_score_target, score=diagnosis.score, region=diagnosis.region)
+
+
+def diagnostic(exam: Exam) -> list[Measurement]:
+    """The measurements a category may rest on: L1-L4 or the largest set, both hips, one-third radius; never a mean.
+
+    The exam is the part of one that may be judged.
+    """
     valid = [m for m in exam.measurements if m.region.monitorable and m.region.side is not Side.MEAN]
-    valid = [m for m in valid if not hardware(m.region, context)]
     sets = [m for m in valid if m.region.part == SPINE]
     spine = max(sets, key=lambda m: len(m.region.vertebrae), default=None)
     return [m for m in valid if m is spine or m.region.part in (FEMORAL_NECK, TOTAL_HIP, ONE_THIRD_RADIUS)]
@@ -134,7 +198,7 @@ def diagnostic(exam: Exam, context: ClinicalContext) -> list[Measurement]:
 
 def score_cautions(around: Surroundings, diagnosis: Diagnosis | None) -> Iterator[Caution]:
     """What to mind about the scores: edges, discordance, the reference behind them, an earlier diagnosis."""
-    told = diagnostic(around.exam, around.context)
+    told = diagnostic(around.exam)
     if diagnosis is not None and diagnosis.scale is Scale.T_SCORE:
         for measurement in told:
             if measurement.t_score in (LOW_BONE_MASS_BELOW, OSTEOPOROSIS_FROM):
@@ -152,6 +216,8 @@ def score_cautions(around: Surroundings, diagnosis: Diagnosis | None) -> Iterato
 def not_diagnosed(around: Surroundings, diagnosis: Diagnosis | None) -> Iterator[NotEvaluated]:
     """What a diagnosis lacked (R4.1, R4.2)."""
     missing = missing_for_scale(around.exam, around.context, around.rules)
+    if is_child(around.exam):
+        return
     if missing:
         yield NotEvaluated(rule="R4.1", topic=words.NO_CATEGORY, missing=missing)
     elif diagnosis is None:
@@ -160,14 +226,14 @@ def not_diagnosed(around: Surroundings, diagnosis: Diagnosis | None) -> Iterator
         yield NotEvaluated(rule="R4.2", topic="severe osteoporosis", missing=("fragility fracture",))
 
 
-def lowest_t(exam: Exam, context: ClinicalContext) -> Decimal | None:
+def lowest_t(exam: Exam) -> Decimal | None:
     """The lowest T-score of a diagnostic site, whoever the patient is (R4.3)."""
-    lowest = _lowest(exam, Scale.T_SCORE, context)
+    lowest = _lowest(exam, Scale.T_SCORE)
     return lowest[1] if lowest else None
 
 
-def _lowest(exam: Exam, scale: Scale, context: ClinicalContext) -> tuple[Measurement, Decimal] | None:
-    scores = [(m, m.t_score if scale is Scale.T_SCORE else m.z_score) for m in diagnostic(exam, context)]
+def _lowest(exam: Exam, scale: Scale) -> tuple[Measurement, Decimal] | None:
+    scores = [(m, m.t_score if scale is Scale.T_SCORE else m.z_score) for m in diagnostic(exam)]
     told = [(measurement, score) for measurement, score in scores if score is not None]
     return min(told, key=lambda pair: pair[1], default=None)
 
@@ -175,7 +241,7 @@ def _lowest(exam: Exam, scale: Scale, context: ClinicalContext) -> tuple[Measure
 def _met_the_definition(before: Exam, around: Surroundings) -> bool:
     """Whether an earlier exam had a T-score of -2.5 or lower in somebody not classified by Z-score then (R4.8)."""
     then = around.context_of(before)
-    score = lowest_t(before, then)
+    score = lowest_t(before)
     if score is None or classify(Scale.T_SCORE, score) is not Category.OSTEOPOROSIS:
         return False
     return scale_for(before, then, around.rules) is not Scale.Z_SCORE

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.clinical.compare import compare
+from pipeline.clinical.compare import compare, detectable_on
 from pipeline.clinical.cross_calibration import foretell, lsc_across
 from pipeline.clinical.model import Change, CrossCalibration, Epoch, Exam, Finding, LeastSignificantChange, Measurement
 from pipeline.clinical.precision import choose, in_force
@@ -35,7 +35,13 @@ def _finding(exam: Exam, matched: Match, valid: Mapping[str, LeastSignificantCha
     since_baseline = since_prior
     if len(comparable) > 1:
         since_baseline = _since(measurement, exam, comparable[-1], valid, crossing)
-    return Finding(measurement=measurement, since_prior=since_prior, since_baseline=since_baseline, refusals=refusals)
+    return Finding(
+        measurement=measurement,
+        since_prior=since_prior,
+        since_baseline=since_baseline,
+        refusals=refusals,
+        detectable_on=detectable_on(since_prior, exam.performed_on),
+    )
 
 
 def _since(

@@ -6,19 +6,21 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
 from pipeline.clinical.age import age_on
-from pipeline.clinical.cautions import Surroundings, hardware
-from pipeline.clinical.compare import HUNDRED, months_between
-from pipeline.clinical.context import ClinicalContext, ContextOnDay, Therapy
-from pipeline.clinical.diagnosis import lowest_t
+from pipeline.clinical.cautions import Surroundings
+from pipeline.clinical.compare import HUNDRED, months_between, within_months
+from pipeline.clinical.context import ClinicalContext, ContextOnDay, FractureSite, Therapy
+from pipeline.clinical.diagnosis import OSTEOPOROTIC, lowest_t, scale_for, t_score_applies
 from pipeline.clinical.model import (
     Category,
     Caution,
+    Change,
     Diagnosis,
     Exam,
     Finding,
+    Flag,
     NotEvaluated,
     Overall,
-    Result,
+    Scale,
     Sex,
     Suggestion,
 )
@@ -71,8 +73,8 @@ class Case:
 
     @property
     def losses(self) -> list[Finding]:
-        """The monitoring sites that lost significantly since the prior."""
-        return [f for f in (*self.judgement.spine, *self.judgement.hips) if f.result is Result.LOSS]
+        """The counted sites that lost significantly since the prior or since the baseline (R3.3)."""
+        return [finding for finding, _ in self.judgement.losses]
 
 
 def advise(case: Case) -> tuple[tuple[Suggestion, ...], tuple[NotEvaluated, ...]]:
@@ -85,16 +87,17 @@ def advise(case: Case) -> tuple[tuple[Suggestion, ...], tuple[NotEvaluated, ...]
 
 
 def timing_cautions(case: Case) -> Iterator[Caution]:
-    """Whether this exam came too soon, or brought a loss nobody expected (R5.3, R5.4)."""
-    known, _ = _sorted(_reasons_for_one_year(case))
-    if case.latest is not None and not known:
+    """Whether this exam came too soon, by what was known before it, or brought a loss nobody expected (R5.3, R5.4)."""
+    known, _ = _sorted(_reasons_before(case))
+    told = any(caution.flag is Flag.TOO_SOON for finding in case.findings for caution in finding.cautions)
+    if case.latest is not None and not known and not told:
         months = months_between(case.latest, case.exam.performed_on)
         if months < case.rules.short_interval_months:
             yield timing.too_soon(case.latest, case.rules)
         elif _nothing_to_be_seen_yet(case):
             yield timing.too_soon_to_show(case.rules)
-    for finding in case.losses:
-        yield timing.unexpected_drop(finding, severe=_severe(finding, case))
+    for finding, change in case.judgement.losses:
+        yield timing.unexpected_drop(finding, severe=_severe(finding, change, case))
 
 
 def interval(case: Case) -> Iterator[Advice]:
@@ -103,8 +106,10 @@ def interval(case: Case) -> Iterator[Advice]:
     if known:
         yield words.next_exam_in_one_year(known)
         return
-    if case.judgement.overall is Overall.DISCORDANT:
+    if Overall.DISCORDANT in case.judgement.overalls:
         yield words.next_exam_after_discordance()
+    elif _normal_without_risk(case):
+        yield words.next_exam_when_normal(case.rules)
     else:
         yield words.next_exam_in_two_years(case.rules)
     if unknown:
@@ -113,7 +118,7 @@ def interval(case: Case) -> Iterator[Advice]:
 
 def vertebral_fracture_assessment(case: Case) -> Iterator[Advice]:
     """R5.2: T-score below -1.0 and one more reason."""
-    score = lowest_t(case.exam, case.context)
+    score = lowest_t(case.exam) if t_score_applies(case.exam, case.context, case.rules) else None
     if score is None:
         yield NotEvaluated(rule="R5.2", topic="vertebral fracture assessment", missing=("T-score",))
         return
@@ -135,7 +140,7 @@ def vertebral_fracture_assessment(case: Case) -> Iterator[Advice]:
 
 def frequency(case: Case) -> Iterator[Advice]:
     """R5.3: less than two years without a reason is worth knowing; too soon is a caution of its own."""
-    known, _ = _sorted(_reasons_for_one_year(case))
+    known, _ = _sorted(_reasons_before(case))
     if case.latest is None or known:
         return
     months = months_between(case.latest, case.exam.performed_on)
@@ -160,11 +165,15 @@ def other_sites(case: Case) -> Iterator[Advice]:
     reasons = []
     if case.judgement.spine_suspect:
         reasons.append("degeneration or artefact of the spine suspected")
-    levels = [m for m in case.exam.measurements if m.region.site is Site.SPINE]
-    if levels and not any(m.region.monitorable and not hardware(m.region, case.context) for m in levels):
+    invalid = {region.site for region in case.around.unfit}
+    usable = {m.region.site for m in case.exam.measurements if m.region.monitorable}
+    spine = Site.SPINE in invalid or any(m.region.site is Site.SPINE for m in case.exam.measurements)
+    if spine and Site.SPINE not in usable:
         reasons.append("fewer than two usable vertebrae")
     if reasons:
         yield words.look_elsewhere(tuple(reasons))
+    if Site.HIP in invalid:
+        yield words.measure_another_site(_invalid_hips(case))
     if case.recent.hyperparathyroidism:
         yield words.measure_the_forearm()
     elif case.recent.hyperparathyroidism is None:
@@ -181,9 +190,8 @@ def stress_fracture(case: Case) -> Iterator[Advice]:
 
 def discordance(case: Case) -> Iterator[Advice]:
     """R5.7: what to check when spine and hip disagree."""
-    if case.judgement.overall is Overall.DISCORDANT:
-        apart = [f for f in case.judgement.counted if f.result in (Result.GAIN, Result.LOSS)]
-        yield words.look_into_discordance(apart)
+    if case.judgement.apart:
+        yield words.look_into_discordance(case.judgement.apart)
 
 
 def fracture_risk(case: Case) -> Iterator[Advice]:
@@ -218,7 +226,24 @@ def secondary_causes(case: Case) -> Iterator[Advice]:
         yield words.evaluate_secondary_causes()
 
 
+def clinical_diagnosis(case: Case) -> Iterator[Advice]:
+    """R4.2, R4.8: a fragility fracture may make the diagnosis where the T-score does not (AACE 2020, BHOF 2022).
+
+    One of hip or vertebra by itself, another with low bone mass; not in those who are classified by Z-score.
+    """
+    context, diagnosis = case.recent, case.diagnosis
+    scale = scale_for(case.exam, case.context, case.rules)
+    if not context.fragility_fracture or scale is Scale.Z_SCORE:
+        return
+    if diagnosis is not None and (diagnosis.category in OSTEOPOROTIC or diagnosis.superseded):
+        return
+    grave = context.fracture_site in (FractureSite.HIP, FractureSite.VERTEBRA)
+    if grave or (diagnosis is not None and diagnosis.category is Category.LOW_BONE_MASS):
+        yield words.clinical_diagnosis(context.fracture_site)
+
+
 RULES_OF_SECTION_5: tuple[Callable[[Case], Iterator[Advice]], ...] = (
+    clinical_diagnosis,
     fracture_risk,
     secondary_causes,
     vertebral_fracture_assessment,
@@ -255,15 +280,45 @@ def _sorted(conditions: Mapping[str, bool | None]) -> tuple[tuple[str, ...], tup
 
 
 def _reasons_for_one_year(case: Case) -> dict[str, bool | None]:
-    """What shortens the interval to a year, as far as known (R5.1)."""
+    """What shortens the interval to a year, as far as known (R5.1); a loss since the baseline does as well (R3.3)."""
+    return _reasons_before(case) | {"significant loss": Overall.DECLINED in case.judgement.overalls}
+
+
+def _reasons_before(case: Case) -> dict[str, bool | None]:
+    """What did so before the exam was made: its own result is no reason for having made it (R5.3)."""
     context = case.recent
     return {
         "therapy begun or changed within a year": _therapy_is_new(context, case.exam.performed_on),
         "glucocorticoids": on_glucocorticoids(context, case.rules),
         "cancer therapy": context.cancer_therapy,
         "risk of rapid bone loss": context.rapid_loss_risk,
-        "significant loss": case.judgement.overall is Overall.DECLINED,
     }
+
+
+def _normal_without_risk(case: Case) -> bool:
+    """Whether BMD is normal, no osteoporosis was, and nothing on record is a risk (R5.1)."""
+    context, weight = case.context, case.exam.weight_kg
+    if case.diagnosis is None or case.diagnosis.category is not Category.NORMAL or case.diagnosis.superseded:
+        return False
+    risks = (
+        context.fragility_fracture,
+        context.reported_vertebral_fracture,
+        context.fracture_on_therapy,
+        context.glucocorticoid_mg,
+        context.hyperparathyroidism,
+        context.cancer_therapy,
+        context.rapid_loss_risk,
+        context.therapy not in (None, Therapy.NONE),
+        weight is not None and weight < case.rules.low_weight_kg,
+        case.losses,
+    )
+    return not any(risks)
+
+
+def _invalid_hips(case: Case) -> tuple[str, ...]:
+    """The sides that are not valid, in words."""
+    hips = {region.side for region in case.around.unfit if region.site is Site.HIP}
+    return tuple(f"{side} hip not valid" if side else "hip not valid" for side in sorted(hips, key=str))
 
 
 def _therapy_is_new(context: ClinicalContext, today: date) -> bool | None:
@@ -290,13 +345,13 @@ def _height_lost(case: Case) -> bool | None:
     return None if peak is None or now is None else peak - now > case.rules.vfa_height_loss_cm
 
 
-def _severe(finding: Finding, case: Case) -> bool:
-    """Whether a loss over a year or more reaches what was published as an unexpected drop (R5.4)."""
-    change = finding.since_prior
-    if change is None or months_between(change.reference.performed_on, case.exam.performed_on) < MONTHS_PER_YEAR:
+def _severe(finding: Finding, change: Change, case: Case) -> bool:
+    """Whether a loss over about a year is larger than what was published as an unexpected drop (R5.4)."""
+    if not within_months(change.reference.performed_on, case.exam.performed_on, *case.rules.drop_months):
         return False
     spine = finding.measurement.region.part == SPINE
-    return -change.percent > (case.rules.drop_percent_spine if spine else case.rules.drop_percent_hip)
+    limit = case.rules.drop_percent_spine if spine else case.rules.drop_percent_hip
+    return -HUNDRED * change.difference > limit * change.reference_bmd
 
 
 def _nothing_to_be_seen_yet(case: Case) -> bool:

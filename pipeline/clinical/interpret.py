@@ -1,16 +1,25 @@
 """What does one exam say about the patient's bones, beside the earlier ones?"""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
-from pipeline.clinical.cautions import Surroundings, not_weighed, weigh
-from pipeline.clinical.context import ClinicalContext, context_on
-from pipeline.clinical.diagnosis import diagnose, not_diagnosed, scale_for, score_cautions
+from pipeline.clinical.cautions import Surroundings, height_loss, not_weighed, weigh, weigh_sides
+from pipeline.clinical.context import ClinicalContext, ContextOnDay, context_on
+from pipeline.clinical.diagnosis import (
+    category_change,
+    diagnose,
+    not_diagnosed,
+    scale_for,
+    score_cautions,
+    t_score_applies,
+    target_of,
+)
 from pipeline.clinical.find import conclude
 from pipeline.clinical.follow_up import Case, advise, timing_cautions
 from pipeline.clinical.model import (
     Caution,
+    Change,
     CrossCalibration,
     Epoch,
     Exam,
@@ -18,18 +27,21 @@ from pipeline.clinical.model import (
     Interpretation,
     LeastSignificantChange,
     NotEvaluated,
+    Refusal,
     Trend,
     Unverified,
 )
-from pipeline.clinical.overall import Judgement, judge_together
-from pipeline.clinical.priors import Match, conflict, match
-from pipeline.clinical.regions import SPINE
+from pipeline.clinical.overall import Judgement, judge_together, may_claim_response
+from pipeline.clinical.priors import Match, conflict, identity_conflicts, match
+from pipeline.clinical.regions import SPINE, Region
 from pipeline.clinical.rules import Rules
 from pipeline.clinical.trend import trend
+from pipeline.clinical.validity import Judgeable, is_child, judgeable, sayable, without_t_scores
 from pipeline.clinical.vendor_trend import TrendPoint, cross_check
 from pipeline.clinical.wording import history_cautions, report
+from pipeline.clinical.wording.validity import invalidated
 
-RULES_VERSION = "1.0"
+RULES_VERSION = "2.0"
 """Which edition of the rules an addendum was made with; raised when the same exams may read differently."""
 
 
@@ -55,28 +67,40 @@ def interpret(
     for a person: neither is compared with, and both are told; so is an archive that has not answered what it holds.
     ``unconfirmed`` are the studies that came from a caller new to their machine: they are compared, with a caution.
     """
+    rules = rules or Rules()
     context = context_on(contexts, exam.performed_on)
+    own = judgeable(exam, context, own=True)
+    now = own.exam if t_score_applies(exam, context, rules) else without_t_scores(own.exam)
     around = Surroundings(
-        exam=exam, context=context, rules=rules or Rules(), records=contexts, unverified=unverified, epochs=epochs
+        exam=now,
+        context=context,
+        rules=rules,
+        records=contexts,
+        unverified=unverified,
+        epochs=epochs,
+        unfit=tuple(m.region for m in exam.measurements if m.region.key in own.refused),
     )
-    matches = match(exam, history, epochs, crossings)
-    findings = tuple(weigh(finding, around) for finding in conclude(exam, matches, lscs))
-    judgement = judge_together(findings, around)
-    earlier = _earlier(exam, history)
+    past = [judgeable(earlier, context_on(contexts, earlier.performed_on)) for earlier in history]
+    matches = match(now, [fit.exam for fit in past], epochs, crossings, _unfit(history, past))
+    compared = weigh_sides([weigh(finding, around) for finding in conclude(now, matches, lscs)])
+    judgement = judge_together(compared, around)
+    earlier = _earlier(exam, [fit.exam for fit in past])
     diagnosis = diagnose(around, earlier)
     latest = max((before.performed_on for before in earlier), default=None)
-    case = Case(around=around, findings=findings, judgement=judgement, diagnosis=diagnosis, latest=latest)
-    suggestions, lacking = advise(case)
+    case = Case(around=around, findings=compared, judgement=judgement, diagnosis=diagnosis, latest=latest)
+    child = is_child(exam)
+    suggestions, lacking = ((), ()) if child else advise(case)
+    findings = _all_findings(exam, compared, own, identity_conflicts(exam, history))
     told = [f for f in findings if _is_told(f, findings, judgement)]
     on_file = {*held, *(other.performed_on for other in history)}
+    since_start = _since_start_of_therapy(now, matches, lscs, context)
     interpretation = Interpretation(
         exam=exam,
         findings=findings,
         overall=judgement.overall,
         cautions=(
             *judgement.cautions,
-            *timing_cautions(case),
-            *score_cautions(around, diagnosis),
+            *(() if child else _of_adults(case, earlier)),
             *_earlier_held(exam, held),
             *([history_cautions.archive_silent()] if archive_silent else []),
             *_sent_by_newcomers(exam, findings, unconfirmed),
@@ -84,15 +108,68 @@ def interpret(
         ),
         rules_version=RULES_VERSION,
         diagnosis=diagnosis,
-        trends=_trends(exam, matches, told),
+        trends=_trends(now, matches, told),
         suggestions=suggestions,
-        not_evaluated=_not_evaluated(case, told, lacking),
+        not_evaluated=() if child else _not_evaluated(case, told, lacking),
+        overall_since_baseline=judgement.overall_since_baseline,
+        counted=judgement.counted,
+        counted_since_baseline=judgement.counted_since_baseline,
+        speaking=judgement.speaking,
+        response=may_claim_response(judgement, compared, since_start, around),
+        category_change=category_change(around, diagnosis, earlier),
+        target=target_of(diagnosis, rules),
     )
-    scale = scale_for(exam, context, around.rules)
+    scale = scale_for(exam, context, rules)
     narrative = report.narrative(
-        interpretation, told, counted=judgement.counted, scale=scale, context=context, rules=around.rules
+        interpretation, told, counted=judgement.counted, scale=scale, context=context, rules=rules
     )
     return replace(interpretation, narrative=narrative)
+
+
+def _unfit(history: Sequence[Exam], past: Sequence[Judgeable]) -> list[tuple[Region, Refusal]]:
+    """Every earlier measurement that must not be judged, with the reason."""
+    return [
+        (measurement.region, fit.refused[measurement.region.key])
+        for exam, fit in zip(history, past, strict=True)
+        for measurement in exam.measurements
+        if measurement.region.key in fit.refused
+    ]
+
+
+def _all_findings(
+    exam: Exam, compared: Sequence[Finding], own: Judgeable, conflicts: tuple[Refusal, ...]
+) -> tuple[Finding, ...]:
+    """One finding per measurement in their order: those compared, and those that must not be judged with the reason."""
+    by_region = {finding.measurement.region.key: finding for finding in compared}
+    for measurement in exam.measurements:
+        refusal = own.refused.get(measurement.region.key)
+        if refusal is not None:
+            by_region[measurement.region.key] = Finding(
+                measurement=sayable(measurement, refusal),
+                refusals=(refusal, *conflicts),
+                cautions=invalidated(refusal),
+            )
+    return tuple(by_region[measurement.region.key] for measurement in exam.measurements)
+
+
+def _of_adults(case: Case, earlier: Sequence[Exam]) -> Iterator[Caution]:
+    """The cautions that only adults have: about the interval, the scores and the height."""
+    yield from timing_cautions(case)
+    yield from score_cautions(case.around, case.diagnosis)
+    yield from height_loss(case.exam, earlier, case.rules)
+
+
+def _since_start_of_therapy(
+    exam: Exam, matches: Sequence[Match], lscs: Sequence[LeastSignificantChange], context: ContextOnDay
+) -> list[Change]:
+    """The changes since the last comparable exam before therapy began (R3.9)."""
+    begun = context.recent.therapy_since
+    started = [
+        m._replace(comparable=tuple(e for e in m.comparable if begun is not None and e.performed_on <= begun)[:1])
+        for m in matches
+    ]
+    found = conclude(exam, started, lscs)
+    return [finding.since_prior for finding in found if finding.since_prior is not None]
 
 
 def _earlier(exam: Exam, history: Sequence[Exam]) -> list[Exam]:
@@ -126,8 +203,9 @@ def _is_told(finding: Finding, findings: Sequence[Finding], judgement: Judgement
 
 
 def _trends(exam: Exam, matches: Sequence[Match], told: Sequence[Finding]) -> tuple[Trend, ...]:
-    changes = {finding.measurement.region: finding.since_prior for finding in told}
-    fitted = [trend(exam, m, changes[m.measurement.region]) for m in matches if m.measurement.region in changes]
+    by_region = {finding.measurement.region: finding for finding in told}
+    pairs = [(m, by_region[m.measurement.region]) for m in matches if m.measurement.region in by_region]
+    fitted = [trend(exam, m, f.since_prior, f.since_baseline) for m, f in pairs]
     return tuple(line for line in fitted if line is not None)
 
 

@@ -541,6 +541,11 @@ class Finding:
         return not any(refusal.obstacle is Obstacle.INVALID_SITE and refusal.own for refusal in self.refusals)
 
     @property
+    def plausible(self) -> bool:
+        """Whether its changes may be put in numbers (R3.1)."""
+        return not any(caution.flag is Flag.IMPLAUSIBLE_CHANGE for caution in self.cautions)
+
+    @property
     def result(self) -> Result:
         """The headline: against the latest comparable prior (R3.3)."""
         if self.since_prior is not None:
@@ -588,7 +593,8 @@ class Interpretation:
 
     ``findings`` are in the order of the exam's measurements; ``narrative`` already holds what the other fields say in
     codes; ``priors`` are the exams a change rests on. ``overall`` is the result against the prior and
-    ``overall_since_baseline`` that against the baseline (R3.3), each with the findings ``counted`` in it.
+    ``overall_since_baseline`` that against the baseline (R3.3), each with the findings ``counted`` in it;
+    ``speaking`` are those that speak for spine and hip, counted or not.
     ``response`` says whether response to therapy may be claimed (R3.9).
     """
 
@@ -605,6 +611,7 @@ class Interpretation:
     overall_since_baseline: Overall = Overall.NO_PRIOR
     counted: tuple[Finding, ...] = ()
     counted_since_baseline: tuple[Finding, ...] = ()
+    speaking: tuple[Finding, ...] = ()
     response: bool = False
     category_change: CategoryChange | None = None
     target: Target | None = None

@@ -1,22 +1,27 @@
-"""What do spine and hip say together, and how far is the spine to be believed?"""
+"""The overall result of spine and hip against the prior and against the baseline (R3.3, R3.9)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import NamedTuple
 
 from pipeline.clinical.age import age_on
 from pipeline.clinical.cautions import Surroundings, area_change, outliers
-from pipeline.clinical.compare import borderline, months_between
+from pipeline.clinical.compare import borderline, implausible, months_between
 from pipeline.clinical.context import Therapy
-from pipeline.clinical.model import Caution, Change, Exam, Finding, Overall, Result
-from pipeline.clinical.regions import FEMORAL_NECK, ONE_THIRD_RADIUS, SPINE, TOTAL_HIP, Side
+from pipeline.clinical.model import Caution, Change, Exam, Finding, Obstacle, Overall, Result
+from pipeline.clinical.regions import FEMORAL_NECK, ONE_THIRD_RADIUS, SPINE, TOTAL_HIP, Side, Site
 from pipeline.clinical.wording import overall_cautions as words
 
 ASSESSED = frozenset({Result.GAIN, Result.LOSS, Result.NO_SIGNIFICANT_CHANGE})
 SIGNIFICANT = frozenset({Result.GAIN, Result.LOSS})
 
-CONFIRMING_MONTHS = 6
-"""A prior so long after therapy began is no longer its start (R3.7)."""
+FIRST_INTERVAL = (3, 6)
+"""Therapy begun so many months before the prior at most, and so many before the exam at least (R3.7)."""
+
+SITE_NAMES = {Site.SPINE: "spine", Site.HIP: "hip"}
+
+Since = Callable[[Finding], Change | None]
 
 
 class Sign(NamedTuple):
@@ -26,84 +31,232 @@ class Sign(NamedTuple):
     seen: bool = True
 
 
+class Verdict(NamedTuple):
+    """What the sites come to together against one of the two references.
+
+    ``sites`` are the findings that speak for each site; ``counted`` are those of them with a part in the result, and
+    ``left_out`` a suspect spine whose gain has none.
+    """
+
+    overall: Overall
+    sites: dict[str, list[Finding]]
+    counted: tuple[Finding, ...]
+    left_out: tuple[Finding, ...]
+    signs: tuple[Sign, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """The overall result, the findings it rests on, and what to keep in mind."""
 
     overall: Overall
+    overall_since_baseline: Overall
     counted: tuple[Finding, ...]
+    counted_since_baseline: tuple[Finding, ...]
     spine: tuple[Finding, ...]
     hips: tuple[Finding, ...]
+    speaking: tuple[Finding, ...]
     spine_suspect: bool
     cautions: tuple[Caution, ...]
 
+    @property
+    def overalls(self) -> tuple[Overall, Overall]:
+        """Against the prior and against the baseline."""
+        return self.overall, self.overall_since_baseline
+
+    @property
+    def apart(self) -> tuple[Finding, ...]:
+        """The sites that gained and lost where a result is discordant."""
+        pairs = [(f, f.since_prior) for f in self.counted if self.overall is Overall.DISCORDANT]
+        pairs += [
+            (f, f.since_baseline)
+            for f in self.counted_since_baseline
+            if self.overall_since_baseline is Overall.DISCORDANT
+        ]
+        return tuple(dict.fromkeys(f for f, change in pairs if change is not None and change.result in SIGNIFICANT))
+
+    @property
+    def losses(self) -> tuple[tuple[Finding, Change], ...]:
+        """Each counted loss: since the prior, else since the baseline."""
+        prior = [(f, f.since_prior) for f in self.counted if f.result is Result.LOSS and f.since_prior]
+        told = [finding for finding, _ in prior]
+        slow = [
+            (f, f.since_baseline)
+            for f in self.counted_since_baseline
+            if f not in told and f.since_baseline and f.since_baseline.result is Result.LOSS
+        ]
+        return (*prior, *slow)
+
+
+def since_prior(finding: Finding) -> Change | None:
+    """The change since the latest comparable exam."""
+    return finding.since_prior
+
+
+def since_baseline(finding: Finding) -> Change | None:
+    """The change since the first comparable exam."""
+    return finding.since_baseline
+
 
 def judge_together(findings: Sequence[Finding], around: Surroundings) -> Judgement:
-    """The overall result over the regions used for monitoring (R3.9); partial when one of them cannot be judged."""
-    spine, hips = spine_of(findings), hips_of(findings)
-    signs = degenerative_signs(spine, hips, around) if spine else ()
-    suspect = len(signs) >= around.rules.degenerative_signs
-    sites = {"spine": spine, "hip": hips}
-    if not spine and not hips:
-        sites = {"one-third radius": [f for f in findings if f.measurement.region.part == ONE_THIRD_RADIUS]}
-    together = [finding for site in sites.values() for finding in site]
-    result = _overall({finding.result for finding in together or findings})
+    """The overall result over the regions used for monitoring (R3.9); partial when one of them cannot be judged.
+
+    Nothing counts that is not valid, implausible, or compared over less than three months.
+    """
+    prior = _verdict(findings, around, since_prior)
+    baseline = _verdict(findings, around, since_baseline)
+    spine, hips = prior.sites.get("spine", []), prior.sites.get("hip", [])
+    suspicions = [signs for _, _, _, _, signs in (prior, baseline) if _is_suspect(signs, around)]
     cautions = []
-    if result in (Overall.IMPROVED, Overall.STABLE, Overall.DECLINED, Overall.DISCORDANT):
-        silent = [name for name, site in sites.items() if ASSESSED.isdisjoint(f.result for f in site)]
-        cautions += [words.partial(name, sites[name]) for name in silent]
-    if suspect:
-        cautions.append(words.spine_suspect([sign.text for sign in signs]))
-    seen = suspect and any(sign.seen for sign in signs)
-    if result is Overall.IMPROVED and seen and not any(f.result is Result.GAIN for f in hips):
-        result = Overall.DISCORDANT
+    if prior.overall in (Overall.IMPROVED, Overall.STABLE, Overall.DECLINED, Overall.DISCORDANT):
+        silent = [name for name, site in prior.sites.items() if not any(f in prior.counted for f in site)]
+        cautions += [
+            words.partial(name, prior.sites[name], left_out=bool(prior.left_out), invalid=_is_invalid(name, around))
+            for name in silent
+        ]
+    cautions += [words.spine_suspect([sign.text for sign in signs]) for signs in suspicions[:1]]
+    if prior.left_out or baseline.left_out:
         cautions.append(words.suspect_artefact())
     return Judgement(
-        overall=result,
-        counted=tuple(together),
+        overall=prior.overall,
+        overall_since_baseline=baseline.overall,
+        counted=prior.counted,
+        counted_since_baseline=baseline.counted,
         spine=tuple(spine),
         hips=tuple(hips),
-        spine_suspect=suspect,
-        cautions=(*cautions, *_doubts(findings, spine, hips, around)),
+        speaking=tuple(finding for site in prior.sites.values() for finding in site),
+        spine_suspect=bool(suspicions),
+        cautions=(*cautions, *_doubts(findings, prior, around)),
     )
 
 
-def spine_of(findings: Sequence[Finding]) -> list[Finding]:
+def may_count(change: Change | None, around: Surroundings) -> bool:
+    """Whether a comparison may have a part in an overall result: not too soon, and plausible (R3.1, R5.3)."""
+    if change is None or change.result not in ASSESSED:
+        return False
+    today = around.exam.performed_on
+    soon = months_between(change.reference.performed_on, today) < around.rules.no_change_months
+    return not soon and not implausible(change, today, around.rules)
+
+
+def may_claim_response(
+    judgement: Judgement, findings: Sequence[Finding], since_start: Sequence[Change], around: Surroundings
+) -> bool:
+    """Whether response to therapy may be claimed (R3.9, AACE 2020).
+
+    A year of therapy that began no later than the prior; spine and hip judged; no loss since prior, baseline or
+    ``since_start`` of therapy; and no fracture on therapy, which must be on record.
+    """
+    context = around.context.recent
+    begun = context.therapy_since
+    if context.therapy in (None, Therapy.NONE) or begun is None:
+        return False
+    judged = {finding.measurement.region.site for finding in judgement.counted}
+    priors = [f.since_prior.reference.performed_on for f in judgement.counted if f.since_prior]
+    changes = [change for f in findings for change in (f.since_prior, f.since_baseline) if change]
+    return (
+        months_between(begun, around.exam.performed_on) >= 12
+        and all(begun <= prior for prior in priors)
+        and {Site.SPINE, Site.HIP} <= judged
+        and all(overall in (Overall.STABLE, Overall.IMPROVED) for overall in judgement.overalls)
+        and not any(change.result is Result.LOSS for change in (*changes, *since_start))
+        and not_fractured(around)
+    )
+
+
+def not_fractured(around: Surroundings) -> bool:
+    """Whether it is on record that there was no fracture on therapy; unknown is never "no"."""
+    context = around.context
+    return context.fracture_on_therapy is False or (
+        context.fracture_on_therapy is None and context.fragility_fracture is False
+    )
+
+
+def spine_of(findings: Sequence[Finding], since: Since = since_prior) -> list[Finding]:
     """The set of vertebrae that speaks for the spine: one that could be judged, then the largest."""
     sets = [f for f in findings if f.measurement.region.part == SPINE and f.measurement.region.monitorable]
-    return sorted(sets, key=lambda f: (f.result in ASSESSED, len(f.measurement.region.vertebrae)), reverse=True)[:1]
+    return sorted(sets, key=lambda f: (_assessed(f, since), len(f.measurement.region.vertebrae)), reverse=True)[:1]
 
 
-def hips_of(findings: Sequence[Finding]) -> list[Finding]:
+def hips_of(findings: Sequence[Finding], since: Since = since_prior) -> list[Finding]:
     """What speaks for the hip: the total hip, else the neck; of two sides their mean if it could be judged (R1.16)."""
     for part in (TOTAL_HIP, FEMORAL_NECK):
         hips = [f for f in findings if f.measurement.region.part == part]
         mean = [f for f in hips if f.measurement.region.side is Side.MEAN]
         sides = [f for f in hips if f not in mean]
         if hips:
-            return mean if not sides or any(f.result in ASSESSED for f in mean) else sides
+            return mean if not sides or any(_assessed(f, since) for f in mean) else sides
     return []
 
 
-def degenerative_signs(spine: Sequence[Finding], hips: Sequence[Finding], around: Surroundings) -> tuple[Sign, ...]:
+def _assessed(finding: Finding, since: Since) -> bool:
+    change = since(finding)
+    return change is not None and change.result in ASSESSED
+
+
+def _verdict(findings: Sequence[Finding], around: Surroundings, since: Since) -> Verdict:
+    spine, hips = spine_of(findings, since), hips_of(findings, since)
+    sites = {"spine": spine, "hip": hips}
+    if not spine and not hips:
+        sites = {"one-third radius": [f for f in findings if f.measurement.region.part == ONE_THIRD_RADIUS]}
+    together = [finding for site in sites.values() for finding in site]
+    counted = [finding for finding in together if may_count(since(finding), around)]
+    signs = degenerative_signs(spine, hips, around, since)
+    left_out = [f for f in counted if _is_suspect(signs, around) and f in spine and _result(f, since) is Result.GAIN]
+    counted = [finding for finding in counted if finding not in left_out]
+    results = {_result(finding, since) for finding in counted}
+    overall = _overall(results) if results else _nothing_counted(together)
+    return Verdict(overall, sites, tuple(counted), tuple(left_out), signs)
+
+
+def _is_invalid(site: str, around: Surroundings) -> bool:
+    """Whether a site was measured and is not valid."""
+    return any(SITE_NAMES.get(region.site) == site for region in around.unfit)
+
+
+def _result(finding: Finding, since: Since) -> Result:
+    change = since(finding)
+    assert change is not None, "only what was compared is counted"
+    return change.result
+
+
+def _nothing_counted(together: Sequence[Finding]) -> Overall:
+    """Nothing to judge: the first valid exam of every site, or no statement; an earlier invalid scan is none (N5)."""
+    if together and all(_is_first(finding) for finding in together):
+        return Overall.NO_PRIOR
+    return Overall.INDETERMINATE
+
+
+def _is_first(finding: Finding) -> bool:
+    return finding.since_prior is None and all(r.obstacle is Obstacle.INVALID_SITE for r in finding.refusals)
+
+
+def degenerative_signs(
+    spine: Sequence[Finding], hips: Sequence[Finding], around: Surroundings, since: Since = since_prior
+) -> tuple[Sign, ...]:
     """What suggests that degeneration or an artefact raises the BMD of the spine (R3.11)."""
-    return tuple(sign for finding in spine for sign in _signs(finding, hips, around))
+    return tuple(sign for finding in spine for sign in _signs(finding, hips, around, since))
 
 
-def _signs(finding: Finding, hips: Sequence[Finding], around: Surroundings) -> Iterator[Sign]:
-    exam, rules = around.exam, around.rules
+def _is_suspect(signs: Sequence[Sign], around: Surroundings) -> bool:
+    """Enough signs, and one seen in the scans: age and an isolated gain alone are never enough (R3.11)."""
+    return len(signs) >= around.rules.degenerative_signs and any(sign.seen for sign in signs)
+
+
+def _signs(finding: Finding, hips: Sequence[Finding], around: Surroundings, since: Since) -> Iterator[Sign]:
+    exam, rules, change = around.exam, around.rules, since(finding)
     age = age_on(exam)
     if age is not None and age >= rules.degenerative_age:
         yield Sign(f"age {int(age)}", seen=False)
-    hip_results = {hip.result for hip in hips} & ASSESSED
-    if finding.result is Result.GAIN and hip_results and Result.GAIN not in hip_results:
+    hip_results = {_result(hip, since) for hip in hips if _assessed(hip, since)}
+    if change is not None and change.result is Result.GAIN and hip_results and Result.GAIN not in hip_results:
         yield Sign("spine gain without hip gain", seen=False)
     if outliers(exam, finding.measurement.region.vertebrae, rules):
         yield Sign(f"adjacent vertebrae more than {rules.outlier_t:f} apart in T-score")
-    if finding.since_prior is not None:
-        if _one_rises_alone(finding.since_prior, exam, finding.measurement.region.vertebrae):
+    if change is not None:
+        if _one_rises_alone(change, exam, finding.measurement.region.vertebrae):
             yield Sign("one vertebra rising while the others fall")
-        earlier = finding.since_prior.reference.by_region.get(finding.measurement.region.key)
+        earlier = change.reference.by_region.get(finding.measurement.region.key)
         percent = area_change(finding.measurement, earlier) if earlier else None
         if percent is not None and abs(percent) >= rules.area_review_percent:
             yield Sign("bone area changed by much")
@@ -128,8 +281,6 @@ def _above_the_neck(finding: Finding, around: Surroundings) -> bool:
 
 
 def _overall(results: set[Result]) -> Overall:
-    if ASSESSED.isdisjoint(results):
-        return Overall.NO_PRIOR if results <= {Result.NO_PRIOR} else Overall.INDETERMINATE
     match (Result.GAIN in results, Result.LOSS in results):
         case True, True:
             return Overall.DISCORDANT
@@ -141,19 +292,18 @@ def _overall(results: set[Result]) -> Overall:
             return Overall.STABLE
 
 
-def _doubts(
-    findings: Sequence[Finding], spine: Sequence[Finding], hips: Sequence[Finding], around: Surroundings
-) -> Iterator[Caution]:
+def _doubts(findings: Sequence[Finding], prior: Verdict, around: Surroundings) -> Iterator[Caution]:
     age = age_on(around.exam)
     old = age is not None and age >= around.rules.degenerative_age
-    spines, hip_results = {f.result for f in spine} & ASSESSED, {f.result for f in hips} & ASSESSED
-    if old and spines and len(hip_results) == 1 and spines != hip_results:
+    spines = {f.result for f in prior.counted if f.measurement.region.part == SPINE}
+    hips = {f.result for f in prior.counted if f.measurement.region.part in (TOTAL_HIP, FEMORAL_NECK)}
+    if old and spines and len(hips) == 1 and spines != hips:
         yield words.hip_preferred(around.rules)
     changes = _distinct_changes(findings)
     significant = [change for change in changes if change.result in SIGNIFICANT]
     if len(changes) > 1 and len(significant) == 1 and borderline(significant[0], around.rules.borderline_factor):
         yield words.one_of_many(len(changes))
-    if any(f.result is Result.LOSS and _first_on_therapy(f, around) for f in (*spine, *hips)):
+    if any(f.result is Result.LOSS and _first_on_therapy(f, around) for f in prior.counted):
         yield words.regression_to_the_mean()
 
 
@@ -169,4 +319,7 @@ def _first_on_therapy(finding: Finding, around: Surroundings) -> bool:
     context, change = around.context.recent, finding.since_prior
     if change is None or context.therapy in (None, Therapy.NONE) or context.therapy_since is None:
         return False
-    return months_between(context.therapy_since, change.reference.performed_on) < CONFIRMING_MONTHS
+    before, until = FIRST_INTERVAL
+    prior, begun = change.reference.performed_on, context.therapy_since
+    long_before = months_between(begun, prior - timedelta(days=1)) >= before
+    return not long_before and months_between(begun, around.exam.performed_on) >= until

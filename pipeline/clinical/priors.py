@@ -28,6 +28,9 @@ TOTAL_TOLERANCE = Decimal("0.002")
 
 THREE_DECIMALS = Decimal("0.001")
 
+UNFIT = frozenset({Obstacle.INVALID_SITE, Obstacle.PAEDIATRIC})
+"""Why a measurement must not be judged, whatever it is compared with."""
+
 
 class Match(NamedTuple):
     """One measurement, the exams it may be compared with (latest first), and what stands in the way of others.
@@ -64,16 +67,18 @@ def match(
     history: Sequence[Exam],
     epochs: Sequence[Epoch] = (),
     crossings: Sequence[CrossCalibration] = (),
+    unfit: Sequence[tuple[Region, Refusal]] = (),
 ) -> list[Match]:
     """For each measurement of an exam its comparable earlier exams, in the order of the measurements.
 
     ``history`` may hold anything on file for the patient, in any order: later exams and the exam itself are passed
     over. One identity conflict anywhere stops every comparison (R2.19). Of the refused exams each measurement names
     the latest per reason and scanner, and only those after its prior. A cross-calibrated scanner's exams serve only
-    where the exam's own scanner has none (R2.7).
+    where the exam's own scanner has none (R2.7). ``unfit`` are measurements already taken out of ``history``, as they
+    must not be judged, each with the reason.
     """
-    past = _look_back(exam, history, epochs)
-    clear = past.complete and not past.refused
+    past = _look_back(exam, history, epochs, unfit)
+    clear = past.complete and not past.refused and not past.unfit
     return [
         Match(measurement, past.series)
         if clear and measurement.region.monitorable
@@ -138,21 +143,32 @@ def total_agrees(exam: Exam, total: Measurement) -> bool:
 class _Past(NamedTuple):
     """What lies before an exam, latest first: the exams of its series, and those it must not be compared with.
 
-    ``complete`` says that each exam of the series measured every region of today.
+    ``complete`` says that each exam of the series measured every region of today. ``unfit`` are single measurements
+    before today that must not be judged.
     """
 
     exam: Exam
     series: tuple[Exam, ...]
     refused: tuple[Refusal, ...]
     complete: bool
+    unfit: tuple[tuple[Region, Refusal], ...] = ()
 
 
-def _look_back(exam: Exam, history: Sequence[Exam], epochs: Sequence[Epoch]) -> _Past:
+def identity_conflicts(exam: Exam, history: Sequence[Exam]) -> tuple[Refusal, ...]:
+    """The exams under the same patient id that may be somebody else's: with one, nothing is compared (R2.19)."""
+    patient = exam.patient
     others = [other for other in history if other.key != exam.key]
-    patient, key, today = exam.patient, exam.scanner.key, exam.performed_on
     unlike = [other for other in others if other.patient != patient or not patient.patient_id]
-    if conflicts := [other for other in unlike if conflict(patient, other.patient)]:
-        return _Past(exam, (), tuple(_identity_conflict(exam, other) for other in conflicts), False)
+    return _worth_saying([_identity_conflict(exam, other) for other in unlike if conflict(patient, other.patient)], ())
+
+
+def _look_back(
+    exam: Exam, history: Sequence[Exam], epochs: Sequence[Epoch], unfit: Sequence[tuple[Region, Refusal]]
+) -> _Past:
+    if conflicts := identity_conflicts(exam, history):
+        return _Past(exam, (), conflicts, False)
+    others = [other for other in history if other.key != exam.key]
+    key, today = exam.scanner.key, exam.performed_on
     others.sort(key=_newest, reverse=True)
     epoch = last_break(exam.scanner, epochs, today) if epochs else None
     begins = date.min if epoch is None else epoch.begins
@@ -165,7 +181,8 @@ def _look_back(exam: Exam, history: Sequence[Exam], epochs: Sequence[Epoch]) -> 
             refused.append(_refusal(exam, other, epoch))
     measured = exam.by_region.keys()
     complete = all([measured <= other.by_region.keys() for other in series])
-    return _Past(exam, tuple(series), tuple(refused), complete)
+    before = tuple((region, refusal) for region, refusal in unfit if refusal.exam.performed_on < today)
+    return _Past(exam, tuple(series), tuple(refused), complete, before)
 
 
 def _newest(exam: Exam) -> tuple[datetime, str]:
@@ -195,6 +212,7 @@ def _match(
     region = measurement.region
     at_site = [other for other in past.series if _measured(other, region.site)]
     beside = [r for r in past.refused if r.obstacle is Obstacle.ID_CONFLICT or _measured(r.exam, region.site)]
+    beside += _latest_unfit(region, past)
     if not region.monitorable:
         text = words.not_for_monitoring(region)
         refusals = [Refusal(obstacle=Obstacle.NOT_FOR_MONITORING, exam=other, text=text) for other in at_site[:1]]
@@ -249,12 +267,35 @@ def _region_refusal(measurement: Measurement, exam: Exam, other: Exam) -> Refusa
 
 
 def _worth_saying(refusals: Sequence[Refusal], comparable: Sequence[Exam]) -> tuple[Refusal, ...]:
-    """Of refusals the latest per reason and scanner, unless a comparable exam is as recent; latest first."""
+    """Of refusals the latest per reason and scanner, unless a comparable exam is as recent; latest first.
+
+    The last exam on another scanner is told for as long as it is the newest older than the prior (F4).
+    """
     latest: dict[tuple[Obstacle, Scanner], Refusal] = {}
+    last = _last_elsewhere(refusals, comparable)
     for refusal in sorted(refusals, key=lambda refusal: _newest(refusal.exam), reverse=True):
-        if not comparable or _newest(refusal.exam) > _newest(comparable[0]):
+        if not comparable or _newest(refusal.exam) > _newest(comparable[0]) or refusal is last:
             latest.setdefault((refusal.obstacle, refusal.exam.scanner), refusal)
     return tuple(latest.values())
+
+
+def _last_elsewhere(refusals: Sequence[Refusal], comparable: Sequence[Exam]) -> Refusal | None:
+    """The newest exam older than the prior, where that is one on another scanner (F4)."""
+    if not comparable:
+        return None
+    prior = _newest(comparable[0])
+    older = [r for r in refusals if _newest(r.exam) < prior and r.obstacle not in UNFIT]
+    newest = max(older, key=lambda refusal: _newest(refusal.exam), default=None)
+    if newest is None or newest.obstacle is not Obstacle.OTHER_SCANNER:
+        return None
+    overtaken = len(comparable) > 1 and _newest(comparable[1]) >= _newest(newest.exam)
+    return None if overtaken else newest
+
+
+def _latest_unfit(region: Region, past: _Past) -> list[Refusal]:
+    """Why the latest measurement of this bone that must not be judged was left out, if there is one."""
+    of_bone = [refusal for other, refusal in past.unfit if (other.part, other.side) == (region.part, region.side)]
+    return sorted(of_bone, key=lambda refusal: _newest(refusal.exam), reverse=True)[:1]
 
 
 def _measured(exam: Exam, site: Site) -> bool:

@@ -50,8 +50,20 @@ class Rules:
     short_interval_months: int = 12
     """Exams closer than this are too soon without a reason, and never annualised (R2.21, R5.3)."""
 
+    no_change_months: int = 3
+    """Over a shorter interval no change has a part in the overall result (R5.3)."""
+
+    implausible_gain_percent: Decimal = Decimal(20)
+    """Gain per year above which a change is doubted; below one year as it stands (R3.1)."""
+
+    implausible_loss_percent: Decimal = Decimal(15)
+    """Loss per year above which a change is doubted; below one year as it stands (R3.1)."""
+
     usual_interval_months: int = 24
     """The usual time between exams (R5.1, R5.3)."""
+
+    normal_interval_years: int = 3
+    """The longest time to the next exam where BMD is normal and no risk is on record; 5 at most (R5.1)."""
 
     expected_percent_per_year: Decimal | None = None
     """Change to be expected in a year; with it an interval too short to show any is flagged (R2.21, R5.3)."""
@@ -66,13 +78,19 @@ class Rules:
     """T-score of the spine above that of the neck that is a sign of degeneration (R3.11)."""
 
     drop_percent_spine: Decimal = Decimal(4)
-    """Loss in a year or more published as an unexpected drop of the spine (R5.4)."""
+    """Loss in about a year published as an unexpected drop of the spine (R5.4)."""
 
     drop_percent_hip: Decimal = Decimal(7)
-    """Loss in a year or more published as an unexpected drop of the hip (R5.4)."""
+    """Loss in about a year published as an unexpected drop of the hip (R5.4)."""
+
+    drop_months: tuple[int, int] = (9, 18)
+    """The interval of what was published, both ends included (R5.4)."""
+
+    height_loss_cm: Decimal = Decimal(2)
+    """Measured loss of height between exams that asks for vertebral imaging (BHOF 2022)."""
 
     woman_t_from: int = 60
-    """Age from which a woman of unknown menopausal status is classified by T-score (R4.1)."""
+    """Age from which a patient of any sex is classified by T-score, whatever is unknown (R4.1)."""
 
     woman_z_below: int = 40
     """Age below which a woman of unknown menopausal status is classified by Z-score (R4.1)."""
@@ -82,6 +100,9 @@ class Rules:
 
     t_tolerance: Decimal = Decimal("0.15")
     """How far a printed T-score may lie from the reference's constants (R4.6)."""
+
+    t_score_target: Decimal | None = None
+    """T-score that the department treats to; the distance to it is told where it is set (ASBMR/BHOF 2024)."""
 
     vfa_t_below: Decimal = Decimal("-1.0")
     """T-score below which vertebral fractures are looked for, given another reason (R5.2)."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pipeline.clinical.compare import DAYS_PER_YEAR
 from pipeline.clinical.cross_calibration import Z_95
-from pipeline.clinical.model import ZERO, Change, Exam, Trend
+from pipeline.clinical.model import ZERO, Change, Exam, Result, Trend
 from pipeline.clinical.precision import LSC_FACTOR
 from pipeline.clinical.priors import Match
 
@@ -37,7 +37,7 @@ def line(points: Sequence[tuple[Decimal, Decimal]], precision_error: Decimal) ->
     return Line(slope, precision_error / spread.sqrt())
 
 
-def trend(exam: Exam, matched: Match, change: Change | None) -> Trend | None:
+def trend(exam: Exam, matched: Match, change: Change | None, since_baseline: Change | None) -> Trend | None:
     """The line through an exam and all it may be compared with: three at least, same region, known precision."""
     key = matched.measurement.region.key
     told = [(other, other.by_region[key].bmd) for other in matched.comparable if key in other.by_region]
@@ -54,4 +54,11 @@ def trend(exam: Exam, matched: Match, change: Change | None) -> Trend | None:
         slope=fitted.slope.quantize(SIX_DECIMALS, ROUND_HALF_UP),
         standard_error=fitted.standard_error.quantize(SIX_DECIMALS, ROUND_HALF_UP),
         significant=fitted.significant,
+        agrees=any(_agrees(fitted.slope, since) for since in (change, since_baseline)),
     )
+
+
+def _agrees(slope: Decimal, change: Change | None) -> bool:
+    """Whether a significant change went the way of the line."""
+    significant = change is not None and change.result in (Result.GAIN, Result.LOSS)
+    return significant and change is not None and change.difference * slope > 0

@@ -45,14 +45,17 @@ def diagnosis(*scores: tuple[str, str, str], **more: Any) -> Diagnosis:
         (patient(60), {}, Scale.T_SCORE),
         (patient(45), {"menopause": Menopause.AFTER}, Scale.T_SCORE),
         (patient(45), {"menopause": Menopause.TRANSITION}, Scale.T_SCORE),
-        (patient(70), {"menopause": Menopause.BEFORE}, Scale.Z_SCORE),
+        (patient(70), {"menopause": Menopause.BEFORE}, Scale.T_SCORE),
+        (patient(59), {"menopause": Menopause.BEFORE}, Scale.Z_SCORE),
         (patient(None), {"menopause": Menopause.AFTER}, Scale.T_SCORE),
         (patient(52), {"menopause_age": D(50)}, Scale.T_SCORE),
         (patient(52), {"menopause_age": D(53)}, None),
         (patient(None), {}, None),
         (patient(None, Sex.MALE), {}, None),
-        (patient(70, Sex.UNKNOWN), {}, None),
-        (patient(70, Sex.OTHER), {}, None),
+        (patient(60, Sex.UNKNOWN), {}, Scale.T_SCORE),
+        (patient(60, Sex.OTHER), {}, Scale.T_SCORE),
+        (patient(59, Sex.UNKNOWN), {}, None),
+        (patient(59, Sex.OTHER), {"menopause": Menopause.AFTER}, None),
         (patient(None, Sex.MALE), {"age": D("50.0")}, Scale.T_SCORE),
     ],
 )
@@ -64,20 +67,22 @@ def test_the_score_follows_from_sex_age_and_menopause(who: Patient, known: dict[
 
 
 @pytest.mark.parametrize(
-    ("who", "missing"),
+    ("who", "missing", "t_score"),
     [
-        (patient(50), "menopausal status"),
-        (patient(None), "age"),
-        (patient(None, Sex.MALE), "age"),
-        (patient(60, Sex.UNKNOWN), "sex"),
+        (patient(50), "menopausal status", True),
+        (patient(None), "age", False),
+        (patient(None, Sex.MALE), "age", False),
+        (patient(59, Sex.UNKNOWN), "sex", False),
+        (patient(59, Sex.OTHER), "sex", False),
     ],
 )
-def test_what_would_have_decided_is_said(who: Patient, missing: str) -> None:
-    """R4.1: "menopausal status not supplied"."""
+def test_what_would_have_decided_is_said(who: Patient, missing: str, *, t_score: bool) -> None:
+    """R4.1: "menopausal status not supplied"; no T-score to somebody who may be a child, or whose sex has no rule."""
     found = read(("L1-L4", "-1.5", "-0.5"), who=who)
     assert found.conclusions[2] == f"No diagnostic category: {missing} not supplied."
     assert f"diagnostic category (R4.1: {missing} not supplied)" in found.narrative.small_print[-1]
-    assert "Spine L1-L4: BMD 0.9 g/cm2, T-score -1.5, Z-score -0.5." in found.conclusions
+    told = found.findings[0].measurement
+    assert (told.t_score, told.z_score) == (D("-1.5") if t_score else None, D("-0.5"))
 
 
 @pytest.mark.parametrize(

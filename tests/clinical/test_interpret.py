@@ -71,7 +71,7 @@ def test_nothing_to_judge_is_indeterminate_and_a_first_visit_is_a_first_visit() 
     second = interpret(exam("2020-01-01", regions=BOTH), [elsewhere], lscs=LSCS)
     assert second.overall is Overall.INDETERMINATE
     assert {finding.result for finding in second.findings} == {Result.NOT_COMPARABLE}
-    assert interpret(exam("2020-01-01", regions={"L2": "0.9"}), [], lscs=LSCS).overall is Overall.NO_PRIOR
+    assert interpret(exam("2020-01-01", regions={"L2": "0.9"}), [], lscs=LSCS).overall is Overall.INDETERMINATE
 
 
 def test_without_an_lsc_the_overall_result_is_unknown() -> None:

@@ -106,13 +106,18 @@ def test_an_epoch_that_does_not_lie_between_two_exams_leaves_them_comparable(unb
     assert only(NOW, LAST, epochs=[unbroken]).prior == LAST
 
 
-def test_a_refusal_older_than_the_prior_is_not_worth_saying() -> None:
+def test_a_refusal_older_than_the_prior_is_not_worth_saying_unless_it_is_the_last_on_another_scanner() -> None:
+    """F4: an exam on a replaced scanner does not vanish once the new one has a prior."""
     old = exam("2016-01-01", regions=SPINE, scanner=HOLOGIC)
     new = exam("2019-01-01", regions=SPINE, scanner=HOLOGIC)
     newer = exam("2019-06-01", regions=SPINE, scanner=HOLOGIC)
-    assert only(NOW, LAST, old).refusals == ()
+    assert [refusal.exam for refusal in only(NOW, LAST, old).refusals] == [old]
+    between = exam("2017-01-01", regions=SPINE)
+    assert only(NOW, LAST, between, old).refusals == ()
+    unidentified = exam("2017-01-01", regions=SPINE, scanner=NAMELESS)
+    assert only(NOW, LAST, unidentified, old).refusals == ()
     found = only(NOW, LAST, old, new, newer)
-    assert [refusal.exam for refusal in found.refusals] == [newer]
+    assert [refusal.exam for refusal in found.refusals] == [newer]  # the latest of each reason and scanner
     assert [refusal.exam for refusal in only(NOW, old, new).refusals] == [new]
     elsewhere = exam("2017-01-01", regions=SPINE, scanner=ROOM_2)
     nobody_knows = exam("2016-06-01", regions=SPINE, scanner=NAMELESS)

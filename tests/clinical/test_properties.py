@@ -222,7 +222,9 @@ def test_the_core_never_fails_and_every_measurement_gets_one_finding(
     told = interpret(
         now, history, lscs=lscs, epochs=broken, crossings=crossed, unverified=gaps, contexts=known, rules=thresholds
     )
-    assert [finding.measurement for finding in told.findings] == list(now.measurements)
+    assert [(f.measurement.region, f.measurement.bmd) for f in told.findings] == [
+        (measurement.region, measurement.bmd) for measurement in now.measurements
+    ]
     for finding in told.findings:
         assert (finding.since_prior is None) == (finding.since_baseline is None)
         for change in (finding.since_prior, finding.since_baseline):

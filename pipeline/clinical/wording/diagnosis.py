@@ -4,7 +4,17 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from pipeline.clinical.context import ContextOnDay, Therapy
-from pipeline.clinical.model import Category, Caution, Diagnosis, Exam, Flag, NotEvaluated, Scale
+from pipeline.clinical.model import (
+    Category,
+    CategoryChange,
+    Caution,
+    Diagnosis,
+    Exam,
+    Flag,
+    NotEvaluated,
+    Scale,
+    Target,
+)
 from pipeline.clinical.regions import Region
 from pipeline.clinical.rules import Rules
 from pipeline.clinical.wording.names import region_in_text, region_name, score_in_text
@@ -36,6 +46,24 @@ def no_category(not_evaluated: Iterable[NotEvaluated]) -> tuple[str, ...]:
     """E15, R4.1: why there is no category, where it would stand."""
     missing = [name for item in not_evaluated if item.topic == NO_CATEGORY for name in item.missing]
     return (f"No diagnostic category: {', '.join(missing)} not supplied.",) if missing else ()
+
+
+def category_changed(change: CategoryChange) -> str:
+    """R4.2, E13: from what to what, at the region that decides now."""
+    now = score_in_text(change.now.score)
+    scores = now if change.then is None else f"{score_in_text(change.then)} → {now}"
+    return (
+        f"Diagnostic category changed from {CATEGORIES[change.before.category]} ({change.exam.performed_on}) to "
+        f"{CATEGORIES[change.now.category]}: {region_in_text(change.now.region)} {scores}."
+    )
+
+
+def target(aim: Target | None) -> tuple[str, ...]:
+    """R4.2, ASBMR/BHOF 2024: how far the lowest T-score is from what the department treats to."""
+    if aim is None:
+        return ()
+    missing = "reached" if aim.distance <= 0 else f"{score_in_text(aim.distance)} still missing"
+    return (f"T-score target {score_in_text(aim.target)} of the department: {missing}.",)
 
 
 def risk_factors(exam: Exam, context: ContextOnDay, rules: Rules) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from pipeline.clinical.context import ClinicalContext, Therapy
 from pipeline.clinical.model import Change, Finding, Overall, Result, Scale, Trend
 from pipeline.clinical.regions import Region
 from pipeline.clinical.wording.names import left_out, region_in_text, region_name, score_in_text
@@ -25,8 +24,13 @@ def regions(
 
 
 def measured(finding: Finding, scale: Scale | None) -> str:
-    """C6, C8: BMD, and the score the patient's group asks for; both where the group is unknown."""
+    """C6, C8: BMD, and the score the patient's group asks for; both where the group is unknown.
+
+    Nothing of a site that is not valid (N5).
+    """
     measurement = finding.measurement
+    if not finding.valid:
+        return "not valid"
     parts = [f"BMD {measurement.bmd:f} g/cm2"]
     if measurement.t_score is not None and scale is not Scale.Z_SCORE:
         parts.append(f"T-score {score_in_text(measurement.t_score)}")
@@ -37,11 +41,9 @@ def measured(finding: Finding, scale: Scale | None) -> str:
     return ", ".join(parts)
 
 
-def trend(fitted: Trend, finding: Finding) -> tuple[str, ...]:
+def trend(fitted: Trend) -> tuple[str, ...]:
     """R3.5, E18: secondary information, told only where its sign is that of the change since prior or baseline."""
-    changes = [change for change in (finding.since_prior, finding.since_baseline) if change is not None]
-    signs = {ON_THE_WAY.get(change.result, 0) for change in changes}
-    if not fitted.significant or (1 if fitted.slope > 0 else -1) not in signs:
+    if not (fitted.significant and fitted.agrees):
         return ()
     name = region_name(fitted.region)
     return (
@@ -50,12 +52,35 @@ def trend(fitted: Trend, finding: Finding) -> tuple[str, ...]:
     )
 
 
-def response(overall: Overall, context: ClinicalContext) -> tuple[str, ...]:
-    """R3.9: on therapy, to hold is to respond (ISCD)."""
-    on_therapy = context.therapy not in (None, Therapy.NONE)
-    if on_therapy and overall in (Overall.STABLE, Overall.IMPROVED):
-        return ("On therapy, stable or rising BMD counts as response (ISCD).",)
-    return ()
+def response(*, claimed: bool) -> tuple[str, ...]:
+    """R3.9, E5: on therapy, to hold is to respond, where nothing speaks against it."""
+    return ("On therapy, stable or rising BMD counts as response (ISCD, AACE 2020).",) if claimed else ()
+
+
+def intervals(told: Iterable[Finding]) -> tuple[str, ...]:
+    """R1.7, R1.8: the 95 % interval of each significant change, the difference less and plus the LSC."""
+    changes = [
+        (finding, change)
+        for finding in told
+        for change in dict.fromkeys((finding.since_prior, finding.since_baseline))
+        if change is not None and finding.plausible
+    ]
+    return tuple(
+        f"{region_name(finding.measurement.region)}: 95 % interval of the change since {_day(change)}: "
+        f"{change.interval[0]:+f} to {change.interval[1]:+f} g/cm2."
+        for finding, change in changes
+        if change.interval is not None
+    )
+
+
+def detectable(told: Iterable[Finding]) -> tuple[str, ...]:
+    """R2.21: when a change since this exam, at the rate since the prior, would reach the LSC; no number of the rate."""
+    return tuple(
+        f"{region_name(finding.measurement.region)}: at the rate observed a change since this exam would reach the LSC "
+        f"on {finding.detectable_on} at the earliest."
+        for finding in told
+        if finding.detectable_on is not None and finding.plausible
+    )
 
 
 def not_monitored(regions: Iterable[Region]) -> tuple[str, ...]:
@@ -76,6 +101,10 @@ def _name(finding: Finding, counted: Collection[Finding]) -> str:
 def _since(finding: Finding, overall: Overall, *, with_days: bool) -> str:
     """A change that is not significant is never put in numbers (N6)."""
     prior, baseline = finding.since_prior, finding.since_baseline
+    if not finding.valid:
+        return ""
+    if not finding.plausible:
+        return "; change not plausible, and in no number"
     if prior is None or baseline is None:
         if overall is Overall.NO_PRIOR:
             return ""

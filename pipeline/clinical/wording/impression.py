@@ -7,9 +7,9 @@ wants a look beside them.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 
-from pipeline.clinical.model import Change, Finding, Flag, Interpretation, Obstacle, Overall, Result
+from pipeline.clinical.model import Caution, Change, Finding, Flag, Interpretation, Obstacle, Overall, Result
 from pipeline.clinical.regions import SPINE, Side
-from pipeline.clinical.wording.diagnosis import category, no_category
+from pipeline.clinical.wording.diagnosis import category, category_changed, no_category
 from pipeline.clinical.wording.names import clause, site_in_text
 
 # Section 6, A2: nobody has looked at this yet.
@@ -35,8 +35,8 @@ NOT_COMPARED = {
     Obstacle.OTHER_REGION: "the earlier exam does not report these regions",
     Obstacle.NOT_FOR_MONITORING: "no site used for monitoring was measured",
     Obstacle.SAME_DAY: "the only other exam is of the same day",
-    Obstacle.INVALID_SITE: "what was measured is not bone alone",
-    Obstacle.PAEDIATRIC: "growth is no change that an LSC judges",
+    Obstacle.INVALID_SITE: "no valid site was measured",
+    Obstacle.PAEDIATRIC: "below 20 years growth must be taken into account",
 }
 
 NO_LSC = "significance cannot be assessed: no facility LSC on file for this scanner and region on this date"  # R1.13
@@ -53,7 +53,8 @@ REVIEWED_FOR = {
     Flag.SPINE_SUSPECT: "spine BMD may be raised",
 }
 
-SAID_HERE = frozenset({Flag.PARTIAL, Flag.SUSPECT_ARTEFACT})  # E17: so not among the cautions again
+# E17: so not among the cautions again.
+SAID_HERE = frozenset({Flag.PARTIAL, Flag.SUSPECT_ARTEFACT, Flag.IMPLAUSIBLE_CHANGE, Flag.SIDES_EXCHANGED})
 
 _Compared = tuple[Finding, Change]
 
@@ -66,9 +67,16 @@ def impression(
     return (
         result(interpretation, told, counted),
         *((category(diagnosis),) if diagnosis else no_category(interpretation.not_evaluated)),
-        *outside_the_result(told, counted),
+        *((category_changed(interpretation.category_change),) if interpretation.category_change else ()),
+        *outside_the_result(told, {*interpretation.counted, *interpretation.counted_since_baseline}),
+        *dict.fromkeys(caution.text for finding in told for caution in finding.cautions if is_said_here(caution)),
         *(caution.text for caution in interpretation.cautions if caution.flag is Flag.SUSPECT_ARTEFACT),
     )
+
+
+def is_said_here(caution: Caution) -> bool:
+    """E2, E11, E12, E17: what must not be missed stands in the impression, and not among the cautions again."""
+    return caution.flag in SAID_HERE or (caution.flag is Flag.TOO_SOON and caution.review)
 
 
 def result(interpretation: Interpretation, told: Sequence[Finding], counted: Collection[Finding]) -> str:
@@ -76,12 +84,14 @@ def result(interpretation: Interpretation, told: Sequence[Finding], counted: Col
     overall = interpretation.overall
     if not told:
         return NOTHING_TO_FOLLOW
+    speaking = interpretation.speaking
     if overall is Overall.NO_PRIOR:
-        return f"No earlier exam of {_sites(counted, last=' or ')} is on file; this exam is the baseline."
+        valid = "valid exam" if any(finding.refusals for finding in speaking) else "exam"
+        return f"No earlier {valid} of {_sites(speaking, last=' or ')} is on file; this exam is the baseline."
+    since_baseline = list(_since_baseline(interpretation.counted_since_baseline))
     if overall is Overall.INDETERMINATE:
-        significant = [pair for pair in _since_baseline(counted) if _is_significant(pair)]
-        return _sentence([*_why_not(counted or told), *_changes(significant)])
-    clauses = _changes([*_since_prior(counted), *_since_baseline(counted)])
+        return _sentence([*_why_not(speaking or told), *_changes(list(filter(_is_significant, since_baseline)))])
+    clauses = _changes([*_since_prior(counted), *since_baseline])
     clauses += [clause(caution.text) for caution in interpretation.cautions if caution.flag is Flag.PARTIAL]
     if reasons := ", ".join(dict.fromkeys(_reasons_for_review(interpretation, counted))):
         clauses.append(f"subject to review: {reasons}")
@@ -95,6 +105,7 @@ def outside_the_result(told: Iterable[Finding], counted: Collection[Finding]) ->
     """
     means = {(f.measurement.region.part, f.result) for f in counted if f.measurement.region.side is Side.MEAN}
     apart = [f for f in told if f not in counted and (f.measurement.region.part, f.result) not in means]
+    apart = [f for f in apart if not any(map(is_said_here, f.cautions))]
     significant = list(filter(_is_significant, (*_since_prior(apart), *_since_baseline(apart))))
     return (f"Outside the overall result: {'; '.join(_changes(significant))}.",) if significant else ()
 
@@ -179,16 +190,28 @@ def _why_not(findings: Iterable[Finding]) -> Iterator[str]:
     obstacles: dict[str, None] = {}
     unjudged: list[Finding] = []
     for finding in findings:
+        if finding.result in CHANGES:
+            obstacles[_why_uncounted(finding)] = None
         if finding.result is Result.NO_LSC:
             unjudged.append(finding)
         elif finding.result is Result.NO_PRIOR:
             obstacles[f"no earlier exam of {site_in_text(finding.measurement.region)} is on file"] = None
         for refusal in finding.refusals if finding.result is Result.NOT_COMPARABLE else ():
-            obstacles[f"{NOT_COMPARED[refusal.obstacle]} ({refusal.exam.performed_on})"] = None
+            when = "" if refusal.own else f" ({refusal.exam.performed_on})"
+            obstacles[f"{NOT_COMPARED[refusal.obstacle]}{when}"] = None
     if obstacles:
         yield f"no statement on change is possible: {'; '.join(obstacles)}"
     if unjudged:
         yield f"{NO_LSC} ({_sites(unjudged)})"
+
+
+def _why_uncounted(finding: Finding) -> str:
+    """Why a region that was judged has no part in the result (E2, E3, E11)."""
+    if not finding.plausible:
+        return f"change of {site_in_text(finding.measurement.region)} not plausible"
+    if any(map(is_said_here, finding.cautions)):
+        return "too little time has passed"
+    return f"gain of {site_in_text(finding.measurement.region)} suspect"
 
 
 def _reasons_for_review(interpretation: Interpretation, counted: Iterable[Finding]) -> Iterator[str]:

@@ -13,9 +13,15 @@ WHY_PARTIAL = {
 }
 
 
-def partial(site: str, findings: Sequence[Finding]) -> Caution:
-    """R3.9: the overall result rests on one site only."""
-    why = WHY_PARTIAL[findings[0].result] if findings else "was not measured"
+def partial(site: str, findings: Sequence[Finding], *, left_out: bool, invalid: bool) -> Caution:
+    """R3.9: the overall result rests on one site only.
+
+    ``left_out`` says that the gain of a suspect spine is not counted, ``invalid`` that the site is not valid.
+    """
+    why = "is not valid" if invalid else "was not measured"
+    if findings:
+        uncounted = "is not counted, as its gain is suspect" if left_out else "has a change that must not be counted"
+        why = WHY_PARTIAL.get(findings[0].result, uncounted)
     return Caution(flag=Flag.PARTIAL, text=f"The overall result is partial: the {site} {why}.")
 
 
@@ -26,8 +32,8 @@ def spine_suspect(signs: Sequence[str]) -> Caution:
 
 
 def suspect_artefact() -> Caution:
-    """R3.9: only the spine gained, and the spine is suspect."""
-    text = "The spine alone gained, and is suspect: the gain may be an artefact, so the result is called discordant."
+    """R3.9, R3.11: the spine gained, and signs in the scans make it suspect."""
+    text = "The gain at the spine is not counted: it may come from degeneration or an artefact."
     return Caution(flag=Flag.SUSPECT_ARTEFACT, text=text, review=True)
 
 

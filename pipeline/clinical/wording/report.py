@@ -10,9 +10,9 @@ from pipeline.clinical.context import ContextOnDay
 from pipeline.clinical.model import Caution, Finding, Flag, Interpretation, Narrative, Scale
 from pipeline.clinical.rules import Rules
 from pipeline.clinical.wording.comparison_basis import basis
-from pipeline.clinical.wording.diagnosis import NO_CATEGORY, risk_factors
-from pipeline.clinical.wording.findings import not_monitored, regions, response, trend
-from pipeline.clinical.wording.impression import PRELIMINARY, SAID_HERE, impression
+from pipeline.clinical.wording.diagnosis import NO_CATEGORY, risk_factors, target
+from pipeline.clinical.wording.findings import detectable, intervals, not_monitored, regions, response, trend
+from pipeline.clinical.wording.impression import PRELIMINARY, impression, is_said_here
 from pipeline.clinical.wording.names import region_name
 from pipeline.clinical.wording.not_supplied import not_evaluated, not_supplied
 from pipeline.clinical.wording.obstacles import refused
@@ -24,7 +24,7 @@ UNSPOKEN = frozenset(
 )
 
 # E17: what a suggestion or the impression says already.
-SAID_ELSEWHERE = SAID_HERE | {Flag.UNEXPECTED_DROP}
+SAID_ELSEWHERE = frozenset({Flag.UNEXPECTED_DROP, Flag.PARTIAL, Flag.SUSPECT_ARTEFACT, Flag.INVALIDATED})
 
 
 def narrative(
@@ -42,8 +42,7 @@ def narrative(
     """
     exam = interpretation.exam
     aside = [f.measurement.region for f in interpretation.findings if not f.measurement.region.monitorable]
-    by_region = {finding.measurement.region: finding for finding in told}
-    trends = [text for line in interpretation.trends for text in trend(line, by_region[line.region])]
+    trends = [text for line in interpretation.trends for text in trend(line)]
     return Narrative(
         status=(PRELIMINARY,),
         impression=impression(interpretation, told, counted),
@@ -51,13 +50,14 @@ def narrative(
             *regions(told, counted, interpretation.overall, scale),
             *not_monitored(aside),
             *risk_factors(exam, context, rules),
-            *response(interpretation.overall, context.recent),
+            *target(interpretation.target),
+            *response(claimed=interpretation.response),
         ),
         basis=(*basis(told, exam), *refused(told)),
         cautions=_spoken(told, interpretation.cautions),
         suggestions=tuple(map(suggested, interpretation.suggestions)),
         not_supplied=not_supplied(item for item in interpretation.not_evaluated if item.topic != NO_CATEGORY),
-        small_print=(*trends, *not_evaluated(interpretation.not_evaluated)),
+        small_print=(*trends, *intervals(told), *detectable(told), *not_evaluated(interpretation.not_evaluated)),
     )
 
 
@@ -80,4 +80,6 @@ def _together(names: Sequence[str]) -> str:
 
 
 def _is_spoken(caution: Caution) -> bool:
-    return caution.flag not in SAID_ELSEWHERE and (caution.review or caution.flag not in UNSPOKEN)
+    if is_said_here(caution) or caution.flag in SAID_ELSEWHERE:
+        return False
+    return caution.review or caution.flag not in UNSPOKEN

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from pipeline.clinical.context import ClinicalContext
+from pipeline.clinical.context import ClinicalContext, FractureSite
 from pipeline.clinical.model import Finding, Suggestion
 from pipeline.clinical.rules import Rules
 from pipeline.clinical.wording.names import clause, region_names, score_in_text
@@ -30,6 +30,28 @@ def next_exam_in_two_years(rules: Rules) -> Suggestion:
     years = f"{Decimal(rules.usual_interval_months) / 12:.1f}".removesuffix(".0")
     text = f"next DXA in about {years} years, unless a reason for a shorter interval is known."
     return Suggestion(rule="R5.1", text=text, source="Choosing Wisely; Medicare")
+
+
+def next_exam_when_normal(rules: Rules) -> Suggestion:
+    """R5.1: normal BMD and no risk on record."""
+    years = f"2 to {rules.normal_interval_years}" if rules.normal_interval_years > 2 else "about 2"
+    text = f"next DXA in {years} years, unless a reason for a shorter interval is known."
+    return Suggestion(
+        rule="R5.1", text=text, source="Choosing Wisely; Medicare", facts=("normal BMD, no risk on record",)
+    )
+
+
+def measure_another_site(reasons: Sequence[str]) -> Suggestion:
+    """R5.5: where one hip is not valid."""
+    text = "measure the other hip, else the one-third radius of the non-dominant arm."
+    return Suggestion(rule="R5.5", text=text, source="ISCD; ACR", facts=tuple(reasons))
+
+
+def clinical_diagnosis(site: FractureSite | None) -> Suggestion:
+    """R4.2, R4.8: what a fracture may mean by itself, or with low bone mass."""
+    text = "a clinical diagnosis of osteoporosis may be made."
+    fact = "fragility fracture" + (f" ({site})" if site else "")
+    return Suggestion(rule="R4.2", text=text, source="AACE 2020; BHOF 2022", facts=(fact,))
 
 
 def assess_vertebral_fractures(score: Decimal, reasons: Sequence[str]) -> Suggestion:

@@ -23,7 +23,7 @@ def too_soon_to_show(rules: Rules) -> Caution:
 
 
 def unexpected_drop(finding: Finding, *, severe: bool) -> Caution:
-    """R5.4: a significant loss at spine or hip; the published severity is a label, no verdict."""
-    text = f"{region_name(finding.measurement.region)}: significant loss"
-    text += " beyond what has been published as unexpected." if severe else "; please check how it was measured first."
+    """R5.4: a significant loss at spine or hip; technique first, and the published severity is a label, no verdict."""
+    text = f"{region_name(finding.measurement.region)}: significant loss; please check how it was measured first."
+    text += " It is larger than what has been published as unexpected over about a year." if severe else ""
     return Caution(flag=Flag.UNEXPECTED_DROP, text=text, review=True)

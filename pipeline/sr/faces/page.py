@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 import pipeline
 from pipeline.clinical.model import Change, Exam, Finding, Interpretation, Narrative, Result, Suggestion
+from pipeline.clinical.wording.impression import is_said_here
 from pipeline.clinical.wording.names import lsc_in_text, region_name, score_in_text
 from pipeline.sr import codes
 from pipeline.sr.content import DEVICE
@@ -87,6 +88,9 @@ def page(addendum: Dataset, said: Item, interpretation: Interpretation, history:
     )
 
 
+NOT_VALID = "not valid"
+NOT_PLAUSIBLE = "change not plausible"
+
 VERDICTS: Mapping[Result, str] = {
     Result.GAIN: "\N{BLACK UP-POINTING TRIANGLE} significant gain",
     Result.LOSS: "\N{BLACK DOWN-POINTING TRIANGLE} significant loss",
@@ -143,7 +147,7 @@ def _worth_a_note(finding: Finding, exam: Exam) -> Iterator[str]:
                 f"{change.region}, where BMD is now {change.bmd:f} g/cm2."
             )
     yield from (refusal.text for refusal in finding.refusals)
-    yield from (caution.text for caution in finding.cautions if caution.review)
+    yield from (caution.text for caution in finding.cautions if caution.review and not is_said_here(caution))
 
 
 def _changes(finding: Finding) -> list[Change]:
@@ -159,16 +163,23 @@ def _rows(finding: Finding, exam: Exam, notes: Sequence[str]) -> Iterator[Row]:
     measurement = finding.measurement
     first = Row(
         region=region_name(measurement.region),
-        bmd=f"{measurement.bmd:f}",
+        bmd=f"{measurement.bmd:f}" if finding.valid else NOT_VALID,
         t_score=_score(measurement.t_score),
         z_score=_score(measurement.z_score),
         verdict=VERDICTS[finding.result],
         notes=tuple(sorted({notes.index(text) + 1 for text in _worth_a_note(finding, exam)})),
     )
     changes = _changes(finding)
-    yield _compared(first, changes[0]) if changes else first
-    for change in changes[1:]:
-        yield _compared(Row(region="since baseline", verdict=VERDICTS[change.result], since_baseline=True), change)
+    rows = [first] + [
+        Row(region="since baseline", verdict=VERDICTS[c.result], since_baseline=True) for c in changes[1:]
+    ]
+    compared = [_compared(row, change) for row, change in zip(rows, changes, strict=False)] or rows
+    yield from compared if finding.plausible else map(_withheld, compared)
+
+
+def _withheld(row: Row) -> Row:
+    """A change larger than bone changes is put in no number."""
+    return replace(row, verdict=NOT_PLAUSIBLE, change="", significant=False)
 
 
 def _compared(row: Row, change: Change) -> Row:
