@@ -29,7 +29,7 @@ from pipeline.edge.text_files import printable
 
 
 class NobodyMeant(Exception):
-    """What was typed names no patient, scanner or exam on file."""
+    """What was typed names no patient or scanner on file."""
 
 
 def reexamine(house: House, options: argparse.Namespace, stop: Stop) -> int:
@@ -188,10 +188,8 @@ def withdraw(house: House, options: argparse.Namespace) -> int:
         return 1
     now = datetime.now(UTC)
     with house.database.write() as connection:
-        try:
-            number = _exam_named(connection, options.exam)
-        except NobodyMeant as nobody:
-            print(nobody, file=sys.stderr)
+        number = _exam_named(connection, options.exam)
+        if number is None:
             return 1
         if options.undo:
             done = withdrawals.undo(connection, number, at=now)
@@ -212,10 +210,8 @@ def split(house: House, options: argparse.Namespace) -> int:
     """Make an exam of each visit that was sent under one study; the exit status."""
     now = datetime.now(UTC)
     with house.database.write() as connection:
-        try:
-            number = _exam_named(connection, options.exam)
-        except NobodyMeant as nobody:
-            print(nobody, file=sys.stderr)
+        number = _exam_named(connection, options.exam)
+        if number is None:
             return 1
         visits = splits.split(connection, number, at=now)
         for one, day in visits:
@@ -228,16 +224,22 @@ def split(house: House, options: argparse.Namespace) -> int:
     return 0
 
 
-def _exam_named(connection: Connection, told: str) -> int:
-    """The number of an exam on file.
-
-    Raises:
-        NobodyMeant: there is no such exam.
-    """
+def _exam_named(connection: Connection, told: str) -> int | None:
+    """The number of an exam on file; where there is none, that is said."""
     digits = told[1:] if told[:1] in ("E", "e") else ""
-    if not (digits.isdecimal() and exams.is_on_file(connection, int(digits))):
-        raise NobodyMeant(f"{told} is no exam on file; exams are written as E12")
-    return int(digits)
+    if (
+        digits.isascii()
+        and digits.isdecimal()
+        and len(digits) <= _MOST_DIGITS
+        and exams.is_on_file(connection, int(digits))
+    ):
+        return int(digits)
+    print(f"{printable(told)} is no exam on file; exams are written as E12", file=sys.stderr)
+    return None
+
+
+_MOST_DIGITS = 18
+"""A number of more is on no file, and larger than a database's."""
 
 
 def ask_archives(house: House, options: argparse.Namespace) -> int:

@@ -5,21 +5,25 @@ from collections.abc import Sequence
 from pipeline.clinical.model import Scanner
 from pipeline.edge.settings import CallerSettings
 from pipeline.edge.store.senders import Sender
+from pipeline.sr.aliases import Spelling
 
 OTHER_CALLER = "other_caller"
 """The reason for which a report is held that came from a caller of other machines."""
 
 
-def sends_another_machine(callers: Sequence[CallerSettings], sender: Sender, machine: Scanner) -> bool:
-    """Whether a caller is bound to serial numbers of which this machine's is none.
+def sends_another_machine(
+    callers: Sequence[CallerSettings], sender: Sender, machine: Scanner, spellings: Sequence[Spelling] = ()
+) -> bool:
+    """Whether a caller is bound to serial numbers of which this machine's, in any of its spellings, is none.
 
     A machine that tells no serial number is compared with nothing anyway, and is not refused.
     """
     if not (sender.host and machine.identified):
         return False
     bound = serial_numbers(callers, sender)
+    names = [machine, *(spelling.told for spelling in spellings if spelling.scanner == machine)]
     return bound is not None and not any(
-        Scanner(machine.manufacturer, machine.model, number) == machine for number in bound
+        Scanner(name.manufacturer, name.model, number) == name for number in bound for name in names
     )
 
 

@@ -110,7 +110,7 @@ def _comes_from_another(house: House, receipt: Receipt, outcome: Report | Phanto
     """Whether a live report is of a machine whose reports its sender may not send."""
     machine = outcome.exam.scanner if isinstance(outcome, Report) else outcome.scan.scanner
     callers = house.settings.service.listener.caller
-    return not receipt.historical and sends_another_machine(callers, receipt.sender, machine)
+    return not receipt.historical and sends_another_machine(callers, receipt.sender, machine, house.knowledge.spellings)
 
 
 def _record(connection: Connection, house: House, receipt: Receipt, outcome: Report | Exception) -> None:
@@ -139,6 +139,10 @@ def _record(connection: Connection, house: House, receipt: Receipt, outcome: Rep
                 archives = [to.name for to in house.settings.service.destination if to.history]
                 inquiries.ask(connection, exam, archives, at=receipt.received_at)
             log.info("extracted", extra={"receipt": receipt.number, "exam": exam})
+        case RejectionNote() if _is_of_another(connection, house, receipt, outcome.rejection):
+            detail = f"it rejects reports of a machine not among listener.caller.serial_numbers of {receipt.sender}"
+            work.hold(connection, receipt_table, receipt.number, reason=OTHER_CALLER, detail=detail)
+            log.warning("held", extra={"receipt": receipt.number, "reason": OTHER_CALLER})
         case RejectionNote():
             _reject(connection, receipt, outcome.rejection)
         case PhantomReport():
@@ -155,6 +159,15 @@ def _record(connection: Connection, house: House, receipt: Receipt, outcome: Rep
             detail = where_it_happened(outcome)
             work.hold(connection, receipt_table, receipt.number, reason=reason, detail=detail)
             log.error("held", extra={"receipt": receipt.number, "reason": reason, "detail": detail})
+
+
+def _is_of_another(connection: Connection, house: House, receipt: Receipt, rejection: Rejection) -> bool:
+    """Whether a live note rejects reports of a machine whose reports its sender may not send."""
+    callers = house.settings.service.listener.caller
+    machines = withdrawals.machines_of(connection, rejection)
+    return not receipt.historical and any(
+        sends_another_machine(callers, receipt.sender, one, house.knowledge.spellings) for one in machines
+    )
 
 
 def _reject(connection: Connection, receipt: Receipt, rejection: Rejection) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.clinical.model import Scanner
+from pipeline.edge.callers import sends_another_machine
 from pipeline.edge.house import House, opened
-from pipeline.edge.settings import SettingsError, load
+from pipeline.edge.settings import CallerSettings, SettingsError, load
 from pipeline.edge.store import overview
 from pipeline.edge.store.machines import Respelt
 from pipeline.edge.store.runs import Counts
+from pipeline.edge.store.senders import Sender
 from tests.edge.make import NOW
 from tests.edge.test_reprocess import (
     EPOCH,
@@ -202,3 +204,13 @@ def test_spellings_that_cannot_be_meant_are_refused(folder: Path, scanners: str,
     (folder / "precision.toml").write_text(precision)
     with pytest.raises(SettingsError, match=mistake):
         load(folder)
+
+
+def test_a_caller_bound_to_a_machine_may_name_it_by_any_of_its_serial_numbers(folder: Path) -> None:
+    (folder / "scanners.toml").write_text(PRODIGY + UPGRADED)
+    with opened(folder) as house:
+        caller = CallerSettings(ae_title="SCANNER1", serial_numbers=("1",))
+        sender = Sender(ae_title="SCANNER1", host="192.0.2.1")
+        machine = Scanner("GE Healthcare", "Lunar Prodigy", "DF+1")
+        assert not sends_another_machine([caller], sender, machine, house.knowledge.spellings)
+        assert sends_another_machine([caller], sender, machine)

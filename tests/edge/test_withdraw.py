@@ -58,7 +58,7 @@ def reject(house: House, note: Dataset) -> int:
         data_set=encode(note),
     )
     with house.database.write() as connection:
-        number, _ = receipts.keep(connection, sent, calling_ae_title="ARCHIVE", at=LONG_AGO)
+        number, _ = receipts.keep(connection, sent, calling_ae_title="ARCHIVE", host="192.0.2.9", at=LONG_AGO)
     while extract_waiting(house):
         pass
     follow_all(house)
@@ -292,3 +292,13 @@ def test_a_rejected_report_that_waited_for_a_person_waits_no_more(folder: Path) 
         assert [reason for _, reason in held(house)] == ["unknown_dialect"]
         reject(house, rejection_note(["2.25.1"]))
         assert held(house) == []
+
+
+def test_a_caller_that_is_bound_to_its_machines_rejects_nothing_of_another_one(two_visits: Path) -> None:
+    service = (two_visits / "service.toml").read_text()
+    bound = '[listener]\n[[listener.caller]]\nae_title = "ARCHIVE"\nserial_numbers = ["DF+2"]\n'
+    (two_visits / "service.toml").write_text(service + bound)
+    with opened(two_visits) as house:
+        reject(house, rejection_note(["2.25.1"]))
+        assert [reason for _, reason in held(house)] == ["other_caller"]
+        assert said(house, 1).overall != "WITHDRAWN"

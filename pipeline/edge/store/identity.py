@@ -55,6 +55,14 @@ def hold_conflicts(
     return {*doubts, *released}
 
 
+def hold_if_in_doubt(connection: Connection, number: int, *, at: datetime) -> None:
+    """Hold what is in doubt because of an exam that is on file, as when its report came."""
+    row = connection.execute(select(exam).where(exam.c.id == number)).one()
+    whose = connection.execute(select(patient).where(patient.c.id == row.patient_id)).one()
+    who = Patient(patient_id=whose.patient_id, issuer=whose.issuer, birth_date=row.birth_date, sex=Sex(row.sex))
+    hold_conflicts(connection, number, who, row.patient_id, row.study_instance_uid, at=at)
+
+
 def judge_again(connection: Connection, old: int, new: int, *, at: datetime) -> None:
     """After a patient was merged into another one, or no longer is: release what was held for it, hold what must be."""
     both = people.one_with(connection, old) | people.one_with(connection, new)

@@ -5,10 +5,9 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from pipeline.clinical.model import Patient, Sex
 from pipeline.edge.store import exams, identity
 from pipeline.edge.store.database import ring
-from pipeline.edge.store.schema import State, exam, patient, reading
+from pipeline.edge.store.schema import State, exam, reading
 
 LONGEST_VISIT = timedelta(hours=12)
 """Reports of one study that lie no further apart are of one visit, even over midnight."""
@@ -45,11 +44,9 @@ def split(connection: Connection, number: int, *, at: datetime) -> list[tuple[in
         receipts = [receipt for _, receipt in parts]
         connection.execute(update(reading).where(reading.c.receipt_id.in_(receipts)).values(exam_id=new))
         numbers.append((new, parts[0][0].date()))
-    who = connection.execute(select(patient).where(patient.c.id == row.patient_id)).one()
-    is_told = Patient(patient_id=who.patient_id, issuer=who.issuer, birth_date=row.birth_date, sex=Sex(row.sex))
     for one, _ in numbers:
         exams.count_rejections(connection, one)
-        identity.hold_conflicts(connection, one, is_told, row.patient_id, row.study_instance_uid, at=at)
+        identity.hold_if_in_doubt(connection, one, at=at)
     exams.due_again(connection, row.patient_id, since=min(day for _, day in numbers), at=at)
     ring(connection)
     return numbers

@@ -9,10 +9,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
-from pipeline.clinical.model import Patient, Sex
+from pipeline.clinical.model import Scanner
 from pipeline.edge.store import exams, identity, shared_scans
 from pipeline.edge.store.database import insert_absent, ring
-from pipeline.edge.store.schema import State, exam, patient, reading, receipt, rejection
+from pipeline.edge.store.schema import State, exam, reading, receipt, rejection, scanner
 from pipeline.sr.rejection import Rejection
 
 REJECTED = "rejected"
@@ -42,10 +42,7 @@ def undo(connection: Connection, number: int, *, at: datetime) -> bool:
     if sum(connection.execute(undone).rowcount for undone in (was_withdrawn, were_rejected)) == 0:
         return False
     _look_again(connection, number, at=at)
-    row = connection.execute(select(exam).where(exam.c.id == number)).one()
-    who = connection.execute(select(patient).where(patient.c.id == row.patient_id)).one()
-    told = Patient(patient_id=who.patient_id, issuer=who.issuer, birth_date=row.birth_date, sex=Sex(row.sex))
-    identity.hold_conflicts(connection, number, told, row.patient_id, row.study_instance_uid, at=at)
+    identity.hold_if_in_doubt(connection, number, at=at)
     shared_scans.hold(connection, number)
     return True
 
@@ -68,6 +65,21 @@ def reject(connection: Connection, receipt_number: int, note: Rejection, *, at: 
         exams.count_rejections(connection, number)
         _look_again(connection, number, at=at)
     return sorted(found)
+
+
+def machines_of(connection: Connection, note: Rejection) -> set[Scanner]:
+    """The machines whose reports on file a rejection note names."""
+    found: set[Scanner] = set()
+    for uids in _in_turn(note.sop_instance_uids):
+        query = (
+            select(scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number)
+            .join(exam, exam.c.scanner_id == scanner.c.id)
+            .join(reading, reading.c.exam_id == exam.c.id)
+            .join(receipt, receipt.c.id == reading.c.receipt_id)
+            .where(receipt.c.sop_instance_uid.in_(uids))
+        )
+        found.update(Scanner(*row) for row in connection.execute(query.distinct()))
+    return found
 
 
 def _in_turn(uids: Sequence[str]) -> Iterator[Sequence[str]]:
