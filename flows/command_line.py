@@ -192,7 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     withdraw.add_argument("exam", metavar="E12", help="the exam, as held, show and audit print it")
     withdraw.add_argument("--reason", type=_text, default="", metavar="TEXT", help="why; the addendum quotes it")
     withdraw.add_argument("--undo", action="store_true", help="it counts after all, with reports that were rejected")
-    split = command("split", _split, "Make an exam of each visit where one study was used for several.")
+    split = command("split", _split, "Make an exam of each visit where one study was used for several.", writes=True)
     split.add_argument("exam", metavar="E12", help="the exam, as held prints it")
     show = command("show", _show, "A report as an outline, the exam we see in it, and what we would say.")
     show.add_argument("report", metavar="FILE|N", help="a DICOM file, or the number of a receipt")
@@ -583,12 +583,12 @@ def _merge(options: argparse.Namespace) -> int:
 
 
 def _withdraw(options: argparse.Namespace) -> int:
-    with _store(options, existing=False) as house:
+    with _store(options) as house:
         return history.withdraw(house, options)
 
 
 def _split(options: argparse.Namespace) -> int:
-    with _store(options, existing=False) as house:
+    with _store(options) as house:
         return history.split(house, options)
 
 

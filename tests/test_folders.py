@@ -1,5 +1,6 @@
 """Which store a command means depends on the configuration alone, and to ask about a store makes none."""
 
+import argparse
 import os
 import subprocess
 import sys
@@ -32,7 +33,14 @@ ASKING = [
     ["fetch", "P1"],
     ["merge", "P1", "P2"],
     ["context", "show", "P1"],
+    ["confirm", "1"],
+    ["withdraw", "E1", "--reason", "wrong"],
+    ["split", "E1"],
+    ["reload"],
 ]
+MAKE_ONE = {"demo", "serve", "listen", "work", "schedules", "load", "restore"}
+NEED_NONE = {"prefect", "deploy", "precision"}
+READ_ONLY = {"status", "held", "show", "backup", "check", "audit", "context", "reload"}
 
 
 @pytest.fixture
@@ -82,6 +90,14 @@ def test_to_ask_about_a_store_that_is_not_there_makes_none_and_is_told_in_one_se
     assert "Traceback" not in said.err
     assert files_below(tmp_path) == before
     assert not list(elsewhere.iterdir())
+
+
+def test_every_command_either_makes_a_store_or_says_that_there_is_none_and_what_writes_can_be_forced() -> None:
+    (commands,) = (a for a in command_line._parser()._actions if isinstance(a, argparse._SubParsersAction))
+    asking = {command for command, *_ in ASKING}
+    assert set(commands.choices) == MAKE_ONE | NEED_NONE | asking
+    forced = {name for name, parser in commands.choices.items() if "--force" in parser.format_help()}
+    assert forced == (asking - READ_ONLY) | {"load"}
 
 
 def test_a_database_that_holds_no_store_is_told_as_that_too(
