@@ -552,6 +552,8 @@ def _release_one(house: House, told: str) -> int:
     with house.database.write() as connection:
         now = datetime.now(UTC)
         released = work.release(connection, queue, int(digits), at=now)
+        if queue is exam_table:
+            released = exams.confirm_date(connection, int(digits), at=now) or released
         if released:
             number = {"number": f"{letter}{digits}"}
             of: dict[str, Any] = {queue.name: int(digits)} if letter != "D" else {}

@@ -128,6 +128,7 @@ ae_title = "{SCANNER}"
 host = "{LOOPBACK}"
 [exam]
 settle_seconds = {SETTLE_SECONDS}
+late_days = 36500
 [[destination]]
 name = "archive"
 ae_title = "{ARCHIVE}"

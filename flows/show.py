@@ -29,10 +29,11 @@ from pipeline.sr.tree import header_text, read_instance
 def show(house: House, report: str) -> int:
     """Print a DICOM file, or the receipt of a number; the exit status."""
     try:
+        known = house.knowledge
         elements = read_elements(*_bytes_of(house, report))
         for place, tree in trees(elements):
             print(f"{place}:", outline(tree), "", sep="\n")
-        read = extract(elements, house.dialects, house.knowledge.aliases, house.knowledge.spellings)
+        read = extract(elements, house.dialects, known.aliases, known.spellings, zone=known.zone)
     except PhantomReport as phantom:
         print(phantom.reason.sentence, *map(_measured, phantom.scan.measurements), sep="\n")
         return 0

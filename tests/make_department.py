@@ -79,6 +79,7 @@ def department(folder: Path, url: str, callers: str) -> Iterator[Department]:
         url = "{url}"
         [exam]
         settle_seconds = 0
+        late_days = 36500
         [listener]
         port = {port}
         {callers}

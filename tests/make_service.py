@@ -47,6 +47,7 @@ class Service:
             host = "127.0.0.1"
             [exam]
             settle_seconds = {settle_seconds}
+            late_days = 36500
             [[destination]]
             name = "pacs"
             ae_title = "ORTHANC"

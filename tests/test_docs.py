@@ -73,7 +73,7 @@ def default_of(field: FieldInfo) -> str:
     if isinstance(field.default, bool):
         return f"`{field.default}`".lower()
     if isinstance(field.default, tuple):
-        return f"`{json.dumps(field.default)}`"
+        return f"`{json.dumps(field.default, default=str)}`"
     return f"`{field.default}`" if field.default != "" else "empty"
 
 

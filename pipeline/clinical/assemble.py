@@ -57,7 +57,7 @@ def assemble(parts: Sequence[Exam]) -> Exam:
 def _require_same_visit(first: Exam, part: Exam) -> None:
     if part.study_instance_uid != first.study_instance_uid:
         raise Contradiction("parts of one exam differ in StudyInstanceUID")
-    if part.performed_on != first.performed_on:
+    if not part.is_of_same_day(first):
         raise Contradiction(f"parts of one exam are of two days: {first.performed_on}; {part.performed_on}")
     if part.scanner != first.scanner:
         raise Contradiction(f"parts of one exam name two scanners: {first.scanner}; {part.scanner}")

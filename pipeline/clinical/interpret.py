@@ -59,13 +59,15 @@ def interpret(
     held: Collection[date] = (),
     archive_silent: bool = False,
     unconfirmed: Collection[str] = (),
+    late: Collection[str] = (),
 ) -> Interpretation:
     """Match an exam with the patient's history, compare what may be compared, and say it in words.
 
     ``contexts`` are the records on file for the patient; what they tell together of the day of the exam counts.
     ``vendor_trend`` is what the scanner itself says of the exam, ``held`` the days of the patient's exams that wait
     for a person: neither is compared with, and both are told; so is an archive that has not answered what it holds.
-    ``unconfirmed`` are the studies that came from a caller new to their machine: they are compared, with a caution.
+    ``unconfirmed`` are the studies that came from a caller new to their machine: they are compared, with a caution;
+    so are ``late`` ones, that came long after their date.
     """
     rules = rules or Rules()
     context = context_on(contexts, exam.performed_on)
@@ -103,7 +105,8 @@ def interpret(
             *(() if child else _of_adults(case, earlier)),
             *_earlier_held(exam, held),
             *([history_cautions.archive_silent()] if archive_silent else []),
-            *_sent_by_newcomers(exam, findings, unconfirmed),
+            *([history_cautions.new_caller(days)] if (days := _days_of(exam, findings, unconfirmed)) else []),
+            *([history_cautions.date_late(days)] if (days := _days_of(exam, findings, late)) else []),
             *cross_check(exam, told, vendor_trend, on_file),
         ),
         rules_version=RULES_VERSION,
@@ -185,12 +188,11 @@ def _earlier_held(exam: Exam, held: Collection[date]) -> list[Caution]:
     return [history_cautions.earlier_held(earlier)] if earlier else []
 
 
-def _sent_by_newcomers(exam: Exam, findings: Sequence[Finding], unconfirmed: Collection[str]) -> list[Caution]:
-    """A caution where this exam, or one it was compared with, came from a caller that nobody has confirmed."""
+def _days_of(exam: Exam, findings: Sequence[Finding], studies: Collection[str]) -> list[date]:
+    """The days of this exam and of those it was compared with, as far as they are among some studies, latest first."""
     changes = [c for finding in findings for c in (finding.since_prior, finding.since_baseline) if c is not None]
     rested_upon = [exam, *(change.reference for change in changes)]
-    days = sorted({one.performed_on for one in rested_upon if one.study_instance_uid in unconfirmed}, reverse=True)
-    return [history_cautions.new_caller(days)] if days else []
+    return sorted({one.performed_on for one in rested_upon if one.study_instance_uid in studies}, reverse=True)
 
 
 def _is_told(finding: Finding, findings: Sequence[Finding], judgement: Judgement) -> bool:

@@ -5,7 +5,7 @@ Every number is a ``Decimal`` exactly as the scanner printed it; BMD in g/cm2, B
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
@@ -28,6 +28,10 @@ _PLAUSIBLE = (
 
 MOST_DECIMALS = 20
 """More digits than a DICOM number has; up to here every difference is exact."""
+
+
+LONGEST_EXAM = timedelta(hours=12)
+"""Parts of one exam, and two scans of one evening, lie no further apart, whichever side of midnight they are on."""
 
 
 class ImpossibleMeasurement(ValueError):
@@ -138,7 +142,7 @@ class Measurement:
 class Exam:
     """One visit of one patient to one scanner: the unit of work.
 
-    ``performed_at`` is the scanner's own local time, whatever zone it came with; ``software`` its version text.
+    ``performed_at`` is the department's local time; ``software`` its version text.
     ``measurements`` holds each region once. ``age`` in years as stated on the day; ``menopause_age`` in years. Of
     these four a number that nobody has is forgotten: they serve cautions, and no exam is lost for them. ``visit``
     counts the exams of a study that somebody has told apart.
@@ -174,6 +178,10 @@ class Exam:
                 object.__setattr__(self, name, None)
         object.__setattr__(self, "performed_at", self.performed_at.replace(tzinfo=None))
         object.__setattr__(self, "by_region", {m.region.key: m for m in reversed(self.measurements)})
+
+    def is_of_same_day(self, other: "Exam") -> bool:
+        """Whether two exams are of one day, or of one evening that goes on after midnight."""
+        return self.performed_on == other.performed_on or abs(self.performed_at - other.performed_at) <= LONGEST_EXAM
 
     def measurement_of(self, region: Region) -> Measurement | None:
         """What this exam says of a region, if anything."""
@@ -272,6 +280,7 @@ class Flag(StrEnum):
     ARCHIVE_SILENT = "ARCHIVE_SILENT"
     VENDOR_DISAGREES = "VENDOR_DISAGREES"
     NEW_CALLER = "NEW_CALLER"
+    DATE_LATE = "DATE_LATE"
     IMPLAUSIBLE_CHANGE = "IMPLAUSIBLE"
     SIDES_EXCHANGED = "SIDES_EXCHANGED"
     REFERENCE_CHANGED = "REF_CHANGED"

@@ -175,7 +175,8 @@ def _look_back(
     identified = exam.scanner.identified
     series, refused = [], []
     for other in others:
-        if begins <= other.performed_on < today and other.scanner.key == key and identified:
+        same_day = other.is_of_same_day(exam)
+        if begins <= other.performed_on < today and other.scanner.key == key and identified and not same_day:
             series.append(other)
         elif other.performed_on <= today:
             refused.append(_refusal(exam, other, epoch))
@@ -197,7 +198,7 @@ def _identity_conflict(exam: Exam, other: Exam) -> Refusal:
 
 def _refusal(exam: Exam, other: Exam, epoch: Epoch | None) -> Refusal:
     """Why nothing in an exam may be compared with one that is not of its series."""
-    if other.performed_on == exam.performed_on:
+    if other.is_of_same_day(exam):
         return Refusal(obstacle=Obstacle.SAME_DAY, exam=other, text=words.same_day(other))
     if not (exam.scanner.identified and other.scanner.identified):
         return Refusal(obstacle=Obstacle.SCANNER_UNKNOWN, exam=other, text=words.scanner_unidentified(exam, other))

@@ -1,12 +1,51 @@
 """Which thresholds may a department set for itself, and what holds when it sets none?"""
 
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """The clinical decisions of ``rules.toml``, each under its own name; none is a hard block (section 10)."""
+
+    placeholder_ids: tuple[str, ...] = (
+        *("anon", "anonym", "anonymous", "anonymised", "anonymized", "deidentified", "dummy", "default", "emergency"),
+        *(
+            "inconnu",
+            "desconocido",
+            "sconosciuto",
+            "unbekannt",
+            "missing",
+            "na",
+            "n/a",
+            "nil",
+            "no id",
+            "none",
+            "noname",
+        ),
+        *("not available", "not known", "not set", "not stated", "null", "patient", "patient id", "pending", "tbd"),
+        *(
+            "temp",
+            "test",
+            "test patient",
+            "unassigned",
+            "undefined",
+            "unidentified",
+            "unk",
+            "unknown",
+            "unknown patient",
+        ),
+        *("123456789", "1234567890", "0123456789"),
+    )
+    """Patient ids and names that are nobody's, beside one character repeated; only letters and digits count (R2.19)"""
+
+    placeholder_birth_dates: tuple[date, ...] = (
+        *(date(1, 1, 1), date(1000, 1, 1), date(1111, 11, 11), date(1600, 1, 1), date(1601, 1, 1), date(1753, 1, 1)),
+        *(date(1800, 1, 1), date(1850, 1, 1), date(1858, 11, 17), date(1899, 12, 30), date(1899, 12, 31)),
+        *(date(1900, 1, 1), date(1901, 1, 1), date(1904, 1, 1), date(9999, 12, 31)),
+    )
+    """Birth dates that programs write where none is known (R2.19)"""
 
     borderline_factor: Decimal = Decimal("1.3")
     """A significant change below this many LSCs is borderline (R1.17)."""

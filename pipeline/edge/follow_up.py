@@ -138,6 +138,7 @@ def examine(house: House, connection: Connection, on_file: ExamOnFile, person: P
         held=held,
         archive_silent=inquiries.unanswered_since(connection, number) is not None,
         unconfirmed={one.study_instance_uid for one in (on_file, *history) if one.number in unconfirmed},
+        late={one.study_instance_uid for one in (on_file, *history) if one.late},
     )
     sources, predecessor = _data_sets(connection, [on_file]), outbox.latest(connection, number)
     study = on_file.study_instance_uid
@@ -184,6 +185,7 @@ def interpret_exam(
     held: Sequence[date] = (),
     archive_silent: bool = False,
     unconfirmed: Collection[str] = (),
+    late: Collection[str] = (),
 ) -> Interpretation:
     """What we would say of an exam now, with everything the configuration and the store know."""
     knowledge = house.knowledge
@@ -201,6 +203,7 @@ def interpret_exam(
         held=(*held, *contradictory),
         archive_silent=archive_silent,
         unconfirmed=unconfirmed,
+        late=late,
     )
 
 

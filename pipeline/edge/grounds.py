@@ -85,19 +85,18 @@ def parts_of(exam: Exam) -> str:
 def _history(visit: Visit, person: Person, day: date) -> str:
     """The visits up to a day, with revisions and whether they are held; whose they are; who counts as the same patient.
 
-    Of those only that count: a withdrawn one might as well not be there.
+    Of those only that count: a withdrawn one might as well not be there, nor one that came late, for those before it.
 
     Of later visits it matters only whether they are somebody else's: one conflict stops every comparison (R2.19).
     """
+    known = [other for other in person.visits if not other.late or other.number <= visit.number]
     up_to = [
-        (other.number, other.revision, other.state == State.HELD and other.number != visit.number)
-        for other in person.visits
+        (other.number, other.revision, other.late, other.state == State.HELD and other.number != visit.number)
+        for other in known
         if other.performed_at.date() <= day and not other.withdrawn
     ]
     counted = [
-        other
-        for other in person.visits
-        if other.number == visit.number or not (other.state == State.HELD or other.withdrawn)
+        other for other in known if other.number == visit.number or not (other.state == State.HELD or other.withdrawn)
     ]
     identities = sorted({(str(other.birth_date), other.sex) for other in counted})
     own = (visit.patient_id, visit.issuer)

@@ -1,10 +1,13 @@
 """What do the receipts that wait to be read say, and which exams become due through them?"""
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
+from pipeline.clinical.placeholders import known_name, placeholder
+from pipeline.clinical.plausible_dates import implausible_date
 from pipeline.edge.callers import OTHER_CALLER, sends_another_machine, serial_numbers
 from pipeline.edge.house import House
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
@@ -63,16 +66,34 @@ def _judge_suspected(house: House, receipt: Receipt, outcome: Report | Exception
             log.warning("held", extra={"receipt": number, "reason": receipts.OTHER_BYTES})
 
 
-def read(house: House, instance: receipts.Instance) -> Report:
-    """What one instance says.
+def read(house: House, receipt: Receipt) -> Report:
+    """What the instance of a receipt says.
 
     Raises:
         UnreadableReport: it is not a report we can use, with the reason.
     """
+    instance = receipt.instance
     elements = read_elements(instance.data_set, instance.transfer_syntax_uid)
     _require_one_identity(elements, instance)
     known = house.knowledge
-    return extract(elements, house.dialects, known.aliases, known.spellings)
+    report = extract(elements, house.dialects, known.aliases, known.spellings, zone=known.zone)
+    if field := placeholder(report.exam.patient, known.rules):
+        raise UnreadableReport(Reason.PLACEHOLDER_ID, field)
+    impossible = implausible_date(report.exam, received_on=receipt.received_at.date())
+    if impossible and not _is_confirmed(receipt):
+        raise UnreadableReport(Reason.IMPLAUSIBLE_DATE, impossible)
+    return replace(report, name=known_name(report.name, known.rules)) if report.name else report
+
+
+def _is_confirmed(receipt: Receipt) -> bool:
+    """Whether somebody has looked at the dates of a report and released it all the same."""
+    return receipt.released_from == Reason.IMPLAUSIBLE_DATE
+
+
+def _is_late(house: House, receipt: Receipt, report: Report) -> bool:
+    """Whether a live report came so long after the day of its exam that the scanner's clock may have been wrong."""
+    days = (receipt.received_at.date() - report.exam.performed_on).days
+    return not receipt.historical and not _is_confirmed(receipt) and days > house.settings.service.exam.late_days
 
 
 def _require_one_identity(elements: Elements, instance: receipts.Instance) -> None:
@@ -101,7 +122,7 @@ def _read(house: House, receipt: Receipt) -> Report | Exception:
     if receipt.losses >= work.MOST_LOSSES:
         return _WorkerLost()
     try:
-        return read(house, receipt.instance)
+        return read(house, receipt)
     except Exception as error:  # noqa: BLE001 - whatever a report does to its reader, the others are still read
         return error
 
@@ -134,6 +155,7 @@ def _record(connection: Connection, house: House, receipt: Receipt, outcome: Rep
                 historical=receipt.historical,
                 sender=receipt.sender,
                 bound=serial_numbers(house.settings.service.listener.caller, receipt.sender) is not None,
+                late=_is_late(house, receipt, outcome),
             )
             if not receipt.historical:
                 archives = [to.name for to in house.settings.service.destination if to.history]

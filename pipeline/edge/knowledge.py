@@ -1,6 +1,7 @@
 """What has the department told us beyond the reports, in the words of the reports?"""
 
 from dataclasses import dataclass, field, replace
+from datetime import tzinfo
 from pathlib import Path
 
 import pipeline
@@ -24,8 +25,10 @@ class Knowledge:
     aliases: tuple[Alias, ...]
     spellings: tuple[Spelling, ...]
     rules: Rules
+    zone: tzinfo | None
+    """In which the department lives; this machine's unless told."""
     edition: str
-    """A digest of whatever a reading of a report depends on: our version, the dialects, the aliases, the spellings."""
+    """A digest of whatever a reading depends on: our version, the dialects, aliases, spellings, the time zone."""
     digest: str = field(init=False, repr=False, compare=False)
     """The same for the same LSCs, epochs and rules: the audit trail names by it what a comparison rested on."""
 
@@ -54,6 +57,7 @@ def known(settings: Settings, dialects: tuple[Dialect, ...], folder: Path) -> Kn
         ),
         spellings=spellings,
         rules=settings.clinical_rules,
+        zone=settings.service.exam.zone,
         edition=_edition(folder, settings),
     )
 
@@ -65,4 +69,5 @@ def _as_read(scanner: Scanner, dialects: tuple[Dialect, ...]) -> Scanner:
 
 def _edition(folder: Path, settings: Settings) -> str:
     texts = [path.read_bytes().hex() for path in sorted(folder.glob("*.toml"))]
-    return short_digest(pipeline.__version__, texts, settings.aliases, settings.spellings)
+    zone = settings.service.exam.time_zone
+    return short_digest(pipeline.__version__, texts, settings.aliases, settings.spellings, zone)

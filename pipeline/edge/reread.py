@@ -33,7 +33,7 @@ def _read_again(house: House, connection: Connection, number: int) -> bool:
     before = {**dict(on_file.reports), **dict(on_file.rejected)}
     for receipt in receipts.load(connection, list(before)):
         try:
-            told[receipt.number] = read(house, receipt.instance)
+            told[receipt.number] = read(house, receipt)
         except UnreadableReport as unreadable:
             return _hold(connection, number, edition, f"receipt {receipt.number}: {unreadable.reason}")
         except Exception as error:  # noqa: BLE001 - whatever a report does to its reader, the others are still read

@@ -17,6 +17,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_type_hints
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -216,11 +217,26 @@ class ListenerSettings(_Section):
         return self
 
 
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError("no IANA time zone has this name; one is Europe/Berlin") from None
+    return name
+
+
 class ExamSettings(_Section):
     """``[exam]``: when an exam is due."""
 
     settle_seconds: Annotated[float, Field(ge=0, le=86_400)] = 30
     history_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60
+    late_days: Annotated[int, Field(ge=1, le=36_500)] = 30
+    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The zone that ``time_zone`` names; without one this machine's is meant."""
+        return None if self.time_zone is None else ZoneInfo(self.time_zone)
 
 
 class KeepingSettings(_Section):

@@ -2,17 +2,19 @@
 
 When an exam was performed: Acquisition DateTime (0008,002A), else Acquisition Date and Time (0008,0022 and 0032), else
 Study Date and Time (0008,0020 and 0030). Content Date is when the report was written, perhaps years after the scan,
-and never counts. Without a time the exam stands at midnight; without a date the report is held.
+and never counts. An offset from UTC, in a DT or in Timezone Offset From UTC (0008,0201), is applied: days are those of
+the department. Without a time the exam stands at midnight; without a date the report is held.
 """
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, time
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, tzinfo
 
 from pydicom.dataset import Dataset
 
 from pipeline.clinical.model import Exam, Measurement, Patient, Scanner, Sex
+from pipeline.clinical.person_names import normal_name
 from pipeline.clinical.regions import Side
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.sr.aliases import Alias, Spelling, as_spelt_here, supply_serial_number
@@ -28,7 +30,7 @@ from pipeline.sr.notes import Notes, Unused, quoted
 from pipeline.sr.occasions import Occasion
 from pipeline.sr.patients import same_patient
 from pipeline.sr.phantoms import PhantomReport, PhantomScan, is_phantom
-from pipeline.sr.printed_dates import possible_days, possible_moments
+from pipeline.sr.printed_dates import possible_moments
 from pipeline.sr.reasons import Reason, UnreadableReport
 from pipeline.sr.rejection import is_key_object_selection, read_key_objects
 from pipeline.sr.results import Place, places
@@ -36,7 +38,7 @@ from pipeline.sr.scanners import read_scanner
 from pipeline.sr.tree import Item, as_elements, folded, header_text
 from pipeline.sr.trends import read_trends
 from pipeline.sr.uids import DEVICE_UID
-from pipeline.sr.values import read_date, read_datetime, read_time
+from pipeline.sr.values import Clock, read_date, read_datetime, read_offset, read_time
 
 __all__ = ["Reason", "Report", "UnreadableReport", "extract", "trees"]
 
@@ -64,6 +66,8 @@ class Report:
     vendor_trend: tuple[TrendPoint, ...] = ()
     ethnic_group: str = ""
     station_name: str = ""
+    name: str = field(default="", repr=False)
+    """The patient's name as names are compared, where no birth date tells people apart; empty where one does."""
 
     @property
     def part(self) -> Part:
@@ -76,10 +80,13 @@ def extract(
     dialects: Sequence[Dialect],
     aliases: Sequence[Alias] = (),
     spellings: Sequence[Spelling] = (),
+    *,
+    zone: tzinfo | None = None,
 ) -> Report:
     """Read a scanner's report in the first dialect that knows it.
 
     An alias may supply a missing serial number; a machine told in another spelling is taken for the one it is.
+    Times told with an offset from UTC are the department's, who lives in ``zone``; unless given, in this machine's.
 
     Raises:
         PhantomReport: it is a scan of a phantom.
@@ -89,9 +96,9 @@ def extract(
     elements = as_elements(report)
     if is_key_object_selection(elements):
         raise read_key_objects(elements)
-    source = _Source(elements, dialects, aliases, spellings)
+    source = _Source(elements, dialects, aliases, spellings, _clock(elements, zone))
     refusals: list[UnreadableReport] = []
-    for place, read in _places(elements):
+    for place, read in _places(elements, source.clock):
         notes = Notes()
         try:
             return _report(source, place, read(notes), notes)
@@ -108,7 +115,7 @@ def extract(
 
 def trees(report: Elements | Dataset) -> Iterator[tuple[Place, Item]]:
     """The results in each place of an object as content items, for a person to look at; broken ones are left out."""
-    for place, read in _places(as_elements(report)):
+    for place, read in _places(elements := as_elements(report), _clock(elements)):
         try:
             yield place, read(Notes())
         except UnreadableReport:
@@ -142,6 +149,7 @@ class _Source:
     dialects: Sequence[Dialect]
     aliases: Sequence[Alias]
     spellings: Sequence[Spelling]
+    clock: Clock
 
     def text(self, keyword: str) -> str:
         """A text of the header, as a database and a terminal take it."""
@@ -158,9 +166,9 @@ class _Source:
         return person(header_text(self.elements, "OperatorsName").split("\\")[0])
 
 
-def _places(elements: Elements) -> Iterator[tuple[Place, Callable[[Notes], Item]]]:
+def _places(elements: Elements, clock: Clock) -> Iterator[tuple[Place, Callable[[Notes], Item]]]:
     def performed_on() -> date | None:
-        moment = _performed_at(elements, Notes())
+        moment, _ = _performed_at(elements, clock, Notes())
         return moment.date() if moment else None
 
     return places(elements, performed_on)
@@ -183,16 +191,22 @@ def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
     for item in items:
         for problem in item.problems:
             notes.remark(f"{quoted(item)} is not whole: {problem}")
-    moment = _performed_at(source.elements, notes)
-    day = moment.date() if moment else None
-    layout = lay_out(root, Occasion(dialect=dialect, study_instance_uid=study_instance_uid, day=day), notes)
+    moment, told_on = _performed_at(source.elements, source.clock, notes)
+    occasion = Occasion(
+        dialect=dialect,
+        study_instance_uid=study_instance_uid,
+        performed_at=moment,
+        told_on=told_on,
+        clock=source.clock,
+    )
+    layout = lay_out(root, occasion, notes)
     facts = Facts(layout, dialect, notes)
     if is_phantom(source.elements, root, dialect):
         raise PhantomReport(_phantom_scan(source, root, _require(moment), layout, facts, notes))
     patient = _patient(source, notes)
     performed_at = _require(moment)
     results = _results(source, root, dialect, layout, facts, notes)
-    _require_this_day(facts, dialect, performed_at, notes)
+    _require_this_day(facts, occasion, notes)
     _require_this_side(source, results.measurements)
     of_patient = patient_facts(source.elements, facts.of(), notes)
     exam = Exam(
@@ -223,6 +237,7 @@ def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
         vendor_trend=read_trends(layout, dialect),
         ethnic_group=of_patient.ethnic_group,
         station_name=source.text("StationName"),
+        name="" if exam.patient.birth_date else normal_name(header_text(source.elements, "PatientName")),
     )
 
 
@@ -278,18 +293,25 @@ def _patient(source: _Source, notes: Notes) -> Patient:
     )
 
 
-def _performed_at(elements: Elements, notes: Notes) -> datetime | None:
-    acquired = read_datetime(header_text(elements, "AcquisitionDateTime"))
-    if acquired is not None:
-        return acquired
+def _clock(elements: Elements, zone: tzinfo | None = None) -> Clock:
+    return Clock(offset=read_offset(header_text(elements, "TimezoneOffsetFromUTC")), zone=zone)
+
+
+def _performed_at(elements: Elements, clock: Clock, notes: Notes) -> tuple[datetime | None, date | None]:
+    """When an exam was performed by the department's clock, and on which day the header tells."""
+    acquired = header_text(elements, "AcquisitionDateTime")
+    told = read_datetime(acquired)
+    if told is not None:
+        return read_datetime(acquired, clock), told.date()
     for event in ("Acquisition", "Study"):
         day = read_date(header_text(elements, f"{event}Date"))
         if day is not None:
             moment = read_time(header_text(elements, f"{event}Time"))
             if moment is None:
                 notes.remark(f"{event} Time is absent or no time; the exam stands at midnight")
-            return datetime.combine(day, moment or time())
-    return None
+                return datetime.combine(day, time()), day
+            return clock.local(datetime.combine(day, moment)), day
+    return None, None
 
 
 def _require(performed_at: datetime | None) -> datetime:
@@ -298,7 +320,7 @@ def _require(performed_at: datetime | None) -> datetime:
     return performed_at
 
 
-def _require_this_day(facts: Facts, dialect: Dialect, performed_at: datetime, notes: Notes) -> None:
+def _require_this_day(facts: Facts, occasion: Occasion, notes: Notes) -> None:
     """Make sure that nothing is dated on another day than the header.
 
     Raises:
@@ -306,8 +328,9 @@ def _require_this_day(facts: Facts, dialect: Dialect, performed_at: datetime, no
     """
     fits: dict[str, bool] = {}
     for text in sorted(frozenset[str]().union(*facts.every(Fact.ACQUIRED_AT))):
-        if days := possible_days(text, dialect.date_order):
-            fits[text] = performed_at.date() in days
+        fit = occasion.is_its_day(text)
+        if fit is not None:
+            fits[text] = fit
         else:
             notes.remark("a date of acquisition cannot be read; the header's counts")
     in_scans, around = ([fits[text] for text in texts if text in fits] for texts in facts.every(Fact.ACQUIRED_AT))
@@ -402,11 +425,15 @@ def _analysed_at(source: _Source, text: str, dialect: Dialect, performed_on: dat
         return ()
     written = (read_date(header_text(source.elements, f"{event}Date")) for event in ("Content", "InstanceCreation"))
     latest = max((day for day in written if day is not None), default=date.max)
-    return possible_moments(text, dialect.date_order, earliest=performed_on, latest=latest)
+    return possible_moments(text, dialect.date_order, earliest=performed_on, latest=latest, clock=source.clock)
 
 
 def _acquisition(source: _Source) -> str:
     """When the header says the scan was acquired, if it tells the time as well as the day."""
     moment = header_text(source.elements, "AcquisitionTime").strip()
     day = header_text(source.elements, "AcquisitionDate").strip()
-    return header_text(source.elements, "AcquisitionDateTime").strip() or (day + moment if day and moment else "")
+    told = header_text(source.elements, "AcquisitionDateTime").strip() or (day + moment if day and moment else "")
+    by_this_clock, by_our_clock = read_datetime(told), read_datetime(told, source.clock)
+    if by_our_clock is None or (by_our_clock == by_this_clock and source.clock.offset is None):
+        return told
+    return f"{by_our_clock:%Y%m%d%H%M%S}"  # else one scan told by two clocks would be two

@@ -16,7 +16,6 @@ from pipeline.clinical.regions import Side, Site
 from pipeline.sr.grammar import ContainerRule, Quantity, Texts, TrendRule
 from pipeline.sr.notes import Notes, quoted
 from pipeline.sr.occasions import Occasion
-from pipeline.sr.printed_dates import possible_days
 from pipeline.sr.tree import Item
 
 _EARLIER = re.compile(
@@ -159,8 +158,7 @@ class _Finder:
         name = wrapper.concept.meaning if wrapper.concept else ""
         if _EARLIER.search(name):
             return "its name tells of earlier exams or of differences"
-        days = possible_days(name, self._dialect.date_order)
-        if days and self._occasion.day not in days:
+        if self._occasion.is_its_day(name) is False:
             return "its name is another day"
         if another := self._occasion.why_another(wrapper.children):
             return f"it {another}"

@@ -6,12 +6,14 @@ PS3.16 lets a measurement group, and a single number, be of another study, of an
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
+from pipeline.clinical.model import LONGEST_EXAM
 from pipeline.sr.grammar import Dialect, Fact
 from pipeline.sr.methods import named_method
-from pipeline.sr.printed_dates import possible_days
+from pipeline.sr.printed_dates import possible_days, possible_moments, tells_time
 from pipeline.sr.tree import Code, Item
+from pipeline.sr.values import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +22,28 @@ class Occasion:
 
     dialect: Dialect
     study_instance_uid: str
-    day: date | None
+    performed_at: datetime | None
+    """By the department's clock."""
+
+    told_on: date | None
+    """The day as the header tells it, perhaps by another clock."""
+
+    clock: Clock
+
+    def is_its_day(self, text: str) -> bool | None:
+        """Whether a date and time can be this exam's; ``None`` where it is none.
+
+        An exam may go on after midnight: a time within twelve hours of its own is its own.
+        """
+        days = possible_days(text, self.dialect.date_order)
+        if not days:
+            return None
+        if self.performed_at is None:
+            return False
+        if {self.performed_at.date(), self.told_on} & {*days}:
+            return True
+        moments = possible_moments(text, self.dialect.date_order, clock=self.clock) if tells_time(text) else ()
+        return any(abs(moment - self.performed_at) <= LONGEST_EXAM for moment in moments)
 
     def why_another(self, items: Sequence[Item]) -> str:
         """Why what stands with these items is not of this exam; empty where none of them says so."""
@@ -66,5 +89,5 @@ class Occasion:
     def _is_dated(self, items: Sequence[Item]) -> bool | None:
         """Whether all days told among some items are this exam's; ``None`` when none is told."""
         told = [item.value for item in items if self.dialect.facts.find(item.concept) is Fact.ACQUIRED_AT]
-        days = [days for text in told if (days := possible_days(text, self.dialect.date_order))]
-        return all(self.day in one for one in days) if days else None
+        fits = [fit for text in told if (fit := self.is_its_day(text)) is not None]
+        return all(fits) if fits else None

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 
 from pipeline.sr.grammar import DateOrder
-from pipeline.sr.values import read_datetime, read_time
+from pipeline.sr.values import Clock, read_datetime, read_time
 
 
 def possible_days(text: str, order: DateOrder | None = None) -> tuple[date, ...]:
@@ -17,18 +17,29 @@ def possible_days(text: str, order: DateOrder | None = None) -> tuple[date, ...]
 
 
 def possible_moments(
-    text: str, order: DateOrder | None = None, *, earliest: date = date.min, latest: date = date.max
+    text: str,
+    order: DateOrder | None = None,
+    *,
+    earliest: date = date.min,
+    latest: date = date.max,
+    clock: Clock | None = None,
 ) -> tuple[datetime, ...]:
     """The moments that a printed date and time can mean, at midnight where no time is told.
 
     Of two readings one that cannot be, as it is before the earliest day or after the latest, is none.
     """
-    moment = read_datetime(text)
+    moment = read_datetime(text, clock)
     if moment is not None:
         return (moment,)
     days = possible_days(text, order)
     able = [day for day in days if earliest <= day <= latest] if len(days) > 1 else days
     return tuple(datetime.combine(day, _time_at_end(text) or time()) for day in able)
+
+
+def tells_time(text: str) -> bool:
+    """Whether a printed date has a time behind it."""
+    told = text.strip()[:_LONGEST]
+    return _time_at_end(told) is not None or (read_datetime(told) is not None and len(told) > _DAY_ALONE)
 
 
 def order_of(texts: Iterable[str]) -> DateOrder | None:
@@ -40,6 +51,7 @@ def order_of(texts: Iterable[str]) -> DateOrder | None:
 
 
 _LONGEST = 64
+_DAY_ALONE = len("20240301")
 
 _YEAR_FIRST = re.compile(r"([0-9]{4})([-/.]?)([0-9]{2})\2([0-9]{2})(?![0-9])")
 _FIGURES = re.compile(r"([0-9]{1,2})([-/. ])([0-9]{1,2})\2([0-9]{4})(?![0-9])")

@@ -26,6 +26,8 @@ class Reason(StrEnum):
     NO_PATIENT_ID = "no_patient_id"
     NO_STUDY_DATE = "no_study_date"
     OTHER_DATE = "other_date"
+    IMPLAUSIBLE_DATE = "implausible_date"
+    PLACEHOLDER_ID = "placeholder_id"
     OTHER_PATIENT = "other_patient"
     NO_BMD = "no_bmd"
     UNKNOWN_UNIT = "unknown_unit"
@@ -76,6 +78,8 @@ _SENTENCES = {
     Reason.NO_PATIENT_ID: "The report has no usable Patient ID (0010,0020).",
     Reason.NO_STUDY_DATE: "The report has neither a usable Acquisition Date nor a usable Study Date (0008,0020).",
     Reason.OTHER_DATE: "The results are dated on another day than the header.",
+    Reason.IMPLAUSIBLE_DATE: "The dates of the exam cannot be true.",
+    Reason.PLACEHOLDER_ID: "The patient's id or birth date is one that stands for nobody.",
     Reason.OTHER_PATIENT: "The results are of a patient with another birth date or sex than the header's.",
     Reason.NO_BMD: "The report holds no bone mineral density of a region we know.",
     Reason.UNKNOWN_UNIT: "A bone mineral density comes without a unit that the dialect knows.",

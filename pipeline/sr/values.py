@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from datetime import date, datetime, time
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
@@ -111,13 +112,55 @@ def read_time(text: str) -> time | None:
         return None
 
 
-def read_datetime(text: str) -> datetime | None:
-    """A DICOM DT with at least a day, in the scanner's own local time; ``None`` when it is none."""
-    local = re.sub(r"[+-]\d{4}$", "", text.strip())  # the offset from UTC: what the scanner's clock showed is kept
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """By which clock a report tells its times, and in which zone the department lives.
+
+    ``offset`` is the report's Timezone Offset From UTC (0008,0201), if it tells one; without ``zone`` the department
+    lives in this machine's.
+    """
+
+    offset: timezone | None = None
+    zone: tzinfo | None = None
+
+    def local(self, moment: datetime, offset: timezone | None = None) -> datetime:
+        """A moment as the department's clocks showed it; the one told where no offset says what clock it is by."""
+        by = offset or self.offset
+        if by is None:
+            return moment
+        try:
+            return moment.replace(tzinfo=by).astimezone(self.zone).replace(tzinfo=None)
+        except (OverflowError, ValueError, OSError):  # at the ends of the calendar
+            return moment
+
+
+def read_offset(text: str) -> timezone | None:
+    """An offset from UTC such as ``+0100`` (PS3.5 6.2 DT); ``None`` when it is none."""
+    match = _OFFSET.fullmatch(text.strip())
+    if match is None:
+        return None
+    offset = timedelta(hours=int(match[2]), minutes=int(match[3]))
+    return timezone(-offset if match[1] == "-" else offset) if offset <= _FARTHEST else None
+
+
+def read_datetime(text: str, clock: Clock | None = None) -> datetime | None:
+    """A DICOM DT with at least a day, in the department's own local time; ``None`` when it is none.
+
+    Without a clock it is the time that is told, by whatever clock.
+    """
+    told = text.strip()
+    offset = read_offset(told[-5:]) if _WITH_OFFSET.fullmatch(told) else None
+    local = told[:-5] if _WITH_OFFSET.fullmatch(told) else told
     day, moment = read_date(local[:8]), read_time(local[8:]) if local[8:] else time()
-    return datetime.combine(day, moment) if day and moment is not None else None
+    if day is None or moment is None:
+        return None
+    read = datetime.combine(day, moment)
+    return clock.local(read, offset) if clock is not None and local[8:] else read
 
 
+_OFFSET = re.compile(r"([+-])(\d{2})([0-5]\d)", re.ASCII)
+_WITH_OFFSET = re.compile(r".{8,}[+-]\d{4}", re.ASCII)
+_FARTHEST = timedelta(hours=14)
 _DATE = re.compile(r"(\d{4})(\.?)(\d{2})\2(\d{2})", re.ASCII)
 _TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?", re.ASCII)
 

@@ -136,6 +136,7 @@ def _configure(folder: Path, settings: str) -> None:
         url = "sqlite:///{folder}/store.sqlite3"
         [exam]
         settle_seconds = 0
+        late_days = 36500
         [[destination]]
         name = "pacs"
         ae_title = "PACS"

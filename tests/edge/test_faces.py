@@ -35,6 +35,8 @@ port = {port}
 [addendum]
 sop_class = "enhanced"
 preliminary = false
+[exam]
+late_days = 36500
 [[destination]]
 name = "all"
 ae_title = "{ae_title}"

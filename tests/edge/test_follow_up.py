@@ -31,6 +31,8 @@ def house(tmp_path: Path) -> Iterator[House]:
     (tmp_path / "service.toml").write_text(f"""
         [store]
         url = "sqlite:///{tmp_path}/store.sqlite3"
+        [exam]
+        late_days = 36500
         [[destination]]
         name = "pacs"
         ae_title = "PACS"

@@ -16,7 +16,7 @@ from pipeline.edge import intake
 from pipeline.edge.house import House, opened
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.store import exams, machines, overview, phantoms, pictures, receipts, work
-from pipeline.edge.store.receipts import Instance
+from pipeline.edge.store.receipts import Instance, Receipt
 from pipeline.edge.store.schema import State, exam, receipt
 from pipeline.sr.extract import Report
 from pipeline.sr.reasons import Reason
@@ -133,10 +133,10 @@ def test_parts_hours_apart_are_one_exam_and_cumulative_ones_agree(house: House) 
 
 
 def test_a_scan_exported_again_changes_nothing(house: House) -> None:
-    """Under a new UID, and perhaps with an order number that came later."""
+    """Under a new UID, and written on another day."""
     receive(house, report(spine()), "2.25.1")
     (before,) = exams_on_file(house)
-    again = receive(house, report(spine(), AccessionNumber="A17", ContentDate="20250101"), "2.25.2")
+    again = receive(house, report(spine(), ContentDate="20250101"), "2.25.2")
     assert settled(house, again) == (State.IGNORED, exams.REPEATED)
     assert exams_on_file(house) == [before]
 
@@ -183,8 +183,8 @@ class FailingReader:
         self._failure = failure
         self._reads = intake.read
 
-    def __call__(self, house: House, received: Instance) -> Report:
-        if received.sop_instance_uid == "2.25.2":
+    def __call__(self, house: House, received: Receipt) -> Report:
+        if received.instance.sop_instance_uid == "2.25.2":
             raise self._failure
         return self._reads(house, received)
 

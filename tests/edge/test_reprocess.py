@@ -76,6 +76,8 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     (tmp_path / "service.toml").write_text(f"""
         [store]
         url = "{url}"
+        [exam]
+        late_days = 36500
         [reprocess]
         addenda_per_minute = 10000
         shards = 3

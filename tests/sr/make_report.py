@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Callable
+from datetime import tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -158,14 +159,14 @@ def deflate(data: bytes) -> bytes:
     return stream.compress(data) + stream.flush()
 
 
-def read(data_set: bytes, transfer_syntax: str = ExplicitVRLittleEndian) -> Report:
-    """What the shipped dialects make of the bytes."""
-    return extract(read_elements(data_set, transfer_syntax), shipped_dialects())
+def read(data_set: bytes, transfer_syntax: str = ExplicitVRLittleEndian, zone: tzinfo | None = None) -> Report:
+    """What the shipped dialects make of the bytes, in a department that lives in a zone."""
+    return extract(read_elements(data_set, transfer_syntax), shipped_dialects(), zone=zone)
 
 
-def seen(ds: Dataset) -> Report:
+def seen(ds: Dataset, *, zone: tzinfo | None = None) -> Report:
     """What is read of a report that came over DICOM."""
-    return read(encode(ds))
+    return read(encode(ds), zone=zone)
 
 
 def held(ds: Dataset) -> UnreadableReport:

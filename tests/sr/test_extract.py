@@ -5,6 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from pydicom.dataset import Dataset
@@ -111,7 +112,7 @@ def test_a_number_keeps_its_printed_digits():
     ],
 )
 def test_an_exam_is_dated_by_its_acquisition_else_by_its_study(header, performed_at):
-    read_report = seen(report(spine(), **header))
+    read_report = seen(report(spine(), **header), zone=ZoneInfo("Europe/Berlin"))
     assert read_report.exam.performed_at == performed_at
     assert read_report.remarks == ()
 

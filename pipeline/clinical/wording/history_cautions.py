@@ -37,6 +37,15 @@ def new_caller(days: Sequence[date]) -> Caution:
     return Caution(flag=Flag.NEW_CALLER, text=text, review=True)
 
 
+def date_late(days: Sequence[date]) -> Caution:
+    """R2.21: a scanner whose clock was wrong puts an exam among others where it does not belong."""
+    text = (
+        f"The exam of {days_in_words(days)} was received long after its date, and nobody has confirmed that date yet. "
+        "Please see that the scanner's clock was right."
+    )
+    return Caution(flag=Flag.DATE_LATE, text=text, review=True)
+
+
 def vendor_disagrees(finding: Finding, change: Change, said: str) -> Caution:
     """Section 5.1: the scanner's trend is only compared and the mismatch reported; ours in numbers as N6 allows."""
     name, since = region_name(finding.measurement.region), change.reference.performed_on

@@ -4,13 +4,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from functools import cache
-from itertools import groupby
+from itertools import combinations, groupby
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, insert, literal, select, tuple_, update
 
-from pipeline.clinical.assemble import assemble
+from pipeline.clinical.assemble import Contradiction, assemble
 from pipeline.clinical.model import Exam, Patient
+from pipeline.clinical.person_names import contradict
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.edge.store import identity, machines, people, receipts, senders, shared_scans, work
 from pipeline.edge.store.database import insert_if_absent, ring
@@ -38,6 +39,8 @@ class ExamOnFile:
     addendum. ``taken_for`` is set where the exam counts as another patient's, with whom its own was merged.
     ``withdrawn`` is why it takes part in no comparison; empty while it does. ``rejected`` are reports that a rejection
     note has named while others of the exam still count. ``visit`` counts those of one study, told apart by hand.
+    ``late`` is one that came long after its day, while nobody has confirmed that day: only exams that came after it are
+    compared with it.
     """
 
     number: int
@@ -48,6 +51,7 @@ class ExamOnFile:
     visit: int = 1
     taken_for: Patient | None = None
     withdrawn: str = ""
+    late: bool = False
     rejected: tuple[tuple[int, Report], ...] = ()
 
     @property
@@ -73,6 +77,9 @@ class ExamOnFile:
         Raises:
             Contradiction: they tell different things.
         """
+        names = [report.name for _, report in self.reports if report.name]
+        if any(contradict(one, other) for one, other in combinations(names, 2)):
+            raise Contradiction("parts of one exam differ in PatientName, and tell no birth date")
         exam = replace(assemble(current([report.part for _, report in self.reports])), visit=self.visit)
         if self.taken_for is None:
             return exam
@@ -109,6 +116,7 @@ def record(
     historical: bool = False,
     sender: Sender | None = None,
     bound: bool = False,
+    late: bool = False,
 ) -> int:
     """Keep what a receipt says, in the exam it belongs to, which becomes due; the number of the exam.
 
@@ -117,6 +125,7 @@ def record(
     study or the scan is on file under another patient, or the patient with another birth date or sex, the exam is held
     (R2.19).
     What was said of the patient's later exams is looked at again.
+    A late exam, whose date nobody has confirmed, concerns no exam that was there before it.
     A historical report makes no exam due that has an addendum, or is to get one: that is for a reexamination.
     """
     study, who = report.exam.study_instance_uid, report.exam.patient
@@ -144,7 +153,9 @@ def record(
         _FORGET.execute(connection, {"receipt": told_by})
         detail = f"receipt {receipt_number} says the same, and tells patient or order otherwise"
         work.ignore(connection, receipt, told_by, reason=CORRECTED, detail=detail)
-    number = _exam_of(connection, report, patient_number, scanner_number, due_at=due_at, historical=historical)
+    number = _exam_of(
+        connection, report, patient_number, scanner_number, due_at=due_at, historical=historical, late=late
+    )
     _FORGET.execute(connection, {"receipt": receipt_number})  # where it was historical before
     rejected: str | None = _REJECTED_AS.scalar(connection, {"uid": report.sop_instance_uid})
     said = _REPORT.dump_json(report).decode()
@@ -227,6 +238,7 @@ def _whose(who: Patient, together: Collection[tuple[str, str]], *, but: int | No
 @cache
 def _history(*, tells_issuer: bool) -> Prepared:
     theirs = _may_be_theirs(tells_issuer=tells_issuer) & exam.c.withdrawn.is_(None)
+    theirs &= ~exam.c.late | (exam.c.id < bindparam("but"))
     return Prepared(_READINGS.where(theirs, exam.c.state != State.HELD))
 
 
@@ -261,9 +273,20 @@ def due_again(connection: Connection, patient_number: int, *, since: date, at: d
 def look_after(connection: Connection, number: int, *, at: datetime) -> int:
     """Look again at the exams of a person after one of which other things are known now; how many."""
     (row,) = _PLACE.execute(connection, {"exam": number})
+    if row.late:
+        return 0
     if row.historical:  # what an archive brings in by the thousand waits for the next run over all exams
         return 0
     return due_again(connection, row.patient_id, since=row.performed_at.date(), at=at)
+
+
+def confirm_date(connection: Connection, number: int, *, at: datetime) -> bool:
+    """Somebody has confirmed the day of an exam that came late: it counts like any other; whether it was late."""
+    late = update(exam).where(exam.c.id == number, exam.c.late).values(late=False)
+    if connection.execute(late).rowcount == 0:
+        return False
+    look_after(connection, number, at=at)
+    return True
 
 
 def keep_edition(connection: Connection, number: int, edition: str) -> None:
@@ -298,6 +321,7 @@ def read_otherwise(connection: Connection, number: int, told: Mapping[int, Repor
             performed_at=min(report.exam.performed_at for report in told.values()),
             birth_date=who_now.birth_date or row.birth_date,
             sex=who_now.sex.value or row.sex,
+            name=next((report.name for report in told.values() if report.name), ""),
             revision=exam.c.revision + 1,
         )
     )
@@ -400,6 +424,7 @@ def _exam_of(
     *,
     due_at: datetime,
     historical: bool,
+    late: bool,
 ) -> int:
     """The number of the exam a report belongs to, which becomes due with it."""
     who = report.exam.patient
@@ -414,11 +439,14 @@ def _exam_of(
         sex=who.sex.value,
         revision=1,
         historical=historical,
+        late=late,
+        name=report.name,
         state=State.WAITING,
         due_at=due_at,
     )
     if number is not None:
         return number
+    began = literal(report.exam.performed_at, exam.c.performed_at.type)
     there = _find(connection, report, patient_number, scanner_number)
     known: dict[str, object] = {"birth_date": who.birth_date} if who.birth_date else {}
     if not historical:
@@ -429,7 +457,9 @@ def _exam_of(
         .where(exam.c.id == there)
         .values(
             revision=exam.c.revision + 1,
+            performed_at=case((exam.c.performed_at > began, began), else_=exam.c.performed_at),
             sex=who.sex.value or exam.c.sex,
+            name=report.name or exam.c.name,
             **known,
         )
         .returning(exam.c.id)
@@ -438,14 +468,14 @@ def _exam_of(
 
 
 _READINGS = (
-    select(exam.c.id, exam.c.revision, exam.c.losses, exam.c.historical, exam.c.withdrawn, exam.c.visit)
+    select(exam.c.id, exam.c.revision, exam.c.losses, exam.c.historical, exam.c.withdrawn, exam.c.visit, exam.c.late)
     .add_columns(reading.c.receipt_id, reading.c.report, reading.c.rejected)
     .join(reading, reading.c.exam_id == exam.c.id)
     .order_by(exam.c.performed_at, exam.c.id, reading.c.receipt_id)
 )
 _OF_NUMBERS = Prepared(_READINGS.where(exam.c.id.in_(bindparam("numbers", expanding=True))))
 _PLACE = Prepared(
-    select(exam.c.patient_id, exam.c.performed_at, exam.c.historical).where(exam.c.id == bindparam("exam"))
+    select(exam.c.patient_id, exam.c.performed_at, exam.c.historical, exam.c.late).where(exam.c.id == bindparam("exam"))
 )
 _OTHER = patient.alias()
 _SAME_PERSON = (
@@ -495,6 +525,7 @@ def _load(connection: Connection, query: Prepared, values: Mapping[str, object])
             reports=tuple((receipt, told) for receipt, told in reports.items() if receipt not in rejected),
             visit=first.visit,
             withdrawn=first.withdrawn or "",
+            late=first.late,
             rejected=tuple((receipt, told) for receipt, told in reports.items() if receipt in rejected),
         )
         found.append(one)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import BindParameter, ColumnElement, Connection, Row, bindparam, select, update
 
 from pipeline.clinical.model import Patient, Sex
+from pipeline.clinical.person_names import contradict
 from pipeline.edge.store import patients, people, work
 from pipeline.edge.store.intruders import intruders, named
 from pipeline.edge.store.prepared import Prepared
@@ -34,6 +35,7 @@ def hold_conflicts(
 ) -> set[int]:
     """Hold exams of one study under two patients, and those whose birth date or sex is not the patient's (R2.19).
 
+    Where no birth date is told the name counts, as far as names contradict each other.
     An intruder's alone, where anything tells who that is. What was held and is not in doubt any more is released, as
     when more exams agree. Returns which exams were held or released.
     """
@@ -93,7 +95,7 @@ def same_person(patient_id: str | BindParameter[str], issuer: str | BindParamete
 
 
 _JUDGED = (
-    select(exam.c.id, exam.c.patient_id, exam.c.study_instance_uid, exam.c.birth_date, exam.c.sex)
+    select(exam.c.id, exam.c.patient_id, exam.c.study_instance_uid, exam.c.birth_date, exam.c.sex, exam.c.name)
     .add_columns(exam.c.state, exam.c.reason)
     .where(exam.c.withdrawn.is_(None))
     .order_by(exam.c.id)
@@ -120,6 +122,13 @@ _ANY = (
 _ANY_BIRTH_DATE = Prepared(_ANY.where(exam.c.birth_date != bindparam("known")))
 _ANY_SEX = Prepared(_ANY.where(exam.c.sex != bindparam("known"), exam.c.sex != ""))
 _SURE = _ANY.where(exam.c.reason.is_distinct_from(ID_CONFLICT))
+_NAMES = (
+    select(exam.c.id, exam.c.name)
+    .where(exam.c.patient_id.in_(_SAME_PATIENT), exam.c.birth_date.is_(None), exam.c.name != "")
+    .where(exam.c.withdrawn.is_(None))
+)
+_ANY_NAMES = Prepared(_NAMES)
+_SURE_NAMES = Prepared(_NAMES.where((exam.c.id == bindparam("exam")) | exam.c.reason.is_distinct_from(ID_CONFLICT)))
 _OTHER_BIRTH_DATE = Prepared(_SURE.where(exam.c.birth_date != bindparam("known")))
 _OTHER_SEX = Prepared(_SURE.where(exam.c.sex != bindparam("known"), exam.c.sex != ""))
 
@@ -148,8 +157,12 @@ def _doubts(
     for one in intruders(connection, sides, majority=False) if len(sides) > 1 else ():
         doubts[one] = _shared(connection, one, [row.id for row in shared])
     theirs = [row for row in rows if row.patient_id in same and row.id not in doubts]
-    for name, column in (("PatientBirthDate (0010,0030)", "birth_date"), ("PatientSex (0010,0040)", "sex")):
-        sides = _sides([(row.id, row._mapping[column]) for row in theirs if row._mapping[column]])
+    told = {
+        "PatientBirthDate (0010,0030)": _sides([(row.id, row.birth_date) for row in theirs if row.birth_date]),
+        "PatientSex (0010,0040)": _sides([(row.id, row.sex) for row in theirs if row.sex]),
+        "PatientName (0010,0010), without a birth date,": _sides_by_name(theirs),
+    }
+    for name, sides in told.items():
         for one in intruders(connection, sides, majority=True) if len(sides) > 1 else ():
             others = named(connection, [number for side in sides if one not in side for number in side][:_NAMED])
             doubts[one] = f"{name} is another than in other exams of this patient: {others}"
@@ -166,6 +179,16 @@ def _sides(told: Sequence[tuple[int, object]]) -> list[list[int]]:
     for number, what in told:
         found.setdefault(what, []).append(number)
     return list(found.values())
+
+
+def _sides_by_name(rows: Sequence[Row[Any]]) -> list[list[int]]:
+    """Of the exams that tell no birth date, those whose names may be one person's, each side by its first exam."""
+    found: list[list[Row[Any]]] = []
+    for row in rows:
+        if row.birth_date is None and row.name:
+            side = next((one for one in found if not all(contradict(row.name, other.name) for other in one)), None)
+            found.append([row]) if side is None else side.append(row)
+    return [[row.id for row in side] for side in found]
 
 
 def _problem(connection: Connection, row: Row[Any], *, alone: bool) -> str | None:
@@ -185,8 +208,10 @@ def _shared(connection: Connection, one: int, together: Sequence[int]) -> str:
 
 
 def _contradicts(connection: Connection, number: int, who: Patient, same: Collection[int]) -> bool:
-    """Whether any other exam of a patient tells another birth date or sex."""
+    """Whether any other exam of a patient tells another birth date or sex, or without birth dates another name."""
     told = {"same": list(same), "exam": number}
+    if who.birth_date is None and _is_named_otherwise(connection, number, same, _ANY_NAMES):
+        return True
     return (
         who.birth_date is not None and _ANY_BIRTH_DATE.scalar(connection, {**told, "known": who.birth_date}) is not None
     ) or (bool(who.sex) and _ANY_SEX.scalar(connection, {**told, "known": who.sex.value}) is not None)
@@ -195,11 +220,21 @@ def _contradicts(connection: Connection, number: int, who: Patient, same: Collec
 def _contradiction(connection: Connection, number: int, who: Patient, same: Collection[int]) -> str | None:
     """By what an exam cannot be the same patient's as the others under its patient."""
     found = None
+    if who.birth_date is None and _is_named_otherwise(connection, number, same, _SURE_NAMES):
+        found = "PatientName (0010,0010) is another than in other exams of this patient, and no birth date is told"
     for name, contradicting, known in _contradictions(who):
         values = {"same": list(same), "exam": number, "known": known}
         if contradicting.scalar(connection, values) is not None:
             found = f"{name} is another than in other exams of this patient"
     return found
+
+
+def _is_named_otherwise(connection: Connection, number: int, same: Collection[int], others: Prepared) -> bool:
+    """Whether the name of an exam without a birth date contradicts one of the others without."""
+    found = others.execute(connection, {"same": list(same), "exam": number})
+    names: dict[int, str] = {row.id: row.name for row in found}
+    mine = names.pop(number, "")
+    return any(contradict(mine, theirs) for theirs in names.values())
 
 
 def _contradictions(who: Patient) -> Iterator[tuple[str, Prepared, object]]:

@@ -30,6 +30,7 @@ _COLUMNS = (
     receipt.c.received_at,
     receipt.c.losses,
     receipt.c.historical,
+    receipt.c.released_from,
     receipt.c.content,
 )
 _OF_NUMBERS = Prepared(
@@ -72,6 +73,7 @@ class Receipt:
     received_at: datetime
     losses: int
     historical: bool
+    released_from: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +159,7 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
             received_at=row.received_at,
             losses=row.losses,
             historical=row.historical,
+            released_from=row.released_from,
         )
         for row in _OF_NUMBERS.execute(connection, {"numbers": list(numbers)})
     ]

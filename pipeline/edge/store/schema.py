@@ -154,6 +154,7 @@ receipt = Table(
     Column("host", Text, nullable=False),
     Column("received_at", Instant, nullable=False),
     *_work(),
+    Column("released_from", String(64)),
     Column("pixels", Integer, nullable=False, server_default="0"),
     _historical(),
     Column("content", LargeBinary, nullable=False),
@@ -243,6 +244,8 @@ exam = Table(
     Column("sex", String(1), nullable=False),
     Column("revision", Integer, nullable=False),
     _historical(),
+    Column("late", Boolean, nullable=False, server_default=false()),
+    Column("name", Text, nullable=False, server_default=""),
     Column("withdrawn", Text),
     *_work(),
     UniqueConstraint("patient_id", "study_instance_uid", "scanner_id", "visit"),
@@ -251,7 +254,8 @@ exam = Table(
     Index(None, "patient_id", "performed_at"),
     comment="a visit: patient + study + scanner, and which of them where a study was split; revision "
     "counts what was added; a historical one is a prior only; "
-    "withdrawn says why it takes part in no comparison",
+    "withdrawn says why it takes part in no comparison; late that its date is to be "
+    "confirmed; name tells people apart where no birth date does",
 )
 
 unidentified = Table(

@@ -45,6 +45,7 @@ class Visit:
     state: str
     historical: bool
     withdrawn: bool
+    late: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +157,7 @@ def _visits() -> Select[Any]:
             exam.c.state,
             exam.c.historical,
             exam.c.withdrawn.is_not(None),
+            exam.c.late,
             grounds.c.parts,
             grounds.c.history,
             grounds.c.knowledge,
@@ -170,7 +172,7 @@ def _visits() -> Select[Any]:
 
 
 def _visit(row: Sequence[Any]) -> Visit:
-    return Visit(_grounds(*row[13:]), *row[:13])
+    return Visit(_grounds(*row[14:]), *row[:14])
 
 
 def _grounds(parts: str | None, history: str, knowledge: str, context: str, rules: str) -> Grounds | None:

@@ -122,11 +122,17 @@ def postpone(connection: Connection, queue: Table, number: int, *, until: dateti
 
 
 def release(connection: Connection, queue: Table, number: int, *, at: datetime) -> bool:
-    """Try held work again, from the beginning; whether it was held."""
+    """Try held work again, from the beginning; whether it was held.
+
+    Of a receipt it is kept from what it was released, as that may be what a person has confirmed.
+    """
+    values: dict[str, object] = {"state": State.WAITING, "due_at": at, "attempts": 0, "losses": 0}
+    if queue is receipt:
+        values["released_from"] = receipt.c.reason
     result = connection.execute(
         update(queue)
         .where(queue.c.id == number, queue.c.state == State.HELD)
-        .values(state=State.WAITING, due_at=at, attempts=0, losses=0, reason=None, detail=None)
+        .values(**values, reason=None, detail=None)
     )
     return result.rowcount == 1
 

@@ -153,6 +153,7 @@ def upgrade() -> None:
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("released_from", sa.String(length=64), nullable=True),
         sa.Column("pixels", sa.Integer(), server_default="0", nullable=False),
         sa.Column("historical", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
@@ -299,6 +300,8 @@ def upgrade() -> None:
         sa.Column("sex", sa.String(length=1), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("historical", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("late", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("name", sa.Text(), server_default="", nullable=False),
         sa.Column("withdrawn", sa.Text(), nullable=True),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
@@ -320,7 +323,8 @@ def upgrade() -> None:
         ),
         comment="a visit: patient + study + scanner, and which of them where a study was split; revision "
         "counts what was added; a historical one is a prior only; "
-        "withdrawn says why it takes part in no comparison",
+        "withdrawn says why it takes part in no comparison; late that its date is to be "
+        "confirmed; name tells people apart where no birth date does",
     )
     op.create_index(
         "ix_exam_held",
