@@ -19,9 +19,9 @@ def dated(performed: str, *, born: str | None = "1950-01-01", age: str | None = 
     made = exam("2024-03-01")
     return replace(
         made,
-        patient=replace(made.patient, birth_date=born and date.fromisoformat(born)),
+        patient=replace(made.patient, birth_date=date.fromisoformat(born) if born else None),
         performed_at=datetime.fromisoformat(performed),
-        age=age and Decimal(age),
+        age=Decimal(age) if age else None,
     )
 
 
