@@ -106,7 +106,7 @@ def test_the_neck_speaks_for_the_hip_only_where_the_total_hip_is_missing() -> No
     assert both.overall is Overall.STABLE
     text = words(both)
     assert text.count("(secondary)") == text.count("Left femoral neck (secondary): BMD 0.650 g/cm2;") == 1
-    assert "Outside the overall result: significant loss since 2018-01-01 (left femoral neck -7.1 %)." in text
+    assert "Secondary sites: significant loss since 2018-01-01 (left femoral neck -7.1 %)." in text
 
 
 def test_the_radius_speaks_only_where_neither_spine_nor_hip_was_measured() -> None:
@@ -124,7 +124,7 @@ def test_of_many_sets_of_vertebrae_one_speaks_for_the_spine() -> None:
     found = follow_up(now, {"L2-L3": "0.950", "L3-L4": "0.700", "L1-L3": "0.8"})
     assert found.overall is Overall.DECLINED
     text = words(found)
-    assert "Spine L2-L3: BMD 0.850 g/cm2; significant loss since 2018-01-01 of" in text
+    assert "Spine L2-L3: BMD 0.850 g/cm2; significant loss since prior -0.100 g/cm2." in text
     assert "Spine L1-L4: BMD 0.900 g/cm2; not compared" in text
     assert "Spine L3-L4" not in text
     assert "Spine L2:" not in text
@@ -137,9 +137,9 @@ def test_a_change_that_is_not_significant_is_never_put_in_numbers() -> None:
     assert change is not None
     assert (str(change.difference), str(change.percent)) == ("0.013", "1.4")
     text = words(found)
-    assert "Spine L1-L4: BMD 0.913 g/cm2; no significant change." in text
+    assert "Spine L1-L4: BMD 0.913 g/cm2." in text
     assert "No significant change since 2018-01-01 (spine)" in text
-    assert "LSC in g/cm2 at 95 % confidence: spine L1-L4 0.023 (in vivo study)." in text
+    assert "LSC (g/cm2, 95 % confidence): spine 0.023 (in vivo study)." in text
     assert not any(number in text for number in ("0.013", "1.4", "0.900"))
     unknown = interpret(exam("2020-01-01", regions={"L1-L4": "0.5"}), [exam("2018-01-01", regions=BOTH)], lscs=())
     assert "0.900" not in words(unknown)
@@ -149,8 +149,8 @@ def test_a_significant_change_is_told_in_grams_and_percent_with_lsc_and_exam() -
     """F1, F2, F3, A5: the LSC is named by the study it comes from."""
     text = words(follow_up({"L1-L4": "0.864"}, {"L1-L4": "0.900"}))
     assert "Significant loss since 2018-01-01 (spine -4.0 %)" in text
-    assert ("Spine L1-L4: BMD 0.864 g/cm2; significant loss since 2018-01-01 of -0.036 g/cm2 (-4.0 %).") in text
-    assert "LSC in g/cm2 at 95 % confidence: spine L1-L4 0.023 (in vivo study)." in text
+    assert ("Spine L1-L4: BMD 0.864 g/cm2; significant loss since prior -0.036 g/cm2.") in text
+    assert "LSC (g/cm2, 95 % confidence): spine 0.023 (in vivo study)." in text
     assert (
         "Compared with 2018-01-01 (prior) on the same scanner, "
         "GE Healthcare Lunar Prodigy (serial number DF+500475), software 16.0."
@@ -165,7 +165,7 @@ def test_prior_and_baseline_are_both_told() -> None:
     assert [earlier.performed_on.year for earlier in found.priors] == [2018, 2012]
     text = words(found)
     assert "No significant change since 2018-01-01; significant loss since 2012-01-01 (spine -9.1 %)" in text
-    assert "no significant change since 2018-01-01; significant loss since 2012-01-01 of -0.090 g/cm2 (-9.1 %)." in text
+    assert "Spine L1-L4: BMD 0.900 g/cm2; significant loss since baseline -0.090 g/cm2." in text
     assert "Compared with 2018-01-01 (prior) and 2012-01-01 (baseline) on the same scanner" in text
 
 
@@ -217,7 +217,7 @@ def test_shared_vertebrae_are_compared_and_said_to_be() -> None:
     change = finding.since_prior
     assert change is not None
     assert (str(change.region), str(change.bmd), str(change.reference_bmd)) == ("L2-L4", "0.850", "0.900")
-    assert "significant loss since 2018-01-01 on L2-L4 of" in words(interpret(now, [then], lscs=LSCS))
+    assert "significant loss since prior on L2-L4 -0.050 g/cm2" in words(interpret(now, [then], lscs=LSCS))
 
 
 def test_a_borderline_change_says_so() -> None:
@@ -267,5 +267,5 @@ def test_each_lsc_that_judged_is_told() -> None:
     baseline = exam("2014-01-01", regions={"L1-L4": "0.900"})
     full, part = lsc("L1-L4", "0.0223"), lsc("L2-L4", "0.025", source="second study")
     text = words(interpret(now, [prior, baseline], lscs=[full, part]))
-    assert "LSC in g/cm2 at 95 % confidence: spine L2-L4 0.025 (second study)." in text
-    assert "LSC in g/cm2 at 95 % confidence: spine L1-L4 0.023 (in vivo study)." in text
+    assert "LSC (g/cm2, 95 % confidence): spine L2-L4 0.025 (second study)." in text
+    assert "LSC (g/cm2, 95 % confidence): spine 0.023 (in vivo study)." in text

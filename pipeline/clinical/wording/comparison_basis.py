@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.clinical.model import Exam, Finding
-from pipeline.clinical.wording.names import lsc_in_text, region_in_text, region_names
+from pipeline.clinical.wording.names import lsc_in_text, region_names, site_in_text
 
 
 def basis(told: Sequence[Finding], exam: Exam) -> tuple[str, ...]:
@@ -20,19 +20,16 @@ def instrument(exam: Exam) -> str:
 def compared_with(findings: Sequence[Finding], exam: Exam) -> tuple[str, ...]:
     """F1: the earlier exams, for which regions where not for all that were compared, and on which machine."""
     compared = [finding for finding in findings if finding.since_prior and finding.since_baseline]
-    exams: dict[tuple[str, int], Exam] = {}
-    used: dict[tuple[str, int], dict[str, list[Finding]]] = {}
-    for role in ("prior", "baseline"):
-        for finding in compared:
-            change = finding.since_prior if role == "prior" else finding.since_baseline
-            if change is None or (role == "baseline" and change is finding.since_prior):
-                continue
-            key = change.reference.key
-            exams[key] = change.reference
-            used.setdefault(key, {}).setdefault(role, []).append(finding)
+    used: dict[tuple[str, tuple[str, int]], tuple[Exam, list[Finding]]] = {}
+    for finding in compared:
+        changes = {"prior": finding.since_prior, "baseline": finding.since_baseline}
+        for role, change in changes.items():
+            if change is not None and (role == "prior" or change is not finding.since_prior):
+                key = (role, change.reference.key)
+                used.setdefault(key, (change.reference, []))[1].append(finding)
     machines: dict[str, list[str]] = {}
-    for which, roles in used.items():
-        machines.setdefault(_machine(exams[which], exam), []).append(_exam(exams[which], roles, compared))
+    for (role, _), (earlier, of) in sorted(used.items(), key=lambda item: item[0][0], reverse=True):
+        machines.setdefault(_machine(earlier, exam), []).append(_exam(role, earlier, of, compared))
     return tuple(f"Compared with {' and '.join(of)} {machine}." for machine, of in machines.items()) or (
         f"Scanner: {instrument(exam)}.",
     )
@@ -44,16 +41,16 @@ def least_significant_changes(findings: Sequence[Finding]) -> tuple[str, ...]:
     for finding in findings:
         for change in (finding.since_prior, finding.since_baseline):
             if change is not None and change.lsc is not None:
-                value = f"{region_in_text(change.lsc.region)} {lsc_in_text(change.lsc.lsc)}"
+                value = f"{site_in_text(change.lsc.region)} {lsc_in_text(change.lsc.lsc)}"
                 by_source.setdefault(change.lsc.source, {})[value] = None
-    return tuple(f"LSC in g/cm2 at 95 % confidence: {', '.join(of)} ({source})." for source, of in by_source.items())
+    return tuple(f"LSC (g/cm2, 95 % confidence): {', '.join(of)} ({source})." for source, of in by_source.items())
 
 
-def _exam(earlier: Exam, roles: dict[str, list[Finding]], compared: Sequence[Finding]) -> str:
-    """One earlier exam with what it served as; ``for`` names the regions where it was not all of them."""
-    parts = [role if len(of) == len(compared) else f"{role} for {region_names(of)}" for role, of in roles.items()]
-    accession = [f"accession number {earlier.accession_number}"] if earlier.accession_number else []
-    return f"{earlier.performed_on} ({'; '.join([*parts, *accession])})"
+def _exam(role: str, earlier: Exam, of: Sequence[Finding], compared: Sequence[Finding]) -> str:
+    """One earlier exam and what it served as; its accession number, and its regions where it was not for all."""
+    served = role if len(of) == len(compared) else f"{role} of {region_names(of)}"
+    accession = f"; accession number {earlier.accession_number}" if earlier.accession_number else ""
+    return f"{earlier.performed_on} ({served}{accession})"
 
 
 def _machine(earlier: Exam, exam: Exam) -> str:

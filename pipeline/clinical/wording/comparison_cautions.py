@@ -125,8 +125,8 @@ def lsc_before_epoch(name: str, epoch: Epoch) -> Caution:
 
 def borderline(name: str, change: Change) -> Caution:
     """R1.17: scans on different days vary more than a precision study tells."""
-    text = f"{name}: the change since {change.reference.performed_on} is significant by a small margin"
-    return Caution(flag=Flag.BORDERLINE, text=f"{text} and wants confirmation.")
+    text = f"{name}: significant by a small margin since {change.reference.performed_on}; wants confirmation."
+    return Caution(flag=Flag.BORDERLINE, text=text)
 
 
 def only_at_80_percent(name: str, change: Change) -> Caution:

@@ -39,7 +39,7 @@ def category(diagnosis: Diagnosis) -> str:
     before = diagnosis.prior_osteoporosis
     if before is not None and diagnosis.category in (Category.NORMAL, Category.LOW_BONE_MASS):
         return f"Lowest {score} ({where}); prior diagnostic category osteoporosis ({before.performed_on})."
-    return f"Diagnostic category: {CATEGORIES[diagnosis.category]}, from the lowest {score} ({where})."
+    return f"Diagnostic category: {CATEGORIES[diagnosis.category]}, lowest {score} ({where})."
 
 
 def no_category(not_evaluated: Iterable[NotEvaluated]) -> tuple[str, ...]:

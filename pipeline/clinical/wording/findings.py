@@ -2,43 +2,39 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from pipeline.clinical.model import Change, Finding, Overall, Result, Scale, Trend
+from pipeline.clinical.model import Change, Finding, Result, Scale, Trend
 from pipeline.clinical.regions import Region
 from pipeline.clinical.wording.names import left_out, region_in_text, region_name, score_in_text
 
-ON_THE_WAY = {Result.GAIN: 1, Result.LOSS: -1}  # E18: the sign of a change
+SIGNS = {Result.GAIN: 1, Result.LOSS: -1}  # E18: the sign of a change
 
 
-def regions(
-    told: Sequence[Finding], counted: Collection[Finding], overall: Overall, scale: Scale | None
-) -> tuple[str, ...]:
-    """C6, C7, C8, F3: BMD and score of each region, and what became of it since prior and baseline.
+def regions(told: Sequence[Finding], counted: Collection[Finding], scale: Scale | None) -> tuple[str, ...]:
+    """C6, C7, C8, F3: each part with BMD and score, of left and right together, and each significant change in g/cm2.
 
-    Days are told where a change is significant, or where the regions were not all compared with the same exams.
+    Nothing of a site that is not valid (N5). Percent and days are told in the impression; days also here, where the
+    regions were not all compared with the same exams.
     """
-    days = {(prior.reference.performed_on, baseline.reference.performed_on) for prior, baseline in _compared(told)}
+    labels = _Labels(told)
+    said = all_unchanged(told) or not any(finding.since_prior for finding in told)  # by the impression, for all
+    by_part: dict[tuple[str, bool], list[Finding]] = {}
+    for finding in told:
+        region = finding.measurement.region
+        by_part.setdefault((region.part if region.side else region.key, finding.valid), []).append(finding)
     return tuple(
-        f"{_name(finding, counted)}: {measured(finding, scale)}{_since(finding, overall, with_days=len(days) > 1)}."
-        for finding in told
+        f"{_heading(of, counted)}: {'; '.join((*_measured(of, scale), *(() if said else _outcome(of, labels))))}."
+        if of[0].valid
+        else f"{_heading(of, counted)}: not valid."
+        for of in by_part.values()
     )
 
 
-def measured(finding: Finding, scale: Scale | None) -> str:
-    """C6, C8: BMD, and the score the patient's group asks for; both where the group is unknown.
-
-    Nothing of a site that is not valid (N5).
-    """
-    measurement = finding.measurement
-    if not finding.valid:
-        return "not valid"
-    parts = [f"BMD {measurement.bmd:f} g/cm2"]
-    if measurement.t_score is not None and scale is not Scale.Z_SCORE:
-        parts.append(f"T-score {score_in_text(measurement.t_score)}")
-    if measurement.z_score is not None and scale is not Scale.T_SCORE:
-        parts.append(f"Z-score {score_in_text(measurement.z_score)}")
-    if measurement.tbs is not None:
-        parts.append(f"TBS {measurement.tbs:f} (information only)")  # R2.18: no trend verdict, nor alone a decision
-    return ", ".join(parts)
+def all_unchanged(told: Iterable[Finding]) -> bool:
+    """R3.8, N6: whether nothing that is told changed significantly, since one prior and one baseline."""
+    changes = [(finding.since_prior, finding.since_baseline) for finding in told]
+    return _Labels(told).one_pair and all(
+        change is not None and change.result is Result.NO_SIGNIFICANT_CHANGE for pair in changes for change in pair
+    )
 
 
 def trend(fitted: Trend) -> tuple[str, ...]:
@@ -66,8 +62,8 @@ def intervals(told: Iterable[Finding]) -> tuple[str, ...]:
         if change is not None and finding.plausible
     ]
     return tuple(
-        f"{region_name(finding.measurement.region)}: 95 % interval of the change since {_day(change)}: "
-        f"{change.interval[0]:+f} to {change.interval[1]:+f} g/cm2."
+        f"{region_name(finding.measurement.region)}: 95 % interval of the change since "
+        f"{change.reference.performed_on}: {change.interval[0]:+f} to {change.interval[1]:+f} g/cm2."
         for finding, change in changes
         if change.interval is not None
     )
@@ -90,44 +86,75 @@ def not_monitored(regions: Iterable[Region]) -> tuple[str, ...]:
     return (f"Measured but not used for monitoring: {names}.",) if names else ()
 
 
-def _name(finding: Finding, counted: Collection[Finding]) -> str:
-    """C5, C7, R2.17: the region, the vertebrae its set leaves out, and whether it has no part in the result."""
-    missing = left_out(finding.measurement.region)
-    notes = [f"without {', '.join(missing)}"] if missing else []
-    notes += ["secondary"] if finding.since_prior and finding not in counted else []
-    return region_name(finding.measurement.region) + (f" ({'; '.join(notes)})" if notes else "")
+class _Labels:
+    """How the exams compared with are called: by their part in the comparison, or by their days where these differ."""
+
+    def __init__(self, told: Iterable[Finding]) -> None:
+        compared = [(f.since_prior, f.since_baseline) for f in told if f.since_prior and f.since_baseline]
+        days = {(prior.reference.performed_on, baseline.reference.performed_on) for prior, baseline in compared}
+        self.one_pair = len(days) < 2
+
+    def since(self, change: Change, role: str) -> str:
+        """``since prior`` or ``since 2018-01-01``; with the vertebrae where only some were compared (R2.12)."""
+        when = role if self.one_pair else str(change.reference.performed_on)
+        return f"since {when}" + (f" on {change.region}" if change.region else "")
 
 
-def _since(finding: Finding, overall: Overall, *, with_days: bool) -> str:
-    """A change that is not significant is never put in numbers (N6)."""
+def _heading(of: Sequence[Finding], counted: Collection[Finding]) -> str:
+    """C5, C7, R2.17: the part and its sides, the vertebrae a set leaves out, and whether it is secondary."""
+    region = of[0].measurement.region
+    sides = [str(f.measurement.region.side) for f in of if f.measurement.region.side]
+    name = region_name(region) if len(of) == 1 else region.part[0].upper() + region.part[1:]
+    missing = left_out(region)
+    notes = [", ".join(sides)] if len(of) > 1 else []
+    notes += [f"without {', '.join(missing)}"] if missing else []
+    notes += ["secondary"] if any(f.since_prior for f in of) and not any(f in counted for f in of) else []
+    return name + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _measured(of: Sequence[Finding], scale: Scale | None) -> Iterator[str]:
+    """C6, C8: BMD, and the score the patient's group asks for; both where the group is unknown."""
+    measurements = [finding.measurement for finding in of]
+    yield f"BMD {', '.join(f'{m.bmd:f}' for m in measurements)} g/cm2"
+    scores = (
+        ("T-score", [m.t_score for m in measurements], Scale.T_SCORE),
+        ("Z-score", [m.z_score for m in measurements], Scale.Z_SCORE),
+    )
+    for name, values, of_scale in scores:
+        if scale in (of_scale, None) and any(value is not None for value in values):
+            yield f"{name} {', '.join('none' if value is None else score_in_text(value) for value in values)}"
+    if any(m.tbs is not None for m in measurements):  # R2.18: no trend verdict, nor alone a decision
+        told = ", ".join("none" if m.tbs is None else f"{m.tbs:f}" for m in measurements)
+        yield f"TBS {told} (information only)"
+
+
+def _outcome(of: Sequence[Finding], labels: _Labels) -> Iterator[str]:
+    """What became of a part: its significant changes, else why there are none; of all its sides, or of each apart."""
+    by_text: dict[str, list[tuple[Finding, str]]] = {}
+    for finding in of:
+        for text, number in _changes(finding, labels):
+            by_text.setdefault(text, []).append((finding, number))
+    for text, told in by_text.items():
+        sides = "" if len(told) == len(of) else f"{', '.join(str(f.measurement.region.side) for f, _ in told)}: "
+        numbers = ", ".join(number for _, number in told if number)
+        yield f"{sides}{text}" + (f" {numbers} g/cm2" if numbers else "")
+
+
+def _changes(finding: Finding, labels: _Labels) -> Iterator[tuple[str, str]]:
+    """Each significant change with its number, else what is said instead; no number without significance (N6)."""
     prior, baseline = finding.since_prior, finding.since_baseline
-    if not finding.valid:
-        return ""
     if not finding.plausible:
-        return "; change not plausible, and in no number"
+        yield "change not plausible, in no number", ""
+        return
     if prior is None or baseline is None:
-        if overall is Overall.NO_PRIOR:
-            return ""
-        return "; not compared" if finding.refusals else "; no earlier exam on file"
-    changes = (prior,) if baseline is prior else (prior, baseline)
-    if {change.result for change in changes} == {Result.NO_SIGNIFICANT_CHANGE}:
-        days = f" since {', nor since '.join(map(_day, changes))}"
-        return f"; no significant change{days if with_days or prior.region or baseline.region else ''}"
-    return "".join(f"; {_change(change)}" for change in changes)
-
-
-def _compared(told: Iterable[Finding]) -> Iterator[tuple[Change, Change]]:
-    return ((f.since_prior, f.since_baseline) for f in told if f.since_prior and f.since_baseline)
-
-
-def _change(change: Change) -> str:
-    if change.result is Result.NO_LSC:
-        return f"change since {_day(change)} not judged, no LSC"
-    if change.result is Result.NO_SIGNIFICANT_CHANGE:
-        return f"no significant change since {_day(change)}"
-    kind = "gain" if change.result is Result.GAIN else "loss"
-    return f"significant {kind} since {_day(change)} of {change.difference:+f} g/cm2 ({change.percent:+f} %)"
-
-
-def _day(change: Change) -> str:
-    return f"{change.reference.performed_on}" + (f" on {change.region}" if change.region else "")
+        yield ("not compared" if finding.refusals else "no earlier exam on file"), ""
+        return
+    roles = ((prior, "prior"),) if baseline is prior else ((prior, "prior"), (baseline, "baseline"))
+    significant = [(change, role) for change, role in roles if change.result in SIGNS]
+    for change, role in significant:
+        kind = "gain" if change.result is Result.GAIN else "loss"
+        yield f"significant {kind} {labels.since(change, role)}", f"{change.difference:+f}"
+    if not significant:
+        days = "" if labels.one_pair else f" {', nor '.join(labels.since(*pair) for pair in roles)}"
+        unjudged = all(change.result is Result.NO_LSC for change, _ in roles)
+        yield (f"change{days} not judged, no LSC" if unjudged else f"no significant change{days}"), ""

@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 
 from pipeline.clinical.model import Caution, Change, Finding, Flag, Interpretation, Obstacle, Overall, Result
-from pipeline.clinical.regions import SPINE, Side
+from pipeline.clinical.regions import SPINE, Region, Side
 from pipeline.clinical.wording.diagnosis import category, category_changed, no_category
+from pipeline.clinical.wording.findings import all_unchanged
 from pipeline.clinical.wording.names import clause, site_in_text
 
 # Section 6, A2: nobody has looked at this yet.
@@ -63,15 +64,25 @@ def impression(
     interpretation: Interpretation, told: Sequence[Finding], counted: Collection[Finding]
 ) -> tuple[str, ...]:
     """E17: the overall result first, then the category, then what else a reader must not miss."""
-    diagnosis = interpretation.diagnosis
-    return (
-        result(interpretation, told, counted),
-        *((category(diagnosis),) if diagnosis else no_category(interpretation.not_evaluated)),
-        *((category_changed(interpretation.category_change),) if interpretation.category_change else ()),
+    to_see = (
         *outside_the_result(told, {*interpretation.counted, *interpretation.counted_since_baseline}),
         *dict.fromkeys(caution.text for finding in told for caution in finding.cautions if is_said_here(caution)),
         *(caution.text for caution in interpretation.cautions if caution.flag is Flag.SUSPECT_ARTEFACT),
     )
+    return (
+        result(interpretation, told, counted),
+        *_category(interpretation),
+        *([" ".join(to_see)] if to_see else []),
+    )
+
+
+def _category(interpretation: Interpretation) -> tuple[str, ...]:
+    """C9, E13, E15: the category, what it was before where it has changed, or why there is none."""
+    if interpretation.category_change:
+        return (category_changed(interpretation.category_change),)
+    if interpretation.diagnosis:
+        return (category(interpretation.diagnosis),)
+    return no_category(interpretation.not_evaluated)
 
 
 def is_said_here(caution: Caution) -> bool:
@@ -91,7 +102,10 @@ def result(interpretation: Interpretation, told: Sequence[Finding], counted: Col
     since_baseline = list(_since_baseline(interpretation.counted_since_baseline))
     if overall is Overall.INDETERMINATE:
         return _sentence([*_why_not(speaking or told), *_changes(list(filter(_is_significant, since_baseline)))])
-    clauses = _changes([*_since_prior(counted), *since_baseline])
+    if all_unchanged(told):
+        clauses = _changes([*_since_prior(told), *_since_baseline(told)])
+    else:
+        clauses = _changes([*_since_prior(counted), *since_baseline])
     clauses += [clause(caution.text) for caution in interpretation.cautions if caution.flag is Flag.PARTIAL]
     if reasons := ", ".join(dict.fromkeys(_reasons_for_review(interpretation, counted))):
         clauses.append(f"subject to review: {reasons}")
@@ -107,7 +121,7 @@ def outside_the_result(told: Iterable[Finding], counted: Collection[Finding]) ->
     apart = [f for f in told if f not in counted and (f.measurement.region.part, f.result) not in means]
     apart = [f for f in apart if not any(map(is_said_here, f.cautions))]
     significant = list(filter(_is_significant, (*_since_prior(apart), *_since_baseline(apart))))
-    return (f"Outside the overall result: {'; '.join(_changes(significant))}.",) if significant else ()
+    return (f"Secondary sites: {'; '.join(_changes(significant))}.",) if significant else ()
 
 
 def withdrawn(reason: str) -> str:
@@ -166,8 +180,8 @@ def _first_place(kind: Result, compared: Sequence[_Compared]) -> tuple[bool, int
     return kind not in priors, list(CHANGES).index(kind)
 
 
-def _unchanged(by_day: dict[date, list[_Compared]], named: Collection[object]) -> str:
-    """Since when nothing changed, and where, unless a change since another day names the same sites (E4, N6)."""
+def _unchanged(by_day: dict[date, list[_Compared]], named: Collection[Region]) -> str:
+    """Since when and where nothing changed; not where, if a change since another day names the same sites (E4, N6)."""
     sites = {day: _sites(finding for finding, _ in pairs) for day, pairs in by_day.items()}
     if len(set(sites.values())) > 1:
         return ", nor ".join(f"since {day} ({where})" for day, where in sites.items())
@@ -177,11 +191,30 @@ def _unchanged(by_day: dict[date, list[_Compared]], named: Collection[object]) -
 
 
 def _with_percent(pairs: Iterable[_Compared]) -> str:
-    return ", ".join(f"{site_in_text(f.measurement.region)} {change.percent:+f} %" for f, change in pairs)
+    """Each site with its percent; of two sides the part is named once."""
+    by_part: dict[str, list[_Compared]] = {}
+    for finding, change in pairs:
+        region = finding.measurement.region
+        by_part.setdefault(region.part if region.side else site_in_text(region), []).append((finding, change))
+    texts = []
+    for part, of in by_part.items():
+        percents = [(finding.measurement.region.side, f"{change.percent:+f} %") for finding, change in of]
+        if len(of) == 1:
+            texts.append(f"{site_in_text(of[0][0].measurement.region)} {percents[0][1]}")
+        else:
+            texts.append(f"{part} {', '.join(f'{side} {percent}' for side, percent in percents)}")
+    return ", ".join(texts)
 
 
 def _sites(findings: Iterable[Finding], *, last: str = ", ") -> str:
-    names = list(dict.fromkeys(site_in_text(finding.measurement.region) for finding in findings))
+    """Sites in a row, each once; left and right as ``both total hips``."""
+    regions = list(dict.fromkeys(finding.measurement.region for finding in findings))
+    sides = {(region.part, region.side) for region in regions}
+    names = []
+    for region in regions:
+        both = {(region.part, Side.LEFT), (region.part, Side.RIGHT)} <= sides and region.side is not Side.MEAN
+        names.append(f"both {region.part}s" if both else site_in_text(region))
+    names = list(dict.fromkeys(names))
     return last.join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 

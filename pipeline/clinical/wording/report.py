@@ -20,11 +20,20 @@ from pipeline.clinical.wording.suggestions import suggested
 
 # E17: cautions that stay in the coded content unless they ask for a review: they are common, or said elsewhere.
 UNSPOKEN = frozenset(
-    {Flag.AREA_CHANGED, Flag.DISCORDANT_T, Flag.INTERVAL_SHORT, Flag.LSC_APPROXIMATED, Flag.PRIOR_DIAGNOSIS}
+    {
+        *(Flag.AREA_CHANGED, Flag.DISCORDANT_T, Flag.EDGE_T, Flag.INTERVAL_SHORT, Flag.LSC_APPROXIMATED),
+        *(Flag.PRIOR_DIAGNOSIS, Flag.WEIGHT_CHANGED),
+    }
 )
 
 # E17: what a suggestion or the impression says already.
 SAID_ELSEWHERE = frozenset({Flag.UNEXPECTED_DROP, Flag.PARTIAL, Flag.SUSPECT_ARTEFACT, Flag.INVALIDATED})
+
+# E17: the one of two cautions that says it all.
+SAID_BY = {Flag.BORDERLINE: Flag.ONE_OF_MANY, Flag.HIP_PREFERRED: Flag.SPINE_SUSPECT}
+
+# R5.3: a remark on frequency is no advice; it is told in codes alone (E17).
+UNSPOKEN_RULES = frozenset({"R5.3"})
 
 
 def narrative(
@@ -47,31 +56,40 @@ def narrative(
         status=(PRELIMINARY,),
         impression=impression(interpretation, told, counted),
         findings=(
-            *regions(told, counted, interpretation.overall, scale),
+            *regions(told, counted, scale),
             *not_monitored(aside),
             *risk_factors(exam, context, rules),
             *target(interpretation.target),
             *response(claimed=interpretation.response),
         ),
         basis=(*basis(told, exam), *refused(told)),
-        cautions=_spoken(told, interpretation.cautions),
-        suggestions=tuple(map(suggested, interpretation.suggestions)),
+        cautions=_spoken(told, counted, interpretation.cautions),
+        suggestions=tuple(suggested(item) for item in interpretation.suggestions if item.rule not in UNSPOKEN_RULES),
         not_supplied=not_supplied(item for item in interpretation.not_evaluated if item.topic != NO_CATEGORY),
         small_print=(*trends, *intervals(told), *detectable(told), *not_evaluated(interpretation.not_evaluated)),
     )
 
 
-def _spoken(told: Iterable[Finding], of_the_whole: Iterable[Caution]) -> tuple[str, ...]:
-    """The cautions of the regions, those that say the same of several as one, then those of the whole exam."""
+def _spoken(told: Iterable[Finding], counted: Collection[Finding], of_the_whole: Sequence[Caution]) -> tuple[str, ...]:
+    """The cautions of the regions and of the whole exam, those that say the same of several regions as one.
+
+    Of one region a flag is told once, of the latest exam it is about; a small margin only where the region counts.
+    """
+    flags = {caution.flag for caution in of_the_whole}
+    of_regions = [
+        caution
+        for finding in told
+        for caution in {c.flag: c for c in reversed(finding.cautions)}.values()
+        if caution.flag is not Flag.BORDERLINE or finding in counted
+    ]
+    names = {region_name(finding.measurement.region) for finding in told}
     by_text: dict[str, list[str]] = {}
-    for finding in told:
-        name = region_name(finding.measurement.region)
-        for caution in filter(_is_spoken, finding.cautions):
+    for caution in (*of_regions, *of_the_whole):
+        if _is_spoken(caution) and SAID_BY.get(caution.flag) not in flags:
             about, _, rest = caution.text.partition(": ")
-            text, names = (rest, [name]) if about == name else (caution.text, [])
-            by_text.setdefault(text, []).extend(names)
-    merged = [f"{_together(names)}: {text}" if names else text for text, names in by_text.items()]
-    return tuple(dict.fromkeys((*merged, *(caution.text for caution in of_the_whole if _is_spoken(caution)))))
+            text, regions = (rest, [about]) if about in names else (caution.text, [])
+            by_text.setdefault(text, []).extend(regions)
+    return tuple(f"{_together(regions)}: {text}" if regions else text for text, regions in by_text.items())
 
 
 def _together(names: Sequence[str]) -> str:

@@ -8,11 +8,15 @@ from pipeline.clinical.model import Finding, Suggestion
 from pipeline.clinical.rules import Rules
 from pipeline.clinical.wording.names import clause, region_names, score_in_text
 
+# E17: facts that the impression has told already.
+IN_THE_IMPRESSION = ("significant loss", "gain and loss", "discordance", "degeneration")
+
 
 def suggested(suggestion: Suggestion) -> str:
     """R5: a suggestion with its source and the facts it rests on; its rule is told in codes (E17)."""
-    facts = f" Reason: {', '.join(suggestion.facts)}." if suggestion.facts else ""
-    return f"Suggestion: {clause(suggestion.text)} ({suggestion.source}).{facts}"
+    facts = [fact for fact in suggestion.facts if not fact.startswith(IN_THE_IMPRESSION)]
+    reason = f" Reason: {', '.join(facts)}." if facts else ""
+    return f"Suggestion: {clause(suggestion.text)} ({suggestion.source}).{reason}"
 
 
 def next_exam_in_one_year(reasons: Sequence[str]) -> Suggestion:
@@ -28,17 +32,15 @@ def next_exam_after_discordance() -> Suggestion:
 def next_exam_in_two_years(rules: Rules) -> Suggestion:
     """R5.1, C13, F5."""
     years = f"{Decimal(rules.usual_interval_months) / 12:.1f}".removesuffix(".0")
-    text = f"next DXA in about {years} years, unless a reason for a shorter interval is known."
-    return Suggestion(rule="R5.1", text=text, source="Choosing Wisely; Medicare")
+    text = f"next DXA in about {years} years, sooner if indicated."
+    return Suggestion(rule="R5.1", text=text, source="Choosing Wisely")
 
 
 def next_exam_when_normal(rules: Rules) -> Suggestion:
     """R5.1: normal BMD and no risk on record."""
     years = f"2 to {rules.normal_interval_years}" if rules.normal_interval_years > 2 else "about 2"
-    text = f"next DXA in {years} years, unless a reason for a shorter interval is known."
-    return Suggestion(
-        rule="R5.1", text=text, source="Choosing Wisely; Medicare", facts=("normal BMD, no risk on record",)
-    )
+    text = f"next DXA in {years} years, sooner if indicated."
+    return Suggestion(rule="R5.1", text=text, source="Choosing Wisely", facts=("normal BMD, no risk on record",))
 
 
 def measure_another_site(reasons: Sequence[str]) -> Suggestion:
@@ -71,8 +73,8 @@ def sooner_than_usual(months: int, rules: Rules) -> Suggestion:
 def look_into_a_loss(losses: Sequence[Finding]) -> Suggestion:
     """R5.4: technique first."""
     text = (
-        "first check positioning, regions and levels of both exams; then adherence, new glucocorticoids and secondary "
-        "causes (calcium, PTH, 25-OH vitamin D, TSH); consider referral to a bone clinic."
+        "check positioning, regions and levels first; then adherence, glucocorticoids, secondary causes (calcium, PTH, "
+        "25-OH vitamin D, TSH); consider referral."
     )
     facts = (f"significant loss ({region_names(losses)})",)
     return Suggestion(rule="R5.4", text=text, source="AACE 2020; BHOF 2022", facts=facts)
@@ -105,8 +107,8 @@ def stress_fracture_path() -> Suggestion:
 def look_into_discordance(apart: Sequence[Finding]) -> Suggestion:
     """R5.7: in this order."""
     text = (
-        "first check positioning, regions, levels and area of both exams; then adherence, bone turnover markers, "
-        "secondary causes (calcium, PTH, 25-OH vitamin D, TSH) and falls; consider vertebral fracture assessment."
+        "check positioning, regions, levels and area first; then adherence, bone turnover markers, secondary causes "
+        "(calcium, PTH, 25-OH vitamin D, TSH), falls; consider vertebral fracture assessment."
     )
     facts = (f"gain and loss ({region_names(apart)})",)
     return Suggestion(rule="R5.7", text=text, source="AACE 2020; BHOF 2022", facts=facts)
