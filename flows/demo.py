@@ -66,6 +66,11 @@ class Expected:
         """The files its scanner would send."""
         return [self.folder / report["file"] for report in self.exam["reports"]]
 
+    @property
+    def rejection_note(self) -> Path | None:
+        """The note with which an archive takes it back, if one does."""
+        return self.folder / self.exam["rejection_note"] if "rejection_note" in self.exam else None
+
     def differences(self, said: Said) -> list[str]:
         """Where an addendum departs from what is expected; more cautions than expected are no difference."""
         return list(_differences(self.exam["addendum"], said))
@@ -74,7 +79,7 @@ class Expected:
 def demo() -> int:
     """Play every sample patient, print each addendum; 0 when each says what it should."""
     console = Console()
-    exams = sorted(expected_exams(), key=lambda exam: (exam.date, exam.study))
+    exams = sorted((*expected_exams(), *withdrawn_exams()), key=lambda exam: (exam.date, exam.study))
     listener, archive, prefect = _free_ports(3)
     _prepare(listener, archive, prefect)
     with _archive(archive) as addenda, _service():
@@ -95,6 +100,13 @@ def expected_exams() -> Iterator[Expected]:
     """Every exam of every sample patient."""
     for folder in _folders():
         for exam in json.loads((folder / "expected.json").read_text(encoding="utf-8"))["exams"]:
+            yield Expected(folder, exam)
+
+
+def withdrawn_exams() -> Iterator[Expected]:
+    """Every exam of a sample patient that an archive takes back with a rejection note."""
+    for folder in _folders():
+        for exam in json.loads((folder / "expected.json").read_text(encoding="utf-8")).get("withdrawn", ()):
             yield Expected(folder, exam)
 
 
@@ -179,7 +191,7 @@ def _archive(port: int) -> Iterator[list[Dataset]]:
 
 
 def _play(console: Console, exams: list[Expected], listener: int, addenda: list[Dataset]) -> None:
-    """Send everything in the order of the exams' dates, and wait until each has its addendum."""
+    """Send everything in the order of the exams' dates, then what takes some of them back, and wait for the addenda."""
     columns = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         sending = progress.add_task("reports sent to the listener", total=sum(len(exam.reports) for exam in exams))
@@ -189,11 +201,18 @@ def _play(console: Console, exams: list[Expected], listener: int, addenda: list[
                 _send(report, listener)
                 progress.advance(sending)
             progress.update(waiting, completed=_answered(exams, addenda))
-        deadline = time.monotonic() + PATIENCE_SECONDS
         with opened(ROOM / "config") as house:
-            while not _is_idle(house) and time.monotonic() < deadline:
-                progress.update(waiting, completed=_answered(exams, addenda))
-                time.sleep(0.2)
+
+            def come_to_rest() -> None:
+                deadline = time.monotonic() + PATIENCE_SECONDS
+                while not _is_idle(house) and time.monotonic() < deadline:
+                    progress.update(waiting, completed=_answered(exams, addenda))
+                    time.sleep(0.2)
+
+            come_to_rest()
+            for note in filter(None, (exam.rejection_note for exam in exams)):
+                _send(note, listener)
+            come_to_rest()
         progress.update(waiting, completed=_answered(exams, addenda))
 
 

@@ -18,7 +18,7 @@ from patients import SR_CLASSES, Machine, Outcome, Patient, Row, Scan, Visit, pa
 from pictures import HOLOGIC_MODES, add_picture
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorage
 from scores import age, one_decimal, scores
 
 
@@ -27,13 +27,19 @@ def make(folder: Path) -> None:
     for patient in patients():
         home = folder / patient.folder
         home.mkdir(parents=True, exist_ok=True)
-        for stale in [*home.glob("*.dcm"), *home.glob("*.json")]:
-            stale.unlink()
+        for stale in [*home.glob("*.dcm"), *home.glob("*.json"), home / REJECTION_NOTE]:
+            stale.unlink(missing_ok=True)
         for visit in patient.visits:
             for number in range(1, len(visit.parts) + 1):
                 write(report(patient, visit, number), home / f"{visit.on}-{number}.dcm")
-        (home / "expected.json").write_text(json.dumps(expected(patient), indent=2) + "\n", encoding="utf-8")
+            if visit.is_withdrawn:
+                write(rejection_note(patient, visit), home / REJECTION_NOTE)
+        told = json.dumps(expected(patient), indent=2, ensure_ascii=False)
+        (home / "expected.json").write_text(f"{told}\n", encoding="utf-8")
 
+
+REJECTION_NOTE = "rejection.ko"
+"""Not called a report's name: it is none."""
 
 # Content items
 
@@ -148,7 +154,7 @@ def _lunar_region(patient: Patient, visit: Visit, region: Row) -> Dataset:
 
 def _lunar_trend(patient: Patient, visit: Visit, region: Row) -> Dataset:
     """The vendor's own history, latest first: each date is a container's name, and every BMD in it a trap."""
-    visits = [v for v in patient.visits if v.on <= visit.on]
+    visits = [v for v in (patient.visits if visit.is_withdrawn else patient.counted) if v.on <= visit.on]
     dated = [_lunar_trend_entry(patient, then, visits[i - 1] if i else None) for i, then in enumerate(visits)]
     return container(private(f"Trend {region.printed}"), *reversed(dated))
 
@@ -304,12 +310,14 @@ def report(patient: Patient, visit: Visit, part: int) -> Dataset:
     """One report of a visit."""
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 100"
-    day = visit.on.replace("-", "")
+    on, at = visit.moments[part - 1].split() if visit.moments else (visit.on, visit.at)
+    day = on.replace("-", "")
     ds.SOPClassUID = UID(patient.sop_class)
     ds.SOPInstanceUID = uid(patient.folder, visit.on, str(part))
     ds.StudyDate = ds.ContentDate = day
-    ds.StudyTime = ds.ContentTime = visit.at
-    ds.AccessionNumber = f"SMP{day[2:]}{patient.number}"
+    ds.StudyTime = ds.ContentTime = at
+    begun = visit.on.replace("-", "")
+    ds.AccessionNumber = f"SMP{begun[2:]}{patient.number}"
     _add_equipment(ds, patient, visit)
     ds.InstitutionName = "Sample Hospital"
     ds.ReferringPhysicianName = ""
@@ -321,9 +329,11 @@ def report(patient: Patient, visit: Visit, part: int) -> Dataset:
     ds.PatientAge = f"{age(patient, visit):03}Y"
     ds.StudyInstanceUID = uid(patient.folder, visit.on)
     ds.SeriesInstanceUID = uid(patient.folder, visit.on, "series", str(part))
-    ds.StudyID = day
+    ds.StudyID = begun
     ds.SeriesNumber = "1"
     ds.InstanceNumber = str(part)
+    for keyword, told in patient.texts.items():
+        setattr(ds, keyword, told)
     scans = [visit.scans[i] for i in visit.parts[part - 1]]
     if patient.sop_class in SR_CLASSES:
         _add_content(ds, patient, visit, scans)
@@ -356,6 +366,45 @@ def _add_equipment(ds: Dataset, patient: Patient, visit: Visit) -> None:
     ds.SoftwareVersions = visit.machine.software
 
 
+def rejection_note(patient: Patient, visit: Visit) -> Dataset:
+    """What an archive sends to take a visit back (IHE IOCM): a Key Object Selection that names its reports."""
+    ds = report(patient, visit, 1)
+    del ds.ContentSequence
+    ds.SOPClassUID = KeyObjectSelectionDocumentStorage
+    ds.SOPInstanceUID = uid(patient.folder, visit.on, "rejection")
+    ds.SeriesInstanceUID = uid(patient.folder, visit.on, "series", "rejection")
+    ds.Modality, ds.SeriesNumber, ds.InstanceNumber = "KO", "2", "1"
+    reports = [uid(patient.folder, visit.on, str(number)) for number in range(1, len(visit.parts) + 1)]
+    title = ("113038", "DCM", "Incorrect Modality Worklist Entry")
+    ds.update(container(title, *(_composite(patient, one) for one in reports), relationship=""))
+    series = []
+    for number, one in enumerate(reports, start=1):
+        item = Dataset()
+        item.SeriesInstanceUID = uid(patient.folder, visit.on, "series", str(number))
+        item.ReferencedSOPSequence = [_referenced(patient, one)]
+        series.append(item)
+    study = Dataset()
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = ds.StudyInstanceUID, series
+    ds.CurrentRequestedProcedureEvidenceSequence = [study]
+    for keyword in ("CompletionFlag", "VerificationFlag", "PerformedProcedureCodeSequence"):
+        delattr(ds, keyword)
+    return ds
+
+
+def _composite(patient: Patient, instance: UID) -> Dataset:
+    """A content item that refers to a report."""
+    item = Dataset()
+    item.RelationshipType, item.ValueType = "CONTAINS", "COMPOSITE"
+    item.ReferencedSOPSequence = [_referenced(patient, instance)]
+    return item
+
+
+def _referenced(patient: Patient, instance: UID) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = UID(patient.sop_class), instance
+    return item
+
+
 def write(ds: Dataset, path: Path) -> None:
     """A file whose bytes depend on the report alone, not on the library's version."""
     meta = FileMetaDataset()
@@ -373,16 +422,23 @@ def write(ds: Dataset, path: Path) -> None:
 
 def expected(patient: Patient) -> dict[str, Any]:
     """The content of expected.json."""
+    withdrawn = [
+        _expected_exam(patient, visit) | {"rejection_note": REJECTION_NOTE}
+        for visit in patient.visits
+        if visit.is_withdrawn
+    ]
     return {
-        "patient_id": f"SAMPLE-{patient.number}",
+        "patient_id": patient.texts.get("PatientID", f"SAMPLE-{patient.number}"),
         "dialect": patient.dialect,
         "shows": patient.shows,
-        "exams": [_expected_exam(patient, visit) for visit in patient.visits],
+        "exams": [_expected_exam(patient, visit) for visit in patient.counted],
+        **({"withdrawn": withdrawn} if withdrawn else {}),
     }
 
 
 def _expected_exam(patient: Patient, visit: Visit) -> dict[str, Any]:
     rows = {region.key: region for scan in visit.scans for region in scan.rows}
+    machine = visit.machine.known_as or visit.machine
     return {
         "study_instance_uid": uid(patient.folder, visit.on),
         "date": visit.on,
@@ -395,15 +451,18 @@ def _expected_exam(patient: Patient, visit: Visit) -> dict[str, Any]:
             for number, scans in enumerate(visit.parts, start=1)
         ],
         "scanner": {
-            "manufacturer": visit.machine.normal_manufacturer,
-            "model": visit.machine.model,
-            "serial_number": visit.machine.serial_number,
+            "manufacturer": machine.normal_manufacturer,
+            "model": machine.model,
+            "serial_number": machine.serial_number,
         },
         "regions": {key: _expected_region(patient, visit, region) for key, region in rows.items()},
         "addendum": {
             "OVERALL": visit.overall,
             "FLAG": list(visit.flags),
-            "regions": {key: _expected_finding(patient, visit, rows[key], visit.outcomes[key]) for key in rows},
+            "regions": {
+                key: _expected_finding(patient, visit, rows[key], visit.outcomes[key])
+                for key in (() if visit.is_withdrawn else rows)
+            },
         },
     }
 
@@ -429,7 +488,7 @@ def _expected_finding(patient: Patient, visit: Visit, region: Row, outcome: Outc
         finding["FLAG"] = list(outcome.flags)
     if not outcome.baseline:
         return finding
-    earlier = [v for v in patient.visits if v.on < visit.on]
+    earlier = [v for v in patient.counted if v.on < visit.on]
     prior = outcome.prior_bmd or _bmd(earlier[-1], region.key)
     baseline = outcome.prior_bmd or _bmd(earlier[0], region.key)
     now = Decimal(region.bmd)

@@ -1,10 +1,10 @@
-"""Who are the thirteen synthetic patients, what was measured of them, and what should the addendum say of it?
+"""Who are the seventeen synthetic patients, what was measured of them, and what should the addendum say of it?
 
 Nobody in here exists. What to expect is written down by hand; README.md tells where the numbers come from.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 
 ENHANCED_SR = "1.2.840.10008.5.1.4.1.1.88.22"
@@ -27,6 +27,8 @@ class Machine:
     serial_number: str
     software: str
     normal_manufacturer: str
+    known_as: "Machine | None" = None
+    """The machine it is, where its reports name it otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,11 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Visit:
-    """One exam: its scans, which of them each report carries, and what the addendum should say."""
+    """One exam: its scans, which of them each report carries, and what the addendum should say.
+
+    ``moments`` tells when each report's scans were made, where it is not the time of the visit. ``is_withdrawn`` says
+    that an archive takes the visit back with a rejection note: then no other visit knows of it.
+    """
 
     on: str
     at: str
@@ -75,6 +81,8 @@ class Visit:
     overall: str
     flags: tuple[str, ...]
     outcomes: dict[str, Outcome]
+    moments: tuple[str, ...] = ()
+    is_withdrawn: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +96,13 @@ class Patient:
     shows: str
     visits: tuple[Visit, ...]
     sop_class: str = ENHANCED_SR
+    texts: dict[str, str] = field(default_factory=dict)
+    """What the header says otherwise than everybody's, by keyword."""
+
+    @property
+    def counted(self) -> tuple[Visit, ...]:
+        """The visits that were not withdrawn."""
+        return tuple(visit for visit in self.visits if not visit.is_withdrawn)
 
     @property
     def number(self) -> str:
@@ -110,6 +125,10 @@ def patients() -> Iterator[Patient]:
     yield _slow_loss()
     yield _lunar_pictures()
     yield _hologic_pictures()
+    yield _letters()
+    yield _midnight()
+    yield _two_spellings()
+    yield _withdrawn()
 
 
 # The machines, and their LSCs in sample_dicom/precision.toml
@@ -120,6 +139,14 @@ PRODIGY = Machine(
     serial_number="DF+500475",
     software="16 [SP 2]",
     normal_manufacturer="GE Healthcare",
+)
+PRODIGY_BEFORE_ITS_UPGRADE = Machine(
+    manufacturer="GE MEDICAL SYSTEMS, LUNAR",
+    model="Prodigy",
+    serial_number="500475",
+    software="14.10",
+    normal_manufacturer="GE Healthcare",
+    known_as=PRODIGY,
 )
 PRODIGY_LSC = {"spine": "0.028", "total hip": "0.021", "femoral neck": "0.029", "total hip mean": "0.016"}
 
@@ -175,12 +202,23 @@ def _visit(
     outcomes: dict[str, Outcome],
     flags: tuple[str, ...] = (),
     parts: tuple[tuple[int, ...], ...] = (),
+    moments: tuple[str, ...] = (),
+    is_withdrawn: bool = False,
 ) -> Visit:
     """A visit on a day and at a DICOM time; all scans in one report unless told otherwise."""
     on, at = when.split()
     parts = parts or (tuple(range(len(scans))),)
     return Visit(
-        on=on, at=at, machine=machine, scans=scans, parts=parts, overall=overall, flags=flags, outcomes=outcomes
+        on=on,
+        at=at,
+        machine=machine,
+        scans=scans,
+        parts=parts,
+        overall=overall,
+        flags=flags,
+        outcomes=outcomes,
+        moments=moments,
+        is_withdrawn=is_withdrawn,
     )
 
 
@@ -713,6 +751,144 @@ def _hologic_pictures() -> Patient:
                 overall="IMPROVED",
                 outcomes=_refused("NOT_MONITORED", LEVELS)
                 | _compared(HORIZON_LSC, {key: "NSC" for key in RIGHT} | {"L1-L4": "GAIN"}),
+            ),
+        ),
+    )
+
+
+def _letters() -> Patient:
+    return Patient(
+        folder="14-letters",
+        dialect="lunar",
+        sex="F",
+        born="1956-01-19",
+        shows="Letters beyond ASCII in every text of the header: Latin, Polish, Greek, Cyrillic and Japanese.",
+        texts={
+            "SpecificCharacterSet": "ISO_IR 192",
+            "AccessionNumber": "Nº-ÄÖ14",
+            "InstitutionName": "Universitätsklinik Łódź",
+            "ReferringPhysicianName": "Ångström^Ægir^^Dr.",
+            "StationName": "Räntgen-2",
+            "StudyDescription": "Knochendichte, πυκνότητα, плотность",
+            "InstitutionalDepartmentName": "Nuklearmedizin Süd",
+            "OperatorsName": "Müller^Jürgen",
+            "PatientName": "Lettère^Zoë=山田^花子=やまだ^はなこ",
+            "PatientID": "SAMPLE-14-É",
+            "IssuerOfPatientID": "ÉCHANTILLONS",
+            "StudyID": "Prüfung 1",
+            "SoftwareVersions": "16 [SP 2] é",
+        },
+        visits=(
+            _visit(
+                "2022-03-08 091500",
+                PRODIGY,
+                _lunar_spine("0.982", "40.31"),
+                _lunar_femur("Left", "0.811", "0.866"),
+                overall="NO_PRIOR",
+                outcomes=_first(LEFT),
+            ),
+            _visit(
+                "2024-03-12 092000",
+                PRODIGY,
+                _lunar_spine("0.975", "40.28"),
+                _lunar_femur("Left", "0.806", "0.861"),
+                overall="STABLE",
+                outcomes=_compared(PRODIGY_LSC, NOTHING_CHANGED),
+            ),
+        ),
+    )
+
+
+def _midnight() -> Patient:
+    return Patient(
+        folder="15-midnight",
+        dialect="lunar",
+        sex="F",
+        born="1949-11-05",
+        shows="The second exam begins before midnight and ends after it: two reports of two days, and one exam.",
+        visits=(
+            _visit(
+                "2021-05-18 133000",
+                PRODIGY,
+                _lunar_spine("0.968", "41.77"),
+                _lunar_femur("Left", "0.765", "0.823"),
+                overall="NO_PRIOR",
+                outcomes=_first(LEFT),
+            ),
+            _visit(
+                "2023-05-23 235200",
+                PRODIGY,
+                _lunar_spine("0.961", "41.70"),
+                _lunar_femur("Left", "0.759", "0.818"),
+                parts=TWO_REPORTS,
+                moments=("2023-05-23 235200", "2023-05-24 000700"),
+                overall="STABLE",
+                outcomes=_compared(PRODIGY_LSC, NOTHING_CHANGED),
+            ),
+        ),
+    )
+
+
+def _two_spellings() -> Patient:
+    return Patient(
+        folder="16-two-spellings",
+        dialect="lunar",
+        sex="F",
+        born="1955-04-28",
+        shows="One machine whose upgrade has changed maker, model and serial number as told; the spine loses.",
+        visits=(
+            _visit(
+                "2019-09-17 101500",
+                PRODIGY_BEFORE_ITS_UPGRADE,
+                _lunar_spine("1.031", "39.90"),
+                _lunar_femur("Left", "0.842", "0.897"),
+                overall="NO_PRIOR",
+                outcomes=_first(LEFT),
+            ),
+            _visit(
+                "2021-09-21 103000",
+                PRODIGY,
+                _lunar_spine("0.994", "39.82"),
+                _lunar_femur("Left", "0.836", "0.890"),
+                overall="DECLINED",
+                outcomes=_compared(PRODIGY_LSC, NOTHING_CHANGED | {"L1-L4": "LOSS"}),
+            ),
+        ),
+    )
+
+
+def _withdrawn() -> Patient:
+    return Patient(
+        folder="17-withdrawn",
+        dialect="lunar",
+        sex="F",
+        born="1952-12-03",
+        shows="The second exam was of somebody else: the archive takes it back, and the third looks at the first.",
+        visits=(
+            _visit(
+                "2020-04-14 084500",
+                PRODIGY,
+                _lunar_spine("1.008", "40.66"),
+                _lunar_femur("Left", "0.829", "0.884"),
+                overall="NO_PRIOR",
+                outcomes=_first(LEFT),
+            ),
+            _visit(
+                "2022-04-19 090000",
+                PRODIGY,
+                _lunar_spine("1.163", "42.05"),
+                _lunar_femur("Left", "0.961", "1.022"),
+                overall="WITHDRAWN",
+                outcomes={},
+                is_withdrawn=True,
+            ),
+            _visit(
+                "2024-04-23 091500",
+                PRODIGY,
+                _lunar_spine("1.002", "40.61"),
+                _lunar_femur("Left", "0.824", "0.880"),
+                overall="STABLE",
+                outcomes=_compared(PRODIGY_LSC, NOTHING_CHANGED),
             ),
         ),
     )

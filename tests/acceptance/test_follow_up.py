@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from flows.demo import current, withdrawn_exams
 from pipeline.sr.readback import read_back
 from pipeline.sr.tree import read_tree
 from tests import peers
@@ -151,3 +152,14 @@ def test_serve_stops_everything_on_sigterm(service: Service) -> None:
     assert time.monotonic() - began < 30
     with pytest.raises(ProcessLookupError):
         os.killpg(group, 0)
+
+
+def test_an_exam_that_an_archive_takes_back_is_said_to_be_withdrawn(department: Service, pacs: peers.Orthanc) -> None:
+    (exam,) = withdrawn_exams()
+    department.send(exam.reports)
+    peers.wait_until(lambda: study_addenda(pacs, exam), seconds=60, what="it is answered")
+    assert exam.rejection_note is not None
+    department.send([exam.rejection_note])
+    peers.wait_until(lambda: len(study_addenda(pacs, exam)) == 2, seconds=60, what="its addendum is superseded")
+    (addendum,) = current(study_addenda(pacs, exam))
+    assert exam.differences(read_back(read_tree(addendum))) == []

@@ -4,6 +4,7 @@ import json
 import tomllib
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -12,6 +13,9 @@ from pipeline.clinical.assemble import assemble
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, LeastSignificantChange, Scanner
 from pipeline.clinical.regions import parse_region
+from pipeline.edge.knowledge import known
+from pipeline.edge.settings import ScannersSettings, Settings
+from pipeline.sr.aliases import Spelling
 from pipeline.sr.encoding import split_file
 from pipeline.sr.extract import extract
 from pipeline.sr.header import read_header
@@ -49,11 +53,19 @@ def _cases(folder: Path) -> Iterator[Case]:
 
 
 def _exam(file: Path) -> Exam:
-    return extract(read_instance(*split_file(file.read_bytes())), shipped_dialects()).exam
+    return extract(read_instance(*split_file(file.read_bytes())), shipped_dialects(), spellings=spellings()).exam
 
 
 def _header(file: Path) -> Dataset:
     return read_header(*split_file(file.read_bytes()))
+
+
+@cache
+def spellings() -> tuple[Spelling, ...]:
+    """Those of sample_dicom/scanners.toml, as the service knows them."""
+    told = tomllib.loads((SAMPLES / "scanners.toml").read_text(encoding="utf-8"))
+    settings = Settings(scanners=ScannersSettings(**told))
+    return known(settings, shipped_dialects(), SAMPLES).spellings
 
 
 def lscs() -> list[LeastSignificantChange]:
