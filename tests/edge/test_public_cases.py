@@ -48,3 +48,46 @@ def test_a_corrected_accession_number_is_quoted(cases: Path, folder: Path, names
         send(house, cases, names[1])
         assert held(house) == []
         assert latest(house, 1).AccessionNumber == dcmread(cases / f"{names[1]}.dcm").AccessionNumber != before
+
+
+@pytest.fixture
+def judged(folder: Path) -> Path:
+    """A department with an LSC of 0.028 for the machine of the cases, at the default for what is late."""
+    (folder / "precision.toml").write_text(lsc().replace('"DF+1"', '"DF+500475"'))
+    settings = folder / "service.toml"
+    settings.write_text(settings.read_text().replace("late_days = 36500", ""))
+    return folder
+
+
+def test_a_loss_that_floating_point_hid_is_seen_and_printed_without_its_noise(cases: Path, judged: Path) -> None:
+    with opened(judged) as house:
+        send(house, cases, "f32_1", "f32_2")
+        told = said(house, 2).regions["L1-L4"]
+        assert told["RESULT"] == ("LOSS",)
+        assert (told["BMD"], told["PRIOR_BMD"]) == (("0.912",), ("0.940",))
+
+
+def test_an_exam_over_midnight_is_one(cases: Path, judged: Path) -> None:
+    with opened(judged) as house:
+        send(house, cases, "mid1", "mid2")
+        assert held(house) == []
+        assert {"L1-L4", "total hip left"} <= said(house, 1).regions.keys()
+
+
+def test_two_people_without_an_id_are_held(cases: Path, judged: Path) -> None:
+    with opened(judged) as house:
+        send(house, cases, "unk_1", "unk_2")
+        assert held(house) == [("1", "placeholder_id"), ("2", "placeholder_id")]
+
+
+def test_an_exam_before_birth_is_held_and_the_next_one_stands_alone(cases: Path, judged: Path) -> None:
+    with opened(judged) as house:
+        send(house, cases, "birth_1900", "birth_2024")
+        assert held(house) == [("1", "implausible_date")]
+        assert said(house, 1).overall == "NO_PRIOR"
+
+
+def test_what_rests_on_a_clock_that_was_reset_says_so(cases: Path, judged: Path) -> None:
+    with opened(judged) as house:
+        send(house, cases, "reset_2000", "reset_2022", "reset_2026")
+        assert all("DATE_LATE" in said(house, number).flags for number in (1, 2, 3))
