@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from itertools import groupby, pairwise
@@ -19,7 +20,13 @@ PHANTOM_TOLERANCE_PERCENT = Decimal(1)
 """How far the phantom may move when hardware is replaced (R2.6)."""
 
 PHANTOM_SCANS = 10
-"""Scans of the phantom before and after (R2.6), and of the baseline (R7.2)."""
+"""Scans of the phantom before and after (R2.6), and of the plot of ANZBMS (R7.4)."""
+
+BASELINE_DAYS = (15, 25)
+"""Days of a baseline, one scan each: with fewer there are no limits yet, and more are not taken (R7.2)."""
+
+REPEATS = 2
+"""So often a value outside a limit is repeated the same day before patients wait (R7.3)."""
 
 CUSUM_SLACK = Decimal("0.5")
 CUSUM_LIMIT = Decimal(5)
@@ -39,9 +46,14 @@ class QualityRule(StrEnum):
     CUSUM = "CUSUM"
 
     @property
+    def repeats(self) -> bool:
+        """Whether the phantom is scanned again, and patients wait only if it is still out (R7.3)."""
+        return self in (QualityRule.ONE_3S, QualityRule.LIMIT)
+
+    @property
     def stops(self) -> bool:
-        """Whether patients wait: every rule but the warning 1-2s (R7.3)."""
-        return self is not QualityRule.ONE_2S
+        """Whether patients wait at once: not for a warning, a value to be repeated, or CUSUM, a notice (R7.3, R7.4)."""
+        return self not in (QualityRule.ONE_2S, QualityRule.CUSUM) and not self.repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,23 +86,44 @@ class Baseline:
         return self.mean - margin, self.mean + margin
 
 
-def baseline(values: Sequence[Decimal]) -> Baseline:
-    """The baseline of the phantom, from ten scans at least (R7.2).
+def baseline(values: Sequence[Decimal]) -> Baseline | None:
+    """The baseline of the phantom from one scan a day; ``None`` with fewer than 15: there are no limits yet (R7.2).
 
     Raises:
-        ValueError: too few scans, or all alike.
+        ValueError: all scans are alike.
     """
-    if len(values) < PHANTOM_SCANS or len(set(values)) == 1:
-        raise ValueError(f"a baseline needs {PHANTOM_SCANS} scans that are not all alike (R7.2)")
-    mean = sum(values, ZERO) / len(values)
-    variance = sum(((value - mean) ** 2 for value in values), ZERO) / (len(values) - 1)
+    fewest, most = BASELINE_DAYS
+    taken = values[:most]
+    if len(taken) < fewest:
+        return None
+    if len(set(taken)) == 1:
+        raise ValueError("the scans of a baseline are not all alike (R7.2)")
+    mean = sum(taken, ZERO) / len(taken)
+    variance = sum(((value - mean) ** 2 for value in taken), ZERO) / (len(taken) - 1)
     return Baseline(mean=mean, sd=variance.sqrt())
 
 
-def check(values: Sequence[Decimal], against: Baseline) -> tuple[Violation, ...]:
-    """Every rule that phantom values in their order broke, and where (R7.2 to R7.4)."""
-    found = [*_westgard(values, against), *_beyond_limits(values, against), *_cusum_alarm(values, against)]
+def check(values: Sequence[Decimal], against: Baseline, days: Sequence[date] = ()) -> tuple[Violation, ...]:
+    """Every rule that phantom values in their order broke, and where (R7.2 to R7.4).
+
+    ``days`` are those of the scans; without them each was made on a day of its own. R-4s is judged within a day.
+    """
+    found = [*_westgard(values, against, days), *_beyond_limits(values, against), *_cusum_alarm(values, against)]
     return tuple(sorted(found, key=lambda violation: (violation.position, list(QualityRule).index(violation.rule))))
+
+
+def still_out(value: Decimal, repeats: Sequence[Decimal], against: Baseline) -> bool:
+    """Whether the mean of two repeats of the same day lies outside the limit that a value broke, on its side (R7.3).
+
+    Raises:
+        ValueError: not two repeats.
+    """
+    if len(repeats) != REPEATS:
+        raise ValueError(f"a value outside a limit is repeated {REPEATS} times (R7.3)")
+    again = sum(repeats, ZERO) / REPEATS
+    margins = (3 * against.sd, against.mean * LIMIT_PERCENT / HUNDRED)
+    off, off_again = value - against.mean, again - against.mean
+    return any(min(off, off_again) > margin or max(off, off_again) < -margin for margin in margins)
 
 
 def cusum(values: Sequence[Decimal], against: Baseline) -> tuple[tuple[Decimal, Decimal], ...]:
@@ -131,7 +164,7 @@ def _z_scores(values: Sequence[Decimal], against: Baseline) -> list[Decimal]:
     return [(value - against.mean) / against.sd for value in values]
 
 
-def _westgard(values: Sequence[Decimal], against: Baseline) -> Iterator[Violation]:
+def _westgard(values: Sequence[Decimal], against: Baseline, days: Sequence[date]) -> Iterator[Violation]:
     z_scores = _z_scores(values, against)
     for position, z in enumerate(z_scores):
         if abs(z) > 2:
@@ -141,7 +174,7 @@ def _westgard(values: Sequence[Decimal], against: Baseline) -> Iterator[Violatio
     for position, (one, other) in enumerate(pairwise(z_scores), start=1):
         if min(one, other) > 2 or max(one, other) < -2:
             yield Violation(rule=QualityRule.TWO_2S, position=position)
-        if abs(one - other) > 4:
+        if abs(one - other) > 4 and days and days[position] == days[position - 1]:
             yield Violation(rule=QualityRule.R_4S, position=position)
     for rule, length, beyond in ((QualityRule.FOUR_1S, 4, 1), (QualityRule.TEN_X, 10, 0)):
         for position in _runs(z_scores, length, beyond):

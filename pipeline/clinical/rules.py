@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +102,8 @@ class Rules:
     usual_interval_months: int = 24
     """The usual time between exams (R5.1, R5.3)."""
 
-    normal_interval_years: int = 3
-    """The longest time to the next exam where BMD is normal and no risk is on record; 5 at most (R5.1)."""
+    normal_interval_years: Literal[2, 3, 4, 5] = 3
+    """The longest time to the next exam where BMD is normal and no risk is on record (R5.1)."""
 
     expected_percent_per_year: Decimal | None = None
     """Change to be expected in a year; with it an interval too short to show any is flagged (R2.21, R5.3)."""

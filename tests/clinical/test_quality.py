@@ -1,3 +1,4 @@
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -10,6 +11,7 @@ from pipeline.clinical.quality import (
     check,
     cumulative_deviation,
     cusum,
+    still_out,
 )
 
 D = Decimal
@@ -33,7 +35,7 @@ def broken(*values: str) -> list[tuple[QualityRule, int]]:
         (["0.989", "0.989"], [(QualityRule.ONE_2S, 0), (QualityRule.ONE_2S, 1), (QualityRule.TWO_2S, 1)]),
         (["1.011", "1.010"], [(QualityRule.ONE_2S, 0)]),
         (["1.010", "0.990"], []),
-        (["1.010", "0.9899"], [(QualityRule.ONE_2S, 1), (QualityRule.R_4S, 1)]),
+        (["1.010", "0.9899"], [(QualityRule.ONE_2S, 1)]),
         (["1.006", "1.006", "1.006", "1.006"], [(QualityRule.FOUR_1S, 3)]),
         (["0.994", "0.994", "0.994", "0.994"], [(QualityRule.FOUR_1S, 3)]),
         (["1.006", "1.006", "1.006", "1.005"], []),
@@ -60,9 +62,47 @@ def test_ten_on_one_side_count_only_when_the_shift_is_more_than_trivial() -> Non
     assert QualityRule.FOUR_1S not in [violation.rule for violation in check([D("1.002")] * 4, tight)]
 
 
-def test_only_the_first_warning_lets_patients_through() -> None:
+@pytest.mark.parametrize(("days", "told"), [((1, 1), True), ((1, 2), False), ((), False)])
+def test_a_wide_range_counts_only_within_one_day(days: tuple[int, ...], *, told: bool) -> None:
+    """R7.3: between days a healthy scanner has such ranges several times a year."""
+    found = check([D("1.010"), D("0.9899")], GOOD, [date(2020, 1, day) for day in days])
+    assert (QualityRule.R_4S in [violation.rule for violation in found]) is told
+    found = check([D("1.010"), D("0.990")], GOOD, [date(2020, 1, 1)] * 2)
+    assert QualityRule.R_4S not in [violation.rule for violation in found]
+
+
+def test_only_what_repeats_cannot_settle_stops_patients_at_once() -> None:
+    """R7.3, R7.4: a warning and CUSUM are notices; a value outside a limit is scanned again first."""
+    assert [rule for rule in QualityRule if rule.repeats] == [QualityRule.ONE_3S, QualityRule.LIMIT]
+    at_once = [QualityRule.TWO_2S, QualityRule.R_4S, QualityRule.FOUR_1S, QualityRule.TEN_X]
+    assert [rule for rule in QualityRule if rule.stops] == at_once
+
+
+@pytest.mark.parametrize(
+    ("value", "repeats", "out"),
+    [
+        ("1.016", ("1.016", "1.0142"), True),
+        ("1.016", ("1.016", "1.014"), False),
+        ("1.016", ("0.980", "0.980"), False),
+        ("0.984", ("0.984", "0.9858"), True),
+        ("0.984", ("0.986", "0.984"), False),
+        ("0.984", ("1.020", "1.020"), False),
+    ],
+)
+def test_patients_wait_only_where_two_repeats_are_out_on_the_same_side(
+    value: str, repeats: tuple[str, str], *, out: bool
+) -> None:
     """R7.3"""
-    assert [rule for rule in QualityRule if not rule.stops] == [QualityRule.ONE_2S]
+    assert still_out(D(value), [D(repeat) for repeat in repeats], GOOD) is out
+    with pytest.raises(ValueError, match="repeated 2 times"):
+        still_out(D(value), [D(repeats[0])], GOOD)
+
+
+def test_the_limit_that_was_broken_is_the_one_the_repeats_must_break() -> None:
+    """R7.3: three standard deviations, or 1.5 %, whichever is the nearer."""
+    tight = Baseline(mean=D("1.000"), sd=D("0.002"))
+    assert still_out(D("1.007"), [D("1.007"), D("1.007")], tight)
+    assert not still_out(D("1.007"), [D("1.006"), D("1.006")], tight)
 
 
 def test_cusum_raises_one_alarm_per_excursion_up_or_down() -> None:
@@ -88,14 +128,18 @@ def test_the_plot_of_anzbms_sums_deviations_from_the_first_ten() -> None:
     assert cumulative_deviation([]) == ()
 
 
-def test_a_baseline_has_ten_scans_that_differ() -> None:
-    """R7.2"""
-    found = baseline([D("1.000"), D("1.002")] * 5)
+def test_a_baseline_has_fifteen_to_twenty_five_days_that_differ() -> None:
+    """R7.2: with fewer there are no limits yet."""
+    pairs = [D("1.000"), D("1.002")]
+    assert baseline((pairs * 8)[:14]) is None
+    found = baseline(pairs * 8)
+    assert found is not None
     assert found.mean == D("1.001")
-    assert found.sd.quantize(D("0.000001")) == D("0.001054")
-    for values in ([D("1.000"), D("1.002")] * 4, [D("1.000")] * 10):
-        with pytest.raises(ValueError, match="baseline needs 10 scans"):
-            baseline(values)
+    assert found.sd.quantize(D("0.000001")) == D("0.001033")
+    assert baseline((pairs * 8)[:15]) is not None
+    assert baseline((pairs * 13)[:25] + [D("2")] * 5) == baseline((pairs * 13)[:25])
+    with pytest.raises(ValueError, match="not all alike"):
+        baseline([D("1.000")] * 15)
     for mean, sd in (("0", "1"), ("1", "0")):
         with pytest.raises(ValueError, match="above zero"):
             Baseline(mean=D(mean), sd=D(sd))
