@@ -187,7 +187,7 @@ def _folded(text: str) -> str:
 def _software(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
     now, then = around.exam.software, change.reference.software
     if now and then and now != then:
-        yield words.software_changed(change.reference, around.exam, major=_major(now) != _major(then))
+        yield words.software_changed(change.reference, around.exam, major=major_version(now) != major_version(then))
 
 
 def _scan_mode(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
@@ -338,7 +338,7 @@ def _gaps(exam: Exam, unverified: Sequence[Unverified]) -> Iterator[Unverified]:
     return (gap for gap in unverified if gap.begins <= exam.performed_on <= gap.ends and gap.scanner == exam.scanner)
 
 
-def _major(software: str) -> str:
+def major_version(software: str) -> str:
     """The first number of a version text: ``13`` of ``13.6.0.5``, ``16`` of ``enCORE 16 [SP 2]``."""
     found = re.search(r"\d+", software)
     return found.group() if found else software

@@ -2,11 +2,13 @@
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import date
 from functools import cache
 
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
+from pipeline.clinical.context import ClinicalContext
 from pipeline.clinical.model import Exam, Interpretation
 from pipeline.edge.house import House
 from pipeline.edge.settings import Form
@@ -22,16 +24,27 @@ def wanted(house: House) -> frozenset[Form]:
 
 
 def of(
-    house: House, addendum: Authored, interpretation: Interpretation, history: Iterable[Exam]
+    house: House,
+    addendum: Authored,
+    interpretation: Interpretation,
+    history: Iterable[Exam],
+    *,
+    contexts: Sequence[ClinicalContext] = (),
+    held: Sequence[date] = (),
 ) -> tuple[Authored, ...]:
-    """The faces of an addendum that are wanted; ``history`` is what their plots show beside the exam."""
+    """The faces of an addendum that are wanted.
+
+    ``history`` is what their plots show beside the exam; ``contexts`` and ``held`` are as ``interpret`` takes them.
+    """
     _give_matplotlib_a_home()
     # Imported here alone: it takes a second and 50 MB, and a service that sends no faces pays neither.
     from pipeline.sr.faces.fonts import Fonts  # noqa: PLC0415
     from pipeline.sr.faces.instances import author_faces  # noqa: PLC0415
+    from pipeline.sr.faces.plots import Beside  # noqa: PLC0415
 
     font = house.settings.service.addendum.font
-    return author_faces(addendum, interpretation, history, wanted(house), Fonts(str(font) if font else ""))
+    beside = Beside(epochs=house.knowledge.epochs, contexts=contexts, held=held)
+    return author_faces(addendum, interpretation, history, wanted(house), Fonts(str(font) if font else ""), beside)
 
 
 def wanted_by(house: House, instance: Authored) -> list[str]:

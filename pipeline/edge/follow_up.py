@@ -69,6 +69,8 @@ class Examination:
 
     interpretation: Interpretation
     history: list[ExamOnFile]
+    contexts: Sequence[ClinicalContext] = ()
+    held: Sequence[date] = ()
     sources: list[Dataset]
     priors: list[Dataset]
     predecessor: AddendumOnFile | None
@@ -146,6 +148,8 @@ def examine(house: House, connection: Connection, on_file: ExamOnFile, person: P
     return Examination(
         interpretation=interpretation,
         history=history,
+        contexts=contexts,
+        held=held,
         sources=sources,
         priors=_data_sets(connection, _rested_upon(interpretation, history)),
         predecessor=predecessor,
@@ -252,7 +256,7 @@ def _carry(house: House, number: int) -> Tally:
         preliminary=house.settings.service.addendum.preliminary,
         drafted=found.drafted,
     )
-    drawn = faces.of(house, addendum, interpretation, _assembled(found.history)[0]) if faces.wanted(house) else ()
+    drawn = _faces(house, addendum, found) if faces.wanted(house) else ()
     with house.database.write() as connection:
         if outbox.is_superseded(connection, number, predecessor):  # somebody else has followed it up meanwhile
             kept = None
@@ -267,6 +271,12 @@ def _carry(house: House, number: int) -> Tally:
         return _carry(house, number)
     log.info("authored", extra={"exam": number, "addendum": kept, "overall": interpretation.overall.value})
     return Tally(issued=1)
+
+
+def _faces(house: House, addendum: Authored, found: Examination) -> tuple[Authored, ...]:
+    history, contradictory = _assembled(found.history)
+    held = (*found.held, *contradictory)
+    return faces.of(house, addendum, found.interpretation, history, contexts=found.contexts, held=held)
 
 
 def _issue(

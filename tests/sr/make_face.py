@@ -13,6 +13,7 @@ from pipeline.clinical.model import Exam, Interpretation, Scanner
 from pipeline.sr.faces.fonts import Fonts
 from pipeline.sr.faces.instances import author_faces
 from pipeline.sr.faces.page import Page, page
+from pipeline.sr.faces.plots import Beside
 from pipeline.sr.tree import read_instance, read_tree
 from pipeline.sr.writing import Authored
 from tests.sr import make_addendum
@@ -64,10 +65,12 @@ def addendum_to(
     return make_addendum.of(interpretation, sources=[report], priors=[], predecessor=predecessor)
 
 
-def shown(addendum: Authored, interpretation: Interpretation, history: Iterable[Exam] = ()) -> Page:
+def shown(
+    addendum: Authored, interpretation: Interpretation, history: Iterable[Exam] = (), beside: Beside | None = None
+) -> Page:
     """What stands on an addendum's pages."""
     told = make_addendum.read(addendum)
-    return page(told, read_tree(told), interpretation, history)
+    return page(told, read_tree(told), interpretation, history, beside)
 
 
 def faces(

@@ -1,10 +1,11 @@
-"""How do the pages look, as pixels and as PDF?
+"""The pages drawn, as pixels and as PDF.
 
 matplotlib draws under settings of our own: neither a ``matplotlibrc`` nor a locale of this machine changes a pixel.
 """
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from decimal import Decimal
 from io import BytesIO
 
 import matplotlib
@@ -15,9 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from pipeline.clinical.context import Therapy
 from pipeline.sr.faces.fonts import Fonts
-from pipeline.sr.faces.layout import HEIGHT, LEGEND, SMALLEST, WIDTH, Box, Chart, Sheet, Text, Tone
-from pipeline.sr.faces.plots import Plot, Point
+from pipeline.sr.faces.layout import AGES, HEIGHT, LEGEND, SMALLEST, STRIP, WIDTH, Box, Chart, Sheet, Text, Tone
+from pipeline.sr.faces.plots import Apart, Plot, Point
 
 COLUMNS = 1024
 """How many pixels a picture is wide."""
@@ -104,39 +106,151 @@ _MARKS = ("s", "^", "D")
 
 
 def _chart(figure: Figure, chart: Chart, fonts: Fonts, accent: str) -> None:
-    plot, legend = chart.plot, LEGEND * len(chart.plot.apart)
-    width, height = chart.width - _SCALE - 2, chart.height - _TITLE - _YEARS - legend - 4
-    top = chart.y + _TITLE
+    plot, strip = chart.plot, STRIP if chart.plot.courses else 0.0
+    above = _TITLE + (AGES if plot.born else 0.0)
+    width = chart.width - _SCALE - 2
+    height = chart.height - above - _YEARS - strip - LEGEND * len(plot.legend) - 4
+    top, left = chart.y + above, chart.x + _SCALE
     axes = figure.add_axes((
-        (chart.x + _SCALE) / WIDTH,
+        left / WIDTH,
         1 - (top + height) / HEIGHT,
         width / WIDTH,
         height / HEIGHT,
     ))  # fmt: skip
     _scale(axes, plot, width)
+    _draw_breaks(axes, plot, fonts, width, height)
     _draw_scans(axes, plot, accent)
     _label_axes(axes, fonts)
     _write(figure, Text(x=chart.x, y=chart.y + 10, text=plot.region, bold=True), fonts)
+    if plot.born:
+        _write(figure, Text(x=left - 4, y=top - 3.5, text="age", size=SMALLEST, tone=Tone.SOFT, end=True), fonts)
+        _draw_ages(axes, plot, plot.born, fonts, width)
     last = plot.series[-1]
     axes.annotate(
-        f"{last.bmd:f}",
+        _three_decimals(last.bmd),
         (last.on.toordinal(), float(last.bmd)),
         xytext=(5, 0),
         textcoords="offset points",
         va="center_baseline",
-        fontproperties=fonts.properties(f"{last.bmd:f}", SMALLEST + 0.5, bold=True),
+        fontproperties=fonts.properties(_three_decimals(last.bmd), SMALLEST + 0.5, bold=True),
         parse_math=False,
     )
-    for number, (group, mark) in enumerate(zip(plot.apart, _MARKS, strict=False), 1):
-        y = top + height + _YEARS + number * LEGEND
-        _write(figure, Text(x=chart.x + _SCALE + 9, y=y, text=_fit(group.why, width - 9, fonts), size=SMALLEST), fonts)
+    _draw_courses(figure, axes, plot, fonts, Box(x=left, y=top + height + _YEARS + 1, width=width, height=STRIP - 3))
+    _draw_legend(figure, plot, fonts, left, top + height + _YEARS + strip, width)
+
+
+def _draw_legend(figure: Figure, plot: Plot, fonts: Fonts, left: float, top: float, width: float) -> None:
+    """A mark and its meaning, a line each: scans apart, other sets of vertebrae, scans excluded."""
+    apart = [_open(mark) for _, mark in zip(plot.apart, _MARKS, strict=False)]
+    marks = [*apart, *(_open("o") for _ in plot.sets), *(_cross(mark) for _, mark in _excluded(plot))]
+    for number, (text, mark) in enumerate(zip(plot.legend, marks, strict=True), 1):
+        y = top + number * LEGEND
+        _write(figure, Text(x=left + 9, y=y, text=_fit(text, width - 9, fonts), size=SMALLEST), fonts)
         spot = Line2D(
-            [(chart.x + _SCALE + 3) / WIDTH],
+            [(left + 3) / WIDTH],
             [1 - (y - SMALLEST * 0.35) / HEIGHT],
             transform=figure.transFigure,
-            **_open(mark),  # type: ignore[arg-type] # the style of a mark
+            **mark,  # type: ignore[arg-type] # the style of a mark
         )
         figure.add_artist(spot)
+
+
+_COURSES = {Therapy.ANTIRESORPTIVE: Tone.RULE, Therapy.ANABOLIC: Tone.DARK_FILL, Therapy.OTHER: Tone.FILL}
+
+
+def _draw_courses(figure: Figure, axes: Axes, plot: Plot, fonts: Fonts, strip: Box) -> None:
+    """A bar for each therapy below the years, cut where the plot begins, with its name where that fits."""
+    begins, ends = axes.get_xlim()
+    for course in plot.courses:
+        first, last = (min(max(day.toordinal(), begins), ends) for day in (course.begins, course.ends))
+        per_day = strip.width / (ends - begins)
+        x, width = strip.x + per_day * (first - begins), per_day * (last - first)
+        if width <= 0:
+            continue
+        _fill(figure, Box(x=x, y=strip.y, width=max(width, 1.5), height=strip.height, tone=_COURSES[course.therapy]))
+        if fonts.width(str(course.therapy), SMALLEST, False) + 4 <= width:
+            _write(figure, Text(x=x + 2, y=strip.y + strip.height - 2, text=str(course.therapy), size=SMALLEST), fonts)
+
+
+_APART_RULES = 10.0
+"""How far apart two rules must lie, in points, for each to have its words."""
+
+
+def _draw_breaks(axes: Axes, plot: Plot, fonts: Fonts, width: float, height: float) -> None:
+    """A vertical rule for each break, its words along it; those of rules too near to each other stand together."""
+    begins, ends = axes.get_xlim()
+    groups: list[tuple[float, list[str]]] = []
+    for one in sorted(plot.breaks, key=lambda one: one.on):
+        at = float(one.on.toordinal())
+        axes.axvline(at, color="0.35", linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=2)
+        if groups and (at - groups[-1][0]) * width / (ends - begins) < _APART_RULES:
+            groups[-1] = groups[-1][0], list(dict.fromkeys([*groups[-1][1], one.word]))
+        else:
+            groups.append((at, [one.word]))
+    for at, words in groups:
+        text = _fit(", ".join(words), height - 6, fonts)
+        axes.annotate(
+            text,
+            (at, 1),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(-1.5, -2),
+            textcoords="offset points",
+            rotation=90,
+            ha="right",
+            va="top",
+            color=str(Tone.SOFT.value),
+            fontproperties=fonts.properties(text, SMALLEST, bold=False),
+            parse_math=False,
+            zorder=2,
+        )
+
+
+def _draw_ages(axes: Axes, plot: Plot, born: date, fonts: Fonts, width: float) -> None:
+    """The axis of age above the plot: birthdays; where none lies in it, the age at the last scan."""
+    begins, ends = axes.get_xlim()
+    years = range(date.fromordinal(int(begins)).year, date.fromordinal(int(ends)).year + 1)
+    birthdays = [(year - born.year, _birthday(born, year).toordinal()) for year in years]
+    within = [(age, day) for age, day in birthdays if age >= 0 and begins <= day <= ends]
+    step = max(1, -(-len(within) // max(1, int(width / _AGE))))
+    shown = [(float(day), str(age)) for age, day in within if age % step == 0]
+    if not shown:
+        last = plot.series[-1].on
+        age = last.year - born.year - (last < _birthday(born, last.year))
+        shown = [(float(last.toordinal()), str(age))] if age >= 0 else []
+    above = axes.twiny()
+    above.set_xlim(begins, ends)
+    above.set_xticks([at for at, _ in shown], [age for _, age in shown])
+    _label_axes(above, fonts)
+    above.spines["top"].set_visible(True)
+    above.spines["top"].set_color("0.45")
+    above.spines["top"].set_linewidth(0.6)
+
+
+_AGE = 22.0
+"""What an age needs above the axis, in points."""
+
+
+def _birthday(born: date, year: int) -> date:
+    try:
+        return born.replace(year=year)
+    except ValueError:  # 29 February
+        return born.replace(year=year, day=28)
+
+
+def _three_decimals(bmd: Decimal) -> str:
+    return f"{bmd:.3f}"
+
+
+_CROSSES = ("x", "+")
+"""The shapes of scans excluded, one for each reason that is named."""
+
+
+def _excluded(plot: Plot) -> Iterator[tuple[Apart, str]]:
+    return zip(plot.excluded, _CROSSES, strict=False)
+
+
+def _cross(mark: str) -> dict[str, object]:
+    return {"linestyle": "none", "marker": mark, "markersize": 5, "markeredgecolor": "0.15", "markeredgewidth": 1.1}
 
 
 def _open(mark: str) -> dict[str, object]:
@@ -154,8 +268,27 @@ def _draw_scans(axes: Axes, plot: Plot, accent: str) -> None:
         axes.hlines(middle, axes.get_xlim()[0], until, color="0.45", linewidth=0.7, linestyle=(0, (4, 3)), zorder=2)
     for group, mark in zip(plot.apart, _MARKS, strict=False):
         axes.plot(*_at(group.points), zorder=3, **_open(mark))  # type: ignore[arg-type] # the style of a mark
-    axes.plot(*_at(plot.series), color=accent, linewidth=1.4, marker="o", markersize=4.5, zorder=4)
-    axes.plot(*_at(plot.series[-1:]), color=accent, linestyle="none", marker="o", markersize=7, zorder=5)
+    for group, mark in _excluded(plot):
+        axes.plot(*_at(group.points), zorder=3, **_cross(mark))  # type: ignore[arg-type] # the style of a mark
+    if plot.held:
+        days, low = [float(day.toordinal()) for day in plot.held], [0.04] * len(plot.held)
+        axes.plot(days, low, transform=axes.get_xaxis_transform(), zorder=3, **_cross("x"))  # type: ignore[arg-type] # the style of a mark
+    for joined in _joined(plot):
+        axes.plot(*_at(joined), color=accent, linewidth=1.4, zorder=4)
+    for point in plot.series:
+        size, inside = (7.0 if point is plot.series[-1] else 4.5), ("white" if point.recomputed else accent)
+        axes.plot(*_at([point]), color=accent, marker="o", markersize=size, markerfacecolor=inside, zorder=5)
+
+
+def _joined(plot: Plot) -> Iterator[list[Point]]:
+    """The stretches of comparable scans that no break interrupts."""
+    stretch: list[Point] = []
+    for point in plot.series:
+        if stretch and any(one.interrupts and stretch[-1].on < one.on <= point.on for one in plot.breaks):
+            yield stretch
+            stretch = []
+        stretch.append(point)
+    yield stretch
 
 
 def _at(points: Sequence[Point]) -> tuple[list[float], list[float]]:
@@ -163,24 +296,29 @@ def _at(points: Sequence[Point]) -> tuple[list[float], list[float]]:
 
 
 def _points(plot: Plot) -> list[Point]:
-    return [*plot.series, *(point for group in plot.apart for point in group.points)]
+    return [*plot.series, *(point for group in (*plot.apart, *plot.excluded) for point in group.points)]
 
 
-_LEAST_SPAN = 0.12
-"""The least that the scale of BMD spans, in g/cm2: so that noise does not look like change."""
+_LEAST_SPAN = 0.18
+"""The least that the scale of BMD spans without an LSC, in g/cm2: three of a usual one to each side."""
+
+_LEAST_LSCS = 3
+"""How many LSCs the scale shows to each side of what is compared with: so that noise does not look like a cliff."""
 
 
 def _scale(axes: Axes, plot: Plot, width: float) -> None:
     """Set the limits and ticks: whole years, round numbers."""
     days, bmds = _at(_points(plot))
+    days += [float(day.toordinal()) for day in plot.held]
     if plot.band:
-        bmds += [float(plot.band.bmd + plot.band.lsc), float(plot.band.bmd - plot.band.lsc)]
+        reach = _LEAST_LSCS * plot.band.lsc
+        bmds += [float(plot.band.bmd + reach), float(plot.band.bmd - reach)]
     low, high = min(bmds), max(bmds)
-    middle, reach = (low + high) / 2, max(high - low, _LEAST_SPAN) * 0.6
-    axes.set_ylim(middle - reach, middle + reach)
-    step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0) if 2 * reach / step <= 7)
-    first = int((middle - reach) / step)
-    ticks = [number * step for number in range(first, first + 10) if abs(number * step - middle) <= reach]
+    middle, half = (low + high) / 2, max(high - low, 0.0 if plot.band else _LEAST_SPAN) * 0.6
+    axes.set_ylim(middle - half, middle + half * (1.5 if plot.breaks else 1.0))  # room for the words of the rules
+    step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0) if 2.5 * half / step <= 7)
+    first = int((middle - half) / step)
+    ticks = [number * step for number in range(first, first + 10) if abs(number * step - middle) <= half]
     axes.set_yticks(ticks, [f"{tick:.2f}" for tick in ticks])
     span = max(max(days) - min(days), 200.0)
     per_point = span / (width - _LAST - 8)

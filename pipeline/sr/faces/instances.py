@@ -19,6 +19,7 @@ from pipeline.sr.faces import drawing
 from pipeline.sr.faces.fonts import Fonts
 from pipeline.sr.faces.layout import Sheet, lay_out
 from pipeline.sr.faces.page import page
+from pipeline.sr.faces.plots import Beside
 from pipeline.sr.header import tidy_header, written_at
 from pipeline.sr.modules import dates, densitometer, patient_and_study
 from pipeline.sr.tree import read_instance, read_tree
@@ -32,14 +33,20 @@ IMAGE_SERIES, PDF_SERIES = 1000, 2000
 
 
 def author_faces(
-    addendum: Authored, interpretation: Interpretation, history: Iterable[Exam], forms: Iterable[str], fonts: Fonts
+    addendum: Authored,
+    interpretation: Interpretation,
+    history: Iterable[Exam],
+    forms: Iterable[str],
+    fonts: Fonts,
+    beside: Beside | None = None,
 ) -> tuple[Authored, ...]:
     """The faces of an addendum in these forms, of ``image`` and ``pdf``.
 
-    ``history`` is what the plots show beside the exam: the patient's exams, in any order.
+    ``history`` is what the plots show beside the exam: the patient's exams, in any order; ``beside`` is what lies
+    between them.
     """
     told = read_instance(addendum.data_set, ExplicitVRLittleEndian)
-    shown = page(told, read_tree(told), interpretation, history)
+    shown = page(told, read_tree(told), interpretation, history, beside)
     sheets = lay_out(shown, fonts.name(shown.patient_name), fonts.width)
     wanted = set(forms)
     return (

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from pipeline.clinical.context import Therapy
 from pipeline.sr.faces.page import Page, Row
-from pipeline.sr.faces.plots import Plot
+from pipeline.sr.faces.plots import Course, Plot
 
 WIDTH, HEIGHT = 595.0, 842.0
 LEFT, RIGHT, TOP, BOTTOM = 30.0, WIDTH - 30.0, 34.0, HEIGHT - 40.0
@@ -88,10 +89,10 @@ def lay_out(page: Page, name: str, measure: Measure) -> tuple[Sheet, ...]:
 
 
 def wrapped(text: str, width: float, size: float, measure: Measure, *, bold: bool = False) -> list[str]:
-    """A text in lines no wider than this; a word that is wider alone is cut."""
+    """A text in lines no wider than this; a number keeps its unit, and a word that is wider alone is cut."""
     lines, space = [""], measure("n n", size, bold) - measure("nn", size, bold)
     left = width
-    for word in text.split():
+    for word in _words(text):
         needed = measure(word, size, bold)
         if lines[-1] and space + needed <= left:
             lines[-1], left = f"{lines[-1]} {word}", left - space - needed
@@ -99,6 +100,23 @@ def wrapped(text: str, width: float, size: float, measure: Measure, *, bold: boo
         parts = list(_cut(word, width, size, measure, bold))
         lines, left = lines + parts, width - measure(parts[-1], size, bold)
     return lines[1:] or [""]
+
+
+def _words(text: str) -> Iterator[str]:
+    """The words of a text, a unit together with its number."""
+    held = ""
+    for word in text.split():
+        if held[-1:].isdigit() and word.startswith(_UNITS):
+            held = f"{held} {word}"
+            continue
+        if held:
+            yield held
+        held = word
+    if held:
+        yield held
+
+
+_UNITS = ("%", "g/cm", "cm", "kg", "mg", "years", "months", "days")
 
 
 def _cut(word: str, width: float, size: float, measure: Measure, bold: bool) -> Iterator[str]:
@@ -217,17 +235,19 @@ class _Column:
 
 
 _COLUMNS = (
-    _Column(head="Region", width=92),
-    _Column(head="BMD g/cm\u00b2", width=46, right=True),
-    _Column(head="T", width=26, right=True),
-    _Column(head="Z", width=26, right=True),
-    _Column(head="Compared with", width=62),
-    _Column(head="BMD then", width=42, right=True),
-    _Column(head="Change g/cm\u00b2", width=98, right=True),
-    _Column(head="LSC", width=38, right=True),
-    _Column(head="Result", width=105),
+    _Column(head="Region", width=96),
+    _Column(head="BMD g/cm\u00b2", width=36, right=True),
+    _Column(head="T", width=31, right=True),
+    _Column(head="Z", width=31, right=True),
+    _Column(head="Compared with", width=58),
+    _Column(head="BMD then", width=40, right=True),
+    _Column(head="Change g/cm\u00b2", width=97, right=True),
+    _Column(head="LSC", width=36, right=True),
+    _Column(head="Result", width=110),
 )
-_GAP, _INDENT = 7.0, 3.0
+"""Wide enough, in bold, for 1.234 g/cm2, a score of -10.2, a date, and a change of +0.435 (+116.3 %)."""
+
+_GAP, _INDENT = 6.0, 3.0
 """Between a number and the column on its right, and before a text."""
 
 
@@ -300,22 +320,21 @@ _TWO_BESIDE = {1, 2, 4}
 LEGEND = SMALLEST * LEADING
 """What a line of a plot's legend takes."""
 
+AGES, STRIP = 11.0, 12.0
+"""What the axis of age takes above a plot, and the strip of therapies below its years."""
+
 
 def _plots(flow: _Flow, plots: Sequence[Plot]) -> None:
     if not plots:
         return
     across, height = (2, 158.0) if len(plots) in _TWO_BESIDE else (3, 136.0)
     rows = [plots[start : start + across] for start in range(0, len(plots), across)]
-    heights = [height + LEGEND * max(len(plot.apart) for plot in row) for row in rows]
+    heights = [height + max(map(_beside, row)) for row in rows]
     flow.room(40 + heights[0])
     flow.title("BMD over the years, g/cm\u00b2")
     flow.y += 4
-    flow.paragraph(
-        "Grey band: LSC about the exam compared with; a change beyond it is significant. "
-        "Filled, joined: scans that may be compared. Open, not joined: scans that may not.",
-        size=SMALLEST,
-        tone=Tone.SOFT,
-    )
+    for text in _key(plots):
+        flow.paragraph(text, size=SMALLEST, tone=Tone.SOFT)
     flow.y += 4
     width = (RIGHT - LEFT - 10 * (across - 1)) / across
     for row, deep in zip(rows, heights, strict=True):
@@ -323,6 +342,43 @@ def _plots(flow: _Flow, plots: Sequence[Plot]) -> None:
         for number, plot in enumerate(row):
             flow.put(Chart(x=LEFT + number * (width + 10), y=flow.y, width=width, height=deep, plot=plot))
         flow.y += deep + 4
+
+
+def _beside(plot: Plot) -> float:
+    """What a plot takes beside its axes and years."""
+    return LEGEND * len(plot.legend) + (AGES if plot.born else 0) + (STRIP if plot.courses else 0)
+
+
+def _key(plots: Sequence[Plot]) -> Iterator[str]:
+    """What the marks of the plots mean, as far as they are drawn."""
+    marks = [
+        "Grey band: LSC about the exam compared with; a change beyond it is significant.",
+        "Filled, joined: scans that may be compared; the largest is this exam.",
+    ]
+    if any(point.recomputed for plot in plots for point in plot.series):
+        marks.append("Open circle: recomputed for the vertebrae drawn.")
+    if any(plot.apart for plot in plots):
+        marks.append("Open, not joined: scans that may not.")
+    excluded = {
+        f"{', '.join(dict.fromkeys(str(point.on) for point in group.points))} {group.why}": None
+        for plot in plots
+        for group in plot.excluded
+    }
+    if excluded:
+        marks.append(f"Cross: scans that are excluded ({'; '.join(excluded)}).")
+    yield " ".join(marks)
+    if breaks := dict.fromkeys(one.why for plot in plots for one in sorted(plot.breaks, key=lambda one: one.on)):
+        yield f"Vertical rules: {'; '.join(breaks)}."
+    if held := dict.fromkeys(str(day) for plot in plots for day in plot.held):
+        yield f"Cross on the axis: an exam that is held for a person, its numbers not known: {', '.join(held)}."
+    if told := dict.fromkeys(_told(course) for plot in plots for course in plot.courses):
+        yield f"Bars below the years: therapy on record: {'; '.join(told)}."
+
+
+def _told(course: Course) -> str:
+    begins = f"since {course.begins}" if course.since_told else f"on record since {course.begins}"
+    name = "other therapy" if course.therapy is Therapy.OTHER else str(course.therapy)
+    return f"{name} {begins}" + (f" until {course.ends}" if course.ended else "")
 
 
 def _sections(flow: _Flow, page: Page) -> None:

@@ -5,7 +5,7 @@ The numbers of the addendum and no others: a change that is not significant is i
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from pydicom.dataset import Dataset
 
@@ -15,7 +15,7 @@ from pipeline.clinical.wording.impression import is_said_here
 from pipeline.clinical.wording.names import lsc_in_text, region_name, score_in_text
 from pipeline.sr import codes
 from pipeline.sr.content import DEVICE
-from pipeline.sr.faces.plots import Plot, plots
+from pipeline.sr.faces.plots import Beside, Plot, plots
 from pipeline.sr.tree import Code, Item, header_text
 from pipeline.sr.values import read_date
 
@@ -63,11 +63,20 @@ class Page:
     made_by: str
 
 
-def page(addendum: Dataset, said: Item, interpretation: Interpretation, history: Iterable[Exam]) -> Page:
-    """What the pages of an addendum show, which reads ``said``; ``history`` is what the plots show beside the exam."""
+def page(
+    addendum: Dataset,
+    said: Item,
+    interpretation: Interpretation,
+    history: Iterable[Exam],
+    beside: Beside | None = None,
+) -> Page:
+    """What the pages of an addendum show, which reads ``said``.
+
+    ``history`` are the exams that the plots show beside this one, and ``beside`` what lies between them.
+    """
     findings = interpretation.findings
     monitored = [finding for finding in findings if finding.measurement.region.monitorable]
-    others = [finding.measurement for finding in findings if not finding.measurement.region.monitorable]
+    others = [finding for finding in findings if not finding.measurement.region.monitorable]
     notes = tuple(dict.fromkeys(text for finding in monitored for text in _worth_a_note(finding, interpretation.exam)))
     narrative = interpretation.narrative
     return Page(
@@ -80,8 +89,8 @@ def page(addendum: Dataset, said: Item, interpretation: Interpretation, history:
         impression=narrative.impression,
         rows=tuple(row for finding in monitored for row in _rows(finding, interpretation.exam, notes)),
         notes=notes,
-        not_monitored="; ".join(f"{region_name(m.region)} {m.bmd:f}" for m in others),
-        plots=plots(monitored, interpretation.exam, history),
+        not_monitored="; ".join(f"{region_name(f.measurement.region)} {_bmd(f)}" for f in others),
+        plots=plots(monitored, interpretation.exam, history, beside),
         sections=tuple((title, texts) for title, texts in _sections(narrative, notes) if texts),
         small_print=(*narrative.not_supplied, *narrative.small_print, *_rules(interpretation.suggestions)),
         made_by=f"{DEVICE} {pipeline.__version__}, rules {interpretation.rules_version}",
@@ -100,6 +109,8 @@ VERDICTS: Mapping[Result, str] = {
     Result.NO_PRIOR: "first exam",
 }
 """What became of a region, in a column's width; a shape tells gain from loss where colour is not shown."""
+
+THREE_DECIMALS = Decimal("0.001")
 
 WITHIN_LSC = "less than LSC"
 """Instead of the number of a change that is not significant (N6)."""
@@ -163,7 +174,7 @@ def _rows(finding: Finding, exam: Exam, notes: Sequence[str]) -> Iterator[Row]:
     measurement = finding.measurement
     first = Row(
         region=region_name(measurement.region),
-        bmd=f"{measurement.bmd:f}" if finding.valid else NOT_VALID,
+        bmd=_bmd(finding),
         t_score=_score(measurement.t_score),
         z_score=_score(measurement.z_score),
         verdict=VERDICTS[finding.result],
@@ -186,7 +197,7 @@ def _compared(row: Row, change: Change) -> Row:
     return replace(
         row,
         reference=str(change.reference.performed_on),
-        bmd_then=f"{change.reference_bmd:f}",
+        bmd_then=_three_decimals(change.reference_bmd),
         change=_change(change),
         lsc=lsc_in_text(change.lsc.lsc) if change.lsc else "none",
         significant=change.result in (Result.GAIN, Result.LOSS),
@@ -206,4 +217,14 @@ def _change(change: Change) -> str:
         return WITHIN_LSC
     if change.result is Result.NO_LSC:
         return ""
-    return f"{change.difference:+f} ({change.percent:+f} %)"
+    return f"{change.difference.quantize(THREE_DECIMALS, ROUND_HALF_UP):+f} ({change.percent:+f} %)"
+
+
+def _bmd(finding: Finding) -> str:
+    """The BMD of a region; no number of a site that is not valid (N5)."""
+    return _three_decimals(finding.measurement.bmd) if finding.valid else NOT_VALID
+
+
+def _three_decimals(bmd: Decimal) -> str:
+    """As ISCD has BMD printed; what is compared is the number as the scanner told it."""
+    return f"{bmd.quantize(THREE_DECIMALS, ROUND_HALF_UP):f}"
