@@ -120,6 +120,18 @@ def test_two_birth_dates_of_one_sender_hold_the_later_one_and_then_the_one_that_
     assert made.said(3) is not None
 
 
+def test_one_conflict_that_is_judged_releases_nothing_that_another_one_holds(made: Department) -> None:
+    shared = {"StudyInstanceUID": "2.25.9"}
+    made.send(scan("0.912", "20230301", uid="2.25.11", **shared))
+    made.send(scan("0.700", "20230301", uid="2.25.12", PatientID="P2", **shared))
+    made.work()
+    assert held(made) == {"E2": "id_conflict", "E3": "id_conflict"}
+    made.send(scan("0.912", "20240301", uid="2.25.13"))
+    made.send(scan("0.912", "20250301", uid="2.25.14", PatientBirthDate="19620102"))
+    made.work()
+    assert {"E2", "E3"} <= set(held(made))
+
+
 UID = "2.25.77"
 """One SOP Instance UID for two objects."""
 

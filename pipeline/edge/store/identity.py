@@ -49,9 +49,8 @@ def hold_conflicts(
     for row in rows:
         if row.id in doubts:
             work.hold(connection, exam, row.id, reason=ID_CONFLICT, detail=doubts[row.id])
-    released = [
-        row.id for row in rows if row.state == State.HELD and row.reason == ID_CONFLICT and row.id not in doubts
-    ]
+    held = (row for row in rows if row.state == State.HELD and row.reason == ID_CONFLICT and row.id not in doubts)
+    released = [row.id for row in held if not _is_in_doubt(connection, row)]
     for one in released:
         work.release(connection, exam, one, at=at)
     return {*doubts, *released}
@@ -82,9 +81,7 @@ def judge_held(connection: Connection, number: int, *, at: datetime) -> None:
     theirs = exam.c.patient_id.in_(people.one_with(connection, row.patient_id))
     near = theirs | (exam.c.study_instance_uid == row.study_instance_uid)
     for held in connection.execute(_JUDGED.where(near, exam.c.state == State.HELD, exam.c.reason == ID_CONFLICT)).all():
-        same = people.one_with(connection, held.patient_id)
-        rows = _concerned(connection, same, held.study_instance_uid)
-        if held.id not in _doubts(connection, rows, same, held.study_instance_uid):
+        if not _is_in_doubt(connection, held):
             work.release(connection, exam, held.id, at=at)
 
 
@@ -167,6 +164,13 @@ def _doubts(
             others = named(connection, [number for side in sides if one not in side for number in side][:_NAMED])
             doubts[one] = f"{name} is another than in other exams of this patient: {others}"
     return doubts
+
+
+def _is_in_doubt(connection: Connection, row: Row[Any]) -> bool:
+    """Whether an exam may be somebody else's, by its own study and its own patient's other exams."""
+    same = people.one_with(connection, row.patient_id)
+    rows = _concerned(connection, same, row.study_instance_uid)
+    return row.id in _doubts(connection, rows, same, row.study_instance_uid)
 
 
 _NAMED = 3
