@@ -1,16 +1,14 @@
 """One Study Instance UID that a scanner has used for several visits: told apart by hand, each is an exam of its own."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from pipeline.clinical.model import LONGEST_EXAM
 from pipeline.edge.store import exams, identity
 from pipeline.edge.store.database import ring
 from pipeline.edge.store.schema import State, exam, reading
-
-LONGEST_VISIT = timedelta(hours=12)
-"""Reports of one study that lie no further apart are of one visit, even over midnight."""
 
 _Part = tuple[datetime, int]
 """When one report's scans were made, and its receipt."""
@@ -56,7 +54,7 @@ def _visits(parts: Sequence[_Part]) -> list[list[_Part]]:
     """Reports in the order of their scans, visit by visit."""
     visits: list[list[_Part]] = []
     for moment, receipt in parts:
-        if visits and moment - visits[-1][0][0] <= LONGEST_VISIT:
+        if visits and moment - visits[-1][0][0] <= LONGEST_EXAM:
             visits[-1].append((moment, receipt))
         else:
             visits.append([(moment, receipt)])
