@@ -343,7 +343,7 @@ def _check(options: argparse.Namespace) -> int:
         silent += 1
         print(problem)
     for caller in settings.service.listener.caller:
-        if caller.host is None:
+        if caller.host is None and caller.certificate is None:
             print(f"listener.caller {caller.ae_title}: without a host its AE title is the only secret: {_ANYBODY}")
     for unusable in _unusable_certificates(settings.service.listener):
         silent += 1

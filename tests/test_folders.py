@@ -12,6 +12,7 @@ from flows import command_line
 from pipeline.edge import settings
 from pipeline.edge.house import opened
 from tests import peers
+from tests.make_certificates import Authority
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = next((ROOT / "sample_dicom" / "01-stable").glob("*.dcm"))
@@ -234,6 +235,11 @@ def test_check_says_of_each_caller_without_a_host_that_its_title_is_the_only_sec
         host = "192.0.2.10"
         [[listener.caller]]
         ae_title = "OPEN2"
+        [[listener.caller]]
+        ae_title = "BOUND"
+        certificate = "scanner1.example.org"
+        [listener.tls]
+        {Authority(config.parent / "authority").sign("dxatrend").toml}
         """)
     with opened(config):
         pass

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydicom.uid import EnhancedSRStorage
 
 from pipeline.edge import tls
 from pipeline.edge.deliver import DestinationUnavailable, echo
@@ -18,7 +19,8 @@ from pipeline.edge.settings import CallerSettings, DestinationSettings, Listener
 from pipeline.edge.store import audit
 from pipeline.edge.store.audit import Event
 from pipeline.edge.store.database import Database
-from tests import peers
+from tests import fast_scanner, peers
+from tests.fast_scanner import Object
 from tests.make_certificates import Authority, Identity
 
 
@@ -173,6 +175,16 @@ def test_fifty_handshakes_that_never_end_hold_nobody_up(listening: int, scanner:
     assert time.monotonic() - began < 2
     for one in silent:
         one.close()
+
+
+def test_all_that_tls_has_decrypted_is_taken(listening: int, scanner: Identity) -> None:
+    """It may hold a message that no socket tells of any more."""
+    context = tls.for_calling(scanner.settings)
+    objects = [Object(EnhancedSRStorage, f"2.25.{size}", bytes(size)) for size in range(60_000, 75_000, 1_000)]
+    with fast_scanner.Scanner(listening, called="DXATREND", seconds=20, tls=context) as sender:
+        sender.socket.sendall(b"".join(one.message(1) for one in objects))
+        assert [sender.answer() for _ in objects] == [0x0000] * len(objects)
+        sender.release()
 
 
 def test_a_destination_is_called_over_tls(tmp_path: Path, authority: Authority, ours: Identity) -> None:

@@ -172,6 +172,9 @@ class EventDrivenAssociation(Association):
     def take(self, pdu: bytes) -> None:
         """Take one whole PDU that came over the connection; what is in a P-DATA-TF waits for ``read_on``."""
         kind = pdu[0]
+        if kind == P_DATA_TF and self.state == "Sta6":
+            self.dimse.receive_primitive(_Data(pdu))  # all that action DT-2 does
+            return
         try:
             received: Any
             if kind == P_DATA_TF:
@@ -361,9 +364,6 @@ class EventDrivenAssociation(Association):
         if self._refusal is not None:
             self.acse.send_reject(*self._refusal)
             self.is_rejected = True
-            return
-        evt.trigger(self, evt.EVT_REQUESTED, {})
-        if self.is_aborted or self.is_rejected or self._sent_abort:
             return
         if not self._has_room():
             self.acse.send_reject(0x02, 0x03, 0x02)  # transient, presentation related, local limit exceeded

@@ -3,9 +3,9 @@
 One thread waits for all sockets at once. A connection costs a few kilobytes until it has become an association, so
 that silent, slow and half-open peers hold up nobody; TLS handshakes go on beside everything else. Everything has a
 limit: the length of a PDU before a byte of it is kept, the time it may take, how many may be connected, and how much
-memory all of them may fill. And everything is shared: a connection has the thread for a few milliseconds, whoever had
-it least lately has it next, and no caller fills the memory alone. Who may come in is asked when the titles are there,
-before a proposal is received, let alone read.
+memory all of them may fill. And everything is shared: a connection has the thread for a few milliseconds, then it is
+the turn of whoever has used it least of late, and no caller fills the memory alone. Who may come in is asked when the
+titles are there, before a proposal is received, let alone read.
 """
 
 import contextlib
@@ -420,7 +420,8 @@ class _Connection:
     def complain(self, why: str) -> None:
         """Tell the log what is wrong with what came, and from whom; of one kind and host not too often."""
         caller = f"{self.caller!r} at {self.host}" if self.caller else self.host
-        self._reactor._quiet.warning(f"{self.host} {why}", "%s: %s", caller, why)
+        kind = "".join(letter for letter in why if not letter.isdigit())  # whoever sends it chooses the numbers
+        self._reactor._quiet.warning(f"{self.host} {kind}", "%s: %s", caller, why)
 
     @property
     def is_stranger(self) -> bool:
@@ -461,7 +462,7 @@ class _Connection:
         """Read and write as far as it goes, and do what can be done until the monotonic clock says ``until``."""
         if self._is_shaking_hands and events and not self._shake_hands():
             return
-        if not self._is_shaking_hands and (events & selectors.EVENT_READ or (events and self._is_tls)):
+        if not self._is_shaking_hands and (events & selectors.EVENT_READ or self._is_tls):
             self._receive()
         self.move(until)
 
