@@ -17,6 +17,7 @@ from tests.make_service import SAMPLES, Service
 
 REPORT = SAMPLES / "08-excluded-vertebra" / "2021-04-29-1.dcm"
 HEARD_WITHIN = 2.0
+ATTEMPTS = 3
 MOST_MEGABYTES = 120
 """By how much the listener may grow under any attack."""
 
@@ -39,13 +40,20 @@ class Besieged:
         self._memory, self._threads, self._files = self._megabytes(), self._status("Threads"), self._open_files()
 
     def hear(self) -> None:
-        """See that a scanner is heard at once."""
+        """See that a scanner is heard at once; the machine may be busy with something else twice."""
+        for _ in range(ATTEMPTS):
+            took = self._send_one()
+            if took < HEARD_WITHIN:
+                return
+        pytest.fail(f"a scanner was heard after {took:.1f} s")
+
+    def _send_one(self) -> float:
         (sent,) = copies(REPORT, 1, first=next(_numbers))
         began = time.monotonic()
         with Scanner(self.port, called="DXATREND", calling="SCANNER2", seconds=10) as scanner:
             assert scanner.store(sent) == 0x0000
-            assert time.monotonic() - began < HEARD_WITHIN
             scanner.release()
+        return time.monotonic() - began
 
     def is_unmoved(self) -> None:
         """See that the attack has left nothing behind, and what it took was bounded."""
