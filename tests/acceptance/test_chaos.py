@@ -171,7 +171,9 @@ def test_two_minutes_of_chaos_lose_and_double_nothing(
             ),
         }
         load, stop = Load(service.port), threading.Event()
-        scanners = [threading.Thread(target=load.send_on, args=(name, stop)) for name in ("SCANNER1", "SCANNER2")]
+        scanners = [
+            threading.Thread(target=load.send_on, args=(name, stop), daemon=True) for name in ("SCANNER1", "SCANNER2")
+        ]
         service.start(environment=environment)
         try:
             for scanner in scanners:
