@@ -55,6 +55,20 @@ def test_each_rule_is_guarded_by_the_tests_it_names_or_says_why_not(rule: str) -
         assert set(re.findall(r"`(\w+)`", guard)) == citing
 
 
+SECOND_EDITION = re.compile(r"^\| (E\d+) \| .+? \| (.+) \|$", re.MULTILINE)
+
+
+def test_every_row_of_the_second_edition_is_there_once_and_its_tests_are() -> None:
+    found = SECOND_EDITION.findall(SAFETY)
+    assert [row for row, _ in found] == [f"E{number}" for number in range(1, 25)]
+    sources = [file.read_text(encoding="utf-8") for file in HERE.parent.rglob("test_*.py")]
+    tests = set(re.findall(r"^def (test_\w+)", "\n".join(sources), re.MULTILINE))
+    for row, guard in found:
+        named = set(re.findall(r"`(test_\w+)`", guard))
+        assert named, row
+        assert named <= tests, (row, named - tests)
+
+
 @pytest.mark.parametrize("vector", [f"V{number}" for number in range(1, 31)] + ["V1b", "V5b", "V14b", "V15b"])
 def test_every_vector_has_a_test_of_its_name(vector: str) -> None:
     tree = ast.parse((HERE / "test_vectors.py").read_text(encoding="utf-8"))
