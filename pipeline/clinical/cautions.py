@@ -108,10 +108,8 @@ def _changes(finding: Finding) -> tuple[Change, ...]:
 
 def _exchanged(left: Measurement, since_left: Change, right: Measurement, since_right: Change) -> bool:
     """Both fit the other side's earlier scan better in BMD and area, and one its own worse than its LSC."""
-    then_left = since_left.reference.by_region.get(left.region.key)
-    then_right = since_right.reference.by_region.get(right.region.key)
-    if then_left is None or then_right is None:
-        return False
+    then_left = since_left.reference.by_region[left.region.key]
+    then_right = since_right.reference.by_region[right.region.key]
     bmds = _Crossing(left.bmd, right.bmd, then_left.bmd, then_right.bmd)
     areas = _Crossing(left.area, right.area, then_left.area, then_right.area)
     crossed = bmds.fits_better_crossed and areas.fits_better_crossed

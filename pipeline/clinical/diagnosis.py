@@ -114,8 +114,8 @@ def t_score_applies(exam: Exam, context: ContextOnDay, rules: Rules) -> bool:
 
 
 def missing_for_scale(exam: Exam, context: ContextOnDay, rules: Rules) -> tuple[str, ...]:
-    """What would have decided between T- and Z-score; nothing would below 20."""
-    if is_child(exam) or scale_for(exam, context, rules) is not None:
+    """What would have decided between T- and Z-score, of an adult."""
+    if scale_for(exam, context, rules) is not None:
         return ()
     if age_on(exam) is None:
         return ("age",)
@@ -216,8 +216,6 @@ def score_cautions(around: Surroundings, diagnosis: Diagnosis | None) -> Iterato
 def not_diagnosed(around: Surroundings, diagnosis: Diagnosis | None) -> Iterator[NotEvaluated]:
     """What a diagnosis lacked (R4.1, R4.2)."""
     missing = missing_for_scale(around.exam, around.context, around.rules)
-    if is_child(around.exam):
-        return
     if missing:
         yield NotEvaluated(rule="R4.1", topic=words.NO_CATEGORY, missing=missing)
     elif diagnosis is None:

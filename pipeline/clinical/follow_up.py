@@ -160,6 +160,15 @@ def unexpected_drop(case: Case) -> Iterator[Advice]:
         yield NotEvaluated(rule="R3.7", topic="regression to the mean", missing=("therapy and its start",))
 
 
+def response(case: Case) -> Iterator[Advice]:
+    """R3.9: on therapy without a loss, whether there was a fracture must be known before response is claimed."""
+    context = case.context
+    held = all(overall in (Overall.STABLE, Overall.IMPROVED) for overall in case.judgement.overalls)
+    unknown = context.fracture_on_therapy is None and context.fragility_fracture is not False
+    if held and unknown and case.recent.therapy not in (None, Therapy.NONE):
+        yield NotEvaluated(rule="R3.9", topic="response to therapy", missing=("fracture on therapy",))
+
+
 def other_sites(case: Case) -> Iterator[Advice]:
     """R5.5: where to look when the spine cannot be believed, or the forearm matters by itself."""
     reasons = []
@@ -248,6 +257,7 @@ RULES_OF_SECTION_5: tuple[Callable[[Case], Iterator[Advice]], ...] = (
     secondary_causes,
     vertebral_fracture_assessment,
     unexpected_drop,
+    response,
     discordance,
     other_sites,
     stress_fracture,

@@ -208,6 +208,8 @@ def test_response_is_claimed_only_where_nothing_speaks_against_it(
     found = told(exam("2020-01-01", regions=now), exam("2018-01-01", regions=then), contexts=[context])
     assert found.response is claimed
     assert ("response" in "\n".join(found.conclusions)) is claimed
+    unknown = known.get("fracture_on_therapy", False) is None and "fragility_fracture" not in known
+    assert ("R3.9" in [rule.rule for rule in found.not_evaluated]) is unknown
 
 
 def test_a_loss_since_baseline_or_since_the_start_of_therapy_forbids_response() -> None:
