@@ -132,7 +132,8 @@ def _parser() -> argparse.ArgumentParser:
     release.add_argument(
         "number",
         metavar="N|NAME",
-        help="as printed by held: 12 a receipt, E12 an exam, D12 a delivery, C12 a commitment; or a destination's name",
+        help="as printed by held: 12 a receipt, E12 an exam, D12 a delivery, C12 a commitment, Q12 a question to an"
+        " archive; or a destination's name",
     )
     precision = command("precision", _precision, "Evaluate a precision study and print its entries for precision.toml.")
     precision.add_argument(

@@ -36,7 +36,7 @@ LONGEST_LOOK = 1.0
 """Seconds between two looks at an idle database."""
 
 PAUSE_AFTER_FAILURE = 2.0
-"""Seconds to wait when the database could not be asked."""
+"""Seconds to wait when the database could not be asked, or a loop failed in a way that nobody foresaw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def run_worker(current: Callable[[], House], stop: Stop) -> bool:
 
 def _recover(house: House, stop: Stop) -> None:
     """Read and follow up, one by one, what a worker had when it died: should one of them end us too, it is known."""
-    while not stop.is_set() and extract_waiting(house, suspects=True):
+    while not stop.is_set() and extract_waiting(house, suspects=True, stopped=stop.is_set):
         pass
     while not stop.is_set() and (numbers := claim_due(house, 1, suspects=True)):
         follow_up(house, numbers)
@@ -108,12 +108,18 @@ def _keep_looking(current: Callable[[], House], stop: Stop, look: _Look) -> None
         try:
             if failed:
                 look.give_back(house)
-                log.info("%s: the database answers again", look.name)
+                log.info("%s: goes on", look.name)
                 failed = False
             due = look.do(house, orchestration)
             bell.wait(min(LONGEST_LOOK, seconds_until(due)))
         except StoreFailed as failure:
             log.error("%s: the database could not be asked (%s); trying again", look.name, failure)
+            failed = True
+            stop.wait(PAUSE_AFTER_FAILURE)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong here, the other loops go on
+            log.critical("%s: unforeseen, trying again: %s", look.name, where_it_happened(error))
             failed = True
             stop.wait(PAUSE_AFTER_FAILURE)
     bell.close()
@@ -127,7 +133,7 @@ def _look_at_exams(stop: Stop, house: House, orchestration: Orchestration) -> da
     """
     now = datetime.now(UTC)
     upkeep.heed_clock(house, now)
-    if extract_waiting(house):
+    if extract_waiting(house, stopped=stop.is_set):
         return now
     with house.database.read() as connection:
         due = work.next_due(connection, exam_table)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 from pipeline.edge import audit_message, syslog
 from pipeline.edge.audit_message import Source, Subject
 from pipeline.edge.house import House
+from pipeline.edge.mishap import require_fault_of_one, where_it_happened
 from pipeline.edge.store import audit, receipts
 from pipeline.edge.store.audit import Entry, Sealed
 from pipeline.edge.store.schema import addendum, exam, patient
@@ -83,7 +84,7 @@ class AuditFeed:
     def _send(self) -> bool:
         with self._house.database.read() as connection:
             unsent = audit.unsent(connection, RECEIVER)
-            lines = [self._line(connection, one) for one in unsent if audit_message.has_message(one.entry.event)]
+            lines = [line for one in unsent if (line := self._line(connection, one)) is not None]
         if not unsent or not self._is_ours():
             return False
         if lines:
@@ -99,9 +100,17 @@ class AuditFeed:
         with self._house.database.write() as connection:
             return audit.take(connection, RECEIVER, at=datetime.now(UTC))
 
-    def _line(self, connection: Connection, one: Sealed) -> Line:
+    def _line(self, connection: Connection, one: Sealed) -> Line | None:
+        """The message of an entry, if it has one; what cannot be written holds up no other, and stays in the trail."""
         entry = one.entry
-        message = audit_message.message(entry, _subject(connection, entry), self._source)
+        if not audit_message.has_message(entry.event):
+            return None
+        try:
+            message = audit_message.message(entry, _subject(connection, entry), self._source)
+        except Exception as error:  # noqa: BLE001 - as above
+            require_fault_of_one(error)
+            log.error("entry %s of the audit trail has no message: %s", one.number, where_it_happened(error))
+            return None
         return Line(entry.at, _SEVERITY[entry.outcome], message)
 
 

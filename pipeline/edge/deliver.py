@@ -25,6 +25,7 @@ from pynetdicom.sop_class import (
 )
 
 from pipeline.edge.commitment import request_commitment
+from pipeline.edge.mishap import require_fault_of_one, where_it_happened
 from pipeline.edge.settings import DestinationSettings
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.edge.tls import TlsUnusable, for_calling
@@ -65,6 +66,10 @@ class DeliveryUnavailable(DeliveryProblem):
 
 class DeliveryRefused(DeliveryProblem):
     """The archive answered, and the answer was no."""
+
+
+class Undeliverable(DeliveryProblem):
+    """To send it raised what it should not."""
 
 
 class Unproven(DeliveryProblem):
@@ -148,6 +153,9 @@ def _deliver_one(association: Association, addendum: AddendumOnFile, to: Destina
         raise
     except DeliveryProblem as problem:
         return problem
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are sent
+        require_fault_of_one(error)
+        return Undeliverable(where_it_happened(error))
     return None
 
 
@@ -176,6 +184,9 @@ def _ask_for_commitment(association: Association, stored: Sequence[AddendumOnFil
         status = request_commitment(association, stored, attempt)
     except (ValueError, RuntimeError):
         return Unproven("stored, but the archive does not offer storage commitment")
+    except Exception as error:  # noqa: BLE001 - what was stored is stored, whatever the archive answers
+        require_fault_of_one(error)
+        return Unproven(f"stored, but to ask for storage commitment failed: {where_it_happened(error)}")
     if status is None:
         return Unproven("stored, but no answer to the request for storage commitment")
     if status != 0x0000:
@@ -215,6 +226,17 @@ def _send_without_delay(event: evt.Event) -> None:
     event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
+UNREACHABLE = (OSError, UnicodeError, RuntimeError, ValueError)
+"""What pynetdicom and the name service raise where a host cannot be called: its name has no address, or is none."""
+
+
+def unreachable(error: Exception) -> str:
+    """Why a host cannot be called."""
+    if isinstance(error, OSError | UnicodeError):
+        return f"the name of its host has no address now ({type(error).__name__})"
+    return f"no association: {where_it_happened(error)}"
+
+
 @contextmanager
 def associate(
     to: DestinationSettings,
@@ -241,14 +263,17 @@ def associate(
         tls = (for_calling(to.tls), to.host) if to.tls else None
     except TlsUnusable as unusable:
         raise DestinationUnavailable(str(unusable)) from None
-    association = ae.associate(
-        to.host,
-        to.port,
-        ae_title=to.ae_title,
-        tls_args=tls,
-        evt_handlers=[(evt.EVT_CONN_OPEN, _send_without_delay), *handlers],
-        ext_neg=[build_role(sop_class, scp_role=True) for sop_class in taken],
-    )
+    try:
+        association = ae.associate(
+            to.host,
+            to.port,
+            ae_title=to.ae_title,
+            tls_args=tls,
+            evt_handlers=[(evt.EVT_CONN_OPEN, _send_without_delay), *handlers],
+            ext_neg=[build_role(sop_class, scp_role=True) for sop_class in taken],
+        )
+    except UNREACHABLE as error:
+        raise DestinationUnavailable(unreachable(error)) from None
     if association.is_rejected:
         for_now = association.acceptor.primitive.result == REJECTED_FOR_NOW
         advice = "for now" if for_now else "for good; does it know our AE title?"

@@ -7,7 +7,7 @@ takes others, is held for a person.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -19,12 +19,13 @@ from pipeline.edge.deliver import (
     DeliveryRefused,
     DeliveryUnavailable,
     DestinationUnavailable,
+    Undeliverable,
     Unproven,
     deliver,
     wait_after,
 )
 from pipeline.edge.house import House
-from pipeline.edge.mishap import WORKER_LOST
+from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, require_fault_of_one, where_it_happened
 from pipeline.edge.settings import DestinationSettings
 from pipeline.edge.store import outages, outbox, work
 from pipeline.edge.store.outbox import Delivery
@@ -81,10 +82,24 @@ def deliver_due(house: House, destination: DestinationSettings) -> tuple[int, in
             return 0, 0
         limit = 1 if outage else BATCH
         claimed = outbox.claim(connection, destination.name, limit=limit, at=datetime.now(UTC))
-    fit, lost = _apart(claimed)
+    fit, lost = _apart(_load(house, claimed, destination))
     for waiting in lost:
-        _hold(house, waiting, destination, WORKER_LOST, f"its worker ended {waiting.losses} times")
-    return _Batch(house, destination, fit).send() if fit else (0, len(lost))
+        names = {"addendum": waiting.addendum.number, "destination": destination.name}
+        _hold(house, waiting.number, names, WORKER_LOST, f"its worker ended {waiting.losses} times")
+    return _Batch(house, destination, fit).send() if fit else (0, len(claimed))
+
+
+def _load(house: House, numbers: Sequence[int], to: DestinationSettings) -> list[Delivery]:
+    """The deliveries of these numbers; one that cannot be loaded is held."""
+    try:
+        with house.database.read() as connection:
+            return outbox.deliveries(connection, numbers)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are loaded
+        require_fault_of_one(error)
+        if len(numbers) > 1:
+            return [delivery for number in numbers for delivery in _load(house, [number], to)]
+        _hold(house, numbers[0], {"destination": to.name}, UNEXPECTED, where_it_happened(error))
+        return []
 
 
 class _Batch:
@@ -107,13 +122,24 @@ class _Batch:
         try:
             with closing(answers):
                 for waiting, problem in zip(self._claimed, answers, strict=False):
-                    self._record(waiting, problem)
+                    self._record_or_hold(waiting, problem)
                     answered = answered or not isinstance(problem, DeliveryUnavailable)
         except DestinationUnavailable as unavailable:
             self._conclude(unavailable)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one archive, the others get theirs
+            require_fault_of_one(error)
+            self._conclude(DestinationUnavailable(f"{UNEXPECTED}: {where_it_happened(error)}"))
         else:
             self._conclude(None if answered else problem or DestinationUnavailable("the association ended"))
         return self._delivered, self._postponed
+
+    def _record_or_hold(self, waiting: Delivery, problem: DeliveryProblem | None) -> None:
+        try:
+            self._record(waiting, problem)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are recorded
+            require_fault_of_one(error)
+            names = {"addendum": waiting.addendum.number, "destination": self._to.name}
+            _hold(self._house, waiting.number, names, UNEXPECTED, where_it_happened(error))
 
     def _record(self, waiting: Delivery, problem: DeliveryProblem | None) -> None:
         now = datetime.now(UTC)
@@ -130,7 +156,7 @@ class _Batch:
                 until = now + self._wait(waiting, problem)
                 work.postpone(connection, delivery_table, waiting.number, until=until, reason=reason, detail=detail)
         if held_for is not None:
-            _hold(self._house, waiting, self._to, held_for, detail)
+            _hold(self._house, waiting.number, names, held_for, detail)
         else:
             level = logging.INFO if isinstance(problem, CommitmentAwaited) else logging.WARNING
             log.log(level, "not delivered yet", extra={**names, "reason": reason, "detail": detail})
@@ -157,6 +183,8 @@ class _Batch:
         self, connection: Connection, waiting: Delivery, problem: DeliveryProblem, now: datetime
     ) -> str | None:
         """The reason to hold it, if it is this addendum and not the archive that is in trouble."""
+        if isinstance(problem, Undeliverable):
+            return UNEXPECTED
         if isinstance(problem, Unproven) or waiting.attempts < MOST_FAILURES:
             return None
         refused = isinstance(problem, DeliveryRefused)
@@ -180,8 +208,7 @@ def _apart(claimed: Sequence[Delivery]) -> tuple[list[Delivery], list[Delivery]]
     return [waiting for waiting in claimed if waiting not in lost], lost
 
 
-def _hold(house: House, waiting: Delivery, to: DestinationSettings, reason: str, detail: str) -> None:
+def _hold(house: House, number: int, names: Mapping[str, object], reason: str, detail: str) -> None:
     with house.database.write() as connection:
-        work.hold(connection, delivery_table, waiting.number, reason=reason, detail=detail)
-    names = {"addendum": waiting.addendum.number, "destination": to.name}
+        work.hold(connection, delivery_table, number, reason=reason, detail=detail)
     log.error("held", extra={**names, "reason": reason, "detail": detail})

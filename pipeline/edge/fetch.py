@@ -8,6 +8,7 @@ import logging
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +28,7 @@ from pipeline.clinical.model import Patient
 from pipeline.edge import trail
 from pipeline.edge.deliver import DeliveryProblem, DestinationUnavailable, associate, wait_after
 from pipeline.edge.house import House
+from pipeline.edge.mishap import UNEXPECTED, require_fault_of_one, where_it_happened
 from pipeline.edge.receive import OUT_OF_RESOURCES, PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES, SUCCESS
 from pipeline.edge.settings import DestinationSettings
 from pipeline.edge.store import audit, inquiries, patients, receipts, work
@@ -85,8 +87,9 @@ def fetch(house: House, archive: DestinationSettings, who: Patient, *, by_hand: 
     find = StudyRootQueryRetrieveInformationModelFind
     with associate(archive, ae_title, [find]) as association:
         try:
-            studies = _studies(association, who)
-            offered = [wanted for study in studies for wanted in _instances(association, study)]
+            with _answers_read():
+                studies = _studies(association, who)
+                offered = [wanted for study in studies for wanted in _instances(association, study)]
         except DeliveryProblem as problem:
             _tell(house, archive, who, {"problem": str(problem)}, by_hand=by_hand, outcome=Outcome.MINOR_FAILURE)
             raise
@@ -94,8 +97,25 @@ def fetch(house: House, archive: DestinationSettings, who: Patient, *, by_hand: 
     with house.database.read() as connection:
         wanted = _unknown(connection, offered)
     if wanted:
-        (_get if archive.retrieve == "get" else _move)(house, archive, wanted)
+        with _answers_read():
+            (_get if archive.retrieve == "get" else _move)(house, archive, wanted)
     return Fetched(len(studies), len(wanted))
+
+
+@contextmanager
+def _answers_read() -> Iterator[None]:
+    """Whatever an archive answers, it has not answered the question where its answer cannot be read.
+
+    Raises:
+        DestinationUnavailable: it has not.
+    """
+    try:
+        yield
+    except (DeliveryProblem, StoreFailed):
+        raise
+    except Exception as error:  # noqa: BLE001 - pydicom and pynetdicom raise anything over a broken answer
+        require_fault_of_one(error)
+        raise DestinationUnavailable(f"its answer cannot be read: {where_it_happened(error)}") from None
 
 
 def answer_due(house: House, archive: DestinationSettings) -> bool:
@@ -109,7 +129,11 @@ def answer_due(house: House, archive: DestinationSettings) -> bool:
     except NotAskable as problem:
         log.warning("no history", extra={"destination": archive.name, "detail": str(problem)})
         fetched = Fetched(0, 0)
-    except DeliveryProblem as problem:
+    except Exception as problem:  # noqa: BLE001 - whatever is wrong with one question, the others are asked
+        if not isinstance(problem, DeliveryProblem):
+            require_fault_of_one(problem)
+            _hold(house, asked.number, archive, where_it_happened(problem))
+            return True
         wait = wait_after(asked.attempts, timedelta(seconds=archive.longest_wait_seconds))
         with house.database.write() as connection:
             reason, detail = type(problem).__name__, str(problem)
@@ -121,6 +145,12 @@ def answer_due(house: House, archive: DestinationSettings) -> bool:
         inquiries.answered(connection, asked.number, instances=fetched.instances, at=datetime.now(UTC))
     log.info("history", extra={"destination": archive.name, "count": fetched.instances})
     return True
+
+
+def _hold(house: House, number: int, archive: DestinationSettings, detail: str) -> None:
+    with house.database.write() as connection:
+        work.hold(connection, inquiry, number, reason=UNEXPECTED, detail=detail)
+    log.error("held", extra={"destination": archive.name, "reason": UNEXPECTED, "detail": detail})
 
 
 def _tell(

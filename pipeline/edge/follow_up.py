@@ -21,9 +21,8 @@ from pipeline.edge import faces, trail
 from pipeline.edge.grounds import parts_of
 from pipeline.edge.house import House
 from pipeline.edge.intake import extract_waiting
-from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
+from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, require_fault_of_one, where_it_happened
 from pipeline.edge.store import audit, exams, inquiries, outbox, patients, receipts, senders, visits, work
-from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.edge.store.schema import exam as exam_table
@@ -100,7 +99,7 @@ def drain(house: House, stopped: Callable[[], bool], *, most_chunks: float = mat
         due = work.next_due(connection, exam_table)
     if due is not None:
         time.sleep(min(max(due - datetime.now(UTC), timedelta()), AHEAD).total_seconds())
-    extract_waiting(house)
+    extract_waiting(house, stopped=stopped)
     tally, chunks = Tally(), 0
     while chunks < most_chunks and not stopped() and (numbers := claim_due(house, CHUNK)):
         tally, chunks = tally + follow_up(house, numbers), chunks + 1
@@ -214,13 +213,12 @@ def interpret_exam(
 def _follow_up_one(house: House, number: int) -> Tally:
     try:
         return _carry(house, number)
-    except StoreFailed:
-        raise
     except Contradiction as contradiction:
         return _hold(house, number, CONTRADICTORY, str(contradiction))
     except UnusableEvidence as unusable:
         return _hold(house, number, UNUSABLE_EVIDENCE, str(unusable))
     except Exception as error:  # noqa: BLE001 - whatever one exam does, the others are still carried
+        require_fault_of_one(error)
         return _hold(house, number, UNEXPECTED, where_it_happened(error))
 
 
@@ -371,7 +369,8 @@ def _data_sets(connection: Connection, on_file: Sequence[ExamOnFile]) -> list[Da
     """The headers of exams' reports, under the patient they are taken for."""
     found: list[Dataset] = []
     for one in on_file:
-        for receipt in receipts.load(connection, [number for number, _ in one.reports]):
+        for number, _ in one.reports:  # each alone: an exam of pictures has more bytes than memory
+            (receipt,) = receipts.load(connection, [number])
             header = read_header(receipt.instance.data_set, receipt.instance.transfer_syntax_uid)
             if one.taken_for is not None:
                 header.PatientID, header.IssuerOfPatientID = one.taken_for.patient_id, one.taken_for.issuer

@@ -1,6 +1,7 @@
 """What do the receipts that wait to be read say, and which exams become due through them?"""
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,11 +11,12 @@ from pipeline.clinical.placeholders import known_name, placeholder
 from pipeline.clinical.plausible_dates import implausible_date
 from pipeline.edge.callers import OTHER_CALLER, sends_another_machine, serial_numbers
 from pipeline.edge.house import House
-from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
+from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, require_fault_of_one, where_it_happened
 from pipeline.edge.store import audit, exams, inquiries, other_bytes, phantoms, pictures, receipts, withdrawals, work
 from pipeline.edge.store.audit import Entry, Event
 from pipeline.edge.store.receipts import Receipt
 from pipeline.edge.store.schema import receipt as receipt_table
+from pipeline.edge.time_limit import Stopped, TookTooLong, within
 from pipeline.sr.encoding import Elements, read_elements
 from pipeline.sr.extract import Report, UnreadableReport, extract
 from pipeline.sr.phantoms import PhantomReport
@@ -25,26 +27,100 @@ from pipeline.sr.tree import header_text
 log = logging.getLogger(__name__)
 
 BATCH = 50
+BATCH_BYTES = 64 * 2**20
+"""What is read at once may be so large in all, unless one alone is larger: a picture has up to a hundred megabytes."""
+
+READING_SECONDS = 10
+"""Processor time after which a receipt is read no further; the largest honest one takes a few."""
 
 
-def extract_waiting(house: House, *, suspects: bool = False) -> int:
+def _never() -> bool:
+    return False
+
+
+def extract_waiting(house: House, *, suspects: bool = False, stopped: Callable[[], bool] = _never) -> int:
     """Read up to a batch of receipts: each ends in an exam, ignored, or held with its reason; how many there were.
 
-    Or only one, and of those that have lost a worker.
+    Or only one, and of those that have lost a worker. What is not read when it is time to stop is given back.
     """
-    now = datetime.now(UTC)
     with house.database.write() as connection:
-        numbers = work.claim(connection, receipt_table, limit=BATCH, at=now, suspects=suspects)
-        claimed = receipts.load(connection, numbers)
-        suspected = receipts.load(connection, receipts.claim_suspected(connection, limit=BATCH))
-    outcomes = [(receipt, _read(house, receipt)) for receipt in claimed]
-    if outcomes:
+        claimed = work.claim(
+            connection,
+            receipt_table,
+            limit=BATCH,
+            at=datetime.now(UTC),
+            suspects=suspects,
+            most_bytes=BATCH_BYTES,
+        )
+        suspected = receipts.claim_suspected(connection, limit=BATCH)
+    outcomes = _read_all(house, _load(house, claimed), stopped)
+    if len(outcomes) < len(claimed):
+        with house.database.write() as connection:
+            unread = receipt_table.c.id.in_(set(claimed) - {receipt.number for receipt, _ in outcomes})
+            work.give_back(connection, receipt_table, where=unread)
+    _record_all(house, outcomes)
+    for number in suspected:  # each alone, as they may be large
+        _judge_all(house, _read_all(house, _load(house, [number]), stopped))
+    return len(claimed) + len(suspected)
+
+
+def _load(house: House, numbers: list[int]) -> list[Receipt]:
+    """The receipts of these numbers; one that cannot be loaded is held."""
+    try:
+        with house.database.read() as connection:
+            return receipts.load(connection, numbers)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are loaded
+        require_fault_of_one(error)
+        if len(numbers) > 1:
+            return [receipt for number in numbers for receipt in _load(house, [number])]
+        _hold(house, numbers[0], error)
+        return []
+
+
+def _read_all(
+    house: House, claimed: Sequence[Receipt], stopped: Callable[[], bool]
+) -> list[tuple[Receipt, Report | Exception]]:
+    """What each receipt says, or why it cannot be read; of those that were read before it was time to stop."""
+    outcomes = []
+    for receipt in claimed:
+        try:
+            outcomes.append((receipt, _read(house, receipt, stopped)))
+        except Stopped:
+            break
+    return outcomes
+
+
+def _record_all(house: House, outcomes: Sequence[tuple[Receipt, Report | Exception]]) -> None:
+    """Record them together; where that fails, one by one, and hold what cannot be recorded."""
+    if not outcomes:
+        return
+    try:
         with house.database.write() as connection:
             for receipt, outcome in outcomes:
                 _record(connection, house, receipt, outcome)
-    for receipt, outcome in [(receipt, _read(house, receipt)) for receipt in suspected]:
-        _judge_suspected(house, receipt, outcome)
-    return len(outcomes) + len(suspected)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are recorded
+        require_fault_of_one(error)
+        if len(outcomes) > 1:
+            for alone in outcomes:
+                _record_all(house, [alone])
+        else:
+            _hold(house, outcomes[0][0].number, error)
+
+
+def _hold(house: House, number: int, error: Exception) -> None:
+    detail = where_it_happened(error)
+    with house.database.write() as connection:
+        work.hold(connection, receipt_table, number, reason=UNEXPECTED, detail=detail)
+    log.error("held", extra={"receipt": number, "reason": UNEXPECTED, "detail": detail})
+
+
+def _judge_all(house: House, suspected: Sequence[tuple[Receipt, Report | Exception]]) -> None:
+    for receipt, outcome in suspected:
+        try:
+            _judge_suspected(house, receipt, outcome)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are judged
+            require_fault_of_one(error)
+            _hold(house, receipt.number, error)
 
 
 def _judge_suspected(house: House, receipt: Receipt, outcome: Report | Exception) -> None:
@@ -64,6 +140,19 @@ def _judge_suspected(house: House, receipt: Receipt, outcome: Report | Exception
         for number in held:
             other_bytes.hold_earlier(connection, number, receipt, at=datetime.now(UTC))
             log.warning("held", extra={"receipt": number, "reason": receipts.OTHER_BYTES})
+
+
+def read_in_time(house: House, receipt: Receipt, stopped: Callable[[], bool] = _never) -> Report:
+    """What the instance of a receipt says, unless it is made to hold us up.
+
+    Raises:
+        UnreadableReport: it is not a report we can use, with the reason.
+        Stopped: it is time to stop.
+    """
+    try:
+        return within(READING_SECONDS, lambda: read(house, receipt), stopped)
+    except TookTooLong:
+        raise UnreadableReport(Reason.TOO_SLOW) from None
 
 
 def read(house: House, receipt: Receipt) -> Report:
@@ -118,12 +207,15 @@ class _WorkerLost(Exception):
     """Reading this receipt has ended its worker, again and again."""
 
 
-def _read(house: House, receipt: Receipt) -> Report | Exception:
+def _read(house: House, receipt: Receipt, stopped: Callable[[], bool]) -> Report | Exception:
     if receipt.losses >= work.MOST_LOSSES:
         return _WorkerLost()
     try:
-        return read(house, receipt)
+        return read_in_time(house, receipt, stopped)
+    except Stopped:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever a report does to its reader, the others are still read
+        require_fault_of_one(error)
         return error
 
 

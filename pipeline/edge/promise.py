@@ -22,9 +22,9 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from pipeline.edge.commitment import ALL_COMMITTED, REQUEST, SOME_FAILED, BadCommitment, Request, read_request
-from pipeline.edge.deliver import ANSWER_SECONDS, CONNECTION_SECONDS, wait_after
+from pipeline.edge.deliver import ANSWER_SECONDS, CONNECTION_SECONDS, UNREACHABLE, unreachable, wait_after
 from pipeline.edge.house import House
-from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, where_it_happened
+from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, require_fault_of_one, where_it_happened
 from pipeline.edge.network.quiet import QuietLog
 from pipeline.edge.settings import CallerSettings
 from pipeline.edge.store import promises, work
@@ -193,6 +193,10 @@ def tell_due(house: House, caller: CallerSettings) -> None:
                 log.warning("%r did not hear what we keep of its objects: %s", caller.ae_title, problem)
                 _postpone(house.database, one, problem)
                 return
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one request, the others are answered
+                require_fault_of_one(error)
+                _hold(house.database, one.number, UNEXPECTED, where_it_happened(error))
+                return
             _told(house.database, one, answer)
 
 
@@ -209,13 +213,16 @@ def _next_due(database: Database, caller: str) -> tuple[Promise, Answer] | None:
             if one.losses < work.MOST_LOSSES:
                 return one, _read_back(database, one)
             reason, detail = WORKER_LOST, f"its process ended {one.losses} times"
-        except StoreFailed:
-            raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one request, the others are answered
+            require_fault_of_one(error)
             reason, detail = UNEXPECTED, where_it_happened(error)
-        with database.write() as connection:
-            work.hold(connection, promise_table, number, reason=reason, detail=detail)
-        log.error("held", extra={"promise": number, "reason": reason})
+        _hold(database, number, reason, detail)
+
+
+def _hold(database: Database, number: int, reason: str, detail: str) -> None:
+    with database.write() as connection:
+        work.hold(connection, promise_table, number, reason=reason, detail=detail)
+    log.error("held", extra={"promise": number, "reason": reason, "detail": detail})
 
 
 def _read_back(database: Database, one: Promise) -> Answer:
@@ -259,13 +266,16 @@ class _Call:
             tls = (for_calling(caller.tls), caller.host) if caller.tls else None
         except TlsUnusable as unusable:
             raise Untold(str(unusable)) from None
-        self.association = ae.associate(
-            caller.host,
-            caller.port,
-            ae_title=caller.ae_title,
-            tls_args=tls,
-            ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],
-        )
+        try:
+            self.association = ae.associate(
+                caller.host,
+                caller.port,
+                ae_title=caller.ae_title,
+                tls_args=tls,
+                ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],
+            )
+        except UNREACHABLE as error:
+            raise Untold(unreachable(error)) from None
         if self.association.is_rejected:
             raise Untold("the scanner rejected the association; does it know our AE title?")
         if not self.association.is_established:

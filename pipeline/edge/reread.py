@@ -6,8 +6,8 @@ from collections.abc import Collection
 from sqlalchemy import Connection
 
 from pipeline.edge.house import House
-from pipeline.edge.intake import read
-from pipeline.edge.mishap import UNEXPECTED, where_it_happened
+from pipeline.edge.intake import read_in_time
+from pipeline.edge.mishap import UNEXPECTED, require_fault_of_one, where_it_happened
 from pipeline.edge.store import exams, receipts, work
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.sr.extract import Report, UnreadableReport
@@ -33,10 +33,11 @@ def _read_again(house: House, connection: Connection, number: int) -> bool:
     before = {**dict(on_file.reports), **dict(on_file.rejected)}
     for receipt in receipts.load(connection, list(before)):
         try:
-            told[receipt.number] = read(house, receipt)
+            told[receipt.number] = read_in_time(house, receipt)
         except UnreadableReport as unreadable:
             return _hold(connection, number, edition, f"receipt {receipt.number}: {unreadable.reason}")
         except Exception as error:  # noqa: BLE001 - whatever a report does to its reader, the others are still read
+            require_fault_of_one(error)
             return _hold(
                 connection, number, edition, f"receipt {receipt.number}: {UNEXPECTED} {where_it_happened(error)}"
             )

@@ -50,7 +50,7 @@ def send(lines: Sequence[Line], settings: AuditSettings, host: str) -> None:
             _send_datagrams(framed, address)
         else:
             _send_over_tls(framed, address, settings)
-    except (OSError, tls.TlsUnusable) as error:
+    except (OSError, UnicodeError, tls.TlsUnusable) as error:  # UnicodeError: a name that is no host's
         raise SyslogUnreachable(type(error).__name__) from None
 
 

@@ -96,7 +96,7 @@ _CELL = re.compile(
 )
 _TAG = re.compile(r"<[^<>]{0,200}>")
 _HEADED = re.compile(
-    r"(?P<name>[^\[\]()]+)(?:\[\(?(?P<square>[^\])]*)\)?\]|\((?P<round>[^()]*)\))?(?P<rest>[^\[\]()]*)"
+    r"(?P<name>[^\[\]()]++)(?:\[\(?(?P<square>[^\])]*+)\)?\]|\((?P<round>[^()]*+)\))?(?P<rest>[^\[\]()]*+)"
 )
 """A head and the unit in it: ``BMC[(g)]``, ``PR(%)``, ``BMD Change (g/cm²) vs Baseline``."""
 _LEVELS = re.compile(r"\b[TL]\d{1,2}(?:\s*[-,]\s*[TL]\d{1,2})*", re.IGNORECASE)
@@ -106,14 +106,14 @@ _SIDES = frozenset({"left", "right", "mean", "|diff.|", "|diff|", "diff.", "diff
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A table below its head: for each row the cell under each head."""
+    """A table below its head: for each row the cell under each head, which is a name and a unit."""
 
-    heads: tuple[str, ...]
+    heads: tuple[tuple[str, str], ...]
     rows: tuple[tuple[str, ...], ...]
 
     def column(self, name: str) -> int | None:
         """Where the column of this name is, its unit aside."""
-        return next((at for at, head in enumerate(self.heads) if folded(_name_and_unit(head)[0]) == name), None)
+        return next((at for at, (head, _) in enumerate(self.heads) if folded(head) == name), None)
 
 
 def _once(told: Iterator[tuple[str, str]]) -> dict[str, str]:
@@ -149,7 +149,7 @@ def _table(cells: Mapping[tuple[int, int], str]) -> _Table:
     rows = [tuple(cells.get((row, column), "") for column in range(width)) for row in numbers]
     for at, row in enumerate(rows):
         if {folded(cell) for cell in row} & {"region", "scan date"}:
-            return _Table(row, tuple(rows[at + 1 :]))
+            return _Table(tuple(map(_name_and_unit, row)), tuple(rows[at + 1 :]))
     return _Table((), ())
 
 
@@ -225,8 +225,7 @@ def _history(table: _Table, stated: tuple[str, ...]) -> Iterator[Item]:
 
 
 def _content(table: _Table, row: Sequence[str], region: int | None) -> Iterator[Item]:
-    for at, (head, cell) in enumerate(zip(table.heads, row, strict=True)):
-        name, unit = _name_and_unit(head)
+    for at, ((name, unit), cell) in enumerate(zip(table.heads, row, strict=True)):
         if at == region or not name or not cell.strip():
             continue
         if unit:

@@ -9,6 +9,7 @@ class Reason(StrEnum):
     NOT_DICOM = "not_dicom"
     TRUNCATED = "truncated"
     TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
     NOT_A_REPORT = "not_a_report"
     PICTURE = "picture"
     OWN_ADDENDUM = "own_addendum"
@@ -61,6 +62,7 @@ _SENTENCES = {
     Reason.NOT_DICOM: "The bytes are not a DICOM data set in the transfer syntax they came with.",
     Reason.TRUNCATED: "The data set ends before its own lengths say it should; a part is missing.",
     Reason.TOO_LARGE: "The report is larger or deeper than any densitometer's report; it was not read to its end.",
+    Reason.TOO_SLOW: "The report takes longer to read than any densitometer's report; it was not read to its end.",
     Reason.NOT_A_REPORT: "The object has no content tree, and no results beside one that we know.",
     Reason.PICTURE: "This is a densitometer's picture without results in it.",
     Reason.OWN_ADDENDUM: "This is an addendum dxatrend wrote itself, come back.",

@@ -63,17 +63,16 @@ def _serial_number(text: str, notes: Notes) -> str:
     return ""
 
 
-_SERIAL_IN_MODEL = re.compile(r"(?P<model>.*?)\s*\(\s*S/?N\s*:?\s*(?P<serial>[^()]+?)\s*\)\s*", re.IGNORECASE)
-"""Hologic's ``Horizon W (S/N 300001M)`` and ``Discovery SL (S/N81234)``."""
+_SERIAL = re.compile(r"\s*+S/?N\s*+:?(?P<serial>[^()]++)\)", re.IGNORECASE)
+"""What stands in the last brackets of Hologic's ``Horizon W (S/N 300001M)`` and ``Discovery SL (S/N81234)``."""
 
 
 def _split_model(text: str) -> tuple[str, str]:
     """A model, and the serial number that some write behind it."""
-    match = _SERIAL_IN_MODEL.fullmatch(text) if len(text) <= _LONGEST_MODEL else None
-    return (match["model"], match["serial"]) if match else (text, "")
-
-
-_LONGEST_MODEL = 256
+    model, _, last = text.rstrip().rpartition("(")
+    match = _SERIAL.fullmatch(last)
+    serial = match["serial"].strip() if match else ""
+    return (model.strip(), serial) if serial else (text, "")
 
 
 def _texts(root: Item, concept: Concept | None) -> list[str]:

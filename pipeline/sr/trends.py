@@ -83,7 +83,7 @@ def _point(entry: Item, region: Region, printed: str, dialect: Dialect) -> Trend
 _LONGEST_DATE = 32
 
 _BOTH = re.compile(
-    r"(?P<absolute>[^()]+?)\s*\(\s*(?P<percent>[+-]?\d+(?:[.,]\d+)?)\s*%\s*\)\s*(?P<marks>[*#]*)", re.ASCII
+    r"(?P<absolute>[^()]++)\(\s*+(?P<percent>[+-]?\d++(?:[.,]\d++)?)\s*+%\s*+\)\s*+(?P<marks>[*#]*+)", re.ASCII
 )
 """A change told both ways in one cell, as in ``0.012 (1.3%)*``."""
 

@@ -65,7 +65,9 @@ def archive(patients: int, *, rewrite_every: int = 1, settings: str = "") -> Ite
                 receive(house, report(0, year))
                 work_off(house)
             with house.database.write() as connection:
-                for waiting in outbox.claim(connection, "pacs", limit=len(VISITS), at=datetime.now(UTC)):
+                for waiting in outbox.deliveries(
+                    connection, outbox.claim(connection, "pacs", limit=len(VISITS), at=datetime.now(UTC))
+                ):
                     outbox.delivered(connection, waiting.number, proof="none", at=datetime.now(UTC))
             _copy(folder / "store.sqlite3", patients, rewrite_every)
             house.database.tidy()

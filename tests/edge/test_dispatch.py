@@ -240,7 +240,7 @@ def test_an_archive_set_up_wrongly_holds_no_addendum_and_says_what_is_wrong(hous
 def test_a_delivery_that_ends_its_worker_ten_times_is_held_and_no_other_with_it(house: House, pacs: Pacs) -> None:
     for expected in ([1, 2, 3], *[[1]] * (dispatch.MOST_FAILURES - 1)):
         with house.database.write() as connection:
-            claimed = outbox.claim(connection, "pacs", limit=50, at=datetime.now(UTC))
+            claimed = outbox.deliveries(connection, outbox.claim(connection, "pacs", limit=50, at=datetime.now(UTC)))
             assert [waiting.number for waiting in claimed] == [(number * 2) - 1 for number in expected]
             lose_the_worker(connection, delivery)
     with pacs.opened():

@@ -30,7 +30,7 @@ def test_no_step_from_receipt_to_delivery_reads_a_whole_table(house: House) -> N
         archive.receive(house, archive.report(PATIENTS // 2))
         assert archive.work_off(house).issued == 1
         with house.database.write() as connection:
-            (waiting,) = outbox.claim(connection, "pacs", limit=50, at=datetime.now(UTC))
+            (waiting,) = outbox.deliveries(connection, outbox.claim(connection, "pacs", limit=50, at=datetime.now(UTC)))
             outbox.delivered(connection, waiting.number, proof="none", at=datetime.now(UTC))
             work.reclaim_from_the_dead(connection)
             work.next_due(connection, exam)

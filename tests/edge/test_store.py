@@ -294,7 +294,7 @@ def test_held_work_waits_for_a_person_and_can_be_released_once(database: Databas
 def test_an_addendum_waits_for_each_destination_on_its_own(database: Database) -> None:
     number = _issue(database, _record(database))
     with database.write() as connection:
-        (delivery,) = outbox.claim(connection, "pacs", limit=5, at=NOW)
+        (delivery,) = outbox.deliveries(connection, outbox.claim(connection, "pacs", limit=5, at=NOW))
         outbox.delivered(connection, delivery.number, proof="C-FIND", at=NOW)
     with database.read() as connection:
         to = overview.status(connection, ["pacs", "archive"], NOW).destinations

@@ -42,7 +42,7 @@ class Addresses:
         for name in self._names:
             try:
                 self._known[name] = frozenset(str(info[4][0]) for info in socket.getaddrinfo(name, None))
-            except OSError:
+            except (OSError, UnicodeError):
                 continue
 
 

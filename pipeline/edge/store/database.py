@@ -52,10 +52,12 @@ class StoreFailed(Exception):
     The text names the kind of failure alone, because a database quotes what it was given.
     """
 
-    def __init__(self, kind: str, *, concerns_all: bool = True) -> None:
+    def __init__(self, kind: str, *, concerns_all: bool = True, refused: bool = False) -> None:
         super().__init__(kind)
         self.concerns_all = concerns_all
         """Whether any other write would have failed as well, and not for what was in this one."""
+        self.refused = refused
+        """Whether the database does not take what it was given: to try again does not help."""
 
 
 class StoreTooNew(Exception):
@@ -401,9 +403,12 @@ def _failures_named() -> Iterator[None]:
     except (DBAPIError, PoolTimeout, sqlite3.Error, psycopg.Error) as error:
         cause = getattr(error, "orig", None) or error
         name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
-        # SQLSTATE class 40: rolled back because of another transaction, such as in a deadlock.
-        of_one = isinstance(cause, _OF_ONE_ROW) or name.startswith("40")
-        raise StoreFailed(f"{type(cause).__name__} {name}".rstrip(), concerns_all=not of_one) from None
+        # SQLSTATE class 54: more than it can hold, as a text that is too long for an index.
+        refused = isinstance(cause, _OF_ONE_ROW) or name.startswith("54")
+        # Class 40: rolled back because of another transaction, such as in a deadlock.
+        of_one = refused or name.startswith("40")
+        kind = f"{type(cause).__name__} {name}".rstrip()
+        raise StoreFailed(kind, concerns_all=not of_one, refused=refused) from None
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

@@ -83,6 +83,6 @@ def unanswered_since(connection: Connection, exam_number: int) -> datetime | Non
 _UNANSWERED = Prepared(
     select(func.min(inquiry.c.asked_since)).where(
         inquiry.c.patient_id == select(exam.c.patient_id).where(exam.c.id == bindparam("exam")).scalar_subquery(),
-        inquiry.c.state == State.WAITING,
+        inquiry.c.state.in_((State.WAITING, State.HELD)),  # one that a person must look at is not answered either
     )
 )

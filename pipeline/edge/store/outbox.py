@@ -94,14 +94,18 @@ def issued_since(connection: Connection, moment: datetime) -> int:
     return connection.execute(query).scalar_one()
 
 
-def claim(connection: Connection, destination: str, *, limit: int, at: datetime) -> list[Delivery]:
-    """Take the longest due deliveries to one destination."""
-    ids = work.claim(connection, delivery, limit=limit, at=at, where=delivery.c.destination == destination)
+def claim(connection: Connection, destination: str, *, limit: int, at: datetime) -> list[int]:
+    """Take the longest due deliveries to one destination; their numbers."""
+    return work.claim(connection, delivery, limit=limit, at=at, where=delivery.c.destination == destination)
+
+
+def deliveries(connection: Connection, numbers: Sequence[int]) -> list[Delivery]:
+    """The deliveries of these numbers, with what is to be delivered, in the order it was authored."""
     query = (
         _addenda()
         .add_columns(delivery.c.id.label("delivery_id"), delivery.c.attempts, delivery.c.losses)
         .join(delivery, delivery.c.addendum_id == addendum.c.id)
-        .where(delivery.c.id.in_(ids))
+        .where(delivery.c.id.in_(numbers))
         .order_by(addendum.c.id)
     )
     return [

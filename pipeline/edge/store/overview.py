@@ -14,7 +14,7 @@ from pipeline.edge.store.senders import NewSender, Sender
 
 DAY = timedelta(hours=24)
 
-KINDS: dict[str, Table] = {"": receipt, "E": exam, "D": delivery, "C": promise}
+KINDS: dict[str, Table] = {"": receipt, "E": exam, "D": delivery, "C": promise, "Q": inquiry}
 """What a letter before a held number means; a plain number is a receipt's."""
 
 
@@ -149,10 +149,10 @@ def held(connection: Connection) -> list[HeldWork]:
 
 
 def _senders(connection: Connection, queue: Table, numbers: Sequence[int]) -> dict[int, str]:
-    """By number who sent a receipt or a request, or the reports of an exam; nobody has sent an addendum of ours."""
+    """By number who sent a receipt or a request, or the reports of an exam; the rest is our own."""
     if queue is exam:
         return {number: ", ".join(map(str, of)) for number, of in senders.of_exams(connection, numbers).items()}
-    if queue is delivery:
+    if "calling_ae_title" not in queue.c:
         return {}
     host = queue.c.host if "host" in queue.c else literal("")
     query = select(queue.c.id, queue.c.calling_ae_title, host).where(queue.c.id.in_(numbers))

@@ -10,10 +10,11 @@ import os
 import socket
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, case, func, literal, or_, select, update
 
 from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, delivery, exam, inquiry, promise, receipt, shard
@@ -50,14 +51,17 @@ def claim(
     at: datetime,
     where: ColumnElement[bool] | None = None,
     suspects: bool = False,
+    most_bytes: int | None = None,
 ) -> list[int]:
     """Lease the longest due pieces of work to this process; their ids in the order they fell due.
 
     A piece that has lost a worker is leased alone; with ``suspects`` no other is, and what lost fewest comes first, so
-    that whatever ends its worker is tried when all that was near it is done.
+    that whatever ends its worker is tried when all that was near it is done. With ``most_bytes`` they have no more in
+    all, by the queue's ``size``, unless the first one alone has.
     """
+    columns = (queue.c.id, queue.c.losses, queue.c.lease_owner)
     due = (
-        select(queue.c.id, queue.c.losses, queue.c.lease_owner)
+        select(*columns, queue.c.size if most_bytes is not None else literal(0).label("size"))
         .where(queue.c.state == State.WAITING, queue.c.due_at <= at, _free(queue, at))
         .order_by(queue.c.due_at, queue.c.id)
         .limit(limit)
@@ -67,7 +71,7 @@ def claim(
         due = due.where(where)
     if suspects:
         due = due.where(queue.c.losses > 0).order_by(None).order_by(queue.c.losses, queue.c.due_at, queue.c.id)
-    ids = _unsuspected(connection.execute(due).all())
+    ids = _bearable(_unsuspected(connection.execute(due).all()), most_bytes)
     if ids:
         lost = case((queue.c.lease_owner.is_not(None), 1), else_=0)  # its lease ran out: nobody ended it
         connection.execute(
@@ -196,10 +200,17 @@ def _settling(queue: Table) -> Prepared:
     )
 
 
-def _unsuspected(due: Sequence[Row[Any]]) -> list[int]:
+def _bearable(due: Sequence[Row[Any]], most_bytes: int | None) -> list[int]:
+    """The pieces from the first one on that together have so many bytes."""
+    sums = accumulate(row.size for row in due)
+    bearable = [row.id for row, total in zip(due, sums, strict=True) if most_bytes is None or total <= most_bytes]
+    return bearable or [row.id for row in due[:1]]
+
+
+def _unsuspected(due: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
     """The pieces before the first one that has lost a worker; that one alone where it comes first."""
     suspects = [position for position, row in enumerate(due) if row.losses or row.lease_owner]
-    return [row.id for row in due[: max(1, suspects[0]) if suspects else None]]
+    return due[: max(1, suspects[0]) if suspects else None]
 
 
 def _started(pid: int) -> str:

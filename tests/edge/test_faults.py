@@ -1,0 +1,282 @@
+"""Whatever one receipt, exam, delivery or destination raises, it fails alone: the others go on at once."""
+
+import functools
+import importlib
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from flows.stop import Stop
+from flows.worker import run_worker
+from pipeline.edge import intake, syslog
+from pipeline.edge.deliver import DestinationUnavailable, echo
+from pipeline.edge.house import House, opened
+from pipeline.edge.intake import extract_waiting
+from pipeline.edge.promise import Untold, _Call
+from pipeline.edge.settings import AuditSettings, CallerSettings, DestinationSettings
+from pipeline.edge.store import overview, receipts
+from pipeline.edge.store.schema import State, addendum, delivery, exam, reading, receipt
+from tests import peers
+from tests.edge.make import instance
+from tests.edge.test_letters import put_text
+from tests.sr.make_report import encode, region, report, spine, text
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 10
+
+READING = "read_elements _require_one_identity extract read"
+EXTRACTING = (
+    "is_key_object_selection places _is_our_own _choose other_device _performed_at lay_out is_phantom _patient"
+    " read_results patient_facts same_patient read_scanner supply_serial_number read_trends"
+)
+RECORDING = (
+    "exams:record identity:patient_of patients:number_of machines:number_of exams:_find exams:_exam_of"
+    " exams:_second_of identity:hold_conflicts"
+)
+FOLLOWING_UP = "examine interpret_exam interpret _data_sets read_header draft author _issue"
+INTERPRETING = "match conclude weigh diagnose advise trend cross_check"
+DELIVERING = "deliver:_store deliver:_as_kept"
+ONE_DESTINATION = ("dispatch:deliver", "store.outages:current", "store.outbox:claim", "deliver:associate")
+
+PLACES = (
+    *(f"pipeline.edge.intake:{name}" for name in READING.split()),
+    *(f"pipeline.sr.extract:{name}" for name in EXTRACTING.split()),
+    "pipeline.edge.intake:_record",
+    *(f"pipeline.edge.store.{name}" for name in RECORDING.split()),
+    *(f"pipeline.edge.follow_up:{name}" for name in FOLLOWING_UP.split()),
+    *(f"pipeline.clinical.interpret:{name}" for name in INTERPRETING.split()),
+    "pipeline.edge.trail:compared",
+    *(f"pipeline.edge.{name}" for name in DELIVERING.split()),
+    *(f"pipeline.edge.{name}" for name in ONE_DESTINATION),
+)
+"""Where a fault is injected; at the last four, one of two destinations has it."""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+    """A house with two destinations at one archive, and a store of either kind."""
+    sqlite = request.param == "sqlite"
+    url = f"sqlite:///{tmp_path}/store.sqlite3" if sqlite else request.getfixturevalue("postgresql_url")
+    (tmp_path / "dialects").symlink_to(ROOT / "config" / "dialects")
+    with peers.storescp(tmp_path / "archive") as port:
+        ends = "".join(
+            f'[[destination]]\nname = "{name}"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {port}\nproof = "none"\n'
+            for name in ("sound", "MARKED")
+        )
+        settings = f'[store]\nurl = "{url}"\n[exam]\nsettle_seconds = 0\n[prefect]\nport = {peers.free_port()}\n{ends}'
+        (tmp_path / "service.toml").write_text(settings)
+        with opened(tmp_path) as house:
+            yield house
+
+
+@contextmanager
+def faulty(place: str) -> Iterator[None]:
+    """Have a function raise whenever it is given something of what is marked."""
+    name, _, function = place.partition(":")
+    module = importlib.import_module(name)
+    sound: Callable[..., Any] = getattr(module, function)
+
+    @functools.wraps(sound)
+    def raising(*arguments: Any, **named: Any) -> Any:
+        if any(map(_is_marked, (*arguments, *named.values()))):
+            raise KeyError("injected")
+        return sound(*arguments, **named)
+
+    setattr(module, function, raising)
+    try:
+        yield
+    finally:
+        setattr(module, function, sound)
+
+
+def _is_marked(argument: object) -> bool:
+    if isinstance(argument, House):  # which names the destination that is marked
+        return False
+    return "MARKED" in repr(argument) or b"MARKED" in getattr(argument, "data_set", b"")
+
+
+def send(house: House, who: str) -> str:
+    """Have a report received, marked where the patient is; its study."""
+    study = f"2.25.{time.monotonic_ns()}"
+    named = {"PatientID": who, "StudyInstanceUID": study, "InstitutionName": who, "StationName": who}
+    sent = report(spine(region("L1-L4", "0.912"), text("Comment", who)), SOPInstanceUID=f"{study}.1", **named)
+    with house.database.write() as connection:
+        kept = instance(encode(sent), uid=f"{study}.1")
+        receipts.keep(connection, kept, calling_ae_title="SCANNER1", at=datetime.now(UTC) - timedelta(seconds=1))
+    return study
+
+
+def delivered(house: House, studies: list[str]) -> int:
+    """How many of these studies' addenda the sound destination has."""
+    query = (
+        select(func.count(delivery.c.id))
+        .join(addendum, addendum.c.id == delivery.c.addendum_id)
+        .join(exam, exam.c.id == addendum.c.exam_id)
+        .where(exam.c.study_instance_uid.in_(studies), delivery.c.state == State.DONE)
+        .where(delivery.c.destination == "sound")
+    )
+    with house.database.read() as connection:
+        return connection.execute(query).scalar_one()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_fault_anywhere_concerns_nobody_else(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    stop, ended = Stop(), []
+    worker = threading.Thread(target=lambda: ended.append(run_worker(lambda: house, stop)))
+    worker.start()
+    rows, known = [], 0
+    try:
+        for number, place in enumerate(PLACES):
+            with faulty(place):
+                began = time.monotonic()
+                send(house, f"MARKED{number}")
+                studies = [send(house, f"P{number}.{one}") for one in range(2)]
+                peers.wait_until(partial(_are_delivered, house, studies), seconds=60, what=place)
+                seconds = time.monotonic() - began
+                if not place.endswith(ONE_DESTINATION):
+                    peers.wait_until(partial(_more_are_held, house, known), what=f"{place}: it is held")
+            held = _held(house)
+            rows.append((place, seconds, ", ".join(held[known:]) or "tried again"))
+            known = len(held)
+    finally:
+        stop.set()
+        worker.join()
+    with capsys.disabled():
+        print(f"\n{len(PLACES)} places; {'the place of the fault':52} others out after  what became of the one")
+        for place, seconds, became in rows:
+            print(f"  {place:58} {seconds:5.1f} s  {became}")
+    assert ended == [True]
+    assert max(seconds for _, seconds, _ in rows) < SECONDS
+    assert len(PLACES) >= 50
+    each_of_two = len(DELIVERING.split())  # a delivery to each destination
+    alone = len(PLACES) - len(ONE_DESTINATION) + each_of_two
+    peers.wait_until(lambda: len(_held(house)) == alone, what="each is held, and no other")
+
+
+def _are_delivered(house: House, studies: list[str]) -> bool:
+    return delivered(house, studies) == len(studies)
+
+
+def _more_are_held(house: House, than: int) -> bool:
+    return len(_held(house)) > than
+
+
+def _held(house: House) -> list[str]:
+    with house.database.read() as connection:
+        return [f"{one.number} {one.reason} {one.detail}" for one in overview.held(connection)]
+
+
+def test_what_cannot_be_recorded_is_held_with_its_place_and_the_batch_goes_on(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with faulty("pipeline.edge.store.exams:_exam_of"):
+        for who in ("P1", "MARKED", "P2"):
+            send(house, who)
+        assert extract_waiting(house) == 3
+    with house.database.read() as connection:
+        (held,) = overview.held(connection)
+        assert connection.execute(select(func.count(reading.c.receipt_id))).scalar_one() == 2
+    assert (held.number, held.reason) == ("2", "unexpected")
+    assert held.detail.startswith("KeyError at test_faults.py:")
+
+
+def test_a_text_too_long_for_an_index_holds_its_receipt_alone(house: House) -> None:
+    """PostgreSQL has no room for it in an index; SQLite takes it, and nothing is wrong with it."""
+    long = "".join(map(chr, random.Random(1).choices(range(0x4E00, 0x9FFF), k=8000)))
+    sent = report(spine(), ManufacturerModelName=None, SOPInstanceUID="2.25.7")
+    sent.SpecificCharacterSet = "ISO_IR 192"
+    put_text(sent, "ManufacturerModelName", long, "ISO_IR 192")
+    with house.database.write() as connection:
+        kept = instance(encode(sent), uid="2.25.7")
+        receipts.keep(connection, kept, calling_ae_title="SCANNER1", at=datetime.now(UTC) - timedelta(seconds=1))
+    send(house, "P2")
+    assert extract_waiting(house) == 2
+    with house.database.read() as connection:
+        states = connection.execute(select(receipt.c.state).order_by(receipt.c.id)).scalars().all()
+    assert states[1] == State.DONE
+    assert states[0] in (State.DONE, State.HELD)
+
+
+def test_reading_that_takes_too_long_is_held_and_the_others_are_read(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = intake.read
+
+    def slow(of: House, kept: receipts.Receipt) -> object:
+        while b"MARKED" in kept.instance.data_set:
+            sum(range(1000))
+        return reads(of, kept)
+
+    monkeypatch.setattr(intake, "read", slow)
+    monkeypatch.setattr(intake, "READING_SECONDS", 0.5)
+    for who in ("P1", "MARKED", "P2"):
+        send(house, who)
+    assert extract_waiting(house) == 3
+    with house.database.read() as connection:
+        (held,) = overview.held(connection)
+    assert (held.number, held.reason) == ("2", "too_slow")
+
+
+def test_a_worker_that_reads_stops_within_two_seconds_and_gives_back_what_it_has(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(*_: object) -> None:
+        while True:
+            sum(range(1000))
+
+    monkeypatch.setattr(intake, "read", endless)
+    send(house, "P1")
+    stop, ended = Stop(), []
+    worker = threading.Thread(target=lambda: ended.append(run_worker(lambda: house, stop)))
+    worker.start()
+    peers.wait_until(lambda: _leased(house) == 1, what="it reads")
+    stop.set()
+    began = time.monotonic()
+    worker.join(30)
+    assert (ended, _leased(house)) == ([True], 0)
+    assert time.monotonic() - began < 2
+
+
+def _leased(house: House) -> int:
+    query = select(func.count(receipt.c.id)).where(receipt.c.lease_owner.is_not(None), receipt.c.attempts > 0)
+    with house.database.read() as connection:
+        return connection.execute(query).scalar_one()
+
+
+def test_receipts_are_read_in_batches_of_bearable_size(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "BATCH_BYTES", 2500)
+    for who in ("P1", "P2", "P3"):
+        send(house, who)
+    with house.database.read() as connection:
+        assert 833 < min(connection.scalars(select(receipt.c.size))) < 1250
+    assert [extract_waiting(house), extract_waiting(house)] == [2, 1]
+    monkeypatch.setattr(intake, "BATCH_BYTES", 1)
+    send(house, "P4")
+    assert extract_waiting(house) == 1
+
+
+@pytest.mark.parametrize("fault", [socket.gaierror(-3, "Temporary failure in name resolution"), UnicodeError("label")])
+def test_a_host_whose_name_has_no_address_is_away(fault: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    where: dict[str, Any] = {"host": "pacs.invalid", "port": 104, "ae_title": "PACS"}
+    with pytest.raises(DestinationUnavailable, match="name of its host has no address"):
+        echo(DestinationSettings(name="pacs", **where), "DXATREND")
+    with pytest.raises(Untold, match="name of its host has no address"):
+        _Call("DXATREND", CallerSettings(**where))
+    line = syslog.Line(datetime.now(UTC), 5, b"")
+    with pytest.raises(syslog.SyslogUnreachable):
+        syslog.send([line], AuditSettings(syslog="udp://syslog.invalid:514"), "here")
