@@ -105,8 +105,8 @@ def test_the_neck_speaks_for_the_hip_only_where_the_total_hip_is_missing() -> No
     both = follow_up(total, neck | {"total hip left": "0.800"})
     assert both.overall is Overall.STABLE
     text = words(both)
-    assert text.count("(secondary)") == text.count("Left femoral neck (secondary): BMD 0.650 g/cm2;") == 1
-    assert "Secondary sites: significant loss since 2018-01-01 (left femoral neck -7.1 %)." in text
+    assert text.count("(not counted)") == text.count("Left femoral neck (not counted): BMD 0.650 g/cm2;") == 1
+    assert "Not counted: significant loss since 2018-01-01 (left femoral neck -7.1 %)." in text
 
 
 def test_the_radius_speaks_only_where_neither_spine_nor_hip_was_measured() -> None:

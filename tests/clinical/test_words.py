@@ -58,7 +58,7 @@ def test_a_follow_up_has_what_iscd_requires_impression_first() -> None:
         "Diagnostic category: osteoporosis, lowest T-score -2.6 (spine L1-L4)",
         "Spine L1-L4: BMD 0.864 g/cm2; T-score -2.6; significant loss since prior -0.036 g/cm2",
         "Left total hip: BMD 0.850 g/cm2; T-score -1.2; significant gain since prior +0.050 g/cm2",
-        "Left femoral neck (secondary): BMD 0.700 g/cm2; T-score -1.5; no significant change",
+        "Left femoral neck (not counted): BMD 0.700 g/cm2; T-score -1.5; no significant change",
         "Left 33% radius: BMD 0.600 g/cm2; not compared",
         "Compared with 2018-01-01 (prior; accession number A7) on the same scanner, GE Healthcare Lunar Prodigy",
         "LSC (g/cm2, 95 % confidence): spine 0.023, total hip 0.027, femoral neck 0.029 (in vivo study)",

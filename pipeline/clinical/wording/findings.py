@@ -101,14 +101,14 @@ class _Labels:
 
 
 def _heading(of: Sequence[Finding], counted: Collection[Finding]) -> str:
-    """C5, C7, R2.17: the part and its sides, the vertebrae a set leaves out, and whether it is secondary."""
+    """C5, C7, R2.17: the part and its sides, the vertebrae a set leaves out, and whether it is not counted."""
     region = of[0].measurement.region
     sides = [str(f.measurement.region.side) for f in of if f.measurement.region.side]
     name = region_name(region) if len(of) == 1 else region.part[0].upper() + region.part[1:]
     missing = left_out(region)
     notes = [", ".join(sides)] if len(of) > 1 else []
     notes += [f"without {', '.join(missing)}"] if missing else []
-    notes += ["secondary"] if any(f.since_prior for f in of) and not any(f in counted for f in of) else []
+    notes += ["not counted"] if any(f.since_prior for f in of) and not any(f in counted for f in of) else []
     return name + (f" ({'; '.join(notes)})" if notes else "")
 
 

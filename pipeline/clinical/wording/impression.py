@@ -121,7 +121,7 @@ def outside_the_result(told: Iterable[Finding], counted: Collection[Finding]) ->
     apart = [f for f in told if f not in counted and (f.measurement.region.part, f.result) not in means]
     apart = [f for f in apart if not any(map(is_said_here, f.cautions))]
     significant = list(filter(_is_significant, (*_since_prior(apart), *_since_baseline(apart))))
-    return (f"Secondary sites: {'; '.join(_changes(significant))}.",) if significant else ()
+    return (f"Not counted: {'; '.join(_changes(significant))}.",) if significant else ()
 
 
 def withdrawn(reason: str) -> str:
