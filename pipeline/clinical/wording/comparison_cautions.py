@@ -42,11 +42,6 @@ def cross_calibrated(name: str, change: Change) -> Caution:
     return Caution(flag=Flag.CROSS_CALIBRATED, text=text)
 
 
-def invalidated(name: str, reason: str) -> Caution:
-    """R2.22: what somebody noted about the scan or the bone."""
-    return Caution(flag=Flag.INVALIDATED, text=f"{name}: {reason} on record; its BMD may be false.", review=True)
-
-
 def dominant_arm(name: str) -> Caution:
     """R2.17: the forearm is followed on the non-dominant side."""
     return Caution(flag=Flag.DOMINANT_ARM, text=f"{name}: the dominant arm by the record; follow the other one.")
