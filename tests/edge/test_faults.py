@@ -102,7 +102,8 @@ def faulty(place: str) -> Iterator[None]:
 def _is_marked(argument: object) -> bool:
     if isinstance(argument, House):  # which names the destination that is marked
         return False
-    return "MARKED" in repr(argument) or b"MARKED" in getattr(argument, "data_set", b"")
+    instance_of = getattr(argument, "instance", argument)
+    return "MARKED" in repr(argument) or b"MARKED" in getattr(instance_of, "data_set", b"")
 
 
 def send(house: House, who: str) -> str:
