@@ -233,3 +233,14 @@ def test_a_caution_that_several_regions_share_is_told_once() -> None:
     assert [text for text in told.narrative.cautions if "small margin" in text] == [
         "Left total hip, right total hip: significant by a small margin since 2022-03-01; wants confirmation."
     ]
+
+
+def test_a_remark_hides_no_later_caution_that_asks_for_a_review() -> None:
+    """E22: the area differs a little from the prior's, and by much from the baseline's."""
+    visits = [
+        exam(f"{year}-03-01", measurement("L1-L4", "0.900", area=area))
+        for year, area in ((2024, "50.0"), (2022, "51.5"), (2020, "60.0"))
+    ]
+    told = interpret(visits[0], visits[1:], lscs=LSCS)
+    assert "subject to review: bone area changed" in told.narrative.impression[0]
+    assert any("bone area differs from that of 2020-03-01 by much" in text for text in told.narrative.cautions)

@@ -79,17 +79,25 @@ def _spoken(told: Iterable[Finding], counted: Collection[Finding], of_the_whole:
     of_regions = [
         caution
         for finding in told
-        for caution in {c.flag: c for c in reversed(finding.cautions)}.values()
+        for caution in _first_of_each_flag(finding.cautions)
         if caution.flag is not Flag.BORDERLINE or finding in counted
     ]
     names = {region_name(finding.measurement.region) for finding in told}
     by_text: dict[str, list[str]] = {}
-    for caution in (*of_regions, *of_the_whole):
-        if _is_spoken(caution) and SAID_BY.get(caution.flag) not in flags:
+    for caution in (*of_regions, *filter(_is_spoken, of_the_whole)):
+        if SAID_BY.get(caution.flag) not in flags:
             about, _, rest = caution.text.partition(": ")
             text, regions = (rest, [about]) if about in names else (caution.text, [])
             by_text.setdefault(text, []).extend(regions)
     return tuple(f"{_together(regions)}: {text}" if regions else text for text, regions in by_text.items())
+
+
+def _first_of_each_flag(cautions: Iterable[Caution]) -> Iterable[Caution]:
+    """Of those that are told at all: one that is not, as it asks for no review, must not hide a later one that does."""
+    first: dict[Flag, Caution] = {}
+    for caution in filter(_is_spoken, cautions):
+        first.setdefault(caution.flag, caution)
+    return first.values()
 
 
 def _together(names: Sequence[str]) -> str:
