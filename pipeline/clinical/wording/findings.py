@@ -6,7 +6,7 @@ from pipeline.clinical.model import Change, Finding, Result, Scale, Trend
 from pipeline.clinical.regions import Region
 from pipeline.clinical.wording.names import left_out, region_in_text, region_name, score_in_text
 
-SIGNS = {Result.GAIN: 1, Result.LOSS: -1}  # E18: the sign of a change
+SIGNIFICANT = frozenset({Result.GAIN, Result.LOSS})  # N6: the results that are put in numbers
 
 
 def regions(told: Sequence[Finding], counted: Collection[Finding], scale: Scale | None) -> tuple[str, ...]:
@@ -150,7 +150,7 @@ def _changes(finding: Finding, labels: _Labels) -> Iterator[tuple[str, str]]:
         yield ("not compared" if finding.refusals else "no earlier exam on file"), ""
         return
     roles = ((prior, "prior"),) if baseline is prior else ((prior, "prior"), (baseline, "baseline"))
-    significant = [(change, role) for change, role in roles if change.result in SIGNS]
+    significant = [(change, role) for change, role in roles if change.result in SIGNIFICANT]
     for change, role in significant:
         kind = "gain" if change.result is Result.GAIN else "loss"
         yield f"significant {kind} {labels.since(change, role)}", f"{change.difference:+f}"
