@@ -118,6 +118,7 @@ def _template(year: int) -> Dataset:
         f"{UID_ROOT}.{_FIRST}.{year}.{level}" for level in (1, 2, 3)
     )
     made.StudyTime = _time_of(0)
+    made.PatientAge = f"{year - int(made.PatientBirthDate[:4]):03}Y"
     for keyword in ("StudyDate", "SeriesDate", "ContentDate", "AcquisitionDate"):
         if keyword in made:
             made[keyword].value = f"{year}{_DAY_OF_VISIT}"

@@ -16,6 +16,7 @@ COLUMNS = {
     "digest": "d",
     "size": 1,
     "calling_ae_title": "SCANNER1",
+    "host": "",
     "state": State.WAITING,
     "content": b"\0\xff",
 }

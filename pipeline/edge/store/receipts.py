@@ -168,8 +168,8 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
 def claim_suspected(connection: Connection, *, limit: int) -> list[int]:
     """The receipts held for their other bytes that nobody has looked at yet; each is given to one worker, once."""
     new = (receipt.c.state == State.HELD) & (receipt.c.reason == OTHER_BYTES) & (receipt.c.attempts == 0)
-    suspected = select(receipt.c.id).where(new).order_by(receipt.c.id).limit(limit).with_for_update(skip_locked=True)
-    numbers = list(connection.scalars(suspected))
+    suspected = select(receipt.c.id).where(new).order_by(receipt.c.due_at).limit(limit)
+    numbers = list(connection.scalars(suspected.with_for_update(skip_locked=True)))
     if numbers:
         connection.execute(update(receipt).where(receipt.c.id.in_(numbers)).values(attempts=1))
     return numbers
