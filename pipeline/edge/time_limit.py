@@ -1,7 +1,8 @@
 """A limit on how long a thread may compute, for work that is made by strangers and cannot be trusted to end.
 
 The interpreter raises an exception in the thread between two of its instructions. What counts is the thread's own
-processor time: a machine that is busy or was suspended makes nothing too slow.
+processor time: a machine that is busy or was suspended makes nothing too slow. One thread watches over all that is
+limited; it is started with the first, and ends with the process.
 """
 
 import ctypes
@@ -35,19 +36,30 @@ def within(seconds: float, work: Callable[[], Result], stopped: Callable[[], boo
         TookTooLong: it takes more than so many seconds of processor time.
         Stopped: it is time to stop.
     """
-    watch = _Watch(seconds, stopped)
+    limit = _Limit(seconds, stopped)
     try:
-        watch.begin()
+        _WATCHER.begin(limit)
         try:
             return work()
         finally:
-            watch.end()
+            _WATCHER.end(limit)
     except _Interruption:
-        raise (Stopped if watch.is_stopped else TookTooLong) from None
+        _end_for_certain(limit)
+        raise (Stopped if limit.is_stopped else TookTooLong) from None
 
 
-class _Watch:
-    """Looks at the thread that made it, from another one."""
+def _end_for_certain(limit: "_Limit") -> None:
+    """End a limit although another interruption may come while that is done."""
+    while True:
+        try:
+            _WATCHER.end(limit)
+        except _Interruption:
+            continue
+        return
+
+
+class _Limit:
+    """How long the thread that made it may go on."""
 
     def __init__(self, seconds: float, stopped: Callable[[], bool]) -> None:
         self.is_stopped = False
@@ -55,26 +67,54 @@ class _Watch:
         self._worker = threading.get_ident()
         self._clock = time.pthread_getcpuclockid(self._worker)
         self._until = time.clock_gettime(self._clock) + seconds
-        self._ended = threading.Event()
+
+    def look(self) -> None:
+        """Break the work off if it is time."""
+        self.is_stopped = self.is_stopped or self._stopped()
+        if self.is_stopped or time.clock_gettime(self._clock) > self._until:
+            _raise_in(self._worker, _Interruption)
+
+    def lift(self) -> None:
+        """Take back an interruption that the thread has not seen yet."""
+        _raise_in(self._worker, None)
+
+
+class _Watcher:
+    """Looks at all limits from a thread of its own, while there are any."""
+
+    def __init__(self) -> None:
+        self._limits: set[_Limit] = set()
         self._lock = threading.Lock()
+        self._begun = threading.Event()
+        self._thread: threading.Thread | None = None
 
-    def begin(self) -> None:
-        threading.Thread(target=self._look, name="time limit", daemon=True).start()
-
-    def end(self) -> None:
-        """Look no more; an exception that is not raised yet never will be."""
+    def begin(self, limit: _Limit) -> None:
         with self._lock:
-            self._ended.set()
-            _raise_in(self._worker, None)
+            self._limits.add(limit)
+            if self._thread is None or not self._thread.is_alive():  # a fork has none
+                self._thread = threading.Thread(target=self._watch, name="time limit", daemon=True)
+                self._thread.start()
+        if not self._begun.is_set():
+            self._begun.set()
 
-    def _look(self) -> None:
-        while not self._ended.wait(LOOK_SECONDS):
+    def end(self, limit: _Limit) -> None:
+        """Look at it no more; an exception that is not raised yet never will be."""
+        with self._lock:
+            self._limits.discard(limit)
+            limit.lift()
+
+    def _watch(self) -> None:
+        while True:
+            self._begun.wait()
+            time.sleep(LOOK_SECONDS)
             with self._lock:
-                if self._ended.is_set():
-                    return
-                self.is_stopped = self.is_stopped or self._stopped()
-                if self.is_stopped or time.clock_gettime(self._clock) > self._until:
-                    _raise_in(self._worker, _Interruption)
+                if not self._limits:
+                    self._begun.clear()
+                for limit in self._limits:
+                    limit.look()
+
+
+_WATCHER = _Watcher()
 
 
 def _raise_in(thread: int, what: type[BaseException] | None) -> None:
