@@ -34,6 +34,8 @@ from pipeline.edge.store.schema import delivery as delivery_table
 log = logging.getLogger(__name__)
 
 BATCH = 50
+BATCH_BYTES = 64 * 2**20
+"""What is sent at once may be so large in all, unless one alone is larger: a page as a picture has megabytes."""
 
 PROVEN_BY = {"commitment": "commitment", "find": "C-FIND", "none": "answer to C-STORE"}
 """How the audit trail names each kind of proof."""
@@ -81,7 +83,8 @@ def deliver_due(house: House, destination: DestinationSettings) -> tuple[int, in
         if outage and outage.due_at > datetime.now(UTC):
             return 0, 0
         limit = 1 if outage else BATCH
-        claimed = outbox.claim(connection, destination.name, limit=limit, at=datetime.now(UTC))
+        now = datetime.now(UTC)
+        claimed = outbox.claim(connection, destination.name, limit=limit, at=now, most_bytes=BATCH_BYTES)
     fit, lost = _apart(_load(house, claimed, destination))
     for waiting in lost:
         names = {"addendum": waiting.addendum.number, "destination": destination.name}

@@ -280,3 +280,15 @@ def test_a_host_that_swallows_connections_costs_its_own_outbox_a_few_seconds(
             assert _send(house, "other") == (0, 0)
             assert time.monotonic() - began < 5
     assert _status(house, "other").away_since is not None
+
+
+def test_addenda_are_sent_in_batches_of_bearable_size(
+    house: House, pacs: Pacs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page as a picture has megabytes, and fifty of them are as much as the memory there is."""
+    with house.database.read() as connection:
+        sizes = [len(outbox.addenda(connection, number)[0].data_set) for number in (1, 2, 3)]
+        assert list(connection.scalars(select(delivery.c.size).distinct())) == sorted(set(sizes))
+    monkeypatch.setattr(dispatch, "BATCH_BYTES", 2 * max(sizes))
+    with pacs.opened():
+        assert [_send(house), _send(house)] == [(2, 0), (1, 0)]

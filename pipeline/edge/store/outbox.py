@@ -82,7 +82,7 @@ def issue(
     number: int = _KEEP.scalar(connection, kept)
     for name in destinations:
         waiting = {"addendum_id": number, "destination": name, "state": State.WAITING, "due_at": at}
-        _SEND.execute(connection, waiting)
+        _SEND.execute(connection, waiting | {"size": len(data_set)})
     ring(connection)
     return number
 
@@ -94,9 +94,12 @@ def issued_since(connection: Connection, moment: datetime) -> int:
     return connection.execute(query).scalar_one()
 
 
-def claim(connection: Connection, destination: str, *, limit: int, at: datetime) -> list[int]:
-    """Take the longest due deliveries to one destination; their numbers."""
-    return work.claim(connection, delivery, limit=limit, at=at, where=delivery.c.destination == destination)
+def claim(
+    connection: Connection, destination: str, *, limit: int, at: datetime, most_bytes: int | None = None
+) -> list[int]:
+    """Take the longest due deliveries to one destination, of so many bytes in all; their numbers."""
+    theirs = delivery.c.destination == destination
+    return work.claim(connection, delivery, limit=limit, at=at, where=theirs, most_bytes=most_bytes)
 
 
 def deliveries(connection: Connection, numbers: Sequence[int]) -> list[Delivery]:

@@ -394,6 +394,7 @@ delivery = Table(
     _id(),
     _reference("addendum", nullable=False),
     Column("destination", Text, nullable=False),
+    Column("size", Integer, nullable=False),
     *_work(),
     Column("done_at", Instant),
     UniqueConstraint("addendum_id", "destination"),
