@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
@@ -34,6 +34,17 @@ READING_SECONDS = 10
 """Processor time after which a receipt is read no further; the largest honest one takes a few."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """Why a receipt could not be read that should have been, or refused."""
+
+    reason: str
+    detail: str
+
+
+_Outcome = Report | UnreadableReport | _Failed
+
+
 def _never() -> bool:
     return False
 
@@ -59,8 +70,7 @@ def extract_waiting(house: House, *, suspects: bool = False, stopped: Callable[[
             unread = receipt_table.c.id.in_(set(claimed) - {receipt.number for receipt, _ in outcomes})
             work.give_back(connection, receipt_table, where=unread)
     _record_all(house, outcomes)
-    for number in suspected:  # each alone, as they may be large
-        _judge_all(house, _read_all(house, _load(house, [number]), stopped))
+    _judge_all(house, suspected, stopped)
     return len(claimed) + len(suspected)
 
 
@@ -77,9 +87,7 @@ def _load(house: House, numbers: list[int]) -> list[Receipt]:
         return []
 
 
-def _read_all(
-    house: House, claimed: Sequence[Receipt], stopped: Callable[[], bool]
-) -> list[tuple[Receipt, Report | Exception]]:
+def _read_all(house: House, claimed: Sequence[Receipt], stopped: Callable[[], bool]) -> list[tuple[Receipt, _Outcome]]:
     """What each receipt says, or why it cannot be read; of those that were read before it was time to stop."""
     outcomes = []
     for receipt in claimed:
@@ -90,7 +98,7 @@ def _read_all(
     return outcomes
 
 
-def _record_all(house: House, outcomes: Sequence[tuple[Receipt, Report | Exception]]) -> None:
+def _record_all(house: House, outcomes: Sequence[tuple[Receipt, _Outcome]]) -> None:
     """Record them together; where that fails, one by one, and hold what cannot be recorded."""
     if not outcomes:
         return
@@ -114,16 +122,24 @@ def _hold(house: House, number: int, error: Exception) -> None:
     log.error("held", extra={"receipt": number, "reason": UNEXPECTED, "detail": detail})
 
 
-def _judge_all(house: House, suspected: Sequence[tuple[Receipt, Report | Exception]]) -> None:
-    for receipt, outcome in suspected:
-        try:
-            _judge_suspected(house, receipt, outcome)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are judged
-            require_fault_of_one(error)
-            _hold(house, receipt.number, error)
+def _judge_all(house: House, suspected: Sequence[int], stopped: Callable[[], bool]) -> None:
+    """Read and judge each alone, as they may be large; what is not read when it is time to stop is given back."""
+    for position, number in enumerate(suspected):
+        loaded = _load(house, [number])
+        outcomes = _read_all(house, loaded, stopped)
+        if len(outcomes) < len(loaded):
+            with house.database.write() as connection:
+                receipts.give_back_suspected(connection, suspected[position:])
+            return
+        for receipt, outcome in outcomes:
+            try:
+                _judge_suspected(house, receipt, outcome)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are judged
+                require_fault_of_one(error)
+                _hold(house, receipt.number, error)
 
 
-def _judge_suspected(house: House, receipt: Receipt, outcome: Report | Exception) -> None:
+def _judge_suspected(house: House, receipt: Receipt, outcome: _Outcome) -> None:
     """Take a known instance that came with other bytes if it only corrects its header, or the first is a stranger's.
 
     Else it stays held; and so is the first one, where nothing tells which of two senders is right.
@@ -203,19 +219,19 @@ _STRUCTURED_REPORTS = "1.2.840.10008.5.1.4.1.1.88."
 """How the UIDs of the SR storage classes begin; whatever else is taken may hold a picture."""
 
 
-class _WorkerLost(Exception):
-    """Reading this receipt has ended its worker, again and again."""
-
-
-def _read(house: House, receipt: Receipt, stopped: Callable[[], bool]) -> Report | Exception:
+def _read(house: House, receipt: Receipt, stopped: Callable[[], bool]) -> _Outcome:
+    """What the receipt says, or why not; of what was raised nothing is kept that holds its bytes in memory."""
     if receipt.losses >= work.MOST_LOSSES:
-        return _WorkerLost()
+        return _Failed(WORKER_LOST, f"its worker ended {receipt.losses} times")
     try:
         return read_in_time(house, receipt, stopped)
     except Stopped:
         raise
+    except UnreadableReport as refused:
+        refused.__context__ = None
+        return refused.with_traceback(None)
     except Exception as error:  # noqa: BLE001 - whatever a report does to its reader, the others are still read
-        return error  # also MemoryError: a report may ask for more than there is
+        return _Failed(UNEXPECTED, where_it_happened(error))  # also MemoryError: it may ask for more than there is
 
 
 def _comes_from_another(house: House, receipt: Receipt, outcome: Report | PhantomReport) -> bool:
@@ -225,7 +241,7 @@ def _comes_from_another(house: House, receipt: Receipt, outcome: Report | Phanto
     return not receipt.historical and sends_another_machine(callers, receipt.sender, machine, house.knowledge.spellings)
 
 
-def _record(connection: Connection, house: House, receipt: Receipt, outcome: Report | Exception) -> None:
+def _record(connection: Connection, house: House, receipt: Receipt, outcome: _Outcome) -> None:
     is_read = isinstance(outcome, Report) or (isinstance(outcome, UnreadableReport) and outcome.reason in ASIDE)
     if is_read and not receipt.instance.sop_class_uid.startswith(_STRUCTURED_REPORTS):
         pictures.note_pixels(connection, receipt.number, receipt.instance)
@@ -267,9 +283,7 @@ def _record(connection: Connection, house: House, receipt: Receipt, outcome: Rep
         case UnreadableReport():
             work.hold(connection, receipt_table, receipt.number, reason=outcome.reason, detail=str(outcome))
             log.warning("held", extra={"receipt": receipt.number, "reason": outcome.reason})
-        case Exception():
-            reason = WORKER_LOST if isinstance(outcome, _WorkerLost) else UNEXPECTED
-            detail = where_it_happened(outcome)
+        case _Failed(reason, detail):
             work.hold(connection, receipt_table, receipt.number, reason=reason, detail=detail)
             log.error("held", extra={"receipt": receipt.number, "reason": reason, "detail": detail})
 

@@ -59,10 +59,12 @@ def read_header(data_set: bytes, transfer_syntax_uid: str) -> Dataset:
         UnreadableReport: the bytes are no data set in this transfer syntax.
     """
     syntax = transfer_syntax(transfer_syntax_uid)
-    data = bytearray(inflate(data_set) if syntax.deflated else data_set)
-    for element in elements(bytes(data), implicit=syntax.implicit, little_endian=syntax.little_endian):
+    data = inflate(data_set) if syntax.deflated else data_set  # which may be a picture: it is copied only to be mended
+    for element in elements(data, implicit=syntax.implicit, little_endian=syntax.little_endian):
         if element.tag == _SPECIFIC_CHARACTER_SET:
-            data[element.start : element.stop] = mended(bytes(data[element.start : element.stop]))
+            told = data[element.start : element.stop]
+            if (right := mended(told)) != told:
+                data = data[: element.start] + right + data[element.stop :]
         if element.tag >= _SPECIFIC_CHARACTER_SET:
             break
     return read_dataset(BytesIO(data), syntax.implicit, syntax.little_endian, stop_when=_is_beyond_the_header)

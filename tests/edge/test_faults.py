@@ -267,6 +267,29 @@ def test_receipts_are_read_in_batches_of_bearable_size(house: House, monkeypatch
     assert extract_waiting(house) == 1
 
 
+def test_a_suspected_receipt_that_is_not_read_when_it_is_time_to_stop_is_given_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = report(spine(region("L1-L4", "0.912")), SOPInstanceUID="2.25.7")
+    corrected = report(spine(region("L1-L4", "0.912")), SOPInstanceUID="2.25.7", AccessionNumber="A2")
+    reads = intake.read
+
+    def endless(*_: object) -> None:
+        while True:
+            sum(range(1000))
+
+    for one, reading_it, stopped in ((sent, reads, False), (corrected, endless, True)):
+        with house.database.write() as connection:
+            kept = instance(encode(one), uid="2.25.7")
+            receipts.keep(connection, kept, calling_ae_title="SCANNER1", at=datetime.now(UTC) - timedelta(seconds=1))
+        monkeypatch.setattr(intake, "read", reading_it)
+        assert extract_waiting(house, stopped=partial(bool, stopped)) == 1
+    assert len(_held(house)) == 1
+    monkeypatch.setattr(intake, "read", reads)
+    assert extract_waiting(house) == 1
+    assert _held(house) == []
+
+
 @pytest.mark.parametrize("fault", [socket.gaierror(-3, "Temporary failure in name resolution"), UnicodeError("label")])
 def test_a_host_whose_name_has_no_address_is_away(fault: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> None:

@@ -395,8 +395,10 @@ def _is_from(who: Sender) -> ColumnElement[bool]:
 
 def _corrects(connection: Connection, later: int, earlier: int, study_instance_uid: str) -> bool:
     """Whether a receipt tells patient or order otherwise than an earlier one, and was not written before it."""
-    loaded = receipts.load(connection, [earlier, later])
-    headers = {one.number: read_header(one.instance.data_set, one.instance.transfer_syntax_uid) for one in loaded}
+    headers = {}
+    for number in (earlier, later):  # each alone, as they may be large
+        (one,) = receipts.load(connection, [number])
+        headers[number] = read_header(one.instance.data_set, one.instance.transfer_syntax_uid)
     written, written_then = written_at(headers[later]), written_at(headers[earlier])
     if written is not None and written_then is not None and written < written_then:
         return False

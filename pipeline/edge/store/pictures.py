@@ -26,14 +26,15 @@ def drop_pixels(connection: Connection, *, received_before: datetime) -> int:
     """Drop the pixels of up to a batch of pictures that came before a moment and need nobody; how many."""
     settled = receipt.c.state.in_((State.DONE, State.IGNORED))
     old = (
-        select(receipt.c.id, receipt.c.transfer_syntax_uid, receipt.c.content)
+        select(receipt.c.id, receipt.c.transfer_syntax_uid)
         .where(receipt.c.pixels > literal_column("0"), receipt.c.received_at < received_before, settled)
         .order_by(receipt.c.received_at)
         .limit(BATCH)
     )
     found = connection.execute(old).all()
     for row in found:
-        smaller = without_pixels(zlib.decompress(row.content), row.transfer_syntax_uid)
+        content = connection.execute(select(receipt.c.content).where(receipt.c.id == row.id)).scalar_one()
+        smaller = without_pixels(zlib.decompress(content), row.transfer_syntax_uid)
         connection.execute(
             update(receipt).where(receipt.c.id == row.id).values(pixels=0, content=zlib.compress(smaller, 1))
         )

@@ -175,6 +175,11 @@ def claim_suspected(connection: Connection, *, limit: int) -> list[int]:
     return numbers
 
 
+def give_back_suspected(connection: Connection, numbers: Sequence[int]) -> None:
+    """Undo the claim of what nobody has looked at yet."""
+    connection.execute(update(receipt).where(receipt.c.id.in_(numbers)).values(attempts=0))
+
+
 def _keep_different(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
     """Keep instances of different UIDs."""
     on_file: defaultdict[str, list[Any]] = defaultdict(list)
