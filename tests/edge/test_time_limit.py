@@ -53,7 +53,7 @@ def test_one_thread_watches_over_all_work() -> None:
 def test_nothing_is_broken_off_once_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even where its time is over at the very moment at which it ends."""
     monkeypatch.setattr(time_limit, "LOOK_SECONDS", 0.0001)
-    outcomes = set()
+    outcomes: set[int | None] = set()
     until = time.monotonic() + 3
     while time.monotonic() < until:
         try:
