@@ -210,6 +210,7 @@ RULES = {
     "R2.20": "Weight of both exams",
     "R2.22": "Invalid scans",
     "R3.7": "Regression to the mean",
+    "R3.9": "Response to therapy",
     "R4.1": "Choice of T- or Z-score",
     "R4.2": "Severe osteoporosis",
     "R4.3": "Category by the lowest score",
