@@ -25,10 +25,10 @@ from pipeline.edge.follow_up import CONTRADICTORY, UNUSABLE_EVIDENCE
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST
 from pipeline.edge.receive import PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES, TRANSFER_SYNTAXES
 from pipeline.edge.settings import Settings
-from pipeline.edge.store.exams import CORRECTED, REPEATED
+from pipeline.edge.store.exams import REPEATED
 from pipeline.edge.store.identity import ID_CONFLICT
 from pipeline.edge.store.promises import UNTOLD
-from pipeline.edge.store.receipts import OTHER_BYTES
+from pipeline.edge.store.receipts import CORRECTED, OTHER_BYTES
 from pipeline.edge.store.shared_scans import SAME_SCAN
 from pipeline.edge.store.withdrawals import REJECTED
 from pipeline.sr.reasons import Reason
@@ -73,7 +73,7 @@ def default_of(field: FieldInfo) -> str:
     if isinstance(field.default, bool):
         return f"`{field.default}`".lower()
     if isinstance(field.default, tuple):
-        return f"`{json.dumps(field.default, default=str)}`"
+        return f"`{json.dumps(field.default, default=str, ensure_ascii=False)}`"
     return f"`{field.default}`" if field.default != "" else "empty"
 
 

@@ -12,8 +12,8 @@ from pipeline.clinical.plausible_dates import implausible_date
 from pipeline.edge.callers import OTHER_CALLER, sends_another_machine, serial_numbers
 from pipeline.edge.house import House
 from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST, require_fault_of_one, where_it_happened
-from pipeline.edge.store import audit, exams, inquiries, other_bytes, phantoms, pictures, receipts, withdrawals, work
-from pipeline.edge.store.audit import Entry, Event
+from pipeline.edge.rejection_notes import follow_note, may_reject
+from pipeline.edge.store import exams, inquiries, other_bytes, phantoms, pictures, receipts, work
 from pipeline.edge.store.receipts import Receipt
 from pipeline.edge.store.schema import receipt as receipt_table
 from pipeline.edge.time_limit import Stopped, TookTooLong, within
@@ -21,7 +21,7 @@ from pipeline.sr.encoding import Elements, read_elements
 from pipeline.sr.extract import Report, UnreadableReport, extract
 from pipeline.sr.phantoms import PhantomReport
 from pipeline.sr.reasons import ASIDE, Reason
-from pipeline.sr.rejection import Rejection, RejectionNote
+from pipeline.sr.rejection import RejectionNote
 from pipeline.sr.tree import header_text
 
 log = logging.getLogger(__name__)
@@ -263,17 +263,14 @@ def _record(connection: Connection, house: House, receipt: Receipt, outcome: _Ou
                 sender=receipt.sender,
                 bound=serial_numbers(house.settings.service.listener.caller, receipt.sender) is not None,
                 late=_is_late(house, receipt, outcome),
+                may_reject=lambda sender: may_reject(connection, house, sender, outcome.exam.scanner),
             )
             if not receipt.historical:
                 archives = [to.name for to in house.settings.service.destination if to.history]
                 inquiries.ask(connection, exam, archives, at=receipt.received_at)
             log.info("extracted", extra={"receipt": receipt.number, "exam": exam})
-        case RejectionNote() if _is_of_another(connection, house, receipt, outcome.rejection):
-            detail = f"it rejects reports of a machine not among listener.caller.serial_numbers of {receipt.sender}"
-            work.hold(connection, receipt_table, receipt.number, reason=OTHER_CALLER, detail=detail)
-            log.warning("held", extra={"receipt": receipt.number, "reason": OTHER_CALLER})
         case RejectionNote():
-            _reject(connection, receipt, outcome.rejection)
+            follow_note(connection, house, receipt, outcome.rejection)
         case PhantomReport():
             phantoms.record(connection, receipt.number, outcome, at=receipt.received_at)
             log.info("phantom", extra={"receipt": receipt.number})
@@ -286,36 +283,3 @@ def _record(connection: Connection, house: House, receipt: Receipt, outcome: _Ou
         case _Failed(reason, detail):
             work.hold(connection, receipt_table, receipt.number, reason=reason, detail=detail)
             log.error("held", extra={"receipt": receipt.number, "reason": reason, "detail": detail})
-
-
-def _is_of_another(connection: Connection, house: House, receipt: Receipt, rejection: Rejection) -> bool:
-    """Whether a live note rejects reports of a machine whose reports its sender may not send."""
-    callers = house.settings.service.listener.caller
-    machines = withdrawals.machines_of(connection, rejection)
-    return not receipt.historical and any(
-        sends_another_machine(callers, receipt.sender, one, house.knowledge.spellings) for one in machines
-    )
-
-
-def _reject(connection: Connection, receipt: Receipt, rejection: Rejection) -> None:
-    """Take out of their exams what a rejection note names, and put the note aside."""
-    now = datetime.now(UTC)
-    numbers = withdrawals.reject(connection, receipt.number, rejection, at=now)
-    of = ", ".join(f"E{number}" for number in numbers) or "no exam on file; what comes later is rejected as well"
-    detail = f"{rejection.title}: {len(rejection.sop_instance_uids)} instances, of {of}"
-    work.ignore(connection, receipt_table, receipt.number, reason=Reason.REJECTION_NOTE, detail=detail)
-    audit.record(
-        connection,
-        *(
-            Entry(
-                event=Event.WITHDRAWN,
-                at=now,
-                actor=receipt.sender.ae_title,
-                receipt=receipt.number,
-                exam=number,
-                detail={"reason": rejection.title, "undo": False},
-            )
-            for number in numbers
-        ),
-    )
-    log.info("rejection note", extra={"receipt": receipt.number, "exams": numbers})

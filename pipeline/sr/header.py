@@ -16,6 +16,7 @@ from pydicom.filereader import read_dataset
 from pipeline.clinical.model import Patient
 from pipeline.sr.charsets import mended
 from pipeline.sr.encoding import elements, inflate, transfer_syntax
+from pipeline.sr.facts import printable
 from pipeline.sr.tree import header_text
 from pipeline.sr.values import read_date, read_time
 
@@ -131,7 +132,7 @@ def check_same_patient(instances: Iterable[Dataset], patient: Patient) -> None:
     for instance in instances:
         theirs = Patient(
             patient_id=_patient_id(instance),
-            issuer=_text(instance, "IssuerOfPatientID"),
+            issuer=printable(header_text(instance, "IssuerOfPatientID")),
             birth_date=read_date(_text(instance, "PatientBirthDate")),
         )
         if contradictions := patient.contradicts(theirs):

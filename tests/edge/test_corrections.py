@@ -102,3 +102,50 @@ def test_what_an_archive_has_altered_corrects_nothing(folder: Path) -> None:
         follow_all(house)
         assert latest(house, 1).AccessionNumber == "WRONG"
         assert addenda(house) == [1, 0, 0]
+
+
+@in_both_databases
+@pytest.mark.parametrize("uid", ["2.25.1", "2.25.2"], ids=["under its own UID", "under a new one"])
+def test_a_correction_is_taken_back_by_sending_again_what_was_right_before(folder: Path, uid: str) -> None:
+    with opened(folder) as house:
+        again(house, uid, AccessionNumber="MISTAKEN")
+        receive(house, told(), "2.25.1")
+        follow_all(house)
+        assert held(house) == []
+        assert latest(house, 1).AccessionNumber == "WRONG"
+        receive(house, told(AccessionNumber="MISTAKEN"), uid)
+        follow_all(house)
+        assert latest(house, 1).AccessionNumber == "MISTAKEN"
+        assert addenda(house) == [4, 0, 0]
+
+
+def test_what_was_corrected_under_a_new_uid_can_be_corrected_under_the_old_one(folder: Path) -> None:
+    with opened(folder) as house:
+        again(house, "2.25.2", AccessionNumber="BETTER")
+        receive(house, told(AccessionNumber="RIGHT"), "2.25.1")
+        follow_all(house)
+        assert held(house) == []
+        assert latest(house, 1).AccessionNumber == "RIGHT"
+        assert addenda(house) == [3, 0, 0]
+
+
+def test_a_known_uid_with_another_result_is_held_though_what_it_told_before_was_corrected(folder: Path) -> None:
+    with opened(folder) as house:
+        again(house, "2.25.2", AccessionNumber="BETTER")
+        receive(house, l1_l4("0.812", AccessionNumber="RIGHT"), "2.25.1")
+        follow_all(house)
+        assert [reason for _, reason in held(house)] == ["other_bytes"]
+        assert latest(house, 1).AccessionNumber == "BETTER"
+
+
+def test_what_was_written_before_a_correction_does_not_take_it_back(folder: Path) -> None:
+    with opened(folder) as house:
+        before = {"ContentDate": "20240101", "ContentTime": "080000"}
+        receive(house, told(**before), "2.25.1")
+        follow_all(house)
+        receive(house, told(AccessionNumber="RIGHT", ContentDate="20240101", ContentTime="090000"), "2.25.2")
+        follow_all(house)
+        receive(house, told(**before), "2.25.1")
+        follow_all(house)
+        assert latest(house, 1).AccessionNumber == "RIGHT"
+        assert addenda(house) == [2, 0, 0]

@@ -14,6 +14,7 @@ from pipeline.edge.store.audit import Event
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.runs import Counts, Scope
 from pipeline.edge.store.schema import exam as exam_table
+from pipeline.edge.store.schema import receipt as receipt_table
 from pipeline.sr.tree import read_instance, read_tree
 from tests.edge.make import NOW
 from tests.edge.test_reprocess import (
@@ -302,3 +303,98 @@ def test_a_caller_that_is_bound_to_its_machines_rejects_nothing_of_another_one(t
         reject(house, rejection_note(["2.25.1"]))
         assert [reason for _, reason in held(house)] == ["other_caller"]
         assert said(house, 1).overall != "WITHDRAWN"
+
+
+SCANNERS_AND_AN_ARCHIVE = """
+    [listener]
+    [[listener.caller]]
+    ae_title = "SCANNER1"
+    [[listener.caller]]
+    ae_title = "SCANNER2"
+    [[listener.caller]]
+    ae_title = "BOUND"
+    serial_numbers = ["DF+2"]
+    [[listener.caller]]
+    ae_title = "ARCHIVE"
+    """
+
+
+def send(house: House, sent: Dataset, caller: str) -> int:
+    """Let the listener's part of the store take an object of a caller, and the worker read it; its receipt's number."""
+    kept = Instance(
+        sop_class_uid=str(sent.SOPClassUID),
+        sop_instance_uid=str(sent.SOPInstanceUID),
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        data_set=encode(sent),
+    )
+    with house.database.write() as connection:
+        number, _ = receipts.keep(connection, kept, calling_ae_title=caller, host="192.0.2.9", at=LONG_AGO)
+    while extract_waiting(house):
+        pass
+    follow_all(house)
+    return number
+
+
+def of_scanner(number: int, **header: str) -> Dataset:
+    """A report of one of two scanners."""
+    uids = {"SOPInstanceUID": f"2.25.7{number}", "study": f"2.25.8{number}"}
+    machine = {"DeviceSerialNumber": f"DF+{number}", "PatientID": f"P{number}"}
+    return l1_l4("0.912", **(uids | machine | header))
+
+
+@pytest.fixture
+def scanners(folder: Path) -> Path:
+    service = folder / "service.toml"
+    service.write_text(service.read_text() + SCANNERS_AND_AN_ARCHIVE)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("caller", "withdrawn"), [("SCANNER1", True), ("ARCHIVE", True), ("SCANNER2", False), ("BOUND", False)]
+)
+def test_who_sends_scanners_reports_rejects_those_of_its_own_and_an_archive_any(
+    scanners: Path, caller: str, withdrawn: bool
+) -> None:
+    with opened(scanners) as house:
+        send(house, of_scanner(1), "SCANNER1")
+        send(house, of_scanner(2), "SCANNER2")
+        note = send(house, rejection_note(["2.25.71"]), caller)
+        assert (said(house, 1).overall == "WITHDRAWN") is withdrawn
+        assert held(house) == ([] if withdrawn else [(str(note), "other_caller")])
+
+
+def test_a_scanners_note_on_another_ones_report_is_followed_once_somebody_has_released_it(scanners: Path) -> None:
+    with opened(scanners) as house:
+        send(house, of_scanner(1), "SCANNER1")
+        send(house, of_scanner(2), "SCANNER2")
+        note = send(house, rejection_note(["2.25.71"]), "SCANNER2")
+        with house.database.write() as connection:
+            work.release(connection, receipt_table, note, at=NOW)
+        while extract_waiting(house):
+            pass
+        follow_all(house)
+        assert held(house) == []
+        assert said(house, 1).overall == "WITHDRAWN"
+
+
+@pytest.mark.parametrize("caller", ["SCANNER2", "BOUND"])
+def test_no_scanner_rejects_another_ones_report_before_it_comes(scanners: Path, caller: str) -> None:
+    with opened(scanners) as house:
+        send(house, of_scanner(1, study="2.25.80", SOPInstanceUID="2.25.70"), "SCANNER1")
+        send(house, of_scanner(2), "SCANNER2")
+        send(house, rejection_note(["2.25.71"]), caller)
+        send(house, of_scanner(1, date="20250301"), "SCANNER1")
+        assert said(house, 3).overall != "WITHDRAWN"
+
+
+@pytest.mark.parametrize(("caller", "reason"), [("BOUND", "unknown_dialect"), ("SCANNER1", "rejected")])
+def test_no_scanner_puts_aside_what_another_one_has_sent_and_waits_for_a_person(
+    scanners: Path, caller: str, reason: str
+) -> None:
+    with opened(scanners) as house:
+        send(house, of_scanner(1, study="2.25.80", SOPInstanceUID="2.25.70"), "SCANNER1")
+        waits = report(root="Thyroid Report")
+        waits.SOPInstanceUID = "2.25.71"
+        number = send(house, waits, "SCANNER1")
+        send(house, rejection_note(["2.25.71"]), caller)
+        assert reason_of(house, number)[1] == reason

@@ -1,6 +1,6 @@
 """Which reports make up a visit, and which other visits has the patient had?"""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from functools import cache
@@ -26,9 +26,6 @@ _REPORT = TypeAdapter(Report)
 
 REPEATED = "repeated"
 """The reason for which a report is put aside that says only what another one of its exam has said."""
-
-CORRECTED = "corrected"
-"""The reason for which a report is put aside that was sent again with a corrected header."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +114,7 @@ def record(
     sender: Sender | None = None,
     bound: bool = False,
     late: bool = False,
+    may_reject: Callable[[Sender], bool] = lambda _: True,
 ) -> int:
     """Keep what a receipt says, in the exam it belongs to, which becomes due; the number of the exam.
 
@@ -126,6 +124,7 @@ def record(
     (R2.19).
     What was said of the patient's later exams is looked at again.
     A late exam, whose date nobody has confirmed, concerns no exam that was there before it.
+    A rejection note that came before it counts where its sender ``may_reject`` reports of this machine.
     A historical report makes no exam due that has an addendum, or is to get one: that is for a reexamination.
     """
     study, who = report.exam.study_instance_uid, report.exam.patient
@@ -152,12 +151,14 @@ def record(
             return known
         _FORGET.execute(connection, {"receipt": told_by})
         detail = f"receipt {receipt_number} says the same, and tells patient or order otherwise"
-        work.ignore(connection, receipt, told_by, reason=CORRECTED, detail=detail)
+        work.ignore(connection, receipt, told_by, reason=receipts.CORRECTED, detail=detail)
     number = _exam_of(
         connection, report, patient_number, scanner_number, due_at=due_at, historical=historical, late=late
     )
     _FORGET.execute(connection, {"receipt": receipt_number})  # where it was historical before
-    rejected: str | None = _REJECTED_AS.scalar(connection, {"uid": report.sop_instance_uid})
+    notes = _REJECTED_AS.execute(connection, {"uid": report.sop_instance_uid})
+    believed = (row.title for row in notes if may_reject(Sender(ae_title=row.calling_ae_title, host=row.host)))
+    rejected: str | None = next(believed, None)
     said = _REPORT.dump_json(report).decode()
     of = {"receipt_id": receipt_number, "exam_id": number, "performed_at": _second_of(report)}
     _KEEP.execute(connection, {**of, "report": said, "edition": edition, "rejected": rejected})
@@ -173,12 +174,20 @@ def record(
 
 
 def is_correction(connection: Connection, receipt_number: int, report: Report, who: Sender) -> bool:
-    """Whether a report says what its sender's under the same UID has said, and corrects what an addendum quotes."""
+    """Whether a report says what its sender's under the same UID has said, and corrects what an addendum quotes.
+
+    Or says it under the UID of one whose place another one has taken.
+    """
     said, study = _content(report), report.exam.study_instance_uid
+    own = receipt.c.sop_instance_uid == report.sop_instance_uid
+    corrected = select(receipt.c.id).where(own, receipt.c.reason == receipts.CORRECTED).exists()
+    if connection.scalar(select(corrected)):  # by one that may have come under another UID
+        own |= exam.c.study_instance_uid == study
     query = (
         select(reading.c.receipt_id, reading.c.report)
         .join(receipt, receipt.c.id == reading.c.receipt_id)
-        .where(receipt.c.sop_instance_uid == report.sop_instance_uid, receipt.c.id != receipt_number)
+        .join(exam, exam.c.id == reading.c.exam_id)
+        .where(own, receipt.c.id != receipt_number)
         .where(reading.c.rejected.is_(None), _is_from(who))
     )
     return any(
@@ -501,10 +510,10 @@ _FIND = Prepared(
     )
 )
 _REJECTED_AS = Prepared(
-    select(rejection.c.title)
+    select(rejection.c.title, receipt.c.calling_ae_title, receipt.c.host)
+    .join(receipt, receipt.c.id == rejection.c.receipt_id)
     .where(rejection.c.sop_instance_uid == bindparam("uid"), rejection.c.undone_at.is_(None))
     .order_by(rejection.c.id)
-    .limit(1)
 )
 _FORGET = Prepared(delete(reading).where(reading.c.receipt_id == bindparam("receipt")))
 _KEEP = Prepared(insert(reading))

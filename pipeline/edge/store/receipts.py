@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, and_, bindparam, select, text, update
 
 from pipeline.edge.store import audit
 from pipeline.edge.store.audit import Entry, Event
@@ -19,6 +19,9 @@ from pipeline.edge.store.senders import Sender
 
 OTHER_BYTES = "other_bytes"
 """The reason for which a second object with a known SOP Instance UID is held."""
+
+CORRECTED = "corrected"
+"""The reason for which a report is put aside that was sent again with a corrected header."""
 
 _COLUMNS = (
     receipt.c.id,
@@ -247,11 +250,16 @@ def _entry(arrival: Arrival, number: int, new: bool) -> Entry:
 
 
 def _keep_again(connection: Connection, number: int, arrival: Arrival) -> None:
-    """Known bytes are read again where they are to be answered now, or as history were put aside before."""
+    """Known bytes are read again where they are to be answered now, or as history were put aside before.
+
+    Or where their sender has corrected them since, and sends them once more: then they correct the correction.
+    """
     historical = arrival.historical
-    changed = receipt.c.historical if not historical else receipt.c.historical & (receipt.c.state == State.IGNORED)
+    back = and_(receipt.c.calling_ae_title == arrival.calling_ae_title, receipt.c.host == arrival.host)
+    back &= receipt.c.reason.is_not_distinct_from(CORRECTED)
+    changed = receipt.c.historical & (receipt.c.state == State.IGNORED) if historical else receipt.c.historical | back
     again = update(receipt).where(receipt.c.id == number, changed, receipt.c.reason.is_distinct_from(OTHER_BYTES))
-    values = {"historical": historical, "state": State.WAITING, "due_at": arrival.at}
+    values = {"historical": historical, "state": State.WAITING, "due_at": arrival.at, "reason": None, "detail": None}
     if not historical:
         values |= {"calling_ae_title": arrival.calling_ae_title, "host": arrival.host}
     if connection.execute(again.values(**values)).rowcount:

@@ -123,6 +123,21 @@ def is_known(connection: Connection, scanner_number: int, who: Sender, *, beside
     return not who.host or connection.execute(_whence().where(same, others).limit(1)).first() is not None
 
 
+def is_scanner(connection: Connection, who: Sender) -> bool:
+    """Whether a caller has sent reports of any machine."""
+    return connection.scalar(select(sender.c.id).where(_is(who)).limit(1)) is not None
+
+
+def is_confirmed(connection: Connection, scanner_number: int, who: Sender) -> bool:
+    """Whether a machine's reports are known to come from a caller: it was the first, or somebody has confirmed it."""
+    own = _is(who) & (sender.c.scanner_id == scanner_number) & sender.c.confirmed_at.is_not(None)
+    return connection.scalar(select(sender.c.id).where(own)) is not None
+
+
+def _is(who: Sender) -> ColumnElement[bool]:
+    return and_(sender.c.calling_ae_title == who.ae_title, sender.c.host == who.host)
+
+
 def _new(number: int) -> ColumnElement[bool]:
     return (sender.c.id == number) & sender.c.confirmed_at.is_(None)
 

@@ -7,12 +7,13 @@ exam is; its addendum is superseded by one that says so, and the later exams of 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, and_, select, true, update
 
 from pipeline.clinical.model import Scanner
 from pipeline.edge.store import exams, identity, shared_scans
 from pipeline.edge.store.database import insert_absent, ring
 from pipeline.edge.store.schema import State, exam, reading, receipt, rejection, scanner
+from pipeline.edge.store.senders import Sender
 from pipeline.sr.rejection import Rejection
 
 REJECTED = "rejected"
@@ -47,11 +48,16 @@ def undo(connection: Connection, number: int, *, at: datetime) -> bool:
     return True
 
 
-def reject(connection: Connection, receipt_number: int, note: Rejection, *, at: datetime) -> list[int]:
+def reject(
+    connection: Connection, receipt_number: int, note: Rejection, *, sent_by: Sender | None = None, at: datetime
+) -> list[int]:
     """Take the instances that a rejection note names out of their exams; the numbers of these exams.
 
-    An exam of which nothing is left is withdrawn. What is named and not on file is rejected when it comes.
+    An exam of which nothing is left is withdrawn. What is named and not on file is rejected when it comes. Of the
+    reports that wait for a person, whose machine may be unknown, only those count that were ``sent_by`` a caller,
+    where one is given.
     """
+    own = true() if sent_by is None else _is_from(sent_by)
     found: set[int] = set()
     for uids in _in_turn(note.sop_instance_uids):
         rows = [{"receipt_id": receipt_number, "sop_instance_uid": uid, "title": note.title} for uid in uids]
@@ -60,7 +66,7 @@ def reject(connection: Connection, receipt_number: int, note: Rejection, *, at: 
         taken = update(reading).where(reading.c.receipt_id.in_(named), reading.c.rejected.is_(None))
         found.update(connection.scalars(taken.values(rejected=note.title).returning(reading.c.exam_id)))
         waiting = update(receipt).where(receipt.c.sop_instance_uid.in_(uids), receipt.c.state == State.HELD)
-        connection.execute(waiting.values(state=State.IGNORED, reason=REJECTED, detail=note.title))
+        connection.execute(waiting.where(own).values(state=State.IGNORED, reason=REJECTED, detail=note.title))
     for number in sorted(found):
         exams.count_rejections(connection, number)
         _look_again(connection, number, at=at)
@@ -80,6 +86,10 @@ def machines_of(connection: Connection, note: Rejection) -> set[Scanner]:
         )
         found.update(Scanner(*row) for row in connection.execute(query.distinct()))
     return found
+
+
+def _is_from(who: Sender) -> ColumnElement[bool]:
+    return and_(receipt.c.calling_ae_title == who.ae_title, receipt.c.host == who.host)
 
 
 def _in_turn(uids: Sequence[str]) -> Iterator[Sequence[str]]:
