@@ -188,6 +188,18 @@ def test_a_data_folder_that_cannot_be_written_is_one_sentence(command: str, conf
     assert len(said.splitlines()) == 1
 
 
+@pytest.mark.parametrize("path", ["/dev/null", "/tmp"])
+@pytest.mark.parametrize("command", ["check", "status", "listen"])
+def test_a_store_whose_path_is_a_folders_or_a_devices_is_no_store_to_be_made(
+    path: str, command: str, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (config / "service.toml").write_text(f'[store]\nurl = "sqlite:///{path}"')
+    assert command_line.main([command, "--config", str(config)]) == 1
+    said = capsys.readouterr()
+    assert f"{path} is no file" in said.out + said.err
+    assert "Traceback" not in said.err
+
+
 def test_a_backup_into_a_folder_that_cannot_be_written_is_one_sentence(config: Path, elsewhere: Path) -> None:
     with opened(config):
         pass

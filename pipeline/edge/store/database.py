@@ -89,11 +89,13 @@ class Database:
 
     Raises:
         StoreMissing: it should be there, and is not.
-        StoreFailed: its file cannot be made.
+        StoreFailed: its file cannot be made, or is a folder or a device.
     """
 
     def __init__(self, url: str, *, draft: bool = False, existing: bool = False) -> None:
         self._url = make_url(url)
+        if self.path and self.path.exists() and not self.path.is_file():
+            raise StoreFailed(f"{self.path} is no file")
         if existing and self.path and not (self.path.is_file() and self.path.stat().st_size):
             raise StoreMissing(self.shown_url)
         # Parameters of a failed statement are patient data: they stay out of its error text.
