@@ -16,9 +16,12 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 
 PURE = frozenset(
-    ["dataclasses", "datetime", "decimal", "enum", "math", "typing", "collections", "re", "itertools", "functools"]
+    [
+        *("dataclasses", "datetime", "decimal", "enum", "math", "typing", "collections", "re", "itertools"),
+        *("functools", "unicodedata"),
+    ]
 )
-IN_MEMORY = frozenset(["copy", "hashlib", "html", "io", "json", "struct", "tomllib", "unicodedata", "uuid", "zlib"])
+IN_MEMORY = frozenset(["copy", "hashlib", "html", "io", "json", "struct", "tomllib", "uuid", "zlib"])
 MAY_IMPORT = {
     "clinical": PURE | {"pipeline.clinical"},
     "sr": PURE
