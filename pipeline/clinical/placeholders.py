@@ -26,14 +26,17 @@ def known_name(name: str, rules: Rules) -> str:
 
 
 def is_placeholder(text: str, rules: Rules) -> bool:
-    """Whether a text is one of the department's list, or one character repeated; only letters and digits count."""
+    """Whether a text is one of the department's list, or one character repeated; only letters and digits count.
+
+    So is one of which every word is on the list, as ``UNKNOWN^TEST``.
+    """
     plain = plain_text(text)
     if not plain:
         return True
-    alike = len(set(plain)) == 1
-    return (alike and (plain[0] == "0" or len(plain) >= FEWEST_ALIKE)) or plain in map(
-        plain_text, rules.placeholder_ids
-    )
+    if len(set(plain)) == 1 and (plain[0] == "0" or len(plain) >= FEWEST_ALIKE):
+        return True
+    listed = set(map(plain_text, rules.placeholder_ids))
+    return plain in listed or all(plain_text(word) in listed | {""} for word in re.split(r"[\s^=_.,;/-]+", text))
 
 
 def plain_text(text: str) -> str:

@@ -37,6 +37,8 @@ class Rules:
             "unknown",
             "unknown patient",
         ),
+        *("jane doe", "john doe", "nan", "no patient id", "nobody", "not applicable", "not given", "trauma", "unkn"),
+        *("desconhecido", "nieznany", "okänd", "onbekend", "ukendt", "ukjent", "неизвестно", "不明", "未知", "xxx"),
         *("123456789", "1234567890", "0123456789"),
     )
     """Patient ids and names that are nobody's, beside one character repeated; only letters and digits count (R2.19)"""

@@ -24,6 +24,9 @@ CM_PER_M = 100
 MONTHS, WEEKS, DAYS = 12, 52, 365
 """How many of them make a year, near enough for an age."""
 
+YOUNGEST = Decimal("0.1")
+"""In years; a stated age of some days is one too, unlike 0, which stands for an unknown one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientFacts:
@@ -127,7 +130,9 @@ def _age(text: str) -> str:
     if match is None:
         return ""
     years = Decimal(match[1]) / {"D": DAYS, "W": WEEKS, "M": MONTHS, "Y": 1}[match[2]]
-    return str(round(years, 1) if match[2] != "Y" else years)
+    if match[2] == "Y" or not years:
+        return str(years)
+    return str(max(round(years, 1), YOUNGEST))
 
 
 def _in_cm(text: str) -> str:

@@ -28,6 +28,7 @@ from pipeline.clinical.rules import Rules
             "NULL",
         ),
         *("000-00-0000", "999-99-9999", "\uff10\uff10\uff10", "123456789", "Test", "No ID", "Unbekannt"),
+        *("NO_PATIENT_ID", "TEST^UNKNOWN", "Test, Patient", "XXX", "JOHN DOE", "UNKN", "不明", "НЕИЗВЕСТНО"),
     ],
 )
 def test_an_id_that_stands_for_nobody_is_known(patient_id):
@@ -35,7 +36,8 @@ def test_an_id_that_stands_for_nobody_is_known(patient_id):
 
 
 @pytest.mark.parametrize(
-    "patient_id", ["P1", "1", "12", "9", "99", "100000", "10", "NONE1", "A0000000", "MRN 4711", "\u5c71"]
+    "patient_id",
+    ["P1", "1", "12", "9", "99", "100000", "10", "NONE1", "A0000000", "MRN 4711", "\u5c71", "TEST 4711", "NA-12"],
 )
 def test_an_id_that_may_be_somebodys_is_not(patient_id):
     assert placeholder(Patient(patient_id=patient_id, birth_date=date(1950, 1, 1)), Rules()) == ""

@@ -90,6 +90,8 @@ def visit(bmd: str, days_ago: int, *, study: int, **header: str) -> Dataset:
         {"PatientBirthDate": "20990101"},
         {"PatientBirthDate": "18800101"},
         {"PatientAge": "040Y"},
+        {"PatientAge": "010W"},
+        {"PatientAge": "010D"},
         {"StudyDate": "20000101", "PatientAge": "074Y"},
     ],
     ids=str,
