@@ -18,6 +18,8 @@ from pipeline.clinical.wording import comparison_cautions as words
 from pipeline.clinical.wording import validity as words_on_validity
 from pipeline.clinical.wording.names import region_name
 
+_FIGURES = re.compile(r"\d+")
+
 AREA_PARTS = (SPINE, FEMORAL_NECK, TOTAL_HIP)
 """Where a change in bone area is worth a word (R2.15)."""
 
@@ -338,7 +340,7 @@ def _gaps(exam: Exam, unverified: Sequence[Unverified]) -> Iterator[Unverified]:
 
 def major_version(software: str) -> str:
     """The first number of a version text: ``13`` of ``13.6.0.5``, ``16`` of ``enCORE 16 [SP 2]``."""
-    found = re.search(r"\d+", software)
+    found = _FIGURES.search(software)
     return found.group() if found else software
 
 

@@ -26,6 +26,8 @@ from pipeline.clinical.rules import Rules
 from pipeline.clinical.validity import is_child
 from pipeline.clinical.wording import diagnosis as words
 
+_MALE = re.compile(r"\bmale\b")
+
 LOW_BONE_MASS_BELOW = Decimal("-1.0")
 OSTEOPOROSIS_FROM = Decimal("-2.5")
 """WHO: normal at -1.0 and above, osteoporosis at -2.5 and below, low bone mass between (R4.2)."""
@@ -258,7 +260,7 @@ def _discordance(told: Sequence[Measurement]) -> Iterator[Caution]:
 def _reference_cautions(measurement: Measurement, around: Surroundings) -> Iterator[Caution]:
     """Whether the printed T-score is what the expected reference gives; it is never replaced (R4.5, R4.6)."""
     man = around.exam.patient.sex is Sex.MALE
-    if man and re.search(r"\bmale\b", measurement.reference_population.casefold()):
+    if man and _MALE.search(measurement.reference_population.casefold()):
         yield words.male_reference(measurement.region)
         return
     maker = _maker(around.exam)

@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_WORD = re.compile(r"[^\W\d_]+")
+
 
 def normal_name(text: str) -> str:
     """A Person Name (PS3.5 6.2.1) as it is kept for comparison: family and given names, folded; groups by ``=``."""
@@ -67,7 +69,7 @@ def _normal_group(group: str) -> str:
 def _fold(text: str) -> str:
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     bare = "".join(letter for letter in decomposed if not unicodedata.combining(letter)).translate(_LETTERS)
-    return " ".join(re.findall(r"[^\W\d_]+", _TRANSCRIBED.sub("", unicodedata.normalize("NFC", bare))))
+    return " ".join(_WORD.findall(_TRANSCRIBED.sub("", unicodedata.normalize("NFC", bare))))
 
 
 def _groups(name: str) -> Sequence[str]:

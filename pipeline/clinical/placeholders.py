@@ -6,6 +6,8 @@ import unicodedata
 from pipeline.clinical.model import Patient
 from pipeline.clinical.rules import Rules
 
+_BETWEEN_WORDS = re.compile("[ ^=]+")
+
 FEWEST_ALIKE = 4
 """From so many characters on an id of one character repeated is none; of zeros any number is."""
 
@@ -21,7 +23,7 @@ def placeholder(patient: Patient, rules: Rules) -> str:
 
 def known_name(name: str, rules: Rules) -> str:
     """A normal name as far as it is one: empty where every word of it stands for nobody."""
-    words = re.split("[ ^=]+", name)
+    words = _BETWEEN_WORDS.split(name)
     return "" if all(is_placeholder(word, rules) for word in words) else name
 
 

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+_LEVELS = re.compile(r"\s*([TL]\d{1,2})\s*(?:-\s*([TL]\d{1,2})\s*)?")
+
 
 class Site(StrEnum):
     """A skeletal site that a densitometer scans in one go."""
@@ -138,7 +140,7 @@ def parse_vertebrae(text: str) -> tuple[str, ...]:
     """
     levels: list[str] = []
     for part in text.upper().split(","):
-        match = re.fullmatch(r"\s*([TL]\d{1,2})\s*(?:-\s*([TL]\d{1,2})\s*)?", part)
+        match = _LEVELS.fullmatch(part)
         ends = [level for level in match.groups() if level] if match else []
         if not ends or not all(level in VERTEBRAE for level in ends):
             raise UnknownRegion(f"{text.strip()!r} names no region we know")

@@ -14,6 +14,9 @@ from pydicom.charset import (
     python_encoding,
 )
 
+_RUN = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*")
+_WITH_EXTENSIONS, _WITHOUT = re.compile(r"^ISO.2022.IR."), re.compile(r"^ISO.IR.")
+
 DEFAULT: tuple[str, ...] = (default_encoding,)
 """What holds where no character set is declared."""
 
@@ -21,7 +24,7 @@ DEFAULT: tuple[str, ...] = (default_encoding,)
 def decoded(value: bytes, encodings: Sequence[str]) -> str:
     """Text in the declared character sets (PS3.5 section 6.1)."""
     if b"\x1b" in value:
-        return "".join(_decoded_run(run, encodings[0]) for run in re.findall(rb"^[^\x1b]+|\x1b[^\x1b]*", value))
+        return "".join(_decoded_run(run, encodings[0]) for run in _RUN.findall(value))
     if value.isascii():
         return value.decode("ascii")
     return value.decode(encodings[0], "replace")
@@ -45,7 +48,7 @@ def mended(value: bytes) -> bytes:
 
 def known_name(name: str) -> str:
     """The defined term (PS3.3 C.12.1.1.2) that is meant; empty when none is."""
-    spelt = re.sub(r"^ISO.2022.IR.", "ISO 2022 IR ", re.sub(r"^ISO.IR.", "ISO_IR ", name.strip()))
+    spelt = _WITH_EXTENSIONS.sub("ISO 2022 IR ", _WITHOUT.sub("ISO_IR ", name.strip()))
     return spelt if spelt in python_encoding else ""
 
 

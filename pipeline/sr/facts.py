@@ -19,6 +19,8 @@ from pipeline.sr.notes import Notes
 from pipeline.sr.tree import Item, folded, header_text
 from pipeline.sr.values import NoNumber, is_blank, read_number, without_noise
 
+_AGE_STRING = re.compile(r"(\d{1,3})([DWMY])", re.ASCII)
+
 _REPORT, _SCAN = "the report", "a scan"
 CM_PER_M = 100
 MONTHS, WEEKS, DAYS = 12, 52, 365
@@ -126,7 +128,7 @@ def _text(item: Item) -> str:
 
 def _age(text: str) -> str:
     """The years in an Age String (PS3.5 6.2 AS), such as ``067Y``."""
-    match = re.fullmatch(r"(\d{1,3})([DWMY])", text.strip().upper(), re.ASCII)
+    match = _AGE_STRING.fullmatch(text.strip().upper())
     if match is None:
         return ""
     years = Decimal(match[1]) / {"D": DAYS, "W": WEEKS, "M": MONTHS, "Y": 1}[match[2]]

@@ -74,6 +74,36 @@ class NamedFor(StrEnum):
     REGION = "region"
 
 
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A meaning with ``*`` in it, by what stands around each; a name is gone through once, however many there are."""
+
+    first: str
+    between: tuple[str, ...]
+    last: str
+
+    @classmethod
+    def of(cls, name: str) -> "Pattern":
+        """The pattern that a name with ``*`` is."""
+        first, *between, last = folded(name).split("*")
+        return cls(first, tuple(between), last)
+
+    def fits(self, name: str) -> bool:
+        """Whether a folded name is one that is meant."""
+        return self.rest(name) is not None
+
+    def rest(self, name: str) -> str | None:
+        """What stands in it for the first ``*``, as much as there can; ``None`` where it does not fit."""
+        begin, end = len(self.first), len(name) - len(self.last)
+        if end < begin or not (name.startswith(self.first) and name.endswith(self.last)):
+            return None
+        for part in reversed(self.between):
+            end = name.rfind(part, begin, end)
+            if end < 0:
+                return None
+        return name[begin:end]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concept:
     """What a vendor calls a thing: a code value with its scheme, meanings, or both, of which any will do."""
@@ -83,12 +113,12 @@ class Concept:
     meanings: tuple[str, ...] = ()
     identity: tuple[str, str] = field(init=False, repr=False, compare=False)
     _plain: frozenset[str] = field(init=False, repr=False, compare=False)
-    _patterns: tuple[re.Pattern[str], ...] = field(init=False, repr=False, compare=False)
+    _patterns: tuple["Pattern", ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "identity", Code(self.value, self.scheme, "").identity)
         object.__setattr__(self, "_plain", frozenset(folded(name) for name in self.meanings if "*" not in name))
-        object.__setattr__(self, "_patterns", tuple(_pattern(name) for name in self.meanings if "*" in name))
+        object.__setattr__(self, "_patterns", tuple(Pattern.of(name) for name in self.meanings if "*" in name))
 
     @property
     def plain(self) -> frozenset[str]:
@@ -96,7 +126,7 @@ class Concept:
         return self._plain
 
     @property
-    def patterns(self) -> tuple[re.Pattern[str], ...]:
+    def patterns(self) -> tuple["Pattern", ...]:
         """The meanings with ``*``."""
         return self._patterns
 
@@ -111,12 +141,13 @@ class Concept:
     def names_it(self, text: str) -> bool:
         """Whether a text is one of the meanings."""
         name = _name(text)
-        return name in self._plain or any([pattern.fullmatch(name) for pattern in self._patterns])
+        return name in self._plain or any([pattern.fits(name) for pattern in self._patterns])
 
     def rest(self, text: str) -> str | None:
         """What stands in a text for the ``*`` of a meaning that fits it; ``None`` when none does."""
         name = _name(text)
-        return next((match[1].strip() for pattern in self._patterns if (match := pattern.fullmatch(name))), None)
+        rests = (pattern.rest(name) for pattern in self._patterns)
+        return next((rest.strip() for rest in rests if rest is not None), None)
 
 
 _T = TypeVar("_T")
@@ -130,7 +161,7 @@ class Lookup(Generic[_T]):
     def __init__(self, listed: Iterable[tuple[Concept, _T]]) -> None:
         self._codes: dict[tuple[str, str], _T] = {}
         self._names: dict[str, _T] = {}
-        self._patterns: list[tuple[re.Pattern[str], _T]] = []
+        self._patterns: list[tuple[Pattern, _T]] = []
         self._found: dict[Code, _T | None] = {}
         for concept, what in listed:
             if concept.value:
@@ -155,7 +186,7 @@ class Lookup(Generic[_T]):
         name = _name(code.meaning)
         if name in self._names:
             return self._names[name]
-        return next((what for pattern, what in self._patterns if pattern.fullmatch(name)), None)
+        return next((what for pattern, what in self._patterns if pattern.fits(name)), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -384,7 +415,7 @@ class Dialect:
         if not told:
             return ""
         sex = "female" if self.female.names_it(told) else "male" if self.male.names_it(told) else ""
-        return told if not sex or re.search(rf"\b{sex}\b", folded(told)) else f"{sex} ({told})"
+        return told if not sex or sex in _WORD.findall(folded(told)) else f"{sex} ({told})"
 
     def unit(self, spelling: str) -> str | None:
         """The UCUM code of a unit as this vendor spells it; ``None`` when nobody told us."""
@@ -418,8 +449,7 @@ def _is_told(condition: Condition, items: Iterable[Item]) -> bool:
     return any(words in text for text in map(folded, texts) for words in wanted)
 
 
-def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile("(.*)".join(re.escape(part) for part in folded(name).split("*")), re.DOTALL)
+_WORD = re.compile(r"\w+")
 
 
 @lru_cache(maxsize=8192)

@@ -31,6 +31,8 @@ from pipeline.sr.values import (
 )
 from pipeline.sr.whereabouts import by_place, region_of
 
+_FEMALE = re.compile(r"\bfemale\b")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherScores:
@@ -344,7 +346,7 @@ class _Reading:
 
 def is_female(population: str) -> bool:
     """Whether a reference population, as a measurement has it, is one of women."""
-    return bool(re.search(r"\bfemale\b", folded(population)))
+    return bool(_FEMALE.search(folded(population)))
 
 
 def _other_scores(region: Region, population: str, scores: Mapping[Quantity, Decimal]) -> OtherScores:
