@@ -343,3 +343,13 @@ ON_TLS: dict[str, Attack] = {
     "a TLS record that stops": _connections_that_stop_within(b"\x16\x03\x01\x40\x00" + bytes(100)),
 }
 """Where the listener speaks TLS."""
+
+REACHES = {
+    "a request of 15 MB for commitment": "data set is larger than any such request needs",
+    "one object of 20 MB named 1,900 times": "asked for commitment caller=SCANNER1 count=1\n",
+    "2,000 objects that nobody knows": "asked for commitment caller=SCANNER1 count=2000\n",
+    "the same transaction again and again": "asked for commitment caller=SCANNER1 count=1\n",
+    "sequences 20,000 deep": "sequences nested deeper than",
+    "results that nobody answers": "asked for commitment caller=SCANNER1 count=1\n",
+}
+"""What the listener's log says once an attack has come as far as it should; of refusals it tells the first only."""
