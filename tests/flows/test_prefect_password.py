@@ -186,6 +186,8 @@ def _run(folder: Path, prefect: PrefectServer, *command: str, **variables: str) 
     config = service.config
     text = (config / "service.toml").read_text()
     (config / "service.toml").write_text(text.partition("[[destination]]")[0])
+    with service.house():
+        pass  # it makes the store, for want of which check would complain
     return subprocess.run(
         [sys.executable, "-m", "flows.command_line", "--config", str(config), *command],
         env={**os.environ, **prefect.for_ours, **variables},

@@ -55,28 +55,25 @@ def response(*, claimed: bool) -> tuple[str, ...]:
 
 def intervals(told: Iterable[Finding]) -> tuple[str, ...]:
     """R1.7, R1.8: the 95 % interval of each significant change, the difference less and plus the LSC."""
-    changes = [
-        (finding, change)
+    named = [
+        f"{region_in_text(finding.measurement.region)} since {change.reference.performed_on} "
+        f"{change.interval[0]:+f} to {change.interval[1]:+f}"
         for finding in told
         for change in dict.fromkeys((finding.since_prior, finding.since_baseline))
-        if change is not None and finding.plausible
+        if change is not None and change.interval is not None and finding.plausible
     ]
-    return tuple(
-        f"{region_name(finding.measurement.region)}: 95 % interval of the change since "
-        f"{change.reference.performed_on}: {change.interval[0]:+f} to {change.interval[1]:+f} g/cm2."
-        for finding, change in changes
-        if change.interval is not None
-    )
+    return (f"95 % interval of each significant change, g/cm2: {'; '.join(named)}.",) if named else ()
 
 
 def detectable(told: Iterable[Finding]) -> tuple[str, ...]:
     """R2.21: when a change since this exam, at the rate since the prior, would reach the LSC; no number of the rate."""
-    return tuple(
-        f"{region_name(finding.measurement.region)}: at the rate observed a change since this exam would reach the LSC "
-        f"on {finding.detectable_on} at the earliest."
+    named = [
+        f"{region_in_text(finding.measurement.region)} on {finding.detectable_on}"
         for finding in told
         if finding.detectable_on is not None and finding.plausible
-    )
+    ]
+    text = "At the rate observed, a change since this exam would reach the LSC at the earliest: "
+    return (f"{text}{'; '.join(named)}.",) if named else ()
 
 
 def not_monitored(regions: Iterable[Region]) -> tuple[str, ...]:
