@@ -148,13 +148,16 @@ class Promises:
                 one, answer = due
                 try:
                     _tell(association, one, answer)
+                    _told(self._database, one, answer)
                 except Untold as problem:
                     what = "%r did not hear what we keep of its objects: %s"
                     self._quiet.warning(f"{caller} did not hear", what, caller, problem)
                     with self._database.write() as connection:  # it is the first again when the scanner asks again
                         work.give_back(connection, promise_table, where=promise_table.c.id == one.number)
                     break
-                _told(self._database, one, answer)
+                except Exception as error:  # noqa: BLE001 - whatever is wrong with one request, others are answered
+                    require_fault_of_one(error)
+                    _hold(self._database, one.number, UNEXPECTED, where_it_happened(error))
         except StoreFailed as failure:
             log.error("%r could not be told what we keep of its objects: %s", caller, failure)
         finally:
@@ -189,6 +192,7 @@ def tell_due(house: House, caller: CallerSettings) -> None:
             try:
                 call = call or until_told.enter_context(closing(_Call(ours, caller)))
                 _tell(call.association, one, answer)
+                _told(house.database, one, answer)
             except Untold as problem:
                 log.warning("%r did not hear what we keep of its objects: %s", caller.ae_title, problem)
                 _postpone(house.database, one, problem)
@@ -197,7 +201,6 @@ def tell_due(house: House, caller: CallerSettings) -> None:
                 require_fault_of_one(error)
                 _hold(house.database, one.number, UNEXPECTED, where_it_happened(error))
                 return
-            _told(house.database, one, answer)
 
 
 def _next_due(database: Database, caller: str) -> tuple[Promise, Answer] | None:

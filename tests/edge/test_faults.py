@@ -14,21 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 from sqlalchemy import func, select
 
 from flows.stop import Stop
 from flows.worker import run_worker
 from pipeline.edge import intake, syslog
 from pipeline.edge.deliver import DestinationUnavailable, echo
+from pipeline.edge.fetch import answer_due
 from pipeline.edge.house import House, opened
 from pipeline.edge.intake import extract_waiting
-from pipeline.edge.promise import Untold, _Call
+from pipeline.edge.promise import Untold, _Call, tell_due
 from pipeline.edge.settings import AuditSettings, CallerSettings, DestinationSettings
-from pipeline.edge.store import overview, receipts
-from pipeline.edge.store.schema import State, addendum, delivery, exam, reading, receipt
+from pipeline.edge.store import overview, promises, receipts
+from pipeline.edge.store.schema import State, addendum, delivery, exam, inquiry, reading, receipt
 from tests import peers
 from tests.edge.make import instance
 from tests.edge.test_letters import put_text
+from tests.edge.test_promise import Scanner as AskingScanner
 from tests.sr.make_report import encode, region, report, spine, text
 
 ROOT = Path(__file__).parents[2]
@@ -304,3 +308,90 @@ def test_a_host_whose_name_has_no_address_is_away(fault: Exception, monkeypatch:
     line = syslog.Line(datetime.now(UTC), 5, b"")
     with pytest.raises(syslog.SyslogUnreachable):
         syslog.send([line], AuditSettings(syslog="udp://syslog.invalid:514"), "here")
+
+
+AT_REQUESTS = [
+    *(f"pipeline.edge.promise:{name}" for name in ("_read_back", "_result", "_tell", "_told")),
+    "pipeline.edge.store.promises:failure_of",
+]
+AT_QUESTIONS = [f"pipeline.edge.fetch:{name}" for name in ("fetch", "_theirs", "_studies", "_tell")]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def asked(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[House, AskingScanner]]:
+    """A house whose scanner asks for storage commitment and can be called, and a store of either kind."""
+    sqlite = request.param == "sqlite"
+    url = f"sqlite:///{tmp_path}/store.sqlite3" if sqlite else request.getfixturevalue("postgresql_url")
+    scanner = AskingScanner(peers.free_port())
+    (tmp_path / "dialects").symlink_to(ROOT / "config" / "dialects")
+    (tmp_path / "service.toml").write_text(f"""
+        [store]
+        url = "{url}"
+        [[listener.caller]]
+        ae_title = "SCANNER1"
+        host = "127.0.0.1"
+        port = {scanner.port}
+        """)
+    with opened(tmp_path) as house, scanner.listening():
+        yield house, scanner
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")  # the mark is no UID
+@pytest.mark.parametrize("place", AT_REQUESTS)
+def test_a_fault_over_one_request_for_commitment_concerns_no_other(
+    asked: tuple[House, AskingScanner], place: str
+) -> None:
+    house, scanner = asked
+    (caller,) = house.settings.service.listener.caller
+    for number, uid in enumerate(("2.25.1", "MARKED", "2.25.2")):
+        with house.database.write() as connection:
+            promises.keep(
+                connection,
+                calling_ae_title="SCANNER1",
+                transaction_uid=f"2.25.7{number}",
+                asked_for=[("1.2", uid)],
+                at=datetime.now(UTC) - timedelta(seconds=9 - number),
+            )
+    with faulty(place):
+        for _ in range(3):
+            tell_due(house, caller)
+    assert {str(result.TransactionUID) for _, result in scanner.heard} >= {"2.25.70", "2.25.72"}
+    (held,) = _held(house)
+    assert held.startswith("C2 unexpected KeyError at test_faults.py")
+
+
+@contextmanager
+def archive_of_nothing() -> Iterator[int]:
+    """The port of an archive that answers every C-FIND, and has nothing."""
+    ae = AE(ae_title="PACS")
+    ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
+    port = peers.free_port()
+    answers: list[Any] = [(evt.EVT_C_FIND, lambda _: iter([(0x0000, None)]))]
+    server = ae.start_server((peers.LOOPBACK, port), block=False, evt_handlers=answers)
+    try:
+        yield port
+    finally:
+        server.shutdown()
+
+
+@pytest.mark.parametrize("place", AT_QUESTIONS)
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+def test_a_fault_over_one_question_to_an_archive_concerns_no_other(
+    tmp_path: Path, request: pytest.FixtureRequest, store: str, place: str
+) -> None:
+    url = request.getfixturevalue("postgresql_url") if store == "postgresql" else f"sqlite:///{tmp_path}/store.sqlite3"
+    (tmp_path / "dialects").symlink_to(ROOT / "config" / "dialects")
+    with archive_of_nothing() as port:
+        archive = f'name = "pacs"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {port}\nhistory = true\n'
+        (tmp_path / "service.toml").write_text(f'[store]\nurl = "{url}"\n[[destination]]\n{archive}')
+        with opened(tmp_path) as house:
+            for who in ("P1", "MARKED", "P2"):
+                send(house, who)
+            assert extract_waiting(house) == 3
+            with faulty(place):
+                while answer_due(house, house.settings.service.destination[0]):
+                    pass
+            with house.database.read() as connection:
+                states = connection.scalars(select(inquiry.c.state).order_by(inquiry.c.id)).all()
+    assert (states[0], states[2]) == (State.DONE, State.DONE)
+    assert states[1] in (State.WAITING, State.HELD)
