@@ -55,6 +55,13 @@ EXPECTED = {
         "TID 1501 is extensible, and has rows for these since it is a Measurement and Qualitative Evaluation Group; "
         "PixelMed still knows it as Measurement Group"
     ),
+    r'Warning: .*/CONTAINER \(C0034375,UMLS,"Qualitative Evaluations"\)/NUM \(TARGET_(T|DISTANCE),99DXATREND,[^/]*'
+    r": Content Item not in template": (
+        "TID 1500 is extensible: how far the lowest score is from the department's target"
+    ),
+    r"Warning: .*/DATE \(DETECTABLE_ON,99DXATREND,[^/]*: Content Item not in template": (
+        "TID 1501 is extensible: a day that is no time point of any measurement"
+    ),
     r'Warning: .*/(DATE \(111060,DCM,"Study Date"\)|UIDREF \((121018|110180),DCM,"(Procedure )?Study Instance UID"\)'
     r'|TEXT \(C2348792,UMLS,"Time Point"\)): Content Item not in template': (
         "TID 1501 and 300 are extensible: which study a number is from"
