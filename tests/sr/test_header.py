@@ -14,7 +14,7 @@ from pydicom.uid import (
 )
 
 from pipeline.sr.encoding import split_file
-from pipeline.sr.header import read_header
+from pipeline.sr.header import check_same_patient, read_header
 from pipeline.sr.reasons import UnreadableReport
 from pipeline.sr.tree import header_text, read_instance
 from tests.sr import make_report as make
@@ -72,3 +72,9 @@ def test_in_every_sample(file: Path) -> None:
 def test_what_is_no_data_set_is_no_header() -> None:
     with pytest.raises(UnreadableReport):
         read_header(b"no data set at all", ExplicitVRLittleEndian)
+
+
+def test_an_issuer_with_marks_that_cannot_be_seen_is_read_as_the_exams_is() -> None:
+    sent = make.report(make.spine(), SpecificCharacterSet="ISO_IR 192", IssuerOfPatientID="\u202eCLINIC\x85 A\u200b")
+    exam = make.read(make.encode(sent)).exam
+    check_same_patient([read_header(make.encode(sent), ExplicitVRLittleEndian)], exam.patient)
