@@ -362,6 +362,9 @@ def _check(options: argparse.Namespace) -> int:
     return FAILURE if silent else 0
 
 
+_MOST_NAMED = 5
+"""Of exams that are alike so many are named, the last ones; ``status --json`` has all of them."""
+
 _ANYBODY = "anybody who knows it may send in its name"
 
 
@@ -427,6 +430,8 @@ def _status(options: argparse.Namespace) -> int:
     print(f"received   {found.received} in the last 24 hours, {found.to_be_read} wait to be read")
     print(f"exams      {found.exams_waiting} wait to be followed up")
     print(f"held       {found.held} wait for a person" + ("; see dxatrend held" if found.held else ""))
+    if found.late:
+        _tell_late(found.late)
     for name, room in rooms.items():
         if (free := room.free_mb()) is not None:
             short = f": nearly full, {room.reserve_mb} MB are kept free" if room.is_short() else ""
@@ -458,6 +463,15 @@ def _status(options: argparse.Namespace) -> int:
         _tell_new_senders(found.new_senders)
     _tell_running_out(house.knowledge.lscs)
     return 0
+
+
+def _tell_late(late: Sequence[int]) -> None:
+    """Exams that came long after their date: until somebody confirms it, addenda say so (DATE_LATE)."""
+    named = ", ".join(f"E{number}" for number in late[-_MOST_NAMED:])
+    print(
+        f"late       {len(late)} came long after the date they tell, last {named}; "
+        "if the scanner's clock was right, dxatrend release E..."
+    )
 
 
 def _tell_running_out(lscs: Sequence[LeastSignificantChange]) -> None:

@@ -63,12 +63,16 @@ class HistoryStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """Everything an administrator asks at 7 in the morning; ``received`` is of the last 24 hours."""
+    """Everything an administrator asks at 7 in the morning; ``received`` is of the last 24 hours.
+
+    ``late`` are the numbers of the exams that came long after their date, which nobody has confirmed.
+    """
 
     received: int
     to_be_read: int
     exams_waiting: int
     held: int
+    late: tuple[int, ...]
     scanners: tuple[ScannerStatus, ...]
     unidentified: tuple[Unidentified, ...]
     respelt: tuple[Respelt, ...]
@@ -110,6 +114,7 @@ def status(
         to_be_read=_count(connection, receipt, receipt.c.state == State.WAITING),
         exams_waiting=_count(connection, exam, exam.c.state == State.WAITING),
         held=sum(_count(connection, queue, queue.c.state == State.HELD) for queue in work.QUEUES),
+        late=tuple(connection.scalars(select(exam.c.id).where(_LATE).order_by(exam.c.id))),
         scanners=tuple(
             ScannerStatus(
                 manufacturer=row.manufacturer,
@@ -162,6 +167,9 @@ def _senders(connection: Connection, queue: Table, numbers: Sequence[int]) -> di
 def _held_in(queue: Table) -> Select[tuple[int, datetime, str, str]]:
     held = select(queue.c.id, queue.c.due_at, queue.c.reason, queue.c.detail).where(queue.c.state == State.HELD)
     return held.order_by(queue.c.due_at, queue.c.id)
+
+
+_LATE = exam.c.late & exam.c.withdrawn.is_(None)
 
 
 def _destination(connection: Connection, name: str, at: datetime) -> DestinationStatus:
