@@ -15,7 +15,7 @@ demo: setup ## the sample patients through the real service on this machine; add
 	@.venv/bin/dxatrend demo
 
 test: setup peers lint ## everything: lint, then every test, the real Orthanc, DCMTK and PostgreSQL included
-	@.venv/bin/python -m pytest --durations=10
+	@scripts/test
 
 lint: setup ## ruff, mypy and the import contracts
 	.venv/bin/ruff check .

@@ -475,7 +475,7 @@ class _Process:
         self._running = None
 
 
-_ports = itertools.count(20_000 + os.getpid() % 10_000)
+_ports = itertools.count(int(os.environ.get("TEST_PORTS", 20_000 + os.getpid() % 10_000)))
 
 
 def _is_free(port: int) -> bool:
