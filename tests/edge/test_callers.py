@@ -187,3 +187,14 @@ def test_another_patients_exams_are_not_flagged_for_it(free: Department) -> None
     free.send(scan("0.912", "20250301", uid="2.25.13", PatientID="P2"), calling="SCANNER1")
     free.work()
     assert flags(free, 3) == ()
+
+
+def test_a_caller_that_is_bound_to_its_scanners_needs_no_confirming_wherever_it_calls_from(
+    bound: Department, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bound.send(scan("0.912", "20240301", uid="2.25.11"), calling="SCANNER1")
+    bound.send(scan("0.913", "20250301", uid="2.25.12"), calling="SCANNER1", host="127.0.0.4")
+    bound.work()
+    assert Flag.NEW_CALLER not in flags(bound, 2)
+    assert bound.run("status", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["new_senders"] == []

@@ -1,0 +1,98 @@
+"""The real commands: a name without address is told and the others are asked, and a worker that reads ends at once."""
+
+import socket
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom.uid import ImplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
+from sqlalchemy import func, select
+
+from pipeline.edge.deliver import DestinationUnavailable, echo
+from pipeline.edge.settings import DestinationSettings
+from pipeline.edge.store import receipts
+from pipeline.edge.store.receipts import Instance
+from pipeline.edge.store.schema import State, receipt
+from tests import peers
+from tests.make_service import Service
+from tests.sr.make_image import dxa_results, picture, roi, scan
+from tests.sr.make_report import encode
+
+
+@pytest.mark.usefixtures("without_prefect")
+def test_check_tells_of_a_name_without_address_and_asks_the_others(tmp_path: Path) -> None:
+    with peers.storescp(tmp_path / "archive") as port:
+        service = Service(tmp_path / "service", destination_port=port)
+        settings = service.config / "service.toml"
+        away = '[[destination]]\nname = "away"\nae_title = "PACS"\nhost = "pacs.invalid"\nport = 104\n'
+        settings.write_text(settings.read_text().replace("[[destination]]", f"{away}[[destination]]"))
+        told = service.run("check")
+    lines = told.stdout.splitlines()
+    assert "destination pacs: answers" in lines
+    assert any(line.startswith("destination away: the name of its host has no address now") for line in lines)
+    assert told.returncode != 0
+    assert "Traceback" not in told.stderr
+
+
+def test_a_name_may_have_an_address_of_either_kind_and_another_one_tomorrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = socket.getaddrinfo
+    now = {"pacs.test": "::1"}
+
+    def resolve(host: str, *rest: Any, **named: Any) -> Any:
+        return asked(now.get(host, host), *rest, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    port = peers.free_port()
+    to = DestinationSettings(name="pacs", ae_title="PACS", host="pacs.test", port=port)
+    for address in ("::1", "127.0.0.1"):
+        ae = AE(ae_title="PACS")
+        ae.add_supported_context(Verification)
+        server = ae.start_server((address, port), block=False)
+        try:
+            now["pacs.test"] = address
+            echo(to, "DXATREND")
+            now["pacs.test"] = {"::1": "127.0.0.1", "127.0.0.1": "::1"}[address]
+            with pytest.raises(DestinationUnavailable, match="no association"):
+                echo(to, "DXATREND")
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_prefect")
+def test_a_worker_ends_within_two_seconds_while_it_reads(tmp_path: Path) -> None:
+    """The real signal to the real process, with a minute of reading before it; what it had is free again at once."""
+    service = Service(tmp_path / "service", destination_port=1)
+    with service.house() as house:
+        comments = dxa_results(scan("AP Spine", *[roi("L1-L4", "0.912")] * 12_000))
+        hard = encode(picture(comments=comments), ImplicitVRLittleEndian)  # in which a text may be of any length
+        at = datetime.now(UTC) - timedelta(minutes=1)
+        for number in range(50):
+            sent = Instance(
+                sop_class_uid=SecondaryCaptureImageStorage,
+                sop_instance_uid=f"2.25.{number}",
+                transfer_syntax_uid=ImplicitVRLittleEndian,
+                data_set=hard,
+            )
+            with house.database.write() as connection:
+                receipts.keep(connection, sent, calling_ae_title="SCANNER1", at=at)
+
+        def leased() -> int:
+            with house.database.read() as connection:
+                return connection.scalar(select(func.count()).where(receipt.c.lease_owner.is_not(None))) or 0
+
+        service.begin("work")
+        peers.wait_until(leased, seconds=60, what="it reads")
+        time.sleep(1)
+        assert leased(), "it still reads"
+        began = time.monotonic()
+        assert service.stop() == 0
+        assert time.monotonic() - began < 2
+        assert leased() == 0
+        with house.database.read() as connection:
+            waiting = select(func.count()).where(receipt.c.state == State.WAITING)
+            assert connection.scalar(waiting)
