@@ -40,9 +40,10 @@ def _stay_on_this_machine(event: str, arguments: tuple[object, ...]) -> None:
 def _is_local(host: object) -> bool:
     name = host.decode() if isinstance(host, bytes) else str(host or "localhost")
     try:
-        return ipaddress.ip_address(name).is_loopback
+        address = ipaddress.ip_address(name)
     except ValueError:
         return name == "localhost"
+    return address.is_loopback or address.is_unspecified
 
 
 sys.addaudithook(_stay_on_this_machine)
