@@ -136,6 +136,8 @@ def test_who_is_not_let_in_is_rejected_and_logged_with_address_and_reason(
         (pdu(1, _request()[6:60]), "it ends before the titles do"),
         (pdu(2, _request()[6:]), "a PDU of type 2"),
         (pdu(9, b""), "127.0.0.1: a PDU of type 9 has no place here"),
+        (pdu(5, bytes(4)), "127.0.0.1: a PDU of type 5 and 4 bytes has no place here"),
+        (pdu(6, bytes(4)), "127.0.0.1: a PDU of type 6 and 4 bytes has no place here"),
     ],
 )
 def test_a_request_that_cannot_be_decoded_is_aborted_and_logged_with_address_and_reason(

@@ -613,7 +613,8 @@ class _Connection:
     def _may_come(self, kind: int, length: int) -> bool:
         """Whether a PDU is worth waiting for, as far as what is there of it tells; if not, the connection ends."""
         association = self.association
-        if length > _LONGEST.get(kind, 0) or (kind == P_DATA_TF and association.state == "Sta2"):
+        early = association.state == "Sta2" and kind in (P_DATA_TF, A_RELEASE_RQ, A_RELEASE_RP)
+        if length > _LONGEST.get(kind, 0) or early:
             association.spoil(f"a PDU of type {kind} and {length} bytes has no place here")
             return False
         if kind != A_ASSOCIATE_RQ or self._is_known or association.state != "Sta2":
