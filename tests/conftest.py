@@ -10,10 +10,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import peers
 
 ROOT = Path(__file__).parent.parent
+
+# A property is true or false; how long an example takes is the machine's, and a busy one must make no test fail.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # Whatever the developer has set, the tests do not see it, and Prefect writes nothing into anybody's home.
 for name in list(os.environ):
