@@ -203,3 +203,10 @@ def test_a_study_is_of_one_day_as_soon_as_one_patient_was_scanned_twice_on_it() 
     assert untold.same_day is None
     assert "repeated on one day    not told; fill in same_day\n" in worksheet(untold)
     assert "repeated on one day    yes" in worksheet(mixed)
+
+
+def test_an_entry_tells_whether_its_scans_were_of_one_day() -> None:
+    """R1.15: as the days of the study tell; where they do not, an entry of four vertebrae asks for it."""
+    dated = [replace(scan, day=date(2024, 3, 1)) for scan in pairs(30)]
+    assert tomllib.loads(block(study(dated)))["lsc"][0]["same_day"] is True
+    assert "fill in" in tomllib.loads(block(study(pairs(30))))["lsc"][0]["same_day"].lower()
