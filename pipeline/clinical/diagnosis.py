@@ -121,7 +121,12 @@ def missing_for_scale(exam: Exam, context: ContextOnDay, rules: Rules) -> tuple[
         return ()
     if age_on(exam) is None:
         return ("age",)
-    return ("menopausal status",) if exam.patient.sex is Sex.FEMALE else ("sex",)
+    return ("menopausal status",) if exam.patient.sex is Sex.FEMALE else (missing_sex(exam),)
+
+
+def missing_sex(exam: Exam) -> str:
+    """What was not told of the sex of somebody who is neither female nor male by the report (R4.1)."""
+    return "sex as female or male" if exam.patient.sex is Sex.OTHER else "sex"
 
 
 def classify(scale: Scale, score: Decimal) -> Category:
@@ -211,8 +216,9 @@ def score_cautions(around: Surroundings, diagnosis: Diagnosis | None) -> Iterato
             and classify(Scale.T_SCORE, diagnosis.score) is not Category.OSTEOPOROSIS
         ):
             yield words.prior_diagnosis(diagnosis.prior_osteoporosis)
-    for measurement in told:
-        yield from _reference_cautions(measurement, around)
+    if scale_for(around.exam, around.context, around.rules) is not Scale.Z_SCORE:
+        for measurement in told:
+            yield from _reference_cautions(measurement, around)
 
 
 def not_diagnosed(around: Surroundings, diagnosis: Diagnosis | None) -> Iterator[NotEvaluated]:
@@ -260,13 +266,15 @@ def _discordance(told: Sequence[Measurement]) -> Iterator[Caution]:
 def _reference_cautions(measurement: Measurement, around: Surroundings) -> Iterator[Caution]:
     """Whether the printed T-score is what the expected reference gives; it is never replaced (R4.5, R4.6)."""
     man = around.exam.patient.sex is Sex.MALE
+    if measurement.t_score is None:
+        return
     if man and _MALE.search(measurement.reference_population.casefold()):
         yield words.male_reference(measurement.region)
         return
     maker = _maker(around.exam)
     part = measurement.region.part
     known = FEMALE.get((maker, part), ())
-    if measurement.t_score is None or not known or (part == SPINE and (man or measurement.region.key != FULL_SPINE)):
+    if not known or (part == SPINE and (man or measurement.region.key != FULL_SPINE)):
         return
     if _fits(measurement, measurement.t_score, known, around.rules):
         return

@@ -9,7 +9,14 @@ from pipeline.clinical.age import age_on
 from pipeline.clinical.cautions import Surroundings
 from pipeline.clinical.compare import HUNDRED, months_between, within_months
 from pipeline.clinical.context import ClinicalContext, ContextOnDay, FractureSite, Therapy
-from pipeline.clinical.diagnosis import OSTEOPOROTIC, lowest_t, scale_for, t_score_applies
+from pipeline.clinical.diagnosis import (
+    OSTEOPOROTIC,
+    lowest_t,
+    missing_for_scale,
+    missing_sex,
+    scale_for,
+    t_score_applies,
+)
 from pipeline.clinical.model import (
     Category,
     Caution,
@@ -26,8 +33,9 @@ from pipeline.clinical.model import (
 )
 from pipeline.clinical.overall import Judgement
 from pipeline.clinical.precision import monitoring_interval
-from pipeline.clinical.regions import FEMORAL_NECK, SPINE, Site
+from pipeline.clinical.regions import FEMORAL_NECK, SPINE, TOTAL_HIP, Region, Side, Site
 from pipeline.clinical.rules import Rules
+from pipeline.clinical.validity import invalid_because
 from pipeline.clinical.wording import suggestions as words
 from pipeline.clinical.wording import timing_cautions as timing
 
@@ -118,9 +126,11 @@ def interval(case: Case) -> Iterator[Advice]:
 
 def vertebral_fracture_assessment(case: Case) -> Iterator[Advice]:
     """R5.2: T-score below -1.0 and one more reason."""
-    score = lowest_t(case.exam) if t_score_applies(case.exam, case.context, case.rules) else None
+    applies = t_score_applies(case.exam, case.context, case.rules)
+    score = lowest_t(case.exam) if applies else None
     if score is None:
-        yield NotEvaluated(rule="R5.2", topic="vertebral fracture assessment", missing=("T-score",))
+        missing = ("T-score",) if applies else missing_for_scale(case.exam, case.context, case.rules)
+        yield NotEvaluated(rule="R5.2", topic="vertebral fracture assessment", missing=missing)
         return
     if score >= case.rules.vfa_t_below:
         return
@@ -133,9 +143,11 @@ def vertebral_fracture_assessment(case: Case) -> Iterator[Advice]:
         }
     )
     if known:
-        yield words.assess_vertebral_fractures(score, known)
+        by_z = scale_for(case.exam, case.context, case.rules) is Scale.Z_SCORE
+        yield words.assess_vertebral_fractures(None if by_z else score, known)
     elif unknown:
-        yield NotEvaluated(rule="R5.2", topic="vertebral fracture assessment", missing=unknown)
+        missing = tuple(_input_of(reason, case) for reason in unknown)
+        yield NotEvaluated(rule="R5.2", topic="vertebral fracture assessment", missing=missing)
 
 
 def frequency(case: Case) -> Iterator[Advice]:
@@ -176,13 +188,16 @@ def other_sites(case: Case) -> Iterator[Advice]:
         reasons.append("degeneration or artefact of the spine suspected")
     invalid = {region.site for region in case.around.unfit}
     usable = {m.region.site for m in case.exam.measurements if m.region.monitorable}
+    hips = _valid_hips(case)
     spine = Site.SPINE in invalid or any(m.region.site is Site.SPINE for m in case.exam.measurements)
     if spine and Site.SPINE not in usable:
         reasons.append("fewer than two usable vertebrae")
     if reasons:
-        yield words.look_elsewhere(tuple(reasons))
-    if Site.HIP in invalid:
-        yield words.measure_another_site(_invalid_hips(case))
+        yield words.look_elsewhere(tuple(reasons), hip=bool(hips))
+    if Site.HIP in invalid and (hips or not reasons):
+        measured = any(m.region.side in hips for m in case.exam.measurements if m.region.site is Site.HIP)
+        out = tuple(f"{side} hip not valid" for side in (Side.LEFT, Side.RIGHT) if side not in hips)
+        yield words.instead_of_a_hip(out, hip=bool(hips), measured=measured)
     if case.recent.hyperparathyroidism:
         yield words.measure_the_forearm()
     elif case.recent.hyperparathyroidism is None:
@@ -246,6 +261,8 @@ def clinical_diagnosis(case: Case) -> Iterator[Advice]:
         return
     if diagnosis is not None and (diagnosis.category in OSTEOPOROTIC or diagnosis.superseded):
         return
+    if context.fracture_site is None:
+        yield NotEvaluated(rule="R4.2", topic="clinical diagnosis", missing=("fracture site",))
     grave = context.fracture_site in (FractureSite.HIP, FractureSite.VERTEBRA)
     if grave or (diagnosis is not None and diagnosis.category is Category.LOW_BONE_MASS):
         yield words.clinical_diagnosis(context.fracture_site)
@@ -325,16 +342,16 @@ def _normal_without_risk(case: Case) -> bool:
     return not any(risks)
 
 
-def _invalid_hips(case: Case) -> tuple[str, ...]:
-    """The sides that are not valid, in words."""
-    hips = {region.side for region in case.around.unfit if region.site is Site.HIP}
-    return tuple(f"{side} hip not valid" if side else "hip not valid" for side in sorted(hips, key=str))
+def _valid_hips(case: Case) -> tuple[Side, ...]:
+    """The sides that nothing on record makes invalid, measured or not."""
+    sides = (Side.LEFT, Side.RIGHT)
+    return tuple(s for s in sides if not invalid_because(Region(part=TOTAL_HIP, side=s), case.context))
 
 
 def _therapy_is_new(context: ClinicalContext, today: date) -> bool | None:
     if context.therapy is None or _since_unknown(context):
         return None
-    if context.therapy is Therapy.NONE or context.therapy_since is None:
+    if context.therapy_since is None:
         return False
     return months_between(context.therapy_since, today) <= MONTHS_PER_YEAR
 
@@ -348,6 +365,15 @@ def _old_enough_for_vfa(case: Case) -> bool | None:
     if age is None or sex not in (Sex.FEMALE, Sex.MALE):
         return None
     return age >= (case.rules.vfa_woman_from if sex is Sex.FEMALE else case.rules.vfa_man_from)
+
+
+def _input_of(reason: str, case: Case) -> str:
+    """Which input it was for want of which a reason of R5.2 is not known."""
+    if reason == "height loss":
+        return "height" if case.exam.height_cm is None else "height in youth"
+    if reason == "age" and age_on(case.exam) is not None:
+        return missing_sex(case.exam)
+    return reason
 
 
 def _height_lost(case: Case) -> bool | None:

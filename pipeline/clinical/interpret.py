@@ -28,6 +28,7 @@ from pipeline.clinical.model import (
     LeastSignificantChange,
     NotEvaluated,
     Refusal,
+    Scale,
     Trend,
     Unverified,
 )
@@ -72,7 +73,9 @@ def interpret(
     rules = rules or Rules()
     context = context_on(contexts, exam.performed_on)
     own = judgeable(exam, context, own=True)
+    scale = scale_for(exam, context, rules)
     now = own.exam if t_score_applies(exam, context, rules) else without_t_scores(own.exam)
+    said = without_t_scores(now) if scale is Scale.Z_SCORE else now
     around = Surroundings(
         exam=now,
         context=context,
@@ -83,7 +86,7 @@ def interpret(
         unfit=tuple(m.region for m in exam.measurements if m.region.key in own.refused),
     )
     past = [judgeable(earlier, context_on(contexts, earlier.performed_on)) for earlier in history]
-    matches = match(now, [fit.exam for fit in past], epochs, crossings, _unfit(history, past))
+    matches = match(said, [fit.exam for fit in past], epochs, crossings, _unfit(history, past))
     compared = weigh_sides([weigh(finding, around) for finding in conclude(now, matches, lscs)])
     judgement = judge_together(compared, around)
     earlier = _earlier(exam, [fit.exam for fit in past])
@@ -122,10 +125,7 @@ def interpret(
         category_change=category_change(around, diagnosis, earlier),
         target=target_of(diagnosis, rules),
     )
-    scale = scale_for(exam, context, rules)
-    narrative = report.narrative(
-        interpretation, told, counted=judgement.counted, scale=scale, context=context, rules=rules
-    )
+    narrative = report.narrative(interpretation, told, scale=scale, context=context, rules=rules)
     return replace(interpretation, narrative=narrative)
 
 
@@ -198,8 +198,8 @@ def _days_of(exam: Exam, findings: Sequence[Finding], studies: Collection[str]) 
 def _is_told(finding: Finding, findings: Sequence[Finding], judgement: Judgement) -> bool:
     """Whether a finding is put into words: those that may be monitored, of the spine's many sets only two at most."""
     region = finding.measurement.region
-    if not region.monitorable or region.part != SPINE:
-        return region.monitorable
+    if not finding.followed or region.part != SPINE:
+        return finding.followed
     largest = max(len(f.measurement.region.vertebrae) for f in findings if f.measurement.region.monitorable)
     return finding in judgement.spine or len(region.vertebrae) == largest
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from pipeline.clinical.regions import Region
+from pipeline.clinical.regions import Region, Site
 
 ZERO = Decimal(0)
 A_THOUSAND = Decimal(1000)
@@ -548,6 +548,17 @@ class Finding:
     def valid(self) -> bool:
         """Whether this exam's own scan may be spoken of in numbers and scores (R2.22, N5)."""
         return not any(refusal.obstacle is Obstacle.INVALID_SITE and refusal.own for refusal in self.refusals)
+
+    @property
+    def of_a_child(self) -> bool:
+        """Whether nothing of it is judged, as the patient is below 20 (R4.1)."""
+        return any(refusal.obstacle is Obstacle.PAEDIATRIC and refusal.own for refusal in self.refusals)
+
+    @property
+    def followed(self) -> bool:
+        """Whether its BMD is told: of the regions used for monitoring, and of a child's total body (R2.17, ISCD)."""
+        region = self.measurement.region
+        return region.monitorable or (self.of_a_child and region.site is Site.TOTAL_BODY)
 
     @property
     def plausible(self) -> bool:

@@ -107,13 +107,9 @@ def judge_together(findings: Sequence[Finding], around: Surroundings) -> Judgeme
     baseline = _verdict(findings, around, since_baseline)
     spine, hips = prior.sites.get("spine", []), prior.sites.get("hip", [])
     suspicions = [signs for _, _, _, _, signs in (prior, baseline) if _is_suspect(signs, around)]
-    cautions = []
-    if prior.overall in (Overall.IMPROVED, Overall.STABLE, Overall.DECLINED, Overall.DISCORDANT):
-        silent = [name for name, site in prior.sites.items() if not any(f in prior.counted for f in site)]
-        cautions += [
-            words.partial(name, prior.sites[name], left_out=bool(prior.left_out), invalid=_is_invalid(name, around))
-            for name in silent
-        ]
+    silent = _silent(prior)
+    cautions = [_partial(name, prior, around, since_prior) for name in silent]
+    cautions += [_partial(name, baseline, around, since_baseline) for name in _silent(baseline) if name not in silent]
     cautions += [words.spine_suspect([sign.text for sign in signs]) for signs in suspicions[:1]]
     if prior.left_out or baseline.left_out:
         cautions.append(words.suspect_artefact())
@@ -209,6 +205,25 @@ def _verdict(findings: Sequence[Finding], around: Surroundings, since: Since) ->
     return Verdict(overall, sites, tuple(counted), tuple(left_out), signs)
 
 
+def _silent(verdict: Verdict) -> tuple[str, ...]:
+    """The sites without a part in a result that there is (R3.9)."""
+    if verdict.overall in (Overall.INDETERMINATE, Overall.NO_PRIOR):
+        return ()
+    return tuple(name for name, site in verdict.sites.items() if not any(f in verdict.counted for f in site))
+
+
+def _partial(name: str, verdict: Verdict, around: Surroundings, since: Since) -> Caution:
+    site = verdict.sites[name]
+    change = since(site[0]) if site else None
+    return words.partial(
+        name,
+        change.result if change else site[0].result if site else None,
+        left_out=bool(verdict.left_out),
+        invalid=_is_invalid(name, around),
+        against_baseline=since is since_baseline,
+    )
+
+
 def _is_invalid(site: str, around: Surroundings) -> bool:
     """Whether a site was measured and is not valid."""
     return any(SITE_NAMES.get(region.site) == site for region in around.unfit)
@@ -276,7 +291,8 @@ def _one_rises_alone(change: Change, exam: Exam, vertebrae: Sequence[str]) -> bo
 def _above_the_neck(finding: Finding, around: Surroundings) -> bool:
     necks = [m.t_score for m in around.exam.measurements if m.region.part == FEMORAL_NECK]
     told = [score for score in necks if score is not None]
-    spine = finding.measurement.t_score
+    here = around.exam.measurement_of(finding.measurement.region)
+    spine = here.t_score if here else None
     return spine is not None and bool(told) and spine - min(told) >= around.rules.degenerative_t_gap
 
 

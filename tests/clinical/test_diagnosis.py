@@ -73,7 +73,7 @@ def test_the_score_follows_from_sex_age_and_menopause(who: Patient, known: dict[
         (patient(None), "age", False),
         (patient(None, Sex.MALE), "age", False),
         (patient(59, Sex.UNKNOWN), "sex", False),
-        (patient(59, Sex.OTHER), "sex", False),
+        (patient(59, Sex.OTHER), "sex as female or male", False),
     ],
 )
 def test_what_would_have_decided_is_said(who: Patient, missing: str, *, t_score: bool) -> None:

@@ -120,9 +120,11 @@ def test_a_significant_loss_and_a_discordant_result_shorten_the_interval() -> No
     [
         ({}, "-1.1", {"reported_vertebral_fracture": True}, None),
         ({}, "-1.1", {"reported_vertebral_fracture": None}, ("reported vertebral fracture",)),
-        ({}, "-1.1", {"peak_height_cm": None}, ("height loss",)),
+        ({}, "-1.1", {"peak_height_cm": None}, ("height in youth",)),
         ({}, "-1.1", {"glucocorticoid_mg": None}, ("glucocorticoids",)),
-        ({"sex": Sex.UNKNOWN}, "-1.1", {}, ("age",)),
+        ({"sex": Sex.UNKNOWN, "birth_date": date(1955, 1, 1)}, "-1.1", {}, ("sex",)),
+        ({"sex": Sex.OTHER, "birth_date": date(1955, 1, 1)}, "-1.1", {}, ("sex as female or male",)),
+        ({"sex": Sex.OTHER, "birth_date": date(1965, 1, 1)}, "-1.1", {}, ("sex as female or male",)),
         ({"birth_date": None}, "-1.1", {}, ("age",)),
         ({}, "-1.0", {"reported_vertebral_fracture": None}, None),
         ({}, None, {}, ("T-score",)),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.clinical.model import Exam, Finding
+from pipeline.clinical.model import Exam, Finding, Flag
 from pipeline.clinical.wording.names import lsc_in_text, region_names, site_in_text
 
 
@@ -44,6 +44,17 @@ def least_significant_changes(findings: Sequence[Finding]) -> tuple[str, ...]:
                 value = f"{site_in_text(change.lsc.region)} {lsc_in_text(change.lsc.lsc)}"
                 by_source.setdefault(change.lsc.source, {})[value] = None
     return tuple(f"LSC (g/cm2, 95 % confidence): {', '.join(of)} ({source})." for source, of in by_source.items())
+
+
+def reference_populations(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """R4.5, E20: whose scores these are, where the scanner tells; where it has changed, a caution names both."""
+    by_population: dict[str, list[Finding]] = {}
+    for finding in findings:
+        population = " ".join(finding.measurement.reference_population.split())
+        if population and finding.valid and not any(c.flag is Flag.REFERENCE_CHANGED for c in finding.cautions):
+            by_population.setdefault(population, []).append(finding)
+    told = [name if len(of) == len(findings) else f"{name} ({region_names(of)})" for name, of in by_population.items()]
+    return (f"Reference population: {'; '.join(told)}.",) if told else ()
 
 
 def _exam(role: str, earlier: Exam, of: Sequence[Finding], compared: Sequence[Finding]) -> str:

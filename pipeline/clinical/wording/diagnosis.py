@@ -71,9 +71,9 @@ def risk_factors(exam: Exam, context: ContextOnDay, rules: Rules) -> tuple[str, 
     by_record: dict[str, list[str]] = {}
     for field, name in _factors(context):
         entry = context.entry(field)
-        if entry is not None:
-            source = f", {entry.source}" if entry.source else ""
-            by_record.setdefault(f"{entry.recorded_on}{source}", []).append(name)
+        assert entry is not None, "what is told rests on a record"
+        source = f", {entry.source}" if entry.source else ""
+        by_record.setdefault(f"{entry.recorded_on}{source}", []).append(name)
     of_record = [f"({record}): {', '.join(names)}" for record, names in sorted(by_record.items(), reverse=True)]
     light = exam.weight_kg is not None and exam.weight_kg < rules.low_weight_kg
     body = [f"body weight below {rules.low_weight_kg:f} kg"] if light else []

@@ -4,7 +4,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from pipeline.clinical.model import Change, Finding, Result, Scale, Trend
 from pipeline.clinical.regions import Region
-from pipeline.clinical.wording.names import left_out, region_in_text, region_name, score_in_text
+from pipeline.clinical.wording.names import (
+    bmd_in_text,
+    difference_in_text,
+    left_out,
+    region_in_text,
+    region_name,
+    score_in_text,
+)
 
 SIGNIFICANT = frozenset({Result.GAIN, Result.LOSS})  # N6: the results that are put in numbers
 
@@ -112,7 +119,7 @@ def _heading(of: Sequence[Finding], counted: Collection[Finding]) -> str:
 def _measured(of: Sequence[Finding], scale: Scale | None) -> Iterator[str]:
     """C6, C8: BMD, and the score the patient's group asks for; both where the group is unknown."""
     measurements = [finding.measurement for finding in of]
-    yield f"BMD {', '.join(f'{m.bmd:f}' for m in measurements)} g/cm2"
+    yield f"BMD {', '.join(bmd_in_text(m.bmd) for m in measurements)} g/cm2"
     scores = (
         ("T-score", [m.t_score for m in measurements], Scale.T_SCORE),
         ("Z-score", [m.z_score for m in measurements], Scale.Z_SCORE),
@@ -150,7 +157,7 @@ def _changes(finding: Finding, labels: _Labels) -> Iterator[tuple[str, str]]:
     significant = [(change, role) for change, role in roles if change.result in SIGNIFICANT]
     for change, role in significant:
         kind = "gain" if change.result is Result.GAIN else "loss"
-        yield f"significant {kind} {labels.since(change, role)}", f"{change.difference:+f}"
+        yield f"significant {kind} {labels.since(change, role)}", difference_in_text(change.difference)
     if not significant:
         days = "" if labels.one_pair else f" {', nor '.join(labels.since(*pair) for pair in roles)}"
         unjudged = all(change.result is Result.NO_LSC for change, _ in roles)

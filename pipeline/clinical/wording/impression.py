@@ -11,7 +11,7 @@ from pipeline.clinical.model import Caution, Change, Finding, Flag, Interpretati
 from pipeline.clinical.regions import SPINE, Region, Side
 from pipeline.clinical.wording.diagnosis import category, category_changed, no_category
 from pipeline.clinical.wording.findings import all_unchanged
-from pipeline.clinical.wording.names import clause, site_in_text
+from pipeline.clinical.wording.names import clause, said_together, site_in_text
 
 # Section 6, A2: nobody has looked at this yet.
 PRELIMINARY = "Computer-generated; preliminary until verified by a radiologist."
@@ -40,6 +40,8 @@ NOT_COMPARED = {
     Obstacle.PAEDIATRIC: "below 20 years growth must be taken into account",
 }
 
+NO_STATEMENT = "no statement on change{since} is possible: {why}"  # F4
+
 NO_LSC = "significance cannot be assessed: no facility LSC on file for this scanner and region on this date"  # R1.13
 
 # E22: why a radiologist looks before trusting the result; a flag not listed here is told by its own name.
@@ -52,7 +54,12 @@ REVIEWED_FOR = {
     Flag.INVALIDATED: "scan may be invalid",
     Flag.QC_UNVERIFIED: "quality control of the scanner not verified",
     Flag.SPINE_SUSPECT: "spine BMD may be raised",
+    Flag.IMPLAUSIBLE_CHANGE: "implausible change",
+    Flag.NEW_CALLER: "sent by a system new to this scanner",
+    Flag.DATE_LATE: "date of an exam not confirmed",
 }
+
+DOUBTS_OF_THE_EXAM = (Flag.NEW_CALLER, Flag.DATE_LATE)  # E22: about whole exams, so about every region of them
 
 # E17: so not among the cautions again.
 SAID_HERE = frozenset({Flag.PARTIAL, Flag.SUSPECT_ARTEFACT, Flag.IMPLAUSIBLE_CHANGE, Flag.SIDES_EXCHANGED})
@@ -60,17 +67,15 @@ SAID_HERE = frozenset({Flag.PARTIAL, Flag.SUSPECT_ARTEFACT, Flag.IMPLAUSIBLE_CHA
 _Compared = tuple[Finding, Change]
 
 
-def impression(
-    interpretation: Interpretation, told: Sequence[Finding], counted: Collection[Finding]
-) -> tuple[str, ...]:
+def impression(interpretation: Interpretation, told: Sequence[Finding]) -> tuple[str, ...]:
     """E17: the overall result first, then the category, then what else a reader must not miss."""
     to_see = (
         *outside_the_result(told, {*interpretation.counted, *interpretation.counted_since_baseline}),
-        *dict.fromkeys(caution.text for finding in told for caution in finding.cautions if is_said_here(caution)),
+        *said_together([c for finding in told for c in finding.cautions if is_said_here(c)], told),
         *(caution.text for caution in interpretation.cautions if caution.flag is Flag.SUSPECT_ARTEFACT),
     )
     return (
-        result(interpretation, told, counted),
+        result(interpretation, told),
         *_category(interpretation),
         *([" ".join(to_see)] if to_see else []),
     )
@@ -78,11 +83,13 @@ def impression(
 
 def _category(interpretation: Interpretation) -> tuple[str, ...]:
     """C9, E13, E15: the category, what it was before where it has changed, or why there is none."""
-    if interpretation.category_change:
-        return (category_changed(interpretation.category_change),)
-    if interpretation.diagnosis:
-        return (category(interpretation.diagnosis),)
-    return no_category(interpretation.not_evaluated)
+    diagnosis = interpretation.diagnosis
+    if diagnosis is None:
+        return no_category(interpretation.not_evaluated)
+    change = interpretation.category_change
+    text = category(diagnosis) if change is None else category_changed(change)
+    doubtful = [f for f in interpretation.findings if f.measurement.region == diagnosis.region and not f.plausible]
+    return (f"{text[:-1]}; subject to review: {REVIEWED_FOR[Flag.IMPLAUSIBLE_CHANGE]}." if doubtful else text,)
 
 
 def is_said_here(caution: Caution) -> bool:
@@ -90,9 +97,11 @@ def is_said_here(caution: Caution) -> bool:
     return caution.flag in SAID_HERE or (caution.flag is Flag.TOO_SOON and caution.review)
 
 
-def result(interpretation: Interpretation, told: Sequence[Finding], counted: Collection[Finding]) -> str:
+def result(interpretation: Interpretation, told: Sequence[Finding]) -> str:
     """The overall result since the prior and since the baseline (R3.3, R3.9), and what makes it doubtful (E22)."""
     overall = interpretation.overall
+    if any(finding.of_a_child for finding in interpretation.findings):
+        return _sentence([NO_STATEMENT.format(since="", why=NOT_COMPARED[Obstacle.PAEDIATRIC])])
     if not told:
         return NOTHING_TO_FOLLOW
     speaking = interpretation.speaking
@@ -101,13 +110,13 @@ def result(interpretation: Interpretation, told: Sequence[Finding], counted: Col
         return f"No earlier {valid} of {_sites(speaking, last=' or ')} is on file; this exam is the baseline."
     since_baseline = list(_since_baseline(interpretation.counted_since_baseline))
     if overall is Overall.INDETERMINATE:
-        return _sentence([*_why_not(speaking or told), *_changes(list(filter(_is_significant, since_baseline)))])
-    if all_unchanged(told):
+        clauses = [*_why_not(speaking or told, beside_baseline=bool(since_baseline)), *_changes(since_baseline)]
+    elif all_unchanged(told):
         clauses = _changes([*_since_prior(told), *_since_baseline(told)])
     else:
-        clauses = _changes([*_since_prior(counted), *since_baseline])
+        clauses = _changes([*_since_prior(interpretation.counted), *since_baseline])
     clauses += [clause(caution.text) for caution in interpretation.cautions if caution.flag is Flag.PARTIAL]
-    if reasons := ", ".join(dict.fromkeys(_reasons_for_review(interpretation, counted))):
+    if reasons := ", ".join(dict.fromkeys(_reasons_for_review(interpretation))):
         clauses.append(f"subject to review: {reasons}")
     return _sentence([f"discordant: {clauses[0]}", *clauses[1:]] if overall is Overall.DISCORDANT else clauses)
 
@@ -194,13 +203,13 @@ def _with_percent(pairs: Iterable[_Compared]) -> str:
     """Each site with its percent; of two sides the part is named once."""
     by_part: dict[str, list[_Compared]] = {}
     for finding, change in pairs:
-        region = finding.measurement.region
+        region = change.region or finding.measurement.region
         by_part.setdefault(region.part if region.side else site_in_text(region), []).append((finding, change))
     texts = []
     for part, of in by_part.items():
         percents = [(finding.measurement.region.side, f"{change.percent:+f} %") for finding, change in of]
         if len(of) == 1:
-            texts.append(f"{site_in_text(of[0][0].measurement.region)} {percents[0][1]}")
+            texts.append(f"{site_in_text(of[0][1].region or of[0][0].measurement.region)} {percents[0][1]}")
         else:
             texts.append(f"{part} {', '.join(f'{side} {percent}' for side, percent in percents)}")
     return ", ".join(texts)
@@ -218,24 +227,36 @@ def _sites(findings: Iterable[Finding], *, last: str = ", ") -> str:
     return last.join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def _why_not(findings: Iterable[Finding]) -> Iterator[str]:
-    """Why no statement on change is possible: what stood between the exams, and where there is no LSC."""
-    obstacles: dict[str, None] = {}
+def _why_not(findings: Sequence[Finding], *, beside_baseline: bool) -> Iterator[str]:
+    """Why no statement on change is possible: what stood between the exams, and where there is no LSC.
+
+    Where there is one since the baseline, none is possible since the prior alone.
+    """
+    obstacles: dict[str, list[str]] = {}
     unjudged: list[Finding] = []
     for finding in findings:
         if finding.result in CHANGES:
-            obstacles[_why_uncounted(finding)] = None
+            obstacles[_why_uncounted(finding)] = []
         if finding.result is Result.NO_LSC:
             unjudged.append(finding)
         elif finding.result is Result.NO_PRIOR:
-            obstacles[f"no earlier exam of {site_in_text(finding.measurement.region)} is on file"] = None
+            obstacles[f"no earlier exam of {site_in_text(finding.measurement.region)} is on file"] = []
         for refusal in finding.refusals if finding.result is Result.NOT_COMPARABLE else ():
-            when = "" if refusal.own else f" ({refusal.exam.performed_on})"
-            obstacles[f"{NOT_COMPARED[refusal.obstacle]}{when}"] = None
+            days = obstacles.setdefault(NOT_COMPARED[refusal.obstacle], [])
+            if not refusal.own and str(refusal.exam.performed_on) not in days:
+                days.append(str(refusal.exam.performed_on))
     if obstacles:
-        yield f"no statement on change is possible: {'; '.join(obstacles)}"
+        priors = dict.fromkeys(str(f.since_prior.reference.performed_on) for f in findings if f.since_prior)
+        since = f" since {', '.join(priors)}" if beside_baseline else ""
+        yield NO_STATEMENT.format(since=since, why="; ".join(_on_days(*item) for item in obstacles.items()))
     if unjudged:
         yield f"{NO_LSC} ({_sites(unjudged)})"
+
+
+def _on_days(obstacle: str, days: Sequence[str]) -> str:
+    """What stood in the way, and on which days."""
+    text = obstacle.replace("the earlier exam ", "each earlier exam ") if len(days) > 1 else obstacle
+    return f"{text} ({', '.join(days)})" if days else text
 
 
 def _why_uncounted(finding: Finding) -> str:
@@ -247,9 +268,14 @@ def _why_uncounted(finding: Finding) -> str:
     return f"gain of {site_in_text(finding.measurement.region)} suspect"
 
 
-def _reasons_for_review(interpretation: Interpretation, counted: Iterable[Finding]) -> Iterator[str]:
-    of_regions = [caution for finding in counted for caution in finding.cautions if caution.review]
+def _reasons_for_review(interpretation: Interpretation) -> Iterator[str]:
+    """E22: every doubt about what has a part in the result since the prior or since the baseline.
+
+    That it is too soon since the prior is none: then the region has no part in that result.
+    """
+    counted = (*interpretation.counted, *interpretation.counted_since_baseline)
+    of_regions = [c for f in counted for c in f.cautions if c.review and c.flag is not Flag.TOO_SOON]
     spine = any(finding.measurement.region.part == SPINE for finding in counted)
-    suspect = [c for c in interpretation.cautions if c.flag is Flag.SPINE_SUSPECT and spine]
-    for caution in (*of_regions, *suspect):
+    of_all = {*([Flag.SPINE_SUSPECT] if spine else []), *(DOUBTS_OF_THE_EXAM if counted else ())}
+    for caution in (*of_regions, *(c for c in interpretation.cautions if c.flag in of_all)):
         yield REVIEWED_FOR.get(caution.flag, caution.flag.name.lower().replace("_", " "))

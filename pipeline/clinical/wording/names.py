@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 
-from pipeline.clinical.model import Finding
+from pipeline.clinical.model import Caution, Finding
 from pipeline.clinical.regions import SPINE, VERTEBRAE, Region
 
 MOST_DAYS = 5  # F4: the latest are enough to find the others
@@ -45,6 +45,32 @@ def days_in_words(days: Sequence[date]) -> str:
 def region_names(findings: Iterable[Finding]) -> str:
     """The regions of some findings in a row, each once, within a sentence (C7)."""
     return ", ".join(dict.fromkeys(region_in_text(finding.measurement.region) for finding in findings))
+
+
+def said_together(cautions: Iterable[Caution], told: Iterable[Finding]) -> tuple[str, ...]:
+    """The texts of cautions, each once; what is said of several regions with all their names before it (E17)."""
+    names = {region_name(finding.measurement.region) for finding in told}
+    by_text: dict[str, list[str]] = {}
+    for caution in cautions:
+        about, _, rest = caution.text.partition(": ")
+        text, regions = (rest, [about]) if about in names else (caution.text, [])
+        by_text.setdefault(text, []).extend(regions)
+    return tuple(f"{_row(regions)}: {text}" if regions else text for text, regions in by_text.items())
+
+
+def _row(names: Sequence[str]) -> str:
+    first, *others = dict.fromkeys(names)
+    return ", ".join((first, *(name[0].lower() + name[1:] for name in others)))
+
+
+def bmd_in_text(bmd: Decimal) -> str:
+    """A BMD in g/cm2 with three decimals; what is compared is the number as the scanner told it (section 6)."""
+    return f"{bmd.quantize(Decimal('0.001'), ROUND_HALF_UP):f}"
+
+
+def difference_in_text(difference: Decimal) -> str:
+    """A difference of BMD in g/cm2 with its sign and three decimals (R3.1)."""
+    return f"{difference.quantize(Decimal('0.001'), ROUND_HALF_UP):+f}"
 
 
 def score_in_text(score: Decimal) -> str:

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
+from pipeline.clinical.context import ContextOnDay
 from pipeline.clinical.model import NotEvaluated
+from pipeline.clinical.wording.diagnosis import NO_CATEGORY
 
 # A7: inputs of one kind under one name, so that the line stays one line.
 TOGETHER = {
@@ -18,7 +20,6 @@ TOGETHER = {
     "glucocorticoids": "risk factors",
     "hyperparathyroidism": "risk factors",
     "risk of rapid bone loss": "risk factors",
-    "height loss": "height",
     "calcium tablet": "scan details",
     "contrast study": "scan details",
     "scan mode": "scan details",
@@ -28,10 +29,28 @@ TOGETHER = {
 }
 
 
-def not_supplied(lacking: Iterable[NotEvaluated]) -> tuple[str, ...]:
-    """A7: every input that some rule lacked, each once."""
-    names = dict.fromkeys(TOGETHER.get(name, name) for item in lacking for name in item.missing)
+# A7: what a name stands for, so that nothing is called missing of which a part is on record.
+FIELDS_OF = {
+    "fractures": ("fragility_fracture", "reported_vertebral_fracture", "fracture_on_therapy"),
+    "risk factors": ("cancer_therapy", "glucocorticoid_mg", "hyperparathyroidism", "rapid_loss_risk"),
+}
+
+
+def not_supplied(lacking: Iterable[NotEvaluated], context: ContextOnDay) -> tuple[str, ...]:
+    """A7: every input that some rule lacked, each once; nothing that the impression has named already."""
+    items = tuple(lacking)
+    said = {name for item in items if item.topic == NO_CATEGORY for name in item.missing}
+    missing = [name for item in items for name in item.missing if name not in said]
+    names = dict.fromkeys(_as_far_as_told(TOGETHER.get(name, name), context) for name in missing)
     return (f"Not supplied: {', '.join(names)}.",) if names else ()
+
+
+def _as_far_as_told(name: str, context: ContextOnDay) -> str:
+    """The name of an input, or of the rest of it where a part is on record."""
+    if name == "therapy" and context.therapy is not None:
+        return "start of therapy" if context.recent.therapy is not None else "present therapy"
+    on_record = any(getattr(context, field) is not None for field in FIELDS_OF.get(name, ()))
+    return f"other {name}" if on_record else name
 
 
 def not_evaluated(lacking: Iterable[NotEvaluated]) -> tuple[str, ...]:

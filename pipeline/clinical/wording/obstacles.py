@@ -74,7 +74,7 @@ def refused(findings: Sequence[Finding]) -> tuple[str, ...]:
     """F4: which earlier exams were not used, and why; each reason once, with its regions where it is not of all."""
     reasons: dict[str, list[Finding]] = {}
     for finding in findings:
-        for refusal in finding.refusals:
+        for refusal in () if finding.of_a_child else finding.refusals:  # E17: the impression says it
             reasons.setdefault(refusal.text, []).append(finding)
     everywhere = len(findings)
     return tuple(

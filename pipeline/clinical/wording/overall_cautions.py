@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.clinical.model import Caution, Finding, Flag, Result
+from pipeline.clinical.model import Caution, Flag, Result
 from pipeline.clinical.rules import Rules
 
 # R3.9, why a site says nothing.
@@ -13,16 +13,18 @@ WHY_PARTIAL = {
 }
 
 
-def partial(site: str, findings: Sequence[Finding], *, left_out: bool, invalid: bool) -> Caution:
-    """R3.9: the overall result rests on one site only.
+def partial(site: str, result: Result | None, *, left_out: bool, invalid: bool, against_baseline: bool) -> Caution:
+    """R3.9: the overall result rests on one site only; ``result`` is that of the other, if it was measured.
 
-    ``left_out`` says that the gain of a suspect spine is not counted, ``invalid`` that the site is not valid.
+    ``left_out`` says that the gain of a suspect spine is not counted, ``invalid`` that the site is not valid,
+    ``against_baseline`` that it is the result since the baseline which is partial.
     """
     why = "is not valid" if invalid else "was not measured"
-    if findings:
+    if result is not None:
         uncounted = "is not counted, as its gain is suspect" if left_out else "has a change that must not be counted"
-        why = WHY_PARTIAL.get(findings[0].result, uncounted)
-    return Caution(flag=Flag.PARTIAL, text=f"The overall result is partial: the {site} {why}.")
+        why = WHY_PARTIAL.get(result, uncounted)
+    which = "result since the baseline" if against_baseline else "overall result"
+    return Caution(flag=Flag.PARTIAL, text=f"The {which} is partial: the {site} {why}.")
 
 
 def spine_suspect(signs: Sequence[str]) -> Caution:

@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable, Sequence
 from pipeline.clinical.context import ContextOnDay
 from pipeline.clinical.model import Caution, Finding, Flag, Interpretation, Narrative, Scale
 from pipeline.clinical.rules import Rules
-from pipeline.clinical.wording.comparison_basis import basis
-from pipeline.clinical.wording.diagnosis import NO_CATEGORY, risk_factors, target
+from pipeline.clinical.wording.comparison_basis import basis, reference_populations
+from pipeline.clinical.wording.diagnosis import risk_factors, target
 from pipeline.clinical.wording.findings import detectable, intervals, not_monitored, regions, response, trend
 from pipeline.clinical.wording.impression import PRELIMINARY, impression, is_said_here
-from pipeline.clinical.wording.names import region_name
+from pipeline.clinical.wording.names import said_together
 from pipeline.clinical.wording.not_supplied import not_evaluated, not_supplied
 from pipeline.clinical.wording.obstacles import refused
 from pipeline.clinical.wording.suggestions import suggested
@@ -40,21 +40,22 @@ def narrative(
     interpretation: Interpretation,
     told: Sequence[Finding],
     *,
-    counted: Collection[Finding],
     scale: Scale | None,
     context: ContextOnDay,
     rules: Rules,
 ) -> Narrative:
     """Everything a radiologist reads of one exam, by section (E17).
 
-    ``told`` are the findings put into words, ``counted`` those with a part in the overall result (R3.9).
+    ``told`` are the findings put into words.
     """
     exam = interpretation.exam
-    aside = [f.measurement.region for f in interpretation.findings if not f.measurement.region.monitorable]
-    trends = [text for line in interpretation.trends for text in trend(line)]
+    counted = {*interpretation.counted, *interpretation.counted_since_baseline}
+    aside = [f.measurement.region for f in interpretation.findings if not f.followed]
+    plausible = {finding.measurement.region for finding in told if finding.plausible}
+    trends = [text for line in interpretation.trends if line.region in plausible for text in trend(line)]
     return Narrative(
         status=(PRELIMINARY,),
-        impression=impression(interpretation, told, counted),
+        impression=impression(interpretation, told),
         findings=(
             *regions(told, counted, scale),
             *not_monitored(aside),
@@ -62,10 +63,10 @@ def narrative(
             *target(interpretation.target),
             *response(claimed=interpretation.response),
         ),
-        basis=(*basis(told, exam), *refused(told)),
+        basis=(*basis(told, exam), *reference_populations(told), *refused(told)),
         cautions=_spoken(told, counted, interpretation.cautions),
         suggestions=tuple(suggested(item) for item in interpretation.suggestions if item.rule not in UNSPOKEN_RULES),
-        not_supplied=not_supplied(item for item in interpretation.not_evaluated if item.topic != NO_CATEGORY),
+        not_supplied=not_supplied(interpretation.not_evaluated, context),
         small_print=(*trends, *intervals(told), *detectable(told), *not_evaluated(interpretation.not_evaluated)),
     )
 
@@ -82,14 +83,8 @@ def _spoken(told: Iterable[Finding], counted: Collection[Finding], of_the_whole:
         for caution in _first_of_each_flag(finding.cautions)
         if caution.flag is not Flag.BORDERLINE or finding in counted
     ]
-    names = {region_name(finding.measurement.region) for finding in told}
-    by_text: dict[str, list[str]] = {}
-    for caution in (*of_regions, *filter(_is_spoken, of_the_whole)):
-        if SAID_BY.get(caution.flag) not in flags:
-            about, _, rest = caution.text.partition(": ")
-            text, regions = (rest, [about]) if about in names else (caution.text, [])
-            by_text.setdefault(text, []).extend(regions)
-    return tuple(f"{_together(regions)}: {text}" if regions else text for text, regions in by_text.items())
+    spoken = [c for c in (*of_regions, *filter(_is_spoken, of_the_whole)) if SAID_BY.get(c.flag) not in flags]
+    return said_together(spoken, told)
 
 
 def _first_of_each_flag(cautions: Iterable[Caution]) -> Iterable[Caution]:
@@ -98,11 +93,6 @@ def _first_of_each_flag(cautions: Iterable[Caution]) -> Iterable[Caution]:
     for caution in filter(_is_spoken, cautions):
         first.setdefault(caution.flag, caution)
     return first.values()
-
-
-def _together(names: Sequence[str]) -> str:
-    first, *others = dict.fromkeys(names)
-    return ", ".join((first, *(name[0].lower() + name[1:] for name in others)))
 
 
 def _is_spoken(caution: Caution) -> bool:

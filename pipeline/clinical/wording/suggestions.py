@@ -43,9 +43,12 @@ def next_exam_when_normal(rules: Rules) -> Suggestion:
     return Suggestion(rule="R5.1", text=text, source="Choosing Wisely", facts=("normal BMD, no risk on record",))
 
 
-def measure_another_site(reasons: Sequence[str]) -> Suggestion:
-    """R5.5: where one hip is not valid."""
-    text = "measure the other hip, else the one-third radius of the non-dominant arm."
+def instead_of_a_hip(reasons: Sequence[str], *, hip: bool, measured: bool) -> Suggestion:
+    """R5.5: where a hip is not valid; ``hip`` says that the other one is, ``measured`` that it was measured."""
+    text = "follow the one-third radius of the non-dominant arm."
+    if hip:
+        text = "rely on" if measured else "measure"
+        text += " the other hip, else the one-third radius of the non-dominant arm."
     return Suggestion(rule="R5.5", text=text, source="ISCD; ACR", facts=tuple(reasons))
 
 
@@ -56,10 +59,10 @@ def clinical_diagnosis(site: FractureSite | None) -> Suggestion:
     return Suggestion(rule="R4.2", text=text, source="AACE 2020; BHOF 2022", facts=(fact,))
 
 
-def assess_vertebral_fractures(score: Decimal, reasons: Sequence[str]) -> Suggestion:
-    """R5.2."""
+def assess_vertebral_fractures(score: Decimal | None, reasons: Sequence[str]) -> Suggestion:
+    """R5.2: with the T-score, unless the patient is classified by the Z-score (R4.1)."""
     text = "consider vertebral fracture assessment or lateral spine radiographs."
-    facts = (f"T-score {score_in_text(score)}", *reasons)
+    facts = (*(() if score is None else (f"T-score {score_in_text(score)}",)), *reasons)
     return Suggestion(rule="R5.2", text=text, source="ISCD 2019; ACR", facts=facts)
 
 
@@ -86,9 +89,9 @@ def refer_fracture_on_therapy() -> Suggestion:
     return Suggestion(rule="R5.4", text=text, source="AACE 2020", facts=("fracture on therapy",))
 
 
-def look_elsewhere(reasons: Sequence[str]) -> Suggestion:
-    """R5.5: the hip, else the one-third radius, else QCT."""
-    text = "rely on the hip, else the one-third radius, else QCT."
+def look_elsewhere(reasons: Sequence[str], *, hip: bool) -> Suggestion:
+    """R5.5: the hip where one is valid, else the one-third radius, else QCT."""
+    text = f"rely on {'the hip, else ' if hip else ''}the one-third radius, else QCT."
     return Suggestion(rule="R5.5", text=text, source="ACR", facts=tuple(reasons))
 
 

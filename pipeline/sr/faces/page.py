@@ -5,14 +5,14 @@ The numbers of the addendum and no others: a change that is not significant is i
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 from pydicom.dataset import Dataset
 
 import pipeline
 from pipeline.clinical.model import Change, Exam, Finding, Interpretation, Narrative, Result, Suggestion
 from pipeline.clinical.wording.impression import is_said_here
-from pipeline.clinical.wording.names import lsc_in_text, region_name, score_in_text
+from pipeline.clinical.wording.names import bmd_in_text, difference_in_text, lsc_in_text, region_name, score_in_text
 from pipeline.sr import codes
 from pipeline.sr.content import DEVICE
 from pipeline.sr.faces.plots import Beside, Plot, plots
@@ -75,8 +75,8 @@ def page(
     ``history`` are the exams that the plots show beside this one, and ``beside`` what lies between them.
     """
     findings = interpretation.findings
-    monitored = [finding for finding in findings if finding.measurement.region.monitorable]
-    others = [finding for finding in findings if not finding.measurement.region.monitorable]
+    monitored = [finding for finding in findings if finding.followed]
+    others = [finding for finding in findings if not finding.followed]
     notes = tuple(dict.fromkeys(text for finding in monitored for text in _worth_a_note(finding, interpretation.exam)))
     narrative = interpretation.narrative
     return Page(
@@ -109,8 +109,6 @@ VERDICTS: Mapping[Result, str] = {
     Result.NO_PRIOR: "first exam",
 }
 """What became of a region, in a column's width; a shape tells gain from loss where colour is not shown."""
-
-THREE_DECIMALS = Decimal("0.001")
 
 WITHIN_LSC = "less than LSC"
 """Instead of the number of a change that is not significant (N6)."""
@@ -157,7 +155,7 @@ def _worth_a_note(finding: Finding, exam: Exam) -> Iterator[str]:
                 f"{region_name(finding.measurement.region)} was compared with {change.reference.performed_on} on "
                 f"{change.region}, where BMD is now {change.bmd:f} g/cm2."
             )
-    yield from (refusal.text for refusal in finding.refusals)
+    yield from (refusal.text for refusal in finding.refusals if not finding.of_a_child)
     yield from (caution.text for caution in finding.cautions if caution.review and not is_said_here(caution))
 
 
@@ -197,7 +195,7 @@ def _compared(row: Row, change: Change) -> Row:
     return replace(
         row,
         reference=str(change.reference.performed_on),
-        bmd_then=_three_decimals(change.reference_bmd),
+        bmd_then=bmd_in_text(change.reference_bmd),
         change=_change(change),
         lsc=lsc_in_text(change.lsc.lsc) if change.lsc else "none",
         significant=change.result in (Result.GAIN, Result.LOSS),
@@ -217,14 +215,9 @@ def _change(change: Change) -> str:
         return WITHIN_LSC
     if change.result is Result.NO_LSC:
         return ""
-    return f"{change.difference.quantize(THREE_DECIMALS, ROUND_HALF_UP):+f} ({change.percent:+f} %)"
+    return f"{difference_in_text(change.difference)} ({change.percent:+f} %)"
 
 
 def _bmd(finding: Finding) -> str:
     """The BMD of a region; no number of a site that is not valid (N5)."""
-    return _three_decimals(finding.measurement.bmd) if finding.valid else NOT_VALID
-
-
-def _three_decimals(bmd: Decimal) -> str:
-    """As ISCD has BMD printed; what is compared is the number as the scanner told it."""
-    return f"{bmd.quantize(THREE_DECIMALS, ROUND_HALF_UP):f}"
+    return bmd_in_text(finding.measurement.bmd) if finding.valid else NOT_VALID
