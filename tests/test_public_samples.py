@@ -90,11 +90,11 @@ def test_every_public_file_ends_as_the_manifest_says(samples: Path, service: Ser
 
 def how_it_ends(file: Path, service: Service, number: int, *, to_be_kept: bool) -> str:
     """Send a file as it says it wants to be sent; where it says nothing usable, or is to be kept, as a report."""
-    data_set, transfer_syntax, sop_class = as_it_says(file.read_bytes())
+    data_set, transfer_syntax, sop_class, own_uid = as_it_says(file.read_bytes())
     if not data_set:
         return NOTHING_TO_SEND
     if sop_class:
-        uid = f"2.25.1.{number}"
+        uid = own_uid or f"2.25.1.{number}"
         end = service.outcome(data_set, sop_class=sop_class, transfer_syntax=transfer_syntax, sop_instance=uid)
         if end != REFUSED_AT_ASSOCIATION or not to_be_kept:
             return end
@@ -106,13 +106,14 @@ def how_it_ends(file: Path, service: Service, number: int, *, to_be_kept: bool) 
     )
 
 
-def as_it_says(content: bytes) -> tuple[bytes, str, str]:
-    """The data set in a file, its transfer syntax, and its SOP class where one can be read."""
+def as_it_says(content: bytes) -> tuple[bytes, str, str, str]:
+    """The data set in a file, its transfer syntax, and its SOP class and SOP Instance UID where they can be read."""
     try:
         data_set, transfer_syntax = split_file(content)
     except UnreadableReport:
-        return content, "", ""
+        return content, "", "", ""
     try:
-        return data_set, transfer_syntax, header_text(read_elements(data_set, transfer_syntax), "SOPClassUID")
+        header = read_elements(data_set, transfer_syntax)
     except UnreadableReport:
-        return data_set, "", ""
+        return data_set, "", "", ""
+    return data_set, transfer_syntax, header_text(header, "SOPClassUID"), header_text(header, "SOPInstanceUID")
