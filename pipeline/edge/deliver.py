@@ -232,7 +232,7 @@ UNREACHABLE = (OSError, UnicodeError, RuntimeError, ValueError)
 
 def unreachable(error: Exception) -> str:
     """Why a host cannot be called."""
-    if isinstance(error, OSError | UnicodeError):
+    if isinstance(error, socket.gaierror | UnicodeError):
         return f"the name of its host has no address now ({type(error).__name__})"
     return f"no association: {where_it_happened(error)}"
 

@@ -294,6 +294,15 @@ def test_a_suspected_receipt_that_is_not_read_when_it_is_time_to_stop_is_given_b
     assert _held(house) == []
 
 
+def test_what_else_keeps_a_host_from_being_called_is_not_told_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fails)
+    with pytest.raises(DestinationUnavailable, match="no association: OSError"):
+        echo(DestinationSettings(name="pacs", host="pacs.invalid", port=104, ae_title="PACS"), "DXATREND")
+
+
 @pytest.mark.parametrize("fault", [socket.gaierror(-3, "Temporary failure in name resolution"), UnicodeError("label")])
 def test_a_host_whose_name_has_no_address_is_away(fault: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> None:
