@@ -1,8 +1,18 @@
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from pipeline.clinical.compare import borderline, compare, judge, months_between, percent, rate
+from pipeline.clinical.compare import (
+    borderline,
+    compare,
+    detectable_on,
+    judge,
+    months_between,
+    percent,
+    rate,
+    within_months,
+)
 from pipeline.clinical.model import Change, Result
 from tests.clinical.build import day, exam, lsc
 
@@ -87,3 +97,29 @@ def test_a_change_between_one_lsc_and_1_3_lsc_is_borderline(now: str, *, expecte
 
 def test_what_cannot_be_judged_is_not_borderline() -> None:
     assert not borderline(change("0.5", "0.9", None), Decimal("1.3"))
+
+
+@pytest.mark.parametrize(
+    ("ended", "within"),
+    [("2020-09-30", False), ("2020-10-01", True), ("2021-07-01", True), ("2021-07-02", False)],
+)
+def test_a_span_of_months_holds_both_its_ends_and_no_day_more(ended: str, *, within: bool) -> None:
+    """R5.4"""
+    assert within_months(day("2020-01-01"), day(ended), 9, 18) is within
+
+
+@pytest.mark.parametrize(
+    ("since", "now", "limit", "days"),
+    [
+        ("2018-01-01", "0.869", "0.0223", 526),  # 730 x 0.0223 / 0.031 = 525.1, upwards
+        ("2017-04-06", "0.910", "0.03653", 3653),  # 1000 x 0.03653 / 0.010: ten years
+        ("2017-04-06", "0.910", "0.03654", None),
+        ("2018-01-01", "0.900", "0.0223", None),
+    ],
+)
+def test_the_day_of_a_further_change_is_rounded_up_and_lies_within_ten_years(
+    since: str, now: str, limit: str, days: int | None
+) -> None:
+    """R2.21"""
+    found = detectable_on(change(now, "0.900", limit, since=since), day("2020-01-01"))
+    assert found == (None if days is None else day("2020-01-01") + timedelta(days=days))

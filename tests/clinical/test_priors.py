@@ -1,11 +1,12 @@
 from collections.abc import Sequence
-from datetime import date
+from dataclasses import replace
+from datetime import date, datetime
 from decimal import Decimal
 from itertools import permutations
 
 import pytest
 
-from pipeline.clinical.model import Epoch, Exam, Measurement, Obstacle, Patient, Scanner, Sex
+from pipeline.clinical.model import Epoch, Exam, Measurement, Obstacle, Patient, Refusal, Scanner, Sex
 from pipeline.clinical.priors import Match, match, read_shared, recomputed_bmd, subset_bmd, total_agrees
 from pipeline.clinical.regions import parse_region
 from tests.clinical.build import HOLOGIC, NAMELESS, PATIENT, ROOM_1, ROOM_2, epoch, exam, measurement
@@ -266,3 +267,22 @@ def test_a_set_is_recomputed_only_from_complete_vertebrae() -> None:
     assert recomputed_bmd(half, parse_region("L1-L2")) == Decimal("1.001")
     dust = exam("2018-01-01", *(measurement(level, "0.1", bmc="0.001", area="10") for level in ("L1", "L2")))
     assert recomputed_bmd(dust, parse_region("L1-L2")) is None
+
+
+def test_an_exam_of_the_evening_before_is_of_the_same_visit() -> None:
+    """R2.21: parts of one exam on both sides of midnight show precision, not change."""
+    after = replace(NOW, performed_at=datetime(2020, 1, 1, 0, 30))
+    before = replace(exam("2019-12-31", regions=SPINE), performed_at=datetime(2019, 12, 31, 23, 30))
+    assert obstacles(only(after, before)) == [Obstacle.SAME_DAY]
+    assert only(after, before).prior is None
+
+
+def test_of_the_measurements_that_must_not_be_judged_the_latest_before_the_exam_is_told() -> None:
+    """R2.22, F4: in whatever order they are on file, and on whatever scanner; nothing of the day itself."""
+    made = {day: exam(day, regions=SPINE) for day in ("2014-01-01", "2018-01-01", "2020-01-01")}
+    made["2016-01-01"] = exam("2016-01-01", regions=SPINE, scanner=ROOM_2)
+    region = parse_region("L1-L4")
+    unfit = [(region, Refusal(obstacle=Obstacle.INVALID_SITE, exam=one, text="not valid")) for one in made.values()]
+    for order in permutations(unfit):
+        (found,) = match(NOW, [], unfit=order)
+        assert [refusal.exam.performed_on for refusal in found.refusals] == [date(2018, 1, 1)]
