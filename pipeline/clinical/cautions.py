@@ -9,7 +9,17 @@ from typing import NamedTuple
 
 from pipeline.clinical.compare import HUNDRED, borderline, implausible, months_between
 from pipeline.clinical.context import ClinicalContext, ContextOnDay, context_on
-from pipeline.clinical.model import Caution, Change, Epoch, Exam, Finding, Measurement, NotEvaluated, Unverified
+from pipeline.clinical.model import (
+    Caution,
+    Change,
+    Epoch,
+    Exam,
+    Finding,
+    Measurement,
+    NotEvaluated,
+    Unverified,
+    other_population,
+)
 from pipeline.clinical.precision import WORST_LSC_PERCENT, only_at_80_percent
 from pipeline.clinical.priors import last_break, total_agrees
 from pipeline.clinical.regions import FEMORAL_NECK, SPINE, TOTAL_HIP, Region, Side, Site
@@ -175,13 +185,9 @@ def _plausible(measurement: Measurement, change: Change, around: Surroundings) -
 def _reference_population(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
     """Whether the scores rest on another population than before (R4.5)."""
     earlier = change.reference.by_region.get(measurement.region.key)
-    now, then = measurement.reference_population, earlier.reference_population if earlier else ""
-    if now and then and _folded(now) != _folded(then):
+    if earlier is not None and other_population(measurement, earlier):
+        now, then = measurement.reference_population, earlier.reference_population
         yield words_on_validity.reference_changed(region_name(measurement.region), now, then, change.reference)
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
 
 
 def _software(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:

@@ -138,6 +138,12 @@ class Measurement:
                 _require(self.region, name, value, above=above, below=below)
 
 
+def other_population(now: Measurement, then: Measurement) -> bool:
+    """Whether the scores of two scans are known to rest on different reference populations (R4.5)."""
+    mine, theirs = (" ".join(m.reference_population.casefold().split()) for m in (now, then))
+    return bool(mine and theirs) and mine != theirs
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exam:
     """One visit of one patient to one scanner: the unit of work.

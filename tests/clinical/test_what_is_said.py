@@ -361,6 +361,18 @@ def test_the_reference_population_is_named_where_the_scanner_tells() -> None:
     assert text(changed).count("Black female") == 1
 
 
+@pytest.mark.parametrize(("then", "doubted"), [("White", True), ("", False), ("BLACK", False)])
+def test_a_change_of_category_by_another_reference_population_is_marked(then: str, *, doubted: bool) -> None:
+    """R4.5: as the scores of the two exams do not compare; on whichever scanner."""
+    spine = measurement("L1-L4", "0.9", t_score="-2.6", reference_population="Black")
+    before = measurement("L1-L4", "0.9", t_score="-2.2", reference_population=then)
+    for scanner in (ROOM_1, ROOM_2):
+        told = interpret(exam("2024-06-01", spine), [exam("2022-06-01", before, scanner=scanner)], lscs=LSCS)
+        said = told.narrative.impression[1]
+        assert said.startswith("Diagnostic category changed")
+        assert said.endswith("; subject to review: reference population changed.") is doubted
+
+
 # The rest
 
 

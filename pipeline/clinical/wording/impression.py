@@ -7,7 +7,17 @@ wants a look beside them.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 
-from pipeline.clinical.model import Caution, Change, Finding, Flag, Interpretation, Obstacle, Overall, Result
+from pipeline.clinical.model import (
+    Caution,
+    Change,
+    Finding,
+    Flag,
+    Interpretation,
+    Obstacle,
+    Overall,
+    Result,
+    other_population,
+)
 from pipeline.clinical.regions import SPINE, Region, Side
 from pipeline.clinical.wording.diagnosis import category, category_changed, no_category
 from pipeline.clinical.wording.findings import all_unchanged
@@ -88,8 +98,12 @@ def _category(interpretation: Interpretation) -> tuple[str, ...]:
         return no_category(interpretation.not_evaluated)
     change = interpretation.category_change
     text = category(diagnosis) if change is None else category_changed(change)
-    doubtful = [f for f in interpretation.findings if f.measurement.region == diagnosis.region and not f.plausible]
-    return (f"{text[:-1]}; subject to review: {REVIEWED_FOR[Flag.IMPLAUSIBLE_CHANGE]}." if doubtful else text,)
+    decides = next(f for f in interpretation.findings if f.measurement.region == diagnosis.region)
+    doubts = [] if decides.plausible else [REVIEWED_FOR[Flag.IMPLAUSIBLE_CHANGE]]
+    then = None if change is None else change.exam.measurement_of(diagnosis.region)
+    if then is not None and other_population(decides.measurement, then):
+        doubts.append("reference population changed")
+    return (f"{text[:-1]}; subject to review: {', '.join(doubts)}." if doubts else text,)
 
 
 def is_said_here(caution: Caution) -> bool:
