@@ -135,6 +135,8 @@ def test_a_scan_that_is_not_valid_is_a_cross_with_its_reason_and_on_no_line(fact
 def test_a_region_that_is_not_valid_today_has_no_plot() -> None:
     told = [ClinicalContext(recorded_on=EXAM, left_hip_prosthesis=True)]
     assert page_of(hip(2024), [hip(2022)], Beside(contexts=told)).plots == ()
+    said = interpret(hip(2024), [hip(2022)], lscs=[make.lsc("total hip")], contexts=told)
+    assert plots(said.findings, hip(2024), [hip(2022)]) == (), "whatever the page is told beside"
 
 
 @pytest.mark.parametrize(("born", "child"), [("1998-05-14", False), ("1998-05-15", True), ("2001-01-01", True)])

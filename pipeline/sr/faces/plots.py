@@ -134,8 +134,7 @@ def plots(
     drawn = (
         _plot(finding, exam, earlier, beside)
         for finding in findings
-        if len(finding.measurement.region.vertebrae) in (0, largest)
-        and not _invalid(exam, finding.measurement.region, beside)
+        if len(finding.measurement.region.vertebrae) in (0, largest) and finding.valid and not finding.of_a_child
     )
     return tuple(plot for plot in drawn if len(plot.series) > 1 or plot.apart or plot.excluded)[:MOST_PLOTS]
 
