@@ -32,6 +32,7 @@ from pipeline.edge import trail
 from pipeline.edge.deliver import DeliveryProblem, echo
 from pipeline.edge.house import House
 from pipeline.edge.live_configuration import LiveConfiguration, OtherConfiguration, outdated, require_current
+from pipeline.edge.memory import give_back_large_blocks
 from pipeline.edge.receive import Listener
 from pipeline.edge.room import room_of, room_of_prefect
 from pipeline.edge.settings import SYSTEM_FOLDER, ListenerSettings, PrefectSettings, SettingsError
@@ -247,6 +248,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _listen(options: argparse.Namespace) -> int:
+    give_back_large_blocks()
     stop = _until_signalled()
     with houses.opened(options.config) as house:
         try:
@@ -268,6 +270,7 @@ def _listen(options: argparse.Namespace) -> int:
 
 
 def _work(options: argparse.Namespace) -> int:
+    give_back_large_blocks()
     _under_prefect(options.config)
     live = wiring.live_configuration()
     signal.signal(signal.SIGHUP, live.on_signal)

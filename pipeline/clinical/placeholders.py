@@ -7,6 +7,7 @@ from pipeline.clinical.model import Patient
 from pipeline.clinical.rules import Rules
 
 _BETWEEN_WORDS = re.compile("[ ^=]+")
+_BETWEEN_PARTS = re.compile(r"[\s^=_.,;/-]+")
 
 FEWEST_ALIKE = 4
 """From so many characters on an id of one character repeated is none; of zeros any number is."""
@@ -38,7 +39,7 @@ def is_placeholder(text: str, rules: Rules) -> bool:
     if len(set(plain)) == 1 and (plain[0] == "0" or len(plain) >= FEWEST_ALIKE):
         return True
     listed = set(map(plain_text, rules.placeholder_ids))
-    return plain in listed or all(plain_text(word) in listed | {""} for word in re.split(r"[\s^=_.,;/-]+", text))
+    return plain in listed or all(plain_text(word) in listed | {""} for word in _BETWEEN_PARTS.split(text))
 
 
 def plain_text(text: str) -> str:

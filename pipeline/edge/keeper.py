@@ -8,6 +8,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Literal
 
 from pipeline.edge.store import receipts
 from pipeline.edge.store.database import Database, StoreFailed
@@ -27,12 +28,15 @@ Kept = tuple[int, bool]
 """The number of an instance, and whether it is new."""
 
 
+_Waiting = tuple[Callable[[], Arrival], "Future[Kept]"]
+
+
 class Keeper:
     """Keeps what the associations receive, in a thread of its own, until ``close``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: queue.SimpleQueue[tuple[Callable[[], Arrival], Future[Kept]] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="keeper")
         self._thread.start()
 
@@ -55,9 +59,10 @@ class Keeper:
         while is_open:
             batch: list[tuple[Arrival, Future[Kept]]] = []
             size = 0
-            waited = self._waiting.get()
-            while waited is not None:
+            waited: _Waiting | Literal[False] | None = self._waiting.get()
+            while waited:
                 size += self._arrive(batch, *waited)
+                waited = False  # or the object as it came would stay in memory until the next one comes
                 if len(batch) == MOST_AT_ONCE or size > MOST_BYTES_AT_ONCE:
                     break
                 try:

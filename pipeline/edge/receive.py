@@ -243,6 +243,7 @@ class Listener:
             transfer_syntax_uid=str(event.context.transfer_syntax),
             data_set=request.DataSet.getvalue(),
         )
+        request.DataSet = None  # it is in memory once, until its bytes have been made smaller
         now, host = datetime.now(UTC), address or ""
         kept = self._keeper.keep(
             lambda: Arrival.of(instance, calling_ae_title=caller, host=host, at=now, historical=historical)

@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from io import BytesIO
 from typing import Any, Self
 
-from sqlalchemy import Connection, and_, bindparam, select, text, update
+from sqlalchemy import Connection, Integer, LargeBinary, and_, bindparam, func, select, text, update
 
 from pipeline.edge.store import audit
 from pipeline.edge.store.audit import Entry, Event
@@ -23,6 +24,9 @@ OTHER_BYTES = "other_bytes"
 CORRECTED = "corrected"
 """The reason for which a report is put aside that was sent again with a corrected header."""
 
+PIECE = 8_000_000
+"""Bytes of a large content that go to a database, or come from it, at a time: its driver has them several times."""
+
 _COLUMNS = (
     receipt.c.id,
     receipt.c.sop_class_uid,
@@ -34,8 +38,20 @@ _COLUMNS = (
     receipt.c.losses,
     receipt.c.historical,
     receipt.c.released_from,
-    receipt.c.content,
+    func.substr(receipt.c.content, 1, PIECE, type_=LargeBinary()).label("content"),
+    func.length(receipt.c.content).label("length"),
 )
+_APPEND = Prepared(
+    update(receipt)
+    .where(receipt.c.id == bindparam("number"))
+    .values(content=receipt.c.content.op("||")(bindparam("piece", type_=LargeBinary())))
+)
+_REST = Prepared(
+    select(func.substr(receipt.c.content, bindparam("start", type_=Integer()), PIECE, type_=LargeBinary())).where(
+        receipt.c.id == bindparam("number")
+    )
+)
+
 _OF_NUMBERS = Prepared(
     select(*_COLUMNS).where(receipt.c.id.in_(bindparam("numbers", expanding=True))).order_by(receipt.c.id)
 )
@@ -83,16 +99,20 @@ class Receipt:
 class Arrival:
     """One instance as it comes, and from whom; ``Arrival.of`` makes one ready to be kept.
 
-    A historical one gets no addendum, until it comes once more as one that is not.
+    ``size`` in bytes as it came; its bytes are here only once, in ``content``, as they may be many. A historical one
+    gets no addendum, until it comes once more as one that is not.
     """
 
-    instance: Instance
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    size: int
     calling_ae_title: str
     host: str
     at: datetime
     historical: bool
     digest: str
-    content: bytes = field(repr=False)
+    content: bytes | bytearray = field(repr=False)
 
     @classmethod
     def of(
@@ -100,14 +120,29 @@ class Arrival:
     ) -> Self:
         """With its digest and its bytes made smaller, which needs no database and holds up nobody who writes."""
         return cls(
-            instance=instance,
+            sop_class_uid=instance.sop_class_uid,
+            sop_instance_uid=instance.sop_instance_uid,
+            transfer_syntax_uid=instance.transfer_syntax_uid,
+            size=len(instance.data_set),
             calling_ae_title=calling_ae_title,
             host=host,
             at=at,
             historical=historical,
             digest=hashlib.sha256(instance.data_set).hexdigest(),
-            content=zlib.compress(instance.data_set, 1),
+            content=_smaller(instance.data_set),
         )
+
+
+def _smaller(data_set: bytes) -> bytes | bytearray:
+    """The bytes compressed; of many no more is in memory meanwhile than what comes out."""
+    if len(data_set) <= PIECE:
+        return zlib.compress(data_set, 1)
+    deflated, content = zlib.compressobj(1), bytearray()
+    pieces = memoryview(data_set)
+    for start in range(0, len(pieces), PIECE):
+        content += deflated.compress(pieces[start : start + PIECE])
+    content += deflated.flush()
+    return content
 
 
 def keep(
@@ -132,11 +167,11 @@ def keep_all(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[
     keep. However many they are, they cost as many statements as one.
     """
     if connection.dialect.name == "postgresql":  # else neither of two listeners sees what the other is keeping
-        connection.execute(_LOCK_UIDS, {"uids": [arrival.instance.sop_instance_uid for arrival in arrivals]})
+        connection.execute(_LOCK_UIDS, {"uids": [arrival.sop_instance_uid for arrival in arrivals]})
     kept: dict[int, tuple[int, bool]] = {}
     waiting = dict(enumerate(arrivals))
     while waiting:  # once, unless one UID comes several times: then the later ones find the earlier one kept
-        of_uid = {arrival.instance.sop_instance_uid: place for place, arrival in reversed(waiting.items())}
+        of_uid = {arrival.sop_instance_uid: place for place, arrival in reversed(waiting.items())}
         turn = {place: waiting.pop(place) for place in sorted(of_uid.values())}
         kept.update(zip(turn, _keep_different(connection, list(turn.values())), strict=True))
     results = [kept[place] for place in range(len(arrivals))]
@@ -156,7 +191,7 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
                 sop_class_uid=row.sop_class_uid,
                 sop_instance_uid=row.sop_instance_uid,
                 transfer_syntax_uid=row.transfer_syntax_uid,
-                data_set=zlib.decompress(row.content),
+                data_set=_data_set(connection, row),
             ),
             sender=Sender(ae_title=row.calling_ae_title, host=row.host),
             received_at=row.received_at,
@@ -166,6 +201,21 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
         )
         for row in _OF_NUMBERS.execute(connection, {"numbers": list(numbers)})
     ]
+
+
+def _data_set(connection: Connection, row: Any) -> bytes:
+    """The data set of a row, whose content is fetched in pieces where it is large, so that it is in memory once."""
+    inflated = zlib.decompressobj()
+    data_set = inflated.decompress(row.content)
+    if row.length > PIECE:
+        whole = BytesIO()
+        whole.write(data_set)
+        for start in range(PIECE + 1, row.length + 1, PIECE):
+            whole.write(inflated.decompress(_REST.scalar(connection, {"number": row.id, "start": start})))
+        data_set = whole.getvalue()  # shares the bytes, and copies none
+    if not inflated.eof:
+        raise zlib.error("the content of a receipt is cut short")
+    return data_set
 
 
 def claim_suspected(connection: Connection, *, limit: int) -> list[int]:
@@ -186,21 +236,36 @@ def give_back_suspected(connection: Connection, numbers: Sequence[int]) -> None:
 def _keep_different(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
     """Keep instances of different UIDs."""
     on_file: defaultdict[str, list[Any]] = defaultdict(list)
-    for known in _KNOWN.execute(connection, {"uids": [arrival.instance.sop_instance_uid for arrival in arrivals]}):
+    for known in _KNOWN.execute(connection, {"uids": [arrival.sop_instance_uid for arrival in arrivals]}):
         on_file[known.sop_instance_uid].append(known)
     numbers: dict[str, int] = {}
     rows = []
     for arrival in arrivals:
-        uid = arrival.instance.sop_instance_uid
+        uid = arrival.sop_instance_uid
         same = next((known.id for known in on_file[uid] if known.digest == arrival.digest), None)
         if same is None:
             rows.append(_row(arrival, on_file[uid]))
         else:
             _keep_again(connection, same, arrival)
             numbers[uid] = same
-    inserted = insert_absent(connection, receipt, rows, key=receipt.c.sop_instance_uid)
+    inserted = _insert(connection, rows)
     numbers |= inserted
-    return [(numbers[uid], uid in inserted) for uid in (arrival.instance.sop_instance_uid for arrival in arrivals)]
+    return [(numbers[uid], uid in inserted) for uid in (arrival.sop_instance_uid for arrival in arrivals)]
+
+
+def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Insert the instances that are not on file yet; their numbers by UID.
+
+    To PostgreSQL a large one goes in pieces.
+    """
+    whole = {row["sop_instance_uid"]: row["content"] for row in rows} if connection.dialect.name == "postgresql" else {}
+    large = {uid: memoryview(content) for uid, content in whole.items() if len(content) > PIECE}
+    cut = [{**row, "content": bytes(row["content"][:PIECE])} for row in rows]
+    inserted = insert_absent(connection, receipt, cut if large else rows, key=receipt.c.sop_instance_uid)
+    for uid in large.keys() & inserted.keys():
+        for start in range(PIECE, len(large[uid]), PIECE):
+            _APPEND.execute(connection, {"number": inserted[uid], "piece": bytes(large[uid][start : start + PIECE])})
+    return inserted
 
 
 def _row(arrival: Arrival, on_file: Sequence[Any]) -> dict[str, object]:
@@ -211,11 +276,11 @@ def _row(arrival: Arrival, on_file: Sequence[Any]) -> dict[str, object]:
         reason = OTHER_BYTES
         detail = f"the SOP Instance UID (0008,0018) is that of receipt {numbers}, the content is not"
     return {
-        "sop_class_uid": arrival.instance.sop_class_uid,
-        "sop_instance_uid": arrival.instance.sop_instance_uid,
-        "transfer_syntax_uid": arrival.instance.transfer_syntax_uid,
+        "sop_class_uid": arrival.sop_class_uid,
+        "sop_instance_uid": arrival.sop_instance_uid,
+        "transfer_syntax_uid": arrival.transfer_syntax_uid,
         "digest": arrival.digest,
-        "size": len(arrival.instance.data_set),
+        "size": arrival.size,
         "calling_ae_title": arrival.calling_ae_title,
         "host": arrival.host,
         "received_at": arrival.at,
@@ -234,8 +299,8 @@ def _named(known: Any) -> str:
 
 def _entry(arrival: Arrival, number: int, new: bool) -> Entry:
     told = {
-        "sop_class_uid": arrival.instance.sop_class_uid,
-        "sop_instance_uid": arrival.instance.sop_instance_uid,
+        "sop_class_uid": arrival.sop_class_uid,
+        "sop_instance_uid": arrival.sop_instance_uid,
         "digest": arrival.digest,
         "new": new,
     }

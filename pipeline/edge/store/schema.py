@@ -252,6 +252,7 @@ exam = Table(
     *_open_work("exam", "due_at"),
     Index(None, "study_instance_uid"),
     Index(None, "patient_id", "performed_at"),
+    Index("ix_exam_late", "id", sqlite_where=text("late = 1"), postgresql_where=text("late")),
     comment="a visit: patient + study + scanner, and which of them where a study was split; revision "
     "counts what was added; a historical one is a prior only; "
     "withdrawn says why it takes part in no comparison; late that its date is to be "

@@ -335,6 +335,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'held'"),
     )
     op.create_index(op.f("ix_exam_patient_id_performed_at"), "exam", ["patient_id", "performed_at"], unique=False)
+    op.create_index(
+        "ix_exam_late",
+        "exam",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("late = 1"),
+        postgresql_where=sa.text("late"),
+    )
     op.create_index(op.f("ix_exam_study_instance_uid"), "exam", ["study_instance_uid"], unique=False)
     op.create_index(
         "ix_exam_waiting",
