@@ -1,15 +1,16 @@
 """What have we been sent, and what is still to be read?"""
 
 import hashlib
+import sqlite3
 import zlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
 from typing import Any, Self
 
-from sqlalchemy import Connection, Integer, LargeBinary, and_, bindparam, func, select, text, update
+from sqlalchemy import Connection, Integer, LargeBinary, and_, bindparam, case, func, select, text, update
 
 from pipeline.edge.store import audit
 from pipeline.edge.store.audit import Entry, Event
@@ -38,7 +39,7 @@ _COLUMNS = (
     receipt.c.losses,
     receipt.c.historical,
     receipt.c.released_from,
-    func.substr(receipt.c.content, 1, PIECE, type_=LargeBinary()).label("content"),
+    case((func.length(receipt.c.content) <= PIECE, receipt.c.content)).label("content"),
     func.length(receipt.c.content).label("length"),
 )
 _APPEND = Prepared(
@@ -46,7 +47,7 @@ _APPEND = Prepared(
     .where(receipt.c.id == bindparam("number"))
     .values(content=receipt.c.content.op("||")(bindparam("piece", type_=LargeBinary())))
 )
-_REST = Prepared(
+_PART = Prepared(
     select(func.substr(receipt.c.content, bindparam("start", type_=Integer()), PIECE, type_=LargeBinary())).where(
         receipt.c.id == bindparam("number")
     )
@@ -205,17 +206,27 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
 
 def _data_set(connection: Connection, row: Any) -> bytes:
     """The data set of a row, whose content is fetched in pieces where it is large, so that it is in memory once."""
-    inflated = zlib.decompressobj()
-    data_set = inflated.decompress(row.content)
-    if row.length > PIECE:
-        whole = BytesIO()
-        whole.write(data_set)
-        for start in range(PIECE + 1, row.length + 1, PIECE):
-            whole.write(inflated.decompress(_REST.scalar(connection, {"number": row.id, "start": start})))
-        data_set = whole.getvalue()  # shares the bytes, and copies none
+    if row.content is not None:
+        return zlib.decompress(row.content)
+    inflated, data_set = zlib.decompressobj(), BytesIO()
+    for piece in _pieces(connection, row.id, row.length):
+        data_set.write(inflated.decompress(piece))
     if not inflated.eof:
         raise zlib.error("the content of a receipt is cut short")
-    return data_set
+    return data_set.getvalue()  # shares the bytes, and copies none
+
+
+def _pieces(connection: Connection, number: int, length: int) -> Iterator[bytes]:
+    """A large content, piece by piece; SQLite would read all of it for each part that a statement asks for."""
+    if connection.dialect.name == "postgresql":
+        for start in range(1, length + 1, PIECE):
+            yield _PART.scalar(connection, {"number": number, "start": start})
+        return
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    with driver.blobopen("receipt", "content", number, readonly=True) as blob:
+        while piece := blob.read(PIECE):
+            yield piece
 
 
 def claim_suspected(connection: Connection, *, limit: int) -> list[int]:
