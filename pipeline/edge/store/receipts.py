@@ -269,10 +269,12 @@ def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str,
 
     To PostgreSQL a large one goes in pieces.
     """
-    whole = {row["sop_instance_uid"]: row["content"] for row in rows} if connection.dialect.name == "postgresql" else {}
-    large = {uid: memoryview(content) for uid, content in whole.items() if len(content) > PIECE}
-    cut = [{**row, "content": bytes(row["content"][:PIECE])} for row in rows]
-    inserted = insert_absent(connection, receipt, cut if large else rows, key=receipt.c.sop_instance_uid)
+    large: dict[str, memoryview] = {}
+    if connection.dialect.name == "postgresql":
+        whole = {row["sop_instance_uid"]: row["content"] for row in rows}
+        large = {uid: memoryview(content) for uid, content in whole.items() if len(content) > PIECE}
+    begun = [{**row, "content": bytes(row["content"][:PIECE])} for row in rows] if large else rows
+    inserted = insert_absent(connection, receipt, begun, key=receipt.c.sop_instance_uid)
     for uid in large.keys() & inserted.keys():
         for start in range(PIECE, len(large[uid]), PIECE):
             _APPEND.execute(connection, {"number": inserted[uid], "piece": bytes(large[uid][start : start + PIECE])})
