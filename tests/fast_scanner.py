@@ -92,13 +92,16 @@ class Scanner:
     ) -> None:
         self.socket = socket.create_connection((peers.LOOPBACK, port), timeout=seconds, source_address=(source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if tls is not None:
-            self.socket = tls.wrap_socket(self.socket, server_hostname=peers.LOOPBACK)
-        self.socket.sendall(association_request(called=called, calling=calling, sop_classes=sop_classes))
-        kind, _ = self.receive()
-        if kind != _A_ASSOCIATE_AC:
+        try:
+            if tls is not None:
+                self.socket = tls.wrap_socket(self.socket, server_hostname=peers.LOOPBACK)
+            self.socket.sendall(association_request(called=called, calling=calling, sop_classes=sop_classes))
+            kind, _ = self.receive()
+            if kind != _A_ASSOCIATE_AC:
+                raise ConnectionRefusedError(f"the answer was a PDU of type {kind}")
+        except BaseException:
             self.socket.close()
-            raise ConnectionRefusedError(f"the answer was a PDU of type {kind}")
+            raise
 
     def __enter__(self) -> Self:
         return self

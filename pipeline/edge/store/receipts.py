@@ -205,12 +205,14 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
 
 
 def _data_set(connection: Connection, row: Any) -> bytes:
-    """The data set of a row, whose content is fetched in pieces where it is large, so that it is in memory once."""
-    if row.content is not None:
-        return zlib.decompress(row.content)
+    """The data set of a row; a large one comes and is inflated in pieces, so that it is in memory only once."""
     inflated, data_set = zlib.decompressobj(), BytesIO()
-    for piece in _pieces(connection, row.id, row.length):
-        data_set.write(inflated.decompress(piece))
+    for piece in _pieces(connection, row.id, row.length) if row.content is None else (row.content,):
+        left = piece
+        while left:  # a few bytes may stand for very many
+            data_set.write(inflated.decompress(left, PIECE))
+            left = inflated.unconsumed_tail
+    data_set.write(inflated.flush())
     if not inflated.eof:
         raise zlib.error("the content of a receipt is cut short")
     return data_set.getvalue()  # shares the bytes, and copies none
