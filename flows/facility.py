@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from pipeline.clinical.model import Scanner
-from pipeline.clinical.study import FILL_IN, UnfitStudy, studies, toml_block, worksheet
+from pipeline.clinical.precision_study import FILL_IN, UnfitStudy, studies, toml_block, worksheet
 from pipeline.edge import context_sheet, precision_sheet
 from pipeline.edge.house import House
 from pipeline.edge.settings import Settings

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from pipeline.clinical.assemble import Contradiction
+from pipeline.clinical.exam_assembly import Contradiction
 from pipeline.clinical.model import Exam, Finding, Interpretation, Measurement
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.edge.dicom_files import FileLeftOut, read_dicom_file

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from flows import command_line
-from pipeline.clinical.context import VISIT_FACTS, ClinicalContext
+from pipeline.clinical.clinical_context import VISIT_FACTS, ClinicalContext
 from pipeline.edge import context_sheet, settings
 from pipeline.edge.callers import OTHER_CALLER
 from pipeline.edge.dispatch import REFUSED, UNANSWERED

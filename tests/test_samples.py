@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.clinical.assemble import assemble
+from pipeline.clinical.exam_assembly import assemble
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Change, Exam, Finding, Scanner
 from pipeline.sr.dialect import load_dialects

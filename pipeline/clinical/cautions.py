@@ -7,8 +7,8 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import NamedTuple
 
+from pipeline.clinical.clinical_context import ClinicalContext, ContextOnDay, context_on
 from pipeline.clinical.compare import HUNDRED, borderline, implausible, months_between
-from pipeline.clinical.context import ClinicalContext, ContextOnDay, context_on
 from pipeline.clinical.model import (
     Caution,
     Change,

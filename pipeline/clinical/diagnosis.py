@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pipeline.clinical.age import age_on
 from pipeline.clinical.cautions import Surroundings
-from pipeline.clinical.context import ContextOnDay, Menopause
+from pipeline.clinical.clinical_context import ContextOnDay, Menopause
 from pipeline.clinical.model import (
     Category,
     CategoryChange,

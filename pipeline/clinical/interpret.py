@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date
 
 from pipeline.clinical.cautions import Surroundings, height_loss, not_weighed, weigh, weigh_sides
-from pipeline.clinical.context import ClinicalContext, ContextOnDay, context_on
+from pipeline.clinical.clinical_context import ClinicalContext, ContextOnDay, context_on
 from pipeline.clinical.diagnosis import (
     category_change,
     diagnose,
@@ -15,8 +15,7 @@ from pipeline.clinical.diagnosis import (
     t_score_applies,
     target_of,
 )
-from pipeline.clinical.find import conclude
-from pipeline.clinical.follow_up import Case, advise, timing_cautions
+from pipeline.clinical.findings import conclude
 from pipeline.clinical.model import (
     Caution,
     Change,
@@ -32,8 +31,9 @@ from pipeline.clinical.model import (
     Trend,
     Unverified,
 )
-from pipeline.clinical.overall import Judgement, judge_together, may_claim_response
+from pipeline.clinical.overall_result import Judgement, judge_together, may_claim_response
 from pipeline.clinical.priors import Match, conflict, identity_conflicts, match
+from pipeline.clinical.recommendations import Case, advise, timing_cautions
 from pipeline.clinical.regions import SPINE, Region
 from pipeline.clinical.rules import Rules
 from pipeline.clinical.trend import trend

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pipeline.clinical.age import age_on
-from pipeline.clinical.context import ClinicalContext
+from pipeline.clinical.clinical_context import ClinicalContext
 from pipeline.clinical.model import Exam, Measurement, Obstacle, Refusal
 from pipeline.clinical.regions import Region, Side, Site
 from pipeline.clinical.wording import validity as words

@@ -16,7 +16,7 @@ from typing import Any, get_args, get_type_hints
 
 from sqlalchemy import Connection
 
-from pipeline.clinical.context import FIELDS, ClinicalContext, ImpossibleContext
+from pipeline.clinical.clinical_context import FIELDS, ClinicalContext, ImpossibleContext
 from pipeline.clinical.regions import Side
 from pipeline.edge import trail
 from pipeline.edge.sheets import Row, SheetError, as_date, as_number, as_one_of, as_yes_or_no, read_sheet

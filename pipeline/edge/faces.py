@@ -8,7 +8,7 @@ from functools import cache
 
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
-from pipeline.clinical.context import ClinicalContext
+from pipeline.clinical.clinical_context import ClinicalContext
 from pipeline.clinical.model import Exam, Interpretation
 from pipeline.edge.house import House
 from pipeline.edge.settings import Form

@@ -11,8 +11,8 @@ from pydicom import Dataset
 from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
 from sqlalchemy import Connection
 
-from pipeline.clinical.assemble import Contradiction
-from pipeline.clinical.context import ClinicalContext
+from pipeline.clinical.clinical_context import ClinicalContext
+from pipeline.clinical.exam_assembly import Contradiction
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Interpretation, Patient
 from pipeline.clinical.vendor_trend import TrendPoint

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from pipeline.clinical.precision_study import PrecisionScan
 from pipeline.clinical.regions import UnknownRegion, parse_region
-from pipeline.clinical.study import PrecisionScan
 from pipeline.edge.sheets import Row, SheetError, as_date, as_number, read_sheet
 
 COLUMNS = ("patient", "scan", "region", "bmd")

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import Connection, select, update
 
-from pipeline.clinical.assemble import Contradiction
+from pipeline.clinical.exam_assembly import Contradiction
 from pipeline.edge.follow_up import Tally, examine, follow_up
 from pipeline.edge.grounds import Shift, is_answered
 from pipeline.edge.house import House

@@ -37,9 +37,9 @@ from sqlalchemy.exc import ArgumentError
 
 from pipeline.clinical.model import CrossCalibration, Epoch, LeastSignificantChange, Scanner, Unverified
 from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM, VERTEBRAE_OF_A_STUDY
+from pipeline.clinical.precision_study import FILL_IN
 from pipeline.clinical.regions import Region, UnknownRegion, parse_region
 from pipeline.clinical.rules import Rules
-from pipeline.clinical.study import FILL_IN
 from pipeline.edge.network.addresses import is_address
 from pipeline.edge.text_files import UnreadableText, printable, read_text
 from pipeline.sr.aliases import Alias, Spelling, as_spelt_here

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from time import perf_counter, process_time
 
-from pipeline.clinical.find import find
+from pipeline.clinical.findings import find
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, LeastSignificantChange, Measurement, Patient, Scanner, Sex
 from pipeline.clinical.regions import parse_region

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
 
-from pipeline.clinical.context import ClinicalContext, Menopause, Therapy
+from pipeline.clinical.clinical_context import ClinicalContext, Menopause, Therapy
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Interpretation, Measurement, Patient, Sex
 from pipeline.clinical.regions import parse_region

@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from pipeline.clinical.assemble import Contradiction, assemble
+from pipeline.clinical.exam_assembly import Contradiction, assemble
 from pipeline.clinical.model import Patient, Sex
 from tests.clinical.build import HOLOGIC, PATIENT, ROOM_1, day, exam, measurement
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.clinical.cautions import body_mass_index
-from pipeline.clinical.context import ClinicalContext
+from pipeline.clinical.clinical_context import ClinicalContext
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Comparability, Exam, Finding, Flag, Measurement, Unverified
 from pipeline.clinical.regions import Side

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.clinical.context import (
+from pipeline.clinical.clinical_context import (
     FIELDS,
     NUMBERS,
     QUALIFIES,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.clinical.context import ClinicalContext, Menopause
+from pipeline.clinical.clinical_context import ClinicalContext, Menopause
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Category, Diagnosis, Exam, Flag, Interpretation, Patient, Scale, Scanner, Sex
 from tests.clinical.build import HOLOGIC, PATIENT, ROOM_2, exam, measurement

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.clinical.context import VISIT_FACTS, ClinicalContext, Menopause, Therapy
-from pipeline.clinical.follow_up import on_glucocorticoids
+from pipeline.clinical.clinical_context import VISIT_FACTS, ClinicalContext, Menopause, Therapy
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Flag, Interpretation, Overall, Patient, Sex, Suggestion
+from pipeline.clinical.recommendations import on_glucocorticoids
 from pipeline.clinical.rules import Rules
 from tests.clinical.build import HOLOGIC, LSCS, PATIENT, ROOM_2, exam, measurement
 

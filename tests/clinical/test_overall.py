@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.clinical.age import age_on
-from pipeline.clinical.context import ClinicalContext, Therapy
+from pipeline.clinical.clinical_context import ClinicalContext, Therapy
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Flag, Interpretation, Overall, Patient
 from pipeline.clinical.rules import Rules

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.clinical.assemble import Contradiction, assemble
+from pipeline.clinical.clinical_context import ClinicalContext, Menopause, Therapy
 from pipeline.clinical.compare import compare, judge
-from pipeline.clinical.context import ClinicalContext, Menopause, Therapy
-from pipeline.clinical.find import find
+from pipeline.clinical.exam_assembly import Contradiction, assemble
+from pipeline.clinical.findings import find
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import (
     CrossCalibration,
@@ -26,9 +26,9 @@ from pipeline.clinical.model import (
     Unverified,
 )
 from pipeline.clinical.precision import lsc_for
+from pipeline.clinical.precision_study import PrecisionScan, UnfitStudy, study, worksheet
 from pipeline.clinical.regions import parse_region
 from pipeline.clinical.rules import Rules
-from pipeline.clinical.study import PrecisionScan, UnfitStudy, study, worksheet
 from tests.clinical.build import HOLOGIC, NAMELESS, ROOM_1, ROOM_2, exam, lsc
 
 KEYS = [

@@ -3,7 +3,7 @@ from decimal import Decimal
 
 import pytest
 
-from pipeline.clinical.quality import (
+from pipeline.clinical.phantom_qc import (
     Baseline,
     QualityRule,
     baseline,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.clinical.find import find
+from pipeline.clinical.findings import find
 from pipeline.clinical.model import Change, Epoch, Exam, LeastSignificantChange, Patient, Scanner, Sex
 from tests.clinical.build import HOLOGIC, NAMELESS, PATIENT, ROOM_1, ROOM_2, exam, lsc, measurement
 

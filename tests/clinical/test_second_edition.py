@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.clinical.context import ClinicalContext, FractureSite, Menopause, context_on
+from pipeline.clinical.clinical_context import ClinicalContext, FractureSite, Menopause, context_on
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Category, Exam, Flag, Interpretation, Obstacle, Overall, Patient, Result, Sex
 from pipeline.clinical.rules import Rules

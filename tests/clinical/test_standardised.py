@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.clinical.diagnosis import FEMALE
 from pipeline.clinical.regions import FEMORAL_NECK, SPINE, TOTAL_HIP
-from pipeline.clinical.standardised import standardised_bmd
+from pipeline.clinical.standardised_bmd import standardised_bmd
 
 D = Decimal
 

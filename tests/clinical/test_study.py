@@ -6,8 +6,7 @@ from decimal import Decimal
 import pytest
 
 from pipeline.clinical.model import Scanner
-from pipeline.clinical.regions import parse_region
-from pipeline.clinical.study import (
+from pipeline.clinical.precision_study import (
     PrecisionScan,
     PrecisionStudy,
     UnfitStudy,
@@ -17,6 +16,7 @@ from pipeline.clinical.study import (
     upper_limit_factor,
     worksheet,
 )
+from pipeline.clinical.regions import parse_region
 from tests.clinical.build import ROOM_1
 
 D = Decimal

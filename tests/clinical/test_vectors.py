@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
+from pipeline.clinical.clinical_context import ClinicalContext, Menopause
 from pipeline.clinical.compare import judge, percent, rate
-from pipeline.clinical.context import ClinicalContext, Menopause
 from pipeline.clinical.cross_calibration import generalised_lsc, ideal_generalised_lsc
 from pipeline.clinical.diagnosis import FEMALE, classify
-from pipeline.clinical.find import find
-from pipeline.clinical.follow_up import frax_offset
+from pipeline.clinical.findings import find
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import (
     Category,
@@ -27,6 +26,7 @@ from pipeline.clinical.model import (
     Scale,
     Sex,
 )
+from pipeline.clinical.phantom_qc import Baseline, QualityRule, check, cusum
 from pipeline.clinical.precision import (
     PRINTED_FACTORS,
     WORST_LSC_PERCENT,
@@ -37,11 +37,11 @@ from pipeline.clinical.precision import (
     monitoring_interval,
     pooled_precision_error,
 )
+from pipeline.clinical.precision_study import PrecisionScan, PrecisionStudy, study, upper_limit_factor
 from pipeline.clinical.priors import recomputed_bmd
-from pipeline.clinical.quality import Baseline, QualityRule, check, cusum
+from pipeline.clinical.recommendations import frax_offset
 from pipeline.clinical.regions import FEMORAL_NECK, SPINE, TOTAL_HIP, parse_region
-from pipeline.clinical.standardised import COMMON_SPINE, SPINE_SLOPE_AND_MEAN, standardised_bmd
-from pipeline.clinical.study import PrecisionScan, PrecisionStudy, study, upper_limit_factor
+from pipeline.clinical.standardised_bmd import COMMON_SPINE, SPINE_SLOPE_AND_MEAN, standardised_bmd
 from pipeline.clinical.trend import line
 from tests.clinical.build import HOLOGIC, LSCS, PATIENT, ROOM_1, exam, lsc, measurement
 

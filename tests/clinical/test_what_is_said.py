@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.clinical.context import ClinicalContext, FractureSite, Therapy
+from pipeline.clinical.clinical_context import ClinicalContext, FractureSite, Therapy
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Flag, Interpretation, Overall, Patient, Sex, Unverified
 from pipeline.sr.content import document

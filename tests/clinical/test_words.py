@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.clinical import wording
-from pipeline.clinical.context import ClinicalContext
+from pipeline.clinical.clinical_context import ClinicalContext
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Interpretation, Result
 from pipeline.clinical.wording import comparison_basis

@@ -3,7 +3,7 @@
 from datetime import date
 from pathlib import Path
 
-from pipeline.clinical.context import ClinicalContext, Therapy
+from pipeline.clinical.clinical_context import ClinicalContext, Therapy
 from pipeline.edge import context_sheet
 from pipeline.edge.context_sheet import ContextOf, Loaded, read_context
 from pipeline.edge.house import House, opened

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.clinical.context import ClinicalContext, Menopause
+from pipeline.clinical.clinical_context import ClinicalContext, Menopause
 from pipeline.edge import context_sheet, reprocess
 from pipeline.edge.context_sheet import ContextOf
 from pipeline.edge.house import House, opened

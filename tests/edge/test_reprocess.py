@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import update
 
-from pipeline.clinical.context import ClinicalContext, Menopause
+from pipeline.clinical.clinical_context import ClinicalContext, Menopause
 from pipeline.edge import context_sheet, reprocess
 from pipeline.edge.context_sheet import ContextOf
 from pipeline.edge.follow_up import claim_due, follow_up

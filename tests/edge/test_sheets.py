@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.clinical.context import FractureSite, Menopause, Therapy
+from pipeline.clinical.clinical_context import FractureSite, Menopause, Therapy
 from pipeline.clinical.regions import parse_region
 from pipeline.edge import context_sheet
 from pipeline.edge.context_sheet import ContextOf, columns, read_context

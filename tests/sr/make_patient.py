@@ -13,7 +13,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
-from pipeline.clinical.context import ClinicalContext, Menopause, Therapy
+from pipeline.clinical.clinical_context import ClinicalContext, Menopause, Therapy
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import (
     Epoch,

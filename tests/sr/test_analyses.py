@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.clinical.assemble import Contradiction, assemble
+from pipeline.clinical.exam_assembly import Contradiction, assemble
 from pipeline.sr.analyses import current, superseded_regions
 from pipeline.sr.extract import Report
 from tests.sr.make_report import container, encode, read, region, report, spine, text

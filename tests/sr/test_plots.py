@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from pipeline.clinical.context import ClinicalContext, Therapy
+from pipeline.clinical.clinical_context import ClinicalContext, Therapy
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Epoch, Exam, Measurement
 from pipeline.clinical.regions import parse_region

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from pipeline.clinical.context import ContextOnDay, Therapy
+from pipeline.clinical.clinical_context import ContextOnDay, Therapy
 from pipeline.clinical.model import (
     Category,
     CategoryChange,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pipeline.clinical.context import ContextOnDay
+from pipeline.clinical.clinical_context import ContextOnDay
 from pipeline.clinical.model import NotEvaluated
 from pipeline.clinical.wording.diagnosis import NO_CATEGORY
 

@@ -6,7 +6,7 @@ coded content and in the small print (E17).
 
 from collections.abc import Collection, Iterable, Sequence
 
-from pipeline.clinical.context import ContextOnDay
+from pipeline.clinical.clinical_context import ContextOnDay
 from pipeline.clinical.model import Caution, Finding, Flag, Interpretation, Narrative, Scale
 from pipeline.clinical.rules import Rules
 from pipeline.clinical.wording.comparison_basis import basis, reference_populations

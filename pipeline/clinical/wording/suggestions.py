@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from pipeline.clinical.context import ClinicalContext, FractureSite
+from pipeline.clinical.clinical_context import ClinicalContext, FractureSite
 from pipeline.clinical.model import Finding, Suggestion
 from pipeline.clinical.rules import Rules
 from pipeline.clinical.wording.names import clause, region_names, score_in_text

@@ -9,7 +9,7 @@ from itertools import combinations, groupby
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, insert, literal, select, tuple_, update
 
-from pipeline.clinical.assemble import Contradiction, assemble
+from pipeline.clinical.exam_assembly import Contradiction, assemble
 from pipeline.clinical.model import Exam, Patient
 from pipeline.clinical.person_names import contradict
 from pipeline.clinical.vendor_trend import TrendPoint

@@ -6,7 +6,7 @@ from datetime import datetime
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, bindparam, insert, select, tuple_
 
-from pipeline.clinical.context import ClinicalContext, context_on
+from pipeline.clinical.clinical_context import ClinicalContext, context_on
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import people
 from pipeline.edge.store.database import insert_if_absent

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from pipeline.clinical.context import Therapy
+from pipeline.clinical.clinical_context import Therapy
 from pipeline.sr.faces.fonts import Fonts
 from pipeline.sr.faces.layout import AGES, HEIGHT, LEGEND, SMALLEST, STRIP, WIDTH, Box, Chart, Sheet, Text, Tone
 from pipeline.sr.faces.plots import Apart, Plot, Point

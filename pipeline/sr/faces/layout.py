@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from pipeline.clinical.context import Therapy
+from pipeline.clinical.clinical_context import Therapy
 from pipeline.sr.faces.page import Page, Row
 from pipeline.sr.faces.plots import Course, Plot
 

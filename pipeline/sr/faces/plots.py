@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from pipeline.clinical.cautions import major_version
-from pipeline.clinical.context import ClinicalContext, Therapy, context_on
+from pipeline.clinical.clinical_context import ClinicalContext, Therapy, context_on
 from pipeline.clinical.model import Change, Epoch, Exam, Finding, Obstacle, Scanner
 from pipeline.clinical.priors import subset_bmd
 from pipeline.clinical.regions import SPINE, Region

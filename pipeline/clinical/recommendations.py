@@ -7,8 +7,8 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from pipeline.clinical.age import age_on
 from pipeline.clinical.cautions import Surroundings
+from pipeline.clinical.clinical_context import ClinicalContext, ContextOnDay, FractureSite, Therapy
 from pipeline.clinical.compare import HUNDRED, months_between, within_months
-from pipeline.clinical.context import ClinicalContext, ContextOnDay, FractureSite, Therapy
 from pipeline.clinical.diagnosis import (
     OSTEOPOROTIC,
     lowest_t,
@@ -31,7 +31,7 @@ from pipeline.clinical.model import (
     Sex,
     Suggestion,
 )
-from pipeline.clinical.overall import Judgement
+from pipeline.clinical.overall_result import Judgement
 from pipeline.clinical.precision import monitoring_interval
 from pipeline.clinical.regions import FEMORAL_NECK, SPINE, TOTAL_HIP, Region, Side, Site
 from pipeline.clinical.rules import Rules

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from pipeline.clinical.age import age_on
 from pipeline.clinical.cautions import Surroundings, area_change, outliers
+from pipeline.clinical.clinical_context import Therapy
 from pipeline.clinical.compare import borderline, implausible, months_between
-from pipeline.clinical.context import Therapy
 from pipeline.clinical.model import Caution, Change, Exam, Finding, Obstacle, Overall, Result
 from pipeline.clinical.regions import FEMORAL_NECK, ONE_THIRD_RADIUS, SPINE, TOTAL_HIP, Side, Site
 from pipeline.clinical.wording import overall_cautions as words
