@@ -27,9 +27,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pipeline.edge.house import House, opened
 from pipeline.edge.receive import SR_STORAGE_CLASSES, SUCCESS
 from pipeline.edge.store import overview
-from pipeline.sr.outline import outline
-from pipeline.sr.readback import Said, read_back
-from pipeline.sr.tree import read_tree
+from pipeline.sr.author.readback import Said, read_back
+from pipeline.sr.dicom.content_tree import read_tree
+from pipeline.sr.dicom.outline import outline
 
 HOME = Path(__file__).parent.parent
 SAMPLES = HOME / "sample_dicom"

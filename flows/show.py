@@ -17,13 +17,13 @@ from pipeline.edge.house import House
 from pipeline.edge.store import exams, patients, receipts
 from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.text_files import printable
-from pipeline.sr.encoding import read_elements, split_file
-from pipeline.sr.extract import Report, UnreadableReport, extract, trees
-from pipeline.sr.measurements import OtherScores
-from pipeline.sr.outline import outline
-from pipeline.sr.phantoms import PhantomReport
-from pipeline.sr.reasons import Reason
-from pipeline.sr.tree import header_text, read_instance
+from pipeline.sr.dicom.content_tree import header_text, read_instance
+from pipeline.sr.dicom.outline import outline
+from pipeline.sr.dicom.reader import read_elements, split_file
+from pipeline.sr.dicom.unreadable import Reason
+from pipeline.sr.extract.measurements import OtherScores
+from pipeline.sr.extract.phantom import PhantomReport
+from pipeline.sr.extract.report import Report, UnreadableReport, extract, trees
 
 
 def show(house: House, report: str) -> int:

@@ -12,7 +12,7 @@ from typing import Self
 from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from pipeline.sr.encoding import split_file
+from pipeline.sr.dicom.reader import split_file
 from tests import peers
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"

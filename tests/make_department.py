@@ -16,8 +16,8 @@ from pipeline.edge.intake import extract_waiting
 from pipeline.edge.receive import Listener
 from pipeline.edge.store import outbox, overview
 from pipeline.edge.store.overview import HeldWork
-from pipeline.sr.readback import Said, read_back
-from pipeline.sr.tree import read_instance, read_tree
+from pipeline.sr.author.readback import Said, read_back
+from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from tests import peers
 from tests.sr.make_report import region, report, spine
 

@@ -31,7 +31,7 @@ from pipeline.edge.store.promises import UNTOLD
 from pipeline.edge.store.receipts import CORRECTED, OTHER_BYTES
 from pipeline.edge.store.shared_scans import SAME_SCAN
 from pipeline.edge.store.withdrawals import REJECTED
-from pipeline.sr.reasons import Reason
+from pipeline.sr.dicom.unreadable import Reason
 from tests import peers
 
 ROOT = Path(__file__).parent.parent

@@ -14,12 +14,12 @@ from pipeline.edge.follow_up import Tally, claim_due, follow_up
 from pipeline.edge.house import House, opened
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.store import outbox, receipts
-from pipeline.sr.dialect import load_dialects
-from pipeline.sr.extract import Report, extract
-from pipeline.sr.grammar import DateOrder, Fact, Quantity, Since
-from pipeline.sr.outline import outline
-from pipeline.sr.readback import read_back
-from pipeline.sr.tree import read_instance, read_tree
+from pipeline.sr.author.readback import read_back
+from pipeline.sr.dialects.loader import load_dialects
+from pipeline.sr.dialects.model import DateOrder, Fact, Quantity, Since
+from pipeline.sr.dicom.content_tree import read_instance, read_tree
+from pipeline.sr.dicom.outline import outline
+from pipeline.sr.extract.report import Report, extract
 from tests.edge.make import instance
 from tests.sr.make_report import container, encode, num, report, text
 

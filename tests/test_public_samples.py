@@ -18,9 +18,9 @@ from pipeline.edge.intake import extract_waiting
 from pipeline.edge.receive import Listener
 from pipeline.edge.settings import CallerSettings, ListenerSettings
 from pipeline.edge.store.schema import State, exam, receipt
-from pipeline.sr.encoding import read_elements, split_file
-from pipeline.sr.extract import UnreadableReport
-from pipeline.sr.tree import header_text
+from pipeline.sr.dicom.content_tree import header_text
+from pipeline.sr.dicom.reader import read_elements, split_file
+from pipeline.sr.extract.report import UnreadableReport
 from tests import peers
 from tests.make_scanner import REFUSED, is_alive, store
 

@@ -12,11 +12,11 @@ import pytest
 from pipeline.clinical.exam_assembly import assemble
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Change, Exam, Finding, Scanner
-from pipeline.sr.dialect import load_dialects
-from pipeline.sr.encoding import read_elements, split_file
-from pipeline.sr.extract import Report, extract
-from pipeline.sr.header import read_header
-from pipeline.sr.rejection import read_key_objects
+from pipeline.sr.dialects.loader import load_dialects
+from pipeline.sr.dicom.header import read_header
+from pipeline.sr.dicom.reader import read_elements, split_file
+from pipeline.sr.extract.rejection_note import read_key_objects
+from pipeline.sr.extract.report import Report, extract
 from tests.sr.make_image import COMPUTED_RADIOGRAPHY, SECONDARY_CAPTURE
 from tests.sr.make_sample import lscs, spellings
 

@@ -15,7 +15,7 @@ from pipeline.edge.store import audit, receipts
 from pipeline.edge.store.audit import Entry, Sealed
 from pipeline.edge.store.schema import addendum, exam, patient
 from pipeline.edge.syslog import Line, SyslogUnreachable
-from pipeline.sr.header import read_header
+from pipeline.sr.dicom.header import read_header
 
 log = logging.getLogger(__name__)
 

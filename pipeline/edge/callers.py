@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pipeline.clinical.model import Scanner
 from pipeline.edge.settings import CallerSettings
 from pipeline.edge.store.senders import Sender
-from pipeline.sr.aliases import Spelling
+from pipeline.sr.extract.scanner_alias import Spelling
 
 OTHER_CALLER = "other_caller"
 """The reason for which a report is held that came from a caller of other machines."""

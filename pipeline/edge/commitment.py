@@ -1,8 +1,8 @@
 """Ask an archive to commit itself to what we stored, and read what either side says (PS3.4 Annex J, Push Model).
 
 We ask on the association on which we stored; the archive answers when it is ready, mostly on an association of its own
-to our listener. What comes over the wire is read within the limits of reports (``pipeline.sr.encoding``), and what it
-names is kept once.
+to our listener. What comes over the wire is read within the limits of reports (``pipeline.sr.dicom.reader``), and what
+it names is kept once.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.edge.store.promises import Reference
-from pipeline.sr.encoding import Elements, read_elements
-from pipeline.sr.reasons import UnreadableReport
-from pipeline.sr.uids import derived_uid
+from pipeline.sr.dicom.reader import Elements, read_elements
+from pipeline.sr.dicom.uids import derived_uid
+from pipeline.sr.dicom.unreadable import UnreadableReport
 
 REQUEST = 1
 """Action Type ID of a request (PS3.4 Table J.3.2-1)."""

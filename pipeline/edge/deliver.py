@@ -29,7 +29,7 @@ from pipeline.edge.mishap import require_fault_of_one, where_it_happened
 from pipeline.edge.settings import DestinationSettings
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.edge.tls import TlsUnusable, for_calling
-from pipeline.sr.tree import read_instance
+from pipeline.sr.dicom.content_tree import read_instance
 
 log = logging.getLogger(__name__)
 

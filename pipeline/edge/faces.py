@@ -12,7 +12,7 @@ from pipeline.clinical.clinical_context import ClinicalContext
 from pipeline.clinical.model import Exam, Interpretation
 from pipeline.edge.house import House
 from pipeline.edge.settings import Form
-from pipeline.sr.writing import Authored
+from pipeline.sr.dicom.writer import Authored
 
 FORMS: dict[str, Form] = {SecondaryCaptureImageStorage: "image", EncapsulatedPDFStorage: "pdf"}
 """What a face is, by its SOP class; everything else that we author is the structured report."""
@@ -38,9 +38,9 @@ def of(
     """
     _give_matplotlib_a_home()
     # Imported here alone: it takes a second and 50 MB, and a service that sends no faces pays neither.
-    from pipeline.sr.faces.fonts import Fonts  # noqa: PLC0415
-    from pipeline.sr.faces.instances import author_faces  # noqa: PLC0415
-    from pipeline.sr.faces.plots import Beside  # noqa: PLC0415
+    from pipeline.sr.render.fonts import Fonts  # noqa: PLC0415
+    from pipeline.sr.render.instances import author_faces  # noqa: PLC0415
+    from pipeline.sr.render.plots import Beside  # noqa: PLC0415
 
     font = house.settings.service.addendum.font
     beside = Beside(epochs=house.knowledge.epochs, contexts=contexts, held=held)

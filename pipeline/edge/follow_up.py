@@ -27,9 +27,9 @@ from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.store.visits import Grounds, Person
-from pipeline.sr.author import Draft, author, corrected, draft
-from pipeline.sr.header import UnusableEvidence, check_same_patient, read_header
-from pipeline.sr.writing import Authored
+from pipeline.sr.author.addendum import Draft, author, corrected, draft
+from pipeline.sr.dicom.header import UnusableEvidence, check_same_patient, read_header
+from pipeline.sr.dicom.writer import Authored
 
 log = logging.getLogger(__name__)
 

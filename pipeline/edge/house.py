@@ -10,7 +10,7 @@ from pipeline.edge.grounds import Surveyor
 from pipeline.edge.knowledge import Knowledge, known
 from pipeline.edge.settings import Settings
 from pipeline.edge.store.database import Database
-from pipeline.sr.dialect import Dialect
+from pipeline.sr.dialects.loader import Dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,12 +17,12 @@ from pipeline.edge.store import exams, inquiries, other_bytes, phantoms, picture
 from pipeline.edge.store.receipts import Receipt
 from pipeline.edge.store.schema import receipt as receipt_table
 from pipeline.edge.time_limit import Stopped, TookTooLong, within
-from pipeline.sr.encoding import Elements, read_elements
-from pipeline.sr.extract import Report, UnreadableReport, extract
-from pipeline.sr.phantoms import PhantomReport
-from pipeline.sr.reasons import ASIDE, Reason
-from pipeline.sr.rejection import RejectionNote
-from pipeline.sr.tree import header_text
+from pipeline.sr.dicom.content_tree import header_text
+from pipeline.sr.dicom.reader import Elements, read_elements
+from pipeline.sr.dicom.unreadable import ASIDE, Reason
+from pipeline.sr.extract.phantom import PhantomReport
+from pipeline.sr.extract.rejection_note import RejectionNote
+from pipeline.sr.extract.report import Report, UnreadableReport, extract
 
 log = logging.getLogger(__name__)
 

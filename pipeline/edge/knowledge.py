@@ -9,8 +9,8 @@ from pipeline.clinical.model import CrossCalibration, Epoch, LeastSignificantCha
 from pipeline.clinical.rules import Rules
 from pipeline.edge.digests import short_digest
 from pipeline.edge.settings import Settings
-from pipeline.sr.aliases import Alias, Spelling, as_spelt_here, in_every_spelling
-from pipeline.sr.dialect import Dialect, normal_manufacturer
+from pipeline.sr.dialects.loader import Dialect, normal_manufacturer
+from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here, in_every_spelling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,10 +22,10 @@ from pipeline.edge.store import receipts
 from pipeline.edge.store.exams import REPEATED
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import State, receipt
-from pipeline.sr.encoding import split_file
-from pipeline.sr.header import read_header
-from pipeline.sr.reasons import ASIDE, Reason, UnreadableReport
-from pipeline.sr.tree import header_text
+from pipeline.sr.dicom.content_tree import header_text
+from pipeline.sr.dicom.header import read_header
+from pipeline.sr.dicom.reader import split_file
+from pipeline.sr.dicom.unreadable import ASIDE, Reason, UnreadableReport
 
 BATCH = 50
 """Files in one transaction."""

@@ -17,8 +17,8 @@ from pipeline.edge.store.audit import Entry, Event
 from pipeline.edge.store.receipts import Receipt
 from pipeline.edge.store.schema import receipt as receipt_table
 from pipeline.edge.store.senders import Sender
-from pipeline.sr.reasons import Reason
-from pipeline.sr.rejection import Rejection
+from pipeline.sr.dicom.unreadable import Reason
+from pipeline.sr.extract.rejection_note import Rejection
 
 log = logging.getLogger(__name__)
 

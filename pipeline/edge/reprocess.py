@@ -23,10 +23,10 @@ from pipeline.edge.store.schema import State, shard
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.store.schema import receipt as receipt_table
 from pipeline.edge.store.visits import Person, Visit
-from pipeline.sr.content import document
-from pipeline.sr.header import UnusableEvidence
-from pipeline.sr.readback import Said, read_back
-from pipeline.sr.tree import read_instance, read_tree
+from pipeline.sr.author.content import document
+from pipeline.sr.author.readback import Said, read_back
+from pipeline.sr.dicom.content_tree import read_instance, read_tree
+from pipeline.sr.dicom.header import UnusableEvidence
 
 PERSONS = 200
 """Persons in one step: what is held in memory at once."""

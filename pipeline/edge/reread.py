@@ -10,7 +10,7 @@ from pipeline.edge.intake import read_in_time
 from pipeline.edge.mishap import UNEXPECTED, require_fault_of_one, where_it_happened
 from pipeline.edge.store import exams, receipts, work
 from pipeline.edge.store.schema import exam as exam_table
-from pipeline.sr.extract import Report, UnreadableReport
+from pipeline.sr.extract.report import Report, UnreadableReport
 
 log = logging.getLogger(__name__)
 

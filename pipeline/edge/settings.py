@@ -42,8 +42,8 @@ from pipeline.clinical.regions import Region, UnknownRegion, parse_region
 from pipeline.clinical.rules import Rules
 from pipeline.edge.network.addresses import is_address
 from pipeline.edge.text_files import UnreadableText, printable, read_text
-from pipeline.sr.aliases import Alias, Spelling, as_spelt_here
-from pipeline.sr.dialect import Dialect, DialectError, load_dialects, normal_manufacturer
+from pipeline.sr.dialects.loader import Dialect, DialectError, load_dialects, normal_manufacturer
+from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here
 
 ENV_PREFIX = "DXATREND_"
 ENV_DELIMITER = "__"

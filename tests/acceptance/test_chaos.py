@@ -32,7 +32,7 @@ from flows.demo import current
 from pipeline.edge.house import House
 from pipeline.edge.store import overview, receipts
 from pipeline.edge.store.schema import exam, receipt
-from pipeline.sr.tree import read_instance
+from pipeline.sr.dicom.content_tree import read_instance
 from tests import peers
 from tests.fast_scanner import Object, Scanner
 from tests.make_service import Service

@@ -22,8 +22,8 @@ from pipeline.edge.house import House
 from pipeline.edge.store import outbox, overview
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import exam as exam_table
-from pipeline.sr.encoding import split_file
-from pipeline.sr.header import read_header, reference
+from pipeline.sr.dicom.header import read_header, reference
+from pipeline.sr.dicom.reader import split_file
 from tests import peers
 from tests.benchmarks import archive
 from tests.make_service import Service

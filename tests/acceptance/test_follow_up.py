@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from flows.demo import current, withdrawn_exams
-from pipeline.sr.readback import read_back
-from pipeline.sr.tree import read_tree
+from pipeline.sr.author.readback import read_back
+from pipeline.sr.dicom.content_tree import read_tree
 from tests import peers
 from tests.expected import Exam, exams_of, study_addenda
 from tests.make_service import SAMPLES, Service

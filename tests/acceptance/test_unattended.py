@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.sr.readback import read_back
-from pipeline.sr.tree import read_tree
+from pipeline.sr.author.readback import read_back
+from pipeline.sr.dicom.content_tree import read_tree
 from tests import peers
 from tests.expected import exams_of, study_addenda
 from tests.make_service import Service

@@ -12,12 +12,12 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Interpretation
-from pipeline.sr.author import author
-from pipeline.sr.content import document
-from pipeline.sr.faces.fonts import Fonts
-from pipeline.sr.faces.instances import author_faces
-from pipeline.sr.header import read_header
-from pipeline.sr.tree import read_instance
+from pipeline.sr.author.addendum import author
+from pipeline.sr.author.content import document
+from pipeline.sr.dicom.content_tree import read_instance
+from pipeline.sr.dicom.header import read_header
+from pipeline.sr.render.fonts import Fonts
+from pipeline.sr.render.instances import author_faces
 from tests.benchmarks.table import Row, at_most, milliseconds
 from tests.sr import highdicom_author
 from tests.sr import make_interpretation as make

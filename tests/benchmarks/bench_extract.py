@@ -5,8 +5,8 @@ from io import BytesIO
 
 from pydicom import Dataset, dcmread
 
-from pipeline.sr.encoding import read_elements, split_file
-from pipeline.sr.extract import extract
+from pipeline.sr.dicom.reader import read_elements, split_file
+from pipeline.sr.extract.report import extract
 from tests.benchmarks.table import Row, at_most, processor_milliseconds
 from tests.make_service import SAMPLES
 from tests.sr.make_report import shipped_dialects

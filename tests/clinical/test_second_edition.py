@@ -14,8 +14,8 @@ from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Category, Exam, Flag, Interpretation, Obstacle, Overall, Patient, Result, Sex
 from pipeline.clinical.rules import Rules
 from pipeline.clinical.validity import invalid_because
-from pipeline.sr.content import document
-from pipeline.sr.readback import read_back
+from pipeline.sr.author.content import document
+from pipeline.sr.author.readback import read_back
 from tests.clinical.build import LSCS, PATIENT, ROOM_1, ROOM_2, exam, lsc, measurement
 from tests.clinical.test_properties import contexts, exams, histories, one_patient, records, same_person
 

@@ -11,7 +11,7 @@ from pipeline.clinical.model import Exam, Measurement, Patient, Scanner
 from pipeline.clinical.regions import parse_region
 from pipeline.edge.store import work
 from pipeline.edge.store.receipts import Instance
-from pipeline.sr.extract import Report
+from pipeline.sr.extract.report import Report
 
 NOW = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
 

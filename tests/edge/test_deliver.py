@@ -24,7 +24,7 @@ from pipeline.edge.deliver import (
 )
 from pipeline.edge.settings import DestinationSettings
 from pipeline.edge.store.outbox import AddendumOnFile
-from pipeline.sr.encoding import split_file
+from pipeline.sr.dicom.reader import split_file
 from tests import peers
 
 

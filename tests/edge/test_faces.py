@@ -19,7 +19,7 @@ from pipeline.edge.house import House, opened
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.store import outbox, overview, receipts
 from pipeline.edge.store.outbox import AddendumOnFile
-from pipeline.sr.writing import Authored, dicom_file
+from pipeline.sr.dicom.writer import Authored, dicom_file
 from tests import peers
 from tests.edge.make import instance
 from tests.edge.test_follow_up import LONG_AGO

@@ -54,7 +54,7 @@ ONE_DESTINATION = ("dispatch:deliver", "store.outages:current", "store.outbox:cl
 
 PLACES = (
     *(f"pipeline.edge.intake:{name}" for name in READING.split()),
-    *(f"pipeline.sr.extract:{name}" for name in EXTRACTING.split()),
+    *(f"pipeline.sr.extract.report:{name}" for name in EXTRACTING.split()),
     "pipeline.edge.intake:_record",
     *(f"pipeline.edge.store.{name}" for name in RECORDING.split()),
     *(f"pipeline.edge.follow_up:{name}" for name in FOLLOWING_UP.split()),

@@ -29,9 +29,9 @@ from pipeline.edge.store.audit import Event, Outcome
 from pipeline.edge.store.inquiries import AWAITS_HISTORY
 from pipeline.edge.store.overview import HistoryStatus
 from pipeline.edge.store.schema import exam, inquiry, receipt
-from pipeline.sr.encoding import split_file
-from pipeline.sr.readback import read_back
-from pipeline.sr.tree import read_instance, read_tree
+from pipeline.sr.author.readback import read_back
+from pipeline.sr.dicom.content_tree import read_instance, read_tree
+from pipeline.sr.dicom.reader import split_file
 from tests import peers
 from tests.edge.make import instance
 from tests.expected import exams_of

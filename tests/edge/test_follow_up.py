@@ -15,8 +15,8 @@ from pipeline.edge.house import House, opened
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.store import exams, outbox, overview, receipts, work
 from pipeline.edge.store.schema import exam, reading
-from pipeline.sr.readback import Said, read_back
-from pipeline.sr.tree import read_instance, read_tree
+from pipeline.sr.author.readback import Said, read_back
+from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from tests.edge.make import instance, lose_the_worker
 from tests.sr.make_report import container, encode, num, region, report, spine, text
 

@@ -13,7 +13,7 @@ from pipeline.edge.intake import extract_waiting
 from pipeline.edge.store import overview
 from pipeline.edge.store.identity import ID_CONFLICT
 from pipeline.edge.store.schema import State, exam, receipt
-from pipeline.sr.reasons import Reason
+from pipeline.sr.dicom.unreadable import Reason
 from tests.edge.test_reprocess import folder, follow_all, in_both_databases, l1_l4, lsc, receive, run, said
 from tests.sr.make_report import container, region, report
 

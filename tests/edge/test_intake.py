@@ -18,9 +18,9 @@ from pipeline.edge.intake import extract_waiting
 from pipeline.edge.store import exams, machines, overview, phantoms, pictures, receipts, work
 from pipeline.edge.store.receipts import Instance, Receipt
 from pipeline.edge.store.schema import State, exam, receipt
-from pipeline.sr.extract import Report
-from pipeline.sr.reasons import Reason
-from pipeline.sr.results import Place
+from pipeline.sr.dicom.unreadable import Reason
+from pipeline.sr.extract.report import Report
+from pipeline.sr.extract.result_locations import Place
 from tests.edge.make import NOW, instance
 from tests.sr.make_image import (
     COMPUTED_RADIOGRAPHY,

@@ -7,7 +7,7 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 
 from pipeline.edge.store import outbox
-from pipeline.sr.tree import read_instance
+from pipeline.sr.dicom.content_tree import read_instance
 from tests.make_department import Department, department, scan
 
 CALLERS = """

@@ -23,8 +23,8 @@ from pipeline.edge.house import House, opened
 from pipeline.edge.intake import extract_waiting
 from pipeline.edge.store import audit, exams, outbox, receipts
 from pipeline.edge.store.schema import State, exam, receipt
-from pipeline.sr.charsets import decoded
-from pipeline.sr.tree import header_text, read_instance
+from pipeline.sr.dicom.character_sets import decoded
+from pipeline.sr.dicom.content_tree import header_text, read_instance
 from tests.edge.make import instance
 from tests.edge.test_follow_up import LONG_AGO
 from tests.sr.make_report import each_item, encode, region, report, spine, text

@@ -30,7 +30,7 @@ from pipeline.edge.store import receipts
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.schema import receipt
 from pipeline.edge.store.senders import Sender
-from pipeline.sr.encoding import split_file
+from pipeline.sr.dicom.reader import split_file
 from tests import peers
 from tests.edge.make import NOW, instance
 from tests.make_scanner import store

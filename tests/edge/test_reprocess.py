@@ -21,8 +21,8 @@ from pipeline.edge.reread import READ_OTHERWISE
 from pipeline.edge.store import outbox, overview, receipts, runs
 from pipeline.edge.store.runs import Counts, Scope
 from pipeline.edge.store.schema import exam, grounds, shard
-from pipeline.sr.readback import Said, read_back
-from pipeline.sr.tree import read_instance, read_tree
+from pipeline.sr.author.readback import Said, read_back
+from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from tests.edge.make import instance
 from tests.sr.make_report import encode, region, report, spine
 

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from pipeline.edge.house import House, opened
 from pipeline.edge.store import outbox
 from pipeline.edge.store.schema import addendum
-from pipeline.sr.readback import Said
+from pipeline.sr.author.readback import Said
 from tests import peers
 from tests.edge.test_reprocess import follow_all, l1_l4, lsc, receive, run_in, said
 from tests.make_service import ROOT

@@ -15,7 +15,7 @@ from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.runs import Counts, Scope
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.store.schema import receipt as receipt_table
-from pipeline.sr.tree import read_instance, read_tree
+from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from tests.edge.make import NOW
 from tests.edge.test_reprocess import (
     LONG_AGO,

@@ -34,9 +34,9 @@ from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
 import pipeline
 from pipeline.clinical.model import Exam
 from pipeline.sr import codes
-from pipeline.sr.header import words, written_at
-from pipeline.sr.tree import Code, Item
-from pipeline.sr.uids import DEVICE_UID
+from pipeline.sr.dicom.content_tree import Code, Item
+from pipeline.sr.dicom.header import words, written_at
+from pipeline.sr.dicom.uids import DEVICE_UID
 
 HEADER = (
     *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),

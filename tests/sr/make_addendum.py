@@ -9,9 +9,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pipeline.clinical.model import Interpretation, Overall, Result
-from pipeline.sr.author import author
-from pipeline.sr.tree import Item, read_instance, read_tree
-from pipeline.sr.writing import Authored
+from pipeline.sr.author.addendum import author
+from pipeline.sr.dicom.content_tree import Item, read_instance, read_tree
+from pipeline.sr.dicom.writer import Authored
 from tests.sr import make_interpretation as make
 from tests.sr.highdicom_author import encoded
 from tests.sr.make_patient import NAMES

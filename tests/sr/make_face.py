@@ -10,12 +10,12 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Interpretation, Scanner
-from pipeline.sr.faces.fonts import Fonts
-from pipeline.sr.faces.instances import author_faces
-from pipeline.sr.faces.page import Page, page
-from pipeline.sr.faces.plots import Beside
-from pipeline.sr.tree import read_instance, read_tree
-from pipeline.sr.writing import Authored
+from pipeline.sr.dicom.content_tree import read_instance, read_tree
+from pipeline.sr.dicom.writer import Authored
+from pipeline.sr.render.fonts import Fonts
+from pipeline.sr.render.instances import author_faces
+from pipeline.sr.render.page_content import Page, page
+from pipeline.sr.render.plots import Beside
 from tests.sr import make_addendum
 from tests.sr import make_interpretation as make
 

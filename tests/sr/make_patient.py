@@ -26,7 +26,7 @@ from pipeline.clinical.model import (
     Sex,
 )
 from pipeline.clinical.regions import SITE_OF_PART, SPINE, Region, Side, Site, parse_region
-from pipeline.sr.header import dicom_date
+from pipeline.sr.dicom.header import dicom_date
 
 SCANNERS = (
     Scanner("GE Healthcare", "Lunar Prodigy", "DF+500475"),

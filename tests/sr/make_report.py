@@ -16,9 +16,9 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from pipeline.sr.dialect import Dialect, load_dialects
-from pipeline.sr.encoding import read_elements
-from pipeline.sr.extract import Report, UnreadableReport, extract
+from pipeline.sr.dialects.loader import Dialect, load_dialects
+from pipeline.sr.dicom.reader import read_elements
+from pipeline.sr.extract.report import Report, UnreadableReport, extract
 
 Concept = str | tuple[str, str, str]
 """A meaning, or value, scheme and meaning."""

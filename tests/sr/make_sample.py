@@ -15,11 +15,11 @@ from pipeline.clinical.model import Exam, LeastSignificantChange, Scanner
 from pipeline.clinical.regions import parse_region
 from pipeline.edge.knowledge import known
 from pipeline.edge.settings import ScannersSettings, Settings
-from pipeline.sr.aliases import Spelling
-from pipeline.sr.encoding import split_file
-from pipeline.sr.extract import extract
-from pipeline.sr.header import read_header
-from pipeline.sr.tree import read_instance
+from pipeline.sr.dicom.content_tree import read_instance
+from pipeline.sr.dicom.header import read_header
+from pipeline.sr.dicom.reader import split_file
+from pipeline.sr.extract.report import extract
+from pipeline.sr.extract.scanner_alias import Spelling
 from tests.sr.make_patient import Case
 from tests.sr.make_report import shipped_dialects
 

@@ -6,8 +6,8 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from pipeline.clinical.model import Scanner
-from pipeline.sr.aliases import Alias
-from pipeline.sr.extract import Report, extract
+from pipeline.sr.extract.report import Report, extract
+from pipeline.sr.extract.scanner_alias import Alias
 from tests.sr.make_report import report, shipped_dialects, spine
 
 PRODIGY = Scanner("GE Healthcare", "Lunar Prodigy", "DF+500475")

@@ -3,8 +3,8 @@
 import pytest
 
 from pipeline.clinical.exam_assembly import Contradiction, assemble
-from pipeline.sr.analyses import current, superseded_regions
-from pipeline.sr.extract import Report
+from pipeline.sr.extract.reanalysis import current, superseded_regions
+from pipeline.sr.extract.report import Report
 from tests.sr.make_report import container, encode, read, region, report, spine, text
 
 

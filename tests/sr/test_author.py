@@ -23,12 +23,12 @@ from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
 import pipeline
 from pipeline.clinical.model import Caution, Flag, Interpretation, Patient, Result
 from pipeline.sr import codes
-from pipeline.sr.author import corrected, draft
-from pipeline.sr.content import document
-from pipeline.sr.header import UnusableEvidence
-from pipeline.sr.outline import outline
-from pipeline.sr.tree import Code, read_tree
-from pipeline.sr.writing import dicom_file
+from pipeline.sr.author.addendum import corrected, draft
+from pipeline.sr.author.content import document
+from pipeline.sr.dicom.content_tree import Code, read_tree
+from pipeline.sr.dicom.header import UnusableEvidence
+from pipeline.sr.dicom.outline import outline
+from pipeline.sr.dicom.writer import dicom_file
 from tests.golden import assert_as_approved
 from tests.sr import make_interpretation as make
 from tests.sr.highdicom_author import encoded

@@ -7,8 +7,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
-from pipeline.sr.encoding import read_elements
-from pipeline.sr.extract import Reason, Report, UnreadableReport, extract
+from pipeline.sr.dicom.reader import read_elements
+from pipeline.sr.extract.report import Reason, Report, UnreadableReport, extract
 from tests.sr.make_image import apex, dxa_results, hologic_picture, picture, roi, scan
 from tests.sr.make_report import container, encode, num, region, report, shipped_dialects, spine, text
 

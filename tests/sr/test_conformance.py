@@ -7,9 +7,9 @@ from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from pipeline.edge.receive import SR_STORAGE_CLASSES, TRANSFER_SYNTAXES
 from pipeline.sr import codes
-from pipeline.sr.content import document
-from pipeline.sr.tree import Code, Item
-from pipeline.sr.uids import DEVICE_UID, IMPLEMENTATION_CLASS_UID
+from pipeline.sr.author.content import document
+from pipeline.sr.dicom.content_tree import Code, Item
+from pipeline.sr.dicom.uids import DEVICE_UID, IMPLEMENTATION_CLASS_UID
 from tests.golden import assert_as_approved
 from tests.sr import make_interpretation as make
 

@@ -3,11 +3,11 @@
 import pytest
 
 from pipeline.clinical.regions import SITE_OF_PART, Region, Side, Site, UnknownRegion, parse_region
-from pipeline.sr.dialect import Dialect, DialectError, load_dialects, normal_manufacturer, parse_dialect
-from pipeline.sr.extract import extract
-from pipeline.sr.grammar import Concept, Lookup
-from pipeline.sr.naming import name_region
-from pipeline.sr.tree import Code
+from pipeline.sr.dialects.loader import Dialect, DialectError, load_dialects, normal_manufacturer, parse_dialect
+from pipeline.sr.dialects.model import Concept, Lookup
+from pipeline.sr.dialects.region_names import name_region
+from pipeline.sr.dicom.content_tree import Code
+from pipeline.sr.extract.report import extract
 from tests.sr.make_report import container, num, report, shipped_dialects, text, values
 
 SMALLEST = """

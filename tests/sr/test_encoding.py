@@ -13,10 +13,10 @@ from pydicom.uid import (
     JPEGLossless,
 )
 
-from pipeline.sr import encoding
-from pipeline.sr.encoding import split_file
-from pipeline.sr.extract import Reason, UnreadableReport
-from pipeline.sr.tree import read_instance, read_tree
+from pipeline.sr.dicom import reader
+from pipeline.sr.dicom.content_tree import read_instance, read_tree
+from pipeline.sr.dicom.reader import split_file
+from pipeline.sr.extract.report import Reason, UnreadableReport
 from tests.sr.make_report import (
     container,
     deflate,
@@ -140,7 +140,7 @@ def test_a_pile_of_sequences_is_held_before_it_overflows_the_stack():
 
 
 def test_more_elements_than_any_report_needs_are_held(monkeypatch):
-    monkeypatch.setattr(encoding, "MAX_ELEMENTS", 100)
+    monkeypatch.setattr(reader, "MAX_ELEMENTS", 100)
     assert reason_of(encode(report(spine(*(region("L1-L4", "0.912") for _ in range(20)))))) is Reason.TOO_LARGE
 
 

@@ -12,11 +12,11 @@ from pydicom.dataset import Dataset
 
 from pipeline.clinical.model import Patient, Scanner, Sex
 from pipeline.clinical.regions import parse_region
-from pipeline.sr.dialect import load_dialects
-from pipeline.sr.encoding import read_elements, split_file
-from pipeline.sr.extract import Reason, UnreadableReport, extract
-from pipeline.sr.notes import Unused
-from pipeline.sr.reasons import Reason as EveryReason
+from pipeline.sr.dialects.loader import load_dialects
+from pipeline.sr.dicom.reader import read_elements, split_file
+from pipeline.sr.dicom.unreadable import Reason as EveryReason
+from pipeline.sr.extract.remarks import Unused
+from pipeline.sr.extract.report import Reason, UnreadableReport, extract
 from tests.sr.make_report import (
     LATERALITY,
     SPINE_BMD,

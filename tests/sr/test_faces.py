@@ -18,15 +18,15 @@ from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
 from pipeline.clinical.model import Exam, Interpretation, Obstacle, Overall, Result
 from pipeline.clinical.wording.names import lsc_in_text, score_in_text
-from pipeline.sr.author import author
-from pipeline.sr.extract import UnreadableReport, extract
-from pipeline.sr.faces import fonts, layout
-from pipeline.sr.faces.drawing import COLUMNS, ROWS
-from pipeline.sr.faces.fonts import NAMELESS, UNKNOWN, Fonts, UnusableFont
-from pipeline.sr.faces.page import Page
-from pipeline.sr.readback import read_back
-from pipeline.sr.reasons import Reason
-from pipeline.sr.writing import Authored, dicom_file
+from pipeline.sr.author.addendum import author
+from pipeline.sr.author.readback import read_back
+from pipeline.sr.dicom.unreadable import Reason
+from pipeline.sr.dicom.writer import Authored, dicom_file
+from pipeline.sr.extract.report import UnreadableReport, extract
+from pipeline.sr.render import fonts, page_layout
+from pipeline.sr.render.drawing import COLUMNS, ROWS
+from pipeline.sr.render.fonts import NAMELESS, UNKNOWN, Fonts, UnusableFont
+from pipeline.sr.render.page_content import Page
 from tests.peers import program
 from tests.sr import make_addendum, make_face, make_patient, validators
 from tests.sr import make_interpretation as make
@@ -224,33 +224,33 @@ def pages() -> Iterator[tuple[str, Page]]:
 def test_no_text_leaves_the_margins_or_stands_on_another() -> None:
     told = Fonts()
     for name, page in pages():
-        sheets = layout.lay_out(page, told.name(page.patient_name), told.width)
+        sheets = page_layout.lay_out(page, told.name(page.patient_name), told.width)
         for sheet in sheets:
-            texts = [mark for mark in sheet if isinstance(mark, layout.Text)]
+            texts = [mark for mark in sheet if isinstance(mark, page_layout.Text)]
             spans = [(text, *span(text, told)) for text in texts]
             for text, begins, ends in spans:
-                assert begins >= layout.LEFT - 0.5, (name, text)
-                assert ends <= layout.RIGHT + 0.5, (name, text)
-                assert text.y <= layout.HEIGHT - 20, (name, text)
-                assert text.size >= layout.SMALLEST, (name, text)
+                assert begins >= page_layout.LEFT - 0.5, (name, text)
+                assert ends <= page_layout.RIGHT + 0.5, (name, text)
+                assert text.y <= page_layout.HEIGHT - 20, (name, text)
+                assert text.size >= page_layout.SMALLEST, (name, text)
             for one, begins, ends in spans:
                 beside = [t for t, b, _ in spans if t is not one and abs(t.y - one.y) < 3 and begins <= b < ends - 0.1]
                 assert beside == [], (name, one)
-            for chart in (mark for mark in sheet if isinstance(mark, layout.Chart)):
-                assert chart.y + chart.height <= layout.BOTTOM, name
+            for chart in (mark for mark in sheet if isinstance(mark, page_layout.Chart)):
+                assert chart.y + chart.height <= page_layout.BOTTOM, name
 
 
-def span(text: layout.Text, told: Fonts) -> tuple[float, float]:
+def span(text: page_layout.Text, told: Fonts) -> tuple[float, float]:
     wide = told.width(text.text, text.size, text.bold)
     return (text.x - wide, text.x) if text.end else (text.x, text.x + wide)
 
 
 def test_every_sheet_says_whose_it_is_and_how_many_there_are() -> None:
     page = crowded()
-    sheets = layout.lay_out(page, "the name", Fonts().width)
+    sheets = page_layout.lay_out(page, "the name", Fonts().width)
     assert len(sheets) > 1
     for number, sheet in enumerate(sheets, 1):
-        texts = [mark.text for mark in sheet if isinstance(mark, layout.Text)]
+        texts = [mark.text for mark in sheet if isinstance(mark, page_layout.Text)]
         assert "the name" in texts
         assert any("DXA-0001" in text for text in texts)
         assert f"page {number} of {len(sheets)}" in texts

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from pipeline.sr.extract import Report
+from pipeline.sr.extract.report import Report
 from tests.sr.make_report import (
     code_item,
     coded,

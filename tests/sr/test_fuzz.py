@@ -14,10 +14,10 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
 from pipeline.clinical.model import Measurement
-from pipeline.sr.charsets import DEFAULT, declared, decoded
-from pipeline.sr.encoding import Elements, read_elements
-from pipeline.sr.extract import Report, UnreadableReport, extract
-from pipeline.sr.tree import Code, Item, read_instance, read_tree
+from pipeline.sr.dicom.character_sets import DEFAULT, declared, decoded
+from pipeline.sr.dicom.content_tree import Code, Item, read_instance, read_tree
+from pipeline.sr.dicom.reader import Elements, read_elements
+from pipeline.sr.extract.report import Report, UnreadableReport, extract
 from tests.sr.make_mutant import NAMES, mutant
 from tests.sr.make_report import shipped_dialects
 

@@ -13,10 +13,10 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from pipeline.sr.encoding import split_file
-from pipeline.sr.header import check_same_patient, read_header
-from pipeline.sr.reasons import UnreadableReport
-from pipeline.sr.tree import header_text, read_instance
+from pipeline.sr.dicom.content_tree import header_text, read_instance
+from pipeline.sr.dicom.header import check_same_patient, read_header
+from pipeline.sr.dicom.reader import split_file
+from pipeline.sr.dicom.unreadable import UnreadableReport
 from tests.sr import make_report as make
 
 ROOT = Path(__file__).parents[2]

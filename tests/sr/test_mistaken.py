@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.clinical.model import Sex
-from pipeline.sr.extract import Reason
+from pipeline.sr.extract.report import Reason
 from tests.sr.make_image import HEADS, apex, dxa_results, hologic_picture, picture, roi, scan
 from tests.sr.make_report import (
     TID1500,

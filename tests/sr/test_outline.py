@@ -7,8 +7,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from pipeline.sr.outline import outline, outline_html
-from pipeline.sr.tree import read_tree
+from pipeline.sr.dicom.content_tree import read_tree
+from pipeline.sr.dicom.outline import outline, outline_html
 from tests.sr.make_report import LATERALITY, code_item, container, finding_site, group, measurements, num, report, text
 
 

@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 
 from pipeline.clinical.model import Scanner
-from pipeline.sr.extract import Reason
-from pipeline.sr.phantoms import PhantomReport
+from pipeline.sr.extract.phantom import PhantomReport
+from pipeline.sr.extract.report import Reason
 from tests.sr.make_report import (
     container,
     encode,

@@ -14,10 +14,10 @@ from pipeline.clinical.clinical_context import ClinicalContext, Therapy
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Epoch, Exam, Measurement
 from pipeline.clinical.regions import parse_region
-from pipeline.sr.faces import drawing, layout
-from pipeline.sr.faces.fonts import Fonts
-from pipeline.sr.faces.page import Page
-from pipeline.sr.faces.plots import Apart, Band, Beside, Break, Course, Plot, Point, courses, plots
+from pipeline.sr.render import drawing, page_layout
+from pipeline.sr.render.fonts import Fonts
+from pipeline.sr.render.page_content import Page
+from pipeline.sr.render.plots import Apart, Band, Beside, Break, Course, Plot, Point, courses, plots
 from tests.sr import make_interpretation as make
 from tests.sr.make_face import addendum_to, interpreted, shown, visit
 
@@ -70,8 +70,8 @@ def plot_of(exam: Exam, history: Sequence[Exam], beside: Beside | None = None) -
 
 def key_of(page: Page) -> str:
     """What stands between the title of the plots and the plots."""
-    sheets = layout.lay_out(page, "name", Fonts().width)
-    return " ".join(mark.text for sheet in sheets for mark in sheet if isinstance(mark, layout.Text))
+    sheets = page_layout.lay_out(page, "name", Fonts().width)
+    return " ".join(mark.text for sheet in sheets for mark in sheet if isinstance(mark, page_layout.Text))
 
 
 # Breaks
@@ -239,8 +239,8 @@ def test_without_therapy_on_record_there_is_no_bar() -> None:
 
 
 def axes_of(plot: Plot) -> Figure:
-    figure = Figure(figsize=(layout.WIDTH / 72, layout.HEIGHT / 72))
-    drawing._chart(figure, layout.Chart(x=30, y=100, width=170, height=220, plot=plot), Fonts(), "0.1")
+    figure = Figure(figsize=(page_layout.WIDTH / 72, page_layout.HEIGHT / 72))
+    drawing._chart(figure, page_layout.Chart(x=30, y=100, width=170, height=220, plot=plot), Fonts(), "0.1")
     return figure
 
 
@@ -309,17 +309,17 @@ def test_no_number_breaks_in_a_column(text: str) -> None:
         "Compared with": ["2024-05-14"],
         "Change g/cm²": ["+0.435 (+116.3 %)", "-0.435 (-88.8 %)"],
     }
-    for column in layout._COLUMNS:
+    for column in page_layout._COLUMNS:
         for one in wide.get(column.head, []):
             if one == text:
-                assert layout.wrapped(text, column.room, layout.BODY, told.width, bold=True) == [text]
+                assert page_layout.wrapped(text, column.room, page_layout.BODY, told.width, bold=True) == [text]
 
 
 def test_a_number_keeps_its_unit_where_a_line_ends() -> None:
     told = Fonts().width
     text = "a loss of -8.7 % at the spine, 0.028 g/cm2, weight 57 kg"
     for width in range(60, 300, 3):
-        lines = layout.wrapped(text, width, layout.BODY, told)
+        lines = page_layout.wrapped(text, width, page_layout.BODY, told)
         assert " ".join(lines) == text
         assert not any(line.startswith(("%", "g/cm2", "kg")) for line in lines)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sr.grammar import DateOrder
-from pipeline.sr.printed_dates import possible_days, possible_moments
+from pipeline.sr.dialects.model import DateOrder
+from pipeline.sr.extract.ambiguous_dates import possible_days, possible_moments
 
 
 @pytest.mark.parametrize(

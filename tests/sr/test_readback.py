@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from pydicom.uid import ExplicitVRLittleEndian
 
 from pipeline.clinical.model import Change, Finding, Interpretation, Overall
-from pipeline.sr.author import author
-from pipeline.sr.header import dicom_date
-from pipeline.sr.readback import Said, read_back
-from pipeline.sr.tree import Code, Item, read_instance, read_tree
+from pipeline.sr.author.addendum import author
+from pipeline.sr.author.readback import Said, read_back
+from pipeline.sr.dicom.content_tree import Code, Item, read_instance, read_tree
+from pipeline.sr.dicom.header import dicom_date
 from tests.sr import make_interpretation as make
 from tests.sr import make_patient
 

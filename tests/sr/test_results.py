@@ -7,8 +7,8 @@ import pytest
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLossless
 
 from pipeline.clinical.model import Scanner
-from pipeline.sr.extract import Reason, UnreadableReport
-from pipeline.sr.results import Place
+from pipeline.sr.extract.report import Reason, UnreadableReport
+from pipeline.sr.extract.result_locations import Place
 from tests.sr.make_image import (
     COMPUTED_RADIOGRAPHY,
     HEADS,

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from pipeline.clinical.model import Scanner
-from pipeline.sr.encoding import read_elements
-from pipeline.sr.extract import extract
+from pipeline.sr.dicom.reader import read_elements
+from pipeline.sr.extract.report import extract
 from tests.sr.make_report import container, encode, region, report, shipped_dialects, text
 
 

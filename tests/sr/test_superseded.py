@@ -8,10 +8,10 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from pipeline.clinical.model import Caution, Finding, Flag, Interpretation, Obstacle, Overall, Result
 from pipeline.sr import codes
-from pipeline.sr.author import author
-from pipeline.sr.content import document
-from pipeline.sr.superseded import what_changed
-from pipeline.sr.tree import read_instance, read_tree
+from pipeline.sr.author.addendum import author
+from pipeline.sr.author.content import document
+from pipeline.sr.author.revision_note import what_changed
+from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from tests.sr import make_interpretation as make
 
 LOST = make.change()

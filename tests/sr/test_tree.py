@@ -6,9 +6,9 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
-from pipeline.sr import tree
-from pipeline.sr.extract import Reason, UnreadableReport
-from pipeline.sr.tree import Code, Item, header_text, read_instance, read_tree
+from pipeline.sr.dicom import content_tree
+from pipeline.sr.dicom.content_tree import Code, Item, header_text, read_instance, read_tree
+from pipeline.sr.extract.report import Reason, UnreadableReport
 from tests.sr.make_report import (
     code_item,
     container,
@@ -175,13 +175,13 @@ def test_an_object_without_content_tree_is_no_report():
 
 def test_a_report_with_too_many_items_or_levels_is_held(monkeypatch):
     deep = text("leaf", "x")
-    for _ in range(tree.MAX_DEPTH):
+    for _ in range(content_tree.MAX_DEPTH):
         deep = container("deeper", deep)
     with pytest.raises(UnreadableReport) as held:
         read_tree(report(deep))
     assert held.value.reason is Reason.TOO_LARGE
 
-    monkeypatch.setattr(tree, "MAX_ITEMS", 10)
+    monkeypatch.setattr(content_tree, "MAX_ITEMS", 10)
     with pytest.raises(UnreadableReport) as held:
         read_tree(report(*(text("leaf", "x") for _ in range(10))))
     assert held.value.reason is Reason.TOO_LARGE

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.clinical.regions import parse_region
 from pipeline.clinical.vendor_trend import TrendPoint
-from pipeline.sr import trends
+from pipeline.sr.extract import vendor_trend
 from tests.sr.make_report import container, encode, num, read, region, report, spine, text, values
 
 PERCENT = ("%", "UCUM", "%")
@@ -110,6 +110,6 @@ def test_hologics_history_is_a_trend_of_the_regions_in_it():
 
 
 def test_a_trend_without_end_is_not_read_to_its_end(monkeypatch):
-    monkeypatch.setattr(trends, "MOST_POINTS", 3)
+    monkeypatch.setattr(vendor_trend, "MOST_POINTS", 3)
     entries = [entry(f"{day:02}-Mar-2022", num("BMD", "0.932")) for day in range(1, 20)]
     assert len(points(trend(*entries))) == 3

@@ -18,9 +18,9 @@ from highdicom.sr import MeasurementReport, srread
 from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
 
 from pipeline.sr import codes
-from pipeline.sr.author import author
-from pipeline.sr.readback import read_back
-from pipeline.sr.writing import Authored, dicom_file
+from pipeline.sr.author.addendum import author
+from pipeline.sr.author.readback import read_back
+from pipeline.sr.dicom.writer import Authored, dicom_file
 from tests.sr import make_addendum, make_face, make_patient, make_sample, validators
 from tests.sr.highdicom_author import encoded
 from tests.sr.make_addendum import KINDS, addendum_of_kind

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.sr.values import (
+from pipeline.sr.dicom.values import (
     NoNumber,
     Number,
     agrees,

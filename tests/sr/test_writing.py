@@ -18,11 +18,11 @@ from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from pipeline.clinical.model import Interpretation
 from pipeline.sr import codes
-from pipeline.sr.author import author
-from pipeline.sr.content import decimal_string, document
-from pipeline.sr.tree import Item, read_instance, read_tree
-from pipeline.sr.uids import IMPLEMENTATION_CLASS_UID
-from pipeline.sr.writing import Unwritable, content, dicom_file, elements
+from pipeline.sr.author.addendum import author
+from pipeline.sr.author.content import decimal_string, document
+from pipeline.sr.dicom.content_tree import Item, read_instance, read_tree
+from pipeline.sr.dicom.uids import IMPLEMENTATION_CLASS_UID
+from pipeline.sr.dicom.writer import Unwritable, content, dicom_file, elements
 from tests.sr import highdicom_author, make_patient
 from tests.sr import make_interpretation as make
 

@@ -18,9 +18,9 @@ from pipeline.edge.store.database import insert_if_absent, ring
 from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt, rejection, scanner
 from pipeline.edge.store.senders import Sender
-from pipeline.sr.analyses import current, superseded_regions
-from pipeline.sr.extract import Report
-from pipeline.sr.header import UnusableEvidence, corrections, read_header, tidy_header, written_at
+from pipeline.sr.dicom.header import UnusableEvidence, corrections, read_header, tidy_header, written_at
+from pipeline.sr.extract.reanalysis import current, superseded_regions
+from pipeline.sr.extract.report import Report
 
 _REPORT = TypeAdapter(Report)
 

@@ -13,7 +13,7 @@ from pipeline.clinical.priors import last_break
 from pipeline.edge.store.database import insert_if_absent
 from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import exam, scanner, unidentified
-from pipeline.sr.aliases import Alias, Spelling, as_spelt_here, supply_serial_number
+from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here, supply_serial_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

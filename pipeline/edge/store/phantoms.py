@@ -9,8 +9,8 @@ from sqlalchemy import Connection, insert, select
 from pipeline.clinical.model import Scanner
 from pipeline.edge.store import machines, work
 from pipeline.edge.store.schema import phantom, receipt, scanner
-from pipeline.sr.phantoms import PhantomReport
-from pipeline.sr.reasons import Reason
+from pipeline.sr.dicom.unreadable import Reason
+from pipeline.sr.extract.phantom import PhantomReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, literal_column, select, update
 
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import State, receipt
-from pipeline.sr.encoding import without_pixels
+from pipeline.sr.dicom.reader import without_pixels
 
 BATCH = 100
 

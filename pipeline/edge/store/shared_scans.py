@@ -17,7 +17,7 @@ from pipeline.edge.store import work
 from pipeline.edge.store.identity import ID_CONFLICT
 from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt
-from pipeline.sr.extract import Report
+from pipeline.sr.extract.report import Report
 
 SAME_SCAN = "same_scan"
 """The reason for which an exam is held whose scan is also on file under another patient."""

@@ -14,7 +14,7 @@ from pipeline.edge.store import exams, identity, shared_scans
 from pipeline.edge.store.database import insert_absent, ring
 from pipeline.edge.store.schema import State, exam, reading, receipt, rejection, scanner
 from pipeline.edge.store.senders import Sender
-from pipeline.sr.rejection import Rejection
+from pipeline.sr.extract.rejection_note import Rejection
 
 REJECTED = "rejected"
 """The reason for which a report that waited for a person is put aside: a rejection note has named it."""

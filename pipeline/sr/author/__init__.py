@@ -1,0 +1,1 @@
+"""Author the addendum: a Comprehensive or Enhanced SR document from an interpretation, and read it back."""

@@ -1,0 +1,1 @@
+"""Vendor dialects: how each manufacturer names regions, quantities and containers, as data (TOML)."""

@@ -1,0 +1,397 @@
+"""How does one vendor name the things in its reports? A dialect says it as data, so that a site can add one.
+
+A dialect is a TOML file in ``config/dialects``; ``docs/dialects.md`` tells how to write one.
+"""
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from pipeline.clinical.regions import SITE_OF_PART, SPINE, Side, Site, UnknownRegion, parse_vertebrae
+from pipeline.sr.dialects.model import (
+    Concept,
+    Condition,
+    ContainerRule,
+    DateOrder,
+    DeviceItems,
+    Dialect,
+    Fact,
+    FindingSite,
+    Lookup,
+    NamedFor,
+    NeverRule,
+    PartNames,
+    PhantomSigns,
+    PlaceRule,
+    Quantity,
+    RegionRule,
+    ReportRule,
+    SideNames,
+    Since,
+    TrendRule,
+    VertebraNames,
+    normal_manufacturer,
+)
+
+__all__ = ["Dialect", "DialectError", "load_dialects", "normal_manufacturer", "parse_dialect"]
+
+
+class DialectError(Exception):
+    """Dialects that cannot be used; its text lists every mistake on its own line, under its key."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+def load_dialects(texts: Mapping[str, str]) -> tuple[Dialect, ...]:
+    """The dialects in TOML texts, by the name of each text's file, in the order given.
+
+    Raises:
+        DialectError: with every mistake of every text.
+    """
+    dialects: list[Dialect] = []
+    mistakes: list[str] = []
+    for file, text in texts.items():
+        try:
+            dialects.append(parse_dialect(tomllib.loads(text)))
+        except tomllib.TOMLDecodeError as error:
+            mistakes.append(f"{file}: {error}")
+        except DialectError as error:
+            mistakes += [f"{file}: {mistake}" for mistake in error.mistakes]
+    names = [dialect.name for dialect in dialects]
+    mistakes += [f"name: two dialects are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1]
+    if mistakes:
+        raise DialectError(mistakes)
+    return tuple(dialects)
+
+
+def parse_dialect(data: Mapping[str, Any]) -> Dialect:
+    """The dialect that a TOML document describes.
+
+    Raises:
+        DialectError: with every mistake in it.
+    """
+    mistakes: list[str] = []
+    table = _Table(data, "", mistakes)
+    quantities = tuple(table.listed("quantities", Quantity))
+    dialect = Dialect(
+        name=table.text("name"),
+        version=table.text("version"),
+        reports=tuple(_report_rule(entry) for entry in table.tables("report", required=True)),
+        scans=tuple(_container_rule(entry) for entry in table.tables("scan", required=True)),
+        places=tuple(_place_rule(entry) for entry in table.tables("place")),
+        trends=tuple(_trend_rule(entry) for entry in table.tables("trend")),
+        never=tuple(_never_rule(entry) for entry in table.tables("never")),
+        region=_region_rule(table.table("region")),
+        parts=tuple(_part_names(table.table("names"))),
+        vertebrae=_vertebra_names(table.table("vertebrae")),
+        sides=tuple(_side_names(table.table("sides"))),
+        finding_sites=tuple(_finding_site(entry) for entry in table.tables("finding_site")),
+        quantities=Lookup(quantities),
+        facts=Lookup(table.listed("facts", Fact)),
+        changes=Lookup(table.listed("changes", Since)),
+        noted=Lookup((_concept(entry), True) for entry in table.tables("noted")),
+        units=tuple(table.table("units").lists()),
+        units_when_absent=dict(_units_when_absent(table.table("units_when_absent"))),
+        **_populations(table.table("populations")),
+        date_order=table.one_of("date_order", DateOrder),
+        manufacturers=tuple(table.table("manufacturers").lists()),
+        device=_device_items(table.table("device")),
+        phantom=_phantom_signs(table.table("phantom")),
+    )
+    table.finish()
+    if not any(quantity is Quantity.BMD for _, quantity in quantities):
+        mistakes.append("quantities.bmd: is missing; without it no report could be read")
+    if not dialect.unit("g/cm2") and not dialect.unit("mg/cm2"):
+        mistakes.append("units: neither g/cm2 nor mg/cm2 is among them; without one no BMD could be read")
+    for quantity, unit in dialect.units_when_absent.items():
+        if dialect.unit(unit) != unit:
+            mistakes.append(f"units_when_absent.{quantity}: {unit!r} is none of the units")
+    if mistakes:
+        raise DialectError(mistakes)
+    return dialect
+
+
+_T = TypeVar("_T")
+_Key = TypeVar("_Key", bound=StrEnum)
+
+
+class _Table:
+    """A table of a dialect's TOML, read key by key; what is wrong or left over goes to the mistakes."""
+
+    def __init__(self, data: Mapping[str, Any], path: str, mistakes: list[str]) -> None:
+        self._left = dict(data)
+        self._path = path
+        self._mistakes = mistakes
+
+    def wrong(self, key: str, what: str) -> None:
+        self._mistakes.append(f"{self._path}{key}: {what}")
+
+    def text(self, key: str, *, required: bool = True) -> str:
+        value = self._left.pop(key, "")
+        if not isinstance(value, str):
+            self.wrong(key, "must be a text")
+            return ""
+        if required and not value.strip():
+            self.wrong(key, "is missing")
+        return value
+
+    def flag(self, key: str) -> bool:
+        value = self._left.pop(key, False)
+        if not isinstance(value, bool):
+            self.wrong(key, "must be true or false")
+        return value is True
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self._left.pop(key, [])
+        if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
+            self.wrong(key, "must be a list of texts")
+            return ()
+        return tuple(value)
+
+    def text_or_texts(self, key: str) -> tuple[str, ...]:
+        if isinstance(self._left.get(key), list):
+            return self.texts(key)
+        text = self.text(key, required=False)
+        return (text,) if text else ()
+
+    def lists(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        for key in list(self._left):
+            yield key, self.texts(key)
+
+    def one_of(self, key: str, parse: Callable[[str], _T]) -> _T | None:
+        text = self.text(key, required=False)
+        if not text:
+            return None
+        try:
+            return parse(text)
+        except ValueError:
+            self.wrong(key, f"{text!r} is none we know")
+            return None
+
+    def table(self, key: str) -> "_Table":
+        value = self._left.pop(key, {})
+        if not isinstance(value, dict):
+            self.wrong(key, "must be a table")
+            value = {}
+        return _Table(value, f"{self._path}{key}.", self._mistakes)
+
+    def tables(self, key: str, *, required: bool = False) -> Iterator["_Table"]:
+        value = self._left.pop(key, [])
+        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+            self.wrong(key, f"must be tables, written as [[{key}]]")
+            value = []
+        elif required and not value:
+            self.wrong(key, f"at least one [[{key}]] is needed")
+        for number, entry in enumerate(value, start=1):
+            table = _Table(entry, f"{self._path}{key}[{number}].", self._mistakes)
+            yield table
+            table.finish()
+
+    def listed(self, key: str, kind: type[_Key]) -> Iterator[tuple[Concept, _Key]]:
+        """The concepts listed in a table under each member of an enumeration."""
+        table = self.table(key)
+        for member in kind:
+            for entry in table.tables(member.value):
+                yield _concept(entry), member
+        table.finish()
+
+    def concept(self, key: str) -> Concept | None:
+        """A concept, or ``None`` when the key is not there."""
+        if key not in self._left:
+            return None
+        table = self.table(key)
+        concept = _concept(table)
+        table.finish()
+        return concept
+
+    def required_concept(self, key: str) -> Concept:
+        concept = self.concept(key)
+        if concept is None:
+            self.wrong(key, "is missing")
+        return concept or Concept()
+
+    def finish(self) -> None:
+        for key in self._left:
+            self.wrong(key, "is no key we know")
+        self._left = {}
+
+
+def _concept(table: _Table) -> Concept:
+    concept = Concept(
+        value=table.text("value", required=False),
+        scheme=table.text("scheme", required=False),
+        meanings=table.text_or_texts("meaning"),
+    )
+    named = bool(concept.meanings) and all(meaning.strip(" *") for meaning in concept.meanings)
+    if bool(concept.value) != bool(concept.scheme) or not (concept.value or named):
+        table.wrong("meaning", "needs a meaning, or a value and its scheme")
+    return concept
+
+
+def _report_rule(table: _Table) -> ReportRule:
+    rule = ReportRule(
+        root=table.concept("root"),
+        contains=table.concept("contains"),
+        manufacturer=table.text("manufacturer", required=False),
+    )
+    if rule.root is None and rule.contains is None:
+        table.wrong("root", "needs a root, or something the root contains")
+    return rule
+
+
+def _container_rule(table: _Table) -> ContainerRule:
+    return ContainerRule(
+        container=table.required_concept("container"),
+        where=tuple(_conditions(table, "where")),
+        site=table.one_of("site", Site),
+        side=table.one_of("side", Side),
+    )
+
+
+def _never_rule(table: _Table) -> NeverRule:
+    return NeverRule(
+        container=table.required_concept("container"),
+        where=tuple(_conditions(table, "where")),
+        because=table.text("because", required=False) or "no measurement of this exam",
+    )
+
+
+def _place_rule(table: _Table) -> PlaceRule:
+    site = table.one_of("site", Site)
+    rule = PlaceRule(
+        where=tuple(_conditions(table, "where", required=True)),
+        site=site or Site.SPINE,
+        side=table.one_of("side", Side),
+    )
+    if site is None:
+        table.wrong("site", "is missing")
+    return rule
+
+
+def _trend_rule(table: _Table) -> TrendRule:
+    container = table.required_concept("container")
+    entries = table.one_of("entries", NamedFor)
+    rule = TrendRule(
+        container=container,
+        where=tuple(_conditions(table, "where")),
+        site=table.one_of("site", Site),
+        side=table.one_of("side", Side),
+        entries=entries or NamedFor.DATE,
+        date=table.concept("date"),
+    )
+    if entries is None:
+        table.wrong("entries", "needs to be 'date' or 'region'")
+    if rule.entries is NamedFor.DATE and not container.patterns:
+        table.wrong("container", "needs a meaning with * where the region is named")
+    return rule
+
+
+def _conditions(table: _Table, key: str, *, required: bool = False) -> Iterator[Condition]:
+    for entry in table.tables(key, required=required):
+        contains = entry.text_or_texts("contains")
+        if not any(map(str.strip, contains)):
+            entry.wrong("contains", "is missing")
+        yield Condition(text=entry.required_concept("text"), contains=contains, anywhere=entry.flag("anywhere"))
+
+
+def _region_rule(table: _Table) -> RegionRule:
+    rule = RegionRule(
+        container=table.concept("container"),
+        name=table.concept("name"),
+        finding_site=table.concept("finding_site"),
+        laterality=table.concept("laterality"),
+        modifier=table.concept("modifier"),
+        derivation=table.concept("derivation"),
+        method=table.concept("method"),
+        study=table.concept("study"),
+        time_points=tuple(_concept(entry) for entry in table.tables("time_point")),
+    )
+    table.finish()
+    return rule
+
+
+def _part_names(table: _Table) -> Iterator[PartNames]:
+    """``[names.hip]`` and its like: for each part of the site, what the vendor calls it."""
+    for site in Site:
+        parts = table.table(site.value)
+        for part, names in parts.lists():
+            if SITE_OF_PART.get(part) is not site or part == SPINE:
+                parts.wrong(part, f"is no part of the {site} we know")
+            yield PartNames(site=site, part=part, names=names)
+    table.finish()
+
+
+def _vertebra_names(table: _Table) -> VertebraNames:
+    names = VertebraNames(words=table.texts("words"), brackets_exclude=table.flag("brackets_exclude"))
+    table.finish()
+    return names
+
+
+def _side_names(table: _Table) -> Iterator[SideNames]:
+    for side in Side:
+        names = table.table(side.value)
+        yield SideNames(side=side, words=names.texts("words"), code=names.concept("code"))
+        names.finish()
+    table.finish()
+
+
+def _finding_site(table: _Table) -> FindingSite:
+    part = table.text("part", required=False)
+    vertebra = table.one_of("vertebra", _one_vertebra)
+    site = table.one_of("site", Site) or SITE_OF_PART.get(part) or (Site.SPINE if vertebra else None)
+    if part and SITE_OF_PART.get(part) is not site:
+        table.wrong("part", f"{part!r} is no part we know of this site")
+    if site is None:
+        table.wrong("site", "needs a site, a part or a vertebra")
+    return FindingSite(
+        code=table.required_concept("code"),
+        site=site or Site.SPINE,
+        part=part,
+        vertebrae=vertebra or (),
+        modifier=table.concept("modifier"),
+    )
+
+
+def _one_vertebra(text: str) -> tuple[str, ...]:
+    levels = parse_vertebrae(text)
+    if len(levels) != 1:
+        raise UnknownRegion(f"{text!r} is more than one vertebra")
+    return levels
+
+
+def _units_when_absent(table: _Table) -> Iterator[tuple[Quantity, str]]:
+    for quantity in Quantity:
+        unit = table.text(quantity.value, required=False)
+        if unit:
+            yield quantity, unit
+    table.finish()
+
+
+def _device_items(table: _Table) -> DeviceItems:
+    items = DeviceItems(
+        manufacturer=table.concept("manufacturer"),
+        model=table.concept("model"),
+        serial_number=table.concept("serial_number"),
+    )
+    table.finish()
+    return items
+
+
+def _phantom_signs(table: _Table) -> PhantomSigns:
+    signs = PhantomSigns(
+        patient_id=Concept(meanings=table.texts("patient_id")),
+        patient_name=Concept(meanings=table.texts("patient_name")),
+        texts=tuple(_conditions(table, "where")),
+    )
+    table.finish()
+    return signs
+
+
+def _populations(table: _Table) -> dict[str, Concept]:
+    """``female`` and ``male``: how the reference populations of each are called."""
+    populations = {sex: Concept(meanings=table.texts(sex)) for sex in ("female", "male")}
+    table.finish()
+    return populations

@@ -1,0 +1,110 @@
+"""Which region does a vendor's name mean?"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from pipeline.clinical.regions import SITE_OF_PART, SPINE, VERTEBRAE, Region, Side, Site, UnknownRegion, parse_vertebrae
+from pipeline.sr.dialects.model import LONGEST_NAME, Dialect, PartNames
+from pipeline.sr.dicom.content_tree import folded
+
+
+class UnknownName(UnknownRegion):
+    """The name means no region that the dialect knows; something else may still tell."""
+
+
+@lru_cache(maxsize=4096)
+def name_region(dialect: Dialect, name: str, *, site: Site | None = None, side: Side | None = None) -> Region:
+    """The region of this name, found where site and side are these as far as anything but the name tells.
+
+    Raises:
+        UnknownName: the dialect does not know the name.
+        UnknownRegion: the name contradicts site or side, or leaves them open.
+    """
+    if len(name) > LONGEST_NAME:
+        raise UnknownName("its name is longer than any")
+    own_side, words = _take_side(dialect, _words(name))
+    parts = _parts(dialect).get(words, ())
+    here = [known for known in parts if site in (None, known.site)]
+    if len(here) > 1:
+        raise UnknownRegion("its name means different parts at different sites, and the site is not told")
+    if here:
+        if own_side and side and own_side is not side:
+            raise UnknownRegion(f"it is called {own_side} and stands in a scan of the {side}")
+        return place(here[0].part, own_side or side)
+    levels = () if parts else _name_vertebrae(dialect, name)
+    if parts or site not in (None, Site.SPINE):
+        raise UnknownRegion(f"its name belongs to another site than the {site}")
+    return Region(part=SPINE, vertebrae=levels)
+
+
+def place(part: str, side: Side | None) -> Region:
+    """The region of a part on a side, if the part has sides.
+
+    Raises:
+        UnknownRegion: it has, and the side is not told.
+    """
+    if SITE_OF_PART[part] not in (Site.HIP, Site.FOREARM):
+        return Region(part=part)
+    if side is None:
+        raise UnknownRegion("its side is not told")
+    return Region(part=part, side=side)
+
+
+def _words(name: str) -> str:
+    """A name without case and without the punctuation between its words; ``1/3`` and ``33%`` stay as they are."""
+    return folded(_PUNCTUATION.sub(" ", name))
+
+
+_PUNCTUATION = re.compile("[_,;:.]+")
+_DASHES = re.compile("[\u2010-\u2015\u2212]")
+_BRACKETED = re.compile(r"([^()]+)\(([^()]+)\)")
+
+
+@lru_cache(maxsize=64)
+def _parts(dialect: Dialect) -> Mapping[str, tuple[PartNames, ...]]:
+    """The parts that each name of a dialect means, at one site or another."""
+    parts: dict[str, tuple[PartNames, ...]] = {}
+    for known in dialect.parts:
+        for name in dict.fromkeys(map(_words, known.names)):
+            parts[name] = (*parts.get(name, ()), known)
+    return parts
+
+
+@lru_cache(maxsize=64)
+def _sides(dialect: Dialect) -> tuple[tuple[Side, str], ...]:
+    return tuple((names.side, _words(word)) for names in dialect.sides for word in names.words)
+
+
+def _take_side(dialect: Dialect, words: str) -> tuple[Side | None, str]:
+    """The side that a name begins or ends with, and the rest of the name."""
+    for side, word in _sides(dialect):
+        if words.startswith(f"{word} "):
+            return side, words.removeprefix(f"{word} ")
+        if words.endswith(f" {word}"):
+            return side, words.removesuffix(f" {word}")
+    return None, words
+
+
+def _name_vertebrae(dialect: Dialect, name: str) -> tuple[str, ...]:
+    """The vertebrae that ``L1-L4``, ``L1,L3``, ``L2 - L4`` or ``L1-L4 (L2)``, which leaves L2 out, stands for."""
+    text = folded(_DASHES.sub("-", name))
+    for word in map(folded, dialect.vertebrae.words):
+        text = text.removeprefix(word).strip()
+    bracketed = _BRACKETED.fullmatch(text)
+    if bracketed is None:
+        return _vertebrae(text)
+    if not dialect.vertebrae.brackets_exclude:
+        raise UnknownName("what the brackets in its name mean is not told")
+    levels, without = _vertebrae(bracketed[1]), _vertebrae(bracketed[2])
+    kept = tuple(level for level in VERTEBRAE if level in levels and level not in without)
+    if not kept or not set(without) <= set(levels):
+        raise UnknownRegion("its name leaves out vertebrae that it does not have, or all")
+    return kept
+
+
+def _vertebrae(text: str) -> tuple[str, ...]:
+    try:
+        return parse_vertebrae(text)
+    except UnknownRegion:  # its text quotes the name, which may be any TEXT of a report
+        raise UnknownName("its name means no region that the dialect knows") from None

@@ -1,0 +1,1 @@
+"""DICOM in memory: read and write data sets, SR content trees, character sets, UIDs and values."""

@@ -1,0 +1,422 @@
+"""What stands in a structured report, item by item, whatever state it is in?
+
+A broken item loses itself and says so; its neighbours are read all the same. Values are taken as the bytes
+hold them: no conversion of numbers, dates and names is ever asked for, as one bad value would raise.
+"""
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from io import BytesIO
+from typing import NamedTuple
+
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.sr._snomed_dict import mapping as snomed_mapping
+
+from pipeline.sr.dicom.character_sets import DEFAULT, declared, decoded, mended
+from pipeline.sr.dicom.reader import SPECIFIC_CHARACTER_SET, Elements, Value, follow, is_sequence, transfer_syntax
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReport
+
+MAX_ITEMS = 10_000
+"""A densitometer's report holds some hundreds of content items."""
+
+MAX_DEPTH = 32
+"""A densitometer's report nests about five deep."""
+
+
+class Code(NamedTuple):
+    """A coded concept. ``meaning`` is for people, and for vendors whose code values nobody publishes."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Value and scheme, SNOMED RT identifiers translated to SNOMED CT where pydicom knows them."""
+        if self.scheme in _SNOMED_RT and self.value in snomed_mapping["SRT"]:
+            return snomed_mapping["SRT"][self.value], "SCT"
+        return self.value, self.scheme
+
+    def matches(self, other: "Code") -> bool:
+        """Whether both name one concept: by value and scheme, or else by meaning in any letter case."""
+        if all(self.identity) and self.identity == other.identity:
+            return True
+        return bool(self.meaning) and folded(self.meaning) == folded(other.meaning)
+
+    def __str__(self) -> str:
+        return self.meaning or f"({self.value}, {self.scheme})"
+
+
+class Item(NamedTuple):
+    """One content item (PS3.3 C.17.3); a tuple, which is made fastest, as a report has hundreds of them.
+
+    ``value`` is the text as it was sent, without padding; ``code`` the value of a CODE; ``unit`` and ``value``
+    that of a NUM. ``references`` are pairs of SOP Class and SOP Instance UID. ``problems`` name what of this
+    item could not be read. ``template`` is the number of the TID (PS3.16) that a container says it follows.
+    """
+
+    value_type: str
+    relationship: str = ""
+    concept: Code | None = None
+    value: str = ""
+    code: Code | None = None
+    unit: Code | None = None
+    references: tuple[tuple[str, str], ...] = ()
+    children: tuple["Item", ...] = ()
+    problems: tuple[str, ...] = ()
+    template: str = ""
+
+    def walk(self) -> Iterator["Item"]:
+        """This item and everything below it, depth first."""
+        waiting = [self]
+        while waiting:
+            item = waiting.pop()
+            yield item
+            waiting.extend(reversed(item.children))
+
+
+def read_instance(data_set: bytes, transfer_syntax_uid: str) -> Dataset:
+    """The data set in the bytes that came over DICOM, whole or not at all, as pydicom's; no file meta information.
+
+    Raises:
+        UnreadableReport: the bytes are no data set in this transfer syntax, a part is missing, or they are
+            more than any report needs.
+    """
+    syntax = transfer_syntax(transfer_syntax_uid)
+    data, _, character_sets = follow(data_set, transfer_syntax_uid)
+    if character_sets:
+        quiet = bytearray(data)
+        for span in character_sets:
+            quiet[span] = mended(data[span])
+        data = bytes(quiet)
+    try:
+        return read_dataset(BytesIO(data), syntax.implicit, syntax.little_endian)
+    except UNREADABLE as broken:  # its text may quote the patient
+        raise UnreadableReport(Reason.NOT_DICOM, f"pydicom stops with {type(broken).__name__}") from None
+
+
+def read_tree(report: Elements | Dataset) -> Item:
+    """The content tree of a report, root first.
+
+    Raises:
+        UnreadableReport: there is no content tree, or it is larger or deeper than any densitometer's.
+    """
+    elements = as_elements(report)
+    if not has_content_tree(elements):
+        raise UnreadableReport(Reason.NOT_A_REPORT)
+    root = _Walk().item(elements, DEFAULT, depth=1)
+    if _CONTENT_PROBLEM in root.problems:
+        raise UnreadableReport(Reason.NOT_DICOM, _CONTENT_PROBLEM)
+    return root
+
+
+def has_content_tree(report: Elements) -> bool:
+    """Whether an object has, or should have, a content tree."""
+    return _VALUE_TYPE in report or _CONTENT in report
+
+
+def header_text(report: Elements | Dataset, keyword: str) -> str:
+    """A text attribute of the report's own header, without padding; empty when absent or unreadable."""
+    tag = _tag(keyword)
+    if isinstance(report, Dataset):
+        report = {known: _plain(report, known) for known in (tag, SPECIFIC_CHARACTER_SET) if known in report}
+    value = report.get(tag)
+    if value is None or isinstance(value, list):
+        return ""
+    return _plain_text(value) or _as_text(value, _encodings(report, DEFAULT))
+
+
+def as_elements(report: Elements | Dataset) -> Elements:
+    """What pydicom holds of a data set, as plainly as if it had just been read."""
+    if isinstance(report, Dataset):
+        return {int(tag): _plain(report, tag) for tag in report.keys()}  # noqa: SIM118 - iterating converts
+    return report
+
+
+def folded(text: str) -> str:
+    """A text as we compare it: letter case and the amount of white space do not matter."""
+    return " ".join(text.casefold().split())
+
+
+UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    Warning,
+    struct.error,
+)
+"""What pydicom is known to raise on bytes it does not like."""
+
+_SNOMED_RT = {"SRT", "SNM3", "99SDM"}
+
+
+@lru_cache(maxsize=256)
+def _tag(keyword: str) -> int:
+    tag = tag_for_keyword(keyword)
+    assert tag is not None, f"{keyword} is no keyword of the standard"
+    return tag
+
+
+_CODE_VALUE = 0x00080100
+_LONGER_CODE_VALUES = (0x00080119, 0x00080120)  # Long Code Value, URN Code Value
+_SCHEME = 0x00080102
+_MEANING = 0x00080104
+_REFERENCED_SOPS = 0x00081199
+_REFERENCED_SOP_CLASS = 0x00081150
+_REFERENCED_SOP_INSTANCE = 0x00081155
+_RELATIONSHIP = 0x0040A010
+_VALUE_TYPE = 0x0040A040
+_CONCEPT_NAME = 0x0040A043
+_MEASURED_VALUES = 0x0040A300
+_QUALIFIER = 0x0040A301  # Numeric Value Qualifier Code Sequence: a failure, out of range, unknown (PS3.16 CID 42)
+_NUMERIC_VALUE = 0x0040A30A
+_UNITS = 0x004008EA
+_CONCEPT_CODE = 0x0040A168
+_TEMPLATE = 0x0040A504
+_TEMPLATE_IDENTIFIER = 0x0040DB00
+_CONTENT = 0x0040A730
+_BY_REFERENCE = 0x0040DB73
+_VALUES = {
+    "TEXT": 0x0040A160,
+    "DATETIME": 0x0040A120,
+    "DATE": 0x0040A121,
+    "TIME": 0x0040A122,
+    "PNAME": 0x0040A123,
+    "UIDREF": 0x0040A124,
+    "SCOORD": 0x00700023,
+    "SCOORD3D": 0x00700023,
+    "TCOORD": 0x0040A130,
+}
+"""Where each value type keeps the text of its value."""
+
+_CONTENT_PROBLEM = "the Content Sequence (0040,A730) is unreadable"
+
+
+class _Misplaced(Exception):
+    """A sequence stands where a text belongs, or the other way round."""
+
+
+_Codes = dict[tuple[int, Sequence[str]], Code]
+"""Codes that were read already, by their sequence and its character sets."""
+
+
+class _Walk:
+    """One pass over one report, with its budget."""
+
+    def __init__(self) -> None:
+        self._items_left = MAX_ITEMS
+        self._codes: _Codes = {}
+
+    def item(self, elements: Elements, inherited: Sequence[str], *, depth: int) -> Item:
+        self._items_left -= 1
+        if self._items_left < 0 or depth > MAX_DEPTH:
+            raise UnreadableReport(Reason.TOO_LARGE, f"more than {MAX_ITEMS} content items, or {MAX_DEPTH} levels")
+        encodings = _encodings(elements, inherited)
+        try:
+            content: Sequence[Elements] = _items(elements, _CONTENT)
+            problems: tuple[str, ...] = ()
+        except _Misplaced:
+            content, problems = (), (_CONTENT_PROBLEM,)
+        children = tuple([self.item(child, encodings, depth=depth + 1) for child in content])
+        try:
+            return _item(elements, encodings, self._codes, children, problems)
+        except _Misplaced:
+            return _broken_item(elements, encodings, children, problems)
+
+
+def _item(
+    elements: Elements,
+    encodings: Sequence[str],
+    codes: _Codes,
+    children: tuple[Item, ...],
+    problems: tuple[str, ...],
+) -> Item:
+    """An item in which everything stands where it belongs.
+
+    Raises:
+        _Misplaced: something does not.
+    """
+    value_type = _text(elements, _VALUE_TYPE, encodings)
+    if not value_type and _BY_REFERENCE not in elements:
+        problems = (*problems, "it has no Value Type (0040,A040)")
+    value, unit = _value(elements, value_type, encodings, codes)
+    if value and _QUALIFIER in elements:
+        value, problems = "", (*problems, "its qualifier says that its value is none")
+    return Item(
+        value_type=value_type,
+        relationship=_text(elements, _RELATIONSHIP, encodings),
+        concept=_code(elements, _CONCEPT_NAME, encodings, codes),
+        value=value,
+        code=_code(elements, _CONCEPT_CODE, encodings, codes),
+        unit=unit,
+        references=_references(elements, encodings) if _REFERENCED_SOPS in elements else (),
+        children=children,
+        problems=problems,
+        template=_template(elements, encodings) if _TEMPLATE in elements else "",
+    )
+
+
+def _broken_item(
+    elements: Elements, encodings: Sequence[str], children: tuple[Item, ...], problems: tuple[str, ...]
+) -> Item:
+    """An item as far as it can be read: what is misplaced in it is left out, and named."""
+    sound = dict(elements)
+    for what, tags, read in _PARTS:
+        try:
+            read(sound, encodings)
+        except _Misplaced:
+            problems = (*problems, f"its {what} is unreadable")
+            sound = {tag: value for tag, value in sound.items() if tag not in tags}
+    return _item(sound, encodings, {}, children, problems)
+
+
+def _value(elements: Elements, value_type: str, encodings: Sequence[str], codes: _Codes) -> tuple[str, Code | None]:
+    """The text of an item's value, and its unit when it is a number.
+
+    Raises:
+        _Misplaced: it is no text, or there are several.
+    """
+    if value_type == "NUM":
+        measured = _items(elements, _MEASURED_VALUES)
+        if not measured:  # legal: a Numeric Value Qualifier says why nothing was measured
+            return "", None
+        if len(measured) > 1:  # the standard allows one, and nobody can tell which it would be
+            raise _Misplaced
+        return _text(measured[0], _NUMERIC_VALUE, encodings), _code(measured[0], _UNITS, encodings, codes)
+    tag = _VALUES.get(value_type)
+    return ("", None) if tag is None else (_text(elements, tag, encodings), None)
+
+
+def _code(elements: Elements, tag: int, encodings: Sequence[str], codes: _Codes) -> Code | None:
+    items = elements.get(tag)
+    if items is None:
+        return None
+    if not isinstance(items, list):
+        raise _Misplaced
+    if not items:
+        return None
+    known = codes.get((id(items), encodings))
+    if known is None:
+        known = _read_code(items[0], encodings)
+        codes[id(items), encodings] = known
+    return known
+
+
+def _read_code(coded: Elements, encodings: Sequence[str]) -> Code:
+    value = _text(coded, _CODE_VALUE, encodings).strip()
+    for longer in _LONGER_CODE_VALUES:
+        value = value or _text(coded, longer, encodings).strip()
+    return Code(value, _text(coded, _SCHEME, encodings).strip(), _text(coded, _MEANING, encodings).strip())
+
+
+def _template(elements: Elements, encodings: Sequence[str]) -> str:
+    """The Template Identifier (0040,DB00); nothing depends on it, so that an unreadable one is none."""
+    try:
+        return "".join(_text(item, _TEMPLATE_IDENTIFIER, encodings) for item in _items(elements, _TEMPLATE)[:1])
+    except _Misplaced:
+        return ""
+
+
+def _references(elements: Elements, encodings: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (_text(sop, _REFERENCED_SOP_CLASS, encodings), _text(sop, _REFERENCED_SOP_INSTANCE, encodings))
+        for sop in _items(elements, _REFERENCED_SOPS)
+    )
+
+
+_Part = tuple[str, tuple[int, ...], Callable[[Elements, Sequence[str]], object]]
+
+_PARTS: tuple[_Part, ...] = (
+    ("value type", (_VALUE_TYPE,), lambda elements, encodings: _text(elements, _VALUE_TYPE, encodings)),
+    ("relationship", (_RELATIONSHIP,), lambda elements, encodings: _text(elements, _RELATIONSHIP, encodings)),
+    (
+        "value",
+        (_MEASURED_VALUES, *_VALUES.values()),
+        lambda elements, encodings: [_value(elements, value_type, encodings, {}) for value_type in ("NUM", *_VALUES)],
+    ),
+    ("concept name", (_CONCEPT_NAME,), lambda elements, encodings: _code(elements, _CONCEPT_NAME, encodings, {})),
+    ("code", (_CONCEPT_CODE,), lambda elements, encodings: _code(elements, _CONCEPT_CODE, encodings, {})),
+    ("references", (_REFERENCED_SOPS,), lambda elements, encodings: _references(elements, encodings)),
+)
+"""What an item is made of: how it is called, where it stands, how it is read."""
+
+
+def _items(elements: Elements, tag: int) -> Sequence[Elements]:
+    """The items of a sequence.
+
+    Raises:
+        _Misplaced: there is something, and it is no sequence.
+    """
+    value = elements.get(tag)
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise _Misplaced
+    return value
+
+
+def _text(elements: Elements, tag: int, encodings: Sequence[str]) -> str:
+    """A value as text, as it was sent but for the padding.
+
+    Raises:
+        _Misplaced: it is a sequence.
+    """
+    value = elements.get(tag)
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        raise _Misplaced
+    return _plain_text(value) or _as_text(value, encodings)
+
+
+def _plain_text(value: bytes | str) -> str:
+    """What nearly all texts are, and needs no character set; empty when it does."""
+    if isinstance(value, bytes) and value.isascii() and b"\x1b" not in value:
+        return value.decode("ascii").rstrip(" \0")
+    return ""
+
+
+def _as_text(value: bytes | str, encodings: Sequence[str]) -> str:
+    return (value if isinstance(value, str) else decoded(value, encodings)).rstrip(" \0")
+
+
+def _encodings(elements: Elements, inherited: Sequence[str]) -> Sequence[str]:
+    """The character sets of a data set, or those of what it stands in."""
+    if SPECIFIC_CHARACTER_SET not in elements:
+        return inherited
+    names = elements[SPECIFIC_CHARACTER_SET]
+    return inherited if isinstance(names, list) else declared(_as_text(names, DEFAULT), inherited)
+
+
+def _plain(report: Dataset, tag: int) -> Value:
+    """One of pydicom's elements as it came; a sequence that pydicom cannot read is none."""
+    element: DataElement | RawDataElement = report.get_item(tag)
+    if isinstance(element, RawDataElement) and is_sequence(tag, str(element.VR or ""), len(element.value or b"")):
+        try:
+            element = report[tag]
+        except UNREADABLE:
+            return b""
+    match element.value:
+        case DicomSequence() as items:
+            return [as_elements(item) for item in items]
+        case bytes() | str() as value:
+            return value
+        case None:
+            return b""
+        case MultiValue() | list() | tuple() as values:
+            return "\\".join(str(part) for part in values)
+        case value:
+            return str(value)

@@ -1,0 +1,286 @@
+"""What does Hologic's results document in private (0019,xx00) say?
+
+APEX writes beside its pictures a document of XML and script, from which its report is drawn: a line for each fact, and
+tables cell by cell. The lines are read as text, and nothing of it is ever executed. What a column holds is said by its
+head, never by its place. It is turned into the content items that APEX's structured report would have.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from html import unescape
+
+from pipeline.clinical.regions import Side, UnknownRegion, parse_vertebrae, vertebrae_key
+from pipeline.sr.dicom.content_tree import Code, Item, folded
+from pipeline.sr.dicom.reader import Elements
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReport
+from pipeline.sr.dicom.values import NoNumber, read_number
+from pipeline.sr.extract.remarks import Notes
+
+ROOT = "HologicHeader1"
+CREATORS = frozenset({"hologic", "hologic, inc."})
+"""Private creators under which Hologic's densitometers write; one of them names its mammographs' elements as well."""
+
+MOST_BYTES = 2**20
+
+
+def results_document(report: Elements) -> str:
+    """The document in a data set, found by its private creator and by how it begins; empty when there is none.
+
+    One that is whole and has no table has no results either: APEX leaves such a stub in many a picture.
+    """
+    for block in sorted(tag & 0xFF for tag in report if 0x00190010 <= tag <= 0x001900FF):
+        creator = report.get(0x00190000 | block)
+        if isinstance(creator, bytes | str) and folded(_decoded(creator).strip(" \0")) in CREATORS:
+            document = report.get(0x00190000 | block << 8)
+            if isinstance(document, bytes | str) and f"<{ROOT}" in (text := _decoded(document))[:_HEAD]:
+                return "" if _END in text and _TABLE not in text else text
+    return ""
+
+
+def read_document(text: str, notes: Notes) -> Item:
+    """The results in the document, as content items.
+
+    Raises:
+        UnreadableReport: it is larger than any exam's, cut short, or says one thing in two ways.
+    """
+    if len(text) > MOST_BYTES:
+        raise UnreadableReport(Reason.TOO_LARGE, "Hologic's results document")
+    if _END not in text:
+        raise UnreadableReport(Reason.BROKEN_RESULTS, "Hologic's results document has no end")
+    lines = _once((match["name"], _clean(match["text"])) for match in _LINE.finditer(text))
+    tables = _tables(text)
+    day, _, scan_id = lines.get("Scan", "").partition(" - ")  # as in "March 01, 2024 - A0301240C"
+    lines |= {"Scan": scan_id.strip(), "Scanned": day.strip()}
+    facts = [_text(name, lines[name]) for name in (*_FACTS, "Scanned") if lines.get(name)]
+    titles = {number: lines.get(f"TableTitle{number}", "") for number in tables}
+    stated = _stated_vertebrae(titles.values())
+    modes = _modes_of_sides(lines)
+    sets = [_data_set(number, titles[number], table, stated, modes, notes) for number, table in sorted(tables.items())]
+    return _container(ROOT, _container("Scan Information", *facts), *sets)
+
+
+_END = f"</{ROOT}>"
+_TABLE = "ResultsTable"
+_HEAD = 4096
+_MOST_CELLS = 10_000
+_MOST_ROWS = 100
+
+_FACTS = (
+    "Scan",
+    "ScanMode",
+    "ScanMode2",
+    "AnalDate",
+    "AnalProtocol",
+    "Model",
+    "HologicSoftwareVer",
+    "Operator",
+    "Height",
+    "Weight",
+    "Age",
+    "MenopauseAge",
+    "Ethnicity",
+    "DOB",
+    "PatientSex",
+    "TableNote1",
+    "FractureRiskStr",
+)
+"""The facts we take; who the patient is, the header says, and two of these may contradict it."""
+
+_QUOTED = r'"(?P<text>(?:[^"\\\r\n]|\\.){0,4000})"'
+_LINE = re.compile(rf"(?P<name>\b[A-Za-z]\w{{0,40}})[ \t]*=[ \t]*{_QUOTED}")
+_CELL = re.compile(
+    rf"\bResultsTable(?P<table>\d)[ \t]*\[[ \t]*(?P<row>\d{{1,3}})[ \t]*\][ \t]*\[[ \t]*(?P<column>\d{{1,3}})[ \t]*\]"
+    rf"[ \t]*=[ \t]*{_QUOTED}"
+)
+_TAG = re.compile(r"<[^<>]{0,200}>")
+_HEADED = re.compile(
+    r"(?P<name>[^\[\]()]++)(?:\[\(?(?P<square>[^\])]*+)\)?\]|\((?P<round>[^()]*+)\))?(?P<rest>[^\[\]()]*+)"
+)
+"""A head and the unit in it: ``BMC[(g)]``, ``PR(%)``, ``BMD Change (g/cm²) vs Baseline``."""
+_LEVELS = re.compile(r"\b[TL]\d{1,2}(?:\s*[-,]\s*[TL]\d{1,2})*", re.IGNORECASE)
+_LEFT_AND_RIGHT = (Side.LEFT, Side.RIGHT)
+_SIDES = frozenset({"left", "right", "mean", "|diff.|", "|diff|", "diff.", "diff"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table below its head: for each row the cell under each head, which is a name and a unit."""
+
+    heads: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def column(self, name: str) -> int | None:
+        """Where the column of this name is, its unit aside."""
+        return next((at for at, (head, _) in enumerate(self.heads) if folded(head) == name), None)
+
+
+def _once(told: Iterator[tuple[str, str]]) -> dict[str, str]:
+    """What each name is given; a script may set it again, but not to something else.
+
+    Raises:
+        UnreadableReport: it does.
+    """
+    found: dict[str, str] = {}
+    for name, text in told:
+        if found.setdefault(name, text) != text and name in _FACTS:
+            raise UnreadableReport(Reason.CONTRADICTORY, f"{name} in Hologic's results document")
+    return found
+
+
+def _tables(text: str) -> Mapping[int, _Table]:
+    """The tables by number, those that have a head with a region or a date in it."""
+    cells: dict[int, dict[tuple[int, int], str]] = {}
+    for count, match in enumerate(_CELL.finditer(text)):
+        if count >= _MOST_CELLS:
+            raise UnreadableReport(Reason.TOO_LARGE, "Hologic's results document")
+        at = int(match["row"]), int(match["column"])
+        cell = _clean(match["text"])
+        if max(at) < _MOST_ROWS and cells.setdefault(int(match["table"]), {}).setdefault(at, cell) != cell:
+            raise UnreadableReport(Reason.CONTRADICTORY, f"ResultsTable{match['table']} in Hologic's results document")
+    tables = {number: _table(found) for number, found in cells.items()}
+    return {number: table for number, table in tables.items() if table.rows}
+
+
+def _table(cells: Mapping[tuple[int, int], str]) -> _Table:
+    numbers = sorted({row for row, _ in cells})
+    width = max(column for _, column in cells) + 1
+    rows = [tuple(cells.get((row, column), "") for column in range(width)) for row in numbers]
+    for at, row in enumerate(rows):
+        if {folded(cell) for cell in row} & {"region", "scan date"}:
+            return _Table(tuple(map(_name_and_unit, row)), tuple(rows[at + 1 :]))
+    return _Table((), ())
+
+
+def _modes_of_sides(lines: Mapping[str, str]) -> Mapping[str, str]:
+    """By which scan mode each side was scanned, where two scans are in one document; of their mean it is both."""
+    modes = [lines.get("ScanMode", ""), lines.get("ScanMode2", "")]
+    of_sides = {str(side): mode for side in _LEFT_AND_RIGHT for mode in modes if side in folded(mode).split()}
+    return {**of_sides, str(Side.MEAN): ", ".join(of_sides.values())} if len(of_sides) > 1 else {}
+
+
+def _data_set(
+    number: int, title: str, table: _Table, stated: tuple[str, ...], modes: Mapping[str, str], notes: Notes
+) -> Item:
+    """A table, called a history where it has dates: what its title says of it may be another table's title."""
+    if table.column("scan date") is not None:
+        return _container(f"History {number}", _text("Data Set Title", title), *_history(table, stated))
+    return _container(f"Data Set {number}", _text("Data Set Title", title), *_regions(table, stated, modes, notes))
+
+
+def _regions(table: _Table, stated: tuple[str, ...], modes: Mapping[str, str], notes: Notes) -> Iterator[Item]:
+    """A container for each row; below a row that only names a part, the sides are of that part, each of its scan."""
+    at = table.column("region")
+    assert at is not None
+    part = ""
+    levels = [row for row in table.rows if _LEVELS.fullmatch(row[at].strip())]
+    for row in table.rows:
+        name = row[at].strip()
+        content = tuple(_content(table, row, at))
+        if folded(name) in _SIDES:
+            mode = [_text("ScanMode", modes[folded(name)])] if folded(name) in modes else []
+            yield _container(f"{part} {name}".strip(), *mode, *content)
+            continue
+        part = name
+        if levels and folded(name) == "total":
+            name = _total_of(row, levels, table, stated, notes)
+        if content and name:
+            yield _container(name, *content)
+
+
+def _total_of(
+    row: Sequence[str], levels: Sequence[Sequence[str]], table: _Table, stated: tuple[str, ...], notes: Notes
+) -> str:
+    """The vertebrae that a spine's "Total" is of: those a title states, if their content adds up to it."""
+    if not stated:
+        notes.remark("the vertebrae of the spine's Total are stated nowhere")
+        return "Total"
+    at, bmc = table.column("region"), table.column("bmc")
+    assert at is not None
+    if not set(stated) <= {other[at].strip().upper() for other in levels}:
+        notes.remark("a vertebra stated of the spine's Total is not in the table")
+        return "Total"
+    if bmc is None:
+        return vertebrae_key(stated)
+    contents = {other[at].strip().upper(): _decimal(other[bmc]) for other in levels}
+    total, parts = _decimal(row[bmc]), [contents.get(level) for level in stated]
+    known = [part for part in parts if part is not None]
+    if total is not None and len(known) == len(parts) and abs(sum(known) - total) > _ROUNDING * (len(known) + 1):
+        notes.remark("the content of the stated vertebrae does not add up to the spine's Total")
+        return "Total"
+    return vertebrae_key(stated)
+
+
+_ROUNDING = Decimal("0.005")
+"""g: contents are printed with two decimals."""
+
+
+def _history(table: _Table, stated: tuple[str, ...]) -> Iterator[Item]:
+    """A container for each earlier exam, named for the vertebrae that the titles state."""
+    for row in table.rows:
+        content = tuple(_content(table, row, None))
+        if content and stated:
+            yield _container(vertebrae_key(stated), *content)
+
+
+def _content(table: _Table, row: Sequence[str], region: int | None) -> Iterator[Item]:
+    for at, ((name, unit), cell) in enumerate(zip(table.heads, row, strict=True)):
+        if at == region or not name or not cell.strip():
+            continue
+        if unit:
+            yield Item(value_type="NUM", concept=_named(name), value=cell, unit=Code("", "", unit))
+        else:
+            yield _text(name, cell)
+
+
+def _name_and_unit(head: str) -> tuple[str, str]:
+    """What a column holds, and in which unit."""
+    match = _HEADED.fullmatch(head)
+    if match is None:
+        return "", ""
+    return " ".join(f"{match['name']} {match['rest']}".split()), (match["square"] or match["round"] or "").strip()
+
+
+def _stated_vertebrae(titles: Iterable[str]) -> tuple[str, ...]:
+    """The one set of vertebrae that the titles state; none when they state none, or several."""
+    stated: set[tuple[str, ...]] = set()
+    for match in (match for title in titles for match in _LEVELS.finditer(title)):
+        try:
+            stated.add(parse_vertebrae(match[0]))
+        except UnknownRegion:
+            return ()
+    return stated.pop() if len(stated) == 1 else ()
+
+
+def _decimal(text: str) -> Decimal | None:
+    try:
+        return read_number(text).value
+    except NoNumber:
+        return None
+
+
+def _clean(text: str) -> str:
+    """A text of the script without its marks, as it would be seen."""
+    return unescape(_TAG.sub("", text.replace('\\"', '"'))).replace("\xa0", " ").strip()
+
+
+def _decoded(value: bytes | str) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _text(name: str, value: str) -> Item:
+    return Item(value_type="TEXT", concept=_named(name), value=value)
+
+
+def _container(name: str, *children: Item) -> Item:
+    return Item(value_type="CONTAINER", concept=_named(name), children=children)
+
+
+def _named(name: str) -> Code:
+    return Code("", "", name)

@@ -1,0 +1,122 @@
+"""What does GE's XML in Image Comments (0020,4000) say?
+
+enCORE writes the results of an exam beside the picture, and beside its own structured report: under the newer root
+``DXA_RESULTS``, where each ROI is today's, and under the older ``DENSITOMETRY_RESULTS``, where today's exam is one of
+those in a trend. Either is turned into the content items that its structured report would have.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring
+
+from pipeline.sr.dialects.model import DateOrder
+from pipeline.sr.dicom.content_tree import Code, Item
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReport
+from pipeline.sr.extract.ambiguous_dates import order_of, possible_days
+
+ROOTS = ("DXA_RESULTS", "DENSITOMETRY_RESULTS")
+
+MOST_BYTES = 2**20
+"""A Long Text has 10,240 characters; scanners are known to overrun it, not a hundredfold."""
+
+
+def is_results(text: str) -> bool:
+    """Whether a text is meant to be such a document; one that is whole and names no region has no results in it."""
+    if not text.lstrip(_BLANK).startswith("<") or not any(f"<{root}" in text[:_HEAD] for root in ROOTS):
+        return False
+    whole = text.rstrip(_BLANK).endswith(tuple(f"</{root}>" for root in ROOTS))
+    return not whole or any(tag in text for tag in _REGIONS)
+
+
+def read_comments(text: str, performed_on: date | None) -> Item:
+    """The results in the document, as content items; those of an older root only if one exam in it is of the day.
+
+    Raises:
+        UnreadableReport: it is cut short or is no XML, defines entities, or is larger than any exam's.
+    """
+    document = text.strip(_BLANK)
+    if len(document) > MOST_BYTES:
+        raise UnreadableReport(Reason.TOO_LARGE, "Image Comments (0020,4000)")
+    try:
+        root = fromstring(document, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError) as broken:  # its text may quote the patient
+        raise UnreadableReport(Reason.BROKEN_RESULTS, f"Image Comments: {type(broken).__name__}") from None
+    exam = root.find("CURRENT_EXAM")
+    content = root if exam is None else exam
+    order = order_of(_date(exam) for exam in content.iter("EXAM"))
+    scans = [_scan(scan, performed_on, order) for scan in content.findall("SCAN")]
+    return _container(str(root.tag), *_leaves(content), *scans)
+
+
+_REGIONS = ("<ROI", "<COMP_ROI", "<TREND")
+_HEAD = 1024
+_BLANK = "\0 \t\r\n\ufeff"
+
+
+def _scan(scan: Any, performed_on: date | None, order: DateOrder | None) -> Item:
+    regions: list[Item] = []
+    trends: list[Item] = []
+    for child in scan:
+        if child.tag in ("ROI", "COMP_ROI"):
+            name = child.get("region", "")
+            regions.append(_container(name if child.tag == "ROI" else f"{child.tag} {name}", *_leaves(child)))
+        elif child.tag == "TREND":
+            name = child.get("region") or (child.findtext("TREND_ROI") or "").strip()
+            trends.append(_trend(name, child))
+            if child.find("TREND_ROI") is not None and not any(True for _ in scan.iterfind("ROI")):
+                regions.extend(_today(name, child, performed_on, order))
+    return _container(scan.get("type", ""), *_leaves(scan), *regions, *trends)
+
+
+def _trend(name: str, trend: Any) -> Item:
+    return _container(f"Trend {name}", *(_exam(_date(exam), exam) for exam in trend.findall("EXAM")))
+
+
+def _today(name: str, trend: Any, performed_on: date | None, order: DateOrder | None) -> Iterator[Item]:
+    """The one exam of a trend that can be of the day, as a region."""
+    exams = [exam for exam in trend.findall("EXAM") if performed_on in possible_days(_date(exam), order)]
+    if performed_on is not None and len(exams) == 1:
+        yield _container(name, *_leaves(exams[0]))
+
+
+def _exam(printed: str, exam: Any) -> Item:
+    changes: list[Item] = []
+    for change in exam.findall("CHANGE"):
+        changes.append(_container(change.get("type", ""), *_leaves(change)))
+    for change in exam.findall("BMD_CHANGE"):
+        value = change.find("VALUE")
+        if value is not None:
+            changes.append(_leaf((change.findtext("TYPE") or "").strip(), value))
+    return _container(printed, *_leaves(exam), *changes)
+
+
+def _date(exam: Any) -> str:
+    return (exam.get("date") or exam.findtext("EXAM_DATE") or "").strip()
+
+
+def _leaves(element: Any) -> Iterator[Item]:
+    """What stands directly in an element, and has nothing in it but text."""
+    for child in element:
+        if len(child) == 0 and isinstance(child.tag, str):
+            yield _leaf(child.tag, child)
+
+
+def _leaf(name: str, element: Any) -> Item:
+    """A number where a unit is told, else a text; a time beside a date belongs to it."""
+    text, unit = (element.text or "").strip(), (element.get("units") or "").strip()
+    if moment := (element.get("time") or "").strip():
+        text = f"{text} {moment}"
+    if unit:
+        return Item(value_type="NUM", concept=_named(name), value=text, unit=Code("", "", unit))
+    return Item(value_type="TEXT", concept=_named(name), value=text)
+
+
+def _container(name: str, *children: Item) -> Item:
+    return Item(value_type="CONTAINER", concept=_named(name), children=children)
+
+
+def _named(name: str) -> Code:
+    return Code("", "", name.strip())

@@ -1,0 +1,45 @@
+"""Was this a patient, or a phantom that a technologist scanned to see whether the machine still measures the same?"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydicom.dataset import Dataset
+
+from pipeline.clinical.model import Measurement, Scanner
+from pipeline.sr.dialects.model import Dialect, Texts
+from pipeline.sr.dicom.content_tree import Item, header_text
+from pipeline.sr.dicom.reader import Elements
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhantomScan:
+    """One scan of a phantom: which machine, when, and what it measured, region by region."""
+
+    scanner: Scanner
+    station_name: str
+    institution: str
+    performed_at: datetime
+    software: str
+    measurements: tuple[Measurement, ...]
+
+
+class PhantomReport(UnreadableReport):
+    """The report is of a phantom: nothing for a patient's history, everything for the machine's."""
+
+    def __init__(self, scan: PhantomScan) -> None:
+        values = ", ".join(f"{measurement.region}" for measurement in scan.measurements)
+        super().__init__(Reason.PHANTOM, values)
+        self.scan = scan
+
+
+def is_phantom(report: Elements | Dataset, root: Item, dialect: Dialect) -> bool:
+    """Whether a report is of a phantom, by DICOM's own mark or by the signs of the dialect."""
+    if header_text(report, "QualityControlSubject").strip().upper() == "YES":
+        return True
+    signs = dialect.phantom
+    return (
+        signs.patient_id.names_it(header_text(report, "PatientID"))
+        or signs.patient_name.names_it(header_text(report, "PatientName").replace("^", " "))
+        or any(Texts(root).satisfy((condition,), root) for condition in signs.texts)
+    )

@@ -1,0 +1,67 @@
+"""Rejection notes of IHE Imaging Object Change Management (IOCM): Key Object Selection documents that take back
+instances sent before (PS3.3 A.35.4, PS3.16 TID 2010; IHE RAD TF-2 4.66).
+
+The document title tells why. The instances are those that the content tree refers to; the evidence sequences list
+the same ones again. "Data Retention Policy Expired" says that an archive keeps an instance no longer, and nothing
+against what it has measured: such a note takes no exam out of any comparison.
+"""
+
+from dataclasses import dataclass
+
+from pipeline.sr.dicom.content_tree import Code, header_text, read_tree
+from pipeline.sr.dicom.reader import Elements
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReport
+
+KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.88.59"
+
+REJECTED_FOR_QUALITY = Code("113001", "DCM", "Rejected for Quality Reasons")
+REJECTED_FOR_PATIENT_SAFETY = Code("113037", "DCM", "Rejected for Patient Safety Reasons")
+INCORRECT_WORKLIST_ENTRY = Code("113038", "DCM", "Incorrect Modality Worklist Entry")
+RETENTION_EXPIRED = Code("113039", "DCM", "Data Retention Policy Expired")
+
+_TITLES = {
+    code.identity: code for code in (REJECTED_FOR_QUALITY, REJECTED_FOR_PATIENT_SAFETY, INCORRECT_WORKLIST_ENTRY)
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """Why instances are taken back, in the words of the standard, and the SOP Instance UIDs of them."""
+
+    title: str
+    sop_instance_uids: tuple[str, ...]
+
+
+class RejectionNote(UnreadableReport):
+    """The object is no report: it takes back some that were sent before."""
+
+    def __init__(self, rejection: Rejection) -> None:
+        super().__init__(Reason.REJECTION_NOTE, f"{rejection.title}: {len(rejection.sop_instance_uids)} instances")
+        self.rejection = rejection
+
+
+def is_key_object_selection(report: Elements) -> bool:
+    """Whether an object is a Key Object Selection document."""
+    return header_text(report, "SOPClassUID") == KEY_OBJECT_SELECTION
+
+
+def read_key_objects(report: Elements) -> RejectionNote:
+    """The rejection note that a Key Object Selection document is.
+
+    Raises:
+        UnreadableReport: it rejects nothing, or names nothing to reject.
+    """
+    root = read_tree(report)
+    if root.concept is not None and root.concept.identity == RETENTION_EXPIRED.identity:
+        raise UnreadableReport(Reason.RETENTION_EXPIRED)
+    title = _TITLES.get(root.concept.identity) if root.concept is not None else None
+    if title is None:
+        raise UnreadableReport(Reason.KEY_OBJECTS)
+    if any(item.problems for item in root.walk()):
+        raise UnreadableReport(Reason.NAMES_NOTHING, "an item of its content cannot be read")
+    named = dict.fromkeys(uid for item in root.walk() for _, uid in item.references if uid)
+    if not named:
+        raise UnreadableReport(Reason.NAMES_NOTHING)
+    return RejectionNote(
+        Rejection(title=f"{title.meaning} ({title.value}, {title.scheme})", sop_instance_uids=tuple(named))
+    )
