@@ -8,10 +8,10 @@ from datetime import UTC, datetime, time
 from typing import Any
 
 from pipeline.clinical.model import Patient
-from pipeline.edge import trail
-from pipeline.edge.house import House
-from pipeline.edge.store import audit
-from pipeline.edge.store.audit import Event, Outcome, Sealed
+from pipeline.edge.app import House
+from pipeline.edge.audit import events
+from pipeline.edge.store import audit_trail
+from pipeline.edge.store.audit_trail import Event, Outcome, Sealed
 
 
 def export(house: House, options: argparse.Namespace) -> int:
@@ -20,9 +20,9 @@ def export(house: House, options: argparse.Namespace) -> int:
     whose = Patient(patient_id=options.patient.strip(), issuer=options.issuer.strip()) if options.patient else None
     with house.database.write() as connection:
         what = {"since": options.since, "one_patient": whose is not None}
-        audit.record(connection, trail.by_operator(Event.EXPORTED, at=datetime.now(UTC), detail=what))
+        audit_trail.record(connection, events.by_operator(Event.EXPORTED, at=datetime.now(UTC), detail=what))
     with house.database.snapshot() as connection:
-        found = audit.find(connection, since=since, whose=whose)
+        found = audit_trail.find(connection, since=since, whose=whose)
         for line in _as_json(found) if options.json else map(_told, found):
             print(line)
     return 0
@@ -31,7 +31,7 @@ def export(house: House, options: argparse.Namespace) -> int:
 def verify(house: House) -> int:
     """Follow the chain of the whole trail; the exit status is 0 when it holds."""
     with house.database.snapshot() as connection:
-        chain = audit.verify(connection)
+        chain = audit_trail.verify(connection)
     print(f"{chain.sealed} entries are chained, {chain.unsealed} not yet; the chain ends with {chain.last_digest}")
     if chain.broken_at is None:
         return 0

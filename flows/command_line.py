@@ -17,7 +17,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from flows import audit as audit_trail
+from dxatrend.service.memory import give_back_large_blocks
+from flows import audit as audit_commands
 from flows import facility, history, keeping, logs, wiring
 from flows.orchestration import Orchestration, prefect_answer
 from flows.prefect_password import PasswordUnusable
@@ -26,25 +27,24 @@ from flows.tables import cell, print_table
 from pipeline import __version__
 from pipeline.clinical.model import LeastSignificantChange
 from pipeline.clinical.precision import doubts, running_out
-from pipeline.edge import house as houses
-from pipeline.edge import settings as configuration
-from pipeline.edge import trail
-from pipeline.edge.deliver import DeliveryProblem, echo
-from pipeline.edge.house import House
+from pipeline.edge import app as houses
+from pipeline.edge.app import House
+from pipeline.edge.audit import events
+from pipeline.edge.configuration import settings as configuration
+from pipeline.edge.configuration.settings import SYSTEM_FOLDER, ListenerSettings, PrefectSettings, SettingsError
+from pipeline.edge.deliver.storage_scu import DeliveryProblem, echo
+from pipeline.edge.dicom_net.tls import TlsUnusable, for_calling, for_listener
+from pipeline.edge.disk_space import room_of, room_of_prefect
 from pipeline.edge.live_configuration import LiveConfiguration, OtherConfiguration, outdated, require_current
-from pipeline.edge.memory import give_back_large_blocks
-from pipeline.edge.receive import Listener
-from pipeline.edge.room import room_of, room_of_prefect
-from pipeline.edge.settings import SYSTEM_FOLDER, ListenerSettings, PrefectSettings, SettingsError
-from pipeline.edge.store import audit, exams, outbox, overview, processes, senders, work
-from pipeline.edge.store.audit import Event
+from pipeline.edge.receive.listener import Listener
+from pipeline.edge.store import audit_trail, exams, outbox, processes, senders, service_status, work_queue
+from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import StoreFailed, StoreInUse, StoreMissing, StoreTooNew
-from pipeline.edge.store.machines import Respelt, Unidentified
 from pipeline.edge.store.processes import LiveProcess
+from pipeline.edge.store.scanners import Respelt, Unidentified
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.store.senders import NewSender
 from pipeline.edge.text_files import printable
-from pipeline.edge.tls import TlsUnusable, for_calling, for_listener
 
 log = logging.getLogger(__name__)
 
@@ -264,7 +264,7 @@ def _listen(options: argparse.Namespace) -> int:
             return FAILURE
         live = LiveConfiguration(house)
         signal.signal(signal.SIGHUP, live.on_signal)
-        with contextlib.closing(listener), trail.told(house, "listener"), live.told("listener"):
+        with contextlib.closing(listener), events.told(house, "listener"), live.told("listener"):
             stop.wait()
     return 0
 
@@ -276,7 +276,7 @@ def _work(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGHUP, live.on_signal)
     from flows.worker import run_worker  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
-    with trail.told(live.house, "worker"), live.told("worker"):
+    with events.told(live.house, "worker"), live.told("worker"):
         return 0 if run_worker(wiring.house, _until_signalled()) else FAILURE
 
 
@@ -407,7 +407,9 @@ def _status(options: argparse.Namespace) -> int:
         names = [destination.name for destination in house.settings.service.destination]
         archives = [archive.name for archive in house.settings.service.destination if archive.history]
         with house.database.read() as connection:
-            found = overview.status(connection, names, datetime.now(UTC), knowledge=house.knowledge, archives=archives)
+            found = service_status.status(
+                connection, names, datetime.now(UTC), knowledge=house.knowledge, archives=archives
+            )
         service = house.settings.service
         rooms = {
             "store": room_of(house.database, service.store.reserve_mb),
@@ -529,7 +531,7 @@ def _confirm(options: argparse.Namespace) -> int:
             print(f"{options.number} is no caller that dxatrend status asks to confirm", file=sys.stderr)
             return FAILURE
         detail = {"sender": options.number}
-        audit.record(connection, trail.by_operator(Event.CONFIRMED, at=now, detail=detail))
+        audit_trail.record(connection, events.by_operator(Event.CONFIRMED, at=now, detail=detail))
         due = sum(exams.look_after(connection, number, at=now) for number in sent)
     print(f"confirmed; {due} exams are due again")
     return 0
@@ -537,7 +539,7 @@ def _confirm(options: argparse.Namespace) -> int:
 
 def _held(options: argparse.Namespace) -> int:
     with _store(options) as house, house.database.read() as connection:
-        found = overview.held(connection)
+        found = service_status.held(connection)
     if options.json:
         _print_json([dataclasses.asdict(one) for one in found])
     else:
@@ -554,7 +556,9 @@ def _release(options: argparse.Namespace) -> int:
             with house.database.write() as connection:
                 now = datetime.now(UTC)
                 due = outbox.try_now(connection, options.number, at=now)
-                audit.record(connection, trail.by_operator(Event.RELEASED, at=now, detail={"number": options.number}))
+                audit_trail.record(
+                    connection, events.by_operator(Event.RELEASED, at=now, detail={"number": options.number})
+                )
             print(f"{due} deliveries to {options.number} will be tried now")
             return 0
         return _release_one(house, options.number)
@@ -563,19 +567,19 @@ def _release(options: argparse.Namespace) -> int:
 def _release_one(house: House, told: str) -> int:
     letter = told[:1].upper() if told[:1].isalpha() else ""
     digits = told.removeprefix(told[: len(letter)])
-    if letter not in overview.KINDS or not digits.isdecimal():
+    if letter not in service_status.KINDS or not digits.isdecimal():
         print(f"{told} is not a number that dxatrend held prints, and no destination", file=sys.stderr)
         return FAILURE
-    queue = overview.KINDS[letter]
+    queue = service_status.KINDS[letter]
     with house.database.write() as connection:
         now = datetime.now(UTC)
-        released = work.release(connection, queue, int(digits), at=now)
+        released = work_queue.release(connection, queue, int(digits), at=now)
         if queue is exam_table:
             released = exams.confirm_date(connection, int(digits), at=now) or released
         if released:
             number = {"number": f"{letter}{digits}"}
             of: dict[str, Any] = {queue.name: int(digits)} if letter != "D" else {}
-            audit.record(connection, trail.by_operator(Event.RELEASED, at=now, detail=number, **of))
+            audit_trail.record(connection, events.by_operator(Event.RELEASED, at=now, detail=number, **of))
         if released and queue is exam_table:
             exams.look_after(connection, int(digits), at=now)
     print(f"{queue.name} {digits} " + ("will be tried again" if released else "is not held"))
@@ -621,7 +625,7 @@ def _show(options: argparse.Namespace) -> int:
 
 def _audit(options: argparse.Namespace) -> int:
     with _store(options) as house:
-        return audit_trail.verify(house) if options.verify else audit_trail.export(house, options)
+        return audit_commands.verify(house) if options.verify else audit_commands.export(house, options)
 
 
 def _precision(options: argparse.Namespace) -> int:

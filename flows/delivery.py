@@ -4,7 +4,7 @@ from prefect import State, flow
 
 from flows.runs import completed
 from flows.wiring import house, stop
-from pipeline.edge.dispatch import empty
+from pipeline.edge.deliver.dispatcher import empty
 
 
 @flow(name="delivery", flow_run_name="outbox of {destination}", persist_result=False)

@@ -24,9 +24,9 @@ from pynetdicom.presentation import DEFAULT_TRANSFER_SYNTAXES
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.edge.house import House, opened
-from pipeline.edge.receive import SR_STORAGE_CLASSES, SUCCESS
-from pipeline.edge.store import overview
+from pipeline.edge.app import House, opened
+from pipeline.edge.receive.listener import SR_STORAGE_CLASSES, SUCCESS
+from pipeline.edge.store import service_status
 from pipeline.sr.author.readback import Said, read_back
 from pipeline.sr.dicom.content_tree import read_tree
 from pipeline.sr.dicom.outline import outline
@@ -219,7 +219,7 @@ def _play(console: Console, exams: list[Expected], listener: int, addenda: list[
 def _is_idle(house: House) -> bool:
     """Whether nothing waits: a slow machine may answer the first report of an exam before it has sent the second."""
     with house.database.read() as connection:
-        return overview.status(connection, ["archive"], datetime.now(UTC)).is_idle
+        return service_status.status(connection, ["archive"], datetime.now(UTC)).is_idle
 
 
 def _answered(exams: list[Expected], addenda: list[Dataset]) -> int:

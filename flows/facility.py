@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from pipeline.clinical.model import Scanner
 from pipeline.clinical.precision_study import FILL_IN, UnfitStudy, studies, toml_block, worksheet
-from pipeline.edge import context_sheet, precision_sheet
-from pipeline.edge.house import House
-from pipeline.edge.settings import Settings
-from pipeline.edge.sheets import SheetError
+from pipeline.edge.app import House
+from pipeline.edge.configuration.settings import Settings
+from pipeline.edge.operations import clinical_context_csv, precision_study_csv
+from pipeline.edge.operations.csv_table import SheetError
 from pipeline.edge.store import patients
 from pipeline.edge.store.patients import ContextOnFile
 
@@ -35,7 +35,7 @@ def precision(settings: Settings, options: argparse.Namespace, today: date) -> i
         print(f"--valid-until {options.valid_until} lies before --valid-from {begins}", file=sys.stderr)
         return 1
     try:
-        evaluated = studies(precision_sheet.read_study(options.file))
+        evaluated = studies(precision_study_csv.read_study(options.file))
     except (SheetError, UnfitStudy) as unfit:
         reasons = unfit.mistakes if isinstance(unfit, SheetError) else unfit.reasons
         print("This is no precision study that can be used:", *reasons, sep="\n  ", file=sys.stderr)
@@ -67,12 +67,12 @@ def precision(settings: Settings, options: argparse.Namespace, today: date) -> i
 def load_context(house: House, options: argparse.Namespace) -> int:
     """Keep the records of a table of clinical context; the exit status."""
     try:
-        records = context_sheet.read_context(options.file)
+        records = clinical_context_csv.read_context(options.file)
     except SheetError as error:
         print("Nothing was loaded:", *error.mistakes, sep="\n  ", file=sys.stderr)
         return 1
     with house.database.write() as connection:
-        loaded = context_sheet.keep(connection, records)
+        loaded = clinical_context_csv.keep(connection, records)
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{len(records)} records read, {loaded.records} of them new; {loaded.exams} exams are due again")

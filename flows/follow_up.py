@@ -6,7 +6,7 @@ from prefect import State, flow
 
 from flows.runs import completed
 from flows.wiring import house, stop
-from pipeline.edge.follow_up import drain
+from pipeline.edge.follow_up.due_exams import drain
 
 MOST_CHUNKS = 10
 """Chunks per run, so that a run ends and shows what it did."""

@@ -15,16 +15,27 @@ from sqlalchemy import Connection
 from flows.stop import Stop
 from flows.tables import print_table
 from pipeline.clinical.model import Patient
-from pipeline.edge import load as archives
-from pipeline.edge import reprocess, trail
-from pipeline.edge.deliver import DeliveryProblem
-from pipeline.edge.fetch import fetch
-from pipeline.edge.house import House
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.reprocess import Difference
-from pipeline.edge.store import audit, exams, identity, machines, patients, people, shared_scans, splits, withdrawals
-from pipeline.edge.store.audit import Event
-from pipeline.edge.store.runs import Counts, Scope
+from pipeline.edge.app import House
+from pipeline.edge.audit import events
+from pipeline.edge.deliver.storage_scu import DeliveryProblem
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.history import import_files as archives
+from pipeline.edge.history.query_retrieve import fetch
+from pipeline.edge.reprocess import reprocessing
+from pipeline.edge.reprocess.reprocessing import Difference
+from pipeline.edge.store import (
+    audit_trail,
+    exams,
+    patient_identity,
+    patient_merges,
+    patients,
+    scanners,
+    shared_scans,
+    splits,
+    withdrawals,
+)
+from pipeline.edge.store.audit_trail import Event
+from pipeline.edge.store.reprocessing_runs import Counts, Scope
 from pipeline.edge.text_files import printable
 
 
@@ -40,13 +51,13 @@ def reexamine(house: House, options: argparse.Namespace, stop: Stop) -> int:
         print(nobody, file=sys.stderr)
         return 1
     if options.dry_run:
-        return _show_differences(list(reprocess.differences(house, scope)), as_json=options.json)
-    run = reprocess.begin(house, scope)
-    reprocess.take_part(house, run, keep_on=lambda: not stop.is_set())
-    counts, finished = reprocess.standing(house, run)
+        return _show_differences(list(reprocessing.differences(house, scope)), as_json=options.json)
+    run = reprocessing.begin(house, scope)
+    reprocessing.take_part(house, run, keep_on=lambda: not stop.is_set())
+    counts, finished = reprocessing.standing(house, run)
     with house.database.write() as connection:
         what = {"run": run, "finished": finished, **dataclasses.asdict(counts)}
-        audit.record(connection, trail.by_operator(Event.REPROCESSED, at=datetime.now(UTC), detail=what))
+        audit_trail.record(connection, events.by_operator(Event.REPROCESSED, at=datetime.now(UTC), detail=what))
     if options.json:
         print(json.dumps(what))
     else:
@@ -67,7 +78,7 @@ def _scope(house: House, options: argparse.Namespace) -> Scope:
             if person is None:
                 raise NobodyMeant("nothing is on file about this patient")
         if options.scanner is not None:
-            found = machines.with_serial_number(connection, options.scanner)
+            found = scanners.with_serial_number(connection, options.scanner)
             if len(found) != 1:
                 raise NobodyMeant(f"{len(found)} scanners on file have the serial number {options.scanner}")
             (scanner,) = found
@@ -135,7 +146,7 @@ def load(house: House, options: argparse.Namespace, stop: Stop) -> int:
     fates = {fate.value: count for fate, count in loaded.fates.items()}
     with house.database.write() as connection:
         what = {"fates": fates, "errors": len(loaded.errors), "deliver": options.deliver}
-        audit.record(connection, trail.by_operator(Event.LOADED, at=datetime.now(UTC), detail=what))
+        audit_trail.record(connection, events.by_operator(Event.LOADED, at=datetime.now(UTC), detail=what))
     print(", ".join(f"{count} {fate}" for fate, count in fates.items()))
     if loaded.errors:
         print(f"{len(loaded.errors)} files could not be used:")
@@ -157,23 +168,23 @@ def merge(house: House, options: argparse.Namespace) -> int:
             print("nothing is on file about " + ("OLD" if old is None else "NEW"), file=sys.stderr)
             return 1
         if options.undo:
-            done = people.undo(connection, old, new, at=now)
+            done = patient_merges.undo(connection, old, new, at=now)
             problem = "OLD was not merged into NEW"
         else:
-            done = people.merge(connection, old, new, at=now)
+            done = patient_merges.merge(connection, old, new, at=now)
             problem = "OLD and NEW are one patient already, or OLD was merged into somebody else"
         if not done:
             print(problem, file=sys.stderr)
             return 1
-        identity.judge_again(connection, old, new, at=now)
+        patient_identity.judge_again(connection, old, new, at=now)
         shared_scans.release_settled(connection, at=now)
         what = {"old": old, "new": new, "undo": options.undo}
-        audit.record(connection, trail.by_operator(Event.MERGED, at=now, patient=new, detail=what))
+        audit_trail.record(connection, events.by_operator(Event.MERGED, at=now, patient=new, detail=what))
         persons = sorted({patients.person_number(connection, number) for number in (old, new)})
     counts = Counts()
     for person in persons:
-        run = reprocess.begin(house, Scope(person=person))
-        counts = reprocess.together(counts, reprocess.take_part(house, run))
+        run = reprocessing.begin(house, Scope(person=person))
+        counts = reprocessing.together(counts, reprocessing.take_part(house, run))
     print(
         f"{counts.issued} addenda superseded, {counts.unchanged} exams examined again and unchanged, {counts.held} held"
     )
@@ -197,7 +208,7 @@ def withdraw(house: House, options: argparse.Namespace) -> int:
             done = withdrawals.withdraw(connection, number, reason, at=now)
         if done:
             what = {"reason": reason, "undo": options.undo}
-            audit.record(connection, trail.by_operator(Event.WITHDRAWN, at=now, exam=number, detail=what))
+            audit_trail.record(connection, events.by_operator(Event.WITHDRAWN, at=now, exam=number, detail=what))
     if not done:
         print(f"E{number} is " + ("not withdrawn" if options.undo else "withdrawn already"), file=sys.stderr)
         return 1
@@ -216,7 +227,7 @@ def split(house: House, options: argparse.Namespace) -> int:
         visits = splits.split(connection, number, at=now)
         for one, day in visits:
             what = {"of": number, "day": str(day)}
-            audit.record(connection, trail.by_operator(Event.SPLIT, at=now, exam=one, detail=what))
+            audit_trail.record(connection, events.by_operator(Event.SPLIT, at=now, exam=one, detail=what))
     if not visits:
         print(f"all reports of E{number} are of one visit", file=sys.stderr)
         return 1

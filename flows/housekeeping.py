@@ -3,7 +3,7 @@
 from prefect import flow
 
 from flows.wiring import house
-from pipeline.edge.upkeep import keep_house
+from pipeline.edge.operations.housekeeping import keep_house
 
 EVERY_NIGHT = "30 3 * * *"
 

@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from pipeline.edge import settings as configuration
-from pipeline.edge.backup import BackupFailed, back_up, restore
+from pipeline.edge.configuration import settings as configuration
+from pipeline.edge.operations.backup import BackupFailed, back_up, restore
 from pipeline.edge.store.database import Database
 from pipeline.edge.text_files import printable
 

@@ -4,7 +4,7 @@ import io
 import logging
 import sys
 
-from pipeline.edge.mishap import where_it_happened
+from pipeline.edge.errors import where_it_happened
 
 NAMES = (
     "receipt",

@@ -15,11 +15,11 @@ from enum import StrEnum
 
 import httpx
 
+from flows.port_owner import Owner
 from flows.prefect_password import PasswordUnusable, read_password
 from flows.wiring import api_url, port
-from pipeline.edge.network.port_owner import Owner
-from pipeline.edge.room import room_of_prefect
-from pipeline.edge.settings import PrefectSettings
+from pipeline.edge.configuration.settings import PrefectSettings
+from pipeline.edge.disk_space import room_of_prefect
 
 log = logging.getLogger(__name__)
 

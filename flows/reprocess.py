@@ -7,9 +7,9 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.wiring import house
-from pipeline.edge import reprocess as steps
 from pipeline.edge.live_configuration import require_current
-from pipeline.edge.store.runs import Scope
+from pipeline.edge.reprocess import reprocessing as steps
+from pipeline.edge.store.reprocessing_runs import Scope
 
 AFTER_MIDNIGHT = "0 1 * * *"
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from flows import wiring
+from flows.port_owner import Owner
 from flows.prefect_password import make_password
 from flows.stop import Stop
-from pipeline.edge.network.port_owner import Owner
-from pipeline.edge.settings import PrefectSettings
+from pipeline.edge.configuration.settings import PrefectSettings
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 from pipeline.clinical.exam_assembly import Contradiction
 from pipeline.clinical.model import Exam, Finding, Interpretation, Measurement
 from pipeline.clinical.vendor_trend import TrendPoint
+from pipeline.edge.app import House
 from pipeline.edge.dicom_files import FileLeftOut, read_dicom_file
-from pipeline.edge.follow_up import interpret_exam
-from pipeline.edge.house import House
+from pipeline.edge.follow_up.due_exams import interpret_exam
 from pipeline.edge.store import exams, patients, receipts
 from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.text_files import printable

@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from flows.port_owner import Port
 from flows.stop import Stop
-from pipeline.edge import house as houses
-from pipeline.edge.house import House
+from pipeline.edge import app as houses
+from pipeline.edge.app import House
+from pipeline.edge.configuration.settings import PrefectSettings
 from pipeline.edge.live_configuration import LiveConfiguration
-from pipeline.edge.network.port_owner import Port
-from pipeline.edge.settings import PrefectSettings
 
 CONFIG_VARIABLE = "DXATREND_CONFIG"
 """The configuration folder, for processes that Prefect starts."""

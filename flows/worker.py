@@ -15,14 +15,17 @@ from functools import partial
 
 from flows.orchestration import Orchestration
 from flows.stop import Stop
-from pipeline.edge import dispatch, fetch, promise, upkeep
-from pipeline.edge.audit_feed import AuditFeed
-from pipeline.edge.follow_up import AHEAD, claim_due, drain, follow_up
-from pipeline.edge.house import House
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.mishap import where_it_happened
-from pipeline.edge.settings import CallerSettings, DestinationSettings
-from pipeline.edge.store import work
+from pipeline.edge.app import House
+from pipeline.edge.audit.forwarder import AuditFeed
+from pipeline.edge.configuration.settings import CallerSettings, DestinationSettings
+from pipeline.edge.deliver import dispatcher
+from pipeline.edge.errors import where_it_happened
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up.due_exams import AHEAD, claim_due, drain, follow_up
+from pipeline.edge.history import query_retrieve
+from pipeline.edge.operations import housekeeping
+from pipeline.edge.receive import storage_commitment_scp
+from pipeline.edge.store import work_queue
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.schema import delivery as delivery_table
 from pipeline.edge.store.schema import exam as exam_table
@@ -55,7 +58,7 @@ def run_worker(current: Callable[[], House], stop: Stop) -> bool:
     """
     house = current()
     with house.database.write() as connection:
-        freed = work.reclaim_from_the_dead(connection)
+        freed = work_queue.reclaim_from_the_dead(connection)
     if freed:
         log.info("took over what a worker of this machine had left unfinished", extra={"count": freed})
     _recover(house, stop)
@@ -64,7 +67,7 @@ def run_worker(current: Callable[[], House], stop: Stop) -> bool:
         looks.append(
             _Look(f"outbox of {name}", partial(_look_at_outbox, stop, name), partial(_give_back_deliveries, name))
         )
-    for caller in promise.callers_to_be_called(house.settings.service.listener.caller):
+    for caller in storage_commitment_scp.callers_to_be_called(house.settings.service.listener.caller):
         look = partial(_look_at_promises, caller)
         looks.append(_Look(f"promises to {caller.ae_title}", look, partial(_give_back_promises, caller)))
     for archive in (to for to in house.settings.service.destination if to.history):
@@ -132,31 +135,31 @@ def _look_at_exams(stop: Stop, house: House, orchestration: Orchestration) -> da
     Prefect takes a while to begin a run: this one is begun ``AHEAD`` of the time and waits there.
     """
     now = datetime.now(UTC)
-    upkeep.heed_clock(house, now)
+    housekeeping.heed_clock(house, now)
     if extract_waiting(house, stopped=stop.is_set):
         return now
     with house.database.read() as connection:
-        due = work.next_due(connection, exam_table)
+        due = work_queue.next_due(connection, exam_table)
     begin = due - AHEAD if due is not None else None
     if begin is not None and begin <= now:
         orchestration.run(_follow_up_flow, partial(drain, house, stop.is_set), lambda: _give_back_exams(house))
         return now
-    if upkeep.is_overdue(house, now):
+    if housekeeping.is_overdue(house, now):
         log.warning("housekeeping is overdue, its schedule must have failed; doing it now")
-        with contextlib.suppress(upkeep.DamagedStore):  # which the log has told
-            upkeep.keep_house(house)
+        with contextlib.suppress(housekeeping.DamagedStore):  # which the log has told
+            housekeeping.keep_house(house)
     return begin
 
 
 def _look_at_outbox(stop: Stop, destination: str, house: House, orchestration: Orchestration) -> datetime | None:
     """Send what is due; when there will be more to send."""
     with house.database.read() as connection:
-        due = dispatch.next_due(connection, destination)
+        due = dispatcher.next_due(connection, destination)
     if due is None or due > datetime.now(UTC):
         return due
     orchestration.run(
         partial(_delivery_flow, destination),
-        partial(dispatch.empty, house, destination, stop.is_set),
+        partial(dispatcher.empty, house, destination, stop.is_set),
         lambda: _give_back_deliveries(destination, house),
     )
     return datetime.now(UTC)
@@ -176,43 +179,43 @@ def _delivery_flow(destination: str) -> None:
 
 def _look_at_promises(caller: CallerSettings, house: House, _: Orchestration) -> datetime | None:
     """Tell a scanner what it asked for; when there will be more to tell."""
-    due = promise.next_due(house, caller)
+    due = storage_commitment_scp.next_due(house, caller)
     if due is None or due > datetime.now(UTC):
         return due
-    promise.tell_due(house, caller)
+    storage_commitment_scp.tell_due(house, caller)
     return datetime.now(UTC)
 
 
 def _look_for_history(archive: DestinationSettings, house: House, _: Orchestration) -> datetime | None:
     """Ask an archive for what it has of a patient; when there will be more to ask."""
     with house.database.read() as connection:
-        due = work.next_due(connection, inquiry_table, where=inquiry_table.c.destination == archive.name)
+        due = work_queue.next_due(connection, inquiry_table, where=inquiry_table.c.destination == archive.name)
     if due is None or due > datetime.now(UTC):
         return due
-    fetch.answer_due(house, archive)
+    query_retrieve.answer_due(house, archive)
     return datetime.now(UTC)
 
 
 def _give_back_inquiries(archive: str, house: House) -> None:
     with house.database.write() as connection:
-        work.give_back(connection, inquiry_table, where=inquiry_table.c.destination == archive)
+        work_queue.give_back(connection, inquiry_table, where=inquiry_table.c.destination == archive)
 
 
 def _give_back_exams(house: House) -> None:
     with house.database.write() as connection:
-        work.give_back(connection, receipt_table)
-        work.give_back(connection, exam_table)
+        work_queue.give_back(connection, receipt_table)
+        work_queue.give_back(connection, exam_table)
 
 
 def _give_back_promises(caller: CallerSettings, house: House) -> None:
     theirs = promise_table.c.calling_ae_title == caller.ae_title
     with house.database.write() as connection:
-        work.give_back(connection, promise_table, where=theirs)
+        work_queue.give_back(connection, promise_table, where=theirs)
 
 
 def _give_back_deliveries(destination: str, house: House) -> None:
     with house.database.write() as connection:
-        work.give_back(connection, delivery_table, where=delivery_table.c.destination == destination)
+        work_queue.give_back(connection, delivery_table, where=delivery_table.c.destination == destination)
 
 
 def seconds_until(moment: datetime | None) -> float:

@@ -10,12 +10,12 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 
 from flows.command_line import main
-from pipeline.edge.follow_up import drain
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.receive import Listener
-from pipeline.edge.store import outbox, overview
-from pipeline.edge.store.overview import HeldWork
+from pipeline.edge.app import House, opened
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up.due_exams import drain
+from pipeline.edge.receive.listener import Listener
+from pipeline.edge.store import outbox, service_status
+from pipeline.edge.store.service_status import HeldWork
 from pipeline.sr.author.readback import Said, read_back
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from tests import peers
@@ -60,7 +60,7 @@ class Department:
     def held(self) -> dict[str, HeldWork]:
         """What is held, by its number."""
         with self.house.database.read() as connection:
-            return {one.number: one for one in overview.held(connection)}
+            return {one.number: one for one in service_status.held(connection)}
 
     def said(self, exam: int) -> Said | None:
         """What the current addendum of an exam says."""

@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 
 from flows.prefect_password import read_password
-from pipeline.edge.house import House, opened
-from pipeline.edge.settings import PrefectSettings
-from pipeline.edge.store import overview
-from pipeline.edge.store.overview import Status
+from pipeline.edge.app import House, opened
+from pipeline.edge.configuration.settings import PrefectSettings
+from pipeline.edge.store import service_status
+from pipeline.edge.store.service_status import Status
 from tests import peers
 
 ROOT = Path(__file__).parent.parent
@@ -142,7 +142,7 @@ class Service:
     def status(self, house: House) -> Status:
         """How things stand."""
         with house.database.read() as connection:
-            return overview.status(connection, ["pacs"], datetime.now(UTC))
+            return service_status.status(connection, ["pacs"], datetime.now(UTC))
 
     def come_to_rest(self) -> None:
         """Wait until nothing is left to do; the test fails where something is held for a person."""

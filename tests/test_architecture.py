@@ -37,8 +37,8 @@ IMPURE_CALLS = frozenset(
 
 CONTRACTS = {
     "rings": ("pipeline/clinical/model.py", "import pipeline.sr.codes"),
-    "shell": ("pipeline/edge/settings.py", "import flows"),
-    "prefect": ("pipeline/edge/settings.py", "import prefect"),
+    "shell": ("pipeline/edge/configuration/settings.py", "import flows"),
+    "prefect": ("pipeline/edge/configuration/settings.py", "import prefect"),
     "cycles": ("pipeline/clinical/regions.py", "import pipeline.clinical.model"),
 }
 """For each import contract, one line in one file that breaks it."""

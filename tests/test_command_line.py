@@ -14,9 +14,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from flows.command_line import main
 from pipeline.clinical.model import Scanner
-from pipeline.edge.house import opened
-from pipeline.edge.settings import SettingsError, load
-from pipeline.edge.store import machines
+from pipeline.edge.app import opened
+from pipeline.edge.configuration.settings import SettingsError, load
+from pipeline.edge.store import scanners
 from tests.sr import make_report as make
 from tests.sr.make_image import HEADS, apex, dxa_results, hologic_picture, picture, roi, scan
 
@@ -253,7 +253,7 @@ def test_status_lists_a_machine_without_serial_number_with_lines_that_identify_i
     """R2.1: until somebody says which machine it is, nothing it measures is compared."""
     with opened(config) as house, house.database.write() as connection:
         machine = Scanner("GE Healthcare", "Lunar Prodigy", "")
-        machines.number_of(connection, machine, station_name="DXA1", institution="", at=datetime.now(UTC))
+        scanners.number_of(connection, machine, station_name="DXA1", institution="", at=datetime.now(UTC))
     assert main(["status", "--config", str(config)]) == 0
     told = capsys.readouterr().out
     lines = told[told.index("[[scanner]]") :].replace('serial_number = ""', 'serial_number = "DF+500475"')

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from flows import command_line, wiring
-from pipeline.edge import settings as configuration
-from pipeline.edge.settings import PrefectSettings
+from pipeline.edge.configuration import settings as configuration
+from pipeline.edge.configuration.settings import PrefectSettings
 from tests import peers
 
 ROOT = Path(__file__).parent.parent

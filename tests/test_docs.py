@@ -18,16 +18,17 @@ from pydantic.fields import FieldInfo
 
 from flows import command_line
 from pipeline.clinical.clinical_context import VISIT_FACTS, ClinicalContext
-from pipeline.edge import context_sheet, settings
-from pipeline.edge.callers import OTHER_CALLER
-from pipeline.edge.dispatch import REFUSED, UNANSWERED
-from pipeline.edge.follow_up import CONTRADICTORY, UNUSABLE_EVIDENCE
-from pipeline.edge.mishap import UNEXPECTED, WORKER_LOST
-from pipeline.edge.receive import PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES, TRANSFER_SYNTAXES
-from pipeline.edge.settings import Settings
+from pipeline.edge.configuration import settings
+from pipeline.edge.configuration.settings import Settings
+from pipeline.edge.deliver.dispatcher import REFUSED, UNANSWERED
+from pipeline.edge.errors import UNEXPECTED, WORKER_LOST
+from pipeline.edge.extract.caller_scanners import OTHER_CALLER
+from pipeline.edge.follow_up.due_exams import CONTRADICTORY, UNUSABLE_EVIDENCE
+from pipeline.edge.operations import clinical_context_csv
+from pipeline.edge.receive.listener import PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES, TRANSFER_SYNTAXES
+from pipeline.edge.store.commitment_requests import UNTOLD
 from pipeline.edge.store.exams import REPEATED
-from pipeline.edge.store.identity import ID_CONFLICT
-from pipeline.edge.store.promises import UNTOLD
+from pipeline.edge.store.patient_identity import ID_CONFLICT
 from pipeline.edge.store.receipts import CORRECTED, OTHER_BYTES
 from pipeline.edge.store.shared_scans import SAME_SCAN
 from pipeline.edge.store.withdrawals import REJECTED
@@ -99,7 +100,7 @@ def test_every_column_of_clinical_context_is_explained_with_its_kind_and_its_wor
     (table,) = re.findall(r"^\| column \| kind \|.*\n((?:\|.*\n)+)", OPERATIONS, re.MULTILINE)
     rows = re.findall(r"^\| `([a-z_]+)` \| (.+?) \| (.+?) \|", table, re.MULTILINE)
     hints = get_type_hints(ClinicalContext)
-    assert {name for name, _, _ in rows} | {"recorded_on", "source"} == set(context_sheet.columns())
+    assert {name for name, _, _ in rows} | {"recorded_on", "source"} == set(clinical_context_csv.columns())
     for name, kind, allowed in rows:
         days = VISIT_FACTS.get(name)
         assert kind == {None: "state", 0: "visit fact, that day"}.get(days, f"visit fact, {days} days"), name

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from flows import command_line
-from pipeline.edge import settings
-from pipeline.edge.house import opened
+from pipeline.edge.app import opened
+from pipeline.edge.configuration import settings
 from tests import peers
 from tests.make_certificates import Authority
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from flows.command_line import main
-from pipeline.edge.house import opened
-from pipeline.edge.store import audit
-from pipeline.edge.store.audit import Event
+from pipeline.edge.app import opened
+from pipeline.edge.store import audit_trail
+from pipeline.edge.store.audit_trail import Event
 from tests import peers
 from tests.edge.test_reprocess import addenda, follow_all, l1_l4, lsc, receive
 from tests.expected import exams_of
@@ -60,7 +60,7 @@ def test_patients_are_merged_and_unmerged_and_what_cannot_be_is_said(config: Pat
     status, printed, _ = run("merge", "OLD", "NEW", "--undo")
     assert (status, printed.split()[0]) == (0, "1")
     with opened(config) as house, house.database.read() as connection:
-        merged = [one.entry for one in audit.find(connection) if one.entry.event is Event.MERGED]
+        merged = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.MERGED]
     assert [entry.detail["undo"] for entry in merged] == [False, True]
 
 
@@ -156,7 +156,7 @@ def test_an_exam_is_withdrawn_with_a_reason_and_brought_back_and_what_cannot_be_
     status, printed, _ = run("withdraw", "e1", "--undo")
     assert (status, printed) == (0, "E1 counts again; what rests on it is looked at again\n")
     with opened(config) as house, house.database.read() as connection:
-        told_of = [one.entry for one in audit.find(connection) if one.entry.event is Event.WITHDRAWN]
+        told_of = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.WITHDRAWN]
     assert [(entry.exam, entry.detail["undo"]) for entry in told_of] == [(1, False), (1, True)]
     assert told_of[0].detail["reason"] == "scanned under a wrong name"
 
@@ -171,5 +171,5 @@ def test_a_study_of_two_visits_is_split_and_one_of_a_single_visit_is_not(config:
     assert (status, told) == (1, "all reports of E1 are of one visit\n")
     assert run("split", "E9")[2].startswith("E9 is no exam on file")
     with opened(config) as house, house.database.read() as connection:
-        told_of = [one.entry for one in audit.find(connection) if one.entry.event is Event.SPLIT]
+        told_of = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.SPLIT]
     assert [(entry.exam, entry.detail["of"]) for entry in told_of] == [(2, 2), (3, 2)]

@@ -10,9 +10,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from pipeline.clinical.regions import Site
-from pipeline.edge.follow_up import Tally, claim_due, follow_up
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
+from pipeline.edge.app import House, opened
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up.due_exams import Tally, claim_due, follow_up
 from pipeline.edge.store import outbox, receipts
 from pipeline.sr.author.readback import read_back
 from pipeline.sr.dialects.loader import load_dialects

@@ -13,10 +13,10 @@ import pytest
 from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian
 from sqlalchemy import func, select
 
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.receive import Listener
-from pipeline.edge.settings import CallerSettings, ListenerSettings
+from pipeline.edge.app import House, opened
+from pipeline.edge.configuration.settings import CallerSettings, ListenerSettings
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store.schema import State, exam, receipt
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import read_elements, split_file

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from pipeline.edge import settings as configuration
-from pipeline.edge.digests import short_digest
-from pipeline.edge.grounds import Surveyor
-from pipeline.edge.house import House
-from pipeline.edge.knowledge import known
-from pipeline.edge.settings import SettingsError
+from pipeline.edge.app import House
+from pipeline.edge.configuration import settings as configuration
+from pipeline.edge.configuration.fingerprint import short_digest
+from pipeline.edge.configuration.reference_data import known
+from pipeline.edge.configuration.settings import SettingsError
+from pipeline.edge.provenance import Surveyor
 from pipeline.edge.store import processes
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.processes import Fingerprint, LiveProcess

@@ -29,8 +29,8 @@ from sqlalchemy import select
 
 from flows import command_line
 from flows.demo import current
-from pipeline.edge.house import House
-from pipeline.edge.store import overview, receipts
+from pipeline.edge.app import House
+from pipeline.edge.store import receipts, service_status
 from pipeline.edge.store.schema import exam, receipt
 from pipeline.sr.dicom.content_tree import read_instance
 from tests import peers
@@ -242,8 +242,8 @@ def _come_to_rest(service: Service, house: House) -> int:
     until = time.monotonic() + 240
     while time.monotonic() < until:
         with house.database.read() as connection:
-            held = overview.held(connection)
-            is_idle = overview.status(connection, ["pacs"], datetime.now(UTC)).is_idle
+            held = service_status.held(connection)
+            is_idle = service_status.status(connection, ["pacs"], datetime.now(UTC)).is_idle
         if is_idle and not held:
             return released
         for one in held:

@@ -25,9 +25,9 @@ from sqlalchemy import select
 
 from flows import command_line
 from flows.demo import current
-from pipeline.edge.house import House
-from pipeline.edge.mishap import WORKER_LOST
-from pipeline.edge.store import overview, receipts
+from pipeline.edge.app import House
+from pipeline.edge.errors import WORKER_LOST
+from pipeline.edge.store import receipts, service_status
 from pipeline.edge.store.schema import exam, receipt
 from tests import peers
 from tests.make_service import ROOT, Service
@@ -54,18 +54,18 @@ def _places() -> list[dict[str, Any] | None]:
             ("listen", "pipeline.edge.store.receipts:keep_all", "before", 3),
             ("listen", "pipeline.edge.store.receipts:keep_all", "after", 4),  # received, not committed
             ("work", "pipeline.edge.store.receipts:load", "after", 2),  # claimed, not read
-            ("work", "pipeline.edge.intake:extract", "after", 2),  # extracted, not recorded
-            ("work", "pipeline.edge.intake:_record", "after", 3),  # recorded, not committed
+            ("work", "pipeline.edge.extract.extraction:extract", "after", 2),  # extracted, not recorded
+            ("work", "pipeline.edge.extract.extraction:_record", "after", 3),  # recorded, not committed
             ("work", "flows.worker:extract_waiting", "after", 2),  # in an exam that is not due yet
-            ("work", "pipeline.edge.follow_up:claim_due", "after", 2),  # the exam is claimed
-            ("work", "pipeline.edge.follow_up:interpret", "after", 2),  # matched, compared, interpreted
-            ("work", "pipeline.edge.follow_up:author", "after", 2),  # authored, not kept
+            ("work", "pipeline.edge.follow_up.due_exams:claim_due", "after", 2),  # the exam is claimed
+            ("work", "pipeline.edge.follow_up.due_exams:interpret", "after", 2),  # matched, compared, interpreted
+            ("work", "pipeline.edge.follow_up.due_exams:author", "after", 2),  # authored, not kept
             ("work", "pipeline.edge.store.outbox:issue", "after", 3),  # kept, not committed
-            ("work", "pipeline.edge.follow_up:_carry", "after", 2),  # in the outbox
+            ("work", "pipeline.edge.follow_up.due_exams:_carry", "after", 2),  # in the outbox
             ("work", "pipeline.edge.store.outbox:claim", "after", 2),  # being claimed for the archive
-            ("work", "pipeline.edge.deliver:_store", "before", 3),  # not sent
-            ("work", "pipeline.edge.deliver:_store", "after", 2),  # sent, not proven
-            ("work", "pipeline.edge.deliver:_prove", "after", 3),  # proven, not recorded
+            ("work", "pipeline.edge.deliver.storage_scu:_store", "before", 3),  # not sent
+            ("work", "pipeline.edge.deliver.storage_scu:_store", "after", 2),  # sent, not proven
+            ("work", "pipeline.edge.deliver.storage_scu:_prove", "after", 3),  # proven, not recorded
             ("work", "pipeline.edge.store.outbox:delivered", "after", 2),  # recorded, not committed
         )
     ]
@@ -245,7 +245,7 @@ def _one_life(lives: Lives, scanner: Scanner, place: dict[str, Any] | None, chan
 
 def _is_idle(house: House) -> bool:
     with house.database.read() as connection:
-        return overview.status(connection, ["pacs"], datetime.now(UTC)).is_idle
+        return service_status.status(connection, ["pacs"], datetime.now(UTC)).is_idle
 
 
 def _is_kept(house: House, uid: str, sent: bytes) -> bool:
@@ -254,9 +254,9 @@ def _is_kept(house: House, uid: str, sent: bytes) -> bool:
         return [one.instance.data_set for one in receipts.load(connection, numbers)] == [sent]
 
 
-def _held(house: House) -> list[overview.HeldWork]:
+def _held(house: House) -> list[service_status.HeldWork]:
     with house.database.read() as connection:
-        return overview.held(connection)
+        return service_status.held(connection)
 
 
 def _release(service: Service, house: House) -> int:

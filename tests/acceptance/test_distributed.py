@@ -18,8 +18,8 @@ from pydicom.uid import UID
 from sqlalchemy import select
 
 from flows.demo import expected_exams
-from pipeline.edge.house import House
-from pipeline.edge.store import outbox, overview
+from pipeline.edge.app import House
+from pipeline.edge.store import outbox, service_status
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.sr.dicom.header import read_header, reference
@@ -146,7 +146,7 @@ class _Department:
 
     def _is_idle(self, house: House) -> bool:
         with house.database.read() as connection:
-            now = overview.status(connection, ["pacs"], datetime.now(UTC))
+            now = service_status.status(connection, ["pacs"], datetime.now(UTC))
         left = now.to_be_read + now.exams_waiting + now.destinations[0].backlog
         return now.received == self._sent and left == 0
 

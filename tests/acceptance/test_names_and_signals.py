@@ -12,8 +12,8 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 from sqlalchemy import func, select
 
-from pipeline.edge.deliver import DestinationUnavailable, echo
-from pipeline.edge.settings import DestinationSettings
+from pipeline.edge.configuration.settings import DestinationSettings
+from pipeline.edge.deliver.storage_scu import DestinationUnavailable, echo
 from pipeline.edge.store import receipts
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import State, receipt

@@ -16,7 +16,7 @@ DOOM = Path(__file__).parent / "doom"
 BEFORE_THE_ANSWER = ["pipeline.edge.store.receipts:keep_all:after"]  # received, not committed
 AFTER_THE_ANSWER = [
     "pipeline.edge.store.outbox:issue:after",  # authored and kept, not committed
-    "pipeline.edge.deliver:_store:after",  # sent, not proven
+    "pipeline.edge.deliver.storage_scu:_store:after",  # sent, not proven
 ]
 
 

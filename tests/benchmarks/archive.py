@@ -19,9 +19,9 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import Column, LargeBinary, String
 
-from pipeline.edge.follow_up import Tally, claim_due, follow_up
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
+from pipeline.edge.app import House, opened
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up.due_exams import Tally, claim_due, follow_up
 from pipeline.edge.store import outbox, receipts
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import Instant, metadata

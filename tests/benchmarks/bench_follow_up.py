@@ -24,8 +24,9 @@ from prefect.settings import (
 
 from flows import follow_up as under_prefect
 from flows.prefect_password import read_password
-from pipeline.edge import follow_up, intake
-from pipeline.edge.house import House
+from pipeline.edge.app import House
+from pipeline.edge.extract import extraction
+from pipeline.edge.follow_up import due_exams
 from pipeline.edge.store import exams, outbox, receipts
 from tests import peers
 from tests.benchmarks import archive, processes
@@ -40,10 +41,10 @@ MOST_FOR_PREFECT = 5
 """Percent."""
 
 PARTS = {
-    "extract": (intake, "_read"),
+    "extract": (extraction, "_read"),
     "history": (exams, "history"),
-    "match, compare, interpret": (follow_up, "interpret_exam"),
-    "author": (follow_up, "author"),
+    "match, compare, interpret": (due_exams, "interpret_exam"),
+    "author": (due_exams, "author"),
     "keep the addendum": (outbox, "issue"),
 }
 """Functions of the way that take what their name says."""
@@ -81,7 +82,7 @@ def _receive(house: House, patients: range) -> None:
 
 def _prefects_share(house: House, patients: range) -> float:
     """Of the processor time of one run over so many exams, client's and server's, what is not our own work."""
-    steps = {"claim": (follow_up, "claim_due"), "carry": (follow_up, "follow_up")}
+    steps = {"claim": (due_exams, "claim_due"), "carry": (due_exams, "follow_up")}
     with tempfile.TemporaryDirectory() as home, peers.prefect_server(Path(home)) as prefect:
         (server,) = (pid for pid in processes.descendants(os.getpid()) if "prefect" in processes.command(pid))
         as_in_the_worker = {
@@ -96,7 +97,7 @@ def _prefects_share(house: House, patients: range) -> float:
         ):
             under_prefect.follow_up()  # finds nothing, and warms up
             _receive(house, patients)
-            while intake.extract_waiting(house):
+            while extraction.extract_waiting(house):
                 pass
             began, began_server = process_time(), processes.cpu_seconds(server)
             logging.disable(logging.INFO)  # the worker sets Prefect's own level before it is imported

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
 
-from pipeline.edge.house import House
-from pipeline.edge.store import overview
+from pipeline.edge.app import House
+from pipeline.edge.store import service_status
 from tests.benchmarks import archive
 from tests.benchmarks.table import Row, at_most
 
@@ -67,4 +67,4 @@ def _new_exam(house: House, patient: int) -> None:
 
 def _look(house: House) -> None:
     with house.database.read() as connection:
-        overview.status(connection, ["pacs"], datetime.now(UTC))
+        service_status.status(connection, ["pacs"], datetime.now(UTC))

@@ -7,10 +7,10 @@ from time import process_time
 
 from sqlalchemy import insert, update
 
-from pipeline.edge import reprocess
-from pipeline.edge.house import House
-from pipeline.edge.store import visits
-from pipeline.edge.store.runs import Counts, Scope
+from pipeline.edge.app import House
+from pipeline.edge.reprocess import reprocessing
+from pipeline.edge.store import exam_summaries
+from pipeline.edge.store.reprocessing_runs import Counts, Scope
 from pipeline.edge.store.schema import exam, grounds
 from tests.benchmarks.archive import VISITS, archive
 from tests.benchmarks.table import Row, at_least, at_most
@@ -44,9 +44,9 @@ def rows() -> Iterator[Row]:
 
 def _run(house: House) -> tuple[Counts, float]:
     began = process_time()
-    run = reprocess.begin(house, Scope())
-    reprocess.take_part(house, run)
-    counts, finished = reprocess.standing(house, run)
+    run = reprocessing.begin(house, Scope())
+    reprocessing.take_part(house, run)
+    counts, finished = reprocessing.standing(house, run)
     assert finished
     return counts, process_time() - began
 
@@ -54,22 +54,22 @@ def _run(house: House) -> tuple[Counts, float]:
 def _keep_grounds(house: House) -> None:
     """The copies of the first patient rest on their own exams; what they measured is the same."""
     with house.database.read() as connection:
-        first = next(visits.persons(connection, [1])).visits[0].grounds
+        first = next(exam_summaries.persons(connection, [1])).visits[0].grounds
     assert first is not None
     after = 0
     with house.database.write() as connection:
         connection.execute(grounds.delete())
-        while numbers := visits.next_persons(connection, after, 1000):
+        while numbers := exam_summaries.next_persons(connection, after, 1000):
             found = [
                 {"exam_id": visit.number, **_plain(house, visit, person, first.parts)}
-                for person in visits.persons(connection, numbers)
+                for person in exam_summaries.persons(connection, numbers)
                 for visit in person.visits
             ]
             connection.execute(insert(grounds), found)
             after = numbers[-1]
 
 
-def _plain(house: House, visit: visits.Visit, person: visits.Person, parts: str) -> dict[str, str]:
+def _plain(house: House, visit: exam_summaries.Visit, person: exam_summaries.Person, parts: str) -> dict[str, str]:
     found = house.surveyor.grounds(visit, person, parts)
     return {name: getattr(found, name) for name in ("parts", "history", "knowledge", "context", "rules")}
 

@@ -22,11 +22,11 @@ from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.sop_class import Verification
 from pynetdicom.transport import AddressInformation
 
-from pipeline.edge.network import proposals
-from pipeline.edge.network.association import EventDrivenAssociation
-from pipeline.edge.network.commands import BadCommand, read_command, store_response
-from pipeline.edge.network.proposals import Request, Supported
-from pipeline.edge.network.reactor import Limits, Reactor
+from pipeline.edge.dicom_net import association_requests
+from pipeline.edge.dicom_net.association import EventDrivenAssociation
+from pipeline.edge.dicom_net.association_requests import Request, Supported
+from pipeline.edge.dicom_net.command_set import BadCommand, read_command, store_response
+from pipeline.edge.dicom_net.server import Limits, Reactor
 from tests import peers
 from tests.fast_scanner import (
     A_RELEASE_RQ,
@@ -355,12 +355,12 @@ def test_what_is_done_to_one_request_is_not_done_to_the_next() -> None:
 def test_no_caller_fills_the_memory_with_proposals() -> None:
     for number in range(100):
         Request(association_request(called="A", calling="B", sop_classes=[f"2.25.{number}"] * 120), SUPPORTED)
-    assert proposals._remembered.cache_info().currsize == proposals.MOST
+    assert association_requests._remembered.cache_info().currsize == association_requests.MOST
     longer = association_request(called="A", calling="B", sop_classes=["2.25." + "9" * 59] * 127)
-    assert len(longer) > proposals.LONGEST
-    before = proposals._remembered.cache_info()
+    assert len(longer) > association_requests.LONGEST
+    before = association_requests._remembered.cache_info()
     assert len(Request(longer, SUPPORTED).to_primitive().presentation_context_definition_list) == 127
-    assert proposals._remembered.cache_info() == before
+    assert association_requests._remembered.cache_info() == before
 
 
 @given(st.binary(max_size=200))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian
 
-from pipeline.edge.receive import Listener
-from pipeline.edge.settings import CallerSettings, ListenerSettings
+from pipeline.edge.configuration.settings import CallerSettings, ListenerSettings
+from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store.database import Database
 from tests import peers
 from tests.fast_scanner import APPLICATION_CONTEXT, item, pdu

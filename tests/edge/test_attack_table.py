@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from pipeline.edge.tls import for_calling
+from pipeline.edge.dicom_net.tls import for_calling
 from tests import peers
 from tests.fast_scanner import Object, Scanner, copies
 from tests.make_attacks import BY_CALLERS, BY_STRANGERS, LARGE, ON_COMMITMENT, ON_TLS, REACHES, Attack, Target

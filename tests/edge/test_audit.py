@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from pipeline.clinical.model import Patient
-from pipeline.edge.store import audit, exams, receipts, work
-from pipeline.edge.store.audit import Entry, Event, Outcome
+from pipeline.edge.store import audit_trail, exams, receipts, work_queue
+from pipeline.edge.store.audit_trail import Entry, Event, Outcome
 from pipeline.edge.store.database import Database, StoreFailed
 from tests.edge.make import NOW, instance, report
 
@@ -21,17 +21,19 @@ def _entry(number: int = 0, **of: object) -> Entry:
 
 def _recorded(database: Database, count: int) -> None:
     with database.write() as connection:
-        audit.record(connection, *(_entry(number, detail={"digest": str(number)}) for number in range(1, count + 1)))
+        audit_trail.record(
+            connection, *(_entry(number, detail={"digest": str(number)}) for number in range(1, count + 1))
+        )
 
 
 def _sealed(database: Database) -> int:
     with database.write() as connection:
-        return audit.seal(connection)
+        return audit_trail.seal(connection)
 
 
-def _chain(database: Database) -> audit.Chain:
+def _chain(database: Database) -> audit_trail.Chain:
     with database.read() as connection:
-        return audit.verify(connection)
+        return audit_trail.verify(connection)
 
 
 @contextmanager
@@ -59,9 +61,9 @@ def test_what_is_recorded_comes_back_as_it_was(database: Database) -> None:
         detail={"lsc": ["0.028", None], "größe": "µ"},
     )
     with database.write() as connection:
-        audit.record(connection, entry)
+        audit_trail.record(connection, entry)
     with database.read() as connection:
-        (found,) = audit.find(connection)
+        (found,) = audit_trail.find(connection)
     assert (found.entry, found.position) == (entry, None)
 
 
@@ -71,13 +73,13 @@ def test_an_entry_stands_or_falls_with_what_it_tells_of(database: Database) -> N
 
     def interrupted() -> None:
         with database.write() as connection:
-            audit.record(connection, _entry())
+            audit_trail.record(connection, _entry())
             raise Interrupted
 
     with pytest.raises(Interrupted):
         interrupted()
     with database.read() as connection:
-        assert list(audit.find(connection)) == []
+        assert list(audit_trail.find(connection)) == []
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_the_database_refuses_to_change_or_to_drop_an_entry(database: Database, 
     _sealed(database)
     with pytest.raises(StoreFailed), database.write() as connection:
         connection.execute(text(statement))
-    assert _chain(database) == audit.Chain(
+    assert _chain(database) == audit_trail.Chain(
         sealed=3, unsealed=0, last_digest=_chain(database).last_digest, broken_at=None
     )
 
@@ -105,7 +107,7 @@ def test_every_entry_is_sealed_once_and_in_order(database: Database) -> None:
     _recorded(database, 2)
     assert _sealed(database) == 2
     with database.read() as connection:
-        assert [found.position for found in audit.find(connection)] == [1, 2, 3, 4, 5, 6, 7]
+        assert [found.position for found in audit_trail.find(connection)] == [1, 2, 3, 4, 5, 6, 7]
     assert (_chain(database).sealed, _chain(database).broken_at) == (7, None)
 
 
@@ -113,17 +115,17 @@ def test_an_entry_that_was_committed_late_is_sealed_after_those_it_came_before(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL numbers rows as they are written, not as they are committed."""
-    monkeypatch.setattr(audit, "_RECENT", 2)
+    monkeypatch.setattr(audit_trail, "_RECENT", 2)
     with database.write() as connection:
-        audit.record(connection, *(_entry(number) for number in range(9)))
+        audit_trail.record(connection, *(_entry(number) for number in range(9)))
         connection.execute(
             text(
                 "INSERT INTO audit_seal (position, audit_id, digest)"
                 " SELECT 1, id, 'd' FROM audit ORDER BY id DESC LIMIT 1"
             )
         )
-        assert audit.seal(connection) == 1, "only what is recent is looked for"
-        assert audit.seal(connection, all_of_it=True) == 7
+        assert audit_trail.seal(connection) == 1, "only what is recent is looked for"
+        assert audit_trail.seal(connection, all_of_it=True) == 7
 
 
 @pytest.mark.parametrize(
@@ -151,13 +153,13 @@ def test_old_entries_are_dropped_in_order_and_the_chain_goes_on_from_there(datab
     _sealed(database)
     end = _chain(database).last_digest
     with database.write() as connection:
-        assert audit.drop(connection, before=NOW + timedelta(seconds=5), at=NOW) == 4
-        assert audit.drop(connection, before=NOW + timedelta(seconds=5), at=NOW) == 0
+        assert audit_trail.drop(connection, before=NOW + timedelta(seconds=5), at=NOW) == 4
+        assert audit_trail.drop(connection, before=NOW + timedelta(seconds=5), at=NOW) == 0
     with database.read() as connection:
-        assert [found.entry.actor for found in audit.find(connection)] == [
+        assert [found.entry.actor for found in audit_trail.find(connection)] == [
             f"SCANNER{number}" for number in range(5, 10)
         ]
-    assert _chain(database) == audit.Chain(sealed=5, unsealed=0, last_digest=end, broken_at=None)
+    assert _chain(database) == audit_trail.Chain(sealed=5, unsealed=0, last_digest=end, broken_at=None)
     _recorded(database, 1)
     _sealed(database)
     assert _chain(database).broken_at is None
@@ -167,46 +169,46 @@ def test_nothing_is_dropped_that_is_not_sealed_or_that_a_receiver_has_not_had(da
     _recorded(database, 4)
     much_later = NOW + timedelta(days=9)
     with database.write() as connection:
-        assert audit.drop(connection, before=much_later, at=NOW) == 0
+        assert audit_trail.drop(connection, before=much_later, at=NOW) == 0
     _sealed(database)
     with database.write() as connection:
-        audit.begin(connection, "syslog", at=NOW)
-        audit.sent(connection, "syslog", 3, at=NOW)
-        assert audit.drop(connection, before=much_later, at=NOW, receivers=["syslog"]) == 3
+        audit_trail.begin(connection, "syslog", at=NOW)
+        audit_trail.sent(connection, "syslog", 3, at=NOW)
+        assert audit_trail.drop(connection, before=much_later, at=NOW, receivers=["syslog"]) == 3
 
 
 def test_a_receiver_gets_every_sealed_entry_once_and_in_order(database: Database) -> None:
     with database.write() as connection:
-        audit.begin(connection, "syslog", at=NOW)
+        audit_trail.begin(connection, "syslog", at=NOW)
     _recorded(database, 3)
     with database.write() as connection:
-        audit.begin(connection, "syslog", at=NOW)
-        assert audit.unsent(connection, "syslog") == []
-        audit.seal(connection)
-        waiting = audit.unsent(connection, "syslog")
+        audit_trail.begin(connection, "syslog", at=NOW)
+        assert audit_trail.unsent(connection, "syslog") == []
+        audit_trail.seal(connection)
+        waiting = audit_trail.unsent(connection, "syslog")
         assert [one.entry.actor for one in waiting] == ["SCANNER1", "SCANNER2", "SCANNER3"]
-        audit.sent(connection, "syslog", 2, at=NOW)
-        assert [one.position for one in audit.unsent(connection, "syslog")] == [3]
+        audit_trail.sent(connection, "syslog", 2, at=NOW)
+        assert [one.position for one in audit_trail.unsent(connection, "syslog")] == [3]
 
 
 def test_a_receiver_is_told_what_happens_from_when_it_is_named(database: Database) -> None:
     _recorded(database, 3)
     _sealed(database)
     with database.write() as connection:
-        audit.begin(connection, "syslog", at=NOW)
-        assert audit.unsent(connection, "syslog") == []
+        audit_trail.begin(connection, "syslog", at=NOW)
+        assert audit_trail.unsent(connection, "syslog") == []
 
 
 def test_of_several_workers_one_tells_a_receiver_until_its_lease_runs_out(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with database.write() as connection:
-        audit.begin(connection, "syslog", at=NOW)
-        assert audit.take(connection, "syslog", at=NOW)
-        assert audit.take(connection, "syslog", at=NOW), "the same one goes on"
-        monkeypatch.setattr(work, "owner", lambda: "another")
-        assert not audit.take(connection, "syslog", at=NOW)
-        assert audit.take(connection, "syslog", at=NOW + work.LEASE)
+        audit_trail.begin(connection, "syslog", at=NOW)
+        assert audit_trail.take(connection, "syslog", at=NOW)
+        assert audit_trail.take(connection, "syslog", at=NOW), "the same one goes on"
+        monkeypatch.setattr(work_queue, "owner", lambda: "another")
+        assert not audit_trail.take(connection, "syslog", at=NOW)
+        assert audit_trail.take(connection, "syslog", at=NOW + work_queue.LEASE)
 
 
 def test_the_trail_of_one_patient_is_what_concerns_their_exams_receipts_and_addenda(database: Database) -> None:
@@ -215,14 +217,14 @@ def test_the_trail_of_one_patient_is_what_concerns_their_exams_receipts_and_adde
             number, _ = receipts.keep(connection, instance(uid=uid), calling_ae_title="SCANNER1", at=NOW)
             told = report(patient_id=patient_id, uid=uid, study=f"{uid}.1")
             exam = exams.record(connection, number, told, due_at=NOW, seen_at=NOW)
-            audit.record(
+            audit_trail.record(
                 connection,
                 _entry(actor=f"sent for {patient_id}", receipt=number),
                 _entry(actor=f"compared for {patient_id}", exam=exam, event=Event.COMPARED),
             )
-        audit.record(connection, _entry(actor="nobody's", event=Event.STARTED))
+        audit_trail.record(connection, _entry(actor="nobody's", event=Event.STARTED))
     with database.read() as connection:
-        found = [one.entry.actor for one in audit.find(connection, whose=Patient(patient_id="P1"))]
+        found = [one.entry.actor for one in audit_trail.find(connection, whose=Patient(patient_id="P1"))]
         assert [actor for actor in found if "for" in actor] == ["sent for P1", "compared for P1"]
-        assert list(audit.find(connection, whose=Patient(patient_id="P3"))) == []
-        assert list(audit.find(connection, since=NOW + timedelta(seconds=1))) == []
+        assert list(audit_trail.find(connection, whose=Patient(patient_id="P3"))) == []
+        assert list(audit_trail.find(connection, since=NOW + timedelta(seconds=1))) == []

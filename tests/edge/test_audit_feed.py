@@ -14,14 +14,14 @@ from xml.etree.ElementTree import Element
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from pipeline.edge.audit_feed import AuditFeed
-from pipeline.edge.audit_message import Source, Subject, has_message, message
-from pipeline.edge.follow_up import claim_due, follow_up
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.store import audit, receipts
-from pipeline.edge.store.audit import Entry, Event, Outcome
-from pipeline.edge.upkeep import keep_house
+from pipeline.edge.app import House, opened
+from pipeline.edge.audit.dicom_message import Source, Subject, has_message, message
+from pipeline.edge.audit.forwarder import AuditFeed
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up.due_exams import claim_due, follow_up
+from pipeline.edge.operations.housekeeping import keep_house
+from pipeline.edge.store import audit_trail, receipts
+from pipeline.edge.store.audit_trail import Entry, Event, Outcome
 from tests import peers
 from tests.edge.make import NOW, instance
 from tests.make_certificates import Authority, Identity
@@ -188,7 +188,7 @@ def _house(folder: Path, audit_settings: str, *, keeping: str = "") -> Iterator[
 
 def _told(house: House, *entries: Entry) -> None:
     with house.database.write() as connection:
-        audit.record(connection, *entries)
+        audit_trail.record(connection, *entries)
 
 
 def _visit(house: House) -> None:
@@ -311,7 +311,7 @@ def test_over_tls_nothing_is_lost_while_the_receiver_is_away_and_nothing_is_held
     ours, theirs = authority.sign("ours"), authority.sign("theirs")
     port = peers.free_port()
     settings = f'syslog = "tls://127.0.0.1:{port}"\n[audit.tls]\n{ours.toml}'
-    monkeypatch.setattr("pipeline.edge.audit_feed.EVERY", timedelta(milliseconds=10))
+    monkeypatch.setattr("pipeline.edge.audit.forwarder.EVERY", timedelta(milliseconds=10))
     with _house(tmp_path / "house", settings) as house:
         feed = AuditFeed(house)
 
@@ -365,7 +365,7 @@ def test_a_receiver_that_is_not_who_it_should_be_is_told_nothing(tmp_path: Path)
         feed.look()
         thread.join()
         with house.database.read() as connection:
-            assert len(audit.unsent(connection, "syslog")) == 1
+            assert len(audit_trail.unsent(connection, "syslog")) == 1
     assert receiver.got == []
     assert refused
 
@@ -376,7 +376,7 @@ def test_nobody_is_told_anything_unless_that_is_set(tmp_path: Path) -> None:
         _told(house, ENTRY)
         feed.look()
         with house.database.read() as connection:
-            assert audit.verify(connection).sealed == 1, "the chain goes on all the same"
+            assert audit_trail.verify(connection).sealed == 1, "the chain goes on all the same"
 
 
 def test_housekeeping_drops_what_is_older_than_the_trail_is_kept_and_says_so(tmp_path: Path) -> None:
@@ -389,8 +389,8 @@ def test_housekeeping_drops_what_is_older_than_the_trail_is_kept_and_says_so(tmp
         )
         keep_house(house)
         with house.database.read() as connection:
-            left = [one.entry for one in audit.find(connection)]
-            assert audit.verify(connection).broken_at is None
+            left = [one.entry for one in audit_trail.find(connection)]
+            assert audit_trail.verify(connection).broken_at is None
     assert [entry.actor for entry in left if entry.event is Event.STARTED] == ["lately"]
     (dropped,) = [entry for entry in left if entry.event is Event.DROPPED]
     assert dropped.detail["audit_entries"] == 1
@@ -401,4 +401,4 @@ def test_the_trail_is_kept_for_ever_unless_that_is_set(tmp_path: Path) -> None:
         _told(house, Entry(event=Event.STARTED, at=NOW - timedelta(days=9_000), actor="long ago"))
         keep_house(house)
         with house.database.read() as connection:
-            assert len(list(audit.find(connection))) == 1
+            assert len(list(audit_trail.find(connection))) == 1

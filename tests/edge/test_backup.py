@@ -15,9 +15,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import select, text
 
-from pipeline.edge.backup import BackupFailed, back_up, restore
-from pipeline.edge.store import audit, exams, outbox, patients, receipts, work
-from pipeline.edge.store.audit import Event
+from pipeline.edge.operations.backup import BackupFailed, back_up, restore
+from pipeline.edge.store import audit_trail, exams, outbox, patients, receipts, work_queue
+from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database, StoreFailed, StoreInUse, StoreTooNew
 from pipeline.edge.store.schema import audit as audit_table
 from pipeline.edge.store.schema import metadata, receipt
@@ -68,7 +68,7 @@ def _fill(database: Database, patients_in_it: int = 3) -> None:
                     destinations=["pacs"],
                     at=NOW,
                 )
-            audit.seal(connection)
+            audit_trail.seal(connection)
 
 
 def _everything(database: Database) -> dict[str, list[dict[str, object]]]:
@@ -95,13 +95,13 @@ def test_a_backup_restored_into_either_kind_of_store_is_the_store_it_was_made_of
     assert _everything(target) == before
     with target.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-        assert audit.verify(connection).broken_at is None
-        assert [one.entry.event for one in audit.find(connection)][-1] == Event.RESTORED
+        assert audit_trail.verify(connection).broken_at is None
+        assert [one.entry.event for one in audit_trail.find(connection)][-1] == Event.RESTORED
     with target.write() as connection:  # rows are numbered on, and the queues go on
         number, new = receipts.keep(connection, instance(b"next", uid="2.25.99"), calling_ae_title="A", at=NOW)
         assert (number, new) == (4, True)
         assert patients.number_of(connection, "P9", "") > 3
-        assert len(work.claim(connection, receipt, limit=9, at=NOW)) == 1
+        assert len(work_queue.claim(connection, receipt, limit=9, at=NOW)) == 1
     with pytest.raises(StoreFailed), target.write() as connection:
         connection.execute(text("DELETE FROM audit"))
 
@@ -115,7 +115,7 @@ def test_a_backup_is_one_file_that_only_its_owner_may_read_and_is_on_file(databa
     assert stat.S_IMODE((folder / "backup").stat().st_mode) == 0o600
     assert (folder / "backup").stat().st_size == copied.size
     with database.read() as connection:
-        last = list(audit.find(connection))[-1].entry
+        last = list(audit_trail.find(connection))[-1].entry
     assert (last.event, last.detail["digest"]) == (Event.BACKED_UP, copied.digest)
 
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from pipeline.clinical.model import Flag
-from pipeline.edge.settings import SettingsError, load
-from pipeline.edge.store.audit import Event
+from pipeline.edge.configuration.settings import SettingsError, load
+from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.schema import audit
 from tests.make_department import DIALECTS, Department, department, scan
 

@@ -11,13 +11,13 @@ from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage, ExplicitVRLit
 from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from pipeline.edge.commitment import ALL_COMMITTED, SOME_FAILED
-from pipeline.edge.dispatch import deliver_due
-from pipeline.edge.follow_up import claim_due, follow_up
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.receive import Listener
-from pipeline.edge.store import outbox, overview, receipts
+from pipeline.edge.app import House, opened
+from pipeline.edge.deliver.dispatcher import deliver_due
+from pipeline.edge.dicom_net.storage_commitment import ALL_COMMITTED, SOME_FAILED
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up.due_exams import claim_due, follow_up
+from pipeline.edge.receive.listener import Listener
+from pipeline.edge.store import outbox, receipts, service_status
 from tests import peers
 from tests.edge.make import instance
 from tests.sr.make_report import encode, report, spine
@@ -68,7 +68,7 @@ def _issue_one(house: House) -> str:
 
 def _backlog(house: House) -> int:
     with house.database.read() as connection:
-        return overview.status(connection, ["pacs"], datetime.now(UTC)).destinations[0].backlog
+        return service_status.status(connection, ["pacs"], datetime.now(UTC)).destinations[0].backlog
 
 
 def test_orthanc_commits_itself_and_only_then_it_is_delivered(tmp_path: Path) -> None:
@@ -195,6 +195,6 @@ def test_an_archive_that_will_not_commit_itself_leaves_it_undelivered(
         _issue_one(house)
         assert deliver_due(house, house.settings.service.destination[0]) == (0, 1)
         with house.database.read() as connection:
-            to = overview.status(connection, ["pacs"], datetime.now(UTC)).destinations[0]
+            to = service_status.status(connection, ["pacs"], datetime.now(UTC)).destinations[0]
     assert to.backlog == 1
     assert "storage commitment" in str(to.last_problem)

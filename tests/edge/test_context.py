@@ -4,11 +4,11 @@ from datetime import date
 from pathlib import Path
 
 from pipeline.clinical.clinical_context import ClinicalContext, Therapy
-from pipeline.edge import context_sheet
-from pipeline.edge.context_sheet import ContextOf, Loaded, read_context
-from pipeline.edge.house import House, opened
-from pipeline.edge.store import patients, people, visits
-from pipeline.edge.store.runs import Counts
+from pipeline.edge.app import House, opened
+from pipeline.edge.operations import clinical_context_csv
+from pipeline.edge.operations.clinical_context_csv import ContextOf, Loaded, read_context
+from pipeline.edge.store import exam_summaries, patient_merges, patients
+from pipeline.edge.store.reprocessing_runs import Counts
 from tests.edge.make import NOW, report
 from tests.edge.test_reprocess import folder, follow_all, in_both_databases, l1_l4, receive, run
 
@@ -28,12 +28,12 @@ def test_a_table_with_several_lines_for_a_day_tells_nothing_new_the_second_time(
     text = "patient_id,recorded_on,source,pregnancy,therapy\n" + "P1,{0},order,no,\nP1,{0},ward,,anabolic\n" * 2
     records = read_context(_file(folder, text.format("2026-02-01")))
     with opened(folder) as house, house.database.write() as connection:
-        assert context_sheet.keep(connection, records, at=NOW).records == 2
-        assert context_sheet.keep(connection, records, at=NOW).records == 0
+        assert clinical_context_csv.keep(connection, records, at=NOW).records == 2
+        assert clinical_context_csv.keep(connection, records, at=NOW).records == 0
         back = read_context(_file(folder, "patient_id,recorded_on,therapy\nP1,2026-02-01,unknown\n"))
-        assert context_sheet.keep(connection, back, at=NOW).records == 1
-        assert context_sheet.keep(connection, back, at=NOW).records == 0
-        assert context_sheet.keep(connection, records, at=NOW).records == 1, "what was taken back is told again"
+        assert clinical_context_csv.keep(connection, back, at=NOW).records == 1
+        assert clinical_context_csv.keep(connection, back, at=NOW).records == 0
+        assert clinical_context_csv.keep(connection, records, at=NOW).records == 1, "what was taken back is told again"
         kept = patients.contexts_of(connection, report().exam.patient)
     assert [record.unknown for record in kept if record.unknown] == [("therapy",)]
 
@@ -63,13 +63,13 @@ def test_a_patient_on_file_only_under_another_issuer_is_told_by_the_field_and_lo
 
 def _loaded(house: House, path: Path) -> Loaded:
     with house.database.write() as connection:
-        return context_sheet.keep(connection, read_context(path), at=NOW)
+        return clinical_context_csv.keep(connection, read_context(path), at=NOW)
 
 
 def _merge(house: House, old: tuple[str, str], new: tuple[str, str], *, undo: bool = False) -> None:
     with house.database.write() as connection:
         one, other = (patients.number_of(connection, *who) for who in (old, new))
-        assert (people.undo if undo else people.merge)(connection, one, other, at=NOW)
+        assert (patient_merges.undo if undo else patient_merges.merge)(connection, one, other, at=NOW)
 
 
 @in_both_databases
@@ -85,7 +85,7 @@ def test_every_record_up_to_an_exams_day_is_ground_of_its_addendum_and_a_later_o
         for record, counts in ((newer, True), (older, True), (later, False)):
             with house.database.write() as connection:
                 one = ContextOf(patient_id="P1", issuer="", record=record)
-                assert context_sheet.keep(connection, [one], at=NOW).exams == counts
+                assert clinical_context_csv.keep(connection, [one], at=NOW).exams == counts
             assert ["context" in shifts for shifts in _shifts(house)] == [False, counts]
             follow_all(house)
             assert _shifts(house) == [(), ()]
@@ -94,5 +94,5 @@ def test_every_record_up_to_an_exams_day_is_ground_of_its_addendum_and_a_later_o
 
 def _shifts(house: House) -> list[tuple[str, ...]]:
     with house.database.read() as connection:
-        person = visits.person_of(connection, 1)
+        person = exam_summaries.person_of(connection, 1)
     return [tuple(house.surveyor.shifts(visit, person)) for visit in person.visits]

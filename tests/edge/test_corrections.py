@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
-from pipeline.edge.house import House, opened
+from pipeline.edge.app import House, opened
 from tests.edge.test_reprocess import addenda, folder, follow_all, in_both_databases, l1_l4, receive
 from tests.edge.test_withdraw import held, latest, reason_of, sentences
 

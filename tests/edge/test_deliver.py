@@ -12,7 +12,8 @@ from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, Implicit
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
-from pipeline.edge.deliver import (
+from pipeline.edge.configuration.settings import DestinationSettings
+from pipeline.edge.deliver.storage_scu import (
     DeliveryProblem,
     DeliveryRefused,
     DeliveryUnavailable,
@@ -22,7 +23,6 @@ from pipeline.edge.deliver import (
     echo,
     wait_after,
 )
-from pipeline.edge.settings import DestinationSettings
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.sr.dicom.reader import split_file
 from tests import peers

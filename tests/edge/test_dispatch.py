@@ -14,14 +14,14 @@ from pynetdicom import AE, evt
 from sqlalchemy import select, update
 
 from flows import command_line
-from pipeline.edge import dispatch
-from pipeline.edge.dispatch import deliver_due
-from pipeline.edge.follow_up import claim_due, follow_up
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.store import outbox, overview, receipts
-from pipeline.edge.store.overview import DestinationStatus, HeldWork
+from pipeline.edge.app import House, opened
+from pipeline.edge.deliver import dispatcher
+from pipeline.edge.deliver.dispatcher import deliver_due
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up.due_exams import claim_due, follow_up
+from pipeline.edge.store import outbox, receipts, service_status
 from pipeline.edge.store.schema import delivery, outage
+from pipeline.edge.store.service_status import DestinationStatus, HeldWork
 from tests import peers
 from tests.edge.make import NOW, instance, lose_the_worker
 from tests.sr.make_report import encode, report, spine
@@ -104,12 +104,12 @@ def _send(house: House, name: str = "pacs") -> tuple[int, int]:
 
 def _status(house: House, name: str = "pacs") -> DestinationStatus:
     with house.database.read() as connection:
-        return overview.status(connection, [name], datetime.now(UTC)).destinations[0]
+        return service_status.status(connection, [name], datetime.now(UTC)).destinations[0]
 
 
 def _held(house: House) -> list[HeldWork]:
     with house.database.read() as connection:
-        return overview.held(connection)
+        return service_status.held(connection)
 
 
 def _wait_is_over(house: House) -> None:
@@ -140,7 +140,7 @@ def test_an_archive_that_comes_back_gets_everything_at_once(
     house: House, pacs: Pacs, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    for _ in range(dispatch.MOST_REFUSALS + 5):
+    for _ in range(dispatcher.MOST_REFUSALS + 5):
         assert _send(house) == (0, 0)
         _wait_is_over(house)
     with pacs.opened():
@@ -176,7 +176,7 @@ def test_a_poison_addendum_is_held_with_its_reason_while_others_go_on(house: Hou
     first = _uids(house)[0]
     pacs.answer = lambda uid: 0xA900 if uid == first else 0x0000
     with pacs.opened():
-        for _ in range(dispatch.MOST_FAILURES):
+        for _ in range(dispatcher.MOST_FAILURES):
             _send(house)
             _wait_is_over(house)
     (held,) = _held(house)
@@ -190,7 +190,7 @@ def test_an_archive_that_refuses_everything_is_given_more_than_a_day_before_anyt
 ) -> None:
     pacs.answer = lambda uid: 0xC000
     with pacs.opened():
-        for _ in range(dispatch.MOST_REFUSALS - 1):
+        for _ in range(dispatcher.MOST_REFUSALS - 1):
             assert _send(house) == (0, 3)
             _wait_is_over(house)
         assert _held(house) == []
@@ -204,7 +204,7 @@ def test_an_addendum_on_which_the_archive_breaks_off_blocks_no_other_and_is_held
     with pacs.opened():
         _send(house)
         _wait_is_over(house)
-        for _ in range(2 * dispatch.MOST_FAILURES):
+        for _ in range(2 * dispatcher.MOST_FAILURES):
             _send(house)
             _wait_is_over(house)
     (held,) = _held(house)
@@ -216,7 +216,7 @@ def test_a_full_archive_is_tried_for_as_long_as_it_takes(house: House, pacs: Pac
     """0xA700: it may have room tomorrow, or on Monday."""
     pacs.answer = lambda uid: 0xA700
     with pacs.opened():
-        for _ in range(dispatch.MOST_REFUSALS + 5):
+        for _ in range(dispatcher.MOST_REFUSALS + 5):
             _send(house)
             assert _status(house).next_try is not None
             _wait_is_over(house)
@@ -229,7 +229,7 @@ def test_a_full_archive_is_tried_for_as_long_as_it_takes(house: House, pacs: Pac
 def test_an_archive_set_up_wrongly_holds_no_addendum_and_says_what_is_wrong(house: House, pacs: Pacs) -> None:
     pacs.answer = lambda uid: 0x0124
     with pacs.opened():
-        for _ in range(dispatch.MOST_REFUSALS + 1):
+        for _ in range(dispatcher.MOST_REFUSALS + 1):
             assert _send(house) == (0, 0)
             _wait_is_over(house)
     assert _held(house) == []
@@ -238,7 +238,7 @@ def test_an_archive_set_up_wrongly_holds_no_addendum_and_says_what_is_wrong(hous
 
 
 def test_a_delivery_that_ends_its_worker_ten_times_is_held_and_no_other_with_it(house: House, pacs: Pacs) -> None:
-    for expected in ([1, 2, 3], *[[1]] * (dispatch.MOST_FAILURES - 1)):
+    for expected in ([1, 2, 3], *[[1]] * (dispatcher.MOST_FAILURES - 1)):
         with house.database.write() as connection:
             claimed = outbox.deliveries(connection, outbox.claim(connection, "pacs", limit=50, at=datetime.now(UTC)))
             assert [waiting.number for waiting in claimed] == [(number * 2) - 1 for number in expected]
@@ -256,7 +256,7 @@ def test_release_of_a_destination_tries_now_what_waits_or_is_held_for_it(
 ) -> None:
     pacs.answer = lambda uid: 0xC000
     with pacs.opened():
-        for _ in range(dispatch.MOST_REFUSALS):
+        for _ in range(dispatcher.MOST_REFUSALS):
             _send(house)
             _wait_is_over(house)
         assert len(_held(house)) == 3
@@ -270,7 +270,7 @@ def test_a_host_that_swallows_connections_costs_its_own_outbox_a_few_seconds(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A host that is switched off answers nothing at all; a full listen queue looks the same."""
-    monkeypatch.setattr("pipeline.edge.deliver.CONNECTION_SECONDS", 0.5)
+    monkeypatch.setattr("pipeline.edge.deliver.storage_scu.CONNECTION_SECONDS", 0.5)
     port = house.settings.service.destination[1].port
     with socket.socket() as swallows:
         swallows.bind(("127.0.0.1", port))
@@ -289,6 +289,6 @@ def test_addenda_are_sent_in_batches_of_bearable_size(
     with house.database.read() as connection:
         sizes = [len(outbox.addenda(connection, number)[0].data_set) for number in (1, 2, 3)]
         assert list(connection.scalars(select(delivery.c.size).distinct())) == sorted(set(sizes))
-    monkeypatch.setattr(dispatch, "BATCH_BYTES", 2 * max(sizes))
+    monkeypatch.setattr(dispatcher, "BATCH_BYTES", 2 * max(sizes))
     with pacs.opened():
         assert [_send(house), _send(house)] == [(2, 0), (1, 0)]

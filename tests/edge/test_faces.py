@@ -13,11 +13,11 @@ from pydicom import dcmread
 from pydicom.uid import EncapsulatedPDFStorage, EnhancedSRStorage, SecondaryCaptureImageStorage
 
 from flows.show import show
-from pipeline.edge.dispatch import deliver_due
-from pipeline.edge.follow_up import Tally, claim_due, follow_up
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.store import outbox, overview, receipts
+from pipeline.edge.app import House, opened
+from pipeline.edge.deliver.dispatcher import deliver_due
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up.due_exams import Tally, claim_due, follow_up
+from pipeline.edge.store import outbox, receipts, service_status
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.sr.dicom.writer import Authored, dicom_file
 from tests import peers
@@ -123,10 +123,10 @@ def test_each_destination_gets_exactly_the_forms_it_asks_for_and_has_them_bit_fo
     assert "Serial comparison result" in page
 
 
-def _status(house: House) -> tuple[overview.DestinationStatus, ...]:
+def _status(house: House) -> tuple[service_status.DestinationStatus, ...]:
     names = [destination.name for destination in house.settings.service.destination]
     with house.database.read() as connection:
-        return overview.status(connection, names, datetime.now(UTC)).destinations
+        return service_status.status(connection, names, datetime.now(UTC)).destinations
 
 
 def _file(kept: AddendumOnFile) -> bytes:
@@ -184,7 +184,7 @@ def test_our_own_picture_that_comes_back_is_put_aside(house: House) -> None:
             receipts.keep(connection, back, calling_ae_title="PACS", at=LONG_AGO)
     extract_waiting(house)
     with house.database.read() as connection:
-        assert overview.held(connection) == []
+        assert service_status.held(connection) == []
         reasons = connection.exec_driver_sql("SELECT reason FROM receipt WHERE id > 1").scalars().all()
     assert list(reasons) == ["own_addendum", "own_addendum"]
 

@@ -20,14 +20,15 @@ from sqlalchemy import func, select
 
 from flows.stop import Stop
 from flows.worker import run_worker
-from pipeline.edge import intake, syslog
-from pipeline.edge.deliver import DestinationUnavailable, echo
-from pipeline.edge.fetch import answer_due
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.promise import Untold, _Call, tell_due
-from pipeline.edge.settings import AuditSettings, CallerSettings, DestinationSettings
-from pipeline.edge.store import overview, promises, receipts
+from pipeline.edge.app import House, opened
+from pipeline.edge.audit import syslog_sender
+from pipeline.edge.configuration.settings import AuditSettings, CallerSettings, DestinationSettings
+from pipeline.edge.deliver.storage_scu import DestinationUnavailable, echo
+from pipeline.edge.extract import extraction
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.history.query_retrieve import answer_due
+from pipeline.edge.receive.storage_commitment_scp import Untold, _Call, tell_due
+from pipeline.edge.store import commitment_requests, receipts, service_status
 from pipeline.edge.store.schema import State, addendum, delivery, exam, inquiry, reading, receipt
 from tests import peers
 from tests.edge.make import instance
@@ -53,13 +54,13 @@ DELIVERING = "deliver:_store deliver:_as_kept"
 ONE_DESTINATION = ("dispatch:deliver", "store.outages:current", "store.outbox:claim", "deliver:associate")
 
 PLACES = (
-    *(f"pipeline.edge.intake:{name}" for name in READING.split()),
+    *(f"pipeline.edge.extract.extraction:{name}" for name in READING.split()),
     *(f"pipeline.sr.extract.report:{name}" for name in EXTRACTING.split()),
-    "pipeline.edge.intake:_record",
+    "pipeline.edge.extract.extraction:_record",
     *(f"pipeline.edge.store.{name}" for name in RECORDING.split()),
-    *(f"pipeline.edge.follow_up:{name}" for name in FOLLOWING_UP.split()),
+    *(f"pipeline.edge.follow_up.due_exams:{name}" for name in FOLLOWING_UP.split()),
     *(f"pipeline.clinical.interpret:{name}" for name in INTERPRETING.split()),
-    "pipeline.edge.trail:compared",
+    "pipeline.edge.audit.events:compared",
     *(f"pipeline.edge.{name}" for name in DELIVERING.split()),
     *(f"pipeline.edge.{name}" for name in ONE_DESTINATION),
 )
@@ -179,7 +180,7 @@ def _more_are_held(house: House, than: int) -> bool:
 
 def _held(house: House) -> list[str]:
     with house.database.read() as connection:
-        return [f"{one.number} {one.reason} {one.detail}" for one in overview.held(connection)]
+        return [f"{one.number} {one.reason} {one.detail}" for one in service_status.held(connection)]
 
 
 def test_what_cannot_be_recorded_is_held_with_its_place_and_the_batch_goes_on(
@@ -190,7 +191,7 @@ def test_what_cannot_be_recorded_is_held_with_its_place_and_the_batch_goes_on(
             send(house, who)
         assert extract_waiting(house) == 3
     with house.database.read() as connection:
-        (held,) = overview.held(connection)
+        (held,) = service_status.held(connection)
         assert connection.execute(select(func.count(reading.c.receipt_id))).scalar_one() == 2
     assert (held.number, held.reason) == ("2", "unexpected")
     assert held.detail.startswith("KeyError at test_faults.py:")
@@ -216,20 +217,20 @@ def test_a_text_too_long_for_an_index_holds_its_receipt_alone(house: House) -> N
 def test_reading_that_takes_too_long_is_held_and_the_others_are_read(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reads = intake.read
+    reads = extraction.read
 
     def slow(of: House, kept: receipts.Receipt) -> object:
         while b"MARKED" in kept.instance.data_set:
             sum(range(1000))
         return reads(of, kept)
 
-    monkeypatch.setattr(intake, "read", slow)
-    monkeypatch.setattr(intake, "READING_SECONDS", 0.5)
+    monkeypatch.setattr(extraction, "read", slow)
+    monkeypatch.setattr(extraction, "READING_SECONDS", 0.5)
     for who in ("P1", "MARKED", "P2"):
         send(house, who)
     assert extract_waiting(house) == 3
     with house.database.read() as connection:
-        (held,) = overview.held(connection)
+        (held,) = service_status.held(connection)
     assert (held.number, held.reason) == ("2", "too_slow")
 
 
@@ -240,7 +241,7 @@ def test_a_worker_that_reads_stops_within_two_seconds_and_gives_back_what_it_has
         while True:
             sum(range(1000))
 
-    monkeypatch.setattr(intake, "read", endless)
+    monkeypatch.setattr(extraction, "read", endless)
     send(house, "P1")
     stop, ended = Stop(), []
     worker = threading.Thread(target=lambda: ended.append(run_worker(lambda: house, stop)))
@@ -260,13 +261,13 @@ def _leased(house: House) -> int:
 
 
 def test_receipts_are_read_in_batches_of_bearable_size(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "BATCH_BYTES", 2500)
+    monkeypatch.setattr(extraction, "BATCH_BYTES", 2500)
     for who in ("P1", "P2", "P3"):
         send(house, who)
     with house.database.read() as connection:
         assert 833 < min(connection.scalars(select(receipt.c.size))) < 1250
     assert [extract_waiting(house), extract_waiting(house)] == [2, 1]
-    monkeypatch.setattr(intake, "BATCH_BYTES", 1)
+    monkeypatch.setattr(extraction, "BATCH_BYTES", 1)
     send(house, "P4")
     assert extract_waiting(house) == 1
 
@@ -276,7 +277,7 @@ def test_a_suspected_receipt_that_is_not_read_when_it_is_time_to_stop_is_given_b
 ) -> None:
     sent = report(spine(region("L1-L4", "0.912")), SOPInstanceUID="2.25.7")
     corrected = report(spine(region("L1-L4", "0.912")), SOPInstanceUID="2.25.7", AccessionNumber="A2")
-    reads = intake.read
+    reads = extraction.read
 
     def endless(*_: object) -> None:
         while True:
@@ -286,10 +287,10 @@ def test_a_suspected_receipt_that_is_not_read_when_it_is_time_to_stop_is_given_b
         with house.database.write() as connection:
             kept = instance(encode(one), uid="2.25.7")
             receipts.keep(connection, kept, calling_ae_title="SCANNER1", at=datetime.now(UTC) - timedelta(seconds=1))
-        monkeypatch.setattr(intake, "read", reading_it)
+        monkeypatch.setattr(extraction, "read", reading_it)
         assert extract_waiting(house, stopped=partial(bool, stopped)) == 1
     assert len(_held(house)) == 1
-    monkeypatch.setattr(intake, "read", reads)
+    monkeypatch.setattr(extraction, "read", reads)
     assert extract_waiting(house) == 1
     assert _held(house) == []
 
@@ -314,16 +315,16 @@ def test_a_host_whose_name_has_no_address_is_away(fault: Exception, monkeypatch:
         echo(DestinationSettings(name="pacs", **where), "DXATREND")
     with pytest.raises(Untold, match="name of its host has no address"):
         _Call("DXATREND", CallerSettings(**where))
-    line = syslog.Line(datetime.now(UTC), 5, b"")
-    with pytest.raises(syslog.SyslogUnreachable):
-        syslog.send([line], AuditSettings(syslog="udp://syslog.invalid:514"), "here")
+    line = syslog_sender.Line(datetime.now(UTC), 5, b"")
+    with pytest.raises(syslog_sender.SyslogUnreachable):
+        syslog_sender.send([line], AuditSettings(syslog="udp://syslog.invalid:514"), "here")
 
 
 AT_REQUESTS = [
-    *(f"pipeline.edge.promise:{name}" for name in ("_read_back", "_result", "_tell", "_told")),
-    "pipeline.edge.store.promises:failure_of",
+    *(f"pipeline.edge.receive.storage_commitment_scp:{name}" for name in ("_read_back", "_result", "_tell", "_told")),
+    "pipeline.edge.store.commitment_requests:failure_of",
 ]
-AT_QUESTIONS = [f"pipeline.edge.fetch:{name}" for name in ("fetch", "_theirs", "_studies", "_tell")]
+AT_QUESTIONS = [f"pipeline.edge.history.query_retrieve:{name}" for name in ("fetch", "_theirs", "_studies", "_tell")]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -354,7 +355,7 @@ def test_a_fault_over_one_request_for_commitment_concerns_no_other(
     (caller,) = house.settings.service.listener.caller
     for number, uid in enumerate(("2.25.1", "MARKED", "2.25.2")):
         with house.database.write() as connection:
-            promises.keep(
+            commitment_requests.keep(
                 connection,
                 calling_ae_title="SCANNER1",
                 transaction_uid=f"2.25.7{number}",

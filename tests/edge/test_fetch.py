@@ -16,19 +16,19 @@ from pynetdicom.dsutils import decode
 from sqlalchemy import func, select, update
 
 from pipeline.clinical.model import Patient
-from pipeline.edge import fetch as history
-from pipeline.edge.deliver import DeliveryProblem
-from pipeline.edge.fetch import Fetched, fetch
-from pipeline.edge.follow_up import Tally, claim_due, follow_up
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.receive import Listener
-from pipeline.edge.settings import DestinationSettings
-from pipeline.edge.store import audit, exams, outbox, overview, receipts
-from pipeline.edge.store.audit import Event, Outcome
-from pipeline.edge.store.inquiries import AWAITS_HISTORY
-from pipeline.edge.store.overview import HistoryStatus
+from pipeline.edge.app import House, opened
+from pipeline.edge.configuration.settings import DestinationSettings
+from pipeline.edge.deliver.storage_scu import DeliveryProblem
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up.due_exams import Tally, claim_due, follow_up
+from pipeline.edge.history import query_retrieve as history
+from pipeline.edge.history.query_retrieve import Fetched, fetch
+from pipeline.edge.receive.listener import Listener
+from pipeline.edge.store import audit_trail, exams, outbox, receipts, service_status
+from pipeline.edge.store.audit_trail import Event, Outcome
+from pipeline.edge.store.history_queries import AWAITS_HISTORY
 from pipeline.edge.store.schema import exam, inquiry, receipt
+from pipeline.edge.store.service_status import HistoryStatus
 from pipeline.sr.author.readback import read_back
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from pipeline.sr.dicom.reader import split_file
@@ -206,7 +206,7 @@ def test_a_dead_pacs_delays_an_exam_no_longer_than_the_department_wants_and_hist
 
 def of_history(house: House) -> HistoryStatus:
     with house.database.read() as connection:
-        (found,) = overview.status(connection, [], datetime.now(UTC), archives=["pacs"]).history
+        (found,) = service_status.status(connection, [], datetime.now(UTC), archives=["pacs"]).history
     return found
 
 
@@ -261,7 +261,7 @@ def test_that_an_archive_was_asked_is_on_file_whether_we_did_or_somebody_at_this
         history.answer_due(house, archive_of(house))
         fetch(house, archive_of(house), PATIENT, by_hand=True)
         with house.database.read() as connection:
-            ours, theirs = (one.entry for one in audit.find(connection) if one.entry.event is Event.ASKED)
+            ours, theirs = (one.entry for one in audit_trail.find(connection) if one.entry.event is Event.ASKED)
         assert (ours.actor, ours.host, ours.patient, ours.outcome) == ("pacs", "127.0.0.1", 1, Outcome.SUCCESS)
         assert ours.detail["studies"] == len(exams_of("02-spine-loss"))
         asked = decode(BytesIO(b64decode(ours.detail["query"])), False, True)

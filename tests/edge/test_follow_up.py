@@ -10,10 +10,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import delete, update
 
-from pipeline.edge.follow_up import AHEAD, Tally, claim_due, drain, follow_up
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.store import exams, outbox, overview, receipts, work
+from pipeline.edge.app import House, opened
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up.due_exams import AHEAD, Tally, claim_due, drain, follow_up
+from pipeline.edge.store import exams, outbox, receipts, service_status, work_queue
 from pipeline.edge.store.schema import exam, reading
 from pipeline.sr.author.readback import Said, read_back
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
@@ -95,7 +95,7 @@ def test_an_exam_whose_reports_contradict_each_other_is_held_with_both_values(ho
     _receive(house, _l1_l4("0.913"), "2.25.2")
     assert _follow_up(house) == Tally(held=1)
     with house.database.read() as connection:
-        (held,) = overview.held(connection)
+        (held,) = service_status.held(connection)
         assert outbox.latest(connection, 1) is None
     assert (held.number, held.reason) == ("E1", "contradictory")
     assert "0.912" in held.detail
@@ -122,7 +122,7 @@ def test_an_earlier_exam_that_is_held_is_told_and_compared_once_it_is_resolved(h
     assert "EARLIER_HELD" in said.flags
     with house.database.write() as connection:
         connection.execute(delete(reading).where(reading.c.receipt_id == 1))  # a person has chosen the other report
-        assert work.release(connection, exam, 1, at=LONG_AGO)
+        assert work_queue.release(connection, exam, 1, at=LONG_AGO)
         assert exams.look_after(connection, 1, at=LONG_AGO) == 1
     assert _follow_up(house) == Tally(issued=2)
     assert _latest(house, 2).regions["L1-L4"]["DIFF"] == ("-0.048",)
@@ -203,7 +203,7 @@ def test_an_exam_that_ends_its_worker_three_times_is_held_and_no_other_with_it(h
     assert _follow_up(house) == Tally(held=1)
     assert _follow_up(house) == Tally(issued=1)
     with house.database.read() as connection:
-        (held,) = overview.held(connection)
+        (held,) = service_status.held(connection)
     assert (held.number, held.reason) == ("E1", "worker_lost")
 
 
@@ -213,7 +213,7 @@ def test_an_exam_whose_work_was_given_back_is_not_suspected(house: House) -> Non
     for _ in range(5):
         assert claim_due(house, 50) == [1]
         with house.database.write() as connection:
-            work.give_back(connection, exam)
+            work_queue.give_back(connection, exam)
     assert _follow_up(house) == Tally(issued=1)
 
 
@@ -232,7 +232,7 @@ def test_an_error_in_one_exam_does_not_keep_the_others_from_the_outbox(
     monkeypatch.setattr(exams, "history", surprised)
     assert _follow_up(house) == Tally(issued=1, held=1)
     with house.database.read() as connection:
-        (held,) = overview.held(connection)
+        (held,) = service_status.held(connection)
     assert held.reason == "unexpected"
     assert "ONE" not in held.detail
 

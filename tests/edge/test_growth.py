@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
-from pipeline.edge.house import House
-from pipeline.edge.store import outbox, overview, work
+from pipeline.edge.app import House
+from pipeline.edge.store import outbox, service_status, work_queue
 from pipeline.edge.store.schema import delivery, exam, metadata
 from tests.benchmarks import archive
 
@@ -32,17 +32,17 @@ def test_no_step_from_receipt_to_delivery_reads_a_whole_table(house: House) -> N
         with house.database.write() as connection:
             (waiting,) = outbox.deliveries(connection, outbox.claim(connection, "pacs", limit=50, at=datetime.now(UTC)))
             outbox.delivered(connection, waiting.number, proof="none", at=datetime.now(UTC))
-            work.reclaim_from_the_dead(connection)
-            work.next_due(connection, exam)
-            work.next_due(connection, delivery)
+            work_queue.reclaim_from_the_dead(connection)
+            work_queue.next_due(connection, exam)
+            work_queue.next_due(connection, delivery)
     assert len(plans) > 20
     assert whole_tables(plans) == []
 
 
 def test_no_look_at_the_status_reads_a_whole_table(house: House) -> None:
     with plans_of(house) as plans, house.database.read() as connection:
-        overview.status(connection, ["pacs"], datetime.now(UTC))
-        overview.held(connection)
+        service_status.status(connection, ["pacs"], datetime.now(UTC))
+        service_status.held(connection)
     assert len(plans) > 8
     assert whole_tables(plans) == []
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.store import overview, receipts, work
+from pipeline.edge.app import House, opened
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.store import receipts, service_status, work_queue
 from pipeline.edge.store.schema import receipt
 from tests.edge.make import NOW, instance, lose_the_worker
 from tests.sr.make_report import encode, measurements, num, region, report, spine
@@ -53,7 +53,7 @@ def test_what_cannot_be_used_is_held_with_its_reason(house: House, data_set: byt
     number = _receive(house, data_set)
     assert extract_waiting(house) == 1
     with house.database.read() as connection:
-        (held,) = overview.held(connection)
+        (held,) = service_status.held(connection)
         (kept,) = receipts.load(connection, [number])
     assert (held.number, held.reason) == (str(number), reason)
     assert held.detail
@@ -67,8 +67,8 @@ def test_one_bad_report_does_not_keep_the_others_from_being_read(house: House) -
     while extract_waiting(house):
         pass
     with house.database.read() as connection:
-        held = {one.number for one in overview.held(connection)}
-        assert overview.status(connection, [], NOW).exams_waiting == 1
+        held = {one.number for one in service_status.held(connection)}
+        assert service_status.status(connection, [], NOW).exams_waiting == 1
     assert len(held) == len(BAD)
     assert str(good) not in held
 
@@ -78,11 +78,11 @@ def test_a_report_that_ends_its_reader_is_held_after_three_times(house: House) -
     number = _receive(house, GOOD)
     for _ in range(3):
         with house.database.write() as connection:
-            assert work.claim(connection, receipt, limit=1, at=NOW) == [number]
+            assert work_queue.claim(connection, receipt, limit=1, at=NOW) == [number]
             assert lose_the_worker(connection, receipt) == 1
     assert extract_waiting(house) == 1
     with house.database.read() as connection:
-        (held,) = overview.held(connection)
+        (held,) = service_status.held(connection)
     assert held.reason == "worker_lost"
 
 
@@ -92,11 +92,11 @@ def test_an_error_nobody_foresaw_is_held_by_its_kind_and_place_alone(
     def surprised(*_: object) -> None:
         raise RuntimeError("ZZMARKED")
 
-    monkeypatch.setattr("pipeline.edge.intake.read", surprised)
+    monkeypatch.setattr("pipeline.edge.extract.extraction.read", surprised)
     _receive(house, GOOD)
     extract_waiting(house)
     with house.database.read() as connection:
-        (held,) = overview.held(connection)
+        (held,) = service_status.held(connection)
     assert held.reason == "unexpected"
     assert held.detail.startswith("RuntimeError at test_held.py:")
     assert "ZZMARKED" not in held.detail

@@ -8,10 +8,10 @@ from pydicom.dataset import Dataset
 from sqlalchemy import select
 
 from flows.command_line import main
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.store import overview
-from pipeline.edge.store.identity import ID_CONFLICT
+from pipeline.edge.app import House, opened
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.store import service_status
+from pipeline.edge.store.patient_identity import ID_CONFLICT
 from pipeline.edge.store.schema import State, exam, receipt
 from pipeline.sr.dicom.unreadable import Reason
 from tests.edge.test_reprocess import folder, follow_all, in_both_databases, l1_l4, lsc, receive, run, said
@@ -49,7 +49,7 @@ def state(house: House, number: int) -> tuple[str, str | None]:
 
 def exams_held(house: House) -> dict[str, str]:
     with house.database.read() as connection:
-        return {one.number: one.reason for one in overview.held(connection) if one.number.startswith("E")}
+        return {one.number: one.reason for one in service_status.held(connection) if one.number.startswith("E")}
 
 
 def addenda_of(house: House, number: int) -> int:

@@ -12,10 +12,18 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGLossless
 from sqlalchemy import select
 
 from pipeline.clinical.model import Scanner
-from pipeline.edge import intake
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.store import exams, machines, overview, phantoms, pictures, receipts, work
+from pipeline.edge.app import House, opened
+from pipeline.edge.extract import extraction
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.store import (
+    exams,
+    phantom_scans,
+    pixel_retention,
+    receipts,
+    scanners,
+    service_status,
+    work_queue,
+)
 from pipeline.edge.store.receipts import Instance, Receipt
 from pipeline.edge.store.schema import State, exam, receipt
 from pipeline.sr.dicom.unreadable import Reason
@@ -80,7 +88,7 @@ def exams_on_file(house: House) -> list[exams.ExamOnFile]:
 
 def held_exams(house: House) -> dict[str, str]:
     with house.database.read() as connection:
-        return {held.number: held.reason for held in overview.held(connection)}
+        return {held.number: held.reason for held in service_status.held(connection)}
 
 
 def bmds(house: House) -> dict[str, str]:
@@ -181,7 +189,7 @@ class FailingReader:
 
     def __init__(self, failure: Exception) -> None:
         self._failure = failure
-        self._reads = intake.read
+        self._reads = extraction.read
 
     def __call__(self, house: House, received: Receipt) -> Report:
         if received.instance.sop_instance_uid == "2.25.2":
@@ -197,7 +205,7 @@ class FailingReader:
 def test_whatever_a_report_does_to_its_reader_it_alone_is_held(
     house: House, failure: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "read", FailingReader(failure))
+    monkeypatch.setattr(extraction, "read", FailingReader(failure))
     for uid in ("2.25.1", "2.25.2", "2.25.3"):
         with house.database.write() as connection:
             content = encode(report(spine(), StudyInstanceUID=f"{uid}.9", PatientID=uid, SOPInstanceUID=uid))
@@ -205,7 +213,7 @@ def test_whatever_a_report_does_to_its_reader_it_alone_is_held(
     assert extract_waiting(house) == 3
     assert [settled(house, number)[0] for number in (1, 2, 3)] == [State.DONE, State.HELD, State.DONE]
     with house.database.read() as connection:
-        (held,) = overview.held(connection)
+        (held,) = service_status.held(connection)
     assert (held.number, held.reason) == ("2", "unexpected")
     assert type(failure).__name__ in held.detail
     assert "P1" not in held.detail
@@ -219,7 +227,7 @@ def test_one_study_under_two_patients_holds_both_exams(house: House) -> None:
     receive(house, report(spine(region("L2-L4", "0.934")), PatientID="P2"), "2.25.2")
     assert held_exams(house) == {"E1": "id_conflict", "E2": "id_conflict"}
     with house.database.read() as connection:
-        details = {held.number: held.detail for held in overview.held(connection)}
+        details = {held.number: held.detail for held in service_status.held(connection)}
     assert details == {
         "E1": "the study is that of E2 (SCANNER1), PatientID (0010,0020) or its issuer is not",
         "E2": "the study is that of E1 (SCANNER1), PatientID (0010,0020) or its issuer is not",
@@ -263,7 +271,7 @@ def test_what_a_person_has_released_is_not_held_again_by_itself(house: House) ->
     receive(house, report(spine(), PatientID="P1"), "2.25.1")
     receive(house, report(spine(region("L2-L4", "0.934")), PatientID="P2"), "2.25.2")
     with house.database.write() as connection:
-        assert work.release(connection, exam, 1, at=NOW)
+        assert work_queue.release(connection, exam, 1, at=NOW)
     assert held_exams(house) == {"E2": "id_conflict"}
 
 
@@ -313,7 +321,7 @@ def test_a_machine_without_serial_number_is_listed_with_the_lines_that_would_ide
         receive(house, sent, uid)
     receive(house, report(spine(), StudyInstanceUID="2.25.97"), "2.25.4")
     with house.database.read() as connection:
-        found = {one.station_name: one for one in machines.not_identified(connection)}
+        found = {one.station_name: one for one in scanners.not_identified(connection)}
     assert found.keys() == {'LUNAR"1', "LUNAR2"}
     assert found["LUNAR2"].scanner == Scanner("GE Healthcare", "Lunar Prodigy", "")
     assert found["LUNAR2"].last_seen_at == NOW
@@ -335,7 +343,7 @@ def test_a_phantom_goes_to_its_own_table_and_makes_no_exam(house: House) -> None
     assert settled(house, number) == settled(house, nameless) == (State.IGNORED, "phantom")
     assert exams_on_file(house) == []
     with house.database.read() as connection:
-        first, second = phantoms.values(connection)
+        first, second = phantom_scans.values(connection)
     assert (first.region, first.bmd, first.bmc) == ("L1-L4", Decimal("1.177"), None)
     assert first.scanner == Scanner("GE Healthcare", "Lunar Prodigy", "DF+1")
     assert (second.region, second.bmd) == ("", None)
@@ -344,7 +352,7 @@ def test_a_phantom_goes_to_its_own_table_and_makes_no_exam(house: House) -> None
 def test_a_machine_that_nothing_tells_from_others_cannot_be_given_a_name(house: House) -> None:
     receive(house, report(spine(), DeviceSerialNumber=None, StationName="", InstitutionName=""), "2.25.1")
     with house.database.read() as connection:
-        (found,) = machines.not_identified(connection)
+        (found,) = scanners.not_identified(connection)
     (line,) = found.lines
     assert line.startswith("# GE Healthcare Lunar Prodigy")
 
@@ -364,9 +372,9 @@ def test_the_pixels_of_a_picture_are_dropped_after_a_while_and_its_results_stay(
     whole = report(spine(region("L2-L4", "0.934")))
     structured = receive(house, whole, "2.25.2")
     with house.database.write() as connection:
-        assert pictures.drop_pixels(connection, received_before=NOW) == 0
-        assert pictures.drop_pixels(connection, received_before=NOW + timedelta(seconds=1)) == 1
-        assert pictures.drop_pixels(connection, received_before=NOW + timedelta(seconds=1)) == 0
+        assert pixel_retention.drop_pixels(connection, received_before=NOW) == 0
+        assert pixel_retention.drop_pixels(connection, received_before=NOW + timedelta(seconds=1)) == 1
+        assert pixel_retention.drop_pixels(connection, received_before=NOW + timedelta(seconds=1)) == 0
         kept, untouched = receipts.load(connection, [number, structured])
     assert kept.instance.data_set == encode(shot, JPEGLossless).partition(b"\xe0\x7f\x10\x00")[0]
     assert untouched.instance.data_set == encode(whole)
@@ -377,13 +385,13 @@ def test_a_picture_sent_again_is_known_when_its_pixels_are_gone(house: House) ->
     shot = picture(comments=dxa_results(scan("AP Spine", roi("L1-L4", "0.912"))))
     number = receive(house, shot)
     with house.database.write() as connection:
-        pictures.drop_pixels(connection, received_before=NOW + timedelta(seconds=1))
+        pixel_retention.drop_pixels(connection, received_before=NOW + timedelta(seconds=1))
     assert receive(house, shot) == number
 
 
 def test_what_is_held_keeps_its_pixels(house: House) -> None:
     number = receive(house, picture(Manufacturer="ACME"))
     with house.database.write() as connection:
-        assert pictures.drop_pixels(connection, received_before=NOW + timedelta(days=1)) == 0
+        assert pixel_retention.drop_pixels(connection, received_before=NOW + timedelta(days=1)) == 0
         (kept,) = receipts.load(connection, [number])
     assert kept.instance.data_set.endswith(b"\1\2")

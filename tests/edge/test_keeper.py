@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, func, select
 
-from pipeline.edge.keeper import Keeper
-from pipeline.edge.store import audit, overview, receipts
+from pipeline.edge.receive.group_commit import Keeper
+from pipeline.edge.store import audit_trail, receipts, service_status
 from pipeline.edge.store.database import Database, StoreFailed
 from pipeline.edge.store.receipts import Arrival
 from pipeline.edge.store.schema import receipt
@@ -85,8 +85,8 @@ def test_a_uid_that_comes_several_times_in_one_commit_is_kept_as_if_they_came_on
     assert other.result(0) == (other_number, True)
     assert other_again.result(0) == (other_number, False)
     with database.read() as connection:
-        (waiting,) = overview.held(connection)
-        trail = [found.entry for found in audit.find(connection)]
+        (waiting,) = service_status.held(connection)
+        trail = [found.entry for found in audit_trail.find(connection)]
     assert (waiting.number, waiting.reason) == (str(other_number), receipts.OTHER_BYTES)
     assert f"that of receipt {number} (SCANNER1)," in waiting.detail
     assert [entry.detail["new"] for entry in trail if entry.receipt in (number, other_number)] == [

@@ -16,12 +16,12 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from sqlalchemy import select, update
 
-from pipeline.edge.audit_feed import _subject
-from pipeline.edge.audit_message import Source, has_message, message
-from pipeline.edge.follow_up import Tally, claim_due, follow_up
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.store import audit, exams, outbox, receipts
+from pipeline.edge.app import House, opened
+from pipeline.edge.audit.dicom_message import Source, has_message, message
+from pipeline.edge.audit.forwarder import _subject
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up.due_exams import Tally, claim_due, follow_up
+from pipeline.edge.store import audit_trail, exams, outbox, receipts
 from pipeline.edge.store.schema import State, exam, receipt
 from pipeline.sr.dicom.character_sets import decoded
 from pipeline.sr.dicom.content_tree import header_text, read_instance
@@ -140,7 +140,7 @@ def test_an_exam_with_letters_in_every_text_field_is_compared_and_answered(house
         written = read_instance(addendum.data_set, "1.2.840.10008.1.2.1")
         assert header_text(written, "PatientID") == told
         assert header_text(written, "PatientName").rstrip("=") == told
-        found = (one.entry for one in audit.find(connection))
+        found = (one.entry for one in audit_trail.find(connection))
         sent = [(entry, _subject(connection, entry)) for entry in found if has_message(entry.event)]
     assert sent
     for entry, subject in sent:

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from pipeline.edge import load as archives
-from pipeline.edge.follow_up import claim_due, follow_up
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.load import Fate, Loaded
-from pipeline.edge.store import outbox, overview, receipts
+from pipeline.edge.app import House, opened
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up.due_exams import claim_due, follow_up
+from pipeline.edge.history import import_files as archives
+from pipeline.edge.history.import_files import Fate, Loaded
+from pipeline.edge.store import outbox, receipts, service_status
 from tests.edge.make import NOW, instance
 from tests.sr.make_report import encode
 
@@ -85,7 +85,7 @@ def test_reports_become_history_and_the_rest_is_counted(house: House, archive: P
     assert list(loaded.errors) == [str(archive / "cut.dcm")]
     assert addenda(house) == 0
     with house.database.read() as connection:
-        assert overview.held(connection) == []
+        assert service_status.held(connection) == []
 
 
 def test_a_load_begun_again_keeps_nothing_twice_and_names_the_same_errors(house: House, archive: Path) -> None:
@@ -119,7 +119,7 @@ def test_an_archives_altered_copy_of_what_a_scanner_sent_is_put_aside(house: Hou
     loaded = load(house, archive)
     assert set(loaded.errors) == {str(path), str(archive / "cut.dcm")}
     with house.database.read() as connection:
-        assert overview.held(connection) == []
+        assert service_status.held(connection) == []
 
 
 def test_what_is_no_plain_file_or_too_large_is_passed_over_with_its_reason(house: House, archive: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pydicom import dcmread
 from sqlalchemy import func, select
 
-from pipeline.edge.house import House
+from pipeline.edge.app import House
 from pipeline.edge.store import receipts
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import State, addendum, receipt

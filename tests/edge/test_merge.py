@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.clinical.clinical_context import ClinicalContext, Menopause
-from pipeline.edge import context_sheet, reprocess
-from pipeline.edge.context_sheet import ContextOf
-from pipeline.edge.house import House, opened
-from pipeline.edge.store import identity, overview, patients, people
-from pipeline.edge.store.runs import Counts, Scope
+from pipeline.edge.app import House, opened
+from pipeline.edge.operations import clinical_context_csv
+from pipeline.edge.operations.clinical_context_csv import ContextOf
+from pipeline.edge.reprocess import reprocessing
+from pipeline.edge.store import patient_identity, patient_merges, patients, service_status
+from pipeline.edge.store.reprocessing_runs import Counts, Scope
 from tests.edge.make import NOW
 from tests.edge.test_reprocess import addenda, folder, follow_all, in_both_databases, l1_l4, receive, run, said
 
@@ -30,15 +31,15 @@ def two_ids(folder: Path) -> Path:
 def merge(house: House, old: str = "OLD", new: str = "NEW", *, undo: bool = False) -> bool:
     with house.database.write() as connection:
         numbers = [patients.number_of(connection, patient_id, "") for patient_id in (old, new)]
-        done = (people.undo if undo else people.merge)(connection, numbers[0], numbers[1], at=NOW)
+        done = (patient_merges.undo if undo else patient_merges.merge)(connection, numbers[0], numbers[1], at=NOW)
         if done:
-            identity.judge_again(connection, numbers[0], numbers[1], at=NOW)
+            patient_identity.judge_again(connection, numbers[0], numbers[1], at=NOW)
         return done
 
 
 def held(house: House) -> list[tuple[str, str]]:
     with house.database.read() as connection:
-        return [(one.number, one.reason) for one in overview.held(connection)]
+        return [(one.number, one.reason) for one in service_status.held(connection)]
 
 
 @in_both_databases
@@ -74,7 +75,7 @@ def test_a_late_prior_and_a_record_of_context_under_the_old_id_make_the_new_ids_
         assert said(house, 2).regions["L1-L4"]["DIFF"] == ("0.012",)
         record = ClinicalContext(recorded_on=date(2023, 6, 1), menopause=Menopause.AFTER)
         with house.database.write() as connection:
-            loaded = context_sheet.keep(connection, [ContextOf(patient_id="OLD", issuer="", record=record)])
+            loaded = clinical_context_csv.keep(connection, [ContextOf(patient_id="OLD", issuer="", record=record)])
         assert loaded.exams == 1
         follow_all(house)
         assert run(house) == Counts(looked_at=3), "nothing was left for the night"
@@ -83,7 +84,7 @@ def test_a_late_prior_and_a_record_of_context_under_the_old_id_make_the_new_ids_
 def test_a_dry_run_shows_what_the_merger_would_change(two_ids: Path) -> None:
     with opened(two_ids) as house:
         merge(house)
-        (difference,) = reprocess.differences(house, Scope())
+        (difference,) = reprocessing.differences(house, Scope())
         assert (difference.exam, difference.shifts) == (2, ("history",))
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pipeline.edge.network.port_owner import Owner, Port
+from flows.port_owner import Owner, Port
 from tests import peers
 
 LISTEN = """

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import bindparam, func, insert, select, tuple_, update
 
+from pipeline.edge.store.compiled_statement import Prepared
 from pipeline.edge.store.database import Database, StoreFailed
-from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, patient, person, receipt
 from tests.edge.make import NOW
 

@@ -16,15 +16,15 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 from sqlalchemy import Connection, select, update
 
-from pipeline.edge import upkeep
-from pipeline.edge.house import House, opened
-from pipeline.edge.promise import _next_due, _read_back, tell_due
-from pipeline.edge.receive import Listener
-from pipeline.edge.settings import CallerSettings
-from pipeline.edge.store import overview, promises, receipts
+from pipeline.edge.app import House, opened
+from pipeline.edge.configuration.settings import CallerSettings
+from pipeline.edge.dicom_net.tls import for_listener
+from pipeline.edge.operations import housekeeping
+from pipeline.edge.receive.listener import Listener
+from pipeline.edge.receive.storage_commitment_scp import _next_due, _read_back, tell_due
+from pipeline.edge.store import commitment_requests, receipts, service_status
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.schema import State, promise, receipt
-from pipeline.edge.tls import for_listener
 from tests import fast_scanner, peers
 from tests.edge.make import NOW, instance, lose_the_worker
 from tests.make_certificates import Authority
@@ -262,7 +262,7 @@ def test_more_references_than_allowed_are_refused_and_the_log_says_whose(
 def test_more_requests_than_may_wait_are_refused(
     house: House, scanner: Scanner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.edge.promise.MOST_WAITING", 3)
+    monkeypatch.setattr("pipeline.edge.receive.storage_commitment_scp.MOST_WAITING", 3)
     answers = [scanner.ask((EnhancedSRStorage, KEPT), transaction=f"2.25.7{number}") for number in range(5)]
     assert answers == [0x0000] * 3 + [0x0213] * 2
 
@@ -275,7 +275,7 @@ def test_objects_are_read_back_while_somebody_else_writes(database: Database) ->
     with database.write() as somebody_else:
         receipts.keep(somebody_else, instance(uid="2.25.2"), calling_ae_title="SCANNER2", at=NOW)
         with database.read() as connection:
-            answer = _read_back(database, promises.load(connection, 1))
+            answer = _read_back(database, commitment_requests.load(connection, 1))
     assert answer.kept == ((EnhancedSRStorage, KEPT),)
 
 
@@ -295,7 +295,7 @@ def test_a_request_that_ends_its_process_is_held_after_the_third_time(database: 
     assert due is not None
     assert due[0].transaction_uid == "2.25.8"
     with database.read() as connection:
-        (held,) = overview.held(connection)
+        (held,) = service_status.held(connection)
     assert (held.number, held.reason) == ("C1", "worker_lost")
 
 
@@ -308,7 +308,7 @@ def test_a_request_over_which_we_fail_is_held_alone(house: House, scanner: Scann
         tell_due(house, _caller(house))
     assert [told.TransactionUID for _, told in scanner.heard] == ["2.25.72"]
     with house.database.read() as connection:
-        (held,) = overview.held(connection)
+        (held,) = service_status.held(connection)
     assert (held.number, held.reason) == ("C1", "unexpected")
 
 
@@ -347,13 +347,13 @@ def test_a_stranger_may_not_ask(house: House, scanner: Scanner) -> None:
 
 def test_what_could_not_be_told_for_a_week_is_held_for_a_person(house: House, scanner: Scanner) -> None:
     scanner.ask((EnhancedSRStorage, KEPT))
-    upkeep.keep_house(house)
+    housekeeping.keep_house(house)
     assert len(_waiting(house)) == 1
     with house.database.write() as connection:
         connection.execute(update(promise).values(asked_at=datetime.now(UTC) - timedelta(days=8)))
-    upkeep.keep_house(house)
+    housekeeping.keep_house(house)
     with house.database.read() as connection:
-        (held,) = overview.held(connection)
+        (held,) = service_status.held(connection)
     assert (held.number, held.reason) == ("C1", "untold")
 
 
@@ -391,12 +391,14 @@ def test_the_store_reads_back_what_it_commits_itself_to(database: Database) -> N
         receipts.keep(connection, instance(uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
         receipts.keep(connection, instance(b"something else", uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
         connection.execute(update(receipt).where(receipt.c.id == 1).values(digest="0" * 64))
-        assert promises.failure_of(connection, EnhancedSRStorage, KEPT) is None
-        assert promises.failure_of(connection, ComprehensiveSRStorage, KEPT) == 0x0119
+        assert commitment_requests.failure_of(connection, EnhancedSRStorage, KEPT) is None
+        assert commitment_requests.failure_of(connection, ComprehensiveSRStorage, KEPT) == 0x0119
         connection.execute(update(receipt).where(receipt.c.id == 2).values(digest="1" * 64))
-        assert promises.failure_of(connection, EnhancedSRStorage, KEPT) == 0x0112
+        assert commitment_requests.failure_of(connection, EnhancedSRStorage, KEPT) == 0x0112
 
 
 def _keep(connection: Connection, *, transaction: str = "2.25.7") -> None:
     asked_for = [(EnhancedSRStorage, KEPT)]
-    promises.keep(connection, calling_ae_title="SCANNER1", transaction_uid=transaction, asked_for=asked_for, at=NOW)
+    commitment_requests.keep(
+        connection, calling_ae_title="SCANNER1", transaction_uid=transaction, asked_for=asked_for, at=NOW
+    )

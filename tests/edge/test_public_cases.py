@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from pipeline.edge.house import House, opened
+from pipeline.edge.app import House, opened
 from tests.edge.test_reprocess import folder, follow_all, lsc, receive, said
 from tests.edge.test_spellings import PRODIGY, UPGRADED
 from tests.edge.test_withdraw import held, latest, withdraw

@@ -24,8 +24,8 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
 from sqlalchemy import select
 
-from pipeline.edge.receive import Listener
-from pipeline.edge.settings import CallerSettings, ListenerSettings
+from pipeline.edge.configuration.settings import CallerSettings, ListenerSettings
+from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import receipts
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.schema import receipt

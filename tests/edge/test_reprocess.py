@@ -12,14 +12,15 @@ from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import update
 
 from pipeline.clinical.clinical_context import ClinicalContext, Menopause
-from pipeline.edge import context_sheet, reprocess
-from pipeline.edge.context_sheet import ContextOf
-from pipeline.edge.follow_up import claim_due, follow_up
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.reread import READ_OTHERWISE
-from pipeline.edge.store import outbox, overview, receipts, runs
-from pipeline.edge.store.runs import Counts, Scope
+from pipeline.edge.app import House, opened
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up.due_exams import claim_due, follow_up
+from pipeline.edge.operations import clinical_context_csv
+from pipeline.edge.operations.clinical_context_csv import ContextOf
+from pipeline.edge.reprocess import reprocessing
+from pipeline.edge.reprocess.reextract import READ_OTHERWISE
+from pipeline.edge.store import outbox, receipts, reprocessing_runs, service_status
+from pipeline.edge.store.reprocessing_runs import Counts, Scope
 from pipeline.edge.store.schema import exam, grounds, shard
 from pipeline.sr.author.readback import Said, read_back
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
@@ -125,9 +126,9 @@ def follow_all(house: House) -> None:
 
 
 def run(house: House, scope: Scope | None = None) -> Counts:
-    number = reprocess.begin(house, scope or Scope())
-    reprocess.take_part(house, number)
-    counts, finished = reprocess.standing(house, number)
+    number = reprocessing.begin(house, scope or Scope())
+    reprocessing.take_part(house, number)
+    counts, finished = reprocessing.standing(house, number)
     assert finished
     return counts
 
@@ -189,7 +190,7 @@ def test_that_an_lsc_has_run_out_since_the_exam_changes_nothing(
     (two_visits / "precision.toml").write_text(lsc(ends="2024-01-01"))
     assert run_in(two_visits).issued == 1
 
-    monkeypatch.setattr(reprocess, "datetime", SimpleNamespace(now=lambda _: datetime(2040, 1, 1, tzinfo=UTC)))
+    monkeypatch.setattr(reprocessing, "datetime", SimpleNamespace(now=lambda _: datetime(2040, 1, 1, tzinfo=UTC)))
     assert run_in(two_visits) == Counts(looked_at=3)
 
 
@@ -228,7 +229,7 @@ def test_a_record_of_clinical_context_that_was_loaded_is_followed_up_at_once(two
     with opened(two_visits) as house:
         record = ClinicalContext(recorded_on=date(2023, 1, 1), menopause=Menopause.AFTER)
         with house.database.write() as connection:
-            context_sheet.keep(connection, [ContextOf(patient_id="P1", issuer="", record=record)])
+            clinical_context_csv.keep(connection, [ContextOf(patient_id="P1", issuer="", record=record)])
         follow_all(house)
         assert run(house) == Counts(looked_at=3)
 
@@ -249,7 +250,7 @@ def test_an_exam_whose_report_can_no_longer_be_read_is_held_and_keeps_its_addend
     with opened(two_visits) as house:
         assert run(house).issued == 0
         with house.database.read() as connection:
-            held = overview.held(connection)
+            held = service_status.held(connection)
         assert {(one.number, one.reason) for one in held} == {(f"E{n}", READ_OTHERWISE) for n in (1, 2, 3)}
         assert addenda(house) == [1, 1, 1]
 
@@ -265,7 +266,7 @@ def test_an_alias_that_supplies_a_serial_number_makes_old_exams_comparable(folde
         EPOCH.format(begins="2010-01-01") + '[[scanner.alias]]\nstation_name = "ROOM2"\n'
     )
     with opened(folder) as house:
-        (expected,) = [found for found in reprocess.differences(house, Scope()) if found.exam == 2]
+        (expected,) = [found for found in reprocessing.differences(house, Scope()) if found.exam == 2]
         assert expected.regions["L1-L4"]["RESULT"] == ("NOT_COMPARABLE", "NO_LSC")
         run(house)
         assert said(house, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
@@ -275,14 +276,14 @@ def test_an_alias_that_supplies_a_serial_number_makes_old_exams_comparable(folde
 def test_a_dry_run_tells_what_would_differ_and_changes_nothing(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc(begins="2023-01-01"))
     with opened(two_visits) as house:
-        (difference,) = reprocess.differences(house, Scope())
+        (difference,) = reprocessing.differences(house, Scope())
         assert (difference.exam, difference.shifts) == (2, ("knowledge",))
         assert difference.regions["L1-L4"]["RESULT"] == ("NO_LSC", "LOSS")
         assert difference.regions["L1-L4"]["LSC"] == ("", "0.028")
         assert difference.overall == ("INDETERMINATE", "DECLINED")
         assert addenda(house) == [1, 1, 1]
         assert run(house).issued == 1
-        assert list(reprocess.differences(house, Scope())) == []
+        assert list(reprocessing.differences(house, Scope())) == []
 
 
 @in_both_databases
@@ -297,14 +298,14 @@ def test_a_run_may_be_about_one_patient_one_scanner_or_a_time(two_visits: Path) 
 def test_any_number_of_workers_share_one_run(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc())
     with opened(two_visits) as house:
-        number = reprocess.begin(house, Scope())
-        assert reprocess.begin(house, Scope()) == number, "an unfinished run goes on, none begins beside it"
-        threads = [threading.Thread(target=reprocess.take_part, args=(house, number)) for _ in range(3)]
+        number = reprocessing.begin(house, Scope())
+        assert reprocessing.begin(house, Scope()) == number, "an unfinished run goes on, none begins beside it"
+        threads = [threading.Thread(target=reprocessing.take_part, args=(house, number)) for _ in range(3)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        counts, finished = reprocess.standing(house, number)
+        counts, finished = reprocessing.standing(house, number)
         assert (counts, finished) == (Counts(looked_at=3, issued=1, unchanged=2), True)
         assert addenda(house) == [1, 2, 1]
 
@@ -313,23 +314,23 @@ def test_any_number_of_workers_share_one_run(two_visits: Path) -> None:
 def test_a_part_whose_worker_died_is_taken_up_by_the_next_where_it_was_left(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc())
     with opened(two_visits) as house:
-        number = reprocess.begin(house, Scope())
+        number = reprocessing.begin(house, Scope())
         with house.database.write() as connection:
             for _ in range(3):
-                assert runs.claim(connection, number, at=datetime.now(UTC))
-            assert runs.claim(connection, number, at=datetime.now(UTC)) is None
-        assert reprocess.take_part(house, number) == Counts()
+                assert reprocessing_runs.claim(connection, number, at=datetime.now(UTC))
+            assert reprocessing_runs.claim(connection, number, at=datetime.now(UTC)) is None
+        assert reprocessing.take_part(house, number) == Counts()
         with house.database.write() as connection:
             connection.execute(update(shard).values(lease_owner="elsewhere/1", leased_until=LONG_AGO, last_person=1))
-        assert reprocess.take_part(house, number) == Counts(looked_at=1, unchanged=1), "the first person was done"
+        assert reprocessing.take_part(house, number) == Counts(looked_at=1, unchanged=1), "the first person was done"
 
 
 def test_it_stops_when_told_to_and_goes_on_later(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc())
     with opened(two_visits) as house:
-        number = reprocess.begin(house, Scope())
-        assert reprocess.take_part(house, number, keep_on=lambda: False) == Counts()
-        assert reprocess.standing(house, number) == (Counts(), False)
+        number = reprocessing.begin(house, Scope())
+        assert reprocessing.take_part(house, number, keep_on=lambda: False) == Counts()
+        assert reprocessing.standing(house, number) == (Counts(), False)
         assert run(house).issued == 1
 
 
@@ -339,15 +340,15 @@ def test_no_more_addenda_are_issued_in_a_minute_than_the_department_wants(two_vi
     text = (two_visits / "service.toml").read_text()
     (two_visits / "service.toml").write_text(text.replace("10000", "3"))
     with opened(two_visits) as house:
-        number = reprocess.begin(house, Scope())
+        number = reprocessing.begin(house, Scope())
         asked: list[int] = []
 
         def for_a_while() -> bool:
             asked.append(1)
             return len(asked) < 6
 
-        assert reprocess.take_part(house, number, keep_on=for_a_while).issued == 0, "three were issued a moment ago"
-        assert reprocess.take_part(house, number, keep_on=lambda: False) == Counts()
+        assert reprocessing.take_part(house, number, keep_on=for_a_while).issued == 0, "three were issued a moment ago"
+        assert reprocessing.take_part(house, number, keep_on=lambda: False) == Counts()
 
 
 @in_both_databases
@@ -355,7 +356,7 @@ def test_an_exam_that_is_due_by_itself_is_left_to_the_live_flow(
     two_visits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (two_visits / "precision.toml").write_text(lsc())
-    monkeypatch.setattr(reprocess, "LONGEST_YIELD", 0.0)
+    monkeypatch.setattr(reprocessing, "LONGEST_YIELD", 0.0)
     with opened(two_visits) as house:
         with house.database.write() as connection:
             connection.execute(update(exam).where(exam.c.id == 2).values(state="waiting"))
@@ -368,8 +369,8 @@ def test_all_who_share_a_run_give_way_while_live_exams_are_due(two_visits: Path)
     (two_visits / "precision.toml").write_text(lsc())
     with opened(two_visits) as house:
         receive(house, l1_l4("0.900", study="2.25.14", date="20250101", PatientID="P3"), "2.25.5")
-        number = reprocess.begin(house, Scope())
-        nights = [threading.Thread(target=reprocess.take_part, args=(house, number)) for _ in range(3)]
+        number = reprocessing.begin(house, Scope())
+        nights = [threading.Thread(target=reprocessing.take_part, args=(house, number)) for _ in range(3)]
         for night in nights:
             night.start()
         nights[0].join(1.0)
@@ -438,7 +439,7 @@ def test_historical_exams_that_contradict_themselves_are_held(folder: Path) -> N
         receive(house, l1_l4("0.951"), "2.25.2", historical=True)
         follow_all(house)
         with house.database.read() as connection:
-            (held,) = overview.held(connection)
+            (held,) = service_status.held(connection)
         assert (held.number, held.reason) == ("E1", "contradictory")
 
 

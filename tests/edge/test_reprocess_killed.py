@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from pipeline.edge.house import House, opened
+from pipeline.edge.app import House, opened
 from pipeline.edge.store import outbox
 from pipeline.edge.store.schema import addendum
 from pipeline.sr.author.readback import Said

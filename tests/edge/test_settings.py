@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.clinical.regions import parse_region
-from pipeline.edge.settings import SettingsError, load
+from pipeline.edge.configuration.settings import SettingsError, load
 
 DIALECTS = Path(__file__).parents[2] / "config" / "dialects"
 

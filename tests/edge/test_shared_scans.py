@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
-from pipeline.edge.house import House, opened
-from pipeline.edge.store import overview, patients, people, shared_scans
+from pipeline.edge.app import House, opened
+from pipeline.edge.store import patient_merges, patients, service_status, shared_scans
 from tests.edge.make import NOW
 from tests.edge.test_reprocess import addenda, folder, follow_all, in_both_databases, lsc, receive, said
 from tests.edge.test_reprocess import l1_l4 as without_acquisition
@@ -36,7 +36,7 @@ def test_one_scan_under_two_patients_is_held_with_both_exams_and_their_senders(f
     with opened(folder) as house:
         same_scan_twice(house)
         with house.database.read() as connection:
-            details = {one.number: (one.reason, one.detail) for one in overview.held(connection)}
+            details = {one.number: (one.reason, one.detail) for one in service_status.held(connection)}
         mine, theirs = "E2 (receipt 2 from SCANNER1)", "E3 (receipt 3 from SCANNER1)"
         ending = "withdraw the wrong one"
         assert details == {
@@ -123,6 +123,6 @@ def test_two_ids_that_turn_out_to_be_one_patients_are_held_no_more(folder: Path)
         same_scan_twice(house)
         with house.database.write() as connection:
             old, new = (patients.number_of(connection, name, "") for name in ("WRONG", "RIGHT"))
-            people.merge(connection, old, new, at=NOW)
+            patient_merges.merge(connection, old, new, at=NOW)
             shared_scans.release_settled(connection, at=NOW)
         assert held(house) == []

@@ -8,11 +8,11 @@ import pytest
 
 from pipeline.clinical.clinical_context import FractureSite, Menopause, Therapy
 from pipeline.clinical.regions import parse_region
-from pipeline.edge import context_sheet
-from pipeline.edge.context_sheet import ContextOf, columns, read_context
-from pipeline.edge.precision_sheet import read_study
-from pipeline.edge.sheets import SheetError
-from pipeline.edge.store import exams, patients, receipts, work
+from pipeline.edge.operations import clinical_context_csv
+from pipeline.edge.operations.clinical_context_csv import ContextOf, columns, read_context
+from pipeline.edge.operations.csv_table import SheetError
+from pipeline.edge.operations.precision_study_csv import read_study
+from pipeline.edge.store import exams, patients, receipts, work_queue
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.schema import exam
 from tests.edge.make import NOW, instance, report
@@ -138,18 +138,18 @@ def test_loading_context_makes_the_exams_from_that_day_on_due_again_once(databas
     with database.write() as connection:
         number, _ = receipts.keep(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
         exam_number = exams.record(connection, number, report(), due_at=NOW, seen_at=NOW)
-        work.claim(connection, exam, limit=1, at=NOW)
+        work_queue.claim(connection, exam, limit=1, at=NOW)
         exams.followed_up(connection, exams.load(connection, [exam_number])[0])
     records = read_context(
         _file(tmp_path, "patient_id,recorded_on,menopause\nP1,2026-02-01,after\nP9,2026-02-01,after\n")
     )
     with database.write() as connection:
-        loaded = context_sheet.keep(connection, records, at=NOW)
+        loaded = clinical_context_csv.keep(connection, records, at=NOW)
         assert (loaded.records, loaded.exams) == (2, 1)
-        assert work.claim(connection, exam, limit=1, at=NOW) == [exam_number]
+        assert work_queue.claim(connection, exam, limit=1, at=NOW) == [exam_number]
         exams.followed_up(connection, exams.load(connection, [exam_number])[0])
     with database.write() as connection:
-        again = context_sheet.keep(connection, records, at=NOW)
+        again = clinical_context_csv.keep(connection, records, at=NOW)
         assert (again.records, again.exams) == (0, 0)
         (told,) = patients.contexts_of(connection, report().exam.patient)
     assert told == records[0].record
@@ -159,10 +159,10 @@ def test_context_of_a_later_day_leaves_earlier_exams_alone(database: Database, t
     with database.write() as connection:
         number, _ = receipts.keep(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
         exam_number = exams.record(connection, number, report(), due_at=NOW, seen_at=NOW)
-        work.claim(connection, exam, limit=1, at=NOW)
+        work_queue.claim(connection, exam, limit=1, at=NOW)
         exams.followed_up(connection, exams.load(connection, [exam_number])[0])
         late = read_context(_file(tmp_path, "patient_id,recorded_on,pregnancy\nP1,2026-03-03,no\n"))
-        assert context_sheet.keep(connection, late, at=NOW).exams == 0
+        assert clinical_context_csv.keep(connection, late, at=NOW).exams == 0
 
 
 def test_a_correction_for_a_day_is_kept_beside_what_it_corrects(database: Database, tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_correction_for_a_day_is_kept_beside_what_it_corrects(database: Databa
             one: list[ContextOf] = read_context(
                 _file(tmp_path, f"patient_id,recorded_on,pregnancy\nP1,2026-02-01,{answer}\n")
             )
-            context_sheet.keep(connection, one, at=NOW)
+            clinical_context_csv.keep(connection, one, at=NOW)
         found = patients.contexts_of(connection, report().exam.patient)
     assert [record.pregnancy for record in found] == [True, False, True]
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.clinical.model import Scanner
-from pipeline.edge.callers import sends_another_machine
-from pipeline.edge.house import House, opened
-from pipeline.edge.settings import CallerSettings, SettingsError, load
-from pipeline.edge.store import overview
-from pipeline.edge.store.machines import Respelt
-from pipeline.edge.store.runs import Counts
+from pipeline.edge.app import House, opened
+from pipeline.edge.configuration.settings import CallerSettings, SettingsError, load
+from pipeline.edge.extract.caller_scanners import sends_another_machine
+from pipeline.edge.store import service_status
+from pipeline.edge.store.reprocessing_runs import Counts
+from pipeline.edge.store.scanners import Respelt
 from pipeline.edge.store.senders import Sender
 from tests.edge.make import NOW
 from tests.edge.test_reprocess import (
@@ -54,12 +54,12 @@ def before_and_after(house: House, **then: str) -> None:
 
 def house_scanners(house: House) -> list[str]:
     with house.database.read() as connection:
-        return [one.model for one in overview.status(connection, [], NOW).scanners]
+        return [one.model for one in service_status.status(connection, [], NOW).scanners]
 
 
 def proposed(house: House) -> list[Respelt]:
     with house.database.read() as connection:
-        return list(overview.status(connection, [], NOW, knowledge=house.knowledge).respelt)
+        return list(service_status.status(connection, [], NOW, knowledge=house.knowledge).respelt)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from pipeline.edge.house import House, opened
+from pipeline.edge.app import House, opened
 from pipeline.edge.store import splits
-from pipeline.edge.store.runs import Counts
+from pipeline.edge.store.reprocessing_runs import Counts
 from tests.edge.make import NOW
 from tests.edge.test_reprocess import addenda, folder, follow_all, in_both_databases, l1_l4, lsc, receive, run, said
 from tests.edge.test_withdraw import held, latest

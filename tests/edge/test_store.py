@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import func, select
 
-from pipeline.edge.store import exams, outbox, overview, patients, receipts, work
+from pipeline.edge.store import exams, outbox, patients, receipts, service_status, work_queue
 from pipeline.edge.store.database import Database, StoreFailed
 from pipeline.edge.store.schema import State, exam, metadata, receipt
 from tests.edge.make import NOW, instance, lose_the_worker, report
@@ -97,7 +97,7 @@ def test_a_known_uid_with_other_bytes_is_kept_too_and_held_for_a_person(database
     second, new = _keep(database, b"another")
     with database.read() as connection:
         assert len(receipts.load(connection, [first, second])) == 2
-        (waiting,) = overview.held(connection)
+        (waiting,) = service_status.held(connection)
     assert new
     assert (waiting.number, waiting.reason) == (str(second), receipts.OTHER_BYTES)
 
@@ -114,8 +114,8 @@ def test_of_two_listeners_with_other_bytes_under_one_uid_at_the_same_instant_the
         assert kept == []
     later.join(30)
     with database.read() as connection:
-        (waiting,) = overview.held(connection)
-        assert overview.status(connection, [], NOW).to_be_read == 1
+        (waiting,) = service_status.held(connection)
+        assert service_status.status(connection, [], NOW).to_be_read == 1
     assert kept == [(int(waiting.number), True)]
     assert waiting.number != str(first)
 
@@ -140,7 +140,7 @@ def test_listeners_that_keep_the_same_uids_in_any_order_never_block_each_other(d
         thread.join()
     assert failures == []
     with database.read() as connection:
-        counts = overview.status(connection, [], NOW)
+        counts = service_status.status(connection, [], NOW)
     assert (counts.received, counts.to_be_read) == (200, len(uids))
 
 
@@ -193,7 +193,7 @@ def test_the_history_of_a_patient_is_everything_but_the_exam_itself_and_what_is_
     doubtful = _record(database, study="2.25.12", uid="2.25.3")
     _record(database, study="2.25.13", uid="2.25.4", patient_id="P2")
     with database.write() as connection:
-        work.hold(connection, exam, doubtful, reason="contradictory", detail="")
+        work_queue.hold(connection, exam, doubtful, reason="contradictory", detail="")
     with database.read() as connection:
         (on_file,) = exams.load(connection, [now])
         assert [found.number for found in exams.history(connection, on_file.patient, but=now)] == [before]
@@ -202,18 +202,18 @@ def test_the_history_of_a_patient_is_everything_but_the_exam_itself_and_what_is_
 def test_an_exam_is_due_once_it_has_settled(database: Database) -> None:
     number = _record(database)
     with database.write() as connection:
-        assert work.claim(connection, exam, limit=5, at=SETTLED - timedelta(seconds=1)) == []
-        assert work.next_due(connection, exam) == SETTLED
-        assert work.claim(connection, exam, limit=5, at=SETTLED) == [number]
+        assert work_queue.claim(connection, exam, limit=5, at=SETTLED - timedelta(seconds=1)) == []
+        assert work_queue.next_due(connection, exam) == SETTLED
+        assert work_queue.claim(connection, exam, limit=5, at=SETTLED) == [number]
 
 
 def test_what_one_worker_has_claimed_no_other_gets_until_the_lease_runs_out(database: Database) -> None:
     number = _record(database)
     with database.write() as connection:
-        work.claim(connection, exam, limit=5, at=SETTLED)
-        assert work.claim(connection, exam, limit=5, at=SETTLED) == []
-        assert work.next_due(connection, exam) == SETTLED + work.LEASE
-        assert work.claim(connection, exam, limit=5, at=SETTLED + work.LEASE) == [number]
+        work_queue.claim(connection, exam, limit=5, at=SETTLED)
+        assert work_queue.claim(connection, exam, limit=5, at=SETTLED) == []
+        assert work_queue.next_due(connection, exam) == SETTLED + work_queue.LEASE
+        assert work_queue.claim(connection, exam, limit=5, at=SETTLED + work_queue.LEASE) == [number]
     with database.read() as connection:
         assert exams.load(connection, [number])[0].losses == 1, "nobody ended the first lease"
 
@@ -221,10 +221,10 @@ def test_what_one_worker_has_claimed_no_other_gets_until_the_lease_runs_out(data
 def test_leases_of_processes_that_no_longer_run_are_ended(database: Database) -> None:
     number = _record(database)
     with database.write() as connection:
-        assert work.claim(connection, exam, limit=5, at=SETTLED) == [number]
-        assert work.reclaim_from_the_dead(connection) == 0, "we are alive"
+        assert work_queue.claim(connection, exam, limit=5, at=SETTLED) == [number]
+        assert work_queue.reclaim_from_the_dead(connection) == 0, "we are alive"
         assert lose_the_worker(connection, exam) == 1
-        assert work.claim(connection, exam, limit=5, at=SETTLED) == [number]
+        assert work_queue.claim(connection, exam, limit=5, at=SETTLED) == [number]
 
 
 def test_a_process_is_not_taken_for_an_earlier_one_with_its_number(
@@ -234,61 +234,61 @@ def test_a_process_is_not_taken_for_an_earlier_one_with_its_number(
     _record(database)
     with database.write() as connection:
         with monkeypatch.context() as patch:
-            patch.setattr(work, "owner", lambda: f"{socket.gethostname()}/{os.getpid()}.1")
-            work.claim(connection, exam, limit=5, at=SETTLED)
-        assert work.reclaim_from_the_dead(connection) == 1
+            patch.setattr(work_queue, "owner", lambda: f"{socket.gethostname()}/{os.getpid()}.1")
+            work_queue.claim(connection, exam, limit=5, at=SETTLED)
+        assert work_queue.reclaim_from_the_dead(connection) == 1
 
 
 def test_when_the_clock_went_back_nothing_waits_for_the_old_time_to_come(database: Database) -> None:
     number = _record(database)
     hour = timedelta(hours=1)
     with database.write() as connection:
-        assert work.bring_forward(connection, hour, at=NOW - hour) >= 1
-        assert work.next_due(connection, exam) == SETTLED - hour
-        assert work.claim(connection, exam, limit=5, at=SETTLED - hour) == [number]
+        assert work_queue.bring_forward(connection, hour, at=NOW - hour) >= 1
+        assert work_queue.next_due(connection, exam) == SETTLED - hour
+        assert work_queue.claim(connection, exam, limit=5, at=SETTLED - hour) == [number]
 
 
 def test_leases_of_another_machine_are_left_alone(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     _record(database)
     with database.write() as connection:
         with monkeypatch.context() as patch:
-            patch.setattr(work, "owner", lambda: "another-machine/4194999.1")
-            work.claim(connection, exam, limit=5, at=SETTLED)
-        assert work.reclaim_from_the_dead(connection) == 0
+            patch.setattr(work_queue, "owner", lambda: "another-machine/4194999.1")
+            work_queue.claim(connection, exam, limit=5, at=SETTLED)
+        assert work_queue.reclaim_from_the_dead(connection) == 0
 
 
 def test_an_exam_to_which_a_report_was_added_meanwhile_stays_due(database: Database) -> None:
     number = _record(database, uid="2.25.1")
     with database.write() as connection:
-        work.claim(connection, exam, limit=5, at=SETTLED)
+        work_queue.claim(connection, exam, limit=5, at=SETTLED)
         (on_file,) = exams.load(connection, [number])
     _record(database, uid="2.25.2", bmd="0.931")
     with database.write() as connection:
         exams.followed_up(connection, on_file)
     with database.write() as connection:
-        assert work.claim(connection, exam, limit=5, at=SETTLED) == [number]
+        assert work_queue.claim(connection, exam, limit=5, at=SETTLED) == [number]
 
 
 def test_an_exam_that_was_followed_up_is_due_no_more_until_a_report_is_added(database: Database) -> None:
     number = _record(database, uid="2.25.1")
     with database.write() as connection:
-        work.claim(connection, exam, limit=5, at=SETTLED)
+        work_queue.claim(connection, exam, limit=5, at=SETTLED)
         exams.followed_up(connection, exams.load(connection, [number])[0])
-        assert work.next_due(connection, exam) is None
+        assert work_queue.next_due(connection, exam) is None
     _record(database, uid="2.25.2", bmd="0.931")
     with database.write() as connection:
-        assert work.claim(connection, exam, limit=5, at=SETTLED) == [number]
+        assert work_queue.claim(connection, exam, limit=5, at=SETTLED) == [number]
 
 
 def test_held_work_waits_for_a_person_and_can_be_released_once(database: Database) -> None:
     number, _ = _keep(database)
     with database.write() as connection:
-        work.hold(connection, receipt, number, reason="no_bmd", detail="nothing usable")
-        assert work.claim(connection, receipt, limit=5, at=NOW) == []
-        assert [(held.number, held.reason) for held in overview.held(connection)] == [(str(number), "no_bmd")]
-        assert work.release(connection, receipt, number, at=NOW)
-        assert not work.release(connection, receipt, number, at=NOW)
-        assert work.claim(connection, receipt, limit=5, at=NOW) == [number]
+        work_queue.hold(connection, receipt, number, reason="no_bmd", detail="nothing usable")
+        assert work_queue.claim(connection, receipt, limit=5, at=NOW) == []
+        assert [(held.number, held.reason) for held in service_status.held(connection)] == [(str(number), "no_bmd")]
+        assert work_queue.release(connection, receipt, number, at=NOW)
+        assert not work_queue.release(connection, receipt, number, at=NOW)
+        assert work_queue.claim(connection, receipt, limit=5, at=NOW) == [number]
 
 
 def test_an_addendum_waits_for_each_destination_on_its_own(database: Database) -> None:
@@ -297,7 +297,7 @@ def test_an_addendum_waits_for_each_destination_on_its_own(database: Database) -
         (delivery,) = outbox.deliveries(connection, outbox.claim(connection, "pacs", limit=5, at=NOW))
         outbox.delivered(connection, delivery.number, proof="C-FIND", at=NOW)
     with database.read() as connection:
-        to = overview.status(connection, ["pacs", "archive"], NOW).destinations
+        to = service_status.status(connection, ["pacs", "archive"], NOW).destinations
     assert delivery.addendum.number == number
     assert delivery.addendum.data_set == b"addendum 2.25.99"
     assert [(one.name, one.delivered, one.backlog) for one in to] == [("pacs", 1, 0), ("archive", 0, 1)]
@@ -335,7 +335,7 @@ def test_status_counts_what_was_received_and_waits(database: Database) -> None:
     _record(database, uid="2.25.1")
     _keep(database, uid="2.25.2")
     with database.read() as connection:
-        found = overview.status(connection, [], NOW)
+        found = service_status.status(connection, [], NOW)
     assert (found.received, found.to_be_read, found.exams_waiting, found.held) == (2, 1, 1, 0)
     assert [one.serial_number for one in found.scanners] == ["S1"]
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from pipeline.edge import time_limit
-from pipeline.edge.time_limit import Stopped, TookTooLong, within
+from pipeline.edge.extract import time_limit
+from pipeline.edge.extract.time_limit import Stopped, TookTooLong, within
 
 
 def endless() -> None:

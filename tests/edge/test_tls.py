@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from pydicom.uid import EnhancedSRStorage
 
-from pipeline.edge import tls
-from pipeline.edge.deliver import DestinationUnavailable, echo
-from pipeline.edge.receive import Listener
-from pipeline.edge.settings import CallerSettings, DestinationSettings, ListenerSettings
-from pipeline.edge.store import audit
-from pipeline.edge.store.audit import Event
+from pipeline.edge.configuration.settings import CallerSettings, DestinationSettings, ListenerSettings
+from pipeline.edge.deliver.storage_scu import DestinationUnavailable, echo
+from pipeline.edge.dicom_net import tls
+from pipeline.edge.receive.listener import Listener
+from pipeline.edge.store import audit_trail
+from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database
 from tests import fast_scanner, peers
 from tests.fast_scanner import Object
@@ -155,7 +155,7 @@ def test_a_caller_with_the_certificate_of_another_is_rejected_logged_and_told_to
     peers.wait_until_logged("its certificate is not made out to listener.caller.certificate", caplog)
     database = Database(f"sqlite:///{tmp_path}/dxatrend.sqlite3")
     with database.read() as connection:
-        refused = [one for one in audit.find(connection) if one.entry.event is Event.REFUSED_CALLER]
+        refused = [one for one in audit_trail.find(connection) if one.entry.event is Event.REFUSED_CALLER]
     database.close()
     assert [(one.entry.actor, one.entry.host, one.entry.detail["times"]) for one in refused] == [
         ("SCANNER1", peers.LOOPBACK, 1)

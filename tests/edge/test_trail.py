@@ -11,14 +11,14 @@ from pynetdicom.sop_class import Verification
 
 from flows.command_line import main
 from pipeline.clinical.model import Patient
-from pipeline.edge.dispatch import deliver_due
-from pipeline.edge.follow_up import claim_due, follow_up
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.receive import Listener
-from pipeline.edge.settings import CallerSettings, ListenerSettings
-from pipeline.edge.store import audit, outbox, receipts, work
-from pipeline.edge.store.audit import Event, Outcome, Sealed
+from pipeline.edge.app import House, opened
+from pipeline.edge.configuration.settings import CallerSettings, ListenerSettings
+from pipeline.edge.deliver.dispatcher import deliver_due
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up.due_exams import claim_due, follow_up
+from pipeline.edge.receive.listener import Listener
+from pipeline.edge.store import audit_trail, outbox, receipts, work_queue
+from pipeline.edge.store.audit_trail import Event, Outcome, Sealed
 from pipeline.edge.store.schema import receipt
 from tests import peers
 from tests.edge.make import NOW, instance
@@ -88,7 +88,7 @@ def _visit(house: House, uid: str, bmd: str, date: str) -> bytes:
 
 def _trail(house: House, patient_id: str | None = "P1") -> list[Sealed]:
     with house.database.read() as connection:
-        return list(audit.find(connection, whose=Patient(patient_id=patient_id) if patient_id else None))
+        return list(audit_trail.find(connection, whose=Patient(patient_id=patient_id) if patient_id else None))
 
 
 def test_who_sent_what_what_was_compared_with_what_and_which_bytes_went_where_is_on_file(
@@ -136,7 +136,7 @@ def test_what_an_operator_does_is_on_file_under_the_name_they_have_on_this_machi
     assert main(["context", "load", str(context), "--config", str(config)]) == 0
     with opened(config) as house, house.database.write() as connection:
         number, _ = receipts.keep(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
-        work.hold(connection, receipt, number, reason="not_dicom", detail="")
+        work_queue.hold(connection, receipt, number, reason="not_dicom", detail="")
     assert main(["release", str(number), "--config", str(config)]) == 0
     with opened(config) as house:
         loaded, _, released = (one.entry for one in _trail(house, None))
@@ -149,7 +149,7 @@ def test_what_an_operator_does_is_on_file_under_the_name_they_have_on_this_machi
 def test_refused_callers_are_on_file_and_counted_so_that_they_cannot_fill_it(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.edge.refusals.MOST_CALLERS", 2)
+    monkeypatch.setattr("pipeline.edge.receive.rejected_callers.MOST_CALLERS", 2)
     port = peers.free_port()
     listener = Listener(ListenerSettings(port=port, caller=(CallerSettings(ae_title="SCANNER1"),)), house.database)
     try:

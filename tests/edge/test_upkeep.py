@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.edge.house import opened
-from pipeline.edge.intake import extract_waiting
+from pipeline.edge.app import opened
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.operations.housekeeping import OVERDUE, DamagedStore, heed_clock, is_overdue, keep_house
 from pipeline.edge.store import receipts
 from pipeline.edge.store.database import Database, StoreFailed
-from pipeline.edge.upkeep import OVERDUE, DamagedStore, heed_clock, is_overdue, keep_house
 from tests import peers
 from tests.edge.make import NOW, instance
 from tests.edge.test_reprocess import lsc

@@ -6,13 +6,13 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorage
 
-from pipeline.edge.house import House, opened
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.reprocess import differences
-from pipeline.edge.store import audit, outbox, overview, receipts, withdrawals, work
-from pipeline.edge.store.audit import Event
+from pipeline.edge.app import House, opened
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.reprocess.reprocessing import differences
+from pipeline.edge.store import audit_trail, outbox, receipts, service_status, withdrawals, work_queue
+from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.receipts import Instance
-from pipeline.edge.store.runs import Counts, Scope
+from pipeline.edge.store.reprocessing_runs import Counts, Scope
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.store.schema import receipt as receipt_table
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
@@ -86,7 +86,7 @@ def reason_of(house: House, receipt: int) -> tuple[str, str]:
 
 def held(house: House) -> list[tuple[str, str]]:
     with house.database.read() as connection:
-        return [(one.number, one.reason) for one in overview.held(connection)]
+        return [(one.number, one.reason) for one in service_status.held(connection)]
 
 
 def hip_too(house: House) -> None:
@@ -187,7 +187,7 @@ def test_the_exam_is_withdrawn_even_where_its_reports_have_come_to_contradict_ea
 def test_a_withdrawn_exam_that_waited_for_a_person_is_not_told_as_an_exam_that_does(two_visits: Path) -> None:
     with opened(two_visits) as house:
         with house.database.write() as connection:
-            work.hold(connection, exam_table, 1, reason="contradictory", detail="-")
+            work_queue.hold(connection, exam_table, 1, reason="contradictory", detail="-")
         receive(house, l1_l4("0.900", study="2.25.15", date="20250101"), "2.25.24")
         follow_all(house)
         assert "EARLIER_HELD" in said(house, 4).flags
@@ -225,7 +225,7 @@ def test_a_rejection_note_withdraws_the_exam_whose_report_it_names(
         assert f"withdrawn: {title[2]} ({title[0]}, DCM)" in sentences(house, 1)
         assert said(house, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
         with house.database.read() as connection:
-            (told,) = [one.entry for one in audit.find(connection) if one.entry.event is Event.WITHDRAWN]
+            (told,) = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.WITHDRAWN]
         assert (told.actor, told.receipt, told.exam) == ("ARCHIVE", number, 1)
 
 
@@ -369,7 +369,7 @@ def test_a_scanners_note_on_another_ones_report_is_followed_once_somebody_has_re
         send(house, of_scanner(2), "SCANNER2")
         note = send(house, rejection_note(["2.25.71"]), "SCANNER2")
         with house.database.write() as connection:
-            work.release(connection, receipt_table, note, at=NOW)
+            work_queue.release(connection, receipt_table, note, at=NOW)
         while extract_waiting(house):
             pass
         follow_all(house)

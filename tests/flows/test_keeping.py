@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from flows.command_line import main
-from pipeline.edge.house import opened
-from pipeline.edge.store import audit, exams, receipts
+from pipeline.edge.app import opened
+from pipeline.edge.store import audit_trail, exams, receipts
 from tests.edge.make import NOW, instance, report
 
 DIALECTS = Path(__file__).parents[2] / "config" / "dialects"
@@ -27,7 +27,7 @@ def config(tmp_path: Path) -> Path:
             number, _ = receipts.keep(connection, instance(uid=uid), calling_ae_title=f"FOR {patient_id}", at=NOW)
             told = report(patient_id=patient_id, uid=uid, study=f"{uid}.1")
             exams.record(connection, number, told, due_at=NOW, seen_at=NOW)
-        audit.seal(connection)
+        audit_trail.seal(connection)
     return folder
 
 

@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from flows.orchestration import Answer, Orchestration, prefect_answer
 from flows.prefect_password import PasswordUnusable, make_password, password_file, read_password
-from pipeline.edge.settings import PrefectSettings
+from pipeline.edge.configuration.settings import PrefectSettings
 from tests import peers
 from tests.make_service import ROOT, Service
 from tests.peers import PrefectServer

@@ -7,8 +7,8 @@ import pytest
 
 from flows.command_line import main
 from flows.orchestration import Orchestration
-from pipeline.edge.house import opened
-from pipeline.edge.settings import PrefectSettings
+from pipeline.edge.app import opened
+from pipeline.edge.configuration.settings import PrefectSettings
 
 DIALECTS = Path(__file__).parents[2] / "config" / "dialects"
 MORE_THAN_THERE_IS = 10**12

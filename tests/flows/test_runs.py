@@ -16,10 +16,10 @@ from flows import delivery, follow_up
 from flows.orchestration import Orchestration
 from flows.prefect_password import read_password
 from flows.stop import Stop
-from pipeline.edge.house import House
-from pipeline.edge.intake import extract_waiting
-from pipeline.edge.store import overview
-from pipeline.edge.store.overview import Status
+from pipeline.edge.app import House
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.store import service_status
+from pipeline.edge.store.service_status import Status
 from tests import peers
 from tests.benchmarks import archive
 from tests.make_service import Service
@@ -38,7 +38,7 @@ def stop() -> Stop:
 def house(prefect: PrefectServer, tmp_path: Path, stop: Stop, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     """A house with some exams that are due, in which this process's flows work, chunk by chunk of two exams."""
     service = Service(tmp_path, destination_port=peers.free_port(), settle_seconds=0)
-    monkeypatch.setattr("pipeline.edge.follow_up.CHUNK", 2)
+    monkeypatch.setattr("pipeline.edge.follow_up.due_exams.CHUNK", 2)
     as_in_the_worker = {
         PREFECT_API_URL: prefect.url,
         PREFECT_API_AUTH_STRING: read_password(prefect.settings),
@@ -75,7 +75,7 @@ def latest_run(prefect: PrefectServer, flow: str) -> tuple[str, list[str], str]:
 
 def status(house: House) -> Status:
     with house.database.read() as connection:
-        return overview.status(connection, ["pacs"], datetime.now(UTC))
+        return service_status.status(connection, ["pacs"], datetime.now(UTC))
 
 
 def test_a_run_is_named_and_tagged_and_tells_in_counts_what_it_has_done(prefect: PrefectServer, house: House) -> None:

@@ -13,8 +13,8 @@ from pipeline.clinical.exam_assembly import assemble
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, LeastSignificantChange, Scanner
 from pipeline.clinical.regions import parse_region
-from pipeline.edge.knowledge import known
-from pipeline.edge.settings import ScannersSettings, Settings
+from pipeline.edge.configuration.reference_data import known
+from pipeline.edge.configuration.settings import ScannersSettings, Settings
 from pipeline.sr.dicom.content_tree import read_instance
 from pipeline.sr.dicom.header import read_header
 from pipeline.sr.dicom.reader import split_file

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydicom.charset import python_encoding
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
-from pipeline.edge.receive import SR_STORAGE_CLASSES, TRANSFER_SYNTAXES
+from pipeline.edge.receive.listener import SR_STORAGE_CLASSES, TRANSFER_SYNTAXES
 from pipeline.sr import codes
 from pipeline.sr.author.content import document
 from pipeline.sr.dicom.content_tree import Code, Item

@@ -27,7 +27,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from pipeline.edge.store.prepared import Prepared, in_rows, parameters_in_rows
+from pipeline.edge.store.compiled_statement import Prepared, in_rows, parameters_in_rows
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,17 @@ from pipeline.clinical.exam_assembly import Contradiction, assemble
 from pipeline.clinical.model import Exam, Patient
 from pipeline.clinical.person_names import contradict
 from pipeline.clinical.vendor_trend import TrendPoint
-from pipeline.edge.store import identity, machines, people, receipts, senders, shared_scans, work
+from pipeline.edge.store import (
+    patient_identity,
+    patient_merges,
+    receipts,
+    scanners,
+    senders,
+    shared_scans,
+    work_queue,
+)
+from pipeline.edge.store.compiled_statement import Prepared
 from pipeline.edge.store.database import insert_if_absent, ring
-from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt, rejection, scanner
 from pipeline.edge.store.senders import Sender
 from pipeline.sr.dicom.header import UnusableEvidence, corrections, read_header, tidy_header, written_at
@@ -128,8 +136,8 @@ def record(
     A historical report makes no exam due that has an addendum, or is to get one: that is for a reexamination.
     """
     study, who = report.exam.study_instance_uid, report.exam.patient
-    patient_number = identity.patient_of(connection, who, study)
-    scanner_number = machines.number_of(
+    patient_number = patient_identity.patient_of(connection, who, study)
+    scanner_number = scanners.number_of(
         connection,
         report.exam.scanner,
         station_name=report.station_name,
@@ -147,11 +155,11 @@ def record(
             or not _corrects(connection, receipt_number, told_by, study)
         ):
             detail = f"it says what receipt {told_by} says"
-            work.ignore(connection, receipt, receipt_number, reason=REPEATED, detail=detail)
+            work_queue.ignore(connection, receipt, receipt_number, reason=REPEATED, detail=detail)
             return known
         _FORGET.execute(connection, {"receipt": told_by})
         detail = f"receipt {receipt_number} says the same, and tells patient or order otherwise"
-        work.ignore(connection, receipt, told_by, reason=receipts.CORRECTED, detail=detail)
+        work_queue.ignore(connection, receipt, told_by, reason=receipts.CORRECTED, detail=detail)
     number = _exam_of(
         connection, report, patient_number, scanner_number, due_at=due_at, historical=historical, late=late
     )
@@ -164,8 +172,8 @@ def record(
     _KEEP.execute(connection, {**of, "report": said, "edition": edition, "rejected": rejected})
     if known is not None or rejected is not None:
         count_rejections(connection, number)
-    work.done(connection, receipt, [receipt_number])
-    held = identity.hold_conflicts(connection, number, who, patient_number, study, at=due_at)
+    work_queue.done(connection, receipt, [receipt_number])
+    held = patient_identity.hold_conflicts(connection, number, who, patient_number, study, at=due_at)
     held |= shared_scans.hold(connection, number, receipt_number=receipt_number)
     for changed in sorted({number, *held}) if not historical else ():
         look_after(connection, changed, at=due_at)
@@ -218,7 +226,7 @@ def load(connection: Connection, numbers: Sequence[int]) -> list[ExamOnFile]:
 
 def history(connection: Connection, who: Patient, *, but: int | None = None) -> list[ExamOnFile]:
     """Every exam of a patient that counts and does not wait for a person, the first one first, but one."""
-    together = people.same_as(connection, who)
+    together = patient_merges.same_as(connection, who)
     found = _load(connection, _history(tells_issuer=bool(who.issuer)), _whose(who, together, but=but))
     theirs = (_taken_for(earlier, who, together) for earlier in found)
     return [earlier for earlier in theirs if earlier is not None]
@@ -234,7 +242,7 @@ def _taken_for(earlier: ExamOnFile, who: Patient, together: Collection[tuple[str
 
 def held_days(connection: Connection, who: Patient, *, but: int | None = None) -> list[date]:
     """The days of a patient's exams that wait for a person, but one."""
-    values = _whose(who, people.same_as(connection, who), but=but)
+    values = _whose(who, patient_merges.same_as(connection, who), but=but)
     found = _held_days(tells_issuer=bool(who.issuer)).scalars(connection, values)
     return [performed_at.date() for performed_at in found]
 
@@ -260,7 +268,7 @@ def _held_days(*, tells_issuer: bool) -> Prepared:
 def _may_be_theirs(*, tells_issuer: bool) -> ColumnElement[bool]:
     """Which exams may be a patient's: by the same id, or because somebody said that two patients are one."""
     one_of_them = tuple_(patient.c.patient_id, patient.c.issuer).in_(bindparam("together", expanding=True))
-    same = identity.same_person(bindparam("patient"), bindparam("issuer") if tells_issuer else None)
+    same = patient_identity.same_person(bindparam("patient"), bindparam("issuer") if tells_issuer else None)
     return exam.c.patient_id.in_(select(patient.c.id).where(same | one_of_them)) & (exam.c.id != bindparam("but"))
 
 
@@ -312,7 +320,7 @@ def read_otherwise(connection: Connection, number: int, told: Mapping[int, Repor
     same_patient = last.exam.patient.patient_id == who.patient_id and last.exam.patient.issuer in ("", who.issuer)
     if len(identities) > 1 or not same_patient or last.exam.study_instance_uid != row.study_instance_uid:
         return False
-    scanner_number = machines.number_of(
+    scanner_number = scanners.number_of(
         connection,
         last.exam.scanner,
         station_name=last.station_name,
@@ -345,7 +353,7 @@ def followed_up(connection: Connection, of: ExamOnFile) -> None:
     """The exam has been carried to the outbox; it stays due when a report was added meanwhile."""
     current = _LOCKED_REVISION.scalar(connection, {"exam": of.number})
     if current == of.revision:
-        work.done(connection, exam, [of.number])
+        work_queue.done(connection, exam, [of.number])
     else:
         connection.execute(
             update(exam).where(exam.c.id == of.number).values(attempts=0, losses=0, lease_owner=None, leased_until=None)

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, select, update
 
 from pipeline.clinical.model import Scanner
-from pipeline.edge.store import exams, machines, senders, work
+from pipeline.edge.store import exams, scanners, senders, work_queue
 from pipeline.edge.store.receipts import OTHER_BYTES, Receipt
 from pipeline.edge.store.schema import State, exam, reading, receipt
 
@@ -28,7 +28,7 @@ def strangers(connection: Connection, later: Receipt, machine: Scanner) -> tuple
     read = [one for one in earlier if one.exam_id is not None]
     if not read:  # whatever they were, nothing of them is used
         return all(one.state == State.HELD and one.reason != OTHER_BYTES for one in earlier), []
-    known = machines.find(connection, machine)
+    known = scanners.find(connection, machine)
     is_known = known is not None and senders.is_known(connection, known, later.sender)
     known_earlier = senders.are_known(connection, [one.exam_id for one in read], beside=[one.exam_id for one in read])
     if is_known != known_earlier:
@@ -43,11 +43,11 @@ def hold_earlier(connection: Connection, number: int, later: Receipt, *, at: dat
     of: int = connection.execute(select(reading.c.exam_id).where(reading.c.receipt_id == number)).scalar_one()
     others = select(reading.c.receipt_id).where(reading.c.exam_id == of, reading.c.receipt_id != number).limit(1)
     if connection.scalar(others) is None:
-        work.hold(connection, exam, of, reason=OTHER_BYTES, detail=detail)
+        work_queue.hold(connection, exam, of, reason=OTHER_BYTES, detail=detail)
     else:
         connection.execute(delete(reading).where(reading.c.receipt_id == number))
         connection.execute(update(exam).where(exam.c.id == of).values(revision=exam.c.revision + 1))
-        work.hold(connection, receipt, number, reason=OTHER_BYTES, detail=detail)
+        work_queue.hold(connection, receipt, number, reason=OTHER_BYTES, detail=detail)
     exams.look_after(connection, of, at=at)
 
 

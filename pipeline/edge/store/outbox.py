@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, func, insert, select, update
 
-from pipeline.edge.store import audit, outages, work
-from pipeline.edge.store.audit import Entry, Event
+from pipeline.edge.store import audit_trail, destination_outages, work_queue
+from pipeline.edge.store.audit_trail import Entry, Event
+from pipeline.edge.store.compiled_statement import Prepared
 from pipeline.edge.store.database import ring
-from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, addendum, delivery, exam
 
 
@@ -99,7 +99,7 @@ def claim(
 ) -> list[int]:
     """Take the longest due deliveries to one destination, of so many bytes in all; their numbers."""
     theirs = delivery.c.destination == destination
-    return work.claim(connection, delivery, limit=limit, at=at, where=theirs, most_bytes=most_bytes)
+    return work_queue.claim(connection, delivery, limit=limit, at=at, where=theirs, most_bytes=most_bytes)
 
 
 def deliveries(connection: Connection, numbers: Sequence[int]) -> list[Delivery]:
@@ -119,7 +119,7 @@ def deliveries(connection: Connection, numbers: Sequence[int]) -> list[Delivery]
 
 def delivered(connection: Connection, number: int, *, proof: str, at: datetime) -> None:
     """The destination has it, and the proof says how we know."""
-    work.done(connection, delivery, [number])
+    work_queue.done(connection, delivery, [number])
     connection.execute(update(delivery).where(delivery.c.id == number).values(done_at=at))
     query = _addenda().add_columns(delivery.c.destination).join(delivery, delivery.c.addendum_id == addendum.c.id)
     row = connection.execute(query.where(delivery.c.id == number)).one()
@@ -130,7 +130,7 @@ def delivered(connection: Connection, number: int, *, proof: str, at: datetime) 
         "digest": hashlib.sha256(sent.data_set).hexdigest(),
         "proof": proof,
     }
-    audit.record(
+    audit_trail.record(
         connection,
         Entry(
             event=Event.DELIVERED,
@@ -151,7 +151,7 @@ def took_any(connection: Connection, destination: str, *, since: datetime) -> bo
 
 def try_now(connection: Connection, destination: str, *, at: datetime) -> int:
     """Forget that an archive was away or refused something: all that it has not got is due; how many."""
-    outages.end(connection, destination)
+    destination_outages.end(connection, destination)
     result = connection.execute(
         update(delivery)
         .where(delivery.c.destination == destination, delivery.c.state.in_((State.WAITING, State.HELD)))
@@ -178,7 +178,7 @@ def commitment_refused(
     ids = _under_way(connection, destinations, sop_instance_uids)
     for number in ids:
         detail = "the archive did not commit itself to keep it"
-        work.postpone(connection, delivery, number, until=at, reason="CommitmentRefused", detail=detail)
+        work_queue.postpone(connection, delivery, number, until=at, reason="CommitmentRefused", detail=detail)
     if ids:
         ring(connection)
     return len(ids)

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, bindparam, insert, select, tuple_
 
 from pipeline.clinical.clinical_context import ClinicalContext, context_on
 from pipeline.clinical.model import Patient
-from pipeline.edge.store import people
+from pipeline.edge.store import patient_merges
+from pipeline.edge.store.compiled_statement import Prepared
 from pipeline.edge.store.database import insert_if_absent
-from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import context, exam, patient
 
 _RECORD = TypeAdapter(ClinicalContext)
@@ -39,7 +39,7 @@ def number_of(connection: Connection, patient_id: str, issuer: str) -> int:
     known = find(connection, patient_id, issuer)
     if known is not None:
         return known
-    person = people.new_person(connection, patient_id)
+    person = patient_merges.new_person(connection, patient_id)
     insert_if_absent(connection, patient, issuer=issuer, patient_id=patient_id, person_id=person)
     number = find(connection, patient_id, issuer)
     assert number is not None  # just inserted, or there before
@@ -68,7 +68,7 @@ def person_number(connection: Connection, number: int) -> int:
 
 def is_on_file_only_under_another_issuer(connection: Connection, patient_id: str, issuer: str) -> bool:
     """Whether there are exams under this id, and none of them is taken for this patient's."""
-    own = people.same_as(connection, Patient(patient_id=patient_id, issuer=issuer))
+    own = patient_merges.same_as(connection, Patient(patient_id=patient_id, issuer=issuer))
     of_exams = select(patient.c.id).join(exam, exam.c.patient_id == patient.c.id).limit(1)
     mine = of_exams.where(tuple_(patient.c.patient_id, patient.c.issuer).in_(sorted(own)))
     if connection.scalar(mine) is not None:
@@ -100,7 +100,7 @@ def contexts(connection: Connection, patient_number: int) -> list[ContextOnFile]
 
 def contexts_of(connection: Connection, who: Patient) -> list[ClinicalContext]:
     """What the clinical core is to know of a patient beyond the reports."""
-    values = {"together": sorted(people.same_as(connection, who))}
+    values = {"together": sorted(patient_merges.same_as(connection, who))}
     return [_RECORD.validate_json(record) for record in _CONTEXTS_OF.scalars(connection, values)]
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from pipeline.edge.store import work
+from pipeline.edge.store import work_queue
 from pipeline.edge.store.schema import process
 
 STALE = timedelta(seconds=60)
@@ -48,7 +48,7 @@ def register(connection: Connection, part: str, fingerprint: Fingerprint, *, at:
     connection.execute(delete(process).where(_mine(part)))
     connection.execute(
         insert(process).values(
-            owner=work.owner(),
+            owner=work_queue.owner(),
             part=part,
             clinical=fingerprint.clinical,
             service=fingerprint.service,
@@ -119,8 +119,8 @@ def _live(connection: Connection, at: datetime) -> Sequence[tuple[int, LiveProce
 
 def _is_alive(owner: str, seen_at: datetime, at: datetime) -> bool:
     """Whether it was seen lately; a sign of life from the future is from before the clock went back."""
-    return abs(at - seen_at) <= STALE and not work.is_gone(owner)
+    return abs(at - seen_at) <= STALE and not work_queue.is_gone(owner)
 
 
 def _mine(part: str) -> ColumnElement[bool]:
-    return (process.c.owner == work.owner()) & (process.c.part == part)
+    return (process.c.owner == work_queue.owner()) & (process.c.part == part)

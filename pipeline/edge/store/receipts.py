@@ -12,10 +12,10 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Integer, LargeBinary, and_, bindparam, case, func, select, text, update
 
-from pipeline.edge.store import audit
-from pipeline.edge.store.audit import Entry, Event
+from pipeline.edge.store import audit_trail
+from pipeline.edge.store.audit_trail import Entry, Event
+from pipeline.edge.store.compiled_statement import Prepared
 from pipeline.edge.store.database import insert_absent, ring
-from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import State, receipt
 from pipeline.edge.store.senders import Sender
 
@@ -177,7 +177,7 @@ def keep_all(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[
         kept.update(zip(turn, _keep_different(connection, list(turn.values())), strict=True))
     results = [kept[place] for place in range(len(arrivals))]
     entries = (_entry(arrival, *result) for arrival, result in zip(arrivals, results, strict=True))
-    audit.record(connection, *entries)
+    audit_trail.record(connection, *entries)
     if any(new for _, new in results):
         ring(connection)
     return results

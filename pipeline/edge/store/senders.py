@@ -11,8 +11,8 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, false, select, update
 
 from pipeline.clinical.model import Scanner
+from pipeline.edge.store.compiled_statement import Prepared
 from pipeline.edge.store.database import insert_if_absent
-from pipeline.edge.store.prepared import Prepared
 from pipeline.edge.store.schema import exam, reading, receipt, scanner, sender
 
 

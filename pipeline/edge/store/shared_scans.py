@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, bindparam, select
 
-from pipeline.edge.store import work
-from pipeline.edge.store.identity import ID_CONFLICT
-from pipeline.edge.store.prepared import Prepared
+from pipeline.edge.store import work_queue
+from pipeline.edge.store.compiled_statement import Prepared
+from pipeline.edge.store.patient_identity import ID_CONFLICT
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt
 from pipeline.sr.extract.report import Report
 
@@ -38,8 +38,8 @@ def hold(connection: Connection, number: int, *, receipt_number: int | None = No
     pairs = list(_pairs(connection, number, receipt_number))
     for pair in pairs:
         mine, theirs = f"E{number} ({pair.mine})", f"E{pair.exam} ({pair.theirs})"
-        work.hold(connection, exam, number, reason=SAME_SCAN, detail=_detail(mine, theirs))
-        work.hold(connection, exam, pair.exam, reason=SAME_SCAN, detail=_detail(theirs, mine))
+        work_queue.hold(connection, exam, number, reason=SAME_SCAN, detail=_detail(mine, theirs))
+        work_queue.hold(connection, exam, pair.exam, reason=SAME_SCAN, detail=_detail(theirs, mine))
     return {number, *(pair.exam for pair in pairs)} if pairs else set()
 
 
@@ -48,7 +48,7 @@ def release_settled(connection: Connection, *, at: datetime) -> None:
     held = select(exam.c.id).where(exam.c.state == State.HELD, exam.c.reason == SAME_SCAN).order_by(exam.c.id)
     for number in connection.scalars(held).all():
         if not list(_pairs(connection, number)):
-            work.release(connection, exam, number, at=at)
+            work_queue.release(connection, exam, number, at=at)
 
 
 def _detail(this: str, other: str) -> str:

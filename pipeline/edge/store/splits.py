@@ -6,7 +6,7 @@ from datetime import date, datetime
 from sqlalchemy import Connection, func, insert, select, update
 
 from pipeline.clinical.model import LONGEST_EXAM
-from pipeline.edge.store import exams, identity
+from pipeline.edge.store import exams, patient_identity
 from pipeline.edge.store.database import ring
 from pipeline.edge.store.schema import State, exam, reading
 
@@ -44,7 +44,7 @@ def split(connection: Connection, number: int, *, at: datetime) -> list[tuple[in
         numbers.append((new, parts[0][0].date()))
     for one, _ in numbers:
         exams.count_rejections(connection, one)
-        identity.hold_if_in_doubt(connection, one, at=at)
+        patient_identity.hold_if_in_doubt(connection, one, at=at)
     exams.due_again(connection, row.patient_id, since=min(day for _, day in numbers), at=at)
     ring(connection)
     return numbers

@@ -1,0 +1,1 @@
+"""dxatrend as a program: the command line, the processes of the service, and the demonstration."""

@@ -1,0 +1,138 @@
+"""What does the audit trail tell: of an exam, of the service, of whoever typed a command?"""
+
+import getpass
+import hashlib
+import logging
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline import __version__
+from pipeline.clinical.model import Change, Finding, Interpretation, Refusal
+from pipeline.edge.app import House
+from pipeline.edge.configuration.reference_data import Knowledge
+from pipeline.edge.configuration.settings import DestinationSettings
+from pipeline.edge.store import audit_trail
+from pipeline.edge.store.audit_trail import Entry, Event, Outcome
+from pipeline.edge.store.database import StoreFailed
+from pipeline.edge.store.exams import ExamOnFile
+
+log = logging.getLogger(__name__)
+
+
+def compared(
+    on_file: ExamOnFile, interpretation: Interpretation, knowledge: Knowledge, *, issued: bool, at: datetime
+) -> Entry:
+    """An exam was examined, whether or not anything new came of it."""
+    return Entry(
+        event=Event.COMPARED,
+        at=at,
+        actor=f"dxatrend {__version__}",
+        exam=on_file.number,
+        detail={
+            "revision": on_file.revision,
+            "reports": [{"receipt": number, "dialect": report.dialect} for number, report in on_file.reports],
+            "rules": interpretation.rules_version,
+            "configuration": knowledge.digest,
+            "overall": interpretation.overall.value,
+            "issued": issued,
+            "regions": [_region(finding) for finding in interpretation.findings],
+        },
+    )
+
+
+def authored(number: int, exam: int, sop_instance_uid: str, data_set: bytes, *, at: datetime) -> Entry:
+    """An addendum was written and kept."""
+    return Entry(
+        event=Event.AUTHORED,
+        at=at,
+        actor=f"dxatrend {__version__}",
+        exam=exam,
+        addendum=number,
+        detail={"sop_instance_uid": sop_instance_uid, "digest": hashlib.sha256(data_set).hexdigest()},
+    )
+
+
+def asked(
+    archive: DestinationSettings,
+    patient: int | None,
+    query: Mapping[str, str],
+    *,
+    found: Mapping[str, int | str],
+    by_hand: bool,
+    at: datetime,
+    outcome: Outcome = Outcome.SUCCESS,
+) -> Entry:
+    """An archive was asked what it has of a patient: by ourselves, or by somebody at this machine."""
+    return Entry(
+        event=Event.ASKED,
+        at=at,
+        actor=archive.name,
+        host=archive.host,
+        outcome=outcome,
+        patient=patient,
+        detail={**query, **found, "by": _operator() if by_hand else f"dxatrend {__version__}"},
+    )
+
+
+@contextmanager
+def told(house: House, part: str) -> Iterator[None]:
+    """A part of the service runs for as long as the block does; of one that was killed only the start is told."""
+    of = {"part": part, "version": __version__, "configuration": house.knowledge.digest}
+    _tell(house, Event.STARTED, of)
+    try:
+        yield
+    finally:
+        _tell(house, Event.STOPPED, of)
+
+
+def by_operator(event: Event, *, at: datetime, outcome: Outcome = Outcome.SUCCESS, **of: Any) -> Entry:
+    """Somebody at this machine did something: under which of its users."""
+    return Entry(event=event, at=at, outcome=outcome, actor=_operator(), host=socket.gethostname(), **of)
+
+
+def _tell(house: House, event: Event, of: Mapping[str, str]) -> None:
+    try:
+        with house.database.write() as connection:
+            audit_trail.record(connection, by_operator(event, at=datetime.now(UTC), detail=of))
+    except StoreFailed as failure:  # the work begins, and ends, all the same
+        log.error("the audit trail could not be told: %s", failure)
+
+
+def _region(finding: Finding) -> dict[str, Any]:
+    return {
+        "region": finding.measurement.region.key,
+        "bmd": str(finding.measurement.bmd),
+        "result": finding.result.value,
+        "since_prior": _change(finding.since_prior),
+        "since_baseline": _change(finding.since_baseline),
+        "refused": [_refusal(refusal) for refusal in finding.refusals],
+    }
+
+
+def _change(change: Change | None) -> dict[str, Any] | None:
+    if change is None:
+        return None
+    lsc = change.lsc
+    return {
+        "study": change.reference.study_instance_uid,
+        "bmd": str(change.reference_bmd),
+        "difference": str(change.difference),
+        "result": change.result.value,
+        "lsc": None
+        if lsc is None
+        else {"lsc": str(lsc.lsc), "valid_from": str(lsc.valid_from), "region": lsc.region.key, "source": lsc.source},
+    }
+
+
+def _refusal(refusal: Refusal) -> dict[str, str]:
+    return {"study": refusal.exam.study_instance_uid, "obstacle": refusal.obstacle.value}
+
+
+def _operator() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        return "unknown"

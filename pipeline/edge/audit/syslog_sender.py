@@ -1,0 +1,86 @@
+"""How does a message reach a syslog receiver, and do we know that it has?
+
+RFC 5424 over UDP (RFC 5426), where nobody ever knows, or over TLS (RFC 5425), where the receiver closes the connection
+in an orderly way once it has read everything.
+"""
+
+import contextlib
+import os
+import socket
+import ssl
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from pipeline.edge.configuration.settings import AuditSettings
+from pipeline.edge.dicom_net import tls
+
+SECONDS = 10
+"""How long a receiver may take for each step."""
+
+_AUTHPRIV = 10
+_PORTS = {"udp": 514, "tls": 6514}
+
+
+class SyslogUnreachable(Exception):
+    """The receiver may not have got everything; the same messages are to be sent again."""
+
+
+class Line(NamedTuple):
+    """One message, when it happened, and how grave it is: 5 notice, 4 warning, 3 error, 2 critical."""
+
+    at: datetime
+    severity: int
+    message: bytes
+
+
+def send(lines: Sequence[Line], settings: AuditSettings, host: str) -> None:
+    """Hand lines to the receiver, in their order.
+
+    Raises:
+        SyslogUnreachable: it has not taken all of them, as far as we know.
+    """
+    assert settings.syslog is not None  # whoever calls us has one
+    receiver = urlsplit(settings.syslog)
+    address = (receiver.hostname or "", receiver.port or _PORTS[receiver.scheme])
+    framed = [_framed(line, host) for line in lines]
+    try:
+        if receiver.scheme == "udp":
+            _send_datagrams(framed, address)
+        else:
+            _send_over_tls(framed, address, settings)
+    except (OSError, UnicodeError, tls.TlsUnusable) as error:  # UnicodeError: a name that is no host's
+        raise SyslogUnreachable(type(error).__name__) from None
+
+
+def _framed(line: Line, host: str) -> bytes:
+    at = line.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    header = f"<{8 * _AUTHPRIV + line.severity}>1 {at} {host} dxatrend {os.getpid()} DICOM+RFC3881 - "
+    return header.encode("ascii", "replace") + b"\xef\xbb\xbf" + line.message
+
+
+def _send_datagrams(framed: Sequence[bytes], address: tuple[str, int]) -> None:
+    family, kind, protocol, _, there = socket.getaddrinfo(*address, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind, protocol) as sender:
+        sender.connect(there)  # so that a machine that tells us nobody listens is heard
+        for datagram in framed:
+            sender.send(datagram)
+
+
+def _send_over_tls(framed: Sequence[bytes], address: tuple[str, int], settings: AuditSettings) -> None:
+    assert settings.tls is not None  # the settings see to it
+    context = tls.for_calling(settings.tls)
+    with (
+        socket.create_connection(address, timeout=SECONDS) as plain,
+        context.wrap_socket(plain, server_hostname=address[0], do_handshake_on_connect=True) as secure,
+    ):
+        for message in framed:
+            secure.sendall(b"%d %s" % (len(message), message))
+        _wait_until_read(secure)
+
+
+def _wait_until_read(secure: ssl.SSLSocket) -> None:
+    """RFC 5425 4.4: the receiver answers our close with its own, after whatever it had still to read."""
+    with contextlib.suppress(ssl.SSLEOFError):  # it closed its side without a word, yet did not break it off
+        secure.unwrap().close()

@@ -1,0 +1,1 @@
+"""Deliver addenda to each destination (Storage SCU), and report storage commitment to scanners."""

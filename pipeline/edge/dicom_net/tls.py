@@ -1,0 +1,69 @@
+"""How is DICOM kept from being read, and from being spoken by strangers, on the wire?
+
+PS3.15 B.9, the Non-Downgrading BCP 195 TLS Secure Transport Connection Profile: TLS 1.2 or later, authenticated
+encryption with forward secrecy, and a certificate on either side.
+"""
+
+import ssl
+import stat
+from pathlib import Path
+
+from pipeline.edge.configuration.settings import TlsSettings
+
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL:!PSK"
+"""For TLS 1.2; those of TLS 1.3 are all good (BCP 195, RFC 9325 4.2)."""
+
+
+class TlsUnusable(Exception):
+    """The certificate, its key or the authority cannot be used; the text says which setting, and why."""
+
+
+def for_listener(settings: TlsSettings) -> ssl.SSLContext:
+    """What scanners meet: they too must show a certificate that the authority has signed.
+
+    Raises:
+        TlsUnusable: a file cannot be used.
+    """
+    return _loaded(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), settings)
+
+
+def for_calling(settings: TlsSettings) -> ssl.SSLContext:
+    """How we call: the other side must show a certificate of the authority, made out to the host we call.
+
+    Raises:
+        TlsUnusable: a file cannot be used.
+    """
+    return _loaded(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), settings)
+
+
+def _loaded(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.verify_mode = ssl.CERT_REQUIRED
+    _see_that_nobody_else_reads(settings.key)
+    try:
+        context.load_verify_locations(settings.ca)
+    except OSError as error:
+        raise TlsUnusable(f"tls.ca: {settings.ca}: {_why(error)}") from None
+    try:
+        # A key that asks for a password would wait for somebody to type it.
+        context.load_cert_chain(settings.certificate, settings.key, password=lambda: b"")
+    except OSError as error:
+        raise TlsUnusable(f"tls.certificate, tls.key: {settings.certificate}, {settings.key}: {_why(error)}") from None
+    return context
+
+
+def _see_that_nobody_else_reads(key: Path) -> None:
+    try:
+        mode = key.stat().st_mode
+    except OSError as error:
+        raise TlsUnusable(f"tls.key: {key}: {_why(error)}") from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise TlsUnusable(f"tls.key: {key}: others than its owner can read it; chmod 600 keeps it private")
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"not PEM, without password, or one does not belong to the other ({error.reason or 'unknown'})"
+    return error.strerror or type(error).__name__

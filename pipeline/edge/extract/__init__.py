@@ -1,0 +1,1 @@
+"""Extract waiting receipts into exams, and hold what cannot be read or must not be believed."""

@@ -1,0 +1,391 @@
+"""What do we have to say of an exam that is due? Match, compare, interpret, author, and into the outbox with it."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from pydicom import Dataset
+from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
+from sqlalchemy import Connection
+
+from pipeline.clinical.clinical_context import ClinicalContext
+from pipeline.clinical.exam_assembly import Contradiction
+from pipeline.clinical.interpret import interpret
+from pipeline.clinical.model import Exam, Interpretation, Patient
+from pipeline.clinical.vendor_trend import TrendPoint
+from pipeline.clinical.withdrawal import withdrawn
+from pipeline.edge.app import House
+from pipeline.edge.audit import events
+from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, require_fault_of_one, where_it_happened
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up import renderings
+from pipeline.edge.provenance import parts_of
+from pipeline.edge.store import (
+    audit_trail,
+    exam_summaries,
+    exams,
+    history_queries,
+    outbox,
+    patients,
+    receipts,
+    senders,
+    work_queue,
+)
+from pipeline.edge.store.exam_summaries import Grounds, Person
+from pipeline.edge.store.exams import ExamOnFile
+from pipeline.edge.store.outbox import AddendumOnFile
+from pipeline.edge.store.schema import exam as exam_table
+from pipeline.sr.author.addendum import Draft, author, corrected, draft
+from pipeline.sr.dicom.header import UnusableEvidence, check_same_patient, read_header
+from pipeline.sr.dicom.writer import Authored
+
+log = logging.getLogger(__name__)
+
+CONTRADICTORY = "contradictory"
+"""The reason for which an exam is held whose reports tell different things."""
+
+UNUSABLE_EVIDENCE = "unusable_evidence"
+"""The reason for which an exam is held whose reports an addendum may not quote."""
+
+
+SOP_CLASS_UIDS = {"comprehensive": ComprehensiveSRStorage, "enhanced": EnhancedSRStorage}
+"""What an addendum is, by the name of the setting."""
+
+AHEAD = timedelta(seconds=0.25)
+"""How long before its time an exam may be taken up, to be waited for: about as long as Prefect takes to begin a run."""
+
+CHUNK = 100
+"""Exams claimed at once: two seconds of work, so that whoever is told to stop does so soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many exams were carried to the outbox, found unchanged, or held."""
+
+    issued: int = 0
+    unchanged: int = 0
+    held: int = 0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.issued + other.issued, self.unchanged + other.unchanged, self.held + other.held)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What we would say of one exam now, and what that rests on."""
+
+    interpretation: Interpretation
+    history: list[ExamOnFile]
+    contexts: Sequence[ClinicalContext] = ()
+    held: Sequence[date] = ()
+    sources: list[Dataset]
+    priors: list[Dataset]
+    predecessor: AddendumOnFile | None
+    drafted: Draft
+    grounds: Grounds
+    is_corrected: bool = False
+    """Whether the reports tell patient or study otherwise than the exam's addendum quotes them."""
+
+    @property
+    def says_something_new(self) -> bool:
+        """Whether that is not what the exam's addendum says already."""
+        return self.predecessor is None or self.predecessor.digest != self.drafted.digest or self.is_corrected
+
+
+def claim_due(house: House, limit: int, *, suspects: bool = False) -> list[int]:
+    """Take the exams that have been due longest, or one of those that have lost a worker; their numbers."""
+    with house.database.write() as connection:
+        return work_queue.claim(connection, exam_table, limit=limit, at=datetime.now(UTC), suspects=suspects)
+
+
+def drain(house: House, stopped: Callable[[], bool], *, most_chunks: float = math.inf) -> Tally:
+    """Carry the exams that are due to the outbox, chunk by chunk, until none is left or it is time to stop.
+
+    It may be called ``AHEAD`` of the first one's time. What has come until then is read before, as it may belong to it.
+    """
+    with house.database.read() as connection:
+        due = work_queue.next_due(connection, exam_table)
+    if due is not None:
+        time.sleep(min(max(due - datetime.now(UTC), timedelta()), AHEAD).total_seconds())
+    extract_waiting(house, stopped=stopped)
+    tally, chunks = Tally(), 0
+    while chunks < most_chunks and not stopped() and (numbers := claim_due(house, CHUNK)):
+        tally, chunks = tally + follow_up(house, numbers), chunks + 1
+    return tally
+
+
+def follow_up(house: House, numbers: Sequence[int]) -> Tally:
+    """Carry exams from match to the outbox; each one ends there, unchanged, or held with its reason.
+
+    Raises:
+        StoreFailed: the database could not be reached; the exams stay due.
+    """
+    return sum((_follow_up_one(house, number) for number in numbers), Tally())
+
+
+def examine(house: House, connection: Connection, on_file: ExamOnFile, person: Person) -> Examination:
+    """Match, compare and interpret an exam with all that is on file now.
+
+    Raises:
+        Contradiction: its reports tell different things.
+        UnusableEvidence: they lack what an addendum must quote.
+    """
+    number = on_file.number
+    if on_file.withdrawn:
+        return _examine_withdrawn(house, connection, on_file, person)
+    exam = on_file.exam()
+    history = exams.history(connection, on_file.patient, but=number)
+    contexts = patients.contexts_of(connection, on_file.patient)
+    held = exams.held_days(connection, on_file.patient, but=number)
+    unconfirmed = senders.unconfirmed(connection, [number, *(earlier.number for earlier in history)])
+    interpretation = interpret_exam(
+        house,
+        exam,
+        history,
+        contexts,
+        vendor_trend=on_file.vendor_trend,
+        held=held,
+        archive_silent=history_queries.unanswered_since(connection, number) is not None,
+        unconfirmed={one.study_instance_uid for one in (on_file, *history) if one.number in unconfirmed},
+        late={one.study_instance_uid for one in (on_file, *history) if one.late},
+    )
+    sources, predecessor = _data_sets(connection, [on_file]), outbox.latest(connection, number)
+    study = on_file.study_instance_uid
+    visit = next(visit for visit in person.visits if visit.number == number)
+    return Examination(
+        interpretation=interpretation,
+        history=history,
+        contexts=contexts,
+        held=held,
+        sources=sources,
+        priors=_data_sets(connection, _rested_upon(interpretation, history)),
+        predecessor=predecessor,
+        drafted=draft(interpretation, sources),
+        grounds=house.surveyor.grounds(visit, person, parts_of(exam)),
+        is_corrected=predecessor is not None and bool(corrected(predecessor.data_set, sources, study)),
+    )
+
+
+def _examine_withdrawn(house: House, connection: Connection, on_file: ExamOnFile, person: Person) -> Examination:
+    """What is left to say of a withdrawn exam: that it is, and why.
+
+    Its reports need not agree with each other any more; those of another patient than the first one are left out.
+    """
+    exam = on_file.reports[0][1].exam
+    interpretation = withdrawn(exam, on_file.withdrawn)
+    sources = [source for source in _data_sets(connection, [on_file]) if _is_of(source, exam.patient)]
+    visit = next(visit for visit in person.visits if visit.number == on_file.number)
+    return Examination(
+        interpretation=interpretation,
+        history=[],
+        sources=sources,
+        priors=[],
+        predecessor=outbox.latest(connection, on_file.number),
+        drafted=draft(interpretation, sources),
+        grounds=house.surveyor.grounds(visit, person, parts_of(interpretation.exam)),
+    )
+
+
+def interpret_exam(
+    house: House,
+    exam: Exam,
+    history: Sequence[ExamOnFile],
+    contexts: Sequence[ClinicalContext],
+    *,
+    vendor_trend: Sequence[TrendPoint] = (),
+    held: Sequence[date] = (),
+    archive_silent: bool = False,
+    unconfirmed: Collection[str] = (),
+    late: Collection[str] = (),
+) -> Interpretation:
+    """What we would say of an exam now, with everything the configuration and the store know."""
+    knowledge = house.knowledge
+    assembled, contradictory = _assembled(history)
+    return interpret(
+        exam,
+        assembled,
+        lscs=knowledge.lscs,
+        epochs=knowledge.epochs,
+        crossings=knowledge.crossings,
+        unverified=knowledge.unverified,
+        contexts=contexts,
+        rules=knowledge.rules,
+        vendor_trend=vendor_trend,
+        held=(*held, *contradictory),
+        archive_silent=archive_silent,
+        unconfirmed=unconfirmed,
+        late=late,
+    )
+
+
+def _follow_up_one(house: House, number: int) -> Tally:
+    try:
+        return _carry(house, number)
+    except Contradiction as contradiction:
+        return _hold(house, number, CONTRADICTORY, str(contradiction))
+    except UnusableEvidence as unusable:
+        return _hold(house, number, UNUSABLE_EVIDENCE, str(unusable))
+    except Exception as error:  # noqa: BLE001 - whatever one exam does, the others are still carried
+        require_fault_of_one(error)
+        return _hold(house, number, UNEXPECTED, where_it_happened(error))
+
+
+def _carry(house: House, number: int) -> Tally:
+    with house.database.read() as connection:
+        person = exam_summaries.person_of(connection, number)  # first: what is added from now on shifts the ground
+        (on_file,) = exams.load(connection, [number])
+        if on_file.losses >= work_queue.MOST_LOSSES:
+            return _hold(house, number, WORKER_LOST, f"its worker ended {on_file.losses} times")
+        if on_file.historical or (on_file.withdrawn and outbox.latest(connection, number) is None):
+            return _settle(house, on_file)
+        asked_since = None if on_file.withdrawn else history_queries.unanswered_since(connection, number)
+    if asked_since is not None and _waits(house, number, asked_since):
+        return Tally()
+    with house.database.read() as connection:
+        found = examine(house, connection, on_file, person)
+    interpretation, predecessor = found.interpretation, found.predecessor
+    now = datetime.now(UTC)
+    compared = events.compared(on_file, interpretation, house.knowledge, issued=found.says_something_new, at=now)
+    if not found.says_something_new:
+        with house.database.write() as connection:
+            exams.followed_up(connection, on_file)  # first: it locks the exam
+            exam_summaries.keep_grounds(connection, number, found.grounds)
+            audit_trail.record(connection, compared)
+        log.info("unchanged", extra={"exam": number})
+        return Tally(unchanged=1)
+    addendum = author(
+        interpretation,
+        sources=found.sources,
+        priors=found.priors,
+        predecessor=predecessor.data_set if predecessor else None,
+        sop_class_uid=SOP_CLASS_UIDS[house.settings.service.addendum.sop_class],
+        preliminary=house.settings.service.addendum.preliminary,
+        drafted=found.drafted,
+    )
+    drawn = _faces(house, addendum, found) if renderings.wanted(house) else ()
+    with house.database.write() as connection:
+        if outbox.is_superseded(connection, number, predecessor):  # somebody else has followed it up meanwhile
+            kept = None
+        else:
+            kept, *_ = numbers = _issue(house, connection, found, number, (addendum, *drawn), at=now)
+            exams.followed_up(connection, on_file)  # first: it locks the exam
+            exam_summaries.keep_grounds(connection, number, found.grounds)
+            issued = zip(numbers, (addendum, *drawn), strict=True)
+            authored = [events.authored(n, number, one.sop_instance_uid, one.data_set, at=now) for n, one in issued]
+            audit_trail.record(connection, compared, *authored)
+    if kept is None:
+        return _carry(house, number)
+    log.info("authored", extra={"exam": number, "addendum": kept, "overall": interpretation.overall.value})
+    return Tally(issued=1)
+
+
+def _faces(house: House, addendum: Authored, found: Examination) -> tuple[Authored, ...]:
+    history, contradictory = _assembled(found.history)
+    held = (*found.held, *contradictory)
+    return renderings.of(house, addendum, found.interpretation, history, contexts=found.contexts, held=held)
+
+
+def _issue(
+    house: House,
+    connection: Connection,
+    found: Examination,
+    exam_number: int,
+    instances: Sequence[Authored],
+    *,
+    at: datetime,
+) -> list[int]:
+    """Put an addendum, which comes first, and its faces into the outbox; their numbers."""
+    numbers: list[int] = []
+    for instance in instances:
+        number = outbox.issue(
+            connection,
+            exam_number=exam_number,
+            predecessor=None if numbers else found.predecessor,
+            sop_class_uid=instance.sop_class_uid,
+            sop_instance_uid=instance.sop_instance_uid,
+            digest=found.drafted.digest,
+            overall=found.interpretation.overall,
+            data_set=instance.data_set,
+            destinations=renderings.wanted_by(house, instance),
+            at=at,
+            face_of=numbers[0] if numbers else None,
+        )
+        numbers.append(number)
+    return numbers
+
+
+def _waits(house: House, number: int, asked_since: datetime) -> bool:
+    """Whether an exam still waits for what an archive has of its patient; not longer than the department wants."""
+    until = asked_since + timedelta(seconds=house.settings.service.exam.history_seconds)
+    if until <= datetime.now(UTC):
+        log.warning("history is not complete: an archive has not answered yet", extra={"exam": number})
+        return False
+    with house.database.write() as connection:
+        detail = "an archive is asked for the patient's earlier reports"
+        work_queue.postpone(
+            connection, exam_table, number, until=until, reason=history_queries.AWAITS_HISTORY, detail=detail
+        )
+    return True
+
+
+def _settle(house: House, on_file: ExamOnFile) -> Tally:
+    """A historical exam is a prior for others if its reports agree, and gets no addendum; nor does a withdrawn one."""
+    if not on_file.withdrawn:
+        on_file.exam()
+    with house.database.write() as connection:
+        exams.followed_up(connection, on_file)
+    log.info("withdrawn" if on_file.withdrawn else "historical", extra={"exam": on_file.number})
+    return Tally(unchanged=1)
+
+
+def _hold(house: House, number: int, reason: str, detail: str) -> Tally:
+    with house.database.write() as connection:
+        work_queue.hold(connection, exam_table, number, reason=reason, detail=detail)
+        exams.look_after(connection, number, at=datetime.now(UTC))
+    log.warning("held", extra={"exam": number, "reason": reason})
+    return Tally(held=1)
+
+
+def _assembled(history: Sequence[ExamOnFile]) -> tuple[list[Exam], list[date]]:
+    """The exams of a history, and the days of those whose reports contradict each other.
+
+    These are, or will be, held themselves; what they measured is not known, so nothing may rest on them.
+    """
+    assembled: list[Exam] = []
+    contradictory: list[date] = []
+    for other in history:
+        try:
+            assembled.append(other.exam())
+        except Contradiction:
+            contradictory.append(other.reports[0][1].exam.performed_on)
+    return assembled, contradictory
+
+
+def _is_of(source: Dataset, patient: Patient) -> bool:
+    """Whether a report's header is this patient's."""
+    try:
+        check_same_patient([source], patient)
+    except UnusableEvidence:
+        return False
+    return True
+
+
+def _rested_upon(interpretation: Interpretation, history: Sequence[ExamOnFile]) -> list[ExamOnFile]:
+    keys = {prior.key for prior in interpretation.priors}
+    return [earlier for earlier in history if earlier.key in keys]
+
+
+def _data_sets(connection: Connection, on_file: Sequence[ExamOnFile]) -> list[Dataset]:
+    """The headers of exams' reports, under the patient they are taken for."""
+    found: list[Dataset] = []
+    for one in on_file:
+        for number, _ in one.reports:  # each alone: an exam of pictures has more bytes than memory
+            (receipt,) = receipts.load(connection, [number])
+            header = read_header(receipt.instance.data_set, receipt.instance.transfer_syntax_uid)
+            if one.taken_for is not None:
+                header.PatientID, header.IssuerOfPatientID = one.taken_for.patient_id, one.taken_for.issuer
+            found.append(header)
+    return found

@@ -1,0 +1,299 @@
+"""What does an archive hold of a patient's earlier bone densitometry, and how does it come to us? (PS3.4 Annex C)
+
+Asked study by study and series by series for reports and what densitometers send beside them; only instances that are
+not on file are retrieved, by C-MOVE to our own listener or by C-GET. They come in as history, as a loaded file does.
+"""
+
+import logging
+import time
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import evt
+from pynetdicom.association import Association
+from pynetdicom.dsutils import encode
+from pynetdicom.sop_class import (
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+)
+from sqlalchemy import Connection, select
+
+from pipeline.clinical.model import Patient
+from pipeline.edge.app import House
+from pipeline.edge.audit import events
+from pipeline.edge.configuration.settings import DestinationSettings
+from pipeline.edge.deliver.storage_scu import DeliveryProblem, DestinationUnavailable, associate, wait_after
+from pipeline.edge.errors import UNEXPECTED, require_fault_of_one, where_it_happened
+from pipeline.edge.receive.listener import OUT_OF_RESOURCES, PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES, SUCCESS
+from pipeline.edge.store import audit_trail, history_queries, patients, receipts, work_queue
+from pipeline.edge.store.audit_trail import Outcome
+from pipeline.edge.store.database import StoreFailed
+from pipeline.edge.store.receipts import Instance
+from pipeline.edge.store.schema import addendum, inquiry, receipt
+
+log = logging.getLogger(__name__)
+
+MODALITIES = ("SR", "BMD", "BD", "OT")
+"""In which series densitometers keep reports and the pictures that hold results."""
+
+LONGEST_SETTLING = 1.0
+"""Seconds to wait at most for pynetdicom between two questions."""
+
+PENDING = (0xFF00, 0xFF01)
+
+_WILDCARDS = "*?\\"
+"""In an id these would ask for somebody else's as well (PS3.4 C.2.2.2.4)."""
+
+_TAKEN = tuple(map(str, (*SR_STORAGE_CLASSES, *PICTURE_STORAGE_CLASSES)))
+
+
+class NotAskable(DeliveryProblem):
+    """There is no way to ask this archive about this patient and nobody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """How many studies an archive has of a patient, and how many instances new to us came from it."""
+
+    studies: int
+    instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One instance that is not on file."""
+
+    study: str
+    series: str
+    instance: str
+
+
+def fetch(house: House, archive: DestinationSettings, who: Patient, *, by_hand: bool = False) -> Fetched:
+    """Retrieve what an archive has of a patient and we have not; that it was asked is told in the audit trail.
+
+    Raises:
+        DeliveryProblem: it could not be asked, or did not send everything.
+        StoreFailed: the database could not be asked.
+    """
+    if not who.patient_id or any(sign in who.patient_id for sign in _WILDCARDS):
+        raise NotAskable("a PatientID (0010,0020) with a wildcard in it cannot be asked for")
+    ae_title = house.settings.service.listener.ae_title
+    find = StudyRootQueryRetrieveInformationModelFind
+    with associate(archive, ae_title, [find]) as association:
+        try:
+            with _answers_read():
+                studies = _studies(association, who)
+                offered = [wanted for study in studies for wanted in _instances(association, study)]
+        except DeliveryProblem as problem:
+            _tell(house, archive, who, {"problem": str(problem)}, by_hand=by_hand, outcome=Outcome.MINOR_FAILURE)
+            raise
+    _tell(house, archive, who, {"studies": len(studies), "offered": len(offered)}, by_hand=by_hand)
+    with house.database.read() as connection:
+        wanted = _unknown(connection, offered)
+    if wanted:
+        with _answers_read():
+            (_get if archive.retrieve == "get" else _move)(house, archive, wanted)
+    return Fetched(len(studies), len(wanted))
+
+
+@contextmanager
+def _answers_read() -> Iterator[None]:
+    """Whatever an archive answers, it has not answered the question where its answer cannot be read.
+
+    Raises:
+        DestinationUnavailable: it has not.
+    """
+    try:
+        yield
+    except (DeliveryProblem, StoreFailed):
+        raise
+    except Exception as error:  # noqa: BLE001 - pydicom and pynetdicom raise anything over a broken answer
+        require_fault_of_one(error)
+        raise DestinationUnavailable(f"its answer cannot be read: {where_it_happened(error)}") from None
+
+
+def answer_due(house: House, archive: DestinationSettings) -> bool:
+    """Ask an archive the question that has been due longest; whether there was one."""
+    with house.database.write() as connection:
+        asked = history_queries.claim(connection, archive.name, at=datetime.now(UTC))
+    if asked is None:
+        return False
+    try:
+        fetched = fetch(house, archive, asked.patient)
+    except NotAskable as problem:
+        log.warning("no history", extra={"destination": archive.name, "detail": str(problem)})
+        fetched = Fetched(0, 0)
+    except Exception as problem:  # noqa: BLE001 - whatever is wrong with one question, the others are asked
+        if not isinstance(problem, DeliveryProblem):
+            require_fault_of_one(problem)
+            _hold(house, asked.number, archive, where_it_happened(problem))
+            return True
+        wait = wait_after(asked.attempts, timedelta(seconds=archive.longest_wait_seconds))
+        with house.database.write() as connection:
+            reason, detail = type(problem).__name__, str(problem)
+            until = datetime.now(UTC) + wait
+            work_queue.postpone(connection, inquiry, asked.number, until=until, reason=reason, detail=detail)
+        log.warning("no history yet", extra={"destination": archive.name, "detail": str(problem)})
+        return True
+    with house.database.write() as connection:
+        history_queries.answered(connection, asked.number, instances=fetched.instances, at=datetime.now(UTC))
+    log.info("history", extra={"destination": archive.name, "count": fetched.instances})
+    return True
+
+
+def _hold(house: House, number: int, archive: DestinationSettings, detail: str) -> None:
+    with house.database.write() as connection:
+        work_queue.hold(connection, inquiry, number, reason=UNEXPECTED, detail=detail)
+    log.error("held", extra={"destination": archive.name, "reason": UNEXPECTED, "detail": detail})
+
+
+def _tell(
+    house: House,
+    archive: DestinationSettings,
+    who: Patient,
+    found: Mapping[str, int | str],
+    *,
+    by_hand: bool,
+    outcome: Outcome = Outcome.SUCCESS,
+) -> None:
+    encoded = encode(_theirs(who), is_implicit_vr=False, is_little_endian=True)
+    query = {
+        "sop_class_uid": str(StudyRootQueryRetrieveInformationModelFind),
+        "transfer_syntax_uid": str(ExplicitVRLittleEndian),
+        "query": b64encode(encoded or b"").decode("ascii"),
+    }
+    with house.database.write() as connection:
+        patient = patients.find(connection, who.patient_id, who.issuer)
+        now = datetime.now(UTC)
+        entry = events.asked(archive, patient, query, found=found, by_hand=by_hand, at=now, outcome=outcome)
+        audit_trail.record(connection, entry)
+
+
+def _theirs(who: Patient) -> Dataset:
+    return _query("STUDY", PatientID=who.patient_id, IssuerOfPatientID="", StudyInstanceUID="", ModalitiesInStudy="")
+
+
+def _studies(association: Association, who: Patient) -> list[str]:
+    found = []
+    for match in _find(association, _theirs(who)):
+        issuer = str(match.get("IssuerOfPatientID", "")).strip()
+        is_theirs = str(match.get("PatientID", "")).strip() == who.patient_id
+        if is_theirs and (not who.issuer or issuer in ("", who.issuer)):
+            found.append(str(match.StudyInstanceUID))
+    return found
+
+
+def _instances(association: Association, study: str) -> Iterator[_Wanted]:
+    """What may be reports in a study, or pictures with results in them."""
+    series = _query("SERIES", StudyInstanceUID=study, SeriesInstanceUID="", Modality="")
+    uids = [
+        str(match.SeriesInstanceUID)
+        for match in _find(association, series)
+        if str(match.get("Modality", "")) in MODALITIES
+    ]
+    for uid in uids:
+        query = _query("IMAGE", StudyInstanceUID=study, SeriesInstanceUID=uid, SOPInstanceUID="", SOPClassUID="")
+        for match in _find(association, query):
+            if str(match.get("SOPClassUID", "")) in ("", *_TAKEN):
+                yield _Wanted(study, uid, str(match.SOPInstanceUID))
+
+
+def _unknown(connection: Connection, offered: Sequence[_Wanted]) -> list[_Wanted]:
+    """What is neither on file nor an addendum of ours."""
+    uids = [one.instance for one in offered]
+    known = set(connection.scalars(select(receipt.c.sop_instance_uid).where(receipt.c.sop_instance_uid.in_(uids))))
+    known |= set(connection.scalars(select(addendum.c.sop_instance_uid).where(addendum.c.sop_instance_uid.in_(uids))))
+    return [one for one in offered if one.instance not in known]
+
+
+def _move(house: House, archive: DestinationSettings, wanted: Sequence[_Wanted]) -> None:
+    ae_title = house.settings.service.listener.ae_title
+    model = StudyRootQueryRetrieveInformationModelMove
+    with associate(archive, ae_title, [model]) as association:
+        for one in wanted:
+            _settle(association)
+            try:
+                _see_through("C-MOVE", association.send_c_move(_named(one), ae_title, model))
+            except (ValueError, RuntimeError):
+                raise DestinationUnavailable("it does not answer C-MOVE") from None
+
+
+def _get(house: House, archive: DestinationSettings, wanted: Sequence[_Wanted]) -> None:
+    model = StudyRootQueryRetrieveInformationModelGet
+
+    def keep(event: evt.Event) -> int:
+        instance = Instance(
+            sop_class_uid=str(event.request.AffectedSOPClassUID),
+            sop_instance_uid=str(event.request.AffectedSOPInstanceUID),
+            transfer_syntax_uid=str(event.context.transfer_syntax),
+            data_set=event.request.DataSet.getvalue(),
+        )
+        try:
+            with house.database.write() as connection:
+                receipts.keep(
+                    connection, instance, calling_ae_title=archive.ae_title, at=datetime.now(UTC), historical=True
+                )
+        except StoreFailed as failure:
+            log.error("could not keep an instance from %r: %s", archive.ae_title, failure)
+            return OUT_OF_RESOURCES
+        return SUCCESS
+
+    ae_title = house.settings.service.listener.ae_title
+    handlers = [(evt.EVT_C_STORE, keep)]
+    with associate(archive, ae_title, [model], taken=_TAKEN, handlers=handlers) as association:
+        for one in wanted:
+            _settle(association)
+            try:
+                _see_through("C-GET", association.send_c_get(_named(one), model))
+            except (ValueError, RuntimeError):
+                raise DestinationUnavailable("it does not answer C-GET") from None
+
+
+def _named(one: _Wanted) -> Dataset:
+    return _query("IMAGE", StudyInstanceUID=one.study, SeriesInstanceUID=one.series, SOPInstanceUID=one.instance)
+
+
+def _query(level: str, **keys: str) -> Dataset:
+    query = Dataset()
+    query.QueryRetrieveLevel = level
+    if not all(value.isascii() for value in keys.values()):
+        query.SpecificCharacterSet = "ISO_IR 192"
+    for keyword, value in keys.items():
+        setattr(query, keyword, value)
+    return query
+
+
+def _settle(association: Association) -> None:
+    """Let pynetdicom's own thread go on after an answer: else it takes the first answers to the next question away."""
+    until = time.monotonic() + LONGEST_SETTLING
+    while association._is_paused and time.monotonic() < until:
+        time.sleep(0.001)
+
+
+def _find(association: Association, query: Dataset) -> Iterator[Dataset]:
+    _settle(association)
+    try:
+        for status, match in association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
+            if "Status" not in status:
+                raise DestinationUnavailable("no answer to C-FIND")
+            if status.Status in PENDING and match is not None:
+                yield match
+            elif status.Status != SUCCESS:
+                raise DestinationUnavailable(f"C-FIND was answered with status 0x{status.Status:04X}")
+    except (ValueError, RuntimeError):
+        raise DestinationUnavailable("it does not answer C-FIND") from None
+
+
+def _see_through(what: str, answers: Iterator[tuple[Dataset, Dataset | None]]) -> None:
+    for status, _ in answers:
+        if "Status" not in status:
+            raise DestinationUnavailable(f"no answer to {what}")
+        if status.Status not in (*PENDING, SUCCESS):
+            advice = "; does it know our AE title, host and port?" if what == "C-MOVE" else ""
+            raise DestinationUnavailable(f"{what} was answered with status 0x{status.Status:04X}{advice}")

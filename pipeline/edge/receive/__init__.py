@@ -1,0 +1,1 @@
+"""Receive objects from scanners: the listener (Storage SCP), access control, and group commit."""

@@ -1,0 +1,1 @@
+"""Reprocess history: examine again every exam whose addendum rests on changed inputs."""

@@ -1,0 +1,275 @@
+"""Which addenda would say something else today, and what becomes of them?
+
+Only exams whose ground has shifted are examined again; of those only the ones that say something new are issued anew.
+What a run has done is in the database after each step, so that it can be killed anywhere and taken up by anybody.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pydicom.uid import ExplicitVRLittleEndian
+from sqlalchemy import Connection, select, update
+
+from pipeline.clinical.exam_assembly import Contradiction
+from pipeline.edge.app import House
+from pipeline.edge.follow_up.due_exams import Tally, examine, follow_up
+from pipeline.edge.provenance import Shift, is_answered
+from pipeline.edge.reprocess.reextract import read_again
+from pipeline.edge.store import exam_summaries, exams, outbox, reprocessing_runs, work_queue
+from pipeline.edge.store.exam_summaries import Person, Visit
+from pipeline.edge.store.reprocessing_runs import Counts, Scope, Shard
+from pipeline.edge.store.schema import State, shard
+from pipeline.edge.store.schema import exam as exam_table
+from pipeline.edge.store.schema import receipt as receipt_table
+from pipeline.sr.author.content import document
+from pipeline.sr.author.readback import Said, read_back
+from pipeline.sr.dicom.content_tree import read_instance, read_tree
+from pipeline.sr.dicom.header import UnusableEvidence
+
+PERSONS = 200
+"""Persons in one step: what is held in memory at once."""
+
+LONGEST_YIELD = 10.0
+"""Seconds for which live exams may go before one that is examined again; after that theirs is another trouble."""
+
+_LOOK_SECONDS = 0.1
+
+BeforeAfter = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """An issued addendum that would differ today: why, and what in it, before and after.
+
+    ``regions`` holds by region key and concept what stands there; ``held`` is why nothing could be said today.
+    """
+
+    exam: int
+    addendum: int
+    shifts: tuple[Shift, ...]
+    overall: BeforeAfter
+    regions: Mapping[str, Mapping[str, BeforeAfter]]
+    held: str = ""
+
+
+def begin(house: House, scope: Scope) -> int:
+    """The number of the unfinished run of this scope, or of a new one."""
+    with house.database.write() as connection:
+        shards = house.settings.service.reprocess.shards
+        return reprocessing_runs.begin(connection, scope, shards=shards, at=datetime.now(UTC))
+
+
+def take_part(house: House, run: int, keep_on: Callable[[], bool] = lambda: True) -> Counts:
+    """Work on parts of a run until none is free, or it is time to stop; what this process has done.
+
+    Raises:
+        StoreFailed: the database could not be asked; another worker, or a later call, goes on.
+    """
+    done = Counts()
+    with house.database.write() as connection:
+        work_queue.reclaim_from_the_dead(connection)
+        scope = reprocessing_runs.scope_of(connection, run)
+    while keep_on():
+        with house.database.write() as connection:
+            mine = reprocessing_runs.claim(connection, run, at=datetime.now(UTC))
+        if mine is None:
+            break
+        try:
+            done = together(done, _work_on(house, mine, scope, keep_on))
+        finally:
+            with house.database.write() as connection:
+                work_queue.give_back(connection, shard, where=shard.c.id == mine.id)
+    return done
+
+
+def standing(house: House, run: int) -> tuple[Counts, bool]:
+    """What a run has come to, and whether it is finished."""
+    with house.database.read() as connection:
+        return reprocessing_runs.counts(connection, run), reprocessing_runs.is_finished(connection, run)
+
+
+def together(one: Counts, other: Counts) -> Counts:
+    """What two of them come to."""
+    return Counts(
+        one.looked_at + other.looked_at,
+        one.issued + other.issued,
+        one.unchanged + other.unchanged,
+        one.held + other.held,
+    )
+
+
+def differences(house: House, scope: Scope) -> Iterator[Difference]:
+    """The addenda that would be superseded, person by person; nothing is changed."""
+    after = 0
+    while numbers := _next(house, scope, after):
+        with house.database.read() as connection:
+            stale = exam_summaries.read_otherwise(connection, house.knowledge.edition)
+            found = [] if stale else list(_differences(house, connection, numbers, scope))
+        for number in numbers if stale else ():  # reports are read again, person by person, for trial
+            with house.database.trial() as connection:
+                read_again(house, connection, exam_summaries.stale_exams(connection, [number], house.knowledge.edition))
+                found += _differences(house, connection, [number], scope)
+        yield from found
+        after = numbers[-1]
+
+
+def _work_on(house: House, mine: Shard, scope: Scope, keep_on: Callable[[], bool]) -> Counts:
+    done, after = Counts(), mine.last_person
+    while numbers := _next(house, scope, after, part=mine):
+        step = _step(house, mine, numbers, scope, keep_on)
+        if step is None:
+            return done
+        after = numbers[-1]
+        done = together(done, step)
+        with house.database.write() as connection:
+            if not reprocessing_runs.advance(connection, mine, last_person=after, done=step, at=datetime.now(UTC)):
+                return done
+    with house.database.write() as connection:
+        reprocessing_runs.finish(connection, mine, at=datetime.now(UTC))
+    return done
+
+
+def _step(
+    house: House, mine: Shard, numbers: Sequence[int], scope: Scope, keep_on: Callable[[], bool]
+) -> Counts | None:
+    """Look at some persons and examine again what has to be; ``None`` when told to stop, or the part is lost."""
+    _read_again(house, numbers)
+    looked_at = 0
+    shifted: list[Visit] = []
+    with house.database.read() as connection:
+        for visit, person in _answered(connection, numbers, scope):
+            looked_at += 1
+            if house.surveyor.shifts(visit, person):
+                shifted.append(visit)
+    tally = Tally()
+    for visit in shifted:
+        _give_way(house)
+        if not _await_turn(house, mine, keep_on):
+            return None
+        tally += _examine_again(house, visit.number)
+    return Counts(looked_at, tally.issued, tally.unchanged, tally.held)
+
+
+def _examine_again(house: House, number: int) -> Tally:
+    with house.database.write() as connection:
+        settled = (exam_table.c.id == number) & (exam_table.c.state == State.DONE)
+        # One that ends its worker is held in the end, as in the live flow.
+        tried = update(exam_table).where(settled).values(losses=exam_table.c.losses + 1)
+        if connection.execute(tried).rowcount == 0:
+            return Tally()  # it has become due by itself
+    return follow_up(house, [number])
+
+
+def _answered(connection: Connection, numbers: Sequence[int], scope: Scope) -> Iterator[tuple[Visit, Person]]:
+    for person in exam_summaries.persons(connection, numbers):
+        for visit in person.visits:
+            if is_answered(visit) and _is_in(visit, scope):
+                yield visit, person
+
+
+def _is_in(visit: Visit, scope: Scope) -> bool:
+    if scope.scanner is not None and visit.scanner_number != scope.scanner:
+        return False
+    return scope.since is None or visit.performed_at.date() >= scope.since
+
+
+def _next(house: House, scope: Scope, after: int, *, part: Shard | None = None) -> list[int]:
+    if scope.person is not None:
+        return [scope.person] if after < scope.person else []
+    number, shards = (part.number, part.shards) if part else (0, 1)
+    with house.database.read() as connection:
+        return exam_summaries.next_persons(connection, after, PERSONS, shard=number, shards=shards)
+
+
+def _read_again(house: House, numbers: Sequence[int]) -> None:
+    edition = house.knowledge.edition
+    with house.database.read() as connection:
+        if not exam_summaries.read_otherwise(connection, edition):
+            return
+        stale = exam_summaries.stale_exams(connection, numbers, edition)
+    for number in stale:
+        with house.database.write() as connection:
+            read_again(house, connection, [number])
+
+
+def _give_way(house: House) -> None:
+    """Let whatever is live go first."""
+    until = time.monotonic() + LONGEST_YIELD
+    while time.monotonic() < until and _is_busy(house):
+        time.sleep(_LOOK_SECONDS)
+
+
+def _is_busy(house: House) -> bool:
+    now = datetime.now(UTC)
+    with house.database.read() as connection:
+        for queue in (receipt_table, exam_table):
+            waiting = select(queue.c.id).where(queue.c.state == State.WAITING, queue.c.due_at <= now).limit(1)
+            if connection.scalar(waiting) is not None:
+                return True
+    return False
+
+
+def _await_turn(house: House, mine: Shard, keep_on: Callable[[], bool]) -> bool:
+    """Wait until another addendum may be issued; whether to go on and the part is still ours."""
+    most = house.settings.service.reprocess.addenda_per_minute
+    while keep_on():
+        now = datetime.now(UTC)
+        with house.database.write() as connection:
+            if not reprocessing_runs.renew(connection, mine, at=now):
+                return False
+            if outbox.issued_since(connection, now - timedelta(minutes=1)) < most:
+                return True
+        time.sleep(_LOOK_SECONDS)
+    return False
+
+
+def _differences(house: House, connection: Connection, numbers: Sequence[int], scope: Scope) -> Iterator[Difference]:
+    for visit, person in _answered(connection, numbers, scope):
+        shifts = house.surveyor.shifts(visit, person)
+        difference = _difference(house, connection, visit, person, shifts) if shifts else None
+        if difference is not None:
+            yield difference
+
+
+def _difference(
+    house: House, connection: Connection, visit: Visit, person: Person, shifts: tuple[Shift, ...]
+) -> Difference | None:
+    (on_file,) = exams.load(connection, [visit.number])
+    issued = outbox.latest(connection, visit.number)
+    if issued is None:
+        return None
+    before = read_back(read_tree(read_instance(issued.data_set, ExplicitVRLittleEndian)))
+    try:
+        found = examine(house, connection, on_file, person)
+    except (Contradiction, UnusableEvidence) as problem:
+        kept = (before.overall, before.overall)
+        return Difference(
+            exam=visit.number, addendum=issued.number, shifts=shifts, overall=kept, regions={}, held=str(problem)
+        )
+    if not found.says_something_new:
+        return None
+    after = read_back(document(found.interpretation))
+    return Difference(
+        exam=visit.number,
+        addendum=issued.number,
+        shifts=shifts,
+        overall=(before.overall, after.overall),
+        regions=_regions(before, after),
+    )
+
+
+def _regions(before: Said, after: Said) -> dict[str, dict[str, BeforeAfter]]:
+    pairs: dict[str, dict[str, BeforeAfter]] = {}
+    for key in sorted(before.regions.keys() | after.regions.keys()):
+        was, is_now = before.regions.get(key, {}), after.regions.get(key, {})
+        names = [name for name in sorted(was.keys() | is_now.keys()) if was.get(name) != is_now.get(name)]
+        if names:
+            pairs[key] = {name: (_told(was.get(name)), _told(is_now.get(name))) for name in names}
+    flags = (", ".join(before.flags), ", ".join(after.flags))
+    return pairs if flags[0] == flags[1] else {"": {"FLAG": flags}, **pairs}
+
+
+def _told(values: Sequence[str] | None) -> str:
+    return ", ".join(values or ())

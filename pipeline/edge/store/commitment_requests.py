@@ -1,0 +1,132 @@
+"""Requests of scanners for our storage commitment, and what of it we can answer for."""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select, update
+
+from pipeline.edge.store import work_queue
+from pipeline.edge.store.database import insert_if_absent, ring
+from pipeline.edge.store.schema import State, promise, receipt
+
+NO_SUCH_OBJECT_INSTANCE = 0x0112
+CLASS_INSTANCE_CONFLICT = 0x0119
+"""Failure Reasons (PS3.3 C.14.1.1)."""
+
+UNTOLD = "untold"
+"""The reason for which a promise is held that its scanner would not hear."""
+
+Reference = tuple[str, str]
+"""SOP Class UID and SOP Instance UID of an object, as a scanner names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """One scanner's request for our commitment, under its own Transaction UID.
+
+    ``attempts`` counts this one, ``losses`` the processes that ended over it.
+    """
+
+    number: int
+    calling_ae_title: str
+    transaction_uid: str
+    asked_for: tuple[Reference, ...]
+    attempts: int
+    losses: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What of it we keep, byte for byte, and what not, with its Failure Reason."""
+
+    kept: tuple[Reference, ...]
+    failed: tuple[tuple[Reference, int], ...]
+
+
+def keep(
+    connection: Connection, *, calling_ae_title: str, transaction_uid: str, asked_for: Sequence[Reference], at: datetime
+) -> int:
+    """Keep a request until it is answered; its number. The same request again is answered again."""
+    said = {"asked_at": at, "asked_for": json.dumps(list(asked_for))}
+    anew = {"state": State.WAITING, "due_at": at, "attempts": 0, "losses": 0, "reason": None, "detail": None}
+    number = insert_if_absent(
+        connection,
+        promise,
+        calling_ae_title=calling_ae_title,
+        transaction_uid=transaction_uid,
+        state=State.WAITING,
+        due_at=at,
+        **said,
+    )
+    if number is None:
+        same = (promise.c.calling_ae_title == calling_ae_title) & (promise.c.transaction_uid == transaction_uid)
+        again = update(promise).where(same).values(**said, **anew).returning(promise.c.id)
+        number = connection.execute(again).scalar_one()
+    ring(connection)
+    return number
+
+
+def count_waiting(connection: Connection, calling_ae_title: str) -> int:
+    """How many requests of a scanner are still to be answered."""
+    theirs = (promise.c.calling_ae_title == calling_ae_title) & (promise.c.state == State.WAITING)
+    return connection.scalar(select(func.count()).select_from(promise).where(theirs)) or 0
+
+
+def claim(connection: Connection, calling_ae_title: str, *, at: datetime) -> int | None:
+    """Take the request of one scanner that is due longest; one at a time, as its objects may take a while."""
+    theirs = promise.c.calling_ae_title == calling_ae_title
+    return next(iter(work_queue.claim(connection, promise, limit=1, at=at, where=theirs)), None)
+
+
+def load(connection: Connection, number: int) -> Promise:
+    """One request."""
+    row = connection.execute(select(promise).where(promise.c.id == number)).one()
+    return Promise(
+        number=row.id,
+        calling_ae_title=row.calling_ae_title,
+        transaction_uid=row.transaction_uid,
+        asked_for=tuple((sop_class, instance) for sop_class, instance in json.loads(row.asked_for)),
+        attempts=row.attempts,
+        losses=row.losses,
+    )
+
+
+def postpone_due(connection: Connection, calling_ae_title: str, *, at: datetime, until: datetime) -> None:
+    """Let what else is due to a scanner wait: it does not hear us."""
+    due = (promise.c.state == State.WAITING) & (promise.c.due_at <= at) & promise.c.lease_owner.is_(None)
+    theirs = promise.c.calling_ae_title == calling_ae_title
+    connection.execute(update(promise).where(theirs, due).values(due_at=until))
+
+
+def failure_of(connection: Connection, sop_class_uid: str, sop_instance_uid: str) -> int | None:
+    """Look an object up and read it back: what cannot be produced byte for byte is not kept, for this reason."""
+    same = receipt.c.sop_instance_uid == sop_instance_uid
+    columns = (receipt.c.id, receipt.c.sop_class_uid, receipt.c.digest)
+    is_of_class = (receipt.c.sop_class_uid != sop_class_uid).asc()
+    found = connection.execute(select(*columns).where(same).order_by(is_of_class, receipt.c.id)).all()
+    for row in found:
+        content = connection.scalar(select(receipt.c.content).where(receipt.c.id == row.id))
+        if content is not None and _digest(content) == row.digest:
+            return None if row.sop_class_uid == sop_class_uid else CLASS_INSTANCE_CONFLICT
+    return NO_SUCH_OBJECT_INSTANCE
+
+
+def give_up(connection: Connection, *, asked_before: datetime) -> int:
+    """Hold what could not be told for too long; how many."""
+    old = select(promise.c.id).where(promise.c.state == State.WAITING, promise.c.asked_at < asked_before)
+    numbers = connection.scalars(old).all()
+    for number in numbers:
+        detail = "its scanner did not hear our answer; see listener.caller.port"
+        work_queue.hold(connection, promise, number, reason=UNTOLD, detail=detail)
+    return len(numbers)
+
+
+def _digest(content: bytes) -> str | None:
+    try:
+        return hashlib.sha256(zlib.decompress(content)).hexdigest()
+    except zlib.error:
+        return None

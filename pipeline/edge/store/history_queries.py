@@ -1,0 +1,88 @@
+"""Which archives were asked for a patient's earlier reports, and which exams wait for their answer?"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, case, func, select, update
+
+from pipeline.clinical.model import Patient
+from pipeline.edge.store import work_queue
+from pipeline.edge.store.compiled_statement import Prepared
+from pipeline.edge.store.database import insert_if_absent, ring
+from pipeline.edge.store.schema import State, exam, inquiry, patient
+
+AWAITS_HISTORY = "awaits_history"
+"""The reason of an exam that is due later, because an archive has not answered yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """One patient to ask one archive about; ``attempts`` counts this one."""
+
+    number: int
+    attempts: int
+    patient: Patient
+
+
+def ask(connection: Connection, exam_number: int, destinations: Collection[str], *, at: datetime) -> None:
+    """Have archives asked about the patient of an exam, each once for all."""
+    if not destinations:
+        return
+    patient_number = connection.execute(select(exam.c.patient_id).where(exam.c.id == exam_number)).scalar_one()
+    for destination in destinations:
+        insert_if_absent(
+            connection,
+            inquiry,
+            patient_id=patient_number,
+            destination=destination,
+            exam_id=exam_number,
+            asked_since=at,
+            state=State.WAITING,
+            due_at=at,
+        )
+
+
+def claim(connection: Connection, destination: str, *, at: datetime) -> Inquiry | None:
+    """Take the longest due question for an archive; ``None`` when there is none."""
+    ids = work_queue.claim(connection, inquiry, limit=1, at=at, where=inquiry.c.destination == destination)
+    if not ids:
+        return None
+    query = select(inquiry.c.attempts, patient.c.patient_id, patient.c.issuer).join(
+        patient, patient.c.id == inquiry.c.patient_id
+    )
+    row = connection.execute(query.where(inquiry.c.id == ids[0])).one()
+    who = Patient(patient_id=row.patient_id, issuer=row.issuer)
+    return Inquiry(number=ids[0], attempts=row.attempts, patient=who)
+
+
+def answered(connection: Connection, number: int, *, instances: int, at: datetime) -> None:
+    """An archive has answered: exams of the patient that wait for it are due, those that went on are looked at again.
+
+    Those too that somebody follows up at this moment, and where it had nothing: an addendum may say that it is silent.
+    """
+    work_queue.done(connection, inquiry, [number])
+    connection.execute(update(inquiry).where(inquiry.c.id == number).values(instances=instances, answered_at=at))
+    patient_number = select(inquiry.c.patient_id).where(inquiry.c.id == number).scalar_subquery()
+    theirs = (exam.c.patient_id == patient_number) & ~exam.c.historical
+    due_now = (exam.c.state == State.DONE) | (exam.c.reason == AWAITS_HISTORY)
+    connection.execute(
+        update(exam)
+        .where(theirs, exam.c.state.in_((State.WAITING, State.DONE)))
+        .values(state=State.WAITING, due_at=case((due_now, at), else_=exam.c.due_at), revision=exam.c.revision + 1)
+    )
+    ring(connection)
+
+
+def unanswered_since(connection: Connection, exam_number: int) -> datetime | None:
+    """Since when an archive has owed an answer for this exam; ``None`` when none does."""
+    since: datetime | None = _UNANSWERED.scalar(connection, {"exam": exam_number})
+    return since
+
+
+_UNANSWERED = Prepared(
+    select(func.min(inquiry.c.asked_since)).where(
+        inquiry.c.patient_id == select(exam.c.patient_id).where(exam.c.id == bindparam("exam")).scalar_subquery(),
+        inquiry.c.state.in_((State.WAITING, State.HELD)),  # one that a person must look at is not answered either
+    )
+)

@@ -1,0 +1,130 @@
+"""How far has a run over all exams come, and who has which part of it?
+
+A run is split into shards by person. A worker claims a shard under a lease and notes after each step up to which person
+it has come, so that any number of workers share one run and whoever takes over goes on where another one died.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from pipeline.edge.store import work_queue
+from pipeline.edge.store.database import ring
+from pipeline.edge.store.schema import State, reexamination, shard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Which exams a run is about: of one person, of one scanner, from a day on; all where ``None``."""
+
+    person: int | None = None
+    scanner: int | None = None
+    since: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the exams of a run: only those whose ground had shifted were issued anew, unchanged or held."""
+
+    looked_at: int = 0
+    issued: int = 0
+    unchanged: int = 0
+    held: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """One part of a run that this process has claimed, and up to which person it has come."""
+
+    id: int
+    number: int
+    shards: int
+    last_person: int
+
+
+def begin(connection: Connection, scope: Scope, *, shards: int, at: datetime) -> int:
+    """The number of the unfinished run of this scope, or of a new one."""
+    asked = {"person_id": scope.person, "scanner_id": scope.scanner, "since": scope.since}
+    same = [reexamination.c[name].is_not_distinct_from(value) for name, value in asked.items()]
+    unfinished = select(func.min(reexamination.c.id)).where(reexamination.c.finished_at.is_(None), *same)
+    known: int | None = connection.scalar(unfinished)
+    if known is not None:
+        return known
+    number: int = connection.execute(
+        insert(reexamination).values(started_at=at, **asked).returning(reexamination.c.id)
+    ).scalar_one()
+    parts = 1 if scope.person is not None else shards
+    connection.execute(
+        insert(shard),
+        [
+            {"reexamination_id": number, "number": part, "shards": parts, "state": State.WAITING, "due_at": at}
+            for part in range(parts)
+        ],
+    )
+    ring(connection)
+    return number
+
+
+def scope_of(connection: Connection, run: int) -> Scope:
+    """Which exams a run is about."""
+    row = connection.execute(select(reexamination).where(reexamination.c.id == run)).one()
+    return Scope(person=row.person_id, scanner=row.scanner_id, since=row.since)
+
+
+def claim(connection: Connection, run: int, *, at: datetime) -> Shard | None:
+    """Take a part of a run that nobody has; ``None`` when there is none."""
+    ids = work_queue.claim(connection, shard, limit=1, at=at, where=shard.c.reexamination_id == run)
+    if not ids:
+        return None
+    row = connection.execute(select(shard).where(shard.c.id == ids[0])).one()
+    return Shard(id=row.id, number=row.number, shards=row.shards, last_person=row.last_person)
+
+
+def renew(connection: Connection, mine: Shard, *, at: datetime) -> bool:
+    """Keep a part for longer; whether it is still ours."""
+    ours = (shard.c.id == mine.id) & (shard.c.lease_owner == work_queue.owner()) & (shard.c.state == State.WAITING)
+    result = connection.execute(update(shard).where(ours).values(leased_until=at + work_queue.LEASE, attempts=0))
+    return result.rowcount == 1
+
+
+def advance(connection: Connection, mine: Shard, *, last_person: int, done: Counts, at: datetime) -> bool:
+    """So far this part has come; whether it is still ours."""
+    if not renew(connection, mine, at=at):
+        return False
+    connection.execute(
+        update(shard)
+        .where(shard.c.id == mine.id)
+        .values(
+            last_person=last_person,
+            looked_at=shard.c.looked_at + done.looked_at,
+            issued=shard.c.issued + done.issued,
+            unchanged=shard.c.unchanged + done.unchanged,
+            held=shard.c.held + done.held,
+        )
+    )
+    return True
+
+
+def finish(connection: Connection, mine: Shard, *, at: datetime) -> None:
+    """This part is done, and with the last one the run."""
+    work_queue.done(connection, shard, [mine.id])
+    run = connection.execute(select(shard.c.reexamination_id).where(shard.c.id == mine.id)).scalar_one()
+    connection.execute(select(reexamination.c.id).where(reexamination.c.id == run).with_for_update())
+    left = select(shard.c.id).where(shard.c.reexamination_id == run, shard.c.state != State.DONE).limit(1)
+    if connection.scalar(left) is None:
+        connection.execute(update(reexamination).where(reexamination.c.id == run).values(finished_at=at))
+
+
+def is_finished(connection: Connection, run: int) -> bool:
+    """Whether every part of a run is done."""
+    query = select(reexamination.c.finished_at).where(reexamination.c.id == run)
+    return connection.scalar(query) is not None
+
+
+def counts(connection: Connection, run: int) -> Counts:
+    """What the parts of a run have come to together."""
+    names: Sequence[str] = ("looked_at", "issued", "unchanged", "held")
+    query = select(*(func.coalesce(func.sum(shard.c[name]), 0) for name in names))
+    return Counts(*(int(found) for found in connection.execute(query.where(shard.c.reexamination_id == run)).one()))

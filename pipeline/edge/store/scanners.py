@@ -1,0 +1,191 @@
+"""Which machines have we heard of, and which of them cannot be told from one another?"""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import combinations
+
+from sqlalchemy import Connection, bindparam, func, select, update
+
+from pipeline.clinical.model import Epoch, Scanner
+from pipeline.clinical.priors import last_break
+from pipeline.edge.store.compiled_statement import Prepared
+from pipeline.edge.store.database import insert_if_absent
+from pipeline.edge.store.schema import exam, scanner, unidentified
+from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here, supply_serial_number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unidentified:
+    """A machine whose reports do not tell its serial number, and by what else they may be known."""
+
+    scanner: Scanner
+    station_name: str
+    institution: str
+    last_seen_at: datetime
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What to add to scanners.toml, once somebody has read the serial number off the machine."""
+        names = {"station_name": self.station_name, "institution": self.institution}
+        if not (self.scanner.manufacturer and self.scanner.model and any(names.values())):
+            return (f"# {self.scanner}: nothing in its reports tells it from another; have it tell its serial number",)
+        return (
+            "[[scanner]]",
+            f"manufacturer = {_quoted(self.scanner.manufacturer)}",
+            f"model = {_quoted(self.scanner.model)}",
+            'serial_number = ""',
+            "[[scanner.alias]]",
+            *(f"{key} = {_quoted(name)}" for key, name in names.items() if name),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Respelt:
+    """A machine whose reports name it in two ways, as far as we can see: ``scanner`` as it is known, and ``told``."""
+
+    scanner: Scanner
+    told: Scanner
+    is_configured: bool
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What to add to scanners.toml, once somebody has seen that it is one machine."""
+        parts = ("manufacturer", "model", "serial_number")
+        named = [f"{part} = {_quoted(getattr(self.scanner, part))}" for part in parts]
+        pairs = zip(parts, self.scanner.key, self.told.key, strict=True)
+        otherwise = [part for part, mine, theirs in pairs if mine != theirs]
+        return (
+            *([f"# below [[scanner]] {self.scanner}"] if self.is_configured else ["[[scanner]]", *named]),
+            "[[scanner.spelling]]",
+            *(f"{part} = {_quoted(getattr(self.told, part))}" for part in otherwise),
+        )
+
+
+def number_of(connection: Connection, machine: Scanner, *, station_name: str, institution: str, at: datetime) -> int:
+    """The number of a machine, which becomes known if need be and was seen now."""
+    number = _number_of(connection, machine, at)
+    if not machine.identified:
+        names = {"station_name": station_name, "institution": institution}
+        if insert_if_absent(connection, unidentified, scanner_id=number, last_seen_at=at, **names) is None:
+            same = [unidentified.c.scanner_id == number, *(unidentified.c[key] == name for key, name in names.items())]
+            connection.execute(update(unidentified).where(*same).values(last_seen_at=at))
+    return number
+
+
+def find(connection: Connection, machine: Scanner) -> int | None:
+    """The number of a machine we have heard of; ``None`` for any other."""
+    number: int | None = connection.scalar(select(scanner.c.id).where(scanner.c.key == "\t".join(machine.key)))
+    return number
+
+
+def with_serial_number(connection: Connection, serial_number: str) -> list[int]:
+    """The numbers of the machines that have this serial number."""
+    return list(connection.scalars(select(scanner.c.id).where(scanner.c.serial_number == serial_number)))
+
+
+def not_identified(connection: Connection, aliases: Sequence[Alias] = ()) -> list[Unidentified]:
+    """The machines of which no exam can be compared, and no alias identifies, the one seen last first."""
+    query = select(
+        scanner.c.manufacturer,
+        scanner.c.model,
+        scanner.c.serial_number,
+        unidentified.c.station_name,
+        unidentified.c.institution,
+        unidentified.c.last_seen_at,
+    ).join(scanner, scanner.c.id == unidentified.c.scanner_id)
+    found = [
+        Unidentified(
+            scanner=Scanner(row.manufacturer, row.model, row.serial_number),
+            station_name=row.station_name,
+            institution=row.institution,
+            last_seen_at=row.last_seen_at,
+        )
+        for row in connection.execute(query.order_by(unidentified.c.last_seen_at.desc(), unidentified.c.id))
+    ]
+    return [machine for machine in found if not _is_known(machine, aliases)]
+
+
+def respelt(
+    connection: Connection, configured: Collection[Scanner], spellings: Sequence[Spelling], epochs: Sequence[Epoch]
+) -> list[Respelt]:
+    """The machines that seem to be told in two ways: the serial number says so, and the calibration epoch agrees.
+
+    Only a person knows that they are one. Of two that are configured both, somebody has said that they are not.
+    """
+    days = func.max(exam.c.performed_at)
+    query = (
+        select(scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number, days.label("last"))
+        .join(exam, exam.c.scanner_id == scanner.c.id)
+        .group_by(scanner.c.id)
+        .order_by(scanner.c.id)
+    )
+    last_on: dict[Scanner, date] = {}
+    for row in connection.execute(query):
+        machine = Scanner(row.manufacturer, row.model, row.serial_number)
+        if machine.identified and as_spelt_here(machine, spellings) == machine:
+            last_on[machine] = row.last.date()
+    known = sorted(last_on, key=lambda machine: machine not in configured)  # else the one that came first
+    found: list[Respelt] = []
+    for one, other in combinations(known, 2):
+        epoch, epoch_then = (last_break(one, epochs, last_on[machine]) for machine in (one, other))
+        settled = (one in configured and other in configured) or any(one == before.told for before in found)
+        if not settled and _seem_one(one, other) and epoch == epoch_then:
+            found.append(Respelt(scanner=one, told=other, is_configured=one in configured))
+    return found
+
+
+def _seem_one(one: Scanner, other: Scanner) -> bool:
+    """Whether two scanners share a word of maker and of model, and the serial number but for what stands before it."""
+    named = zip(one.key[:2], other.key[:2], strict=True)
+    alike = all(set(_WORD.findall(mine)) & set(_WORD.findall(theirs)) for mine, theirs in named)
+    mine, theirs = ("".join(_WORD.findall(machine.key[2])) for machine in (one, other))
+    return alike and (mine == theirs or mine == _bare(theirs) or _bare(mine) == theirs)
+
+
+_WORD = re.compile(r"[^\W_]+")
+_BARE = re.compile(r"[^\d]*(\d{4}.*)")
+
+
+def _bare(serial_number: str) -> str:
+    """The number that is on the machine: ``500475`` of ``DF500475``; nothing where it would be a short one."""
+    told = _BARE.fullmatch(serial_number)
+    return told[1] if told else ""
+
+
+def _number_of(connection: Connection, machine: Scanner, at: datetime) -> int:
+    key = "\t".join(machine.key)
+    number = insert_if_absent(
+        connection,
+        scanner,
+        key=key,
+        manufacturer=machine.manufacturer,
+        model=machine.model,
+        serial_number=machine.serial_number,
+        last_seen_at=at,
+    )
+    if number is not None:
+        return number
+    known: int = _SEEN.scalar(connection, {"machine": key, "at": at})
+    return known
+
+
+_SEEN = Prepared(
+    update(scanner)
+    .where(scanner.c.key == bindparam("machine"))
+    .values(last_seen_at=bindparam("at"))
+    .returning(scanner.c.id)
+)
+
+
+def _is_known(machine: Unidentified, aliases: Sequence[Alias]) -> bool:
+    """Whether the machine's next report will be taken for that of one we know."""
+    names = {"station_name": machine.station_name, "institution": machine.institution}
+    return supply_serial_number(machine.scanner, aliases, on=machine.last_seen_at.date(), **names).identified
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
