@@ -2,8 +2,8 @@
 
 from prefect import State, flow
 
-from flows.runs import completed
-from flows.wiring import house, stop
+from flows.run_state import completed
+from flows.runtime import house, stop
 from pipeline.edge.deliver.dispatcher import empty
 
 

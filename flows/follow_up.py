@@ -4,8 +4,8 @@ from dataclasses import asdict
 
 from prefect import State, flow
 
-from flows.runs import completed
-from flows.wiring import house, stop
+from flows.run_state import completed
+from flows.runtime import house, stop
 from pipeline.edge.follow_up.due_exams import drain
 
 MOST_CHUNKS = 10

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.wiring import house
+from flows.runtime import house
 from pipeline.edge.operations.housekeeping import keep_house
 
 EVERY_NIGHT = "30 3 * * *"

@@ -6,7 +6,7 @@ from datetime import date
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.wiring import house
+from flows.runtime import house
 from pipeline.edge.live_configuration import require_current
 from pipeline.edge.reprocess import reprocessing as steps
 from pipeline.edge.store.reprocessing_runs import Scope

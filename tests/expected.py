@@ -2,7 +2,7 @@
 
 from pydicom.dataset import Dataset
 
-from flows.demo import Expected, expected_exams
+from dxatrend.demo import Expected, expected_exams
 from tests import peers
 
 Exam = Expected

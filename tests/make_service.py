@@ -70,7 +70,7 @@ class Service:
         assert self._process is None, "it runs already"
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "flows.command_line", "--config", str(self.config), *command],
+                [sys.executable, "-m", "dxatrend", "--config", str(self.config), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -159,7 +159,7 @@ class Service:
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "flows.command_line", "--config", str(self.config), *command],
+            [sys.executable, "-m", "dxatrend", "--config", str(self.config), *command],
             capture_output=True,
             text=True,
             cwd=ROOT,

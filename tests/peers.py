@@ -29,7 +29,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from flows.prefect_password import make_password, password_file, read_password
-from flows.wiring import api_url, server_environment
+from flows.runtime import api_url, server_environment
 from pipeline.edge.configuration.settings import PrefectSettings
 
 LOOPBACK = "127.0.0.1"

@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = ("pipeline", "flows", "dxatrend")
 
 PURE = frozenset(
     [
@@ -91,16 +92,16 @@ def test_what_is_imported_is_asked_for():
     distributions = packages_distributions()
     imported = {
         canonicalize_name(distributions[name][0])
-        for package in ("pipeline", "flows")
+        for package in PACKAGES
         for path in modules_of(ROOT / package)
         for name in (module.split(".")[0] for module, _ in imports_of(path.read_text()))
-        if name not in sys.stdlib_module_names and name not in ("pipeline", "flows")
+        if name not in sys.stdlib_module_names and name not in PACKAGES
     }
     assert imported - asked_for == set()
 
 
 def test_the_import_contracts_hold(tmp_path):
-    copy_of_the_house(tmp_path)
+    copy_of_the_packages(tmp_path)
     kept = lint_imports(tmp_path)
     assert kept.returncode == 0, kept.stdout
 
@@ -114,7 +115,7 @@ def test_every_contract_is_broken_by_one_bad_line_here():
 def test_a_contract_notices_when_it_is_broken(contract, tmp_path):
     """A check that cannot fail is decoration."""
     file, bad_line = CONTRACTS[contract]
-    copy_of_the_house(tmp_path)
+    copy_of_the_packages(tmp_path)
     path = tmp_path / file
     path.write_text(f"{path.read_text()}\n\ndef late() -> None:\n    {bad_line}\n")
 
@@ -124,9 +125,9 @@ def test_a_contract_notices_when_it_is_broken(contract, tmp_path):
     assert "1 broken" in broken.stdout
 
 
-def copy_of_the_house(folder: Path) -> None:
+def copy_of_the_packages(folder: Path) -> None:
     shutil.copy(ROOT / "pyproject.toml", folder)
-    for package in ("pipeline", "flows"):
+    for package in PACKAGES:
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
 
 

@@ -12,7 +12,7 @@ import pytest
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from flows.command_line import main
+from dxatrend.cli.main import main
 from pipeline.clinical.model import Scanner
 from pipeline.edge.app import opened
 from pipeline.edge.configuration.settings import SettingsError, load

@@ -10,7 +10,8 @@ import prefect.settings
 import pytest
 import yaml
 
-from flows import command_line, wiring
+from dxatrend.cli import main
+from flows import runtime
 from pipeline.edge.configuration import settings as configuration
 from pipeline.edge.configuration.settings import PrefectSettings
 from tests import peers
@@ -59,7 +60,7 @@ def test_every_setting_of_the_compose_file_is_one(monkeypatch):
 
 
 def test_the_variables_of_the_prefect_server_are_prefects_own():
-    for name in wiring.server_environment(PrefectSettings(), "user:password"):
+    for name in runtime.server_environment(PrefectSettings(), "user:password"):
         assert not name.startswith("PREFECT_") or hasattr(prefect.settings, name), name
 
 
@@ -76,7 +77,7 @@ def test_the_parts_of_the_compose_file_share_one_database_and_only_the_listener_
 
 def check_command(arguments: list[str]) -> None:
     if arguments:
-        command_line._parser().parse_args(arguments)
+        main._parser().parse_args(arguments)
 
 
 def verify(name: str, text: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from flows import command_line
+from dxatrend.cli import main
 from pipeline.clinical.clinical_context import VISIT_FACTS, ClinicalContext
 from pipeline.edge.configuration import settings
 from pipeline.edge.configuration.settings import Settings
@@ -49,7 +49,7 @@ def make_targets() -> set[str]:
 
 def commands() -> set[str]:
     (choices,) = (
-        action.choices for action in command_line._parser()._actions if isinstance(action, argparse._SubParsersAction)
+        action.choices for action in main._parser()._actions if isinstance(action, argparse._SubParsersAction)
     )
     return set(choices)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import command_line
+from dxatrend.cli import main
 from pipeline.edge.app import opened
 from pipeline.edge.configuration import settings
 from tests import peers
@@ -69,7 +69,7 @@ def files_below(folder: Path) -> set[str]:
 def run(*command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """One command as a shell in a folder runs it."""
     return subprocess.run(
-        [sys.executable, "-m", "flows.command_line", *command],
+        [sys.executable, "-m", "dxatrend", *command],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
@@ -83,7 +83,7 @@ def test_to_ask_about_a_store_that_is_not_there_makes_none_and_is_told_in_one_se
     command: list[str], config: Path, elsewhere: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = files_below(tmp_path)
-    assert command_line.main([*command, "--config", str(config)]) == 1
+    assert main.main([*command, "--config", str(config)]) == 1
     said = capsys.readouterr()
     told = [line for line in (said.out + said.err).splitlines() if "there is no store at" in line.lower()]
     assert len(told) == 1
@@ -94,7 +94,7 @@ def test_to_ask_about_a_store_that_is_not_there_makes_none_and_is_told_in_one_se
 
 
 def test_every_command_either_makes_a_store_or_says_that_there_is_none_and_what_writes_can_be_forced() -> None:
-    (commands,) = (a for a in command_line._parser()._actions if isinstance(a, argparse._SubParsersAction))
+    (commands,) = (a for a in main._parser()._actions if isinstance(a, argparse._SubParsersAction))
     asking = {command for command, *_ in ASKING}
     assert set(commands.choices) == MAKE_ONE | NEED_NONE | asking
     forced = {name for name, parser in commands.choices.items() if "--force" in parser.format_help()}
@@ -106,11 +106,11 @@ def test_a_database_that_holds_no_store_is_told_as_that_too(
 ) -> None:
     (config / "service.toml").write_text(f'[store]\nurl = "{postgresql_url}"')
     for command in (["status"], ["held"], ["backup", str(config / "copy")], ["check"]):
-        assert command_line.main([*command, "--config", str(config)]) == 1
+        assert main.main([*command, "--config", str(config)]) == 1
         said = capsys.readouterr()
         assert "here is no store at postgresql" in said.out + said.err
     with opened(config):
-        assert command_line.main(["status", "--config", str(config)]) == 0
+        assert main.main(["status", "--config", str(config)]) == 0
 
 
 def test_one_configuration_means_one_store_wherever_the_shell_is(config: Path, elsewhere: Path) -> None:
@@ -147,15 +147,15 @@ def test_where_nobody_names_a_configuration_that_of_the_machine_counts_before_th
 ) -> None:
     monkeypatch.chdir(config.parent)
     machine = config.parent / "etc"
-    monkeypatch.setattr(command_line, "SYSTEM_FOLDER", machine)
-    assert command_line.main(["check"]) == 1
+    monkeypatch.setattr(main, "SYSTEM_FOLDER", machine)
+    assert main.main(["check"]) == 1
     assert capsys.readouterr().out.startswith("config: ")
     machine.mkdir()
     (machine / "dialects").symlink_to(ROOT / "config" / "dialects")
-    assert command_line.main(["check"]) == 1
+    assert main.main(["check"]) == 1
     assert capsys.readouterr().out.startswith(f"{machine}: ")
     monkeypatch.setenv("DXATREND_CONFIG", str(config))
-    assert command_line.main(["check"]) == 1
+    assert main.main(["check"]) == 1
     assert capsys.readouterr().out.startswith(f"{config}: ")
 
 
@@ -194,7 +194,7 @@ def test_a_store_whose_path_is_a_folders_or_a_devices_is_no_store_to_be_made(
     path: str, command: str, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (config / "service.toml").write_text(f'[store]\nurl = "sqlite:///{path}"')
-    assert command_line.main([command, "--config", str(config)]) == 1
+    assert main.main([command, "--config", str(config)]) == 1
     said = capsys.readouterr()
     assert f"{path} is no file" in said.out + said.err
     assert "Traceback" not in said.err
@@ -255,7 +255,7 @@ def test_check_says_of_each_caller_without_a_host_that_its_title_is_the_only_sec
         """)
     with opened(config):
         pass
-    assert command_line.main(["check", "--config", str(config)]) == 0
+    assert main.main(["check", "--config", str(config)]) == 0
     said = [line for line in capsys.readouterr().out.splitlines() if "is the only secret" in line]
     assert [line.split(":")[0] for line in said] == ["listener.caller OPEN1", "listener.caller OPEN2"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.command_line import main
+from dxatrend.cli.main import main
 from pipeline.edge.app import opened
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Event

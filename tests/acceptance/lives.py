@@ -22,8 +22,8 @@ from collections.abc import Callable
 from typing import Any
 
 # As `dxatrend listen` and `dxatrend work` do, and before any life needs it.
-import flows.command_line
-import flows.worker
+import dxatrend.cli.main
+import dxatrend.service.worker
 
 Place = dict[str, Any]
 
@@ -79,7 +79,7 @@ def _live(command: str, group: int, place: Place | None) -> int:
         os.dup2(2, 1)
         if place is not None and place.get("in", command) == command:
             doom(place)
-        status = flows.command_line.main(["--config", sys.argv[1], command])
+        status = dxatrend.cli.main.main(["--config", sys.argv[1], command])
     except BaseException:  # noqa: BLE001 - the parent's code must never go on in a child
         traceback.print_exc()
     finally:

@@ -27,8 +27,8 @@ from pynetdicom.sop_class import (
 )
 from sqlalchemy import select
 
-from flows import command_line
-from flows.demo import current
+from dxatrend.cli import main
+from dxatrend.demo import current
 from pipeline.edge.app import House
 from pipeline.edge.store import receipts, service_status
 from pipeline.edge.store.schema import exam, receipt
@@ -248,7 +248,7 @@ def _come_to_rest(service: Service, house: House) -> int:
             return released
         for one in held:
             released += 1
-            assert command_line.main(["--config", str(service.config), "release", str(one.number)]) == 0
+            assert main.main(["--config", str(service.config), "release", str(one.number)]) == 0
         time.sleep(0.5)
     pytest.fail("it did not come to rest")
 

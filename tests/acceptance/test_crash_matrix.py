@@ -23,8 +23,8 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from sqlalchemy import select
 
-from flows import command_line
-from flows.demo import current
+from dxatrend.cli import main
+from dxatrend.demo import current
 from pipeline.edge.app import House
 from pipeline.edge.errors import WORKER_LOST
 from pipeline.edge.store import receipts, service_status
@@ -56,7 +56,7 @@ def _places() -> list[dict[str, Any] | None]:
             ("work", "pipeline.edge.store.receipts:load", "after", 2),  # claimed, not read
             ("work", "pipeline.edge.extract.extraction:extract", "after", 2),  # extracted, not recorded
             ("work", "pipeline.edge.extract.extraction:_record", "after", 3),  # recorded, not committed
-            ("work", "flows.worker:extract_waiting", "after", 2),  # in an exam that is not due yet
+            ("work", "dxatrend.service.worker:extract_waiting", "after", 2),  # in an exam that is not due yet
             ("work", "pipeline.edge.follow_up.due_exams:claim_due", "after", 2),  # the exam is claimed
             ("work", "pipeline.edge.follow_up.due_exams:interpret", "after", 2),  # matched, compared, interpreted
             ("work", "pipeline.edge.follow_up.due_exams:author", "after", 2),  # authored, not kept
@@ -263,7 +263,7 @@ def _release(service: Service, house: House) -> int:
     """Release what was in hand at three deaths, as an operator would; how much: so many deaths can find one."""
     unlucky = [one.number for one in _held(house) if one.reason == WORKER_LOST]
     for number in unlucky:
-        assert command_line.main(["--config", str(service.config), "release", number]) == 0
+        assert main.main(["--config", str(service.config), "release", number]) == 0
     return len(unlucky)
 
 

@@ -17,7 +17,7 @@ from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID
 from sqlalchemy import select
 
-from flows.demo import expected_exams
+from dxatrend.demo import expected_exams
 from pipeline.edge.app import House
 from pipeline.edge.store import outbox, service_status
 from pipeline.edge.store.receipts import Instance

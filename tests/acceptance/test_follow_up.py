@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from flows.demo import current, withdrawn_exams
+from dxatrend.demo import current, withdrawn_exams
 from pipeline.sr.author.readback import read_back
 from pipeline.sr.dicom.content_tree import read_tree
 from tests import peers

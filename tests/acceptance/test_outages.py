@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.demo import Expected
+from dxatrend.demo import Expected
 from tests import peers
 from tests.expected import exams_of, study_addenda
 from tests.make_service import Service

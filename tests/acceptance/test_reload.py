@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select, update
 
-from flows.command_line import main
+from dxatrend.cli.main import main
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.schema import audit, process
 from tests import peers

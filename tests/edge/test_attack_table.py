@@ -131,7 +131,7 @@ class Siege:
     def _start_worker(self) -> "subprocess.Popen[bytes]":
         with self.service.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "flows.command_line", "--config", str(self.service.config), "work"],
+                [sys.executable, "-m", "dxatrend", "--config", str(self.service.config), "work"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

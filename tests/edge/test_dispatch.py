@@ -13,7 +13,7 @@ from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 from sqlalchemy import select, update
 
-from flows import command_line
+from dxatrend.cli import main
 from pipeline.edge.app import House, opened
 from pipeline.edge.deliver import dispatcher
 from pipeline.edge.deliver.dispatcher import deliver_due
@@ -261,7 +261,7 @@ def test_release_of_a_destination_tries_now_what_waits_or_is_held_for_it(
             _wait_is_over(house)
         assert len(_held(house)) == 3
         pacs.answer = lambda uid: 0x0000
-        assert command_line.main(["--config", str(tmp_path), "release", "pacs"]) == 0
+        assert main.main(["--config", str(tmp_path), "release", "pacs"]) == 0
         assert _send(house) == (3, 0)
     assert "3 deliveries to pacs will be tried now" in capsys.readouterr().out
 

@@ -12,7 +12,7 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.uid import EncapsulatedPDFStorage, EnhancedSRStorage, SecondaryCaptureImageStorage
 
-from flows.show import show
+from dxatrend.cli.show import show
 from pipeline.edge.app import House, opened
 from pipeline.edge.deliver.dispatcher import deliver_due
 from pipeline.edge.extract.extraction import extract_waiting
@@ -194,7 +194,7 @@ import sys
 from pathlib import Path
 from pipeline.edge import faces, follow_up
 from pipeline.edge.house import opened
-import flows.command_line
+import dxatrend.cli.main
 with opened(Path(sys.argv[1])) as house:
     assert faces.wanted(house) == frozenset()
 print("matplotlib" in sys.modules)

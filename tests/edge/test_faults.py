@@ -18,8 +18,8 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 from sqlalchemy import func, select
 
-from flows.stop import Stop
-from flows.worker import run_worker
+from dxatrend.service.worker import run_worker
+from flows.shutdown import Stop
 from pipeline.edge.app import House, opened
 from pipeline.edge.audit import syslog_sender
 from pipeline.edge.configuration.settings import AuditSettings, CallerSettings, DestinationSettings

@@ -7,7 +7,7 @@ import pytest
 from pydicom.dataset import Dataset
 from sqlalchemy import select
 
-from flows.command_line import main
+from dxatrend.cli.main import main
 from pipeline.edge.app import House, opened
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.store import service_status

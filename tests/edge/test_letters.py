@@ -180,7 +180,7 @@ def test_every_command_prints_any_letters_on_any_terminal(house: House, tmp_path
     ]
     for command in commands:
         ended = subprocess.run(
-            [sys.executable, "-m", "flows.command_line", "--config", str(tmp_path), *command],
+            [sys.executable, "-m", "dxatrend", "--config", str(tmp_path), *command],
             capture_output=True,
             cwd=ROOT,
             env={**os.environ, **TERMINALS[terminal]},
@@ -195,7 +195,7 @@ def test_an_argument_that_is_no_text_is_refused_in_words(house: House, tmp_path:
     receive(house, report(spine(), SOPInstanceUID="2.25.1"))
     for command in (("context", "show"), ("withdraw", "E1", "--reason")):
         ended = subprocess.run(
-            [*map(os.fsencode, (sys.executable, "-m", "flows.command_line", "--config", tmp_path, *command)), no_text],
+            [*map(os.fsencode, (sys.executable, "-m", "dxatrend", "--config", tmp_path, *command)), no_text],
             capture_output=True,
             cwd=ROOT,
             check=False,

@@ -30,7 +30,7 @@ MOST_MEGABYTES = 400
 def worker(service: Service) -> Iterator["subprocess.Popen[bytes]"]:
     """A worker in a process of its own."""
     with service.log.open("ab") as log:
-        command = [sys.executable, "-m", "flows.command_line", "--config", str(service.config), "work"]
+        command = [sys.executable, "-m", "dxatrend", "--config", str(service.config), "work"]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT)
     try:
         yield process

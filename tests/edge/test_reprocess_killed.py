@@ -62,7 +62,7 @@ def _fill(folder: Path) -> None:
 
 
 def _command(folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "flows.command_line", "reprocess", "--config", str(folder)]
+    command = [sys.executable, "-m", "dxatrend", "reprocess", "--config", str(folder)]
     return subprocess.Popen(command, cwd=ROOT)
 
 

@@ -9,7 +9,7 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
-from flows.command_line import main
+from dxatrend.cli.main import main
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import House, opened
 from pipeline.edge.configuration.settings import CallerSettings, ListenerSettings

@@ -60,7 +60,7 @@ def deployed(prefect: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -
     """What ``dxatrend deploy`` has registered; the second time it changed nothing."""
     found = Deployed(tmp_path_factory.mktemp("service"), prefect)
     for _ in range(2):
-        told = found.run("flows.command_line", "--config", str(found.config), "deploy")
+        told = found.run("dxatrend", "--config", str(found.config), "deploy")
         assert told.returncode == 0, told.stderr
     assert told.stdout.split() == ["housekeeping/nightly", "reprocess/nightly"]
     yield found

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.command_line import main
+from dxatrend.cli.main import main
 from pipeline.edge.app import opened
 from pipeline.edge.store import audit_trail, exams, receipts
 from tests.edge.make import NOW, instance, report

@@ -15,8 +15,8 @@ import pytest
 import websockets
 from websockets.typing import Subprotocol
 
-from flows.orchestration import Answer, Orchestration, prefect_answer
 from flows.prefect_password import PasswordUnusable, make_password, password_file, read_password
+from flows.prefect_runner import Answer, Orchestration, prefect_answer
 from pipeline.edge.configuration.settings import PrefectSettings
 from tests import peers
 from tests.make_service import ROOT, Service
@@ -189,7 +189,7 @@ def _run(folder: Path, prefect: PrefectServer, *command: str, **variables: str) 
     with service.house():
         pass  # it makes the store, for want of which check would complain
     return subprocess.run(
-        [sys.executable, "-m", "flows.command_line", "--config", str(config), *command],
+        [sys.executable, "-m", "dxatrend", "--config", str(config), *command],
         env={**os.environ, **prefect.for_ours, **variables},
         cwd=ROOT,
         capture_output=True,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.command_line import main
-from flows.orchestration import Orchestration
+from dxatrend.cli.main import main
+from flows.prefect_runner import Orchestration
 from pipeline.edge.app import opened
 from pipeline.edge.configuration.settings import PrefectSettings
 

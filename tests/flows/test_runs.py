@@ -13,9 +13,9 @@ from prefect.settings import (
 )
 
 from flows import delivery, follow_up
-from flows.orchestration import Orchestration
 from flows.prefect_password import read_password
-from flows.stop import Stop
+from flows.prefect_runner import Orchestration
+from flows.shutdown import Stop
 from pipeline.edge.app import House
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.store import service_status

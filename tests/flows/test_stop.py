@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 
-from flows.stop import Stop
+from flows.shutdown import Stop
 
 WAITS = """
 import os, signal

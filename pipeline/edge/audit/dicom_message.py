@@ -9,6 +9,7 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from pipeline import __version__
+from pipeline.edge.ip_address import is_ip_address
 from pipeline.edge.store.audit_trail import Entry, Event
 
 
@@ -196,17 +197,13 @@ def _participant(root: Element, who: str, host: str, role: Code | None, *, asked
         made.set("AlternativeUserID", f"dxatrend {__version__}")
     if host:
         made.set("NetworkAccessPointID", _clean(host))
-        made.set("NetworkAccessPointTypeCode", _IP_ADDRESS if _is_address(host) else _MACHINE_NAME)
+        made.set("NetworkAccessPointTypeCode", _IP_ADDRESS if is_ip_address(host) else _MACHINE_NAME)
     if role:
         _code(made, "RoleIDCode", role)
 
 
 def _code(parent: Element, name: str, code: Code) -> None:
     SubElement(parent, name, {"csd-code": code.value, "codeSystemName": code.scheme, "originalText": code.meaning})
-
-
-def _is_address(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdigit()
 
 
 def _clean(text: str) -> str:

@@ -40,7 +40,7 @@ from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM, 
 from pipeline.clinical.precision_study import FILL_IN
 from pipeline.clinical.regions import Region, UnknownRegion, parse_region
 from pipeline.clinical.rules import Rules
-from pipeline.edge.dicom_net.host_addresses import is_address
+from pipeline.edge.ip_address import is_ip_address
 from pipeline.edge.text_files import UnreadableText, printable, read_text
 from pipeline.sr.dialects.loader import Dialect, DialectError, load_dialects, normal_manufacturer
 from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here
@@ -206,7 +206,7 @@ class ListenerSettings(_Section):
         for title in dict.fromkeys(caller.ae_title for caller in callers):
             same = [caller for caller in callers if caller.ae_title == title]
             bound = len(same) > 1 and any(caller.serial_numbers for caller in same)
-            if bound and not all(caller.host and is_address(caller.host) for caller in same):
+            if bound and not all(caller.host and is_ip_address(caller.host) for caller in same):
                 raise ValueError(f"several are called {title}: with serial_numbers, each needs an address as host")
         return callers
 

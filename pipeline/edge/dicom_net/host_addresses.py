@@ -5,10 +5,11 @@ once at the start and then every minute, beside everything else. When the name s
 counts.
 """
 
-import ipaddress
 import socket
 import threading
 from collections.abc import Iterable
+
+from pipeline.edge.ip_address import is_ip_address
 
 REFRESH_SECONDS = 60
 
@@ -18,7 +19,7 @@ class Addresses:
 
     def __init__(self, hosts: Iterable[str]) -> None:
         self._known = {host: frozenset([host]) for host in hosts}
-        self._names = [host for host in self._known if not is_address(host)]
+        self._names = [host for host in self._known if not is_ip_address(host)]
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         if self._names:
@@ -44,12 +45,3 @@ class Addresses:
                 self._known[name] = frozenset(str(info[4][0]) for info in socket.getaddrinfo(name, None))
             except (OSError, UnicodeError):
                 continue
-
-
-def is_address(host: str) -> bool:
-    """Whether a host is told by its address, not by a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -17,13 +17,14 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from dxatrend.cli import audit as audit_commands
+from dxatrend.cli import backup, clinical_context, history, logging_setup
+from dxatrend.cli.output import cell, print_table
 from dxatrend.service.memory import give_back_large_blocks
-from flows import audit as audit_commands
-from flows import facility, history, keeping, logs, wiring
-from flows.orchestration import Orchestration, prefect_answer
+from flows import runtime
 from flows.prefect_password import PasswordUnusable
-from flows.stop import Stop
-from flows.tables import cell, print_table
+from flows.prefect_runner import Orchestration, prefect_answer
+from flows.shutdown import Stop
 from pipeline import __version__
 from pipeline.clinical.model import LeastSignificantChange
 from pipeline.clinical.precision import doubts, running_out
@@ -59,9 +60,9 @@ FORCE = "even if the service works with another configuration"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
-    logs.escape_what_cannot_be_printed()  # first: a refused argument is printed as well
+    logging_setup.escape_what_cannot_be_printed()  # first: a refused argument is printed as well
     options = _parser().parse_args(arguments)
-    logs.to_standard_error()
+    logging_setup.to_standard_error()
     command: Callable[[argparse.Namespace], int] = options.run
     try:
         return command(options)
@@ -99,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     config: dict[str, Any] = {
         "type": Path,
         "metavar": "DIR",
-        "help": f"the configuration folder (default: {wiring.CONFIG_VARIABLE}, else {SYSTEM_FOLDER}, else config)",
+        "help": f"the configuration folder (default: {runtime.CONFIG_VARIABLE}, else {SYSTEM_FOLDER}, else config)",
     }
     parser.add_argument("--config", default=_usual_folder(), **config)
     parser.add_argument("--version", action="version", version=f"dxatrend {__version__}")
@@ -154,9 +155,9 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--config", default=argparse.SUPPRESS, **config)
     told.add_argument("patient_id", type=_text)
     told.add_argument("--issuer", type=_text, default="", help="Issuer of Patient ID (0010,0021)")
-    backup = command("backup", keeping.backup, "Copy the store into one file; the service may run.")
-    backup.add_argument("file", type=Path, metavar="FILE", help="a new file; it will hold patient data")
-    restore = command("restore", keeping.restore_backup, "Make the store what a backup was; no service may run.")
+    copy = command("backup", backup.backup, "Copy the store into one file; the service may run.")
+    copy.add_argument("file", type=Path, metavar="FILE", help="a new file; it will hold patient data")
+    restore = command("restore", backup.restore_backup, "Make the store what a backup was; no service may run.")
     restore.add_argument("file", type=Path, metavar="FILE", help="made by dxatrend backup, from either kind of store")
     restore.add_argument("--replace", action="store_true", help="even if the store is not empty")
     trail_of = command("audit", _audit, "Who sent, compared, delivered, released what, and how that is known.")
@@ -228,18 +229,18 @@ def _text(argument: str) -> str:
 
 def _usual_folder() -> Path:
     """The configuration that is meant where nobody names one."""
-    named = os.environ.get(wiring.CONFIG_VARIABLE)
+    named = os.environ.get(runtime.CONFIG_VARIABLE)
     return Path(named) if named else SYSTEM_FOLDER if SYSTEM_FOLDER.is_dir() else Path("config")
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from flows.demo import demo  # noqa: PLC0415 - it brings what only it needs
+    from dxatrend.demo import demo  # noqa: PLC0415 - it brings what only it needs
 
     return demo()
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from flows.serve import serve  # noqa: PLC0415
+    from dxatrend.service.supervisor import serve  # noqa: PLC0415
 
     with houses.opened(options.config) as house:  # migrated here, before two children would
         prefect = house.settings.service.prefect
@@ -272,16 +273,16 @@ def _listen(options: argparse.Namespace) -> int:
 def _work(options: argparse.Namespace) -> int:
     give_back_large_blocks()
     _under_prefect(options.config)
-    live = wiring.live_configuration()
+    live = runtime.live_configuration()
     signal.signal(signal.SIGHUP, live.on_signal)
-    from flows.worker import run_worker  # noqa: PLC0415 - Prefect reads its settings when it is imported
+    from dxatrend.service.worker import run_worker  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
     with events.told(live.house, "worker"), live.told("worker"):
-        return 0 if run_worker(wiring.house, _until_signalled()) else FAILURE
+        return 0 if run_worker(runtime.house, _until_signalled()) else FAILURE
 
 
 def _prefect(options: argparse.Namespace) -> int:
-    from flows.serve import serve_prefect  # noqa: PLC0415
+    from dxatrend.service.supervisor import serve_prefect  # noqa: PLC0415
 
     settings, _ = configuration.load(options.config)
     serve_prefect(settings.service.prefect)
@@ -290,11 +291,11 @@ def _prefect(options: argparse.Namespace) -> int:
 def _schedules(options: argparse.Namespace) -> int:
     prefect = _under_prefect(options.config)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # each of its runs reads the configuration itself
-    wiring.house()  # nobody puts another store in its place while this runs
+    runtime.house()  # nobody puts another store in its place while this runs
     # Importing Prefect competes with the start of its server, which all else waits for: not before that answers.
     with contextlib.closing(Orchestration(prefect)) as orchestration:
         orchestration.wait_for_server()
-    from flows.schedules import run_schedules  # noqa: PLC0415
+    from flows.deployments import run_schedules  # noqa: PLC0415
 
     run_schedules()
     return 0
@@ -304,7 +305,7 @@ def _deploy(options: argparse.Namespace) -> int:
     with contextlib.closing(Orchestration(_under_prefect(options.config))) as orchestration:
         if not orchestration.is_there():
             return FAILURE
-    from flows.schedules import deploy  # noqa: PLC0415 - as above
+    from flows.deployments import deploy  # noqa: PLC0415 - as above
 
     print(*deploy(), sep="\n")
     return 0
@@ -617,7 +618,7 @@ def _split(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from flows.show import show  # noqa: PLC0415
+    from dxatrend.cli.show import show  # noqa: PLC0415
 
     with _store(options) as house:
         return show(house, options.report)
@@ -630,7 +631,7 @@ def _audit(options: argparse.Namespace) -> int:
 
 def _precision(options: argparse.Namespace) -> int:
     settings, _ = configuration.load(options.config)
-    return facility.precision(settings, options, _today())
+    return clinical_context.precision(settings, options, _today())
 
 
 def _today() -> date:
@@ -639,26 +640,24 @@ def _today() -> date:
 
 def _context(options: argparse.Namespace) -> int:
     with _store(options, existing=options.verb == "show") as house:
-        return {"load": facility.load_context, "show": facility.show_context}[options.verb](house, options)
+        return {"load": clinical_context.load_context, "show": clinical_context.show_context}[options.verb](
+            house, options
+        )
 
 
 def _under_prefect(config: Path) -> PrefectSettings:
     """Which Prefect this process works under, with that in the environment before Prefect is imported."""
     settings, _ = configuration.load(config)
-    os.environ[wiring.CONFIG_VARIABLE] = str(config.absolute())
-    os.environ.update(wiring.environment(settings.service.prefect))
+    os.environ[runtime.CONFIG_VARIABLE] = str(config.absolute())
+    os.environ.update(runtime.environment(settings.service.prefect))
     return settings.service.prefect
 
 
 def _until_signalled() -> Stop:
-    stop = wiring.stop()
+    stop = runtime.stop()
     stop.on_signals()
     return stop
 
 
 def _print_json(value: object) -> None:
     print(json.dumps(value, default=str, indent=2))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

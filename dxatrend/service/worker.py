@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from flows.orchestration import Orchestration
-from flows.stop import Stop
+from flows.prefect_runner import Orchestration
+from flows.shutdown import Stop
 from pipeline.edge.app import House
 from pipeline.edge.audit.forwarder import AuditFeed
 from pipeline.edge.configuration.settings import CallerSettings, DestinationSettings

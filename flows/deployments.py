@@ -16,7 +16,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists
 
 from flows.housekeeping import EVERY_NIGHT, housekeeping
-from flows.orchestration import TAG
+from flows.prefect_runner import TAG
 from flows.reprocess import AFTER_MIDNIGHT, reprocess
 
 HOME = Path(__file__).parent.parent

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from flows.port_owner import Port
-from flows.stop import Stop
+from flows.shutdown import Stop
 from pipeline.edge import app as houses
 from pipeline.edge.app import House
 from pipeline.edge.configuration.settings import PrefectSettings

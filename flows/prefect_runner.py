@@ -17,7 +17,7 @@ import httpx
 
 from flows.port_owner import Owner
 from flows.prefect_password import PasswordUnusable, read_password
-from flows.wiring import api_url, port
+from flows.runtime import api_url, port
 from pipeline.edge.configuration.settings import PrefectSettings
 from pipeline.edge.disk_space import room_of_prefect
 

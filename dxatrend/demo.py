@@ -158,7 +158,7 @@ home = "prefect"
 @contextmanager
 def _service() -> Iterator[None]:
     """The service as a department runs it."""
-    command = [sys.executable, "-m", "flows.command_line", "--config", str(ROOM / "config"), "serve"]
+    command = [sys.executable, "-m", "dxatrend", "--config", str(ROOM / "config"), "serve"]
     with (ROOM / "serve.log").open("wb") as log:
         service = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:

@@ -18,10 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from flows import wiring
+from flows import runtime
 from flows.port_owner import Owner
 from flows.prefect_password import make_password
-from flows.stop import Stop
+from flows.shutdown import Stop
 from pipeline.edge.configuration.settings import PrefectSettings
 
 log = logging.getLogger(__name__)
@@ -119,15 +119,15 @@ def serve_prefect(prefect: PrefectSettings) -> NoReturn:
     Raises:
         PasswordUnusable: its password cannot be kept, or is no secret.
     """
-    environment = wiring.server_environment(prefect, make_password(prefect))
+    environment = runtime.server_environment(prefect, make_password(prefect))
     os.execve(sys.executable, PREFECT_SERVER, {**os.environ, **environment})
 
 
 def _children(config: Path, prefect: PrefectSettings) -> list[_Child]:
-    ours = [sys.executable, "-m", "flows.command_line", "--config", str(config)]
+    ours = [sys.executable, "-m", "dxatrend", "--config", str(config)]
     children = [_Child("listener", [*ours, "listen"]), _Child("worker", [*ours, "work"])]
     if prefect.api_url is None:
-        environment = wiring.server_environment(prefect, make_password(prefect))
+        environment = runtime.server_environment(prefect, make_password(prefect))
         prefect.home.mkdir(parents=True, exist_ok=True)
         output = prefect.home / "server.log"
         obstacle = partial(_taken_port, prefect)
@@ -146,7 +146,7 @@ def _children(config: Path, prefect: PrefectSettings) -> list[_Child]:
 
 
 def _taken_port(prefect: PrefectSettings) -> str | None:
-    taken = wiring.port(prefect).owner() is Owner.ANOTHER
+    taken = runtime.port(prefect).owner() is Owner.ANOTHER
     return f"prefect.port: another program has taken port {prefect.port}" if taken else None
 
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Connection
 
-from flows.stop import Stop
-from flows.tables import print_table
+from dxatrend.cli.output import print_table
+from flows.shutdown import Stop
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import House
 from pipeline.edge.audit import events
