@@ -27,7 +27,7 @@ bench: setup peers ## how fast, beside what others take for the same: one table 
 	@.venv/bin/python -m tests.benchmarks
 
 impressions: setup ## docs/impressions.md and the README's example: what the addenda of the sample patients say
-	@.venv/bin/python -m tests.make_impressions
+	@.venv/bin/python -m tests.factories.impressions
 
 lock: ## resolve requirements.lock anew; LOCK=--upgrade for the newest allowed
 	@scripts/lock $(LOCK)

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import peers
-
-ROOT = Path(__file__).parent.parent
+from tests.folders import ROOT
 
 # A property is true or false; how long an example takes is the machine's, and a busy one must make no test fail.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

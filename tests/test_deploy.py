@@ -15,8 +15,8 @@ from flows import runtime
 from pipeline.edge.configuration import settings as configuration
 from pipeline.edge.configuration.settings import PrefectSettings
 from tests import peers
+from tests.folders import ROOT
 
-ROOT = Path(__file__).parent.parent
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
 OURS = {name: part for name, part in COMPOSE["services"].items() if part["image"] == "dxatrend"}

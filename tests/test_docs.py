@@ -34,8 +34,8 @@ from pipeline.edge.store.shared_scans import SAME_SCAN
 from pipeline.edge.store.withdrawals import REJECTED
 from pipeline.sr.dicom.unreadable import Reason
 from tests import peers
+from tests.folders import ROOT
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 CONFORMANCE = (ROOT / "docs" / "conformance.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()

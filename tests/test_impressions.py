@@ -2,24 +2,23 @@
 
 import pytest
 
-from tests import make_impressions
-from tests.sr import make_sample
+from tests.factories import impressions, sample_exams
 
-TOLD = {name: case.interpretation.narrative for name, case in make_sample.cases().items()}
+TOLD = {name: case.interpretation.narrative for name, case in sample_exams.cases().items()}
 
 
 def test_the_impressions_on_the_page_are_those_of_the_samples() -> None:
-    told = make_impressions.PAGE.read_text(encoding="utf-8")
-    assert told == make_impressions.page(), "run `make impressions`, and read what it changes in docs/impressions.md"
+    told = impressions.PAGE.read_text(encoding="utf-8")
+    assert told == impressions.page(), "run `make impressions`, and read what it changes in docs/impressions.md"
 
 
 def test_the_readme_shows_one_whole_impression() -> None:
-    told = make_impressions.README.read_text(encoding="utf-8")
-    assert told == make_impressions.readme(), "run `make impressions`, and read what it changes in README.md"
+    told = impressions.README.read_text(encoding="utf-8")
+    assert told == impressions.readme(), "run `make impressions`, and read what it changes in README.md"
 
 
 @pytest.mark.parametrize("name", TOLD)
 def test_every_sentence_of_a_sample_is_on_the_page(name: str) -> None:
-    on_the_page = " ".join(make_impressions.page().split())
+    on_the_page = " ".join(impressions.page().split())
     for sentence in TOLD[name].sentences:
         assert sentence in on_the_page

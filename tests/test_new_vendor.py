@@ -20,10 +20,10 @@ from pipeline.sr.dialects.model import DateOrder, Fact, Quantity, Since
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from pipeline.sr.dicom.outline import outline
 from pipeline.sr.extract.report import Report, extract
-from tests.edge.make import instance
-from tests.sr.make_report import container, encode, num, report, text
+from tests.factories.instances import instance
+from tests.factories.reports import container, encode, num, report, text
+from tests.folders import ROOT
 
-ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "dialects.md").read_text(encoding="utf-8")
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 ACME = {"Manufacturer": "ACME", "ManufacturerModelName": "One", "DeviceSerialNumber": "A-17"}

@@ -15,6 +15,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
 from tests import peers
+from tests.folders import ROOT
 
 CT_SMALL = Path(str(get_testdata_file("CT_small.dcm", download=False)))
 
@@ -125,7 +126,7 @@ def test_what_the_developer_has_set_is_not_seen(tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", probe],
         env={"PATH": "/usr/bin:/bin", "DXATREND_SERVICE__LISTENER__PORT": "1", "TMPDIR": str(tmp_path)},
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,

@@ -22,13 +22,12 @@ from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import read_elements, split_file
 from pipeline.sr.extract.report import UnreadableReport
 from tests import peers
-from tests.make_scanner import REFUSED, is_alive, store
+from tests.factories.raw_scanner import REFUSED, is_alive, store
+from tests.folders import DIALECTS
 
 REFUSED_AT_ASSOCIATION = "refused at association"
 NOTHING_TO_SEND = "there is no data set in it"
 NOT_RECEIVED = (REFUSED_AT_ASSOCIATION, NOTHING_TO_SEND)
-
-DIALECTS = Path(__file__).parent.parent / "config" / "dialects"
 
 
 @dataclass

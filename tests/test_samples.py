@@ -17,10 +17,10 @@ from pipeline.sr.dicom.header import read_header
 from pipeline.sr.dicom.reader import read_elements, split_file
 from pipeline.sr.extract.rejection_note import read_key_objects
 from pipeline.sr.extract.report import Report, extract
-from tests.sr.make_image import COMPUTED_RADIOGRAPHY, SECONDARY_CAPTURE
-from tests.sr.make_sample import lscs, spellings
+from tests.factories.images import COMPUTED_RADIOGRAPHY, SECONDARY_CAPTURE
+from tests.factories.sample_exams import lscs, spellings
+from tests.folders import SAMPLES
 
-SAMPLES = Path(__file__).parent.parent / "sample_dicom"
 SHIPPED = sorted((SAMPLES.parent / "config" / "dialects").glob("*.toml"))
 DIALECTS = load_dialects({file.name: file.read_text(encoding="utf-8") for file in SHIPPED})
 FOLDERS = sorted(path.parent for path in SAMPLES.glob("*/expected.json"))

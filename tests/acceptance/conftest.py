@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests import peers
-from tests.make_service import Service
+from tests.factories.service import Service
 
 
 @pytest.fixture(scope="module")

@@ -34,9 +34,9 @@ from pipeline.edge.store import receipts, service_status
 from pipeline.edge.store.schema import exam, receipt
 from pipeline.sr.dicom.content_tree import read_instance
 from tests import peers
-from tests.fast_scanner import Object, Scanner
-from tests.make_service import Service
-from tests.sr.make_report import encode, region, report, spine
+from tests.factories.fast_scanner import Object, Scanner
+from tests.factories.reports import encode, region, report, spine
+from tests.factories.service import Service
 
 SEED = 20_261
 CHAOS_SECONDS = float(os.environ.get("CHAOS_SECONDS", "120"))

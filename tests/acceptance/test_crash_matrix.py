@@ -30,8 +30,9 @@ from pipeline.edge.errors import WORKER_LOST
 from pipeline.edge.store import receipts, service_status
 from pipeline.edge.store.schema import exam, receipt
 from tests import peers
-from tests.make_service import ROOT, Service
-from tests.sr.make_report import encode, region, report, spine
+from tests.factories.reports import encode, region, report, spine
+from tests.factories.service import Service
+from tests.folders import ROOT
 
 SEED = 20260
 LOAD_SECONDS = 0.15
@@ -146,7 +147,7 @@ class Lives:
         self._service = service
         with service.log.open("ab") as log:
             self._launcher = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("lives.py")), str(service.config)],
+                [sys.executable, str(Path(__file__).with_name("process_forks.py")), str(service.config)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -26,7 +26,7 @@ from pipeline.sr.dicom.header import read_header, reference
 from pipeline.sr.dicom.reader import split_file
 from tests import peers
 from tests.benchmarks import archive
-from tests.make_service import Service
+from tests.factories.service import Service
 
 PATIENTS = 16
 """Beside the sample patients; each has a visit in every wave."""

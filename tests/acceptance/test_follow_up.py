@@ -14,7 +14,8 @@ from pipeline.sr.author.readback import read_back
 from pipeline.sr.dicom.content_tree import read_tree
 from tests import peers
 from tests.expected import Exam, exams_of, study_addenda
-from tests.make_service import SAMPLES, Service
+from tests.factories.service import Service
+from tests.folders import SAMPLES
 
 EXAMS = [exam for folder in sorted(SAMPLES.glob("*/expected.json")) for exam in exams_of(folder.parent.name)]
 

@@ -10,9 +10,9 @@ from pydicom.uid import EnhancedSRStorage
 
 from tests import peers
 from tests.edge.test_letters import SCRIPTS, in_script
-from tests.fast_scanner import Object, Scanner
-from tests.make_service import Service
-from tests.sr.make_report import encode
+from tests.factories.fast_scanner import Object, Scanner
+from tests.factories.reports import encode
+from tests.factories.service import Service
 
 NEIGHBOURS = ("accession", "institution", "operator", "station")
 

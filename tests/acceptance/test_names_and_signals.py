@@ -18,9 +18,9 @@ from pipeline.edge.store import receipts
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import State, receipt
 from tests import peers
-from tests.make_service import Service
-from tests.sr.make_image import dxa_results, picture, roi, scan
-from tests.sr.make_report import encode
+from tests.factories.images import dxa_results, picture, roi, scan
+from tests.factories.reports import encode
+from tests.factories.service import Service
 
 
 @pytest.mark.usefixtures("without_prefect")

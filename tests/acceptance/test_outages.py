@@ -9,9 +9,9 @@ import pytest
 from dxatrend.demo import Expected
 from tests import peers
 from tests.expected import exams_of, study_addenda
-from tests.make_service import Service
+from tests.factories.service import Service
 
-DOOM = Path(__file__).parent / "doom"
+CRASH_INJECTION = Path(__file__).parent / "crash_injection"
 
 
 class Clock:
@@ -19,7 +19,7 @@ class Clock:
 
     def __init__(self, folder: Path) -> None:
         self._setting = folder / "clock"
-        self.environment = {"CLOCK": str(self._setting), "PYTHONPATH": str(DOOM)}
+        self.environment = {"CLOCK": str(self._setting), "PYTHONPATH": str(CRASH_INJECTION)}
         self.go_wrong(0)
 
     def go_wrong(self, seconds: int) -> None:

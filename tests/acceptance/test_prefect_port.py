@@ -7,7 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests import peers
-from tests.make_service import SAMPLES, Service
+from tests.factories.service import Service
+from tests.folders import SAMPLES
 
 
 @contextmanager

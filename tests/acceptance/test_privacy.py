@@ -10,7 +10,7 @@ from pydicom.uid import generate_uid
 from pipeline.edge.store import service_status
 from tests import peers
 from tests.expected import exams_of
-from tests.make_service import Service
+from tests.factories.service import Service
 
 MARK = "ZZMARKED"
 

@@ -14,7 +14,8 @@ from dxatrend.cli.main import main
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.schema import audit, process
 from tests import peers
-from tests.make_service import SAMPLES, Service
+from tests.factories.service import Service
+from tests.folders import SAMPLES
 
 PRECISION = (SAMPLES / "precision.toml").read_text()
 OTHER_PRECISION = PRECISION.replace('"0.', '"0.1')

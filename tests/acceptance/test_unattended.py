@@ -9,9 +9,9 @@ from pipeline.sr.author.readback import read_back
 from pipeline.sr.dicom.content_tree import read_tree
 from tests import peers
 from tests.expected import exams_of, study_addenda
-from tests.make_service import Service
+from tests.factories.service import Service
 
-DOOM = Path(__file__).parent / "doom"
+CRASH_INJECTION = Path(__file__).parent / "crash_injection"
 
 BEFORE_THE_ANSWER = ["pipeline.edge.store.receipts:keep_all:after"]  # received, not committed
 AFTER_THE_ANSWER = [
@@ -21,7 +21,10 @@ AFTER_THE_ANSWER = [
 
 
 def _doomed(place: str) -> dict[str, str]:
-    return {"DOOM": place, "PYTHONPATH": os.pathsep.join(filter(None, [str(DOOM), os.environ.get("PYTHONPATH")]))}
+    return {
+        "CRASH_INJECTION": place,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(CRASH_INJECTION), os.environ.get("PYTHONPATH")])),
+    }
 
 
 @pytest.mark.slow

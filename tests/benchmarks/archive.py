@@ -25,8 +25,8 @@ from pipeline.edge.follow_up.due_exams import Tally, claim_due, follow_up
 from pipeline.edge.store import outbox, receipts
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import Instant, metadata
-from tests.make_service import ROOT, SAMPLES
-from tests.sr.make_report import encode
+from tests.factories.reports import encode
+from tests.folders import ROOT, SAMPLES
 
 VISITS = (2015, 2017, 2019)
 """The years of the exams each patient has on file."""

@@ -19,8 +19,8 @@ from pipeline.sr.dicom.header import read_header
 from pipeline.sr.render.fonts import Fonts
 from pipeline.sr.render.instances import author_faces
 from tests.benchmarks.table import Row, at_most, milliseconds
-from tests.sr import highdicom_author
-from tests.sr import make_interpretation as make
+from tests.factories import interpretations as make
+from tests.sr.author import highdicom_author
 
 TARGET_MS = 10
 ROUNDS = 200

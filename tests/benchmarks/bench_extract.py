@@ -8,8 +8,8 @@ from pydicom import Dataset, dcmread
 from pipeline.sr.dicom.reader import read_elements, split_file
 from pipeline.sr.extract.report import extract
 from tests.benchmarks.table import Row, at_most, processor_milliseconds
-from tests.make_service import SAMPLES
-from tests.sr.make_report import shipped_dialects
+from tests.factories.reports import shipped_dialects
+from tests.folders import SAMPLES
 
 REPORT = SAMPLES / "08-excluded-vertebra" / "2021-04-29-1.dcm"
 REGIONS = 6

@@ -16,7 +16,7 @@ from tests import peers
 from tests.benchmarks import processes
 from tests.benchmarks.table import Row, at_most, percentile
 from tests.expected import exams_of
-from tests.make_service import Service
+from tests.factories.service import Service
 
 EXAMS = 25
 SETTLE_SECONDS = 0.2

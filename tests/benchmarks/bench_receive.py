@@ -15,8 +15,9 @@ from pathlib import Path
 
 from tests import peers
 from tests.benchmarks.table import Row, at_least
-from tests.fast_scanner import Object, Scanner, copies, files, send_in_parallel
-from tests.make_service import SAMPLES, Service
+from tests.factories.fast_scanner import Object, Scanner, copies, files, send_in_parallel
+from tests.factories.service import Service
+from tests.folders import SAMPLES
 
 REPORT = SAMPLES / "08-excluded-vertebra" / "2021-04-29-1.dcm"
 OBJECTS = 400

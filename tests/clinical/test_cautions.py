@@ -10,7 +10,7 @@ from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Comparability, Exam, Finding, Flag, Measurement, Unverified
 from pipeline.clinical.regions import Side
 from pipeline.clinical.rules import Rules
-from tests.clinical.build import LSCS, ROOM_1, ROOM_2, day, epoch, exam, lsc, measurement
+from tests.factories.exams import LSCS, ROOM_1, ROOM_2, day, epoch, exam, lsc, measurement
 
 D = Decimal
 

@@ -14,7 +14,7 @@ from pipeline.clinical.compare import (
     within_months,
 )
 from pipeline.clinical.model import Change, Result
-from tests.clinical.build import day, exam, lsc
+from tests.factories.exams import day, exam, lsc
 
 
 def change(now: str, then: str, limit: str | None, *, on: str = "2020-01-01", since: str = "2018-01-01") -> Change:

@@ -17,7 +17,7 @@ from pipeline.clinical.model import (
     Result,
 )
 from pipeline.clinical.regions import parse_region
-from tests.clinical.build import HOLOGIC, LSCS, NAMELESS, ROOM_1, ROOM_2, day, epoch, exam
+from tests.factories.exams import HOLOGIC, LSCS, NAMELESS, ROOM_1, ROOM_2, day, epoch, exam
 
 D = Decimal
 SPINE = CrossCalibration(

@@ -7,7 +7,7 @@ import pytest
 from pipeline.clinical.clinical_context import ClinicalContext, Menopause
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Category, Diagnosis, Exam, Flag, Interpretation, Patient, Scale, Scanner, Sex
-from tests.clinical.build import HOLOGIC, PATIENT, ROOM_2, exam, measurement
+from tests.factories.exams import HOLOGIC, PATIENT, ROOM_2, exam, measurement
 
 D = Decimal
 NORLAND = Scanner("Norland", "XR-46", "N1")

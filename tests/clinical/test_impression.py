@@ -11,12 +11,12 @@ from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Flag, Interpretation, Obstacle, Overall, Result
 from pipeline.clinical.regions import Side
 from pipeline.clinical.wording import impression
-from tests.clinical.build import HOLOGIC, LSCS, exam, lsc, measurement
-from tests.clinical.make_adult import adult
-from tests.sr import make_sample
+from tests.factories import sample_exams
+from tests.factories.adults import adult
+from tests.factories.exams import HOLOGIC, LSCS, exam, lsc, measurement
 
 ADULTS = [adult(number) for number in range(500)]
-SAMPLES = [case.interpretation for case in make_sample.cases().values()]
+SAMPLES = [case.interpretation for case in sample_exams.cases().values()]
 EVERYBODY = [*ADULTS, *SAMPLES]
 
 OPENS_WITH = {

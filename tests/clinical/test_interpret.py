@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.clinical.interpret import RULES_VERSION, interpret
 from pipeline.clinical.model import Comparability, Exam, Flag, Interpretation, Overall, Result, Scanner
-from tests.clinical.build import HOLOGIC, LSCS, ROOM_1, ROOM_2, epoch, exam, lsc, measurement
+from tests.factories.exams import HOLOGIC, LSCS, ROOM_1, ROOM_2, epoch, exam, lsc, measurement
 
 BOTH = {"L1-L4": "0.900", "total hip left": "0.800"}
 

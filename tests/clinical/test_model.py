@@ -17,7 +17,7 @@ from pipeline.clinical.model import (
     Result,
     Scanner,
 )
-from tests.clinical.build import ROOM_1, exam, lsc, measurement
+from tests.factories.exams import ROOM_1, exam, lsc, measurement
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.clinical.model import Exam
 from pipeline.clinical.plausible_dates import implausible_date
-from tests.clinical.build import exam
+from tests.factories.exams import exam
 
 TODAY = date(2026, 3, 2)
 

@@ -15,7 +15,7 @@ from pipeline.clinical.precision import (
     running_out,
 )
 from pipeline.clinical.regions import parse_region
-from tests.clinical.build import HOLOGIC, NAMELESS, ROOM_1, ROOM_2, day, lsc
+from tests.factories.exams import HOLOGIC, NAMELESS, ROOM_1, ROOM_2, day, lsc
 
 TODAY = date(2020, 1, 1)
 

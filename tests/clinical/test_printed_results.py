@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.clinical.model import Exam, Scanner
 from pipeline.clinical.priors import TOTAL_TOLERANCE, recomputed_bmd
-from tests.clinical.build import exam, measurement
+from tests.factories.exams import exam, measurement
 
 BESIDE = Path(__file__).parents[3] / "shared" / "samples"
 PRINTED = Path(os.environ.get("DXATREND_SAMPLES", BESIDE)) / "numeric" / "printed_spine_results.csv"

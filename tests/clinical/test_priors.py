@@ -9,7 +9,7 @@ import pytest
 from pipeline.clinical.model import Epoch, Exam, Measurement, Obstacle, Patient, Refusal, Scanner, Sex
 from pipeline.clinical.priors import Match, match, read_shared, recomputed_bmd, subset_bmd, total_agrees
 from pipeline.clinical.regions import parse_region
-from tests.clinical.build import HOLOGIC, NAMELESS, PATIENT, ROOM_1, ROOM_2, epoch, exam, measurement
+from tests.factories.exams import HOLOGIC, NAMELESS, PATIENT, ROOM_1, ROOM_2, epoch, exam, measurement
 
 SPINE = {"L1-L4": "0.900"}
 NOW = exam("2020-01-01", regions=SPINE)

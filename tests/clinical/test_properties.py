@@ -29,7 +29,7 @@ from pipeline.clinical.precision import lsc_for
 from pipeline.clinical.precision_study import PrecisionScan, UnfitStudy, study, worksheet
 from pipeline.clinical.regions import parse_region
 from pipeline.clinical.rules import Rules
-from tests.clinical.build import HOLOGIC, NAMELESS, ROOM_1, ROOM_2, exam, lsc
+from tests.factories.exams import HOLOGIC, NAMELESS, ROOM_1, ROOM_2, exam, lsc
 
 KEYS = [
     "L1", "L2", "L3", "L4", "L1-L4", "L2-L4", "L1,L3-L4", "L1-L2", "T12-L4", "total hip left", "total hip right",

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.clinical.findings import find
 from pipeline.clinical.model import Change, Epoch, Exam, LeastSignificantChange, Patient, Scanner, Sex
-from tests.clinical.build import HOLOGIC, NAMELESS, PATIENT, ROOM_1, ROOM_2, exam, lsc, measurement
+from tests.factories.exams import HOLOGIC, NAMELESS, PATIENT, ROOM_1, ROOM_2, exam, lsc, measurement
 
 HISTORIES = 3000
 PARTS = 10

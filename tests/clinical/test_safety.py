@@ -80,6 +80,6 @@ def test_every_rule_in_the_core_is_a_rule_of_the_specification() -> None:
     """A rule id in a comment that nobody wrote would look like authority."""
     core = HERE.parents[1] / "pipeline" / "clinical"
     cited = {
-        rule for file in core.glob("*.py") for rule in re.findall(r"\bR\d+\.\d+\b", file.read_text(encoding="utf-8"))
+        rule for file in core.rglob("*.py") for rule in re.findall(r"\bR\d+\.\d+\b", file.read_text(encoding="utf-8"))
     }
     assert cited <= set(RULES)

@@ -16,8 +16,8 @@ from pipeline.clinical.rules import Rules
 from pipeline.clinical.validity import invalid_because
 from pipeline.sr.author.content import document
 from pipeline.sr.author.readback import read_back
-from tests.clinical.build import LSCS, PATIENT, ROOM_1, ROOM_2, exam, lsc, measurement
 from tests.clinical.test_properties import contexts, exams, histories, one_patient, records, same_person
+from tests.factories.exams import LSCS, PATIENT, ROOM_1, ROOM_2, exam, lsc, measurement
 
 D = Decimal
 THEN = {"L1-L4": "0.900", "total hip left": "0.800", "total hip right": "0.800"}

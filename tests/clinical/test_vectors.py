@@ -43,7 +43,7 @@ from pipeline.clinical.recommendations import frax_offset
 from pipeline.clinical.regions import FEMORAL_NECK, SPINE, TOTAL_HIP, parse_region
 from pipeline.clinical.standardised_bmd import COMMON_SPINE, SPINE_SLOPE_AND_MEAN, standardised_bmd
 from pipeline.clinical.trend import line
-from tests.clinical.build import HOLOGIC, LSCS, PATIENT, ROOM_1, exam, lsc, measurement
+from tests.factories.exams import HOLOGIC, LSCS, PATIENT, ROOM_1, exam, lsc, measurement
 
 D = Decimal
 

@@ -10,7 +10,7 @@ from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Caution, Flag, Interpretation
 from pipeline.clinical.regions import parse_region
 from pipeline.clinical.vendor_trend import TrendPoint
-from tests.clinical.build import HOLOGIC, LSCS, day, exam
+from tests.factories.exams import HOLOGIC, LSCS, day, exam
 
 D = Decimal
 

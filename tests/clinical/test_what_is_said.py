@@ -12,7 +12,7 @@ from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Flag, Interpretation, Overall, Patient, Sex, Unverified
 from pipeline.sr.author.content import document
 from pipeline.sr.author.readback import read_back
-from tests.clinical.build import HOLOGIC, LSCS, ROOM_1, ROOM_2, day, exam, lsc, measurement
+from tests.factories.exams import HOLOGIC, LSCS, ROOM_1, ROOM_2, day, exam, lsc, measurement
 
 SPINE_AND_HIP = {"L1-L4": "0.900", "total hip left": "0.800"}
 FOREARM = lsc("33% radius", "0.025")

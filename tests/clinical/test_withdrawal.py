@@ -4,7 +4,7 @@ from pipeline.clinical.interpret import RULES_VERSION
 from pipeline.clinical.model import Overall
 from pipeline.clinical.withdrawal import withdrawn
 from pipeline.clinical.wording.impression import PRELIMINARY
-from tests.clinical.build import exam
+from tests.factories.exams import exam
 
 
 def test_a_withdrawn_exam_claims_no_result_and_no_number_and_says_why() -> None:

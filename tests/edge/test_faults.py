@@ -31,12 +31,12 @@ from pipeline.edge.receive.storage_commitment_scp import Untold, _Call, tell_due
 from pipeline.edge.store import commitment_requests, receipts, service_status
 from pipeline.edge.store.schema import State, addendum, delivery, exam, inquiry, reading, receipt
 from tests import peers
-from tests.edge.make import instance
+from tests.edge.receive.test_storage_commitment_scp import Scanner as AskingScanner
 from tests.edge.test_letters import put_text
-from tests.edge.test_promise import Scanner as AskingScanner
-from tests.sr.make_report import encode, region, report, spine, text
+from tests.factories.instances import instance
+from tests.factories.reports import encode, region, report, spine, text
+from tests.folders import ROOT
 
-ROOT = Path(__file__).parents[2]
 SECONDS = 10
 
 READING = "read_elements _require_one_identity extract read"

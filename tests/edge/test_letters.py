@@ -25,11 +25,10 @@ from pipeline.edge.store import audit_trail, exams, outbox, receipts
 from pipeline.edge.store.schema import State, exam, receipt
 from pipeline.sr.dicom.character_sets import decoded
 from pipeline.sr.dicom.content_tree import header_text, read_instance
-from tests.edge.make import instance
-from tests.edge.test_follow_up import LONG_AGO
-from tests.sr.make_report import each_item, encode, region, report, spine, text
-
-ROOT = Path(__file__).parents[2]
+from tests.edge.follow_up.test_due_exams import LONG_AGO
+from tests.factories.instances import instance
+from tests.factories.reports import each_item, encode, region, report, spine, text
+from tests.folders import ROOT
 
 SCRIPTS = {
     "ISO_IR 100": "Universitätsklinik Ñuñoa",

@@ -12,7 +12,8 @@ import pytest
 
 from flows.prefect_password import read_password
 from tests import peers
-from tests.make_service import ROOT, Service
+from tests.factories.service import Service
+from tests.folders import ROOT
 from tests.peers import PrefectServer
 
 

@@ -10,7 +10,7 @@ from pipeline.edge.live_configuration import OtherConfiguration
 from pipeline.edge.store import processes
 from pipeline.edge.store.processes import Fingerprint
 from tests import peers
-from tests.make_service import Service
+from tests.factories.service import Service
 
 
 def test_the_nightly_run_refuses_while_the_service_works_with_another_configuration(

@@ -19,7 +19,8 @@ from flows.prefect_password import PasswordUnusable, make_password, password_fil
 from flows.prefect_runner import Answer, Orchestration, prefect_answer
 from pipeline.edge.configuration.settings import PrefectSettings
 from tests import peers
-from tests.make_service import ROOT, Service
+from tests.factories.service import Service
+from tests.folders import ROOT
 from tests.peers import PrefectServer
 
 OPEN_TO_ALL = {"/health", "/ready"}

@@ -1,0 +1,163 @@
+"""One commit for many, and everyone's own fate."""
+
+import sqlite3
+import threading
+import time
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event, func, select
+
+from pipeline.edge.receive.group_commit import Keeper
+from pipeline.edge.store import audit_trail, receipts, service_status
+from pipeline.edge.store.database import Database, StoreFailed
+from pipeline.edge.store.receipts import Arrival
+from pipeline.edge.store.schema import receipt
+from tests.factories.instances import instance
+
+NOW = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
+
+
+def _arrival(number: int) -> Arrival:
+    return _arrived(b"%d" % number, uid=f"2.25.{number}")
+
+
+def _arrived(data_set: bytes, *, uid: str) -> Arrival:
+    return Arrival.of(instance(data_set, uid=uid), calling_ae_title="SCANNER1", at=NOW)
+
+
+def _count(database: Database) -> int:
+    with database.read() as connection:
+        return connection.scalar(select(func.count()).select_from(receipt)) or 0
+
+
+class _Held:
+    """A keeper whose first instance takes until it is let go to arrive, so that the others gather behind it."""
+
+    def __init__(self, database: Database) -> None:
+        self._keeper = Keeper(database)
+        self._go = threading.Event()
+        began = threading.Event()
+
+        def arrive() -> Arrival:
+            began.set()
+            self._go.wait(10)
+            return _arrived(b"first", uid="2.25.99")
+
+        self.first = self._keeper.keep(arrive)
+        assert began.wait(10)
+
+    def keep(self, *arrivals: Arrival) -> "list[Future[tuple[int, bool]]]":
+        return [self._keeper.keep(partial(replace, arrival)) for arrival in arrivals]
+
+    def let_go(self) -> None:
+        self._go.set()
+        self._keeper.close()
+
+
+def test_what_gathers_shares_a_commit_and_costs_as_many_statements_as_one(database: Database) -> None:
+    statements: list[str] = []
+    event.listen(database._engine, "before_cursor_execute", lambda *of: statements.append(of[2].split()[0]))
+    held = _Held(database)
+    kept = held.keep(*(_arrival(number) for number in range(20)))
+    held.let_go()
+    assert [done.result(0)[1] for done in kept] == [True] * 20
+    assert len({done.result(0)[0] for done in kept}) == 20
+    assert _count(database) == 21
+    assert statements.count("INSERT") == 2, "the instances, and the trail of them"
+
+
+def test_a_uid_that_comes_several_times_in_one_commit_is_kept_as_if_they_came_one_after_another(
+    database: Database,
+) -> None:
+    sent = [_arrived(data_set, uid="2.25.1") for data_set in (b"one", b"one", b"other", b"one", b"other")]
+    held = _Held(database)
+    one, again, other, one_more, other_again = (done for done in held.keep(*sent))
+    held.let_go()
+    number, other_number = one.result(0)[0], other.result(0)[0]
+    assert one.result(0) == (number, True)
+    assert again.result(0) == one_more.result(0) == (number, False)
+    assert other.result(0) == (other_number, True)
+    assert other_again.result(0) == (other_number, False)
+    with database.read() as connection:
+        (waiting,) = service_status.held(connection)
+        trail = [found.entry for found in audit_trail.find(connection)]
+    assert (waiting.number, waiting.reason) == (str(other_number), receipts.OTHER_BYTES)
+    assert f"that of receipt {number} (SCANNER1)," in waiting.detail
+    assert [entry.detail["new"] for entry in trail if entry.receipt in (number, other_number)] == [
+        True,
+        False,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_an_instance_that_cannot_be_kept_does_not_fail_its_neighbours(database: Database) -> None:
+    def bug() -> Arrival:
+        raise ZeroDivisionError
+
+    held = _Held(database)
+    before, poisoned, after = held.keep(_arrival(1), replace(_arrival(3), digest=None), _arrival(2))  # type: ignore[arg-type]  # which the database refuses
+    broken = held._keeper.keep(bug)
+    held.let_go()
+    assert isinstance(poisoned.exception(0), StoreFailed)
+    assert isinstance(broken.exception(0), ZeroDivisionError)
+    assert all(done.result(0)[1] for done in (held.first, before, after))
+    assert _count(database) == 3
+
+
+def test_two_listeners_that_receive_the_same_at_once_keep_it_once(database: Database) -> None:
+    """Their batches hold the same instances in opposite order: on PostgreSQL each would wait for the other."""
+    arrivals = [_arrival(number) for number in range(40)]
+    one, other = _Held(database), _Held(database)
+    kept = one.keep(*arrivals), other.keep(*reversed(arrivals))
+    one._go.set()
+    other.let_go()
+    one.let_go()
+    numbers = [[done.result(0)[0] for done in kept[0]], [done.result(0)[0] for done in reversed(kept[1])]]
+    assert numbers[0] == numbers[1]
+    assert sum(done.result(0)[1] for listener in kept for done in listener) == 40
+    assert _count(database) == 41
+
+
+def test_nobody_is_told_success_before_the_commit(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/dxatrend.sqlite3")
+    database.migrate()
+    keeper = Keeper(database)
+    seen: list[int] = []
+
+    def look(_: "Future[tuple[int, bool]]") -> None:
+        with closing(sqlite3.connect(tmp_path / "dxatrend.sqlite3")) as other:
+            seen.append(other.execute("SELECT count(*) FROM receipt").fetchone()[0])
+
+    for number in range(5):
+        keeper.keep(partial(_arrival, number)).add_done_callback(look)
+    keeper.close()
+    database.close()
+    assert len(seen) == 5
+    assert all(count >= number + 1 for number, count in enumerate(seen))
+
+
+def test_a_locked_database_fails_all_at_once_and_none_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each waiting in vain on its own would hold all scanners up for minutes."""
+    monkeypatch.setattr("pipeline.edge.store.database.SQLITE_BUSY_SECONDS", 0.2)
+    database = Database(f"sqlite:///{tmp_path}/dxatrend.sqlite3")
+    database.migrate()
+    keeper = Keeper(database)
+    with closing(sqlite3.connect(tmp_path / "dxatrend.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        kept = [keeper.keep(partial(_arrival, 0))]
+        time.sleep(0.05)  # it waits for the lock, and the others gather behind it
+        kept += [keeper.keep(partial(_arrival, number)) for number in range(1, 20)]
+        began = time.monotonic()
+        failures = [done.exception(10) for done in kept]
+    assert time.monotonic() - began < 2, "20 waits of 0.2 s would take twice as long"
+    keeper.close()
+    database.close()
+    assert {str(failure) for failure in failures} == {"OperationalError SQLITE_BUSY"}

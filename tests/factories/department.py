@@ -1,0 +1,87 @@
+"""A listener and a store with several callers at addresses of their own, worked off in this process."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE
+
+from dxatrend.cli.main import main
+from pipeline.edge.app import House, opened
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up.due_exams import drain
+from pipeline.edge.receive.listener import Listener
+from pipeline.edge.store import outbox, service_status
+from pipeline.edge.store.service_status import HeldWork
+from pipeline.sr.author.readback import Said, read_back
+from pipeline.sr.dicom.content_tree import read_instance, read_tree
+from tests import peers
+from tests.factories.reports import region, report, spine
+from tests.folders import DIALECTS
+
+
+def scan(bmd: str, day: str, *, uid: str, **header: str | None) -> Dataset:
+    """A report of one spine scan in a study of its own."""
+    given: dict[str, Any] = {"StudyInstanceUID": f"{uid}.1", "StudyDate": day, "SOPInstanceUID": uid, **header}
+    return report(spine(region("L1-L4", bmd)), **given)
+
+
+class Department:
+    """What callers send to a real listener, and what became of it."""
+
+    def __init__(self, config: Path, house: House, port: int) -> None:
+        self.config, self.house, self._port = config, house, port
+
+    def send(self, sent: Dataset, *, calling: str = "SCANNER1", host: str = "127.0.0.1") -> None:
+        """Send a report in an association of its own from an address; the test fails unless it is taken."""
+        sent.file_meta = FileMetaDataset()
+        sent.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        ae = AE(ae_title=calling)
+        ae.add_requested_context(sent.SOPClassUID, ExplicitVRLittleEndian)
+        association = ae.associate("127.0.0.1", self._port, ae_title="DXATREND", bind_address=(host, 0))
+        assert association.is_established, "the listener takes this caller"
+        assert association.send_c_store(sent).Status == 0
+        association.release()
+
+    def work(self) -> None:
+        """Read and follow up everything that is due."""
+        while extract_waiting(self.house):
+            pass
+        drain(self.house, lambda: False)
+
+    def run(self, *command: str) -> int:
+        """One command of the service; its exit status."""
+        return main([*command, "--config", str(self.config)])
+
+    def held(self) -> dict[str, HeldWork]:
+        """What is held, by its number."""
+        with self.house.database.read() as connection:
+            return {one.number: one for one in service_status.held(connection)}
+
+    def said(self, exam: int) -> Said | None:
+        """What the current addendum of an exam says."""
+        with self.house.database.read() as connection:
+            latest = outbox.latest(connection, exam)
+        return None if latest is None else read_back(read_tree(read_instance(latest.data_set, ExplicitVRLittleEndian)))
+
+
+@contextmanager
+def department(folder: Path, url: str, callers: str) -> Iterator[Department]:
+    """A department whose callers are these tables of ``service.toml``."""
+    port = peers.free_port()
+    (folder / "dialects").symlink_to(DIALECTS)
+    (folder / "service.toml").write_text(f"""
+        [store]
+        url = "{url}"
+        [exam]
+        settle_seconds = 0
+        late_days = 36500
+        [listener]
+        port = {port}
+        {callers}
+        """)
+    with opened(folder) as house, closing(Listener(house.settings.service.listener, house.database)):
+        yield Department(folder, house, port)

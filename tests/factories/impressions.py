@@ -1,0 +1,88 @@
+"""What the addenda of the sample patients say: docs/impressions.md, and one of them whole in the README.
+
+``make impressions`` writes both; ``tests/test_impressions.py`` holds them.
+"""
+
+import re
+import textwrap
+from collections.abc import Iterator
+from itertools import groupby
+
+from pipeline.clinical.model import Narrative
+from tests.factories import sample_exams
+from tests.folders import ROOT, SAMPLES
+
+PAGE = ROOT / "docs" / "impressions.md"
+README = ROOT / "README.md"
+SHOWN_IN_README = "02-spine-loss 2023-12-06"
+
+BEGIN, END = "<!-- impression: from sample_dicom -->\n", "<!-- end of impression -->\n"
+
+HEAD = """\
+# What the addenda of the sample patients say
+
+For a clinician to review without installing anything: each text is what an addendum to a sample
+patient's exam says, from the preliminary mark to the inputs not supplied. The patients are invented
+([sample_dicom](../sample_dicom)), and so are their least significant changes. Nothing is known of
+them but their reports, so there is no clinical history. In the addendum itself there are no headings.
+`make impressions` writes this page.
+"""
+
+SECTIONS = {
+    "Regions": "findings",
+    "Comparison": "basis",
+    "Cautions": "cautions",
+    "Suggestions": "suggestions",
+}
+
+
+def page() -> str:
+    """The whole of docs/impressions.md."""
+    shows = _what_samples_show()
+    told = {name: case.interpretation.narrative for name, case in sample_exams.cases().items()}
+    parts = [HEAD]
+    for folder, names in groupby(told, key=lambda name: name.partition(" ")[0]):
+        parts.append(f"## {folder}\n\n{_filled(shows[folder])}\n")
+        parts += [f"### {folder}, exam of {name.partition(' ')[2]}\n\n{as_text(told[name])}" for name in names]
+    return "\n".join(parts)
+
+
+def readme() -> str:
+    """The README with the text of one addendum in its place."""
+    before, begin, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    assert end, "the README has no place for an impression"
+    narrative = sample_exams.cases()[SHOWN_IN_README].interpretation.narrative
+    return f"{before}{begin}\n{as_text(narrative)}\n{end}{after}"
+
+
+def as_text(narrative: Narrative) -> str:
+    """One addendum's text with a heading before each section."""
+    return "\n".join([_filled(" ".join(narrative.status), "> "), *_sections(narrative)])
+
+
+def _sections(narrative: Narrative) -> Iterator[str]:
+    yield f"\n**Impression**\n\n{_filled(' '.join(narrative.impression))}"
+    for title, name in SECTIONS.items():
+        if texts := getattr(narrative, name):
+            yield "\n".join([f"\n**{title}**\n", *(_filled(text, "- ") for text in texts)])
+    yield "".join(f"\n{_filled(text)}\n" for text in narrative.not_supplied)
+
+
+def _filled(text: str, mark: str = "") -> str:
+    """Lines of at most 100 columns."""
+    following = mark if mark == "> " else " " * len(mark)
+    return textwrap.fill(
+        text, 100, initial_indent=mark, subsequent_indent=following, break_on_hyphens=False, break_long_words=False
+    )
+
+
+def _what_samples_show() -> dict[str, str]:
+    """What each folder shows, from the table beside the samples."""
+    table = (SAMPLES / "README.md").read_text(encoding="utf-8")
+    return {folder: shows for folder, shows in re.findall(r"^\| `([\w-]+)` \| [^|]* \| (.*) \|$", table, re.MULTILINE)}
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    README.write_text(readme(), encoding="utf-8")

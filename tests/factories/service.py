@@ -1,0 +1,168 @@
+"""A whole service for a test: its configuration in a folder, its processes, and a scanner that sends to it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from flows.prefect_password import read_password
+from pipeline.edge.app import House, opened
+from pipeline.edge.configuration.settings import PrefectSettings
+from pipeline.edge.store import service_status
+from pipeline.edge.store.service_status import Status
+from tests import peers
+from tests.folders import ROOT
+
+SAMPLES = ROOT / "sample_dicom"
+
+
+class Service:
+    """dxatrend as a department runs it, on free ports; it can be killed and started again on the same store."""
+
+    def __init__(self, folder: Path, *, destination_port: int, settle_seconds: float = 1, url: str = "") -> None:
+        self.port = peers.free_port()
+        self.prefect_port = peers.free_port()
+        self.config = folder / "config"
+        self.log = folder / "service.log"
+        self.prefect_home = folder / "prefect"
+        self.config.mkdir(parents=True)
+        (self.config / "dialects").symlink_to(ROOT / "config" / "dialects")
+        for name in ("scanners.toml", "precision.toml"):
+            (self.config / name).symlink_to(SAMPLES / name)
+        (self.config / "service.toml").write_text(f"""
+            [store]
+            url = "{url or f"sqlite:///{folder}/dxatrend.sqlite3"}"
+            [listener]
+            port = {self.port}
+            [[listener.caller]]
+            ae_title = "SCANNER1"
+            host = "127.0.0.1"
+            [exam]
+            settle_seconds = {settle_seconds}
+            late_days = 36500
+            [[destination]]
+            name = "pacs"
+            ae_title = "ORTHANC"
+            host = "127.0.0.1"
+            port = {destination_port}
+            proof = "find"
+            [prefect]
+            port = {self.prefect_port}
+            home = "{self.prefect_home}"
+            """)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, environment: Mapping[str, str] | None = None) -> None:
+        """Start the service, and return when its listener answers."""
+        self.begin("serve", environment=environment)
+        peers.wait_until(self.answers, seconds=60, what="the listener answers")
+
+    def begin(self, *command: str, environment: Mapping[str, str] | None = None) -> None:
+        """Start one command of the service in a process group of its own."""
+        assert self._process is None, "it runs already"
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "dxatrend", "--config", str(self.config), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+            )
+
+    def process_group(self) -> int:
+        """What all processes of the service have in common."""
+        assert self._process is not None
+        return self._process.pid
+
+    def answers(self) -> bool:
+        """Whether the listener answers C-ECHO."""
+        command = [peers.program("echoscu"), "-aet", "SCANNER1", "-aec", "DXATREND", "127.0.0.1", str(self.port)]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def prefect_answers(self) -> bool:
+        """Whether the Prefect server answers."""
+        try:
+            return httpx.get(f"{self.prefect_api}/health", trust_env=False, timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+    def ask_prefect(self, path: str, question: dict[str, Any] | None = None) -> Any:
+        """What its Prefect server answers to us, who know the password; a question is posted."""
+        password = read_password(PrefectSettings(home=self.prefect_home))
+        with peers.prefect_client(self.prefect_api, password) as api:
+            answer = api.get(path) if question is None else api.post(path, json=question)
+        return answer.raise_for_status().json()
+
+    @property
+    def prefect_api(self) -> str:
+        """Where the Prefect server answers."""
+        return f"http://127.0.0.1:{self.prefect_port}/api"
+
+    def send(self, reports: Sequence[Path]) -> None:
+        """Send reports with DCMTK's storescu; the test fails unless every one was taken."""
+        sent = peers.storescu(reports, port=self.port, called="DXATREND")
+        assert sent.returncode == 0, sent.stderr
+
+    def stop(self) -> int:
+        """End the service as an administrator does; its exit status."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        status = self._process.wait(timeout=60)
+        self._process = None
+        return status
+
+    def kill(self) -> None:
+        """End every process of the service at once, as a power cut does."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def wait_for_death(self) -> None:
+        """Wait until the service has ended by itself."""
+        assert self._process is not None
+        self._process.wait(timeout=120)
+        self._process = None
+
+    def destination(self, port: int) -> None:
+        """Deliver to the archive on another port from the next start on."""
+        path = self.config / "service.toml"
+        path.write_text(re.sub(r"(\[\[destination\]\][^\[]*port = )\d+", rf"\g<1>{port}", path.read_text()))
+
+    def status(self, house: House) -> Status:
+        """How things stand."""
+        with house.database.read() as connection:
+            return service_status.status(connection, ["pacs"], datetime.now(UTC))
+
+    def come_to_rest(self) -> None:
+        """Wait until nothing is left to do; the test fails where something is held for a person."""
+        with self.house() as house:
+            peers.wait_until(lambda: self.status(house).is_idle, seconds=60, what="nothing waits")
+            assert self.status(house).held == 0
+
+    @contextmanager
+    def house(self) -> Iterator[House]:
+        """The store and the configuration, from outside."""
+        with opened(self.config) as house:
+            yield house
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "dxatrend", "--config", str(self.config), *command],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=120,
+            check=False,
+        )

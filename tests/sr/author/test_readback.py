@@ -1,0 +1,149 @@
+"""Does our reader recover everything that an addendum says in codes and numbers?"""
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.uid import ExplicitVRLittleEndian
+
+from pipeline.clinical.model import Change, Finding, Interpretation, Overall
+from pipeline.sr.author.addendum import author
+from pipeline.sr.author.readback import Said, read_back
+from pipeline.sr.dicom.content_tree import Code, Item, read_instance, read_tree
+from pipeline.sr.dicom.header import dicom_date
+from tests.factories import interpretations as make
+from tests.factories import patients
+
+Told = dict[str, tuple[str, ...]]
+
+
+def through_the_wire(case: patients.Case) -> Item:
+    authored = author(case.interpretation, sources=case.sources, priors=case.priors)
+    return read_tree(read_instance(authored.data_set, ExplicitVRLittleEndian))
+
+
+def of(interpretation: Interpretation) -> patients.Case:
+    return patients.Case(interpretation, (), (make.report(),), (make.report(2022), make.report(2019)))
+
+
+def expected(interpretation: Interpretation) -> dict[str, Told]:
+    """What should be read back of each region, from the interpretation itself."""
+    return {f.measurement.region.key: said_of(interpretation, f) for f in interpretation.findings}
+
+
+def said_of(interpretation: Interpretation, finding: Finding) -> Told:
+    exam, measurement = interpretation.exam, finding.measurement
+    said: dict[str, list[object]] = {
+        "DATE": [dicom_date(exam.performed_on)],
+        "STUDY": [exam.study_instance_uid],
+        "BMD": [measurement.bmd],
+        "BMC": [measurement.bmc],
+        "AREA": [measurement.area],
+        "T_SCORE": [measurement.t_score],
+        "Z_SCORE": [measurement.z_score],
+        "PYA": [measurement.percent_young_adult],
+        "PAM": [measurement.percent_age_matched],
+        "RESULT": [finding.result.value],
+        "OBSTACLE": [refusal.obstacle.value for refusal in finding.refusals],
+        "OBSTACLE_DATE": [dicom_date(refusal.exam.performed_on) for refusal in finding.refusals],
+        "OBSTACLE_STUDY": [refusal.exam.study_instance_uid for refusal in finding.refusals],
+        "FLAG": [caution.flag.value for caution in finding.cautions],
+    }
+    if finding.since_prior:
+        said |= compared(finding.since_prior, "PRIOR", "")
+        said["RATE"] = [finding.since_prior.rate]
+        if finding.detectable_on:
+            said["DETECTABLE_ON"] = [dicom_date(finding.detectable_on)]
+        lsc = finding.since_prior.lsc
+        said |= {"LSC": [lsc.lsc], "LSC_CONFIDENCE": [Decimal(95)]} if lsc else {}
+    if finding.since_baseline:
+        said |= compared(finding.since_baseline, "BASELINE", "B")
+        said["BRESULT"] = [finding.since_baseline.result.value]
+    for line in interpretation.trends:
+        if line.region == measurement.region:
+            said |= {"SLOPE": [line.slope], "SLOPE_SE": [line.standard_error]}
+    return {name: tuple(printed(values)) for name, values in said.items() if any(v is not None for v in values)}
+
+
+def compared(change: Change, which: str, b: str) -> dict[str, list[object]]:
+    return {
+        f"{which}_BMD": [change.reference_bmd],
+        f"{which}_DATE": [dicom_date(change.reference.performed_on)],
+        f"{which}_STUDY": [change.reference.study_instance_uid],
+        f"{b}DIFF": [change.difference],
+        f"{b}PDIFF": [change.percent],
+        f"{b}DIFF_BMD": [change.bmd],
+        f"{b}CI_LOW": [change.interval and change.interval[0]],
+        f"{b}CI_HIGH": [change.interval and change.interval[1]],
+    }
+
+
+def said_of_the_whole(interpretation: Interpretation) -> Told:
+    """What should be read back of the whole exam."""
+    before, diagnosis, target = interpretation.category_change, interpretation.diagnosis, interpretation.target
+    withdrawn = interpretation.overall is Overall.WITHDRAWN
+    said: dict[str, list[object]] = {
+        "BOVERALL": [None if withdrawn else interpretation.overall_since_baseline.value],
+        "CATEGORY": [diagnosis.category.value if diagnosis and not diagnosis.superseded else None],
+        "PCATEGORY": [before and before.before.category.value],
+        "PCATEGORY_DATE": [before and dicom_date(before.exam.performed_on)],
+        "PCATEGORY_STUDY": [before and before.exam.study_instance_uid],
+        "RESPONSE": ["RESPONSE_MET" if interpretation.response else None],
+        "SUGGESTION": [suggestion.rule for suggestion in interpretation.suggestions],
+        "NOT_EVALUATED": [item.rule for item in interpretation.not_evaluated],
+        "TARGET_T": [target and target.target],
+        "TARGET_DISTANCE": [target and target.distance],
+    }
+    return {name: tuple(printed(values)) for name, values in said.items() if any(v is not None for v in values)}
+
+
+def printed(values: list[object]) -> Iterator[str]:
+    for value in values:
+        yield f"{value or abs(value):f}" if isinstance(value, Decimal) else str(value)
+
+
+def assert_recovered(case: patients.Case) -> None:
+    tree = through_the_wire(case)
+    said = read_back(tree)
+    assert dict(said.regions) == expected(case.interpretation)
+    assert said.overall == case.interpretation.overall
+    assert dict(said.whole) == said_of_the_whole(case.interpretation)
+    assert said.flags == tuple(caution.flag for caution in case.interpretation.cautions)
+    assert_no_number_is_lost(tree, said)
+
+
+def assert_no_number_is_lost(tree: Item, said: Said) -> None:
+    written = Counter(item.value for item in tree.walk() if item.value_type in ("NUM", "DATE"))
+    every = (said.whole, *said.regions.values())
+    recovered = Counter(value for told in every for values in told.values() for value in values)
+    assert written - recovered == Counter()
+
+
+@pytest.mark.parametrize("name", make.spread())
+def test_every_code_and_number_is_recovered(name: str) -> None:
+    assert_recovered(of(make.spread()[name]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_every_code_and_number_of_any_patient_is_recovered(random: Random) -> None:
+    assert_recovered(patients.case(random))
+
+
+def test_what_is_read_is_told_by_codes_and_not_by_their_meanings() -> None:
+    """A later version may word a meaning better."""
+    tree = through_the_wire(of(make.interpretation()))
+
+    def reworded(item: Item) -> Item:
+        concept, code = (Code(c.value, c.scheme, "otherwise") if c else None for c in (item.concept, item.code))
+        return item._replace(concept=concept, code=code, children=tuple(map(reworded, item.children)))
+
+    assert read_back(reworded(tree)) == read_back(tree)
+
+
+def test_of_what_is_no_addendum_nothing_is_read_back() -> None:
+    assert read_back(Item(value_type="CONTAINER")) == Said(overall="", flags=(), whole={}, regions={})

@@ -1,0 +1,461 @@
+"""Does a person see on the pages what the addendum says, all of it legible, whatever the patient brings?"""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
+from random import Random
+
+import pytest
+from PIL import Image
+from pydicom import dcmread
+from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
+
+from pipeline.clinical.model import Exam, Interpretation, Obstacle, Overall, Result
+from pipeline.clinical.wording.names import lsc_in_text, score_in_text
+from pipeline.sr.author.addendum import author
+from pipeline.sr.author.readback import read_back
+from pipeline.sr.dicom.unreadable import Reason
+from pipeline.sr.dicom.writer import Authored, dicom_file
+from pipeline.sr.extract.report import UnreadableReport, extract
+from pipeline.sr.render import fonts, page_layout
+from pipeline.sr.render.drawing import COLUMNS, ROWS
+from pipeline.sr.render.fonts import NAMELESS, UNKNOWN, Fonts, UnusableFont
+from pipeline.sr.render.page_content import Page
+from tests.factories import addenda, patients, renderings
+from tests.factories import interpretations as make
+from tests.factories.addenda import tree
+from tests.factories.patients import NAMES
+from tests.factories.renderings import addendum_to, faces, fifteen_years, interpreted, read, shown, visit
+from tests.folders import ROOT
+from tests.peers import program
+from tests.sr.author import validators
+
+
+def of_patient(number: int) -> tuple[patients.Case, Authored, Page]:
+    case = patients.case(Random(number))
+    addendum = author(case.interpretation, sources=case.sources, priors=case.priors)
+    return case, addendum, shown(addendum, case.interpretation, case.history)
+
+
+def usual() -> tuple[Authored, Interpretation, list[Exam]]:
+    """Three regions after fifteen years."""
+    history = fifteen_years()
+    interpretation = interpreted(visit(2024, "L1-L4", "total hip left", "femoral neck left"), history)
+    return addendum_to(interpretation), interpretation, history
+
+
+# What stands on the pages
+
+
+@pytest.mark.parametrize("number", range(40))
+def test_the_table_carries_the_numbers_of_the_addendum(number: int) -> None:
+    case, addendum, page = of_patient(number)
+    said = read_back(tree(addendum)).regions
+    rows = iter(page.rows)
+    for finding in case.interpretation.findings:
+        if not finding.measurement.region.monitorable:
+            continue
+        row, told = next(rows), said[finding.measurement.region.key]
+        assert ((row.bmd,), row.t_score, row.z_score) == (
+            told["BMD"],
+            *(first(told, k) and score_in_text(Decimal(first(told, k))) for k in ("T_SCORE", "Z_SCORE")),
+        )
+        if finding.since_prior and finding.since_baseline:
+            lsc = first(told, "LSC")
+            assert (row.bmd_then, row.lsc) == (first(told, "PRIOR_BMD"), lsc_in_text(Decimal(lsc)) if lsc else "none")
+            assert row.reference.replace("-", "") == first(told, "PRIOR_DATE")
+            if not finding.plausible:
+                assert (row.change, row.verdict) == ("", "change not plausible")
+            elif told["RESULT"] == ("GAIN",) or told["RESULT"] == ("LOSS",):
+                assert row.change == f"{Decimal(first(told, 'DIFF')):+} ({Decimal(first(told, 'PDIFF')):+} %)"
+            if first(told, "BASELINE_STUDY") != first(told, "PRIOR_STUDY"):
+                row = next(rows)
+                assert row.bmd_then == first(told, "BASELINE_BMD")
+                assert row.reference.replace("-", "") == first(told, "BASELINE_DATE")
+    assert list(rows) == []
+
+
+def first(told: Mapping[str, tuple[str, ...]], name: str) -> str:
+    return next(iter(told.get(name, ())), "")
+
+
+def test_the_change_of_what_did_not_change_significantly_is_in_words_only() -> None:
+    """ISCD (N6)."""
+    stable = make.change(Result.NO_SIGNIFICANT_CHANGE, earlier="0.953", difference="-0.023", percent="-2.4")
+    interpretation = make.interpretation(make.finding(since_prior=stable), overall=Overall.STABLE)
+    page = shown(addendum_to(interpretation), interpretation)
+    assert [(row.change, row.verdict) for row in page.rows] == [("less than LSC", "no significant change")]
+    assert "0.023" not in str(page)
+
+
+def test_a_region_that_was_not_compared_says_why() -> None:
+    history = [visit(2019, scanner=make.HORIZON)]
+    interpretation = interpreted(visit(2024), history)
+    page = shown(addendum_to(interpretation), interpretation, history)
+    (row,) = page.rows
+    assert row.verdict == "not comparable"
+    (number,) = row.notes
+    assert "serial number 200123M" in page.notes[number - 1]
+    assert "serial number DF+500475" in page.notes[number - 1]
+
+
+@pytest.mark.parametrize("number", range(40))
+def test_the_pages_say_what_the_addendum_says_in_its_order_and_no_table_in_words(number: int) -> None:
+    """E17: impression first; the rows stand for the sentences on each region, the notes for what concerns a row."""
+    case, _, page = of_patient(number)
+    narrative = case.interpretation.narrative
+    assert page.impression == narrative.impression
+    titles = {"Comparison": narrative.basis, "Cautions": narrative.cautions, "Suggestions": narrative.suggestions}
+    shown_texts = dict(page.sections)
+    assert list(shown_texts) == [title for title in titles if title in shown_texts]
+    for title, texts in titles.items():
+        for text in texts:
+            noted = [note for note in page.notes if note.removesuffix(".").rpartition(": ")[2] in text]
+            assert text in shown_texts.get(title, ()) or noted
+    written = [*page.impression, *page.notes, *page.small_print, *(t for texts in shown_texts.values() for t in texts)]
+    assert not set(narrative.findings) & set(written)
+    assert len(written) == len(set(written))
+
+
+def test_the_numbers_of_the_rules_are_in_the_small_print_alone() -> None:
+    """E17"""
+    addendum, interpretation, history = usual()
+    page = shown(addendum, interpretation, history)
+    rules = re.compile(r"\b(?:R\d+\.\d+|C12)\b")
+    assert rules.search(" ".join(page.small_print))
+    assert not rules.search(" ".join([*page.impression, *page.notes, *map(str, page.sections)]))
+
+
+def test_a_superseding_addendum_says_on_its_pages_what_changed() -> None:
+    addendum, _, _ = usual()
+    again = interpreted(visit(2024, "L1-L4", "total hip left", "femoral neck left"))
+    page = shown(addendum_to(again, predecessor=addendum), again)
+    assert page.replaced.startswith("Replaces an earlier addendum. Changed: overall: no prior (was: ")
+
+
+# The plots
+
+
+def test_scans_of_other_machines_stand_apart_and_are_not_joined() -> None:
+    addendum, interpretation, history = usual()
+    plots = shown(addendum, interpretation, history).plots
+    assert [plot.region for plot in plots] == ["Spine L1-L4", "Left total hip", "Left femoral neck"]
+    for plot in plots:
+        assert [point.on.year for point in plot.series] == [2013, *range(2015, 2025)]
+        assert [(group.why, [point.on.year for point in group.points]) for group in plot.apart] == [
+            ("S/N N77, Norland XR-46", [2014]),
+            ("S/N 200123M, Hologic Horizon A", [2009, 2010, 2011, 2012]),
+        ]
+
+
+def test_the_band_is_the_lsc_about_the_prior() -> None:
+    addendum, interpretation, history = usual()
+    (plot, *_) = shown(addendum, interpretation, history).plots
+    assert plot.band is not None
+    assert (plot.band.bmd, plot.band.lsc) == (plot.series[-2].bmd, Decimal("0.028"))
+
+
+def test_without_an_lsc_there_is_no_band() -> None:
+    history = [visit(2019, "33% radius left")]
+    interpretation = interpreted(visit(2024, "33% radius left"), history)
+    (plot,) = shown(addendum_to(interpretation), interpretation, history).plots
+    assert plot.band is None
+
+
+def test_the_first_exam_has_no_plot() -> None:
+    interpretation = interpreted(visit(2024))
+    assert shown(addendum_to(interpretation), interpretation).plots == ()
+
+
+def test_what_may_be_somebody_elses_is_not_drawn() -> None:
+    """R2.19."""
+    refused = make.finding(refusals=(make.refusal(Obstacle.ID_CONFLICT),))
+    interpretation = make.interpretation(refused, overall=Overall.INDETERMINATE)
+    assert shown(addendum_to(interpretation), interpretation, [make.exam(2022)]).plots == ()
+
+
+def test_later_exams_are_not_drawn() -> None:
+    interpretation = interpreted(visit(2024), [visit(2022)])
+    (plot,) = shown(addendum_to(interpretation), interpretation, [visit(2022), visit(2025)]).plots
+    assert [point.on.year for point in plot.series] == [2022, 2024]
+    assert plot.apart == ()
+
+
+@pytest.mark.parametrize("number", range(40))
+def test_only_what_the_findings_compare_is_joined(number: int) -> None:
+    """A refused exam is never on the line; the prior and the baseline always are."""
+    case, _, page = of_patient(number)
+    for finding in case.interpretation.findings:
+        for plot in page.plots:
+            if finding.measurement.region.key in plot.region.casefold() and finding.since_prior:
+                joined = {point.on for point in plot.series}
+                assert finding.since_prior.reference.performed_on in joined
+                assert not {r.exam.performed_on for r in finding.refusals} & (
+                    joined - {case.interpretation.exam.performed_on}
+                )
+
+
+# Where it stands
+
+
+def crowded() -> Page:
+    """Everything at once: a long name, all regions, fifteen years, three machines, a superseding line."""
+    history = fifteen_years()
+    before = interpreted(visit(2024, *renderings.REGIONS))
+    interpretation = interpreted(visit(2024, *renderings.REGIONS), history)
+    addendum = addendum_to(interpretation, name=renderings.LONG_NAME, predecessor=addendum_to(before))
+    return shown(addendum, interpretation, history)
+
+
+def pages() -> Iterator[tuple[str, Page]]:
+    yield "crowded", crowded()
+    for name, interpretation in make.spread().items():
+        yield name, shown(addendum_to(interpretation), interpretation)
+    for number in range(30):
+        yield f"patient {number}", of_patient(number)[2]
+
+
+def test_no_text_leaves_the_margins_or_stands_on_another() -> None:
+    told = Fonts()
+    for name, page in pages():
+        sheets = page_layout.lay_out(page, told.name(page.patient_name), told.width)
+        for sheet in sheets:
+            texts = [mark for mark in sheet if isinstance(mark, page_layout.Text)]
+            spans = [(text, *span(text, told)) for text in texts]
+            for text, begins, ends in spans:
+                assert begins >= page_layout.LEFT - 0.5, (name, text)
+                assert ends <= page_layout.RIGHT + 0.5, (name, text)
+                assert text.y <= page_layout.HEIGHT - 20, (name, text)
+                assert text.size >= page_layout.SMALLEST, (name, text)
+            for one, begins, ends in spans:
+                beside = [t for t, b, _ in spans if t is not one and abs(t.y - one.y) < 3 and begins <= b < ends - 0.1]
+                assert beside == [], (name, one)
+            for chart in (mark for mark in sheet if isinstance(mark, page_layout.Chart)):
+                assert chart.y + chart.height <= page_layout.BOTTOM, name
+
+
+def span(text: page_layout.Text, told: Fonts) -> tuple[float, float]:
+    wide = told.width(text.text, text.size, text.bold)
+    return (text.x - wide, text.x) if text.end else (text.x, text.x + wide)
+
+
+def test_every_sheet_says_whose_it_is_and_how_many_there_are() -> None:
+    page = crowded()
+    sheets = page_layout.lay_out(page, "the name", Fonts().width)
+    assert len(sheets) > 1
+    for number, sheet in enumerate(sheets, 1):
+        texts = [mark.text for mark in sheet if isinstance(mark, page_layout.Text)]
+        assert "the name" in texts
+        assert any("DXA-0001" in text for text in texts)
+        assert f"page {number} of {len(sheets)}" in texts
+
+
+# Fonts
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [
+        (NAMES["Latin"], "Müller Jürgen"),
+        (NAMES["Cyrillic"], "Люксембург Анна"),
+        (NAMES["Greek"], "Διονυσίου Ελένη"),
+        (NAMES["Arabic"], "قباني لنزار"),
+        (NAMES["Chinese"], "Wang XiaoDong"),
+        (NAMES["Japanese"], "Yamada Tarou"),
+        (NAMES["Korean"], "Hong Gildong"),
+        ("王^小东", NAMELESS),
+        ("", "(no name stated)"),
+        ("^^=", "(no name stated)"),
+        ("Smith^Ann^M.", "Smith Ann M."),
+    ],
+)
+def test_a_name_is_drawn_in_the_spelling_that_can_be(name: str, drawn: str) -> None:
+    assert Fonts().name(name) == drawn
+
+
+def test_a_letter_that_no_font_has_is_marked() -> None:
+    assert Fonts().legible("LSC 0.028 (王)") == f"LSC 0.028 ({UNKNOWN})"
+
+
+def test_the_departments_own_font_draws_what_ours_cannot() -> None:
+    """Stands in for a Chinese font: it has letters that ours lack."""
+    own = fonts._path("STIXGeneral.ttf")
+    ours, theirs = Fonts(), Fonts(own)
+    letters = map(chr, range(0x2000, 0x3000))
+    letter = next(one for one in letters if ours.legible(one) == UNKNOWN and theirs.legible(one) == one)
+    assert Fonts(own).name(f"Doe^Jane={letter}^{letter}") == f"Doe Jane  {letter} {letter}"
+    assert Fonts(own).properties(letter, 8, bold=True).get_file() == own
+    assert Fonts(own).properties("Doe", 8, bold=False).get_file() != own
+
+
+def test_a_file_that_is_no_font_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "none.ttf").write_bytes(b"nothing")
+    for path in ("none.ttf", "missing.ttf"):
+        with pytest.raises(UnusableFont):
+            Fonts(str(tmp_path / path))
+
+
+# As DICOM
+
+
+def written(face: Authored, folder: Path) -> Path:
+    path = folder / f"{face.sop_instance_uid}.dcm"
+    path.write_bytes(dicom_file(face))
+    return path
+
+
+def pdf_text(face: Authored, folder: Path) -> str:
+    document = folder / "face.pdf"
+    document.write_bytes(read(face).EncapsulatedDocument)
+    told = subprocess.run([program("pdftotext"), "-layout", str(document), "-"], capture_output=True, check=True)
+    return told.stdout.decode()
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[Authored, tuple[Authored, ...]]:
+    """The usual addendum and its faces."""
+    addendum, interpretation, history = usual()
+    return addendum, faces(addendum, interpretation, history)
+
+
+def test_an_addendum_has_an_image_for_each_sheet_and_one_pdf(drawn: tuple[Authored, tuple[Authored, ...]]) -> None:
+    addendum, made = drawn
+    *images, document = made
+    assert {face.sop_class_uid for face in images} == {SecondaryCaptureImageStorage}
+    assert document.sop_class_uid == EncapsulatedPDFStorage
+    assert [read(face).InstanceNumber for face in images] == list(range(1, len(images) + 1))
+    series = {face.sop_class_uid: str(read(face).SeriesInstanceUID) for face in made}
+    assert len({*series.values(), str(addenda.read(addendum).SeriesInstanceUID)}) == 3
+    assert len({face.sop_instance_uid for face in made}) == len(made)
+
+
+def test_a_face_has_the_header_of_its_addendum_and_names_it(drawn: tuple[Authored, tuple[Authored, ...]]) -> None:
+    addendum = addenda.read(drawn[0])
+    for face in map(read, drawn[1]):
+        for keyword in (
+            *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate"),
+            *("AccessionNumber", "StudyID", "ReferringPhysicianName", "ContentDate", "ContentTime", "Manufacturer"),
+        ):
+            assert face[keyword] == addendum[keyword]
+        (source,) = face.SourceInstanceSequence
+        assert source.ReferencedSOPInstanceUID == addendum.SOPInstanceUID
+        assert source.PurposeOfReferenceCodeSequence[0].CodeValue == "128225"
+        assert (face.BurnedInAnnotation, face.ConversionType) == ("YES", "WSD")
+        assert face.SeriesNumber > addendum.SeriesNumber
+
+
+@pytest.mark.parametrize("name", make.spread())
+def test_no_validator_finds_a_fault_in_a_face(name: str, tmp_path: Path) -> None:
+    interpretation = make.spread()[name]
+    for face in faces(addendum_to(interpretation), interpretation, [make.exam(2022), make.exam(2019)]):
+        file = written(face, tmp_path)
+        assert validators.unexpected(validators.dciodvfy(file)) == []
+        assert validators.tables(file) == []
+
+
+@pytest.mark.parametrize(
+    ("keyword", "of"), [("ConversionType", 0), ("Rows", 0), ("BurnedInAnnotation", -1), ("EncapsulatedDocument", -1)]
+)
+def test_the_validators_would_find_a_fault_in_a_face(
+    keyword: str, of: int, drawn: tuple[Authored, tuple[Authored, ...]], tmp_path: Path
+) -> None:
+    file = written(drawn[1][of], tmp_path)
+    spoiled = dcmread(file)
+    del spoiled[keyword]
+    spoiled.save_as(file)
+    assert validators.unexpected(validators.dciodvfy(file)) != []
+    assert validators.tables(file) != []
+
+
+def test_the_pixels_are_grey_on_white_and_none_is_cut_off(drawn: tuple[Authored, tuple[Authored, ...]]) -> None:
+    for face in map(read, drawn[1][:-1]):
+        assert (face.Rows, face.Columns, face.PhotometricInterpretation) == (ROWS, COLUMNS, "MONOCHROME2")
+        picture = Image.frombytes("L", (COLUMNS, ROWS), bytes(face.PixelData)[: ROWS * COLUMNS])
+        left, upper, right, lower = picture.point(lambda value: 255 - value).getbbox() or (0, 0, 0, 0)
+        assert 20 < left < right < COLUMNS - 20
+        assert 20 < upper < lower < ROWS - 20
+        assert min(picture.tobytes()) < 40, "ink is dark"
+
+
+@pytest.mark.parametrize("script", ["Latin", "Cyrillic", "Greek", "Arabic"])
+def test_the_text_of_the_pdf_can_be_selected_in_any_script_our_fonts_have(script: str, tmp_path: Path) -> None:
+    interpretation = interpreted(visit(2024), [visit(2022)])
+    (face,) = faces(addendum_to(interpretation, name=NAMES[script]), interpretation, [visit(2022)], "pdf")
+    text = pdf_text(face, tmp_path)
+    assert NAMES[script].replace("^", " ") in text
+    assert "Spine L1-L4" in text
+    assert re.search(r"\b2022-", text)
+
+
+def test_a_dollar_sign_and_a_backslash_are_what_they_are(tmp_path: Path) -> None:
+    interpretation = interpreted(visit(2024))
+    (face,) = faces(addendum_to(interpretation, name="Doe$_a$^Jane\\alpha"), interpretation, [], "pdf")
+    assert "Doe$_a$ Jane" in pdf_text(face, tmp_path)
+
+
+def test_the_pdf_holds_neither_a_date_nor_the_patient_in_its_properties(
+    drawn: tuple[Authored, tuple[Authored, ...]],
+) -> None:
+    document = bytes(read(drawn[1][-1]).EncapsulatedDocument)
+    assert document.startswith(b"%PDF-")
+    assert b"CreationDate" not in document
+    assert b"DXA-0001" not in document
+
+
+def test_our_own_face_that_comes_back_is_recognised(drawn: tuple[Authored, tuple[Authored, ...]]) -> None:
+    for face in drawn[1]:
+        with pytest.raises(UnreadableReport) as put_aside:
+            extract(read(face), [])
+        assert put_aside.value.reason is Reason.OWN_ADDENDUM
+
+
+DIGESTS = """
+import hashlib
+from tests.sr.render.test_pages import usual, faces
+for face in faces(*usual()):
+    print(hashlib.sha256(face.data_set).hexdigest())
+"""
+
+
+def test_another_process_with_other_settings_draws_the_same_bytes(
+    drawn: tuple[Authored, tuple[Authored, ...]], tmp_path: Path
+) -> None:
+    """Another language, zone, ``matplotlibrc`` and hash seed."""
+    (tmp_path / "matplotlibrc").write_text("font.size: 30\nlines.linewidth: 9\naxes.facecolor: red\n")
+    others = {
+        **{"LC_ALL": "de_DE.UTF-8", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7", "MPLCONFIGDIR": str(tmp_path)},
+        "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"),
+    }
+    told = subprocess.run(
+        [sys.executable, "-c", DIGESTS], cwd=ROOT, env=os.environ | others, capture_output=True, text=True, check=True
+    ).stdout
+    assert told.split() == [hashlib.sha256(face.data_set).hexdigest() for face in drawn[1]]
+
+
+def test_the_picture_shows_the_pdf(drawn: tuple[Authored, tuple[Authored, ...]], tmp_path: Path) -> None:
+    """Both are drawn from the same sheets: printed in grey they differ by a line's tone, not by what stands where."""
+    document = tmp_path / "face.pdf"
+    document.write_bytes(read(drawn[1][-1]).EncapsulatedDocument)
+    command = [
+        program("pdftoppm"),
+        "-gray",
+        "-scale-to-x",
+        str(COLUMNS),
+        "-scale-to-y",
+        str(ROWS),
+        "-f",
+        "1",
+        "-l",
+        "1",
+    ]
+    printed = Image.open(BytesIO(subprocess.run([*command, str(document)], capture_output=True, check=True).stdout))
+    face = read(drawn[1][0])
+    picture = Image.frombytes("L", (COLUMNS, ROWS), bytes(face.PixelData)[: ROWS * COLUMNS])
+    small = [image.convert("L").resize((64, 90), Image.Resampling.BOX).tobytes() for image in (printed, picture)]
+    assert max(abs(one - other) for one, other in zip(*small, strict=True)) < 40

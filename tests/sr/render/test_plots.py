@@ -1,0 +1,349 @@
+"""Trend plots: what is joined, what stands apart and why, what lies between the scans, and how wide the scale is."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from pipeline.clinical.clinical_context import ClinicalContext, Therapy
+from pipeline.clinical.interpret import interpret
+from pipeline.clinical.model import Epoch, Exam, Measurement
+from pipeline.clinical.regions import parse_region
+from pipeline.sr.render import drawing, page_layout
+from pipeline.sr.render.fonts import Fonts
+from pipeline.sr.render.page_content import Page
+from pipeline.sr.render.plots import Apart, Band, Beside, Break, Course, Plot, Point, courses, plots
+from tests.factories import interpretations as make
+from tests.factories.renderings import addendum_to, interpreted, shown, visit
+
+D = Decimal
+EXAM = date(2024, 5, 14)
+
+
+def spine(year: int, sets: Sequence[str] = ("L1-L4",), levels: str = "L1-L4", **more: object) -> Exam:
+    """A spine whose single vertebrae are told, each 0.9 g/cm2, and these sets of them."""
+    told = [replace(make.measurement(one, "0.900"), bmc=D("10.80"), area=D("12.00")) for one in _levels(levels)]
+    printed = [make.measurement(one, "0.900") for one in sets]
+    return _exam(year, *told, *printed, **more)
+
+
+def hip(year: int, bmd: str = "0.800", **more: object) -> Exam:
+    return _exam(year, make.measurement("total hip left", bmd), **more)
+
+
+def _exam(year: int, *measurements: Measurement, **more: object) -> Exam:
+    given = {"scanner": make.PRODIGY, "software": "16.1"} | more
+    return Exam(
+        study_instance_uid=f"1.2.3.{year}",
+        patient=make.PATIENT,
+        performed_at=datetime(year, 5, 14, 10, 20),
+        measurements=measurements,
+        **given,  # type: ignore[arg-type]
+    )
+
+
+def _sets(*told: tuple[int, str]) -> list[tuple[int, Measurement]]:
+    """Spines that tell a set of vertebrae, and no single one."""
+    return [(year, make.measurement(region, "0.900")) for year, region in told]
+
+
+def _levels(levels: str) -> tuple[str, ...]:
+    return parse_region(levels).vertebrae
+
+
+def page_of(exam: Exam, history: Sequence[Exam], beside: Beside | None = None) -> Page:
+    beside = beside or Beside()
+    lscs = [make.lsc(m.region.key) for m in exam.measurements if m.region.monitorable]
+    said = interpret(exam, history, lscs=lscs, epochs=beside.epochs, contexts=beside.contexts)
+    return shown(addendum_to(said), said, history, beside)
+
+
+def plot_of(exam: Exam, history: Sequence[Exam], beside: Beside | None = None) -> Plot:
+    (plot,) = page_of(exam, history, beside).plots
+    return plot
+
+
+def key_of(page: Page) -> str:
+    """What stands between the title of the plots and the plots."""
+    sheets = page_layout.lay_out(page, "name", Fonts().width)
+    return " ".join(mark.text for sheet in sheets for mark in sheet if isinstance(mark, page_layout.Text))
+
+
+# Breaks
+
+
+def test_another_scanner_is_a_rule_between_the_two_scans() -> None:
+    plot = plot_of(hip(2024), [hip(2020, scanner=make.HORIZON), hip(2022)])
+    (one,) = plot.breaks
+    assert (one.word, one.on, one.interrupts) == ("scanner", date(2021, 5, 14), False)
+    assert one.why == f"other scanner (S/N {make.HORIZON.serial_number} to {make.PRODIGY.serial_number})"
+
+
+@pytest.mark.parametrize(
+    ("begins", "drawn"),
+    [("2020-05-14", False), ("2020-05-15", True), ("2022-05-14", True), ("2024-05-15", False)],
+)
+def test_a_calibration_epoch_is_a_rule_where_it_lies_between_scans(begins: str, *, drawn: bool) -> None:
+    epochs = [
+        Epoch(scanner=make.PRODIGY, begins=date.fromisoformat(begins), reason="moved", cross_calibrated=True),
+        Epoch(scanner=make.HORIZON, begins=date(2022, 1, 1), reason="of another scanner", cross_calibrated=False),
+    ]
+    plot = plot_of(hip(2024), [hip(2020)], Beside(epochs=epochs))
+    told = [(one.word, one.on.isoformat(), one.why) for one in plot.breaks]
+    assert told == ([("calibration", begins, f"calibration checked on {begins} (moved)")] if drawn else [])
+
+
+def test_across_a_new_calibration_nothing_is_joined_and_the_rule_says_so() -> None:
+    epochs = [Epoch(scanner=make.PRODIGY, begins=date(2021, 1, 1), reason="new tube", cross_calibrated=False)]
+    plot = plot_of(hip(2024), [hip(2020), hip(2022)], Beside(epochs=epochs))
+    assert [point.on.year for point in plot.series] == [2022, 2024]
+    assert [one.why for one in plot.breaks] == ["calibrated anew on 2021-01-01 (new tube)"]
+
+
+@pytest.mark.parametrize(
+    ("before", "drawn"), [("13.6", True), ("16.0", False), ("16.1", False), ("", False), ("enCORE 18", True)]
+)
+def test_another_major_software_is_a_rule_over_which_no_line_goes(before: str, *, drawn: bool) -> None:
+    """R2.4"""
+    plot = plot_of(hip(2024), [hip(2020, software=before), hip(2022)])
+    assert [one.word for one in plot.breaks] == ["software"] * drawn
+    stretches = [[point.on.year for point in stretch] for stretch in drawing._joined(plot)]
+    assert stretches == ([[2020], [2022, 2024]] if drawn else [[2020, 2022, 2024]])
+
+
+# Excluded and held
+
+
+@pytest.mark.parametrize("fact", ["spinal_hardware", "calcium_tablet", "contrast", "spine_artefact"])
+def test_a_scan_that_is_not_valid_is_a_cross_with_its_reason_and_on_no_line(fact: str) -> None:
+    """R2.22"""
+    told = [ClinicalContext(recorded_on=date(2022, 5, 14), **{fact: True})]  # type: ignore[arg-type] # only flags
+    told += [ClinicalContext(recorded_on=EXAM, **{fact: False})]  # type: ignore[arg-type] # only flags
+    page = page_of(spine(2024), [spine(2020), spine(2022)], Beside(contexts=told))
+    (plot,) = page.plots
+    assert [point.on.year for point in plot.series] == [2020, 2024]
+    (group,) = plot.excluded
+    assert [point.on.year for point in group.points] == [2022]
+    assert f"excluded (2022-05-14 {group.why})" in key_of(page)
+
+
+def test_a_region_that_is_not_valid_today_has_no_plot() -> None:
+    told = [ClinicalContext(recorded_on=EXAM, left_hip_prosthesis=True)]
+    assert page_of(hip(2024), [hip(2022)], Beside(contexts=told)).plots == ()
+    said = interpret(hip(2024), [hip(2022)], lscs=[make.lsc("total hip")], contexts=told)
+    assert plots(said.findings, hip(2024), [hip(2022)]) == (), "whatever the page is told beside"
+
+
+@pytest.mark.parametrize(("born", "child"), [("1998-05-14", False), ("1998-05-15", True), ("2001-01-01", True)])
+def test_a_scan_from_below_twenty_is_a_cross_and_a_child_has_no_plot(born: str, *, child: bool) -> None:
+    """E6: growth is no gain."""
+    patient = replace(make.PATIENT, birth_date=date.fromisoformat(born))
+    now, then = (replace(hip(year), patient=patient) for year in (2024, 2018))
+    said = interpret(now, [then], lscs=[make.lsc("total hip")])
+    (plot,) = plots(said.findings, now, [then])
+    assert [[point.on.year for point in group.points] for group in plot.excluded] == ([[2018]] if child else [])
+    young = interpret(then, [replace(then, study_instance_uid="1.9", performed_at=datetime(2015, 1, 1))], lscs=())
+    drawn = plots(young.findings, then, [replace(then, study_instance_uid="1.9", performed_at=datetime(2015, 1, 1))])
+    assert (drawn == ()) is child
+
+
+def test_the_page_has_no_number_of_a_site_that_is_not_valid() -> None:
+    """N5: nor of a region of it that is not monitored."""
+    told = [ClinicalContext(recorded_on=EXAM, left_hip_prosthesis=True)]
+    now = _exam(2024, make.measurement("total hip left", "0.801"), make.measurement("trochanter left", "0.702"))
+    page = page_of(now, [hip(2022, "0.803")], Beside(contexts=told))
+    assert not {"0.801", "0.702", "0.803"} & set(re.findall(r"[0-9.]+", key_of(page)))
+    assert "trochanter not valid" in page.not_monitored
+
+
+def test_held_exams_are_crosses_on_the_axis_up_to_the_exam() -> None:
+    days = [date(2023, 1, 1), date(2021, 3, 2), date(2021, 3, 2), EXAM, date(2025, 1, 1)]
+    page = page_of(hip(2024), [hip(2022)], Beside(held=days))
+    assert [plot.held for plot in page.plots] == [(date(2021, 3, 2), date(2023, 1, 1))]
+    assert "an exam that is held for a person, its numbers not known: 2021-03-02, 2023-01-01." in key_of(page)
+
+
+# Vertebrae
+
+
+def test_sets_of_vertebrae_are_named_where_they_differ_and_what_was_recomputed_is_open() -> None:
+    """R2.12"""
+    history = [spine(2018), spine(2020, ["L2-L4"]), spine(2022)]
+    plot = plot_of(spine(2024, ["L2-L4"]), history)
+    assert plot.region == "Spine L2-L4"
+    assert [(point.on.year, point.recomputed) for point in plot.series] == [
+        (2018, True),
+        (2020, False),
+        (2022, True),
+        (2024, False),
+    ]
+    assert plot.sets == ("printed as L1-L4: 2018, 2022",)
+    assert plot.legend == plot.sets
+
+
+def test_a_spine_of_other_vertebrae_is_a_cross_and_named() -> None:
+    then, other, now = (_exam(*told) for told in _sets((2020, "L1-L4"), (2022, "L1-L2"), (2024, "L1-L4")))
+    page = page_of(now, [then, other])
+    assert [(group.why, [p.on.year for p in group.points]) for group in page.plots[0].excluded] == [
+        ("L1-L2 only", [2022])
+    ]
+
+
+def test_reports_that_print_the_same_vertebrae_name_none() -> None:
+    plot = plot_of(spine(2024), [spine(2020), spine(2022)])
+    assert (plot.sets, plot.excluded, plot.legend) == ((), (), ())
+
+
+# Therapy
+
+
+def test_therapies_on_record_are_bars_from_their_beginning_to_the_next_or_the_exam() -> None:
+    records = [
+        ClinicalContext(recorded_on=date(2015, 3, 1), therapy=Therapy.ANTIRESORPTIVE, therapy_since=date(2014, 6, 1)),
+        ClinicalContext(recorded_on=date(2016, 3, 1), therapy=Therapy.ANTIRESORPTIVE),
+        ClinicalContext(recorded_on=date(2019, 3, 1), therapy=Therapy.NONE, therapy_since=date(2018, 12, 1)),
+        ClinicalContext(recorded_on=date(2021, 3, 1), therapy=Therapy.ANABOLIC),
+        ClinicalContext(recorded_on=date(2022, 3, 1), calcium_tablet=True),
+        ClinicalContext(recorded_on=date(2025, 3, 1), therapy=Therapy.OTHER),
+    ]
+    found = (
+        Course(
+            therapy=Therapy.ANTIRESORPTIVE,
+            begins=date(2014, 6, 1),
+            ends=date(2018, 12, 1),
+            since_told=True,
+            ended=True,
+        ),
+        Course(therapy=Therapy.ANABOLIC, begins=date(2021, 3, 1), ends=EXAM, since_told=False),
+    )
+    assert courses(records, EXAM) == found
+    assert courses(records[::-1], EXAM) == found
+    page = page_of(hip(2024), [hip(2022)], Beside(contexts=records))
+    assert page.plots[0].courses == found
+    assert "antiresorptive since 2014-06-01 until 2018-12-01; anabolic on record since 2021-03-01." in key_of(page)
+
+
+def test_without_therapy_on_record_there_is_no_bar() -> None:
+    none = [ClinicalContext(recorded_on=date(2015, 3, 1), therapy=Therapy.NONE)]
+    assert courses(none, EXAM) == courses([], EXAM) == ()
+    later = [ClinicalContext(recorded_on=date(2020, 3, 1), therapy=Therapy.ANABOLIC, therapy_since=date(2030, 1, 1))]
+    assert courses(later, EXAM) == ()
+
+
+# The scale
+
+
+def axes_of(plot: Plot) -> Figure:
+    figure = Figure(figsize=(page_layout.WIDTH / 72, page_layout.HEIGHT / 72))
+    drawing._chart(figure, page_layout.Chart(x=30, y=100, width=170, height=220, plot=plot), Fonts(), "0.1")
+    return figure
+
+
+@pytest.mark.parametrize("lsc", ["0.010", "0.028", "0.060"])
+@pytest.mark.parametrize("now", ["0.799", "0.840", "0.600"])
+def test_the_scale_shows_three_lscs_to_each_side_so_that_noise_is_no_cliff(lsc: str, now: str) -> None:
+    then = D("0.800")
+    plot = Plot(
+        region="Left total hip",
+        series=(Point(on=date(2022, 1, 1), bmd=then), Point(on=EXAM, bmd=D(now))),
+        apart=(Apart(why="S/N 2", points=(Point(on=date(2020, 1, 1), bmd=D("0.805")),)),),
+        band=Band(bmd=then, lsc=D(lsc)),
+    )
+    low, high = axes_of(plot).axes[0].get_ylim()
+    assert low <= float(then - 3 * D(lsc))
+    assert high >= float(then + 3 * D(lsc))
+    assert low < float(D(now)) < high
+
+
+def test_the_axis_of_age_has_the_birthdays() -> None:
+    plot = replace(plot_of(hip(2024), [hip(2016)]), born=date(1952, 2, 29))
+    _, ages = axes_of(plot).axes
+    shown = {
+        label.get_text(): date.fromordinal(int(at))
+        for at, label in zip(ages.get_xticks(), ages.get_xticklabels(), strict=True)
+    }
+    assert shown
+    for age, on in shown.items():
+        assert on in (date(1952 + int(age), 2, 28), *([date(on.year, 2, 29)] if on.year % 4 == 0 else []))
+
+
+def test_of_scans_within_a_year_the_age_at_the_last_is_told_and_without_a_birth_date_none() -> None:
+    near = Plot(
+        region="Left total hip",
+        series=(Point(on=date(2024, 4, 1), bmd=D("0.8")), Point(on=date(2024, 5, 14), bmd=D("0.8"))),
+        apart=(),
+        band=None,
+        born=date(1950, 12, 24),
+    )
+    _, ages = axes_of(near).axes
+    assert [label.get_text() for label in ages.get_xticklabels()] == ["73"]
+    assert len(axes_of(replace(near, born=None)).axes) == 1
+
+
+def test_no_curve_of_a_reference_population_is_drawn() -> None:
+    """Only the scans, the band of the LSC, rules, bars and words: whatever the report tells of references."""
+    exam = hip(2024)
+    told = replace(exam.measurements[0], reference_population="NHANES III", t_score=D("-1.7"), z_score=D("-0.5"))
+    figure = axes_of(plot_of(replace(exam, measurements=(told,)), [hip(2022)]))
+    lines = [np.size(line.get_xdata()) for line in figure.axes[0].get_lines()]
+    assert sorted(lines) == [1, 1, 2], "two scans and what joins them"
+
+
+# The table
+
+
+@pytest.mark.parametrize("text", ["-10.2", "1.234", "2024-05-14", "+0.435 (+116.3 %)", "-0.435 (-88.8 %)", "0.031"])
+def test_no_number_breaks_in_a_column(text: str) -> None:
+    told = Fonts()
+    wide = {
+        "T": ["-10.2"],
+        "Z": ["-10.2"],
+        "BMD g/cm²": ["1.234"],
+        "BMD then": ["1.234"],
+        "LSC": ["0.031"],
+        "Compared with": ["2024-05-14"],
+        "Change g/cm²": ["+0.435 (+116.3 %)", "-0.435 (-88.8 %)"],
+    }
+    for column in page_layout._COLUMNS:
+        for one in wide.get(column.head, []):
+            if one == text:
+                assert page_layout.wrapped(text, column.room, page_layout.BODY, told.width, bold=True) == [text]
+
+
+def test_a_number_keeps_its_unit_where_a_line_ends() -> None:
+    told = Fonts().width
+    text = "a loss of -8.7 % at the spine, 0.028 g/cm2, weight 57 kg"
+    for width in range(60, 300, 3):
+        lines = page_layout.wrapped(text, width, page_layout.BODY, told)
+        assert " ".join(lines) == text
+        assert not any(line.startswith(("%", "g/cm2", "kg")) for line in lines)
+
+
+def test_numbers_of_more_than_three_decimals_are_shown_with_three() -> None:
+    now, then = hip(2024, "0.80149"), hip(2022, "0.90051")
+    (row,) = page_of(now, [then]).rows
+    assert (row.bmd, row.bmd_then, row.change, row.lsc) == ("0.801", "0.901", "-0.099 (-11.0 %)", "0.028")
+
+
+def test_breaks_and_bars_do_not_depend_on_the_order_of_what_is_on_file() -> None:
+    history = [visit(year, scanner=make.HORIZON if year < 2015 else make.PRODIGY) for year in range(2010, 2024)]
+    said = interpreted(visit(2024), history)
+    one, other = (shown(addendum_to(said), said, order).plots for order in (history, history[::-1]))
+    assert one == other
+
+
+def test_rules_near_each_other_share_their_words() -> None:
+    near = [
+        Break(on=date(2022, 1, day), word=word, why="")
+        for day, word in ((1, "scanner"), (3, "software"), (9, "scanner"))
+    ]
+    plot = replace(
+        plot_of(hip(2024), [hip(2016)]), breaks=(*near, Break(on=date(2018, 1, 1), word="calibration", why=""))
+    )
+    words = [text.get_text() for text in axes_of(plot).axes[0].texts]
+    assert words == ["calibration", "scanner, software", "0.800"]
