@@ -24,10 +24,10 @@ from pynetdicom.presentation import DEFAULT_TRANSFER_SYNTAXES
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.receive.listener import SR_STORAGE_CLASSES, SUCCESS
 from pipeline.edge.store import service_status
-from pipeline.sr.author.readback import Said, read_back
+from pipeline.sr.author.readback import ReadBack, read_back
 from pipeline.sr.dicom.content_tree import read_tree
 from pipeline.sr.dicom.outline import outline
 
@@ -71,7 +71,7 @@ class Expected:
         """The note with which an archive takes it back, if one does."""
         return self.folder / self.exam["rejection_note"] if "rejection_note" in self.exam else None
 
-    def differences(self, said: Said) -> list[str]:
+    def differences(self, said: ReadBack) -> list[str]:
         """Where an addendum departs from what is expected; more cautions than expected are no difference."""
         return list(_differences(self.exam["addendum"], said))
 
@@ -201,11 +201,11 @@ def _play(console: Console, exams: list[Expected], listener: int, addenda: list[
                 _send(report, listener)
                 progress.advance(sending)
             progress.update(waiting, completed=_answered(exams, addenda))
-        with opened(ROOM / "config") as house:
+        with open_app(ROOM / "config") as app:
 
             def come_to_rest() -> None:
                 deadline = time.monotonic() + PATIENCE_SECONDS
-                while not _is_idle(house) and time.monotonic() < deadline:
+                while not _is_idle(app) and time.monotonic() < deadline:
                     progress.update(waiting, completed=_answered(exams, addenda))
                     time.sleep(0.2)
 
@@ -216,9 +216,9 @@ def _play(console: Console, exams: list[Expected], listener: int, addenda: list[
         progress.update(waiting, completed=_answered(exams, addenda))
 
 
-def _is_idle(house: House) -> bool:
+def _is_idle(app: App) -> bool:
     """Whether nothing waits: a slow machine may answer the first report of an exam before it has sent the second."""
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         return service_status.status(connection, ["archive"], datetime.now(UTC)).is_idle
 
 
@@ -260,7 +260,7 @@ def _tell(console: Console, exam: Expected, found: list[Dataset]) -> int:
     return 1 if mistakes else 0
 
 
-def _differences(expected: Mapping[str, Any], said: Said) -> Iterator[str]:
+def _differences(expected: Mapping[str, Any], said: ReadBack) -> Iterator[str]:
     if said.overall != expected["OVERALL"]:
         yield f"OVERALL is {said.overall}, not {expected['OVERALL']}"
     if not set(expected["FLAG"]) <= set(said.flags):

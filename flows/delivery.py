@@ -3,12 +3,12 @@
 from prefect import State, flow
 
 from flows.run_state import completed
-from flows.runtime import house, stop
+from flows.runtime import app, stop
 from pipeline.edge.deliver.dispatcher import empty
 
 
 @flow(name="delivery", flow_run_name="outbox of {destination}", persist_result=False)
 def delivery(destination: str) -> State[dict[str, int]]:
     """Send what is due to one destination, by its name; how many it has now, how many will be tried again."""
-    delivered, postponed = empty(house(), destination, stop().is_set)
+    delivered, postponed = empty(app(), destination, stop().is_set)
     return completed({"delivered": delivered, "postponed": postponed})

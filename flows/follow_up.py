@@ -5,7 +5,7 @@ from dataclasses import asdict
 from prefect import State, flow
 
 from flows.run_state import completed
-from flows.runtime import house, stop
+from flows.runtime import app, stop
 from pipeline.edge.follow_up.due_exams import drain
 
 MOST_CHUNKS = 10
@@ -15,4 +15,4 @@ MOST_CHUNKS = 10
 @flow(name="follow-up", flow_run_name="exams that are due", persist_result=False)
 def follow_up() -> State[dict[str, int]]:
     """Carry the exams that are due from match to the outbox; how many were issued, unchanged, held."""
-    return completed(asdict(drain(house(), stop().is_set, most_chunks=MOST_CHUNKS)))
+    return completed(asdict(drain(app(), stop().is_set, most_chunks=MOST_CHUNKS)))

@@ -2,8 +2,8 @@
 
 from prefect import flow
 
-from flows.runtime import house
-from pipeline.edge.operations.housekeeping import keep_house
+from flows.runtime import app
+from pipeline.edge.operations.housekeeping import run_housekeeping
 
 EVERY_NIGHT = "30 3 * * *"
 
@@ -11,4 +11,4 @@ EVERY_NIGHT = "30 3 * * *"
 @flow(name="housekeeping", flow_run_name="nightly", persist_result=False)
 def housekeeping() -> float:
     """Check the database, refresh its statistics, shorten its log; how many seconds it took."""
-    return keep_house(house())
+    return run_housekeeping(app())

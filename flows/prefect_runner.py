@@ -19,7 +19,7 @@ from flows.port_owner import Owner
 from flows.prefect_password import PasswordUnusable, read_password
 from flows.runtime import api_url, port
 from pipeline.edge.configuration.settings import PrefectSettings
-from pipeline.edge.disk_space import room_of_prefect
+from pipeline.edge.disk_space import prefect_disk_reserve
 
 log = logging.getLogger(__name__)
 
@@ -80,14 +80,14 @@ class Orchestration:
     def __init__(self, settings: PrefectSettings) -> None:
         self._prefect = settings
         self._client = httpx.Client(timeout=_PROBE_SECONDS, trust_env=False)
-        self._room = room_of_prefect(settings)
+        self._room = prefect_disk_reserve(settings)
         self._settings, self._has_settings = ExitStack(), False
         self._was_short = False
         self._last_answer: Answer | None = None
 
-    def run(self, flow: Callable[[], object], plain: Callable[[], object], give_back: Callable[[], None]) -> None:
+    def run(self, flow: Callable[[], object], plain: Callable[[], object], requeue: Callable[[], None]) -> None:
         """Run the flow; where Prefect fails, give back what the flow had claimed and do the same work plainly."""
-        if self.is_there() and self._has_room():
+        if self.is_there() and self._has_disk_space():
             # Importing Prefect takes longer than all of our own start: not before it is of use.
             from prefect import tags  # noqa: PLC0415
 
@@ -98,7 +98,7 @@ class Orchestration:
                 return
             except Exception as error:  # noqa: BLE001 - the work itself does not raise: this is Prefect's own trouble
                 log.warning("a Prefect run failed (%s); the work goes on without it", type(error).__name__)
-                give_back()
+                requeue()
         plain()
 
     def wait_for_server(self) -> None:
@@ -119,7 +119,7 @@ class Orchestration:
             self._settings.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
             self._has_settings = True
 
-    def _has_room(self) -> bool:
+    def _has_disk_space(self) -> bool:
         """Whether Prefect's database may grow; the log tells when that changes."""
         short = self._room.is_short()
         if short != self._was_short:

@@ -6,7 +6,7 @@ from datetime import date
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.runtime import house
+from flows.runtime import app
 from pipeline.edge.live_configuration import require_current
 from pipeline.edge.reprocess import reprocessing as steps
 from pipeline.edge.store.reprocessing_runs import Scope
@@ -25,9 +25,9 @@ def reprocess(since: date | None = None) -> dict[str, int]:
     Args:
         since: only exams performed on this day or later; all of them where empty.
     """
-    require_current(house())
-    run = steps.begin(house(), Scope(since=since))
-    done = asdict(steps.take_part(house(), run))
+    require_current(app())
+    run = steps.begin(app(), Scope(since=since))
+    done = asdict(steps.take_part(app(), run))
     create_table_artifact(
         table=[{"what": name.replace("_", " "), "exams": count} for name, count in done.items()],
         key="reprocess",

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from flows.port_owner import Port
 from flows.shutdown import Stop
 from pipeline.edge import app as houses
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.configuration.settings import PrefectSettings
 from pipeline.edge.live_configuration import LiveConfiguration
 
@@ -94,15 +94,15 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def house() -> House:
+def app() -> App:
     """The house of this process, as its configuration is at present."""
-    return live_configuration().house
+    return live_configuration().app
 
 
 @functools.cache
 def live_configuration() -> LiveConfiguration:
     """The configuration of this process, whose house is opened on first use and kept."""
-    return LiveConfiguration(_rooms.enter_context(houses.opened(Path(os.environ[CONFIG_VARIABLE]))))
+    return LiveConfiguration(_rooms.enter_context(houses.open_app(Path(os.environ[CONFIG_VARIABLE]))))
 
 
 @functools.cache

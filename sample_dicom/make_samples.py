@@ -14,7 +14,7 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 from zlib import crc32
 
-from patients import SR_CLASSES, Machine, Outcome, Patient, Row, Scan, Visit, patients
+from patients import SR_CLASSES, ExamSummary, Machine, Outcome, Patient, Row, Scan, patients
 from pictures import HOLOGIC_MODES, add_picture
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -123,14 +123,14 @@ def _item(value_type: str, concept: Code, relationship: str) -> Dataset:
 LUNAR_SCANS = {"AP Spine": "20001", "Left Femur": "20002", "Right Femur": "20003", "DualFemur": "20019"}
 
 
-def lunar_content(patient: Patient, visit: Visit, scans: Sequence[Scan]) -> Dataset:
+def lunar_content(patient: Patient, visit: ExamSummary, scans: Sequence[Scan]) -> Dataset:
     """The root of one report."""
     return container(
         private("DXA Report", "1000"), *(_lunar_scan(patient, visit, scan) for scan in scans), relationship=""
     )
 
 
-def _lunar_scan(patient: Patient, visit: Visit, scan: Scan) -> Dataset:
+def _lunar_scan(patient: Patient, visit: ExamSummary, scan: Scan) -> Dataset:
     regions = [_lunar_region(patient, visit, region) for region in scan.rows]
     if scan.name == "DualFemur":  # a difference between the sides is no measurement
         regions.append(container(private("Neck Diff."), num(private("BMD", "3"), "0.014", G_PER_CM2)))
@@ -138,7 +138,7 @@ def _lunar_scan(patient: Patient, visit: Visit, scan: Scan) -> Dataset:
     return container(private(scan.name, LUNAR_SCANS[scan.name]), *regions, *trends)
 
 
-def _lunar_region(patient: Patient, visit: Visit, region: Row) -> Dataset:
+def _lunar_region(patient: Patient, visit: ExamSummary, region: Row) -> Dataset:
     score = scores(patient, visit, region)
     return container(
         private(region.printed),
@@ -152,14 +152,14 @@ def _lunar_region(patient: Patient, visit: Visit, region: Row) -> Dataset:
     )
 
 
-def _lunar_trend(patient: Patient, visit: Visit, region: Row) -> Dataset:
+def _lunar_trend(patient: Patient, visit: ExamSummary, region: Row) -> Dataset:
     """The vendor's own history, latest first: each date is a container's name, and every BMD in it a trap."""
     visits = [v for v in (patient.visits if visit.is_withdrawn else patient.counted) if v.on <= visit.on]
     dated = [_lunar_trend_entry(patient, then, visits[i - 1] if i else None) for i, then in enumerate(visits)]
     return container(private(f"Trend {region.printed}"), *reversed(dated))
 
 
-def _lunar_trend_entry(patient: Patient, then: Visit, before: Visit | None) -> Dataset:
+def _lunar_trend_entry(patient: Patient, then: ExamSummary, before: ExamSummary | None) -> Dataset:
     bmd = _largest_spine(then).bmd
     change = []
     if before is not None:
@@ -173,14 +173,14 @@ def _lunar_trend_entry(patient: Patient, then: Visit, before: Visit | None) -> D
     )
 
 
-def _largest_spine(visit: Visit) -> Row:
+def _largest_spine(visit: ExamSummary) -> Row:
     return visit.scans[0].rows[-1]
 
 
 # Hologic: "BMD Rate of Change Report", as a running quality-control system reads it
 
 
-def hologic_content(patient: Patient, visit: Visit, scans: Sequence[Scan]) -> Dataset:
+def hologic_content(patient: Patient, visit: ExamSummary, scans: Sequence[Scan]) -> Dataset:
     """The root of one report, which carries one scan."""
     (scan,) = scans
     earlier = [
@@ -212,7 +212,7 @@ def hologic_content(patient: Patient, visit: Visit, scans: Sequence[Scan]) -> Da
     )
 
 
-def _hologic_region(patient: Patient, visit: Visit, region: Row) -> Dataset:
+def _hologic_region(patient: Patient, visit: ExamSummary, region: Row) -> Dataset:
     score = scores(patient, visit, region)
     return container(
         private(region.printed),
@@ -243,7 +243,7 @@ SITES = {
 LEFT_OR_RIGHT = {"left": ("7771000", "SCT", "Left"), "right": ("24028007", "SCT", "Right")}
 
 
-def tid1500_content(patient: Patient, visit: Visit, scans: Sequence[Scan]) -> Dataset:
+def tid1500_content(patient: Patient, visit: ExamSummary, scans: Sequence[Scan]) -> Dataset:
     """The root of one report; patient 03's comes from a workstation and names the scanner as procedure device."""
     groups = [_tid1500_group(patient, visit, region) for scan in scans for region in scan.rows]
     return container(
@@ -275,7 +275,7 @@ def _procedure_device(machine: Machine) -> list[Dataset]:
     ]
 
 
-def _tid1500_group(patient: Patient, visit: Visit, region: Row) -> Dataset:
+def _tid1500_group(patient: Patient, visit: ExamSummary, region: Row) -> Dataset:
     part, _, side = region.key.rpartition(" ")
     lateral = [code_item(LATERALITY, LEFT_OR_RIGHT[side], "HAS CONCEPT MOD")] if part else []
     bmd, t_score, z_score = LOINC[side if part else "spine"]
@@ -306,7 +306,7 @@ def uid(*parts: str) -> UID:
     return UID(f"2.25.{uuid5(NAMESPACE_OID, '/'.join(('dxatrend samples', *parts))).int}")
 
 
-def report(patient: Patient, visit: Visit, part: int) -> Dataset:
+def report(patient: Patient, visit: ExamSummary, part: int) -> Dataset:
     """One report of a visit."""
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 100"
@@ -342,7 +342,7 @@ def report(patient: Patient, visit: Visit, part: int) -> Dataset:
     return ds
 
 
-def _add_content(ds: Dataset, patient: Patient, visit: Visit, scans: Sequence[Scan]) -> None:
+def _add_content(ds: Dataset, patient: Patient, visit: ExamSummary, scans: Sequence[Scan]) -> None:
     ds.Modality = "SR"
     ds.ReferencedPerformedProcedureStepSequence = []
     ds.CompletionFlag = "COMPLETE"
@@ -355,7 +355,7 @@ def _add_content(ds: Dataset, patient: Patient, visit: Visit, scans: Sequence[Sc
         ds.ContentTemplateSequence = [template]
 
 
-def _add_equipment(ds: Dataset, patient: Patient, visit: Visit) -> None:
+def _add_equipment(ds: Dataset, patient: Patient, visit: ExamSummary) -> None:
     if patient.number == "03":
         ds.Manufacturer, ds.ManufacturerModelName = "Sample Workstation", "SW-1"
         ds.DeviceSerialNumber, ds.SoftwareVersions = "SW1-0007", "9.0"
@@ -366,7 +366,7 @@ def _add_equipment(ds: Dataset, patient: Patient, visit: Visit) -> None:
     ds.SoftwareVersions = visit.machine.software
 
 
-def rejection_note(patient: Patient, visit: Visit) -> Dataset:
+def rejection_note(patient: Patient, visit: ExamSummary) -> Dataset:
     """What an archive sends to take a visit back (IHE IOCM): a Key Object Selection that names its reports."""
     ds = report(patient, visit, 1)
     del ds.ContentSequence
@@ -436,7 +436,7 @@ def expected(patient: Patient) -> dict[str, Any]:
     }
 
 
-def _expected_exam(patient: Patient, visit: Visit) -> dict[str, Any]:
+def _expected_exam(patient: Patient, visit: ExamSummary) -> dict[str, Any]:
     rows = {region.key: region for scan in visit.scans for region in scan.rows}
     machine = visit.machine.known_as or visit.machine
     return {
@@ -467,7 +467,7 @@ def _expected_exam(patient: Patient, visit: Visit) -> dict[str, Any]:
     }
 
 
-def _expected_region(patient: Patient, visit: Visit, region: Row) -> dict[str, str]:
+def _expected_region(patient: Patient, visit: ExamSummary, region: Row) -> dict[str, str]:
     score = scores(patient, visit, region)
     return {
         "bmd": region.bmd,
@@ -480,7 +480,7 @@ def _expected_region(patient: Patient, visit: Visit, region: Row) -> dict[str, s
     }
 
 
-def _expected_finding(patient: Patient, visit: Visit, region: Row, outcome: Outcome) -> dict[str, Any]:
+def _expected_finding(patient: Patient, visit: ExamSummary, region: Row, outcome: Outcome) -> dict[str, Any]:
     finding: dict[str, Any] = {"RESULT": outcome.result}
     if outcome.obstacles:
         finding["OBSTACLE"] = list(outcome.obstacles)
@@ -507,7 +507,7 @@ def _expected_finding(patient: Patient, visit: Visit, region: Row, outcome: Outc
     }
 
 
-def _bmd(visit: Visit, key: str) -> str:
+def _bmd(visit: ExamSummary, key: str) -> str:
     return next(region.bmd for scan in visit.scans for region in scan.rows if region.key == key)
 
 

@@ -66,7 +66,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Visit:
+class ExamSummary:
     """One exam: its scans, which of them each report carries, and what the addendum should say.
 
     ``moments`` tells when each report's scans were made, where it is not the time of the visit. ``is_withdrawn`` says
@@ -94,13 +94,13 @@ class Patient:
     sex: str
     born: str
     shows: str
-    visits: tuple[Visit, ...]
+    visits: tuple[ExamSummary, ...]
     sop_class: str = ENHANCED_SR
     texts: dict[str, str] = field(default_factory=dict)
     """What the header says otherwise than everybody's, by keyword."""
 
     @property
-    def counted(self) -> tuple[Visit, ...]:
+    def counted(self) -> tuple[ExamSummary, ...]:
         """The visits that were not withdrawn."""
         return tuple(visit for visit in self.visits if not visit.is_withdrawn)
 
@@ -204,11 +204,11 @@ def _visit(
     parts: tuple[tuple[int, ...], ...] = (),
     moments: tuple[str, ...] = (),
     is_withdrawn: bool = False,
-) -> Visit:
+) -> ExamSummary:
     """A visit on a day and at a DICOM time; all scans in one report unless told otherwise."""
     on, at = when.split()
     parts = parts or (tuple(range(len(scans))),)
-    return Visit(
+    return ExamSummary(
         on=on,
         at=at,
         machine=machine,

@@ -9,12 +9,12 @@ from datetime import date
 from decimal import Decimal
 from xml.etree import ElementTree
 
-from patients import COMPUTED_RADIOGRAPHY, Patient, Row, Scan, Visit
+from patients import COMPUTED_RADIOGRAPHY, ExamSummary, Patient, Row, Scan
 from pydicom.dataset import Dataset
 from scores import age, one_decimal, scores
 
 
-def add_picture(ds: Dataset, patient: Patient, visit: Visit, scans: Sequence[Scan]) -> None:
+def add_picture(ds: Dataset, patient: Patient, visit: ExamSummary, scans: Sequence[Scan]) -> None:
     """A picture of one scan, and its results beside it, on a header that names patient and study."""
     (scan,) = scans
     if patient.sop_class == COMPUTED_RADIOGRAPHY:
@@ -42,7 +42,7 @@ def _even(value: bytes) -> bytes:
 # GE Lunar: XML, each element with the number that enCORE gives it
 
 
-def lunar_comments(patient: Patient, visit: Visit, scan: Scan) -> str:
+def lunar_comments(patient: Patient, visit: ExamSummary, scan: Scan) -> str:
     """The results of one scan, and its trend with the latest exam first."""
     root = ElementTree.Element("DXA_RESULTS")
     told_at = f"{visit.at[:2]}:{visit.at[2:4]}:{visit.at[4:6]}"
@@ -70,7 +70,7 @@ def lunar_comments(patient: Patient, visit: Visit, scan: Scan) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _lunar_date(visit: Visit) -> str:
+def _lunar_date(visit: ExamSummary) -> str:
     return f"{date.fromisoformat(visit.on):%d-%b-%Y}"
 
 
@@ -92,7 +92,7 @@ HEADS = (
 HISTORY_HEADS = ("Scan Date", "Age", "BMD[g/cm&sup2;]", "BMD Change vs Baseline", "BMD Change vs Previous")
 
 
-def hologic_document(patient: Patient, visit: Visit, scan: Scan) -> str:
+def hologic_document(patient: Patient, visit: ExamSummary, scan: Scan) -> str:
     """The results of one scan; which vertebrae the spine's "Total" is of, only the title of its history tells."""
     on, total = date.fromisoformat(visit.on), scan.rows[-1]
     lines = {
@@ -120,13 +120,13 @@ def _table(number: int, rows: Sequence[Sequence[str]]) -> Iterator[str]:
             yield f'ResultsTable{number}[{row:2}][{column:2}] = "{cell}";'
 
 
-def _cells(patient: Patient, visit: Visit, region: Row) -> tuple[str, ...]:
+def _cells(patient: Patient, visit: ExamSummary, region: Row) -> tuple[str, ...]:
     score = scores(patient, visit, region)
     values = region.area, region.bmc, region.bmd, score.t, score.young_adult, score.z, score.age_matched
     return (region.printed, *values)
 
 
-def _history_cells(patient: Patient, visit: Visit, scan: Scan, region: Row) -> Iterator[tuple[str, ...]]:
+def _history_cells(patient: Patient, visit: ExamSummary, scan: Scan, region: Row) -> Iterator[tuple[str, ...]]:
     visits = list(_history(patient, visit, scan, region))
     _, first = visits[-1]
     for at, (then, told) in enumerate(visits):
@@ -141,7 +141,7 @@ def _change(now: Row, before: Row) -> str:
     return f"{difference} ({one_decimal(100 * difference / Decimal(before.bmd))}%)"
 
 
-def _history(patient: Patient, visit: Visit, scan: Scan, region: Row) -> Iterator[tuple[Visit, Row]]:
+def _history(patient: Patient, visit: ExamSummary, scan: Scan, region: Row) -> Iterator[tuple[ExamSummary, Row]]:
     """What was measured of a region in this and each earlier visit, the latest first."""
     for then in reversed([one for one in patient.visits if one.on <= visit.on]):
         for other in then.scans:

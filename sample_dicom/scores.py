@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
-from patients import Patient, Row, Visit
+from patients import ExamSummary, Patient, Row
 
 YOUNG_ADULTS = {
     "lunar": {"spine": ("1.180", "0.120"), "femoral neck": ("1.038", "0.139"), "total hip": ("1.008", "0.126")},
@@ -27,7 +27,7 @@ class Scores:
     age_matched: str
 
 
-def scores(patient: Patient, visit: Visit, region: Row) -> Scores:
+def scores(patient: Patient, visit: ExamSummary, region: Row) -> Scores:
     """T- and Z-score to one decimal, percentages to whole numbers."""
     part = region.key.rsplit(" ", 1)[0] if region.key[0] != "L" else "spine"
     mean, deviation = map(Decimal, YOUNG_ADULTS[patient.dialect][part])
@@ -41,7 +41,7 @@ def scores(patient: Patient, visit: Visit, region: Row) -> Scores:
     )
 
 
-def age(patient: Patient, visit: Visit) -> int:
+def age(patient: Patient, visit: ExamSummary) -> int:
     """In whole years, on the day of a visit."""
     born, on = date.fromisoformat(patient.born), date.fromisoformat(visit.on)
     return on.year - born.year - ((on.month, on.day) < (born.month, born.day))

@@ -26,7 +26,7 @@ from pipeline.edge.extract.caller_scanners import OTHER_CALLER
 from pipeline.edge.follow_up.due_exams import CONTRADICTORY, UNUSABLE_EVIDENCE
 from pipeline.edge.operations import clinical_context_csv
 from pipeline.edge.receive.listener import PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES, TRANSFER_SYNTAXES
-from pipeline.edge.store.commitment_requests import UNTOLD
+from pipeline.edge.store.commitment_requests import NOT_REPORTED
 from pipeline.edge.store.exams import REPEATED
 from pipeline.edge.store.patient_identity import ID_CONFLICT
 from pipeline.edge.store.receipts import CORRECTED, OTHER_BYTES
@@ -123,7 +123,7 @@ def test_a_list_can_be_set_by_the_environment_as_the_page_says(monkeypatch):
 def test_every_reason_for_holding_has_an_advice():
     advised = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[^|]+) \|", OPERATIONS, re.MULTILINE))))
     of_exams = {CONTRADICTORY, UNUSABLE_EVIDENCE, OTHER_BYTES, ID_CONFLICT, REPEATED, CORRECTED, SAME_SCAN, REJECTED}
-    of_the_edge = {OTHER_CALLER, UNEXPECTED, WORKER_LOST, REFUSED, UNANSWERED, UNTOLD}
+    of_the_edge = {OTHER_CALLER, UNEXPECTED, WORKER_LOST, REFUSED, UNANSWERED, NOT_REPORTED}
     assert {*Reason, *of_exams, *of_the_edge} - advised == set()
 
 

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from pipeline.clinical.regions import Site
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import Tally, claim_due, follow_up
 from pipeline.edge.store import outbox, receipts
@@ -109,7 +109,7 @@ def test_every_key_of_the_dialects_that_come_with_us_is_on_the_page() -> None:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def app(tmp_path: Path) -> Iterator[App]:
     """A department with the dialects that come with us, and one of its own."""
     dialects = tmp_path / "dialects"
     dialects.mkdir()
@@ -139,21 +139,21 @@ def house(tmp_path: Path) -> Iterator[House]:
         valid_until = 2030-01-01
         source = "our own study"
         """)
-    with opened(tmp_path) as house:
-        yield house
+    with open_app(tmp_path) as app:
+        yield app
 
 
-def test_two_reports_of_a_new_vendor_become_a_change_without_a_line_of_code(house: House) -> None:
+def test_two_reports_of_a_new_vendor_become_a_change_without_a_line_of_code(app: App) -> None:
     then = sent(spine="0.950", StudyInstanceUID="2.25.10", StudyDate="20220301", SOPInstanceUID="2.25.1")
     now = sent(StudyInstanceUID="2.25.11", StudyDate="20240301", SOPInstanceUID="2.25.2")
     for one in (then, now):
-        with house.database.write() as connection:
+        with app.database.write() as connection:
             kept = instance(encode(one), uid=str(one.SOPInstanceUID))
-            receipts.keep(connection, kept, calling_ae_title="ACME", at=LONG_AGO)
-    while extract_waiting(house):
+            receipts.store(connection, kept, calling_ae_title="ACME", at=LONG_AGO)
+    while extract_waiting(app):
         pass
-    assert follow_up(house, claim_due(house, 50)) == Tally(issued=2)
-    with house.database.read() as connection:
+    assert follow_up(app, claim_due(app, 50)) == Tally(issued=2)
+    with app.database.read() as connection:
         addendum = outbox.latest(connection, 2)
     assert addendum is not None
     said = read_back(read_tree(read_instance(addendum.data_set, ExplicitVRLittleEndian)))

@@ -13,7 +13,7 @@ import pytest
 from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian
 from sqlalchemy import func, select
 
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.settings import CallerSettings, ListenerSettings
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.receive.listener import Listener
@@ -35,7 +35,7 @@ class Service:
     """A listener and the reading of what it has received."""
 
     port: int
-    house: House
+    app: App
 
     def outcome(self, data_set: bytes, *, sop_class: str, transfer_syntax: str, sop_instance: str) -> str:
         """How an object ends: refused, or as what its receipt is settled, with the reason."""
@@ -46,9 +46,9 @@ class Service:
         if sent is REFUSED:
             return REFUSED_AT_ASSOCIATION
         assert sent == 0x0000
-        while extract_waiting(self.house):
+        while extract_waiting(self.app):
             pass
-        with self.house.database.read() as connection:
+        with self.app.database.read() as connection:
             settled = connection.execute(
                 select(receipt.c.state, receipt.c.reason).where(receipt.c.sop_instance_uid == sop_instance)
             ).all()
@@ -63,10 +63,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     (folder / "service.toml").write_text(f'[store]\nurl = "sqlite:///{folder}/store.sqlite3"')
     port = peers.free_port()
     caller = CallerSettings(ae_title="SCANNER1", host="127.0.0.1")
-    with opened(folder) as house:
-        listener = Listener(ListenerSettings(port=port, caller=(caller,)), house.database)
+    with open_app(folder) as app:
+        listener = Listener(ListenerSettings(port=port, caller=(caller,)), app.database)
         try:
-            yield Service(port, house)
+            yield Service(port, app)
         finally:
             listener.close()
 
@@ -82,7 +82,7 @@ def test_every_public_file_ends_as_the_manifest_says(samples: Path, service: Ser
     assert len(ends) > 100
     reasons = {end.removeprefix(State.HELD).strip() for end in ends.values()}
     assert reasons > {"not_dicom", "truncated", "not_a_report", "no_patient_id", "no_bmd", REFUSED_AT_ASSOCIATION}
-    with service.house.database.read() as connection:
+    with service.app.database.read() as connection:
         assert connection.scalar(select(func.count()).select_from(exam)) == 0
         assert connection.scalar(select(func.count()).select_from(receipt).where(receipt.c.state == State.WAITING)) == 0
 

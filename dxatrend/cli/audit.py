@@ -8,29 +8,29 @@ from datetime import UTC, datetime, time
 from typing import Any
 
 from pipeline.clinical.model import Patient
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Event, Outcome, Sealed
 
 
-def export(house: House, options: argparse.Namespace) -> int:
+def export(app: App, options: argparse.Namespace) -> int:
     """Print the trail from a day on, about one patient, or all of it; that it was read is on file too."""
     since = datetime.combine(options.since, time.min).astimezone() if options.since else None
     whose = Patient(patient_id=options.patient.strip(), issuer=options.issuer.strip()) if options.patient else None
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         what = {"since": options.since, "one_patient": whose is not None}
         audit_trail.record(connection, events.by_operator(Event.EXPORTED, at=datetime.now(UTC), detail=what))
-    with house.database.snapshot() as connection:
+    with app.database.snapshot() as connection:
         found = audit_trail.find(connection, since=since, whose=whose)
         for line in _as_json(found) if options.json else map(_told, found):
             print(line)
     return 0
 
 
-def verify(house: House) -> int:
+def verify(app: App) -> int:
     """Follow the chain of the whole trail; the exit status is 0 when it holds."""
-    with house.database.snapshot() as connection:
+    with app.database.snapshot() as connection:
         chain = audit_trail.verify(connection)
     print(f"{chain.sealed} entries are chained, {chain.unsealed} not yet; the chain ends with {chain.last_digest}")
     if chain.broken_at is None:

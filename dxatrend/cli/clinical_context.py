@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from pipeline.clinical.model import Scanner
 from pipeline.clinical.precision_study import FILL_IN, UnfitStudy, studies, toml_block, worksheet
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.configuration.settings import Settings
 from pipeline.edge.operations import clinical_context_csv, precision_study_csv
-from pipeline.edge.operations.csv_table import SheetError
+from pipeline.edge.operations.csv_table import CsvTableError
 from pipeline.edge.store import patients
 from pipeline.edge.store.patients import ContextOnFile
 
@@ -36,8 +36,8 @@ def precision(settings: Settings, options: argparse.Namespace, today: date) -> i
         return 1
     try:
         evaluated = studies(precision_study_csv.read_study(options.file))
-    except (SheetError, UnfitStudy) as unfit:
-        reasons = unfit.mistakes if isinstance(unfit, SheetError) else unfit.reasons
+    except (CsvTableError, UnfitStudy) as unfit:
+        reasons = unfit.mistakes if isinstance(unfit, CsvTableError) else unfit.reasons
         print("This is no precision study that can be used:", *reasons, sep="\n  ", file=sys.stderr)
         return 1
     for study in evaluated:
@@ -64,14 +64,14 @@ def precision(settings: Settings, options: argparse.Namespace, today: date) -> i
     return 0 if len(usable) == len(evaluated) else 1
 
 
-def load_context(house: House, options: argparse.Namespace) -> int:
+def load_context(app: App, options: argparse.Namespace) -> int:
     """Keep the records of a table of clinical context; the exit status."""
     try:
         records = clinical_context_csv.read_context(options.file)
-    except SheetError as error:
+    except CsvTableError as error:
         print("Nothing was loaded:", *error.mistakes, sep="\n  ", file=sys.stderr)
         return 1
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         loaded = clinical_context_csv.keep(connection, records)
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -79,9 +79,9 @@ def load_context(house: House, options: argparse.Namespace) -> int:
     return 0
 
 
-def show_context(house: House, options: argparse.Namespace) -> int:
+def show_context(app: App, options: argparse.Namespace) -> int:
     """Print what is on file about a patient beyond the reports; the exit status."""
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         number = patients.find(connection, options.patient_id.strip(), options.issuer.strip())
         found = [] if number is None else patients.contexts(connection, number)
     for record in found:

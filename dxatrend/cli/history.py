@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from dxatrend.cli.output import print_table
 from flows.shutdown import Stop
 from pipeline.clinical.model import Patient
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.deliver.storage_scu import DeliveryProblem
 from pipeline.edge.extract.extraction import extract_waiting
@@ -39,23 +39,23 @@ from pipeline.edge.store.reprocessing_runs import Counts, Scope
 from pipeline.edge.text_files import printable
 
 
-class NobodyMeant(Exception):
+class NotFound(Exception):
     """What was typed names no patient or scanner on file."""
 
 
-def reexamine(house: House, options: argparse.Namespace, stop: Stop) -> int:
+def reexamine(app: App, options: argparse.Namespace, stop: Stop) -> int:
     """Examine again whatever rests on something that has changed, or show what would differ; the exit status."""
     try:
-        scope = _scope(house, options)
-    except NobodyMeant as nobody:
+        scope = _scope(app, options)
+    except NotFound as nobody:
         print(nobody, file=sys.stderr)
         return 1
     if options.dry_run:
-        return _show_differences(list(reprocessing.differences(house, scope)), as_json=options.json)
-    run = reprocessing.begin(house, scope)
-    reprocessing.take_part(house, run, keep_on=lambda: not stop.is_set())
-    counts, finished = reprocessing.standing(house, run)
-    with house.database.write() as connection:
+        return _show_differences(list(reprocessing.differences(app, scope)), as_json=options.json)
+    run = reprocessing.begin(app, scope)
+    reprocessing.take_part(app, run, keep_on=lambda: not stop.is_set())
+    counts, finished = reprocessing.standing(app, run)
+    with app.database.write() as connection:
         what = {"run": run, "finished": finished, **dataclasses.asdict(counts)}
         audit_trail.record(connection, events.by_operator(Event.REPROCESSED, at=datetime.now(UTC), detail=what))
     if options.json:
@@ -70,19 +70,21 @@ def reexamine(house: House, options: argparse.Namespace, stop: Stop) -> int:
     return 0
 
 
-def _scope(house: House, options: argparse.Namespace) -> Scope:
-    with house.database.read() as connection:
-        person = scanner = None
+def _scope(app: App, options: argparse.Namespace) -> Scope:
+    with app.database.read() as connection:
+        linked_patients = scanner = None
         if options.patient is not None:
-            person = patients.person_of(connection, options.patient.strip(), (options.issuer or "").strip())
-            if person is None:
-                raise NobodyMeant("nothing is on file about this patient")
+            linked_patients = patients.linked_patients_of(
+                connection, options.patient.strip(), (options.issuer or "").strip()
+            )
+            if linked_patients is None:
+                raise NotFound("nothing is on file about this patient")
         if options.scanner is not None:
             found = scanners.with_serial_number(connection, options.scanner)
             if len(found) != 1:
-                raise NobodyMeant(f"{len(found)} scanners on file have the serial number {options.scanner}")
+                raise NotFound(f"{len(found)} scanners on file have the serial number {options.scanner}")
             (scanner,) = found
-    return Scope(person=person, scanner=scanner, since=options.since)
+    return Scope(linked_patients=linked_patients, scanner=scanner, since=options.since)
 
 
 def _show_differences(found: list[Difference], *, as_json: bool) -> int:
@@ -98,7 +100,7 @@ def _show_differences(found: list[Difference], *, as_json: bool) -> int:
 
 
 def _rows(difference: Difference) -> Iterator[tuple[str, ...]]:
-    head = (f"E{difference.exam}", ", ".join(difference.shifts))
+    head = (f"E{difference.exam}", ", ".join(difference.changed_inputs))
     if difference.held:
         yield (*head, "", "held", "", difference.held)
         return
@@ -112,7 +114,7 @@ def _rows(difference: Difference) -> Iterator[tuple[str, ...]]:
             yield (*head, region, name, before, after)
 
 
-def load(house: House, options: argparse.Namespace, stop: Stop) -> int:
+def load(app: App, options: argparse.Namespace, stop: Stop) -> int:
     """Bring an archive of files in as history; the exit status."""
     if not options.folder.is_dir():
         print(f"{printable(options.folder)} is no folder", file=sys.stderr)
@@ -136,7 +138,7 @@ def load(house: House, options: argparse.Namespace, stop: Stop) -> int:
             progress.update(bar, completed=done, rate=f"{rate:,.0f} files/s")
 
         loaded = archives.load(
-            house,
+            app,
             archives.files(options.folder),
             deliver=options.deliver,
             advance=advance,
@@ -144,7 +146,7 @@ def load(house: House, options: argparse.Namespace, stop: Stop) -> int:
         )
     loaded.errors |= {str(error.filename): error.strerror or "cannot be listed" for error in unlisted}
     fates = {fate.value: count for fate, count in loaded.fates.items()}
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         what = {"fates": fates, "errors": len(loaded.errors), "deliver": options.deliver}
         audit_trail.record(connection, events.by_operator(Event.LOADED, at=datetime.now(UTC), detail=what))
     print(", ".join(f"{count} {fate}" for fate, count in fates.items()))
@@ -158,10 +160,10 @@ def load(house: House, options: argparse.Namespace, stop: Stop) -> int:
     return 0
 
 
-def merge(house: House, options: argparse.Namespace) -> int:
+def merge(app: App, options: argparse.Namespace) -> int:
     """Count one patient's exams as another one's, or no longer; the exit status."""
     now = datetime.now(UTC)
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         old = patients.find(connection, options.old.strip(), options.old_issuer.strip())
         new = patients.find(connection, options.new.strip(), options.new_issuer.strip())
         if old is None or new is None:
@@ -180,25 +182,25 @@ def merge(house: House, options: argparse.Namespace) -> int:
         shared_scans.release_settled(connection, at=now)
         what = {"old": old, "new": new, "undo": options.undo}
         audit_trail.record(connection, events.by_operator(Event.MERGED, at=now, patient=new, detail=what))
-        persons = sorted({patients.person_number(connection, number) for number in (old, new)})
+        merged = sorted({patients.linked_patients_number(connection, number) for number in (old, new)})
     counts = Counts()
-    for person in persons:
-        run = reprocessing.begin(house, Scope(person=person))
-        counts = reprocessing.together(counts, reprocessing.take_part(house, run))
+    for linked_patients in merged:
+        run = reprocessing.begin(app, Scope(linked_patients=linked_patients))
+        counts = reprocessing.together(counts, reprocessing.take_part(app, run))
     print(
         f"{counts.issued} addenda superseded, {counts.unchanged} exams examined again and unchanged, {counts.held} held"
     )
     return 0
 
 
-def withdraw(house: House, options: argparse.Namespace) -> int:
+def withdraw(app: App, options: argparse.Namespace) -> int:
     """Take an exam out of every comparison, or let it count again; the exit status."""
     reason = " ".join(options.reason.split())
     if not (reason or options.undo):
         print("--reason is needed: the addendum says why the exam was withdrawn", file=sys.stderr)
         return 1
     now = datetime.now(UTC)
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         number = _exam_named(connection, options.exam)
         if number is None:
             return 1
@@ -217,10 +219,10 @@ def withdraw(house: House, options: argparse.Namespace) -> int:
     return 0
 
 
-def split(house: House, options: argparse.Namespace) -> int:
+def split(app: App, options: argparse.Namespace) -> int:
     """Make an exam of each visit that was sent under one study; the exit status."""
     now = datetime.now(UTC)
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         number = _exam_named(connection, options.exam)
         if number is None:
             return 1
@@ -253,9 +255,9 @@ _MOST_DIGITS = 18
 """A number of more is on no file, and larger than a database's."""
 
 
-def ask_archives(house: House, options: argparse.Namespace) -> int:
+def ask_archives(app: App, options: argparse.Namespace) -> int:
     """Ask the archives for what they have of a patient; the exit status."""
-    archives_asked = [to for to in house.settings.service.destination if to.history]
+    archives_asked = [to for to in app.settings.service.destination if to.history]
     if not archives_asked:
         print("no destination has history = true", file=sys.stderr)
         return 1
@@ -263,11 +265,11 @@ def ask_archives(house: House, options: argparse.Namespace) -> int:
     silent = 0
     for archive in archives_asked:
         try:
-            fetched = fetch(house, archive, who, by_hand=True)
+            fetched = fetch(app, archive, who, by_hand=True)
             print(f"{archive.name}: {fetched.studies} studies, {fetched.instances} instances new to us")
         except DeliveryProblem as problem:
             silent += 1
             print(f"{archive.name}: {problem}", file=sys.stderr)
-    while extract_waiting(house):
+    while extract_waiting(app):
         pass
     return 1 if silent else 0

@@ -4,7 +4,7 @@ import io
 import logging
 import sys
 
-from pipeline.edge.errors import where_it_happened
+from pipeline.edge.errors import describe_error
 
 NAMES = (
     "receipt",
@@ -38,7 +38,7 @@ class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         message = record.getMessage() if record.name.split(".")[0] in _OURS else _of_a_library(record)
         if record.exc_info and record.exc_info[1]:
-            message += f" ({where_it_happened(record.exc_info[1])})"
+            message += f" ({describe_error(record.exc_info[1])})"
         particulars = "".join(
             f" {name}={value}" for name in NAMES if (value := getattr(record, name, None)) is not None
         )

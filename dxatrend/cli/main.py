@@ -29,13 +29,13 @@ from pipeline import __version__
 from pipeline.clinical.model import LeastSignificantChange
 from pipeline.clinical.precision import doubts, running_out
 from pipeline.edge import app as houses
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.configuration import settings as configuration
 from pipeline.edge.configuration.settings import SYSTEM_FOLDER, ListenerSettings, PrefectSettings, SettingsError
 from pipeline.edge.deliver.storage_scu import DeliveryProblem, echo
 from pipeline.edge.dicom_net.tls import TlsUnusable, for_calling, for_listener
-from pipeline.edge.disk_space import room_of, room_of_prefect
+from pipeline.edge.disk_space import disk_reserve_of, prefect_disk_reserve
 from pipeline.edge.live_configuration import LiveConfiguration, OtherConfiguration, outdated, require_current
 from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import audit_trail, exams, outbox, processes, senders, service_status, work_queue
@@ -203,20 +203,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextlib.contextmanager
-def _store(options: argparse.Namespace, *, existing: bool = True) -> Iterator[House]:
+def _store(options: argparse.Namespace, *, existing: bool = True) -> Iterator[App]:
     """The house of a command; one that writes refuses where the service works with another configuration.
 
     Raises:
         OtherConfiguration: it does, and nobody has said --force.
     """
-    with houses.opened(options.config, existing=existing) as house:
+    with houses.open_app(options.config, existing=existing) as app:
         try:
-            require_current(house)
+            require_current(app)
         except OtherConfiguration as other:
             if not getattr(options, "force", True) and not getattr(options, "dry_run", False):
                 raise
             print(other, file=sys.stderr)
-        yield house
+        yield app
 
 
 def _text(argument: str) -> str:
@@ -242,8 +242,8 @@ def _demo(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     from dxatrend.service.supervisor import serve  # noqa: PLC0415
 
-    with houses.opened(options.config) as house:  # migrated here, before two children would
-        prefect = house.settings.service.prefect
+    with houses.open_app(options.config) as app:  # migrated here, before two children would
+        prefect = app.settings.service.prefect
     serve(options.config, prefect, _until_signalled())
     return 0
 
@@ -251,11 +251,11 @@ def _serve(options: argparse.Namespace) -> int:
 def _listen(options: argparse.Namespace) -> int:
     give_back_large_blocks()
     stop = _until_signalled()
-    with houses.opened(options.config) as house:
+    with houses.open_app(options.config) as app:
         try:
-            service = house.settings.service
+            service = app.settings.service
             listener = Listener(
-                service.listener, house.database, service.destination, reserve_mb=service.store.reserve_mb
+                service.listener, app.database, service.destination, reserve_mb=service.store.reserve_mb
             )
         except OSError as error:
             log.error("cannot listen: %s", error.strerror)
@@ -263,9 +263,9 @@ def _listen(options: argparse.Namespace) -> int:
         except TlsUnusable as unusable:
             log.error("cannot listen: listener.%s", unusable)
             return FAILURE
-        live = LiveConfiguration(house)
+        live = LiveConfiguration(app)
         signal.signal(signal.SIGHUP, live.on_signal)
-        with contextlib.closing(listener), events.told(house, "listener"), live.told("listener"):
+        with contextlib.closing(listener), events.told(app, "listener"), live.told("listener"):
             stop.wait()
     return 0
 
@@ -277,8 +277,8 @@ def _work(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGHUP, live.on_signal)
     from dxatrend.service.worker import run_worker  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
-    with events.told(live.house, "worker"), live.told("worker"):
-        return 0 if run_worker(runtime.house, _until_signalled()) else FAILURE
+    with events.told(live.app, "worker"), live.told("worker"):
+        return 0 if run_worker(runtime.app, _until_signalled()) else FAILURE
 
 
 def _prefect(options: argparse.Namespace) -> int:
@@ -291,7 +291,7 @@ def _prefect(options: argparse.Namespace) -> int:
 def _schedules(options: argparse.Namespace) -> int:
     prefect = _under_prefect(options.config)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # each of its runs reads the configuration itself
-    runtime.house()  # nobody puts another store in its place while this runs
+    runtime.app()  # nobody puts another store in its place while this runs
     # Importing Prefect competes with the start of its server, which all else waits for: not before that answers.
     with contextlib.closing(Orchestration(prefect)) as orchestration:
         orchestration.wait_for_server()
@@ -312,27 +312,27 @@ def _deploy(options: argparse.Namespace) -> int:
 
 
 def _reload(options: argparse.Namespace) -> int:
-    with houses.opened(options.config, existing=True) as house:
-        with house.database.write() as connection:
+    with houses.open_app(options.config, existing=True) as app:
+        with app.database.write() as connection:
             asked = processes.ask_all(connection, at=datetime.now(UTC))
         if not asked:
             print("no listener or worker of the service runs", file=sys.stderr)
             return FAILURE
         deadline = time.monotonic() + RELOAD_SECONDS
-        found = _live(house)
+        found = _live(app)
         while any(one.is_asked for one in found) and time.monotonic() < deadline:
             time.sleep(0.2)
-            found = _live(house)
+            found = _live(app)
         for one in found:
             told = f"has not answered in {RELOAD_SECONDS} seconds" if one.is_asked else one.problem
             print(f"{one}: {told or 'has read its clinical configuration anew'}")
-        different = outdated(house)
+        different = outdated(app)
         print(*different, sep="\n", end="\n" if different else "", file=sys.stderr)
         return FAILURE if different or any(one.is_asked or one.problem for one in found) else 0
 
 
-def _live(house: House) -> list[LiveProcess]:
-    with house.database.read() as connection:
+def _live(app: App) -> list[LiveProcess]:
+    with app.database.read() as connection:
         return processes.live(connection, at=datetime.now(UTC))
 
 
@@ -375,8 +375,8 @@ _ANYBODY = "anybody who knows it may send in its name"
 def _store_problem(config: Path) -> str | None:
     """What is wrong with the store, which is not made to find out, or with the configuration of who works with it."""
     try:
-        with houses.opened(config, existing=True) as house:
-            return "\n".join(outdated(house)) or None
+        with houses.open_app(config, existing=True) as app:
+            return "\n".join(outdated(app)) or None
     except StoreMissing as missing:
         return f"store.url: there is no store at {printable(missing)} yet; the service makes one when it first starts"
     except StoreTooNew:
@@ -403,18 +403,18 @@ def _unusable_certificates(listener: ListenerSettings) -> Iterator[str]:
 
 
 def _status(options: argparse.Namespace) -> int:
-    with houses.opened(options.config, existing=True) as house:
-        different = outdated(house)
-        names = [destination.name for destination in house.settings.service.destination]
-        archives = [archive.name for archive in house.settings.service.destination if archive.history]
-        with house.database.read() as connection:
+    with houses.open_app(options.config, existing=True) as app:
+        different = outdated(app)
+        names = [destination.name for destination in app.settings.service.destination]
+        archives = [archive.name for archive in app.settings.service.destination if archive.history]
+        with app.database.read() as connection:
             found = service_status.status(
-                connection, names, datetime.now(UTC), knowledge=house.knowledge, archives=archives
+                connection, names, datetime.now(UTC), reference_data=app.reference_data, archives=archives
             )
-        service = house.settings.service
+        service = app.settings.service
         rooms = {
-            "store": room_of(house.database, service.store.reserve_mb),
-            "Prefect": room_of_prefect(service.prefect),
+            "store": disk_reserve_of(app.database, service.store.reserve_mb),
+            "Prefect": prefect_disk_reserve(service.prefect),
         }
     if options.json:
         _print_json(
@@ -426,7 +426,7 @@ def _status(options: argparse.Namespace) -> int:
             | {
                 "lscs_running_out": [
                     {"scanner": str(lsc.scanner), "region": str(lsc.region), "valid_until": lsc.valid_until}
-                    for lsc in running_out(house.knowledge.lscs, _today())
+                    for lsc in running_out(app.reference_data.lscs, _today())
                 ]
             }
         )
@@ -467,7 +467,7 @@ def _status(options: argparse.Namespace) -> int:
         _tell_respelt(found.respelt)
     if found.new_senders:
         _tell_new_senders(found.new_senders)
-    _tell_running_out(house.knowledge.lscs)
+    _tell_running_out(app.reference_data.lscs)
     return 0
 
 
@@ -525,7 +525,7 @@ def _tell_new_senders(new: Sequence[NewSender]) -> None:
 
 
 def _confirm(options: argparse.Namespace) -> int:
-    with _store(options) as house, house.database.write() as connection:
+    with _store(options) as app, app.database.write() as connection:
         now = datetime.now(UTC)
         sent = senders.confirm(connection, options.number, at=now)
         if sent is None:
@@ -539,7 +539,7 @@ def _confirm(options: argparse.Namespace) -> int:
 
 
 def _held(options: argparse.Namespace) -> int:
-    with _store(options) as house, house.database.read() as connection:
+    with _store(options) as app, app.database.read() as connection:
         found = service_status.held(connection)
     if options.json:
         _print_json([dataclasses.asdict(one) for one in found])
@@ -552,9 +552,9 @@ def _held(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
-    with _store(options) as house:
-        if any(options.number == destination.name for destination in house.settings.service.destination):
-            with house.database.write() as connection:
+    with _store(options) as app:
+        if any(options.number == destination.name for destination in app.settings.service.destination):
+            with app.database.write() as connection:
                 now = datetime.now(UTC)
                 due = outbox.try_now(connection, options.number, at=now)
                 audit_trail.record(
@@ -562,17 +562,17 @@ def _release(options: argparse.Namespace) -> int:
                 )
             print(f"{due} deliveries to {options.number} will be tried now")
             return 0
-        return _release_one(house, options.number)
+        return _release_one(app, options.number)
 
 
-def _release_one(house: House, told: str) -> int:
+def _release_one(app: App, told: str) -> int:
     letter = told[:1].upper() if told[:1].isalpha() else ""
     digits = told.removeprefix(told[: len(letter)])
     if letter not in service_status.KINDS or not digits.isdecimal():
         print(f"{told} is not a number that dxatrend held prints, and no destination", file=sys.stderr)
         return FAILURE
     queue = service_status.KINDS[letter]
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         now = datetime.now(UTC)
         released = work_queue.release(connection, queue, int(digits), at=now)
         if queue is exam_table:
@@ -588,45 +588,45 @@ def _release_one(house: House, told: str) -> int:
 
 
 def _reprocess(options: argparse.Namespace) -> int:
-    with _store(options) as house:
-        return history.reexamine(house, options, _until_signalled())
+    with _store(options) as app:
+        return history.reexamine(app, options, _until_signalled())
 
 
 def _load(options: argparse.Namespace) -> int:
-    with _store(options, existing=False) as house:
-        return history.load(house, options, _until_signalled())
+    with _store(options, existing=False) as app:
+        return history.load(app, options, _until_signalled())
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    with _store(options) as house:
-        return history.ask_archives(house, options)
+    with _store(options) as app:
+        return history.ask_archives(app, options)
 
 
 def _merge(options: argparse.Namespace) -> int:
-    with _store(options) as house:
-        return history.merge(house, options)
+    with _store(options) as app:
+        return history.merge(app, options)
 
 
 def _withdraw(options: argparse.Namespace) -> int:
-    with _store(options) as house:
-        return history.withdraw(house, options)
+    with _store(options) as app:
+        return history.withdraw(app, options)
 
 
 def _split(options: argparse.Namespace) -> int:
-    with _store(options) as house:
-        return history.split(house, options)
+    with _store(options) as app:
+        return history.split(app, options)
 
 
 def _show(options: argparse.Namespace) -> int:
     from dxatrend.cli.show import show  # noqa: PLC0415
 
-    with _store(options) as house:
-        return show(house, options.report)
+    with _store(options) as app:
+        return show(app, options.report)
 
 
 def _audit(options: argparse.Namespace) -> int:
-    with _store(options) as house:
-        return audit_commands.verify(house) if options.verify else audit_commands.export(house, options)
+    with _store(options) as app:
+        return audit_commands.verify(app) if options.verify else audit_commands.export(app, options)
 
 
 def _precision(options: argparse.Namespace) -> int:
@@ -639,9 +639,9 @@ def _today() -> date:
 
 
 def _context(options: argparse.Namespace) -> int:
-    with _store(options, existing=options.verb == "show") as house:
+    with _store(options, existing=options.verb == "show") as app:
         return {"load": clinical_context.load_context, "show": clinical_context.show_context}[options.verb](
-            house, options
+            app, options
         )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from pipeline.clinical.exam_assembly import Contradiction
 from pipeline.clinical.model import Exam, Finding, Interpretation, Measurement
 from pipeline.clinical.vendor_trend import TrendPoint
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.dicom_files import FileLeftOut, read_dicom_file
 from pipeline.edge.follow_up.due_exams import interpret_exam
 from pipeline.edge.store import exams, patients, receipts
@@ -26,31 +26,31 @@ from pipeline.sr.extract.phantom import PhantomReport
 from pipeline.sr.extract.report import Report, UnreadableReport, extract, trees
 
 
-def show(house: House, report: str) -> int:
+def show(app: App, report: str) -> int:
     """Print a DICOM file, or the receipt of a number; the exit status."""
     try:
-        known = house.knowledge
-        elements = read_elements(*_bytes_of(house, report))
+        known = app.reference_data
+        elements = read_elements(*_bytes_of(app, report))
         for place, tree in trees(elements):
             print(f"{place}:", outline(tree), "", sep="\n")
-        read = extract(elements, house.dialects, known.aliases, known.spellings, zone=known.zone)
+        read = extract(elements, app.dialects, known.aliases, known.spellings, zone=known.zone)
     except PhantomReport as phantom:
         print(phantom.reason.sentence, *map(_measured, phantom.scan.measurements), sep="\n")
         return 0
     except (UnreadableReport, FileLeftOut, OSError) as problem:
         ours = isinstance(problem, UnreadableReport) and problem.reason is Reason.OWN_ADDENDUM
         if ours:
-            print(f"\n{_written_by_us(*_bytes_of(house, report))}")
+            print(f"\n{_written_by_us(*_bytes_of(app, report))}")
             return 0
         print(f"\n{printable(problem)}", file=sys.stderr)
         return 1
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         seen = _seen(connection, report, read)
         history = exams.history(connection, seen.exam.patient)
         contexts = patients.contexts_of(connection, seen.exam.patient)
         held = exams.held_days(connection, seen.exam.patient)
     print(f"read as {read.dialect}, from {read.place}", *seen.remarks, *_told(seen.exam), *_beside(read), sep="\n")
-    said = interpret_exam(house, seen.exam, history, contexts, vendor_trend=seen.vendor_trend, held=held)
+    said = interpret_exam(app, seen.exam, history, contexts, vendor_trend=seen.vendor_trend, held=held)
     print("", *_said(said), sep="\n")
     return 0
 
@@ -75,10 +75,10 @@ def _written_by_us(data_set: bytes, transfer_syntax_uid: str) -> str:
     return f"our addendum {header_text(instance, 'SOPInstanceUID')}"
 
 
-def _bytes_of(house: House, report: str) -> tuple[bytes, str]:
+def _bytes_of(app: App, report: str) -> tuple[bytes, str]:
     if not report.isdecimal():
-        return split_file(read_dicom_file(Path(report), most_mb=house.settings.service.listener.largest_object_mb))
-    with house.database.read() as connection:
+        return split_file(read_dicom_file(Path(report), most_mb=app.settings.service.listener.largest_object_mb))
+    with app.database.read() as connection:
         found = receipts.load(connection, [int(report)])
     if not found:
         raise FileNotFoundError(f"there is no receipt {report}")

@@ -15,11 +15,11 @@ from functools import partial
 
 from flows.prefect_runner import Orchestration
 from flows.shutdown import Stop
-from pipeline.edge.app import House
-from pipeline.edge.audit.forwarder import AuditFeed
+from pipeline.edge.app import App
+from pipeline.edge.audit.forwarder import AuditForwarder
 from pipeline.edge.configuration.settings import CallerSettings, DestinationSettings
 from pipeline.edge.deliver import dispatcher
-from pipeline.edge.errors import where_it_happened
+from pipeline.edge.errors import describe_error
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import AHEAD, claim_due, drain, follow_up
 from pipeline.edge.history import query_retrieve
@@ -27,10 +27,10 @@ from pipeline.edge.operations import housekeeping
 from pipeline.edge.receive import storage_commitment_scp
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.database import StoreFailed
+from pipeline.edge.store.schema import commitment_request as promise_table
 from pipeline.edge.store.schema import delivery as delivery_table
 from pipeline.edge.store.schema import exam as exam_table
-from pipeline.edge.store.schema import inquiry as inquiry_table
-from pipeline.edge.store.schema import promise as promise_table
+from pipeline.edge.store.schema import history_query as inquiry_table
 from pipeline.edge.store.schema import receipt as receipt_table
 
 log = logging.getLogger(__name__)
@@ -47,74 +47,74 @@ class _Look:
     """What one loop does: ``do`` what is due and tell when more will be, ``give_back`` what it has claimed."""
 
     name: str
-    do: Callable[[House, Orchestration], datetime | None]
-    give_back: Callable[[House], None]
+    do: Callable[[App, Orchestration], datetime | None]
+    requeue: Callable[[App], None]
 
 
-def run_worker(current: Callable[[], House], stop: Stop) -> bool:
+def run_worker(current: Callable[[], App], stop: Stop) -> bool:
     """Do what is due until ``stop`` is set, then finish what is under way; whether nothing unforeseen ended it.
 
     ``current`` gives the house as it is now: its clinical configuration may be read anew between two looks.
     """
-    house = current()
-    with house.database.write() as connection:
+    app = current()
+    with app.database.write() as connection:
         freed = work_queue.reclaim_from_the_dead(connection)
     if freed:
         log.info("took over what a worker of this machine had left unfinished", extra={"count": freed})
-    _recover(house, stop)
-    looks = [_Look("follow-up", partial(_look_at_exams, stop), _give_back_exams)]
-    for name in (destination.name for destination in house.settings.service.destination):
+    _recover(app, stop)
+    looks = [_Look("follow-up", partial(_look_at_exams, stop), _requeue_exams)]
+    for name in (destination.name for destination in app.settings.service.destination):
         looks.append(
-            _Look(f"outbox of {name}", partial(_look_at_outbox, stop, name), partial(_give_back_deliveries, name))
+            _Look(f"outbox of {name}", partial(_look_at_outbox, stop, name), partial(_requeue_deliveries, name))
         )
-    for caller in storage_commitment_scp.callers_to_be_called(house.settings.service.listener.caller):
-        look = partial(_look_at_promises, caller)
-        looks.append(_Look(f"promises to {caller.ae_title}", look, partial(_give_back_promises, caller)))
-    for archive in (to for to in house.settings.service.destination if to.history):
+    for caller in storage_commitment_scp.callers_to_be_called(app.settings.service.listener.caller):
+        look = partial(_poll_commitment_requests, caller)
+        looks.append(_Look(f"promises to {caller.ae_title}", look, partial(_requeue_commitment_requests, caller)))
+    for archive in (to for to in app.settings.service.destination if to.history):
         look = partial(_look_for_history, archive)
-        looks.append(_Look(f"history in {archive.name}", look, partial(_give_back_inquiries, archive.name)))
-    feed = AuditFeed(house)
-    looks.append(_Look("audit trail", lambda _house, _orchestration: feed.look(), lambda _house: None))
-    mishaps: list[str] = []
-    threads = [threading.Thread(target=_loop, args=(current, stop, look, mishaps)) for look in looks]
+        looks.append(_Look(f"history in {archive.name}", look, partial(_requeue_history_queries, archive.name)))
+    forwarder = AuditForwarder(app)
+    looks.append(_Look("audit trail", lambda _app, _orchestration: forwarder.look(), lambda _app: None))
+    unexpected_errors: list[str] = []
+    threads = [threading.Thread(target=_loop, args=(current, stop, look, unexpected_errors)) for look in looks]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return not mishaps
+    return not unexpected_errors
 
 
-def _recover(house: House, stop: Stop) -> None:
+def _recover(app: App, stop: Stop) -> None:
     """Read and follow up, one by one, what a worker had when it died: should one of them end us too, it is known."""
-    while not stop.is_set() and extract_waiting(house, suspects=True, stopped=stop.is_set):
+    while not stop.is_set() and extract_waiting(app, crash_suspects=True, stopped=stop.is_set):
         pass
-    while not stop.is_set() and (numbers := claim_due(house, 1, suspects=True)):
-        follow_up(house, numbers)
+    while not stop.is_set() and (numbers := claim_due(app, 1, crash_suspects=True)):
+        follow_up(app, numbers)
 
 
-def _loop(current: Callable[[], House], stop: Stop, look: _Look, mishaps: list[str]) -> None:
+def _loop(current: Callable[[], App], stop: Stop, look: _Look, unexpected_errors: list[str]) -> None:
     """Look for work, do it, wait to be woken; until told to stop."""
     try:
         _keep_looking(current, stop, look)
     except Exception as error:  # noqa: BLE001 - a loop that stood still would be a silent gap: the process begins anew
-        log.critical("%s: unforeseen, ending this worker: %s", look.name, where_it_happened(error))
-        mishaps.append(look.name)
+        log.critical("%s: unforeseen, ending this worker: %s", look.name, describe_error(error))
+        unexpected_errors.append(look.name)
         stop.set()
 
 
-def _keep_looking(current: Callable[[], House], stop: Stop, look: _Look) -> None:
+def _keep_looking(current: Callable[[], App], stop: Stop, look: _Look) -> None:
     orchestration = Orchestration(current().settings.service.prefect)
-    bell = current().database.bell()
+    change_notification = current().database.change_notification()
     failed = False
     while not stop.is_set():
-        house = current()
+        app = current()
         try:
             if failed:
-                look.give_back(house)
+                look.requeue(app)
                 log.info("%s: goes on", look.name)
                 failed = False
-            due = look.do(house, orchestration)
-            bell.wait(min(LONGEST_LOOK, seconds_until(due)))
+            due = look.do(app, orchestration)
+            change_notification.wait(min(LONGEST_LOOK, seconds_until(due)))
         except StoreFailed as failure:
             log.error("%s: the database could not be asked (%s); trying again", look.name, failure)
             failed = True
@@ -122,45 +122,45 @@ def _keep_looking(current: Callable[[], House], stop: Stop, look: _Look) -> None
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong here, the other loops go on
-            log.critical("%s: unforeseen, trying again: %s", look.name, where_it_happened(error))
+            log.critical("%s: unforeseen, trying again: %s", look.name, describe_error(error))
             failed = True
             stop.wait(PAUSE_AFTER_FAILURE)
-    bell.close()
+    change_notification.close()
     orchestration.close()
 
 
-def _look_at_exams(stop: Stop, house: House, orchestration: Orchestration) -> datetime | None:
+def _look_at_exams(stop: Stop, app: App, orchestration: Orchestration) -> datetime | None:
     """Read what came, follow up what is due or nearly so; when there will be more to do.
 
     Prefect takes a while to begin a run: this one is begun ``AHEAD`` of the time and waits there.
     """
     now = datetime.now(UTC)
-    housekeeping.heed_clock(house, now)
-    if extract_waiting(house, stopped=stop.is_set):
+    housekeeping.heed_clock(app, now)
+    if extract_waiting(app, stopped=stop.is_set):
         return now
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         due = work_queue.next_due(connection, exam_table)
     begin = due - AHEAD if due is not None else None
     if begin is not None and begin <= now:
-        orchestration.run(_follow_up_flow, partial(drain, house, stop.is_set), lambda: _give_back_exams(house))
+        orchestration.run(_follow_up_flow, partial(drain, app, stop.is_set), lambda: _requeue_exams(app))
         return now
-    if housekeeping.is_overdue(house, now):
+    if housekeeping.is_overdue(app, now):
         log.warning("housekeeping is overdue, its schedule must have failed; doing it now")
         with contextlib.suppress(housekeeping.DamagedStore):  # which the log has told
-            housekeeping.keep_house(house)
+            housekeeping.run_housekeeping(app)
     return begin
 
 
-def _look_at_outbox(stop: Stop, destination: str, house: House, orchestration: Orchestration) -> datetime | None:
+def _look_at_outbox(stop: Stop, destination: str, app: App, orchestration: Orchestration) -> datetime | None:
     """Send what is due; when there will be more to send."""
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         due = dispatcher.next_due(connection, destination)
     if due is None or due > datetime.now(UTC):
         return due
     orchestration.run(
         partial(_delivery_flow, destination),
-        partial(dispatcher.empty, house, destination, stop.is_set),
-        lambda: _give_back_deliveries(destination, house),
+        partial(dispatcher.empty, app, destination, stop.is_set),
+        lambda: _requeue_deliveries(destination, app),
     )
     return datetime.now(UTC)
 
@@ -177,45 +177,45 @@ def _delivery_flow(destination: str) -> None:
     delivery(destination)
 
 
-def _look_at_promises(caller: CallerSettings, house: House, _: Orchestration) -> datetime | None:
+def _poll_commitment_requests(caller: CallerSettings, app: App, _: Orchestration) -> datetime | None:
     """Tell a scanner what it asked for; when there will be more to tell."""
-    due = storage_commitment_scp.next_due(house, caller)
+    due = storage_commitment_scp.next_due(app, caller)
     if due is None or due > datetime.now(UTC):
         return due
-    storage_commitment_scp.tell_due(house, caller)
+    storage_commitment_scp.report_due(app, caller)
     return datetime.now(UTC)
 
 
-def _look_for_history(archive: DestinationSettings, house: House, _: Orchestration) -> datetime | None:
+def _look_for_history(archive: DestinationSettings, app: App, _: Orchestration) -> datetime | None:
     """Ask an archive for what it has of a patient; when there will be more to ask."""
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         due = work_queue.next_due(connection, inquiry_table, where=inquiry_table.c.destination == archive.name)
     if due is None or due > datetime.now(UTC):
         return due
-    query_retrieve.answer_due(house, archive)
+    query_retrieve.answer_due(app, archive)
     return datetime.now(UTC)
 
 
-def _give_back_inquiries(archive: str, house: House) -> None:
-    with house.database.write() as connection:
-        work_queue.give_back(connection, inquiry_table, where=inquiry_table.c.destination == archive)
+def _requeue_history_queries(archive: str, app: App) -> None:
+    with app.database.write() as connection:
+        work_queue.requeue(connection, inquiry_table, where=inquiry_table.c.destination == archive)
 
 
-def _give_back_exams(house: House) -> None:
-    with house.database.write() as connection:
-        work_queue.give_back(connection, receipt_table)
-        work_queue.give_back(connection, exam_table)
+def _requeue_exams(app: App) -> None:
+    with app.database.write() as connection:
+        work_queue.requeue(connection, receipt_table)
+        work_queue.requeue(connection, exam_table)
 
 
-def _give_back_promises(caller: CallerSettings, house: House) -> None:
+def _requeue_commitment_requests(caller: CallerSettings, app: App) -> None:
     theirs = promise_table.c.calling_ae_title == caller.ae_title
-    with house.database.write() as connection:
-        work_queue.give_back(connection, promise_table, where=theirs)
+    with app.database.write() as connection:
+        work_queue.requeue(connection, promise_table, where=theirs)
 
 
-def _give_back_deliveries(destination: str, house: House) -> None:
-    with house.database.write() as connection:
-        work_queue.give_back(connection, delivery_table, where=delivery_table.c.destination == destination)
+def _requeue_deliveries(destination: str, app: App) -> None:
+    with app.database.write() as connection:
+        work_queue.requeue(connection, delivery_table, where=delivery_table.c.destination == destination)
 
 
 def seconds_until(moment: datetime | None) -> float:

@@ -17,7 +17,7 @@ from pipeline.clinical.model import (
     Finding,
     Measurement,
     NotEvaluated,
-    Unverified,
+    QcGap,
     other_population,
 )
 from pipeline.clinical.precision import WORST_LSC_PERCENT, only_at_80_percent
@@ -35,7 +35,7 @@ AREA_PARTS = (SPINE, FEMORAL_NECK, TOTAL_HIP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class ComparisonContext:
     """What a comparison is seen against, beside the two exams.
 
     ``exam`` is the part of it that may be judged; ``unfit`` are the regions that may not. ``context`` is what holds on
@@ -46,7 +46,7 @@ class Surroundings:
     context: ContextOnDay
     rules: Rules
     records: Sequence[ClinicalContext] = ()
-    unverified: Sequence[Unverified] = ()
+    qc_gaps: Sequence[QcGap] = ()
     epochs: Sequence[Epoch] = ()
     unfit: tuple[Region, ...] = ()
 
@@ -55,7 +55,7 @@ class Surroundings:
         return context_on(self.records, earlier.performed_on)
 
 
-def weigh(finding: Finding, around: Surroundings) -> Finding:
+def add_cautions(finding: Finding, around: ComparisonContext) -> Finding:
     """The same finding with its cautions: prior first, then baseline, each caution once."""
     changes = [change for change in (finding.since_prior, finding.since_baseline) if change is not None]
     found = [
@@ -65,7 +65,7 @@ def weigh(finding: Finding, around: Surroundings) -> Finding:
     return replace(finding, cautions=tuple(dict.fromkeys(found))) if found else finding
 
 
-def weigh_sides(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+def add_side_cautions(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """The same findings, both hips with a caution where their sides seem exchanged (R2.16)."""
     found: dict[Region, list[Caution]] = {}
     for part in (TOTAL_HIP, FEMORAL_NECK):
@@ -153,14 +153,14 @@ def level_shift(exam: Exam, reference: Exam, measurement: Measurement, rules: Ru
     return _shifted_by_size(measurement, earlier, rules) or _shifted_by_one(exam, reference)
 
 
-def _of_the_scan(finding: Finding, around: Surroundings) -> Iterator[Caution]:
+def _of_the_scan(finding: Finding, around: ComparisonContext) -> Iterator[Caution]:
     """What concerns today's scan whatever it is compared with."""
     region, exam = finding.measurement.region, around.exam
     name = region_name(region)
     if region.site is Site.FOREARM and around.context.non_dominant_arm not in (None, region.side):
         yield words.dominant_arm(name)
-    for gap in _gaps(exam, around.unverified):
-        yield words.unverified(exam, gap)
+    for gap in _gaps(exam, around.qc_gaps):
+        yield words.qc_gaps(exam, gap)
     if region.part == SPINE:
         if pairs := outliers(exam, region.vertebrae, around.rules):
             yield words.vertebra_outlier(pairs, around.rules, compared=finding.since_prior is not None)
@@ -168,12 +168,12 @@ def _of_the_scan(finding: Finding, around: Surroundings) -> Iterator[Caution]:
             yield words.total_disagrees(name, exam)
 
 
-def _of_a_change(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+def _of_a_change(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
     for judge in JUDGES:
         yield from judge(measurement, change, around)
 
 
-def _plausible(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+def _plausible(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
     """Whether bone changes so much, and so soon (R3.1, R5.3)."""
     today, name = around.exam.performed_on, region_name(measurement.region)
     if implausible(change, today, around.rules):
@@ -182,7 +182,7 @@ def _plausible(measurement: Measurement, change: Change, around: Surroundings) -
         yield words_on_validity.too_soon_to_count(name, change, around.rules)
 
 
-def _reference_population(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+def _reference_population(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
     """Whether the scores rest on another population than before (R4.5)."""
     earlier = change.reference.by_region.get(measurement.region.key)
     if earlier is not None and other_population(measurement, earlier):
@@ -190,13 +190,13 @@ def _reference_population(measurement: Measurement, change: Change, around: Surr
         yield words_on_validity.reference_changed(region_name(measurement.region), now, then, change.reference)
 
 
-def _software(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+def _software(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
     now, then = around.exam.software, change.reference.software
     if now and then and now != then:
         yield words.software_changed(change.reference, around.exam, major=major_version(now) != major_version(then))
 
 
-def _scan_mode(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+def _scan_mode(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
     """How it was scanned, and by which protocol the scan was analysed (R2.5)."""
     earlier = change.reference.by_region.get(measurement.region.key)
     if earlier is None:
@@ -208,7 +208,7 @@ def _scan_mode(measurement: Measurement, change: Change, around: Surroundings) -
             yield words.scan_mode_changed(region_name(measurement.region), change.reference, what, now, then)
 
 
-def _subset(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+def _subset(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
     if change.region is None or change.reference.scanner != around.exam.scanner:
         return
     name = region_name(measurement.region)
@@ -219,17 +219,17 @@ def _subset(measurement: Measurement, change: Change, around: Surroundings) -> I
         yield words.total_disagrees(name, change.reference)
 
 
-def _across_scanners(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+def _across_scanners(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
     if change.reference.scanner != around.exam.scanner:
         yield words.cross_calibrated(region_name(measurement.region), change)
 
 
-def _quality_control(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
-    for gap in _gaps(change.reference, around.unverified):
-        yield words.unverified(change.reference, gap)
+def _quality_control(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
+    for gap in _gaps(change.reference, around.qc_gaps):
+        yield words.qc_gaps(change.reference, gap)
 
 
-def _size(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+def _size(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
     """Bone area and levels (R2.14, R2.15)."""
     rules, region = around.rules, measurement.region
     name = region_name(region)
@@ -250,7 +250,7 @@ def _size(measurement: Measurement, change: Change, around: Surroundings) -> Ite
         yield words.area_changed(name, change.reference, review=review)
 
 
-def _body(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+def _body(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
     """Height and weight (R2.19, R2.20, R1.17)."""
     exam, other, rules = around.exam, change.reference, around.rules
     if exam.height_cm and other.height_cm and abs(exam.height_cm - other.height_cm) > rules.height_review_cm:
@@ -264,12 +264,12 @@ def _body(measurement: Measurement, change: Change, around: Surroundings) -> Ite
         yield words.high_bmi(rules)
 
 
-def _interval(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+def _interval(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
     if months_between(change.reference.performed_on, around.exam.performed_on) < around.rules.short_interval_months:
         yield words.interval_short(change.reference, around.rules)
 
 
-def _margin(measurement: Measurement, change: Change, around: Surroundings) -> Iterator[Caution]:
+def _margin(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
     """How near the LSC lies, and whose it is (R1.7, R1.11, R1.13, R1.15, R1.17)."""
     name = region_name(measurement.region)
     if change.lsc is not None and change.lsc.approximated:
@@ -287,7 +287,7 @@ def _margin(measurement: Measurement, change: Change, around: Surroundings) -> I
         yield words.ceiling_exceeded(name, change, ceiling)
 
 
-JUDGES: tuple[Callable[[Measurement, Change, Surroundings], Iterator[Caution]], ...] = (
+JUDGES: tuple[Callable[[Measurement, Change, ComparisonContext], Iterator[Caution]], ...] = (
     _plausible,
     _software,
     _scan_mode,
@@ -310,7 +310,7 @@ def body_mass_index(exam: Exam) -> Decimal | None:
     return exam.weight_kg * 10_000 / exam.height_cm**2
 
 
-def not_weighed(finding: Finding, around: Surroundings) -> Iterator[NotEvaluated]:
+def not_weighed(finding: Finding, around: ComparisonContext) -> Iterator[NotEvaluated]:
     """Which cautions of a comparison could not be judged, and for want of what."""
     change = finding.since_prior
     if change is None:
@@ -339,9 +339,9 @@ def not_weighed(finding: Finding, around: Surroundings) -> Iterator[NotEvaluated
         yield NotEvaluated(rule="R2.22", topic="invalid scans", missing=("calcium tablet", "contrast study"))
 
 
-def _gaps(exam: Exam, unverified: Sequence[Unverified]) -> Iterator[Unverified]:
+def _gaps(exam: Exam, qc_gaps: Sequence[QcGap]) -> Iterator[QcGap]:
     """The stretches of unproven quality control in which an exam was made (R7.6)."""
-    return (gap for gap in unverified if gap.begins <= exam.performed_on <= gap.ends and gap.scanner == exam.scanner)
+    return (gap for gap in qc_gaps if gap.begins <= exam.performed_on <= gap.ends and gap.scanner == exam.scanner)
 
 
 def major_version(software: str) -> str:

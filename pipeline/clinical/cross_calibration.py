@@ -16,38 +16,40 @@ FEWEST_PATIENTS = 30
 THREE_DECIMALS = Decimal("0.001")
 
 
-def crossing_for(
-    crossings: Sequence[CrossCalibration], old: Scanner, new: Scanner, region: Region, on: date
+def cross_calibration_for(
+    cross_calibrations: Sequence[CrossCalibration], old: Scanner, new: Scanner, region: Region, on: date
 ) -> CrossCalibration | None:
     """The latest cross-calibration between two scanners that serves a region on a day, its own before its part's."""
     keys = (region.key, region.part) if region.side in (Side.LEFT, Side.RIGHT) else (region.key,)
     usable = [
-        crossing
-        for crossing in crossings
-        if crossing.region.key in keys
-        and crossing.old == old
-        and crossing.new == new
-        and crossing.valid_from <= on
-        and not crossing_objections(crossing)
+        cross_calibration
+        for cross_calibration in cross_calibrations
+        if cross_calibration.region.key in keys
+        and cross_calibration.old == old
+        and cross_calibration.new == new
+        and cross_calibration.valid_from <= on
+        and not cross_calibration_objections(cross_calibration)
     ]
     return max(usable, key=lambda c: (c.region.key == region.key, c.valid_from, c.source), default=None)
 
 
-def foretell(crossing: CrossCalibration, bmd: Decimal) -> Decimal | None:
+def predict(cross_calibration: CrossCalibration, bmd: Decimal) -> Decimal | None:
     """What the new scanner would have read, three decimals; ``None`` where the line leaves the range of bone."""
-    foretold = (crossing.intercept + crossing.slope * bmd).quantize(THREE_DECIMALS, ROUND_HALF_UP)
+    foretold = (cross_calibration.intercept + cross_calibration.slope * bmd).quantize(THREE_DECIMALS, ROUND_HALF_UP)
     return foretold if foretold > 0 else None
 
 
-def lsc_across(crossing: CrossCalibration, region: Region) -> LeastSignificantChange:
+def lsc_across(cross_calibration: CrossCalibration, region: Region) -> LeastSignificantChange:
     """The generalised LSC of a region measured once on each scanner, labelled so (R2.10)."""
     return LeastSignificantChange(
-        scanner=crossing.new,
+        scanner=cross_calibration.new,
         region=region,
-        lsc=generalised_lsc(crossing.residual_sd, crossing.precision_error_new, crossing.scans_on_new),
-        valid_from=crossing.valid_from,
+        lsc=generalised_lsc(
+            cross_calibration.residual_sd, cross_calibration.precision_error_new, cross_calibration.scans_on_new
+        ),
+        valid_from=cross_calibration.valid_from,
         valid_until=date.max,
-        source=f"generalised over cross-calibration with {crossing.old}; {crossing.source}",
+        source=f"generalised over cross-calibration with {cross_calibration.old}; {cross_calibration.source}",
         generalised=True,
     )
 
@@ -67,24 +69,28 @@ def ideal_generalised_lsc(slope: Decimal, precision_error_old: Decimal, precisio
     return _five_decimals(Z_95 * ((slope * precision_error_old) ** 2 + precision_error_new**2).sqrt())
 
 
-def crossing_objections(crossing: CrossCalibration) -> tuple[str, ...]:
+def cross_calibration_objections(cross_calibration: CrossCalibration) -> tuple[str, ...]:
     """Why a cross-calibration must not be used; empty when it may."""
     found = []
-    if not (crossing.old.identified and crossing.new.identified):
+    if not (cross_calibration.old.identified and cross_calibration.new.identified):
         found.append("names no two scanners: manufacturer, model and serial number are needed of both (R2.1)")
-    if crossing.old == crossing.new:
+    if cross_calibration.old == cross_calibration.new:
         found.append("names one scanner twice")
-    if not crossing.region.monitorable:
-        found.append(f"{crossing.region} is not used for monitoring (R2.17)")
-    if crossing.patients < FEWEST_PATIENTS:
+    if not cross_calibration.region.monitorable:
+        found.append(f"{cross_calibration.region} is not used for monitoring (R2.17)")
+    if cross_calibration.patients < FEWEST_PATIENTS:
         found.append(f"rests on fewer than {FEWEST_PATIENTS} patients (R2.7)")
     return tuple(found)
 
 
-def crossing_doubts(crossing: CrossCalibration) -> tuple[str, ...]:
+def cross_calibration_doubts(cross_calibration: CrossCalibration) -> tuple[str, ...]:
     """What a person should look at in a cross-calibration that may be used."""
-    real = generalised_lsc(crossing.residual_sd, crossing.precision_error_new, crossing.scans_on_new)
-    ideal = ideal_generalised_lsc(crossing.slope, crossing.precision_error_old, crossing.precision_error_new)
+    real = generalised_lsc(
+        cross_calibration.residual_sd, cross_calibration.precision_error_new, cross_calibration.scans_on_new
+    )
+    ideal = ideal_generalised_lsc(
+        cross_calibration.slope, cross_calibration.precision_error_old, cross_calibration.precision_error_new
+    )
     if real < ideal:
         return (f"GLSC {real} g/cm2 is better than the scanners' own precision allows, {ideal} g/cm2 (R2.10)",)
     return ()

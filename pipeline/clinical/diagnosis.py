@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
 from pipeline.clinical.age import age_on
-from pipeline.clinical.cautions import Surroundings
+from pipeline.clinical.cautions import ComparisonContext
 from pipeline.clinical.clinical_context import ContextOnDay, Menopause
 from pipeline.clinical.model import (
     Category,
@@ -139,7 +139,7 @@ def classify(scale: Scale, score: Decimal) -> Category:
     return Category.LOW_BONE_MASS if printed < LOW_BONE_MASS_BELOW else Category.NORMAL
 
 
-def diagnose(around: Surroundings, earlier: Sequence[Exam]) -> Diagnosis | None:
+def diagnose(around: ComparisonContext, earlier: Sequence[Exam]) -> Diagnosis | None:
     """One category, from the lowest valid score of spine, neck, total hip and one-third radius (R4.3).
 
     A diagnosis of osteoporosis persists, whichever scanner it was made on (R4.8).
@@ -152,7 +152,7 @@ def diagnose(around: Surroundings, earlier: Sequence[Exam]) -> Diagnosis | None:
 
 
 def category_change(
-    around: Surroundings, diagnosis: Diagnosis | None, earlier: Sequence[Exam]
+    around: ComparisonContext, diagnosis: Diagnosis | None, earlier: Sequence[Exam]
 ) -> CategoryChange | None:
     """Another category than at the last exam that had one by the same score, on whichever scanner (R4.2).
 
@@ -203,7 +203,7 @@ def diagnostic(exam: Exam) -> list[Measurement]:
     return [m for m in valid if m is spine or m.region.part in (FEMORAL_NECK, TOTAL_HIP, ONE_THIRD_RADIUS)]
 
 
-def score_cautions(around: Surroundings, diagnosis: Diagnosis | None) -> Iterator[Caution]:
+def score_cautions(around: ComparisonContext, diagnosis: Diagnosis | None) -> Iterator[Caution]:
     """What to mind about the scores: edges, discordance, the reference behind them, an earlier diagnosis."""
     told = diagnostic(around.exam)
     if diagnosis is not None and diagnosis.scale is Scale.T_SCORE:
@@ -221,7 +221,7 @@ def score_cautions(around: Surroundings, diagnosis: Diagnosis | None) -> Iterato
             yield from _reference_cautions(measurement, around)
 
 
-def not_diagnosed(around: Surroundings, diagnosis: Diagnosis | None) -> Iterator[NotEvaluated]:
+def not_diagnosed(around: ComparisonContext, diagnosis: Diagnosis | None) -> Iterator[NotEvaluated]:
     """What a diagnosis lacked (R4.1, R4.2)."""
     missing = missing_for_scale(around.exam, around.context, around.rules)
     if missing:
@@ -244,7 +244,7 @@ def _lowest(exam: Exam, scale: Scale) -> tuple[Measurement, Decimal] | None:
     return min(told, key=lambda pair: pair[1], default=None)
 
 
-def _met_the_definition(before: Exam, around: Surroundings) -> bool:
+def _met_the_definition(before: Exam, around: ComparisonContext) -> bool:
     """Whether an earlier exam had a T-score of -2.5 or lower in somebody not classified by Z-score then (R4.8)."""
     then = around.context_of(before)
     score = lowest_t(before)
@@ -263,7 +263,7 @@ def _discordance(told: Sequence[Measurement]) -> Iterator[Caution]:
             yield words.discordant_t(major=classes == {Category.NORMAL, Category.OSTEOPOROSIS})
 
 
-def _reference_cautions(measurement: Measurement, around: Surroundings) -> Iterator[Caution]:
+def _reference_cautions(measurement: Measurement, around: ComparisonContext) -> Iterator[Caution]:
     """Whether the printed T-score is what the expected reference gives; it is never replaced (R4.5, R4.6)."""
     man = around.exam.patient.sex is Sex.MALE
     if measurement.t_score is None:

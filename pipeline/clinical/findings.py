@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from pipeline.clinical.compare import compare, detectable_on
-from pipeline.clinical.cross_calibration import foretell, lsc_across
+from pipeline.clinical.cross_calibration import lsc_across, predict
 from pipeline.clinical.model import Change, CrossCalibration, Epoch, Exam, Finding, LeastSignificantChange, Measurement
 from pipeline.clinical.precision import choose, in_force
 from pipeline.clinical.priors import Match, match, read_shared
@@ -15,10 +15,10 @@ def find(
     *,
     lscs: Sequence[LeastSignificantChange],
     epochs: Sequence[Epoch] = (),
-    crossings: Sequence[CrossCalibration] = (),
+    cross_calibrations: Sequence[CrossCalibration] = (),
 ) -> tuple[Finding, ...]:
     """Match and compare: one finding per measurement, in their order."""
-    return conclude(exam, match(exam, history, epochs, crossings), lscs)
+    return conclude(exam, match(exam, history, epochs, cross_calibrations), lscs)
 
 
 def conclude(exam: Exam, matches: Sequence[Match], lscs: Sequence[LeastSignificantChange]) -> tuple[Finding, ...]:
@@ -28,13 +28,13 @@ def conclude(exam: Exam, matches: Sequence[Match], lscs: Sequence[LeastSignifica
 
 
 def _finding(exam: Exam, matched: Match, valid: Mapping[str, LeastSignificantChange]) -> Finding:
-    measurement, comparable, refusals, crossing = matched
+    measurement, comparable, refusals, cross_calibration = matched
     if not comparable:
         return Finding(measurement=measurement, refusals=refusals)
-    since_prior = _since(measurement, exam, comparable[0], valid, crossing)
+    since_prior = _since(measurement, exam, comparable[0], valid, cross_calibration)
     since_baseline = since_prior
     if len(comparable) > 1:
-        since_baseline = _since(measurement, exam, comparable[-1], valid, crossing)
+        since_baseline = _since(measurement, exam, comparable[-1], valid, cross_calibration)
     return Finding(
         measurement=measurement,
         since_prior=since_prior,
@@ -49,7 +49,7 @@ def _since(
     exam: Exam,
     reference: Exam,
     valid: Mapping[str, LeastSignificantChange],
-    crossing: CrossCalibration | None,
+    cross_calibration: CrossCalibration | None,
 ) -> Change:
     """The change since one comparable exam."""
     region = measurement.region
@@ -58,8 +58,8 @@ def _since(
         shared = read_shared(measurement, exam, reference)
         assert shared is not None, "match() found these exams comparable"
         return compare(shared.now, shared.then, exam, reference, choose(valid, shared.region), shared.region)
-    if crossing is None:
+    if cross_calibration is None:
         return compare(measurement.bmd, earlier.bmd, exam, reference, choose(valid, region))
-    then = foretell(crossing, earlier.bmd)
+    then = predict(cross_calibration, earlier.bmd)
     assert then is not None, "match() found that the line foretells a BMD"
-    return compare(measurement.bmd, then, exam, reference, lsc_across(crossing, region), region)
+    return compare(measurement.bmd, then, exam, reference, lsc_across(cross_calibration, region), region)

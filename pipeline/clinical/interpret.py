@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
-from pipeline.clinical.cautions import Surroundings, height_loss, not_weighed, weigh, weigh_sides
+from pipeline.clinical.cautions import ComparisonContext, add_cautions, add_side_cautions, height_loss, not_weighed
 from pipeline.clinical.clinical_context import ClinicalContext, ContextOnDay, context_on
 from pipeline.clinical.diagnosis import (
     category_change,
@@ -26,14 +26,14 @@ from pipeline.clinical.model import (
     Interpretation,
     LeastSignificantChange,
     NotEvaluated,
+    QcGap,
     Refusal,
     Scale,
     Trend,
-    Unverified,
 )
-from pipeline.clinical.overall_result import Judgement, judge_together, may_claim_response
+from pipeline.clinical.overall_result import Judgement, may_claim_response, overall_result_of
 from pipeline.clinical.priors import Match, conflict, identity_conflicts, match
-from pipeline.clinical.recommendations import Case, advise, timing_cautions
+from pipeline.clinical.recommendations import InterpretationContext, advise, timing_cautions
 from pipeline.clinical.regions import SPINE, Region
 from pipeline.clinical.rules import Rules
 from pipeline.clinical.trend import trend
@@ -52,8 +52,8 @@ def interpret(
     *,
     lscs: Sequence[LeastSignificantChange],
     epochs: Sequence[Epoch] = (),
-    crossings: Sequence[CrossCalibration] = (),
-    unverified: Sequence[Unverified] = (),
+    cross_calibrations: Sequence[CrossCalibration] = (),
+    qc_gaps: Sequence[QcGap] = (),
     contexts: Sequence[ClinicalContext] = (),
     rules: Rules | None = None,
     vendor_trend: Sequence[TrendPoint] = (),
@@ -76,23 +76,25 @@ def interpret(
     scale = scale_for(exam, context, rules)
     now = own.exam if t_score_applies(exam, context, rules) else without_t_scores(own.exam)
     said = without_t_scores(now) if scale is Scale.Z_SCORE else now
-    around = Surroundings(
+    around = ComparisonContext(
         exam=now,
         context=context,
         rules=rules,
         records=contexts,
-        unverified=unverified,
+        qc_gaps=qc_gaps,
         epochs=epochs,
         unfit=tuple(m.region for m in exam.measurements if m.region.key in own.refused),
     )
     past = [judgeable(earlier, context_on(contexts, earlier.performed_on)) for earlier in history]
-    matches = match(said, [fit.exam for fit in past], epochs, crossings, _unfit(history, past))
-    compared = weigh_sides([weigh(finding, around) for finding in conclude(now, matches, lscs)])
-    judgement = judge_together(compared, around)
+    matches = match(said, [fit.exam for fit in past], epochs, cross_calibrations, _unfit(history, past))
+    compared = add_side_cautions([add_cautions(finding, around) for finding in conclude(now, matches, lscs)])
+    judgement = overall_result_of(compared, around)
     earlier = _earlier(exam, [fit.exam for fit in past])
     diagnosis = diagnose(around, earlier)
     latest = max((before.performed_on for before in earlier), default=None)
-    case = Case(around=around, findings=compared, judgement=judgement, diagnosis=diagnosis, latest=latest)
+    case = InterpretationContext(
+        around=around, findings=compared, judgement=judgement, diagnosis=diagnosis, latest=latest
+    )
     child = is_child(exam)
     suggestions, lacking = ((), ()) if child else advise(case)
     findings = _all_findings(exam, compared, own, identity_conflicts(exam, history))
@@ -155,7 +157,7 @@ def _all_findings(
     return tuple(by_region[measurement.region.key] for measurement in exam.measurements)
 
 
-def _of_adults(case: Case, earlier: Sequence[Exam]) -> Iterator[Caution]:
+def _of_adults(case: InterpretationContext, earlier: Sequence[Exam]) -> Iterator[Caution]:
     """The cautions that only adults have: about the interval, the scores and the height."""
     yield from timing_cautions(case)
     yield from score_cautions(case.around, case.diagnosis)
@@ -211,7 +213,9 @@ def _trends(exam: Exam, matches: Sequence[Match], told: Sequence[Finding]) -> tu
     return tuple(line for line in fitted if line is not None)
 
 
-def _not_evaluated(case: Case, told: Sequence[Finding], lacking: Sequence[NotEvaluated]) -> tuple[NotEvaluated, ...]:
+def _not_evaluated(
+    case: InterpretationContext, told: Sequence[Finding], lacking: Sequence[NotEvaluated]
+) -> tuple[NotEvaluated, ...]:
     """Every rule that lacked an input, each once."""
     unweighed = [item for finding in told for item in not_weighed(finding, case.around)]
     return tuple(dict.fromkeys((*unweighed, *not_diagnosed(case.around, case.diagnosis), *lacking)))

@@ -390,7 +390,7 @@ class CrossCalibration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unverified:
+class QcGap:
     """Days on which a scanner's quality control had failed or was not shown to hold, both included (R7.6)."""
 
     scanner: Scanner

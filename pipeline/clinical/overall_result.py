@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from pipeline.clinical.age import age_on
-from pipeline.clinical.cautions import Surroundings, area_change, outliers
+from pipeline.clinical.cautions import ComparisonContext, area_change, outliers
 from pipeline.clinical.clinical_context import Therapy
 from pipeline.clinical.compare import borderline, implausible, months_between
 from pipeline.clinical.model import Caution, Change, Exam, Finding, Obstacle, Overall, Result
@@ -98,7 +98,7 @@ def since_baseline(finding: Finding) -> Change | None:
     return finding.since_baseline
 
 
-def judge_together(findings: Sequence[Finding], around: Surroundings) -> Judgement:
+def overall_result_of(findings: Sequence[Finding], around: ComparisonContext) -> Judgement:
     """The overall result over the regions used for monitoring (R3.9); partial when one of them cannot be judged.
 
     Nothing counts that is not valid, implausible, or compared over less than three months.
@@ -126,7 +126,7 @@ def judge_together(findings: Sequence[Finding], around: Surroundings) -> Judgeme
     )
 
 
-def may_count(change: Change | None, around: Surroundings) -> bool:
+def may_count(change: Change | None, around: ComparisonContext) -> bool:
     """Whether a comparison may have a part in an overall result: not too soon, and plausible (R3.1, R5.3)."""
     if change is None or change.result not in ASSESSED:
         return False
@@ -136,7 +136,7 @@ def may_count(change: Change | None, around: Surroundings) -> bool:
 
 
 def may_claim_response(
-    judgement: Judgement, findings: Sequence[Finding], since_start: Sequence[Change], around: Surroundings
+    judgement: Judgement, findings: Sequence[Finding], since_start: Sequence[Change], around: ComparisonContext
 ) -> bool:
     """Whether response to therapy may be claimed (R3.9, AACE 2020).
 
@@ -160,7 +160,7 @@ def may_claim_response(
     )
 
 
-def not_fractured(around: Surroundings) -> bool:
+def not_fractured(around: ComparisonContext) -> bool:
     """Whether it is on record that there was no fracture on therapy; unknown is never "no"."""
     context = around.context
     return context.fracture_on_therapy is False or (
@@ -190,7 +190,7 @@ def _assessed(finding: Finding, since: Since) -> bool:
     return change is not None and change.result in ASSESSED
 
 
-def _verdict(findings: Sequence[Finding], around: Surroundings, since: Since) -> Verdict:
+def _verdict(findings: Sequence[Finding], around: ComparisonContext, since: Since) -> Verdict:
     spine, hips = spine_of(findings, since), hips_of(findings, since)
     sites = {"spine": spine, "hip": hips}
     if not spine and not hips:
@@ -212,7 +212,7 @@ def _silent(verdict: Verdict) -> tuple[str, ...]:
     return tuple(name for name, site in verdict.sites.items() if not any(f in verdict.counted for f in site))
 
 
-def _partial(name: str, verdict: Verdict, around: Surroundings, since: Since) -> Caution:
+def _partial(name: str, verdict: Verdict, around: ComparisonContext, since: Since) -> Caution:
     site = verdict.sites[name]
     change = since(site[0]) if site else None
     return words.partial(
@@ -224,7 +224,7 @@ def _partial(name: str, verdict: Verdict, around: Surroundings, since: Since) ->
     )
 
 
-def _is_invalid(site: str, around: Surroundings) -> bool:
+def _is_invalid(site: str, around: ComparisonContext) -> bool:
     """Whether a site was measured and is not valid."""
     return any(SITE_NAMES.get(region.site) == site for region in around.unfit)
 
@@ -247,18 +247,18 @@ def _is_first(finding: Finding) -> bool:
 
 
 def degenerative_signs(
-    spine: Sequence[Finding], hips: Sequence[Finding], around: Surroundings, since: Since = since_prior
+    spine: Sequence[Finding], hips: Sequence[Finding], around: ComparisonContext, since: Since = since_prior
 ) -> tuple[Sign, ...]:
     """What suggests that degeneration or an artefact raises the BMD of the spine (R3.11)."""
     return tuple(sign for finding in spine for sign in _signs(finding, hips, around, since))
 
 
-def _is_suspect(signs: Sequence[Sign], around: Surroundings) -> bool:
+def _is_suspect(signs: Sequence[Sign], around: ComparisonContext) -> bool:
     """Enough signs, and one seen in the scans: age and an isolated gain alone are never enough (R3.11)."""
     return len(signs) >= around.rules.degenerative_signs and any(sign.seen for sign in signs)
 
 
-def _signs(finding: Finding, hips: Sequence[Finding], around: Surroundings, since: Since) -> Iterator[Sign]:
+def _signs(finding: Finding, hips: Sequence[Finding], around: ComparisonContext, since: Since) -> Iterator[Sign]:
     exam, rules, change = around.exam, around.rules, since(finding)
     age = age_on(exam)
     if age is not None and age >= rules.degenerative_age:
@@ -288,7 +288,7 @@ def _one_rises_alone(change: Change, exam: Exam, vertebrae: Sequence[str]) -> bo
     return differences[-1] >= change.lsc.lsc and differences[-2] < 0
 
 
-def _above_the_neck(finding: Finding, around: Surroundings) -> bool:
+def _above_the_neck(finding: Finding, around: ComparisonContext) -> bool:
     necks = [m.t_score for m in around.exam.measurements if m.region.part == FEMORAL_NECK]
     told = [score for score in necks if score is not None]
     here = around.exam.measurement_of(finding.measurement.region)
@@ -308,7 +308,7 @@ def _overall(results: set[Result]) -> Overall:
             return Overall.STABLE
 
 
-def _doubts(findings: Sequence[Finding], prior: Verdict, around: Surroundings) -> Iterator[Caution]:
+def _doubts(findings: Sequence[Finding], prior: Verdict, around: ComparisonContext) -> Iterator[Caution]:
     age = age_on(around.exam)
     old = age is not None and age >= around.rules.degenerative_age
     spines = {f.result for f in prior.counted if f.measurement.region.part == SPINE}
@@ -330,7 +330,7 @@ def _distinct_changes(findings: Sequence[Finding]) -> list[Change]:
     return [change for change in changes if change is not None and change.result in ASSESSED]
 
 
-def _first_on_therapy(finding: Finding, around: Surroundings) -> bool:
+def _first_on_therapy(finding: Finding, around: ComparisonContext) -> bool:
     """Whether a loss is the first interval under the present therapy (R3.7)."""
     context, change = around.context.recent, finding.since_prior
     if change is None or context.therapy in (None, Therapy.NONE) or context.therapy_since is None:

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
-from pipeline.clinical.cross_calibration import crossing_for, foretell
+from pipeline.clinical.cross_calibration import cross_calibration_for, predict
 from pipeline.clinical.model import (
     ZERO,
     CrossCalibration,
@@ -41,7 +41,7 @@ class Match(NamedTuple):
     measurement: Measurement
     comparable: tuple[Exam, ...] = ()
     refusals: tuple[Refusal, ...] = ()
-    crossing: CrossCalibration | None = None
+    cross_calibration: CrossCalibration | None = None
 
     @property
     def prior(self) -> Exam | None:
@@ -66,7 +66,7 @@ def match(
     exam: Exam,
     history: Sequence[Exam],
     epochs: Sequence[Epoch] = (),
-    crossings: Sequence[CrossCalibration] = (),
+    cross_calibrations: Sequence[CrossCalibration] = (),
     unfit: Sequence[tuple[Region, Refusal]] = (),
 ) -> list[Match]:
     """For each measurement of an exam its comparable earlier exams, in the order of the measurements.
@@ -82,7 +82,7 @@ def match(
     return [
         Match(measurement, past.series)
         if clear and measurement.region.monitorable
-        else _match(measurement, past, epochs, crossings)
+        else _match(measurement, past, epochs, cross_calibrations)
         for measurement in exam.measurements
     ]
 
@@ -208,7 +208,7 @@ def _refusal(exam: Exam, other: Exam, epoch: Epoch | None) -> Refusal:
 
 
 def _match(
-    measurement: Measurement, past: _Past, epochs: Sequence[Epoch], crossings: Sequence[CrossCalibration]
+    measurement: Measurement, past: _Past, epochs: Sequence[Epoch], cross_calibrations: Sequence[CrossCalibration]
 ) -> Match:
     region = measurement.region
     at_site = [other for other in past.series if _measured(other, region.site)]
@@ -221,31 +221,31 @@ def _match(
     refusals = [r for other in at_site if (r := _region_refusal(measurement, past.exam, other))]
     alone = {refusal.exam.key for refusal in refusals}
     comparable = tuple(other for other in at_site if other.key not in alone)
-    crossing = None
+    cross_calibration = None
     if not comparable:
-        comparable, crossing = _across(measurement, past, epochs, crossings)
-    return Match(measurement, comparable, _worth_saying(refusals + beside, comparable), crossing)
+        comparable, cross_calibration = _across(measurement, past, epochs, cross_calibrations)
+    return Match(measurement, comparable, _worth_saying(refusals + beside, comparable), cross_calibration)
 
 
 def _across(
-    measurement: Measurement, past: _Past, epochs: Sequence[Epoch], crossings: Sequence[CrossCalibration]
+    measurement: Measurement, past: _Past, epochs: Sequence[Epoch], cross_calibrations: Sequence[CrossCalibration]
 ) -> tuple[tuple[Exam, ...], CrossCalibration | None]:
     """The exams of the scanner last used before this one, if the two are cross-calibrated for this region (R2.10)."""
     region, today = measurement.region, past.exam.performed_on
     elsewhere = [r.exam for r in past.refused if r.obstacle is Obstacle.OTHER_SCANNER]
     told = [exam for exam in elsewhere if region.key in exam.by_region]
     for old in dict.fromkeys(exam.scanner for exam in told):
-        crossing = crossing_for(crossings, old, past.exam.scanner, region, today)
-        if crossing is None or _broken_since(past.exam.scanner, epochs, crossing.valid_from, today):
+        cross_calibration = cross_calibration_for(cross_calibrations, old, past.exam.scanner, region, today)
+        if cross_calibration is None or _broken_since(past.exam.scanner, epochs, cross_calibration.valid_from, today):
             continue
         series = [
             exam
             for exam in told
-            if exam.scanner == old and not _broken_since(old, epochs, exam.performed_on, crossing.valid_from)
+            if exam.scanner == old and not _broken_since(old, epochs, exam.performed_on, cross_calibration.valid_from)
         ]
-        usable = tuple(e for e in series if foretell(crossing, e.by_region[region.key].bmd) is not None)
+        usable = tuple(e for e in series if predict(cross_calibration, e.by_region[region.key].bmd) is not None)
         if usable:
-            return usable, crossing
+            return usable, cross_calibration
     return (), None
 
 

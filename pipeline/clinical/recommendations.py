@@ -6,7 +6,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
 from pipeline.clinical.age import age_on
-from pipeline.clinical.cautions import Surroundings
+from pipeline.clinical.cautions import ComparisonContext
 from pipeline.clinical.clinical_context import ClinicalContext, ContextOnDay, FractureSite, Therapy
 from pipeline.clinical.compare import HUNDRED, months_between, within_months
 from pipeline.clinical.diagnosis import (
@@ -47,13 +47,13 @@ Advice = Suggestion | NotEvaluated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class InterpretationContext:
     """Everything that was found, for the rules of section 5 to look at.
 
     ``latest`` is the day of the patient's last earlier exam on any scanner.
     """
 
-    around: Surroundings
+    around: ComparisonContext
     findings: Sequence[Finding]
     judgement: Judgement
     diagnosis: Diagnosis | None
@@ -85,7 +85,7 @@ class Case:
         return [finding for finding, _ in self.judgement.losses]
 
 
-def advise(case: Case) -> tuple[tuple[Suggestion, ...], tuple[NotEvaluated, ...]]:
+def advise(case: InterpretationContext) -> tuple[tuple[Suggestion, ...], tuple[NotEvaluated, ...]]:
     """Every rule of section 5: what it suggests, or what it lacked."""
     advice = [item for rule in RULES_OF_SECTION_5 for item in rule(case)]
     return (
@@ -94,7 +94,7 @@ def advise(case: Case) -> tuple[tuple[Suggestion, ...], tuple[NotEvaluated, ...]
     )
 
 
-def timing_cautions(case: Case) -> Iterator[Caution]:
+def timing_cautions(case: InterpretationContext) -> Iterator[Caution]:
     """Whether this exam came too soon, by what was known before it, or brought a loss nobody expected (R5.3, R5.4)."""
     known, _ = _sorted(_reasons_before(case))
     told = any(caution.flag is Flag.TOO_SOON for finding in case.findings for caution in finding.cautions)
@@ -108,7 +108,7 @@ def timing_cautions(case: Case) -> Iterator[Caution]:
         yield timing.unexpected_drop(finding, severe=_severe(finding, change, case))
 
 
-def interval(case: Case) -> Iterator[Advice]:
+def interval(case: InterpretationContext) -> Iterator[Advice]:
     """R5.1: when to scan again."""
     known, unknown = _sorted(_reasons_for_one_year(case))
     if known:
@@ -124,7 +124,7 @@ def interval(case: Case) -> Iterator[Advice]:
         yield NotEvaluated(rule="R5.1", topic="reasons for a shorter interval", missing=unknown)
 
 
-def vertebral_fracture_assessment(case: Case) -> Iterator[Advice]:
+def vertebral_fracture_assessment(case: InterpretationContext) -> Iterator[Advice]:
     """R5.2: T-score below -1.0 and one more reason."""
     applies = t_score_applies(case.exam, case.context, case.rules)
     score = lowest_t(case.exam) if applies else None
@@ -150,7 +150,7 @@ def vertebral_fracture_assessment(case: Case) -> Iterator[Advice]:
         yield NotEvaluated(rule="R5.2", topic="vertebral fracture assessment", missing=missing)
 
 
-def frequency(case: Case) -> Iterator[Advice]:
+def frequency(case: InterpretationContext) -> Iterator[Advice]:
     """R5.3: less than two years without a reason is worth knowing; too soon is a caution of its own."""
     known, _ = _sorted(_reasons_before(case))
     if case.latest is None or known:
@@ -160,7 +160,7 @@ def frequency(case: Case) -> Iterator[Advice]:
         yield words.sooner_than_usual(months, case.rules)
 
 
-def unexpected_drop(case: Case) -> Iterator[Advice]:
+def unexpected_drop(case: InterpretationContext) -> Iterator[Advice]:
     """R5.4: technical checks first, then causes."""
     if case.losses and case.judgement.overall is not Overall.DISCORDANT:  # R5.7 says the same and more
         yield words.look_into_a_loss(case.losses)
@@ -172,7 +172,7 @@ def unexpected_drop(case: Case) -> Iterator[Advice]:
         yield NotEvaluated(rule="R3.7", topic="regression to the mean", missing=("therapy and its start",))
 
 
-def response(case: Case) -> Iterator[Advice]:
+def response(case: InterpretationContext) -> Iterator[Advice]:
     """R3.9: on therapy without a loss, whether there was a fracture must be known before response is claimed."""
     context = case.context
     held = all(overall in (Overall.STABLE, Overall.IMPROVED) for overall in case.judgement.overalls)
@@ -181,7 +181,7 @@ def response(case: Case) -> Iterator[Advice]:
         yield NotEvaluated(rule="R3.9", topic="response to therapy", missing=("fracture on therapy",))
 
 
-def other_sites(case: Case) -> Iterator[Advice]:
+def other_sites(case: InterpretationContext) -> Iterator[Advice]:
     """R5.5: where to look when the spine cannot be believed, or the forearm matters by itself."""
     reasons = []
     if case.judgement.spine_suspect:
@@ -204,7 +204,7 @@ def other_sites(case: Case) -> Iterator[Advice]:
         yield NotEvaluated(rule="R5.5", topic="forearm as a site", missing=("hyperparathyroidism",))
 
 
-def stress_fracture(case: Case) -> Iterator[Advice]:
+def stress_fracture(case: InterpretationContext) -> Iterator[Advice]:
     """R5.6: a path that only a clinician can open."""
     if case.context.stress_fracture_suspected:
         yield words.stress_fracture_path()
@@ -212,13 +212,13 @@ def stress_fracture(case: Case) -> Iterator[Advice]:
         yield NotEvaluated(rule="R5.6", topic="stress fracture path", missing=("clinical suspicion",))
 
 
-def discordance(case: Case) -> Iterator[Advice]:
+def discordance(case: InterpretationContext) -> Iterator[Advice]:
     """R5.7: what to check when spine and hip disagree."""
     if case.judgement.apart:
         yield words.look_into_discordance(case.judgement.apart)
 
 
-def fracture_risk(case: Case) -> Iterator[Advice]:
+def fracture_risk(case: InterpretationContext) -> Iterator[Advice]:
     """R5.8: FRAX as somebody computed it; never computed here."""
     diagnosis, age, context = case.diagnosis, age_on(case.exam), case.recent
     if diagnosis is None or diagnosis.category is not Category.LOW_BONE_MASS or age is None:
@@ -244,13 +244,13 @@ def fracture_risk(case: Case) -> Iterator[Advice]:
     yield words.frax(context, case.rules, reached=reached, adjusted=offset)
 
 
-def secondary_causes(case: Case) -> Iterator[Advice]:
+def secondary_causes(case: InterpretationContext) -> Iterator[Advice]:
     """C12: a Z-score below the expected range asks why (R4.4)."""
     if case.diagnosis is not None and case.diagnosis.category is Category.BELOW_EXPECTED:
         yield words.evaluate_secondary_causes()
 
 
-def clinical_diagnosis(case: Case) -> Iterator[Advice]:
+def clinical_diagnosis(case: InterpretationContext) -> Iterator[Advice]:
     """R4.2, R4.8: a fragility fracture may make the diagnosis where the T-score does not (AACE 2020, BHOF 2022).
 
     One of hip or vertebra by itself, another with low bone mass; not in those who are classified by Z-score.
@@ -268,7 +268,7 @@ def clinical_diagnosis(case: Case) -> Iterator[Advice]:
         yield words.clinical_diagnosis(context.fracture_site)
 
 
-RULES_OF_SECTION_5: tuple[Callable[[Case], Iterator[Advice]], ...] = (
+RULES_OF_SECTION_5: tuple[Callable[[InterpretationContext], Iterator[Advice]], ...] = (
     clinical_diagnosis,
     fracture_risk,
     secondary_causes,
@@ -306,12 +306,12 @@ def _sorted(conditions: Mapping[str, bool | None]) -> tuple[tuple[str, ...], tup
     return known, tuple(name for name, value in conditions.items() if value is None)
 
 
-def _reasons_for_one_year(case: Case) -> dict[str, bool | None]:
+def _reasons_for_one_year(case: InterpretationContext) -> dict[str, bool | None]:
     """What shortens the interval to a year, as far as known (R5.1); a loss since the baseline does as well (R3.3)."""
     return _reasons_before(case) | {"significant loss": Overall.DECLINED in case.judgement.overalls}
 
 
-def _reasons_before(case: Case) -> dict[str, bool | None]:
+def _reasons_before(case: InterpretationContext) -> dict[str, bool | None]:
     """What did so before the exam was made: its own result is no reason for having made it (R5.3)."""
     context = case.recent
     return {
@@ -322,7 +322,7 @@ def _reasons_before(case: Case) -> dict[str, bool | None]:
     }
 
 
-def _normal_without_risk(case: Case) -> bool:
+def _normal_without_risk(case: InterpretationContext) -> bool:
     """Whether BMD is normal, no osteoporosis was, and nothing on record is a risk (R5.1)."""
     context, weight = case.context, case.exam.weight_kg
     if case.diagnosis is None or case.diagnosis.category is not Category.NORMAL or case.diagnosis.superseded:
@@ -342,7 +342,7 @@ def _normal_without_risk(case: Case) -> bool:
     return not any(risks)
 
 
-def _valid_hips(case: Case) -> tuple[Side, ...]:
+def _valid_hips(case: InterpretationContext) -> tuple[Side, ...]:
     """The sides that nothing on record makes invalid, measured or not."""
     sides = (Side.LEFT, Side.RIGHT)
     return tuple(s for s in sides if not invalid_because(Region(part=TOTAL_HIP, side=s), case.context))
@@ -360,14 +360,14 @@ def _since_unknown(context: ClinicalContext) -> bool:
     return context.therapy not in (None, Therapy.NONE) and context.therapy_since is None
 
 
-def _old_enough_for_vfa(case: Case) -> bool | None:
+def _old_enough_for_vfa(case: InterpretationContext) -> bool | None:
     age, sex = age_on(case.exam), case.exam.patient.sex
     if age is None or sex not in (Sex.FEMALE, Sex.MALE):
         return None
     return age >= (case.rules.vfa_woman_from if sex is Sex.FEMALE else case.rules.vfa_man_from)
 
 
-def _input_of(reason: str, case: Case) -> str:
+def _input_of(reason: str, case: InterpretationContext) -> str:
     """Which input it was for want of which a reason of R5.2 is not known."""
     if reason == "height loss":
         return "height" if case.exam.height_cm is None else "height in youth"
@@ -376,12 +376,12 @@ def _input_of(reason: str, case: Case) -> str:
     return reason
 
 
-def _height_lost(case: Case) -> bool | None:
+def _height_lost(case: InterpretationContext) -> bool | None:
     peak, now = case.context.peak_height_cm, case.exam.height_cm
     return None if peak is None or now is None else peak - now > case.rules.vfa_height_loss_cm
 
 
-def _severe(finding: Finding, change: Change, case: Case) -> bool:
+def _severe(finding: Finding, change: Change, case: InterpretationContext) -> bool:
     """Whether a loss over about a year is larger than what was published as an unexpected drop (R5.4)."""
     if not within_months(change.reference.performed_on, case.exam.performed_on, *case.rules.drop_months):
         return False
@@ -390,7 +390,7 @@ def _severe(finding: Finding, change: Change, case: Case) -> bool:
     return -HUNDRED * change.difference > limit * change.reference_bmd
 
 
-def _nothing_to_be_seen_yet(case: Case) -> bool:
+def _nothing_to_be_seen_yet(case: InterpretationContext) -> bool:
     """Whether the change to be expected since the prior stays below every LSC (R2.21, R5.3)."""
     expected = case.rules.expected_percent_per_year
     changes = [f.since_prior for f in (*case.judgement.spine, *case.judgement.hips) if f.since_prior is not None]
@@ -404,7 +404,7 @@ def _nothing_to_be_seen_yet(case: Case) -> bool:
     return Decimal(months_between(case.latest, case.exam.performed_on)) < MONTHS_PER_YEAR * min(years)
 
 
-def _frax_offset(case: Case, major: Decimal) -> Decimal | None:
+def _frax_offset(case: InterpretationContext, major: Decimal) -> Decimal | None:
     """The adjusted risk, if spine and neck both have a T-score (R3.12)."""
     spine = next((finding.measurement.t_score for finding in case.judgement.spine), None)
     necks = [m.t_score for m in case.exam.measurements if m.region.part == FEMORAL_NECK and m.t_score is not None]

@@ -42,7 +42,7 @@ def trend(exam: Exam, matched: Match, change: Change | None, since_baseline: Cha
     key = matched.measurement.region.key
     told = [(other, other.by_region[key].bmd) for other in matched.comparable if key in other.by_region]
     exams = [(exam, matched.measurement.bmd), *told]
-    if change is None or change.lsc is None or matched.crossing is not None or len(exams) < FEWEST_EXAMS:
+    if change is None or change.lsc is None or matched.cross_calibration is not None or len(exams) < FEWEST_EXAMS:
         return None
     first = exams[-1][0].performed_on
     points = [(Decimal((e.performed_on - first).days) / DAYS_PER_YEAR, bmd) for e, bmd in exams]

@@ -6,27 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.edge.configuration import settings as configuration
-from pipeline.edge.configuration.reference_data import Knowledge, known
+from pipeline.edge.configuration.reference_data import ReferenceData, known
 from pipeline.edge.configuration.settings import Settings
-from pipeline.edge.provenance import Surveyor
+from pipeline.edge.provenance import ProvenanceTracker
 from pipeline.edge.store.database import Database
 from pipeline.sr.dialects.loader import Dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class House:
+class App:
     """The rooms that every step of the work is given."""
 
     folder: Path
     settings: Settings
     dialects: tuple[Dialect, ...]
-    knowledge: Knowledge
-    surveyor: Surveyor
+    reference_data: ReferenceData
+    provenance_tracker: ProvenanceTracker
     database: Database
 
 
 @contextmanager
-def opened(folder: Path, *, existing: bool = False) -> Iterator[House]:
+def open_app(folder: Path, *, existing: bool = False) -> Iterator[App]:
     """The house of one configuration folder, its database at the present schema; ``existing`` never makes one.
 
     Raises:
@@ -37,19 +37,19 @@ def opened(folder: Path, *, existing: bool = False) -> Iterator[House]:
         StoreTooNew: a later version of dxatrend has migrated it.
     """
     settings, dialects = configuration.load(folder)
-    knowledge = known(settings, dialects, folder / "dialects")
+    reference_data = known(settings, dialects, folder / "dialects")
     database = Database(settings.service.store.url, existing=existing)
     try:
         with database.in_use():
             if existing:
                 database.require_schema()
             database.migrate()
-            yield House(
+            yield App(
                 folder=folder.absolute(),
                 settings=settings,
                 dialects=dialects,
-                knowledge=knowledge,
-                surveyor=Surveyor(knowledge),
+                reference_data=reference_data,
+                provenance_tracker=ProvenanceTracker(reference_data),
                 database=database,
             )
     finally:

@@ -11,7 +11,7 @@ MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class DiskReserve:
     """A folder, and how many megabytes have to stay free on its disk; without a folder there is always room."""
 
     folder: Path | None
@@ -33,11 +33,11 @@ class Room:
         return free is not None and free < self.reserve_mb
 
 
-def room_of(database: Database, reserve_mb: int) -> Room:
+def disk_reserve_of(database: Database, reserve_mb: int) -> DiskReserve:
     """The room for a store; that of PostgreSQL is PostgreSQL's own affair."""
-    return Room(database.path.absolute().parent if database.path else None, reserve_mb)
+    return DiskReserve(database.path.absolute().parent if database.path else None, reserve_mb)
 
 
-def room_of_prefect(settings: PrefectSettings) -> Room:
+def prefect_disk_reserve(settings: PrefectSettings) -> DiskReserve:
     """The room for the Prefect server that we start; that of another one is not ours to see."""
-    return Room(settings.home if settings.api_url is None else None, settings.reserve_mb)
+    return DiskReserve(settings.home if settings.api_url is None else None, settings.reserve_mb)

@@ -22,7 +22,7 @@ def require_fault_of_one(error: Exception) -> None:
         raise error
 
 
-def where_it_happened(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """The type of an error and the file and line it came from, in our own code where one is there."""
     if isinstance(error, StoreFailed) and error.__context__ is not None:
         return f"{error}{_place(error.__context__)}"

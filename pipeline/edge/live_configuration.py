@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.configuration import settings as configuration
-from pipeline.edge.configuration.fingerprint import short_digest
+from pipeline.edge.configuration.fingerprint import fingerprint_of
 from pipeline.edge.configuration.reference_data import known
 from pipeline.edge.configuration.settings import SettingsError
-from pipeline.edge.provenance import Surveyor
+from pipeline.edge.provenance import ProvenanceTracker
 from pipeline.edge.store import processes
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.processes import Fingerprint, LiveProcess
@@ -35,50 +35,56 @@ class OtherConfiguration(Exception):
     """The service works with another configuration; what would be written now it may take back."""
 
 
-def fingerprint(house: House) -> Fingerprint:
+def fingerprint(app: App) -> Fingerprint:
     """Digests of what a house's configuration says of patients and scanners, and of who sends and receives."""
     parts = {"listener", "exam", "addendum", "destination", "keeping"}
-    told = house.settings.service.model_dump(mode="json", include=parts, exclude=_NOT_OF_THE_SERVICE)
+    told = app.settings.service.model_dump(mode="json", include=parts, exclude=_NOT_OF_THE_SERVICE)
     for entry in (*told["destination"], *told["listener"]["caller"]):
         entry.pop("tls", None)  # files, which lie elsewhere on another machine
-    return Fingerprint(clinical=house.knowledge.digest, service=short_digest(json.dumps(told, sort_keys=True)))
+    return Fingerprint(clinical=app.reference_data.digest, service=fingerprint_of(json.dumps(told, sort_keys=True)))
 
 
-def outdated(house: House) -> list[str]:
+def outdated(app: App) -> list[str]:
     """What to say of each process of the service that works with another configuration than this house's."""
-    ours = fingerprint(house)
-    with house.database.read() as connection:
+    ours = fingerprint(app)
+    with app.database.read() as connection:
         found = processes.outdated(connection, ours, at=datetime.now(UTC))
     return [_told(one, ours) for one in found]
 
 
-def require_current(house: House) -> None:
+def require_current(app: App) -> None:
     """See that whatever is written now is what the service would write.
 
     Raises:
         OtherConfiguration: it works with another configuration.
     """
-    if different := outdated(house):
+    if different := outdated(app):
         raise OtherConfiguration("\n".join(different))
 
 
-def read_anew(house: House) -> House:
+def read_anew(app: App) -> App:
     """A house with its clinical configuration as the files have it now; ``service.toml`` counts from the next start.
 
     Raises:
         SettingsError: any of the configuration cannot be used.
     """
-    settings, dialects = configuration.load(house.folder)
-    settings = settings.model_copy(update={"service": house.settings.service})
-    knowledge = known(settings, dialects, house.folder / "dialects")
-    return replace(house, settings=settings, dialects=dialects, knowledge=knowledge, surveyor=Surveyor(knowledge))
+    settings, dialects = configuration.load(app.folder)
+    settings = settings.model_copy(update={"service": app.settings.service})
+    reference_data = known(settings, dialects, app.folder / "dialects")
+    return replace(
+        app,
+        settings=settings,
+        dialects=dialects,
+        reference_data=reference_data,
+        provenance_tracker=ProvenanceTracker(reference_data),
+    )
 
 
 class LiveConfiguration:
     """The house of a process whose configuration can be read anew while others work in it."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, app: App) -> None:
+        self.app = app
         """As it is at present; whoever has begun something in an earlier one ends it there."""
         self._signalled = False
 
@@ -89,10 +95,10 @@ class LiveConfiguration:
     @contextmanager
     def told(self, part: str) -> Iterator[None]:
         """The store knows for as long as the block lasts with what this part of the service works."""
-        database = self.house.database
+        database = self.app.database
         try:
             with database.write() as connection:
-                processes.register(connection, part, fingerprint(self.house), at=datetime.now(UTC))
+                processes.register(connection, part, fingerprint(self.app), at=datetime.now(UTC))
         except StoreFailed as failure:  # the work begins all the same, and this is tried again
             log.error("the store could not be told of this process: %s", failure)
         ended = threading.Event()
@@ -113,7 +119,7 @@ class LiveConfiguration:
         renewed = datetime.now(UTC)
         while not ended.wait(LOOK_SECONDS):
             try:
-                with self.house.database.read() as connection:
+                with self.app.database.read() as connection:
                     asked = processes.is_asked(connection, part)
                 if asked or self._signalled:
                     self._signalled = False
@@ -126,20 +132,20 @@ class LiveConfiguration:
 
     def _renew(self, part: str) -> None:
         now = datetime.now(UTC)
-        with self.house.database.write() as connection:
+        with self.app.database.write() as connection:
             if not processes.renew(connection, part, at=now):  # we were taken for dead
-                processes.register(connection, part, fingerprint(self.house), at=now)
+                processes.register(connection, part, fingerprint(self.app), at=now)
 
     def _read_anew(self, part: str) -> None:
         problem, found = None, None
         try:
-            self.house = read_anew(self.house)
-            found = fingerprint(self.house)
+            self.app = read_anew(self.app)
+            found = fingerprint(self.app)
             log.info("the clinical configuration was read anew")
         except SettingsError as error:
             problem = "; ".join(error.mistakes)
             log.error("the configuration cannot be used, and the one before stays: %s", problem)
-        with self.house.database.write() as connection:
+        with self.app.database.write() as connection:
             processes.answer(connection, part, fingerprint=found, problem=problem, at=datetime.now(UTC))
 
 

@@ -17,62 +17,62 @@ from functools import lru_cache
 
 from pipeline.clinical.interpret import RULES_VERSION
 from pipeline.clinical.model import Exam, Scanner
-from pipeline.edge.configuration.fingerprint import short_digest
-from pipeline.edge.configuration.reference_data import Knowledge
-from pipeline.edge.store.exam_summaries import Grounds, Person, Visit
+from pipeline.edge.configuration.fingerprint import fingerprint_of
+from pipeline.edge.configuration.reference_data import ReferenceData
+from pipeline.edge.store.exam_summaries import ExamSummary, LinkedPatients, Provenance
 from pipeline.edge.store.schema import State
 
 SOME_SCANNERS = 10_000
 """How many digests of what is known of a scanner at a time are remembered: memory stays flat."""
 
 
-class Shift(StrEnum):
+class ChangedInput(StrEnum):
     """Which ground has shifted under an addendum; most are named as the digests are."""
 
     UNKNOWN = "unknown"
     """It was never kept."""
     HISTORY = "history"
-    KNOWLEDGE = "knowledge"
+    REFERENCE_DATA = "reference_data"
     CONTEXT = "context"
     RULES = "rules"
 
 
-class Surveyor:
+class ProvenanceTracker:
     """Tells what an exam rests on today, by one configuration."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
-        self._rules = short_digest(RULES_VERSION, knowledge.rules)
-        self._known = _Known(knowledge)
+    def __init__(self, reference_data: ReferenceData) -> None:
+        self._rules = fingerprint_of(RULES_VERSION, reference_data.rules)
+        self._known = _Known(reference_data)
 
-    def grounds(self, visit: Visit, person: Person, parts: str) -> Grounds:
+    def provenance(self, visit: ExamSummary, linked_patients: LinkedPatients, parts: str) -> Provenance:
         """What a visit that measured these parts of the body rests on now."""
         day = visit.performed_at.date()
-        return Grounds(
+        return Provenance(
             parts=parts,
-            history=_history(visit, person, day),
-            knowledge=self._known.digest(visit.scanner_key, day, parts),
-            context=_context(person, day),
+            history=_history(visit, linked_patients, day),
+            reference_data=self._known.digest(visit.scanner_key, day, parts),
+            context=_context(linked_patients, day),
             rules=self._rules,
         )
 
-    def shifts(self, visit: Visit, person: Person) -> tuple[Shift, ...]:
+    def changed_inputs(self, visit: ExamSummary, linked_patients: LinkedPatients) -> tuple[ChangedInput, ...]:
         """What has shifted under a visit since it was last looked at; empty when nothing has."""
-        before = visit.grounds
+        before = visit.provenance
         if before is None:
-            return (Shift.UNKNOWN,)
-        now = self.grounds(visit, person, before.parts)
+            return (ChangedInput.UNKNOWN,)
+        now = self.provenance(visit, linked_patients, before.parts)
         if now == before:
             return ()
         pairs = {
-            Shift.HISTORY: (now.history, before.history),
-            Shift.KNOWLEDGE: (now.knowledge, before.knowledge),
-            Shift.CONTEXT: (now.context, before.context),
-            Shift.RULES: (now.rules, before.rules),
+            ChangedInput.HISTORY: (now.history, before.history),
+            ChangedInput.REFERENCE_DATA: (now.reference_data, before.reference_data),
+            ChangedInput.CONTEXT: (now.context, before.context),
+            ChangedInput.RULES: (now.rules, before.rules),
         }
         return tuple(shift for shift, (today, then) in pairs.items() if today != then)
 
 
-def is_answered(visit: Visit) -> bool:
+def is_answered(visit: ExamSummary) -> bool:
     """Whether an exam has come to its end with an addendum that may have to be superseded."""
     return visit.state == State.DONE and not visit.historical and not visit.withdrawn
 
@@ -82,14 +82,14 @@ def parts_of(exam: Exam) -> str:
     return ";".join(sorted({measurement.region.part for measurement in exam.measurements}))
 
 
-def _history(visit: Visit, person: Person, day: date) -> str:
+def _history(visit: ExamSummary, linked_patients: LinkedPatients, day: date) -> str:
     """The visits up to a day, with revisions and whether they are held; whose they are; who counts as the same patient.
 
     Of those only that count: a withdrawn one might as well not be there, nor one that came late, for those before it.
 
     Of later visits it matters only whether they are somebody else's: one conflict stops every comparison (R2.19).
     """
-    known = [other for other in person.visits if not other.late or other.number <= visit.number]
+    known = [other for other in linked_patients.summaries if not other.late or other.number <= visit.number]
     up_to = [
         (other.number, other.revision, other.late, other.state == State.HELD and other.number != visit.number)
         for other in known
@@ -100,22 +100,22 @@ def _history(visit: Visit, person: Person, day: date) -> str:
     ]
     identities = sorted({(str(other.birth_date), other.sex) for other in counted})
     own = (visit.patient_id, visit.issuer)
-    together = next((sorted(same) for same in person.merged if own in same), [])
-    return short_digest(visit.revision, up_to, identities, together)
+    together = next((sorted(same) for same in linked_patients.merged if own in same), [])
+    return fingerprint_of(visit.revision, up_to, identities, together)
 
 
-def _context(person: Person, day: date) -> str:
+def _context(linked_patients: LinkedPatients, day: date) -> str:
     """The records of the person up to a day: field by field the oldest may be the one that holds (E7)."""
-    records = person.records
-    return short_digest(sorted((one.patient_number, one.number) for one in records if one.recorded_on <= day))
+    records = linked_patients.records
+    return fingerprint_of(sorted((one.patient_number, one.number) for one in records if one.recorded_on <= day))
 
 
 class _Known:
     """What the department knows of a machine on a day, day by day the same between two of its dates."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
-        self._knowledge = knowledge
-        self._dates = sorted(set(_dates(knowledge)))
+    def __init__(self, reference_data: ReferenceData) -> None:
+        self._reference_data = reference_data
+        self._dates = sorted(set(_dates(reference_data)))
         self._digest = lru_cache(maxsize=SOME_SCANNERS)(self._digest_between)
 
     def digest(self, scanner_key: str, day: date, parts: str) -> str:
@@ -124,14 +124,16 @@ class _Known:
 
     def _digest_between(self, scanner_key: str, segment: int, parts: str) -> str:
         day = self._dates[segment - 1] if segment else date.min
-        known, measured = self._knowledge, set(parts.split(";"))
-        crossings = [
-            crossing
-            for crossing in known.crossings
-            if _key(crossing.new) == scanner_key and crossing.valid_from <= day and crossing.region.part in measured
+        known, measured = self._reference_data, set(parts.split(";"))
+        cross_calibrations = [
+            cross_calibration
+            for cross_calibration in known.cross_calibrations
+            if _key(cross_calibration.new) == scanner_key
+            and cross_calibration.valid_from <= day
+            and cross_calibration.region.part in measured
         ]
-        machines = {scanner_key, *(_key(crossing.old) for crossing in crossings)}
-        return short_digest(
+        machines = {scanner_key, *(_key(cross_calibration.old) for cross_calibration in cross_calibrations)}
+        return fingerprint_of(
             [
                 lsc
                 for lsc in known.lscs
@@ -139,21 +141,21 @@ class _Known:
                 and lsc.valid_from <= day <= lsc.valid_until
                 and lsc.region.part in measured
             ],
-            crossings,
+            cross_calibrations,
             [epoch for epoch in known.epochs if _key(epoch.scanner) in machines and epoch.begins <= day],
-            [gap for gap in known.unverified if _key(gap.scanner) in machines and gap.begins <= day],
+            [gap for gap in known.qc_gaps if _key(gap.scanner) in machines and gap.begins <= day],
         )
 
 
-def _dates(knowledge: Knowledge) -> Iterator[date]:
+def _dates(reference_data: ReferenceData) -> Iterator[date]:
     """Every day on which what is known of some machine changes."""
-    for lsc in knowledge.lscs:
+    for lsc in reference_data.lscs:
         yield lsc.valid_from
         if lsc.valid_until < date.max:
             yield lsc.valid_until + timedelta(days=1)
-    yield from (crossing.valid_from for crossing in knowledge.crossings)
-    yield from (epoch.begins for epoch in knowledge.epochs)
-    yield from (gap.begins for gap in knowledge.unverified)
+    yield from (cross_calibration.valid_from for cross_calibration in reference_data.cross_calibrations)
+    yield from (epoch.begins for epoch in reference_data.epochs)
+    yield from (gap.begins for gap in reference_data.qc_gaps)
 
 
 def _key(scanner: Scanner) -> str:

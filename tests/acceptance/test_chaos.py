@@ -29,7 +29,7 @@ from sqlalchemy import select
 
 from dxatrend.cli import main
 from dxatrend.demo import current
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.store import receipts, service_status
 from pipeline.edge.store.schema import exam, receipt
 from pipeline.sr.dicom.content_tree import read_instance
@@ -183,10 +183,10 @@ def test_two_minutes_of_chaos_lose_and_double_nothing(
             stop.set()
             for scanner in scanners:
                 scanner.join(timeout=120)
-            with service.house() as house:
-                released = _come_to_rest(service, house)
-                lost = [uid for uid, sent in load.answered.items() if not _is_kept_once(house, uid, sent)]
-                said = _said(house, archive)
+            with service.app() as app:
+                released = _come_to_rest(service, app)
+                lost = [uid for uid, sent in load.answered.items() if not _is_kept_once(app, uid, sent)]
+                said = _said(app, archive)
                 addenda = len(archive.kept)
         finally:
             stop.set()
@@ -236,12 +236,12 @@ def _processes(group: int, part: str) -> list[int]:
     return found
 
 
-def _come_to_rest(service: Service, house: House) -> int:
+def _come_to_rest(service: Service, app: App) -> int:
     """Wait until nothing is left to do, and release what is held, as an operator would; how much that was."""
     released = 0
     until = time.monotonic() + 240
     while time.monotonic() < until:
-        with house.database.read() as connection:
+        with app.database.read() as connection:
             held = service_status.held(connection)
             is_idle = service_status.status(connection, ["pacs"], datetime.now(UTC)).is_idle
         if is_idle and not held:
@@ -253,15 +253,15 @@ def _come_to_rest(service: Service, house: House) -> int:
     pytest.fail("it did not come to rest")
 
 
-def _is_kept_once(house: House, uid: str, sent: bytes) -> bool:
-    with house.database.read() as connection:
+def _is_kept_once(app: App, uid: str, sent: bytes) -> bool:
+    with app.database.read() as connection:
         numbers = list(connection.scalars(select(receipt.c.id).where(receipt.c.sop_instance_uid == uid)))
         return [one.instance.data_set for one in receipts.load(connection, numbers)] == [sent]
 
 
-def _said(house: House, archive: MoodyArchive) -> dict[str, int]:
+def _said(app: App, archive: MoodyArchive) -> dict[str, int]:
     """For each exam, by its study, how many addenda in the archive are not superseded by another."""
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         studies = list(connection.scalars(select(exam.c.study_instance_uid)))
     by_study = defaultdict(list)
     for addendum in archive.addenda():

@@ -25,7 +25,7 @@ from sqlalchemy import select
 
 from dxatrend.cli import main
 from dxatrend.demo import current
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.errors import WORKER_LOST
 from pipeline.edge.store import receipts, service_status
 from pipeline.edge.store.schema import exam, receipt
@@ -200,14 +200,14 @@ def test_killed_at_every_point_under_load_nothing_is_lost_and_nothing_is_said_tw
         group = lives.begin(None)
         try:
             load.join()
-            with service.house() as house:
-                peers.wait_until(lambda: _is_idle(house), seconds=120, what="nothing waits")
-                released = _release(service, house)
-                peers.wait_until(lambda: _is_idle(house), seconds=30, what="nothing waits")
+            with service.app() as app:
+                peers.wait_until(lambda: _is_idle(app), seconds=120, what="nothing waits")
+                released = _release(service, app)
+                peers.wait_until(lambda: _is_idle(app), seconds=30, what="nothing waits")
                 seconds = time.monotonic() - began
-                lost = [uid for uid in scanner.answered if not _is_kept(house, uid, scanner.sent[uid])]
-                said = _said(house, orthanc)
-                held = _held(house)
+                lost = [uid for uid in scanner.answered if not _is_kept(app, uid, scanner.sent[uid])]
+                said = _said(app, orthanc)
+                held = _held(app)
         finally:
             os.killpg(group, signal.SIGKILL)
     with capsys.disabled():
@@ -244,33 +244,33 @@ def _one_life(lives: Lives, scanner: Scanner, place: dict[str, Any] | None, chan
     assert ended == [-signal.SIGKILL, -signal.SIGKILL], which
 
 
-def _is_idle(house: House) -> bool:
-    with house.database.read() as connection:
+def _is_idle(app: App) -> bool:
+    with app.database.read() as connection:
         return service_status.status(connection, ["pacs"], datetime.now(UTC)).is_idle
 
 
-def _is_kept(house: House, uid: str, sent: bytes) -> bool:
-    with house.database.read() as connection:
+def _is_kept(app: App, uid: str, sent: bytes) -> bool:
+    with app.database.read() as connection:
         numbers = list(connection.scalars(select(receipt.c.id).where(receipt.c.sop_instance_uid == uid)))
         return [one.instance.data_set for one in receipts.load(connection, numbers)] == [sent]
 
 
-def _held(house: House) -> list[service_status.HeldWork]:
-    with house.database.read() as connection:
+def _held(app: App) -> list[service_status.HeldWork]:
+    with app.database.read() as connection:
         return service_status.held(connection)
 
 
-def _release(service: Service, house: House) -> int:
+def _release(service: Service, app: App) -> int:
     """Release what was in hand at three deaths, as an operator would; how much: so many deaths can find one."""
-    unlucky = [one.number for one in _held(house) if one.reason == WORKER_LOST]
+    unlucky = [one.number for one in _held(app) if one.reason == WORKER_LOST]
     for number in unlucky:
         assert main.main(["--config", str(service.config), "release", number]) == 0
     return len(unlucky)
 
 
-def _said(house: House, pacs: peers.Orthanc) -> dict[str, int]:
+def _said(app: App, pacs: peers.Orthanc) -> dict[str, int]:
     """For each exam that was sent, by its study, how many addenda in the archive are not superseded by another."""
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         studies = list(connection.scalars(select(exam.c.study_instance_uid)))
     return {study: len(current(_addenda(pacs, study))) for study in studies}
 

@@ -18,7 +18,7 @@ from pydicom.uid import UID
 from sqlalchemy import select
 
 from dxatrend.demo import expected_exams
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.store import outbox, service_status
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import exam as exam_table
@@ -49,12 +49,12 @@ def test_four_dying_workers_on_one_postgresql_do_what_one_process_on_sqlite_does
 ) -> None:
     waves = _waves(tmp_path / "reports")
     alone = Service(tmp_path / "alone", destination_port=orthanc.dicom_port, settle_seconds=0)
-    with alone.house() as house:
+    with alone.app() as app:
         for wave in waves:
             for path in wave:
-                archive.receive(house, _instance(path))
-            archive.work_off(house)
-        expected, wanted = _outcomes(house), _addenda(house)
+                archive.receive(app, _instance(path))
+            archive.work_off(app)
+        expected, wanted = _outcomes(app), _addenda(app)
 
     with ExitStack() as stack:
         prefect = stack.enter_context(
@@ -69,8 +69,8 @@ def test_four_dying_workers_on_one_postgresql_do_what_one_process_on_sqlite_does
         assert department.deaths >= DEATHS // 2
         assert department.busy_workers() > 1
         assert {"follow-up", "delivery"} <= department.prefect_runs()
-        with department.services[0].house() as house:
-            assert _outcomes(house) == expected
+        with department.services[0].app() as app:
+            assert _outcomes(app) == expected
     assert _in_the_archive(orthanc, {study for study, _ in wanted}) == wanted
 
 
@@ -106,8 +106,8 @@ class _Department:
             self.listeners[number % LISTENERS].send(batch)
             time.sleep(0.2)
         self._sent += len(wave)
-        with self.services[0].house() as house:
-            peers.wait_until(lambda: self._is_idle(house), seconds=120, what="a wave is in the archive")
+        with self.services[0].app() as app:
+            peers.wait_until(lambda: self._is_idle(app), seconds=120, what="a wave is in the archive")
 
     @contextmanager
     def dying_workers(self) -> Iterator[None]:
@@ -144,8 +144,8 @@ class _Department:
     def _environment(self) -> dict[str, str]:
         return self._prefect.for_ours
 
-    def _is_idle(self, house: House) -> bool:
-        with house.database.read() as connection:
+    def _is_idle(self, app: App) -> bool:
+        with app.database.read() as connection:
             now = service_status.status(connection, ["pacs"], datetime.now(UTC))
         left = now.to_be_read + now.exams_waiting + now.destinations[0].backlog
         return now.received == self._sent and left == 0
@@ -186,10 +186,10 @@ def _instance(path: Path) -> Instance:
     )
 
 
-def _outcomes(house: House) -> dict[str, tuple[str, str | None, str | None]]:
+def _outcomes(app: App) -> dict[str, tuple[str, str | None, str | None]]:
     """By study: what became of its exam, and what its latest addendum says, as a digest."""
     columns = (exam_table.c.id, exam_table.c.study_instance_uid, exam_table.c.state, exam_table.c.reason)
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         found = {}
         for row in connection.execute(select(*columns)).all():
             latest = outbox.latest(connection, row.id)
@@ -197,13 +197,13 @@ def _outcomes(house: House) -> dict[str, tuple[str, str | None, str | None]]:
     return found
 
 
-def _addenda(house: House) -> set[tuple[str, str]]:
+def _addenda(app: App) -> set[tuple[str, str]]:
     """Study and SHA-256 of every addendum to an exam of one report.
 
     Where an exam has several, one may have come too late for the first addendum, which is then superseded.
     """
     single = {exam.study for exam in expected_exams() if len(exam.reports) == 1}
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         rows = connection.execute(select(exam_table.c.id, exam_table.c.study_instance_uid)).all()
         return {
             (row.study_instance_uid, hashlib.sha256(addendum.data_set).hexdigest())

@@ -53,8 +53,8 @@ def test_the_pacs_files_an_addendum_under_its_patient_and_study(department: Serv
 
 
 def test_nothing_is_held_and_nothing_waits(department: Service) -> None:
-    with department.house() as house:
-        now = department.status(house)
+    with department.app() as app:
+        now = department.status(app)
     assert (now.held, now.to_be_read, now.exams_waiting, now.destinations[0].backlog) == (0, 0, 0, 0)
     assert now.destinations[0].delivered == len(EXAMS)
 
@@ -127,22 +127,22 @@ def test_an_addendum_that_comes_back_is_recognised_and_ignored(
     (found,) = pacs.find("Instance", StudyInstanceUID=exams_of("01-stable")[0].study)
     (tmp_path / "ours.dcm").write_bytes(pacs.file(found))
     department.send([tmp_path / "ours.dcm"])
-    with department.house() as house:
-        peers.wait_until(lambda: not department.status(house).to_be_read, what="it has been read")
-        now = department.status(house)
+    with department.app() as app:
+        peers.wait_until(lambda: not department.status(app).to_be_read, what="it has been read")
+        now = department.status(app)
     assert (now.held, now.exams_waiting) == (0, 0)
     assert "ignored" in department.log.read_text()
 
 
 def test_what_nobody_can_read_is_held_listed_and_can_be_released(department: Service, samples: Any) -> None:
     department.send([samples / "dcmtk-3.6.7-mkreport-output" / "report01.dcm"])
-    with department.house() as house:
-        peers.wait_until(lambda: department.status(house).held == 1, what="it is held")
+    with department.app() as app:
+        peers.wait_until(lambda: department.status(app).held == 1, what="it is held")
     (held,) = json.loads(department.run("held", "--json").stdout)
     assert held["reason"] == "unknown_dialect"
     assert department.run("release", held["number"]).returncode == 0
-    with department.house() as house:
-        peers.wait_until(lambda: department.status(house).held == 1, what="it is held again")
+    with department.app() as app:
+        peers.wait_until(lambda: department.status(app).held == 1, what="it is held again")
 
 
 def test_serve_stops_everything_on_sigterm(service: Service) -> None:

@@ -67,7 +67,7 @@ def test_a_name_may_have_an_address_of_either_kind_and_another_one_tomorrow(monk
 def test_a_worker_ends_within_two_seconds_while_it_reads(tmp_path: Path) -> None:
     """The real signal to the real process, with a minute of reading before it; what it had is free again at once."""
     service = Service(tmp_path / "service", destination_port=1)
-    with service.house() as house:
+    with service.app() as app:
         comments = dxa_results(scan("AP Spine", *[roi("L1-L4", "0.912")] * 12_000))
         hard = encode(picture(comments=comments), ImplicitVRLittleEndian)  # in which a text may be of any length
         at = datetime.now(UTC) - timedelta(minutes=1)
@@ -78,11 +78,11 @@ def test_a_worker_ends_within_two_seconds_while_it_reads(tmp_path: Path) -> None
                 transfer_syntax_uid=ImplicitVRLittleEndian,
                 data_set=hard,
             )
-            with house.database.write() as connection:
-                receipts.keep(connection, sent, calling_ae_title="SCANNER1", at=at)
+            with app.database.write() as connection:
+                receipts.store(connection, sent, calling_ae_title="SCANNER1", at=at)
 
         def leased() -> int:
-            with house.database.read() as connection:
+            with app.database.read() as connection:
                 return connection.scalar(select(func.count()).where(receipt.c.lease_owner.is_not(None))) or 0
 
         service.begin("work")
@@ -93,6 +93,6 @@ def test_a_worker_ends_within_two_seconds_while_it_reads(tmp_path: Path) -> None
         assert service.stop() == 0
         assert time.monotonic() - began < 2
         assert leased() == 0
-        with house.database.read() as connection:
+        with app.database.read() as connection:
             waiting = select(func.count()).where(receipt.c.state == State.WAITING)
             assert connection.scalar(waiting)

@@ -76,8 +76,8 @@ def test_a_clock_that_goes_back_an_hour_makes_nothing_wait_for_an_hour(
     orthanc.stop()
     service.start(environment=clock.environment)
     service.send(exam.reports)
-    with service.house() as house:
-        peers.wait_until(lambda: service.status(house).destinations[0].away_since, what="a delivery failed")
+    with service.app() as app:
+        peers.wait_until(lambda: service.status(app).destinations[0].away_since, what="a delivery failed")
     clock.go_wrong(-3600)
     service.send(later.reports)
     orthanc.start()

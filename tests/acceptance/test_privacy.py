@@ -59,14 +59,14 @@ def test_a_patient_is_named_in_no_log_and_nowhere_in_prefect(
     service.start()
     peers.wait_until(service.prefect_answers, seconds=120, what="the Prefect server answers")
     service.send(marked)
-    with service.house() as house:
+    with service.app() as app:
 
         def settled() -> bool:
-            now = service.status(house)
+            now = service.status(app)
             return not (now.to_be_read or now.exams_waiting) and bool(now.destinations[0].last_problem)
 
         peers.wait_until(settled, seconds=60, what="everything has been tried")
-        with house.database.read() as connection:
+        with app.database.read() as connection:
             reasons = {work.reason for work in service_status.held(connection)}
         expected = {"other_bytes", "contradictory", "no_study_date", "id_conflict", "unknown_dialect"}
         assert reasons >= {*expected, "implausible_date"}

@@ -60,9 +60,9 @@ def test_an_archive_that_is_down_gets_everything_when_it_is_back(service: Servic
     orthanc.stop()
     service.start()
     service.send(exam.reports)
-    with service.house() as house:
-        peers.wait_until(lambda: service.status(house).destinations[0].last_problem, what="a delivery failed")
-        assert service.status(house).destinations[0].backlog == 1
+    with service.app() as app:
+        peers.wait_until(lambda: service.status(app).destinations[0].last_problem, what="a delivery failed")
+        assert service.status(app).destinations[0].backlog == 1
     orthanc.start()
     peers.wait_until(lambda: study_addenda(orthanc, exam), what="the addendum is in the archive")
     service.come_to_rest()

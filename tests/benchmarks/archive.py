@@ -19,7 +19,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import Column, LargeBinary, String
 
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import Tally, claim_due, follow_up
 from pipeline.edge.store import outbox, receipts
@@ -45,14 +45,14 @@ UID_ROOT = "1.2.826.0.1.3680043.8.498"
 _REPORT = SAMPLES / "08-excluded-vertebra" / "2021-04-29-1.dcm"
 _FIRST = 10_000_000
 _STEP = 10_000
-_NOT_COPIED = {"scanner", "sender", "process", "chore", "audit", "audit_seal", "audit_cut", "audit_cursor"}
+_NOT_COPIED = {"scanner", "sender", "process", "housekeeping", "audit", "audit_seal", "audit_cut", "audit_cursor"}
 """Tables whose rows belong to no patient, and the trail, which is only added to."""
 
 _DAY_OF_VISIT = "0429"
 
 
 @contextmanager
-def archive(patients: int, *, rewrite_every: int = 1, settings: str = "") -> Iterator[House]:
+def archive(patients: int, *, rewrite_every: int = 1, settings: str = "") -> Iterator[App]:
     """A house whose store holds three exams of each of so many patients, with their addenda, all delivered.
 
     Of every so many patients one's bytes are rewritten: those may have a ``next_report``.
@@ -60,18 +60,18 @@ def archive(patients: int, *, rewrite_every: int = 1, settings: str = "") -> Ite
     with tempfile.TemporaryDirectory(prefix="dxatrend-bench-") as name:
         folder = Path(name)
         _configure(folder, settings)
-        with opened(folder) as house:
+        with open_app(folder) as app:
             for year in VISITS:
-                receive(house, report(0, year))
-                work_off(house)
-            with house.database.write() as connection:
+                receive(app, report(0, year))
+                work_off(app)
+            with app.database.write() as connection:
                 for waiting in outbox.deliveries(
                     connection, outbox.claim(connection, "pacs", limit=len(VISITS), at=datetime.now(UTC))
                 ):
                     outbox.delivered(connection, waiting.number, proof="none", at=datetime.now(UTC))
             _copy(folder / "store.sqlite3", patients, rewrite_every)
-            house.database.tidy()
-            yield house
+            app.database.tidy()
+            yield app
 
 
 def report(patient: int, year: int = NEXT_VISIT) -> Instance:
@@ -93,19 +93,19 @@ def _time_of(patient: int) -> str:
     return f"{second // 3600:02}{second // 60 % 60:02}{second % 60:02}"
 
 
-def receive(house: House, instance: Instance) -> None:
+def receive(app: App, instance: Instance) -> None:
     """Keep it as the listener does."""
-    with house.database.write() as connection:
-        receipts.keep(connection, instance, calling_ae_title="SCANNER1", at=datetime.now(UTC))
+    with app.database.write() as connection:
+        receipts.store(connection, instance, calling_ae_title="SCANNER1", at=datetime.now(UTC))
 
 
-def work_off(house: House) -> Tally:
+def work_off(app: App) -> Tally:
     """Read and follow up whatever waits, as the worker does without Prefect."""
-    while extract_waiting(house):
+    while extract_waiting(app):
         pass
     tally = Tally()
-    while numbers := claim_due(house, 50):
-        tally += follow_up(house, numbers)
+    while numbers := claim_due(app, 50):
+        tally += follow_up(app, numbers)
     return tally
 
 

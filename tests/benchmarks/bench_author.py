@@ -17,7 +17,7 @@ from pipeline.sr.author.content import document
 from pipeline.sr.dicom.content_tree import read_instance
 from pipeline.sr.dicom.header import read_header
 from pipeline.sr.render.fonts import Fonts
-from pipeline.sr.render.instances import author_faces
+from pipeline.sr.render.instances import author_renderings
 from tests.benchmarks.table import Row, at_most, milliseconds
 from tests.factories import interpretations as make
 from tests.sr.author import highdicom_author
@@ -54,17 +54,17 @@ def rows() -> Iterator[Row]:
         theirs=milliseconds(theirs, ROUNDS // 10),
         target=at_most(TARGET_MS),
     )
-    yield from _faces(interpretation, sources, priors)
+    yield from _renderings(interpretation, sources, priors)
 
 
-def _faces(interpretation: Interpretation, sources: list[Dataset], priors: list[Dataset]) -> Iterator[Row]:
+def _renderings(interpretation: Interpretation, sources: list[Dataset], priors: list[Dataset]) -> Iterator[Row]:
     """The same addendum with its faces; matplotlib is loaded and its list of fonts made before."""
     fonts = Fonts()
 
     def with_faces(*forms: str) -> Callable[[], object]:
         def made() -> object:
             addendum = author(interpretation, sources=sources, priors=priors)
-            return author_faces(addendum, interpretation, interpretation.priors, forms, fonts)
+            return author_renderings(addendum, interpretation, interpretation.priors, forms, fonts)
 
         return made
 

@@ -24,7 +24,7 @@ from prefect.settings import (
 
 from flows import follow_up as under_prefect
 from flows.prefect_password import read_password
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.extract import extraction
 from pipeline.edge.follow_up import due_exams
 from pipeline.edge.store import exams, outbox, receipts
@@ -52,11 +52,11 @@ PARTS = {
 
 def rows() -> Iterator[Row]:
     """Exams per second and core, what each part has of it, and what Prefect adds."""
-    with archive.archive(EXAMS + UNDER_PREFECT) as house:
-        _receive(house, range(EXAMS))
+    with archive.archive(EXAMS + UNDER_PREFECT) as app:
+        _receive(app, range(EXAMS))
         with _stopwatches(PARTS) as taken:
             began, began_wall = process_time(), perf_counter()
-            tally = archive.work_off(house)
+            tally = archive.work_off(app)
             seconds, wall = process_time() - began, perf_counter() - began_wall
         assert tally.issued == EXAMS, tally
         what = "from receipt to addendum kept, three priors"
@@ -65,7 +65,7 @@ def rows() -> Iterator[Row]:
         rest = seconds - sum(taken.values())
         for part, of_it in {**taken, "the rest: records, queues, commits, log": rest}.items():
             yield Row(what=f"  {part}", ours=1000 * of_it / EXAMS, unit="ms/exam")
-        share = _prefects_share(house, range(EXAMS, EXAMS + UNDER_PREFECT))
+        share = _prefects_share(app, range(EXAMS, EXAMS + UNDER_PREFECT))
         yield Row(
             what="  Prefect's share, its server included",
             ours=100 * share,
@@ -74,13 +74,13 @@ def rows() -> Iterator[Row]:
         )
 
 
-def _receive(house: House, patients: range) -> None:
-    with house.database.write() as connection:
+def _receive(app: App, patients: range) -> None:
+    with app.database.write() as connection:
         for patient in patients:
-            receipts.keep(connection, archive.report(patient), calling_ae_title="SCANNER1", at=datetime.now(UTC))
+            receipts.store(connection, archive.report(patient), calling_ae_title="SCANNER1", at=datetime.now(UTC))
 
 
-def _prefects_share(house: House, patients: range) -> float:
+def _prefects_share(app: App, patients: range) -> float:
     """Of the processor time of one run over so many exams, client's and server's, what is not our own work."""
     steps = {"claim": (due_exams, "claim_due"), "carry": (due_exams, "follow_up")}
     with tempfile.TemporaryDirectory() as home, peers.prefect_server(Path(home)) as prefect:
@@ -93,11 +93,11 @@ def _prefects_share(house: House, patients: range) -> float:
         }
         with (
             temporary_settings(as_in_the_worker),
-            patch.object(under_prefect, "house", lambda: house),
+            patch.object(under_prefect, "app", lambda: app),
         ):
             under_prefect.follow_up()  # finds nothing, and warms up
-            _receive(house, patients)
-            while extraction.extract_waiting(house):
+            _receive(app, patients)
+            while extraction.extract_waiting(app):
                 pass
             began, began_server = process_time(), processes.cpu_seconds(server)
             logging.disable(logging.INFO)  # the worker sets Prefect's own level before it is imported

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
 
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.store import service_status
 from tests.benchmarks import archive
 from tests.benchmarks.table import Row, at_most
@@ -29,9 +29,9 @@ def rows() -> Iterator[Row]:
         news: dict[int, list[float]] = {exams: [] for exams in SIZES}
         looks: dict[int, list[float]] = {exams: [] for exams in SIZES}
         for number in range(NEW_EXAMS):
-            for exams, house in houses.items():
-                news[exams].append(_milliseconds(partial(_new_exam, house, _every(exams) * number)))
-                looks[exams].append(_milliseconds(partial(_look, house)))
+            for exams, app in houses.items():
+                news[exams].append(_milliseconds(partial(_new_exam, app, _every(exams) * number)))
+                looks[exams].append(_milliseconds(partial(_look, app)))
     for exams in SIZES:
         for what, costs in (("a new exam", news), ("a look at the status", looks)):
             first = exams == SIZES[0]
@@ -45,7 +45,7 @@ def rows() -> Iterator[Row]:
             )
 
 
-def _filled(exams: int) -> AbstractContextManager[House]:
+def _filled(exams: int) -> AbstractContextManager[App]:
     return archive.archive(exams // len(archive.VISITS), rewrite_every=_every(exams))
 
 
@@ -60,11 +60,11 @@ def _milliseconds(work: Callable[[], None]) -> float:
     return 1000 * (perf_counter() - began)
 
 
-def _new_exam(house: House, patient: int) -> None:
-    archive.receive(house, archive.report(patient))
-    assert archive.work_off(house).issued == 1
+def _new_exam(app: App, patient: int) -> None:
+    archive.receive(app, archive.report(patient))
+    assert archive.work_off(app).issued == 1
 
 
-def _look(house: House) -> None:
-    with house.database.read() as connection:
+def _look(app: App) -> None:
+    with app.database.read() as connection:
         service_status.status(connection, ["pacs"], datetime.now(UTC))

@@ -7,11 +7,11 @@ from time import process_time
 
 from sqlalchemy import insert, update
 
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.reprocess import reprocessing
 from pipeline.edge.store import exam_summaries
 from pipeline.edge.store.reprocessing_runs import Counts, Scope
-from pipeline.edge.store.schema import exam, grounds
+from pipeline.edge.store.schema import exam, provenance
 from tests.benchmarks.archive import VISITS, archive
 from tests.benchmarks.table import Row, at_least, at_most
 
@@ -23,18 +23,18 @@ SETTINGS = "[reprocess]\naddenda_per_minute = 100000"
 
 def rows() -> Iterator[Row]:
     """Exams per second and core, and what memory grew by."""
-    with archive(EXAMS // len(VISITS), rewrite_every=100, settings=SETTINGS) as house:
-        _keep_grounds(house)
+    with archive(EXAMS // len(VISITS), rewrite_every=100, settings=SETTINGS) as app:
+        _keep_grounds(app)
         before = _most_memory(anew=True)
-        unchanged, seconds = _run(house)
+        unchanged, seconds = _run(app)
         assert (unchanged.issued, unchanged.unchanged) == (0, 0), unchanged
         what = f"reprocess, {unchanged.looked_at:,} exams"
         yield Row(
             what=f"{what}, none changed", ours=unchanged.looked_at / seconds, unit="exams/s", target=at_least(3000)
         )
         yield Row(what=f"{what}, memory grows by", ours=_most_memory() - before, unit="MB", target=at_most(50))
-        _shift(house, every=100)
-        shifted, seconds = _run(house)
+        _shift(app, every=100)
+        shifted, seconds = _run(app)
         yield Row(
             what=f"{what}, {shifted.issued + shifted.unchanged:,} examined again",
             ours=shifted.looked_at / seconds,
@@ -42,41 +42,43 @@ def rows() -> Iterator[Row]:
         )
 
 
-def _run(house: House) -> tuple[Counts, float]:
+def _run(app: App) -> tuple[Counts, float]:
     began = process_time()
-    run = reprocessing.begin(house, Scope())
-    reprocessing.take_part(house, run)
-    counts, finished = reprocessing.standing(house, run)
+    run = reprocessing.begin(app, Scope())
+    reprocessing.take_part(app, run)
+    counts, finished = reprocessing.standing(app, run)
     assert finished
     return counts, process_time() - began
 
 
-def _keep_grounds(house: House) -> None:
+def _keep_grounds(app: App) -> None:
     """The copies of the first patient rest on their own exams; what they measured is the same."""
-    with house.database.read() as connection:
-        first = next(exam_summaries.persons(connection, [1])).visits[0].grounds
+    with app.database.read() as connection:
+        first = next(exam_summaries.all_linked_patients(connection, [1])).summaries[0].provenance
     assert first is not None
     after = 0
-    with house.database.write() as connection:
-        connection.execute(grounds.delete())
-        while numbers := exam_summaries.next_persons(connection, after, 1000):
+    with app.database.write() as connection:
+        connection.execute(provenance.delete())
+        while numbers := exam_summaries.next_linked_patients(connection, after, 1000):
             found = [
-                {"exam_id": visit.number, **_plain(house, visit, person, first.parts)}
-                for person in exam_summaries.persons(connection, numbers)
-                for visit in person.visits
+                {"exam_id": visit.number, **_plain(app, visit, linked_patients, first.parts)}
+                for linked_patients in exam_summaries.all_linked_patients(connection, numbers)
+                for visit in linked_patients.summaries
             ]
-            connection.execute(insert(grounds), found)
+            connection.execute(insert(provenance), found)
             after = numbers[-1]
 
 
-def _plain(house: House, visit: exam_summaries.Visit, person: exam_summaries.Person, parts: str) -> dict[str, str]:
-    found = house.surveyor.grounds(visit, person, parts)
-    return {name: getattr(found, name) for name in ("parts", "history", "knowledge", "context", "rules")}
+def _plain(
+    app: App, visit: exam_summaries.ExamSummary, linked_patients: exam_summaries.LinkedPatients, parts: str
+) -> dict[str, str]:
+    found = app.provenance_tracker.provenance(visit, linked_patients, parts)
+    return {name: getattr(found, name) for name in ("parts", "history", "reference_data", "context", "rules")}
 
 
-def _shift(house: House, *, every: int) -> None:
+def _shift(app: App, *, every: int) -> None:
     """Something was added to the first exam of every so many patients, on which their others rest."""
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         first = exam.c.id % (every * len(VISITS)) == 1  # of those whose bytes were rewritten
         connection.execute(update(exam).where(first).values(revision=exam.c.revision + 1))
 

@@ -7,7 +7,7 @@ import pytest
 from pipeline.clinical.cautions import body_mass_index
 from pipeline.clinical.clinical_context import ClinicalContext
 from pipeline.clinical.interpret import interpret
-from pipeline.clinical.model import Comparability, Exam, Finding, Flag, Measurement, Unverified
+from pipeline.clinical.model import Comparability, Exam, Finding, Flag, Measurement, QcGap
 from pipeline.clinical.regions import Side
 from pipeline.clinical.rules import Rules
 from tests.factories.exams import LSCS, ROOM_1, ROOM_2, day, epoch, exam, lsc, measurement
@@ -225,7 +225,7 @@ def test_an_exam_made_while_quality_control_failed_wants_a_look(
     begins: str, ends: str, scanner: Any, *, told: bool
 ) -> None:
     """R7.6, R7.1: today's exam or the prior; BMD is never corrected."""
-    gap = Unverified(scanner=scanner, begins=day(begins), ends=day(ends), reason="phantom out of limits")
+    gap = QcGap(scanner=scanner, begins=day(begins), ends=day(ends), reason="phantom out of limits")
     exams = [exam(on, regions={"L1-L4": "0.9"}) for on in ("2020-01-01", "2018-01-01")]
     found = finding(exams[0], exams[1], unverified=[gap])
     assert (found.comparability is Comparability.REVIEW) is told

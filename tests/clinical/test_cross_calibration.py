@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.clinical.cross_calibration import crossing_doubts, crossing_for, crossing_objections, foretell
+from pipeline.clinical.cross_calibration import (
+    cross_calibration_doubts,
+    cross_calibration_for,
+    cross_calibration_objections,
+    predict,
+)
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import (
     Comparability,
@@ -39,8 +44,8 @@ OLD = exam("2018-01-01", regions={"L1-L4": "0.900"}, scanner=ROOM_2)
 OLDER = exam("2015-01-01", regions={"L1-L4": "0.950"}, scanner=ROOM_2)
 
 
-def find(*history: Any, crossings: Any = (SPINE,), **more: Any) -> Finding:
-    return interpret(NOW, history, lscs=LSCS, crossings=crossings, **more).findings[0]
+def find(*history: Any, cross_calibrations: Any = (SPINE,), **more: Any) -> Finding:
+    return interpret(NOW, history, lscs=LSCS, cross_calibrations=cross_calibrations, **more).findings[0]
 
 
 def test_a_cross_calibrated_scanner_compares_by_the_generalised_lsc() -> None:
@@ -60,7 +65,7 @@ def test_a_cross_calibrated_scanner_compares_by_the_generalised_lsc() -> None:
     assert found.comparability is Comparability.COMPARABLE_GLSC
     assert found.refusals == ()
     assert Flag.CROSS_CALIBRATED in [caution.flag for caution in found.cautions]
-    told = interpret(NOW, [OLD, OLDER], lscs=LSCS, crossings=[SPINE])
+    told = interpret(NOW, [OLD, OLDER], lscs=LSCS, cross_calibrations=[SPINE])
     text = "\n".join(told.conclusions)
     assert "on GE Healthcare Lunar Prodigy (serial number DF+500476), cross-calibrated with this scanner" in text
     assert told.trends == ()
@@ -68,7 +73,7 @@ def test_a_cross_calibrated_scanner_compares_by_the_generalised_lsc() -> None:
 
 def test_without_configuration_two_scanners_are_never_compared() -> None:
     """R2.8, R2.9: pooling is off by default."""
-    assert [refusal.obstacle for refusal in find(OLD, crossings=()).refusals] == [Obstacle.OTHER_SCANNER]
+    assert [refusal.obstacle for refusal in find(OLD, cross_calibrations=()).refusals] == [Obstacle.OTHER_SCANNER]
 
 
 def test_once_the_scanner_has_its_own_history_the_old_one_is_left() -> None:
@@ -93,7 +98,7 @@ def test_once_the_scanner_has_its_own_history_the_old_one_is_left() -> None:
 )
 def test_a_cross_calibration_serves_its_scanners_region_and_days_only(useless: CrossCalibration) -> None:
     """R2.7, R2.10"""
-    assert find(OLD, crossings=[useless]).result is Result.NOT_COMPARABLE
+    assert find(OLD, cross_calibrations=[useless]).result is Result.NOT_COMPARABLE
 
 
 def test_an_epoch_that_broke_either_scanner_breaks_the_crossing() -> None:
@@ -115,7 +120,7 @@ def test_an_epoch_that_broke_either_scanner_breaks_the_crossing() -> None:
 def test_of_two_old_scanners_the_last_one_used_serves() -> None:
     third = exam("2019-01-01", regions={"L1-L4": "0.900"}, scanner=HOLOGIC)
     both = (SPINE, replace(SPINE, old=HOLOGIC))
-    found = find(OLD, OLDER, third, crossings=both)
+    found = find(OLD, OLDER, third, cross_calibrations=both)
     assert found.since_baseline is not None
     assert found.since_baseline.reference == third
     assert find(OLD, third).since_prior is not None
@@ -127,8 +132,8 @@ def test_a_side_has_its_own_line_or_shares_one() -> None:
     left = replace(both, region=parse_region("total hip left"), valid_from=day("2018-01-01"))
     newer = replace(both, valid_from=day("2019-06-01"))
 
-    def chosen(key: str, *crossings: CrossCalibration) -> CrossCalibration | None:
-        return crossing_for(crossings, ROOM_2, ROOM_1, parse_region(key), date(2020, 1, 1))
+    def chosen(key: str, *cross_calibrations: CrossCalibration) -> CrossCalibration | None:
+        return cross_calibration_for(cross_calibrations, ROOM_2, ROOM_1, parse_region(key), date(2020, 1, 1))
 
     assert chosen("total hip left", both, left) == left
     assert chosen("total hip right", both, left, newer) == newer
@@ -137,20 +142,20 @@ def test_a_side_has_its_own_line_or_shares_one() -> None:
 
 def test_a_cross_calibration_that_cannot_be_used_says_why() -> None:
     """R2.1, R2.7, R2.17"""
-    assert crossing_objections(SPINE) == ()
+    assert cross_calibration_objections(SPINE) == ()
     bad = replace(SPINE, old=ROOM_1, region=parse_region("L2"), patients=29)
-    assert crossing_objections(bad) == (
+    assert cross_calibration_objections(bad) == (
         "names one scanner twice",
         "L2 is not used for monitoring (R2.17)",
         "rests on fewer than 30 patients (R2.7)",
     )
-    assert "names no two scanners" in crossing_objections(replace(SPINE, old=NAMELESS))[0]
+    assert "names no two scanners" in cross_calibration_objections(replace(SPINE, old=NAMELESS))[0]
 
 
 def test_a_line_better_than_the_scanners_is_doubted() -> None:
     """R2.10: plausibility."""
-    assert crossing_doubts(SPINE) == ()
-    (doubt,) = crossing_doubts(replace(SPINE, residual_sd=D("0.005")))
+    assert cross_calibration_doubts(SPINE) == ()
+    (doubt,) = cross_calibration_doubts(replace(SPINE, residual_sd=D("0.005")))
     assert "better than the scanners' own precision" in doubt
 
 
@@ -163,5 +168,5 @@ def test_numbers_that_no_cross_calibration_yields_are_refused(name: str) -> None
 
 
 def test_a_line_that_leaves_the_range_of_bone_foretells_nothing() -> None:
-    assert foretell(SPINE, D("0.900")) == D("0.928")
-    assert foretell(replace(SPINE, intercept=D("-1")), D("0.900")) is None
+    assert predict(SPINE, D("0.900")) == D("0.928")
+    assert predict(replace(SPINE, intercept=D("-1")), D("0.900")) is None

@@ -20,10 +20,10 @@ from pipeline.clinical.model import (
     LeastSignificantChange,
     Measurement,
     Patient,
+    QcGap,
     Result,
     Scanner,
     Sex,
-    Unverified,
 )
 from pipeline.clinical.precision import lsc_for
 from pipeline.clinical.precision_study import PrecisionScan, UnfitStudy, study, worksheet
@@ -104,7 +104,7 @@ records = st.builds(
     same_day=maybe,
 )
 epochs = st.builds(Epoch, scanner=scanners, begins=days, reason=st.just("tube"), cross_calibrated=st.booleans())
-crossings = st.builds(
+cross_calibrations = st.builds(
     CrossCalibration,
     old=scanners,
     new=scanners,
@@ -119,7 +119,7 @@ crossings = st.builds(
     valid_from=days,
     source=st.just("study"),
 )
-unverified = st.builds(Unverified, scanner=scanners, begins=days, ends=days, reason=st.just("phantom"))
+qc_gaps = st.builds(QcGap, scanner=scanners, begins=days, ends=days, reason=st.just("phantom"))
 contexts = st.builds(
     ClinicalContext,
     recorded_on=days,
@@ -175,11 +175,11 @@ def verdicts(now: Exam, history: list[Exam], lscs: list[LeastSignificantChange])
     ]
 
 
-same_person = exams(st.just(one_patient))
-histories = st.lists(same_person, max_size=4, unique_by=lambda told: told.study_instance_uid)
+same_patient = exams(st.just(one_patient))
+histories = st.lists(same_patient, max_size=4, unique_by=lambda told: told.study_instance_uid)
 
 
-@given(same_person, histories, same_person, st.lists(records, max_size=4))
+@given(same_patient, histories, same_patient, st.lists(records, max_size=4))
 def test_an_exam_from_another_machine_changes_no_verdict(
     now: Exam, history: list[Exam], other: Exam, lscs: list[LeastSignificantChange]
 ) -> None:
@@ -203,8 +203,8 @@ def test_reordering_history_changes_nothing(now: Exam, orders: tuple[list[Exam],
     st.lists(exams(), max_size=3),
     st.lists(records, max_size=3),
     st.lists(epochs, max_size=2),
-    st.lists(crossings, max_size=2),
-    st.lists(unverified, max_size=1),
+    st.lists(cross_calibrations, max_size=2),
+    st.lists(qc_gaps, max_size=1),
     st.lists(contexts, max_size=2),
     rules,
 )
@@ -214,13 +214,20 @@ def test_the_core_never_fails_and_every_measurement_gets_one_finding(
     lscs: list[LeastSignificantChange],
     broken: list[Epoch],
     crossed: list[CrossCalibration],
-    gaps: list[Unverified],
+    gaps: list[QcGap],
     known: list[ClinicalContext],
     thresholds: Rules,
 ) -> None:
     """No input makes the core raise; every sentence is printable and ends."""
     told = interpret(
-        now, history, lscs=lscs, epochs=broken, crossings=crossed, unverified=gaps, contexts=known, rules=thresholds
+        now,
+        history,
+        lscs=lscs,
+        epochs=broken,
+        cross_calibrations=crossed,
+        qc_gaps=gaps,
+        contexts=known,
+        rules=thresholds,
     )
     assert [(f.measurement.region, f.measurement.bmd) for f in told.findings] == [
         (measurement.region, measurement.bmd) for measurement in now.measurements
@@ -237,7 +244,7 @@ def test_the_core_never_fails_and_every_measurement_gets_one_finding(
         assert {prior.scanner for prior in told.priors} <= {now.scanner}
 
 
-@given(same_person, st.lists(same_person, max_size=3), st.lists(records, max_size=4))
+@given(same_patient, st.lists(same_patient, max_size=3), st.lists(records, max_size=4))
 def test_what_is_not_significant_is_never_put_in_numbers(
     now: Exam, history: list[Exam], lscs: list[LeastSignificantChange]
 ) -> None:
@@ -251,7 +258,7 @@ def test_what_is_not_significant_is_never_put_in_numbers(
             assert "g/cm2 (" not in text.split("LSC")[0]
 
 
-@given(st.lists(same_person, min_size=1, max_size=4))
+@given(st.lists(same_patient, min_size=1, max_size=4))
 def test_assembly_is_the_same_in_any_order_or_refused(parts: list[Exam]) -> None:
     """Reports of one visit arrive as they like."""
     visit = [

@@ -29,7 +29,7 @@ SOMEBODY_ELSE = Patient(patient_id="P1", issuer="HOSPITAL", birth_date=date(1951
 
 
 @dataclass(frozen=True)
-class Case:
+class InterpretationContext:
     """One exam with everything known beside it."""
 
     now: Exam
@@ -38,7 +38,7 @@ class Case:
     epochs: list[Epoch]
 
 
-def history(random: Random) -> Case:
+def history(random: Random) -> InterpretationContext:
     """Exams of one patient over twenty years: mostly one scanner, some of another, some broken by an epoch."""
     days = sorted(random.sample(range(0, 7300), random.randint(2, 7)))
     if random.random() < 0.1:
@@ -75,7 +75,7 @@ def history(random: Random) -> Case:
         )
         for _ in range(random.choice((0, 0, 1, 2)))
     ]
-    return Case(now, visits, records, epochs)
+    return InterpretationContext(now, visits, records, epochs)
 
 
 def visit(random: Random, day: date, number: int) -> Exam:
@@ -137,7 +137,7 @@ def pair(now: Exam, then: Exam, name: str) -> tuple[Fraction, Fraction, tuple[st
     return None if before is None or after is None else (after, before, best)
 
 
-def limit(case: Case, name: str, levels: tuple[str, ...]) -> Fraction | None:
+def limit(case: InterpretationContext, name: str, levels: tuple[str, ...]) -> Fraction | None:
     """R1.12, R1.15, R1.16: the facility's LSC on the day of the exam; of two or three vertebrae inflated from L1-L4."""
     valid: dict[str, tuple[date, Decimal, bool | None]] = {}
     for record in case.lscs:
@@ -157,7 +157,7 @@ def limit(case: Case, name: str, levels: tuple[str, ...]) -> Fraction | None:
     return None
 
 
-def second_reading(case: Case) -> dict[str, tuple[Any, ...]]:
+def second_reading(case: InterpretationContext) -> dict[str, tuple[Any, ...]]:
     """For each region that may be followed: its prior and baseline, difference, LSC and verdict (R2, R3.2)."""
     now = case.now
     if any(other.patient != now.patient for other in case.history):
@@ -188,7 +188,7 @@ def second_reading(case: Case) -> dict[str, tuple[Any, ...]]:
     return found
 
 
-def change(case: Case, then: Exam, name: str) -> tuple[Any, ...]:
+def change(case: InterpretationContext, then: Exam, name: str) -> tuple[Any, ...]:
     """R1.8, R3.1: a change counts when it equals or exceeds the LSC."""
     both = pair(case.now, then, name)
     assert both is not None
@@ -199,7 +199,7 @@ def change(case: Case, then: Exam, name: str) -> tuple[Any, ...]:
     return then.study_instance_uid, size, allowed, verdict
 
 
-def by_the_core(case: Case) -> dict[str, tuple[Any, ...]]:
+def by_the_core(case: InterpretationContext) -> dict[str, tuple[Any, ...]]:
     """The same of the core."""
     findings = find(case.now, case.history, lscs=case.lscs, epochs=case.epochs)
     return {

@@ -16,7 +16,7 @@ from pipeline.clinical.rules import Rules
 from pipeline.clinical.validity import invalid_because
 from pipeline.sr.author.content import document
 from pipeline.sr.author.readback import read_back
-from tests.clinical.test_properties import contexts, exams, histories, one_patient, records, same_person
+from tests.clinical.test_properties import contexts, exams, histories, one_patient, records, same_patient
 from tests.factories.exams import LSCS, PATIENT, ROOM_1, ROOM_2, exam, lsc, measurement
 
 D = Decimal
@@ -120,7 +120,7 @@ def test_of_an_invalid_site_no_score_is_written_anywhere() -> None:
     assert found.diagnosis.category is Category.LOW_BONE_MASS
 
 
-@given(same_person, histories, st.lists(contexts, max_size=2), st.lists(records, max_size=3))
+@given(same_patient, histories, st.lists(contexts, max_size=2), st.lists(records, max_size=3))
 @settings(max_examples=60, deadline=None)
 def test_an_invalid_site_never_changes_an_overall_result(
     now: Exam, history: list[Exam], known: list[ClinicalContext], lscs: list[Any]
@@ -301,7 +301,7 @@ def test_prior_and_baseline_have_an_overall_result_each(
     assert "2010-01-01" in found.narrative.impression[0]
 
 
-@given(same_person, histories)
+@given(same_patient, histories)
 @settings(max_examples=80, deadline=None)
 def test_a_significant_change_since_the_baseline_is_in_the_impression(now: Exam, history: list[Exam]) -> None:
     """R3.3: whatever the prior says."""
@@ -314,7 +314,7 @@ def test_a_significant_change_since_the_baseline_is_in_the_impression(now: Exam,
             assert str(change.reference.performed_on) in text
 
 
-@given(same_person, histories, st.lists(contexts, max_size=2))
+@given(same_patient, histories, st.lists(contexts, max_size=2))
 @settings(max_examples=80, deadline=None)
 def test_response_and_loss_never_stand_without_what_they_need(
     now: Exam, history: list[Exam], known: list[ClinicalContext]
@@ -491,7 +491,7 @@ def test_a_changed_reference_population_is_named_with_the_one_before() -> None:
         assert Flag.REFERENCE_CHANGED not in flags_of(same, "total hip left")
 
 
-@given(same_person, histories)
+@given(same_patient, histories)
 @settings(max_examples=40, deadline=None)
 def test_a_fact_of_another_visit_changes_nothing(now: Exam, history: list[Exam]) -> None:
     """R2.22, section 5.1: context older than its validity."""

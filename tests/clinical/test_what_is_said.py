@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.clinical.clinical_context import ClinicalContext, FractureSite, Therapy
 from pipeline.clinical.interpret import interpret
-from pipeline.clinical.model import Exam, Flag, Interpretation, Overall, Patient, Sex, Unverified
+from pipeline.clinical.model import Exam, Flag, Interpretation, Overall, Patient, QcGap, Sex
 from pipeline.sr.author.content import document
 from pipeline.sr.author.readback import read_back
 from tests.factories.exams import HOLOGIC, LSCS, ROOM_1, ROOM_2, day, exam, lsc, measurement
@@ -293,7 +293,7 @@ def doubtful(region: str) -> list[tuple[str, Exam, Exam, dict[str, Any]]]:
         return made[0], made[1]
 
     plain = pair({}, {})
-    gap = [Unverified(scanner=ROOM_1, begins=day("2024-05-01"), ends=day("2024-07-01"), reason="phantom")]
+    gap = [QcGap(scanner=ROOM_1, begins=day("2024-05-01"), ends=day("2024-07-01"), reason="phantom")]
     uids = [plain[0].study_instance_uid]
     return [
         ("software changed", *pair({"software": "17.0"}, {"software": "16.0"}), {}),

@@ -15,7 +15,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         url = f"sqlite:///{tmp_path}/dxatrend.sqlite3"
     else:
         url = request.getfixturevalue("postgresql_url")
-    opened = Database(url)
-    opened.migrate()
-    yield opened
-    opened.close()
+    open_app = Database(url)
+    open_app.migrate()
+    yield open_app
+    open_app.close()

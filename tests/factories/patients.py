@@ -51,7 +51,7 @@ FORGOTTEN = ("PatientName", "PatientBirthDate", "StudyTime", "StudyID", "Accessi
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class InterpretationContext:
     """One exam with all that an addendum to it needs."""
 
     interpretation: Interpretation
@@ -60,7 +60,7 @@ class Case:
     priors: tuple[Dataset, ...]
 
 
-def case(random: Random) -> Case:
+def case(random: Random) -> InterpretationContext:
     """The latest exam of a patient, interpreted beside up to five earlier ones."""
     patient = _patient(random)
     name = random.choice([*NAMES.values(), "Doe^Jane", "Doe"])
@@ -94,7 +94,7 @@ def case(random: Random) -> Case:
         contexts=_contexts(random, exam),
     )
     rested_upon = {prior.study_instance_uid for prior in interpretation.priors}
-    return Case(
+    return InterpretationContext(
         interpretation=interpretation,
         history=tuple(history),
         sources=tuple(_report(random, exam, name, number) for number in range(1, random.randint(2, 4))),

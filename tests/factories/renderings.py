@@ -13,7 +13,7 @@ from pipeline.clinical.model import Exam, Interpretation, Scanner
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from pipeline.sr.dicom.writer import Authored
 from pipeline.sr.render.fonts import Fonts
-from pipeline.sr.render.instances import author_faces
+from pipeline.sr.render.instances import author_renderings
 from pipeline.sr.render.page_content import Page, page
 from pipeline.sr.render.plots import Beside
 from tests.factories import addenda
@@ -73,13 +73,13 @@ def shown(
     return page(told, read_tree(told), interpretation, history, beside)
 
 
-def faces(
+def renderings_of(
     addendum: Authored, interpretation: Interpretation, history: Iterable[Exam] = (), *forms: str
 ) -> tuple[Authored, ...]:
     """The faces of an addendum, as image and PDF unless told otherwise."""
-    return author_faces(addendum, interpretation, history, forms or ("image", "pdf"), Fonts())
+    return author_renderings(addendum, interpretation, history, forms or ("image", "pdf"), Fonts())
 
 
-def read(face: Authored) -> Dataset:
+def read(rendering: Authored) -> Dataset:
     """A face as an archive reads it."""
-    return read_instance(face.data_set, ExplicitVRLittleEndian)
+    return read_instance(rendering.data_set, ExplicitVRLittleEndian)

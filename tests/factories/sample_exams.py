@@ -20,12 +20,12 @@ from pipeline.sr.dicom.header import read_header
 from pipeline.sr.dicom.reader import split_file
 from pipeline.sr.extract.report import extract
 from pipeline.sr.extract.scanner_alias import Spelling
-from tests.factories.patients import Case
+from tests.factories.patients import InterpretationContext
 from tests.factories.reports import shipped_dialects
 from tests.folders import SAMPLES
 
 
-def cases() -> dict[str, Case]:
+def cases() -> dict[str, InterpretationContext]:
     """Every exam of every sample patient, by folder and date."""
     return {
         f"{folder.name} {case.interpretation.exam.performed_on}": case
@@ -34,7 +34,7 @@ def cases() -> dict[str, Case]:
     }
 
 
-def _cases(folder: Path) -> Iterator[Case]:
+def _cases(folder: Path) -> Iterator[InterpretationContext]:
     told = json.loads((folder / "expected.json").read_text(encoding="utf-8"))["exams"]
     files = [[folder / report["file"] for report in exam["reports"]] for exam in told]
     exams = [assemble([_exam(file) for file in reports]) for reports in files]
@@ -43,7 +43,7 @@ def _cases(folder: Path) -> Iterator[Case]:
     }
     for number, exam in enumerate(exams):
         interpretation = interpret(exam, exams[:number], lscs=lscs())
-        yield Case(
+        yield InterpretationContext(
             interpretation=interpretation,
             history=tuple(exams[:number]),
             sources=tuple(headers[exam.study_instance_uid]),

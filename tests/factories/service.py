@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from flows.prefect_password import read_password
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.settings import PrefectSettings
 from pipeline.edge.store import service_status
 from pipeline.edge.store.service_status import Status
@@ -139,22 +139,22 @@ class Service:
         path = self.config / "service.toml"
         path.write_text(re.sub(r"(\[\[destination\]\][^\[]*port = )\d+", rf"\g<1>{port}", path.read_text()))
 
-    def status(self, house: House) -> Status:
+    def status(self, app: App) -> Status:
         """How things stand."""
-        with house.database.read() as connection:
+        with app.database.read() as connection:
             return service_status.status(connection, ["pacs"], datetime.now(UTC))
 
     def come_to_rest(self) -> None:
         """Wait until nothing is left to do; the test fails where something is held for a person."""
-        with self.house() as house:
-            peers.wait_until(lambda: self.status(house).is_idle, seconds=60, what="nothing waits")
-            assert self.status(house).held == 0
+        with self.app() as app:
+            peers.wait_until(lambda: self.status(app).is_idle, seconds=60, what="nothing waits")
+            assert self.status(app).held == 0
 
     @contextmanager
-    def house(self) -> Iterator[House]:
+    def app(self) -> Iterator[App]:
         """The store and the configuration, from outside."""
-        with opened(self.config) as house:
-            yield house
+        with open_app(self.config) as app:
+            yield app
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""

@@ -16,9 +16,9 @@ from tests.factories.service import Service
 def test_the_nightly_run_refuses_while_the_service_works_with_another_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Service(tmp_path, destination_port=peers.free_port()).house() as house:
-        monkeypatch.setattr(reprocess, "house", lambda: house)
-        with house.database.write() as connection:
+    with Service(tmp_path, destination_port=peers.free_port()).app() as app:
+        monkeypatch.setattr(reprocess, "app", lambda: app)
+        with app.database.write() as connection:
             other = Fingerprint(clinical="another", service="another")
             processes.register(connection, "worker", other, at=datetime.now(UTC))
         with pytest.raises(OtherConfiguration, match="restart needed"):

@@ -7,7 +7,7 @@ import pytest
 
 from dxatrend.cli.main import main
 from flows.prefect_runner import Orchestration
-from pipeline.edge.app import opened
+from pipeline.edge.app import open_app
 from pipeline.edge.configuration.settings import PrefectSettings
 from tests.folders import DIALECTS
 
@@ -35,7 +35,7 @@ def test_status_tells_how_much_room_there_is_and_when_that_is_too_little(
     (tmp_path / "dialects").symlink_to(DIALECTS)
     store = f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"\n'
     (tmp_path / "service.toml").write_text(store)
-    with opened(tmp_path):
+    with open_app(tmp_path):
         pass
     assert main(["status", "--config", str(tmp_path)]) == 0
     assert "MB on the disk of store\n" in capsys.readouterr().out

@@ -187,7 +187,7 @@ def _run(folder: Path, prefect: PrefectServer, *command: str, **variables: str) 
     config = service.config
     text = (config / "service.toml").read_text()
     (config / "service.toml").write_text(text.partition("[[destination]]")[0])
-    with service.house():
+    with service.app():
         pass  # it makes the store, for want of which check would complain
     return subprocess.run(
         [sys.executable, "-m", "dxatrend", "--config", str(config), *command],

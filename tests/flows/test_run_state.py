@@ -16,7 +16,7 @@ from flows import delivery, follow_up
 from flows.prefect_password import read_password
 from flows.prefect_runner import Orchestration
 from flows.shutdown import Stop
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.store import service_status
 from pipeline.edge.store.service_status import Status
@@ -35,7 +35,7 @@ def stop() -> Stop:
 
 
 @pytest.fixture
-def house(prefect: PrefectServer, tmp_path: Path, stop: Stop, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def app(prefect: PrefectServer, tmp_path: Path, stop: Stop, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     """A house with some exams that are due, in which this process's flows work, chunk by chunk of two exams."""
     service = Service(tmp_path, destination_port=peers.free_port(), settle_seconds=0)
     monkeypatch.setattr("pipeline.edge.follow_up.due_exams.CHUNK", 2)
@@ -44,15 +44,15 @@ def house(prefect: PrefectServer, tmp_path: Path, stop: Stop, monkeypatch: pytes
         PREFECT_API_AUTH_STRING: read_password(prefect.settings),
         PREFECT_LOGGING_TO_API_ENABLED: False,
     }
-    with service.house() as house, temporary_settings(as_in_the_worker):
+    with service.app() as app, temporary_settings(as_in_the_worker):
         for module in (follow_up, delivery):
-            monkeypatch.setattr(module, "house", lambda: house)
+            monkeypatch.setattr(module, "app", lambda: app)
             monkeypatch.setattr(module, "stop", lambda: stop)
         for patient in range(EXAMS):
-            archive.receive(house, archive.report(patient))
-        while extract_waiting(house):
+            archive.receive(app, archive.report(patient))
+        while extract_waiting(app):
             pass
-        yield house
+        yield app
 
 
 def run(prefect: PrefectServer, flow: object) -> None:
@@ -73,24 +73,24 @@ def latest_run(prefect: PrefectServer, flow: str) -> tuple[str, list[str], str]:
     return found["name"], found["tags"], found["state"]["message"]
 
 
-def status(house: House) -> Status:
-    with house.database.read() as connection:
+def status(app: App) -> Status:
+    with app.database.read() as connection:
         return service_status.status(connection, ["pacs"], datetime.now(UTC))
 
 
-def test_a_run_is_named_and_tagged_and_tells_in_counts_what_it_has_done(prefect: PrefectServer, house: House) -> None:
+def test_a_run_is_named_and_tagged_and_tells_in_counts_what_it_has_done(prefect: PrefectServer, app: App) -> None:
     run(prefect, follow_up.follow_up)
     assert latest_run(prefect, "follow-up") == ("exams that are due", ["dxatrend"], "issued 5, unchanged 0, held 0")
-    assert status(house).destinations[0].backlog == EXAMS
+    assert status(app).destinations[0].backlog == EXAMS
     run(prefect, lambda: delivery.delivery("pacs"))
     assert latest_run(prefect, "delivery") == ("outbox of pacs", ["dxatrend"], "delivered 0, postponed 0")
 
 
 def test_a_worker_that_is_told_to_stop_leaves_all_but_the_chunk_in_hand_to_the_next_one(
-    prefect: PrefectServer, house: House, stop: Stop, monkeypatch: pytest.MonkeyPatch
+    prefect: PrefectServer, app: App, stop: Stop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = iter((False, True))
     monkeypatch.setattr(stop, "is_set", lambda: next(asked))
     run(prefect, follow_up.follow_up)
     assert latest_run(prefect, "follow-up")[2] == "issued 2, unchanged 0, held 0"
-    assert status(house).exams_waiting == EXAMS - 2
+    assert status(app).exams_waiting == EXAMS - 2

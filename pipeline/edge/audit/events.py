@@ -11,8 +11,8 @@ from typing import Any
 
 from pipeline import __version__
 from pipeline.clinical.model import Change, Finding, Interpretation, Refusal
-from pipeline.edge.app import House
-from pipeline.edge.configuration.reference_data import Knowledge
+from pipeline.edge.app import App
+from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.configuration.settings import DestinationSettings
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Entry, Event, Outcome
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def compared(
-    on_file: ExamOnFile, interpretation: Interpretation, knowledge: Knowledge, *, issued: bool, at: datetime
+    on_file: ExamOnFile, interpretation: Interpretation, reference_data: ReferenceData, *, issued: bool, at: datetime
 ) -> Entry:
     """An exam was examined, whether or not anything new came of it."""
     return Entry(
@@ -35,7 +35,7 @@ def compared(
             "revision": on_file.revision,
             "reports": [{"receipt": number, "dialect": report.dialect} for number, report in on_file.reports],
             "rules": interpretation.rules_version,
-            "configuration": knowledge.digest,
+            "configuration": reference_data.digest,
             "overall": interpretation.overall.value,
             "issued": issued,
             "regions": [_region(finding) for finding in interpretation.findings],
@@ -78,14 +78,14 @@ def asked(
 
 
 @contextmanager
-def told(house: House, part: str) -> Iterator[None]:
+def told(app: App, part: str) -> Iterator[None]:
     """A part of the service runs for as long as the block does; of one that was killed only the start is told."""
-    of = {"part": part, "version": __version__, "configuration": house.knowledge.digest}
-    _tell(house, Event.STARTED, of)
+    of = {"part": part, "version": __version__, "configuration": app.reference_data.digest}
+    _tell(app, Event.STARTED, of)
     try:
         yield
     finally:
-        _tell(house, Event.STOPPED, of)
+        _tell(app, Event.STOPPED, of)
 
 
 def by_operator(event: Event, *, at: datetime, outcome: Outcome = Outcome.SUCCESS, **of: Any) -> Entry:
@@ -93,9 +93,9 @@ def by_operator(event: Event, *, at: datetime, outcome: Outcome = Outcome.SUCCES
     return Entry(event=event, at=at, outcome=outcome, actor=_operator(), host=socket.gethostname(), **of)
 
 
-def _tell(house: House, event: Event, of: Mapping[str, str]) -> None:
+def _tell(app: App, event: Event, of: Mapping[str, str]) -> None:
     try:
-        with house.database.write() as connection:
+        with app.database.write() as connection:
             audit_trail.record(connection, by_operator(event, at=datetime.now(UTC), detail=of))
     except StoreFailed as failure:  # the work begins, and ends, all the same
         log.error("the audit trail could not be told: %s", failure)

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, select
 
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.audit import dicom_message, syslog_sender
 from pipeline.edge.audit.dicom_message import Source, Subject
 from pipeline.edge.audit.syslog_sender import Line, SyslogUnreachable
-from pipeline.edge.errors import require_fault_of_one, where_it_happened
+from pipeline.edge.errors import describe_error, require_fault_of_one
 from pipeline.edge.store import audit_trail, receipts
 from pipeline.edge.store.audit_trail import Entry, Sealed
 from pipeline.edge.store.schema import addendum, exam, patient
@@ -32,17 +32,17 @@ _SEVERITY = {0: 5, 4: 4, 8: 3, 12: 2}
 """From Event Outcome Indicator to the severity of syslog."""
 
 
-class AuditFeed:
+class AuditForwarder:
     """Seals the trail once a second, and sends it on; a receiver that is away holds up nothing but itself."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
-        self._settings = house.settings.service.audit
-        self._source = Source(ae_title=house.settings.service.listener.ae_title, host=socket.gethostname())
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._settings = app.settings.service.audit
+        self._source = Source(ae_title=app.settings.service.listener.ae_title, host=socket.gethostname())
         self._due = self._due_to_send = time.monotonic()
         self._wait = EVERY
         if self._settings.syslog:
-            with house.database.write() as connection:
+            with app.database.write() as connection:
                 audit_trail.begin(connection, RECEIVER, at=datetime.now(UTC))
 
     def look(self) -> datetime:
@@ -61,10 +61,10 @@ class AuditFeed:
         return datetime.now(UTC) + EVERY
 
     def _seal(self) -> int:
-        with self._house.database.read() as connection:
+        with self._app.database.read() as connection:
             if not audit_trail.has_unsealed(connection):
                 return 0
-        with self._house.database.write() as connection:
+        with self._app.database.write() as connection:
             return audit_trail.seal(connection)
 
     def _send_all(self) -> None:
@@ -82,7 +82,7 @@ class AuditFeed:
         self._due_to_send = time.monotonic() + self._wait.total_seconds()
 
     def _send(self) -> bool:
-        with self._house.database.read() as connection:
+        with self._app.database.read() as connection:
             unsent = audit_trail.unsent(connection, RECEIVER)
             lines = [line for one in unsent if (line := self._line(connection, one)) is not None]
         if not unsent or not self._is_ours():
@@ -91,13 +91,13 @@ class AuditFeed:
             syslog_sender.send(lines, self._settings, self._source.host)
         position = unsent[-1].position
         assert position is not None  # unsent entries are sealed
-        with self._house.database.write() as connection:
+        with self._app.database.write() as connection:
             audit_trail.sent(connection, RECEIVER, position, at=datetime.now(UTC))
         return True
 
     def _is_ours(self) -> bool:
         """Of several workers one tells the receiver."""
-        with self._house.database.write() as connection:
+        with self._app.database.write() as connection:
             return audit_trail.take(connection, RECEIVER, at=datetime.now(UTC))
 
     def _line(self, connection: Connection, one: Sealed) -> Line | None:
@@ -109,7 +109,7 @@ class AuditFeed:
             message = dicom_message.message(entry, _subject(connection, entry), self._source)
         except Exception as error:  # noqa: BLE001 - as above
             require_fault_of_one(error)
-            log.error("entry %s of the audit trail has no message: %s", one.number, where_it_happened(error))
+            log.error("entry %s of the audit trail has no message: %s", one.number, describe_error(error))
             return None
         return Line(entry.at, _SEVERITY[entry.outcome], message)
 

@@ -35,7 +35,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from pipeline.clinical.model import CrossCalibration, Epoch, LeastSignificantChange, Scanner, Unverified
+from pipeline.clinical.model import CrossCalibration, Epoch, LeastSignificantChange, QcGap, Scanner
 from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM, VERTEBRAE_OF_A_STUDY
 from pipeline.clinical.precision_study import FILL_IN
 from pipeline.clinical.regions import Region, UnknownRegion, parse_region
@@ -345,7 +345,7 @@ class ServiceSettings(_Section):
         return destinations
 
 
-class UnverifiedSettings(_Section):
+class QcGapSettings(_Section):
     """``[[scanner.unverified]]``: days on which its quality control had failed or was not shown to hold (R7.6)."""
 
     begins: Annotated[date, Field(alias="from")]
@@ -398,7 +398,7 @@ class ScannerSettings(_Section):
     serial_number: Name
     name: str = ""
     epoch: tuple[EpochSettings, ...] = ()
-    unverified: tuple[UnverifiedSettings, ...] = ()
+    unverified: tuple[QcGapSettings, ...] = ()
     alias: tuple[AliasSettings, ...] = ()
     spelling: tuple[SpellingSettings, ...] = ()
 
@@ -408,7 +408,7 @@ class ScannerSettings(_Section):
         return Scanner(self.manufacturer, self.model, self.serial_number)
 
 
-class MachineSettings(_Section):
+class ScannerIdentitySettings(_Section):
     """One machine, named by what its reports say."""
 
     manufacturer: Name
@@ -427,8 +427,8 @@ class CrossCalibrationSettings(_Section):
     ``new BMD = intercept + slope x old BMD``; residual SD and precision errors in g/cm2.
     """
 
-    old: MachineSettings
-    new: MachineSettings
+    old: ScannerIdentitySettings
+    new: ScannerIdentitySettings
     region: RegionKey
     intercept: Decimal
     slope: Annotated[Decimal, Field(gt=0)]
@@ -620,15 +620,15 @@ class Settings(BaseSettings):
         )
 
     @property
-    def crossings(self) -> tuple[CrossCalibration, ...]:
+    def cross_calibrations(self) -> tuple[CrossCalibration, ...]:
         """Every cross-calibration on file."""
         return tuple(entry.record for entry in self.scanners.cross_calibration)
 
     @property
-    def unverified(self) -> tuple[Unverified, ...]:
+    def qc_gaps(self) -> tuple[QcGap, ...]:
         """Every span of days whose quality control does not hold."""
         return tuple(
-            Unverified(scanner=entry.scanner, begins=days.begins, ends=days.ends, reason=days.reason)
+            QcGap(scanner=entry.scanner, begins=days.begins, ends=days.ends, reason=days.reason)
             for entry in self.scanners.scanner
             for days in entry.unverified
         )

@@ -13,20 +13,20 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.configuration.settings import DestinationSettings
 from pipeline.edge.deliver.storage_scu import (
     CommitmentAwaited,
     DeliveryProblem,
     DeliveryRefused,
     DeliveryUnavailable,
+    DeliveryUnconfirmed,
     DestinationUnavailable,
     Undeliverable,
-    Unproven,
     deliver,
     wait_after,
 )
-from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, require_fault_of_one, where_it_happened
+from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, describe_error, require_fault_of_one
 from pipeline.edge.store import destination_outages, outbox, work_queue
 from pipeline.edge.store.outbox import Delivery
 from pipeline.edge.store.schema import delivery as delivery_table
@@ -64,52 +64,52 @@ def next_due(connection: Connection, destination: str) -> datetime | None:
     return max(due, outage.due_at) if due and outage else due
 
 
-def empty(house: House, destination: str, stopped: Callable[[], bool]) -> tuple[int, int]:
+def empty(app: App, destination: str, stopped: Callable[[], bool]) -> tuple[int, int]:
     """Send all that is due for a destination, by its name, or until it is time to stop.
 
     How many it has now, and how many wait for something.
     """
-    (to,) = (to for to in house.settings.service.destination if to.name == destination)
+    (to,) = (to for to in app.settings.service.destination if to.name == destination)
     delivered = postponed = 0
-    while not stopped() and (more := deliver_due(house, to)) != (0, 0):
+    while not stopped() and (more := deliver_due(app, to)) != (0, 0):
         delivered, postponed = delivered + more[0], postponed + more[1]
     return delivered, postponed
 
 
-def deliver_due(house: House, destination: DestinationSettings) -> tuple[int, int]:
+def deliver_due(app: App, destination: DestinationSettings) -> tuple[int, int]:
     """Send one batch of what is due for a destination; how many it has now, and how many wait for something."""
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         outage = destination_outages.current(connection, destination.name)
         if outage and outage.due_at > datetime.now(UTC):
             return 0, 0
         limit = 1 if outage else BATCH
         now = datetime.now(UTC)
         claimed = outbox.claim(connection, destination.name, limit=limit, at=now, most_bytes=BATCH_BYTES)
-    fit, lost = _apart(_load(house, claimed, destination))
+    fit, lost = _apart(_load(app, claimed, destination))
     for waiting in lost:
         names = {"addendum": waiting.addendum.number, "destination": destination.name}
-        _hold(house, waiting.number, names, WORKER_LOST, f"its worker ended {waiting.losses} times")
-    return _Batch(house, destination, fit).send() if fit else (0, len(claimed))
+        _hold(app, waiting.number, names, WORKER_LOST, f"its worker ended {waiting.worker_crashes} times")
+    return _Batch(app, destination, fit).send() if fit else (0, len(claimed))
 
 
-def _load(house: House, numbers: Sequence[int], to: DestinationSettings) -> list[Delivery]:
+def _load(app: App, numbers: Sequence[int], to: DestinationSettings) -> list[Delivery]:
     """The deliveries of these numbers; one that cannot be loaded is held."""
     try:
-        with house.database.read() as connection:
+        with app.database.read() as connection:
             return outbox.deliveries(connection, numbers)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are loaded
         require_fault_of_one(error)
         if len(numbers) > 1:
-            return [delivery for number in numbers for delivery in _load(house, [number], to)]
-        _hold(house, numbers[0], {"destination": to.name}, UNEXPECTED, where_it_happened(error))
+            return [delivery for number in numbers for delivery in _load(app, [number], to)]
+        _hold(app, numbers[0], {"destination": to.name}, UNEXPECTED, describe_error(error))
         return []
 
 
 class _Batch:
     """Deliveries that go to one archive over one association."""
 
-    def __init__(self, house: House, destination: DestinationSettings, claimed: Sequence[Delivery]) -> None:
-        self._house, self._to, self._claimed = house, destination, claimed
+    def __init__(self, app: App, destination: DestinationSettings, claimed: Sequence[Delivery]) -> None:
+        self._app, self._to, self._claimed = app, destination, claimed
         self._delivered = self._postponed = 0
 
     def send(self) -> tuple[int, int]:
@@ -117,7 +117,7 @@ class _Batch:
         answers = deliver(
             [waiting.addendum for waiting in self._claimed],
             self._to,
-            self._house.settings.service.listener.ae_title,
+            self._app.settings.service.listener.ae_title,
             attempt=max(waiting.attempts for waiting in self._claimed),
         )
         answered = False
@@ -131,7 +131,7 @@ class _Batch:
             self._conclude(unavailable)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one archive, the others get theirs
             require_fault_of_one(error)
-            self._conclude(DestinationUnavailable(f"{UNEXPECTED}: {where_it_happened(error)}"))
+            self._conclude(DestinationUnavailable(f"{UNEXPECTED}: {describe_error(error)}"))
         else:
             self._conclude(None if answered else problem or DestinationUnavailable("the association ended"))
         return self._delivered, self._postponed
@@ -142,12 +142,12 @@ class _Batch:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are recorded
             require_fault_of_one(error)
             names = {"addendum": waiting.addendum.number, "destination": self._to.name}
-            _hold(self._house, waiting.number, names, UNEXPECTED, where_it_happened(error))
+            _hold(self._app, waiting.number, names, UNEXPECTED, describe_error(error))
 
     def _record(self, waiting: Delivery, problem: DeliveryProblem | None) -> None:
         now = datetime.now(UTC)
         names = {"addendum": waiting.addendum.number, "destination": self._to.name}
-        with self._house.database.write() as connection:
+        with self._app.database.write() as connection:
             if problem is None:
                 outbox.delivered(connection, waiting.number, proof=PROVEN_BY[self._to.proof], at=now)
                 self._delivered += 1
@@ -161,7 +161,7 @@ class _Batch:
                     connection, delivery_table, waiting.number, until=until, reason=reason, detail=detail
                 )
         if held_for is not None:
-            _hold(self._house, waiting.number, names, held_for, detail)
+            _hold(self._app, waiting.number, names, held_for, detail)
         else:
             level = logging.INFO if isinstance(problem, CommitmentAwaited) else logging.WARNING
             log.log(level, "not delivered yet", extra={**names, "reason": reason, "detail": detail})
@@ -169,9 +169,9 @@ class _Batch:
     def _conclude(self, problem: DeliveryProblem | None) -> None:
         """Give back what was not tried, and note whether the archive answers at all."""
         name, now = self._to.name, datetime.now(UTC)
-        with self._house.database.write() as connection:
+        with self._app.database.write() as connection:
             mine = delivery_table.c.id.in_([waiting.number for waiting in self._claimed])
-            work_queue.give_back(connection, delivery_table, where=mine)
+            work_queue.requeue(connection, delivery_table, where=mine)
             outage = destination_outages.current(connection, name)
             if problem is not None:
                 wait = wait_after(outage.attempts + 1 if outage else 1, self._longest)
@@ -190,7 +190,7 @@ class _Batch:
         """The reason to hold it, if it is this addendum and not the archive that is in trouble."""
         if isinstance(problem, Undeliverable):
             return UNEXPECTED
-        if isinstance(problem, Unproven) or waiting.attempts < MOST_FAILURES:
+        if isinstance(problem, DeliveryUnconfirmed) or waiting.attempts < MOST_FAILURES:
             return None
         refused = isinstance(problem, DeliveryRefused)
         lately = now - 2 * self._wait(waiting, problem)
@@ -209,11 +209,11 @@ class _Batch:
 
 
 def _apart(claimed: Sequence[Delivery]) -> tuple[list[Delivery], list[Delivery]]:
-    lost = [waiting for waiting in claimed if waiting.losses >= MOST_FAILURES]
+    lost = [waiting for waiting in claimed if waiting.worker_crashes >= MOST_FAILURES]
     return [waiting for waiting in claimed if waiting not in lost], lost
 
 
-def _hold(house: House, number: int, names: Mapping[str, object], reason: str, detail: str) -> None:
-    with house.database.write() as connection:
+def _hold(app: App, number: int, names: Mapping[str, object], reason: str, detail: str) -> None:
+    with app.database.write() as connection:
         work_queue.hold(connection, delivery_table, number, reason=reason, detail=detail)
     log.error("held", extra={**names, "reason": reason, "detail": detail})

@@ -27,7 +27,7 @@ from pynetdicom.sop_class import (
 from pipeline.edge.configuration.settings import DestinationSettings
 from pipeline.edge.dicom_net.storage_commitment import request_commitment
 from pipeline.edge.dicom_net.tls import TlsUnusable, for_calling
-from pipeline.edge.errors import require_fault_of_one, where_it_happened
+from pipeline.edge.errors import describe_error, require_fault_of_one
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.sr.dicom.content_tree import read_instance
 
@@ -72,11 +72,11 @@ class Undeliverable(DeliveryProblem):
     """To send it raised what it should not."""
 
 
-class Unproven(DeliveryProblem):
+class DeliveryUnconfirmed(DeliveryProblem):
     """The archive has stored it, as it says; the proof is still to come."""
 
 
-class CommitmentAwaited(Unproven):
+class CommitmentAwaited(DeliveryUnconfirmed):
     """The archive was asked for its commitment; its answer comes to our listener."""
 
 
@@ -155,7 +155,7 @@ def _deliver_one(association: Association, addendum: AddendumOnFile, to: Destina
         return problem
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are sent
         require_fault_of_one(error)
-        return Undeliverable(where_it_happened(error))
+        return Undeliverable(describe_error(error))
     return None
 
 
@@ -179,18 +179,20 @@ def _store(association: Association, addendum: AddendumOnFile) -> None:
             raise DeliveryRefused(answer)
 
 
-def _ask_for_commitment(association: Association, stored: Sequence[AddendumOnFile], attempt: int) -> Unproven:
+def _ask_for_commitment(
+    association: Association, stored: Sequence[AddendumOnFile], attempt: int
+) -> DeliveryUnconfirmed:
     try:
         status = request_commitment(association, stored, attempt)
     except (ValueError, RuntimeError):
-        return Unproven("stored, but the archive does not offer storage commitment")
+        return DeliveryUnconfirmed("stored, but the archive does not offer storage commitment")
     except Exception as error:  # noqa: BLE001 - what was stored is stored, whatever the archive answers
         require_fault_of_one(error)
-        return Unproven(f"stored, but to ask for storage commitment failed: {where_it_happened(error)}")
+        return DeliveryUnconfirmed(f"stored, but to ask for storage commitment failed: {describe_error(error)}")
     if status is None:
-        return Unproven("stored, but no answer to the request for storage commitment")
+        return DeliveryUnconfirmed("stored, but no answer to the request for storage commitment")
     if status != 0x0000:
-        return Unproven(f"stored, but the request for storage commitment got status 0x{status:04X}")
+        return DeliveryUnconfirmed(f"stored, but the request for storage commitment got status 0x{status:04X}")
     return CommitmentAwaited("stored; storage commitment was requested")
 
 
@@ -206,12 +208,12 @@ def _prove(association: Association, addendum: AddendumOnFile) -> None:
     try:
         for status, match in association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
             if "Status" not in status:
-                raise Unproven("stored, but no answer to C-FIND")
+                raise DeliveryUnconfirmed("stored, but no answer to C-FIND")
             found = found or (match is not None and match.get("SOPInstanceUID") == addendum.sop_instance_uid)
     except (ValueError, RuntimeError):
-        raise Unproven("stored, but the archive does not answer C-FIND at instance level") from None
+        raise DeliveryUnconfirmed("stored, but the archive does not answer C-FIND at instance level") from None
     if not found:
-        raise Unproven("stored, but not found by C-FIND yet")
+        raise DeliveryUnconfirmed("stored, but not found by C-FIND yet")
 
 
 def _as_kept(addendum: AddendumOnFile) -> Dataset:
@@ -234,7 +236,7 @@ def unreachable(error: Exception) -> str:
     """Why a host cannot be called."""
     if isinstance(error, socket.gaierror | UnicodeError):
         return f"the name of its host has no address now ({type(error).__name__})"
-    return f"no association: {where_it_happened(error)}"
+    return f"no association: {describe_error(error)}"
 
 
 @contextmanager

@@ -120,7 +120,7 @@ class EventDrivenAssociation(Association):
         memory: Memory,
         services: Executor,
         wake: Callable[[], None],
-        has_room: Callable[[], bool],
+        has_capacity: Callable[[], bool],
         supported: Supported,
         complain: Callable[[str], None],
     ) -> None:
@@ -131,7 +131,7 @@ class EventDrivenAssociation(Association):
         self.certificate: frozenset[str] = frozenset()
         """To whom the peer's certificate is made out, where it has shown one."""
         self._services = services
-        self._has_room = has_room
+        self._has_room = has_capacity
         self._supported = supported
         self._refusal: Refusal | None = None
         self._answers: deque[tuple[_StoreRequest, int] | None] = deque()

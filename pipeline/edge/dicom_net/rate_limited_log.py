@@ -14,7 +14,7 @@ MOST_KINDS = 200
 """Strangers choose their names; so many kinds of complaint are remembered at once."""
 
 
-class QuietLog:
+class RateLimitedLog:
     """A logger in which each kind of warning has its measure."""
 
     def __init__(self, log: logging.Logger) -> None:

@@ -37,7 +37,7 @@ from pipeline.edge.dicom_net.association import (
 )
 from pipeline.edge.dicom_net.association_requests import HEADER_SIZE, Supported, read_header
 from pipeline.edge.dicom_net.certificate_names import names_of
-from pipeline.edge.dicom_net.rate_limited_log import QuietLog
+from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Knock:
+class RejectedCaller:
     """Who asks for an association: the titles, the address, and to whom its certificate is made out."""
 
     called: str
@@ -116,7 +116,7 @@ class Knock:
     certificate: frozenset[str]
 
 
-class Reactor:
+class EventDrivenServer:
     """A listening socket and all its associations, open until ``close``."""
 
     def __init__(
@@ -127,7 +127,7 @@ class Reactor:
         limits: Limits,
         *,
         tls: ssl.SSLContext | None = None,
-        admit: Callable[[Knock], Refusal | None] = lambda _knock: None,
+        admit: Callable[[RejectedCaller], Refusal | None] = lambda _rejected_caller: None,
     ) -> None:
         ae.acse_timeout = NEGOTIATION_SECONDS
         ae.maximum_pdu_size = MAXIMUM_PDU_SIZE
@@ -142,7 +142,7 @@ class Reactor:
         self._limits, self._tls, self._admit = limits, tls, admit
         self._supported = Supported({str(cx.abstract_syntax): cx.transfer_syntax for cx in ae.supported_contexts})
         self._memory = _Memory(limits.memory)
-        self._quiet = QuietLog(log)
+        self._rate_limited = RateLimitedLog(log)
         self._services = ThreadPoolExecutor(4, thread_name_prefix="dicom-service")
         self._connections: set[_Connection] = set()
         self._moved: deque[_Connection] = deque()
@@ -168,7 +168,7 @@ class Reactor:
         self._ring()
         self._thread.join()
         self._services.shutdown(wait=False, cancel_futures=True)
-        self._quiet.close()
+        self._rate_limited.close()
 
     def wake(self, connection: "_Connection") -> None:
         """Have a connection looked at; from any thread."""
@@ -250,7 +250,7 @@ class Reactor:
         try:
             step(*arguments)
         except Exception:
-            self._quiet.warning("fault", "a connection from %s failed and is closed", connection.host)
+            self._rate_limited.warning("fault", "a connection from %s failed and is closed", connection.host)
             log.debug("the fault", exc_info=True)
             connection.drop()
 
@@ -261,7 +261,7 @@ class Reactor:
             except BlockingIOError:
                 return
             except OSError as error:  # as when there are no file descriptors left
-                self._quiet.warning("accept", "a connection cannot be taken: %s", error.strerror)
+                self._rate_limited.warning("accept", "a connection cannot be taken: %s", error.strerror)
                 self._end_one_of([one for one in self._connections if one.is_stranger])
                 return
             strangers = [one for one in self._connections if one.is_stranger]
@@ -279,12 +279,12 @@ class Reactor:
         if strangers:
             crowd = Counter(one.host for one in strangers)
             oldest = max(strangers, key=lambda one: (crowd[one.host], -one.since))
-            self._quiet.warning(
+            self._rate_limited.warning(
                 "crowd", "%s has %d open connections without association", oldest.host, crowd[oldest.host]
             )
             oldest.drop()
 
-    def has_room(self, newcomer: "_Connection") -> bool:
+    def has_capacity(self, newcomer: "_Connection") -> bool:
         """Whether an association may be taken; one that does nothing makes room for it if it must."""
         others = [one for one in self._connections if one.association.is_established and one is not newcomer]
         own = [one for one in others if one.whose == newcomer.whose]
@@ -299,10 +299,12 @@ class Reactor:
         now = time.monotonic()
         idlest = max(crowd, key=lambda one: one.idle(now))
         if idlest.idle(now) > 0:
-            self._quiet.warning("idle", "%r has %d associations; an idle one makes room", idlest.caller, len(own))
+            self._rate_limited.warning(
+                "idle", "%r has %d associations; an idle one makes room", idlest.caller, len(own)
+            )
             idlest.abort()
             return True
-        self._quiet.warning(
+        self._rate_limited.warning(
             "room", "association of %r rejected for now: all %d are at work", newcomer.caller, len(crowd)
         )
         return False
@@ -374,7 +376,7 @@ class _Share:
 class _Connection:
     """One socket, and the association it carries."""
 
-    def __init__(self, reactor: Reactor, accepted: socket.socket, address: tuple[Any, ...]) -> None:
+    def __init__(self, reactor: EventDrivenServer, accepted: socket.socket, address: tuple[Any, ...]) -> None:
         self._reactor = reactor
         self.host = str(address[0]).removeprefix("::ffff:")
         self.caller = ""
@@ -406,7 +408,7 @@ class _Connection:
             memory=self._share,
             services=reactor._services,
             wake=lambda: reactor.wake(self),
-            has_room=lambda: reactor.has_room(self),
+            has_capacity=lambda: reactor.has_capacity(self),
             supported=reactor._supported,
             complain=self.complain,
         )
@@ -421,7 +423,7 @@ class _Connection:
         """Tell the log what is wrong with what came, and from whom; of one kind and host not too often."""
         caller = f"{self.caller!r} at {self.host}" if self.caller else self.host
         kind = "".join(letter for letter in why if not letter.isdigit())  # whoever sends it chooses the numbers
-        self._reactor._quiet.warning(f"{self.host} {kind}", "%s: %s", caller, why)
+        self._reactor._rate_limited.warning(f"{self.host} {kind}", "%s: %s", caller, why)
 
     @property
     def is_stranger(self) -> bool:
@@ -527,7 +529,7 @@ class _Connection:
             self._give_up("has been silent for too long")
 
     def _give_up(self, why: str) -> None:
-        self._reactor._quiet.warning(why, "association of %r at %s aborted: it %s", self.caller, self.host, why)
+        self._reactor._rate_limited.warning(why, "association of %r at %s aborted: it %s", self.caller, self.host, why)
         self.abort()
         if self._sending_since is not None:
             self.drop()
@@ -546,7 +548,7 @@ class _Connection:
             self._listen_for(selectors.EVENT_WRITE)
         except OSError as error:
             why = getattr(error, "verify_message", None) or getattr(error, "reason", None) or "the connection ended"
-            self._reactor._quiet.warning("TLS", "%s is refused, its TLS handshake failed: %s", self.host, why)
+            self._reactor._rate_limited.warning("TLS", "%s is refused, its TLS handshake failed: %s", self.host, why)
             self.drop()
         else:
             self._is_shaking_hands = False
@@ -628,9 +630,11 @@ class _Connection:
         """Whether who asks for an association may have one, as far as its titles, address and certificate tell."""
         header = read_header(self._inbox)
         certificate = self.association.certificate
-        knock = Knock(called=header.called, calling=header.calling, host=self.host, certificate=certificate)
+        rejected_caller = RejectedCaller(
+            called=header.called, calling=header.calling, host=self.host, certificate=certificate
+        )
         if header.is_version_1:
-            refusal = self._reactor._admit(knock)
+            refusal = self._reactor._admit(rejected_caller)
         else:
             self.complain(f"its A-ASSOCIATE-RQ offers protocol version 0x{header.versions:04X} without version 1")
             refusal = _PROTOCOL_VERSION_NOT_SUPPORTED

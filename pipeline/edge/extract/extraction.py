@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from pipeline.clinical.placeholders import known_name, placeholder
 from pipeline.clinical.plausible_dates import implausible_date
-from pipeline.edge.app import House
-from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, require_fault_of_one, where_it_happened
+from pipeline.edge.app import App
+from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, describe_error, require_fault_of_one
 from pipeline.edge.extract.caller_scanners import OTHER_CALLER, sends_another_machine, serial_numbers
 from pipeline.edge.extract.rejection_notes import follow_note, may_reject
 from pipeline.edge.extract.time_limit import Stopped, TookTooLong, within
@@ -27,7 +27,7 @@ from pipeline.edge.store.receipts import Receipt
 from pipeline.edge.store.schema import receipt as receipt_table
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import Elements, read_elements
-from pipeline.sr.dicom.unreadable import ASIDE, Reason
+from pipeline.sr.dicom.unreadable import IGNORED_REASONS, Reason
 from pipeline.sr.extract.phantom import PhantomReport
 from pipeline.sr.extract.rejection_note import RejectionNote
 from pipeline.sr.extract.report import Report, UnreadableReport, extract
@@ -57,116 +57,116 @@ def _never() -> bool:
     return False
 
 
-def extract_waiting(house: House, *, suspects: bool = False, stopped: Callable[[], bool] = _never) -> int:
+def extract_waiting(app: App, *, crash_suspects: bool = False, stopped: Callable[[], bool] = _never) -> int:
     """Read up to a batch of receipts: each ends in an exam, ignored, or held with its reason; how many there were.
 
     Or only one, and of those that have lost a worker. What is not read when it is time to stop is given back.
     """
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         claimed = work_queue.claim(
             connection,
             receipt_table,
             limit=BATCH,
             at=datetime.now(UTC),
-            suspects=suspects,
+            crash_suspects=crash_suspects,
             most_bytes=BATCH_BYTES,
         )
         suspected = receipts.claim_suspected(connection, limit=BATCH)
-    outcomes = _read_all(house, _load(house, claimed), stopped)
+    outcomes = _read_all(app, _load(app, claimed), stopped)
     if len(outcomes) < len(claimed):
-        with house.database.write() as connection:
+        with app.database.write() as connection:
             unread = receipt_table.c.id.in_(set(claimed) - {receipt.number for receipt, _ in outcomes})
-            work_queue.give_back(connection, receipt_table, where=unread)
-    _record_all(house, outcomes)
-    _judge_all(house, suspected, stopped)
+            work_queue.requeue(connection, receipt_table, where=unread)
+    _record_all(app, outcomes)
+    _judge_all(app, suspected, stopped)
     return len(claimed) + len(suspected)
 
 
-def _load(house: House, numbers: list[int]) -> list[Receipt]:
+def _load(app: App, numbers: list[int]) -> list[Receipt]:
     """The receipts of these numbers; one that cannot be loaded is held."""
     try:
-        with house.database.read() as connection:
+        with app.database.read() as connection:
             return receipts.load(connection, numbers)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are loaded
         require_fault_of_one(error)
         if len(numbers) > 1:
-            return [receipt for number in numbers for receipt in _load(house, [number])]
-        _hold(house, numbers[0], error)
+            return [receipt for number in numbers for receipt in _load(app, [number])]
+        _hold(app, numbers[0], error)
         return []
 
 
-def _read_all(house: House, claimed: Sequence[Receipt], stopped: Callable[[], bool]) -> list[tuple[Receipt, _Outcome]]:
+def _read_all(app: App, claimed: Sequence[Receipt], stopped: Callable[[], bool]) -> list[tuple[Receipt, _Outcome]]:
     """What each receipt says, or why it cannot be read; of those that were read before it was time to stop."""
     outcomes = []
     for receipt in claimed:
         try:
-            outcomes.append((receipt, _read(house, receipt, stopped)))
+            outcomes.append((receipt, _read(app, receipt, stopped)))
         except Stopped:
             break
     return outcomes
 
 
-def _record_all(house: House, outcomes: Sequence[tuple[Receipt, _Outcome]]) -> None:
+def _record_all(app: App, outcomes: Sequence[tuple[Receipt, _Outcome]]) -> None:
     """Record them together; where that fails, one by one, and hold what cannot be recorded."""
     if not outcomes:
         return
     try:
-        with house.database.write() as connection:
+        with app.database.write() as connection:
             for receipt, outcome in outcomes:
-                _record(connection, house, receipt, outcome)
+                _record(connection, app, receipt, outcome)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are recorded
         require_fault_of_one(error)
         if len(outcomes) > 1:
             for alone in outcomes:
-                _record_all(house, [alone])
+                _record_all(app, [alone])
         else:
-            _hold(house, outcomes[0][0].number, error)
+            _hold(app, outcomes[0][0].number, error)
 
 
-def _hold(house: House, number: int, error: Exception) -> None:
-    detail = where_it_happened(error)
-    with house.database.write() as connection:
+def _hold(app: App, number: int, error: Exception) -> None:
+    detail = describe_error(error)
+    with app.database.write() as connection:
         work_queue.hold(connection, receipt_table, number, reason=UNEXPECTED, detail=detail)
     log.error("held", extra={"receipt": number, "reason": UNEXPECTED, "detail": detail})
 
 
-def _judge_all(house: House, suspected: Sequence[int], stopped: Callable[[], bool]) -> None:
+def _judge_all(app: App, suspected: Sequence[int], stopped: Callable[[], bool]) -> None:
     """Read and judge each alone, as they may be large; what is not read when it is time to stop is given back."""
     for position, number in enumerate(suspected):
-        loaded = _load(house, [number])
-        outcomes = _read_all(house, loaded, stopped)
+        loaded = _load(app, [number])
+        outcomes = _read_all(app, loaded, stopped)
         if len(outcomes) < len(loaded):
-            with house.database.write() as connection:
-                receipts.give_back_suspected(connection, suspected[position:])
+            with app.database.write() as connection:
+                receipts.requeue_suspected(connection, suspected[position:])
             return
         for receipt, outcome in outcomes:
             try:
-                _judge_suspected(house, receipt, outcome)
+                _judge_suspected(app, receipt, outcome)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are judged
                 require_fault_of_one(error)
-                _hold(house, receipt.number, error)
+                _hold(app, receipt.number, error)
 
 
-def _judge_suspected(house: House, receipt: Receipt, outcome: _Outcome) -> None:
+def _judge_suspected(app: App, receipt: Receipt, outcome: _Outcome) -> None:
     """Take a known instance that came with other bytes if it only corrects its header, or the first is a stranger's.
 
     Else it stays held; and so is the first one, where nothing tells which of two senders is right.
     """
-    if not isinstance(outcome, Report) or _comes_from_another(house, receipt, outcome):
+    if not isinstance(outcome, Report) or _comes_from_another(app, receipt, outcome):
         return
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         if exams.is_correction(connection, receipt.number, outcome, receipt.sender):
-            _record(connection, house, receipt, outcome)
+            _record(connection, app, receipt, outcome)
             return
         goes_on, held = other_bytes.strangers(connection, receipt, outcome.exam.scanner)
         if goes_on:
-            _record(connection, house, receipt, outcome)
+            _record(connection, app, receipt, outcome)
         for number in held:
             other_bytes.hold_earlier(connection, number, receipt, at=datetime.now(UTC))
             log.warning("held", extra={"receipt": number, "reason": receipts.OTHER_BYTES})
 
 
-def read_in_time(house: House, receipt: Receipt, stopped: Callable[[], bool] = _never) -> Report:
+def read_in_time(app: App, receipt: Receipt, stopped: Callable[[], bool] = _never) -> Report:
     """What the instance of a receipt says, unless it is made to hold us up.
 
     Raises:
@@ -174,12 +174,12 @@ def read_in_time(house: House, receipt: Receipt, stopped: Callable[[], bool] = _
         Stopped: it is time to stop.
     """
     try:
-        return within(READING_SECONDS, lambda: read(house, receipt), stopped)
+        return within(READING_SECONDS, lambda: read(app, receipt), stopped)
     except TookTooLong:
         raise UnreadableReport(Reason.TOO_SLOW) from None
 
 
-def read(house: House, receipt: Receipt) -> Report:
+def read(app: App, receipt: Receipt) -> Report:
     """What the instance of a receipt says.
 
     Raises:
@@ -188,8 +188,8 @@ def read(house: House, receipt: Receipt) -> Report:
     instance = receipt.instance
     elements = read_elements(instance.data_set, instance.transfer_syntax_uid)
     _require_one_identity(elements, instance)
-    known = house.knowledge
-    report = extract(elements, house.dialects, known.aliases, known.spellings, zone=known.zone)
+    known = app.reference_data
+    report = extract(elements, app.dialects, known.aliases, known.spellings, zone=known.zone)
     if field := placeholder(report.exam.patient, known.rules):
         raise UnreadableReport(Reason.PLACEHOLDER_ID, field)
     impossible = implausible_date(report.exam, received_on=receipt.received_at.date())
@@ -203,10 +203,10 @@ def _is_confirmed(receipt: Receipt) -> bool:
     return receipt.released_from == Reason.IMPLAUSIBLE_DATE
 
 
-def _is_late(house: House, receipt: Receipt, report: Report) -> bool:
+def _is_late(app: App, receipt: Receipt, report: Report) -> bool:
     """Whether a live report came so long after the day of its exam that the scanner's clock may have been wrong."""
     days = (receipt.received_at.date() - report.exam.performed_on).days
-    return not receipt.historical and not _is_confirmed(receipt) and days > house.settings.service.exam.late_days
+    return not receipt.historical and not _is_confirmed(receipt) and days > app.settings.service.exam.late_days
 
 
 def _require_one_identity(elements: Elements, instance: receipts.Instance) -> None:
@@ -227,62 +227,66 @@ _STRUCTURED_REPORTS = "1.2.840.10008.5.1.4.1.1.88."
 """How the UIDs of the SR storage classes begin; whatever else is taken may hold a picture."""
 
 
-def _read(house: House, receipt: Receipt, stopped: Callable[[], bool]) -> _Outcome:
+def _read(app: App, receipt: Receipt, stopped: Callable[[], bool]) -> _Outcome:
     """What the receipt says, or why not; of what was raised nothing is kept that holds its bytes in memory."""
-    if receipt.losses >= work_queue.MOST_LOSSES:
-        return _Failed(WORKER_LOST, f"its worker ended {receipt.losses} times")
+    if receipt.worker_crashes >= work_queue.MOST_WORKER_CRASHES:
+        return _Failed(WORKER_LOST, f"its worker ended {receipt.worker_crashes} times")
     try:
-        return read_in_time(house, receipt, stopped)
+        return read_in_time(app, receipt, stopped)
     except Stopped:
         raise
     except UnreadableReport as refused:
         refused.__context__ = None
         return refused.with_traceback(None)
     except Exception as error:  # noqa: BLE001 - whatever a report does to its reader, the others are still read
-        return _Failed(UNEXPECTED, where_it_happened(error))  # also MemoryError: it may ask for more than there is
+        return _Failed(UNEXPECTED, describe_error(error))  # also MemoryError: it may ask for more than there is
 
 
-def _comes_from_another(house: House, receipt: Receipt, outcome: Report | PhantomReport) -> bool:
+def _comes_from_another(app: App, receipt: Receipt, outcome: Report | PhantomReport) -> bool:
     """Whether a live report is of a machine whose reports its sender may not send."""
     machine = outcome.exam.scanner if isinstance(outcome, Report) else outcome.scan.scanner
-    callers = house.settings.service.listener.caller
-    return not receipt.historical and sends_another_machine(callers, receipt.sender, machine, house.knowledge.spellings)
+    callers = app.settings.service.listener.caller
+    return not receipt.historical and sends_another_machine(
+        callers, receipt.sender, machine, app.reference_data.spellings
+    )
 
 
-def _record(connection: Connection, house: House, receipt: Receipt, outcome: _Outcome) -> None:
-    is_read = isinstance(outcome, Report) or (isinstance(outcome, UnreadableReport) and outcome.reason in ASIDE)
+def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcome) -> None:
+    is_read = isinstance(outcome, Report) or (
+        isinstance(outcome, UnreadableReport) and outcome.reason in IGNORED_REASONS
+    )
     if is_read and not receipt.instance.sop_class_uid.startswith(_STRUCTURED_REPORTS):
         pixel_retention.note_pixels(connection, receipt.number, receipt.instance)
     match outcome:
-        case Report() | PhantomReport() if _comes_from_another(house, receipt, outcome):
+        case Report() | PhantomReport() if _comes_from_another(app, receipt, outcome):
             detail = f"its serial number is not among listener.caller.serial_numbers of {receipt.sender}"
             work_queue.hold(connection, receipt_table, receipt.number, reason=OTHER_CALLER, detail=detail)
             log.warning("held", extra={"receipt": receipt.number, "reason": OTHER_CALLER})
         case Report():
-            settle = timedelta(seconds=house.settings.service.exam.settle_seconds)
+            settle = timedelta(seconds=app.settings.service.exam.settle_seconds)
             exam = exams.record(
                 connection,
                 receipt.number,
                 outcome,
                 due_at=receipt.received_at + settle,
                 seen_at=receipt.received_at,
-                edition=house.knowledge.edition,
+                reader_fingerprint=app.reference_data.reader_fingerprint,
                 historical=receipt.historical,
                 sender=receipt.sender,
-                bound=serial_numbers(house.settings.service.listener.caller, receipt.sender) is not None,
-                late=_is_late(house, receipt, outcome),
-                may_reject=lambda sender: may_reject(connection, house, sender, outcome.exam.scanner),
+                bound=serial_numbers(app.settings.service.listener.caller, receipt.sender) is not None,
+                late=_is_late(app, receipt, outcome),
+                may_reject=lambda sender: may_reject(connection, app, sender, outcome.exam.scanner),
             )
             if not receipt.historical:
-                archives = [to.name for to in house.settings.service.destination if to.history]
+                archives = [to.name for to in app.settings.service.destination if to.history]
                 history_queries.ask(connection, exam, archives, at=receipt.received_at)
             log.info("extracted", extra={"receipt": receipt.number, "exam": exam})
         case RejectionNote():
-            follow_note(connection, house, receipt, outcome.rejection)
+            follow_note(connection, app, receipt, outcome.rejection)
         case PhantomReport():
             phantom_scans.record(connection, receipt.number, outcome, at=receipt.received_at)
             log.info("phantom", extra={"receipt": receipt.number})
-        case UnreadableReport() if outcome.reason in ASIDE or receipt.historical:
+        case UnreadableReport() if outcome.reason in IGNORED_REASONS or receipt.historical:
             work_queue.ignore(connection, receipt_table, receipt.number, reason=outcome.reason, detail=str(outcome))
             log.info("ignored", extra={"receipt": receipt.number, "reason": outcome.reason})
         case UnreadableReport():

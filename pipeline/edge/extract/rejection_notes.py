@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from pipeline.clinical.model import Scanner
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.extract.caller_scanners import OTHER_CALLER, sends_another_machine, serial_numbers
 from pipeline.edge.store import audit_trail, scanners, senders, withdrawals, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
@@ -23,14 +23,14 @@ from pipeline.sr.extract.rejection_note import Rejection
 log = logging.getLogger(__name__)
 
 
-def follow_note(connection: Connection, house: House, receipt: Receipt, note: Rejection) -> None:
+def follow_note(connection: Connection, app: App, receipt: Receipt, note: Rejection) -> None:
     """Reject what a note names and put the note aside; or hold it, where it names a report that is not its sender's."""
-    if not receipt.historical and (detail := _why_not(connection, house, receipt, note)):
+    if not receipt.historical and (detail := _why_not(connection, app, receipt, note)):
         work_queue.hold(connection, receipt_table, receipt.number, reason=OTHER_CALLER, detail=detail)
         log.warning("held", extra={"receipt": receipt.number, "reason": OTHER_CALLER})
         return
     now = datetime.now(UTC)
-    alone = not (receipt.historical or _is_archive(connection, house, receipt.sender))
+    alone = not (receipt.historical or _is_archive(connection, app, receipt.sender))
     numbers = withdrawals.reject(connection, receipt.number, note, sent_by=receipt.sender if alone else None, at=now)
     of = ", ".join(f"E{number}" for number in numbers) or "no exam on file; what comes later is rejected as well"
     detail = f"{note.title}: {len(note.sop_instance_uids)} instances, of {of}"
@@ -52,31 +52,31 @@ def follow_note(connection: Connection, house: House, receipt: Receipt, note: Re
     log.info("rejection note", extra={"receipt": receipt.number, "exams": numbers})
 
 
-def may_reject(connection: Connection, house: House, sender: Sender, machine: Scanner) -> bool:
+def may_reject(connection: Connection, app: App, sender: Sender, machine: Scanner) -> bool:
     """Whether a caller may take back the reports of a machine."""
-    callers = house.settings.service.listener.caller
-    if sends_another_machine(callers, sender, machine, house.knowledge.spellings):
+    callers = app.settings.service.listener.caller
+    if sends_another_machine(callers, sender, machine, app.reference_data.spellings):
         return False
-    if serial_numbers(callers, sender) is not None or _is_archive(connection, house, sender):
+    if serial_numbers(callers, sender) is not None or _is_archive(connection, app, sender):
         return True
     known = scanners.find(connection, machine)
     return known is None or not machine.identified or senders.is_confirmed(connection, known, sender)
 
 
-def _why_not(connection: Connection, house: House, receipt: Receipt, note: Rejection) -> str:
+def _why_not(connection: Connection, app: App, receipt: Receipt, note: Rejection) -> str:
     """Why a note waits for a person; empty where its sender may take back all it names, or somebody has released it."""
-    callers = house.settings.service.listener.caller
+    callers = app.settings.service.listener.caller
     for machine in withdrawals.machines_of(connection, note):
-        if sends_another_machine(callers, receipt.sender, machine, house.knowledge.spellings):
+        if sends_another_machine(callers, receipt.sender, machine, app.reference_data.spellings):
             return f"it rejects reports of a machine not among listener.caller.serial_numbers of {receipt.sender}"
-        if receipt.released_from != OTHER_CALLER and not may_reject(connection, house, receipt.sender, machine):
+        if receipt.released_from != OTHER_CALLER and not may_reject(connection, app, receipt.sender, machine):
             return f"it rejects reports of a machine for which {receipt.sender} is not confirmed"
     return ""
 
 
-def _is_archive(connection: Connection, house: House, sender: Sender) -> bool:
+def _is_archive(connection: Connection, app: App, sender: Sender) -> bool:
     """Whether a sender is a destination or at this machine, or is bound to no scanner and has sent of none."""
-    service = house.settings.service
+    service = app.settings.service
     if not sender.host or any(to.ae_title == sender.ae_title for to in service.destination):
         return True
     return serial_numbers(service.listener.caller, sender) is None and not senders.is_scanner(connection, sender)

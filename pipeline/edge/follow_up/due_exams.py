@@ -17,9 +17,9 @@ from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Interpretation, Patient
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.clinical.withdrawal import withdrawn
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.audit import events
-from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, require_fault_of_one, where_it_happened
+from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, describe_error, require_fault_of_one
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up import renderings
 from pipeline.edge.provenance import parts_of
@@ -34,7 +34,7 @@ from pipeline.edge.store import (
     senders,
     work_queue,
 )
-from pipeline.edge.store.exam_summaries import Grounds, Person
+from pipeline.edge.store.exam_summaries import LinkedPatients, Provenance
 from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.edge.store.schema import exam as exam_table
@@ -85,7 +85,7 @@ class Examination:
     priors: list[Dataset]
     predecessor: AddendumOnFile | None
     drafted: Draft
-    grounds: Grounds
+    provenance: Provenance
     is_corrected: bool = False
     """Whether the reports tell patient or study otherwise than the exam's addendum quotes them."""
 
@@ -95,38 +95,40 @@ class Examination:
         return self.predecessor is None or self.predecessor.digest != self.drafted.digest or self.is_corrected
 
 
-def claim_due(house: House, limit: int, *, suspects: bool = False) -> list[int]:
+def claim_due(app: App, limit: int, *, crash_suspects: bool = False) -> list[int]:
     """Take the exams that have been due longest, or one of those that have lost a worker; their numbers."""
-    with house.database.write() as connection:
-        return work_queue.claim(connection, exam_table, limit=limit, at=datetime.now(UTC), suspects=suspects)
+    with app.database.write() as connection:
+        return work_queue.claim(
+            connection, exam_table, limit=limit, at=datetime.now(UTC), crash_suspects=crash_suspects
+        )
 
 
-def drain(house: House, stopped: Callable[[], bool], *, most_chunks: float = math.inf) -> Tally:
+def drain(app: App, stopped: Callable[[], bool], *, most_chunks: float = math.inf) -> Tally:
     """Carry the exams that are due to the outbox, chunk by chunk, until none is left or it is time to stop.
 
     It may be called ``AHEAD`` of the first one's time. What has come until then is read before, as it may belong to it.
     """
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         due = work_queue.next_due(connection, exam_table)
     if due is not None:
         time.sleep(min(max(due - datetime.now(UTC), timedelta()), AHEAD).total_seconds())
-    extract_waiting(house, stopped=stopped)
+    extract_waiting(app, stopped=stopped)
     tally, chunks = Tally(), 0
-    while chunks < most_chunks and not stopped() and (numbers := claim_due(house, CHUNK)):
-        tally, chunks = tally + follow_up(house, numbers), chunks + 1
+    while chunks < most_chunks and not stopped() and (numbers := claim_due(app, CHUNK)):
+        tally, chunks = tally + follow_up(app, numbers), chunks + 1
     return tally
 
 
-def follow_up(house: House, numbers: Sequence[int]) -> Tally:
+def follow_up(app: App, numbers: Sequence[int]) -> Tally:
     """Carry exams from match to the outbox; each one ends there, unchanged, or held with its reason.
 
     Raises:
         StoreFailed: the database could not be reached; the exams stay due.
     """
-    return sum((_follow_up_one(house, number) for number in numbers), Tally())
+    return sum((_follow_up_one(app, number) for number in numbers), Tally())
 
 
-def examine(house: House, connection: Connection, on_file: ExamOnFile, person: Person) -> Examination:
+def examine(app: App, connection: Connection, on_file: ExamOnFile, linked_patients: LinkedPatients) -> Examination:
     """Match, compare and interpret an exam with all that is on file now.
 
     Raises:
@@ -135,14 +137,14 @@ def examine(house: House, connection: Connection, on_file: ExamOnFile, person: P
     """
     number = on_file.number
     if on_file.withdrawn:
-        return _examine_withdrawn(house, connection, on_file, person)
+        return _examine_withdrawn(app, connection, on_file, linked_patients)
     exam = on_file.exam()
     history = exams.history(connection, on_file.patient, but=number)
     contexts = patients.contexts_of(connection, on_file.patient)
     held = exams.held_days(connection, on_file.patient, but=number)
     unconfirmed = senders.unconfirmed(connection, [number, *(earlier.number for earlier in history)])
     interpretation = interpret_exam(
-        house,
+        app,
         exam,
         history,
         contexts,
@@ -154,7 +156,7 @@ def examine(house: House, connection: Connection, on_file: ExamOnFile, person: P
     )
     sources, predecessor = _data_sets(connection, [on_file]), outbox.latest(connection, number)
     study = on_file.study_instance_uid
-    visit = next(visit for visit in person.visits if visit.number == number)
+    visit = next(visit for visit in linked_patients.summaries if visit.number == number)
     return Examination(
         interpretation=interpretation,
         history=history,
@@ -164,12 +166,14 @@ def examine(house: House, connection: Connection, on_file: ExamOnFile, person: P
         priors=_data_sets(connection, _rested_upon(interpretation, history)),
         predecessor=predecessor,
         drafted=draft(interpretation, sources),
-        grounds=house.surveyor.grounds(visit, person, parts_of(exam)),
+        provenance=app.provenance_tracker.provenance(visit, linked_patients, parts_of(exam)),
         is_corrected=predecessor is not None and bool(corrected(predecessor.data_set, sources, study)),
     )
 
 
-def _examine_withdrawn(house: House, connection: Connection, on_file: ExamOnFile, person: Person) -> Examination:
+def _examine_withdrawn(
+    app: App, connection: Connection, on_file: ExamOnFile, linked_patients: LinkedPatients
+) -> Examination:
     """What is left to say of a withdrawn exam: that it is, and why.
 
     Its reports need not agree with each other any more; those of another patient than the first one are left out.
@@ -177,7 +181,7 @@ def _examine_withdrawn(house: House, connection: Connection, on_file: ExamOnFile
     exam = on_file.reports[0][1].exam
     interpretation = withdrawn(exam, on_file.withdrawn)
     sources = [source for source in _data_sets(connection, [on_file]) if _is_of(source, exam.patient)]
-    visit = next(visit for visit in person.visits if visit.number == on_file.number)
+    visit = next(visit for visit in linked_patients.summaries if visit.number == on_file.number)
     return Examination(
         interpretation=interpretation,
         history=[],
@@ -185,12 +189,12 @@ def _examine_withdrawn(house: House, connection: Connection, on_file: ExamOnFile
         priors=[],
         predecessor=outbox.latest(connection, on_file.number),
         drafted=draft(interpretation, sources),
-        grounds=house.surveyor.grounds(visit, person, parts_of(interpretation.exam)),
+        provenance=app.provenance_tracker.provenance(visit, linked_patients, parts_of(interpretation.exam)),
     )
 
 
 def interpret_exam(
-    house: House,
+    app: App,
     exam: Exam,
     history: Sequence[ExamOnFile],
     contexts: Sequence[ClinicalContext],
@@ -202,17 +206,17 @@ def interpret_exam(
     late: Collection[str] = (),
 ) -> Interpretation:
     """What we would say of an exam now, with everything the configuration and the store know."""
-    knowledge = house.knowledge
+    reference_data = app.reference_data
     assembled, contradictory = _assembled(history)
     return interpret(
         exam,
         assembled,
-        lscs=knowledge.lscs,
-        epochs=knowledge.epochs,
-        crossings=knowledge.crossings,
-        unverified=knowledge.unverified,
+        lscs=reference_data.lscs,
+        epochs=reference_data.epochs,
+        cross_calibrations=reference_data.cross_calibrations,
+        qc_gaps=reference_data.qc_gaps,
         contexts=contexts,
-        rules=knowledge.rules,
+        rules=reference_data.rules,
         vendor_trend=vendor_trend,
         held=(*held, *contradictory),
         archive_silent=archive_silent,
@@ -221,38 +225,40 @@ def interpret_exam(
     )
 
 
-def _follow_up_one(house: House, number: int) -> Tally:
+def _follow_up_one(app: App, number: int) -> Tally:
     try:
-        return _carry(house, number)
+        return _carry(app, number)
     except Contradiction as contradiction:
-        return _hold(house, number, CONTRADICTORY, str(contradiction))
+        return _hold(app, number, CONTRADICTORY, str(contradiction))
     except UnusableEvidence as unusable:
-        return _hold(house, number, UNUSABLE_EVIDENCE, str(unusable))
+        return _hold(app, number, UNUSABLE_EVIDENCE, str(unusable))
     except Exception as error:  # noqa: BLE001 - whatever one exam does, the others are still carried
         require_fault_of_one(error)
-        return _hold(house, number, UNEXPECTED, where_it_happened(error))
+        return _hold(app, number, UNEXPECTED, describe_error(error))
 
 
-def _carry(house: House, number: int) -> Tally:
-    with house.database.read() as connection:
-        person = exam_summaries.person_of(connection, number)  # first: what is added from now on shifts the ground
+def _carry(app: App, number: int) -> Tally:
+    with app.database.read() as connection:
+        linked_patients = exam_summaries.linked_patients_of(
+            connection, number
+        )  # first: what is added from now on shifts the ground
         (on_file,) = exams.load(connection, [number])
-        if on_file.losses >= work_queue.MOST_LOSSES:
-            return _hold(house, number, WORKER_LOST, f"its worker ended {on_file.losses} times")
+        if on_file.worker_crashes >= work_queue.MOST_WORKER_CRASHES:
+            return _hold(app, number, WORKER_LOST, f"its worker ended {on_file.worker_crashes} times")
         if on_file.historical or (on_file.withdrawn and outbox.latest(connection, number) is None):
-            return _settle(house, on_file)
+            return _settle(app, on_file)
         asked_since = None if on_file.withdrawn else history_queries.unanswered_since(connection, number)
-    if asked_since is not None and _waits(house, number, asked_since):
+    if asked_since is not None and _waits(app, number, asked_since):
         return Tally()
-    with house.database.read() as connection:
-        found = examine(house, connection, on_file, person)
+    with app.database.read() as connection:
+        found = examine(app, connection, on_file, linked_patients)
     interpretation, predecessor = found.interpretation, found.predecessor
     now = datetime.now(UTC)
-    compared = events.compared(on_file, interpretation, house.knowledge, issued=found.says_something_new, at=now)
+    compared = events.compared(on_file, interpretation, app.reference_data, issued=found.says_something_new, at=now)
     if not found.says_something_new:
-        with house.database.write() as connection:
+        with app.database.write() as connection:
             exams.followed_up(connection, on_file)  # first: it locks the exam
-            exam_summaries.keep_grounds(connection, number, found.grounds)
+            exam_summaries.record_provenance(connection, number, found.provenance)
             audit_trail.record(connection, compared)
         log.info("unchanged", extra={"exam": number})
         return Tally(unchanged=1)
@@ -261,35 +267,35 @@ def _carry(house: House, number: int) -> Tally:
         sources=found.sources,
         priors=found.priors,
         predecessor=predecessor.data_set if predecessor else None,
-        sop_class_uid=SOP_CLASS_UIDS[house.settings.service.addendum.sop_class],
-        preliminary=house.settings.service.addendum.preliminary,
+        sop_class_uid=SOP_CLASS_UIDS[app.settings.service.addendum.sop_class],
+        preliminary=app.settings.service.addendum.preliminary,
         drafted=found.drafted,
     )
-    drawn = _faces(house, addendum, found) if renderings.wanted(house) else ()
-    with house.database.write() as connection:
+    drawn = _renderings(app, addendum, found) if renderings.wanted(app) else ()
+    with app.database.write() as connection:
         if outbox.is_superseded(connection, number, predecessor):  # somebody else has followed it up meanwhile
             kept = None
         else:
-            kept, *_ = numbers = _issue(house, connection, found, number, (addendum, *drawn), at=now)
+            kept, *_ = numbers = _issue(app, connection, found, number, (addendum, *drawn), at=now)
             exams.followed_up(connection, on_file)  # first: it locks the exam
-            exam_summaries.keep_grounds(connection, number, found.grounds)
+            exam_summaries.record_provenance(connection, number, found.provenance)
             issued = zip(numbers, (addendum, *drawn), strict=True)
             authored = [events.authored(n, number, one.sop_instance_uid, one.data_set, at=now) for n, one in issued]
             audit_trail.record(connection, compared, *authored)
     if kept is None:
-        return _carry(house, number)
+        return _carry(app, number)
     log.info("authored", extra={"exam": number, "addendum": kept, "overall": interpretation.overall.value})
     return Tally(issued=1)
 
 
-def _faces(house: House, addendum: Authored, found: Examination) -> tuple[Authored, ...]:
+def _renderings(app: App, addendum: Authored, found: Examination) -> tuple[Authored, ...]:
     history, contradictory = _assembled(found.history)
     held = (*found.held, *contradictory)
-    return renderings.of(house, addendum, found.interpretation, history, contexts=found.contexts, held=held)
+    return renderings.of(app, addendum, found.interpretation, history, contexts=found.contexts, held=held)
 
 
 def _issue(
-    house: House,
+    app: App,
     connection: Connection,
     found: Examination,
     exam_number: int,
@@ -309,21 +315,21 @@ def _issue(
             digest=found.drafted.digest,
             overall=found.interpretation.overall,
             data_set=instance.data_set,
-            destinations=renderings.wanted_by(house, instance),
+            destinations=renderings.wanted_by(app, instance),
             at=at,
-            face_of=numbers[0] if numbers else None,
+            rendering_of=numbers[0] if numbers else None,
         )
         numbers.append(number)
     return numbers
 
 
-def _waits(house: House, number: int, asked_since: datetime) -> bool:
+def _waits(app: App, number: int, asked_since: datetime) -> bool:
     """Whether an exam still waits for what an archive has of its patient; not longer than the department wants."""
-    until = asked_since + timedelta(seconds=house.settings.service.exam.history_seconds)
+    until = asked_since + timedelta(seconds=app.settings.service.exam.history_seconds)
     if until <= datetime.now(UTC):
         log.warning("history is not complete: an archive has not answered yet", extra={"exam": number})
         return False
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         detail = "an archive is asked for the patient's earlier reports"
         work_queue.postpone(
             connection, exam_table, number, until=until, reason=history_queries.AWAITS_HISTORY, detail=detail
@@ -331,18 +337,18 @@ def _waits(house: House, number: int, asked_since: datetime) -> bool:
     return True
 
 
-def _settle(house: House, on_file: ExamOnFile) -> Tally:
+def _settle(app: App, on_file: ExamOnFile) -> Tally:
     """A historical exam is a prior for others if its reports agree, and gets no addendum; nor does a withdrawn one."""
     if not on_file.withdrawn:
         on_file.exam()
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         exams.followed_up(connection, on_file)
     log.info("withdrawn" if on_file.withdrawn else "historical", extra={"exam": on_file.number})
     return Tally(unchanged=1)
 
 
-def _hold(house: House, number: int, reason: str, detail: str) -> Tally:
-    with house.database.write() as connection:
+def _hold(app: App, number: int, reason: str, detail: str) -> Tally:
+    with app.database.write() as connection:
         work_queue.hold(connection, exam_table, number, reason=reason, detail=detail)
         exams.look_after(connection, number, at=datetime.now(UTC))
     log.warning("held", extra={"exam": number, "reason": reason})

@@ -10,7 +10,7 @@ from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
 from pipeline.clinical.clinical_context import ClinicalContext
 from pipeline.clinical.model import Exam, Interpretation
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.configuration.settings import Form
 from pipeline.sr.dicom.writer import Authored
 
@@ -18,13 +18,13 @@ FORMS: dict[str, Form] = {SecondaryCaptureImageStorage: "image", EncapsulatedPDF
 """What a face is, by its SOP class; everything else that we author is the structured report."""
 
 
-def wanted(house: House) -> frozenset[Form]:
+def wanted(app: App) -> frozenset[Form]:
     """In which forms beside the structured report some destination gets an addendum."""
-    return frozenset(f for destination in house.settings.service.destination for f in destination.content if f != "sr")
+    return frozenset(f for destination in app.settings.service.destination for f in destination.content if f != "sr")
 
 
 def of(
-    house: House,
+    app: App,
     addendum: Authored,
     interpretation: Interpretation,
     history: Iterable[Exam],
@@ -39,18 +39,18 @@ def of(
     _give_matplotlib_a_home()
     # Imported here alone: it takes a second and 50 MB, and a service that sends no faces pays neither.
     from pipeline.sr.render.fonts import Fonts  # noqa: PLC0415
-    from pipeline.sr.render.instances import author_faces  # noqa: PLC0415
+    from pipeline.sr.render.instances import author_renderings  # noqa: PLC0415
     from pipeline.sr.render.plots import Beside  # noqa: PLC0415
 
-    font = house.settings.service.addendum.font
-    beside = Beside(epochs=house.knowledge.epochs, contexts=contexts, held=held)
-    return author_faces(addendum, interpretation, history, wanted(house), Fonts(str(font) if font else ""), beside)
+    font = app.settings.service.addendum.font
+    beside = Beside(epochs=app.reference_data.epochs, contexts=contexts, held=held)
+    return author_renderings(addendum, interpretation, history, wanted(app), Fonts(str(font) if font else ""), beside)
 
 
-def wanted_by(house: House, instance: Authored) -> list[str]:
+def wanted_by(app: App, instance: Authored) -> list[str]:
     """The names of the destinations that get an addendum, or a face of one."""
     form = FORMS.get(instance.sop_class_uid, "sr")
-    return [destination.name for destination in house.settings.service.destination if form in destination.content]
+    return [destination.name for destination in app.settings.service.destination if form in destination.content]
 
 
 @cache

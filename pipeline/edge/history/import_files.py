@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.dicom_files import FileLeftOut, read_dicom_file
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.receive.listener import PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES
@@ -25,7 +25,7 @@ from pipeline.edge.store.schema import State, receipt
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.header import read_header
 from pipeline.sr.dicom.reader import split_file
-from pipeline.sr.dicom.unreadable import ASIDE, Reason, UnreadableReport
+from pipeline.sr.dicom.unreadable import IGNORED_REASONS, Reason, UnreadableReport
 
 BATCH = 50
 """Files in one transaction."""
@@ -37,7 +37,7 @@ CALLER = "LOAD"
 """Whom we say these came from."""
 
 _TAKEN = frozenset(map(str, (*SR_STORAGE_CLASSES, *PICTURE_STORAGE_CLASSES)))
-_NO_ERROR = frozenset({*ASIDE, REPEATED})
+_NO_ERROR = frozenset({*IGNORED_REASONS, REPEATED})
 
 
 class Fate(StrEnum):
@@ -71,7 +71,7 @@ def files(folder: Path, unlisted: Callable[[OSError], object] | None = None) -> 
 
 
 def load(
-    house: House,
+    app: App,
     paths: Iterator[Path],
     *,
     deliver: bool = False,
@@ -86,14 +86,14 @@ def load(
     loaded = Loaded()
     waiting: dict[int, str] = {}
     for batch in _batches(paths):
-        waiting |= _take_in(house, batch, loaded, historical=not deliver)
-        waiting = _judged(house, waiting, loaded)
+        waiting |= _take_in(app, batch, loaded, historical=not deliver)
+        waiting = _judged(app, waiting, loaded)
         advance(len(batch))
         if not keep_on():
             return loaded
-    while waiting and extract_waiting(house):
+    while waiting and extract_waiting(app):
         pass
-    _judged(house, waiting, loaded)
+    _judged(app, waiting, loaded)
     return loaded
 
 
@@ -117,12 +117,12 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _take_in(house: House, paths: Sequence[Path], loaded: Loaded, *, historical: bool) -> dict[int, str]:
+def _take_in(app: App, paths: Sequence[Path], loaded: Loaded, *, historical: bool) -> dict[int, str]:
     """Keep what is worth it; which file is which receipt."""
     found: list[tuple[Path, Instance]] = []
     for path in paths:
         try:
-            instance = _instance(path, house.settings.service.listener.largest_object_mb)
+            instance = _instance(path, app.settings.service.listener.largest_object_mb)
         except OSError as error:
             loaded.count(Fate.UNREADABLE)
             loaded.errors[str(path)] = error.strerror or "cannot be read"
@@ -142,14 +142,14 @@ def _take_in(house: House, paths: Sequence[Path], loaded: Loaded, *, historical:
                 loaded.count(Fate.OTHER_OBJECT)
     kept: dict[int, str] = {}
     if found:
-        with house.database.write() as connection:
+        with app.database.write() as connection:
             for path, instance in found:
-                number, new = receipts.keep(
+                number, new = receipts.store(
                     connection, instance, calling_ae_title=CALLER, at=datetime.now(UTC), historical=historical
                 )
                 kept[number] = str(path)
                 loaded.count(Fate.NEW if new else Fate.KNOWN)
-        extract_waiting(house)
+        extract_waiting(app)
     return kept
 
 
@@ -164,9 +164,9 @@ def _instance(path: Path, most_mb: int) -> Instance:
     )
 
 
-def _judged(house: House, waiting: dict[int, str], loaded: Loaded) -> dict[int, str]:
+def _judged(app: App, waiting: dict[int, str], loaded: Loaded) -> dict[int, str]:
     """Note what could not be read; what a worker of the service still has is asked for later."""
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         query = select(receipt.c.id, receipt.c.state, receipt.c.reason, receipt.c.detail)
         rows = connection.execute(query.where(receipt.c.id.in_(list(waiting)))).all()
     left: dict[int, str] = {}

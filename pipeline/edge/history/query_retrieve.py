@@ -25,17 +25,17 @@ from pynetdicom.sop_class import (
 from sqlalchemy import Connection, select
 
 from pipeline.clinical.model import Patient
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.configuration.settings import DestinationSettings
 from pipeline.edge.deliver.storage_scu import DeliveryProblem, DestinationUnavailable, associate, wait_after
-from pipeline.edge.errors import UNEXPECTED, require_fault_of_one, where_it_happened
+from pipeline.edge.errors import UNEXPECTED, describe_error, require_fault_of_one
 from pipeline.edge.receive.listener import OUT_OF_RESOURCES, PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES, SUCCESS
 from pipeline.edge.store import audit_trail, history_queries, patients, receipts, work_queue
 from pipeline.edge.store.audit_trail import Outcome
 from pipeline.edge.store.database import StoreFailed
 from pipeline.edge.store.receipts import Instance
-from pipeline.edge.store.schema import addendum, inquiry, receipt
+from pipeline.edge.store.schema import addendum, history_query, receipt
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class _Wanted:
     instance: str
 
 
-def fetch(house: House, archive: DestinationSettings, who: Patient, *, by_hand: bool = False) -> Fetched:
+def fetch(app: App, archive: DestinationSettings, who: Patient, *, by_hand: bool = False) -> Fetched:
     """Retrieve what an archive has of a patient and we have not; that it was asked is told in the audit trail.
 
     Raises:
@@ -83,7 +83,7 @@ def fetch(house: House, archive: DestinationSettings, who: Patient, *, by_hand: 
     """
     if not who.patient_id or any(sign in who.patient_id for sign in _WILDCARDS):
         raise NotAskable("a PatientID (0010,0020) with a wildcard in it cannot be asked for")
-    ae_title = house.settings.service.listener.ae_title
+    ae_title = app.settings.service.listener.ae_title
     find = StudyRootQueryRetrieveInformationModelFind
     with associate(archive, ae_title, [find]) as association:
         try:
@@ -91,14 +91,14 @@ def fetch(house: House, archive: DestinationSettings, who: Patient, *, by_hand: 
                 studies = _studies(association, who)
                 offered = [wanted for study in studies for wanted in _instances(association, study)]
         except DeliveryProblem as problem:
-            _tell(house, archive, who, {"problem": str(problem)}, by_hand=by_hand, outcome=Outcome.MINOR_FAILURE)
+            _tell(app, archive, who, {"problem": str(problem)}, by_hand=by_hand, outcome=Outcome.MINOR_FAILURE)
             raise
-    _tell(house, archive, who, {"studies": len(studies), "offered": len(offered)}, by_hand=by_hand)
-    with house.database.read() as connection:
+    _tell(app, archive, who, {"studies": len(studies), "offered": len(offered)}, by_hand=by_hand)
+    with app.database.read() as connection:
         wanted = _unknown(connection, offered)
     if wanted:
         with _answers_read():
-            (_get if archive.retrieve == "get" else _move)(house, archive, wanted)
+            (_get if archive.retrieve == "get" else _move)(app, archive, wanted)
     return Fetched(len(studies), len(wanted))
 
 
@@ -115,46 +115,46 @@ def _answers_read() -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 - pydicom and pynetdicom raise anything over a broken answer
         require_fault_of_one(error)
-        raise DestinationUnavailable(f"its answer cannot be read: {where_it_happened(error)}") from None
+        raise DestinationUnavailable(f"its answer cannot be read: {describe_error(error)}") from None
 
 
-def answer_due(house: House, archive: DestinationSettings) -> bool:
+def answer_due(app: App, archive: DestinationSettings) -> bool:
     """Ask an archive the question that has been due longest; whether there was one."""
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         asked = history_queries.claim(connection, archive.name, at=datetime.now(UTC))
     if asked is None:
         return False
     try:
-        fetched = fetch(house, archive, asked.patient)
+        fetched = fetch(app, archive, asked.patient)
     except NotAskable as problem:
         log.warning("no history", extra={"destination": archive.name, "detail": str(problem)})
         fetched = Fetched(0, 0)
     except Exception as problem:  # noqa: BLE001 - whatever is wrong with one question, the others are asked
         if not isinstance(problem, DeliveryProblem):
             require_fault_of_one(problem)
-            _hold(house, asked.number, archive, where_it_happened(problem))
+            _hold(app, asked.number, archive, describe_error(problem))
             return True
         wait = wait_after(asked.attempts, timedelta(seconds=archive.longest_wait_seconds))
-        with house.database.write() as connection:
+        with app.database.write() as connection:
             reason, detail = type(problem).__name__, str(problem)
             until = datetime.now(UTC) + wait
-            work_queue.postpone(connection, inquiry, asked.number, until=until, reason=reason, detail=detail)
+            work_queue.postpone(connection, history_query, asked.number, until=until, reason=reason, detail=detail)
         log.warning("no history yet", extra={"destination": archive.name, "detail": str(problem)})
         return True
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         history_queries.answered(connection, asked.number, instances=fetched.instances, at=datetime.now(UTC))
     log.info("history", extra={"destination": archive.name, "count": fetched.instances})
     return True
 
 
-def _hold(house: House, number: int, archive: DestinationSettings, detail: str) -> None:
-    with house.database.write() as connection:
-        work_queue.hold(connection, inquiry, number, reason=UNEXPECTED, detail=detail)
+def _hold(app: App, number: int, archive: DestinationSettings, detail: str) -> None:
+    with app.database.write() as connection:
+        work_queue.hold(connection, history_query, number, reason=UNEXPECTED, detail=detail)
     log.error("held", extra={"destination": archive.name, "reason": UNEXPECTED, "detail": detail})
 
 
 def _tell(
-    house: House,
+    app: App,
     archive: DestinationSettings,
     who: Patient,
     found: Mapping[str, int | str],
@@ -168,7 +168,7 @@ def _tell(
         "transfer_syntax_uid": str(ExplicitVRLittleEndian),
         "query": b64encode(encoded or b"").decode("ascii"),
     }
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         patient = patients.find(connection, who.patient_id, who.issuer)
         now = datetime.now(UTC)
         entry = events.asked(archive, patient, query, found=found, by_hand=by_hand, at=now, outcome=outcome)
@@ -212,8 +212,8 @@ def _unknown(connection: Connection, offered: Sequence[_Wanted]) -> list[_Wanted
     return [one for one in offered if one.instance not in known]
 
 
-def _move(house: House, archive: DestinationSettings, wanted: Sequence[_Wanted]) -> None:
-    ae_title = house.settings.service.listener.ae_title
+def _move(app: App, archive: DestinationSettings, wanted: Sequence[_Wanted]) -> None:
+    ae_title = app.settings.service.listener.ae_title
     model = StudyRootQueryRetrieveInformationModelMove
     with associate(archive, ae_title, [model]) as association:
         for one in wanted:
@@ -224,7 +224,7 @@ def _move(house: House, archive: DestinationSettings, wanted: Sequence[_Wanted])
                 raise DestinationUnavailable("it does not answer C-MOVE") from None
 
 
-def _get(house: House, archive: DestinationSettings, wanted: Sequence[_Wanted]) -> None:
+def _get(app: App, archive: DestinationSettings, wanted: Sequence[_Wanted]) -> None:
     model = StudyRootQueryRetrieveInformationModelGet
 
     def keep(event: evt.Event) -> int:
@@ -235,8 +235,8 @@ def _get(house: House, archive: DestinationSettings, wanted: Sequence[_Wanted]) 
             data_set=event.request.DataSet.getvalue(),
         )
         try:
-            with house.database.write() as connection:
-                receipts.keep(
+            with app.database.write() as connection:
+                receipts.store(
                     connection, instance, calling_ae_title=archive.ae_title, at=datetime.now(UTC), historical=True
                 )
         except StoreFailed as failure:
@@ -244,7 +244,7 @@ def _get(house: House, archive: DestinationSettings, wanted: Sequence[_Wanted]) 
             return OUT_OF_RESOURCES
         return SUCCESS
 
-    ae_title = house.settings.service.listener.ae_title
+    ae_title = app.settings.service.listener.ae_title
     handlers = [(evt.EVT_C_STORE, keep)]
     with associate(archive, ae_title, [model], taken=_TAKEN, handlers=handlers) as association:
         for one in wanted:

@@ -19,7 +19,15 @@ from sqlalchemy import Connection
 from pipeline.clinical.clinical_context import FIELDS, ClinicalContext, ImpossibleContext
 from pipeline.clinical.regions import Side
 from pipeline.edge.audit import events
-from pipeline.edge.operations.csv_table import Row, SheetError, as_date, as_number, as_one_of, as_yes_or_no, read_sheet
+from pipeline.edge.operations.csv_table import (
+    CsvTableError,
+    Row,
+    as_date,
+    as_number,
+    as_one_of,
+    as_yes_or_no,
+    read_csv_table,
+)
 from pipeline.edge.store import audit_trail, exams, patients
 from pipeline.edge.store.audit_trail import Event
 
@@ -64,10 +72,10 @@ def read_context(path: Path, *, today: date | None = None) -> list[ContextOf]:
     """
     readers = columns()
     today = today or date.today()  # noqa: DTZ011 - the department's own day
-    rows = list(read_sheet(path, required=WHO, optional=[ISSUER, *readers]))
+    rows = list(read_csv_table(path, required=WHO, optional=[ISSUER, *readers]))
     records = [_record(row, readers, today) for row in rows]
     if mistakes := [mistake for row in rows for mistake in row.mistakes]:
-        raise SheetError(mistakes)
+        raise CsvTableError(mistakes)
     return [record for record in records if record is not None]
 
 

@@ -20,7 +20,7 @@ NO = ("no", "n", "false", "0")
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?", re.ASCII)
 
 
-class SheetError(Exception):
+class CsvTableError(Exception):
     """A table that cannot be used; ``mistakes`` holds every one. They name lines and columns, never a cell's text."""
 
     def __init__(self, mistakes: Sequence[str]) -> None:
@@ -59,7 +59,7 @@ class Row:
             return None
 
 
-def read_sheet(
+def read_csv_table(
     path: Path, *, required: Collection[str], optional: Collection[str], otherwise: str | None = None
 ) -> Iterator[Row]:
     """The lines of a CSV file, separated by commas, semicolons or tabs, whose first line names the columns.
@@ -72,7 +72,7 @@ def read_sheet(
     try:
         text = read_text(path, otherwise=otherwise)
     except UnreadableText as error:
-        raise SheetError([f"{printable(path.name)}: {error}"]) from None
+        raise CsvTableError([f"{printable(path.name)}: {error}"]) from None
     lines = _lines(text)
     _, heads = next(lines, (0, []))
     columns = [name.strip().lower() for name in heads]
@@ -80,7 +80,7 @@ def read_sheet(
     mistakes += [f"nobody knows the column {name!r}" for name in columns if name not in {*required, *optional}]
     mistakes += [f"the column {name} stands twice" for name in sorted(set(columns)) if columns.count(name) > 1]
     if mistakes:
-        raise SheetError(mistakes)
+        raise CsvTableError(mistakes)
     for line, cells in lines:
         if any(cell.strip() for cell in cells):
             row = Row(line, dict(zip(columns, cells, strict=False)))
@@ -97,7 +97,7 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
         for cells in reader:
             yield reader.line_num, cells
     except csv.Error as error:
-        raise SheetError([f"line {reader.line_num}: {error}"]) from None
+        raise CsvTableError([f"line {reader.line_num}: {error}"]) from None
 
 
 def as_date(text: str) -> date:

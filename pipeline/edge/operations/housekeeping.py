@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import delete, insert, select
 
 from pipeline.clinical.precision import running_out
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.audit.forwarder import RECEIVER
 from pipeline.edge.store import (
@@ -20,7 +20,7 @@ from pipeline.edge.store import (
     work_queue,
 )
 from pipeline.edge.store.audit_trail import Event
-from pipeline.edge.store.schema import chore
+from pipeline.edge.store.schema import housekeeping
 
 log = logging.getLogger(__name__)
 
@@ -40,24 +40,26 @@ class DamagedStore(Exception):
     """The database fails its own check."""
 
 
-def is_overdue(house: House, at: datetime) -> bool:
+def is_overdue(app: App, at: datetime) -> bool:
     """Whether housekeeping has not been done for longer than a night; on the first day it is not."""
-    with house.database.read() as connection:
-        last: datetime | None = connection.scalar(select(chore.c.done_at).where(chore.c.name == HOUSEKEEPING))
+    with app.database.read() as connection:
+        last: datetime | None = connection.scalar(
+            select(housekeeping.c.done_at).where(housekeeping.c.name == HOUSEKEEPING)
+        )
     if last is None:
-        _remember(house, at, seconds=0)
+        _remember(app, at, seconds=0)
         return False
     return at - last > OVERDUE
 
 
-def heed_clock(house: House, at: datetime) -> None:
+def heed_clock(app: App, at: datetime) -> None:
     """Notice that this machine's clock went back, even while we did not run: nothing waits for the old time to come."""
     clock = f"clock of {socket.gethostname()}"[:64]
-    with house.database.read() as connection:
-        seen: datetime | None = connection.scalar(select(chore.c.done_at).where(chore.c.name == clock))
+    with app.database.read() as connection:
+        seen: datetime | None = connection.scalar(select(housekeeping.c.done_at).where(housekeeping.c.name == clock))
     if seen is not None and abs(at - seen) < CLOCK_STEP:
         return
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         if seen is not None and at < seen:
             back = seen - at + CLOCK_STEP
             moved = work_queue.bring_forward(connection, back, at=at) + destination_outages.bring_forward(
@@ -65,11 +67,11 @@ def heed_clock(house: House, at: datetime) -> None:
             )
             extra = {"seconds": round(back.total_seconds()), "count": moved}
             log.warning("the clock went back; what waits was brought forward", extra=extra)
-        connection.execute(delete(chore).where(chore.c.name == clock))
-        connection.execute(insert(chore).values(name=clock, done_at=at, seconds=0))
+        connection.execute(delete(housekeeping).where(housekeeping.c.name == clock))
+        connection.execute(insert(housekeeping).values(name=clock, done_at=at, seconds=0))
 
 
-def keep_house(house: House) -> float:
+def run_housekeeping(app: App) -> float:
     """Drop old pixels, check the database, refresh its statistics, shorten its log; how many seconds it took.
 
     Raises:
@@ -77,15 +79,15 @@ def keep_house(house: House) -> float:
         DamagedStore: it is damaged; a person must restore a backup.
     """
     began = time.monotonic()
-    sound = house.database.is_sound()
+    sound = app.database.is_sound()
     if sound:
-        _drop_pixels(house, datetime.now(UTC))
-        _give_up_promises(house, datetime.now(UTC))
-        _keep_audit_trail(house, datetime.now(UTC))
-        _remind_of_precision(house, datetime.now(UTC))
-        house.database.tidy()
+        _drop_pixels(app, datetime.now(UTC))
+        _give_up_commitment_requests(app, datetime.now(UTC))
+        _keep_audit_trail(app, datetime.now(UTC))
+        _remind_of_precision(app, datetime.now(UTC))
+        app.database.tidy()
     seconds = time.monotonic() - began
-    _remember(house, datetime.now(UTC), seconds)
+    _remember(app, datetime.now(UTC), seconds)
     if not sound:
         log.critical("the database is damaged; stop the service and restore a backup")
         raise DamagedStore
@@ -93,39 +95,39 @@ def keep_house(house: House) -> float:
     return seconds
 
 
-def _drop_pixels(house: House, at: datetime) -> None:
+def _drop_pixels(app: App, at: datetime) -> None:
     """Drop the pixels of pictures that came before the days we keep them for, a batch at a time."""
-    old = at - timedelta(days=house.settings.service.keeping.pixels_days)
+    old = at - timedelta(days=app.settings.service.keeping.pixels_days)
     dropped = 0
-    while batch := _drop_a_batch(house, old):
+    while batch := _drop_a_batch(app, old):
         dropped += batch
     if dropped:
         log.info("the pixels of old pictures were dropped", extra={"count": dropped})
 
 
-def _remind_of_precision(house: House, at: datetime) -> None:
+def _remind_of_precision(app: App, at: datetime) -> None:
     """Say in good time that an LSC runs out: after its last day no change is judged, and nothing else would tell."""
-    if due := running_out(house.knowledge.lscs, at.date()):
+    if due := running_out(app.reference_data.lscs, at.date()):
         log.warning("precision studies have to be repeated; see dxatrend status", extra={"count": len(due)})
 
 
-def _keep_audit_trail(house: House, at: datetime) -> None:
+def _keep_audit_trail(app: App, at: datetime) -> None:
     """Chain what the worker may have missed, then drop what is older than we keep it, and say so in the trail."""
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         audit_trail.seal(connection, all_of_it=True)
-    service = house.settings.service
+    service = app.settings.service
     if service.keeping.audit_days is None:
         return
     old, receivers = at - timedelta(days=service.keeping.audit_days), (RECEIVER,) if service.audit.syslog else ()
     dropped = 0
-    while batch := _drop_entries(house, old, at, receivers):
+    while batch := _drop_entries(app, old, at, receivers):
         dropped += batch
     if dropped:
         log.info("old entries of the audit trail were dropped", extra={"count": dropped})
 
 
-def _drop_entries(house: House, before: datetime, at: datetime, receivers: Sequence[str]) -> int:
-    with house.database.write() as connection:
+def _drop_entries(app: App, before: datetime, at: datetime, receivers: Sequence[str]) -> int:
+    with app.database.write() as connection:
         dropped = audit_trail.drop(connection, before=before, at=at, receivers=receivers)
         if dropped:
             detail = {"audit_entries": dropped, "before": before.isoformat()}
@@ -133,18 +135,18 @@ def _drop_entries(house: House, before: datetime, at: datetime, receivers: Seque
         return dropped
 
 
-def _give_up_promises(house: House, at: datetime) -> None:
-    with house.database.write() as connection:
+def _give_up_commitment_requests(app: App, at: datetime) -> None:
+    with app.database.write() as connection:
         if held := commitment_requests.give_up(connection, asked_before=at - GIVE_UP_AFTER):
             log.warning("scanners did not hear our commitments; see dxatrend held", extra={"count": held})
 
 
-def _drop_a_batch(house: House, received_before: datetime) -> int:
-    with house.database.write() as connection:
+def _drop_a_batch(app: App, received_before: datetime) -> int:
+    with app.database.write() as connection:
         return pixel_retention.drop_pixels(connection, received_before=received_before)
 
 
-def _remember(house: House, at: datetime, seconds: float) -> None:
-    with house.database.write() as connection:
-        connection.execute(delete(chore).where(chore.c.name == HOUSEKEEPING))
-        connection.execute(insert(chore).values(name=HOUSEKEEPING, done_at=at, seconds=seconds))
+def _remember(app: App, at: datetime, seconds: float) -> None:
+    with app.database.write() as connection:
+        connection.execute(delete(housekeeping).where(housekeeping.c.name == HOUSEKEEPING))
+        connection.execute(insert(housekeeping).values(name=HOUSEKEEPING, done_at=at, seconds=seconds))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.clinical.precision_study import PrecisionScan
 from pipeline.clinical.regions import UnknownRegion, parse_region
-from pipeline.edge.operations.csv_table import Row, SheetError, as_date, as_number, read_sheet
+from pipeline.edge.operations.csv_table import CsvTableError, Row, as_date, as_number, read_csv_table
 
 COLUMNS = ("patient", "scan", "region", "bmd")
 TECHNOLOGIST = "technologist"
@@ -21,7 +21,7 @@ def read_study(path: Path) -> list[PrecisionScan]:
     """
     mistakes: list[str] = []
     scans: list[PrecisionScan] = []
-    for row in read_sheet(path, required=COLUMNS, optional=[TECHNOLOGIST, DATE], otherwise="cp1252"):
+    for row in read_csv_table(path, required=COLUMNS, optional=[TECHNOLOGIST, DATE], otherwise="cp1252"):
         patient, scan, named = (row.required(column) for column in COLUMNS[:3])
         row.required("bmd")
         bmd, day = row.read("bmd", as_number), row.read(DATE, as_date)
@@ -37,7 +37,7 @@ def read_study(path: Path) -> list[PrecisionScan]:
         by = row.text(TECHNOLOGIST)
         scans.append(PrecisionScan(patient=patient, scan=scan, region=region, bmd=bmd, technologist=by, day=day))
     if mistakes:
-        raise SheetError(mistakes)
+        raise CsvTableError(mistakes)
     return scans
 
 

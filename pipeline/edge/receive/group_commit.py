@@ -31,7 +31,7 @@ Kept = tuple[int, bool]
 _Waiting = tuple[Callable[[], Arrival], "Future[Kept]"]
 
 
-class Keeper:
+class GroupCommit:
     """Keeps what the associations receive, in a thread of its own, until ``close``."""
 
     def __init__(self, database: Database) -> None:
@@ -89,7 +89,7 @@ class Keeper:
     def _keep(self, batch: list[tuple[Arrival, "Future[Kept]"]]) -> None:
         try:
             with self._database.write() as connection:
-                results = receipts.keep_all(connection, [arrival for arrival, _ in batch])
+                results = receipts.store_all(connection, [arrival for arrival, _ in batch])
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others get their own turn
             if len(batch) == 1 or (isinstance(error, StoreFailed) and error.concerns_all):
                 for _, done in batch:

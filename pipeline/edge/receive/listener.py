@@ -38,14 +38,14 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from pipeline.edge.configuration.settings import CallerSettings, DestinationSettings, ListenerSettings
 from pipeline.edge.dicom_net.association import Refusal
 from pipeline.edge.dicom_net.host_addresses import Addresses
-from pipeline.edge.dicom_net.rate_limited_log import QuietLog
-from pipeline.edge.dicom_net.server import Knock, Limits, Reactor
+from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
+from pipeline.edge.dicom_net.server import EventDrivenServer, Limits, RejectedCaller
 from pipeline.edge.dicom_net.storage_commitment import BadCommitment, read_result
 from pipeline.edge.dicom_net.tls import TlsUnusable, for_listener
-from pipeline.edge.disk_space import room_of
-from pipeline.edge.receive.group_commit import Keeper
-from pipeline.edge.receive.rejected_callers import Refusals
-from pipeline.edge.receive.storage_commitment_scp import Promises
+from pipeline.edge.disk_space import disk_reserve_of
+from pipeline.edge.receive.group_commit import GroupCommit
+from pipeline.edge.receive.rejected_callers import RejectedCallers
+from pipeline.edge.receive.storage_commitment_scp import StorageCommitmentScp
 from pipeline.edge.store import outbox
 from pipeline.edge.store.database import Database, StoreFailed
 from pipeline.edge.store.receipts import Arrival, Instance
@@ -121,14 +121,14 @@ class Listener:
         reserve_mb: int = 0,
     ) -> None:
         self._settings, self._database = settings, database
-        self._refusals = Refusals(database)
-        self._room = room_of(database, reserve_mb)
+        self._refusals = RejectedCallers(database)
+        self._room = disk_reserve_of(database, reserve_mb)
         self._archives = [archive for archive in archives if archive.proof == "commitment"]
         self._asked = [archive for archive in archives if archive.history and archive.retrieve == "move"]
         hosts = [caller.host for caller in settings.caller if caller.host]
         hosts += [to.host for to in (*self._archives, *self._asked)]
         self._addresses = Addresses(hosts)
-        self._quiet = QuietLog(log)
+        self._rate_limited = RateLimitedLog(log)
         ae = AE(ae_title=settings.ae_title)
         ae.add_supported_context(Verification)
         for sop_class in SR_STORAGE_CLASSES:
@@ -139,10 +139,10 @@ class Listener:
         # What it says comes as it is: deflated, a few kilobytes would become as many megabytes.
         plain = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian]
         ae.add_supported_context(StorageCommitmentPushModel, plain, scu_role=True, scp_role=True)
-        self._promises = Promises(database, settings.caller, settings.commitment_references)
-        self._keeper = Keeper(database)
+        self._commitment_scp = StorageCommitmentScp(database, settings.caller, settings.commitment_references)
+        self._group_commit = GroupCommit(database)
         try:
-            self._reactor = Reactor(
+            self._reactor = EventDrivenServer(
                 ae,
                 (settings.host, settings.port),
                 {
@@ -150,7 +150,7 @@ class Listener:
                     evt.EVT_C_ECHO: lambda event: SUCCESS,
                     evt.EVT_C_STORE: self._store,
                     evt.EVT_N_EVENT_REPORT: self._hear_of_commitment,
-                    evt.EVT_N_ACTION: self._promise,
+                    evt.EVT_N_ACTION: self._answer_commitment_request,
                 },
                 Limits(
                     associations=settings.associations,
@@ -164,8 +164,8 @@ class Listener:
                 admit=self._admit,
             )
         except (OSError, TlsUnusable):
-            self._keeper.close()
-            self._promises.close()
+            self._group_commit.close()
+            self._commitment_scp.close()
             self._addresses.close()
             raise
         log.info("listening as %s on %s port %d", settings.ae_title, settings.host, settings.port)
@@ -173,27 +173,32 @@ class Listener:
     def close(self) -> None:
         """Take no more associations; those under way are aborted, and what was answered is kept."""
         self._reactor.close()
-        self._promises.close()
-        self._keeper.close()
+        self._commitment_scp.close()
+        self._group_commit.close()
         self._refusals.close()
         self._addresses.close()
-        self._quiet.close()
+        self._rate_limited.close()
 
-    def _admit(self, knock: Knock) -> Refusal | None:
+    def _admit(self, rejected_caller: RejectedCaller) -> Refusal | None:
         """Refuse a caller we do not know, in DICOM's own way, and say so to the administrator."""
-        calling, host = knock.calling, knock.host
-        if knock.called != self._settings.ae_title:
+        calling, host = rejected_caller.calling, rejected_caller.host
+        if rejected_caller.called != self._settings.ae_title:
             refusal, reason = _NOT_CALLED, "it called another AE title than ours"
         elif self._archives_at(calling, host) or self._may_bring_history(calling, host):
             return None
         elif not (callers := self._callers_at(calling, host)):
             refusal, reason = _NOT_A_CALLER, "no listener.caller in service.toml has this AE title and host"
-        elif not any(_fits(caller, knock.certificate) for caller in callers):
+        elif not any(_fits(caller, rejected_caller.certificate) for caller in callers):
             refusal, reason = _NOT_A_CALLER, "its certificate is not made out to listener.caller.certificate"
         else:
             return None
-        self._quiet.warning(
-            f"{calling} {host}", "association of %r at %s to %r rejected: %s", calling, host, knock.called, reason
+        self._rate_limited.warning(
+            f"{calling} {host}",
+            "association of %r at %s to %r rejected: %s",
+            calling,
+            host,
+            rejected_caller.called,
+            reason,
         )
         self._refusals.note(calling, host, reason)
         return refusal
@@ -224,7 +229,7 @@ class Listener:
             name = UID(context.abstract_syntax).name
             encoded = context.result == _TRANSFER_SYNTAXES_NOT_SUPPORTED
             what = f"{name} in no transfer syntax that we take" if encoded else f"{name}, which we do not take"
-            self._quiet.warning(f"{caller} {what}", "%r offered %s", caller, what)
+            self._rate_limited.warning(f"{caller} {what}", "%r offered %s", caller, what)
 
     def _store(self, event: evt.Event) -> "int | Future[int]":
         request, caller = event.request, event.assoc.requestor.ae_title
@@ -232,10 +237,10 @@ class Listener:
         ours = request.MoveOriginatorApplicationEntityTitle == self._settings.ae_title
         historical = ours and self._may_bring_history(caller, address)
         if not (historical or self._is_caller(event.assoc)):
-            self._quiet.warning(f"{caller} sends", "%r may tell us of commitments, not send reports", caller)
+            self._rate_limited.warning(f"{caller} sends", "%r may tell us of commitments, not send reports", caller)
             return NOT_AUTHORISED
         if self._room.is_short():
-            self._quiet.warning("no room", "the disk is nearly full: nothing is taken until there is room again")
+            self._rate_limited.warning("no room", "the disk is nearly full: nothing is taken until there is room again")
             return OUT_OF_RESOURCES
         instance = Instance(
             sop_class_uid=str(request.AffectedSOPClassUID),
@@ -245,7 +250,7 @@ class Listener:
         )
         request.DataSet = None  # it is in memory once, until its bytes have been made smaller
         now, host = datetime.now(UTC), address or ""
-        kept = self._keeper.keep(
+        kept = self._group_commit.keep(
             lambda: Arrival.of(instance, calling_ae_title=caller, host=host, at=now, historical=historical)
         )
         answer: Future[int] = Future()
@@ -261,27 +266,29 @@ class Listener:
             return
         answer.set_result(OUT_OF_RESOURCES)
         what = str(failure) if isinstance(failure, StoreFailed) else type(failure).__name__
-        self._quiet.warning(f"{caller} {what}", "could not keep an instance from %r: %s", caller, what)
+        self._rate_limited.warning(f"{caller} {what}", "could not keep an instance from %r: %s", caller, what)
 
-    def _promise(self, event: evt.Event) -> tuple[int, None]:
+    def _answer_commitment_request(self, event: evt.Event) -> tuple[int, None]:
         caller = event.assoc.requestor.ae_title
         if not self._is_caller(event.assoc):
-            self._quiet.warning(f"{caller} asks", "%r may tell us of commitments, not ask for ours", caller)
+            self._rate_limited.warning(f"{caller} asks", "%r may tell us of commitments, not ask for ours", caller)
             return NOT_AUTHORISED, None
-        return self._promises.asked(event)
+        return self._commitment_scp.asked(event)
 
     def _hear_of_commitment(self, event: evt.Event) -> tuple[int, None]:
         caller = event.assoc.requestor.ae_title
         names = self._archives_at(caller, event.assoc.requestor.address)
         if not names:
-            self._quiet.warning(f"{caller} tells", "%r may not tell us of commitments: it is no destination", caller)
+            self._rate_limited.warning(
+                f"{caller} tells", "%r may not tell us of commitments: it is no destination", caller
+            )
             return NOT_AUTHORISED, None
         information = event.request.EventInformation
         data_set = information.getvalue() if information else b""
         try:
             result = read_result(event.event_type, data_set, event.context.transfer_syntax)
         except BadCommitment as bad:
-            self._quiet.warning(f"{caller} told wrongly", "%r told of a commitment: %s", caller, bad)
+            self._rate_limited.warning(f"{caller} told wrongly", "%r told of a commitment: %s", caller, bad)
             return INVALID_ARGUMENT, None
         now = datetime.now(UTC)
         try:

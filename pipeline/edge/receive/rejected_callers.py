@@ -23,7 +23,7 @@ MOST_CALLERS = 20
 _OTHERS = ("", "", "others")
 
 
-class Refusals:
+class RejectedCallers:
     """Collects refused callers and writes them to the audit trail every now and then; ended by ``close``."""
 
     def __init__(self, database: Database) -> None:

@@ -21,10 +21,10 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.configuration.settings import CallerSettings
 from pipeline.edge.deliver.storage_scu import ANSWER_SECONDS, CONNECTION_SECONDS, UNREACHABLE, unreachable, wait_after
-from pipeline.edge.dicom_net.rate_limited_log import QuietLog
+from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
 from pipeline.edge.dicom_net.storage_commitment import (
     ALL_COMMITTED,
     REQUEST,
@@ -34,11 +34,11 @@ from pipeline.edge.dicom_net.storage_commitment import (
     read_request,
 )
 from pipeline.edge.dicom_net.tls import TlsUnusable, for_calling
-from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, require_fault_of_one, where_it_happened
+from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, describe_error, require_fault_of_one
 from pipeline.edge.store import commitment_requests, work_queue
-from pipeline.edge.store.commitment_requests import Answer, Promise
+from pipeline.edge.store.commitment_requests import Answer, CommitmentRequest
 from pipeline.edge.store.database import Database, StoreFailed
-from pipeline.edge.store.schema import promise as promise_table
+from pipeline.edge.store.schema import commitment_request as promise_table
 
 log = logging.getLogger(__name__)
 
@@ -64,30 +64,30 @@ MOST_WAITING = 1_000
 SLICE_SECONDS = 1.0
 """So long objects are read back at a time."""
 
-MOST_TELLERS = 16
+MOST_REPORTERS = 16
 """Scanners that are told on their own associations at once."""
 
 
-class Untold(Exception):
+class CommitmentNotReported(Exception):
     """The scanner did not hear it, as far as we know."""
 
 
-class Promises:
+class StorageCommitmentScp:
     """The listener's part: takes requests, and tells the results to scanners that cannot be called."""
 
     def __init__(self, database: Database, callers: Sequence[CallerSettings], most_references: int) -> None:
         self._database, self._most_references = database, most_references
         self._called = {caller.ae_title for caller in callers if caller.port is not None}
-        self._tellers = ThreadPoolExecutor(MOST_TELLERS, thread_name_prefix="promises")
+        self._reporters = ThreadPoolExecutor(MOST_REPORTERS, thread_name_prefix="promises")
         self._lock = threading.Lock()
         self._telling: dict[str, Association | None] = {}
         """By the scanner that is being told, on which association it asked meanwhile."""
-        self._quiet = QuietLog(log)
+        self._rate_limited = RateLimitedLog(log)
 
     def close(self) -> None:
         """Take up nothing more; what is not told is kept."""
-        self._tellers.shutdown(wait=False, cancel_futures=True)
-        self._quiet.close()
+        self._reporters.shutdown(wait=False, cancel_futures=True)
+        self._rate_limited.close()
 
     def asked(self, event: evt.Event) -> tuple[int, None]:
         """Keep a scanner's request; the status of the answer to it."""
@@ -100,11 +100,11 @@ class Promises:
         try:
             request = read_request(information.getvalue() if information else b"", event.context.transfer_syntax)
         except BadCommitment as bad:
-            self._quiet.warning(f"{caller} asked wrongly", "%r asked for a commitment: %s", caller, bad)
+            self._rate_limited.warning(f"{caller} asked wrongly", "%r asked for a commitment: %s", caller, bad)
             return INVALID_ARGUMENT, None
         if len(request.asked_for) > self._most_references:
             what = f"more than {self._most_references} objects at once (listener.commitment_references)"
-            self._quiet.warning(f"{caller} asked for too much", "%r asked for a commitment to %s", caller, what)
+            self._rate_limited.warning(f"{caller} asked for too much", "%r asked for a commitment to %s", caller, what)
             return RESOURCE_LIMITATION, None
         try:
             number = self._keep(caller, request)
@@ -113,12 +113,12 @@ class Promises:
             return PROCESSING_FAILURE, None
         if number is None:
             what = f"{MOST_WAITING} of its requests for commitment wait already"
-            self._quiet.warning(f"{caller} asked too often", "a request of %r is refused: %s", caller, what)
+            self._rate_limited.warning(f"{caller} asked too often", "a request of %r is refused: %s", caller, what)
             return RESOURCE_LIMITATION, None
-        names = {"promise": number, "caller": caller}
+        names = {"commitment_request": number, "caller": caller}
         log.info("asked for commitment", extra={**names, "count": len(request.asked_for)})
         if caller not in self._called:
-            self._tell_soon(event.assoc)
+            self._report_soon(event.assoc)
         return SUCCESS, None
 
     def _keep(self, caller: str, request: Request) -> int | None:
@@ -133,7 +133,7 @@ class Promises:
                 at=datetime.now(UTC),
             )
 
-    def _tell_soon(self, association: Association) -> None:
+    def _report_soon(self, association: Association) -> None:
         """Have a scanner told on this association, once what it is being told is at an end.
 
         Each is told by one thread at a time: one that never answers makes nobody else wait.
@@ -144,9 +144,9 @@ class Promises:
                 self._telling[caller] = association
             else:
                 self._telling[caller] = None
-                self._tellers.submit(self._tell_here, association)
+                self._reporters.submit(self._report_here, association)
 
-    def _tell_here(self, association: Association) -> None:
+    def _report_here(self, association: Association) -> None:
         """Tell a scanner on its own association all that it has not heard yet."""
         caller = association.requestor.ae_title
         time.sleep(MOMENT)
@@ -156,22 +156,22 @@ class Promises:
                 try:
                     _tell(association, one, answer)
                     _told(self._database, one, answer)
-                except Untold as problem:
+                except CommitmentNotReported as problem:
                     what = "%r did not hear what we keep of its objects: %s"
-                    self._quiet.warning(f"{caller} did not hear", what, caller, problem)
+                    self._rate_limited.warning(f"{caller} did not hear", what, caller, problem)
                     with self._database.write() as connection:  # it is the first again when the scanner asks again
-                        work_queue.give_back(connection, promise_table, where=promise_table.c.id == one.number)
+                        work_queue.requeue(connection, promise_table, where=promise_table.c.id == one.number)
                     break
                 except Exception as error:  # noqa: BLE001 - whatever is wrong with one request, others are answered
                     require_fault_of_one(error)
-                    _hold(self._database, one.number, UNEXPECTED, where_it_happened(error))
+                    _hold(self._database, one.number, UNEXPECTED, describe_error(error))
         except StoreFailed as failure:
             log.error("%r could not be told what we keep of its objects: %s", caller, failure)
         finally:
             with self._lock:
                 following = self._telling.pop(caller)
             if following is not None:
-                self._tell_soon(following)
+                self._report_soon(following)
 
 
 def callers_to_be_called(callers: Sequence[CallerSettings]) -> list[CallerSettings]:
@@ -179,38 +179,38 @@ def callers_to_be_called(callers: Sequence[CallerSettings]) -> list[CallerSettin
     return [caller for caller in callers if caller.port is not None]
 
 
-def next_due(house: House, caller: CallerSettings) -> datetime | None:
+def next_due(app: App, caller: CallerSettings) -> datetime | None:
     """When a scanner is to be called next; ``None`` when there is nothing to tell it."""
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         theirs = promise_table.c.calling_ae_title == caller.ae_title
         return work_queue.next_due(connection, promise_table, where=theirs)
 
 
-def tell_due(house: House, caller: CallerSettings) -> None:
+def report_due(app: App, caller: CallerSettings) -> None:
     """Call a scanner and tell it what is due; what it does not hear is told again later."""
-    ours = house.settings.service.listener.ae_title
+    ours = app.settings.service.listener.ae_title
     call: _Call | None = None
     with ExitStack() as until_told:
         for _ in range(BATCH):
-            due = _next_due(house.database, caller.ae_title)
+            due = _next_due(app.database, caller.ae_title)
             if due is None:
                 return
             one, answer = due
             try:
                 call = call or until_told.enter_context(closing(_Call(ours, caller)))
                 _tell(call.association, one, answer)
-                _told(house.database, one, answer)
-            except Untold as problem:
+                _told(app.database, one, answer)
+            except CommitmentNotReported as problem:
                 log.warning("%r did not hear what we keep of its objects: %s", caller.ae_title, problem)
-                _postpone(house.database, one, problem)
+                _postpone(app.database, one, problem)
                 return
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one request, the others are answered
                 require_fault_of_one(error)
-                _hold(house.database, one.number, UNEXPECTED, where_it_happened(error))
+                _hold(app.database, one.number, UNEXPECTED, describe_error(error))
                 return
 
 
-def _next_due(database: Database, caller: str) -> tuple[Promise, Answer] | None:
+def _next_due(database: Database, caller: str) -> tuple[CommitmentRequest, Answer] | None:
     """The next request that is due, and our answer; one that we cannot answer is held, and the one after it is next."""
     while True:
         with database.write() as connection:
@@ -220,22 +220,22 @@ def _next_due(database: Database, caller: str) -> tuple[Promise, Answer] | None:
         try:
             with database.read() as connection:
                 one = commitment_requests.load(connection, number)
-            if one.losses < work_queue.MOST_LOSSES:
+            if one.worker_crashes < work_queue.MOST_WORKER_CRASHES:
                 return one, _read_back(database, one)
-            reason, detail = WORKER_LOST, f"its process ended {one.losses} times"
+            reason, detail = WORKER_LOST, f"its process ended {one.worker_crashes} times"
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one request, the others are answered
             require_fault_of_one(error)
-            reason, detail = UNEXPECTED, where_it_happened(error)
+            reason, detail = UNEXPECTED, describe_error(error)
         _hold(database, number, reason, detail)
 
 
 def _hold(database: Database, number: int, reason: str, detail: str) -> None:
     with database.write() as connection:
         work_queue.hold(connection, promise_table, number, reason=reason, detail=detail)
-    log.error("held", extra={"promise": number, "reason": reason, "detail": detail})
+    log.error("held", extra={"commitment_request": number, "reason": reason, "detail": detail})
 
 
-def _read_back(database: Database, one: Promise) -> Answer:
+def _read_back(database: Database, one: CommitmentRequest) -> Answer:
     """Look up each object and read it back, a slice at a time: what cannot be produced byte for byte is not kept."""
     reasons: list[int | None] = []
     while len(reasons) < len(one.asked_for):
@@ -255,7 +255,7 @@ def _read_back(database: Database, one: Promise) -> Answer:
     )
 
 
-def _postpone(database: Database, one: Promise, problem: Untold) -> None:
+def _postpone(database: Database, one: CommitmentRequest, problem: CommitmentNotReported) -> None:
     """Tell this request, and what else is due to the same scanner, later."""
     now = datetime.now(UTC)
     until = now + wait_after(one.attempts, LONGEST_WAIT)
@@ -275,7 +275,7 @@ class _Call:
         try:
             tls = (for_calling(caller.tls), caller.host) if caller.tls else None
         except TlsUnusable as unusable:
-            raise Untold(str(unusable)) from None
+            raise CommitmentNotReported(str(unusable)) from None
         try:
             self.association = ae.associate(
                 caller.host,
@@ -285,11 +285,11 @@ class _Call:
                 ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],
             )
         except UNREACHABLE as error:
-            raise Untold(unreachable(error)) from None
+            raise CommitmentNotReported(unreachable(error)) from None
         if self.association.is_rejected:
-            raise Untold("the scanner rejected the association; does it know our AE title?")
+            raise CommitmentNotReported("the scanner rejected the association; does it know our AE title?")
         if not self.association.is_established:
-            raise Untold("no association" + ("; does the TLS of both sides fit?" if caller.tls else ""))
+            raise CommitmentNotReported("no association" + ("; does the TLS of both sides fit?" if caller.tls else ""))
 
     def close(self) -> None:
         """Release it."""
@@ -297,34 +297,34 @@ class _Call:
             self.association.release()
 
 
-def _tell(association: Association, one: Promise, answer: Answer) -> None:
+def _tell(association: Association, one: CommitmentRequest, answer: Answer) -> None:
     if not association.is_established:
-        raise Untold("the association has ended")
+        raise CommitmentNotReported("the association has ended")
     event_type = SOME_FAILED if answer.failed else ALL_COMMITTED
     try:
         status, _ = association.send_n_event_report(
             _result(one, answer), event_type, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
         )
     except ValueError:
-        raise Untold("the scanner does not take storage commitment in the role of SCU") from None
+        raise CommitmentNotReported("the scanner does not take storage commitment in the role of SCU") from None
     except RuntimeError:
-        raise Untold("the association has ended") from None
+        raise CommitmentNotReported("the association has ended") from None
     if "Status" not in status:
-        raise Untold("no answer to the N-EVENT-REPORT")
+        raise CommitmentNotReported("no answer to the N-EVENT-REPORT")
     if status.Status != SUCCESS:
-        raise Untold(f"the N-EVENT-REPORT was answered with status 0x{status.Status:04X}")
+        raise CommitmentNotReported(f"the N-EVENT-REPORT was answered with status 0x{status.Status:04X}")
 
 
-def _told(database: Database, one: Promise, answer: Answer) -> None:
+def _told(database: Database, one: CommitmentRequest, answer: Answer) -> None:
     with database.write() as connection:
         work_queue.done(connection, promise_table, [one.number])
-    names = {"promise": one.number, "caller": one.calling_ae_title}
+    names = {"commitment_request": one.number, "caller": one.calling_ae_title}
     log.info("committed ourselves", extra={**names, "count": len(answer.kept)})
     if answer.failed:
         log.warning("asked to commit ourselves to what we do not have", extra={**names, "count": len(answer.failed)})
 
 
-def _result(one: Promise, answer: Answer) -> Dataset:
+def _result(one: CommitmentRequest, answer: Answer) -> Dataset:
     result = Dataset()
     result.TransactionUID = one.transaction_uid
     if answer.kept:

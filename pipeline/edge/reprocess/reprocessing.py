@@ -13,22 +13,22 @@ from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import Connection, select, update
 
 from pipeline.clinical.exam_assembly import Contradiction
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.follow_up.due_exams import Tally, examine, follow_up
-from pipeline.edge.provenance import Shift, is_answered
+from pipeline.edge.provenance import ChangedInput, is_answered
 from pipeline.edge.reprocess.reextract import read_again
 from pipeline.edge.store import exam_summaries, exams, outbox, reprocessing_runs, work_queue
-from pipeline.edge.store.exam_summaries import Person, Visit
+from pipeline.edge.store.exam_summaries import ExamSummary, LinkedPatients
 from pipeline.edge.store.reprocessing_runs import Counts, Scope, Shard
 from pipeline.edge.store.schema import State, shard
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.store.schema import receipt as receipt_table
 from pipeline.sr.author.content import document
-from pipeline.sr.author.readback import Said, read_back
+from pipeline.sr.author.readback import ReadBack, read_back
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from pipeline.sr.dicom.header import UnusableEvidence
 
-PERSONS = 200
+PATIENTS_AT_ONCE = 200
 """Persons in one step: what is held in memory at once."""
 
 LONGEST_YIELD = 10.0
@@ -48,45 +48,45 @@ class Difference:
 
     exam: int
     addendum: int
-    shifts: tuple[Shift, ...]
+    changed_inputs: tuple[ChangedInput, ...]
     overall: BeforeAfter
     regions: Mapping[str, Mapping[str, BeforeAfter]]
     held: str = ""
 
 
-def begin(house: House, scope: Scope) -> int:
+def begin(app: App, scope: Scope) -> int:
     """The number of the unfinished run of this scope, or of a new one."""
-    with house.database.write() as connection:
-        shards = house.settings.service.reprocess.shards
+    with app.database.write() as connection:
+        shards = app.settings.service.reprocess.shards
         return reprocessing_runs.begin(connection, scope, shards=shards, at=datetime.now(UTC))
 
 
-def take_part(house: House, run: int, keep_on: Callable[[], bool] = lambda: True) -> Counts:
+def take_part(app: App, run: int, keep_on: Callable[[], bool] = lambda: True) -> Counts:
     """Work on parts of a run until none is free, or it is time to stop; what this process has done.
 
     Raises:
         StoreFailed: the database could not be asked; another worker, or a later call, goes on.
     """
     done = Counts()
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         work_queue.reclaim_from_the_dead(connection)
         scope = reprocessing_runs.scope_of(connection, run)
     while keep_on():
-        with house.database.write() as connection:
+        with app.database.write() as connection:
             mine = reprocessing_runs.claim(connection, run, at=datetime.now(UTC))
         if mine is None:
             break
         try:
-            done = together(done, _work_on(house, mine, scope, keep_on))
+            done = together(done, _work_on(app, mine, scope, keep_on))
         finally:
-            with house.database.write() as connection:
-                work_queue.give_back(connection, shard, where=shard.c.id == mine.id)
+            with app.database.write() as connection:
+                work_queue.requeue(connection, shard, where=shard.c.id == mine.id)
     return done
 
 
-def standing(house: House, run: int) -> tuple[Counts, bool]:
+def standing(app: App, run: int) -> tuple[Counts, bool]:
     """What a run has come to, and whether it is finished."""
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         return reprocessing_runs.counts(connection, run), reprocessing_runs.is_finished(connection, run)
 
 
@@ -100,110 +100,116 @@ def together(one: Counts, other: Counts) -> Counts:
     )
 
 
-def differences(house: House, scope: Scope) -> Iterator[Difference]:
+def differences(app: App, scope: Scope) -> Iterator[Difference]:
     """The addenda that would be superseded, person by person; nothing is changed."""
     after = 0
-    while numbers := _next(house, scope, after):
-        with house.database.read() as connection:
-            stale = exam_summaries.read_otherwise(connection, house.knowledge.edition)
-            found = [] if stale else list(_differences(house, connection, numbers, scope))
+    while numbers := _next(app, scope, after):
+        with app.database.read() as connection:
+            stale = exam_summaries.read_otherwise(connection, app.reference_data.reader_fingerprint)
+            found = [] if stale else list(_differences(app, connection, numbers, scope))
         for number in numbers if stale else ():  # reports are read again, person by person, for trial
-            with house.database.trial() as connection:
-                read_again(house, connection, exam_summaries.stale_exams(connection, [number], house.knowledge.edition))
-                found += _differences(house, connection, [number], scope)
+            with app.database.trial() as connection:
+                read_again(
+                    app,
+                    connection,
+                    exam_summaries.stale_exams(connection, [number], app.reference_data.reader_fingerprint),
+                )
+                found += _differences(app, connection, [number], scope)
         yield from found
         after = numbers[-1]
 
 
-def _work_on(house: House, mine: Shard, scope: Scope, keep_on: Callable[[], bool]) -> Counts:
-    done, after = Counts(), mine.last_person
-    while numbers := _next(house, scope, after, part=mine):
-        step = _step(house, mine, numbers, scope, keep_on)
+def _work_on(app: App, mine: Shard, scope: Scope, keep_on: Callable[[], bool]) -> Counts:
+    done, after = Counts(), mine.last_linked_patients
+    while numbers := _next(app, scope, after, part=mine):
+        step = _step(app, mine, numbers, scope, keep_on)
         if step is None:
             return done
         after = numbers[-1]
         done = together(done, step)
-        with house.database.write() as connection:
-            if not reprocessing_runs.advance(connection, mine, last_person=after, done=step, at=datetime.now(UTC)):
+        with app.database.write() as connection:
+            if not reprocessing_runs.advance(
+                connection, mine, last_linked_patients=after, done=step, at=datetime.now(UTC)
+            ):
                 return done
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         reprocessing_runs.finish(connection, mine, at=datetime.now(UTC))
     return done
 
 
-def _step(
-    house: House, mine: Shard, numbers: Sequence[int], scope: Scope, keep_on: Callable[[], bool]
-) -> Counts | None:
+def _step(app: App, mine: Shard, numbers: Sequence[int], scope: Scope, keep_on: Callable[[], bool]) -> Counts | None:
     """Look at some persons and examine again what has to be; ``None`` when told to stop, or the part is lost."""
-    _read_again(house, numbers)
+    _read_again(app, numbers)
     looked_at = 0
-    shifted: list[Visit] = []
-    with house.database.read() as connection:
-        for visit, person in _answered(connection, numbers, scope):
+    shifted: list[ExamSummary] = []
+    with app.database.read() as connection:
+        for visit, linked_patients in _answered(connection, numbers, scope):
             looked_at += 1
-            if house.surveyor.shifts(visit, person):
+            if app.provenance_tracker.changed_inputs(visit, linked_patients):
                 shifted.append(visit)
     tally = Tally()
     for visit in shifted:
-        _give_way(house)
-        if not _await_turn(house, mine, keep_on):
+        _give_way(app)
+        if not _await_turn(app, mine, keep_on):
             return None
-        tally += _examine_again(house, visit.number)
+        tally += _examine_again(app, visit.number)
     return Counts(looked_at, tally.issued, tally.unchanged, tally.held)
 
 
-def _examine_again(house: House, number: int) -> Tally:
-    with house.database.write() as connection:
+def _examine_again(app: App, number: int) -> Tally:
+    with app.database.write() as connection:
         settled = (exam_table.c.id == number) & (exam_table.c.state == State.DONE)
         # One that ends its worker is held in the end, as in the live flow.
-        tried = update(exam_table).where(settled).values(losses=exam_table.c.losses + 1)
+        tried = update(exam_table).where(settled).values(worker_crashes=exam_table.c.worker_crashes + 1)
         if connection.execute(tried).rowcount == 0:
             return Tally()  # it has become due by itself
-    return follow_up(house, [number])
+    return follow_up(app, [number])
 
 
-def _answered(connection: Connection, numbers: Sequence[int], scope: Scope) -> Iterator[tuple[Visit, Person]]:
-    for person in exam_summaries.persons(connection, numbers):
-        for visit in person.visits:
+def _answered(
+    connection: Connection, numbers: Sequence[int], scope: Scope
+) -> Iterator[tuple[ExamSummary, LinkedPatients]]:
+    for linked_patients in exam_summaries.all_linked_patients(connection, numbers):
+        for visit in linked_patients.summaries:
             if is_answered(visit) and _is_in(visit, scope):
-                yield visit, person
+                yield visit, linked_patients
 
 
-def _is_in(visit: Visit, scope: Scope) -> bool:
+def _is_in(visit: ExamSummary, scope: Scope) -> bool:
     if scope.scanner is not None and visit.scanner_number != scope.scanner:
         return False
     return scope.since is None or visit.performed_at.date() >= scope.since
 
 
-def _next(house: House, scope: Scope, after: int, *, part: Shard | None = None) -> list[int]:
-    if scope.person is not None:
-        return [scope.person] if after < scope.person else []
+def _next(app: App, scope: Scope, after: int, *, part: Shard | None = None) -> list[int]:
+    if scope.linked_patients is not None:
+        return [scope.linked_patients] if after < scope.linked_patients else []
     number, shards = (part.number, part.shards) if part else (0, 1)
-    with house.database.read() as connection:
-        return exam_summaries.next_persons(connection, after, PERSONS, shard=number, shards=shards)
+    with app.database.read() as connection:
+        return exam_summaries.next_linked_patients(connection, after, PATIENTS_AT_ONCE, shard=number, shards=shards)
 
 
-def _read_again(house: House, numbers: Sequence[int]) -> None:
-    edition = house.knowledge.edition
-    with house.database.read() as connection:
-        if not exam_summaries.read_otherwise(connection, edition):
+def _read_again(app: App, numbers: Sequence[int]) -> None:
+    reader_fingerprint = app.reference_data.reader_fingerprint
+    with app.database.read() as connection:
+        if not exam_summaries.read_otherwise(connection, reader_fingerprint):
             return
-        stale = exam_summaries.stale_exams(connection, numbers, edition)
+        stale = exam_summaries.stale_exams(connection, numbers, reader_fingerprint)
     for number in stale:
-        with house.database.write() as connection:
-            read_again(house, connection, [number])
+        with app.database.write() as connection:
+            read_again(app, connection, [number])
 
 
-def _give_way(house: House) -> None:
+def _give_way(app: App) -> None:
     """Let whatever is live go first."""
     until = time.monotonic() + LONGEST_YIELD
-    while time.monotonic() < until and _is_busy(house):
+    while time.monotonic() < until and _is_busy(app):
         time.sleep(_LOOK_SECONDS)
 
 
-def _is_busy(house: House) -> bool:
+def _is_busy(app: App) -> bool:
     now = datetime.now(UTC)
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         for queue in (receipt_table, exam_table):
             waiting = select(queue.c.id).where(queue.c.state == State.WAITING, queue.c.due_at <= now).limit(1)
             if connection.scalar(waiting) is not None:
@@ -211,12 +217,12 @@ def _is_busy(house: House) -> bool:
     return False
 
 
-def _await_turn(house: House, mine: Shard, keep_on: Callable[[], bool]) -> bool:
+def _await_turn(app: App, mine: Shard, keep_on: Callable[[], bool]) -> bool:
     """Wait until another addendum may be issued; whether to go on and the part is still ours."""
-    most = house.settings.service.reprocess.addenda_per_minute
+    most = app.settings.service.reprocess.addenda_per_minute
     while keep_on():
         now = datetime.now(UTC)
-        with house.database.write() as connection:
+        with app.database.write() as connection:
             if not reprocessing_runs.renew(connection, mine, at=now):
                 return False
             if outbox.issued_since(connection, now - timedelta(minutes=1)) < most:
@@ -225,16 +231,20 @@ def _await_turn(house: House, mine: Shard, keep_on: Callable[[], bool]) -> bool:
     return False
 
 
-def _differences(house: House, connection: Connection, numbers: Sequence[int], scope: Scope) -> Iterator[Difference]:
-    for visit, person in _answered(connection, numbers, scope):
-        shifts = house.surveyor.shifts(visit, person)
-        difference = _difference(house, connection, visit, person, shifts) if shifts else None
+def _differences(app: App, connection: Connection, numbers: Sequence[int], scope: Scope) -> Iterator[Difference]:
+    for visit, linked_patients in _answered(connection, numbers, scope):
+        changed_inputs = app.provenance_tracker.changed_inputs(visit, linked_patients)
+        difference = _difference(app, connection, visit, linked_patients, changed_inputs) if changed_inputs else None
         if difference is not None:
             yield difference
 
 
 def _difference(
-    house: House, connection: Connection, visit: Visit, person: Person, shifts: tuple[Shift, ...]
+    app: App,
+    connection: Connection,
+    visit: ExamSummary,
+    linked_patients: LinkedPatients,
+    changed_inputs: tuple[ChangedInput, ...],
 ) -> Difference | None:
     (on_file,) = exams.load(connection, [visit.number])
     issued = outbox.latest(connection, visit.number)
@@ -242,11 +252,16 @@ def _difference(
         return None
     before = read_back(read_tree(read_instance(issued.data_set, ExplicitVRLittleEndian)))
     try:
-        found = examine(house, connection, on_file, person)
+        found = examine(app, connection, on_file, linked_patients)
     except (Contradiction, UnusableEvidence) as problem:
         kept = (before.overall, before.overall)
         return Difference(
-            exam=visit.number, addendum=issued.number, shifts=shifts, overall=kept, regions={}, held=str(problem)
+            exam=visit.number,
+            addendum=issued.number,
+            changed_inputs=changed_inputs,
+            overall=kept,
+            regions={},
+            held=str(problem),
         )
     if not found.says_something_new:
         return None
@@ -254,13 +269,13 @@ def _difference(
     return Difference(
         exam=visit.number,
         addendum=issued.number,
-        shifts=shifts,
+        changed_inputs=changed_inputs,
         overall=(before.overall, after.overall),
         regions=_regions(before, after),
     )
 
 
-def _regions(before: Said, after: Said) -> dict[str, dict[str, BeforeAfter]]:
+def _regions(before: ReadBack, after: ReadBack) -> dict[str, dict[str, BeforeAfter]]:
     pairs: dict[str, dict[str, BeforeAfter]] = {}
     for key in sorted(before.regions.keys() | after.regions.keys()):
         was, is_now = before.regions.get(key, {}), after.regions.get(key, {})

@@ -322,7 +322,7 @@ def _sent(connection: Connection, receiver: str) -> int:
 
 def _about(whose: Patient) -> ColumnElement[bool]:
     """Entries on a patient, on any of their exams, on what was received for them, and on what was answered."""
-    patients = select(patient.c.id).where(patient_identity.same_person(whose.patient_id, whose.issuer or None))
+    patients = select(patient.c.id).where(patient_identity.same_patient(whose.patient_id, whose.issuer or None))
     exams = select(exam.c.id).where(exam.c.patient_id.in_(patients))
     receipts = select(reading.c.receipt_id).where(reading.c.exam_id.in_(exams))
     addenda = select(addendum.c.id).where(addendum.c.exam_id.in_(exams))

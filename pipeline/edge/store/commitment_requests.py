@@ -10,14 +10,14 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, update
 
 from pipeline.edge.store import work_queue
-from pipeline.edge.store.database import insert_if_absent, ring
-from pipeline.edge.store.schema import State, promise, receipt
+from pipeline.edge.store.database import insert_if_absent, notify
+from pipeline.edge.store.schema import State, commitment_request, receipt
 
 NO_SUCH_OBJECT_INSTANCE = 0x0112
 CLASS_INSTANCE_CONFLICT = 0x0119
 """Failure Reasons (PS3.3 C.14.1.1)."""
 
-UNTOLD = "untold"
+NOT_REPORTED = "untold"
 """The reason for which a promise is held that its scanner would not hear."""
 
 Reference = tuple[str, str]
@@ -25,7 +25,7 @@ Reference = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Promise:
+class CommitmentRequest:
     """One scanner's request for our commitment, under its own Transaction UID.
 
     ``attempts`` counts this one, ``losses`` the processes that ended over it.
@@ -36,7 +36,7 @@ class Promise:
     transaction_uid: str
     asked_for: tuple[Reference, ...]
     attempts: int
-    losses: int
+    worker_crashes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +52,10 @@ def keep(
 ) -> int:
     """Keep a request until it is answered; its number. The same request again is answered again."""
     said = {"asked_at": at, "asked_for": json.dumps(list(asked_for))}
-    anew = {"state": State.WAITING, "due_at": at, "attempts": 0, "losses": 0, "reason": None, "detail": None}
+    anew = {"state": State.WAITING, "due_at": at, "attempts": 0, "worker_crashes": 0, "reason": None, "detail": None}
     number = insert_if_absent(
         connection,
-        promise,
+        commitment_request,
         calling_ae_title=calling_ae_title,
         transaction_uid=transaction_uid,
         state=State.WAITING,
@@ -63,43 +63,49 @@ def keep(
         **said,
     )
     if number is None:
-        same = (promise.c.calling_ae_title == calling_ae_title) & (promise.c.transaction_uid == transaction_uid)
-        again = update(promise).where(same).values(**said, **anew).returning(promise.c.id)
+        same = (commitment_request.c.calling_ae_title == calling_ae_title) & (
+            commitment_request.c.transaction_uid == transaction_uid
+        )
+        again = update(commitment_request).where(same).values(**said, **anew).returning(commitment_request.c.id)
         number = connection.execute(again).scalar_one()
-    ring(connection)
+    notify(connection)
     return number
 
 
 def count_waiting(connection: Connection, calling_ae_title: str) -> int:
     """How many requests of a scanner are still to be answered."""
-    theirs = (promise.c.calling_ae_title == calling_ae_title) & (promise.c.state == State.WAITING)
-    return connection.scalar(select(func.count()).select_from(promise).where(theirs)) or 0
+    theirs = (commitment_request.c.calling_ae_title == calling_ae_title) & (commitment_request.c.state == State.WAITING)
+    return connection.scalar(select(func.count()).select_from(commitment_request).where(theirs)) or 0
 
 
 def claim(connection: Connection, calling_ae_title: str, *, at: datetime) -> int | None:
     """Take the request of one scanner that is due longest; one at a time, as its objects may take a while."""
-    theirs = promise.c.calling_ae_title == calling_ae_title
-    return next(iter(work_queue.claim(connection, promise, limit=1, at=at, where=theirs)), None)
+    theirs = commitment_request.c.calling_ae_title == calling_ae_title
+    return next(iter(work_queue.claim(connection, commitment_request, limit=1, at=at, where=theirs)), None)
 
 
-def load(connection: Connection, number: int) -> Promise:
+def load(connection: Connection, number: int) -> CommitmentRequest:
     """One request."""
-    row = connection.execute(select(promise).where(promise.c.id == number)).one()
-    return Promise(
+    row = connection.execute(select(commitment_request).where(commitment_request.c.id == number)).one()
+    return CommitmentRequest(
         number=row.id,
         calling_ae_title=row.calling_ae_title,
         transaction_uid=row.transaction_uid,
         asked_for=tuple((sop_class, instance) for sop_class, instance in json.loads(row.asked_for)),
         attempts=row.attempts,
-        losses=row.losses,
+        worker_crashes=row.worker_crashes,
     )
 
 
 def postpone_due(connection: Connection, calling_ae_title: str, *, at: datetime, until: datetime) -> None:
     """Let what else is due to a scanner wait: it does not hear us."""
-    due = (promise.c.state == State.WAITING) & (promise.c.due_at <= at) & promise.c.lease_owner.is_(None)
-    theirs = promise.c.calling_ae_title == calling_ae_title
-    connection.execute(update(promise).where(theirs, due).values(due_at=until))
+    due = (
+        (commitment_request.c.state == State.WAITING)
+        & (commitment_request.c.due_at <= at)
+        & commitment_request.c.lease_owner.is_(None)
+    )
+    theirs = commitment_request.c.calling_ae_title == calling_ae_title
+    connection.execute(update(commitment_request).where(theirs, due).values(due_at=until))
 
 
 def failure_of(connection: Connection, sop_class_uid: str, sop_instance_uid: str) -> int | None:
@@ -117,11 +123,13 @@ def failure_of(connection: Connection, sop_class_uid: str, sop_instance_uid: str
 
 def give_up(connection: Connection, *, asked_before: datetime) -> int:
     """Hold what could not be told for too long; how many."""
-    old = select(promise.c.id).where(promise.c.state == State.WAITING, promise.c.asked_at < asked_before)
+    old = select(commitment_request.c.id).where(
+        commitment_request.c.state == State.WAITING, commitment_request.c.asked_at < asked_before
+    )
     numbers = connection.scalars(old).all()
     for number in numbers:
         detail = "its scanner did not hear our answer; see listener.caller.port"
-        work_queue.hold(connection, promise, number, reason=UNTOLD, detail=detail)
+        work_queue.hold(connection, commitment_request, number, reason=NOT_REPORTED, detail=detail)
     return len(numbers)
 
 

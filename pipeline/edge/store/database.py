@@ -72,7 +72,7 @@ class StoreMissing(Exception):
     """There is no store where one was looked for, and none was made."""
 
 
-class Bell(Protocol):
+class ChangeNotification(Protocol):
     """Rings when another connection has committed."""
 
     def wait(self, seconds: float) -> None:
@@ -260,12 +260,12 @@ class Database:
         """Give every connection back."""
         self._engine.dispose()
 
-    def bell(self) -> Bell:
+    def change_notification(self) -> ChangeNotification:
         """Something to wait at until another process may have changed the database."""
-        return _SqliteBell(self._engine) if self.is_sqlite else _PostgresBell(self._url)
+        return _SqliteNotification(self._engine) if self.is_sqlite else _PostgresNotification(self._url)
 
 
-class _SqliteBell:
+class _SqliteNotification:
     """SQLite counts the commits of others; asking for the count costs microseconds. When it cannot, it just waits."""
 
     def __init__(self, engine: Engine) -> None:
@@ -291,7 +291,7 @@ class _SqliteBell:
             cursor.close()
 
 
-class _PostgresBell:
+class _PostgresNotification:
     """PostgreSQL tells; when it cannot, the wait is just a wait."""
 
     def __init__(self, url: URL) -> None:
@@ -361,7 +361,7 @@ def _insert(dialect: str, table: Table, columns: tuple[str, ...], rows: int, *al
     return Prepared(statement.on_conflict_do_nothing().returning(table.c.id, *also))
 
 
-def ring(connection: Connection) -> None:
+def notify(connection: Connection) -> None:
     """Ring the bell of the others when this transaction commits."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"NOTIFY {_CHANNEL}"))

@@ -12,26 +12,26 @@ from sqlalchemy import Connection, Select, bindparam, insert, select, update
 from pipeline.edge.store import patient_merges
 from pipeline.edge.store.compiled_statement import Prepared
 from pipeline.edge.store.patient_merges import Merged
-from pipeline.edge.store.schema import context, exam, grounds, patient, reading, scanner
-from pipeline.edge.store.schema import person as person_table
+from pipeline.edge.store.schema import context, exam, patient, provenance, reading, scanner
+from pipeline.edge.store.schema import linked_patients as linked_patients_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grounds:
+class Provenance:
     """What a look at an exam rested on: the parts of the body measured, and a digest of each kind of ground."""
 
     parts: str
     history: str
-    knowledge: str
+    reference_data: str
     context: str
     rules: str
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class ExamSummary:
     """One exam as its row tells it, and the grounds of the latest look at it."""
 
-    grounds: Grounds | None
+    provenance: Provenance | None
     number: int
     patient_number: int
     patient_id: str
@@ -58,92 +58,107 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class LinkedPatients:
     """Everything on file that may concern one human being, the first visit first."""
 
-    visits: Sequence[Visit]
+    summaries: Sequence[ExamSummary]
     records: Sequence[Record]
     merged: Merged
 
 
-def persons(connection: Connection, numbers: Collection[int]) -> Iterator[Person]:
+def all_linked_patients(connection: Connection, numbers: Collection[int]) -> Iterator[LinkedPatients]:
     """What is on file of these persons, those without a visit left out."""
     values = {"persons": list(numbers)}
     records: dict[int, list[Record]] = {}
-    for person_id, number, patient_number, recorded_on in _RECORDS.execute(connection, values):
+    for linked_patients_id, number, patient_number, recorded_on in _RECORDS.execute(connection, values):
         record = Record(number=number, patient_number=patient_number, recorded_on=recorded_on)
-        records.setdefault(person_id, []).append(record)
+        records.setdefault(linked_patients_id, []).append(record)
     merged = patient_merges.merged(connection, numbers)
-    rows = _visits_of_persons().execute(connection, values)
-    for person_id, group in groupby(rows, key=lambda row: row[0]):
-        visits = [_visit(row[1:]) for row in group]
-        yield Person(visits=visits, records=records.get(person_id, ()), merged=merged)
+    rows = _summaries_of_linked_patients().execute(connection, values)
+    for linked_patients_id, group in groupby(rows, key=lambda row: row[0]):
+        summaries = [_exam_summary(row[1:]) for row in group]
+        yield LinkedPatients(summaries=summaries, records=records.get(linked_patients_id, ()), merged=merged)
 
 
-def person_of(connection: Connection, exam_number: int) -> Person:
+def linked_patients_of(connection: Connection, exam_number: int) -> LinkedPatients:
     """What is on file of the person an exam is of."""
-    (found,) = persons(connection, [_PERSON.scalar(connection, {"exam": exam_number})])
+    (found,) = all_linked_patients(connection, [_LINKED_PATIENTS.scalar(connection, {"exam": exam_number})])
     return found
 
 
-def next_persons(connection: Connection, after: int, limit: int, *, shard: int = 0, shards: int = 1) -> list[int]:
+def next_linked_patients(
+    connection: Connection, after: int, limit: int, *, shard: int = 0, shards: int = 1
+) -> list[int]:
     """The persons after a number whose number leaves a remainder, in order."""
-    mine = (person_table.c.id > after) & (person_table.c.id % shards == shard)
-    return list(connection.scalars(select(person_table.c.id).where(mine).order_by(person_table.c.id).limit(limit)))
-
-
-def read_otherwise(connection: Connection, edition: str) -> bool:
-    """Whether any report was read by other dialects or aliases than today's."""
-    known = select(reading.c.edition)
-    first, last = (
-        connection.scalar(known.order_by(order).limit(1)) for order in (reading.c.edition, reading.c.edition.desc())
+    mine = (linked_patients_table.c.id > after) & (linked_patients_table.c.id % shards == shard)
+    return list(
+        connection.scalars(
+            select(linked_patients_table.c.id).where(mine).order_by(linked_patients_table.c.id).limit(limit)
+        )
     )
-    return not {first, last} <= {edition, None}
 
 
-def stale_exams(connection: Connection, numbers: Collection[int], edition: str) -> list[int]:
+def read_otherwise(connection: Connection, reader_fingerprint: str) -> bool:
+    """Whether any report was read by other dialects or aliases than today's."""
+    known = select(reading.c.reader_fingerprint)
+    first, last = (
+        connection.scalar(known.order_by(order).limit(1))
+        for order in (reading.c.reader_fingerprint, reading.c.reader_fingerprint.desc())
+    )
+    return not {first, last} <= {reader_fingerprint, None}
+
+
+def stale_exams(connection: Connection, numbers: Collection[int], reader_fingerprint: str) -> list[int]:
     """The exams of these persons of which a report was read by other dialects or aliases than today's."""
     query = (
         select(exam.c.id)
         .join(patient, patient.c.id == exam.c.patient_id)
         .join(reading, reading.c.exam_id == exam.c.id)
-        .where(patient.c.person_id.in_(numbers), reading.c.edition != edition)
+        .where(patient.c.linked_patients_id.in_(numbers), reading.c.reader_fingerprint != reader_fingerprint)
         .distinct()
         .order_by(exam.c.id)
     )
     return list(connection.scalars(query))
 
 
-def keep_grounds(connection: Connection, exam_number: int, found: Grounds) -> None:
+def record_provenance(connection: Connection, exam_number: int, found: Provenance) -> None:
     """What the latest look at an exam rested on."""
-    values = {name: getattr(found, name) for name in ("parts", "history", "knowledge", "context", "rules")}
-    if not _REGROUND.execute(connection, {"exam": exam_number, **values}):
-        _GROUND.execute(connection, {"exam_id": exam_number, **values})
+    values = {name: getattr(found, name) for name in ("parts", "history", "reference_data", "context", "rules")}
+    if not _FORGET_PROVENANCE.execute(connection, {"exam": exam_number, **values}):
+        _RECORD_PROVENANCE.execute(connection, {"exam_id": exam_number, **values})
 
 
-_PERSONS = patient.c.person_id.in_(bindparam("persons", expanding=True))
-_PERSON = Prepared(
-    select(patient.c.person_id).join(exam, exam.c.patient_id == patient.c.id).where(exam.c.id == bindparam("exam"))
+_ALL_LINKED_PATIENTS = patient.c.linked_patients_id.in_(bindparam("persons", expanding=True))
+_LINKED_PATIENTS = Prepared(
+    select(patient.c.linked_patients_id)
+    .join(exam, exam.c.patient_id == patient.c.id)
+    .where(exam.c.id == bindparam("exam"))
 )
 _RECORDS = Prepared(
-    select(patient.c.person_id, context.c.id, context.c.patient_id, context.c.recorded_on)
+    select(patient.c.linked_patients_id, context.c.id, context.c.patient_id, context.c.recorded_on)
     .join(patient, patient.c.id == context.c.patient_id)
-    .where(_PERSONS)
+    .where(_ALL_LINKED_PATIENTS)
     .order_by(context.c.id)
 )
-_REGROUND = Prepared(update(grounds).where(grounds.c.exam_id == bindparam("exam")).returning(grounds.c.exam_id))
-_GROUND = Prepared(insert(grounds))
+_FORGET_PROVENANCE = Prepared(
+    update(provenance).where(provenance.c.exam_id == bindparam("exam")).returning(provenance.c.exam_id)
+)
+_RECORD_PROVENANCE = Prepared(insert(provenance))
 
 
 @cache
-def _visits_of_persons() -> Prepared:
-    return Prepared(_visits().where(_PERSONS).order_by(patient.c.person_id, exam.c.performed_at, exam.c.id))
+def _summaries_of_linked_patients() -> Prepared:
+    return Prepared(
+        _exam_summaries()
+        .where(_ALL_LINKED_PATIENTS)
+        .order_by(patient.c.linked_patients_id, exam.c.performed_at, exam.c.id)
+    )
 
 
-def _visits() -> Select[Any]:
+def _exam_summaries() -> Select[Any]:
     return (
         select(
-            patient.c.person_id,
+            patient.c.linked_patients_id,
             exam.c.id,
             exam.c.patient_id,
             patient.c.patient_id.label("told_id"),
@@ -158,24 +173,24 @@ def _visits() -> Select[Any]:
             exam.c.historical,
             exam.c.withdrawn.is_not(None),
             exam.c.late,
-            grounds.c.parts,
-            grounds.c.history,
-            grounds.c.knowledge,
-            grounds.c.context,
-            grounds.c.rules,
+            provenance.c.parts,
+            provenance.c.history,
+            provenance.c.reference_data,
+            provenance.c.context,
+            provenance.c.rules,
         )
         .select_from(exam)
         .join(patient, patient.c.id == exam.c.patient_id)
         .join(scanner, scanner.c.id == exam.c.scanner_id)
-        .outerjoin(grounds, grounds.c.exam_id == exam.c.id)
+        .outerjoin(provenance, provenance.c.exam_id == exam.c.id)
     )
 
 
-def _visit(row: Sequence[Any]) -> Visit:
-    return Visit(_grounds(*row[14:]), *row[:14])
+def _exam_summary(row: Sequence[Any]) -> ExamSummary:
+    return ExamSummary(_provenance(*row[14:]), *row[:14])
 
 
-def _grounds(parts: str | None, history: str, knowledge: str, context: str, rules: str) -> Grounds | None:
+def _provenance(parts: str | None, history: str, reference_data: str, context: str, rules: str) -> Provenance | None:
     if parts is None:
         return None
-    return Grounds(parts=parts, history=history, knowledge=knowledge, context=context, rules=rules)
+    return Provenance(parts=parts, history=history, reference_data=reference_data, context=context, rules=rules)

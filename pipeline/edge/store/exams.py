@@ -23,7 +23,7 @@ from pipeline.edge.store import (
     work_queue,
 )
 from pipeline.edge.store.compiled_statement import Prepared
-from pipeline.edge.store.database import insert_if_absent, ring
+from pipeline.edge.store.database import insert_if_absent, notify
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt, rejection, scanner
 from pipeline.edge.store.senders import Sender
 from pipeline.sr.dicom.header import UnusableEvidence, corrections, read_header, tidy_header, written_at
@@ -50,7 +50,7 @@ class ExamOnFile:
 
     number: int
     revision: int
-    losses: int
+    worker_crashes: int
     historical: bool
     reports: tuple[tuple[int, Report], ...]
     visit: int = 1
@@ -117,7 +117,7 @@ def record(
     *,
     due_at: datetime,
     seen_at: datetime,
-    edition: str = "",
+    reader_fingerprint: str = "",
     historical: bool = False,
     sender: Sender | None = None,
     bound: bool = False,
@@ -169,7 +169,7 @@ def record(
     rejected: str | None = next(believed, None)
     said = _REPORT.dump_json(report).decode()
     of = {"receipt_id": receipt_number, "exam_id": number, "performed_at": _second_of(report)}
-    _KEEP.execute(connection, {**of, "report": said, "edition": edition, "rejected": rejected})
+    _KEEP.execute(connection, {**of, "report": said, "reader_fingerprint": reader_fingerprint, "rejected": rejected})
     if known is not None or rejected is not None:
         count_rejections(connection, number)
     work_queue.done(connection, receipt, [receipt_number])
@@ -177,7 +177,7 @@ def record(
     held |= shared_scans.hold(connection, number, receipt_number=receipt_number)
     for changed in sorted({number, *held}) if not historical else ():
         look_after(connection, changed, at=due_at)
-    ring(connection)
+    notify(connection)
     return number
 
 
@@ -268,7 +268,7 @@ def _held_days(*, tells_issuer: bool) -> Prepared:
 def _may_be_theirs(*, tells_issuer: bool) -> ColumnElement[bool]:
     """Which exams may be a patient's: by the same id, or because somebody said that two patients are one."""
     one_of_them = tuple_(patient.c.patient_id, patient.c.issuer).in_(bindparam("together", expanding=True))
-    same = patient_identity.same_person(bindparam("patient"), bindparam("issuer") if tells_issuer else None)
+    same = patient_identity.same_patient(bindparam("patient"), bindparam("issuer") if tells_issuer else None)
     return exam.c.patient_id.in_(select(patient.c.id).where(same | one_of_them)) & (exam.c.id != bindparam("but"))
 
 
@@ -283,7 +283,7 @@ def due_again(connection: Connection, patient_number: int, *, since: date, at: d
     """Look again at a person's exams from a day on, because what they rest on has changed; how many."""
     values = {"patient": patient_number, "since": datetime.combine(since, time.min), "at": at}
     again = _DUE_AGAIN.execute(connection, values)
-    ring(connection)
+    notify(connection)
     return len(again)
 
 
@@ -306,12 +306,12 @@ def confirm_date(connection: Connection, number: int, *, at: datetime) -> bool:
     return True
 
 
-def keep_edition(connection: Connection, number: int, edition: str) -> None:
+def record_reader_fingerprint(connection: Connection, number: int, reader_fingerprint: str) -> None:
     """The reports of an exam, read by the dialects and aliases of an edition, say what they said before."""
-    connection.execute(update(reading).where(reading.c.exam_id == number).values(edition=edition))
+    connection.execute(update(reading).where(reading.c.exam_id == number).values(reader_fingerprint=reader_fingerprint))
 
 
-def read_otherwise(connection: Connection, number: int, told: Mapping[int, Report], edition: str) -> bool:
+def read_otherwise(connection: Connection, number: int, told: Mapping[int, Report], reader_fingerprint: str) -> bool:
     """Keep what the reports of an exam, by receipt, say now; whether they are still one exam, and no other."""
     last = list(told.values())[-1]
     identities = {(r.exam.study_instance_uid, r.exam.patient.patient_id, r.exam.scanner) for r in told.values()}
@@ -345,7 +345,9 @@ def read_otherwise(connection: Connection, number: int, told: Mapping[int, Repor
     for receipt_number, report in told.items():
         said = _REPORT.dump_json(report).decode()
         one = update(reading).where(reading.c.receipt_id == receipt_number)
-        connection.execute(one.values(report=said, performed_at=_second_of(report), edition=edition))
+        connection.execute(
+            one.values(report=said, performed_at=_second_of(report), reader_fingerprint=reader_fingerprint)
+        )
     return True
 
 
@@ -356,7 +358,9 @@ def followed_up(connection: Connection, of: ExamOnFile) -> None:
         work_queue.done(connection, exam, [of.number])
     else:
         connection.execute(
-            update(exam).where(exam.c.id == of.number).values(attempts=0, losses=0, lease_owner=None, leased_until=None)
+            update(exam)
+            .where(exam.c.id == of.number)
+            .values(attempts=0, worker_crashes=0, lease_owner=None, leased_until=None)
         )
 
 
@@ -469,7 +473,14 @@ def _exam_of(
     there = _find(connection, report, patient_number, scanner_number)
     known: dict[str, object] = {"birth_date": who.birth_date} if who.birth_date else {}
     if not historical:
-        due = {"state": State.WAITING, "due_at": due_at, "attempts": 0, "losses": 0, "reason": None, "detail": None}
+        due = {
+            "state": State.WAITING,
+            "due_at": due_at,
+            "attempts": 0,
+            "worker_crashes": 0,
+            "reason": None,
+            "detail": None,
+        }
         known |= {"historical": False, **due}
     added: int = connection.execute(
         update(exam)
@@ -487,7 +498,15 @@ def _exam_of(
 
 
 _READINGS = (
-    select(exam.c.id, exam.c.revision, exam.c.losses, exam.c.historical, exam.c.withdrawn, exam.c.visit, exam.c.late)
+    select(
+        exam.c.id,
+        exam.c.revision,
+        exam.c.worker_crashes,
+        exam.c.historical,
+        exam.c.withdrawn,
+        exam.c.visit,
+        exam.c.late,
+    )
     .add_columns(reading.c.receipt_id, reading.c.report, reading.c.rejected)
     .join(reading, reading.c.exam_id == exam.c.id)
     .order_by(exam.c.performed_at, exam.c.id, reading.c.receipt_id)
@@ -497,14 +516,14 @@ _PLACE = Prepared(
     select(exam.c.patient_id, exam.c.performed_at, exam.c.historical, exam.c.late).where(exam.c.id == bindparam("exam"))
 )
 _OTHER = patient.alias()
-_SAME_PERSON = (
+_SAME_LINKED_PATIENTS = (
     select(patient.c.id)
-    .join(_OTHER, _OTHER.c.person_id == patient.c.person_id)
+    .join(_OTHER, _OTHER.c.linked_patients_id == patient.c.linked_patients_id)
     .where(_OTHER.c.id == bindparam("patient"))
 )
 _DUE_AGAIN = Prepared(
     update(exam)
-    .where(exam.c.patient_id.in_(_SAME_PERSON), exam.c.performed_at >= bindparam("since"))
+    .where(exam.c.patient_id.in_(_SAME_LINKED_PATIENTS), exam.c.performed_at >= bindparam("since"))
     .where(exam.c.state == State.DONE, ~exam.c.historical)
     .values(state=State.WAITING, due_at=bindparam("at"), revision=exam.c.revision + 1)
     .returning(exam.c.id)
@@ -539,7 +558,7 @@ def _load(connection: Connection, query: Prepared, values: Mapping[str, object])
         one = ExamOnFile(
             number=number,
             revision=first.revision,
-            losses=first.losses,
+            worker_crashes=first.worker_crashes,
             historical=first.historical,
             reports=tuple((receipt, told) for receipt, told in reports.items() if receipt not in rejected),
             visit=first.visit,

@@ -9,15 +9,15 @@ from sqlalchemy import Connection, bindparam, case, func, select, update
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.compiled_statement import Prepared
-from pipeline.edge.store.database import insert_if_absent, ring
-from pipeline.edge.store.schema import State, exam, inquiry, patient
+from pipeline.edge.store.database import insert_if_absent, notify
+from pipeline.edge.store.schema import State, exam, history_query, patient
 
 AWAITS_HISTORY = "awaits_history"
 """The reason of an exam that is due later, because an archive has not answered yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inquiry:
+class HistoryQuery:
     """One patient to ask one archive about; ``attempts`` counts this one."""
 
     number: int
@@ -33,7 +33,7 @@ def ask(connection: Connection, exam_number: int, destinations: Collection[str],
     for destination in destinations:
         insert_if_absent(
             connection,
-            inquiry,
+            history_query,
             patient_id=patient_number,
             destination=destination,
             exam_id=exam_number,
@@ -43,17 +43,17 @@ def ask(connection: Connection, exam_number: int, destinations: Collection[str],
         )
 
 
-def claim(connection: Connection, destination: str, *, at: datetime) -> Inquiry | None:
+def claim(connection: Connection, destination: str, *, at: datetime) -> HistoryQuery | None:
     """Take the longest due question for an archive; ``None`` when there is none."""
-    ids = work_queue.claim(connection, inquiry, limit=1, at=at, where=inquiry.c.destination == destination)
+    ids = work_queue.claim(connection, history_query, limit=1, at=at, where=history_query.c.destination == destination)
     if not ids:
         return None
-    query = select(inquiry.c.attempts, patient.c.patient_id, patient.c.issuer).join(
-        patient, patient.c.id == inquiry.c.patient_id
+    query = select(history_query.c.attempts, patient.c.patient_id, patient.c.issuer).join(
+        patient, patient.c.id == history_query.c.patient_id
     )
-    row = connection.execute(query.where(inquiry.c.id == ids[0])).one()
+    row = connection.execute(query.where(history_query.c.id == ids[0])).one()
     who = Patient(patient_id=row.patient_id, issuer=row.issuer)
-    return Inquiry(number=ids[0], attempts=row.attempts, patient=who)
+    return HistoryQuery(number=ids[0], attempts=row.attempts, patient=who)
 
 
 def answered(connection: Connection, number: int, *, instances: int, at: datetime) -> None:
@@ -61,9 +61,11 @@ def answered(connection: Connection, number: int, *, instances: int, at: datetim
 
     Those too that somebody follows up at this moment, and where it had nothing: an addendum may say that it is silent.
     """
-    work_queue.done(connection, inquiry, [number])
-    connection.execute(update(inquiry).where(inquiry.c.id == number).values(instances=instances, answered_at=at))
-    patient_number = select(inquiry.c.patient_id).where(inquiry.c.id == number).scalar_subquery()
+    work_queue.done(connection, history_query, [number])
+    connection.execute(
+        update(history_query).where(history_query.c.id == number).values(instances=instances, answered_at=at)
+    )
+    patient_number = select(history_query.c.patient_id).where(history_query.c.id == number).scalar_subquery()
     theirs = (exam.c.patient_id == patient_number) & ~exam.c.historical
     due_now = (exam.c.state == State.DONE) | (exam.c.reason == AWAITS_HISTORY)
     connection.execute(
@@ -71,7 +73,7 @@ def answered(connection: Connection, number: int, *, instances: int, at: datetim
         .where(theirs, exam.c.state.in_((State.WAITING, State.DONE)))
         .values(state=State.WAITING, due_at=case((due_now, at), else_=exam.c.due_at), revision=exam.c.revision + 1)
     )
-    ring(connection)
+    notify(connection)
 
 
 def unanswered_since(connection: Connection, exam_number: int) -> datetime | None:
@@ -81,8 +83,8 @@ def unanswered_since(connection: Connection, exam_number: int) -> datetime | Non
 
 
 _UNANSWERED = Prepared(
-    select(func.min(inquiry.c.asked_since)).where(
-        inquiry.c.patient_id == select(exam.c.patient_id).where(exam.c.id == bindparam("exam")).scalar_subquery(),
-        inquiry.c.state.in_((State.WAITING, State.HELD)),  # one that a person must look at is not answered either
+    select(func.min(history_query.c.asked_since)).where(
+        history_query.c.patient_id == select(exam.c.patient_id).where(exam.c.id == bindparam("exam")).scalar_subquery(),
+        history_query.c.state.in_((State.WAITING, State.HELD)),  # one that a person must look at is not answered either
     )
 )

@@ -13,7 +13,7 @@ from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, func, 
 from pipeline.edge.store import audit_trail, destination_outages, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.compiled_statement import Prepared
-from pipeline.edge.store.database import ring
+from pipeline.edge.store.database import notify
 from pipeline.edge.store.schema import State, addendum, delivery, exam
 
 
@@ -36,7 +36,7 @@ class Delivery:
 
     number: int
     attempts: int
-    losses: int
+    worker_crashes: int
     addendum: AddendumOnFile
 
 
@@ -65,13 +65,13 @@ def issue(
     data_set: bytes,
     destinations: Sequence[str],
     at: datetime,
-    face_of: int | None = None,
+    rendering_of: int | None = None,
 ) -> int:
     """Keep an addendum, or a face of the addendum of a number, for these destinations; its own number."""
     kept = {
         "exam_id": exam_number,
         "predecessor_id": predecessor.number if predecessor else None,
-        "face_of_id": face_of,
+        "face_of_id": rendering_of,
         "sop_class_uid": sop_class_uid,
         "sop_instance_uid": sop_instance_uid,
         "digest": digest,
@@ -83,7 +83,7 @@ def issue(
     for name in destinations:
         waiting = {"addendum_id": number, "destination": name, "state": State.WAITING, "due_at": at}
         _SEND.execute(connection, waiting | {"size": len(data_set)})
-    ring(connection)
+    notify(connection)
     return number
 
 
@@ -106,13 +106,15 @@ def deliveries(connection: Connection, numbers: Sequence[int]) -> list[Delivery]
     """The deliveries of these numbers, with what is to be delivered, in the order it was authored."""
     query = (
         _addenda()
-        .add_columns(delivery.c.id.label("delivery_id"), delivery.c.attempts, delivery.c.losses)
+        .add_columns(delivery.c.id.label("delivery_id"), delivery.c.attempts, delivery.c.worker_crashes)
         .join(delivery, delivery.c.addendum_id == addendum.c.id)
         .where(delivery.c.id.in_(numbers))
         .order_by(addendum.c.id)
     )
     return [
-        Delivery(number=row.delivery_id, attempts=row.attempts, losses=row.losses, addendum=_addendum(row))
+        Delivery(
+            number=row.delivery_id, attempts=row.attempts, worker_crashes=row.worker_crashes, addendum=_addendum(row)
+        )
         for row in connection.execute(query)
     ]
 
@@ -155,9 +157,9 @@ def try_now(connection: Connection, destination: str, *, at: datetime) -> int:
     result = connection.execute(
         update(delivery)
         .where(delivery.c.destination == destination, delivery.c.state.in_((State.WAITING, State.HELD)))
-        .values(state=State.WAITING, due_at=at, attempts=0, losses=0, reason=None, detail=None)
+        .values(state=State.WAITING, due_at=at, attempts=0, worker_crashes=0, reason=None, detail=None)
     )
-    ring(connection)
+    notify(connection)
     return result.rowcount
 
 
@@ -180,7 +182,7 @@ def commitment_refused(
         detail = "the archive did not commit itself to keep it"
         work_queue.postpone(connection, delivery, number, until=at, reason="CommitmentRefused", detail=detail)
     if ids:
-        ring(connection)
+        notify(connection)
     return len(ids)
 
 
@@ -190,7 +192,7 @@ def addenda(connection: Connection, exam_number: int) -> list[AddendumOnFile]:
     return [_addendum(row) for row in connection.execute(query)]
 
 
-def faces(connection: Connection, number: int) -> list[AddendumOnFile]:
+def renderings(connection: Connection, number: int) -> list[AddendumOnFile]:
     """Every face of an addendum, in the order of its pages."""
     query = _addenda().where(addendum.c.face_of_id == number).order_by(addendum.c.id)
     return [_addendum(row) for row in connection.execute(query)]

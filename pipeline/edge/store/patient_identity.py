@@ -85,7 +85,7 @@ def judge_held(connection: Connection, number: int, *, at: datetime) -> None:
             work_queue.release(connection, exam, held.id, at=at)
 
 
-def same_person(patient_id: str | BindParameter[str], issuer: str | BindParameter[str] | None) -> ColumnElement[bool]:
+def same_patient(patient_id: str | BindParameter[str], issuer: str | BindParameter[str] | None) -> ColumnElement[bool]:
     """Which patients on file may be this one: the id is the same, and the issuer, or one does not tell it."""
     same_id = patient.c.patient_id == patient_id
     return same_id if issuer is None else same_id & patient.c.issuer.in_([issuer, ""])

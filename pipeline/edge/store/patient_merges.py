@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from pipeline.clinical.model import Patient
 from pipeline.edge.store.compiled_statement import Prepared
-from pipeline.edge.store.schema import merger, patient, person
+from pipeline.edge.store.schema import linked_patients, patient, patient_merge
 
 Merged = Collection[frozenset[tuple[str, str]]]
 """Sets of (id, issuer) that count as one patient."""
@@ -19,14 +19,16 @@ Merged = Collection[frozenset[tuple[str, str]]]
 _LOCK = 7_311_004
 
 
-def new_person(connection: Connection, patient_id: str) -> int:
+def new_linked_patients(connection: Connection, patient_id: str) -> int:
     """The number of the person a patient new to us belongs to."""
     if connection.dialect.name == "postgresql":  # else two who see a new id at once, of two issuers, make two persons
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK, func.hashtext(patient_id))))
-    known = select(patient.c.person_id).where(patient.c.patient_id == patient_id).order_by(patient.c.id).limit(1)
+    known = (
+        select(patient.c.linked_patients_id).where(patient.c.patient_id == patient_id).order_by(patient.c.id).limit(1)
+    )
     number = connection.scalar(known)
     if number is None:
-        number = connection.execute(insert(person).returning(person.c.id)).scalar_one()
+        number = connection.execute(insert(linked_patients).returning(linked_patients.c.id)).scalar_one()
     return int(number)
 
 
@@ -37,27 +39,27 @@ def merge(connection: Connection, old: int, new: int, *, at: datetime) -> bool:
     """
     if merged_into(connection, old) is not None or old in _chain(connection, new):
         return False
-    connection.execute(insert(merger).values(old_id=old, new_id=new, merged_at=at))
+    connection.execute(insert(patient_merge).values(old_id=old, new_id=new, merged_at=at))
     _gather(connection, _relatives(connection, {old, new}))
     return True
 
 
 def undo(connection: Connection, old: int, new: int, *, at: datetime) -> bool:
     """The merger counts no more, as if it had never been; whether there was one."""
-    active = (merger.c.old_id == old) & (merger.c.new_id == new) & merger.c.undone_at.is_(None)
-    if connection.execute(update(merger).where(active).values(undone_at=at)).rowcount == 0:
+    active = (patient_merge.c.old_id == old) & (patient_merge.c.new_id == new) & patient_merge.c.undone_at.is_(None)
+    if connection.execute(update(patient_merge).where(active).values(undone_at=at)).rowcount == 0:
         return False
     apart = _relatives(connection, {old})
     if new not in apart:
-        number = connection.execute(insert(person).returning(person.c.id)).scalar_one()
-        connection.execute(update(patient).where(patient.c.id.in_(apart)).values(person_id=number))
+        number = connection.execute(insert(linked_patients).returning(linked_patients.c.id)).scalar_one()
+        connection.execute(update(patient).where(patient.c.id.in_(apart)).values(linked_patients_id=number))
     return True
 
 
 def merged_into(connection: Connection, number: int) -> int | None:
     """The patient that this one was merged into, if so."""
-    active = (merger.c.old_id == number) & merger.c.undone_at.is_(None)
-    found: int | None = connection.scalar(select(merger.c.new_id).where(active))
+    active = (patient_merge.c.old_id == number) & patient_merge.c.undone_at.is_(None)
+    found: int | None = connection.scalar(select(patient_merge.c.new_id).where(active))
     return found
 
 
@@ -80,29 +82,31 @@ def same_as(connection: Connection, who: Patient) -> frozenset[tuple[str, str]]:
     return frozenset([own])
 
 
-def merged(connection: Connection, persons: Collection[int]) -> Merged:
+def merged(connection: Connection, all_linked_patients: Collection[int]) -> Merged:
     """Of some persons the patients who were merged, set by set."""
-    return _sets(connection, _MERGED, {"persons": list(persons)})
+    return _sets(connection, _MERGED, {"persons": list(all_linked_patients)})
 
 
 _OLD, _NEW = patient.alias("old"), patient.alias("new")
 _PAIRS = (
     select(_OLD.c.patient_id, _OLD.c.issuer, _NEW.c.patient_id, _NEW.c.issuer)
-    .select_from(merger)
-    .join(_OLD, _OLD.c.id == merger.c.old_id)
-    .join(_NEW, _NEW.c.id == merger.c.new_id)
-    .where(merger.c.undone_at.is_(None))
+    .select_from(patient_merge)
+    .join(_OLD, _OLD.c.id == patient_merge.c.old_id)
+    .join(_NEW, _NEW.c.id == patient_merge.c.new_id)
+    .where(patient_merge.c.undone_at.is_(None))
 )
-_MERGED = Prepared(_PAIRS.where(_NEW.c.person_id.in_(bindparam("persons", expanding=True))))
+_MERGED = Prepared(_PAIRS.where(_NEW.c.linked_patients_id.in_(bindparam("persons", expanding=True))))
 _MERGED_WITH = Prepared(
     _PAIRS.where(
-        _NEW.c.person_id.in_(select(patient.c.person_id).where(patient.c.patient_id == bindparam("patient_id")))
+        _NEW.c.linked_patients_id.in_(
+            select(patient.c.linked_patients_id).where(patient.c.patient_id == bindparam("patient_id"))
+        )
     )
 )
-_ACTIVE = merger.c.undone_at.is_(None)
+_ACTIVE = patient_merge.c.undone_at.is_(None)
 _NUMBERS = bindparam("numbers", expanding=True, type_=patient.c.id.type)
-_INTO = Prepared(select(merger.c.new_id).where(_ACTIVE, merger.c.old_id.in_(_NUMBERS)))
-_FROM = Prepared(select(merger.c.old_id).where(_ACTIVE, merger.c.new_id.in_(_NUMBERS)))
+_INTO = Prepared(select(patient_merge.c.new_id).where(_ACTIVE, patient_merge.c.old_id.in_(_NUMBERS)))
+_FROM = Prepared(select(patient_merge.c.old_id).where(_ACTIVE, patient_merge.c.new_id.in_(_NUMBERS)))
 
 
 def _sets(connection: Connection, query: Prepared, values: Mapping[str, object]) -> list[frozenset[tuple[str, str]]]:
@@ -145,5 +149,5 @@ def _merged_directly(connection: Connection, numbers: Collection[int]) -> set[in
 def _gather(connection: Connection, numbers: Collection[int]) -> None:
     """Make these patients one person."""
     members = patient.c.id.in_(numbers)
-    number: int = connection.scalar(select(func.min(patient.c.person_id)).where(members)) or 0
-    connection.execute(update(patient).where(members).values(person_id=number))
+    number: int = connection.scalar(select(func.min(patient.c.linked_patients_id)).where(members)) or 0
+    connection.execute(update(patient).where(members).values(linked_patients_id=number))

@@ -39,8 +39,8 @@ def number_of(connection: Connection, patient_id: str, issuer: str) -> int:
     known = find(connection, patient_id, issuer)
     if known is not None:
         return known
-    person = patient_merges.new_person(connection, patient_id)
-    insert_if_absent(connection, patient, issuer=issuer, patient_id=patient_id, person_id=person)
+    linked_patients = patient_merges.new_linked_patients(connection, patient_id)
+    insert_if_absent(connection, patient, issuer=issuer, patient_id=patient_id, linked_patients_id=linked_patients)
     number = find(connection, patient_id, issuer)
     assert number is not None  # just inserted, or there before
     return number
@@ -52,18 +52,20 @@ def find(connection: Connection, patient_id: str, issuer: str) -> int | None:
     return number
 
 
-def person_of(connection: Connection, patient_id: str, issuer: str) -> int | None:
+def linked_patients_of(connection: Connection, patient_id: str, issuer: str) -> int | None:
     """The person a patient is; where no issuer is given, whoever has this id."""
     same = patient.c.patient_id == patient_id
-    query = select(patient.c.person_id).where(same & (patient.c.issuer == issuer) if issuer else same)
+    query = select(patient.c.linked_patients_id).where(same & (patient.c.issuer == issuer) if issuer else same)
     number: int | None = connection.scalar(query.order_by(patient.c.id).limit(1))
     return number
 
 
-def person_number(connection: Connection, number: int) -> int:
+def linked_patients_number(connection: Connection, number: int) -> int:
     """The person a patient is."""
-    person: int = connection.execute(select(patient.c.person_id).where(patient.c.id == number)).scalar_one()
-    return person
+    linked_patients: int = connection.execute(
+        select(patient.c.linked_patients_id).where(patient.c.id == number)
+    ).scalar_one()
+    return linked_patients
 
 
 def is_on_file_only_under_another_issuer(connection: Connection, patient_id: str, issuer: str) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Integer, LargeBinary, and_, bindparam, case, 
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.compiled_statement import Prepared
-from pipeline.edge.store.database import insert_absent, ring
+from pipeline.edge.store.database import insert_absent, notify
 from pipeline.edge.store.schema import State, receipt
 from pipeline.edge.store.senders import Sender
 
@@ -36,7 +36,7 @@ _COLUMNS = (
     receipt.c.calling_ae_title,
     receipt.c.host,
     receipt.c.received_at,
-    receipt.c.losses,
+    receipt.c.worker_crashes,
     receipt.c.historical,
     receipt.c.released_from,
     case((func.length(receipt.c.content) <= PIECE, receipt.c.content)).label("content"),
@@ -91,7 +91,7 @@ class Receipt:
     instance: Instance
     sender: Sender
     received_at: datetime
-    losses: int
+    worker_crashes: int
     historical: bool
     released_from: str | None
 
@@ -146,7 +146,7 @@ def _smaller(data_set: bytes) -> bytes | bytearray:
     return content
 
 
-def keep(
+def store(
     connection: Connection,
     instance: Instance,
     *,
@@ -155,12 +155,12 @@ def keep(
     at: datetime,
     historical: bool = False,
 ) -> tuple[int, bool]:
-    """Keep one instance, as ``keep_all`` does; its number, and whether it is new."""
+    """Keep one instance, as ``store_all`` does; its number, and whether it is new."""
     arrival = Arrival.of(instance, calling_ae_title=calling_ae_title, host=host, at=at, historical=historical)
-    return keep_all(connection, [arrival])[0]
+    return store_all(connection, [arrival])[0]
 
 
-def keep_all(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
+def store_all(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
     """Keep instances; of each its number, and whether it is new.
 
     The same SOP Instance UID with the same bytes is kept once. With other bytes both are kept, and the later one is
@@ -179,7 +179,7 @@ def keep_all(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[
     entries = (_entry(arrival, *result) for arrival, result in zip(arrivals, results, strict=True))
     audit_trail.record(connection, *entries)
     if any(new for _, new in results):
-        ring(connection)
+        notify(connection)
     return results
 
 
@@ -196,7 +196,7 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
             ),
             sender=Sender(ae_title=row.calling_ae_title, host=row.host),
             received_at=row.received_at,
-            losses=row.losses,
+            worker_crashes=row.worker_crashes,
             historical=row.historical,
             released_from=row.released_from,
         )
@@ -241,7 +241,7 @@ def claim_suspected(connection: Connection, *, limit: int) -> list[int]:
     return numbers
 
 
-def give_back_suspected(connection: Connection, numbers: Sequence[int]) -> None:
+def requeue_suspected(connection: Connection, numbers: Sequence[int]) -> None:
     """Undo the claim of what nobody has looked at yet."""
     connection.execute(update(receipt).where(receipt.c.id.in_(numbers)).values(attempts=0))
 
@@ -343,4 +343,4 @@ def _keep_again(connection: Connection, number: int, arrival: Arrival) -> None:
     if not historical:
         values |= {"calling_ae_title": arrival.calling_ae_title, "host": arrival.host}
     if connection.execute(again.values(**values)).rowcount:
-        ring(connection)
+        notify(connection)

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from sqlalchemy import Connection, func, insert, select, update
 
 from pipeline.edge.store import work_queue
-from pipeline.edge.store.database import ring
+from pipeline.edge.store.database import notify
 from pipeline.edge.store.schema import State, reexamination, shard
 
 
@@ -19,7 +19,7 @@ from pipeline.edge.store.schema import State, reexamination, shard
 class Scope:
     """Which exams a run is about: of one person, of one scanner, from a day on; all where ``None``."""
 
-    person: int | None = None
+    linked_patients: int | None = None
     scanner: int | None = None
     since: date | None = None
 
@@ -41,12 +41,12 @@ class Shard:
     id: int
     number: int
     shards: int
-    last_person: int
+    last_linked_patients: int
 
 
 def begin(connection: Connection, scope: Scope, *, shards: int, at: datetime) -> int:
     """The number of the unfinished run of this scope, or of a new one."""
-    asked = {"person_id": scope.person, "scanner_id": scope.scanner, "since": scope.since}
+    asked = {"linked_patients_id": scope.linked_patients, "scanner_id": scope.scanner, "since": scope.since}
     same = [reexamination.c[name].is_not_distinct_from(value) for name, value in asked.items()]
     unfinished = select(func.min(reexamination.c.id)).where(reexamination.c.finished_at.is_(None), *same)
     known: int | None = connection.scalar(unfinished)
@@ -55,7 +55,7 @@ def begin(connection: Connection, scope: Scope, *, shards: int, at: datetime) ->
     number: int = connection.execute(
         insert(reexamination).values(started_at=at, **asked).returning(reexamination.c.id)
     ).scalar_one()
-    parts = 1 if scope.person is not None else shards
+    parts = 1 if scope.linked_patients is not None else shards
     connection.execute(
         insert(shard),
         [
@@ -63,14 +63,14 @@ def begin(connection: Connection, scope: Scope, *, shards: int, at: datetime) ->
             for part in range(parts)
         ],
     )
-    ring(connection)
+    notify(connection)
     return number
 
 
 def scope_of(connection: Connection, run: int) -> Scope:
     """Which exams a run is about."""
     row = connection.execute(select(reexamination).where(reexamination.c.id == run)).one()
-    return Scope(person=row.person_id, scanner=row.scanner_id, since=row.since)
+    return Scope(linked_patients=row.linked_patients_id, scanner=row.scanner_id, since=row.since)
 
 
 def claim(connection: Connection, run: int, *, at: datetime) -> Shard | None:
@@ -79,7 +79,7 @@ def claim(connection: Connection, run: int, *, at: datetime) -> Shard | None:
     if not ids:
         return None
     row = connection.execute(select(shard).where(shard.c.id == ids[0])).one()
-    return Shard(id=row.id, number=row.number, shards=row.shards, last_person=row.last_person)
+    return Shard(id=row.id, number=row.number, shards=row.shards, last_linked_patients=row.last_linked_patients)
 
 
 def renew(connection: Connection, mine: Shard, *, at: datetime) -> bool:
@@ -89,7 +89,7 @@ def renew(connection: Connection, mine: Shard, *, at: datetime) -> bool:
     return result.rowcount == 1
 
 
-def advance(connection: Connection, mine: Shard, *, last_person: int, done: Counts, at: datetime) -> bool:
+def advance(connection: Connection, mine: Shard, *, last_linked_patients: int, done: Counts, at: datetime) -> bool:
     """So far this part has come; whether it is still ours."""
     if not renew(connection, mine, at=at):
         return False
@@ -97,7 +97,7 @@ def advance(connection: Connection, mine: Shard, *, last_person: int, done: Coun
         update(shard)
         .where(shard.c.id == mine.id)
         .values(
-            last_person=last_person,
+            last_linked_patients=last_linked_patients,
             looked_at=shard.c.looked_at + done.looked_at,
             issued=shard.c.issued + done.issued,
             unchanged=shard.c.unchanged + done.unchanged,

@@ -112,7 +112,7 @@ def _work() -> tuple[Column[Any], ...]:
         Column("state", _StateName(16), nullable=False),
         Column("due_at", Instant, nullable=False),
         Column("attempts", Integer, nullable=False, server_default="0"),
-        Column("losses", Integer, nullable=False, server_default="0"),
+        Column("worker_crashes", Integer, nullable=False, server_default="0"),
         Column("lease_owner", String(128)),
         Column("leased_until", Instant),
         Column("reason", String(64)),
@@ -165,8 +165,8 @@ receipt = Table(
     comment="one received instance: its data set (zlib) as it came, less pixels once dropped; whether it was read",
 )
 
-person = Table(
-    "person",
+linked_patients = Table(
+    "linked_patients",
     metadata,
     _id(),
     comment="the patients who may be one human being: by the same id, or because somebody merged them",
@@ -178,13 +178,13 @@ patient = Table(
     _id(),
     Column("issuer", Text, nullable=False),
     Column("patient_id", Text, nullable=False),
-    _reference("person", nullable=False, index=True),
+    _reference("linked_patients", nullable=False, index=True),
     UniqueConstraint("patient_id", "issuer"),
     comment="one patient by id and issuer, trimmed; the bytes as sent are in the receipt",
 )
 
-merger = Table(
-    "merger",
+patient_merge = Table(
+    "patient_merge",
     metadata,
     _id(),
     Column("old_id", ForeignKey("patient.id"), nullable=False, index=True),
@@ -293,7 +293,7 @@ reading = Table(
     _reference("exam", nullable=False, index=True),
     Column("performed_at", DateTime(timezone=False), nullable=False, index=True),
     Column("report", Text, nullable=False),
-    Column("edition", String(16), nullable=False, server_default="", index=True),
+    Column("reader_fingerprint", String(16), nullable=False, server_default="", index=True),
     Column("rejected", Text),
     comment="what one receipt says, as JSON; edition is a digest of the dialects and aliases it was read by; rejected "
     "is the title of a rejection note that names it: its exam is without it",
@@ -330,13 +330,13 @@ addendum = Table(
     comment="what we answered, or a face of it: the data set as it is sent (zlib); digest is of what it says",
 )
 
-grounds = Table(
-    "grounds",
+provenance = Table(
+    "provenance",
     metadata,
     Column("exam_id", ForeignKey("exam.id"), primary_key=True),
     Column("parts", Text, nullable=False),
     Column("history", String(16), nullable=False),
-    Column("knowledge", String(16), nullable=False),
+    Column("reference_data", String(16), nullable=False),
     Column("context", String(16), nullable=False),
     Column("rules", String(16), nullable=False),
     comment="digests of what the latest look at an exam rested on; where one differs today, the ground has shifted",
@@ -346,7 +346,7 @@ reexamination = Table(
     "reexamination",
     metadata,
     _id(),
-    _reference("person"),
+    _reference("linked_patients"),
     _reference("scanner"),
     Column("since", Date),
     Column("started_at", Instant, nullable=False),
@@ -362,7 +362,7 @@ shard = Table(
     Column("number", Integer, nullable=False),
     Column("shards", Integer, nullable=False),
     *_work(),
-    _count("last_person"),
+    _count("last_linked_patients"),
     _count("looked_at"),
     _count("issued"),
     _count("unchanged"),
@@ -372,8 +372,8 @@ shard = Table(
     comment="a part of a run: the persons whose number leaves this remainder, and up to which of them it has come",
 )
 
-inquiry = Table(
-    "inquiry",
+history_query = Table(
+    "history_query",
     metadata,
     _id(),
     _reference("patient", nullable=False),
@@ -385,7 +385,7 @@ inquiry = Table(
     Column("answered_at", Instant),
     UniqueConstraint("patient_id", "destination"),
     Index(None, "destination", "answered_at"),
-    *_open_work("inquiry", "destination", "due_at"),
+    *_open_work("history_query", "destination", "due_at"),
     comment="whether an archive was asked for a patient's earlier reports, for which exam, and how many it had",
 )
 
@@ -404,8 +404,8 @@ delivery = Table(
     comment="the outbox: one addendum for one destination",
 )
 
-promise = Table(
-    "promise",
+commitment_request = Table(
+    "commitment_request",
     metadata,
     _id(),
     Column("calling_ae_title", Text, nullable=False),
@@ -414,7 +414,7 @@ promise = Table(
     Column("asked_for", Text, nullable=False),
     *_work(),
     UniqueConstraint("calling_ae_title", "transaction_uid"),
-    *_open_work("promise", "due_at"),
+    *_open_work("commitment_request", "due_at"),
     comment="a scanner's request for our storage commitment: class and UID of each object as JSON; done when told",
 )
 
@@ -445,8 +445,8 @@ process = Table(
     comment="a live process and digests of its configuration; asked to read it anew, and what was wrong with that",
 )
 
-chore = Table(
-    "chore",
+housekeeping = Table(
+    "housekeeping",
     metadata,
     Column("name", String(64), primary_key=True),
     Column("done_at", Instant, nullable=False),

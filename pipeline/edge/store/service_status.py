@@ -6,15 +6,24 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal, select
 
-from pipeline.edge.configuration.reference_data import Knowledge
+from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.store import destination_outages, scanners, senders, work_queue
 from pipeline.edge.store.scanners import Respelt, Unidentified
-from pipeline.edge.store.schema import State, addendum, delivery, exam, inquiry, promise, receipt, scanner
+from pipeline.edge.store.schema import (
+    State,
+    addendum,
+    commitment_request,
+    delivery,
+    exam,
+    history_query,
+    receipt,
+    scanner,
+)
 from pipeline.edge.store.senders import NewSender, Sender
 
 DAY = timedelta(hours=24)
 
-KINDS: dict[str, Table] = {"": receipt, "E": exam, "D": delivery, "C": promise, "Q": inquiry}
+KINDS: dict[str, Table] = {"": receipt, "E": exam, "D": delivery, "C": commitment_request, "Q": history_query}
 """What a letter before a held number means; a plain number is a receipt's."""
 
 
@@ -104,7 +113,7 @@ def status(
     destinations: Sequence[str],
     at: datetime,
     *,
-    knowledge: Knowledge | None = None,
+    reference_data: ReferenceData | None = None,
     archives: Sequence[str] = (),
 ) -> Status:
     """How things stand now."""
@@ -124,9 +133,11 @@ def status(
             )
             for row in connection.execute(known)
         ),
-        unidentified=tuple(scanners.not_identified(connection, knowledge.aliases if knowledge else ())),
+        unidentified=tuple(scanners.not_identified(connection, reference_data.aliases if reference_data else ())),
         respelt=tuple(
-            scanners.respelt(connection, knowledge.machines, knowledge.spellings, knowledge.epochs) if knowledge else ()
+            scanners.respelt(connection, reference_data.machines, reference_data.spellings, reference_data.epochs)
+            if reference_data
+            else ()
         ),
         new_senders=tuple(senders.newcomers(connection)),
         destinations=tuple(_destination(connection, name, at) for name in destinations),
@@ -196,19 +207,19 @@ def _destination(connection: Connection, name: str, at: datetime) -> Destination
 
 
 def _history(connection: Connection, name: str) -> HistoryStatus:
-    theirs = inquiry.c.destination == name
-    waiting = theirs & (inquiry.c.state == State.WAITING)
+    theirs = history_query.c.destination == name
+    waiting = theirs & (history_query.c.state == State.WAITING)
     unanswered = connection.execute(
-        select(func.count(), func.min(inquiry.c.asked_since), func.min(inquiry.c.due_at)).where(waiting)
+        select(func.count(), func.min(history_query.c.asked_since), func.min(history_query.c.due_at)).where(waiting)
     ).one()
-    tried = select(inquiry.c.detail).where(waiting, inquiry.c.detail.is_not(None))
+    tried = select(history_query.c.detail).where(waiting, history_query.c.detail.is_not(None))
     return HistoryStatus(
         name=name,
-        last_answer=connection.scalar(select(func.max(inquiry.c.answered_at)).where(theirs)),
+        last_answer=connection.scalar(select(func.max(history_query.c.answered_at)).where(theirs)),
         unanswered=unanswered[0],
         unanswered_since=unanswered[1],
         next_try=unanswered[2],
-        last_problem=connection.scalar(tried.order_by(inquiry.c.due_at.desc()).limit(1)),
+        last_problem=connection.scalar(tried.order_by(history_query.c.due_at.desc()).limit(1)),
     )
 
 

@@ -60,7 +60,11 @@ def _pairs(connection: Connection, number: int, receipt_number: int | None = Non
     found: set[int] = set()
     readings = _OF_EXAM if receipt_number is None else _OF_RECEIPT
     for mine in readings.execute(connection, {"exam": number, "receipt": receipt_number}):
-        at_that_time = {"moment": mine.performed_at, "scanner": mine.scanner_id, "person": mine.person_id}
+        at_that_time = {
+            "moment": mine.performed_at,
+            "scanner": mine.scanner_id,
+            "linked_patients": mine.linked_patients_id,
+        }
         for theirs in _AT_THAT_TIME.execute(connection, at_that_time):
             if theirs.exam_id not in found and _is_one_scan(mine.report, theirs.report):
                 found.add(theirs.exam_id)
@@ -88,7 +92,7 @@ _FEWEST_REGIONS = 2
 
 _COUNTING = (
     select(reading.c.exam_id, reading.c.receipt_id, reading.c.report, reading.c.performed_at)
-    .add_columns(exam.c.scanner_id, patient.c.person_id, receipt.c.calling_ae_title)
+    .add_columns(exam.c.scanner_id, patient.c.linked_patients_id, receipt.c.calling_ae_title)
     .select_from(reading)
     .join(exam, exam.c.id == reading.c.exam_id)
     .join(patient, patient.c.id == exam.c.patient_id)
@@ -102,6 +106,6 @@ _AT_THAT_TIME = Prepared(
     _COUNTING.where(
         reading.c.performed_at == bindparam("moment"),
         exam.c.scanner_id == bindparam("scanner"),
-        patient.c.person_id != bindparam("person"),
+        patient.c.linked_patients_id != bindparam("linked_patients"),
     )
 )

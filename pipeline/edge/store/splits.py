@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from pipeline.clinical.model import LONGEST_EXAM
 from pipeline.edge.store import exams, patient_identity
-from pipeline.edge.store.database import ring
+from pipeline.edge.store.database import notify
 from pipeline.edge.store.schema import State, exam, reading
 
 _Part = tuple[datetime, int]
@@ -31,7 +31,7 @@ def split(connection: Connection, number: int, *, at: datetime) -> list[tuple[in
     last: int = connection.execute(select(func.max(exam.c.visit)).where(same)).scalar_one()
     due = {"state": State.WAITING, "due_at": at}
     keeper, *others = sorted(visits, key=lambda parts: min(receipt for _, receipt in parts))
-    fresh = due | {"attempts": 0, "losses": 0, "reason": None, "detail": None, "revision": row.revision + 1}
+    fresh = due | {"attempts": 0, "worker_crashes": 0, "reason": None, "detail": None, "revision": row.revision + 1}
     connection.execute(update(exam).where(exam.c.id == number).values(performed_at=keeper[0][0], **fresh))
     numbers = [(number, keeper[0][0].date())]
     kept = ("patient_id", "scanner_id", "study_instance_uid", "birth_date", "sex", "historical", "withdrawn")
@@ -46,7 +46,7 @@ def split(connection: Connection, number: int, *, at: datetime) -> list[tuple[in
         exams.count_rejections(connection, one)
         patient_identity.hold_if_in_doubt(connection, one, at=at)
     exams.due_again(connection, row.patient_id, since=min(day for _, day in numbers), at=at)
-    ring(connection)
+    notify(connection)
     return numbers
 
 

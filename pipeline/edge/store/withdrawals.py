@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, select, true, update
 
 from pipeline.clinical.model import Scanner
 from pipeline.edge.store import exams, patient_identity, shared_scans
-from pipeline.edge.store.database import insert_absent, ring
+from pipeline.edge.store.database import insert_absent, notify
 from pipeline.edge.store.schema import State, exam, reading, receipt, rejection, scanner
 from pipeline.edge.store.senders import Sender
 from pipeline.sr.extract.rejection_note import Rejection
@@ -100,10 +100,10 @@ def _look_again(connection: Connection, number: int, *, at: datetime) -> None:
     """Make an exam due for what has become of it, its patient's later exams too, and what was held because of it."""
     in_doubt = (exam.c.state == State.HELD) & exam.c.reason.in_([patient_identity.ID_CONFLICT, shared_scans.SAME_SCAN])
     connection.execute(update(exam).where(exam.c.id == number).values(revision=exam.c.revision + 1))
-    due = {"state": State.WAITING, "due_at": at, "attempts": 0, "losses": 0, "reason": None, "detail": None}
+    due = {"state": State.WAITING, "due_at": at, "attempts": 0, "worker_crashes": 0, "reason": None, "detail": None}
     connection.execute(update(exam).where(exam.c.id == number, ~in_doubt | exam.c.withdrawn.is_not(None)).values(**due))
     row = connection.execute(select(exam.c.patient_id, exam.c.performed_at).where(exam.c.id == number)).one()
     exams.due_again(connection, row.patient_id, since=row.performed_at.date(), at=at)
     patient_identity.judge_held(connection, number, at=at)
     shared_scans.release_settled(connection, at=at)
-    ring(connection)
+    notify(connection)

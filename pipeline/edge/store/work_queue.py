@@ -17,16 +17,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, case, func, literal, or_, select, update
 
 from pipeline.edge.store.compiled_statement import Prepared
-from pipeline.edge.store.schema import State, delivery, exam, inquiry, promise, receipt, shard
+from pipeline.edge.store.schema import State, commitment_request, delivery, exam, history_query, receipt, shard
 
-QUEUES = (receipt, exam, delivery, promise, inquiry, shard)
+QUEUES = (receipt, exam, delivery, commitment_request, history_query, shard)
 """Every table that holds work."""
 
 LEASE = timedelta(minutes=5)
 """How long a claim holds unless it is ended before; longer than any batch takes."""
 
 
-MOST_LOSSES = 3
+MOST_WORKER_CRASHES = 3
 """What has lost its worker this often is held."""
 
 
@@ -50,7 +50,7 @@ def claim(
     limit: int,
     at: datetime,
     where: ColumnElement[bool] | None = None,
-    suspects: bool = False,
+    crash_suspects: bool = False,
     most_bytes: int | None = None,
 ) -> list[int]:
     """Lease the longest due pieces of work to this process; their ids in the order they fell due.
@@ -59,7 +59,7 @@ def claim(
     that whatever ends its worker is tried when all that was near it is done. With ``most_bytes`` they have no more in
     all, by the queue's ``size``, unless the first one alone has.
     """
-    columns = (queue.c.id, queue.c.losses, queue.c.lease_owner)
+    columns = (queue.c.id, queue.c.worker_crashes, queue.c.lease_owner)
     due = (
         select(*columns, queue.c.size if most_bytes is not None else literal(0).label("size"))
         .where(queue.c.state == State.WAITING, queue.c.due_at <= at, _free(queue, at))
@@ -69,9 +69,13 @@ def claim(
     )
     if where is not None:
         due = due.where(where)
-    if suspects:
-        due = due.where(queue.c.losses > 0).order_by(None).order_by(queue.c.losses, queue.c.due_at, queue.c.id)
-    ids = _bearable(_unsuspected(connection.execute(due).all()), most_bytes)
+    if crash_suspects:
+        due = (
+            due.where(queue.c.worker_crashes > 0)
+            .order_by(None)
+            .order_by(queue.c.worker_crashes, queue.c.due_at, queue.c.id)
+        )
+    ids = _bearable(_without_crash_suspects(connection.execute(due).all()), most_bytes)
     if ids:
         lost = case((queue.c.lease_owner.is_not(None), 1), else_=0)  # its lease ran out: nobody ended it
         connection.execute(
@@ -81,7 +85,7 @@ def claim(
                 lease_owner=owner(),
                 leased_until=at + LEASE,
                 attempts=queue.c.attempts + 1,
-                losses=queue.c.losses + lost,
+                worker_crashes=queue.c.worker_crashes + lost,
             )
         )
     return ids
@@ -130,7 +134,7 @@ def release(connection: Connection, queue: Table, number: int, *, at: datetime) 
 
     Of a receipt it is kept from what it was released, as that may be what a person has confirmed.
     """
-    values: dict[str, object] = {"state": State.WAITING, "due_at": at, "attempts": 0, "losses": 0}
+    values: dict[str, object] = {"state": State.WAITING, "due_at": at, "attempts": 0, "worker_crashes": 0}
     if queue is receipt:
         values["released_from"] = receipt.c.reason
     result = connection.execute(
@@ -141,7 +145,7 @@ def release(connection: Connection, queue: Table, number: int, *, at: datetime) 
     return result.rowcount == 1
 
 
-def give_back(connection: Connection, queue: Table, *, where: ColumnElement[bool] | None = None) -> None:
+def requeue(connection: Connection, queue: Table, *, where: ColumnElement[bool] | None = None) -> None:
     """End the leases this process has, as if it had never claimed; what it had claimed is free again at once."""
     mine = update(queue).where(queue.c.state == State.WAITING, queue.c.lease_owner == owner())
     if where is not None:
@@ -161,7 +165,7 @@ def reclaim_from_the_dead(connection: Connection) -> int:
             result = connection.execute(
                 update(queue)
                 .where(leased, queue.c.lease_owner.in_(gone))
-                .values(lease_owner=None, leased_until=None, losses=queue.c.losses + 1)
+                .values(lease_owner=None, leased_until=None, worker_crashes=queue.c.worker_crashes + 1)
             )
             ended += result.rowcount
     return ended
@@ -196,7 +200,7 @@ def _settling(queue: Table) -> Prepared:
         update(queue)
         .where(queue.c.id.in_(bindparam("ids", expanding=True)))
         .values(state=bindparam("to"), reason=bindparam("why"), detail=bindparam("told"))
-        .values(attempts=0, losses=0, lease_owner=None, leased_until=None)
+        .values(attempts=0, worker_crashes=0, lease_owner=None, leased_until=None)
     )
 
 
@@ -207,10 +211,10 @@ def _bearable(due: Sequence[Row[Any]], most_bytes: int | None) -> list[int]:
     return bearable or [row.id for row in due[:1]]
 
 
-def _unsuspected(due: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+def _without_crash_suspects(due: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
     """The pieces before the first one that has lost a worker; that one alone where it comes first."""
-    suspects = [position for position, row in enumerate(due) if row.losses or row.lease_owner]
-    return due[: max(1, suspects[0]) if suspects else None]
+    crash_suspects = [position for position, row in enumerate(due) if row.worker_crashes or row.lease_owner]
+    return due[: max(1, crash_suspects[0]) if crash_suspects else None]
 
 
 def _started(pid: int) -> str:

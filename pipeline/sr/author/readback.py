@@ -8,7 +8,7 @@ from pipeline.sr.dicom.content_tree import Code, Item
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class ReadBack:
     """The overall result with its flags, what else is said of the whole exam, and of each region key, by name.
 
     A name is the value of a private concept, or ``BMD``, ``T_SCORE``, ``Z_SCORE``, ``AREA``, ``DATE`` or ``STUDY``;
@@ -23,11 +23,11 @@ class Said:
     regions: Mapping[str, Mapping[str, tuple[str, ...]]]
 
 
-def read_back(addendum: Item) -> Said:
+def read_back(addendum: Item) -> ReadBack:
     """Everything coded in an addendum of ours."""
     document = _told(_outside_groups(addendum))
     groups = [item for item in addendum.walk() if _is(item, codes.MEASUREMENT_GROUP)]
-    return Said(
+    return ReadBack(
         overall=next(iter(document.get("OVERALL", ())), ""),
         flags=document.get("FLAG", ()),
         whole={name: values for name, values in document.items() if name not in ("OVERALL", "FLAG")},

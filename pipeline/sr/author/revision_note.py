@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pipeline.sr import codes
-from pipeline.sr.author.readback import Said, read_back
+from pipeline.sr.author.readback import ReadBack, read_back
 from pipeline.sr.dicom.content_tree import Item
 
 
@@ -62,7 +62,7 @@ _OF_BASELINE = frozenset(["BASELINE_DATE", "BASELINE_BMD", "BRESULT"])
 _Told = Mapping[str, tuple[str, ...]]
 
 
-def _overall(said: Said) -> _Told:
+def _overall(said: ReadBack) -> _Told:
     baseline, category = said.whole.get("BOVERALL", ()), said.whole.get("CATEGORY", ())
     return {"RESULT": (said.overall,), "BRESULT": baseline, "CATEGORY": category, "FLAG": said.flags}
 

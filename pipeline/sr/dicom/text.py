@@ -8,6 +8,6 @@ def printable(text: str) -> str:
     return text.strip()
 
 
-def person(name: str) -> str:
+def person_name(name: str) -> str:
     """A person's name on one line, whatever its character set: only the first of its writings."""
     return " ".join(printable(name.split("=")[0].replace("^", " ")).split())

@@ -42,7 +42,9 @@ class Reason(StrEnum):
         return _SENTENCES[self]
 
 
-ASIDE = frozenset({Reason.OWN_ADDENDUM, Reason.PICTURE, Reason.PHANTOM, Reason.KEY_OBJECTS, Reason.RETENTION_EXPIRED})
+IGNORED_REASONS = frozenset(
+    {Reason.OWN_ADDENDUM, Reason.PICTURE, Reason.PHANTOM, Reason.KEY_OBJECTS, Reason.RETENTION_EXPIRED}
+)
 """For these a report is put aside: it is what it should be, and there is nothing for a person to do."""
 
 

@@ -32,7 +32,7 @@ class Authored:
     data_set: bytes = field(repr=False)
 
 
-class Unwritable(ValueError):
+class EncodingError(ValueError):
     """What DICOM, or we, cannot write; the text names the field, never the value."""
 
 
@@ -134,7 +134,7 @@ def _value(keyword: str, vr: str, value: str | int | bytes) -> bytes:
     text = str(value)
     parts = text.split(_PARTED_BY[vr]) if vr in _PARTED_BY else [text]
     if max(map(len, parts)) > _LONGEST.get(vr, 64 if vr == "PN" else len(text)):
-        raise Unwritable(f"{keyword} is longer than its value representation {vr} allows")
+        raise EncodingError(f"{keyword} is longer than its value representation {vr} allows")
     return text.encode()
 
 
@@ -154,7 +154,7 @@ def _sequence(tag: int, items: Iterable[bytes]) -> bytes:
 def _content_item(item: Item) -> Iterator[tuple[int, bytes]]:
     """The elements of one content item with all below it, in the order of their tags."""
     if item.concept is None:  # only by-reference items have none, and we write no such
-        raise Unwritable(f"a content item of value type {item.value_type} has no concept name")
+        raise EncodingError(f"a content item of value type {item.value_type} has no concept name")
     if item.relationship:
         yield _RELATIONSHIP, _constant(_RELATIONSHIP, item.relationship)
     yield _VALUE_TYPE, _constant(_VALUE_TYPE, item.value_type)
@@ -186,7 +186,7 @@ def _content_value(item: Item) -> Iterator[tuple[int, bytes]]:
         case Item(value_type="UIDREF", value=uid):
             yield _UID, _element(_UID, "UI", uid.encode("ascii"))
         case _:
-            raise Unwritable(f"a content item of value type {item.value_type} is none that we write")
+            raise EncodingError(f"a content item of value type {item.value_type} is none that we write")
 
 
 @cache

@@ -16,7 +16,7 @@ from pipeline.clinical.regions import Side, Site
 from pipeline.sr.dialects.model import ContainerRule, Quantity, Texts, TrendRule
 from pipeline.sr.dicom.content_tree import Item
 from pipeline.sr.extract.remarks import Notes, quoted
-from pipeline.sr.extract.temporal_context import Occasion
+from pipeline.sr.extract.temporal_context import TimePointContext
 
 _EARLIER = re.compile(
     r"\b(?:hist|prev|prior|baseline|earlier|former|past|old|last|trend|compar|development|course"
@@ -65,27 +65,27 @@ class Scan(Found):
 class Layout:
     """The parts of one report, and of which exam it is; ``elsewhere`` is what belongs to no scan, below the root."""
 
-    occasion: Occasion
+    time_point: TimePointContext
     scans: tuple[Scan, ...]
     trends: tuple[Trend, ...]
     elsewhere: tuple[Item, ...]
 
 
-def lay_out(root: Item, occasion: Occasion, notes: Notes) -> Layout:
+def lay_out(root: Item, time_point: TimePointContext, notes: Notes) -> Layout:
     """Find the parts of a report; a container with numbers that is none of them, or of another exam, is remarked."""
-    finder = _Finder(occasion, Texts(root), notes)
+    finder = _Finder(time_point, Texts(root), notes)
     finder.look_into(root)
     return Layout(
-        occasion=occasion, scans=tuple(finder.scans), trends=tuple(finder.trends), elsewhere=tuple(finder.elsewhere)
+        time_point=time_point, scans=tuple(finder.scans), trends=tuple(finder.trends), elsewhere=tuple(finder.elsewhere)
     )
 
 
 class _Finder:
     """One pass over the containers of a report."""
 
-    def __init__(self, occasion: Occasion, texts: Texts, notes: Notes) -> None:
-        self._occasion = occasion
-        self._dialect = occasion.dialect
+    def __init__(self, time_point: TimePointContext, texts: Texts, notes: Notes) -> None:
+        self._time_point = time_point
+        self._dialect = time_point.dialect
         self._texts = texts
         self._notes = notes
         self.scans: list[Scan] = []
@@ -104,14 +104,14 @@ class _Finder:
                 self._keep_scan(item, rule)
             elif id(item) in wrappers:
                 if earlier := self._why_earlier(item, alone=len(wrappers) == 1):
-                    self._notes.put_aside(item, earlier)
+                    self._notes.ignored(item, earlier)
                 else:
                     self.look_into(item)
             else:
                 self._keep_elsewhere(item)
 
     def _keep_scan(self, item: Item, rule: ContainerRule) -> None:
-        if another := self._occasion.why_another(item.children):
+        if another := self._time_point.why_another(item.children):
             self._notes.remark(f"{quoted(item)} was not read: it {another}")
             return
         site, side = self._place(item, rule)
@@ -121,12 +121,12 @@ class _Finder:
     def _keep_elsewhere(self, item: Item) -> None:
         """Keep what a container tells that is no scan; its numbers may be results, and of that it is told."""
         if self._holds(item, self._is_scan):  # what else stands there is of another exam as well
-            self._notes.put_aside(item, "it stands beside scans, and the dialect does not know it")
+            self._notes.ignored(item, "it stands beside scans, and the dialect does not know it")
             return
         self.elsewhere.append(item)
         has_numbers = any(below.value_type == "NUM" for below in item.walk())
         if has_numbers and self._dialect.noted.find(item.concept) is None:
-            self._notes.put_aside(item, "the dialect does not know it as a scan")
+            self._notes.ignored(item, "the dialect does not know it as a scan")
 
     def _wrappers(self, items: Sequence[Item], is_known: Callable[[Item], bool]) -> set[int]:
         """Which containers, by their identity, hold what is known, where none of what is known stands beside them."""
@@ -158,11 +158,11 @@ class _Finder:
         name = wrapper.concept.meaning if wrapper.concept else ""
         if _EARLIER.search(name):
             return "its name tells of earlier exams or of differences"
-        if self._occasion.is_its_day(name) is False:
+        if self._time_point.is_its_day(name) is False:
             return "its name is another day"
-        if another := self._occasion.why_another(wrapper.children):
+        if another := self._time_point.why_another(wrapper.children):
             return f"it {another}"
-        return "" if alone or not self._occasion.is_of_another_day(wrapper.children) else "it is dated on another day"
+        return "" if alone or not self._time_point.is_of_another_day(wrapper.children) else "it is dated on another day"
 
     def _is_set_apart(self, item: Item, site: Site | None, side: Side | None) -> bool:
         """Whether a container is a trend, which is kept beside, or one that is never a measurement."""
@@ -173,7 +173,7 @@ class _Finder:
             return True
         never = self._first(self._dialect.never, item)
         if never is not None:
-            self._notes.put_aside(item, never.because)
+            self._notes.ignored(item, never.because)
         return never is not None
 
     def _regions(
@@ -187,12 +187,12 @@ class _Finder:
                 continue
             if id(item) in wrappers:
                 if earlier := self._why_earlier(item, alone=len(wrappers) == 1):
-                    self._notes.put_aside(item, earlier)
+                    self._notes.ignored(item, earlier)
                 else:
                     yield from self._regions(scan, item, site, side, counter)
                 continue
             if not self._is_region(item) and self._holds(item, self._is_region):
-                self._notes.put_aside(item, "it stands beside regions, and the dialect does not know it")
+                self._notes.ignored(item, "it stands beside regions, and the dialect does not know it")
                 continue
             number = next(counter)
             if wanted is not None and not wanted.matches(item.concept):
@@ -201,7 +201,7 @@ class _Finder:
                 self._notes.remark(f"{quoted(item)} is known, and is no density")
                 continue
             label = f"{quoted(item)}, number {number} of {quoted(scan)},"
-            if another := self._occasion.why_another(item.children):
+            if another := self._time_point.why_another(item.children):
                 self._notes.remark(f"{label} was not read: it {another}")
                 continue
             yield RegionFound(container=item, label=label)

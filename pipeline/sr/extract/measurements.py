@@ -29,7 +29,7 @@ from pipeline.sr.extract.containers import Layout, Scan
 from pipeline.sr.extract.observation_context import Facts
 from pipeline.sr.extract.region import by_place, region_of
 from pipeline.sr.extract.remarks import Notes, quoted
-from pipeline.sr.extract.temporal_context import Occasion
+from pipeline.sr.extract.temporal_context import TimePointContext
 
 _FEMALE = re.compile(r"\bfemale\b")
 
@@ -61,7 +61,7 @@ def read_results(layout: Layout, dialect: Dialect, facts: Facts, notes: Notes, o
     Raises:
         UnreadableReport: there is no BMD that can be used, or one region has two.
     """
-    reading = _Reading(dialect, layout.occasion, notes, operator)
+    reading = _Reading(dialect, layout.time_point, notes, operator)
     told: dict[Region, list[_Told]] = {}
     of_scans: list[tuple[Scan, tuple[Region, ...]]] = []
     for scan in layout.scans:
@@ -82,7 +82,7 @@ def read_results(layout: Layout, dialect: Dialect, facts: Facts, notes: Notes, o
     measurements = tuple(measurement for measurement in measured if measurement is not None)
     if not measurements:
         for trend in layout.trends:
-            notes.put_aside(trend.container, "the scanner's own trend")
+            notes.ignored(trend.container, "the scanner's own trend")
         raise reading.reason()
     return Results(
         measurements=measurements,
@@ -154,7 +154,7 @@ class _Reading:
     """The reading of one report."""
 
     dialect: Dialect
-    occasion: Occasion
+    time_point: TimePointContext
     notes: Notes
     operator: str
     other_scores: list[OtherScores] = field(default_factory=list)
@@ -180,7 +180,7 @@ class _Reading:
             quantity = self.dialect.quantities.find(item.concept)
             if quantity is None:
                 self._note_unknown(item, region)
-            elif item.children and (why := self.occasion.why_no_measurement(item.children)):
+            elif item.children and (why := self.time_point.why_no_measurement(item.children)):
                 self.notes.leave_out(f"{region}: {_NAMES[quantity]}", item.value, why)
             elif not is_blank(item.value):
                 value = self._value(item, quantity, region)

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pipeline.sr.dialects.model import Dialect, Fact
 from pipeline.sr.dicom.content_tree import Item, folded, header_text
 from pipeline.sr.dicom.reader import Elements
-from pipeline.sr.dicom.text import person, printable
+from pipeline.sr.dicom.text import person_name, printable
 from pipeline.sr.dicom.values import NoNumber, is_blank, read_number, without_noise
 from pipeline.sr.extract.containers import Layout
 from pipeline.sr.extract.remarks import Notes
@@ -109,7 +109,7 @@ def _text(item: Item) -> str:
     if item.value_type == "CODE":
         return printable(item.code.meaning or item.code.value) if item.code else ""
     if item.value_type == "PNAME":
-        return person(item.value)
+        return person_name(item.value)
     if item.value_type == "NUM" and item.unit is not None:
         return printable(f"{item.value} {item.unit.value or item.unit.meaning}")
     return printable(item.value)

@@ -37,7 +37,7 @@ class Notes:
         self.unused.append(Unused(what=what, text=text[:_LONGEST_TEXT], reason=reason))
         self.remark(f"{what} {reason} and was not used")
 
-    def put_aside(self, item: Item, because: str) -> None:
+    def ignored(self, item: Item, because: str) -> None:
         """Tell of something that is as it should be, and no measurement."""
         self.aside.append(f"{quoted(item)} was put aside: {because}")
 

@@ -21,7 +21,7 @@ from pipeline.sr.codes import SCHEME
 from pipeline.sr.dialects.model import Dialect, Fact, normal_manufacturer
 from pipeline.sr.dicom.content_tree import Item, as_elements, folded, header_text
 from pipeline.sr.dicom.reader import Elements
-from pipeline.sr.dicom.text import person, printable
+from pipeline.sr.dicom.text import person_name, printable
 from pipeline.sr.dicom.uids import DEVICE_UID
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReport
 from pipeline.sr.dicom.values import Clock, read_date, read_datetime, read_offset, read_time
@@ -38,7 +38,7 @@ from pipeline.sr.extract.rejection_note import is_key_object_selection, read_key
 from pipeline.sr.extract.remarks import Notes, Unused, quoted
 from pipeline.sr.extract.result_locations import Place, places
 from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here, supply_serial_number
-from pipeline.sr.extract.temporal_context import Occasion
+from pipeline.sr.extract.temporal_context import TimePointContext
 from pipeline.sr.extract.vendor_trend import read_trends
 
 __all__ = ["Reason", "Report", "UnreadableReport", "extract", "trees"]
@@ -164,7 +164,7 @@ class _Source:
     @property
     def operator(self) -> str:
         """Who scanned, by Operators' Name (0008,1070): the first who is named."""
-        return person(header_text(self.elements, "OperatorsName").split("\\")[0])
+        return person_name(header_text(self.elements, "OperatorsName").split("\\")[0])
 
 
 def _places(elements: Elements, clock: Clock) -> Iterator[tuple[Place, Callable[[Notes], Item]]]:
@@ -193,21 +193,21 @@ def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
         for problem in item.problems:
             notes.remark(f"{quoted(item)} is not whole: {problem}")
     moment, told_on = _performed_at(source.elements, source.clock, notes)
-    occasion = Occasion(
+    time_point = TimePointContext(
         dialect=dialect,
         study_instance_uid=study_instance_uid,
         performed_at=moment,
         told_on=told_on,
         clock=source.clock,
     )
-    layout = lay_out(root, occasion, notes)
+    layout = lay_out(root, time_point, notes)
     facts = Facts(layout, dialect, notes)
     if is_phantom(source.elements, root, dialect):
         raise PhantomReport(_phantom_scan(source, root, _require(moment), layout, facts, notes))
     patient = _patient(source, notes)
     performed_at = _require(moment)
     results = _results(source, root, dialect, layout, facts, notes)
-    _require_this_day(facts, occasion, notes)
+    _require_this_day(facts, time_point, notes)
     _require_this_side(source, results.measurements)
     of_patient = patient_facts(source.elements, facts.of(), notes)
     exam = Exam(
@@ -321,7 +321,7 @@ def _require(performed_at: datetime | None) -> datetime:
     return performed_at
 
 
-def _require_this_day(facts: Facts, occasion: Occasion, notes: Notes) -> None:
+def _require_this_day(facts: Facts, time_point: TimePointContext, notes: Notes) -> None:
     """Make sure that nothing is dated on another day than the header.
 
     Raises:
@@ -329,7 +329,7 @@ def _require_this_day(facts: Facts, occasion: Occasion, notes: Notes) -> None:
     """
     fits: dict[str, bool] = {}
     for text in sorted(frozenset[str]().union(*facts.every(Fact.ACQUIRED_AT))):
-        fit = occasion.is_its_day(text)
+        fit = time_point.is_its_day(text)
         if fit is not None:
             fits[text] = fit
         else:
@@ -389,7 +389,7 @@ def _phantom_scan(
     source: _Source, root: Item, performed_at: datetime, layout: Layout, facts: Facts, notes: Notes
 ) -> PhantomScan:
     """A phantom's scan, also when nothing in it has a name we know."""
-    dialect = layout.occasion.dialect
+    dialect = layout.time_point.dialect
     try:
         measurements = read_results(layout, dialect, facts, notes).measurements
     except UnreadableReport:

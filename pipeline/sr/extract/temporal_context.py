@@ -17,7 +17,7 @@ from pipeline.sr.extract.ambiguous_dates import possible_days, possible_moments,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Occasion:
+class TimePointContext:
     """This exam, as its header tells it, and how the dialect tells of others."""
 
     dialect: Dialect

@@ -32,7 +32,7 @@ IMAGE_SERIES, PDF_SERIES = 1000, 2000
 """What the numbers of their series have above that of the addendum's."""
 
 
-def author_faces(
+def author_renderings(
     addendum: Authored,
     interpretation: Interpretation,
     history: Iterable[Exam],

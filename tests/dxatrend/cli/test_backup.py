@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dxatrend.cli.main import main
-from pipeline.edge.app import opened
+from pipeline.edge.app import open_app
 from pipeline.edge.store import audit_trail, exams, receipts
 from tests.factories.instances import NOW, instance, report
 from tests.folders import DIALECTS
@@ -21,9 +21,9 @@ def config(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "dialects").symlink_to(DIALECTS)
     (folder / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
-    with opened(folder) as house, house.database.write() as connection:
+    with open_app(folder) as app, app.database.write() as connection:
         for patient_id, uid in (("P1", "2.25.1"), ("P2", "2.25.2")):
-            number, _ = receipts.keep(connection, instance(uid=uid), calling_ae_title=f"FOR {patient_id}", at=NOW)
+            number, _ = receipts.store(connection, instance(uid=uid), calling_ae_title=f"FOR {patient_id}", at=NOW)
             told = report(patient_id=patient_id, uid=uid, study=f"{uid}.1")
             exams.record(connection, number, told, due_at=NOW, seen_at=NOW)
         audit_trail.seal(connection)
@@ -43,7 +43,7 @@ def test_a_backup_is_made_and_restored_over_a_store_that_was_lost(
     (tmp_path / "store.sqlite3").unlink()
     assert _run(config, "restore", str(file)) == 0
     assert "restored 2 receipts" in capsys.readouterr().out
-    with opened(config) as house, house.database.read() as connection:
+    with open_app(config) as app, app.database.read() as connection:
         assert len(receipts.load(connection, [1, 2])) == 2
 
 
@@ -64,7 +64,7 @@ def test_nothing_is_restored_while_the_service_runs(
 ) -> None:
     file = tmp_path / "backup.sqlite3"
     assert _run(config, "backup", str(file)) == 0
-    with opened(config):
+    with open_app(config):
         assert _run(config, "restore", "--replace", str(file)) == 1
     assert "stop the service" in capsys.readouterr().err
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dxatrend.cli.main import main
-from pipeline.edge.app import opened
+from pipeline.edge.app import open_app
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Event
 from tests import peers
@@ -27,10 +27,10 @@ def config(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "dialects").symlink_to(ROOT / "config" / "dialects")
     (folder / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
-    with opened(folder) as house:
-        receive(house, l1_l4("0.950", study="2.25.10", date="20220101", PatientID="OLD"), "2.25.1")
-        receive(house, l1_l4("0.912", study="2.25.11", date="20240101", PatientID="NEW"), "2.25.2")
-        follow_all(house)
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.950", study="2.25.10", date="20220101", PatientID="OLD"), "2.25.1")
+        receive(app, l1_l4("0.912", study="2.25.11", date="20240101", PatientID="NEW"), "2.25.2")
+        follow_all(app)
     return folder
 
 
@@ -59,7 +59,7 @@ def test_patients_are_merged_and_unmerged_and_what_cannot_be_is_said(config: Pat
         assert (status, complaint in told) == (1, True), told
     status, printed, _ = run("merge", "OLD", "NEW", "--undo")
     assert (status, printed.split()[0]) == (0, "1")
-    with opened(config) as house, house.database.read() as connection:
+    with open_app(config) as app, app.database.read() as connection:
         merged = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.MERGED]
     assert [entry.detail["undo"] for entry in merged] == [False, True]
 
@@ -70,12 +70,12 @@ def test_a_dry_run_prints_what_would_differ_as_table_and_as_json_and_a_run_does_
     status, table, _ = run("reprocess", "--dry-run")
     assert status == 0
     rows = [line.split() for line in table.splitlines()]
-    assert ["E2", "knowledge", "L1-L4", "RESULT", "NO_LSC", "LOSS"] in rows
-    assert ["E2", "knowledge", "-", "OVERALL", "INDETERMINATE", "DECLINED"] in rows
+    assert ["E2", "reference_data", "L1-L4", "RESULT", "NO_LSC", "LOSS"] in rows
+    assert ["E2", "reference_data", "-", "OVERALL", "INDETERMINATE", "DECLINED"] in rows
     assert table.splitlines()[-1] == "1 addenda would be superseded, or their exams held"
     status, printed, _ = run("reprocess", "--dry-run", "--json")
     (difference,) = json.loads(printed)
-    assert (status, difference["exam"], difference["shifts"]) == (0, 2, ["knowledge"])
+    assert (status, difference["exam"], difference["changed_inputs"]) == (0, 2, ["reference_data"])
     assert difference["overall"] == ["INDETERMINATE", "DECLINED"]
     assert difference["regions"]["L1-L4"]["RESULT"] == ["NO_LSC", "LOSS"]
     status, printed, _ = run("reprocess", "--json")
@@ -84,8 +84,8 @@ def test_a_dry_run_prints_what_would_differ_as_table_and_as_json_and_a_run_does_
     status, printed, _ = run("reprocess")
     assert (status, "0 addenda superseded" in printed, "not finished" in printed) == (0, True, False)
     assert run("reprocess", "--dry-run")[1].splitlines()[-1].startswith("0 addenda")
-    with opened(config) as house:
-        assert addenda(house)[:2] == [1, 3]
+    with open_app(config) as app:
+        assert addenda(app)[:2] == [1, 3]
 
 
 @pytest.mark.parametrize("of", [("--patient", "NOBODY"), ("--scanner", "NONE")])
@@ -155,21 +155,21 @@ def test_an_exam_is_withdrawn_with_a_reason_and_brought_back_and_what_cannot_be_
     assert "it is withdrawn: scanned under a wrong name" in run("show", "1")[1]
     status, printed, _ = run("withdraw", "e1", "--undo")
     assert (status, printed) == (0, "E1 counts again; what rests on it is looked at again\n")
-    with opened(config) as house, house.database.read() as connection:
+    with open_app(config) as app, app.database.read() as connection:
         told_of = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.WITHDRAWN]
     assert [(entry.exam, entry.detail["undo"]) for entry in told_of] == [(1, False), (1, True)]
     assert told_of[0].detail["reason"] == "scanned under a wrong name"
 
 
 def test_a_study_of_two_visits_is_split_and_one_of_a_single_visit_is_not(config: Path, run: Command) -> None:
-    with opened(config) as house:
-        receive(house, l1_l4("0.900", study="2.25.11", date="20250101", PatientID="NEW"), "2.25.3")
-        follow_all(house)
+    with open_app(config) as app:
+        receive(app, l1_l4("0.900", study="2.25.11", date="20250101", PatientID="NEW"), "2.25.3")
+        follow_all(app)
     status, printed, _ = run("split", "E2")
     assert (status, printed) == (0, "E2 is now E2 (2024-01-01), E3 (2025-01-01)\n")
     status, _, told = run("split", "E1")
     assert (status, told) == (1, "all reports of E1 are of one visit\n")
     assert run("split", "E9")[2].startswith("E9 is no exam on file")
-    with opened(config) as house, house.database.read() as connection:
+    with open_app(config) as app, app.database.read() as connection:
         told_of = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.SPLIT]
     assert [(entry.exam, entry.detail["of"]) for entry in told_of] == [(2, 2), (3, 2)]

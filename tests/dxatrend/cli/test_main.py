@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from dxatrend.cli.main import main
 from pipeline.clinical.model import Scanner
-from pipeline.edge.app import opened
+from pipeline.edge.app import open_app
 from pipeline.edge.configuration.settings import SettingsError, load
 from pipeline.edge.store import scanners
 from tests.factories import reports as make
@@ -35,7 +35,7 @@ def config(tmp_path: Path) -> Path:
         model = "Horizon A"
         serial_number = "302081M"
         """)
-    with opened(folder):
+    with open_app(folder):
         return folder
 
 
@@ -250,7 +250,7 @@ def test_status_lists_a_machine_without_serial_number_with_lines_that_identify_i
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """R2.1: until somebody says which machine it is, nothing it measures is compared."""
-    with opened(config) as house, house.database.write() as connection:
+    with open_app(config) as app, app.database.write() as connection:
         machine = Scanner("GE Healthcare", "Lunar Prodigy", "")
         scanners.number_of(connection, machine, station_name="DXA1", institution="", at=datetime.now(UTC))
     assert main(["status", "--config", str(config)]) == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dxatrend.cli import main
-from pipeline.edge.app import opened
+from pipeline.edge.app import open_app
 from pipeline.edge.configuration import settings
 from tests import peers
 from tests.factories.certificates import Authority
@@ -109,13 +109,13 @@ def test_a_database_that_holds_no_store_is_told_as_that_too(
         assert main.main([*command, "--config", str(config)]) == 1
         said = capsys.readouterr()
         assert "here is no store at postgresql" in said.out + said.err
-    with opened(config):
+    with open_app(config):
         assert main.main(["status", "--config", str(config)]) == 0
 
 
 def test_one_configuration_means_one_store_wherever_the_shell_is(config: Path, elsewhere: Path) -> None:
-    with opened(config) as house:
-        assert house.database.path == config.parent / "var" / "dxatrend.sqlite3"
+    with open_app(config) as app:
+        assert app.database.path == config.parent / "var" / "dxatrend.sqlite3"
     for folder in (elsewhere, config, config.parent):
         assert run("status", "--config", os.path.relpath(config, folder), folder=folder).returncode == 0
         assert run("status", folder=folder, DXATREND_CONFIG=str(config)).returncode == 0
@@ -130,7 +130,7 @@ def test_the_data_folder_is_declared_in_the_configuration(config: Path, tmp_path
     assert found.store.url == f"sqlite:///{tmp_path}/data/store.sqlite3".replace(
         str(tmp_path), f"{config.resolve()}/../.."
     )
-    with opened(config):
+    with open_app(config):
         assert (tmp_path / "data" / "store.sqlite3").is_file()
     assert Path(found.prefect.home).resolve() == tmp_path / "data" / "var" / "prefect"
 
@@ -201,7 +201,7 @@ def test_a_store_whose_path_is_a_folders_or_a_devices_is_no_store_to_be_made(
 
 
 def test_a_backup_into_a_folder_that_cannot_be_written_is_one_sentence(config: Path, elsewhere: Path) -> None:
-    with opened(config):
+    with open_app(config):
         pass
     ran = run("--config", str(config), "backup", "/proc/backup.sqlite3", folder=elsewhere)
     assert ran.returncode == 1
@@ -230,8 +230,8 @@ def test_a_configuration_folder_whose_name_is_no_text_is_used(tmp_path: Path) ->
     checked = run("--config", str(folder), "check", folder=tmp_path, LC_ALL="C.UTF-8")
     assert b"Traceback" not in checked.stderr
     assert rb"d\xe9partement/config: 3 dialects" in checked.stdout
-    with opened(folder) as house:
-        assert house.database.path == folder.parent / "var" / "dxatrend.sqlite3"
+    with open_app(folder) as app:
+        assert app.database.path == folder.parent / "var" / "dxatrend.sqlite3"
 
 
 def test_check_says_of_each_caller_without_a_host_that_its_title_is_the_only_secret(
@@ -253,7 +253,7 @@ def test_check_says_of_each_caller_without_a_host_that_its_title_is_the_only_sec
         [listener.tls]
         {Authority(config.parent / "authority").sign("dxatrend").toml}
         """)
-    with opened(config):
+    with open_app(config):
         pass
     assert main.main(["check", "--config", str(config)]) == 0
     said = [line for line in capsys.readouterr().out.splitlines() if "is the only secret" in line]

@@ -11,7 +11,7 @@ from pynetdicom.sop_class import Verification
 
 from dxatrend.cli.main import main
 from pipeline.clinical.model import Patient
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.settings import CallerSettings, ListenerSettings
 from pipeline.edge.deliver.dispatcher import deliver_due
 from pipeline.edge.extract.extraction import extract_waiting
@@ -66,28 +66,28 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def house(config: Path) -> Iterator[House]:
+def app(config: Path) -> Iterator[App]:
     """Its house."""
-    with opened(config) as house:
-        yield house
+    with open_app(config) as app:
+        yield app
 
 
-def _visit(house: House, uid: str, bmd: str, date: str) -> bytes:
+def _visit(app: App, uid: str, bmd: str, date: str) -> bytes:
     """One exam on its way into the outbox; the bytes that were received."""
     sent = report(spine(region("L1-L4", bmd)), StudyInstanceUID=f"{uid}.1", StudyDate=date, PatientID="P1")
     sent.SOPInstanceUID = uid
     data_set = encode(sent)
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         of = {"calling_ae_title": "SCANNER1", "host": "192.0.2.1", "at": LONG_AGO}
-        receipts.keep(connection, instance(data_set, uid=uid), **of)  # type: ignore[arg-type]  # one dict, two types
-    while extract_waiting(house):
+        receipts.store(connection, instance(data_set, uid=uid), **of)  # type: ignore[arg-type]  # one dict, two types
+    while extract_waiting(app):
         pass
-    follow_up(house, claim_due(house, 50))
+    follow_up(app, claim_due(app, 50))
     return data_set
 
 
-def _trail(house: House, patient_id: str | None = "P1") -> list[Sealed]:
-    with house.database.read() as connection:
+def _trail(app: App, patient_id: str | None = "P1") -> list[Sealed]:
+    with app.database.read() as connection:
         return list(audit_trail.find(connection, whose=Patient(patient_id=patient_id) if patient_id else None))
 
 
@@ -95,13 +95,13 @@ def test_who_sent_what_what_was_compared_with_what_and_which_bytes_went_where_is
     tmp_path: Path, orthanc: peers.Orthanc
 ) -> None:
     (tmp_path / "config").mkdir()
-    with opened(_config(tmp_path / "config", orthanc.dicom_port)) as house:
-        _visit(house, "2.25.1", "0.950", "20220101")
-        received = _visit(house, "2.25.2", "0.912", "20240101")
-        assert deliver_due(house, house.settings.service.destination[0]) == (2, 0)
-        with house.database.read() as connection:
+    with open_app(_config(tmp_path / "config", orthanc.dicom_port)) as app:
+        _visit(app, "2.25.1", "0.950", "20220101")
+        received = _visit(app, "2.25.2", "0.912", "20240101")
+        assert deliver_due(app, app.settings.service.destination[0]) == (2, 0)
+        with app.database.read() as connection:
             (first,), (second,) = (outbox.addenda(connection, number) for number in (1, 2))
-        trail = [one.entry for one in _trail(house)]
+        trail = [one.entry for one in _trail(app)]
     assert [entry.event for entry in trail] == [Event.RECEIVED, Event.COMPARED, Event.AUTHORED] * 2 + [
         Event.DELIVERED
     ] * 2
@@ -123,10 +123,10 @@ def test_who_sent_what_what_was_compared_with_what_and_which_bytes_went_where_is
     assert trail[6].addendum == first.number
 
 
-def test_an_exam_that_was_looked_at_again_in_vain_is_on_file_too(house: House) -> None:
-    _visit(house, "2.25.1", "0.950", "20220101")
-    follow_up(house, [1])
-    last = _trail(house)[-1].entry
+def test_an_exam_that_was_looked_at_again_in_vain_is_on_file_too(app: App) -> None:
+    _visit(app, "2.25.1", "0.950", "20220101")
+    follow_up(app, [1])
+    last = _trail(app)[-1].entry
     assert (last.event, last.detail["issued"]) == (Event.COMPARED, False)
 
 
@@ -134,12 +134,12 @@ def test_what_an_operator_does_is_on_file_under_the_name_they_have_on_this_machi
     context = config / "context.csv"
     context.write_text("patient_id,recorded_on,menopause\nP1,2026-02-01,after\n")
     assert main(["context", "load", str(context), "--config", str(config)]) == 0
-    with opened(config) as house, house.database.write() as connection:
-        number, _ = receipts.keep(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
+    with open_app(config) as app, app.database.write() as connection:
+        number, _ = receipts.store(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
         work_queue.hold(connection, receipt, number, reason="not_dicom", detail="")
     assert main(["release", str(number), "--config", str(config)]) == 0
-    with opened(config) as house:
-        loaded, _, released = (one.entry for one in _trail(house, None))
+    with open_app(config) as app:
+        loaded, _, released = (one.entry for one in _trail(app, None))
     assert (loaded.event, loaded.patient) == (Event.CONTEXT_LOADED, 1)
     assert (released.event, released.receipt) == (Event.RELEASED, number)
     assert loaded.actor
@@ -147,11 +147,11 @@ def test_what_an_operator_does_is_on_file_under_the_name_they_have_on_this_machi
 
 
 def test_refused_callers_are_on_file_and_counted_so_that_they_cannot_fill_it(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.edge.receive.rejected_callers.MOST_CALLERS", 2)
     port = peers.free_port()
-    listener = Listener(ListenerSettings(port=port, caller=(CallerSettings(ae_title="SCANNER1"),)), house.database)
+    listener = Listener(ListenerSettings(port=port, caller=(CallerSettings(ae_title="SCANNER1"),)), app.database)
     try:
         for number in (1, 1, 1, 2, 3, 4):
             ae = AE(ae_title=f"STRANGER{number}")
@@ -159,7 +159,7 @@ def test_refused_callers_are_on_file_and_counted_so_that_they_cannot_fill_it(
             assert not ae.associate("127.0.0.1", port, ae_title="DXATREND").is_established
     finally:
         listener.close()
-    refused = [one.entry for one in _trail(house, None)]
+    refused = [one.entry for one in _trail(app, None)]
     assert {entry.event for entry in refused} == {Event.REFUSED_CALLER}
     assert {entry.outcome for entry in refused} == {Outcome.SERIOUS_FAILURE}
     assert sum(entry.detail["times"] for entry in refused) == 6

@@ -14,12 +14,12 @@ from xml.etree.ElementTree import Element
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.audit.dicom_message import Source, Subject, has_message, message
-from pipeline.edge.audit.forwarder import AuditFeed
+from pipeline.edge.audit.forwarder import AuditForwarder
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
-from pipeline.edge.operations.housekeeping import keep_house
+from pipeline.edge.operations.housekeeping import run_housekeeping
 from pipeline.edge.store import audit_trail, receipts
 from pipeline.edge.store.audit_trail import Entry, Event, Outcome
 from tests import peers
@@ -170,7 +170,7 @@ def _read_frames(secure: ssl.SSLSocket, got: list[bytes]) -> None:
 
 
 @contextmanager
-def _house(folder: Path, audit_settings: str, *, keeping: str = "") -> Iterator[House]:
+def _app(folder: Path, audit_settings: str, *, keeping: str = "") -> Iterator[App]:
     folder.mkdir(exist_ok=True)
     if not (folder / "dialects").exists():
         (folder / "dialects").symlink_to(DIALECTS)
@@ -182,24 +182,24 @@ def _house(folder: Path, audit_settings: str, *, keeping: str = "") -> Iterator[
         [audit]
         {audit_settings}
         """)
-    with opened(folder) as house:
-        yield house
+    with open_app(folder) as app:
+        yield app
 
 
-def _told(house: House, *entries: Entry) -> None:
-    with house.database.write() as connection:
+def _told(app: App, *entries: Entry) -> None:
+    with app.database.write() as connection:
         audit_trail.record(connection, *entries)
 
 
-def _visit(house: House) -> None:
+def _visit(app: App) -> None:
     """One exam from its report to its addendum."""
     sent = report(spine(region("L1-L4", "0.950")), StudyInstanceUID="2.25.10", PatientID="P1", PatientName="Doe^Jane")
     sent.SOPInstanceUID = "2.25.1"
-    with house.database.write() as connection:
-        receipts.keep(connection, instance(encode(sent)), calling_ae_title="SCANNER1", host="192.0.2.1", at=LONG_AGO)
-    while extract_waiting(house):
+    with app.database.write() as connection:
+        receipts.store(connection, instance(encode(sent)), calling_ae_title="SCANNER1", host="192.0.2.1", at=LONG_AGO)
+    while extract_waiting(app):
         pass
-    follow_up(house, claim_due(house, 50))
+    follow_up(app, claim_due(app, 50))
 
 
 def _event_of(sent: Element) -> str:
@@ -283,10 +283,10 @@ def test_a_question_to_an_archive_is_a_query_that_holds_what_was_asked() -> None
 
 
 def test_over_udp_a_visit_is_told_from_the_instance_received_to_the_addendum(tmp_path: Path) -> None:
-    with _over_udp() as (settings, receiver), _house(tmp_path, settings) as house:
-        feed = AuditFeed(house)
-        _visit(house)
-        feed.look()
+    with _over_udp() as (settings, receiver), _app(tmp_path, settings) as app:
+        forwarder = AuditForwarder(app)
+        _visit(app)
+        forwarder.look()
         peers.wait_until(lambda: len(receiver.got) == 3, what="three messages have come")
         received, read, written = receiver.messages()
     assert [_event_of(one) for one in (received, read, written)] == ["110104", "110103", "110103"]
@@ -312,25 +312,25 @@ def test_over_tls_nothing_is_lost_while_the_receiver_is_away_and_nothing_is_held
     port = peers.free_port()
     settings = f'syslog = "tls://127.0.0.1:{port}"\n[audit.tls]\n{ours.toml}'
     monkeypatch.setattr("pipeline.edge.audit.forwarder.EVERY", timedelta(milliseconds=10))
-    with _house(tmp_path / "house", settings) as house:
-        feed = AuditFeed(house)
+    with _app(tmp_path / "app", settings) as app:
+        forwarder = AuditForwarder(app)
 
         def look_until(done: Callable[[], bool]) -> None:
             deadline = time.monotonic() + 30
             while not done() and time.monotonic() < deadline:
-                feed.look()
+                forwarder.look()
                 time.sleep(0.01)
             assert done()
 
-        _told(house, *(Entry(event=Event.STARTED, at=NOW, actor=f"USER{number}") for number in range(5)))
-        feed.look()
+        _told(app, *(Entry(event=Event.STARTED, at=NOW, actor=f"USER{number}") for number in range(5)))
+        forwarder.look()
         assert "takes no audit messages" in caplog.text
         with _over_tls(ours, theirs, port) as receiver:
             look_until(lambda: len(receiver.got) >= 5)
-            _told(house, Entry(event=Event.STOPPED, at=NOW, actor="USER5"))
+            _told(app, Entry(event=Event.STOPPED, at=NOW, actor="USER5"))
             look_until(lambda: len(receiver.got) >= 6)
             for _ in range(5):
-                feed.look()
+                forwarder.look()
         launchers = [one.findall("ActiveParticipant")[1].get("UserID") for one in receiver.messages()]
         assert launchers == [f"USER{number}" for number in range(6)], "each once, and in order"
         assert all(list(mistakes(one)) == [] for one in receiver.messages())
@@ -347,7 +347,7 @@ def test_a_receiver_that_is_not_who_it_should_be_is_told_nothing(tmp_path: Path)
     refused: list[str] = []
     with (
         socket.create_server(("127.0.0.1", port)) as listening,
-        _house(tmp_path / "house", f'syslog = "tls://127.0.0.1:{port}"\n[audit.tls]\n{ours.toml}') as house,
+        _app(tmp_path / "app", f'syslog = "tls://127.0.0.1:{port}"\n[audit.tls]\n{ours.toml}') as app,
     ):
 
         def receive() -> None:
@@ -360,35 +360,35 @@ def test_a_receiver_that_is_not_who_it_should_be_is_told_nothing(tmp_path: Path)
 
         thread = threading.Thread(target=receive)
         thread.start()
-        feed = AuditFeed(house)
-        _told(house, Entry(event=Event.STARTED, at=NOW, actor="USER"))
-        feed.look()
+        forwarder = AuditForwarder(app)
+        _told(app, Entry(event=Event.STARTED, at=NOW, actor="USER"))
+        forwarder.look()
         thread.join()
-        with house.database.read() as connection:
+        with app.database.read() as connection:
             assert len(audit_trail.unsent(connection, "syslog")) == 1
     assert receiver.got == []
     assert refused
 
 
 def test_nobody_is_told_anything_unless_that_is_set(tmp_path: Path) -> None:
-    with _house(tmp_path, "") as house:
-        feed = AuditFeed(house)
-        _told(house, ENTRY)
-        feed.look()
-        with house.database.read() as connection:
+    with _app(tmp_path, "") as app:
+        forwarder = AuditForwarder(app)
+        _told(app, ENTRY)
+        forwarder.look()
+        with app.database.read() as connection:
             assert audit_trail.verify(connection).sealed == 1, "the chain goes on all the same"
 
 
 def test_housekeeping_drops_what_is_older_than_the_trail_is_kept_and_says_so(tmp_path: Path) -> None:
     now = datetime.now(UTC)
-    with _house(tmp_path, "", keeping="audit_days = 30") as house:
+    with _app(tmp_path, "", keeping="audit_days = 30") as app:
         _told(
-            house,
+            app,
             Entry(event=Event.STARTED, at=now - timedelta(days=31), actor="long ago"),
             Entry(event=Event.STARTED, at=now - timedelta(days=29), actor="lately"),
         )
-        keep_house(house)
-        with house.database.read() as connection:
+        run_housekeeping(app)
+        with app.database.read() as connection:
             left = [one.entry for one in audit_trail.find(connection)]
             assert audit_trail.verify(connection).broken_at is None
     assert [entry.actor for entry in left if entry.event is Event.STARTED] == ["lately"]
@@ -397,8 +397,8 @@ def test_housekeeping_drops_what_is_older_than_the_trail_is_kept_and_says_so(tmp
 
 
 def test_the_trail_is_kept_for_ever_unless_that_is_set(tmp_path: Path) -> None:
-    with _house(tmp_path, "") as house:
-        _told(house, Entry(event=Event.STARTED, at=NOW - timedelta(days=9_000), actor="long ago"))
-        keep_house(house)
-        with house.database.read() as connection:
+    with _app(tmp_path, "") as app:
+        _told(app, Entry(event=Event.STARTED, at=NOW - timedelta(days=9_000), actor="long ago"))
+        run_housekeeping(app)
+        with app.database.read() as connection:
             assert len(list(audit_trail.find(connection))) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.clinical.model import Scanner
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.settings import CallerSettings, SettingsError, load
 from pipeline.edge.extract.caller_scanners import sends_another_machine
 from pipeline.edge.store import service_status
@@ -44,22 +44,22 @@ serial_number = "1"
 """
 
 
-def before_and_after(house: House, **then: str) -> None:
+def before_and_after(app: App, **then: str) -> None:
     """An exam of 2022 under one name of the machine, and one of 2024 under that of scanners.toml."""
     told = {"ManufacturerModelName": "Prodigy"} | then
-    receive(house, l1_l4("0.950", date="20220101", **told), "2.25.1")
-    receive(house, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
-    follow_all(house)
+    receive(app, l1_l4("0.950", date="20220101", **told), "2.25.1")
+    receive(app, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
+    follow_all(app)
 
 
-def house_scanners(house: House) -> list[str]:
-    with house.database.read() as connection:
+def house_scanners(app: App) -> list[str]:
+    with app.database.read() as connection:
         return [one.model for one in service_status.status(connection, [], NOW).scanners]
 
 
-def proposed(house: House) -> list[Respelt]:
-    with house.database.read() as connection:
-        return list(service_status.status(connection, [], NOW, knowledge=house.knowledge).respelt)
+def proposed(app: App) -> list[Respelt]:
+    with app.database.read() as connection:
+        return list(service_status.status(connection, [], NOW, reference_data=app.reference_data).respelt)
 
 
 @pytest.mark.parametrize(
@@ -77,56 +77,56 @@ def proposed(house: House) -> list[Respelt]:
 def test_an_exam_under_a_spelling_is_compared_as_the_machines_own(folder: Path, then: dict[str, str]) -> None:
     (folder / "scanners.toml").write_text(PRODIGY + UPGRADED)
     (folder / "precision.toml").write_text(lsc())
-    with opened(folder) as house:
-        before_and_after(house, **then)
-        assert said(house, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
-        assert proposed(house) == []
+    with open_app(folder) as app:
+        before_and_after(app, **then)
+        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
+        assert proposed(app) == []
 
 
 @in_both_databases
 def test_a_spelling_that_is_added_makes_earlier_exams_the_machines_own(folder: Path) -> None:
     (folder / "precision.toml").write_text(lsc())
-    with opened(folder) as house:
-        before_and_after(house)
-        assert said(house, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_SCANNER",)
+    with open_app(folder) as app:
+        before_and_after(app)
+        assert said(app, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_SCANNER",)
     (folder / "scanners.toml").write_text(PRODIGY + UPGRADED)
-    with opened(folder) as house:
-        run(house)
-        assert said(house, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
-        assert run(house) == Counts(looked_at=2)
+    with open_app(folder) as app:
+        run(app)
+        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
+        assert run(app) == Counts(looked_at=2)
     (folder / "scanners.toml").write_text(PRODIGY)
-    with opened(folder) as house:
-        run(house)
-        assert said(house, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_SCANNER",)
+    with open_app(folder) as app:
+        run(app)
+        assert said(app, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_SCANNER",)
 
 
 def test_what_is_configured_under_a_spelling_counts_for_the_machine(folder: Path) -> None:
     (folder / "scanners.toml").write_text(PRODIGY + UPGRADED)
     (folder / "precision.toml").write_text(lsc().replace('"Lunar Prodigy"', '"Prodigy"'))
-    with opened(folder) as house:
-        before_and_after(house)
-        assert said(house, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
+    with open_app(folder) as app:
+        before_and_after(app)
+        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
 
 
 def test_an_epoch_counts_for_every_spelling(folder: Path) -> None:
     (folder / "scanners.toml").write_text(EPOCH.format(begins="2023-01-01") + UPGRADED)
     (folder / "precision.toml").write_text(lsc())
-    with opened(folder) as house:
-        before_and_after(house)
-        assert said(house, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_EPOCH",)
+    with open_app(folder) as app:
+        before_and_after(app)
+        assert said(app, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_EPOCH",)
 
 
 def test_an_alias_supplies_the_serial_number_under_every_spelling(folder: Path) -> None:
     alias = '[[scanner.alias]]\nstation_name = "DXA1"\n'
     (folder / "scanners.toml").write_text(PRODIGY + alias + UPGRADED)
     (folder / "precision.toml").write_text(lsc())
-    with opened(folder) as house:
+    with open_app(folder) as app:
         nameless = l1_l4("0.950", date="20220101", ManufacturerModelName="Prodigy", StationName="DXA1")
         del nameless.DeviceSerialNumber
-        receive(house, nameless, "2.25.1")
-        receive(house, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
-        follow_all(house)
-        assert said(house, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
+        receive(app, nameless, "2.25.1")
+        receive(app, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
+        follow_all(app)
+        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
 
 
 @in_both_databases
@@ -142,24 +142,24 @@ def test_an_alias_supplies_the_serial_number_under_every_spelling(folder: Path) 
 def test_status_proposes_what_made_one_machine_of_the_two(folder: Path, then: dict[str, str]) -> None:
     configured = PRODIGY.replace("DF+1", "DF+500475")
     (folder / "scanners.toml").write_text(configured)
-    with opened(folder) as house:
+    with open_app(folder) as app:
         told = {"DeviceSerialNumber": "DF+500475"} | then
-        receive(house, l1_l4("0.950", date="20220101", **told), "2.25.1")
-        receive(house, l1_l4("0.912", study="2.25.11", date="20240101", DeviceSerialNumber="DF+500475"), "2.25.2")
-        follow_all(house)
-        (found,) = proposed(house)
+        receive(app, l1_l4("0.950", date="20220101", **told), "2.25.1")
+        receive(app, l1_l4("0.912", study="2.25.11", date="20240101", DeviceSerialNumber="DF+500475"), "2.25.2")
+        follow_all(app)
+        (found,) = proposed(app)
         assert found.scanner == Scanner("GE Healthcare", "Lunar Prodigy", "DF+500475")
         assert found.lines[0].startswith("# below [[scanner]]")
     (folder / "scanners.toml").write_text(configured + "\n".join(found.lines))
-    with opened(folder) as house:
-        run(house)
-        assert proposed(house) == []
+    with open_app(folder) as app:
+        run(app)
+        assert proposed(app) == []
 
 
 def test_a_machine_that_is_not_configured_is_proposed_with_its_whole_entry(folder: Path) -> None:
-    with opened(folder) as house:
-        before_and_after(house)
-        (found,) = proposed(house)
+    with open_app(folder) as app:
+        before_and_after(app)
+        (found,) = proposed(app)
     (entry,) = tomllib.loads("\n".join(found.lines))["scanner"]
     assert (entry["model"], entry["spelling"]) == ("Prodigy", [{"model": "Lunar Prodigy"}])
 
@@ -177,12 +177,12 @@ def test_a_machine_that_is_not_configured_is_proposed_with_its_whole_entry(folde
 )
 def test_what_may_be_two_machines_is_not_proposed(folder: Path, then: dict[str, str], more: str) -> None:
     (folder / "scanners.toml").write_text(more or PRODIGY)
-    with opened(folder) as house:
+    with open_app(folder) as app:
         before_and_after(
-            house, **({} if "Manufacturer" not in then else {"ManufacturerModelName": "Lunar Prodigy"}) | then
+            app, **({} if "Manufacturer" not in then else {"ManufacturerModelName": "Lunar Prodigy"}) | then
         )
-        assert len(house_scanners(house)) == 2
-        assert proposed(house) == []
+        assert len(house_scanners(app)) == 2
+        assert proposed(app) == []
 
 
 @pytest.mark.parametrize(
@@ -208,9 +208,9 @@ def test_spellings_that_cannot_be_meant_are_refused(folder: Path, scanners: str,
 
 def test_a_caller_bound_to_a_machine_may_name_it_by_any_of_its_serial_numbers(folder: Path) -> None:
     (folder / "scanners.toml").write_text(PRODIGY + UPGRADED)
-    with opened(folder) as house:
+    with open_app(folder) as app:
         caller = CallerSettings(ae_title="SCANNER1", serial_numbers=("1",))
         sender = Sender(ae_title="SCANNER1", host="192.0.2.1")
         machine = Scanner("GE Healthcare", "Lunar Prodigy", "DF+1")
-        assert not sends_another_machine([caller], sender, machine, house.knowledge.spellings)
+        assert not sends_another_machine([caller], sender, machine, app.reference_data.spellings)
         assert sends_another_machine([caller], sender, machine)

@@ -14,7 +14,7 @@ from pynetdicom import AE, evt
 from sqlalchemy import select, update
 
 from dxatrend.cli import main
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.deliver import dispatcher
 from pipeline.edge.deliver.dispatcher import deliver_due
 from pipeline.edge.extract.extraction import extract_waiting
@@ -38,7 +38,7 @@ class Pacs:
         self.associations = 0
 
     @contextmanager
-    def opened(self) -> Iterator[None]:
+    def open_app(self) -> Iterator[None]:
         ae = AE(ae_title="ORTHANC")
         ae.add_supported_context(ComprehensiveSRStorage, ExplicitVRLittleEndian)
         handlers: list[tuple[evt.EventType, Callable[[evt.Event], object]]] = [
@@ -69,7 +69,7 @@ def pacs() -> Pacs:
 
 
 @pytest.fixture
-def house(tmp_path: Path, pacs: Pacs) -> Iterator[House]:
+def app(tmp_path: Path, pacs: Pacs) -> Iterator[App]:
     """A house with two archives, and three addenda for each of them."""
     (tmp_path / "dialects").symlink_to(DIALECTS)
     (tmp_path / "service.toml").write_text(
@@ -79,215 +79,213 @@ def house(tmp_path: Path, pacs: Pacs) -> Iterator[House]:
             for name, port in (("pacs", pacs.port), ("other", peers.free_port()))
         )
     )
-    with opened(tmp_path) as house:
+    with open_app(tmp_path) as app:
         for number in range(3):
             sent = report(spine(), StudyInstanceUID=f"2.25.1{number}", PatientID=f"P{number}")
             sent.SOPInstanceUID = f"2.25.2{number}"
-            with house.database.write() as connection:
+            with app.database.write() as connection:
                 kept = instance(encode(sent), uid=f"2.25.2{number}")
-                receipts.keep(connection, kept, calling_ae_title="SCANNER1", at=NOW)
-        extract_waiting(house)
-        assert follow_up(house, claim_due(house, 5)).issued == 3
-        yield house
+                receipts.store(connection, kept, calling_ae_title="SCANNER1", at=NOW)
+        extract_waiting(app)
+        assert follow_up(app, claim_due(app, 5)).issued == 3
+        yield app
 
 
-def _uids(house: House) -> list[str]:
-    with house.database.read() as connection:
+def _uids(app: App) -> list[str]:
+    with app.database.read() as connection:
         return [outbox.addenda(connection, number)[0].sop_instance_uid for number in (1, 2, 3)]
 
 
-def _send(house: House, name: str = "pacs") -> tuple[int, int]:
-    (to,) = (to for to in house.settings.service.destination if to.name == name)
-    return deliver_due(house, to)
+def _send(app: App, name: str = "pacs") -> tuple[int, int]:
+    (to,) = (to for to in app.settings.service.destination if to.name == name)
+    return deliver_due(app, to)
 
 
-def _status(house: House, name: str = "pacs") -> DestinationStatus:
-    with house.database.read() as connection:
+def _status(app: App, name: str = "pacs") -> DestinationStatus:
+    with app.database.read() as connection:
         return service_status.status(connection, [name], datetime.now(UTC)).destinations[0]
 
 
-def _held(house: House) -> list[HeldWork]:
-    with house.database.read() as connection:
+def _held(app: App) -> list[HeldWork]:
+    with app.database.read() as connection:
         return service_status.held(connection)
 
 
-def _wait_is_over(house: House) -> None:
+def _wait_is_over(app: App) -> None:
     """As if every wait had passed: a day is over."""
     day = timedelta(days=1)
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         for row in connection.execute(select(delivery.c.id, delivery.c.due_at)).all():
             connection.execute(update(delivery).where(delivery.c.id == row.id).values(due_at=row.due_at - day))
         connection.execute(update(outage).values(due_at=NOW))
 
 
-def test_an_archive_that_is_away_is_tried_with_one_addendum_after_waits_that_grow(house: House) -> None:
+def test_an_archive_that_is_away_is_tried_with_one_addendum_after_waits_that_grow(app: App) -> None:
     """A backlog of thousands must not mean thousands of attempts, nor be the worse for them."""
     waits = []
     for _ in range(6):
-        assert _send(house) == (0, 0)
-        status = _status(house)
+        assert _send(app) == (0, 0)
+        status = _status(app)
         assert status.next_try is not None
         waits.append(status.next_try - datetime.now(UTC))
-        assert _send(house) == (0, 0), "not before the wait is over"
-        _wait_is_over(house)
+        assert _send(app) == (0, 0), "not before the wait is over"
+        _wait_is_over(app)
     assert waits[-1] > timedelta(seconds=20) > timedelta(seconds=2) > waits[0]
     assert (status.backlog, status.held, status.last_problem) == (3, 0, "no association")
     assert status.away_since is not None
 
 
 def test_an_archive_that_comes_back_gets_everything_at_once(
-    house: House, pacs: Pacs, caplog: pytest.LogCaptureFixture
+    app: App, pacs: Pacs, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     for _ in range(dispatcher.MOST_REFUSALS + 5):
-        assert _send(house) == (0, 0)
-        _wait_is_over(house)
-    with pacs.opened():
-        assert _send(house) == (1, 0), "one to see whether it answers"
-        assert _send(house) == (2, 0)
-    status = _status(house)
+        assert _send(app) == (0, 0)
+        _wait_is_over(app)
+    with pacs.open_app():
+        assert _send(app) == (1, 0), "one to see whether it answers"
+        assert _send(app) == (2, 0)
+    status = _status(app)
     assert (status.backlog, status.held, status.delivered, status.away_since) == (0, 0, 3, None)
-    assert pacs.asked == _uids(house)
+    assert pacs.asked == _uids(app)
     assert "takes nothing at present; trying again later" in caplog.text
     assert "takes addenda again" in caplog.text
 
 
-def test_an_archive_that_is_away_delays_no_other(house: House, pacs: Pacs) -> None:
-    with pacs.opened():
-        assert _send(house, "other") == (0, 0)
-        assert _send(house, "pacs") == (3, 0)
-    assert _status(house, "other").away_since is not None
-    assert _status(house, "pacs").away_since is None
+def test_an_archive_that_is_away_delays_no_other(app: App, pacs: Pacs) -> None:
+    with pacs.open_app():
+        assert _send(app, "other") == (0, 0)
+        assert _send(app, "pacs") == (3, 0)
+    assert _status(app, "other").away_since is not None
+    assert _status(app, "pacs").away_since is None
 
 
-def test_an_addendum_that_is_refused_waits_alone(house: House, pacs: Pacs) -> None:
-    first, *others = _uids(house)
+def test_an_addendum_that_is_refused_waits_alone(app: App, pacs: Pacs) -> None:
+    first, *others = _uids(app)
     pacs.answer = lambda uid: 0xC000 if uid == first else 0x0000
-    with pacs.opened():
-        assert _send(house) == (2, 1)
+    with pacs.open_app():
+        assert _send(app) == (2, 1)
     assert pacs.asked == [first, *others]
-    status = _status(house)
+    status = _status(app)
     assert (status.backlog, status.away_since) == (1, None)
     assert "0xC000" in str(status.last_problem)
 
 
-def test_a_poison_addendum_is_held_with_its_reason_while_others_go_on(house: House, pacs: Pacs) -> None:
-    first = _uids(house)[0]
+def test_a_poison_addendum_is_held_with_its_reason_while_others_go_on(app: App, pacs: Pacs) -> None:
+    first = _uids(app)[0]
     pacs.answer = lambda uid: 0xA900 if uid == first else 0x0000
-    with pacs.opened():
+    with pacs.open_app():
         for _ in range(dispatcher.MOST_FAILURES):
-            _send(house)
-            _wait_is_over(house)
-    (held,) = _held(house)
+            _send(app)
+            _wait_is_over(app)
+    (held,) = _held(app)
     assert (held.number, held.reason) == ("D1", "refused")
     assert "0xA900" in held.detail
-    assert (_status(house).backlog, _status(house).delivered) == (0, 2)
+    assert (_status(app).backlog, _status(app).delivered) == (0, 2)
 
 
 def test_an_archive_that_refuses_everything_is_given_more_than_a_day_before_anything_is_held(
-    house: House, pacs: Pacs
+    app: App, pacs: Pacs
 ) -> None:
     pacs.answer = lambda uid: 0xC000
-    with pacs.opened():
+    with pacs.open_app():
         for _ in range(dispatcher.MOST_REFUSALS - 1):
-            assert _send(house) == (0, 3)
-            _wait_is_over(house)
-        assert _held(house) == []
-        _send(house)
-    assert {held.reason for held in _held(house)} == {"refused"}
+            assert _send(app) == (0, 3)
+            _wait_is_over(app)
+        assert _held(app) == []
+        _send(app)
+    assert {held.reason for held in _held(app)} == {"refused"}
 
 
-def test_an_addendum_on_which_the_archive_breaks_off_blocks_no_other_and_is_held(house: House, pacs: Pacs) -> None:
-    first = _uids(house)[0]
+def test_an_addendum_on_which_the_archive_breaks_off_blocks_no_other_and_is_held(app: App, pacs: Pacs) -> None:
+    first = _uids(app)[0]
     pacs.answer = lambda uid: -1 if uid == first else 0x0000
-    with pacs.opened():
-        _send(house)
-        _wait_is_over(house)
+    with pacs.open_app():
+        _send(app)
+        _wait_is_over(app)
         for _ in range(2 * dispatcher.MOST_FAILURES):
-            _send(house)
-            _wait_is_over(house)
-    (held,) = _held(house)
+            _send(app)
+            _wait_is_over(app)
+    (held,) = _held(app)
     assert (held.number, held.reason) == ("D1", "unanswered")
-    assert _status(house).delivered == 2
+    assert _status(app).delivered == 2
 
 
-def test_a_full_archive_is_tried_for_as_long_as_it_takes(house: House, pacs: Pacs) -> None:
+def test_a_full_archive_is_tried_for_as_long_as_it_takes(app: App, pacs: Pacs) -> None:
     """0xA700: it may have room tomorrow, or on Monday."""
     pacs.answer = lambda uid: 0xA700
-    with pacs.opened():
+    with pacs.open_app():
         for _ in range(dispatcher.MOST_REFUSALS + 5):
-            _send(house)
-            assert _status(house).next_try is not None
-            _wait_is_over(house)
-        assert _held(house) == []
+            _send(app)
+            assert _status(app).next_try is not None
+            _wait_is_over(app)
+        assert _held(app) == []
         pacs.answer = lambda uid: 0x0000
-        assert _send(house) == (1, 0)
-        assert _send(house) == (2, 0)
+        assert _send(app) == (1, 0)
+        assert _send(app) == (2, 0)
 
 
-def test_an_archive_set_up_wrongly_holds_no_addendum_and_says_what_is_wrong(house: House, pacs: Pacs) -> None:
+def test_an_archive_set_up_wrongly_holds_no_addendum_and_says_what_is_wrong(app: App, pacs: Pacs) -> None:
     pacs.answer = lambda uid: 0x0124
-    with pacs.opened():
+    with pacs.open_app():
         for _ in range(dispatcher.MOST_REFUSALS + 1):
-            assert _send(house) == (0, 0)
-            _wait_is_over(house)
-    assert _held(house) == []
-    assert "not set up to take addenda from us" in str(_status(house).last_problem)
+            assert _send(app) == (0, 0)
+            _wait_is_over(app)
+    assert _held(app) == []
+    assert "not set up to take addenda from us" in str(_status(app).last_problem)
     assert pacs.associations == len(pacs.asked), "one addendum each time"
 
 
-def test_a_delivery_that_ends_its_worker_ten_times_is_held_and_no_other_with_it(house: House, pacs: Pacs) -> None:
+def test_a_delivery_that_ends_its_worker_ten_times_is_held_and_no_other_with_it(app: App, pacs: Pacs) -> None:
     for expected in ([1, 2, 3], *[[1]] * (dispatcher.MOST_FAILURES - 1)):
-        with house.database.write() as connection:
+        with app.database.write() as connection:
             claimed = outbox.deliveries(connection, outbox.claim(connection, "pacs", limit=50, at=datetime.now(UTC)))
             assert [waiting.number for waiting in claimed] == [(number * 2) - 1 for number in expected]
             lose_the_worker(connection, delivery)
-    with pacs.opened():
-        while _send(house) != (0, 0):
+    with pacs.open_app():
+        while _send(app) != (0, 0):
             pass
-    (held,) = _held(house)
+    (held,) = _held(app)
     assert (held.number, held.reason) == ("D1", "worker_lost")
-    assert _status(house).delivered == 2
+    assert _status(app).delivered == 2
 
 
 def test_release_of_a_destination_tries_now_what_waits_or_is_held_for_it(
-    house: House, pacs: Pacs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    app: App, pacs: Pacs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pacs.answer = lambda uid: 0xC000
-    with pacs.opened():
+    with pacs.open_app():
         for _ in range(dispatcher.MOST_REFUSALS):
-            _send(house)
-            _wait_is_over(house)
-        assert len(_held(house)) == 3
+            _send(app)
+            _wait_is_over(app)
+        assert len(_held(app)) == 3
         pacs.answer = lambda uid: 0x0000
         assert main.main(["--config", str(tmp_path), "release", "pacs"]) == 0
-        assert _send(house) == (3, 0)
+        assert _send(app) == (3, 0)
     assert "3 deliveries to pacs will be tried now" in capsys.readouterr().out
 
 
 def test_a_host_that_swallows_connections_costs_its_own_outbox_a_few_seconds(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A host that is switched off answers nothing at all; a full listen queue looks the same."""
     monkeypatch.setattr("pipeline.edge.deliver.storage_scu.CONNECTION_SECONDS", 0.5)
-    port = house.settings.service.destination[1].port
+    port = app.settings.service.destination[1].port
     with socket.socket() as swallows:
         swallows.bind(("127.0.0.1", port))
         swallows.listen(0)
         with socket.create_connection(("127.0.0.1", port)):  # all that the queue holds
             began = time.monotonic()
-            assert _send(house, "other") == (0, 0)
+            assert _send(app, "other") == (0, 0)
             assert time.monotonic() - began < 5
-    assert _status(house, "other").away_since is not None
+    assert _status(app, "other").away_since is not None
 
 
-def test_addenda_are_sent_in_batches_of_bearable_size(
-    house: House, pacs: Pacs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_addenda_are_sent_in_batches_of_bearable_size(app: App, pacs: Pacs, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page as a picture has megabytes, and fifty of them are as much as the memory there is."""
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         sizes = [len(outbox.addenda(connection, number)[0].data_set) for number in (1, 2, 3)]
         assert list(connection.scalars(select(delivery.c.size).distinct())) == sorted(set(sizes))
     monkeypatch.setattr(dispatcher, "BATCH_BYTES", 2 * max(sizes))
-    with pacs.opened():
-        assert [_send(house), _send(house)] == [(2, 0), (1, 0)]
+    with pacs.open_app():
+        assert [_send(app), _send(app)] == [(2, 0), (1, 0)]

@@ -11,7 +11,7 @@ from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage, ExplicitVRLit
 from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.deliver.dispatcher import deliver_due
 from pipeline.edge.dicom_net.storage_commitment import ALL_COMMITTED, SOME_FAILED
 from pipeline.edge.extract.extraction import extract_waiting
@@ -25,7 +25,7 @@ from tests.folders import DIALECTS
 
 
 @contextmanager
-def _house(folder: Path, *, archive_port: int, listener_port: int) -> Iterator[House]:
+def _app(folder: Path, *, archive_port: int, listener_port: int) -> Iterator[App]:
     (folder / "dialects").symlink_to(DIALECTS)
     (folder / "service.toml").write_text(f"""
         [store]
@@ -39,50 +39,50 @@ def _house(folder: Path, *, archive_port: int, listener_port: int) -> Iterator[H
         port = {archive_port}
         proof = "commitment"
         """)
-    with opened(folder) as house:
-        yield house
+    with open_app(folder) as app:
+        yield app
 
 
 @contextmanager
-def _listening(house: House) -> Iterator[None]:
-    service = house.settings.service
-    listener = Listener(service.listener, house.database, service.destination)
+def _listening(app: App) -> Iterator[None]:
+    service = app.settings.service
+    listener = Listener(service.listener, app.database, service.destination)
     try:
         yield
     finally:
         listener.close()
 
 
-def _issue_one(house: House) -> str:
+def _issue_one(app: App) -> str:
     """Put one addendum into the outbox; its SOP Instance UID."""
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         sent = instance(encode(report(spine())), uid="2.25.1")
-        receipts.keep(connection, sent, calling_ae_title="SCANNER1", at=datetime(2026, 1, 1, tzinfo=UTC))
-    extract_waiting(house)
-    assert follow_up(house, claim_due(house, 1)).issued == 1
-    with house.database.read() as connection:
+        receipts.store(connection, sent, calling_ae_title="SCANNER1", at=datetime(2026, 1, 1, tzinfo=UTC))
+    extract_waiting(app)
+    assert follow_up(app, claim_due(app, 1)).issued == 1
+    with app.database.read() as connection:
         (issued,) = outbox.addenda(connection, 1)
     return issued.sop_instance_uid
 
 
-def _backlog(house: House) -> int:
-    with house.database.read() as connection:
+def _backlog(app: App) -> int:
+    with app.database.read() as connection:
         return service_status.status(connection, ["pacs"], datetime.now(UTC)).destinations[0].backlog
 
 
 def test_orthanc_commits_itself_and_only_then_it_is_delivered(tmp_path: Path) -> None:
     listener_port = peers.free_port()
     (tmp_path / "orthanc").mkdir()
-    (tmp_path / "house").mkdir()
+    (tmp_path / "app").mkdir()
     with (
         peers.orthanc(tmp_path / "orthanc", modalities={"DXATREND": listener_port}) as pacs,
-        _house(tmp_path / "house", archive_port=pacs.dicom_port, listener_port=listener_port) as house,
-        _listening(house),
+        _app(tmp_path / "app", archive_port=pacs.dicom_port, listener_port=listener_port) as app,
+        _listening(app),
     ):
-        uid = _issue_one(house)
-        delivered, postponed = deliver_due(house, house.settings.service.destination[0])
+        uid = _issue_one(app)
+        delivered, postponed = deliver_due(app, app.settings.service.destination[0])
         assert (delivered, postponed) == (0, 1), "stored is not committed"
-        peers.wait_until(lambda: _backlog(house) == 0, what="the commitment has come")
+        peers.wait_until(lambda: _backlog(app) == 0, what="the commitment has come")
         assert len(pacs.find("Instance", SOPInstanceUID=uid)) == 1
 
 
@@ -104,19 +104,19 @@ def _archive(answer: int = 0x0000, *, commits: bool = True) -> Iterator[int]:
 
 
 @pytest.fixture
-def awaiting(tmp_path: Path) -> Iterator[tuple[House, str]]:
+def awaiting(tmp_path: Path) -> Iterator[tuple[App, str]]:
     """A house whose one addendum is stored and waits for the archive's commitment; and its UID."""
     with (
         _archive() as port,
-        _house(tmp_path, archive_port=port, listener_port=peers.free_port()) as house,
-        _listening(house),
+        _app(tmp_path, archive_port=port, listener_port=peers.free_port()) as app,
+        _listening(app),
     ):
-        uid = _issue_one(house)
-        assert deliver_due(house, house.settings.service.destination[0]) == (0, 1)
-        yield house, uid
+        uid = _issue_one(app)
+        assert deliver_due(app, app.settings.service.destination[0]) == (0, 1)
+        yield app, uid
 
 
-def _report(house: House, event_type: int, *, calling: str = "ORTHANC", **sequences: str) -> int:
+def _report(app: App, event_type: int, *, calling: str = "ORTHANC", **sequences: str) -> int:
     """Tell the listener of a result, in the archive's role; the status that came back, or -1 without association."""
     told = Dataset()
     told.TransactionUID = "2.25.77"
@@ -130,7 +130,7 @@ def _report(house: House, event_type: int, *, calling: str = "ORTHANC", **sequen
     ae.add_requested_context(StorageCommitmentPushModel)
     association = ae.associate(
         "127.0.0.1",
-        house.settings.service.listener.port,
+        app.settings.service.listener.port,
         ae_title="DXATREND",
         ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],
     )
@@ -143,37 +143,37 @@ def _report(house: House, event_type: int, *, calling: str = "ORTHANC", **sequen
     return int(status.Status)
 
 
-def test_a_commitment_ends_the_delivery(awaiting: tuple[House, str]) -> None:
-    house, uid = awaiting
-    assert _backlog(house) == 1
-    assert _report(house, ALL_COMMITTED, ReferencedSOPSequence=uid) == 0x0000
-    assert _backlog(house) == 0
+def test_a_commitment_ends_the_delivery(awaiting: tuple[App, str]) -> None:
+    app, uid = awaiting
+    assert _backlog(app) == 1
+    assert _report(app, ALL_COMMITTED, ReferencedSOPSequence=uid) == 0x0000
+    assert _backlog(app) == 0
 
 
-def test_a_failed_commitment_makes_it_due_again(awaiting: tuple[House, str]) -> None:
-    house, uid = awaiting
-    assert _report(house, SOME_FAILED, FailedSOPSequence=uid) == 0x0000
-    assert _backlog(house) == 1
-    assert deliver_due(house, house.settings.service.destination[0]) == (0, 1), "it is sent again at once"
+def test_a_failed_commitment_makes_it_due_again(awaiting: tuple[App, str]) -> None:
+    app, uid = awaiting
+    assert _report(app, SOME_FAILED, FailedSOPSequence=uid) == 0x0000
+    assert _backlog(app) == 1
+    assert deliver_due(app, app.settings.service.destination[0]) == (0, 1), "it is sent again at once"
 
 
-def test_a_commitment_to_something_else_ends_nothing(awaiting: tuple[House, str]) -> None:
-    house, _ = awaiting
-    assert _report(house, ALL_COMMITTED, ReferencedSOPSequence="2.25.4711") == 0x0000
-    assert _backlog(house) == 1
+def test_a_commitment_to_something_else_ends_nothing(awaiting: tuple[App, str]) -> None:
+    app, _ = awaiting
+    assert _report(app, ALL_COMMITTED, ReferencedSOPSequence="2.25.4711") == 0x0000
+    assert _backlog(app) == 1
 
 
-def test_only_the_archive_itself_may_tell_of_its_commitment(awaiting: tuple[House, str]) -> None:
-    house, uid = awaiting
-    assert _report(house, ALL_COMMITTED, calling="STRANGER", ReferencedSOPSequence=uid) == -1
-    assert _backlog(house) == 1
+def test_only_the_archive_itself_may_tell_of_its_commitment(awaiting: tuple[App, str]) -> None:
+    app, uid = awaiting
+    assert _report(app, ALL_COMMITTED, calling="STRANGER", ReferencedSOPSequence=uid) == -1
+    assert _backlog(app) == 1
 
 
-def test_an_archive_that_may_tell_of_commitments_may_not_send_reports(awaiting: tuple[House, str]) -> None:
-    house, _ = awaiting
+def test_an_archive_that_may_tell_of_commitments_may_not_send_reports(awaiting: tuple[App, str]) -> None:
+    app, _ = awaiting
     ae = AE(ae_title="ORTHANC")
     ae.add_requested_context(EnhancedSRStorage)
-    association = ae.associate("127.0.0.1", house.settings.service.listener.port, ae_title="DXATREND")
+    association = ae.associate("127.0.0.1", app.settings.service.listener.port, ae_title="DXATREND")
     foreign = report(spine())
     foreign.SOPInstanceUID = "2.25.5"
     foreign.SOPClassUID = EnhancedSRStorage
@@ -189,11 +189,11 @@ def test_an_archive_that_will_not_commit_itself_leaves_it_undelivered(
 ) -> None:
     with (
         _archive(answer, commits=commits) as port,
-        _house(tmp_path, archive_port=port, listener_port=peers.free_port()) as house,
+        _app(tmp_path, archive_port=port, listener_port=peers.free_port()) as app,
     ):
-        _issue_one(house)
-        assert deliver_due(house, house.settings.service.destination[0]) == (0, 1)
-        with house.database.read() as connection:
+        _issue_one(app)
+        assert deliver_due(app, app.settings.service.destination[0]) == (0, 1)
+        with app.database.read() as connection:
             to = service_status.status(connection, ["pacs"], datetime.now(UTC)).destinations[0]
     assert to.backlog == 1
     assert "storage commitment" in str(to.last_problem)

@@ -17,8 +17,8 @@ from pipeline.edge.deliver.storage_scu import (
     DeliveryProblem,
     DeliveryRefused,
     DeliveryUnavailable,
+    DeliveryUnconfirmed,
     DestinationUnavailable,
-    Unproven,
     deliver,
     echo,
     wait_after,
@@ -159,7 +159,7 @@ def test_an_archive_that_takes_no_such_object_refuses_it(addendum: AddendumOnFil
 def test_what_cannot_be_found_afterwards_is_not_delivered(addendum: AddendumOnFile) -> None:
     """An archive without C-FIND cannot prove what it has."""
     with _archive(lambda event: 0x0000) as port:
-        assert isinstance(_deliver(addendum, _to(port, proof="find")), Unproven)
+        assert isinstance(_deliver(addendum, _to(port, proof="find")), DeliveryUnconfirmed)
 
 
 def test_one_refused_addendum_does_not_keep_the_next_from_delivery(addendum: AddendumOnFile) -> None:

@@ -26,7 +26,7 @@ from pipeline.edge.dicom_net import association_requests
 from pipeline.edge.dicom_net.association import EventDrivenAssociation
 from pipeline.edge.dicom_net.association_requests import Request, Supported
 from pipeline.edge.dicom_net.command_set import BadCommand, read_command, store_response
-from pipeline.edge.dicom_net.server import Limits, Reactor
+from pipeline.edge.dicom_net.server import EventDrivenServer, Limits
 from tests import peers
 from tests.factories.fast_scanner import (
     A_RELEASE_RQ,
@@ -66,7 +66,7 @@ def _reactor(handlers: Mapping[Any, Any], **limits: float) -> Iterator[int]:
     port = peers.free_port()
     usual: dict[str, Any] = {"associations": 100, "associations_per_caller": 100, "idle_seconds": 60}
     room: dict[str, Any] = {"largest_object": 1_000_000, "largest_question": 100_000, "memory": 4_000_000}
-    reactor = Reactor(_entity(), (peers.LOOPBACK, port), handlers, Limits(**(usual | room | limits)))
+    reactor = EventDrivenServer(_entity(), (peers.LOOPBACK, port), handlers, Limits(**(usual | room | limits)))
     try:
         yield port
     finally:
@@ -188,11 +188,11 @@ def test_a_message_in_the_smallest_pieces_is_the_same_message(server: Any) -> No
 def test_an_answer_may_come_later_and_holds_nobody_up() -> None:
     later: list[Future[int]] = []
 
-    def promise(event: evt.Event) -> Future[int]:
+    def commitment_request(event: evt.Event) -> Future[int]:
         later.append(Future())
         return later[-1]
 
-    handlers = {evt.EVT_C_STORE: promise, evt.EVT_C_ECHO: lambda event: 0x0000}
+    handlers = {evt.EVT_C_STORE: commitment_request, evt.EVT_C_ECHO: lambda event: 0x0000}
     with _reactor(handlers) as port, Scanner(port, called="DXATREND") as waiting:
         waiting.socket.sendall(SENT.message(1) + A_RELEASE_RQ)
         assert peers.echoscu(port=port, called="DXATREND").returncode == 0
@@ -225,13 +225,13 @@ def test_an_object_larger_than_allowed_is_refused_and_the_next_is_taken() -> Non
 def test_what_is_received_and_not_yet_kept_fills_no_more_memory_than_it_may() -> None:
     later: list[Future[int]] = []
 
-    def promise(event: evt.Event) -> Future[int]:
+    def commitment_request(event: evt.Event) -> Future[int]:
         later.append(Future())
         return later[-1]
 
     sent = Object(EnhancedSRStorage, "2.25.1", bytes(60_000))
     with (
-        _reactor({evt.EVT_C_STORE: promise}, memory=130_000) as port,
+        _reactor({evt.EVT_C_STORE: commitment_request}, memory=130_000) as port,
         Scanner(port, called="DXATREND") as first,
         Scanner(port, called="DXATREND") as second,
     ):
@@ -420,7 +420,7 @@ def test_fifty_thousand_garbage_pdus_raise_nothing() -> None:
                 memory=_Endless(),
                 services=services,
                 wake=lambda: None,
-                has_room=lambda: True,
+                has_capacity=lambda: True,
                 supported=SUPPORTED,
                 complain=lambda why: None,
             )

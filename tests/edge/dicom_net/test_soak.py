@@ -32,7 +32,7 @@ def test_twenty_thousand_objects_leave_nothing_behind_but_themselves(tmp_path: P
         assert _memory(service) < 1.1 * memory
         peers.wait_until(lambda: _open_files(service) <= files, what="no connection is left")
         assert service.stop() == 0
-        with service.house() as house, house.database.read() as connection:
+        with service.app() as app, app.database.read() as connection:
             assert connection.scalar(select(func.count()).select_from(receipt)) == OBJECTS
     finally:
         service.kill()

@@ -158,7 +158,7 @@ def test_the_first_caller_of_a_scanner_needs_no_confirming_and_a_second_one_does
     assert free.run("confirm", "2") == 1, "it is confirmed already"
     assert free.run("status") == 0
     assert "confirm" not in capsys.readouterr().out.split("exams are due again")[1]
-    with free.house.database.read() as connection:
+    with free.app.database.read() as connection:
         details = connection.scalars(select(audit.c.detail).where(audit.c.event == Event.CONFIRMED)).all()
     assert [json.loads(detail) for detail in details] == [{"sender": 2}]
 

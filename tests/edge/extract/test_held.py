@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.store import receipts, service_status, work_queue
 from pipeline.edge.store.schema import receipt
@@ -34,24 +34,24 @@ BAD: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def app(tmp_path: Path) -> Iterator[App]:
     """A house with the shipped dialects and an empty store."""
     (tmp_path / "dialects").symlink_to(DIALECTS)
     (tmp_path / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
-    with opened(tmp_path) as house:
-        yield house
+    with open_app(tmp_path) as app:
+        yield app
 
 
-def _receive(house: House, data_set: bytes, uid: str = "2.25.1") -> int:
-    with house.database.write() as connection:
-        return receipts.keep(connection, instance(data_set, uid=uid), calling_ae_title="SCANNER1", at=NOW)[0]
+def _receive(app: App, data_set: bytes, uid: str = "2.25.1") -> int:
+    with app.database.write() as connection:
+        return receipts.store(connection, instance(data_set, uid=uid), calling_ae_title="SCANNER1", at=NOW)[0]
 
 
 @pytest.mark.parametrize(("data_set", "reason"), BAD.values(), ids=BAD)
-def test_what_cannot_be_used_is_held_with_its_reason(house: House, data_set: bytes, reason: str) -> None:
-    number = _receive(house, data_set)
-    assert extract_waiting(house) == 1
-    with house.database.read() as connection:
+def test_what_cannot_be_used_is_held_with_its_reason(app: App, data_set: bytes, reason: str) -> None:
+    number = _receive(app, data_set)
+    assert extract_waiting(app) == 1
+    with app.database.read() as connection:
         (held,) = service_status.held(connection)
         (kept,) = receipts.load(connection, [number])
     assert (held.number, held.reason) == (str(number), reason)
@@ -59,42 +59,40 @@ def test_what_cannot_be_used_is_held_with_its_reason(house: House, data_set: byt
     assert kept.instance.data_set == data_set
 
 
-def test_one_bad_report_does_not_keep_the_others_from_being_read(house: House) -> None:
+def test_one_bad_report_does_not_keep_the_others_from_being_read(app: App) -> None:
     for position, (data_set, _) in enumerate(BAD.values()):
-        _receive(house, data_set, uid=f"2.25.1.{position}")
-    good = _receive(house, GOOD)
-    while extract_waiting(house):
+        _receive(app, data_set, uid=f"2.25.1.{position}")
+    good = _receive(app, GOOD)
+    while extract_waiting(app):
         pass
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         held = {one.number for one in service_status.held(connection)}
         assert service_status.status(connection, [], NOW).exams_waiting == 1
     assert len(held) == len(BAD)
     assert str(good) not in held
 
 
-def test_a_report_that_ends_its_reader_is_held_after_three_times(house: House) -> None:
+def test_a_report_that_ends_its_reader_is_held_after_three_times(app: App) -> None:
     """A worker that dies leaves its lease; whoever takes over must not die of the same report for ever."""
-    number = _receive(house, GOOD)
+    number = _receive(app, GOOD)
     for _ in range(3):
-        with house.database.write() as connection:
+        with app.database.write() as connection:
             assert work_queue.claim(connection, receipt, limit=1, at=NOW) == [number]
             assert lose_the_worker(connection, receipt) == 1
-    assert extract_waiting(house) == 1
-    with house.database.read() as connection:
+    assert extract_waiting(app) == 1
+    with app.database.read() as connection:
         (held,) = service_status.held(connection)
     assert held.reason == "worker_lost"
 
 
-def test_an_error_nobody_foresaw_is_held_by_its_kind_and_place_alone(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_nobody_foresaw_is_held_by_its_kind_and_place_alone(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     def surprised(*_: object) -> None:
         raise RuntimeError("ZZMARKED")
 
     monkeypatch.setattr("pipeline.edge.extract.extraction.read", surprised)
-    _receive(house, GOOD)
-    extract_waiting(house)
-    with house.database.read() as connection:
+    _receive(app, GOOD)
+    extract_waiting(app)
+    with app.database.read() as connection:
         (held,) = service_status.held(connection)
     assert held.reason == "unexpected"
     assert held.detail.startswith("RuntimeError at test_held.py:")

@@ -12,7 +12,7 @@ import pytest
 from pydicom import dcmread
 from sqlalchemy import func, select
 
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.store import receipts
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import State, addendum, receipt
@@ -40,7 +40,7 @@ def worker(service: Service) -> Iterator["subprocess.Popen[bytes]"]:
         process.wait(30)
 
 
-def keep_large_pictures(house: House, *, named: Callable[[int], str]) -> None:
+def keep_large_pictures(app: App, *, named: Callable[[int], str]) -> None:
     """Have pictures of one exam wait, each in a request that names it so."""
     picture = dcmread(PICTURE)
     picture.PixelData = bytes(PIXELS)
@@ -53,8 +53,8 @@ def keep_large_pictures(house: House, *, named: Callable[[int], str]) -> None:
             transfer_syntax_uid=str(picture.file_meta.TransferSyntaxUID),
             data_set=encode(picture),
         )
-        with house.database.write() as connection:
-            receipts.keep(connection, sent, calling_ae_title="SCANNER1", at=at)
+        with app.database.write() as connection:
+            receipts.store(connection, sent, calling_ae_title="SCANNER1", at=at)
 
 
 @pytest.mark.slow
@@ -62,13 +62,13 @@ def keep_large_pictures(house: House, *, named: Callable[[int], str]) -> None:
 @pytest.mark.parametrize("is_usable", [True, False], ids=["of one exam", "of which none can be used"])
 def test_a_worker_stays_small_when_many_large_pictures_wait(tmp_path: Path, is_usable: bool) -> None:
     service = Service(tmp_path / "service", destination_port=1, settle_seconds=0)
-    with service.house() as house:
-        keep_large_pictures(house, named=lambda number: f"2.25.{90 if is_usable else 91}{number}")
+    with service.app() as app:
+        keep_large_pictures(app, named=lambda number: f"2.25.{90 if is_usable else 91}{number}")
 
         def is_done() -> bool:
             waiting = select(func.count(receipt.c.id)).where(receipt.c.state == State.WAITING)
             answers = select(func.count(addendum.c.id))
-            with house.database.read() as connection:
+            with app.database.read() as connection:
                 is_read = connection.scalar(waiting) == 0
                 return is_read and bool(connection.scalar(answers)) == is_usable
 

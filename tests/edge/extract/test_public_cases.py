@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from tests.edge.configuration.test_scanner_spellings import PRODIGY, UPGRADED
 from tests.edge.reprocess.test_reprocessing import folder, follow_all, lsc, receive, said
 from tests.edge.store.test_withdrawals import held, latest, withdraw
@@ -13,41 +13,41 @@ from tests.edge.store.test_withdrawals import held, latest, withdraw
 __all__ = ["folder"]
 
 
-def send(house: House, cases: Path, *names: str) -> None:
+def send(app: App, cases: Path, *names: str) -> None:
     """Take these reports in their order, and follow up what is due after each."""
     for name in names:
         report = dcmread(cases / f"{name}.dcm")
-        receive(house, report, str(report.SOPInstanceUID))
-        follow_all(house)
+        receive(app, report, str(report.SOPInstanceUID))
+        follow_all(app)
 
 
 def test_a_machine_whose_model_an_upgrade_has_respelt_is_one_machine(cases: Path, folder: Path) -> None:
     (folder / "scanners.toml").write_text((PRODIGY + UPGRADED).replace('"DF+1"', '"DF+500475"'))
     (folder / "precision.toml").write_text(lsc().replace('"DF+1"', '"DF+500475"'))
-    with opened(folder) as house:
-        send(house, cases, "mod1", "mod2")
-        assert said(house, 2).regions["L1-L4"]["RESULT"] != ("NOT_COMPARABLE",)
-        assert "PRIOR_BMD" in said(house, 2).regions["L1-L4"]
+    with open_app(folder) as app:
+        send(app, cases, "mod1", "mod2")
+        assert said(app, 2).regions["L1-L4"]["RESULT"] != ("NOT_COMPARABLE",)
+        assert "PRIOR_BMD" in said(app, 2).regions["L1-L4"]
 
 
 def test_one_scan_under_two_patients_is_noticed_and_the_wrong_one_can_be_withdrawn(cases: Path, folder: Path) -> None:
-    with opened(folder) as house:
-        send(house, cases, "two1", "two2")
-        assert sorted(held(house)) == [("E1", "same_scan"), ("E2", "same_scan")]
-        withdraw(house, 1)
-        assert held(house) == []
-        assert said(house, 1).overall == "WITHDRAWN"
-        assert said(house, 2).overall == "NO_PRIOR"
+    with open_app(folder) as app:
+        send(app, cases, "two1", "two2")
+        assert sorted(held(app)) == [("E1", "same_scan"), ("E2", "same_scan")]
+        withdraw(app, 1)
+        assert held(app) == []
+        assert said(app, 1).overall == "WITHDRAWN"
+        assert said(app, 2).overall == "NO_PRIOR"
 
 
 @pytest.mark.parametrize("names", [("acc1", "acc2"), ("acc3", "acc4")], ids=" then ".join)
 def test_a_corrected_accession_number_is_quoted(cases: Path, folder: Path, names: tuple[str, str]) -> None:
-    with opened(folder) as house:
-        send(house, cases, names[0])
-        before = latest(house, 1).AccessionNumber
-        send(house, cases, names[1])
-        assert held(house) == []
-        assert latest(house, 1).AccessionNumber == dcmread(cases / f"{names[1]}.dcm").AccessionNumber != before
+    with open_app(folder) as app:
+        send(app, cases, names[0])
+        before = latest(app, 1).AccessionNumber
+        send(app, cases, names[1])
+        assert held(app) == []
+        assert latest(app, 1).AccessionNumber == dcmread(cases / f"{names[1]}.dcm").AccessionNumber != before
 
 
 @pytest.fixture
@@ -60,34 +60,34 @@ def judged(folder: Path) -> Path:
 
 
 def test_a_loss_that_floating_point_hid_is_seen_and_printed_without_its_noise(cases: Path, judged: Path) -> None:
-    with opened(judged) as house:
-        send(house, cases, "f32_1", "f32_2")
-        told = said(house, 2).regions["L1-L4"]
+    with open_app(judged) as app:
+        send(app, cases, "f32_1", "f32_2")
+        told = said(app, 2).regions["L1-L4"]
         assert told["RESULT"] == ("LOSS",)
         assert (told["BMD"], told["PRIOR_BMD"]) == (("0.912",), ("0.940",))
 
 
 def test_an_exam_over_midnight_is_one(cases: Path, judged: Path) -> None:
-    with opened(judged) as house:
-        send(house, cases, "mid1", "mid2")
-        assert held(house) == []
-        assert {"L1-L4", "total hip left"} <= said(house, 1).regions.keys()
+    with open_app(judged) as app:
+        send(app, cases, "mid1", "mid2")
+        assert held(app) == []
+        assert {"L1-L4", "total hip left"} <= said(app, 1).regions.keys()
 
 
 def test_two_people_without_an_id_are_held(cases: Path, judged: Path) -> None:
-    with opened(judged) as house:
-        send(house, cases, "unk_1", "unk_2")
-        assert held(house) == [("1", "placeholder_id"), ("2", "placeholder_id")]
+    with open_app(judged) as app:
+        send(app, cases, "unk_1", "unk_2")
+        assert held(app) == [("1", "placeholder_id"), ("2", "placeholder_id")]
 
 
 def test_an_exam_before_birth_is_held_and_the_next_one_stands_alone(cases: Path, judged: Path) -> None:
-    with opened(judged) as house:
-        send(house, cases, "birth_1900", "birth_2024")
-        assert held(house) == [("1", "implausible_date")]
-        assert said(house, 1).overall == "NO_PRIOR"
+    with open_app(judged) as app:
+        send(app, cases, "birth_1900", "birth_2024")
+        assert held(app) == [("1", "implausible_date")]
+        assert said(app, 1).overall == "NO_PRIOR"
 
 
 def test_what_rests_on_a_clock_that_was_reset_says_so(cases: Path, judged: Path) -> None:
-    with opened(judged) as house:
-        send(house, cases, "reset_2000", "reset_2022", "reset_2026")
-        assert all("DATE_LATE" in said(house, number).flags for number in (1, 2, 3))
+    with open_app(judged) as app:
+        send(app, cases, "reset_2000", "reset_2022", "reset_2026")
+        assert all("DATE_LATE" in said(app, number).flags for number in (1, 2, 3))

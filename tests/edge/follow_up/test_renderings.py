@@ -13,7 +13,7 @@ from pydicom import dcmread
 from pydicom.uid import EncapsulatedPDFStorage, EnhancedSRStorage, SecondaryCaptureImageStorage
 
 from dxatrend.cli.show import show
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.deliver.dispatcher import deliver_due
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import Tally, claim_due, follow_up
@@ -57,16 +57,16 @@ content = ["pdf"]
 
 
 @pytest.fixture
-def house(tmp_path: Path, orthanc: peers.Orthanc) -> Iterator[House]:
+def app(tmp_path: Path, orthanc: peers.Orthanc) -> Iterator[App]:
     """A house with three destinations that want different things; the first of them is there."""
     (tmp_path / "dialects").symlink_to(ROOT / "config" / "dialects")
     names = {"ae_title": orthanc.ae_title, "archive": orthanc.dicom_port, "port": peers.free_port()}
     (tmp_path / "service.toml").write_text(THREE.format(folder=tmp_path, **names))
-    with opened(tmp_path) as house:
-        yield house
+    with open_app(tmp_path) as app:
+        yield app
 
 
-def _receive(house: House, bmd: str, uid: str, year: int) -> None:
+def _receive(app: App, bmd: str, uid: str, year: int) -> None:
     sent = report(
         spine(region("L1-L4", bmd)),
         StudyInstanceUID=f"2.25.{year}",
@@ -74,42 +74,42 @@ def _receive(house: House, bmd: str, uid: str, year: int) -> None:
         SOPInstanceUID=uid,
         PatientName="Doe^Jane",
     )
-    with house.database.write() as connection:
-        receipts.keep(connection, instance(encode(sent), uid=uid), calling_ae_title="SCANNER1", at=LONG_AGO)
-    while extract_waiting(house):
+    with app.database.write() as connection:
+        receipts.store(connection, instance(encode(sent), uid=uid), calling_ae_title="SCANNER1", at=LONG_AGO)
+    while extract_waiting(app):
         pass
 
 
-def _issued(house: House, exam: int) -> tuple[AddendumOnFile, list[AddendumOnFile]]:
-    with house.database.read() as connection:
+def _issued(app: App, exam: int) -> tuple[AddendumOnFile, list[AddendumOnFile]]:
+    with app.database.read() as connection:
         addendum = outbox.latest(connection, exam)
         assert addendum is not None
-        return addendum, outbox.faces(connection, addendum.number)
+        return addendum, outbox.renderings(connection, addendum.number)
 
 
 def test_each_destination_gets_exactly_the_forms_it_asks_for_and_has_them_bit_for_bit(
-    house: House, orthanc: peers.Orthanc, tmp_path: Path
+    app: App, orthanc: peers.Orthanc, tmp_path: Path
 ) -> None:
     for year, bmd in ((2022, "0.950"), (2024, "0.912")):
-        _receive(house, bmd, f"2.25.{year}.1", year)
-    assert follow_up(house, claim_due(house, 50)) == Tally(issued=2)
-    addendum, faces = _issued(house, 2)
-    kinds = [addendum.sop_class_uid, *(face.sop_class_uid for face in faces)]
+        _receive(app, bmd, f"2.25.{year}.1", year)
+    assert follow_up(app, claim_due(app, 50)) == Tally(issued=2)
+    addendum, renderings = _issued(app, 2)
+    kinds = [addendum.sop_class_uid, *(rendering.sop_class_uid for rendering in renderings)]
     assert kinds == [EnhancedSRStorage, SecondaryCaptureImageStorage, EncapsulatedPDFStorage]
-    with house.database.read() as connection:
-        backlog = {told.name: told.backlog for told in _status(house)}
+    with app.database.read() as connection:
+        backlog = {told.name: told.backlog for told in _status(app)}
         assert len(outbox.addenda(connection, 2)) == 1, "a face is no addendum"
     assert backlog == {"all": 6, "reports": 2, "papers": 2}
 
-    assert deliver_due(house, house.settings.service.destination[0])[:2] == (6, 0)
+    assert deliver_due(app, app.settings.service.destination[0])[:2] == (6, 0)
 
-    for kept in (addendum, *faces):
+    for kept in (addendum, *renderings):
         (found,) = orthanc.find("Instance", SOPInstanceUID=kept.sop_instance_uid)
         file = orthanc.raw(f"/instances/{found}/file")
         assert file.endswith(kept.data_set), "the data set is as it was kept"
     assert dcmread(BytesIO(file)).MIMETypeOfEncapsulatedDocument == "application/pdf"
     assert addendum.data_set.count(b"FINAL") == 1
-    (found,) = orthanc.find("Instance", SOPInstanceUID=faces[0].sop_instance_uid)
+    (found,) = orthanc.find("Instance", SOPInstanceUID=renderings[0].sop_instance_uid)
     preview = Image.open(BytesIO(orthanc.raw(f"/instances/{found}/preview")))
     assert (preview.size, preview.mode) == ((1024, 1449), "L")
     shown = preview.tobytes()
@@ -122,9 +122,9 @@ def test_each_destination_gets_exactly_the_forms_it_asks_for_and_has_them_bit_fo
     assert "Serial comparison result" in page
 
 
-def _status(house: House) -> tuple[service_status.DestinationStatus, ...]:
-    names = [destination.name for destination in house.settings.service.destination]
-    with house.database.read() as connection:
+def _status(app: App) -> tuple[service_status.DestinationStatus, ...]:
+    names = [destination.name for destination in app.settings.service.destination]
+    with app.database.read() as connection:
         return service_status.status(connection, names, datetime.now(UTC)).destinations
 
 
@@ -134,34 +134,34 @@ def _file(kept: AddendumOnFile) -> bytes:
     )
 
 
-def test_a_new_addendum_has_faces_of_its_own_and_an_unchanged_one_none(house: House) -> None:
-    _receive(house, "0.912", "2.25.2024.1", 2024)
-    assert follow_up(house, claim_due(house, 50)) == Tally(issued=1)
-    first, faces = _issued(house, 1)
-    with house.database.write() as connection:
+def test_a_new_addendum_has_faces_of_its_own_and_an_unchanged_one_none(app: App) -> None:
+    _receive(app, "0.912", "2.25.2024.1", 2024)
+    assert follow_up(app, claim_due(app, 50)) == Tally(issued=1)
+    first, renderings = _issued(app, 1)
+    with app.database.write() as connection:
         connection.exec_driver_sql("UPDATE exam SET state = 'waiting'")
-    assert follow_up(house, claim_due(house, 50)) == Tally(unchanged=1)
-    assert _issued(house, 1) == (first, faces)
-    _receive(house, "0.950", "2.25.2022.1", 2022)
-    with house.database.write() as connection:
+    assert follow_up(app, claim_due(app, 50)) == Tally(unchanged=1)
+    assert _issued(app, 1) == (first, renderings)
+    _receive(app, "0.950", "2.25.2022.1", 2022)
+    with app.database.write() as connection:
         connection.exec_driver_sql("UPDATE exam SET state = 'waiting'")
-    follow_up(house, claim_due(house, 50))
-    second, others = _issued(house, 1)
+    follow_up(app, claim_due(app, 50))
+    second, others = _issued(app, 1)
     assert second.sop_instance_uid != first.sop_instance_uid
-    assert len(others) == len(faces) == 2
-    assert not {face.sop_instance_uid for face in faces} & {face.sop_instance_uid for face in others}
+    assert len(others) == len(renderings) == 2
+    assert not {rendering.sop_instance_uid for rendering in renderings} & {
+        rendering.sop_instance_uid for rendering in others
+    }
 
 
-def test_show_tells_what_an_object_of_our_own_is(
-    house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _receive(house, "0.912", "2.25.2024.1", 2024)
-    follow_up(house, claim_due(house, 50))
-    addendum, faces = _issued(house, 1)
+def test_show_tells_what_an_object_of_our_own_is(app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _receive(app, "0.912", "2.25.2024.1", 2024)
+    follow_up(app, claim_due(app, 50))
+    addendum, renderings = _issued(app, 1)
     told = []
-    for kept in (addendum, *faces):
+    for kept in (addendum, *renderings):
         (tmp_path / "ours.dcm").write_bytes(_file(kept))
-        assert show(house, str(tmp_path / "ours.dcm")) == 0
+        assert show(app, str(tmp_path / "ours.dcm")) == 0
         told.append(capsys.readouterr().out)
     assert "CODE Overall serial result = No prior" in told[0]
     assert f"our addendum {addendum.sop_instance_uid}" in told[0]
@@ -169,20 +169,20 @@ def test_show_tells_what_an_object_of_our_own_is(
     assert f"DXA follow-up (pdf), number 1: a face of our addendum {addendum.sop_instance_uid}" in told[2]
 
 
-def test_our_own_picture_that_comes_back_is_put_aside(house: House) -> None:
-    _receive(house, "0.912", "2.25.2024.1", 2024)
-    follow_up(house, claim_due(house, 50))
-    for kept in _issued(house, 1)[1]:
+def test_our_own_picture_that_comes_back_is_put_aside(app: App) -> None:
+    _receive(app, "0.912", "2.25.2024.1", 2024)
+    follow_up(app, claim_due(app, 50))
+    for kept in _issued(app, 1)[1]:
         back = receipts.Instance(
             sop_class_uid=kept.sop_class_uid,
             sop_instance_uid=kept.sop_instance_uid,
             transfer_syntax_uid="1.2.840.10008.1.2.1",
             data_set=kept.data_set,
         )
-        with house.database.write() as connection:
-            receipts.keep(connection, back, calling_ae_title="PACS", at=LONG_AGO)
-    extract_waiting(house)
-    with house.database.read() as connection:
+        with app.database.write() as connection:
+            receipts.store(connection, back, calling_ae_title="PACS", at=LONG_AGO)
+    extract_waiting(app)
+    with app.database.read() as connection:
         assert service_status.held(connection) == []
         reasons = connection.exec_driver_sql("SELECT reason FROM receipt WHERE id > 1").scalars().all()
     assert list(reasons) == ["own_addendum", "own_addendum"]
@@ -191,11 +191,11 @@ def test_our_own_picture_that_comes_back_is_put_aside(house: House) -> None:
 WITHOUT_FACES = """
 import sys
 from pathlib import Path
-from pipeline.edge import faces, follow_up
-from pipeline.edge.house import opened
+from pipeline.edge.follow_up import due_exams, renderings
+from pipeline.edge.app import open_app
 import dxatrend.cli.main
-with opened(Path(sys.argv[1])) as house:
-    assert faces.wanted(house) == frozenset()
+with open_app(Path(sys.argv[1])) as app:
+    assert renderings.wanted(app) == frozenset()
 print("matplotlib" in sys.modules)
 """
 

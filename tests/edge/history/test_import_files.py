@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.history import import_files as archives
@@ -26,7 +26,7 @@ NOBODY = 65_534
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def app(tmp_path: Path) -> Iterator[App]:
     """A house without a worker."""
     config = tmp_path / "config"
     config.mkdir()
@@ -34,8 +34,8 @@ def house(tmp_path: Path) -> Iterator[House]:
     (config / "service.toml").write_text(
         f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"\n[exam]\nsettle_seconds = 0'
     )
-    with opened(config) as house:
-        yield house
+    with open_app(config) as app:
+        yield app
 
 
 @pytest.fixture
@@ -50,10 +50,10 @@ def archive(tmp_path: Path) -> Path:
     return folder
 
 
-def load(house: House, archive: Path, *, deliver: bool = False) -> Loaded:
-    loaded = archives.load(house, archives.files(archive), deliver=deliver)
-    while numbers := claim_due(house, 50):
-        follow_up(house, numbers)
+def load(app: App, archive: Path, *, deliver: bool = False) -> Loaded:
+    loaded = archives.load(app, archives.files(archive), deliver=deliver)
+    while numbers := claim_due(app, 50):
+        follow_up(app, numbers)
     return loaded
 
 
@@ -69,57 +69,57 @@ def limited_memory(*, megabytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def addenda(house: House) -> int:
-    with house.database.read() as connection:
+def addenda(app: App) -> int:
+    with app.database.read() as connection:
         return sum(len(outbox.addenda(connection, number)) for number in range(1, 10))
 
 
-def test_reports_become_history_and_the_rest_is_counted(house: House, archive: Path) -> None:
+def test_reports_become_history_and_the_rest_is_counted(app: App, archive: Path) -> None:
     reports = len(list((archive / "02").glob("*.dcm")))
-    loaded = load(house, archive)
+    loaded = load(app, archive)
     others = sum(1 for path in archive.rglob("*") if path.is_file()) - reports - 1
     assert (loaded.fates[Fate.NEW], loaded.fates[Fate.NOT_DICOM]) == (reports + 1, others)
     assert list(loaded.errors) == [str(archive / "cut.dcm")]
-    assert addenda(house) == 0
-    with house.database.read() as connection:
+    assert addenda(app) == 0
+    with app.database.read() as connection:
         assert service_status.held(connection) == []
 
 
-def test_a_load_begun_again_keeps_nothing_twice_and_names_the_same_errors(house: House, archive: Path) -> None:
-    first = load(house, archive)
-    again = load(house, archive)
+def test_a_load_begun_again_keeps_nothing_twice_and_names_the_same_errors(app: App, archive: Path) -> None:
+    first = load(app, archive)
+    again = load(app, archive)
     assert (again.fates[Fate.NEW], again.fates[Fate.KNOWN]) == (0, first.fates[Fate.NEW])
     assert again.errors == first.errors
 
 
-def test_what_is_to_be_delivered_is_answered(house: House, archive: Path) -> None:
-    load(house, archive, deliver=True)
-    assert addenda(house) > 0
+def test_what_is_to_be_delivered_is_answered(app: App, archive: Path) -> None:
+    load(app, archive, deliver=True)
+    assert addenda(app) > 0
 
 
-def test_history_that_is_loaded_once_more_to_be_delivered_is_answered(house: House, archive: Path) -> None:
-    load(house, archive)
-    assert addenda(house) == 0
-    load(house, archive, deliver=True)
-    assert addenda(house) > 0
+def test_history_that_is_loaded_once_more_to_be_delivered_is_answered(app: App, archive: Path) -> None:
+    load(app, archive)
+    assert addenda(app) == 0
+    load(app, archive, deliver=True)
+    assert addenda(app) > 0
 
 
-def test_an_archives_altered_copy_of_what_a_scanner_sent_is_put_aside(house: House, archive: Path) -> None:
+def test_an_archives_altered_copy_of_what_a_scanner_sent_is_put_aside(app: App, archive: Path) -> None:
     path = next((archive / "02").glob("*.dcm"))
     sent = dcmread(path)
     sent.InstitutionalDepartmentName = "as it was before the archive altered it"
     uid = str(sent.SOPInstanceUID)
-    with house.database.write() as connection:
-        receipts.keep(connection, instance(encode(sent), uid=uid), calling_ae_title="SCANNER1", at=NOW)
-    while extract_waiting(house):
+    with app.database.write() as connection:
+        receipts.store(connection, instance(encode(sent), uid=uid), calling_ae_title="SCANNER1", at=NOW)
+    while extract_waiting(app):
         pass
-    loaded = load(house, archive)
+    loaded = load(app, archive)
     assert set(loaded.errors) == {str(path), str(archive / "cut.dcm")}
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         assert service_status.held(connection) == []
 
 
-def test_what_is_no_plain_file_or_too_large_is_passed_over_with_its_reason(house: House, archive: Path) -> None:
+def test_what_is_no_plain_file_or_too_large_is_passed_over_with_its_reason(app: App, archive: Path) -> None:
     os.mkfifo(archive / "pipe")
     (archive / "device").symlink_to("/dev/zero")
     (archive / "gone").symlink_to("/nowhere")
@@ -130,7 +130,7 @@ def test_what_is_no_plain_file_or_too_large_is_passed_over_with_its_reason(house
     os.truncate(archive / "large.dcm", 6_000_000_000)
     os.truncate(archive / "notes.txt", 6_000_000_000)
     with limited_memory(megabytes=1000):
-        loaded = load(house, archive)
+        loaded = load(app, archive)
     assert {Path(path).name: reason for path, reason in loaded.errors.items()} == {
         "pipe": "is a named pipe",
         "device": "is a device",
@@ -159,15 +159,15 @@ def test_a_folder_that_may_not_be_listed_is_named_and_not_passed_over_in_silence
 
 
 def test_a_batch_ends_with_the_file_that_makes_it_too_large_to_hold(
-    house: House, archive: Path, monkeypatch: pytest.MonkeyPatch
+    app: App, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archives, "BATCH_BYTES", -1)
     sizes: list[int] = []
-    archives.load(house, archives.files(archive), advance=sizes.append)
+    archives.load(app, archives.files(archive), advance=sizes.append)
     assert set(sizes) == {1}
 
 
-def test_it_stops_after_a_batch_when_told_to(house: House, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_stops_after_a_batch_when_told_to(app: App, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "BATCH", 1)
-    loaded = archives.load(house, archives.files(archive), keep_on=lambda: False)
+    loaded = archives.load(app, archives.files(archive), keep_on=lambda: False)
     assert sum(loaded.fates.values()) == 1

@@ -16,7 +16,7 @@ from pynetdicom.dsutils import decode
 from sqlalchemy import func, select, update
 
 from pipeline.clinical.model import Patient
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.settings import DestinationSettings
 from pipeline.edge.deliver.storage_scu import DeliveryProblem
 from pipeline.edge.extract.extraction import extract_waiting
@@ -27,7 +27,7 @@ from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import audit_trail, exams, outbox, receipts, service_status
 from pipeline.edge.store.audit_trail import Event, Outcome
 from pipeline.edge.store.history_queries import AWAITS_HISTORY
-from pipeline.edge.store.schema import exam, inquiry, receipt
+from pipeline.edge.store.schema import exam, history_query, receipt
 from pipeline.edge.store.service_status import HistoryStatus
 from pipeline.sr.author.readback import read_back
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
@@ -42,7 +42,7 @@ LONG_AGO = datetime.now(UTC) - timedelta(minutes=5)
 
 
 @contextmanager
-def department(folder: Path, pacs_port: int, *, retrieve: str = "move", history_seconds: int = 60) -> Iterator[House]:
+def department(folder: Path, pacs_port: int, *, retrieve: str = "move", history_seconds: int = 60) -> Iterator[App]:
     """A house that asks one PACS for history, and its listener."""
     port = peers.free_port()
     folder.mkdir(exist_ok=True)
@@ -65,17 +65,17 @@ def department(folder: Path, pacs_port: int, *, retrieve: str = "move", history_
         history = true
         retrieve = "{retrieve}"
         """)
-    with opened(folder) as house:
-        service = house.settings.service
-        listener = Listener(service.listener, house.database, service.destination)
+    with open_app(folder) as app:
+        service = app.settings.service
+        listener = Listener(service.listener, app.database, service.destination)
         try:
-            yield house
+            yield app
         finally:
             listener.close()
 
 
-def know(orthanc: peers.Orthanc, house: House) -> None:
-    orthanc.know("DXATREND", house.settings.service.listener.port)
+def know(orthanc: peers.Orthanc, app: App) -> None:
+    orthanc.know("DXATREND", app.settings.service.listener.port)
 
 
 def archive_has(orthanc: peers.Orthanc, *folders: str) -> None:
@@ -85,25 +85,25 @@ def archive_has(orthanc: peers.Orthanc, *folders: str) -> None:
     assert sent.returncode == 0, sent.stderr
 
 
-def arrives(house: House, report: Path) -> None:
+def arrives(app: App, report: Path) -> None:
     """A scanner has sent one report, five minutes ago, and it is read."""
     data_set, syntax = split_file(report.read_bytes())
     uid = str(dcmread(report, stop_before_pixels=True).SOPInstanceUID)
     sent = instance(data_set, uid=uid)
     assert syntax == sent.transfer_syntax_uid
-    with house.database.write() as connection:
-        receipts.keep(connection, sent, calling_ae_title="SCANNER1", at=LONG_AGO)
-    while extract_waiting(house):
+    with app.database.write() as connection:
+        receipts.store(connection, sent, calling_ae_title="SCANNER1", at=LONG_AGO)
+    while extract_waiting(app):
         pass
 
 
-def on_file(house: House) -> int:
-    with house.database.read() as connection:
+def on_file(app: App) -> int:
+    with app.database.read() as connection:
         return connection.execute(select(func.count()).select_from(receipt)).scalar_one()
 
 
-def archive_of(house: House) -> DestinationSettings:
-    return house.settings.service.destination[0]
+def archive_of(app: App) -> DestinationSettings:
+    return app.settings.service.destination[0]
 
 
 @pytest.mark.parametrize("retrieve", ["move", "get"])
@@ -112,15 +112,15 @@ def test_what_the_pacs_has_of_a_patient_becomes_history_once(
 ) -> None:
     archive_has(orthanc, "02-spine-loss", "01-stable")
     reports = sum(len(one.reports) for one in exams_of("02-spine-loss"))
-    with department(tmp_path / "house", orthanc.dicom_port, retrieve=retrieve) as house:
-        know(orthanc, house)
-        assert fetch(house, archive_of(house), PATIENT) == Fetched(len(exams_of("02-spine-loss")), reports)
-        assert fetch(house, archive_of(house), PATIENT).instances == 0
-        while extract_waiting(house):
+    with department(tmp_path / "app", orthanc.dicom_port, retrieve=retrieve) as app:
+        know(orthanc, app)
+        assert fetch(app, archive_of(app), PATIENT) == Fetched(len(exams_of("02-spine-loss")), reports)
+        assert fetch(app, archive_of(app), PATIENT).instances == 0
+        while extract_waiting(app):
             pass
-        with house.database.read() as connection:
+        with app.database.read() as connection:
             assert set(connection.scalars(select(exam.c.historical))) == {True}
-        assert on_file(house) == reports
+        assert on_file(app) == reports
 
 
 def test_an_exam_is_compared_with_what_the_pacs_had_and_our_own_addenda_stay_there(
@@ -128,27 +128,27 @@ def test_an_exam_is_compared_with_what_the_pacs_had_and_our_own_addenda_stay_the
 ) -> None:
     archive_has(orthanc, "02-spine-loss")
     latest = exams_of("02-spine-loss")[-1]
-    with department(tmp_path / "house", orthanc.dicom_port, retrieve="get", history_seconds=3600) as house:
-        know(orthanc, house)
+    with department(tmp_path / "app", orthanc.dicom_port, retrieve="get", history_seconds=3600) as app:
+        know(orthanc, app)
         for report in latest.reports:
-            arrives(house, report)
-        number = claim_due(house, 50)
-        assert follow_up(house, number) == Tally(), "it waits for history"
-        assert claim_due(house, 50) == []
-        assert history.answer_due(house, archive_of(house))
-        assert not history.answer_due(house, archive_of(house)), "once for each patient"
-        while extract_waiting(house):
+            arrives(app, report)
+        number = claim_due(app, 50)
+        assert follow_up(app, number) == Tally(), "it waits for history"
+        assert claim_due(app, 50) == []
+        assert history.answer_due(app, archive_of(app))
+        assert not history.answer_due(app, archive_of(app)), "once for each patient"
+        while extract_waiting(app):
             pass
         tally = Tally()
-        while numbers := claim_due(house, 50):
-            tally += follow_up(house, numbers)
+        while numbers := claim_due(app, 50):
+            tally += follow_up(app, numbers)
         assert tally.issued == 1
-        with house.database.read() as connection:
+        with app.database.read() as connection:
             (addendum,) = outbox.addenda(connection, number[0])
         assert addendum.overall == "DECLINED"
         (tmp_path / "ours.dcm").write_bytes(peers_file(addendum.data_set, addendum.sop_class_uid))
         assert peers.storescu([tmp_path / "ours.dcm"], port=orthanc.dicom_port, called="ORTHANC").returncode == 0
-        assert fetch(house, archive_of(house), PATIENT).instances == 0
+        assert fetch(app, archive_of(app), PATIENT).instances == 0
     with department(tmp_path / "another", orthanc.dicom_port, retrieve="get") as elsewhere:
         know(orthanc, elsewhere)
         fetch(elsewhere, archive_of(elsewhere), PATIENT)
@@ -177,35 +177,35 @@ def test_a_dead_pacs_delays_an_exam_no_longer_than_the_department_wants_and_hist
     archive_has(orthanc, "02-spine-loss")
     orthanc.stop()
     latest = exams_of("02-spine-loss")[-1]
-    with department(tmp_path / "house", orthanc.dicom_port, retrieve="get", history_seconds=1) as house:
+    with department(tmp_path / "app", orthanc.dicom_port, retrieve="get", history_seconds=1) as app:
         for report in latest.reports:
-            arrives(house, report)
-        assert history.answer_due(house, archive_of(house)), "it was asked, in vain"
-        (number,) = claim_due(house, 50)
-        assert follow_up(house, [number]) == Tally(issued=1)
-        assert "ARCHIVE_SILENT" in latest_flags(house, number)
-        silent = of_history(house)
+            arrives(app, report)
+        assert history.answer_due(app, archive_of(app)), "it was asked, in vain"
+        (number,) = claim_due(app, 50)
+        assert follow_up(app, [number]) == Tally(issued=1)
+        assert "ARCHIVE_SILENT" in latest_flags(app, number)
+        silent = of_history(app)
         assert (silent.last_answer, silent.unanswered) == (None, 1)
         assert (silent.unanswered_since, silent.last_problem) == (LONG_AGO, "no association")
         orthanc.start()
-        know(orthanc, house)
-        with house.database.write() as connection:
-            connection.execute(update(inquiry).values(due_at=LONG_AGO))
-        assert history.answer_due(house, archive_of(house))
-        while extract_waiting(house):
+        know(orthanc, app)
+        with app.database.write() as connection:
+            connection.execute(update(history_query).values(due_at=LONG_AGO))
+        assert history.answer_due(app, archive_of(app))
+        while extract_waiting(app):
             pass
-        while numbers := claim_due(house, 50):
-            follow_up(house, numbers)
-        with house.database.read() as connection:
+        while numbers := claim_due(app, 50):
+            follow_up(app, numbers)
+        with app.database.read() as connection:
             assert [one.overall for one in outbox.addenda(connection, number)][-1] == "DECLINED"
-        assert "ARCHIVE_SILENT" not in latest_flags(house, number)
-        heard = of_history(house)
+        assert "ARCHIVE_SILENT" not in latest_flags(app, number)
+        heard = of_history(app)
         assert (heard.unanswered, heard.unanswered_since, heard.last_problem) == (0, None, None)
         assert heard.last_answer is not None
 
 
-def of_history(house: House) -> HistoryStatus:
-    with house.database.read() as connection:
+def of_history(app: App) -> HistoryStatus:
+    with app.database.read() as connection:
         (found,) = service_status.status(connection, [], datetime.now(UTC), archives=["pacs"]).history
     return found
 
@@ -216,38 +216,38 @@ def test_an_archive_that_answers_late_and_has_nothing_is_no_longer_called_silent
     """Every exam that went on without the answer says so; one in hand as well."""
     orthanc.stop()
     first, last = exams_of("02-spine-loss")[0], exams_of("02-spine-loss")[-1]
-    with department(tmp_path / "house", orthanc.dicom_port, history_seconds=1) as house:
+    with department(tmp_path / "app", orthanc.dicom_port, history_seconds=1) as app:
         for report in (*first.reports, *last.reports):
-            arrives(house, report)
-        assert history.answer_due(house, archive_of(house))
-        numbers = claim_due(house, 50)
-        assert follow_up(house, numbers[:1]) == Tally(issued=1)
-        with house.database.read() as connection:
+            arrives(app, report)
+        assert history.answer_due(app, archive_of(app))
+        numbers = claim_due(app, 50)
+        assert follow_up(app, numbers[:1]) == Tally(issued=1)
+        with app.database.read() as connection:
             (in_hand,) = exams.load(connection, numbers[1:])
         orthanc.start()
-        know(orthanc, house)
-        with house.database.write() as connection:
-            connection.execute(update(inquiry).values(due_at=LONG_AGO))
-        assert history.answer_due(house, archive_of(house))
-        with house.database.write() as connection:
+        know(orthanc, app)
+        with app.database.write() as connection:
+            connection.execute(update(history_query).values(due_at=LONG_AGO))
+        assert history.answer_due(app, archive_of(app))
+        with app.database.write() as connection:
             exams.followed_up(connection, in_hand)
-        assert sorted(claim_due(house, 50)) == sorted(numbers)
-        assert follow_up(house, numbers) == Tally(issued=2)
-        assert ["ARCHIVE_SILENT" in latest_flags(house, number) for number in numbers] == [False, False]
+        assert sorted(claim_due(app, 50)) == sorted(numbers)
+        assert follow_up(app, numbers) == Tally(issued=2)
+        assert ["ARCHIVE_SILENT" in latest_flags(app, number) for number in numbers] == [False, False]
 
 
-def latest_flags(house: House, number: int) -> Sequence[str]:
-    with house.database.read() as connection:
+def latest_flags(app: App, number: int) -> Sequence[str]:
+    with app.database.read() as connection:
         latest = outbox.latest(connection, number)
     assert latest is not None
     return read_back(read_tree(read_instance(latest.data_set, ExplicitVRLittleEndian))).flags
 
 
 def test_an_exam_that_waits_for_history_says_why(tmp_path: Path) -> None:
-    with department(tmp_path / "house", peers.free_port(), history_seconds=3600) as house:
-        arrives(house, exams_of("02-spine-loss")[-1].reports[0])
-        follow_up(house, claim_due(house, 50))
-        with house.database.read() as connection:
+    with department(tmp_path / "app", peers.free_port(), history_seconds=3600) as app:
+        arrives(app, exams_of("02-spine-loss")[-1].reports[0])
+        follow_up(app, claim_due(app, 50))
+        with app.database.read() as connection:
             assert connection.scalar(select(exam.c.reason)) == AWAITS_HISTORY
 
 
@@ -255,12 +255,12 @@ def test_that_an_archive_was_asked_is_on_file_whether_we_did_or_somebody_at_this
     tmp_path: Path, orthanc: peers.Orthanc
 ) -> None:
     archive_has(orthanc, "02-spine-loss")
-    with department(tmp_path / "house", orthanc.dicom_port, retrieve="get") as house:
-        know(orthanc, house)
-        arrives(house, exams_of("02-spine-loss")[-1].reports[0])
-        history.answer_due(house, archive_of(house))
-        fetch(house, archive_of(house), PATIENT, by_hand=True)
-        with house.database.read() as connection:
+    with department(tmp_path / "app", orthanc.dicom_port, retrieve="get") as app:
+        know(orthanc, app)
+        arrives(app, exams_of("02-spine-loss")[-1].reports[0])
+        history.answer_due(app, archive_of(app))
+        fetch(app, archive_of(app), PATIENT, by_hand=True)
+        with app.database.read() as connection:
             ours, theirs = (one.entry for one in audit_trail.find(connection) if one.entry.event is Event.ASKED)
         assert (ours.actor, ours.host, ours.patient, ours.outcome) == ("pacs", "127.0.0.1", 1, Outcome.SUCCESS)
         assert ours.detail["studies"] == len(exams_of("02-spine-loss"))
@@ -272,19 +272,19 @@ def test_that_an_archive_was_asked_is_on_file_whether_we_did_or_somebody_at_this
 
 @pytest.mark.parametrize("patient_id", ["SAMPLE*", "SAMPLE-0?", ""])
 def test_nobody_elses_reports_are_asked_for_by_a_wildcard(tmp_path: Path, patient_id: str) -> None:
-    with department(tmp_path / "house", peers.free_port()) as house, pytest.raises(DeliveryProblem, match="wildcard"):
-        fetch(house, archive_of(house), Patient(patient_id=patient_id))
+    with department(tmp_path / "app", peers.free_port()) as app, pytest.raises(DeliveryProblem, match="wildcard"):
+        fetch(app, archive_of(app), Patient(patient_id=patient_id))
 
 
 def test_an_archive_that_does_not_know_us_says_so(tmp_path: Path, orthanc: peers.Orthanc) -> None:
     archive_has(orthanc, "02-spine-loss")
-    with department(tmp_path / "house", orthanc.dicom_port) as house, pytest.raises(DeliveryProblem, match="C-MOVE"):
-        fetch(house, archive_of(house), PATIENT)
+    with department(tmp_path / "app", orthanc.dicom_port) as app, pytest.raises(DeliveryProblem, match="C-MOVE"):
+        fetch(app, archive_of(app), PATIENT)
 
 
 def test_an_archive_that_is_asked_for_history_may_send_nothing_else(tmp_path: Path) -> None:
     reports = exams_of("02-spine-loss")[0].reports
-    with department(tmp_path / "house", peers.free_port()) as house:
-        port = house.settings.service.listener.port
+    with department(tmp_path / "app", peers.free_port()) as app:
+        port = app.settings.service.listener.port
         assert peers.storescu(reports, port=port, called="DXATREND", calling="ORTHANC").returncode != 0
-        assert on_file(house) == 0
+        assert on_file(app) == 0

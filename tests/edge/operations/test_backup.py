@@ -50,7 +50,7 @@ def _fill(database: Database, patients_in_it: int = 3) -> None:
     for number in range(patients_in_it):
         uid = f"2.25.{number + 1}"
         with database.write() as connection:
-            kept, _ = receipts.keep(
+            kept, _ = receipts.store(
                 connection, instance(random.Random(number).randbytes(20_000), uid=uid), calling_ae_title="A", at=NOW
             )
             told = report(patient_id=f"P{number}", uid=uid, study=f"{uid}.1")
@@ -98,7 +98,7 @@ def test_a_backup_restored_into_either_kind_of_store_is_the_store_it_was_made_of
         assert audit_trail.verify(connection).broken_at is None
         assert [one.entry.event for one in audit_trail.find(connection)][-1] == Event.RESTORED
     with target.write() as connection:  # rows are numbered on, and the queues go on
-        number, new = receipts.keep(connection, instance(b"next", uid="2.25.99"), calling_ae_title="A", at=NOW)
+        number, new = receipts.store(connection, instance(b"next", uid="2.25.99"), calling_ae_title="A", at=NOW)
         assert (number, new) == (4, True)
         assert patients.number_of(connection, "P9", "") > 3
         assert len(work_queue.claim(connection, receipt, limit=9, at=NOW)) == 1
@@ -130,7 +130,7 @@ def test_everything_that_was_answered_before_a_backup_began_is_in_it(database: D
             uid = f"2.25.{len(answered) + 1}"
             with database.write() as connection:
                 sent = instance(noise.randbytes(10_000), uid=uid)
-                number, _ = receipts.keep(connection, sent, calling_ae_title="A", at=NOW)
+                number, _ = receipts.store(connection, sent, calling_ae_title="A", at=NOW)
                 exams.record(connection, number, report(uid=uid, study=uid), due_at=NOW, seen_at=NOW)
             answered.append(uid)
             time.sleep(0.001)  # SQLite lets nobody else in where a writer comes back at once, which no scanner does

@@ -4,7 +4,7 @@ from datetime import date
 from pathlib import Path
 
 from pipeline.clinical.clinical_context import ClinicalContext, Therapy
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.operations import clinical_context_csv
 from pipeline.edge.operations.clinical_context_csv import ContextOf, Loaded, read_context
 from pipeline.edge.store import exam_summaries, patient_merges, patients
@@ -27,7 +27,7 @@ def _file(folder: Path, text: str) -> Path:
 def test_a_table_with_several_lines_for_a_day_tells_nothing_new_the_second_time(folder: Path) -> None:
     text = "patient_id,recorded_on,source,pregnancy,therapy\n" + "P1,{0},order,no,\nP1,{0},ward,,anabolic\n" * 2
     records = read_context(_file(folder, text.format("2026-02-01")))
-    with opened(folder) as house, house.database.write() as connection:
+    with open_app(folder) as app, app.database.write() as connection:
         assert clinical_context_csv.keep(connection, records, at=NOW).records == 2
         assert clinical_context_csv.keep(connection, records, at=NOW).records == 0
         back = read_context(_file(folder, "patient_id,recorded_on,therapy\nP1,2026-02-01,unknown\n"))
@@ -41,9 +41,9 @@ def test_a_table_with_several_lines_for_a_day_tells_nothing_new_the_second_time(
 @in_both_databases
 def test_a_patient_on_file_only_under_another_issuer_is_told_by_the_field_and_loaded(folder: Path) -> None:
     """E7: the exams are of no issuer; the record concerns them once the two are merged, and not after the undoing."""
-    with opened(folder) as house:
-        receive(house, l1_l4("0.950", study="2.25.10", PatientID="SECRET1"), "2.25.1")
-        follow_all(house)
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.950", study="2.25.10", PatientID="SECRET1"), "2.25.1")
+        follow_all(app)
         path = _file(
             folder, "patient_id,issuer,recorded_on,pregnancy\nSECRET1,SECRET2,2026-02-01,no\nNEW,,2026-02-01,no\n"
         )
@@ -51,23 +51,23 @@ def test_a_patient_on_file_only_under_another_issuer_is_told_by_the_field_and_lo
             "line 2: the patient is on file only under another Issuer of Patient ID (0010,0021) than the one in the "
             "column issuer; the record concerns none of those exams",
         )
-        assert _loaded(house, path) == Loaded(2, 0, warning)
-        assert _loaded(house, path) == Loaded(0, 0, warning), "as long as it is so"
-        _merge(house, ("SECRET1", "SECRET2"), ("SECRET1", ""))
-        assert _loaded(house, path).warnings == ()
-        _merge(house, ("SECRET1", "SECRET2"), ("SECRET1", ""), undo=True)
-        assert _loaded(house, path).warnings == warning
+        assert _loaded(app, path) == Loaded(2, 0, warning)
+        assert _loaded(app, path) == Loaded(0, 0, warning), "as long as it is so"
+        _merge(app, ("SECRET1", "SECRET2"), ("SECRET1", ""))
+        assert _loaded(app, path).warnings == ()
+        _merge(app, ("SECRET1", "SECRET2"), ("SECRET1", ""), undo=True)
+        assert _loaded(app, path).warnings == warning
         right = _file(folder, f"{HEADS}SECRET1,,2026-02-01,no\n")
-        assert _loaded(house, right).warnings == ()
+        assert _loaded(app, right).warnings == ()
 
 
-def _loaded(house: House, path: Path) -> Loaded:
-    with house.database.write() as connection:
+def _loaded(app: App, path: Path) -> Loaded:
+    with app.database.write() as connection:
         return clinical_context_csv.keep(connection, read_context(path), at=NOW)
 
 
-def _merge(house: House, old: tuple[str, str], new: tuple[str, str], *, undo: bool = False) -> None:
-    with house.database.write() as connection:
+def _merge(app: App, old: tuple[str, str], new: tuple[str, str], *, undo: bool = False) -> None:
+    with app.database.write() as connection:
         one, other = (patients.number_of(connection, *who) for who in (old, new))
         assert (patient_merges.undo if undo else patient_merges.merge)(connection, one, other, at=NOW)
 
@@ -75,24 +75,24 @@ def _merge(house: House, old: tuple[str, str], new: tuple[str, str], *, undo: bo
 @in_both_databases
 def test_every_record_up_to_an_exams_day_is_ground_of_its_addendum_and_a_later_one_is_not(folder: Path) -> None:
     """E7: the oldest record may be the one that holds; a new one beside a newer one shifts the ground all the same."""
-    with opened(folder) as house:
-        receive(house, l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
-        receive(house, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
-        follow_all(house)
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
+        receive(app, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
+        follow_all(app)
         newer = ClinicalContext(recorded_on=date(2023, 6, 1), therapy=Therapy.NONE)
         older = ClinicalContext(recorded_on=date(2023, 1, 1), cancer_therapy=True)
         later = ClinicalContext(recorded_on=date(2024, 1, 2), cancer_therapy=False)
         for record, counts in ((newer, True), (older, True), (later, False)):
-            with house.database.write() as connection:
+            with app.database.write() as connection:
                 one = ContextOf(patient_id="P1", issuer="", record=record)
                 assert clinical_context_csv.keep(connection, [one], at=NOW).exams == counts
-            assert ["context" in shifts for shifts in _shifts(house)] == [False, counts]
-            follow_all(house)
-            assert _shifts(house) == [(), ()]
-        assert run(house) == Counts(looked_at=2)
+            assert ["context" in changed_inputs for changed_inputs in _shifts(app)] == [False, counts]
+            follow_all(app)
+            assert _shifts(app) == [(), ()]
+        assert run(app) == Counts(looked_at=2)
 
 
-def _shifts(house: House) -> list[tuple[str, ...]]:
-    with house.database.read() as connection:
-        person = exam_summaries.person_of(connection, 1)
-    return [tuple(house.surveyor.shifts(visit, person)) for visit in person.visits]
+def _shifts(app: App) -> list[tuple[str, ...]]:
+    with app.database.read() as connection:
+        linked_patients = exam_summaries.linked_patients_of(connection, 1)
+    return [tuple(app.provenance_tracker.changed_inputs(visit, linked_patients)) for visit in linked_patients.summaries]

@@ -10,7 +10,7 @@ from pipeline.clinical.clinical_context import FractureSite, Menopause, Therapy
 from pipeline.clinical.regions import parse_region
 from pipeline.edge.operations import clinical_context_csv
 from pipeline.edge.operations.clinical_context_csv import ContextOf, columns, read_context
-from pipeline.edge.operations.csv_table import SheetError
+from pipeline.edge.operations.csv_table import CsvTableError
 from pipeline.edge.operations.precision_study_csv import read_study
 from pipeline.edge.store import exams, patients, receipts, work_queue
 from pipeline.edge.store.database import Database
@@ -25,7 +25,7 @@ def _file(folder: Path, text: str) -> Path:
 
 
 def _mistakes(folder: Path, text: str) -> list[str]:
-    with pytest.raises(SheetError) as refused:
+    with pytest.raises(CsvTableError) as refused:
         read_context(_file(folder, text))
     return list(refused.value.mistakes)
 
@@ -79,10 +79,10 @@ def test_columns_that_are_missing_unknown_or_doubled_are_named(tmp_path: Path) -
 
 
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SheetError):
+    with pytest.raises(CsvTableError):
         read_context(tmp_path / "nowhere.csv")
     (tmp_path / "binary.csv").write_bytes(b"patient\x81id")
-    with pytest.raises(SheetError, match="is not UTF-8 text"):
+    with pytest.raises(CsvTableError, match="is not UTF-8 text"):
         read_context(tmp_path / "binary.csv")
 
 
@@ -100,7 +100,7 @@ def test_a_day_that_has_not_come_is_refused_by_its_line_and_today_is_not(tmp_pat
         if not wrong:
             assert len(read_context(path, today=today)) == 1
             continue
-        with pytest.raises(SheetError) as refused:
+        with pytest.raises(CsvTableError) as refused:
             read_context(path, today=today)
         assert list(refused.value.mistakes) == [f"line 2: {name}: a day that has not come yet" for name in wrong]
     assert _mistakes(tmp_path, text.format("9999-01-01", "")) == ["line 2: recorded_on: a day that has not come yet"]
@@ -136,7 +136,7 @@ def test_every_column_of_the_context_has_a_reader() -> None:
 
 def test_loading_context_makes_the_exams_from_that_day_on_due_again_once(database: Database, tmp_path: Path) -> None:
     with database.write() as connection:
-        number, _ = receipts.keep(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
+        number, _ = receipts.store(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
         exam_number = exams.record(connection, number, report(), due_at=NOW, seen_at=NOW)
         work_queue.claim(connection, exam, limit=1, at=NOW)
         exams.followed_up(connection, exams.load(connection, [exam_number])[0])
@@ -157,7 +157,7 @@ def test_loading_context_makes_the_exams_from_that_day_on_due_again_once(databas
 
 def test_context_of_a_later_day_leaves_earlier_exams_alone(database: Database, tmp_path: Path) -> None:
     with database.write() as connection:
-        number, _ = receipts.keep(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
+        number, _ = receipts.store(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
         exam_number = exams.record(connection, number, report(), due_at=NOW, seen_at=NOW)
         work_queue.claim(connection, exam, limit=1, at=NOW)
         exams.followed_up(connection, exams.load(connection, [exam_number])[0])
@@ -190,7 +190,7 @@ def test_a_precision_study_is_read_scan_by_scan(tmp_path: Path) -> None:
 
 
 def test_a_precision_study_with_mistakes_is_refused_whole(tmp_path: Path) -> None:
-    with pytest.raises(SheetError) as refused:
+    with pytest.raises(CsvTableError) as refused:
         read_study(_file(tmp_path, "patient,scan,region,bmd\nA,1,elbow,0.8\nA,,L1-L4,x\nA,3,L1-L4,\n"))
     assert refused.value.mistakes == (
         "line 2: region names no region we know",
@@ -210,10 +210,10 @@ def test_a_table_as_spreadsheets_save_it_is_read(tmp_path: Path, encoding: str) 
 def test_a_table_in_another_encoding_or_with_an_endless_cell_is_refused_in_words(tmp_path: Path) -> None:
     path = tmp_path / "context.csv"
     path.write_bytes("patient_id,recorded_on,source\nP1,2026-03-02,Müller".encode("latin-1"))
-    with pytest.raises(SheetError, match="is not UTF-8 text in line 2"):
+    with pytest.raises(CsvTableError, match="is not UTF-8 text in line 2"):
         read_context(path)
     path.write_text(f"patient_id,recorded_on,source\nP1,2026-03-02,{'x' * 200_000}")
-    with pytest.raises(SheetError, match="line 2"):
+    with pytest.raises(CsvTableError, match="line 2"):
         read_context(path)
 
 
@@ -240,7 +240,7 @@ def test_a_precision_study_is_read_as_spreadsheets_save_it(tmp_path: Path, encod
 @pytest.mark.parametrize("text", ["1.234,5", "1,2,3", "0,9.1", ",9", "9,", "1_0", "1e-1", "٠.٩", "NaN", "0'9", "- 1"])
 def test_a_number_that_may_mean_something_else_is_refused(tmp_path: Path, text: str) -> None:
     path = _file(tmp_path, f"patient;scan;region;bmd\nA;1;L1-L4;{text}\n")
-    with pytest.raises(SheetError) as refused:
+    with pytest.raises(CsvTableError) as refused:
         read_study(path)
     assert refused.value.mistakes == ("line 2: bmd: a number is written 0.927 or 0,927",)
 
@@ -255,7 +255,7 @@ def test_a_decimal_comma_between_separating_commas_is_refused_and_never_read_as_
         ),
         ("patient,scan,region,bmd,date", "A,1,L1-L4,1,034", "date: a date is written"),
     ):
-        with pytest.raises(SheetError, match=mistake):
+        with pytest.raises(CsvTableError, match=mistake):
             read_study(_file(tmp_path, f"{heads}\n{line}\n"))
 
 
@@ -268,5 +268,5 @@ def test_what_is_in_no_encoding_of_a_spreadsheet_is_refused(tmp_path: Path) -> N
     path = tmp_path / "study.csv"
     for content in (b"patient,scan,region,bmd\nM\x81,1,L1-L4,0.9\n", b"p\0a\0t\0"):
         path.write_bytes(content)
-        with pytest.raises(SheetError, match="is not UTF-8 text"):
+        with pytest.raises(CsvTableError, match="is not UTF-8 text"):
             read_study(path)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.edge.app import opened
+from pipeline.edge.app import open_app
 from pipeline.edge.extract.extraction import extract_waiting
-from pipeline.edge.operations.housekeeping import OVERDUE, DamagedStore, heed_clock, is_overdue, keep_house
+from pipeline.edge.operations.housekeeping import OVERDUE, DamagedStore, heed_clock, is_overdue, run_housekeeping
 from pipeline.edge.store import receipts
 from pipeline.edge.store.database import Database, StoreFailed
 from tests import peers
@@ -32,77 +32,77 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_housekeeping_is_not_overdue_on_the_first_day_and_is_after_a_missed_night(config: Path) -> None:
-    with opened(config) as house:
-        assert not is_overdue(house, NOW)
-        assert not is_overdue(house, NOW + OVERDUE)
-        assert is_overdue(house, NOW + OVERDUE + timedelta(seconds=1))
+    with open_app(config) as app:
+        assert not is_overdue(app, NOW)
+        assert not is_overdue(app, NOW + OVERDUE)
+        assert is_overdue(app, NOW + OVERDUE + timedelta(seconds=1))
 
 
 def test_keeping_house_is_remembered(config: Path) -> None:
-    with opened(config) as house:
-        assert not is_overdue(house, NOW - timedelta(days=30))
-        assert keep_house(house) >= 0
-        assert not is_overdue(house, NOW)
+    with open_app(config) as app:
+        assert not is_overdue(app, NOW - timedelta(days=30))
+        assert run_housekeeping(app) >= 0
+        assert not is_overdue(app, NOW)
 
 
 def test_the_pixels_of_old_pictures_are_dropped_and_the_settings_say_how_old(config: Path) -> None:
-    with opened(config) as house:
-        days = house.settings.service.keeping.pixels_days
+    with open_app(config) as app:
+        days = app.settings.service.keeping.pixels_days
         for number, age in enumerate((days + 1, days - 1), start=1):
             shot = picture(
                 comments=dxa_results(scan("AP Spine", roi("L1-L4", "0.912"))), StudyInstanceUID=f"2.25.1{number}"
             )
             sent = instance(encode(shot), uid=f"2.25.{number}")
             at = datetime.now(UTC) - timedelta(days=age)
-            with house.database.write() as connection:
-                receipts.keep(connection, replace(sent, sop_class_uid=shot.SOPClassUID), calling_ae_title="S", at=at)
-        while extract_waiting(house):
+            with app.database.write() as connection:
+                receipts.store(connection, replace(sent, sop_class_uid=shot.SOPClassUID), calling_ae_title="S", at=at)
+        while extract_waiting(app):
             pass
-        keep_house(house)
-        with house.database.read() as connection:
+        run_housekeeping(app)
+        with app.database.read() as connection:
             old, new = receipts.load(connection, [1, 2])
     assert len(old.instance.data_set) < len(new.instance.data_set)
 
 
 def test_a_night_reminds_of_an_lsc_that_runs_out(config: Path, caplog: pytest.LogCaptureFixture) -> None:
     """E8: of none there is nothing to say."""
-    with opened(config) as house:
-        keep_house(house)
+    with open_app(config) as app:
+        run_housekeeping(app)
     assert "precision studies" not in caplog.text
     until = (datetime.now(UTC) + timedelta(days=30)).date()
     (config / "precision.toml").write_text(lsc("total hip", ends=until.isoformat()))
-    with opened(config) as house:
-        keep_house(house)
+    with open_app(config) as app:
+        run_housekeeping(app)
     assert "precision studies have to be repeated; see dxatrend status" in caplog.text
 
 
 def test_a_damaged_database_is_found_out(tmp_path: Path) -> None:
     (tmp_path / "dialects").symlink_to(DIALECTS)
     (tmp_path / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
-    with opened(tmp_path) as house:
-        house.database.tidy()
+    with open_app(tmp_path) as app:
+        app.database.tidy()
     store = tmp_path / "store.sqlite3"
     with closing(sqlite3.connect(store)) as connection:  # one page, and none that is needed to start
         (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'phantom'").fetchone()
     content = bytearray(store.read_bytes())
     content[(page - 1) * 4096 : (page - 1) * 4096 + 200] = b"\xff" * 200
     store.write_bytes(content)
-    with opened(tmp_path) as house, pytest.raises(DamagedStore):
-        keep_house(house)
+    with open_app(tmp_path) as app, pytest.raises(DamagedStore):
+        run_housekeeping(app)
 
 
 def test_a_clock_that_goes_back_is_noticed_once_and_even_after_a_restart(
     config: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with opened(config) as house:
-        heed_clock(house, NOW)
-        heed_clock(house, NOW - timedelta(seconds=5))
+    with open_app(config) as app:
+        heed_clock(app, NOW)
+        heed_clock(app, NOW - timedelta(seconds=5))
     assert "the clock went back" not in caplog.text
-    with opened(config) as house:
-        heed_clock(house, NOW - timedelta(hours=1))
+    with open_app(config) as app:
+        heed_clock(app, NOW - timedelta(hours=1))
         assert caplog.text.count("the clock went back") == 1
-        heed_clock(house, NOW - timedelta(hours=1))
-        heed_clock(house, NOW)
+        heed_clock(app, NOW - timedelta(hours=1))
+        heed_clock(app, NOW)
     assert caplog.text.count("the clock went back") == 1
 
 
@@ -113,8 +113,8 @@ def test_a_disk_that_can_only_be_read_is_told_as_such_and_used_again_when_it_can
         database.close()  # while a file is open for writing Linux does not take the right away
         disk.write_protect(True)
         with pytest.raises(StoreFailed), database.write() as connection:
-            receipts.keep(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
+            receipts.store(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
         disk.write_protect(False)
         with database.write() as connection:
-            assert receipts.keep(connection, instance(), calling_ae_title="SCANNER1", at=NOW)[1]
+            assert receipts.store(connection, instance(), calling_ae_title="SCANNER1", at=NOW)[1]
         database.close()

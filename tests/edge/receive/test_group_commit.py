@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, func, select
 
-from pipeline.edge.receive.group_commit import Keeper
+from pipeline.edge.receive.group_commit import GroupCommit
 from pipeline.edge.store import audit_trail, receipts, service_status
 from pipeline.edge.store.database import Database, StoreFailed
 from pipeline.edge.store.receipts import Arrival
@@ -40,7 +40,7 @@ class _Held:
     """A keeper whose first instance takes until it is let go to arrive, so that the others gather behind it."""
 
     def __init__(self, database: Database) -> None:
-        self._keeper = Keeper(database)
+        self._group_commit = GroupCommit(database)
         self._go = threading.Event()
         began = threading.Event()
 
@@ -49,15 +49,15 @@ class _Held:
             self._go.wait(10)
             return _arrived(b"first", uid="2.25.99")
 
-        self.first = self._keeper.keep(arrive)
+        self.first = self._group_commit.keep(arrive)
         assert began.wait(10)
 
     def keep(self, *arrivals: Arrival) -> "list[Future[tuple[int, bool]]]":
-        return [self._keeper.keep(partial(replace, arrival)) for arrival in arrivals]
+        return [self._group_commit.keep(partial(replace, arrival)) for arrival in arrivals]
 
     def let_go(self) -> None:
         self._go.set()
-        self._keeper.close()
+        self._group_commit.close()
 
 
 def test_what_gathers_shares_a_commit_and_costs_as_many_statements_as_one(database: Database) -> None:
@@ -104,7 +104,7 @@ def test_an_instance_that_cannot_be_kept_does_not_fail_its_neighbours(database: 
 
     held = _Held(database)
     before, poisoned, after = held.keep(_arrival(1), replace(_arrival(3), digest=None), _arrival(2))  # type: ignore[arg-type]  # which the database refuses
-    broken = held._keeper.keep(bug)
+    broken = held._group_commit.keep(bug)
     held.let_go()
     assert isinstance(poisoned.exception(0), StoreFailed)
     assert isinstance(broken.exception(0), ZeroDivisionError)
@@ -129,7 +129,7 @@ def test_two_listeners_that_receive_the_same_at_once_keep_it_once(database: Data
 def test_nobody_is_told_success_before_the_commit(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/dxatrend.sqlite3")
     database.migrate()
-    keeper = Keeper(database)
+    keeper = GroupCommit(database)
     seen: list[int] = []
 
     def look(_: "Future[tuple[int, bool]]") -> None:
@@ -149,7 +149,7 @@ def test_a_locked_database_fails_all_at_once_and_none_twice(tmp_path: Path, monk
     monkeypatch.setattr("pipeline.edge.store.database.SQLITE_BUSY_SECONDS", 0.2)
     database = Database(f"sqlite:///{tmp_path}/dxatrend.sqlite3")
     database.migrate()
-    keeper = Keeper(database)
+    keeper = GroupCommit(database)
     with closing(sqlite3.connect(tmp_path / "dxatrend.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         kept = [keeper.keep(partial(_arrival, 0))]

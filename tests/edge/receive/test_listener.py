@@ -71,8 +71,8 @@ def _listening(folder: Path, *callers: CallerSettings, pictures: bool = True, re
 @pytest.fixture
 def scp(tmp_path: Path) -> Iterator[Scp]:
     """A listener that knows SCANNER1 on this machine."""
-    with _listening(tmp_path) as opened:
-        yield opened
+    with _listening(tmp_path) as open_app:
+        yield open_app
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def test_a_disk_that_is_nearly_full_is_out_of_resources_while_what_was_received_
         assert len(scp.kept()) == answers.count(0x0000)
         peers.wait_until_logged("the disk is nearly full", caplog)
         with scp.database.write() as connection:  # the worker writes on
-            receipts.keep(connection, instance(noise(2_000_000), uid="2.25.3"), calling_ae_title="A", at=NOW)
+            receipts.store(connection, instance(noise(2_000_000), uid="2.25.3"), calling_ae_title="A", at=NOW)
         disk.grow(32)
         assert _send(scp, noise(400_000), "2.25.2") == 0x0000
 

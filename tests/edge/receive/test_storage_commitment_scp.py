@@ -16,15 +16,15 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 from sqlalchemy import Connection, select, update
 
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.settings import CallerSettings
 from pipeline.edge.dicom_net.tls import for_listener
 from pipeline.edge.operations import housekeeping
 from pipeline.edge.receive.listener import Listener
-from pipeline.edge.receive.storage_commitment_scp import _next_due, _read_back, tell_due
+from pipeline.edge.receive.storage_commitment_scp import _next_due, _read_back, report_due
 from pipeline.edge.store import commitment_requests, receipts, service_status
 from pipeline.edge.store.database import Database
-from pipeline.edge.store.schema import State, promise, receipt
+from pipeline.edge.store.schema import State, commitment_request, receipt
 from tests import peers
 from tests.factories import fast_scanner
 from tests.factories.certificates import Authority
@@ -92,7 +92,7 @@ def _ask(association: Association, *objects: tuple[str, str], transaction: str) 
 
 
 @contextmanager
-def _house(folder: Path, scanner: Scanner, *, called: bool) -> Iterator[House]:
+def _app(folder: Path, scanner: Scanner, *, called: bool) -> Iterator[App]:
     (folder / "dialects").symlink_to(DIALECTS)
     port = f"port = {scanner.port}" if called else ""
     (folder / "service.toml").write_text(f"""
@@ -105,13 +105,13 @@ def _house(folder: Path, scanner: Scanner, *, called: bool) -> Iterator[House]:
         host = "127.0.0.1"
         {port}
         """)
-    with opened(folder) as house:
-        with house.database.write() as connection:
-            receipts.keep(connection, instance(uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
-        service = house.settings.service
-        listener = Listener(service.listener, house.database, service.destination)
+    with open_app(folder) as app:
+        with app.database.write() as connection:
+            receipts.store(connection, instance(uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
+        service = app.settings.service
+        listener = Listener(service.listener, app.database, service.destination)
         try:
-            yield house
+            yield app
         finally:
             listener.close()
 
@@ -122,74 +122,76 @@ def scanner() -> Scanner:
 
 
 @pytest.fixture
-def house(tmp_path: Path, scanner: Scanner) -> Iterator[House]:
+def app(tmp_path: Path, scanner: Scanner) -> Iterator[App]:
     """A house that can call the scanner, and keeps one object."""
-    with _house(tmp_path, scanner, called=True) as house:
-        yield house
+    with _app(tmp_path, scanner, called=True) as app:
+        yield app
 
 
-def _caller(house: House) -> CallerSettings:
-    return house.settings.service.listener.caller[0]
+def _caller(app: App) -> CallerSettings:
+    return app.settings.service.listener.caller[0]
 
 
-def _waiting(house: House) -> list[int]:
+def _waiting(app: App) -> list[int]:
     """How often each request that waits was tried."""
-    with house.database.read() as connection:
-        return list(connection.scalars(select(promise.c.attempts).where(promise.c.state == State.WAITING)))
+    with app.database.read() as connection:
+        return list(
+            connection.scalars(select(commitment_request.c.attempts).where(commitment_request.c.state == State.WAITING))
+        )
 
 
 def _uids(told: Dataset, sequence: str) -> list[str]:
     return [item.ReferencedSOPInstanceUID for item in told.get(sequence, [])]
 
 
-def test_a_scanner_with_a_port_hears_the_result_on_an_association_of_ours(house: House, scanner: Scanner) -> None:
+def test_a_scanner_with_a_port_hears_the_result_on_an_association_of_ours(app: App, scanner: Scanner) -> None:
     assert scanner.ask((EnhancedSRStorage, KEPT)) == 0x0000
     with scanner.listening():
-        tell_due(house, _caller(house))
+        report_due(app, _caller(app))
     ((event_type, told),) = scanner.heard
     assert (event_type, told.TransactionUID, _uids(told, "ReferencedSOPSequence")) == (1, "2.25.77", [KEPT])
-    assert _waiting(house) == []
+    assert _waiting(app) == []
 
 
 def test_a_scanner_that_speaks_tls_alone_is_called_over_tls(
-    house: House, scanner: Scanner, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    app: App, scanner: Scanner, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     authority = Authority(tmp_path / "authority")
     theirs, ours = for_listener(authority.sign("scanner").settings), authority.sign("ours").settings
     assert scanner.ask((EnhancedSRStorage, KEPT)) == 0x0000
     with scanner.listening(theirs):
-        tell_due(house, _caller(house))
+        report_due(app, _caller(app))
         assert scanner.heard == []
         scanner.ask((EnhancedSRStorage, KEPT))
-        tell_due(house, _caller(house).model_copy(update={"tls": ours}))
+        report_due(app, _caller(app).model_copy(update={"tls": ours}))
     assert [event_type for event_type, _ in scanner.heard] == [1]
     with scanner.listening(for_listener(Authority(tmp_path / "another").sign("scanner").settings)):
         scanner.ask((EnhancedSRStorage, KEPT))
-        tell_due(house, _caller(house).model_copy(update={"tls": ours}))
+        report_due(app, _caller(app).model_copy(update={"tls": ours}))
     assert len(scanner.heard) == 1
     assert "does the TLS of both sides fit?" in caplog.text
 
 
 def test_a_scanner_without_a_port_hears_it_on_its_own_association(tmp_path: Path, scanner: Scanner) -> None:
-    with _house(tmp_path, scanner, called=False) as house:
+    with _app(tmp_path, scanner, called=False) as app:
         assert scanner.ask((EnhancedSRStorage, KEPT), stay_for=1) == 0x0000
-        peers.wait_until(lambda: not _waiting(house), what="it is told")
+        peers.wait_until(lambda: not _waiting(app), what="it is told")
     assert [event_type for event_type, _ in scanner.heard] == [1]
 
 
 def test_what_a_scanner_did_not_stay_for_it_hears_when_it_asks_again(tmp_path: Path, scanner: Scanner) -> None:
-    with _house(tmp_path, scanner, called=False) as house:
+    with _app(tmp_path, scanner, called=False) as app:
         assert scanner.ask((EnhancedSRStorage, KEPT), transaction="2.25.70") == 0x0000
         assert scanner.ask((EnhancedSRStorage, KEPT), transaction="2.25.71", stay_for=2) == 0x0000
-        peers.wait_until(lambda: not _waiting(house), what="it is told")
+        peers.wait_until(lambda: not _waiting(app), what="it is told")
     assert [told.TransactionUID for _, told in scanner.heard] == ["2.25.70", "2.25.71"]
 
 
-def test_only_what_is_kept_is_committed_and_the_rest_has_its_reason(house: House, scanner: Scanner) -> None:
+def test_only_what_is_kept_is_committed_and_the_rest_has_its_reason(app: App, scanner: Scanner) -> None:
     asked_for = [(EnhancedSRStorage, KEPT), (EnhancedSRStorage, "2.25.404"), (ComprehensiveSRStorage, KEPT)]
     scanner.ask(*asked_for)
     with scanner.listening():
-        tell_due(house, _caller(house))
+        report_due(app, _caller(app))
     ((event_type, told),) = scanner.heard
     assert event_type == 2
     assert _uids(told, "ReferencedSOPSequence") == [KEPT]
@@ -197,72 +199,70 @@ def test_only_what_is_kept_is_committed_and_the_rest_has_its_reason(house: House
     assert failed == [("2.25.404", 0x0112), (KEPT, 0x0119)]
 
 
-def test_an_object_whose_bytes_are_no_longer_what_was_sent_is_not_committed(house: House, scanner: Scanner) -> None:
+def test_an_object_whose_bytes_are_no_longer_what_was_sent_is_not_committed(app: App, scanner: Scanner) -> None:
     """Each is read back: its pixels may have been dropped, or the disk may have lied."""
-    with house.database.write() as connection:
+    with app.database.write() as connection:
         connection.execute(update(receipt).values(digest="0" * 64))
     scanner.ask((EnhancedSRStorage, KEPT))
     with scanner.listening():
-        tell_due(house, _caller(house))
+        report_due(app, _caller(app))
     assert [event_type for event_type, _ in scanner.heard] == [2]
 
 
 def test_a_scanner_that_cannot_be_reached_is_told_when_it_can_even_after_a_restart(
-    house: House, scanner: Scanner, tmp_path: Path
+    app: App, scanner: Scanner, tmp_path: Path
 ) -> None:
     scanner.ask((EnhancedSRStorage, KEPT))
-    tell_due(house, _caller(house))
-    assert _waiting(house) == [1]
-    with opened(tmp_path) as restarted:
+    report_due(app, _caller(app))
+    assert _waiting(app) == [1]
+    with open_app(tmp_path) as restarted:
         with restarted.database.write() as connection:
-            connection.execute(update(promise).values(due_at=NOW))
+            connection.execute(update(commitment_request).values(due_at=NOW))
         with scanner.listening():
-            tell_due(restarted, _caller(restarted))
+            report_due(restarted, _caller(restarted))
     assert len(scanner.heard) == 1
-    assert _waiting(house) == []
+    assert _waiting(app) == []
 
 
-def test_a_scanner_that_answers_with_a_failure_is_told_again(house: House, scanner: Scanner) -> None:
+def test_a_scanner_that_answers_with_a_failure_is_told_again(app: App, scanner: Scanner) -> None:
     scanner.answer = 0x0110
     scanner.ask((EnhancedSRStorage, KEPT))
     with scanner.listening():
-        tell_due(house, _caller(house))
-    assert len(_waiting(house)) == 1
+        report_due(app, _caller(app))
+    assert len(_waiting(app)) == 1
 
 
-def test_the_same_request_again_is_kept_once_and_answered_again(house: House, scanner: Scanner) -> None:
+def test_the_same_request_again_is_kept_once_and_answered_again(app: App, scanner: Scanner) -> None:
     for _ in range(2):
         assert scanner.ask((EnhancedSRStorage, KEPT)) == 0x0000
-    assert len(_waiting(house)) == 1
+    assert len(_waiting(app)) == 1
     with scanner.listening():
-        tell_due(house, _caller(house))
+        report_due(app, _caller(app))
         assert scanner.ask((EnhancedSRStorage, KEPT)) == 0x0000
-        tell_due(house, _caller(house))
+        report_due(app, _caller(app))
     assert len(scanner.heard) == 2
 
 
-def test_an_object_named_again_and_again_is_read_back_once(house: House, scanner: Scanner) -> None:
+def test_an_object_named_again_and_again_is_read_back_once(app: App, scanner: Scanner) -> None:
     assert scanner.ask(*[(EnhancedSRStorage, KEPT)] * 500) == 0x0000
     with scanner.listening():
-        tell_due(house, _caller(house))
+        report_due(app, _caller(app))
     ((_, told),) = scanner.heard
     assert _uids(told, "ReferencedSOPSequence") == [KEPT]
 
 
 def test_more_references_than_allowed_are_refused_and_the_log_says_whose(
-    house: House, scanner: Scanner, caplog: pytest.LogCaptureFixture
+    app: App, scanner: Scanner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    limit = house.settings.service.listener.commitment_references
+    limit = app.settings.service.listener.commitment_references
     most = [(EnhancedSRStorage, f"2.25.{number}") for number in range(limit + 1)]
     assert scanner.ask(*most) == 0x0213
-    assert _waiting(house) == []
+    assert _waiting(app) == []
     peers.wait_until_logged("'SCANNER1' asked for a commitment to more than 2000 objects", caplog)
     assert scanner.ask(*most[:-1]) == 0x0000
 
 
-def test_more_requests_than_may_wait_are_refused(
-    house: House, scanner: Scanner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_requests_than_may_wait_are_refused(app: App, scanner: Scanner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.edge.receive.storage_commitment_scp.MOST_WAITING", 3)
     answers = [scanner.ask((EnhancedSRStorage, KEPT), transaction=f"2.25.7{number}") for number in range(5)]
     assert answers == [0x0000] * 3 + [0x0213] * 2
@@ -271,10 +271,10 @@ def test_more_requests_than_may_wait_are_refused(
 def test_objects_are_read_back_while_somebody_else_writes(database: Database) -> None:
     """One that named a large object again and again kept every scanner from sending, for as long as that took."""
     with database.write() as connection:
-        receipts.keep(connection, instance(uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
+        receipts.store(connection, instance(uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
         _keep(connection)
     with database.write() as somebody_else:
-        receipts.keep(somebody_else, instance(uid="2.25.2"), calling_ae_title="SCANNER2", at=NOW)
+        receipts.store(somebody_else, instance(uid="2.25.2"), calling_ae_title="SCANNER2", at=NOW)
         with database.read() as connection:
             answer = _read_back(database, commitment_requests.load(connection, 1))
     assert answer.kept == ((EnhancedSRStorage, KEPT),)
@@ -283,7 +283,7 @@ def test_objects_are_read_back_while_somebody_else_writes(database: Database) ->
 def test_a_request_that_ends_its_process_is_held_after_the_third_time(database: Database) -> None:
     """It is claimed durably before its objects are looked at, and nothing that waits behind it is lost."""
     with database.write() as connection:
-        receipts.keep(connection, instance(uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
+        receipts.store(connection, instance(uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
         for transaction in ("2.25.7", "2.25.8"):
             _keep(connection, transaction=transaction)
     for _ in range(3):
@@ -291,7 +291,7 @@ def test_a_request_that_ends_its_process_is_held_after_the_third_time(database: 
         assert due is not None
         assert due[0].transaction_uid == "2.25.7"
         with database.write() as connection:
-            lose_the_worker(connection, promise)
+            lose_the_worker(connection, commitment_request)
     due = _next_due(database, "SCANNER1")
     assert due is not None
     assert due[0].transaction_uid == "2.25.8"
@@ -300,31 +300,31 @@ def test_a_request_that_ends_its_process_is_held_after_the_third_time(database: 
     assert (held.number, held.reason) == ("C1", "worker_lost")
 
 
-def test_a_request_over_which_we_fail_is_held_alone(house: House, scanner: Scanner) -> None:
+def test_a_request_over_which_we_fail_is_held_alone(app: App, scanner: Scanner) -> None:
     scanner.ask((EnhancedSRStorage, KEPT), transaction="2.25.71")
     scanner.ask((EnhancedSRStorage, KEPT), transaction="2.25.72")
-    with house.database.write() as connection:
-        connection.execute(update(promise).where(promise.c.id == 1).values(asked_for="[damaged"))
+    with app.database.write() as connection:
+        connection.execute(update(commitment_request).where(commitment_request.c.id == 1).values(asked_for="[damaged"))
     with scanner.listening():
-        tell_due(house, _caller(house))
+        report_due(app, _caller(app))
     assert [told.TransactionUID for _, told in scanner.heard] == ["2.25.72"]
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         (held,) = service_status.held(connection)
     assert (held.number, held.reason) == ("C1", "unexpected")
 
 
-def test_an_object_whose_bytes_cannot_be_read_back_at_all_is_not_committed(house: House, scanner: Scanner) -> None:
-    with house.database.write() as connection:
+def test_an_object_whose_bytes_cannot_be_read_back_at_all_is_not_committed(app: App, scanner: Scanner) -> None:
+    with app.database.write() as connection:
         connection.execute(update(receipt).values(content=b"damaged"))
     scanner.ask((EnhancedSRStorage, KEPT))
     with scanner.listening():
-        tell_due(house, _caller(house))
+        report_due(app, _caller(app))
     assert [event_type for event_type, _ in scanner.heard] == [2]
 
 
 @pytest.mark.parametrize("encoded", [b"", b"\x08\x00", bytes(300), b"\x08\x00\x99\x11SQ\0\0\xff\xff\xff\xff" * 60])
 def test_a_request_that_cannot_be_read_is_an_invalid_argument(
-    house: House, scanner: Scanner, encoded: bytes, caplog: pytest.LogCaptureFixture
+    app: App, scanner: Scanner, encoded: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     with fast_scanner.Scanner(
         scanner.listener_port, called="DXATREND", sop_classes=(StorageCommitmentPushModel,)
@@ -336,24 +336,24 @@ def test_a_request_that_cannot_be_read_is_an_invalid_argument(
 
 @pytest.mark.parametrize(("objects", "transaction"), [((), "2.25.1"), (((EnhancedSRStorage, KEPT),), "")])
 def test_a_request_that_lacks_something_is_an_invalid_argument(
-    house: House, scanner: Scanner, objects: tuple[tuple[str, str], ...], transaction: str
+    app: App, scanner: Scanner, objects: tuple[tuple[str, str], ...], transaction: str
 ) -> None:
     assert scanner.ask(*objects, transaction=transaction) == 0x0115
-    assert _waiting(house) == []
+    assert _waiting(app) == []
 
 
-def test_a_stranger_may_not_ask(house: House, scanner: Scanner) -> None:
+def test_a_stranger_may_not_ask(app: App, scanner: Scanner) -> None:
     assert scanner.call("STRANGER").is_rejected
 
 
-def test_what_could_not_be_told_for_a_week_is_held_for_a_person(house: House, scanner: Scanner) -> None:
+def test_what_could_not_be_told_for_a_week_is_held_for_a_person(app: App, scanner: Scanner) -> None:
     scanner.ask((EnhancedSRStorage, KEPT))
-    housekeeping.keep_house(house)
-    assert len(_waiting(house)) == 1
-    with house.database.write() as connection:
-        connection.execute(update(promise).values(asked_at=datetime.now(UTC) - timedelta(days=8)))
-    housekeeping.keep_house(house)
-    with house.database.read() as connection:
+    housekeeping.run_housekeeping(app)
+    assert len(_waiting(app)) == 1
+    with app.database.write() as connection:
+        connection.execute(update(commitment_request).values(asked_at=datetime.now(UTC) - timedelta(days=8)))
+    housekeeping.run_housekeeping(app)
+    with app.database.read() as connection:
         (held,) = service_status.held(connection)
     assert (held.number, held.reason) == ("C1", "untold")
 
@@ -362,7 +362,7 @@ def test_orthanc_as_the_scanner_hears_what_we_keep(tmp_path: Path, sample: Calla
     """It sends one report, and asks for our commitment to that and to one we never got."""
     sent, unsent = sorted(sample(".").glob("*/*.dcm"))[:2]
     scanner = Scanner(peers.free_port(), ae_title="ORTHANC")
-    for name in ("orthanc", "house"):
+    for name in ("orthanc", "app"):
         (tmp_path / name).mkdir()
     with peers.orthanc(tmp_path / "orthanc", modalities={"DXATREND": scanner.listener_port}) as pacs:
         scanner.port = pacs.dicom_port
@@ -371,10 +371,10 @@ def test_orthanc_as_the_scanner_hears_what_we_keep(tmp_path: Path, sample: Calla
         uids = {path: dcmread(path).SOPInstanceUID for path in (sent, unsent)}
         (known,) = pacs.find("Instance", SOPInstanceUID=uids[sent])
         both = pacs.find("Instance")
-        with _house(tmp_path / "house", scanner, called=True) as house:
+        with _app(tmp_path / "app", scanner, called=True) as app:
             pacs.post("modalities/DXATREND/store", [known])
             asked = [pacs.post("modalities/DXATREND/storage-commitment", {"Resources": ids}) for ids in ([known], both)]
-            tell_due(house, _caller(house))
+            report_due(app, _caller(app))
             peers.wait_until(
                 lambda: all(pacs.rest(f"storage-commitment/{one['ID']}")["Status"] != "Pending" for one in asked),
                 what="Orthanc has heard",
@@ -389,8 +389,8 @@ def test_orthanc_as_the_scanner_hears_what_we_keep(tmp_path: Path, sample: Calla
 def test_the_store_reads_back_what_it_commits_itself_to(database: Database) -> None:
     """Of several objects under one UID, any that is whole and of the class will do."""
     with database.write() as connection:
-        receipts.keep(connection, instance(uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
-        receipts.keep(connection, instance(b"something else", uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
+        receipts.store(connection, instance(uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
+        receipts.store(connection, instance(b"something else", uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
         connection.execute(update(receipt).where(receipt.c.id == 1).values(digest="0" * 64))
         assert commitment_requests.failure_of(connection, EnhancedSRStorage, KEPT) is None
         assert commitment_requests.failure_of(connection, ComprehensiveSRStorage, KEPT) == 0x0119

@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import update
 
 from pipeline.clinical.clinical_context import ClinicalContext, Menopause
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.operations import clinical_context_csv
@@ -21,8 +21,8 @@ from pipeline.edge.reprocess import reprocessing
 from pipeline.edge.reprocess.reextract import READ_OTHERWISE
 from pipeline.edge.store import outbox, receipts, reprocessing_runs, service_status
 from pipeline.edge.store.reprocessing_runs import Counts, Scope
-from pipeline.edge.store.schema import exam, grounds, shard
-from pipeline.sr.author.readback import Said, read_back
+from pipeline.edge.store.schema import exam, provenance, shard
+from pipeline.sr.author.readback import ReadBack, read_back
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from tests.factories.instances import instance
 from tests.factories.reports import encode, region, report, spine
@@ -94,25 +94,25 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.fixture
 def two_visits(folder: Path) -> Path:
     """A patient with exams in 2022 and 2024 on one scanner, both answered; another patient with one."""
-    with opened(folder) as house:
-        receive(house, l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
-        receive(house, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
-        receive(house, l1_l4("0.800", study="2.25.12", date="20240101", PatientID="P2"), "2.25.3")
-        follow_all(house)
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
+        receive(app, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
+        receive(app, l1_l4("0.800", study="2.25.12", date="20240101", PatientID="P2"), "2.25.3")
+        follow_all(app)
     return folder
 
 
-def receive(house: House, sent: Dataset, uid: str, *, historical: bool = False) -> None:
+def receive(app: App, sent: Dataset, uid: str, *, historical: bool = False) -> None:
     sent.SOPInstanceUID = uid
-    with house.database.write() as connection:
-        receipts.keep(
+    with app.database.write() as connection:
+        receipts.store(
             connection,
             instance(encode(sent), uid=uid),
             calling_ae_title="SCANNER1",
             at=LONG_AGO,
             historical=historical,
         )
-    while extract_waiting(house):
+    while extract_waiting(app):
         pass
 
 
@@ -120,34 +120,34 @@ def l1_l4(bmd: str, *, study: str = "2.25.10", date: str = "20240101", **header:
     return report(spine(region("L1-L4", bmd)), StudyInstanceUID=study, StudyDate=date, **header)
 
 
-def follow_all(house: House) -> None:
-    while numbers := claim_due(house, 50):
-        follow_up(house, numbers)
+def follow_all(app: App) -> None:
+    while numbers := claim_due(app, 50):
+        follow_up(app, numbers)
 
 
-def run(house: House, scope: Scope | None = None) -> Counts:
-    number = reprocessing.begin(house, scope or Scope())
-    reprocessing.take_part(house, number)
-    counts, finished = reprocessing.standing(house, number)
+def run(app: App, scope: Scope | None = None) -> Counts:
+    number = reprocessing.begin(app, scope or Scope())
+    reprocessing.take_part(app, number)
+    counts, finished = reprocessing.standing(app, number)
     assert finished
     return counts
 
 
 def run_in(folder: Path) -> Counts:
-    with opened(folder) as house:
-        return run(house)
+    with open_app(folder) as app:
+        return run(app)
 
 
-def said(house: House, exam_number: int) -> Said:
-    with house.database.read() as connection:
+def said(app: App, exam_number: int) -> ReadBack:
+    with app.database.read() as connection:
         latest = outbox.latest(connection, exam_number)
     assert latest is not None
     return read_back(read_tree(read_instance(latest.data_set, ExplicitVRLittleEndian)))
 
 
-def addenda(house: House) -> list[int]:
+def addenda(app: App) -> list[int]:
     """How many addenda each of the first three exams has."""
-    with house.database.read() as connection:
+    with app.database.read() as connection:
         return [len(outbox.addenda(connection, number)) for number in (1, 2, 3)]
 
 
@@ -159,11 +159,11 @@ def test_where_nothing_changed_nothing_is_examined_again(two_visits: Path) -> No
 def test_a_new_lsc_supersedes_the_addenda_it_judges_and_no_other(two_visits: Path) -> None:
     """The exams of 2022 and of the other patient rest on the LSC as well, but say nothing else for it."""
     (two_visits / "precision.toml").write_text(lsc(begins="2023-01-01"))
-    with opened(two_visits) as house:
-        assert run(house) == Counts(looked_at=3, issued=1, unchanged=1)
-        assert said(house, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
-        assert addenda(house) == [1, 2, 1]
-        assert run(house) == Counts(looked_at=3)
+    with open_app(two_visits) as app:
+        assert run(app) == Counts(looked_at=3, issued=1, unchanged=1)
+        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
+        assert addenda(app) == [1, 2, 1]
+        assert run(app) == Counts(looked_at=3)
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ def test_an_lsc_that_is_ended_earlier_no_longer_judges_the_exams_after_its_end(t
     (two_visits / "precision.toml").write_text(lsc())
     run_in(two_visits)
     (two_visits / "precision.toml").write_text(lsc(ends="2023-12-31"))
-    with opened(two_visits) as house:
-        assert run(house).issued == 1
-        assert said(house, 2).regions["L1-L4"]["RESULT"] == ("NO_LSC",)
+    with open_app(two_visits) as app:
+        assert run(app).issued == 1
+        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("NO_LSC",)
 
 
 def test_that_an_lsc_has_run_out_since_the_exam_changes_nothing(
@@ -196,42 +196,42 @@ def test_that_an_lsc_has_run_out_since_the_exam_changes_nothing(
 
 def test_a_new_epoch_ends_the_comparison(two_visits: Path) -> None:
     (two_visits / "scanners.toml").write_text(EPOCH.format(begins="2023-06-01"))
-    with opened(two_visits) as house:
-        assert run(house) == Counts(looked_at=3, issued=1, unchanged=1)
-        assert said(house, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_EPOCH",)
+    with open_app(two_visits) as app:
+        assert run(app) == Counts(looked_at=3, issued=1, unchanged=1)
+        assert said(app, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_EPOCH",)
 
 
 def test_a_rule_taken_differently_is_applied_to_what_was_said(two_visits: Path) -> None:
     (two_visits / "rules.toml").write_text("usual_interval_months = 36")
-    with opened(two_visits) as house:
-        assert run(house).looked_at == 3
-        assert run(house) == Counts(looked_at=3)
+    with open_app(two_visits) as app:
+        assert run(app).looked_at == 3
+        assert run(app) == Counts(looked_at=3)
 
 
 @in_both_databases
 def test_a_prior_that_a_scanner_sends_late_is_followed_up_at_once(two_visits: Path) -> None:
-    with opened(two_visits) as house:
-        receive(house, l1_l4("0.900", study="2.25.13", date="20230101"), "2.25.4")
-        follow_all(house)
-        assert said(house, 2).regions["L1-L4"]["DIFF"] == ("0.012",)
-        assert addenda(house) == [1, 2, 1]
-        assert run(house) == Counts(looked_at=4)
+    with open_app(two_visits) as app:
+        receive(app, l1_l4("0.900", study="2.25.13", date="20230101"), "2.25.4")
+        follow_all(app)
+        assert said(app, 2).regions["L1-L4"]["DIFF"] == ("0.012",)
+        assert addenda(app) == [1, 2, 1]
+        assert run(app) == Counts(looked_at=4)
 
 
 def test_a_later_exam_shifts_no_ground_of_an_earlier_one(two_visits: Path) -> None:
-    with opened(two_visits) as house:
-        receive(house, l1_l4("0.900", study="2.25.13", date="20250101"), "2.25.4")
-        follow_all(house)
-        assert run(house) == Counts(looked_at=4)
+    with open_app(two_visits) as app:
+        receive(app, l1_l4("0.900", study="2.25.13", date="20250101"), "2.25.4")
+        follow_all(app)
+        assert run(app) == Counts(looked_at=4)
 
 
 def test_a_record_of_clinical_context_that_was_loaded_is_followed_up_at_once(two_visits: Path) -> None:
-    with opened(two_visits) as house:
+    with open_app(two_visits) as app:
         record = ClinicalContext(recorded_on=date(2023, 1, 1), menopause=Menopause.AFTER)
-        with house.database.write() as connection:
+        with app.database.write() as connection:
             clinical_context_csv.keep(connection, [ContextOf(patient_id="P1", issuer="", record=record)])
-        follow_all(house)
-        assert run(house) == Counts(looked_at=3)
+        follow_all(app)
+        assert run(app) == Counts(looked_at=3)
 
 
 @in_both_databases
@@ -240,98 +240,100 @@ def test_a_dialect_that_changed_reads_the_reports_again_and_only_what_they_say_c
         path.write_text(f"# looked over\n{path.read_text()}")
     assert run_in(two_visits) == Counts(looked_at=3)
     (two_visits / "scanners.toml").write_text(EPOCH.format(begins="2010-01-01"))
-    with opened(two_visits) as house:
-        assert run(house).issued == 0
+    with open_app(two_visits) as app:
+        assert run(app).issued == 0
 
 
 def test_an_exam_whose_report_can_no_longer_be_read_is_held_and_keeps_its_addendum(two_visits: Path) -> None:
     for path in (two_visits / "dialects").glob("*unar*.toml"):
         path.unlink()
-    with opened(two_visits) as house:
-        assert run(house).issued == 0
-        with house.database.read() as connection:
+    with open_app(two_visits) as app:
+        assert run(app).issued == 0
+        with app.database.read() as connection:
             held = service_status.held(connection)
         assert {(one.number, one.reason) for one in held} == {(f"E{n}", READ_OTHERWISE) for n in (1, 2, 3)}
-        assert addenda(house) == [1, 1, 1]
+        assert addenda(app) == [1, 1, 1]
 
 
 def test_an_alias_that_supplies_a_serial_number_makes_old_exams_comparable(folder: Path) -> None:
-    with opened(folder) as house:
+    with open_app(folder) as app:
         for uid, bmd, study, day in (("1", "0.950", "10", "20220101"), ("2", "0.912", "11", "20240101")):
             sent = l1_l4(bmd, study=f"2.25.{study}", date=day, DeviceSerialNumber="", StationName="ROOM2")
-            receive(house, sent, f"2.25.{uid}")
-        follow_all(house)
-        assert said(house, 2).regions["L1-L4"]["OBSTACLE"] == ("SCANNER_UNKNOWN",)
+            receive(app, sent, f"2.25.{uid}")
+        follow_all(app)
+        assert said(app, 2).regions["L1-L4"]["OBSTACLE"] == ("SCANNER_UNKNOWN",)
     (folder / "scanners.toml").write_text(
         EPOCH.format(begins="2010-01-01") + '[[scanner.alias]]\nstation_name = "ROOM2"\n'
     )
-    with opened(folder) as house:
-        (expected,) = [found for found in reprocessing.differences(house, Scope()) if found.exam == 2]
+    with open_app(folder) as app:
+        (expected,) = [found for found in reprocessing.differences(app, Scope()) if found.exam == 2]
         assert expected.regions["L1-L4"]["RESULT"] == ("NOT_COMPARABLE", "NO_LSC")
-        run(house)
-        assert said(house, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
+        run(app)
+        assert said(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
 
 
 @in_both_databases
 def test_a_dry_run_tells_what_would_differ_and_changes_nothing(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc(begins="2023-01-01"))
-    with opened(two_visits) as house:
-        (difference,) = reprocessing.differences(house, Scope())
-        assert (difference.exam, difference.shifts) == (2, ("knowledge",))
+    with open_app(two_visits) as app:
+        (difference,) = reprocessing.differences(app, Scope())
+        assert (difference.exam, difference.changed_inputs) == (2, ("reference_data",))
         assert difference.regions["L1-L4"]["RESULT"] == ("NO_LSC", "LOSS")
         assert difference.regions["L1-L4"]["LSC"] == ("", "0.028")
         assert difference.overall == ("INDETERMINATE", "DECLINED")
-        assert addenda(house) == [1, 1, 1]
-        assert run(house).issued == 1
-        assert list(reprocessing.differences(house, Scope())) == []
+        assert addenda(app) == [1, 1, 1]
+        assert run(app).issued == 1
+        assert list(reprocessing.differences(app, Scope())) == []
 
 
 @in_both_databases
 def test_a_run_may_be_about_one_patient_one_scanner_or_a_time(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc())
-    with opened(two_visits) as house:
-        assert run(house, Scope(person=2)) == Counts(looked_at=1, unchanged=1)
-        assert run(house, Scope(since=date(2025, 1, 1))) == Counts()
-        assert run(house, Scope(scanner=1, since=date(2024, 1, 1))) == Counts(looked_at=2, issued=1)
+    with open_app(two_visits) as app:
+        assert run(app, Scope(linked_patients=2)) == Counts(looked_at=1, unchanged=1)
+        assert run(app, Scope(since=date(2025, 1, 1))) == Counts()
+        assert run(app, Scope(scanner=1, since=date(2024, 1, 1))) == Counts(looked_at=2, issued=1)
 
 
 def test_any_number_of_workers_share_one_run(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc())
-    with opened(two_visits) as house:
-        number = reprocessing.begin(house, Scope())
-        assert reprocessing.begin(house, Scope()) == number, "an unfinished run goes on, none begins beside it"
-        threads = [threading.Thread(target=reprocessing.take_part, args=(house, number)) for _ in range(3)]
+    with open_app(two_visits) as app:
+        number = reprocessing.begin(app, Scope())
+        assert reprocessing.begin(app, Scope()) == number, "an unfinished run goes on, none begins beside it"
+        threads = [threading.Thread(target=reprocessing.take_part, args=(app, number)) for _ in range(3)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        counts, finished = reprocessing.standing(house, number)
+        counts, finished = reprocessing.standing(app, number)
         assert (counts, finished) == (Counts(looked_at=3, issued=1, unchanged=2), True)
-        assert addenda(house) == [1, 2, 1]
+        assert addenda(app) == [1, 2, 1]
 
 
 @in_both_databases
 def test_a_part_whose_worker_died_is_taken_up_by_the_next_where_it_was_left(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc())
-    with opened(two_visits) as house:
-        number = reprocessing.begin(house, Scope())
-        with house.database.write() as connection:
+    with open_app(two_visits) as app:
+        number = reprocessing.begin(app, Scope())
+        with app.database.write() as connection:
             for _ in range(3):
                 assert reprocessing_runs.claim(connection, number, at=datetime.now(UTC))
             assert reprocessing_runs.claim(connection, number, at=datetime.now(UTC)) is None
-        assert reprocessing.take_part(house, number) == Counts()
-        with house.database.write() as connection:
-            connection.execute(update(shard).values(lease_owner="elsewhere/1", leased_until=LONG_AGO, last_person=1))
-        assert reprocessing.take_part(house, number) == Counts(looked_at=1, unchanged=1), "the first person was done"
+        assert reprocessing.take_part(app, number) == Counts()
+        with app.database.write() as connection:
+            connection.execute(
+                update(shard).values(lease_owner="elsewhere/1", leased_until=LONG_AGO, last_linked_patients=1)
+            )
+        assert reprocessing.take_part(app, number) == Counts(looked_at=1, unchanged=1), "the first person was done"
 
 
 def test_it_stops_when_told_to_and_goes_on_later(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc())
-    with opened(two_visits) as house:
-        number = reprocessing.begin(house, Scope())
-        assert reprocessing.take_part(house, number, keep_on=lambda: False) == Counts()
-        assert reprocessing.standing(house, number) == (Counts(), False)
-        assert run(house).issued == 1
+    with open_app(two_visits) as app:
+        number = reprocessing.begin(app, Scope())
+        assert reprocessing.take_part(app, number, keep_on=lambda: False) == Counts()
+        assert reprocessing.standing(app, number) == (Counts(), False)
+        assert run(app).issued == 1
 
 
 @in_both_databases
@@ -339,16 +341,16 @@ def test_no_more_addenda_are_issued_in_a_minute_than_the_department_wants(two_vi
     (two_visits / "precision.toml").write_text(lsc())
     text = (two_visits / "service.toml").read_text()
     (two_visits / "service.toml").write_text(text.replace("10000", "3"))
-    with opened(two_visits) as house:
-        number = reprocessing.begin(house, Scope())
+    with open_app(two_visits) as app:
+        number = reprocessing.begin(app, Scope())
         asked: list[int] = []
 
         def for_a_while() -> bool:
             asked.append(1)
             return len(asked) < 6
 
-        assert reprocessing.take_part(house, number, keep_on=for_a_while).issued == 0, "three were issued a moment ago"
-        assert reprocessing.take_part(house, number, keep_on=lambda: False) == Counts()
+        assert reprocessing.take_part(app, number, keep_on=for_a_while).issued == 0, "three were issued a moment ago"
+        assert reprocessing.take_part(app, number, keep_on=lambda: False) == Counts()
 
 
 @in_both_databases
@@ -357,96 +359,96 @@ def test_an_exam_that_is_due_by_itself_is_left_to_the_live_flow(
 ) -> None:
     (two_visits / "precision.toml").write_text(lsc())
     monkeypatch.setattr(reprocessing, "LONGEST_YIELD", 0.0)
-    with opened(two_visits) as house:
-        with house.database.write() as connection:
+    with open_app(two_visits) as app:
+        with app.database.write() as connection:
             connection.execute(update(exam).where(exam.c.id == 2).values(state="waiting"))
-        assert run(house) == Counts(looked_at=2, unchanged=2)
-        follow_all(house)
-        assert said(house, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
+        assert run(app) == Counts(looked_at=2, unchanged=2)
+        follow_all(app)
+        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
 
 
 def test_all_who_share_a_run_give_way_while_live_exams_are_due(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc())
-    with opened(two_visits) as house:
-        receive(house, l1_l4("0.900", study="2.25.14", date="20250101", PatientID="P3"), "2.25.5")
-        number = reprocessing.begin(house, Scope())
-        nights = [threading.Thread(target=reprocessing.take_part, args=(house, number)) for _ in range(3)]
+    with open_app(two_visits) as app:
+        receive(app, l1_l4("0.900", study="2.25.14", date="20250101", PatientID="P3"), "2.25.5")
+        number = reprocessing.begin(app, Scope())
+        nights = [threading.Thread(target=reprocessing.take_part, args=(app, number)) for _ in range(3)]
         for night in nights:
             night.start()
         nights[0].join(1.0)
         assert [night.is_alive() for night in nights].count(True) == 2, "the third part has nobody in it"
-        assert addenda(house) == [1, 1, 1]
-        follow_all(house)
+        assert addenda(app) == [1, 1, 1]
+        follow_all(app)
         for night in nights:
             night.join(30)
-        assert addenda(house) == [1, 2, 1]
+        assert addenda(app) == [1, 2, 1]
 
 
 def test_an_exam_that_ends_its_worker_again_and_again_is_held(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc())
-    with opened(two_visits) as house:
-        with house.database.write() as connection:
-            connection.execute(update(exam).where(exam.c.id == 2).values(losses=3))
-        assert run(house) == Counts(looked_at=3, unchanged=2, held=1)
+    with open_app(two_visits) as app:
+        with app.database.write() as connection:
+            connection.execute(update(exam).where(exam.c.id == 2).values(worker_crashes=3))
+        assert run(app) == Counts(looked_at=3, unchanged=2, held=1)
 
 
 @in_both_databases
 def test_two_who_follow_up_one_exam_at_once_issue_one_addendum(two_visits: Path) -> None:
     """The live flow and a run over all exams may meet at one exam."""
     (two_visits / "precision.toml").write_text(lsc())
-    with opened(two_visits) as house:
-        threads = [threading.Thread(target=follow_up, args=(house, [2])) for _ in range(4)]
+    with open_app(two_visits) as app:
+        threads = [threading.Thread(target=follow_up, args=(app, [2])) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert addenda(house) == [1, 2, 1]
+        assert addenda(app) == [1, 2, 1]
 
 
 def test_a_historical_exam_is_a_prior_for_others_and_gets_no_addendum(folder: Path) -> None:
-    with opened(folder) as house:
-        receive(house, l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1", historical=True)
-        receive(house, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
-        follow_all(house)
-        assert addenda(house)[:2] == [0, 1]
-        assert said(house, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
-        assert run(house) == Counts(looked_at=1)
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1", historical=True)
+        receive(app, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
+        follow_all(app)
+        assert addenda(app)[:2] == [0, 1]
+        assert said(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
+        assert run(app) == Counts(looked_at=1)
 
 
 def test_history_that_comes_late_supersedes_by_the_next_run_and_not_at_once(folder: Path) -> None:
-    with opened(folder) as house:
-        receive(house, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
-        follow_all(house)
-        receive(house, l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1", historical=True)
-        follow_all(house)
-        assert addenda(house)[:2] == [1, 0]
-        assert run(house) == Counts(looked_at=1, issued=1)
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
+        follow_all(app)
+        receive(app, l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1", historical=True)
+        follow_all(app)
+        assert addenda(app)[:2] == [1, 0]
+        assert run(app) == Counts(looked_at=1, issued=1)
 
 
 def test_a_historical_report_that_is_sent_live_later_is_answered(folder: Path) -> None:
-    with opened(folder) as house:
-        receive(house, l1_l4("0.950"), "2.25.1", historical=True)
-        follow_all(house)
-        assert addenda(house)[0] == 0
-        receive(house, l1_l4("0.950"), "2.25.1")
-        follow_all(house)
-        assert addenda(house)[0] == 1
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.950"), "2.25.1", historical=True)
+        follow_all(app)
+        assert addenda(app)[0] == 0
+        receive(app, l1_l4("0.950"), "2.25.1")
+        follow_all(app)
+        assert addenda(app)[0] == 1
 
 
 def test_historical_exams_that_contradict_themselves_are_held(folder: Path) -> None:
-    with opened(folder) as house:
-        receive(house, l1_l4("0.950"), "2.25.1", historical=True)
-        receive(house, l1_l4("0.951"), "2.25.2", historical=True)
-        follow_all(house)
-        with house.database.read() as connection:
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.950"), "2.25.1", historical=True)
+        receive(app, l1_l4("0.951"), "2.25.2", historical=True)
+        follow_all(app)
+        with app.database.read() as connection:
             (held,) = service_status.held(connection)
         assert (held.number, held.reason) == ("E1", "contradictory")
 
 
 @in_both_databases
 def test_exams_without_grounds_are_examined_once(two_visits: Path) -> None:
-    with opened(two_visits) as house:
-        with house.database.write() as connection:
-            connection.execute(grounds.delete())
-        assert run(house) == Counts(looked_at=3, unchanged=3)
-        assert run(house) == Counts(looked_at=3)
+    with open_app(two_visits) as app:
+        with app.database.write() as connection:
+            connection.execute(provenance.delete())
+        assert run(app) == Counts(looked_at=3, unchanged=3)
+        assert run(app) == Counts(looked_at=3)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.store import outbox
 from pipeline.edge.store.schema import addendum
-from pipeline.sr.author.readback import Said
+from pipeline.sr.author.readback import ReadBack
 from tests import peers
 from tests.edge.reprocess.test_reprocessing import follow_all, l1_l4, lsc, receive, run_in, said
 from tests.folders import ROOT
@@ -35,16 +35,16 @@ def test_a_run_that_is_killed_goes_on_where_it_was_and_nothing_is_issued_twice(t
         (folder / "service.toml").write_text(SERVICE.format(folder=folder))
         (folder / "precision.toml").write_text(lsc(begins="2023-01-01"))
     run_in(whole)
-    with opened(killed) as house:
+    with open_app(killed) as app:
         dying = _command(killed)
-        peers.wait_until(lambda: _issued(house) >= 2 * PATIENTS + 3, what="some addenda are superseded")
+        peers.wait_until(lambda: _issued(app) >= 2 * PATIENTS + 3, what="some addenda are superseded")
         dying.kill()
         assert dying.wait(10) == -signal.SIGKILL
-        assert _issued(house) < 3 * PATIENTS
+        assert _issued(app) < 3 * PATIENTS
         assert _command(killed).wait(60) == 0
-        assert _issued(house) == 3 * PATIENTS
-        with opened(whole) as other:
-            assert list(_told(house)) == list(_told(other))
+        assert _issued(app) == 3 * PATIENTS
+        with open_app(whole) as other:
+            assert list(_told(app)) == list(_told(other))
 
 
 def _fill(folder: Path) -> None:
@@ -52,13 +52,13 @@ def _fill(folder: Path) -> None:
     folder.mkdir()
     shutil.copytree(ROOT / "config" / "dialects", folder / "dialects")
     (folder / "service.toml").write_text(SERVICE.format(folder=folder))
-    with opened(folder) as house:
+    with open_app(folder) as app:
         for patient in range(PATIENTS):
             for visit, (bmd, date) in enumerate((("0.950", "20220101"), ("0.912", "20240101"))):
                 number = 10 * patient + visit + 10
                 sent = l1_l4(bmd, study=f"2.25.{number}", date=date, PatientID=f"P{patient}")
-                receive(house, sent, f"2.25.1.{number}")
-        follow_all(house)
+                receive(app, sent, f"2.25.1.{number}")
+        follow_all(app)
 
 
 def _command(folder: Path) -> subprocess.Popen[bytes]:
@@ -66,14 +66,14 @@ def _command(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=ROOT)
 
 
-def _issued(house: House) -> int:
-    with house.database.read() as connection:
+def _issued(app: App) -> int:
+    with app.database.read() as connection:
         return connection.execute(select(func.count()).select_from(addendum)).scalar_one()
 
 
-def _told(house: House) -> Iterator[tuple[int, Said]]:
+def _told(app: App) -> Iterator[tuple[int, ReadBack]]:
     """Of every exam how many addenda it has, and what the last one says."""
     for number in range(1, 2 * PATIENTS + 1):
-        with house.database.read() as connection:
+        with app.database.read() as connection:
             count = len(outbox.addenda(connection, number))
-        yield count, said(house, number)
+        yield count, said(app, number)

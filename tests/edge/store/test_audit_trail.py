@@ -214,7 +214,7 @@ def test_of_several_workers_one_tells_a_receiver_until_its_lease_runs_out(
 def test_the_trail_of_one_patient_is_what_concerns_their_exams_receipts_and_addenda(database: Database) -> None:
     with database.write() as connection:
         for patient_id, uid in (("P1", "2.25.1"), ("P2", "2.25.2")):
-            number, _ = receipts.keep(connection, instance(uid=uid), calling_ae_title="SCANNER1", at=NOW)
+            number, _ = receipts.store(connection, instance(uid=uid), calling_ae_title="SCANNER1", at=NOW)
             told = report(patient_id=patient_id, uid=uid, study=f"{uid}.1")
             exam = exams.record(connection, number, told, due_at=NOW, seen_at=NOW)
             audit_trail.record(

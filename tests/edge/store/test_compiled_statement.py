@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, func, insert, select, tuple_, update
 
 from pipeline.edge.store.compiled_statement import Prepared
 from pipeline.edge.store.database import Database, StoreFailed
-from pipeline.edge.store.schema import State, patient, person, receipt
+from pipeline.edge.store.schema import State, linked_patients, patient, receipt
 from tests.factories.instances import NOW
 
 COLUMNS = {
@@ -55,8 +55,8 @@ def test_a_list_of_pairs_finds_each_pair_and_no_other_mixture(database: Database
     pair = tuple_(patient.c.patient_id, patient.c.issuer)
     find = Prepared(select(patient.c.id).where(pair.in_(bindparam("pairs", expanding=True))).order_by(patient.c.id))
     with database.write() as connection:
-        connection.execute(insert(person), [{"id": 1}])
-        named = [{"patient_id": who, "issuer": issuer, "person_id": 1} for who in "AB" for issuer in "XY"]
+        connection.execute(insert(linked_patients), [{"id": 1}])
+        named = [{"patient_id": who, "issuer": issuer, "linked_patients_id": 1} for who in "AB" for issuer in "XY"]
         connection.execute(insert(patient), named)
         assert find.scalars(connection, {"pairs": [("A", "Y"), ("B", "X")]}) == [2, 3]
         assert find.scalar(connection, {"pairs": [("C", "X")]}) is None
@@ -66,8 +66,8 @@ def test_what_a_statement_itself_sets_is_set_beside_what_is_given(full: Database
     hold = Prepared(
         update(receipt)
         .where(receipt.c.id == bindparam("number"))
-        .values(state=State.HELD, losses=receipt.c.losses + 2, due_at=bindparam("until"))
-        .returning(receipt.c.losses, receipt.c.due_at)
+        .values(state=State.HELD, worker_crashes=receipt.c.worker_crashes + 2, due_at=bindparam("until"))
+        .returning(receipt.c.worker_crashes, receipt.c.due_at)
     )
     with full.write() as connection:
         assert hold.execute(connection, {"number": 2, "until": NOW}) == [(2, NOW)]

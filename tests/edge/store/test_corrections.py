@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from tests.edge.reprocess.test_reprocessing import addenda, folder, follow_all, in_both_databases, l1_l4, receive
 from tests.edge.store.test_withdrawals import held, latest, reason_of, sentences
 
@@ -16,11 +16,11 @@ def told(**header: str) -> Dataset:
     return l1_l4("0.912", **({"AccessionNumber": "WRONG", "ReferringPhysicianName": "Doctor^Wrong"} | header))
 
 
-def again(house: House, uid: str, **header: str) -> None:
-    receive(house, told(), "2.25.1")
-    follow_all(house)
-    receive(house, told(**header), uid)
-    follow_all(house)
+def again(app: App, uid: str, **header: str) -> None:
+    receive(app, told(), "2.25.1")
+    follow_all(app)
+    receive(app, told(**header), uid)
+    follow_all(app)
 
 
 @in_both_databases
@@ -31,36 +31,36 @@ def again(house: House, uid: str, **header: str) -> None:
 def test_the_addendum_is_superseded_by_one_that_quotes_what_is_right(
     folder: Path, uid: str, keyword: str, value: str
 ) -> None:
-    with opened(folder) as house:
-        again(house, uid, **{keyword: value})
-        assert held(house) == []
-        assert addenda(house) == [2, 0, 0]
-        addendum = latest(house, 1)
+    with open_app(folder) as app:
+        again(app, uid, **{keyword: value})
+        assert held(app) == []
+        assert addenda(app) == [2, 0, 0]
+        addendum = latest(app, 1)
         assert str(addendum[keyword].value) == value
         assert len(addendum.PredecessorDocumentsSequence) == 1
         words = {"AccessionNumber": "accession number", "ReferringPhysicianName": "referring physician"}[keyword]
         note = f"Replaces an earlier addendum. Corrected: {words}. No result and no number changed."
-        assert note in sentences(house, 1)
-        assert reason_of(house, 1) == ("ignored", "corrected")
+        assert note in sentences(app, 1)
+        assert reason_of(app, 1) == ("ignored", "corrected")
 
 
 def test_what_was_corrected_once_can_be_corrected_again(folder: Path) -> None:
-    with opened(folder) as house:
-        again(house, "2.25.1", AccessionNumber="BETTER")
-        receive(house, told(AccessionNumber="RIGHT"), "2.25.1")
-        follow_all(house)
-        assert latest(house, 1).AccessionNumber == "RIGHT"
-        assert addenda(house) == [3, 0, 0]
+    with open_app(folder) as app:
+        again(app, "2.25.1", AccessionNumber="BETTER")
+        receive(app, told(AccessionNumber="RIGHT"), "2.25.1")
+        follow_all(app)
+        assert latest(app, 1).AccessionNumber == "RIGHT"
+        assert addenda(app) == [3, 0, 0]
 
 
 @pytest.mark.parametrize("uid", ["2.25.1", "2.25.2"], ids=["under its own UID", "under a new one"])
 def test_an_accession_number_that_was_missing_is_supplied(folder: Path, uid: str) -> None:
-    with opened(folder) as house:
-        receive(house, told(AccessionNumber=""), "2.25.1")
-        follow_all(house)
-        receive(house, told(), uid)
-        follow_all(house)
-        assert latest(house, 1).AccessionNumber == "WRONG"
+    with open_app(folder) as app:
+        receive(app, told(AccessionNumber=""), "2.25.1")
+        follow_all(app)
+        receive(app, told(), uid)
+        follow_all(app)
+        assert latest(app, 1).AccessionNumber == "WRONG"
 
 
 @pytest.mark.parametrize(
@@ -73,79 +73,79 @@ def test_an_accession_number_that_was_missing_is_supplied(folder: Path, uid: str
     ids=["left empty", "nothing that is quoted", "written before"],
 )
 def test_what_corrects_nothing_changes_nothing(folder: Path, header: dict[str, str]) -> None:
-    with opened(folder) as house:
-        receive(house, told(ContentDate="20240301", ContentTime="110000"), "2.25.1")
-        follow_all(house)
+    with open_app(folder) as app:
+        receive(app, told(ContentDate="20240301", ContentTime="110000"), "2.25.1")
+        follow_all(app)
         written = {"ContentDate": "20240301", "ContentTime": "110000"}
-        receive(house, told(**(written | header)), "2.25.2")
-        receive(house, told(**(written | header)), "2.25.1")
-        follow_all(house)
-        assert held(house) == [("3", "other_bytes")]
-        assert reason_of(house, 2) == ("ignored", "repeated")
-        assert latest(house, 1).AccessionNumber == "WRONG"
-        assert addenda(house) == [1, 0, 0]
+        receive(app, told(**(written | header)), "2.25.2")
+        receive(app, told(**(written | header)), "2.25.1")
+        follow_all(app)
+        assert held(app) == [("3", "other_bytes")]
+        assert reason_of(app, 2) == ("ignored", "repeated")
+        assert latest(app, 1).AccessionNumber == "WRONG"
+        assert addenda(app) == [1, 0, 0]
 
 
 def test_a_known_uid_with_another_result_is_held_however_its_header_is_corrected(folder: Path) -> None:
-    with opened(folder) as house:
-        receive(house, told(), "2.25.1")
-        receive(house, l1_l4("0.913", AccessionNumber="RIGHT"), "2.25.1")
-        assert held(house) == [("2", "other_bytes")]
+    with open_app(folder) as app:
+        receive(app, told(), "2.25.1")
+        receive(app, l1_l4("0.913", AccessionNumber="RIGHT"), "2.25.1")
+        assert held(app) == [("2", "other_bytes")]
 
 
 def test_what_an_archive_has_altered_corrects_nothing(folder: Path) -> None:
-    with opened(folder) as house:
-        receive(house, told(), "2.25.1")
-        follow_all(house)
-        receive(house, told(AccessionNumber="COERCED"), "2.25.2", historical=True)
-        receive(house, told(AccessionNumber="COERCED"), "2.25.1", historical=True)
-        follow_all(house)
-        assert latest(house, 1).AccessionNumber == "WRONG"
-        assert addenda(house) == [1, 0, 0]
+    with open_app(folder) as app:
+        receive(app, told(), "2.25.1")
+        follow_all(app)
+        receive(app, told(AccessionNumber="COERCED"), "2.25.2", historical=True)
+        receive(app, told(AccessionNumber="COERCED"), "2.25.1", historical=True)
+        follow_all(app)
+        assert latest(app, 1).AccessionNumber == "WRONG"
+        assert addenda(app) == [1, 0, 0]
 
 
 @in_both_databases
 @pytest.mark.parametrize("uid", ["2.25.1", "2.25.2"], ids=["under its own UID", "under a new one"])
 def test_a_correction_is_taken_back_by_sending_again_what_was_right_before(folder: Path, uid: str) -> None:
-    with opened(folder) as house:
-        again(house, uid, AccessionNumber="MISTAKEN")
-        receive(house, told(), "2.25.1")
-        follow_all(house)
-        assert held(house) == []
-        assert latest(house, 1).AccessionNumber == "WRONG"
-        receive(house, told(AccessionNumber="MISTAKEN"), uid)
-        follow_all(house)
-        assert latest(house, 1).AccessionNumber == "MISTAKEN"
-        assert addenda(house) == [4, 0, 0]
+    with open_app(folder) as app:
+        again(app, uid, AccessionNumber="MISTAKEN")
+        receive(app, told(), "2.25.1")
+        follow_all(app)
+        assert held(app) == []
+        assert latest(app, 1).AccessionNumber == "WRONG"
+        receive(app, told(AccessionNumber="MISTAKEN"), uid)
+        follow_all(app)
+        assert latest(app, 1).AccessionNumber == "MISTAKEN"
+        assert addenda(app) == [4, 0, 0]
 
 
 def test_what_was_corrected_under_a_new_uid_can_be_corrected_under_the_old_one(folder: Path) -> None:
-    with opened(folder) as house:
-        again(house, "2.25.2", AccessionNumber="BETTER")
-        receive(house, told(AccessionNumber="RIGHT"), "2.25.1")
-        follow_all(house)
-        assert held(house) == []
-        assert latest(house, 1).AccessionNumber == "RIGHT"
-        assert addenda(house) == [3, 0, 0]
+    with open_app(folder) as app:
+        again(app, "2.25.2", AccessionNumber="BETTER")
+        receive(app, told(AccessionNumber="RIGHT"), "2.25.1")
+        follow_all(app)
+        assert held(app) == []
+        assert latest(app, 1).AccessionNumber == "RIGHT"
+        assert addenda(app) == [3, 0, 0]
 
 
 def test_a_known_uid_with_another_result_is_held_though_what_it_told_before_was_corrected(folder: Path) -> None:
-    with opened(folder) as house:
-        again(house, "2.25.2", AccessionNumber="BETTER")
-        receive(house, l1_l4("0.812", AccessionNumber="RIGHT"), "2.25.1")
-        follow_all(house)
-        assert [reason for _, reason in held(house)] == ["other_bytes"]
-        assert latest(house, 1).AccessionNumber == "BETTER"
+    with open_app(folder) as app:
+        again(app, "2.25.2", AccessionNumber="BETTER")
+        receive(app, l1_l4("0.812", AccessionNumber="RIGHT"), "2.25.1")
+        follow_all(app)
+        assert [reason for _, reason in held(app)] == ["other_bytes"]
+        assert latest(app, 1).AccessionNumber == "BETTER"
 
 
 def test_what_was_written_before_a_correction_does_not_take_it_back(folder: Path) -> None:
-    with opened(folder) as house:
+    with open_app(folder) as app:
         before = {"ContentDate": "20240101", "ContentTime": "080000"}
-        receive(house, told(**before), "2.25.1")
-        follow_all(house)
-        receive(house, told(AccessionNumber="RIGHT", ContentDate="20240101", ContentTime="090000"), "2.25.2")
-        follow_all(house)
-        receive(house, told(**before), "2.25.1")
-        follow_all(house)
-        assert latest(house, 1).AccessionNumber == "RIGHT"
-        assert addenda(house) == [2, 0, 0]
+        receive(app, told(**before), "2.25.1")
+        follow_all(app)
+        receive(app, told(AccessionNumber="RIGHT", ContentDate="20240101", ContentTime="090000"), "2.25.2")
+        follow_all(app)
+        receive(app, told(**before), "2.25.1")
+        follow_all(app)
+        assert latest(app, 1).AccessionNumber == "RIGHT"
+        assert addenda(app) == [2, 0, 0]

@@ -8,28 +8,28 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
-from pipeline.edge.app import House
+from pipeline.edge.app import App
 from pipeline.edge.store import outbox, service_status, work_queue
 from pipeline.edge.store.schema import delivery, exam, metadata
 from tests.benchmarks import archive
 
 PATIENTS = 400
-SMALL = {"scanner", "sender", "process", "chore", "unidentified"}
+SMALL = {"scanner", "sender", "process", "housekeeping", "unidentified"}
 """Tables that do not grow with the number of exams."""
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
+def app() -> Iterator[App]:
     """A store with the exams of some hundred patients."""
-    with archive.archive(PATIENTS, rewrite_every=PATIENTS // 2) as house:
-        yield house
+    with archive.archive(PATIENTS, rewrite_every=PATIENTS // 2) as app:
+        yield app
 
 
-def test_no_step_from_receipt_to_delivery_reads_a_whole_table(house: House) -> None:
-    with plans_of(house) as plans:
-        archive.receive(house, archive.report(PATIENTS // 2))
-        assert archive.work_off(house).issued == 1
-        with house.database.write() as connection:
+def test_no_step_from_receipt_to_delivery_reads_a_whole_table(app: App) -> None:
+    with plans_of(app) as plans:
+        archive.receive(app, archive.report(PATIENTS // 2))
+        assert archive.work_off(app).issued == 1
+        with app.database.write() as connection:
             (waiting,) = outbox.deliveries(connection, outbox.claim(connection, "pacs", limit=50, at=datetime.now(UTC)))
             outbox.delivered(connection, waiting.number, proof="none", at=datetime.now(UTC))
             work_queue.reclaim_from_the_dead(connection)
@@ -39,22 +39,22 @@ def test_no_step_from_receipt_to_delivery_reads_a_whole_table(house: House) -> N
     assert whole_tables(plans) == []
 
 
-def test_no_look_at_the_status_reads_a_whole_table(house: House) -> None:
-    with plans_of(house) as plans, house.database.read() as connection:
+def test_no_look_at_the_status_reads_a_whole_table(app: App) -> None:
+    with plans_of(app) as plans, app.database.read() as connection:
         service_status.status(connection, ["pacs"], datetime.now(UTC))
         service_status.held(connection)
     assert len(plans) > 8
     assert whole_tables(plans) == []
 
 
-def test_a_whole_table_that_is_read_would_be_noticed(house: House) -> None:
-    with plans_of(house) as plans, house.database.read() as connection:
+def test_a_whole_table_that_is_read_would_be_noticed(app: App) -> None:
+    with plans_of(app) as plans, app.database.read() as connection:
         connection.execute(text("SELECT count(*) FROM exam WHERE sex = 'F'"))
     assert len(whole_tables(plans)) == 1
 
 
 @contextmanager
-def plans_of(house: House) -> Iterator[dict[str, list[str]]]:
+def plans_of(app: App) -> Iterator[dict[str, list[str]]]:
     """What SQLite does for every statement of the block, by statement."""
     found: dict[str, list[str]] = {}
 

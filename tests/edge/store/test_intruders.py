@@ -186,7 +186,7 @@ def test_nobody_corrects_what_another_has_sent(made: Department) -> None:
         made.work()
     said = made.said(2)
     assert said is not None
-    with made.house.database.read() as connection:
+    with made.app.database.read() as connection:
         latest = outbox.latest(connection, 2)
     assert latest is not None
     assert read_instance(latest.data_set, ExplicitVRLittleEndian).AccessionNumber == "A1"

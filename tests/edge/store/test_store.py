@@ -22,7 +22,7 @@ SETTLED = NOW + timedelta(seconds=30)
 
 def _keep(database: Database, data_set: bytes = b"bytes", uid: str = "2.25.1") -> tuple[int, bool]:
     with database.write() as connection:
-        return receipts.keep(connection, instance(data_set, uid=uid), calling_ae_title="SCANNER1", at=NOW)
+        return receipts.store(connection, instance(data_set, uid=uid), calling_ae_title="SCANNER1", at=NOW)
 
 
 def _record(database: Database, **of: str) -> int:
@@ -80,7 +80,7 @@ def test_two_processes_may_start_on_an_empty_database_at_once(tmp_path: Path) ->
 def test_what_was_received_comes_back_byte_for_byte(database: Database) -> None:
     sent = instance(bytes(range(256)) * 40)
     with database.write() as connection:
-        number, new = receipts.keep(connection, sent, calling_ae_title="SCANNER1", at=NOW)
+        number, new = receipts.store(connection, sent, calling_ae_title="SCANNER1", at=NOW)
     with database.read() as connection:
         (found,) = receipts.load(connection, [number])
     assert new
@@ -108,7 +108,7 @@ def test_of_two_listeners_with_other_bytes_under_one_uid_at_the_same_instant_the
     kept: list[tuple[int, bool]] = []
     later = threading.Thread(target=lambda: kept.append(_keep(database, b"another")))
     with database.write() as connection:
-        first, _ = receipts.keep(connection, instance(b"one"), calling_ae_title="SCANNER1", at=NOW)
+        first, _ = receipts.store(connection, instance(b"one"), calling_ae_title="SCANNER1", at=NOW)
         later.start()
         later.join(0.5)
         assert kept == []
@@ -129,7 +129,7 @@ def test_listeners_that_keep_the_same_uids_in_any_order_never_block_each_other(d
             for turn in range(10):
                 arrivals = [_arrival(f"{number} {turn}", uid) for uid in random.Random(turn).sample(uids, 10)]
                 with database.write() as connection:
-                    receipts.keep_all(connection, arrivals[::number])
+                    receipts.store_all(connection, arrivals[::number])
         except BaseException as error:  # noqa: BLE001 - whatever it is, the test shows it
             failures.append(error)
 
@@ -154,7 +154,7 @@ def test_a_transaction_that_fails_leaves_nothing_behind(database: Database) -> N
 
     def interrupted() -> None:
         with database.write() as connection:
-            receipts.keep(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
+            receipts.store(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
             raise Interrupted
 
     with pytest.raises(Interrupted):
@@ -174,7 +174,7 @@ def test_a_locked_database_says_so_without_quoting_what_it_was_given(
         pass
     assert failure.value.__cause__ is None
     with other.write() as connection:
-        assert receipts.keep(connection, instance(), calling_ae_title="SCANNER1", at=NOW)[1]
+        assert receipts.store(connection, instance(), calling_ae_title="SCANNER1", at=NOW)[1]
 
 
 def test_reports_of_one_patient_study_and_scanner_are_one_exam(database: Database) -> None:
@@ -215,7 +215,7 @@ def test_what_one_worker_has_claimed_no_other_gets_until_the_lease_runs_out(data
         assert work_queue.next_due(connection, exam) == SETTLED + work_queue.LEASE
         assert work_queue.claim(connection, exam, limit=5, at=SETTLED + work_queue.LEASE) == [number]
     with database.read() as connection:
-        assert exams.load(connection, [number])[0].losses == 1, "nobody ended the first lease"
+        assert exams.load(connection, [number])[0].worker_crashes == 1, "nobody ended the first lease"
 
 
 def test_leases_of_processes_that_no_longer_run_are_ended(database: Database) -> None:
@@ -319,16 +319,16 @@ def test_two_who_see_a_new_patient_id_of_two_issuers_at_once_make_one_person_of_
 
     def other() -> None:
         with database.write() as connection:
-            found.append(patients.person_number(connection, patients.number_of(connection, "P9", "theirs")))
+            found.append(patients.linked_patients_number(connection, patients.number_of(connection, "P9", "theirs")))
 
     thread = threading.Thread(target=other)
     with database.write() as connection:
-        person = patients.person_number(connection, patients.number_of(connection, "P9", "ours"))
+        linked_patients = patients.linked_patients_number(connection, patients.number_of(connection, "P9", "ours"))
         thread.start()
         thread.join(0.5)
         assert found == []
     thread.join(30)
-    assert found == [person]
+    assert found == [linked_patients]
 
 
 def test_status_counts_what_was_received_and_waits(database: Database) -> None:
@@ -341,13 +341,13 @@ def test_status_counts_what_was_received_and_waits(database: Database) -> None:
 
 
 def test_the_bell_rings_when_another_connection_has_committed(database: Database) -> None:
-    bell = database.bell()
-    bell.wait(0.01)
-    bell.wait(0.01)
+    change_notification = database.change_notification()
+    change_notification.wait(0.01)
+    change_notification.wait(0.01)
     woken = threading.Event()
 
     def wait() -> None:
-        bell.wait(30)
+        change_notification.wait(30)
         woken.set()
 
     waiter = threading.Thread(target=wait)
@@ -356,7 +356,7 @@ def test_the_bell_rings_when_another_connection_has_committed(database: Database
     _keep(database)
     assert woken.wait(10)
     waiter.join()
-    bell.close()
+    change_notification.close()
 
 
 def test_no_state_is_lost_between_the_two_kinds_of_moment(database: Database) -> None:

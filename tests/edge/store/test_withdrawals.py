@@ -6,7 +6,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorage
 
-from pipeline.edge.app import House, opened
+from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.reprocess.reprocessing import differences
 from pipeline.edge.store import audit_trail, outbox, receipts, service_status, withdrawals, work_queue
@@ -36,21 +36,21 @@ from tests.factories.reports import container, encode, region, report
 __all__ = ["folder", "two_visits"]
 
 
-def withdraw(house: House, number: int, reason: str = "scanned under a wrong name") -> bool:
-    with house.database.write() as connection:
+def withdraw(app: App, number: int, reason: str = "scanned under a wrong name") -> bool:
+    with app.database.write() as connection:
         done = withdrawals.withdraw(connection, number, reason, at=NOW)
-    follow_all(house)
+    follow_all(app)
     return done
 
 
-def undo(house: House, number: int) -> bool:
-    with house.database.write() as connection:
+def undo(app: App, number: int) -> bool:
+    with app.database.write() as connection:
         done = withdrawals.undo(connection, number, at=NOW)
-    follow_all(house)
+    follow_all(app)
     return done
 
 
-def reject(house: House, note: Dataset) -> int:
+def reject(app: App, note: Dataset) -> int:
     """Let the listener's part of the store take a rejection note, and the worker read it; the receipt's number."""
     sent = Instance(
         sop_class_uid=KeyObjectSelectionDocumentStorage,
@@ -58,159 +58,159 @@ def reject(house: House, note: Dataset) -> int:
         transfer_syntax_uid=ExplicitVRLittleEndian,
         data_set=encode(note),
     )
-    with house.database.write() as connection:
-        number, _ = receipts.keep(connection, sent, calling_ae_title="ARCHIVE", host="192.0.2.9", at=LONG_AGO)
-    while extract_waiting(house):
+    with app.database.write() as connection:
+        number, _ = receipts.store(connection, sent, calling_ae_title="ARCHIVE", host="192.0.2.9", at=LONG_AGO)
+    while extract_waiting(app):
         pass
-    follow_all(house)
+    follow_all(app)
     return number
 
 
-def latest(house: House, exam_number: int) -> Dataset:
-    with house.database.read() as connection:
+def latest(app: App, exam_number: int) -> Dataset:
+    with app.database.read() as connection:
         on_file = outbox.latest(connection, exam_number)
     assert on_file is not None
     return read_instance(on_file.data_set, ExplicitVRLittleEndian)
 
 
-def sentences(house: House, exam_number: int) -> str:
-    tree = read_tree(latest(house, exam_number))
+def sentences(app: App, exam_number: int) -> str:
+    tree = read_tree(latest(app, exam_number))
     return " ".join(item.value for item in tree.walk() if item.value_type == "TEXT")
 
 
-def reason_of(house: House, receipt: int) -> tuple[str, str]:
-    with house.database.read() as connection:
+def reason_of(app: App, receipt: int) -> tuple[str, str]:
+    with app.database.read() as connection:
         row = connection.exec_driver_sql(f"SELECT state, reason FROM receipt WHERE id = {receipt}").one()
     return row.state, row.reason
 
 
-def held(house: House) -> list[tuple[str, str]]:
-    with house.database.read() as connection:
+def held(app: App) -> list[tuple[str, str]]:
+    with app.database.read() as connection:
         return [(one.number, one.reason) for one in service_status.held(connection)]
 
 
-def hip_too(house: House) -> None:
+def hip_too(app: App) -> None:
     """A second report of the exam of 2024: its spine is in receipt 2, its hip in the one after."""
     hip = report(container("Left Femur", region("Total", "0.800")), StudyInstanceUID="2.25.11", StudyDate="20240101")
-    receive(house, hip, "2.25.22")
+    receive(app, hip, "2.25.22")
 
 
 @in_both_databases
 def test_a_withdrawn_exam_is_no_prior_any_more_and_its_addendum_says_that_it_is_withdrawn(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc())
-    with opened(two_visits) as house:
-        run(house)
-        assert said(house, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
-        before = latest(house, 1)
-        assert withdraw(house, 1)
-        assert said(house, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
-        addendum = latest(house, 1)
+    with open_app(two_visits) as app:
+        run(app)
+        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
+        before = latest(app, 1)
+        assert withdraw(app, 1)
+        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
+        addendum = latest(app, 1)
         (predecessor,) = addendum.PredecessorDocumentsSequence
         replaced = predecessor.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
         assert replaced.ReferencedSOPInstanceUID == before.SOPInstanceUID
-        assert said(house, 1).overall == "WITHDRAWN"
-        assert said(house, 1).regions == {}
-        assert "This exam was withdrawn: scanned under a wrong name." in sentences(house, 1)
-        assert run(house) == Counts(looked_at=2), "nothing was left for the night"
+        assert said(app, 1).overall == "WITHDRAWN"
+        assert said(app, 1).regions == {}
+        assert "This exam was withdrawn: scanned under a wrong name." in sentences(app, 1)
+        assert run(app) == Counts(looked_at=2), "nothing was left for the night"
 
 
 @in_both_databases
 def test_a_withdrawal_that_is_undone_leaves_everything_as_it_was(two_visits: Path) -> None:
-    with opened(two_visits) as house:
-        before = said(house, 1), said(house, 2)
-        withdraw(house, 1)
-        assert undo(house, 1)
-        assert (said(house, 1), said(house, 2)) == before
-        assert run(house) == Counts(looked_at=3)
+    with open_app(two_visits) as app:
+        before = said(app, 1), said(app, 2)
+        withdraw(app, 1)
+        assert undo(app, 1)
+        assert (said(app, 1), said(app, 2)) == before
+        assert run(app) == Counts(looked_at=3)
 
 
 def test_an_exam_is_withdrawn_once_and_brought_back_once(two_visits: Path) -> None:
-    with opened(two_visits) as house:
-        assert not undo(house, 1)
-        assert withdraw(house, 1)
-        assert not withdraw(house, 1)
-        assert undo(house, 1)
-        assert not undo(house, 1)
+    with open_app(two_visits) as app:
+        assert not undo(app, 1)
+        assert withdraw(app, 1)
+        assert not withdraw(app, 1)
+        assert undo(app, 1)
+        assert not undo(app, 1)
 
 
 def test_a_withdrawn_exam_that_never_had_an_addendum_gets_none(folder: Path) -> None:
-    with opened(folder) as house:
-        receive(house, l1_l4("0.950", PatientID="WRONG"), "2.25.1")
-        receive(house, l1_l4("0.950", PatientID="RIGHT"), "2.25.2")
-        assert held(house) == [("E1", "id_conflict"), ("E2", "id_conflict")]
-        withdraw(house, 1)
-        assert addenda(house)[:2] == [0, 1]
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.950", PatientID="WRONG"), "2.25.1")
+        receive(app, l1_l4("0.950", PatientID="RIGHT"), "2.25.2")
+        assert held(app) == [("E1", "id_conflict"), ("E2", "id_conflict")]
+        withdraw(app, 1)
+        assert addenda(app)[:2] == [0, 1]
 
 
 @in_both_databases
 def test_what_was_held_because_of_an_exam_goes_on_when_that_is_withdrawn_and_is_held_again_when_it_is_not(
     folder: Path,
 ) -> None:
-    with opened(folder) as house:
-        receive(house, l1_l4("0.950", PatientID="WRONG"), "2.25.1")
-        receive(house, l1_l4("0.950", PatientID="RIGHT"), "2.25.2")
-        withdraw(house, 1)
-        assert held(house) == []
-        undo(house, 1)
-        assert sorted(held(house)) == [("E1", "id_conflict"), ("E2", "id_conflict")]
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.950", PatientID="WRONG"), "2.25.1")
+        receive(app, l1_l4("0.950", PatientID="RIGHT"), "2.25.2")
+        withdraw(app, 1)
+        assert held(app) == []
+        undo(app, 1)
+        assert sorted(held(app)) == [("E1", "id_conflict"), ("E2", "id_conflict")]
 
 
 def test_an_exam_with_another_birth_date_counts_once_the_wrong_one_is_withdrawn(folder: Path) -> None:
-    with opened(folder) as house:
-        receive(house, l1_l4("0.950", date="20220101", PatientBirthDate="19400101"), "2.25.1")
-        receive(house, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
-        follow_all(house)
-        assert held(house) == [("E2", "id_conflict")]
-        withdraw(house, 1)
-        assert held(house) == []
-        assert said(house, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.950", date="20220101", PatientBirthDate="19400101"), "2.25.1")
+        receive(app, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
+        follow_all(app)
+        assert held(app) == [("E2", "id_conflict")]
+        withdraw(app, 1)
+        assert held(app) == []
+        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
 
 
 def test_a_report_that_comes_later_does_not_bring_a_withdrawn_exam_back(two_visits: Path) -> None:
-    with opened(two_visits) as house:
-        withdraw(house, 2)
-        hip_too(house)
-        follow_all(house)
-        assert said(house, 2).overall == "WITHDRAWN"
+    with open_app(two_visits) as app:
+        withdraw(app, 2)
+        hip_too(app)
+        follow_all(app)
+        assert said(app, 2).overall == "WITHDRAWN"
 
 
 def test_the_exam_is_withdrawn_even_where_its_reports_have_come_to_contradict_each_other(two_visits: Path) -> None:
-    with opened(two_visits) as house:
-        receive(house, l1_l4("0.700", study="2.25.11", date="20240101"), "2.25.23")
-        follow_all(house)
-        assert held(house) == [("E2", "contradictory")]
-        withdraw(house, 2)
-        assert held(house) == []
-        assert said(house, 2).overall == "WITHDRAWN"
+    with open_app(two_visits) as app:
+        receive(app, l1_l4("0.700", study="2.25.11", date="20240101"), "2.25.23")
+        follow_all(app)
+        assert held(app) == [("E2", "contradictory")]
+        withdraw(app, 2)
+        assert held(app) == []
+        assert said(app, 2).overall == "WITHDRAWN"
 
 
 def test_a_withdrawn_exam_that_waited_for_a_person_is_not_told_as_an_exam_that_does(two_visits: Path) -> None:
-    with opened(two_visits) as house:
-        with house.database.write() as connection:
+    with open_app(two_visits) as app:
+        with app.database.write() as connection:
             work_queue.hold(connection, exam_table, 1, reason="contradictory", detail="-")
-        receive(house, l1_l4("0.900", study="2.25.15", date="20250101"), "2.25.24")
-        follow_all(house)
-        assert "EARLIER_HELD" in said(house, 4).flags
-        withdraw(house, 1)
-        assert "EARLIER_HELD" not in said(house, 4).flags
+        receive(app, l1_l4("0.900", study="2.25.15", date="20250101"), "2.25.24")
+        follow_all(app)
+        assert "EARLIER_HELD" in said(app, 4).flags
+        withdraw(app, 1)
+        assert "EARLIER_HELD" not in said(app, 4).flags
 
 
 def test_history_that_is_withdrawn_is_no_prior_either(folder: Path) -> None:
-    with opened(folder) as house:
-        receive(house, l1_l4("0.950", date="20220101"), "2.25.1", historical=True)
-        receive(house, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
-        follow_all(house)
-        assert said(house, 2).regions["L1-L4"]["RESULT"] == ("NO_LSC",)
-        withdraw(house, 1)
-        assert said(house, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.950", date="20220101"), "2.25.1", historical=True)
+        receive(app, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
+        follow_all(app)
+        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("NO_LSC",)
+        withdraw(app, 1)
+        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
 
 
 def test_a_dry_run_has_nothing_to_say_of_a_withdrawn_exam(two_visits: Path) -> None:
-    with opened(two_visits) as house:
-        withdraw(house, 1)
+    with open_app(two_visits) as app:
+        withdraw(app, 1)
     (two_visits / "precision.toml").write_text(lsc())
-    with opened(two_visits) as house:
-        assert list(differences(house, Scope())) == []
+    with open_app(two_visits) as app:
+        assert list(differences(app, Scope())) == []
 
 
 @in_both_databases
@@ -218,91 +218,91 @@ def test_a_dry_run_has_nothing_to_say_of_a_withdrawn_exam(two_visits: Path) -> N
 def test_a_rejection_note_withdraws_the_exam_whose_report_it_names(
     two_visits: Path, title: tuple[str, str, str]
 ) -> None:
-    with opened(two_visits) as house:
-        number = reject(house, rejection_note(["2.25.1"], title=title))
-        assert reason_of(house, number) == ("ignored", "rejection_note")
-        assert said(house, 1).overall == "WITHDRAWN"
-        assert f"withdrawn: {title[2]} ({title[0]}, DCM)" in sentences(house, 1)
-        assert said(house, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
-        with house.database.read() as connection:
+    with open_app(two_visits) as app:
+        number = reject(app, rejection_note(["2.25.1"], title=title))
+        assert reason_of(app, number) == ("ignored", "rejection_note")
+        assert said(app, 1).overall == "WITHDRAWN"
+        assert f"withdrawn: {title[2]} ({title[0]}, DCM)" in sentences(app, 1)
+        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
+        with app.database.read() as connection:
             (told,) = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.WITHDRAWN]
         assert (told.actor, told.receipt, told.exam) == ("ARCHIVE", number, 1)
 
 
 @in_both_databases
 def test_of_an_exam_only_the_rejected_report_is_taken_out(two_visits: Path) -> None:
-    with opened(two_visits) as house:
-        hip_too(house)
-        follow_all(house)
-        assert set(said(house, 2).regions) == {"L1-L4", "total hip left"}
-        reject(house, rejection_note(["2.25.2"]))
-        assert set(said(house, 2).regions) == {"total hip left"}
-        assert said(house, 2).overall != "WITHDRAWN"
-        assert run(house) == Counts(looked_at=3)
-        assert undo(house, 2)
-        assert set(said(house, 2).regions) == {"L1-L4", "total hip left"}
+    with open_app(two_visits) as app:
+        hip_too(app)
+        follow_all(app)
+        assert set(said(app, 2).regions) == {"L1-L4", "total hip left"}
+        reject(app, rejection_note(["2.25.2"]))
+        assert set(said(app, 2).regions) == {"total hip left"}
+        assert said(app, 2).overall != "WITHDRAWN"
+        assert run(app) == Counts(looked_at=3)
+        assert undo(app, 2)
+        assert set(said(app, 2).regions) == {"L1-L4", "total hip left"}
 
 
 @in_both_databases
 def test_a_corrected_report_sent_after_the_rejection_counts_though_it_measured_the_same(two_visits: Path) -> None:
-    with opened(two_visits) as house:
-        reject(house, rejection_note(["2.25.2"]))
-        assert said(house, 2).overall == "WITHDRAWN"
+    with open_app(two_visits) as app:
+        reject(app, rejection_note(["2.25.2"]))
+        assert said(app, 2).overall == "WITHDRAWN"
         corrected = l1_l4("0.912", study="2.25.11", date="20240101", AccessionNumber="RIGHT")
-        receive(house, corrected, "2.25.21")
-        follow_all(house)
-        assert said(house, 2).regions["L1-L4"]["RESULT"] == ("NO_LSC",)
-        assert latest(house, 2).AccessionNumber == "RIGHT"
+        receive(app, corrected, "2.25.21")
+        follow_all(app)
+        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("NO_LSC",)
+        assert latest(app, 2).AccessionNumber == "RIGHT"
 
 
 @in_both_databases
 def test_a_report_that_was_rejected_before_it_came_does_not_count(two_visits: Path) -> None:
-    with opened(two_visits) as house:
-        number = reject(house, rejection_note(["2.25.30"]))
-        assert reason_of(house, number) == ("ignored", "rejection_note")
-        receive(house, l1_l4("0.800", study="2.25.16", date="20230101"), "2.25.30")
-        follow_all(house)
-        assert addenda(house)[:2] == [1, 1]
-        assert said(house, 2).regions["L1-L4"]["DIFF"] == ("-0.038",), "it is compared with 2022"
+    with open_app(two_visits) as app:
+        number = reject(app, rejection_note(["2.25.30"]))
+        assert reason_of(app, number) == ("ignored", "rejection_note")
+        receive(app, l1_l4("0.800", study="2.25.16", date="20230101"), "2.25.30")
+        follow_all(app)
+        assert addenda(app)[:2] == [1, 1]
+        assert said(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",), "it is compared with 2022"
 
 
 def test_the_end_of_a_retention_period_makes_no_measurement_untrue(two_visits: Path) -> None:
-    with opened(two_visits) as house:
-        number = reject(house, rejection_note(["2.25.1"], title=RETENTION))
-        assert reason_of(house, number) == ("ignored", "retention_expired")
-        assert said(house, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
-        assert addenda(house)[:2] == [1, 1]
+    with open_app(two_visits) as app:
+        number = reject(app, rejection_note(["2.25.1"], title=RETENTION))
+        assert reason_of(app, number) == ("ignored", "retention_expired")
+        assert said(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
+        assert addenda(app)[:2] == [1, 1]
 
 
 def test_key_objects_that_reject_nothing_are_put_aside(two_visits: Path) -> None:
-    with opened(two_visits) as house:
-        number = reject(house, rejection_note(["2.25.1"], title=OF_INTEREST))
-        assert reason_of(house, number) == ("ignored", "key_objects")
-        assert said(house, 1).overall != "WITHDRAWN"
+    with open_app(two_visits) as app:
+        number = reject(app, rejection_note(["2.25.1"], title=OF_INTEREST))
+        assert reason_of(app, number) == ("ignored", "key_objects")
+        assert said(app, 1).overall != "WITHDRAWN"
 
 
 def test_a_rejection_note_that_names_nothing_is_held(two_visits: Path) -> None:
-    with opened(two_visits) as house:
-        reject(house, rejection_note([]))
-        assert held(house) == [("4", "names_nothing")]
+    with open_app(two_visits) as app:
+        reject(app, rejection_note([]))
+        assert held(app) == [("4", "names_nothing")]
 
 
 def test_a_rejected_report_that_waited_for_a_person_waits_no_more(folder: Path) -> None:
-    with opened(folder) as house:
-        receive(house, report(root="Thyroid Report"), "2.25.1")
-        assert [reason for _, reason in held(house)] == ["unknown_dialect"]
-        reject(house, rejection_note(["2.25.1"]))
-        assert held(house) == []
+    with open_app(folder) as app:
+        receive(app, report(root="Thyroid Report"), "2.25.1")
+        assert [reason for _, reason in held(app)] == ["unknown_dialect"]
+        reject(app, rejection_note(["2.25.1"]))
+        assert held(app) == []
 
 
 def test_a_caller_that_is_bound_to_its_machines_rejects_nothing_of_another_one(two_visits: Path) -> None:
     service = (two_visits / "service.toml").read_text()
     bound = '[listener]\n[[listener.caller]]\nae_title = "ARCHIVE"\nserial_numbers = ["DF+2"]\n'
     (two_visits / "service.toml").write_text(service + bound)
-    with opened(two_visits) as house:
-        reject(house, rejection_note(["2.25.1"]))
-        assert [reason for _, reason in held(house)] == ["other_caller"]
-        assert said(house, 1).overall != "WITHDRAWN"
+    with open_app(two_visits) as app:
+        reject(app, rejection_note(["2.25.1"]))
+        assert [reason for _, reason in held(app)] == ["other_caller"]
+        assert said(app, 1).overall != "WITHDRAWN"
 
 
 SCANNERS_AND_AN_ARCHIVE = """
@@ -319,7 +319,7 @@ SCANNERS_AND_AN_ARCHIVE = """
     """
 
 
-def send(house: House, sent: Dataset, caller: str) -> int:
+def send(app: App, sent: Dataset, caller: str) -> int:
     """Let the listener's part of the store take an object of a caller, and the worker read it; its receipt's number."""
     kept = Instance(
         sop_class_uid=str(sent.SOPClassUID),
@@ -327,11 +327,11 @@ def send(house: House, sent: Dataset, caller: str) -> int:
         transfer_syntax_uid=ExplicitVRLittleEndian,
         data_set=encode(sent),
     )
-    with house.database.write() as connection:
-        number, _ = receipts.keep(connection, kept, calling_ae_title=caller, host="192.0.2.9", at=LONG_AGO)
-    while extract_waiting(house):
+    with app.database.write() as connection:
+        number, _ = receipts.store(connection, kept, calling_ae_title=caller, host="192.0.2.9", at=LONG_AGO)
+    while extract_waiting(app):
         pass
-    follow_all(house)
+    follow_all(app)
     return number
 
 
@@ -355,46 +355,46 @@ def scanners(folder: Path) -> Path:
 def test_who_sends_scanners_reports_rejects_those_of_its_own_and_an_archive_any(
     scanners: Path, caller: str, withdrawn: bool
 ) -> None:
-    with opened(scanners) as house:
-        send(house, of_scanner(1), "SCANNER1")
-        send(house, of_scanner(2), "SCANNER2")
-        note = send(house, rejection_note(["2.25.71"]), caller)
-        assert (said(house, 1).overall == "WITHDRAWN") is withdrawn
-        assert held(house) == ([] if withdrawn else [(str(note), "other_caller")])
+    with open_app(scanners) as app:
+        send(app, of_scanner(1), "SCANNER1")
+        send(app, of_scanner(2), "SCANNER2")
+        note = send(app, rejection_note(["2.25.71"]), caller)
+        assert (said(app, 1).overall == "WITHDRAWN") is withdrawn
+        assert held(app) == ([] if withdrawn else [(str(note), "other_caller")])
 
 
 def test_a_scanners_note_on_another_ones_report_is_followed_once_somebody_has_released_it(scanners: Path) -> None:
-    with opened(scanners) as house:
-        send(house, of_scanner(1), "SCANNER1")
-        send(house, of_scanner(2), "SCANNER2")
-        note = send(house, rejection_note(["2.25.71"]), "SCANNER2")
-        with house.database.write() as connection:
+    with open_app(scanners) as app:
+        send(app, of_scanner(1), "SCANNER1")
+        send(app, of_scanner(2), "SCANNER2")
+        note = send(app, rejection_note(["2.25.71"]), "SCANNER2")
+        with app.database.write() as connection:
             work_queue.release(connection, receipt_table, note, at=NOW)
-        while extract_waiting(house):
+        while extract_waiting(app):
             pass
-        follow_all(house)
-        assert held(house) == []
-        assert said(house, 1).overall == "WITHDRAWN"
+        follow_all(app)
+        assert held(app) == []
+        assert said(app, 1).overall == "WITHDRAWN"
 
 
 @pytest.mark.parametrize("caller", ["SCANNER2", "BOUND"])
 def test_no_scanner_rejects_another_ones_report_before_it_comes(scanners: Path, caller: str) -> None:
-    with opened(scanners) as house:
-        send(house, of_scanner(1, study="2.25.80", SOPInstanceUID="2.25.70"), "SCANNER1")
-        send(house, of_scanner(2), "SCANNER2")
-        send(house, rejection_note(["2.25.71"]), caller)
-        send(house, of_scanner(1, date="20250301"), "SCANNER1")
-        assert said(house, 3).overall != "WITHDRAWN"
+    with open_app(scanners) as app:
+        send(app, of_scanner(1, study="2.25.80", SOPInstanceUID="2.25.70"), "SCANNER1")
+        send(app, of_scanner(2), "SCANNER2")
+        send(app, rejection_note(["2.25.71"]), caller)
+        send(app, of_scanner(1, date="20250301"), "SCANNER1")
+        assert said(app, 3).overall != "WITHDRAWN"
 
 
 @pytest.mark.parametrize(("caller", "reason"), [("BOUND", "unknown_dialect"), ("SCANNER1", "rejected")])
 def test_no_scanner_puts_aside_what_another_one_has_sent_and_waits_for_a_person(
     scanners: Path, caller: str, reason: str
 ) -> None:
-    with opened(scanners) as house:
-        send(house, of_scanner(1, study="2.25.80", SOPInstanceUID="2.25.70"), "SCANNER1")
+    with open_app(scanners) as app:
+        send(app, of_scanner(1, study="2.25.80", SOPInstanceUID="2.25.70"), "SCANNER1")
         waits = report(root="Thyroid Report")
         waits.SOPInstanceUID = "2.25.71"
-        number = send(house, waits, "SCANNER1")
-        send(house, rejection_note(["2.25.71"]), caller)
-        assert reason_of(house, number)[1] == reason
+        number = send(app, waits, "SCANNER1")
+        send(app, rejection_note(["2.25.71"]), caller)
+        assert reason_of(app, number)[1] == reason

@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from pipeline.clinical.model import Change, Finding, Interpretation, Overall
 from pipeline.sr.author.addendum import author
-from pipeline.sr.author.readback import Said, read_back
+from pipeline.sr.author.readback import ReadBack, read_back
 from pipeline.sr.dicom.content_tree import Code, Item, read_instance, read_tree
 from pipeline.sr.dicom.header import dicom_date
 from tests.factories import interpretations as make
@@ -21,13 +21,13 @@ from tests.factories import patients
 Told = dict[str, tuple[str, ...]]
 
 
-def through_the_wire(case: patients.Case) -> Item:
+def through_the_wire(case: patients.InterpretationContext) -> Item:
     authored = author(case.interpretation, sources=case.sources, priors=case.priors)
     return read_tree(read_instance(authored.data_set, ExplicitVRLittleEndian))
 
 
-def of(interpretation: Interpretation) -> patients.Case:
-    return patients.Case(interpretation, (), (make.report(),), (make.report(2022), make.report(2019)))
+def of(interpretation: Interpretation) -> patients.InterpretationContext:
+    return patients.InterpretationContext(interpretation, (), (make.report(),), (make.report(2022), make.report(2019)))
 
 
 def expected(interpretation: Interpretation) -> dict[str, Told]:
@@ -106,7 +106,7 @@ def printed(values: list[object]) -> Iterator[str]:
         yield f"{value or abs(value):f}" if isinstance(value, Decimal) else str(value)
 
 
-def assert_recovered(case: patients.Case) -> None:
+def assert_recovered(case: patients.InterpretationContext) -> None:
     tree = through_the_wire(case)
     said = read_back(tree)
     assert dict(said.regions) == expected(case.interpretation)
@@ -116,7 +116,7 @@ def assert_recovered(case: patients.Case) -> None:
     assert_no_number_is_lost(tree, said)
 
 
-def assert_no_number_is_lost(tree: Item, said: Said) -> None:
+def assert_no_number_is_lost(tree: Item, said: ReadBack) -> None:
     written = Counter(item.value for item in tree.walk() if item.value_type in ("NUM", "DATE"))
     every = (said.whole, *said.regions.values())
     recovered = Counter(value for told in every for values in told.values() for value in values)
@@ -146,4 +146,4 @@ def test_what_is_read_is_told_by_codes_and_not_by_their_meanings() -> None:
 
 
 def test_of_what_is_no_addendum_nothing_is_read_back() -> None:
-    assert read_back(Item(value_type="CONTAINER")) == Said(overall="", flags=(), whole={}, regions={})
+    assert read_back(Item(value_type="CONTAINER")) == ReadBack(overall="", flags=(), whole={}, regions={})

@@ -35,7 +35,7 @@ FOR_PIXELMED = 5
 Addenda = dict[str, Authored]
 
 
-def of(case: patients.Case, *, enhanced: bool = False) -> Authored:
+def of(case: patients.InterpretationContext, *, enhanced: bool = False) -> Authored:
     sop_class_uid = EnhancedSRStorage if enhanced else ComprehensiveSRStorage
     return author(case.interpretation, sources=case.sources, priors=case.priors, sop_class_uid=sop_class_uid)
 
@@ -171,7 +171,7 @@ def test_the_tables_of_the_standard_would_find_a_fault(spoil: str, tmp_path: Pat
 def test_every_finding_that_we_explain_is_made(tmp_path: Path) -> None:
     """An explanation of nothing would hide the next fault."""
     usual = renderings.interpreted(renderings.visit(2024))
-    page, *_ = renderings.faces(renderings.addendum_to(usual), usual, (), "image")
+    page, *_ = renderings.renderings_of(renderings.addendum_to(usual), usual, (), "image")
     paths = written(of_every_kind() | {"a page": page}, tmp_path)
     reports = [path for name, path in paths.items() if name != "a page"]
     lines = {line for told in validators.pixelmed(reports).values() for line in told}

@@ -22,7 +22,7 @@ from pipeline.sr.author.addendum import author
 from pipeline.sr.author.content import decimal_string, document
 from pipeline.sr.dicom.content_tree import Item, read_instance, read_tree
 from pipeline.sr.dicom.uids import IMPLEMENTATION_CLASS_UID
-from pipeline.sr.dicom.writer import Unwritable, content, dicom_file, elements
+from pipeline.sr.dicom.writer import EncodingError, content, dicom_file, elements
 from tests.factories import interpretations as make
 from tests.factories import patients
 from tests.sr.author import highdicom_author
@@ -94,7 +94,7 @@ def test_a_file_of_it_begins_as_every_dicom_file_does() -> None:
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_by_the_name_of_its_field(keyword: str, value: str) -> None:
-    with pytest.raises(Unwritable, match=keyword) as refusal:
+    with pytest.raises(EncodingError, match=keyword) as refusal:
         elements({keyword: value})
     assert "ZZ" not in str(refusal.value)
 
@@ -108,9 +108,9 @@ def test_any_text_that_fits_is_padded_to_whole_pairs_of_bytes_in_utf_8(text: str
 
 
 def test_what_no_addendum_may_hold_is_no_content() -> None:
-    with pytest.raises(Unwritable, match="concept name"):
+    with pytest.raises(EncodingError, match="concept name"):
         content(Item(value_type="TEXT", value="nameless"))
-    with pytest.raises(Unwritable, match="PNAME"):
+    with pytest.raises(EncodingError, match="PNAME"):
         content(Item(value_type="PNAME", concept=codes.COMMENT, value="Doe^Jane"))
 
 

@@ -31,13 +31,13 @@ from tests.factories import addenda, patients, renderings
 from tests.factories import interpretations as make
 from tests.factories.addenda import tree
 from tests.factories.patients import NAMES
-from tests.factories.renderings import addendum_to, faces, fifteen_years, interpreted, read, shown, visit
+from tests.factories.renderings import addendum_to, fifteen_years, interpreted, read, renderings_of, shown, visit
 from tests.folders import ROOT
 from tests.peers import program
 from tests.sr.author import validators
 
 
-def of_patient(number: int) -> tuple[patients.Case, Authored, Page]:
+def of_patient(number: int) -> tuple[patients.InterpretationContext, Authored, Page]:
     case = patients.case(Random(number))
     addendum = author(case.interpretation, sources=case.sources, priors=case.priors)
     return case, addendum, shown(addendum, case.interpretation, case.history)
@@ -304,15 +304,15 @@ def test_a_file_that_is_no_font_is_refused(tmp_path: Path) -> None:
 # As DICOM
 
 
-def written(face: Authored, folder: Path) -> Path:
-    path = folder / f"{face.sop_instance_uid}.dcm"
-    path.write_bytes(dicom_file(face))
+def written(rendering: Authored, folder: Path) -> Path:
+    path = folder / f"{rendering.sop_instance_uid}.dcm"
+    path.write_bytes(dicom_file(rendering))
     return path
 
 
-def pdf_text(face: Authored, folder: Path) -> str:
+def pdf_text(rendering: Authored, folder: Path) -> str:
     document = folder / "face.pdf"
-    document.write_bytes(read(face).EncapsulatedDocument)
+    document.write_bytes(read(rendering).EncapsulatedDocument)
     told = subprocess.run([program("pdftotext"), "-layout", str(document), "-"], capture_output=True, check=True)
     return told.stdout.decode()
 
@@ -321,40 +321,40 @@ def pdf_text(face: Authored, folder: Path) -> str:
 def drawn() -> tuple[Authored, tuple[Authored, ...]]:
     """The usual addendum and its faces."""
     addendum, interpretation, history = usual()
-    return addendum, faces(addendum, interpretation, history)
+    return addendum, renderings_of(addendum, interpretation, history)
 
 
 def test_an_addendum_has_an_image_for_each_sheet_and_one_pdf(drawn: tuple[Authored, tuple[Authored, ...]]) -> None:
     addendum, made = drawn
     *images, document = made
-    assert {face.sop_class_uid for face in images} == {SecondaryCaptureImageStorage}
+    assert {rendering.sop_class_uid for rendering in images} == {SecondaryCaptureImageStorage}
     assert document.sop_class_uid == EncapsulatedPDFStorage
-    assert [read(face).InstanceNumber for face in images] == list(range(1, len(images) + 1))
-    series = {face.sop_class_uid: str(read(face).SeriesInstanceUID) for face in made}
+    assert [read(rendering).InstanceNumber for rendering in images] == list(range(1, len(images) + 1))
+    series = {rendering.sop_class_uid: str(read(rendering).SeriesInstanceUID) for rendering in made}
     assert len({*series.values(), str(addenda.read(addendum).SeriesInstanceUID)}) == 3
-    assert len({face.sop_instance_uid for face in made}) == len(made)
+    assert len({rendering.sop_instance_uid for rendering in made}) == len(made)
 
 
 def test_a_face_has_the_header_of_its_addendum_and_names_it(drawn: tuple[Authored, tuple[Authored, ...]]) -> None:
     addendum = addenda.read(drawn[0])
-    for face in map(read, drawn[1]):
+    for rendering in map(read, drawn[1]):
         for keyword in (
             *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate"),
             *("AccessionNumber", "StudyID", "ReferringPhysicianName", "ContentDate", "ContentTime", "Manufacturer"),
         ):
-            assert face[keyword] == addendum[keyword]
-        (source,) = face.SourceInstanceSequence
+            assert rendering[keyword] == addendum[keyword]
+        (source,) = rendering.SourceInstanceSequence
         assert source.ReferencedSOPInstanceUID == addendum.SOPInstanceUID
         assert source.PurposeOfReferenceCodeSequence[0].CodeValue == "128225"
-        assert (face.BurnedInAnnotation, face.ConversionType) == ("YES", "WSD")
-        assert face.SeriesNumber > addendum.SeriesNumber
+        assert (rendering.BurnedInAnnotation, rendering.ConversionType) == ("YES", "WSD")
+        assert rendering.SeriesNumber > addendum.SeriesNumber
 
 
 @pytest.mark.parametrize("name", make.spread())
 def test_no_validator_finds_a_fault_in_a_face(name: str, tmp_path: Path) -> None:
     interpretation = make.spread()[name]
-    for face in faces(addendum_to(interpretation), interpretation, [make.exam(2022), make.exam(2019)]):
-        file = written(face, tmp_path)
+    for rendering in renderings_of(addendum_to(interpretation), interpretation, [make.exam(2022), make.exam(2019)]):
+        file = written(rendering, tmp_path)
         assert validators.unexpected(validators.dciodvfy(file)) == []
         assert validators.tables(file) == []
 
@@ -374,9 +374,13 @@ def test_the_validators_would_find_a_fault_in_a_face(
 
 
 def test_the_pixels_are_grey_on_white_and_none_is_cut_off(drawn: tuple[Authored, tuple[Authored, ...]]) -> None:
-    for face in map(read, drawn[1][:-1]):
-        assert (face.Rows, face.Columns, face.PhotometricInterpretation) == (ROWS, COLUMNS, "MONOCHROME2")
-        picture = Image.frombytes("L", (COLUMNS, ROWS), bytes(face.PixelData)[: ROWS * COLUMNS])
+    for rendering in map(read, drawn[1][:-1]):
+        assert (rendering.Rows, rendering.Columns, rendering.PhotometricInterpretation) == (
+            ROWS,
+            COLUMNS,
+            "MONOCHROME2",
+        )
+        picture = Image.frombytes("L", (COLUMNS, ROWS), bytes(rendering.PixelData)[: ROWS * COLUMNS])
         left, upper, right, lower = picture.point(lambda value: 255 - value).getbbox() or (0, 0, 0, 0)
         assert 20 < left < right < COLUMNS - 20
         assert 20 < upper < lower < ROWS - 20
@@ -386,8 +390,8 @@ def test_the_pixels_are_grey_on_white_and_none_is_cut_off(drawn: tuple[Authored,
 @pytest.mark.parametrize("script", ["Latin", "Cyrillic", "Greek", "Arabic"])
 def test_the_text_of_the_pdf_can_be_selected_in_any_script_our_fonts_have(script: str, tmp_path: Path) -> None:
     interpretation = interpreted(visit(2024), [visit(2022)])
-    (face,) = faces(addendum_to(interpretation, name=NAMES[script]), interpretation, [visit(2022)], "pdf")
-    text = pdf_text(face, tmp_path)
+    (rendering,) = renderings_of(addendum_to(interpretation, name=NAMES[script]), interpretation, [visit(2022)], "pdf")
+    text = pdf_text(rendering, tmp_path)
     assert NAMES[script].replace("^", " ") in text
     assert "Spine L1-L4" in text
     assert re.search(r"\b2022-", text)
@@ -395,8 +399,8 @@ def test_the_text_of_the_pdf_can_be_selected_in_any_script_our_fonts_have(script
 
 def test_a_dollar_sign_and_a_backslash_are_what_they_are(tmp_path: Path) -> None:
     interpretation = interpreted(visit(2024))
-    (face,) = faces(addendum_to(interpretation, name="Doe$_a$^Jane\\alpha"), interpretation, [], "pdf")
-    assert "Doe$_a$ Jane" in pdf_text(face, tmp_path)
+    (rendering,) = renderings_of(addendum_to(interpretation, name="Doe$_a$^Jane\\alpha"), interpretation, [], "pdf")
+    assert "Doe$_a$ Jane" in pdf_text(rendering, tmp_path)
 
 
 def test_the_pdf_holds_neither_a_date_nor_the_patient_in_its_properties(
@@ -409,10 +413,10 @@ def test_the_pdf_holds_neither_a_date_nor_the_patient_in_its_properties(
 
 
 def test_our_own_face_that_comes_back_is_recognised(drawn: tuple[Authored, tuple[Authored, ...]]) -> None:
-    for face in drawn[1]:
-        with pytest.raises(UnreadableReport) as put_aside:
-            extract(read(face), [])
-        assert put_aside.value.reason is Reason.OWN_ADDENDUM
+    for rendering in drawn[1]:
+        with pytest.raises(UnreadableReport) as ignored:
+            extract(read(rendering), [])
+        assert ignored.value.reason is Reason.OWN_ADDENDUM
 
 
 DIGESTS = """
@@ -435,7 +439,7 @@ def test_another_process_with_other_settings_draws_the_same_bytes(
     told = subprocess.run(
         [sys.executable, "-c", DIGESTS], cwd=ROOT, env=os.environ | others, capture_output=True, text=True, check=True
     ).stdout
-    assert told.split() == [hashlib.sha256(face.data_set).hexdigest() for face in drawn[1]]
+    assert told.split() == [hashlib.sha256(rendering.data_set).hexdigest() for rendering in drawn[1]]
 
 
 def test_the_picture_shows_the_pdf(drawn: tuple[Authored, tuple[Authored, ...]], tmp_path: Path) -> None:
@@ -455,7 +459,7 @@ def test_the_picture_shows_the_pdf(drawn: tuple[Authored, tuple[Authored, ...]],
         "1",
     ]
     printed = Image.open(BytesIO(subprocess.run([*command, str(document)], capture_output=True, check=True).stdout))
-    face = read(drawn[1][0])
-    picture = Image.frombytes("L", (COLUMNS, ROWS), bytes(face.PixelData)[: ROWS * COLUMNS])
+    rendering = read(drawn[1][0])
+    picture = Image.frombytes("L", (COLUMNS, ROWS), bytes(rendering.PixelData)[: ROWS * COLUMNS])
     small = [image.convert("L").resize((64, 90), Image.Resampling.BOX).tobytes() for image in (printed, picture)]
     assert max(abs(one - other) for one, other in zip(*small, strict=True)) < 40

@@ -59,11 +59,11 @@ def upgrade() -> None:
         comment="the chain: SHA-256 of the seal before and of one row of audit; triggers refuse any change",
     )
     op.create_table(
-        "chore",
+        "housekeeping",
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("done_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("seconds", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_chore")),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_housekeeping")),
         comment="when housekeeping was last done, so that it is caught up when its schedule failed",
     )
     op.create_table(
@@ -77,9 +77,9 @@ def upgrade() -> None:
         comment="a destination that takes nothing at present, and when it is tried next; no row while all is well",
     )
     op.create_table(
-        "person",
+        "linked_patients",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_person")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_linked_patients")),
         comment="the patients who may be one human being: by the same id, or because somebody merged them",
     )
     op.create_table(
@@ -98,7 +98,7 @@ def upgrade() -> None:
         comment="a live process and digests of its configuration; asked to read it anew, and what was wrong with that",
     )
     op.create_table(
-        "promise",
+        "commitment_request",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("calling_ae_title", sa.Text(), nullable=False),
         sa.Column("transaction_uid", sa.Text(), nullable=False),
@@ -107,28 +107,28 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("losses", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("worker_crashes", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_owner", sa.String(length=128), nullable=True),
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_promise")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_commitment_request")),
         sa.UniqueConstraint(
-            "calling_ae_title", "transaction_uid", name=op.f("uq_promise_calling_ae_title_transaction_uid")
+            "calling_ae_title", "transaction_uid", name=op.f("uq_commitment_request_calling_ae_title_transaction_uid")
         ),
         comment="a scanner's request for our storage commitment: class and UID of each object as JSON; done when told",
     )
     op.create_index(
-        "ix_promise_held",
-        "promise",
+        "ix_commitment_request_held",
+        "commitment_request",
         ["due_at"],
         unique=False,
         sqlite_where=sa.text("state = 'held'"),
         postgresql_where=sa.text("state = 'held'"),
     )
     op.create_index(
-        "ix_promise_waiting",
-        "promise",
+        "ix_commitment_request_waiting",
+        "commitment_request",
         ["due_at"],
         unique=False,
         sqlite_where=sa.text("state = 'waiting'"),
@@ -148,7 +148,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("losses", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("worker_crashes", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_owner", sa.String(length=128), nullable=True),
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
@@ -218,13 +218,15 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("issuer", sa.Text(), nullable=False),
         sa.Column("patient_id", sa.Text(), nullable=False),
-        sa.Column("person_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_patient_person_id")),
+        sa.Column("linked_patients_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["linked_patients_id"], ["linked_patients.id"], name=op.f("fk_patient_linked_patients_id")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_patient")),
         sa.UniqueConstraint("patient_id", "issuer", name=op.f("uq_patient_patient_id_issuer")),
         comment="one patient by id and issuer, trimmed; the bytes as sent are in the receipt",
     )
-    op.create_index(op.f("ix_patient_person_id"), "patient", ["person_id"], unique=False)
+    op.create_index(op.f("ix_patient_linked_patients_id"), "patient", ["linked_patients_id"], unique=False)
     op.create_table(
         "phantom",
         sa.Column("receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -249,12 +251,14 @@ def upgrade() -> None:
     op.create_table(
         "reexamination",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("person_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("linked_patients_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("since", sa.Date(), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_reexamination_person_id")),
+        sa.ForeignKeyConstraint(
+            ["linked_patients_id"], ["linked_patients.id"], name=op.f("fk_reexamination_linked_patients_id")
+        ),
         sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_reexamination_scanner_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reexamination")),
         comment="one run over all exams, or those of a patient, scanner or time, whose ground may have shifted",
@@ -306,7 +310,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("losses", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("worker_crashes", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_owner", sa.String(length=128), nullable=True),
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
@@ -353,19 +357,19 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'waiting'"),
     )
     op.create_table(
-        "merger",
+        "patient_merge",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("old_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("new_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("merged_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("undone_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(["new_id"], ["patient.id"], name=op.f("fk_merger_new_id")),
-        sa.ForeignKeyConstraint(["old_id"], ["patient.id"], name=op.f("fk_merger_old_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_merger")),
+        sa.ForeignKeyConstraint(["new_id"], ["patient.id"], name=op.f("fk_patient_merge_new_id")),
+        sa.ForeignKeyConstraint(["old_id"], ["patient.id"], name=op.f("fk_patient_merge_old_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_patient_merge")),
         comment="somebody has said that two patients are one; it counts until it is undone",
     )
-    op.create_index(op.f("ix_merger_new_id"), "merger", ["new_id"], unique=False)
-    op.create_index(op.f("ix_merger_old_id"), "merger", ["old_id"], unique=False)
+    op.create_index(op.f("ix_patient_merge_new_id"), "patient_merge", ["new_id"], unique=False)
+    op.create_index(op.f("ix_patient_merge_old_id"), "patient_merge", ["old_id"], unique=False)
     op.create_table(
         "shard",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -375,12 +379,12 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("losses", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("worker_crashes", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_owner", sa.String(length=128), nullable=True),
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
-        sa.Column("last_person", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("last_linked_patients", sa.Integer(), server_default="0", nullable=False),
         sa.Column("looked_at", sa.Integer(), server_default="0", nullable=False),
         sa.Column("issued", sa.Integer(), server_default="0", nullable=False),
         sa.Column("unchanged", sa.Integer(), server_default="0", nullable=False),
@@ -428,19 +432,19 @@ def upgrade() -> None:
     op.create_index(op.f("ix_addendum_authored_at"), "addendum", ["authored_at"], unique=False)
     op.create_index(op.f("ix_addendum_exam_id"), "addendum", ["exam_id"], unique=False)
     op.create_table(
-        "grounds",
+        "provenance",
         sa.Column("exam_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("parts", sa.Text(), nullable=False),
         sa.Column("history", sa.String(length=16), nullable=False),
-        sa.Column("knowledge", sa.String(length=16), nullable=False),
+        sa.Column("reference_data", sa.String(length=16), nullable=False),
         sa.Column("context", sa.String(length=16), nullable=False),
         sa.Column("rules", sa.String(length=16), nullable=False),
-        sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_grounds_exam_id")),
-        sa.PrimaryKeyConstraint("exam_id", name=op.f("pk_grounds")),
+        sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_provenance_exam_id")),
+        sa.PrimaryKeyConstraint("exam_id", name=op.f("pk_provenance")),
         comment="digests of what the latest look at an exam rested on; where one differs today, the ground has shifted",
     )
     op.create_table(
-        "inquiry",
+        "history_query",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("patient_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("destination", sa.Text(), nullable=False),
@@ -449,31 +453,33 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("losses", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("worker_crashes", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_owner", sa.String(length=128), nullable=True),
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.Column("instances", sa.Integer(), server_default="0", nullable=False),
         sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_inquiry_exam_id")),
-        sa.ForeignKeyConstraint(["patient_id"], ["patient.id"], name=op.f("fk_inquiry_patient_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_inquiry")),
-        sa.UniqueConstraint("patient_id", "destination", name=op.f("uq_inquiry_patient_id_destination")),
+        sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_history_query_exam_id")),
+        sa.ForeignKeyConstraint(["patient_id"], ["patient.id"], name=op.f("fk_history_query_patient_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_history_query")),
+        sa.UniqueConstraint("patient_id", "destination", name=op.f("uq_history_query_patient_id_destination")),
         comment="whether an archive was asked for a patient's earlier reports, for which exam, and how many it had",
     )
-    op.create_index(op.f("ix_inquiry_destination_answered_at"), "inquiry", ["destination", "answered_at"], unique=False)
     op.create_index(
-        "ix_inquiry_held",
-        "inquiry",
+        op.f("ix_history_query_destination_answered_at"), "history_query", ["destination", "answered_at"], unique=False
+    )
+    op.create_index(
+        "ix_history_query_held",
+        "history_query",
         ["destination", "due_at"],
         unique=False,
         sqlite_where=sa.text("state = 'held'"),
         postgresql_where=sa.text("state = 'held'"),
     )
     op.create_index(
-        "ix_inquiry_waiting",
-        "inquiry",
+        "ix_history_query_waiting",
+        "history_query",
         ["destination", "due_at"],
         unique=False,
         sqlite_where=sa.text("state = 'waiting'"),
@@ -485,7 +491,7 @@ def upgrade() -> None:
         sa.Column("exam_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("performed_at", sa.DateTime(), nullable=False),
         sa.Column("report", sa.Text(), nullable=False),
-        sa.Column("edition", sa.String(length=16), server_default="", nullable=False),
+        sa.Column("reader_fingerprint", sa.String(length=16), server_default="", nullable=False),
         sa.Column("rejected", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_reading_exam_id")),
         sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_reading_receipt_id")),
@@ -493,7 +499,7 @@ def upgrade() -> None:
         comment="what one receipt says, as JSON; edition is a digest of the dialects and aliases it was read by; "
         "rejected is the title of a rejection note that names it: its exam is without it",
     )
-    op.create_index(op.f("ix_reading_edition"), "reading", ["edition"], unique=False)
+    op.create_index(op.f("ix_reading_reader_fingerprint"), "reading", ["reader_fingerprint"], unique=False)
     op.create_index(op.f("ix_reading_exam_id"), "reading", ["exam_id"], unique=False)
     op.create_index(op.f("ix_reading_performed_at"), "reading", ["performed_at"], unique=False)
     op.create_table(
@@ -519,7 +525,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("losses", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("worker_crashes", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_owner", sa.String(length=128), nullable=True),
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
