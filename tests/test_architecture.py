@@ -47,12 +47,12 @@ CONTRACTS = {
 
 
 @pytest.mark.parametrize("ring", MAY_IMPORT)
-def test_an_inner_ring_imports_only_what_is_pure(notify):
+def test_an_inner_ring_imports_only_what_is_pure(ring):
     strangers = [
         f"{path.relative_to(ROOT)}:{line}: {module}"
-        for path in modules_of(ROOT / "pipeline" / notify)
+        for path in modules_of(ROOT / "pipeline" / ring)
         for module, line in imports_of(path.read_text())
-        if not is_within(module, MAY_IMPORT[notify])
+        if not is_within(module, MAY_IMPORT[ring])
     ]
     assert strangers == []
 
@@ -76,10 +76,10 @@ def test_an_impure_import_is_noticed_wherever_it_hides(line):
 
 
 @pytest.mark.parametrize("ring", MAY_IMPORT)
-def test_an_inner_ring_reads_no_clock_opens_no_file_and_rolls_no_dice(notify):
+def test_an_inner_ring_reads_no_clock_opens_no_file_and_rolls_no_dice(ring):
     touches = [
         f"{path.relative_to(ROOT)}:{line}: {call}"
-        for path in modules_of(ROOT / "pipeline" / notify)
+        for path in modules_of(ROOT / "pipeline" / ring)
         for call, line in calls_of(path.read_text())
         if call in IMPURE_CALLS
     ]
