@@ -11,11 +11,12 @@ import tempfile
 from pathlib import Path
 
 from pipeline.edge.configuration.settings import PrefectSettings
+from pipeline.errors import DxatrendError
 
 USER = "dxatrend"
 
 
-class PasswordUnusable(Exception):
+class UnusablePasswordError(DxatrendError):
     """The file cannot be used; the text names it and says why."""
 
 
@@ -28,20 +29,22 @@ def read_password(settings: PrefectSettings) -> str:
     """The password, as Prefect's clients and its server are given it.
 
     Raises:
-        PasswordUnusable: there is none, or others may read it.
+        UnusablePasswordError: there is none, or others may read it.
     """
     path = password_file(settings)
     try:
         with path.open(encoding="ascii") as file:
             mode, text = os.fstat(file.fileno()).st_mode, file.read().strip()
     except OSError as error:
-        raise PasswordUnusable(f"prefect.password_file: {path}: {error.strerror}") from None
+        raise UnusablePasswordError(f"prefect.password_file: {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         text = ""
     if not text.isprintable() or not text:
-        raise PasswordUnusable(f"prefect.password_file: {path}: this is not one line of printable ASCII characters")
+        raise UnusablePasswordError(
+            f"prefect.password_file: {path}: this is not one line of printable ASCII characters"
+        )
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise PasswordUnusable(
+        raise UnusablePasswordError(
             f"prefect.password_file: {path}: others than its owner can read it; chmod 600 keeps it private"
         )
     return text
@@ -51,7 +54,7 @@ def make_password(settings: PrefectSettings) -> str:
     """The password, made and kept first where there is none yet.
 
     Raises:
-        PasswordUnusable: it cannot be kept, or others may read the one that is there.
+        UnusablePasswordError: it cannot be kept, or others may read the one that is there.
     """
     path = password_file(settings)
     try:
@@ -66,5 +69,5 @@ def make_password(settings: PrefectSettings) -> str:
         pass
     except OSError as error:
         if not path.exists():
-            raise PasswordUnusable(f"prefect.password_file: {path}: cannot be made: {error.strerror}") from None
+            raise UnusablePasswordError(f"prefect.password_file: {path}: cannot be made: {error.strerror}") from None
     return read_password(settings)

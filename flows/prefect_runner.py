@@ -16,7 +16,7 @@ from enum import StrEnum
 import httpx
 
 from flows.port_owner import Owner
-from flows.prefect_password import PasswordUnusable, read_password
+from flows.prefect_password import UnusablePasswordError, read_password
 from flows.runtime import api_url, port
 from pipeline.edge.configuration.settings import PrefectSettings
 from pipeline.edge.disk_space import prefect_disk_reserve
@@ -67,7 +67,7 @@ def ask_prefect(settings: PrefectSettings, client: httpx.Client) -> tuple[Answer
         password = read_password(settings)
         credentials = base64.b64encode(password.encode("ascii")).decode("ascii")
         answer = client.get(version, headers={"Authorization": f"Basic {credentials}"})
-    except PasswordUnusable:
+    except UnusablePasswordError:
         return Answer.NO_PASSWORD, ""
     except httpx.HTTPError:
         return Answer.NONE, ""

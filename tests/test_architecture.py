@@ -20,7 +20,7 @@ PACKAGES = ("pipeline", "flows", "dxatrend")
 PURE = frozenset(
     [
         *("dataclasses", "datetime", "decimal", "enum", "math", "typing", "collections", "re", "itertools"),
-        *("functools", "unicodedata"),
+        *("functools", "unicodedata", "pipeline.errors"),
     ]
 )
 IN_MEMORY = frozenset(["copy", "hashlib", "html", "io", "json", "struct", "tomllib", "uuid", "zlib"])

@@ -20,7 +20,7 @@ from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store.schema import State, exam, receipt
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import read_elements, split_file
-from pipeline.sr.extract.report import UnreadableReport
+from pipeline.sr.extract.report import UnreadableReportError
 from tests import peers
 from tests.factories.raw_scanner import REFUSED, is_alive, store
 from tests.folders import DIALECTS
@@ -109,10 +109,10 @@ def as_it_says(content: bytes) -> tuple[bytes, str, str, str]:
     """The data set in a file, its transfer syntax, and its SOP class and SOP Instance UID where they can be read."""
     try:
         data_set, transfer_syntax = split_file(content)
-    except UnreadableReport:
+    except UnreadableReportError:
         return content, "", "", ""
     try:
         header = read_elements(data_set, transfer_syntax)
-    except UnreadableReport:
+    except UnreadableReportError:
         return data_set, "", "", ""
     return data_set, transfer_syntax, header_text(header, "SOPClassUID"), header_text(header, "SOPInstanceUID")

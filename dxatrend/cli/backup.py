@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from pipeline.edge.configuration import settings as configuration
-from pipeline.edge.operations.backup import BackupFailed, back_up, restore
+from pipeline.edge.operations.backup import BackupError, back_up, restore
 from pipeline.edge.store.database import Database
 from pipeline.edge.text_files import printable
 
@@ -16,7 +16,7 @@ def backup(options: argparse.Namespace) -> int:
         with database.in_use():
             database.require_schema()
             copied = back_up(database, options.file)
-    except BackupFailed as failed:
+    except BackupError as failed:
         print(f"Nothing was backed up: {printable(failed)}", file=sys.stderr)
         return 1
     finally:
@@ -31,7 +31,7 @@ def restore_backup(options: argparse.Namespace) -> int:
     database = _database(options, existing=False)
     try:
         rows = restore(options.file, database, replace=options.replace)
-    except BackupFailed as failed:
+    except BackupError as failed:
         print(f"Nothing was restored: {printable(failed)}", file=sys.stderr)
         return 1
     finally:

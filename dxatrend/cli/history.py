@@ -17,7 +17,7 @@ from flows.shutdown import Stop
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
-from pipeline.edge.deliver.storage_scu import DeliveryProblem
+from pipeline.edge.deliver.storage_scu import DeliveryError
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.history import import_files as archives
 from pipeline.edge.history.query_retrieve import fetch
@@ -37,9 +37,10 @@ from pipeline.edge.store import (
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.reprocessing_runs import Counts, Scope
 from pipeline.edge.text_files import printable
+from pipeline.errors import DxatrendError
 
 
-class NotFound(Exception):
+class NotFoundError(DxatrendError):
     """What was typed names no patient or scanner on file."""
 
 
@@ -47,7 +48,7 @@ def reexamine(app: App, options: argparse.Namespace, stop: Stop) -> int:
     """Examine again whatever rests on something that has changed, or show what would differ; the exit status."""
     try:
         scope = _scope(app, options)
-    except NotFound as nobody:
+    except NotFoundError as nobody:
         print(nobody, file=sys.stderr)
         return 1
     if options.dry_run:
@@ -78,11 +79,11 @@ def _scope(app: App, options: argparse.Namespace) -> Scope:
                 connection, options.patient.strip(), (options.issuer or "").strip()
             )
             if linked_patients is None:
-                raise NotFound("nothing is on file about this patient")
+                raise NotFoundError("nothing is on file about this patient")
         if options.scanner is not None:
             found = scanners.with_serial_number(connection, options.scanner)
             if len(found) != 1:
-                raise NotFound(f"{len(found)} scanners on file have the serial number {options.scanner}")
+                raise NotFoundError(f"{len(found)} scanners on file have the serial number {options.scanner}")
             (scanner,) = found
     return Scope(linked_patients=linked_patients, scanner=scanner, since=options.since)
 
@@ -267,7 +268,7 @@ def ask_archives(app: App, options: argparse.Namespace) -> int:
         try:
             fetched = fetch(app, archive, who, by_hand=True)
             print(f"{archive.name}: {fetched.studies} studies, {fetched.instances} instances new to us")
-        except DeliveryProblem as problem:
+        except DeliveryError as problem:
             silent += 1
             print(f"{archive.name}: {problem}", file=sys.stderr)
     while extract_waiting(app):

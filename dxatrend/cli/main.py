@@ -22,7 +22,7 @@ from dxatrend.cli import backup, clinical_context, history, logging_setup
 from dxatrend.cli.output import cell, print_table
 from dxatrend.service.memory import give_back_large_blocks
 from flows import runtime
-from flows.prefect_password import PasswordUnusable
+from flows.prefect_password import UnusablePasswordError
 from flows.prefect_runner import Orchestration, prefect_answer
 from flows.shutdown import Stop
 from pipeline import __version__
@@ -33,14 +33,14 @@ from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.configuration import settings as configuration
 from pipeline.edge.configuration.settings import SYSTEM_FOLDER, ListenerSettings, PrefectSettings, SettingsError
-from pipeline.edge.deliver.storage_scu import DeliveryProblem, echo
-from pipeline.edge.dicom_net.tls import TlsUnusable, for_calling, for_listener
+from pipeline.edge.deliver.storage_scu import DeliveryError, echo
+from pipeline.edge.dicom_net.tls import TlsError, for_calling, for_listener
 from pipeline.edge.disk_space import disk_reserve_of, prefect_disk_reserve
-from pipeline.edge.live_configuration import LiveConfiguration, OtherConfiguration, outdated, require_current
+from pipeline.edge.live_configuration import LiveConfiguration, OtherConfigurationError, outdated, require_current
 from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import audit_trail, exams, outbox, processes, senders, service_status, work_queue
 from pipeline.edge.store.audit_trail import Event
-from pipeline.edge.store.database import StoreFailed, StoreInUse, StoreMissing, StoreTooNew
+from pipeline.edge.store.database import StoreError, StoreInUseError, StoreMissingError, StoreTooNewError
 from pipeline.edge.store.processes import LiveProcess
 from pipeline.edge.store.scanners import Respelt, Unidentified
 from pipeline.edge.store.schema import exam as exam_table
@@ -69,22 +69,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print("The configuration cannot be used:", *error.mistakes, sep="\n  ", file=sys.stderr)
         return UNUSABLE_CONFIGURATION
-    except StoreFailed as failure:
+    except StoreError as failure:
         print(f"The database could not be asked: {printable(failure)}", file=sys.stderr)
         return FAILURE
-    except StoreMissing as missing:
+    except StoreMissingError as missing:
         print(f"There is no store at {printable(missing)}; the service makes one when it first starts", file=sys.stderr)
         return FAILURE
-    except StoreInUse:
+    except StoreInUseError:
         print("Another process works with the store; stop the service, or wait for the restore to end", file=sys.stderr)
         return FAILURE
-    except OtherConfiguration as other:
+    except OtherConfigurationError as other:
         print(other, "Nothing was done; --force does it all the same.", sep="\n", file=sys.stderr)
         return FAILURE
-    except StoreTooNew:
+    except StoreTooNewError:
         print("The store is of a later version of dxatrend: install that one", file=sys.stderr)
         return FAILURE
-    except PasswordUnusable as unusable:
+    except UnusablePasswordError as unusable:
         print(unusable, file=sys.stderr)
         return FAILURE
     except BrokenPipeError:  # whoever read our output has seen enough
@@ -207,12 +207,12 @@ def _store(options: argparse.Namespace, *, existing: bool = True) -> Iterator[Ap
     """The house of a command; one that writes refuses where the service works with another configuration.
 
     Raises:
-        OtherConfiguration: it does, and nobody has said --force.
+        OtherConfigurationError: it does, and nobody has said --force.
     """
     with houses.open_app(options.config, existing=existing) as app:
         try:
             require_current(app)
-        except OtherConfiguration as other:
+        except OtherConfigurationError as other:
             if not getattr(options, "force", True) and not getattr(options, "dry_run", False):
                 raise
             print(other, file=sys.stderr)
@@ -260,7 +260,7 @@ def _listen(options: argparse.Namespace) -> int:
         except OSError as error:
             log.error("cannot listen: %s", error.strerror)
             return FAILURE
-        except TlsUnusable as unusable:
+        except TlsError as unusable:
             log.error("cannot listen: listener.%s", unusable)
             return FAILURE
         live = LiveConfiguration(app)
@@ -360,7 +360,7 @@ def _check(options: argparse.Namespace) -> int:
         try:
             echo(destination, settings.service.listener.ae_title)
             print(f"destination {destination.name}: answers")
-        except DeliveryProblem as problem:
+        except DeliveryError as problem:
             silent += 1
             print(f"destination {destination.name}: {problem}")
     return FAILURE if silent else 0
@@ -377,13 +377,13 @@ def _store_problem(config: Path) -> str | None:
     try:
         with houses.open_app(config, existing=True) as app:
             return "\n".join(outdated(app)) or None
-    except StoreMissing as missing:
+    except StoreMissingError as missing:
         return f"store.url: there is no store at {printable(missing)} yet; the service makes one when it first starts"
-    except StoreTooNew:
+    except StoreTooNewError:
         return "store.url: the store is of a later version of dxatrend"
-    except StoreFailed as failure:
+    except StoreError as failure:
         return f"store.url: the database could not be asked: {printable(failure)}"
-    except StoreInUse:
+    except StoreInUseError:
         return "store.url: a backup is being restored"
 
 
@@ -392,13 +392,13 @@ def _unusable_certificates(listener: ListenerSettings) -> Iterator[str]:
     try:
         if listener.tls:
             for_listener(listener.tls)
-    except TlsUnusable as unusable:
+    except TlsError as unusable:
         yield f"listener.{unusable}"
     for caller in listener.caller:
         try:
             if caller.tls:
                 for_calling(caller.tls)
-        except TlsUnusable as unusable:
+        except TlsError as unusable:
             yield f"listener.caller {caller.ae_title}: {unusable}"
 
 

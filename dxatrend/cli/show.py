@@ -8,11 +8,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from pipeline.clinical.exam_assembly import Contradiction
+from pipeline.clinical.exam_assembly import ContradictionError
 from pipeline.clinical.model import Exam, Finding, Interpretation, Measurement
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.edge.app import App
-from pipeline.edge.dicom_files import FileLeftOut, read_dicom_file
+from pipeline.edge.dicom_files import FileLeftOutError, read_dicom_file
 from pipeline.edge.follow_up.due_exams import interpret_exam
 from pipeline.edge.store import exams, patients, receipts
 from pipeline.edge.store.exams import ExamOnFile
@@ -23,7 +23,7 @@ from pipeline.sr.dicom.reader import read_elements, split_file
 from pipeline.sr.dicom.unreadable import Reason
 from pipeline.sr.extract.measurements import OtherScores
 from pipeline.sr.extract.phantom import PhantomReport
-from pipeline.sr.extract.report import Report, UnreadableReport, extract, trees
+from pipeline.sr.extract.report import Report, UnreadableReportError, extract, trees
 
 
 def show(app: App, report: str) -> int:
@@ -37,8 +37,8 @@ def show(app: App, report: str) -> int:
     except PhantomReport as phantom:
         print(phantom.reason.sentence, *map(_measured, phantom.scan.measurements), sep="\n")
         return 0
-    except (UnreadableReport, FileLeftOut, OSError) as problem:
-        ours = isinstance(problem, UnreadableReport) and problem.reason is Reason.OWN_ADDENDUM
+    except (UnreadableReportError, FileLeftOutError, OSError) as problem:
+        ours = isinstance(problem, UnreadableReportError) and problem.reason is Reason.OWN_ADDENDUM
         if ours:
             print(f"\n{_written_by_us(*_bytes_of(app, report))}")
             return 0
@@ -91,7 +91,7 @@ def _seen(connection: Connection, report: str, read: Report) -> _Seen:
         return _Seen(read.exam, read.vendor_trend)
     try:
         return _Seen(on_file.exam(), on_file.vendor_trend, tuple(_parts(on_file)))
-    except Contradiction as contradiction:
+    except ContradictionError as contradiction:
         told = f"the reports of this exam contradict each other: {contradiction}"
         return _Seen(read.exam, read.vendor_trend, (told,))
 

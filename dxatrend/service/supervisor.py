@@ -117,7 +117,7 @@ def serve_prefect(prefect: PrefectSettings) -> NoReturn:
     """Become the Prefect server of several machines, closed as the one that ``serve`` starts.
 
     Raises:
-        PasswordUnusable: its password cannot be kept, or is no secret.
+        UnusablePasswordError: its password cannot be kept, or is no secret.
     """
     environment = runtime.server_environment(prefect, make_password(prefect))
     os.execve(sys.executable, PREFECT_SERVER, {**os.environ, **environment})

@@ -26,7 +26,7 @@ from pipeline.edge.history import query_retrieve
 from pipeline.edge.operations import housekeeping
 from pipeline.edge.receive import storage_commitment_scp
 from pipeline.edge.store import work_queue
-from pipeline.edge.store.database import StoreFailed
+from pipeline.edge.store.database import StoreError
 from pipeline.edge.store.schema import commitment_request as promise_table
 from pipeline.edge.store.schema import delivery as delivery_table
 from pipeline.edge.store.schema import exam as exam_table
@@ -115,7 +115,7 @@ def _keep_looking(current: Callable[[], App], stop: Stop, look: _Look) -> None:
                 failed = False
             due = look.do(app, orchestration)
             change_notification.wait(min(LONGEST_LOOK, seconds_until(due)))
-        except StoreFailed as failure:
+        except StoreError as failure:
             log.error("%s: the database could not be asked (%s); trying again", look.name, failure)
             failed = True
             stop.wait(PAUSE_AFTER_FAILURE)
@@ -146,7 +146,7 @@ def _look_at_exams(stop: Stop, app: App, orchestration: Orchestration) -> dateti
         return now
     if housekeeping.is_overdue(app, now):
         log.warning("housekeeping is overdue, its schedule must have failed; doing it now")
-        with contextlib.suppress(housekeeping.DamagedStore):  # which the log has told
+        with contextlib.suppress(housekeeping.DamagedStoreError):  # which the log has told
             housekeeping.run_housekeeping(app)
     return begin
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.clinical.compare import months_between
 from pipeline.clinical.regions import Side
+from pipeline.errors import DxatrendError
 
 
 class Menopause(StrEnum):
@@ -79,7 +80,7 @@ NUMBERS = {
 """The fields that hold a number, and what none of them reaches."""
 
 
-class ImpossibleContext(ValueError):
+class ImpossibleContextError(DxatrendError, ValueError):
     """A number in a record that cannot be meant, or two fields that contradict each other."""
 
 
@@ -91,7 +92,7 @@ class ClinicalContext:
     more, whatever earlier records tell. A ``fracture_site`` is a fragility fracture.
 
     Raises:
-        ImpossibleContext: a number that nobody has, or fields at odds; the text names the field, never the value.
+        ImpossibleContextError: a number that nobody has, or fields at odds; the text names the field, never the value.
     """
 
     recorded_on: date
@@ -177,12 +178,12 @@ class ClinicalContext:
         for name in NUMBERS:
             value = getattr(self, name)
             if value is not None and not (value.is_finite() and 0 <= value < NUMBERS[name]):
-                raise ImpossibleContext(f"{name} is not a number from 0 to below {NUMBERS[name]}")
+                raise ImpossibleContextError(f"{name} is not a number from 0 to below {NUMBERS[name]}")
         if self.non_dominant_arm is Side.MEAN:
-            raise ImpossibleContext("non_dominant_arm is neither left nor right")
+            raise ImpossibleContextError("non_dominant_arm is neither left nor right")
         if self.fracture_site is not None:
             if self.fragility_fracture is False:
-                raise ImpossibleContext("fracture_site is told, and fragility_fracture is no")
+                raise ImpossibleContextError("fracture_site is told, and fragility_fracture is no")
             object.__setattr__(self, "fragility_fracture", True)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.clinical.model import Exam, Measurement, Patient
 from pipeline.clinical.regions import SITE_OF_PART, VERTEBRAE, Region, Side
+from pipeline.errors import DxatrendError
 
 NUMBERS = ("bmd", "bmc", "area", "t_score", "z_score", "percent_young_adult", "percent_age_matched", "tbs")
 """What two reports of one region must tell alike."""
@@ -23,7 +24,7 @@ PLACE_OF_PART = {part: place for place, part in enumerate(SITE_OF_PART)}
 PLACE_OF_SIDE = {side: place for place, side in enumerate((None, *Side))}
 
 
-class Contradiction(ValueError):
+class ContradictionError(DxatrendError, ValueError):
     """Two reports of one visit cannot both be right; a person must look."""
 
 
@@ -56,16 +57,16 @@ def assemble(parts: Sequence[Exam]) -> Exam:
 
 def _require_same_visit(first: Exam, part: Exam) -> None:
     if part.study_instance_uid != first.study_instance_uid:
-        raise Contradiction("parts of one exam differ in StudyInstanceUID")
+        raise ContradictionError("parts of one exam differ in StudyInstanceUID")
     if not part.is_of_same_day(first):
-        raise Contradiction(f"parts of one exam are of two days: {first.performed_on}; {part.performed_on}")
+        raise ContradictionError(f"parts of one exam are of two days: {first.performed_on}; {part.performed_on}")
     if part.scanner != first.scanner:
-        raise Contradiction(f"parts of one exam name two scanners: {first.scanner}; {part.scanner}")
+        raise ContradictionError(f"parts of one exam name two scanners: {first.scanner}; {part.scanner}")
 
 
 def _merged_patient(one: Patient, other: Patient) -> Patient:
     if names := one.contradicts(other):
-        raise Contradiction(f"parts of one exam differ in {', '.join(names)}")
+        raise ContradictionError(f"parts of one exam differ in {', '.join(names)}")
     return Patient(
         patient_id=one.patient_id or other.patient_id,
         issuer=one.issuer or other.issuer,
@@ -95,7 +96,7 @@ def _same_number(one: Measurement, other: Measurement, name: str) -> Decimal | N
     if mine is None or theirs is None:
         return mine if theirs is None else theirs
     if mine != theirs:
-        raise Contradiction(f"{name} of {one.region} is told as {mine} and as {theirs}")
+        raise ContradictionError(f"{name} of {one.region} is told as {mine} and as {theirs}")
     return max(mine, theirs, key=lambda number: len(str(number)))
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from pipeline.clinical.regions import Region, Site
+from pipeline.errors import DxatrendError
 
 ZERO = Decimal(0)
 A_THOUSAND = Decimal(1000)
@@ -34,7 +35,7 @@ LONGEST_EXAM = timedelta(hours=12)
 """Parts of one exam, and two scans of one evening, lie no further apart, whichever side of midnight they are on."""
 
 
-class ImpossibleMeasurement(ValueError):
+class ImpossibleMeasurementError(DxatrendError, ValueError):
     """A number that cannot be a measurement of bone."""
 
 
@@ -114,7 +115,7 @@ class Measurement:
     ``technologist`` are the scanner's own texts, empty when it does not say.
 
     Raises:
-        ImpossibleMeasurement: a number that no bone has; the text names region and field, never the value.
+        ImpossibleMeasurementError: a number that no bone has; the text names region and field, never the value.
     """
 
     region: Region
@@ -325,7 +326,7 @@ class LeastSignificantChange:
     that spans two cross-calibrated scanners (R2.10).
 
     Raises:
-        ImpossibleMeasurement: an LSC that no precision study yields.
+        ImpossibleMeasurementError: an LSC that no precision study yields.
     """
 
     scanner: Scanner
@@ -366,7 +367,7 @@ class CrossCalibration:
     exams on the new scanner from ``valid_from`` on.
 
     Raises:
-        ImpossibleMeasurement: a number that no cross-calibration yields.
+        ImpossibleMeasurementError: a number that no cross-calibration yields.
     """
 
     old: Scanner
@@ -658,7 +659,7 @@ class Interpretation:
 def _require(region: Region, name: str, value: Decimal, *, above: Decimal, below: Decimal) -> None:
     """Raise unless the value is a plain number between the two."""
     if not _is_plain(value, above=above, below=below):
-        raise ImpossibleMeasurement(f"{name} of {region} is not a number between {above} and {below}")
+        raise ImpossibleMeasurementError(f"{name} of {region} is not a number between {above} and {below}")
 
 
 def _is_plain(value: Decimal | None, *, above: Decimal, below: Decimal) -> bool:

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TypeVar
 
-from pipeline.clinical.model import ZERO, ImpossibleMeasurement, Measurement, Scanner
+from pipeline.clinical.model import ZERO, ImpossibleMeasurementError, Measurement, Scanner
 from pipeline.clinical.precision import (
     MINIMUM_DEGREES_OF_FREEDOM,
     USUAL_LSC,
@@ -16,6 +16,7 @@ from pipeline.clinical.precision import (
     pooled_precision_error,
 )
 from pipeline.clinical.regions import Region
+from pipeline.errors import DxatrendError
 
 _Item = TypeVar("_Item")
 _Key = TypeVar("_Key")
@@ -94,7 +95,7 @@ class PrecisionStudy:
     doubts: tuple[str, ...]
 
 
-class UnfitStudy(ValueError):
+class UnfitStudyError(DxatrendError, ValueError):
     """The scans make no study; ``reasons`` says all of what is wrong, and names patients by the file's own labels."""
 
     def __init__(self, reasons: Sequence[str]) -> None:
@@ -106,17 +107,17 @@ def studies(scans: Sequence[PrecisionScan]) -> tuple[PrecisionStudy, ...]:
     """One study per region, in the order the regions first appear.
 
     Raises:
-        UnfitStudy: any of them cannot be evaluated.
+        UnfitStudyError: any of them cannot be evaluated.
     """
     reasons: list[str] = []
     found: list[PrecisionStudy] = []
     for region, of_region in _grouped(scans, lambda scan: scan.region).items():
         try:
             found.append(study(of_region))
-        except UnfitStudy as unfit:
+        except UnfitStudyError as unfit:
             reasons += [f"{region}: {reason}" for reason in unfit.reasons]
     if reasons or not scans:
-        raise UnfitStudy(reasons or ["there are no scans"])
+        raise UnfitStudyError(reasons or ["there are no scans"])
     return tuple(found)
 
 
@@ -127,10 +128,10 @@ def study(scans: Sequence[PrecisionScan]) -> PrecisionStudy:
     clinical use: see its objections.
 
     Raises:
-        UnfitStudy: no scans, several regions, a scan told twice, a patient scanned once, a BMD that is none.
+        UnfitStudyError: no scans, several regions, a scan told twice, a patient scanned once, a BMD that is none.
     """
     if reasons := [*_faults(scans)]:
-        raise UnfitStudy(reasons)
+        raise UnfitStudyError(reasons)
     patients = tuple(_scatter(patient, own) for patient, own in _grouped(scans, lambda scan: scan.patient).items())
     freedom = sum(patient.degrees_of_freedom for patient in patients)
     precision_error, percent = _precision(patients)
@@ -207,10 +208,10 @@ def toml_block(
     The ``reminder`` stands beside the last day. What nobody told and the configuration asks for is to be filled in.
 
     Raises:
-        UnfitStudy: the study must not be used.
+        UnfitStudyError: the study must not be used.
     """
     if evaluated.objections:
-        raise UnfitStudy(evaluated.objections)
+        raise UnfitStudyError(evaluated.objections)
     repeats = min(patient.scans for patient in evaluated.patients)
     serves = region or evaluated.region
     entries = {
@@ -264,7 +265,7 @@ def _faults(scans: Sequence[PrecisionScan]) -> Iterator[str]:
     for scan in scans:
         try:
             Measurement(region=scan.region, bmd=scan.bmd)
-        except ImpossibleMeasurement:
+        except ImpossibleMeasurementError:
             yield f"patient {scan.patient}, scan {scan.scan}: BMD is not a number of g/cm2"
 
 

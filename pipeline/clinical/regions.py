@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pipeline.errors import DxatrendError
+
 _LEVELS = re.compile(r"\s*([TL]\d{1,2})\s*(?:-\s*([TL]\d{1,2})\s*)?")
 
 
@@ -62,7 +64,7 @@ SITE_OF_PART = {
 """Every part we have a name for, and the site it lies in."""
 
 
-class UnknownRegion(ValueError):
+class UnknownRegionError(DxatrendError, ValueError):
     """The text names no region we know."""
 
 
@@ -85,13 +87,13 @@ class Region:
 
     def __post_init__(self) -> None:
         if self.part not in SITE_OF_PART:
-            raise UnknownRegion(f"{self.part!r} is not a part of the skeleton we know")
+            raise UnknownRegionError(f"{self.part!r} is not a part of the skeleton we know")
         if (self.part == SPINE) != bool(self.vertebrae):
-            raise UnknownRegion(f"{self.part!r} and vertebrae {self.vertebrae!r} do not go together")
+            raise UnknownRegionError(f"{self.part!r} and vertebrae {self.vertebrae!r} do not go together")
         if self.side is not None and self.site not in (Site.HIP, Site.FOREARM):
-            raise UnknownRegion(f"{self.part!r} has no side")
+            raise UnknownRegionError(f"{self.part!r} has no side")
         if self.vertebrae != tuple(level for level in VERTEBRAE if level in self.vertebrae):
-            raise UnknownRegion(f"{self.vertebrae!r} are not vertebrae in their order")
+            raise UnknownRegionError(f"{self.vertebrae!r} are not vertebrae in their order")
         object.__setattr__(self, "key", self._key())
         object.__setattr__(self, "monitorable", self._monitorable())
 
@@ -121,7 +123,7 @@ def parse_region(text: str) -> Region:
     """The region a key names; letter case and stray spaces do not matter.
 
     Raises:
-        UnknownRegion: the text is not a region key.
+        UnknownRegionError: the text is not a region key.
     """
     words = " ".join(text.casefold().split())
     for side in Side:
@@ -136,18 +138,18 @@ def parse_vertebrae(text: str) -> tuple[str, ...]:
     """The vertebrae that ``L1-L4``, ``L1,L3`` or ``L1 - L2, L4`` names, from head to foot.
 
     Raises:
-        UnknownRegion: a level we do not know, a range that runs upwards, or a level named twice.
+        UnknownRegionError: a level we do not know, a range that runs upwards, or a level named twice.
     """
     levels: list[str] = []
     for part in text.upper().split(","):
         match = _LEVELS.fullmatch(part)
         ends = [level for level in match.groups() if level] if match else []
         if not ends or not all(level in VERTEBRAE for level in ends):
-            raise UnknownRegion(f"{text.strip()!r} names no region we know")
+            raise UnknownRegionError(f"{text.strip()!r} names no region we know")
         first, last = VERTEBRAE.index(ends[0]), VERTEBRAE.index(ends[-1])
         levels.extend(VERTEBRAE[first : last + 1])
     if len(levels) != len(set(levels)) or levels != sorted(levels, key=VERTEBRAE.index) or not levels:
-        raise UnknownRegion(f"{text.strip()!r} does not name vertebrae from head to foot, each once")
+        raise UnknownRegionError(f"{text.strip()!r} does not name vertebrae from head to foot, each once")
     return tuple(levels)
 
 

@@ -31,10 +31,10 @@ def open_app(folder: Path, *, existing: bool = False) -> Iterator[App]:
 
     Raises:
         SettingsError: the configuration cannot be used.
-        StoreMissing: there is no store, and none should be made.
-        StoreFailed: the database could not be asked, or its file not be made.
-        StoreInUse: a backup is being restored into the database.
-        StoreTooNew: a later version of dxatrend has migrated it.
+        StoreMissingError: there is no store, and none should be made.
+        StoreError: the database could not be asked, or its file not be made.
+        StoreInUseError: a backup is being restored into the database.
+        StoreTooNewError: a later version of dxatrend has migrated it.
     """
     settings, dialects = configuration.load(folder)
     reference_data = known(settings, dialects, folder / "dialects")

@@ -4,13 +4,15 @@ import os
 import stat
 from pathlib import Path
 
+from pipeline.errors import DxatrendError
+
 MEGABYTE = 1_000_000
 
 _PREAMBLE = 132
 """Bytes up to and with the prefix DICM (PS3.10 section 7.1)."""
 
 
-class FileLeftOut(Exception):
+class FileLeftOutError(DxatrendError):
     """A file that is not read; the text says why."""
 
 
@@ -18,7 +20,7 @@ def read_dicom_file(path: Path, *, most_mb: int) -> bytes:
     """The bytes of a file; only its beginning where that is not a DICOM file's.
 
     Raises:
-        FileLeftOut: it is no regular file, or larger than ``most_mb`` megabytes.
+        FileLeftOutError: it is no regular file, or larger than ``most_mb`` megabytes.
         OSError: it cannot be read.
     """
     _see_that_it_is_regular(path.stat().st_mode)  # before it is opened: that alone rewinds a tape or waits for a writer
@@ -32,7 +34,7 @@ def read_dicom_file(path: Path, *, most_mb: int) -> bytes:
         most = most_mb * MEGABYTE
         rest = file.read(most + 1) if opened.st_size <= most else b""
     if max(opened.st_size, len(start) + len(rest)) > most:
-        raise FileLeftOut(f"is larger than {most_mb} MB (listener.largest_object_mb)")
+        raise FileLeftOutError(f"is larger than {most_mb} MB (listener.largest_object_mb)")
     return start + rest
 
 
@@ -45,4 +47,4 @@ def _see_that_it_is_regular(mode: int) -> None:
             stat.S_IFBLK: "a device",
             stat.S_IFDIR: "a folder",
         }
-        raise FileLeftOut(f"is {kinds.get(stat.S_IFMT(mode), 'no file')}")
+        raise FileLeftOutError(f"is {kinds.get(stat.S_IFMT(mode), 'no file')}")

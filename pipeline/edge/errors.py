@@ -2,7 +2,7 @@
 
 import traceback
 
-from pipeline.edge.store.database import StoreFailed
+from pipeline.edge.store.database import StoreError
 
 WORKER_LOST = "worker_lost"
 """The reason for which work is held whose worker ended again and again while it had it."""
@@ -16,15 +16,15 @@ def require_fault_of_one(error: Exception) -> None:
 
     Raises:
         MemoryError: it is the process's fault, which ends.
-        StoreFailed: it is the database's, which is asked again later.
+        StoreError: it is the database's, which is asked again later.
     """
-    if isinstance(error, MemoryError) or (isinstance(error, StoreFailed) and not error.refused):
+    if isinstance(error, MemoryError) or (isinstance(error, StoreError) and not error.refused):
         raise error
 
 
 def describe_error(error: BaseException) -> str:
     """The type of an error and the file and line it came from, in our own code where one is there."""
-    if isinstance(error, StoreFailed) and error.__context__ is not None:
+    if isinstance(error, StoreError) and error.__context__ is not None:
         return f"{error}{_place(error.__context__)}"
     return f"{type(error).__name__}{_place(error)}"
 

@@ -19,8 +19,9 @@ from pipeline.edge.configuration.reference_data import known
 from pipeline.edge.configuration.settings import SettingsError
 from pipeline.edge.provenance import ProvenanceTracker
 from pipeline.edge.store import processes
-from pipeline.edge.store.database import StoreFailed
+from pipeline.edge.store.database import StoreError
 from pipeline.edge.store.processes import Fingerprint, LiveProcess
+from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ _NOT_OF_THE_SERVICE = {"listener": {"host", "port", "tls"}, "addendum": {"font"}
 """What may differ from machine to machine, and changes nothing of what is said of a patient."""
 
 
-class OtherConfiguration(Exception):
+class OtherConfigurationError(DxatrendError):
     """The service works with another configuration; what would be written now it may take back."""
 
 
@@ -56,10 +57,10 @@ def require_current(app: App) -> None:
     """See that whatever is written now is what the service would write.
 
     Raises:
-        OtherConfiguration: it works with another configuration.
+        OtherConfigurationError: it works with another configuration.
     """
     if different := outdated(app):
-        raise OtherConfiguration("\n".join(different))
+        raise OtherConfigurationError("\n".join(different))
 
 
 def read_anew(app: App) -> App:
@@ -99,7 +100,7 @@ class LiveConfiguration:
         try:
             with database.write() as connection:
                 processes.register(connection, part, fingerprint(self.app), at=datetime.now(UTC))
-        except StoreFailed as failure:  # the work begins all the same, and this is tried again
+        except StoreError as failure:  # the work begins all the same, and this is tried again
             log.error("the store could not be told of this process: %s", failure)
         ended = threading.Event()
         thread = threading.Thread(target=self._look_after, args=(part, ended), name=f"configuration of {part}")
@@ -112,7 +113,7 @@ class LiveConfiguration:
             try:
                 with database.write() as connection:
                     processes.unregister(connection, part)
-            except StoreFailed as failure:  # the others find out by themselves
+            except StoreError as failure:  # the others find out by themselves
                 log.error("the store could not be told that this process ends: %s", failure)
 
     def _look_after(self, part: str, ended: threading.Event) -> None:
@@ -127,7 +128,7 @@ class LiveConfiguration:
                 if abs((datetime.now(UTC) - renewed).total_seconds()) >= RENEW_SECONDS:
                     self._renew(part)
                     renewed = datetime.now(UTC)
-            except StoreFailed:  # those who do the work tell the log
+            except StoreError:  # those who do the work tell the log
                 continue
 
     def _renew(self, part: str) -> None:

@@ -20,7 +20,7 @@ from pipeline.clinical.clinical_context import (
     ClinicalContext,
     ContextOnDay,
     FractureSite,
-    ImpossibleContext,
+    ImpossibleContextError,
     Kind,
     Menopause,
     Therapy,
@@ -62,12 +62,12 @@ def told(context: ClinicalContext) -> dict[str, Any]:
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_number_nobody_has_is_refused_and_not_repeated(name: str) -> None:
     for value in ("NaN", "-1", "Infinity", "9999"):
-        with pytest.raises(ImpossibleContext, match=rf"^{name} is not a number from 0 to below {NUMBERS[name]}$"):
+        with pytest.raises(ImpossibleContextError, match=rf"^{name} is not a number from 0 to below {NUMBERS[name]}$"):
             ClinicalContext(recorded_on=date(2020, 1, 1), **{name: Decimal(value)})  # type: ignore[arg-type] # numbers only
 
 
 def test_an_arm_is_left_or_right() -> None:
-    with pytest.raises(ImpossibleContext, match=r"^non_dominant_arm is neither left nor right$"):
+    with pytest.raises(ImpossibleContextError, match=r"^non_dominant_arm is neither left nor right$"):
         record(DAY, non_dominant_arm=Side.MEAN)
 
 
@@ -192,7 +192,7 @@ def test_a_start_told_later_belongs_to_the_therapy_already_told() -> None:
 def test_a_fracture_site_is_a_fracture_and_the_gravest_counts() -> None:
     """E14: hip and vertebra count by themselves, and a later fracture of the wrist does not undo them."""
     assert record(DAY, fracture_site=FractureSite.OTHER).fragility_fracture is True
-    with pytest.raises(ImpossibleContext, match=r"^fracture_site is told, and fragility_fracture is no$"):
+    with pytest.raises(ImpossibleContextError, match=r"^fracture_site is told, and fragility_fracture is no$"):
         record(DAY, fracture_site=FractureSite.HIP, fragility_fracture=False)
     sites = [record(f"201{n}-01-01", fracture_site=site) for n, site in enumerate(FractureSite)]
     assert context_on(sites, DAY).fracture_site is FractureSite.HIP

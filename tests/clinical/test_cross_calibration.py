@@ -17,7 +17,7 @@ from pipeline.clinical.model import (
     CrossCalibration,
     Finding,
     Flag,
-    ImpossibleMeasurement,
+    ImpossibleMeasurementError,
     Obstacle,
     Result,
 )
@@ -161,9 +161,9 @@ def test_a_line_better_than_the_scanners_is_doubted() -> None:
 
 @pytest.mark.parametrize("name", ["slope", "residual_sd", "precision_error_old", "precision_error_new", "intercept"])
 def test_numbers_that_no_cross_calibration_yields_are_refused(name: str) -> None:
-    with pytest.raises(ImpossibleMeasurement, match=name):
+    with pytest.raises(ImpossibleMeasurementError, match=name):
         replace(SPINE, **{name: D("NaN")})  # type: ignore[arg-type] # numbers only
-    with pytest.raises(ImpossibleMeasurement, match="scans_on_new"):
+    with pytest.raises(ImpossibleMeasurementError, match="scans_on_new"):
         replace(SPINE, scans_on_new=0)
 
 

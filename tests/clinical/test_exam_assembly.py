@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from pipeline.clinical.exam_assembly import Contradiction, assemble
+from pipeline.clinical.exam_assembly import ContradictionError, assemble
 from pipeline.clinical.model import Patient, Sex
 from tests.factories.exams import HOLOGIC, PATIENT, ROOM_1, day, exam, measurement
 
@@ -41,14 +41,14 @@ def test_an_exam_has_at_least_one_part() -> None:
 
 def test_parts_that_tell_a_region_differently_are_held() -> None:
     other = exam("2020-01-01", regions={"L1-L4": "0.901"}, uid="1")
-    with pytest.raises(Contradiction, match=r"^bmd of L1-L4 is told as 0\.900 and as 0\.901$"):
+    with pytest.raises(ContradictionError, match=r"^bmd of L1-L4 is told as 0\.900 and as 0\.901$"):
         assemble([SPINE, other])
 
 
 def test_parts_of_two_people_are_held_and_nobody_is_named() -> None:
     """R2.19: identity conflicts stop everything; the text names the DICOM field only."""
     other = exam("2020-01-01", uid="1", patient=Patient(patient_id="P1", birth_date=day("1961-01-01")))
-    with pytest.raises(Contradiction, match=r"^parts of one exam differ in PatientBirthDate$"):
+    with pytest.raises(ContradictionError, match=r"^parts of one exam differ in PatientBirthDate$"):
         assemble([SPINE, other])
 
 
@@ -59,9 +59,9 @@ def test_what_one_part_knows_of_the_patient_the_exam_knows() -> None:
 
 
 def test_parts_from_two_scanners_or_studies_are_not_one_exam() -> None:
-    with pytest.raises(Contradiction, match=r"302081M"):
+    with pytest.raises(ContradictionError, match=r"302081M"):
         assemble([SPINE, exam("2020-01-01", uid="1", scanner=HOLOGIC)])
-    with pytest.raises(Contradiction, match="StudyInstanceUID"):
+    with pytest.raises(ContradictionError, match="StudyInstanceUID"):
         assemble([SPINE, exam("2020-01-01", uid="2", scanner=ROOM_1)])
 
 
@@ -72,7 +72,7 @@ def test_the_exam_begins_with_its_earliest_part() -> None:
 
 def test_parts_of_two_days_are_not_one_exam() -> None:
     """A study under which a scanner sends earlier exams as well must not date them all alike."""
-    with pytest.raises(Contradiction, match=r"^parts of one exam are of two days: 2020-01-01; 2020-01-02$"):
+    with pytest.raises(ContradictionError, match=r"^parts of one exam are of two days: 2020-01-01; 2020-01-02$"):
         assemble([exam("2020-01-02", uid="1"), SPINE])
 
 

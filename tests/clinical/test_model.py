@@ -9,7 +9,7 @@ from pipeline.clinical.model import (
     Comparability,
     Finding,
     Flag,
-    ImpossibleMeasurement,
+    ImpossibleMeasurementError,
     LeastSignificantChange,
     Obstacle,
     Overall,
@@ -25,25 +25,25 @@ from tests.factories.exams import ROOM_1, exam, lsc, measurement
 )
 def test_a_number_that_no_bone_has_is_refused_and_not_repeated(value: str) -> None:
     """R1.8: what cannot be subtracted exactly is no BMD; above 10 the unit was mg/cm2."""
-    with pytest.raises(ImpossibleMeasurement, match=r"^bmd of L1-L4 is not a number between 0 and 10$"):
+    with pytest.raises(ImpossibleMeasurementError, match=r"^bmd of L1-L4 is not a number between 0 and 10$"):
         measurement("L1-L4", value)
     for name in ("bmc", "area"):
-        with pytest.raises(ImpossibleMeasurement, match=rf"^{name} of L1-L4 is not a number between 0 and 10000$"):
+        with pytest.raises(ImpossibleMeasurementError, match=rf"^{name} of L1-L4 is not a number between 0 and 10000$"):
             measurement("L1-L4", "0.9", **{name: value.replace("930", "10000").replace("10", "10000")})
 
 
 def test_scores_may_be_negative_but_not_nonsense() -> None:
     assert measurement("L1-L4", "0.9", t_score="-7.5").t_score == Decimal("-7.5")
-    with pytest.raises(ImpossibleMeasurement, match="t_score"):
+    with pytest.raises(ImpossibleMeasurementError, match="t_score"):
         measurement("L1-L4", "0.9", t_score="NaN")
-    with pytest.raises(ImpossibleMeasurement, match="percent_young_adult"):
+    with pytest.raises(ImpossibleMeasurementError, match="percent_young_adult"):
         measurement("L1-L4", "0.9", percent_young_adult="1000")
 
 
 def test_an_lsc_is_more_than_nothing() -> None:
     """R1.8: with an LSC of 0 every difference would be significant."""
     for value in ("0", "-0.03", "NaN"):
-        with pytest.raises(ImpossibleMeasurement, match="lsc of L1-L4"):
+        with pytest.raises(ImpossibleMeasurementError, match="lsc of L1-L4"):
             lsc("L1-L4", value)
 
 

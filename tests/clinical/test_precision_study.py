@@ -9,7 +9,7 @@ from pipeline.clinical.model import Scanner
 from pipeline.clinical.precision_study import (
     PrecisionScan,
     PrecisionStudy,
-    UnfitStudy,
+    UnfitStudyError,
     studies,
     study,
     toml_block,
@@ -34,7 +34,7 @@ def pairs(count: int, difference: str = "0.014", *, region: str = "L1-L4", by: s
 
 
 def unfit(scans: list[PrecisionScan]) -> tuple[str, ...]:
-    with pytest.raises(UnfitStudy) as refused:
+    with pytest.raises(UnfitStudyError) as refused:
         study(scans)
     return refused.value.reasons
 
@@ -74,7 +74,7 @@ def test_a_study_below_30_degrees_of_freedom_is_shown_and_refused() -> None:
     small = study(pairs(29))
     assert small.objections == ("29 degrees of freedom; 15 patients x 3 scans or 30 x 2 give 30 (R1.2)",)
     assert "NOT FOR CLINICAL USE: 29 degrees of freedom" in worksheet(small)
-    with pytest.raises(UnfitStudy, match="29 degrees"):
+    with pytest.raises(UnfitStudyError, match="29 degrees"):
         block(small)
     assert study(pairs(30)).objections == ()
 
@@ -102,10 +102,10 @@ def test_what_makes_no_study_is_told_whole() -> None:
 def test_a_file_of_several_regions_is_several_studies() -> None:
     found = studies([*pairs(30), *pairs(30, "0.010", region="total hip left")])
     assert [str(one.region) for one in found] == ["L1-L4", "total hip left"]
-    with pytest.raises(UnfitStudy) as refused:
+    with pytest.raises(UnfitStudyError) as refused:
         studies([*pairs(30), scan("A", "1", "1", region="total hip left"), scan("A", "1", "1", region="L2-L4")])
     assert refused.value.reasons == ("total hip left: patient A was scanned once", "L2-L4: patient A was scanned once")
-    with pytest.raises(UnfitStudy, match="no scans"):
+    with pytest.raises(UnfitStudyError, match="no scans"):
         studies([])
 
 

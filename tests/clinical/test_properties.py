@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.clinical.clinical_context import ClinicalContext, Menopause, Therapy
 from pipeline.clinical.compare import compare, judge
-from pipeline.clinical.exam_assembly import Contradiction, assemble
+from pipeline.clinical.exam_assembly import ContradictionError, assemble
 from pipeline.clinical.findings import find
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import (
@@ -26,7 +26,7 @@ from pipeline.clinical.model import (
     Sex,
 )
 from pipeline.clinical.precision import lsc_for
-from pipeline.clinical.precision_study import PrecisionScan, UnfitStudy, study, worksheet
+from pipeline.clinical.precision_study import PrecisionScan, UnfitStudyError, study, worksheet
 from pipeline.clinical.regions import parse_region
 from pipeline.clinical.rules import Rules
 from tests.factories.exams import HOLOGIC, NAMELESS, ROOM_1, ROOM_2, exam, lsc
@@ -267,8 +267,8 @@ def test_assembly_is_the_same_in_any_order_or_refused(parts: list[Exam]) -> None
     ]
     try:
         whole = assemble(visit)
-    except Contradiction:
-        with pytest.raises(Contradiction, match=r"^(?!.*1950)"):
+    except ContradictionError:
+        with pytest.raises(ContradictionError, match=r"^(?!.*1950)"):
             assemble(visit[::-1])
         return
     assert assemble(visit[::-1]) == whole
@@ -305,8 +305,8 @@ def test_a_study_is_evaluated_or_refused_with_reasons(scans: list[PrecisionScan]
     """R1.4: the pooled error lies between the best and the worst patient."""
     try:
         found = study(scans)
-    except UnfitStudy:
-        with pytest.raises(UnfitStudy, match=r"."):
+    except UnfitStudyError:
+        with pytest.raises(UnfitStudyError, match=r"."):
             study(scans[::-1])
         return
     sds = [patient.sd for patient in found.patients]

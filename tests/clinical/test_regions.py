@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.clinical.regions import Region, Side, UnknownRegion, parse_region, parse_vertebrae, vertebrae_key
+from pipeline.clinical.regions import Region, Side, UnknownRegionError, parse_region, parse_vertebrae, vertebrae_key
 
 
 @pytest.mark.parametrize(
@@ -31,18 +31,18 @@ def test_a_region_key_names_itself(key: str) -> None:
     ],
 )
 def test_a_text_that_names_no_region_is_refused(text: str) -> None:
-    with pytest.raises(UnknownRegion):
+    with pytest.raises(UnknownRegionError):
         parse_region(text)
 
 
 def test_a_region_and_its_vertebrae_go_together() -> None:
-    with pytest.raises(UnknownRegion, match="do not go together"):
+    with pytest.raises(UnknownRegionError, match="do not go together"):
         Region(part="total hip", vertebrae=("L1",))
-    with pytest.raises(UnknownRegion, match="do not go together"):
+    with pytest.raises(UnknownRegionError, match="do not go together"):
         Region(part="spine")
-    with pytest.raises(UnknownRegion, match="not a part"):
+    with pytest.raises(UnknownRegionError, match="not a part"):
         Region(part="skull")
-    with pytest.raises(UnknownRegion, match="not vertebrae in their order"):
+    with pytest.raises(UnknownRegionError, match="not vertebrae in their order"):
         Region(part="spine", vertebrae=("L2", "L1"))
 
 

@@ -23,11 +23,11 @@ from flows.shutdown import Stop
 from pipeline.edge.app import App, open_app
 from pipeline.edge.audit import syslog_sender
 from pipeline.edge.configuration.settings import AuditSettings, CallerSettings, DestinationSettings
-from pipeline.edge.deliver.storage_scu import DestinationUnavailable, echo
+from pipeline.edge.deliver.storage_scu import DestinationUnavailableError, echo
 from pipeline.edge.extract import extraction
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.history.query_retrieve import answer_due
-from pipeline.edge.receive.storage_commitment_scp import CommitmentNotReported, _Call, report_due
+from pipeline.edge.receive.storage_commitment_scp import CommitmentNotReportedError, _Call, report_due
 from pipeline.edge.store import commitment_requests, receipts, service_status
 from pipeline.edge.store.schema import State, addendum, delivery, exam, history_query, reading, receipt
 from tests import peers
@@ -298,7 +298,7 @@ def test_what_else_keeps_a_host_from_being_called_is_not_told_of_its_name(monkey
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr(socket, "getaddrinfo", fails)
-    with pytest.raises(DestinationUnavailable, match="no association: OSError"):
+    with pytest.raises(DestinationUnavailableError, match="no association: OSError"):
         echo(DestinationSettings(name="pacs", host="pacs.invalid", port=104, ae_title="PACS"), "DXATREND")
 
 
@@ -309,12 +309,12 @@ def test_a_host_whose_name_has_no_address_is_away(fault: Exception, monkeypatch:
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     where: dict[str, Any] = {"host": "pacs.invalid", "port": 104, "ae_title": "PACS"}
-    with pytest.raises(DestinationUnavailable, match="name of its host has no address"):
+    with pytest.raises(DestinationUnavailableError, match="name of its host has no address"):
         echo(DestinationSettings(name="pacs", **where), "DXATREND")
-    with pytest.raises(CommitmentNotReported, match="name of its host has no address"):
+    with pytest.raises(CommitmentNotReportedError, match="name of its host has no address"):
         _Call("DXATREND", CallerSettings(**where))
     line = syslog_sender.Line(datetime.now(UTC), 5, b"")
-    with pytest.raises(syslog_sender.SyslogUnreachable):
+    with pytest.raises(syslog_sender.SyslogUnreachableError):
         syslog_sender.send([line], AuditSettings(syslog="udp://syslog.invalid:514"), "here")
 
 

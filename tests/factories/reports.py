@@ -17,7 +17,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from pipeline.sr.dialects.loader import Dialect, load_dialects
 from pipeline.sr.dicom.reader import read_elements
-from pipeline.sr.extract.report import Report, UnreadableReport, extract
+from pipeline.sr.extract.report import Report, UnreadableReportError, extract
 from tests.folders import DIALECTS
 
 Concept = str | tuple[str, str, str]
@@ -169,9 +169,9 @@ def seen(ds: Dataset, *, zone: tzinfo | None = None) -> Report:
     return read(encode(ds), zone=zone)
 
 
-def held(ds: Dataset) -> UnreadableReport:
+def held(ds: Dataset) -> UnreadableReportError:
     """Why a report that came over DICOM is held; the test fails where it is not."""
-    with pytest.raises(UnreadableReport) as error:
+    with pytest.raises(UnreadableReportError) as error:
         seen(ds)
     return error.value
 

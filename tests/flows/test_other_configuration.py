@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows import reprocess
-from pipeline.edge.live_configuration import OtherConfiguration
+from pipeline.edge.live_configuration import OtherConfigurationError
 from pipeline.edge.store import processes
 from pipeline.edge.store.processes import Fingerprint
 from tests import peers
@@ -21,5 +21,5 @@ def test_the_nightly_run_refuses_while_the_service_works_with_another_configurat
         with app.database.write() as connection:
             other = Fingerprint(clinical="another", service="another")
             processes.register(connection, "worker", other, at=datetime.now(UTC))
-        with pytest.raises(OtherConfiguration, match="restart needed"):
+        with pytest.raises(OtherConfigurationError, match="restart needed"):
             reprocess.reprocess.fn()

@@ -15,7 +15,7 @@ import pytest
 import websockets
 from websockets.typing import Subprotocol
 
-from flows.prefect_password import PasswordUnusable, make_password, password_file, read_password
+from flows.prefect_password import UnusablePasswordError, make_password, password_file, read_password
 from flows.prefect_runner import Answer, Orchestration, prefect_answer
 from pipeline.edge.configuration.settings import PrefectSettings
 from tests import peers
@@ -172,13 +172,13 @@ def test_a_password_that_others_can_read_is_none(tmp_path: Path, mode: int) -> N
     settings = PrefectSettings(home=tmp_path)
     make_password(settings)
     password_file(settings).chmod(mode)
-    with pytest.raises(PasswordUnusable, match="chmod 600"):
+    with pytest.raises(UnusablePasswordError, match="chmod 600"):
         read_password(settings)
 
 
 @pytest.mark.parametrize("home", [Path("/proc/dxatrend"), Path("/etc/hostname")])
 def test_a_folder_that_takes_no_password_is_named_in_one_sentence(home: Path) -> None:
-    with pytest.raises(PasswordUnusable, match=rf"prefect\.password_file: {home}/password: .+"):
+    with pytest.raises(UnusablePasswordError, match=rf"prefect\.password_file: {home}/password: .+"):
         make_password(PrefectSettings(home=home))
 
 

@@ -16,7 +16,7 @@ from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.configuration.settings import DestinationSettings
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Entry, Event, Outcome
-from pipeline.edge.store.database import StoreFailed
+from pipeline.edge.store.database import StoreError
 from pipeline.edge.store.exams import ExamOnFile
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def _tell(app: App, event: Event, of: Mapping[str, str]) -> None:
     try:
         with app.database.write() as connection:
             audit_trail.record(connection, by_operator(event, at=datetime.now(UTC), detail=of))
-    except StoreFailed as failure:  # the work begins, and ends, all the same
+    except StoreError as failure:  # the work begins, and ends, all the same
         log.error("the audit trail could not be told: %s", failure)
 
 

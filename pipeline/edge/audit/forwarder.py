@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from pipeline.edge.app import App
 from pipeline.edge.audit import dicom_message, syslog_sender
 from pipeline.edge.audit.dicom_message import Source, Subject
-from pipeline.edge.audit.syslog_sender import Line, SyslogUnreachable
+from pipeline.edge.audit.syslog_sender import Line, SyslogUnreachableError
 from pipeline.edge.errors import describe_error, require_fault_of_one
 from pipeline.edge.store import audit_trail, receipts
 from pipeline.edge.store.audit_trail import Entry, Sealed
@@ -49,7 +49,7 @@ class AuditForwarder:
         """Chain what was added, and send it; when there will be more to do.
 
         Raises:
-            StoreFailed: the database could not be asked.
+            StoreError: the database could not be asked.
         """
         now = time.monotonic()
         if now >= self._due:
@@ -71,7 +71,7 @@ class AuditForwarder:
         try:
             while self._send():
                 pass
-        except SyslogUnreachable as away:
+        except SyslogUnreachableError as away:
             if self._wait == EVERY:
                 log.warning("the syslog receiver takes no audit messages (%s); they are kept and sent later", away)
             self._wait = min(2 * self._wait, LONGEST_WAIT)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pipeline.edge.configuration.settings import AuditSettings
 from pipeline.edge.dicom_net import tls
+from pipeline.errors import DxatrendError
 
 SECONDS = 10
 """How long a receiver may take for each step."""
@@ -23,7 +24,7 @@ _AUTHPRIV = 10
 _PORTS = {"udp": 514, "tls": 6514}
 
 
-class SyslogUnreachable(Exception):
+class SyslogUnreachableError(DxatrendError):
     """The receiver may not have got everything; the same messages are to be sent again."""
 
 
@@ -39,7 +40,7 @@ def send(lines: Sequence[Line], settings: AuditSettings, host: str) -> None:
     """Hand lines to the receiver, in their order.
 
     Raises:
-        SyslogUnreachable: it has not taken all of them, as far as we know.
+        SyslogUnreachableError: it has not taken all of them, as far as we know.
     """
     assert settings.syslog is not None  # whoever calls us has one
     receiver = urlsplit(settings.syslog)
@@ -50,8 +51,8 @@ def send(lines: Sequence[Line], settings: AuditSettings, host: str) -> None:
             _send_datagrams(framed, address)
         else:
             _send_over_tls(framed, address, settings)
-    except (OSError, UnicodeError, tls.TlsUnusable) as error:  # UnicodeError: a name that is no host's
-        raise SyslogUnreachable(type(error).__name__) from None
+    except (OSError, UnicodeError, tls.TlsError) as error:  # UnicodeError: a name that is no host's
+        raise SyslogUnreachableError(type(error).__name__) from None
 
 
 def _framed(line: Line, host: str) -> bytes:

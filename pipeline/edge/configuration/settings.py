@@ -38,10 +38,11 @@ from sqlalchemy.exc import ArgumentError
 from pipeline.clinical.model import CrossCalibration, Epoch, LeastSignificantChange, QcGap, Scanner
 from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM, VERTEBRAE_OF_A_STUDY
 from pipeline.clinical.precision_study import FILL_IN
-from pipeline.clinical.regions import Region, UnknownRegion, parse_region
+from pipeline.clinical.regions import Region, UnknownRegionError, parse_region
 from pipeline.clinical.rules import Rules
 from pipeline.edge.ip_address import is_ip_address
-from pipeline.edge.text_files import UnreadableText, printable, read_text
+from pipeline.edge.text_files import UnreadableTextError, printable, read_text
+from pipeline.errors import DxatrendError
 from pipeline.sr.dialects.loader import Dialect, DialectError, load_dialects, normal_manufacturer
 from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here
 
@@ -55,7 +56,7 @@ SYSTEM_DATA_FOLDER = Path("/var/lib/dxatrend")
 """Where what such a service keeps lies (FHS 5.8), unless ``store.folder`` says otherwise."""
 
 
-class SettingsError(Exception):
+class SettingsError(DxatrendError):
     """The configuration cannot be used; ``mistakes`` holds every one, each under its key."""
 
     def __init__(self, mistakes: tuple[str, ...]) -> None:
@@ -122,7 +123,7 @@ def _region(value: object) -> Region:
         return value
     try:
         return parse_region(str(value))
-    except UnknownRegion as unknown:
+    except UnknownRegionError as unknown:
         raise ValueError(str(unknown)) from None
 
 
@@ -664,7 +665,7 @@ def load(folder: Path) -> tuple[Settings, tuple[Dialect, ...]]:
             continue
         try:
             files[path.stem] = tomllib.loads(read_text(path), parse_float=Decimal)
-        except (UnreadableText, tomllib.TOMLDecodeError) as error:
+        except (UnreadableTextError, tomllib.TOMLDecodeError) as error:
             mistakes.append(f"{path.name}: {error}")
         except RecursionError:
             mistakes.append(f"{path.name}: one array in another goes too deep")
@@ -745,7 +746,7 @@ def _load_dialects(folder: Path, mistakes: list[str]) -> tuple[Dialect, ...]:
     for path in sorted(folder.glob("*.toml")):
         try:
             texts[path.name] = read_text(path)
-        except UnreadableText as error:
+        except UnreadableTextError as error:
             mistakes.append(f"dialects/{printable(path.name)}: {error}")
     if not texts:
         mistakes.append("dialects: no dialect is configured, so no report could be read")

@@ -16,13 +16,13 @@ from sqlalchemy import Connection
 from pipeline.edge.app import App
 from pipeline.edge.configuration.settings import DestinationSettings
 from pipeline.edge.deliver.storage_scu import (
-    CommitmentAwaited,
-    DeliveryProblem,
-    DeliveryRefused,
-    DeliveryUnavailable,
-    DeliveryUnconfirmed,
-    DestinationUnavailable,
-    Undeliverable,
+    CommitmentAwaitedError,
+    DeliveryError,
+    DeliveryRefusedError,
+    DeliveryUnavailableError,
+    DeliveryUnconfirmedError,
+    DestinationUnavailableError,
+    UndeliverableError,
     deliver,
     wait_after,
 )
@@ -121,22 +121,22 @@ class _Batch:
             attempt=max(waiting.attempts for waiting in self._claimed),
         )
         answered = False
-        problem: DeliveryProblem | None = None
+        problem: DeliveryError | None = None
         try:
             with closing(answers):
                 for waiting, problem in zip(self._claimed, answers, strict=False):
                     self._record_or_hold(waiting, problem)
-                    answered = answered or not isinstance(problem, DeliveryUnavailable)
-        except DestinationUnavailable as unavailable:
+                    answered = answered or not isinstance(problem, DeliveryUnavailableError)
+        except DestinationUnavailableError as unavailable:
             self._conclude(unavailable)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one archive, the others get theirs
             require_fault_of_one(error)
-            self._conclude(DestinationUnavailable(f"{UNEXPECTED}: {describe_error(error)}"))
+            self._conclude(DestinationUnavailableError(f"{UNEXPECTED}: {describe_error(error)}"))
         else:
-            self._conclude(None if answered else problem or DestinationUnavailable("the association ended"))
+            self._conclude(None if answered else problem or DestinationUnavailableError("the association ended"))
         return self._delivered, self._postponed
 
-    def _record_or_hold(self, waiting: Delivery, problem: DeliveryProblem | None) -> None:
+    def _record_or_hold(self, waiting: Delivery, problem: DeliveryError | None) -> None:
         try:
             self._record(waiting, problem)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are recorded
@@ -144,7 +144,7 @@ class _Batch:
             names = {"addendum": waiting.addendum.number, "destination": self._to.name}
             _hold(self._app, waiting.number, names, UNEXPECTED, describe_error(error))
 
-    def _record(self, waiting: Delivery, problem: DeliveryProblem | None) -> None:
+    def _record(self, waiting: Delivery, problem: DeliveryError | None) -> None:
         now = datetime.now(UTC)
         names = {"addendum": waiting.addendum.number, "destination": self._to.name}
         with self._app.database.write() as connection:
@@ -163,10 +163,10 @@ class _Batch:
         if held_for is not None:
             _hold(self._app, waiting.number, names, held_for, detail)
         else:
-            level = logging.INFO if isinstance(problem, CommitmentAwaited) else logging.WARNING
+            level = logging.INFO if isinstance(problem, CommitmentAwaitedError) else logging.WARNING
             log.log(level, "not delivered yet", extra={**names, "reason": reason, "detail": detail})
 
-    def _conclude(self, problem: DeliveryProblem | None) -> None:
+    def _conclude(self, problem: DeliveryError | None) -> None:
         """Give back what was not tried, and note whether the archive answers at all."""
         name, now = self._to.name, datetime.now(UTC)
         with self._app.database.write() as connection:
@@ -184,22 +184,20 @@ class _Batch:
         elif outage is not None:
             log.info("takes addenda again", extra={"destination": name, "attempts": outage.attempts})
 
-    def _hopeless(
-        self, connection: Connection, waiting: Delivery, problem: DeliveryProblem, now: datetime
-    ) -> str | None:
+    def _hopeless(self, connection: Connection, waiting: Delivery, problem: DeliveryError, now: datetime) -> str | None:
         """The reason to hold it, if it is this addendum and not the archive that is in trouble."""
-        if isinstance(problem, Undeliverable):
+        if isinstance(problem, UndeliverableError):
             return UNEXPECTED
-        if isinstance(problem, DeliveryUnconfirmed) or waiting.attempts < MOST_FAILURES:
+        if isinstance(problem, DeliveryUnconfirmedError) or waiting.attempts < MOST_FAILURES:
             return None
-        refused = isinstance(problem, DeliveryRefused)
+        refused = isinstance(problem, DeliveryRefusedError)
         lately = now - 2 * self._wait(waiting, problem)
         if (refused and waiting.attempts >= MOST_REFUSALS) or outbox.took_any(connection, self._to.name, since=lately):
             return REFUSED if refused else UNANSWERED
         return None
 
-    def _wait(self, waiting: Delivery, problem: DeliveryProblem) -> timedelta:
-        if isinstance(problem, CommitmentAwaited):
+    def _wait(self, waiting: Delivery, problem: DeliveryError) -> timedelta:
+        if isinstance(problem, CommitmentAwaitedError):
             return COMMITMENT_WAIT
         return wait_after(waiting.attempts, self._longest)
 

@@ -26,9 +26,10 @@ from pynetdicom.sop_class import (
 
 from pipeline.edge.configuration.settings import DestinationSettings
 from pipeline.edge.dicom_net.storage_commitment import request_commitment
-from pipeline.edge.dicom_net.tls import TlsUnusable, for_calling
+from pipeline.edge.dicom_net.tls import TlsError, for_calling
 from pipeline.edge.errors import describe_error, require_fault_of_one
 from pipeline.edge.store.outbox import AddendumOnFile
+from pipeline.errors import DxatrendError
 from pipeline.sr.dicom.content_tree import read_instance
 
 log = logging.getLogger(__name__)
@@ -52,37 +53,37 @@ PROOF_CONTEXTS = {
 FIRST_WAIT = timedelta(seconds=1)
 
 
-class DeliveryProblem(Exception):
+class DeliveryError(DxatrendError):
     """The archive does not have the addendum yet, as far as we know."""
 
 
-class DestinationUnavailable(DeliveryProblem):
+class DestinationUnavailableError(DeliveryError):
     """The archive takes nothing at present, whatever it is sent: away, or not set up for us."""
 
 
-class DeliveryUnavailable(DeliveryProblem):
+class DeliveryUnavailableError(DeliveryError):
     """No answer to this addendum, or one that asks to try later."""
 
 
-class DeliveryRefused(DeliveryProblem):
+class DeliveryRefusedError(DeliveryError):
     """The archive answered, and the answer was no."""
 
 
-class Undeliverable(DeliveryProblem):
+class UndeliverableError(DeliveryError):
     """To send it raised what it should not."""
 
 
-class DeliveryUnconfirmed(DeliveryProblem):
+class DeliveryUnconfirmedError(DeliveryError):
     """The archive has stored it, as it says; the proof is still to come."""
 
 
-class CommitmentAwaited(DeliveryUnconfirmed):
+class CommitmentAwaitedError(DeliveryUnconfirmedError):
     """The archive was asked for its commitment; its answer comes to our listener."""
 
 
 def deliver(
     addenda: Sequence[AddendumOnFile], to: DestinationSettings, calling_ae_title: str, *, attempt: int = 1
-) -> Generator[DeliveryProblem | None]:
+) -> Generator[DeliveryError | None]:
     """Hand addenda to an archive over one association, and prove that it has them if the destination asks for proof.
 
     Yields for each addendum, in order and as soon as it is known, ``None`` when the archive has it, else the problem.
@@ -90,7 +91,7 @@ def deliver(
     not tried.
 
     Raises:
-        DestinationUnavailable: this and the following addenda need not be tried.
+        DestinationUnavailableError: this and the following addenda need not be tried.
     """
     sop_classes = sorted({addendum.sop_class_uid for addendum in addenda})
     with associate(to, calling_ae_title, [*sop_classes, *PROOF_CONTEXTS[to.proof]]) as association:
@@ -109,14 +110,14 @@ def echo(to: DestinationSettings, calling_ae_title: str) -> None:
     """Ask an archive whether it is there.
 
     Raises:
-        DestinationUnavailable: no association, or no answer, or one that says no.
+        DestinationUnavailableError: no association, or no answer, or one that says no.
     """
     with associate(to, calling_ae_title, []) as association:
         status = association.send_c_echo()
         if "Status" not in status:
-            raise DestinationUnavailable("no answer to C-ECHO")
+            raise DestinationUnavailableError("no answer to C-ECHO")
         if status.Status != 0:
-            raise DestinationUnavailable(f"C-ECHO was answered with status 0x{status.Status:04X}")
+            raise DestinationUnavailableError(f"C-ECHO was answered with status 0x{status.Status:04X}")
 
 
 def wait_after(attempts: int, longest: timedelta) -> timedelta:
@@ -128,34 +129,34 @@ def wait_after(attempts: int, longest: timedelta) -> timedelta:
 def _see_to_contexts(association: Association, sop_classes: Sequence[str]) -> None:
     taken = {context.abstract_syntax for context in association.accepted_contexts}
     if missing := [UID(sop_class).name for sop_class in sop_classes if sop_class not in taken]:
-        raise DestinationUnavailable(f"it does not take {', '.join(missing)} in Explicit VR Little Endian")
+        raise DestinationUnavailableError(f"it does not take {', '.join(missing)} in Explicit VR Little Endian")
 
 
 def _send(
     association: Association, addenda: Sequence[AddendumOnFile], to: DestinationSettings
-) -> Iterator[DeliveryProblem | None]:
+) -> Iterator[DeliveryError | None]:
     end = time.monotonic() + BATCH_SECONDS
     for addendum in addenda:
         if not association.is_established or time.monotonic() > end:
             return
         problem = _deliver_one(association, addendum, to)
         yield problem
-        if isinstance(problem, DeliveryUnavailable):
+        if isinstance(problem, DeliveryUnavailableError):
             return  # to ask again on an association that has gone silent would take half a minute
 
 
-def _deliver_one(association: Association, addendum: AddendumOnFile, to: DestinationSettings) -> DeliveryProblem | None:
+def _deliver_one(association: Association, addendum: AddendumOnFile, to: DestinationSettings) -> DeliveryError | None:
     try:
         _store(association, addendum)
         if to.proof == "find":
             _prove(association, addendum)
-    except DestinationUnavailable:
+    except DestinationUnavailableError:
         raise
-    except DeliveryProblem as problem:
+    except DeliveryError as problem:
         return problem
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are sent
         require_fault_of_one(error)
-        return Undeliverable(describe_error(error))
+        return UndeliverableError(describe_error(error))
     return None
 
 
@@ -163,37 +164,37 @@ def _store(association: Association, addendum: AddendumOnFile) -> None:
     try:
         status = association.send_c_store(_as_kept(addendum))
     except RuntimeError:
-        raise DeliveryUnavailable("the association ended") from None
+        raise DeliveryUnavailableError("the association ended") from None
     if "Status" not in status:
-        raise DeliveryUnavailable("no answer to C-STORE")
+        raise DeliveryUnavailableError("no answer to C-STORE")
     answer = f"C-STORE was answered with status 0x{status.Status:04X}"
     match status.Status:
         # PS3.4 B.2.3: stored, three times with a warning; PS3.7 C.5.3: 0x0111, it is there already.
         case 0x0000 | 0x0111 | 0xB000 | 0xB006 | 0xB007:
             return
         case 0x0122 | 0x0124:
-            raise DestinationUnavailable(f"{answer}: it is not set up to take addenda from us")
+            raise DestinationUnavailableError(f"{answer}: it is not set up to take addenda from us")
         case out_of_resources if out_of_resources & 0xFF00 == 0xA700:
-            raise DeliveryUnavailable(f"{answer}: out of resources")
+            raise DeliveryUnavailableError(f"{answer}: out of resources")
         case _:
-            raise DeliveryRefused(answer)
+            raise DeliveryRefusedError(answer)
 
 
 def _ask_for_commitment(
     association: Association, stored: Sequence[AddendumOnFile], attempt: int
-) -> DeliveryUnconfirmed:
+) -> DeliveryUnconfirmedError:
     try:
         status = request_commitment(association, stored, attempt)
     except (ValueError, RuntimeError):
-        return DeliveryUnconfirmed("stored, but the archive does not offer storage commitment")
+        return DeliveryUnconfirmedError("stored, but the archive does not offer storage commitment")
     except Exception as error:  # noqa: BLE001 - what was stored is stored, whatever the archive answers
         require_fault_of_one(error)
-        return DeliveryUnconfirmed(f"stored, but to ask for storage commitment failed: {describe_error(error)}")
+        return DeliveryUnconfirmedError(f"stored, but to ask for storage commitment failed: {describe_error(error)}")
     if status is None:
-        return DeliveryUnconfirmed("stored, but no answer to the request for storage commitment")
+        return DeliveryUnconfirmedError("stored, but no answer to the request for storage commitment")
     if status != 0x0000:
-        return DeliveryUnconfirmed(f"stored, but the request for storage commitment got status 0x{status:04X}")
-    return CommitmentAwaited("stored; storage commitment was requested")
+        return DeliveryUnconfirmedError(f"stored, but the request for storage commitment got status 0x{status:04X}")
+    return CommitmentAwaitedError("stored; storage commitment was requested")
 
 
 def _prove(association: Association, addendum: AddendumOnFile) -> None:
@@ -208,12 +209,12 @@ def _prove(association: Association, addendum: AddendumOnFile) -> None:
     try:
         for status, match in association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
             if "Status" not in status:
-                raise DeliveryUnconfirmed("stored, but no answer to C-FIND")
+                raise DeliveryUnconfirmedError("stored, but no answer to C-FIND")
             found = found or (match is not None and match.get("SOPInstanceUID") == addendum.sop_instance_uid)
     except (ValueError, RuntimeError):
-        raise DeliveryUnconfirmed("stored, but the archive does not answer C-FIND at instance level") from None
+        raise DeliveryUnconfirmedError("stored, but the archive does not answer C-FIND at instance level") from None
     if not found:
-        raise DeliveryUnconfirmed("stored, but not found by C-FIND yet")
+        raise DeliveryUnconfirmedError("stored, but not found by C-FIND yet")
 
 
 def _as_kept(addendum: AddendumOnFile) -> Dataset:
@@ -251,7 +252,7 @@ def associate(
     """An association with an archive for these SOP classes; of those ``taken`` it may send us objects over it.
 
     Raises:
-        DestinationUnavailable: there is none.
+        DestinationUnavailableError: there is none.
     """
     ae = AE(ae_title=calling_ae_title)
     ae.connection_timeout = CONNECTION_SECONDS
@@ -263,8 +264,8 @@ def associate(
         ae.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
     try:
         tls = (for_calling(to.tls), to.host) if to.tls else None
-    except TlsUnusable as unusable:
-        raise DestinationUnavailable(str(unusable)) from None
+    except TlsError as unusable:
+        raise DestinationUnavailableError(str(unusable)) from None
     try:
         association = ae.associate(
             to.host,
@@ -275,13 +276,13 @@ def associate(
             ext_neg=[build_role(sop_class, scp_role=True) for sop_class in taken],
         )
     except UNREACHABLE as error:
-        raise DestinationUnavailable(unreachable(error)) from None
+        raise DestinationUnavailableError(unreachable(error)) from None
     if association.is_rejected:
         for_now = association.acceptor.primitive.result == REJECTED_FOR_NOW
         advice = "for now" if for_now else "for good; does it know our AE title?"
-        raise DestinationUnavailable(f"the archive rejected the association {advice}")
+        raise DestinationUnavailableError(f"the archive rejected the association {advice}")
     if not association.is_established:
-        raise DestinationUnavailable("no association" + ("; does the TLS of both sides fit?" if to.tls else ""))
+        raise DestinationUnavailableError("no association" + ("; does the TLS of both sides fit?" if to.tls else ""))
     try:
         yield association
     finally:

@@ -37,8 +37,8 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from pynetdicom.timer import Timer
 from pynetdicom.transport import AddressInformation
 
-from pipeline.edge.dicom_net.association_requests import BadRequest, RefusedRequest, Request, Supported
-from pipeline.edge.dicom_net.command_set import BadCommand, Command, read_command, store_response
+from pipeline.edge.dicom_net.association_requests import AssociationRequestError, RefusedRequest, Request, Supported
+from pipeline.edge.dicom_net.command_set import Command, CommandSetError, read_command, store_response
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ class EventDrivenAssociation(Association):
             else:
                 self.spoil(f"a PDU of type {kind} has no place here")
                 return
-        except BadRequest as bad:
+        except AssociationRequestError as bad:
             self.spoil(f"its A-ASSOCIATE-RQ cannot be read: {bad}")
         except Exception:  # noqa: BLE001 - pynetdicom raises whatever broken bytes lead it to
             self.spoil(f"a PDU of type {kind} cannot be read")
@@ -496,7 +496,7 @@ class _Messages(DIMSEServiceProvider):
                 taken += 1
                 if taken % _LOOK_AT_CLOCK == 0 and time.monotonic() > until:
                     return
-        except BadCommand as bad:
+        except CommandSetError as bad:
             self.assoc.complain(f"a message cannot be read: {bad}")
             self.end()
             self.dul.event_queue.put("Evt19")
@@ -505,11 +505,11 @@ class _Messages(DIMSEServiceProvider):
         """Take the next fragment of the PDU; whether it is the last of a message."""
         pdu, at = self._pdu, self._at
         if len(pdu) - at < _PDV.size:
-            raise BadCommand("a PDU ends within a fragment")
+            raise CommandSetError("a PDU ends within a fragment")
         length, context_id, control = _PDV.unpack_from(pdu, at)
         after = at + 4 + length
         if length < 2 or after > len(pdu):
-            raise BadCommand("a fragment is longer than its PDU")
+            raise CommandSetError("a fragment is longer than its PDU")
         fragment = pdu[at + _PDV.size : after]
         if after == len(pdu):
             self._pdu, self._at = b"", 0
@@ -517,17 +517,17 @@ class _Messages(DIMSEServiceProvider):
             self._at = after
         self._fragments += 1
         if self._fragments > SPARE_FRAGMENTS + (len(self._encoded) + self._size) // SMALLEST_FRAGMENT:
-            raise BadCommand("it comes in too many fragments")
+            raise CommandSetError("it comes in too many fragments")
         if control & _COMMAND:
             return self._take_command(context_id, fragment, last=bool(control & _LAST))
         return self._take_data(fragment, last=bool(control & _LAST))
 
     def _take_command(self, context_id: int, fragment: bytes, *, last: bool) -> bool:
         if self._command is not None:
-            raise BadCommand("a second command set instead of a data set")
+            raise CommandSetError("a second command set instead of a data set")
         self._encoded += fragment
         if len(self._encoded) > LONGEST_COMMAND:
-            raise BadCommand("the command set has no end")
+            raise CommandSetError("the command set has no end")
         if last:
             self._command, self._context_id = read_command(bytes(self._encoded)), context_id
             if not self._command.has_data_set:
@@ -537,7 +537,7 @@ class _Messages(DIMSEServiceProvider):
 
     def _take_data(self, fragment: bytes, *, last: bool) -> bool:
         if self._command is None:
-            raise BadCommand("a data set without command set")
+            raise CommandSetError("a data set without command set")
         if not self._refused:
             size = self._size + len(fragment)
             memory = self._memory
@@ -546,7 +546,7 @@ class _Messages(DIMSEServiceProvider):
                 memory.give(self._size)
                 self._data_set, self._size, self._refused = bytearray(), 0, True
                 if not self._command.is_store_request:
-                    raise BadCommand("its data set is larger than any such request needs")
+                    raise CommandSetError("its data set is larger than any such request needs")
             else:
                 self._data_set += fragment
                 self._size = size
@@ -581,10 +581,10 @@ class _Messages(DIMSEServiceProvider):
             message.decode_msg(whole, self.assoc)
             primitive = message.message_to_primitive()
         except Exception:  # noqa: BLE001 - pynetdicom raises whatever broken bytes lead it to
-            raise BadCommand("pynetdicom cannot decode it") from None
+            raise CommandSetError("pynetdicom cannot decode it") from None
         if primitive.is_valid_request:
             self.assoc.serve(primitive, context_id, len(data_set))
         elif self.msg_queue.qsize() >= MOST_ANSWERS:
-            raise BadCommand("it answers what nobody asked")
+            raise CommandSetError("it answers what nobody asked")
         else:
             self.msg_queue.put((context_id, primitive))

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from pipeline.errors import DxatrendError
+
 LONGEST = 12_288
 """Bytes of a request whose proposal is remembered; 100 contexts with two transfer syntaxes each."""
 
@@ -45,7 +47,7 @@ _NUMBER = struct.Struct(">L")
 _PADDING = b"\0 "
 
 
-class BadRequest(Exception):
+class AssociationRequestError(DxatrendError):
     """These bytes ask for no association; the text says what is wrong with them and quotes none."""
 
 
@@ -86,7 +88,7 @@ class Request:
     """An A-ASSOCIATE-RQ PDU as pynetdicom's state machine takes it.
 
     Raises:
-        BadRequest: it cannot be read.
+        AssociationRequestError: it cannot be read.
     """
 
     protocol_version = 0x0001
@@ -98,7 +100,7 @@ class Request:
         try:
             _titled(A_ASSOCIATE(), self._header)
         except ValueError:
-            raise BadRequest("an AE title has other characters than it may") from None
+            raise AssociationRequestError("an AE title has other characters than it may") from None
 
     def to_primitive(self) -> A_ASSOCIATE:
         """A primitive of its own, with lists of its own."""
@@ -136,10 +138,10 @@ def _read_proposal(items: bytes, supported: Supported) -> A_ASSOCIATE:
     try:
         request.decode(_ANY_HEADER + _reduced(items, supported))
         return request.to_primitive()
-    except BadRequest:
+    except AssociationRequestError:
         raise
     except Exception as error:  # noqa: BLE001 - pynetdicom raises whatever broken bytes lead it to
-        raise BadRequest(f"pynetdicom cannot read what it proposes ({type(error).__name__})") from None
+        raise AssociationRequestError(f"pynetdicom cannot read what it proposes ({type(error).__name__})") from None
 
 
 _remembered = functools.lru_cache(maxsize=MOST)(_read_proposal)
@@ -157,7 +159,7 @@ def _reduced(items: bytes, supported: Supported) -> bytes:
             case 0x20:
                 number, context = _read_context(body, supported)
                 if number in contexts:
-                    raise BadRequest(f"two presentation contexts have the number {number}")
+                    raise AssociationRequestError(f"two presentation contexts have the number {number}")
                 contexts[number] = context
             case 0x50 if not user:
                 user = _item(_USER_INFORMATION, _read_user_information(body, supported))
@@ -167,10 +169,10 @@ def _reduced(items: bytes, supported: Supported) -> bytes:
 def _read_context(body: bytes, supported: Supported) -> tuple[int, bytes]:
     """Its number, and its item with one transfer syntax."""
     if len(body) < 4:
-        raise BadRequest("a presentation context is cut short")
+        raise AssociationRequestError("a presentation context is cut short")
     number = body[0]
     if number % 2 == 0:
-        raise BadRequest(f"a presentation context has the number {number}, which is not odd")
+        raise AssociationRequestError(f"a presentation context has the number {number}, which is not odd")
     abstract: str | None = None
     offered: dict[str, None] = {}
     for kind, value in _items(body[4:]):
@@ -179,9 +181,13 @@ def _read_context(body: bytes, supported: Supported) -> tuple[int, bytes]:
         elif kind == _TRANSFER_SYNTAX:
             offered[_uid(value, "Transfer Syntax Name")] = None
             if len(offered) > MOST_TRANSFER_SYNTAXES:
-                raise BadRequest(f"presentation context {number} has more than {MOST_TRANSFER_SYNTAXES} syntaxes")
+                raise AssociationRequestError(
+                    f"presentation context {number} has more than {MOST_TRANSFER_SYNTAXES} syntaxes"
+                )
     if abstract is None or not offered:
-        raise BadRequest(f"presentation context {number} lacks its abstract syntax, or any transfer syntax")
+        raise AssociationRequestError(
+            f"presentation context {number} lacks its abstract syntax, or any transfer syntax"
+        )
     chosen = supported.choose(abstract, offered) or next(iter(offered))
     inner = _item(_ABSTRACT_SYNTAX, abstract) + _item(_TRANSFER_SYNTAX, chosen)
     return number, _item(_PRESENTATION_CONTEXT, bytes([number, 0, 0, 0]) + inner)
@@ -194,17 +200,19 @@ def _read_user_information(body: bytes, supported: Supported) -> bytes:
         match kind:
             case 0x51:
                 if len(value) != _NUMBER.size:
-                    raise BadRequest("Maximum Length Received is no number")
+                    raise AssociationRequestError("Maximum Length Received is no number")
                 (longest,) = _NUMBER.unpack(value)
                 if 0 < longest < SMALLEST_PDU:
-                    raise BadRequest(f"it takes no more than {longest} bytes at a time")
+                    raise AssociationRequestError(f"it takes no more than {longest} bytes at a time")
                 found.setdefault(kind, _item(kind, value))
             case 0x52:
                 found.setdefault(kind, _item(kind, _uid(value, "Implementation Class UID")))
             case 0x55:
                 name = value.strip(_PADDING)
                 if len(name) > LONGEST_VERSION_NAME:
-                    raise BadRequest(f"Implementation Version Name has more than {LONGEST_VERSION_NAME} characters")
+                    raise AssociationRequestError(
+                        f"Implementation Version Name has more than {LONGEST_VERSION_NAME} characters"
+                    )
                 if name:
                     found.setdefault(kind, _item(kind, name))
             case 0x54:
@@ -218,7 +226,7 @@ def _read_role(value: bytes) -> tuple[str, bytes]:
     """The SOP class of an SCP/SCU Role Selection (PS3.7 D.3.3.4), and its value."""
     length = int.from_bytes(value[:2], "big")
     if len(value) != length + 4:
-        raise BadRequest("a role selection is cut short")
+        raise AssociationRequestError("a role selection is cut short")
     sop_class = _uid(value[2 : 2 + length], "SOP Class UID of a role selection")
     return sop_class, struct.pack(">H", len(sop_class)) + sop_class.encode() + value[-2:]
 
@@ -227,11 +235,11 @@ def _items(body: bytes) -> Iterator[tuple[int, bytes]]:
     at, end = 0, len(body)
     while at < end:
         if at + _ITEM.size > end:
-            raise BadRequest("it ends within an item")
+            raise AssociationRequestError("it ends within an item")
         kind, length = _ITEM.unpack_from(body, at)
         at += _ITEM.size
         if length > end - at:
-            raise BadRequest("an item is longer than what it stands in")
+            raise AssociationRequestError("an item is longer than what it stands in")
         yield kind, body[at : at + length]
         at += length
 
@@ -245,7 +253,7 @@ def _uid(raw: bytes, name: str) -> str:
     try:
         uid = raw.strip(_PADDING).decode("ascii")
     except UnicodeDecodeError:
-        raise BadRequest(f"{name} is not ASCII") from None
+        raise AssociationRequestError(f"{name} is not ASCII") from None
     if not 1 <= len(uid) <= LONGEST_UID or not uid.isprintable():
-        raise BadRequest(f"{name} is empty, longer than {LONGEST_UID} characters, or no text")
+        raise AssociationRequestError(f"{name} is empty, longer than {LONGEST_UID} characters, or no text")
     return uid

@@ -7,6 +7,8 @@ Every other message stays pynetdicom's.
 import struct
 from dataclasses import dataclass, field
 
+from pipeline.errors import DxatrendError
+
 C_STORE_RQ, C_STORE_RSP, C_CANCEL_RQ = 0x0001, 0x8001, 0x0FFF
 NO_DATA_SET = 0x0101
 
@@ -26,7 +28,7 @@ _SHORT = struct.Struct("<HHIH")
 _ANY_NUMBER = struct.Struct("<H")
 
 
-class BadCommand(Exception):
+class CommandSetError(DxatrendError):
     """These bytes are no command set."""
 
 
@@ -56,7 +58,7 @@ class Command:
         """What the answer has to refer to."""
         value = self.elements.get(_MESSAGE_ID, b"")
         if len(value) != _ANY_NUMBER.size:
-            raise BadCommand("no Message ID (0000,0110)")
+            raise CommandSetError("no Message ID (0000,0110)")
         return int(_ANY_NUMBER.unpack(value)[0])
 
     @property
@@ -79,9 +81,9 @@ class Command:
         try:
             uid = self.elements.get(element, b"").decode("ascii").strip("\0 ")
         except UnicodeDecodeError:
-            raise BadCommand(f"{name} is not ASCII") from None
+            raise CommandSetError(f"{name} is not ASCII") from None
         if not 1 <= len(uid) <= LONGEST_UID or "\0" in uid:
-            raise BadCommand(f"{name} is absent or too long")
+            raise CommandSetError(f"{name} is absent or too long")
         return uid
 
 
@@ -89,21 +91,21 @@ def read_command(encoded: bytes) -> Command:
     """Take a command set apart.
 
     Raises:
-        BadCommand: it is none.
+        CommandSetError: it is none.
     """
     elements: dict[int, bytes] = {}
     at, end = 0, len(encoded)
     while at < end:
         if at + _ELEMENT.size > end:
-            raise BadCommand("it ends within an element")
+            raise CommandSetError("it ends within an element")
         group, element, length = _ELEMENT.unpack_from(encoded, at)
         at += _ELEMENT.size
         if group != 0 or length > end - at:
-            raise BadCommand("an element is of another group, or longer than the set")
+            raise CommandSetError("an element is of another group, or longer than the set")
         elements[element] = encoded[at : at + length]
         at += length
     if len(elements.get(_COMMAND_FIELD, b"")) != _ANY_NUMBER.size:
-        raise BadCommand("no Command Field (0000,0100)")
+        raise CommandSetError("no Command Field (0000,0100)")
     return Command(elements)
 
 

@@ -14,9 +14,10 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 
 from pipeline.edge.store.commitment_requests import Reference
 from pipeline.edge.store.outbox import AddendumOnFile
+from pipeline.errors import DxatrendError
 from pipeline.sr.dicom.reader import Elements, read_elements
 from pipeline.sr.dicom.uids import derived_uid
-from pipeline.sr.dicom.unreadable import UnreadableReport
+from pipeline.sr.dicom.unreadable import UnreadableReportError
 
 REQUEST = 1
 """Action Type ID of a request (PS3.4 Table J.3.2-1)."""
@@ -32,7 +33,7 @@ _REFERENCED_SOP_SEQUENCE, _FAILED_SOP_SEQUENCE = 0x00081199, 0x00081198
 _REFERENCED_SOP_CLASS_UID, _REFERENCED_SOP_INSTANCE_UID = 0x00081150, 0x00081155
 
 
-class BadCommitment(Exception):
+class CommitmentMessageError(DxatrendError):
     """A request or a result cannot be read; the text says what is missing or wrong, and quotes nothing."""
 
 
@@ -69,13 +70,13 @@ def read_request(data_set: bytes, transfer_syntax_uid: str) -> Request:
     """Read the data set of an N-ACTION (PS3.4 Table J.3-1).
 
     Raises:
-        BadCommitment: it cannot be read, or lacks something.
+        CommitmentMessageError: it cannot be read, or lacks something.
     """
     told = _read(data_set, transfer_syntax_uid)
     transaction_uid = _uid(told, _TRANSACTION_UID, "Transaction UID (0008,1195)")
     asked_for = _references(told, _REFERENCED_SOP_SEQUENCE)
     if not asked_for:
-        raise BadCommitment("no Referenced SOP Sequence (0008,1199)")
+        raise CommitmentMessageError("no Referenced SOP Sequence (0008,1199)")
     return Request(transaction_uid, asked_for)
 
 
@@ -83,7 +84,7 @@ def read_result(event_type: int, data_set: bytes, transfer_syntax_uid: str) -> R
     """Read the data set of an N-EVENT-REPORT (PS3.4 Table J.3-2).
 
     Raises:
-        BadCommitment: it cannot be read, or lacks something.
+        CommitmentMessageError: it cannot be read, or lacks something.
     """
     told = _read(data_set, transfer_syntax_uid)
     failed = _references(told, _FAILED_SOP_SEQUENCE) if event_type == SOME_FAILED else ()
@@ -94,15 +95,15 @@ def read_result(event_type: int, data_set: bytes, transfer_syntax_uid: str) -> R
 def _read(data_set: bytes, transfer_syntax_uid: str) -> Elements:
     try:
         return read_elements(data_set, transfer_syntax_uid)
-    except UnreadableReport as unreadable:
-        raise BadCommitment(f"its data set cannot be read: {unreadable}") from None
+    except UnreadableReportError as unreadable:
+        raise CommitmentMessageError(f"its data set cannot be read: {unreadable}") from None
 
 
 def _references(told: Elements, sequence: int) -> tuple[Reference, ...]:
     """The objects that a sequence names, each once, in its order."""
     items = told.get(sequence, ())
     if isinstance(items, (bytes, str)):
-        raise BadCommitment("a sequence of references is none")
+        raise CommitmentMessageError("a sequence of references is none")
     named = (
         (
             _uid(item, _REFERENCED_SOP_CLASS_UID, "Referenced SOP Class UID (0008,1150)"),
@@ -116,12 +117,12 @@ def _references(told: Elements, sequence: int) -> tuple[Reference, ...]:
 def _uid(told: Elements, tag: int, name: str) -> str:
     value = told.get(tag, b"")
     if not isinstance(value, bytes):
-        raise BadCommitment(f"{name} is no UID")
+        raise CommitmentMessageError(f"{name} is no UID")
     uid = value.strip(b"\0 ").decode("ascii", "replace")
     if not uid:
-        raise BadCommitment(f"no {name}")
+        raise CommitmentMessageError(f"no {name}")
     if len(uid) > LONGEST_UID or not uid.isascii() or not uid.isprintable():
-        raise BadCommitment(f"{name} is no UID")
+        raise CommitmentMessageError(f"{name} is no UID")
     return uid
 
 

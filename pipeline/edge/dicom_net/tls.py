@@ -9,12 +9,13 @@ import stat
 from pathlib import Path
 
 from pipeline.edge.configuration.settings import TlsSettings
+from pipeline.errors import DxatrendError
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL:!PSK"
 """For TLS 1.2; those of TLS 1.3 are all good (BCP 195, RFC 9325 4.2)."""
 
 
-class TlsUnusable(Exception):
+class TlsError(DxatrendError):
     """The certificate, its key or the authority cannot be used; the text says which setting, and why."""
 
 
@@ -22,7 +23,7 @@ def for_listener(settings: TlsSettings) -> ssl.SSLContext:
     """What scanners meet: they too must show a certificate that the authority has signed.
 
     Raises:
-        TlsUnusable: a file cannot be used.
+        TlsError: a file cannot be used.
     """
     return _loaded(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), settings)
 
@@ -31,7 +32,7 @@ def for_calling(settings: TlsSettings) -> ssl.SSLContext:
     """How we call: the other side must show a certificate of the authority, made out to the host we call.
 
     Raises:
-        TlsUnusable: a file cannot be used.
+        TlsError: a file cannot be used.
     """
     return _loaded(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), settings)
 
@@ -45,12 +46,12 @@ def _loaded(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
     try:
         context.load_verify_locations(settings.ca)
     except OSError as error:
-        raise TlsUnusable(f"tls.ca: {settings.ca}: {_why(error)}") from None
+        raise TlsError(f"tls.ca: {settings.ca}: {_why(error)}") from None
     try:
         # A key that asks for a password would wait for somebody to type it.
         context.load_cert_chain(settings.certificate, settings.key, password=lambda: b"")
     except OSError as error:
-        raise TlsUnusable(f"tls.certificate, tls.key: {settings.certificate}, {settings.key}: {_why(error)}") from None
+        raise TlsError(f"tls.certificate, tls.key: {settings.certificate}, {settings.key}: {_why(error)}") from None
     return context
 
 
@@ -58,9 +59,9 @@ def _see_that_nobody_else_reads(key: Path) -> None:
     try:
         mode = key.stat().st_mode
     except OSError as error:
-        raise TlsUnusable(f"tls.key: {key}: {_why(error)}") from None
+        raise TlsError(f"tls.key: {key}: {_why(error)}") from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise TlsUnusable(f"tls.key: {key}: others than its owner can read it; chmod 600 keeps it private")
+        raise TlsError(f"tls.key: {key}: others than its owner can read it; chmod 600 keeps it private")
 
 
 def _why(error: OSError) -> str:

@@ -13,7 +13,7 @@ from pipeline.edge.app import App
 from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, describe_error, require_fault_of_one
 from pipeline.edge.extract.caller_scanners import OTHER_CALLER, sends_another_machine, serial_numbers
 from pipeline.edge.extract.rejection_notes import follow_note, may_reject
-from pipeline.edge.extract.time_limit import Stopped, TookTooLong, within
+from pipeline.edge.extract.time_limit import StoppedError, TimeLimitError, within
 from pipeline.edge.store import (
     exams,
     history_queries,
@@ -30,7 +30,7 @@ from pipeline.sr.dicom.reader import Elements, read_elements
 from pipeline.sr.dicom.unreadable import IGNORED_REASONS, Reason
 from pipeline.sr.extract.phantom import PhantomReport
 from pipeline.sr.extract.rejection_note import RejectionNote
-from pipeline.sr.extract.report import Report, UnreadableReport, extract
+from pipeline.sr.extract.report import Report, UnreadableReportError, extract
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class _Failed:
     detail: str
 
 
-_Outcome = Report | UnreadableReport | _Failed
+_Outcome = Report | UnreadableReportError | _Failed
 
 
 def _never() -> bool:
@@ -96,14 +96,28 @@ def _load(app: App, numbers: list[int]) -> list[Receipt]:
 
 
 def _read_all(app: App, claimed: Sequence[Receipt], stopped: Callable[[], bool]) -> list[tuple[Receipt, _Outcome]]:
-    """What each receipt says, or why it cannot be read; of those that were read before it was time to stop."""
+    """What each receipt says, or why it cannot be read; of those that were read before it was time to stop.
+
+    A data set that recording does not need is let go: SQLite has a row in memory twice while it updates it.
+    """
     outcomes = []
     for receipt in claimed:
         try:
-            outcomes.append((receipt, _read(app, receipt, stopped)))
-        except Stopped:
+            outcome = _read(app, receipt, stopped)
+        except StoppedError:
             break
+        outcomes.append(
+            (receipt if _has_results_beside_pixels(receipt, outcome) else receipt.without_data_set(), outcome)
+        )
     return outcomes
+
+
+def _has_results_beside_pixels(receipt: Receipt, outcome: _Outcome) -> bool:
+    """Whether an image was read, whose pixel data may be dropped later."""
+    is_read = isinstance(outcome, Report) or (
+        isinstance(outcome, UnreadableReportError) and outcome.reason in IGNORED_REASONS
+    )
+    return is_read and not receipt.instance.sop_class_uid.startswith(_STRUCTURED_REPORTS)
 
 
 def _record_all(app: App, outcomes: Sequence[tuple[Receipt, _Outcome]]) -> None:
@@ -170,20 +184,20 @@ def read_in_time(app: App, receipt: Receipt, stopped: Callable[[], bool] = _neve
     """What the instance of a receipt says, unless it is made to hold us up.
 
     Raises:
-        UnreadableReport: it is not a report we can use, with the reason.
+        UnreadableReportError: it is not a report we can use, with the reason.
         Stopped: it is time to stop.
     """
     try:
         return within(READING_SECONDS, lambda: read(app, receipt), stopped)
-    except TookTooLong:
-        raise UnreadableReport(Reason.TOO_SLOW) from None
+    except TimeLimitError:
+        raise UnreadableReportError(Reason.TOO_SLOW) from None
 
 
 def read(app: App, receipt: Receipt) -> Report:
     """What the instance of a receipt says.
 
     Raises:
-        UnreadableReport: it is not a report we can use, with the reason.
+        UnreadableReportError: it is not a report we can use, with the reason.
     """
     instance = receipt.instance
     elements = read_elements(instance.data_set, instance.transfer_syntax_uid)
@@ -191,10 +205,10 @@ def read(app: App, receipt: Receipt) -> Report:
     known = app.reference_data
     report = extract(elements, app.dialects, known.aliases, known.spellings, zone=known.zone)
     if field := placeholder(report.exam.patient, known.rules):
-        raise UnreadableReport(Reason.PLACEHOLDER_ID, field)
+        raise UnreadableReportError(Reason.PLACEHOLDER_ID, field)
     impossible = implausible_date(report.exam, received_on=receipt.received_at.date())
     if impossible and not _is_confirmed(receipt):
-        raise UnreadableReport(Reason.IMPLAUSIBLE_DATE, impossible)
+        raise UnreadableReportError(Reason.IMPLAUSIBLE_DATE, impossible)
     return replace(report, name=known_name(report.name, known.rules)) if report.name else report
 
 
@@ -215,12 +229,12 @@ def _require_one_identity(elements: Elements, instance: receipts.Instance) -> No
     Else one instance could come under several UIDs, and count as several.
 
     Raises:
-        UnreadableReport: it named another.
+        UnreadableReportError: it named another.
     """
     sent = {"SOPInstanceUID": instance.sop_instance_uid, "SOPClassUID": instance.sop_class_uid}
     for keyword, uid in sent.items():
         if (told := header_text(elements, keyword)) and told != uid.rstrip(" \0"):
-            raise UnreadableReport(Reason.OTHER_UID, f"{keyword} is another than that of the C-STORE request")
+            raise UnreadableReportError(Reason.OTHER_UID, f"{keyword} is another than that of the C-STORE request")
 
 
 _STRUCTURED_REPORTS = "1.2.840.10008.5.1.4.1.1.88."
@@ -233,9 +247,9 @@ def _read(app: App, receipt: Receipt, stopped: Callable[[], bool]) -> _Outcome:
         return _Failed(WORKER_LOST, f"its worker ended {receipt.worker_crashes} times")
     try:
         return read_in_time(app, receipt, stopped)
-    except Stopped:
+    except StoppedError:
         raise
-    except UnreadableReport as refused:
+    except UnreadableReportError as refused:
         refused.__context__ = None
         return refused.with_traceback(None)
     except Exception as error:  # noqa: BLE001 - whatever a report does to its reader, the others are still read
@@ -252,10 +266,7 @@ def _comes_from_another(app: App, receipt: Receipt, outcome: Report | PhantomRep
 
 
 def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcome) -> None:
-    is_read = isinstance(outcome, Report) or (
-        isinstance(outcome, UnreadableReport) and outcome.reason in IGNORED_REASONS
-    )
-    if is_read and not receipt.instance.sop_class_uid.startswith(_STRUCTURED_REPORTS):
+    if _has_results_beside_pixels(receipt, outcome):
         pixel_retention.note_pixels(connection, receipt.number, receipt.instance)
     match outcome:
         case Report() | PhantomReport() if _comes_from_another(app, receipt, outcome):
@@ -286,10 +297,10 @@ def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcom
         case PhantomReport():
             phantom_scans.record(connection, receipt.number, outcome, at=receipt.received_at)
             log.info("phantom", extra={"receipt": receipt.number})
-        case UnreadableReport() if outcome.reason in IGNORED_REASONS or receipt.historical:
+        case UnreadableReportError() if outcome.reason in IGNORED_REASONS or receipt.historical:
             work_queue.ignore(connection, receipt_table, receipt.number, reason=outcome.reason, detail=str(outcome))
             log.info("ignored", extra={"receipt": receipt.number, "reason": outcome.reason})
-        case UnreadableReport():
+        case UnreadableReportError():
             work_queue.hold(connection, receipt_table, receipt.number, reason=outcome.reason, detail=str(outcome))
             log.warning("held", extra={"receipt": receipt.number, "reason": outcome.reason})
         case _Failed(reason, detail):

@@ -11,17 +11,19 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from pipeline.errors import DxatrendError
+
 LOOK_SECONDS = 0.2
 """Between two looks at how long it has taken, and at whether it is time to stop."""
 
 Result = TypeVar("Result")
 
 
-class TookTooLong(Exception):
+class TimeLimitError(DxatrendError):
     """The work has used up its time, and was broken off."""
 
 
-class Stopped(Exception):
+class StoppedError(DxatrendError):
     """It is time to stop, and the work was broken off."""
 
 
@@ -33,7 +35,7 @@ def within(seconds: float, work: Callable[[], Result], stopped: Callable[[], boo
     """What ``work`` returns; it must hold nothing that an exception at any place would leave half done.
 
     Raises:
-        TookTooLong: it takes more than so many seconds of processor time.
+        TimeLimitError: it takes more than so many seconds of processor time.
         Stopped: it is time to stop.
     """
     limit = _Limit(seconds, stopped)
@@ -45,7 +47,7 @@ def within(seconds: float, work: Callable[[], Result], stopped: Callable[[], boo
             _WATCHER.end(limit)
     except _Interruption:
         _end_for_certain(limit)
-        raise (Stopped if limit.is_stopped else TookTooLong) from None
+        raise (StoppedError if limit.is_stopped else TimeLimitError) from None
 
 
 def _end_for_certain(limit: "_Limit") -> None:

@@ -12,7 +12,7 @@ from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
 from sqlalchemy import Connection
 
 from pipeline.clinical.clinical_context import ClinicalContext
-from pipeline.clinical.exam_assembly import Contradiction
+from pipeline.clinical.exam_assembly import ContradictionError
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Interpretation, Patient
 from pipeline.clinical.vendor_trend import TrendPoint
@@ -39,7 +39,7 @@ from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.sr.author.addendum import Draft, author, corrected, draft
-from pipeline.sr.dicom.header import UnusableEvidence, check_same_patient, read_header
+from pipeline.sr.dicom.header import UnusableEvidenceError, check_same_patient, read_header
 from pipeline.sr.dicom.writer import Authored
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ def follow_up(app: App, numbers: Sequence[int]) -> Tally:
     """Carry exams from match to the outbox; each one ends there, unchanged, or held with its reason.
 
     Raises:
-        StoreFailed: the database could not be reached; the exams stay due.
+        StoreError: the database could not be reached; the exams stay due.
     """
     return sum((_follow_up_one(app, number) for number in numbers), Tally())
 
@@ -133,7 +133,7 @@ def examine(app: App, connection: Connection, on_file: ExamOnFile, linked_patien
 
     Raises:
         Contradiction: its reports tell different things.
-        UnusableEvidence: they lack what an addendum must quote.
+        UnusableEvidenceError: they lack what an addendum must quote.
     """
     number = on_file.number
     if on_file.withdrawn:
@@ -228,9 +228,9 @@ def interpret_exam(
 def _follow_up_one(app: App, number: int) -> Tally:
     try:
         return _carry(app, number)
-    except Contradiction as contradiction:
+    except ContradictionError as contradiction:
         return _hold(app, number, CONTRADICTORY, str(contradiction))
-    except UnusableEvidence as unusable:
+    except UnusableEvidenceError as unusable:
         return _hold(app, number, UNUSABLE_EVIDENCE, str(unusable))
     except Exception as error:  # noqa: BLE001 - whatever one exam does, the others are still carried
         require_fault_of_one(error)
@@ -365,7 +365,7 @@ def _assembled(history: Sequence[ExamOnFile]) -> tuple[list[Exam], list[date]]:
     for other in history:
         try:
             assembled.append(other.exam())
-        except Contradiction:
+        except ContradictionError:
             contradictory.append(other.reports[0][1].exam.performed_on)
     return assembled, contradictory
 
@@ -374,7 +374,7 @@ def _is_of(source: Dataset, patient: Patient) -> bool:
     """Whether a report's header is this patient's."""
     try:
         check_same_patient([source], patient)
-    except UnusableEvidence:
+    except UnusableEvidenceError:
         return False
     return True
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from pipeline.edge.app import App
-from pipeline.edge.dicom_files import FileLeftOut, read_dicom_file
+from pipeline.edge.dicom_files import FileLeftOutError, read_dicom_file
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.receive.listener import PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES
 from pipeline.edge.store import receipts
@@ -25,7 +25,7 @@ from pipeline.edge.store.schema import State, receipt
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.header import read_header
 from pipeline.sr.dicom.reader import split_file
-from pipeline.sr.dicom.unreadable import IGNORED_REASONS, Reason, UnreadableReport
+from pipeline.sr.dicom.unreadable import IGNORED_REASONS, Reason, UnreadableReportError
 
 BATCH = 50
 """Files in one transaction."""
@@ -81,7 +81,7 @@ def load(
     """Keep and read files, batch by batch, each batch durable before the next; ``deliver`` answers them as well.
 
     Raises:
-        StoreFailed: the database could not be asked; what was kept is kept.
+        StoreError: the database could not be asked; what was kept is kept.
     """
     loaded = Loaded()
     waiting: dict[int, str] = {}
@@ -126,10 +126,10 @@ def _take_in(app: App, paths: Sequence[Path], loaded: Loaded, *, historical: boo
         except OSError as error:
             loaded.count(Fate.UNREADABLE)
             loaded.errors[str(path)] = error.strerror or "cannot be read"
-        except FileLeftOut as left_out:
+        except FileLeftOutError as left_out:
             loaded.count(Fate.LEFT_OUT)
             loaded.errors[str(path)] = str(left_out)
-        except UnreadableReport as unreadable:
+        except UnreadableReportError as unreadable:
             if unreadable.reason is Reason.NOT_DICOM:
                 loaded.count(Fate.NOT_DICOM)
             else:

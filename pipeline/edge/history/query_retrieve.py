@@ -28,12 +28,12 @@ from pipeline.clinical.model import Patient
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.configuration.settings import DestinationSettings
-from pipeline.edge.deliver.storage_scu import DeliveryProblem, DestinationUnavailable, associate, wait_after
+from pipeline.edge.deliver.storage_scu import DeliveryError, DestinationUnavailableError, associate, wait_after
 from pipeline.edge.errors import UNEXPECTED, describe_error, require_fault_of_one
 from pipeline.edge.receive.listener import OUT_OF_RESOURCES, PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES, SUCCESS
 from pipeline.edge.store import audit_trail, history_queries, patients, receipts, work_queue
 from pipeline.edge.store.audit_trail import Outcome
-from pipeline.edge.store.database import StoreFailed
+from pipeline.edge.store.database import StoreError
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import addendum, history_query, receipt
 
@@ -53,7 +53,7 @@ _WILDCARDS = "*?\\"
 _TAKEN = tuple(map(str, (*SR_STORAGE_CLASSES, *PICTURE_STORAGE_CLASSES)))
 
 
-class NotAskable(DeliveryProblem):
+class HistoryQueryError(DeliveryError):
     """There is no way to ask this archive about this patient and nobody else."""
 
 
@@ -78,11 +78,11 @@ def fetch(app: App, archive: DestinationSettings, who: Patient, *, by_hand: bool
     """Retrieve what an archive has of a patient and we have not; that it was asked is told in the audit trail.
 
     Raises:
-        DeliveryProblem: it could not be asked, or did not send everything.
-        StoreFailed: the database could not be asked.
+        DeliveryError: it could not be asked, or did not send everything.
+        StoreError: the database could not be asked.
     """
     if not who.patient_id or any(sign in who.patient_id for sign in _WILDCARDS):
-        raise NotAskable("a PatientID (0010,0020) with a wildcard in it cannot be asked for")
+        raise HistoryQueryError("a PatientID (0010,0020) with a wildcard in it cannot be asked for")
     ae_title = app.settings.service.listener.ae_title
     find = StudyRootQueryRetrieveInformationModelFind
     with associate(archive, ae_title, [find]) as association:
@@ -90,7 +90,7 @@ def fetch(app: App, archive: DestinationSettings, who: Patient, *, by_hand: bool
             with _answers_read():
                 studies = _studies(association, who)
                 offered = [wanted for study in studies for wanted in _instances(association, study)]
-        except DeliveryProblem as problem:
+        except DeliveryError as problem:
             _tell(app, archive, who, {"problem": str(problem)}, by_hand=by_hand, outcome=Outcome.MINOR_FAILURE)
             raise
     _tell(app, archive, who, {"studies": len(studies), "offered": len(offered)}, by_hand=by_hand)
@@ -107,15 +107,15 @@ def _answers_read() -> Iterator[None]:
     """Whatever an archive answers, it has not answered the question where its answer cannot be read.
 
     Raises:
-        DestinationUnavailable: it has not.
+        DestinationUnavailableError: it has not.
     """
     try:
         yield
-    except (DeliveryProblem, StoreFailed):
+    except (DeliveryError, StoreError):
         raise
     except Exception as error:  # noqa: BLE001 - pydicom and pynetdicom raise anything over a broken answer
         require_fault_of_one(error)
-        raise DestinationUnavailable(f"its answer cannot be read: {describe_error(error)}") from None
+        raise DestinationUnavailableError(f"its answer cannot be read: {describe_error(error)}") from None
 
 
 def answer_due(app: App, archive: DestinationSettings) -> bool:
@@ -126,11 +126,11 @@ def answer_due(app: App, archive: DestinationSettings) -> bool:
         return False
     try:
         fetched = fetch(app, archive, asked.patient)
-    except NotAskable as problem:
+    except HistoryQueryError as problem:
         log.warning("no history", extra={"destination": archive.name, "detail": str(problem)})
         fetched = Fetched(0, 0)
     except Exception as problem:  # noqa: BLE001 - whatever is wrong with one question, the others are asked
-        if not isinstance(problem, DeliveryProblem):
+        if not isinstance(problem, DeliveryError):
             require_fault_of_one(problem)
             _hold(app, asked.number, archive, describe_error(problem))
             return True
@@ -221,7 +221,7 @@ def _move(app: App, archive: DestinationSettings, wanted: Sequence[_Wanted]) -> 
             try:
                 _see_through("C-MOVE", association.send_c_move(_named(one), ae_title, model))
             except (ValueError, RuntimeError):
-                raise DestinationUnavailable("it does not answer C-MOVE") from None
+                raise DestinationUnavailableError("it does not answer C-MOVE") from None
 
 
 def _get(app: App, archive: DestinationSettings, wanted: Sequence[_Wanted]) -> None:
@@ -239,7 +239,7 @@ def _get(app: App, archive: DestinationSettings, wanted: Sequence[_Wanted]) -> N
                 receipts.store(
                     connection, instance, calling_ae_title=archive.ae_title, at=datetime.now(UTC), historical=True
                 )
-        except StoreFailed as failure:
+        except StoreError as failure:
             log.error("could not keep an instance from %r: %s", archive.ae_title, failure)
             return OUT_OF_RESOURCES
         return SUCCESS
@@ -252,7 +252,7 @@ def _get(app: App, archive: DestinationSettings, wanted: Sequence[_Wanted]) -> N
             try:
                 _see_through("C-GET", association.send_c_get(_named(one), model))
             except (ValueError, RuntimeError):
-                raise DestinationUnavailable("it does not answer C-GET") from None
+                raise DestinationUnavailableError("it does not answer C-GET") from None
 
 
 def _named(one: _Wanted) -> Dataset:
@@ -281,19 +281,19 @@ def _find(association: Association, query: Dataset) -> Iterator[Dataset]:
     try:
         for status, match in association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
             if "Status" not in status:
-                raise DestinationUnavailable("no answer to C-FIND")
+                raise DestinationUnavailableError("no answer to C-FIND")
             if status.Status in PENDING and match is not None:
                 yield match
             elif status.Status != SUCCESS:
-                raise DestinationUnavailable(f"C-FIND was answered with status 0x{status.Status:04X}")
+                raise DestinationUnavailableError(f"C-FIND was answered with status 0x{status.Status:04X}")
     except (ValueError, RuntimeError):
-        raise DestinationUnavailable("it does not answer C-FIND") from None
+        raise DestinationUnavailableError("it does not answer C-FIND") from None
 
 
 def _see_through(what: str, answers: Iterator[tuple[Dataset, Dataset | None]]) -> None:
     for status, _ in answers:
         if "Status" not in status:
-            raise DestinationUnavailable(f"no answer to {what}")
+            raise DestinationUnavailableError(f"no answer to {what}")
         if status.Status not in (*PENDING, SUCCESS):
             advice = "; does it know our AE title, host and port?" if what == "C-MOVE" else ""
-            raise DestinationUnavailable(f"{what} was answered with status 0x{status.Status:04X}{advice}")
+            raise DestinationUnavailableError(f"{what} was answered with status 0x{status.Status:04X}{advice}")

@@ -22,15 +22,16 @@ from sqlalchemy import Connection, LargeBinary, Table, func, insert, inspect, se
 from pipeline.edge.audit import events
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Event
-from pipeline.edge.store.database import Database, StoreFailed, migrate
+from pipeline.edge.store.database import Database, StoreError, migrate
 from pipeline.edge.store.schema import metadata, patient, receipt
+from pipeline.errors import DxatrendError
 
 ROWS = 1000
 ROWS_WITH_BYTES = 20
 """How many rows are in memory at a time; one with bytes may be a picture."""
 
 
-class BackupFailed(Exception):
+class BackupError(DxatrendError):
     """Nothing was written, or nothing restored; the text says why."""
 
 
@@ -47,13 +48,13 @@ def back_up(database: Database, to: Path) -> Copied:
     """Copy the store as it is at this moment into a new file, check the copy, and only then give it its name.
 
     Raises:
-        BackupFailed: the file is there already, cannot be written, or is not what it should be.
-        StoreFailed: the database could not be asked.
+        BackupError: the file is there already, cannot be written, or is not what it should be.
+        StoreError: the database could not be asked.
     """
     if not database.is_migrated():
-        raise BackupFailed("the store has the schema of an earlier version: back it up with that one")
+        raise BackupError("the store has the schema of an earlier version: back it up with that one")
     if to.exists():
-        raise BackupFailed(f"{to} is there already and is not overwritten")
+        raise BackupError(f"{to} is there already and is not overwritten")
     with _new_file(to) as partial:
         rows = _copy_into_file(database, partial)
         _check(partial, rows)
@@ -69,15 +70,15 @@ def restore(file: Path, database: Database, *, replace: bool = False) -> dict[st
     """Make a store what a backup was, brought to the present schema; the rows by table.
 
     Raises:
-        BackupFailed: the file is no backup that is whole, or the store is not empty and shall not be replaced.
-        StoreInUse: a process works with the store.
-        StoreTooNew: a later version has made the backup.
-        StoreFailed: the database could not be asked.
+        BackupError: the file is no backup that is whole, or the store is not empty and shall not be replaced.
+        StoreInUseError: a process works with the store.
+        StoreTooNewError: a later version has made the backup.
+        StoreError: the database could not be asked.
     """
     digest = _require_backup(file)
     with database.alone():
         if not replace and not _is_empty(database):
-            raise BackupFailed("the store is not empty; --replace puts the backup in its place")
+            raise BackupError("the store is not empty; --replace puts the backup in its place")
         database.close()  # no connection of ours may go on with a file that is no longer there
         if database.path:
             return _restore_into_file(file, database.path, digest)
@@ -117,7 +118,7 @@ def _restore_into_server(file: Path, database: Database, digest: str) -> dict[st
                 target.execute(insert(table), batch)
             _number_on(target)
             if {table.name: _count(target, table) for table in metadata.sorted_tables} != rows:
-                raise BackupFailed("not every row has arrived; the store is as it was")
+                raise BackupError("not every row has arrived; the store is as it was")
     return rows
 
 
@@ -126,7 +127,7 @@ def _prepare(file: Path, partial: Path, digest: str) -> dict[str, int]:
     try:
         shutil.copyfile(file, partial)
     except OSError as error:
-        raise BackupFailed(f"the backup cannot be copied: {error.strerror}") from None
+        raise BackupError(f"the backup cannot be copied: {error.strerror}") from None
     with _draft(partial) as copy:
         copy.migrate()
         with copy.write() as connection:
@@ -171,7 +172,7 @@ def _is_empty(database: Database) -> bool:
         with database.read() as connection:
             there = [table for table in (receipt, patient) if inspect(connection).has_table(table.name)]
             return not any(_count(connection, table) for table in there)
-    except StoreFailed:
+    except StoreError:
         return False
 
 
@@ -190,13 +191,13 @@ def _new_file(to: Path) -> Iterator[Path]:
     try:
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
-        raise BackupFailed(f"{partial} is there: another one is at it, or was killed; then remove it") from None
+        raise BackupError(f"{partial} is there: another one is at it, or was killed; then remove it") from None
     except OSError as error:
-        raise BackupFailed(f"{partial} cannot be written: {error.strerror}") from None
+        raise BackupError(f"{partial} cannot be written: {error.strerror}") from None
     try:
         yield partial
-    except StoreFailed as failure:
-        raise BackupFailed(f"it could not be written, or read: {failure}") from None
+    except StoreError as failure:
+        raise BackupError(f"it could not be written, or read: {failure}") from None
     finally:
         for suffix in ("", "-wal", "-shm", "-journal"):
             partial.with_name(partial.name + suffix).unlink(missing_ok=True)
@@ -208,10 +209,10 @@ def _give_name(partial: Path, to: Path) -> None:
     try:
         os.link(partial, to)
     except FileExistsError:
-        raise BackupFailed(f"{to} is there already and is not overwritten") from None
+        raise BackupError(f"{to} is there already and is not overwritten") from None
     except OSError:  # a network drive may know no links
         if to.exists():
-            raise BackupFailed(f"{to} is there already and is not overwritten") from None
+            raise BackupError(f"{to} is there already and is not overwritten") from None
         partial.rename(to)
     _flush(to.parent)
 
@@ -229,7 +230,7 @@ def _require_backup(file: Path) -> str:
     try:
         digest = _digest(file)
     except OSError as error:
-        raise BackupFailed(f"{file} cannot be read: {error.strerror}") from None
+        raise BackupError(f"{file} cannot be read: {error.strerror}") from None
     _check(file, {})
     return digest
 
@@ -239,15 +240,15 @@ def _check(path: Path, rows: dict[str, int]) -> None:
     try:
         with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as file:
             if file.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
-                raise BackupFailed(f"{path} is damaged")
+                raise BackupError(f"{path} is damaged")
             if file.execute("PRAGMA foreign_key_check").fetchone() is not None:
-                raise BackupFailed(f"{path} lacks rows that others refer to")
+                raise BackupError(f"{path} lacks rows that others refer to")
             file.execute("SELECT version_num FROM alembic_version").fetchone()
             for table, count in rows.items():
                 if file.execute(f"SELECT count(*) FROM {table}").fetchone() != (count,):
-                    raise BackupFailed(f"{path} lacks rows of {table}")
+                    raise BackupError(f"{path} lacks rows of {table}")
     except sqlite3.Error as error:
-        raise BackupFailed(f"{path} is no backup of a store: {type(error).__name__}") from None
+        raise BackupError(f"{path} is no backup of a store: {type(error).__name__}") from None
 
 
 def _digest(path: Path) -> str:

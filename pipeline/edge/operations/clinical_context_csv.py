@@ -16,7 +16,7 @@ from typing import Any, get_args, get_type_hints
 
 from sqlalchemy import Connection
 
-from pipeline.clinical.clinical_context import FIELDS, ClinicalContext, ImpossibleContext
+from pipeline.clinical.clinical_context import FIELDS, ClinicalContext, ImpossibleContextError
 from pipeline.clinical.regions import Side
 from pipeline.edge.audit import events
 from pipeline.edge.operations.csv_table import (
@@ -114,7 +114,7 @@ def _record(row: Row, readers: Mapping[str, Callable[[str], Any]], today: date) 
         return None
     try:
         record = ClinicalContext(**told, unknown=unknown)
-    except ImpossibleContext as impossible:
+    except ImpossibleContextError as impossible:
         row.mistakes.append(f"line {row.line}: {impossible}")
         return None
     return ContextOf(patient_id=patient_id, issuer=row.text(ISSUER), record=record, line=row.line)

@@ -10,7 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline.edge.text_files import UnreadableText, printable, read_text
+from pipeline.edge.text_files import UnreadableTextError, printable, read_text
+from pipeline.errors import DxatrendError
 
 _Value = TypeVar("_Value")
 
@@ -20,7 +21,7 @@ NO = ("no", "n", "false", "0")
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?", re.ASCII)
 
 
-class CsvTableError(Exception):
+class CsvTableError(DxatrendError):
     """A table that cannot be used; ``mistakes`` holds every one. They name lines and columns, never a cell's text."""
 
     def __init__(self, mistakes: Sequence[str]) -> None:
@@ -28,7 +29,7 @@ class CsvTableError(Exception):
         self.mistakes = tuple(mistakes)
 
 
-class _Mistaken(ValueError):
+class _CellError(ValueError):
     """One cell is not what its column asks for."""
 
 
@@ -71,7 +72,7 @@ def read_csv_table(
     """
     try:
         text = read_text(path, otherwise=otherwise)
-    except UnreadableText as error:
+    except UnreadableTextError as error:
         raise CsvTableError([f"{printable(path.name)}: {error}"]) from None
     lines = _lines(text)
     _, heads = next(lines, (0, []))
@@ -105,20 +106,20 @@ def as_date(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise _Mistaken("a date is written 2026-03-02") from None
+        raise _CellError("a date is written 2026-03-02") from None
 
 
 def as_number(text: str) -> Decimal:
     """A number with a decimal point or a decimal comma, and without a mark at its thousands."""
     if not _NUMBER.fullmatch(text):
-        raise _Mistaken("a number is written 0.927 or 0,927")
+        raise _CellError("a number is written 0.927 or 0,927")
     return Decimal(text.replace(",", "."))
 
 
 def as_yes_or_no(text: str) -> bool:
     """Yes or no."""
     if text.lower() not in YES + NO:
-        raise _Mistaken("yes or no, or empty where nothing is told")
+        raise _CellError("yes or no, or empty where nothing is told")
     return text.lower() in YES
 
 
@@ -130,6 +131,6 @@ def as_one_of(choices: Collection[StrEnum]) -> Callable[[str], StrEnum]:
         try:
             return by_word[text.lower()]
         except KeyError:
-            raise _Mistaken(f"one of {', '.join(by_word)}") from None
+            raise _CellError(f"one of {', '.join(by_word)}") from None
 
     return read

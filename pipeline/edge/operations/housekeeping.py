@@ -21,6 +21,7 @@ from pipeline.edge.store import (
 )
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.schema import housekeeping
+from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ GIVE_UP_AFTER = timedelta(days=7)
 """A scanner that has not heard our commitment for so long is a case for a person."""
 
 
-class DamagedStore(Exception):
+class DamagedStoreError(DxatrendError):
     """The database fails its own check."""
 
 
@@ -75,8 +76,8 @@ def run_housekeeping(app: App) -> float:
     """Drop old pixels, check the database, refresh its statistics, shorten its log; how many seconds it took.
 
     Raises:
-        StoreFailed: the database could not be asked.
-        DamagedStore: it is damaged; a person must restore a backup.
+        StoreError: the database could not be asked.
+        DamagedStoreError: it is damaged; a person must restore a backup.
     """
     began = time.monotonic()
     sound = app.database.is_sound()
@@ -90,7 +91,7 @@ def run_housekeeping(app: App) -> float:
     _remember(app, datetime.now(UTC), seconds)
     if not sound:
         log.critical("the database is damaged; stop the service and restore a backup")
-        raise DamagedStore
+        raise DamagedStoreError
     log.info("housekeeping is done", extra={"seconds": round(seconds, 1)})
     return seconds
 

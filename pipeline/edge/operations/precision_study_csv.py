@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.clinical.precision_study import PrecisionScan
-from pipeline.clinical.regions import UnknownRegion, parse_region
+from pipeline.clinical.regions import UnknownRegionError, parse_region
 from pipeline.edge.operations.csv_table import CsvTableError, Row, as_date, as_number, read_csv_table
 
 COLUMNS = ("patient", "scan", "region", "bmd")
@@ -29,7 +29,7 @@ def read_study(path: Path) -> list[PrecisionScan]:
             row.mistakes.append(f"line {row.line}: bmd: a decimal comma in a table that is separated by commas")
         try:
             region = parse_region(named)
-        except UnknownRegion:
+        except UnknownRegionError:
             row.mistakes.append(f"line {row.line}: region names no region we know")
         if row.mistakes or bmd is None:
             mistakes += row.mistakes

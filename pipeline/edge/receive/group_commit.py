@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from typing import Literal
 
 from pipeline.edge.store import receipts
-from pipeline.edge.store.database import Database, StoreFailed
+from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.receipts import Arrival
 
 MOST_AT_ONCE = 64
@@ -43,7 +43,7 @@ class GroupCommit:
     def keep(self, arrive: Callable[[], Arrival]) -> "Future[Kept]":
         """The number of what ``arrive`` returns, and whether it is new, once its commit is durable.
 
-        The future fails where nothing has happened: with ``StoreFailed``, or with what ``arrive`` raised.
+        The future fails where nothing has happened: with ``StoreError``, or with what ``arrive`` raised.
         """
         done: Future[Kept] = Future()
         self._waiting.put((arrive, done))
@@ -91,7 +91,7 @@ class GroupCommit:
             with self._database.write() as connection:
                 results = receipts.store_all(connection, [arrival for arrival, _ in batch])
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others get their own turn
-            if len(batch) == 1 or (isinstance(error, StoreFailed) and error.concerns_all):
+            if len(batch) == 1 or (isinstance(error, StoreError) and error.concerns_all):
                 for _, done in batch:
                     done.set_exception(error)
             else:

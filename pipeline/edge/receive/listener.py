@@ -40,14 +40,14 @@ from pipeline.edge.dicom_net.association import Refusal
 from pipeline.edge.dicom_net.host_addresses import Addresses
 from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
 from pipeline.edge.dicom_net.server import EventDrivenServer, Limits, RejectedCaller
-from pipeline.edge.dicom_net.storage_commitment import BadCommitment, read_result
-from pipeline.edge.dicom_net.tls import TlsUnusable, for_listener
+from pipeline.edge.dicom_net.storage_commitment import CommitmentMessageError, read_result
+from pipeline.edge.dicom_net.tls import TlsError, for_listener
 from pipeline.edge.disk_space import disk_reserve_of
 from pipeline.edge.receive.group_commit import GroupCommit
 from pipeline.edge.receive.rejected_callers import RejectedCallers
 from pipeline.edge.receive.storage_commitment_scp import StorageCommitmentScp
 from pipeline.edge.store import outbox
-from pipeline.edge.store.database import Database, StoreFailed
+from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.receipts import Arrival, Instance
 
 log = logging.getLogger(__name__)
@@ -163,7 +163,7 @@ class Listener:
                 tls=for_listener(settings.tls) if settings.tls else None,
                 admit=self._admit,
             )
-        except (OSError, TlsUnusable):
+        except (OSError, TlsError):
             self._group_commit.close()
             self._commitment_scp.close()
             self._addresses.close()
@@ -265,7 +265,7 @@ class Listener:
             log.info("received", extra={"receipt": number, "caller": caller, "new": new})
             return
         answer.set_result(OUT_OF_RESOURCES)
-        what = str(failure) if isinstance(failure, StoreFailed) else type(failure).__name__
+        what = str(failure) if isinstance(failure, StoreError) else type(failure).__name__
         self._rate_limited.warning(f"{caller} {what}", "could not keep an instance from %r: %s", caller, what)
 
     def _answer_commitment_request(self, event: evt.Event) -> tuple[int, None]:
@@ -287,7 +287,7 @@ class Listener:
         data_set = information.getvalue() if information else b""
         try:
             result = read_result(event.event_type, data_set, event.context.transfer_syntax)
-        except BadCommitment as bad:
+        except CommitmentMessageError as bad:
             self._rate_limited.warning(f"{caller} told wrongly", "%r told of a commitment: %s", caller, bad)
             return INVALID_ARGUMENT, None
         now = datetime.now(UTC)
@@ -295,7 +295,7 @@ class Listener:
             with self._database.write() as connection:
                 ended = outbox.committed(connection, names, result.committed, now)
                 again = outbox.commitment_refused(connection, names, result.failed, now)
-        except StoreFailed as failure:
+        except StoreError as failure:
             log.error("could not keep a commitment from %r: %s", caller, failure)
             return PROCESSING_FAILURE, None
         log.info("committed", extra={"caller": caller, "count": ended})

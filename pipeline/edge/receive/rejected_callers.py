@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Entry, Event, Outcome
-from pipeline.edge.store.database import Database, StoreFailed
+from pipeline.edge.store.database import Database, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class RejectedCallers:
             with self._database.write() as connection:
                 now = datetime.now(UTC)
                 audit_trail.record(connection, *(_entry(*who, times, now) for who, times in noted.items()))
-        except StoreFailed as failure:
+        except StoreError as failure:
             log.error("the audit trail could not be told of refused callers: %s", failure)
 
 

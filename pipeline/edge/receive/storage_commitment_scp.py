@@ -29,16 +29,17 @@ from pipeline.edge.dicom_net.storage_commitment import (
     ALL_COMMITTED,
     REQUEST,
     SOME_FAILED,
-    BadCommitment,
+    CommitmentMessageError,
     Request,
     read_request,
 )
-from pipeline.edge.dicom_net.tls import TlsUnusable, for_calling
+from pipeline.edge.dicom_net.tls import TlsError, for_calling
 from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, describe_error, require_fault_of_one
 from pipeline.edge.store import commitment_requests, work_queue
 from pipeline.edge.store.commitment_requests import Answer, CommitmentRequest
-from pipeline.edge.store.database import Database, StoreFailed
+from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.schema import commitment_request as promise_table
+from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ MOST_REPORTERS = 16
 """Scanners that are told on their own associations at once."""
 
 
-class CommitmentNotReported(Exception):
+class CommitmentNotReportedError(DxatrendError):
     """The scanner did not hear it, as far as we know."""
 
 
@@ -99,7 +100,7 @@ class StorageCommitmentScp:
         information = event.request.ActionInformation
         try:
             request = read_request(information.getvalue() if information else b"", event.context.transfer_syntax)
-        except BadCommitment as bad:
+        except CommitmentMessageError as bad:
             self._rate_limited.warning(f"{caller} asked wrongly", "%r asked for a commitment: %s", caller, bad)
             return INVALID_ARGUMENT, None
         if len(request.asked_for) > self._most_references:
@@ -108,7 +109,7 @@ class StorageCommitmentScp:
             return RESOURCE_LIMITATION, None
         try:
             number = self._keep(caller, request)
-        except StoreFailed as failure:
+        except StoreError as failure:
             log.error("could not keep a request for commitment from %r: %s", caller, failure)
             return PROCESSING_FAILURE, None
         if number is None:
@@ -156,7 +157,7 @@ class StorageCommitmentScp:
                 try:
                     _tell(association, one, answer)
                     _told(self._database, one, answer)
-                except CommitmentNotReported as problem:
+                except CommitmentNotReportedError as problem:
                     what = "%r did not hear what we keep of its objects: %s"
                     self._rate_limited.warning(f"{caller} did not hear", what, caller, problem)
                     with self._database.write() as connection:  # it is the first again when the scanner asks again
@@ -165,7 +166,7 @@ class StorageCommitmentScp:
                 except Exception as error:  # noqa: BLE001 - whatever is wrong with one request, others are answered
                     require_fault_of_one(error)
                     _hold(self._database, one.number, UNEXPECTED, describe_error(error))
-        except StoreFailed as failure:
+        except StoreError as failure:
             log.error("%r could not be told what we keep of its objects: %s", caller, failure)
         finally:
             with self._lock:
@@ -200,7 +201,7 @@ def report_due(app: App, caller: CallerSettings) -> None:
                 call = call or until_told.enter_context(closing(_Call(ours, caller)))
                 _tell(call.association, one, answer)
                 _told(app.database, one, answer)
-            except CommitmentNotReported as problem:
+            except CommitmentNotReportedError as problem:
                 log.warning("%r did not hear what we keep of its objects: %s", caller.ae_title, problem)
                 _postpone(app.database, one, problem)
                 return
@@ -255,7 +256,7 @@ def _read_back(database: Database, one: CommitmentRequest) -> Answer:
     )
 
 
-def _postpone(database: Database, one: CommitmentRequest, problem: CommitmentNotReported) -> None:
+def _postpone(database: Database, one: CommitmentRequest, problem: CommitmentNotReportedError) -> None:
     """Tell this request, and what else is due to the same scanner, later."""
     now = datetime.now(UTC)
     until = now + wait_after(one.attempts, LONGEST_WAIT)
@@ -274,8 +275,8 @@ class _Call:
         ae.add_requested_context(StorageCommitmentPushModel)
         try:
             tls = (for_calling(caller.tls), caller.host) if caller.tls else None
-        except TlsUnusable as unusable:
-            raise CommitmentNotReported(str(unusable)) from None
+        except TlsError as unusable:
+            raise CommitmentNotReportedError(str(unusable)) from None
         try:
             self.association = ae.associate(
                 caller.host,
@@ -285,11 +286,13 @@ class _Call:
                 ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],
             )
         except UNREACHABLE as error:
-            raise CommitmentNotReported(unreachable(error)) from None
+            raise CommitmentNotReportedError(unreachable(error)) from None
         if self.association.is_rejected:
-            raise CommitmentNotReported("the scanner rejected the association; does it know our AE title?")
+            raise CommitmentNotReportedError("the scanner rejected the association; does it know our AE title?")
         if not self.association.is_established:
-            raise CommitmentNotReported("no association" + ("; does the TLS of both sides fit?" if caller.tls else ""))
+            raise CommitmentNotReportedError(
+                "no association" + ("; does the TLS of both sides fit?" if caller.tls else "")
+            )
 
     def close(self) -> None:
         """Release it."""
@@ -299,20 +302,20 @@ class _Call:
 
 def _tell(association: Association, one: CommitmentRequest, answer: Answer) -> None:
     if not association.is_established:
-        raise CommitmentNotReported("the association has ended")
+        raise CommitmentNotReportedError("the association has ended")
     event_type = SOME_FAILED if answer.failed else ALL_COMMITTED
     try:
         status, _ = association.send_n_event_report(
             _result(one, answer), event_type, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
         )
     except ValueError:
-        raise CommitmentNotReported("the scanner does not take storage commitment in the role of SCU") from None
+        raise CommitmentNotReportedError("the scanner does not take storage commitment in the role of SCU") from None
     except RuntimeError:
-        raise CommitmentNotReported("the association has ended") from None
+        raise CommitmentNotReportedError("the association has ended") from None
     if "Status" not in status:
-        raise CommitmentNotReported("no answer to the N-EVENT-REPORT")
+        raise CommitmentNotReportedError("no answer to the N-EVENT-REPORT")
     if status.Status != SUCCESS:
-        raise CommitmentNotReported(f"the N-EVENT-REPORT was answered with status 0x{status.Status:04X}")
+        raise CommitmentNotReportedError(f"the N-EVENT-REPORT was answered with status 0x{status.Status:04X}")
 
 
 def _told(database: Database, one: CommitmentRequest, answer: Answer) -> None:

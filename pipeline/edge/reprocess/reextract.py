@@ -10,7 +10,7 @@ from pipeline.edge.errors import UNEXPECTED, describe_error, require_fault_of_on
 from pipeline.edge.extract.extraction import read_in_time
 from pipeline.edge.store import exams, receipts, work_queue
 from pipeline.edge.store.schema import exam as exam_table
-from pipeline.sr.extract.report import Report, UnreadableReport
+from pipeline.sr.extract.report import Report, UnreadableReportError
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def _read_again(app: App, connection: Connection, number: int) -> bool:
     for receipt in receipts.load(connection, list(before)):
         try:
             told[receipt.number] = read_in_time(app, receipt)
-        except UnreadableReport as unreadable:
+        except UnreadableReportError as unreadable:
             return _hold(connection, number, reader_fingerprint, f"receipt {receipt.number}: {unreadable.reason}")
         except Exception as error:  # noqa: BLE001 - whatever a report does to its reader, the others are still read
             require_fault_of_one(error)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import Connection, select, update
 
-from pipeline.clinical.exam_assembly import Contradiction
+from pipeline.clinical.exam_assembly import ContradictionError
 from pipeline.edge.app import App
 from pipeline.edge.follow_up.due_exams import Tally, examine, follow_up
 from pipeline.edge.provenance import ChangedInput, is_answered
@@ -26,7 +26,7 @@ from pipeline.edge.store.schema import receipt as receipt_table
 from pipeline.sr.author.content import document
 from pipeline.sr.author.readback import ReadBack, read_back
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
-from pipeline.sr.dicom.header import UnusableEvidence
+from pipeline.sr.dicom.header import UnusableEvidenceError
 
 PATIENTS_AT_ONCE = 200
 """Persons in one step: what is held in memory at once."""
@@ -65,7 +65,7 @@ def take_part(app: App, run: int, keep_on: Callable[[], bool] = lambda: True) ->
     """Work on parts of a run until none is free, or it is time to stop; what this process has done.
 
     Raises:
-        StoreFailed: the database could not be asked; another worker, or a later call, goes on.
+        StoreError: the database could not be asked; another worker, or a later call, goes on.
     """
     done = Counts()
     with app.database.write() as connection:
@@ -253,7 +253,7 @@ def _difference(
     before = read_back(read_tree(read_instance(issued.data_set, ExplicitVRLittleEndian)))
     try:
         found = examine(app, connection, on_file, linked_patients)
-    except (Contradiction, UnusableEvidence) as problem:
+    except (ContradictionError, UnusableEvidenceError) as problem:
         kept = (before.overall, before.overall)
         return Difference(
             exam=visit.number,

@@ -28,6 +28,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pipeline.edge.store.compiled_statement import Prepared, in_rows, parameters_in_rows
+from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ _OTHER_SESSIONS = """
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
 
 
-class StoreFailed(Exception):
+class StoreError(DxatrendError):
     """The database could not do it (locked, full, gone): nothing has happened, and trying again may help.
 
     The text names the kind of failure alone, because a database quotes what it was given.
@@ -60,15 +61,15 @@ class StoreFailed(Exception):
         """Whether the database does not take what it was given: to try again does not help."""
 
 
-class StoreTooNew(Exception):
+class StoreTooNewError(DxatrendError):
     """A later version of dxatrend has made or migrated this database; this one does not know what is in it."""
 
 
-class StoreInUse(Exception):
+class StoreInUseError(DxatrendError):
     """Another process works with this database."""
 
 
-class StoreMissing(Exception):
+class StoreMissingError(DxatrendError):
     """There is no store where one was looked for, and none was made."""
 
 
@@ -88,16 +89,16 @@ class Database:
     A draft is a SQLite file that is thrown away unless it becomes whole: it has no log, and is not flushed.
 
     Raises:
-        StoreMissing: it should be there, and is not.
-        StoreFailed: its file cannot be made, or is a folder or a device.
+        StoreMissingError: it should be there, and is not.
+        StoreError: its file cannot be made, or is a folder or a device.
     """
 
     def __init__(self, url: str, *, draft: bool = False, existing: bool = False) -> None:
         self._url = make_url(url)
         if self.path and self.path.exists() and not self.path.is_file():
-            raise StoreFailed(f"{self.path} is no file")
+            raise StoreError(f"{self.path} is no file")
         if existing and self.path and not (self.path.is_file() and self.path.stat().st_size):
-            raise StoreMissing(self.shown_url)
+            raise StoreMissingError(self.shown_url)
         # Parameters of a failed statement are patient data: they stay out of its error text.
         if self.is_sqlite:
             self._engine = _sqlite_engine(self._url, draft=draft)
@@ -125,7 +126,7 @@ class Database:
         """Others may work with it too while the block lasts, and nobody may put another one in its place.
 
         Raises:
-            StoreInUse: somebody is doing that.
+            StoreInUseError: somebody is doing that.
         """
         with _locked(self.path, fcntl.LOCK_SH) if self.path else contextlib.nullcontext():
             yield
@@ -135,8 +136,8 @@ class Database:
         """Nobody else works with it while the block lasts.
 
         Raises:
-            StoreInUse: somebody does.
-            StoreFailed: the database could not be asked.
+            StoreInUseError: somebody does.
+            StoreError: the database could not be asked.
         """
         if self.path:
             with _locked(self.path, fcntl.LOCK_EX):
@@ -145,7 +146,7 @@ class Database:
         with self.read() as connection:  # PostgreSQL knows who is there
             others = connection.scalar(text(_OTHER_SESSIONS))
         if others:
-            raise StoreInUse
+            raise StoreInUseError
         yield
 
     @contextlib.contextmanager
@@ -153,7 +154,7 @@ class Database:
         """A consistent look at the database that changes nothing.
 
         Raises:
-            StoreFailed: the database could not be asked.
+            StoreError: the database could not be asked.
         """
         with _failures_named(), self._engine.connect() as connection, connection.begin():
             yield connection
@@ -163,7 +164,7 @@ class Database:
         """A transaction that is durable when the block has ended, or has not happened.
 
         Raises:
-            StoreFailed: it has not happened.
+            StoreError: it has not happened.
         """
         with (
             _failures_named(),
@@ -177,7 +178,7 @@ class Database:
         """A transaction in which anything may be tried, and nothing of it happens.
 
         Raises:
-            StoreFailed: the database could not be asked.
+            StoreError: the database could not be asked.
         """
         with (
             _failures_named(),
@@ -192,7 +193,7 @@ class Database:
         """The whole database as it is at one moment, however long it takes to read; others go on writing.
 
         Raises:
-            StoreFailed: the database could not be asked.
+            StoreError: the database could not be asked.
         """
         options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         with _failures_named(), self._engine.connect().execution_options(**options) as connection, connection.begin():
@@ -202,7 +203,7 @@ class Database:
         """Whether it has the present schema.
 
         Raises:
-            StoreTooNew: it has a later one.
+            StoreTooNewError: it has a later one.
         """
         with self.read() as connection:
             return _is_migrated(connection)
@@ -211,18 +212,18 @@ class Database:
         """Make sure that a store is here, of whatever schema.
 
         Raises:
-            StoreMissing: nobody has ever made one.
-            StoreFailed: the database could not be asked.
+            StoreMissingError: nobody has ever made one.
+            StoreError: the database could not be asked.
         """
         with self.read() as connection:
             if not MigrationContext.configure(connection).get_current_heads():
-                raise StoreMissing(self.shown_url)
+                raise StoreMissingError(self.shown_url)
 
     def migrate(self) -> None:
         """Bring an empty or older database to the present schema; nothing happens to a present one.
 
         Raises:
-            StoreTooNew: it has a later one.
+            StoreTooNewError: it has a later one.
         """
         if not self.is_migrated():
             with self.write() as connection:
@@ -232,14 +233,14 @@ class Database:
         """Whether the database passes its own check; PostgreSQL checks itself.
 
         Raises:
-            StoreFailed: the database could not be asked.
+            StoreError: the database could not be asked.
         """
         if not self.is_sqlite:
             return True
         try:
             with self.read() as connection:
                 return bool(connection.scalar(text("PRAGMA quick_check(1)")) == "ok")
-        except StoreFailed as failure:
+        except StoreError as failure:
             if "SQLITE_CORRUPT" in str(failure):
                 return False
             raise
@@ -248,7 +249,7 @@ class Database:
         """Refresh the statistics queries are planned by, and give the space of the write-ahead log back.
 
         Raises:
-            StoreFailed: the database could not be asked.
+            StoreError: the database could not be asked.
         """
         statements = ("PRAGMA optimize", "PRAGMA wal_checkpoint(TRUNCATE)") if self.is_sqlite else ("ANALYZE",)
         with _failures_named(), self._engine.connect().execution_options(begin=None) as connection:
@@ -320,7 +321,7 @@ def migrate(connection: Connection) -> None:
     """The same within a transaction, while which no other process migrates.
 
     Raises:
-        StoreTooNew: it has a later schema.
+        StoreTooNewError: it has a later schema.
     """
     if connection.dialect.name == "postgresql":  # where a writer does not already keep others out
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
@@ -377,7 +378,7 @@ def _is_migrated(connection: Connection) -> bool:
     scripts = ScriptDirectory.from_config(_migrations())
     current = set(MigrationContext.configure(connection).get_current_heads())
     if current - {script.revision for script in scripts.walk_revisions()}:
-        raise StoreTooNew
+        raise StoreTooNewError
     return current == set(scripts.get_heads())
 
 
@@ -387,12 +388,12 @@ def _locked(path: Path, how: int) -> Iterator[None]:
     try:
         holder = os.open(path.with_name(f"{path.name}.lock"), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise StoreFailed(f"{path.parent}: {error.strerror}") from None
+        raise StoreError(f"{path.parent}: {error.strerror}") from None
     try:
         try:
             fcntl.flock(holder, how | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StoreInUse from None
+            raise StoreInUseError from None
         yield
     finally:
         os.close(holder)
@@ -410,7 +411,7 @@ def _failures_named() -> Iterator[None]:
         # Class 40: rolled back because of another transaction, such as in a deadlock.
         of_one = refused or name.startswith("40")
         kind = f"{type(cause).__name__} {name}".rstrip()
-        raise StoreFailed(kind, concerns_all=not of_one, refused=refused) from None
+        raise StoreError(kind, concerns_all=not of_one, refused=refused) from None
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
@@ -436,7 +437,7 @@ def _make_file(path: Path) -> None:
         with contextlib.suppress(FileExistsError):
             os.mknod(path, 0o600)
     except OSError as error:
-        raise StoreFailed(f"{path.parent}: {error.strerror}") from None
+        raise StoreError(f"{path.parent}: {error.strerror}") from None
 
 
 def _sqlite_engine(url: URL, *, draft: bool) -> Engine:

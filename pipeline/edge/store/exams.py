@@ -9,7 +9,7 @@ from itertools import combinations, groupby
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, insert, literal, select, tuple_, update
 
-from pipeline.clinical.exam_assembly import Contradiction, assemble
+from pipeline.clinical.exam_assembly import ContradictionError, assemble
 from pipeline.clinical.model import Exam, Patient
 from pipeline.clinical.person_names import contradict
 from pipeline.clinical.vendor_trend import TrendPoint
@@ -26,7 +26,7 @@ from pipeline.edge.store.compiled_statement import Prepared
 from pipeline.edge.store.database import insert_if_absent, notify
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt, rejection, scanner
 from pipeline.edge.store.senders import Sender
-from pipeline.sr.dicom.header import UnusableEvidence, corrections, read_header, tidy_header, written_at
+from pipeline.sr.dicom.header import UnusableEvidenceError, corrections, read_header, tidy_header, written_at
 from pipeline.sr.extract.reanalysis import current, superseded_regions
 from pipeline.sr.extract.report import Report
 
@@ -84,7 +84,7 @@ class ExamOnFile:
         """
         names = [report.name for _, report in self.reports if report.name]
         if any(contradict(one, other) for one, other in combinations(names, 2)):
-            raise Contradiction("parts of one exam differ in PatientName, and tell no birth date")
+            raise ContradictionError("parts of one exam differ in PatientName, and tell no birth date")
         exam = replace(assemble(current([report.part for _, report in self.reports])), visit=self.visit)
         if self.taken_for is None:
             return exam
@@ -425,7 +425,7 @@ def _corrects(connection: Connection, later: int, earlier: int, study_instance_u
         return False
     try:
         now, before = (tidy_header([headers[number]], study_instance_uid) for number in (later, earlier))
-    except UnusableEvidence:
+    except UnusableEvidenceError:
         return False
     return bool(corrections(now, before))
 

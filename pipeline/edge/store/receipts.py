@@ -5,7 +5,7 @@ import sqlite3
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from io import BytesIO
 from typing import Any, Self
@@ -94,6 +94,10 @@ class Receipt:
     worker_crashes: int
     historical: bool
     released_from: str | None
+
+    def without_data_set(self) -> "Receipt":
+        """The same receipt without its bytes, which may be many, once nobody needs them any more."""
+        return replace(self, instance=replace(self.instance, data_set=b""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,7 @@ def draft(interpretation: Interpretation, sources: Iterable[Dataset]) -> Draft:
     """What the addendum of an exam with these reports would say.
 
     Raises:
-        UnusableEvidence: a source has no UIDs.
+        UnusableEvidenceError: a source has no UIDs.
     """
     said = document(interpretation)
     source_uids = [reference(source).sop_instance_uid for source in sources]
@@ -70,7 +70,7 @@ def corrected(predecessor: bytes, sources: Sequence[Dataset], study_instance_uid
     """What of patient and study an addendum quotes otherwise than the reports of its exam tell it now, by its words.
 
     Raises:
-        UnusableEvidence: the reports have no header that can be quoted.
+        UnusableEvidenceError: the reports have no header that can be quoted.
     """
     quoted = tidy_header([read_instance(predecessor, ExplicitVRLittleEndian)], study_instance_uid)
     return corrections(tidy_header(sorted(sources, key=_chronology), study_instance_uid), quoted)
@@ -94,9 +94,9 @@ def author(
     ``drafted`` is the draft of just this interpretation and these sources, for a caller who has made it already.
 
     Raises:
-        UnusableEvidence: there is no source, a source belongs to another study, anything belongs to another patient,
+        UnusableEvidenceError: there is no source, a source belongs to another study, anything to another patient,
             or lacks what an addendum cannot do without.
-        UnreadableReport: the predecessor has no content tree.
+        UnreadableReportError: the predecessor has no content tree.
     """
     exam = interpretation.exam
     older = [] if predecessor is None else [read_instance(predecessor, ExplicitVRLittleEndian)]

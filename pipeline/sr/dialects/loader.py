@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from pipeline.clinical.regions import SITE_OF_PART, SPINE, Side, Site, UnknownRegion, parse_vertebrae
+from pipeline.clinical.regions import SITE_OF_PART, SPINE, Side, Site, UnknownRegionError, parse_vertebrae
+from pipeline.errors import DxatrendError
 from pipeline.sr.dialects.model import (
     Concept,
     Condition,
@@ -37,7 +38,7 @@ from pipeline.sr.dialects.model import (
 __all__ = ["Dialect", "DialectError", "load_dialects", "normal_manufacturer", "parse_dialect"]
 
 
-class DialectError(Exception):
+class DialectError(DxatrendError):
     """Dialects that cannot be used; its text lists every mistake on its own line, under its key."""
 
     def __init__(self, mistakes: Sequence[str]) -> None:
@@ -358,7 +359,7 @@ def _finding_site(table: _Table) -> FindingSite:
 def _one_vertebra(text: str) -> tuple[str, ...]:
     levels = parse_vertebrae(text)
     if len(levels) != 1:
-        raise UnknownRegion(f"{text!r} is more than one vertebra")
+        raise UnknownRegionError(f"{text!r} is more than one vertebra")
     return levels
 
 

@@ -4,12 +4,21 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from pipeline.clinical.regions import SITE_OF_PART, SPINE, VERTEBRAE, Region, Side, Site, UnknownRegion, parse_vertebrae
+from pipeline.clinical.regions import (
+    SITE_OF_PART,
+    SPINE,
+    VERTEBRAE,
+    Region,
+    Side,
+    Site,
+    UnknownRegionError,
+    parse_vertebrae,
+)
 from pipeline.sr.dialects.model import LONGEST_NAME, Dialect, PartNames
 from pipeline.sr.dicom.content_tree import folded
 
 
-class UnknownName(UnknownRegion):
+class UnknownName(UnknownRegionError):
     """The name means no region that the dialect knows; something else may still tell."""
 
 
@@ -19,7 +28,7 @@ def name_region(dialect: Dialect, name: str, *, site: Site | None = None, side: 
 
     Raises:
         UnknownName: the dialect does not know the name.
-        UnknownRegion: the name contradicts site or side, or leaves them open.
+        UnknownRegionError: the name contradicts site or side, or leaves them open.
     """
     if len(name) > LONGEST_NAME:
         raise UnknownName("its name is longer than any")
@@ -27,14 +36,14 @@ def name_region(dialect: Dialect, name: str, *, site: Site | None = None, side: 
     parts = _parts(dialect).get(words, ())
     here = [known for known in parts if site in (None, known.site)]
     if len(here) > 1:
-        raise UnknownRegion("its name means different parts at different sites, and the site is not told")
+        raise UnknownRegionError("its name means different parts at different sites, and the site is not told")
     if here:
         if own_side and side and own_side is not side:
-            raise UnknownRegion(f"it is called {own_side} and stands in a scan of the {side}")
+            raise UnknownRegionError(f"it is called {own_side} and stands in a scan of the {side}")
         return place(here[0].part, own_side or side)
     levels = () if parts else _name_vertebrae(dialect, name)
     if parts or site not in (None, Site.SPINE):
-        raise UnknownRegion(f"its name belongs to another site than the {site}")
+        raise UnknownRegionError(f"its name belongs to another site than the {site}")
     return Region(part=SPINE, vertebrae=levels)
 
 
@@ -42,12 +51,12 @@ def place(part: str, side: Side | None) -> Region:
     """The region of a part on a side, if the part has sides.
 
     Raises:
-        UnknownRegion: it has, and the side is not told.
+        UnknownRegionError: it has, and the side is not told.
     """
     if SITE_OF_PART[part] not in (Site.HIP, Site.FOREARM):
         return Region(part=part)
     if side is None:
-        raise UnknownRegion("its side is not told")
+        raise UnknownRegionError("its side is not told")
     return Region(part=part, side=side)
 
 
@@ -99,12 +108,12 @@ def _name_vertebrae(dialect: Dialect, name: str) -> tuple[str, ...]:
     levels, without = _vertebrae(bracketed[1]), _vertebrae(bracketed[2])
     kept = tuple(level for level in VERTEBRAE if level in levels and level not in without)
     if not kept or not set(without) <= set(levels):
-        raise UnknownRegion("its name leaves out vertebrae that it does not have, or all")
+        raise UnknownRegionError("its name leaves out vertebrae that it does not have, or all")
     return kept
 
 
 def _vertebrae(text: str) -> tuple[str, ...]:
     try:
         return parse_vertebrae(text)
-    except UnknownRegion:  # its text quotes the name, which may be any TEXT of a report
+    except UnknownRegionError:  # its text quotes the name, which may be any TEXT of a report
         raise UnknownName("its name means no region that the dialect knows") from None

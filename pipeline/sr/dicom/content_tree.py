@@ -20,7 +20,7 @@ from pydicom.sr._snomed_dict import mapping as snomed_mapping
 
 from pipeline.sr.dicom.character_sets import DEFAULT, declared, decoded, mended
 from pipeline.sr.dicom.reader import SPECIFIC_CHARACTER_SET, Elements, Value, follow, is_sequence, transfer_syntax
-from pipeline.sr.dicom.unreadable import Reason, UnreadableReport
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 
 MAX_ITEMS = 10_000
 """A densitometer's report holds some hundreds of content items."""
@@ -85,7 +85,7 @@ def read_instance(data_set: bytes, transfer_syntax_uid: str) -> Dataset:
     """The data set in the bytes that came over DICOM, whole or not at all, as pydicom's; no file meta information.
 
     Raises:
-        UnreadableReport: the bytes are no data set in this transfer syntax, a part is missing, or they are
+        UnreadableReportError: the bytes are no data set in this transfer syntax, a part is missing, or they are
             more than any report needs.
     """
     syntax = transfer_syntax(transfer_syntax_uid)
@@ -98,21 +98,21 @@ def read_instance(data_set: bytes, transfer_syntax_uid: str) -> Dataset:
     try:
         return read_dataset(BytesIO(data), syntax.implicit, syntax.little_endian)
     except UNREADABLE as broken:  # its text may quote the patient
-        raise UnreadableReport(Reason.NOT_DICOM, f"pydicom stops with {type(broken).__name__}") from None
+        raise UnreadableReportError(Reason.NOT_DICOM, f"pydicom stops with {type(broken).__name__}") from None
 
 
 def read_tree(report: Elements | Dataset) -> Item:
     """The content tree of a report, root first.
 
     Raises:
-        UnreadableReport: there is no content tree, or it is larger or deeper than any densitometer's.
+        UnreadableReportError: there is no content tree, or it is larger or deeper than any densitometer's.
     """
     elements = as_elements(report)
     if not has_content_tree(elements):
-        raise UnreadableReport(Reason.NOT_A_REPORT)
+        raise UnreadableReportError(Reason.NOT_A_REPORT)
     root = _Walk().item(elements, DEFAULT, depth=1)
     if _CONTENT_PROBLEM in root.problems:
-        raise UnreadableReport(Reason.NOT_DICOM, _CONTENT_PROBLEM)
+        raise UnreadableReportError(Reason.NOT_DICOM, _CONTENT_PROBLEM)
     return root
 
 
@@ -205,7 +205,7 @@ _VALUES = {
 _CONTENT_PROBLEM = "the Content Sequence (0040,A730) is unreadable"
 
 
-class _Misplaced(Exception):
+class _MisplacedError(Exception):
     """A sequence stands where a text belongs, or the other way round."""
 
 
@@ -223,17 +223,17 @@ class _Walk:
     def item(self, elements: Elements, inherited: Sequence[str], *, depth: int) -> Item:
         self._items_left -= 1
         if self._items_left < 0 or depth > MAX_DEPTH:
-            raise UnreadableReport(Reason.TOO_LARGE, f"more than {MAX_ITEMS} content items, or {MAX_DEPTH} levels")
+            raise UnreadableReportError(Reason.TOO_LARGE, f"more than {MAX_ITEMS} content items, or {MAX_DEPTH} levels")
         encodings = _encodings(elements, inherited)
         try:
             content: Sequence[Elements] = _items(elements, _CONTENT)
             problems: tuple[str, ...] = ()
-        except _Misplaced:
+        except _MisplacedError:
             content, problems = (), (_CONTENT_PROBLEM,)
         children = tuple([self.item(child, encodings, depth=depth + 1) for child in content])
         try:
             return _item(elements, encodings, self._codes, children, problems)
-        except _Misplaced:
+        except _MisplacedError:
             return _broken_item(elements, encodings, children, problems)
 
 
@@ -277,7 +277,7 @@ def _broken_item(
     for what, tags, read in _PARTS:
         try:
             read(sound, encodings)
-        except _Misplaced:
+        except _MisplacedError:
             problems = (*problems, f"its {what} is unreadable")
             sound = {tag: value for tag, value in sound.items() if tag not in tags}
     return _item(sound, encodings, {}, children, problems)
@@ -294,7 +294,7 @@ def _value(elements: Elements, value_type: str, encodings: Sequence[str], codes:
         if not measured:  # legal: a Numeric Value Qualifier says why nothing was measured
             return "", None
         if len(measured) > 1:  # the standard allows one, and nobody can tell which it would be
-            raise _Misplaced
+            raise _MisplacedError
         return _text(measured[0], _NUMERIC_VALUE, encodings), _code(measured[0], _UNITS, encodings, codes)
     tag = _VALUES.get(value_type)
     return ("", None) if tag is None else (_text(elements, tag, encodings), None)
@@ -305,7 +305,7 @@ def _code(elements: Elements, tag: int, encodings: Sequence[str], codes: _Codes)
     if items is None:
         return None
     if not isinstance(items, list):
-        raise _Misplaced
+        raise _MisplacedError
     if not items:
         return None
     known = codes.get((id(items), encodings))
@@ -326,7 +326,7 @@ def _template(elements: Elements, encodings: Sequence[str]) -> str:
     """The Template Identifier (0040,DB00); nothing depends on it, so that an unreadable one is none."""
     try:
         return "".join(_text(item, _TEMPLATE_IDENTIFIER, encodings) for item in _items(elements, _TEMPLATE)[:1])
-    except _Misplaced:
+    except _MisplacedError:
         return ""
 
 
@@ -364,7 +364,7 @@ def _items(elements: Elements, tag: int) -> Sequence[Elements]:
     if value is None:
         return ()
     if not isinstance(value, list):
-        raise _Misplaced
+        raise _MisplacedError
     return value
 
 
@@ -378,7 +378,7 @@ def _text(elements: Elements, tag: int, encodings: Sequence[str]) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
-        raise _Misplaced
+        raise _MisplacedError
     return _plain_text(value) or _as_text(value, encodings)
 
 

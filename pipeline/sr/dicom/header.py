@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
 from pipeline.clinical.model import Patient
+from pipeline.errors import DxatrendError
 from pipeline.sr.dicom.character_sets import mended
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import elements, inflate, transfer_syntax
@@ -21,7 +22,7 @@ from pipeline.sr.dicom.text import printable
 from pipeline.sr.dicom.values import read_date, read_time
 
 
-class UnusableEvidence(ValueError):
+class UnusableEvidenceError(DxatrendError, ValueError):
     """Reports that no addendum can rest on; the text names the DICOM fields, never their values."""
 
 
@@ -57,7 +58,7 @@ def read_header(data_set: bytes, transfer_syntax_uid: str) -> Dataset:
     """The attributes up to Study ID (0020,0010) of a report that was once read whole; the rest is not looked at.
 
     Raises:
-        UnreadableReport: the bytes are no data set in this transfer syntax.
+        UnreadableReportError: the bytes are no data set in this transfer syntax.
     """
     syntax = transfer_syntax(transfer_syntax_uid)
     data = inflate(data_set) if syntax.deflated else data_set  # which may be a picture: it is copied only to be mended
@@ -75,12 +76,12 @@ def tidy_header(reports: Sequence[Dataset], study_instance_uid: str) -> Header:
     """The header that these reports of one study share, each attribute from the first report that has it.
 
     Raises:
-        UnusableEvidence: there is no report, one belongs to another study, or the patient id cannot be written.
+        UnusableEvidenceError: there is no report, one belongs to another study, or the patient id cannot be written.
     """
     if not reports:
-        raise UnusableEvidence("an addendum needs the report it adds to")
+        raise UnusableEvidenceError("an addendum needs the report it adds to")
     if any(reference(report).study_instance_uid != study_instance_uid for report in reports):
-        raise UnusableEvidence("StudyInstanceUID (0020,000D) of a source is not the exam's")
+        raise UnusableEvidenceError("StudyInstanceUID (0020,000D) of a source is not the exam's")
     return Header(
         patient_name=_first(reports, "PatientName", _name),
         patient_id=_patient_id(reports[0]),
@@ -107,7 +108,7 @@ def reference(instance: Dataset) -> Reference:
     """How to refer to an instance.
 
     Raises:
-        UnusableEvidence: one of its four UIDs is missing or is none.
+        UnusableEvidenceError: one of its four UIDs is missing or is none.
     """
     return Reference(
         sop_class_uid=_uid(instance, "SOPClassUID"),
@@ -127,7 +128,7 @@ def check_same_patient(instances: Iterable[Dataset], patient: Patient) -> None:
     """Make sure that every instance is this patient's: id and issuer agree, and birth date where known (R2.19).
 
     Raises:
-        UnusableEvidence: one is not.
+        UnusableEvidenceError: one is not.
     """
     for instance in instances:
         theirs = Patient(
@@ -136,7 +137,7 @@ def check_same_patient(instances: Iterable[Dataset], patient: Patient) -> None:
             birth_date=read_date(_text(instance, "PatientBirthDate")),
         )
         if contradictions := patient.contradicts(theirs):
-            raise UnusableEvidence(f"evidence of another patient: {', '.join(contradictions)} differ")
+            raise UnusableEvidenceError(f"evidence of another patient: {', '.join(contradictions)} differ")
 
 
 def words(text: str) -> str:
@@ -173,14 +174,14 @@ def _patient_id(report: Dataset) -> str:
     """The patient id as it was sent: cut or emptied, it would name someone else or no one."""
     text = _text(report, "PatientID")
     if not text or len(text) > 64 or "\\" in text:
-        raise UnusableEvidence("PatientID (0010,0020) is missing, longer than 64 characters, or more than one")
+        raise UnusableEvidenceError("PatientID (0010,0020) is missing, longer than 64 characters, or more than one")
     return text
 
 
 def _uid(instance: Dataset, keyword: str) -> str:
     text = _text(instance, keyword)
     if not _UID.fullmatch(text):
-        raise UnusableEvidence(f"{keyword} is missing or no UID")
+        raise UnusableEvidenceError(f"{keyword} is missing or no UID")
     return text
 
 

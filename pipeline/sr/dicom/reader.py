@@ -16,7 +16,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.uid import UID
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
 
-from pipeline.sr.dicom.unreadable import Reason, UnreadableReport
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 
 MAX_BYTES = 64 * 2**20
 """No structured report comes near; a deflated bomb does."""
@@ -59,30 +59,30 @@ def transfer_syntax(uid: str) -> TransferSyntax:
     """What a transfer syntax UID means.
 
     Raises:
-        UnreadableReport: no transfer syntax has this UID.
+        UnreadableReportError: no transfer syntax has this UID.
     """
     known = UID(uid.strip(" \0"), validation_mode=IGNORE)
     try:
         return TransferSyntax(known.is_implicit_VR, known.is_little_endian, known.is_deflated)
     except ValueError:
-        raise UnreadableReport(Reason.NOT_DICOM, "the transfer syntax is not a known one") from None
+        raise UnreadableReportError(Reason.NOT_DICOM, "the transfer syntax is not a known one") from None
 
 
 def inflate(data_set: bytes) -> bytes:
     """The data set inside a deflated one.
 
     Raises:
-        UnreadableReport: the stream is broken, cut short, or larger than any report.
+        UnreadableReportError: the stream is broken, cut short, or larger than any report.
     """
     stream = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         inflated = stream.decompress(data_set, MAX_BYTES + 1)
     except zlib.error:
-        raise UnreadableReport(Reason.NOT_DICOM, "the deflated stream is broken") from None
+        raise UnreadableReportError(Reason.NOT_DICOM, "the deflated stream is broken") from None
     if len(inflated) > MAX_BYTES:
-        raise UnreadableReport(Reason.TOO_LARGE, f"more than {MAX_BYTES} bytes when inflated")
+        raise UnreadableReportError(Reason.TOO_LARGE, f"more than {MAX_BYTES} bytes when inflated")
     if not stream.eof:
-        raise UnreadableReport(Reason.TRUNCATED, "the deflated stream has no end")
+        raise UnreadableReportError(Reason.TRUNCATED, "the deflated stream has no end")
     return inflated
 
 
@@ -90,21 +90,21 @@ def split_file(file: bytes) -> tuple[bytes, str]:
     """The encoded data set in a DICOM file, and the UID of its transfer syntax.
 
     Raises:
-        UnreadableReport: the bytes have no preamble, or no whole file meta information.
+        UnreadableReportError: the bytes have no preamble, or no whole file meta information.
     """
     if file[128:132] != b"DICM":
-        raise UnreadableReport(Reason.NOT_DICOM, "no DICM prefix")
+        raise UnreadableReportError(Reason.NOT_DICOM, "no DICM prefix")
     reader = _Reader(file, little_endian=True)
     at, uid = 132, ""
     while file[at : at + 2] == b"\x02\x00":  # group 0002, always explicit VR little endian (PS3.10 section 7)
         tag, _, length, start = reader.header(at, len(file), implicit=False)
         if length > len(file) - start:
-            raise UnreadableReport(Reason.TRUNCATED, "the file meta information is cut short")
+            raise UnreadableReportError(Reason.TRUNCATED, "the file meta information is cut short")
         at = start + length
         if tag == _TRANSFER_SYNTAX_UID:
             uid = file[start:at].decode("latin-1").strip(" \0")
     if not uid:
-        raise UnreadableReport(Reason.NOT_DICOM, "the file meta information names no transfer syntax (0002,0010)")
+        raise UnreadableReportError(Reason.NOT_DICOM, "the file meta information names no transfer syntax (0002,0010)")
     return file[at:], uid
 
 
@@ -112,7 +112,7 @@ def read_elements(data_set: bytes, transfer_syntax_uid: str) -> Elements:
     """Every element of a data set that is whole, at every depth.
 
     Raises:
-        UnreadableReport: the bytes are no data set in this transfer syntax, a part is missing, lengths contradict
+        UnreadableReportError: the bytes are no data set in this transfer syntax, a part is missing, lengths contradict
             each other, an element is there twice, or there is more than any report needs.
     """
     return follow(data_set, transfer_syntax_uid)[1]
@@ -122,7 +122,7 @@ def follow(data_set: bytes, transfer_syntax_uid: str) -> tuple[bytes, Elements, 
     """The bytes of a data set, inflated where deflated; its elements; and where in the bytes character sets are named.
 
     Raises:
-        UnreadableReport: as for ``read_elements``.
+        UnreadableReportError: as for ``read_elements``.
     """
     syntax = transfer_syntax(transfer_syntax_uid)
     data = inflate(data_set) if syntax.deflated else data_set
@@ -135,7 +135,7 @@ def elements(data: bytes, *, implicit: bool, little_endian: bool) -> Iterator[El
     """The elements at the top of a data set, one after the other, each once it is known to be whole.
 
     Raises:
-        UnreadableReport: as for ``read_elements``, as soon as it is found out.
+        UnreadableReportError: as for ``read_elements``, as soon as it is found out.
     """
     reader = _started(data, implicit=implicit, little_endian=little_endian)
     at = 0
@@ -162,7 +162,7 @@ def without_pixels(data_set: bytes, transfer_syntax_uid: str) -> bytes:
     """The data set without its pixel data (group 7FE0), all else byte for byte; a deflated one as it is.
 
     Raises:
-        UnreadableReport: as for ``read_elements``, as far as the elements at its top go.
+        UnreadableReportError: as for ``read_elements``, as far as the elements at its top go.
     """
     syntax = transfer_syntax(transfer_syntax_uid)
     if syntax.deflated:
@@ -191,13 +191,13 @@ _FRAGMENTED_VRS = (b"OB", b"OW")
 def _started(data: bytes, *, implicit: bool, little_endian: bool) -> "_Reader":
     """A reader of bytes that begin as every composite object does: with group 0008, in the encoding announced."""
     if len(data) > MAX_BYTES:
-        raise UnreadableReport(Reason.TOO_LARGE, f"more than {MAX_BYTES} bytes")
+        raise UnreadableReportError(Reason.TOO_LARGE, f"more than {MAX_BYTES} bytes")
     if len(data) < 8:
-        raise UnreadableReport(Reason.TRUNCATED if data else Reason.NOT_DICOM, "there is not one whole element")
+        raise UnreadableReportError(Reason.TRUNCATED if data else Reason.NOT_DICOM, "there is not one whole element")
     if data[:2] != (b"\x08\x00" if little_endian else b"\x00\x08"):
-        raise UnreadableReport(Reason.NOT_DICOM, "the first element does not belong to group 0008")
+        raise UnreadableReportError(Reason.NOT_DICOM, "the first element does not belong to group 0008")
     if (data[4:6] in _SHORT_VRS | _LONG_VRS) == implicit:
-        raise UnreadableReport(Reason.NOT_DICOM, "value representations do not fit the transfer syntax")
+        raise UnreadableReportError(Reason.NOT_DICOM, "value representations do not fit the transfer syntax")
     return _Reader(data, little_endian=little_endian)
 
 
@@ -220,7 +220,7 @@ class _Reader:
         found: Elements = {}
         while at != limit or delimited:
             if len(found) > self._elements_left:
-                raise UnreadableReport(Reason.TOO_LARGE, f"more than {MAX_ELEMENTS} elements")
+                raise UnreadableReportError(Reason.TOO_LARGE, f"more than {MAX_ELEMENTS} elements")
             # Most elements are explicit and whole, with a short value or items: the long way is not needed for them.
             if not implicit and at + 12 <= limit:
                 group, number, vr, length = short_header(data, at)
@@ -241,9 +241,9 @@ class _Reader:
                 at = start
                 break
             if tag >> 16 == 0xFFFE:
-                raise UnreadableReport(Reason.NOT_DICOM, f"{_name(tag)} stands where it has no meaning")
+                raise UnreadableReportError(Reason.NOT_DICOM, f"{_name(tag)} stands where it has no meaning")
             if tag in found:
-                raise UnreadableReport(Reason.NOT_DICOM, f"{_name(tag)} is there twice")
+                raise UnreadableReportError(Reason.NOT_DICOM, f"{_name(tag)} is there twice")
             found[tag], at = self.value(tag, vr, length, start, limit, implicit=implicit, depth=depth)
         self._elements_left -= len(found) + 1
         return found, at
@@ -272,7 +272,7 @@ class _Reader:
         if vr in _SHORT_VRS:
             return tag, vr, length, at + 8
         if vr not in _LONG_VRS:
-            raise UnreadableReport(Reason.NOT_DICOM, f"{_name(tag)} has no value representation of the standard")
+            raise UnreadableReportError(Reason.NOT_DICOM, f"{_name(tag)} has no value representation of the standard")
         self._need(12, at, limit)
         return tag, vr, self._length(self._data, at + 8)[0], at + 12
 
@@ -287,7 +287,7 @@ class _Reader:
         if delimited and vr in _FRAGMENTED_VRS:
             return b"", self._after_fragments(start, limit)
         if delimited:
-            raise UnreadableReport(Reason.NOT_DICOM, f"{_name(tag)} may not have an undefined length")
+            raise UnreadableReportError(Reason.NOT_DICOM, f"{_name(tag)} may not have an undefined length")
         end = self._end(length, start, limit)
         if tag == SPECIFIC_CHARACTER_SET:
             self.character_sets.append(slice(start, end))
@@ -296,7 +296,7 @@ class _Reader:
     def _items(self, at: int, limit: int, delimited: bool, implicit: bool, depth: int) -> tuple[list[Elements], int]:
         """The items of a sequence, and the position after it."""
         if depth > MAX_DEPTH:
-            raise UnreadableReport(Reason.TOO_LARGE, f"sequences nested deeper than {MAX_DEPTH}")
+            raise UnreadableReportError(Reason.TOO_LARGE, f"sequences nested deeper than {MAX_DEPTH}")
         data, header, items = self._data, self._implicit_header, list[Elements]()
         while at != limit or delimited:
             if at + 8 > limit:
@@ -306,7 +306,7 @@ class _Reader:
             if tag == _SEQUENCE_END and delimited:
                 return items, start
             if tag != _ITEM:
-                raise UnreadableReport(Reason.NOT_DICOM, f"{_name(tag)} stands between the items of a sequence")
+                raise UnreadableReportError(Reason.NOT_DICOM, f"{_name(tag)} stands between the items of a sequence")
             open_ended = length == _UNDEFINED
             stop = limit if open_ended else start + length
             if stop > limit:
@@ -322,7 +322,7 @@ class _Reader:
             if tag == _SEQUENCE_END:
                 return start
             if tag != _ITEM or length == _UNDEFINED:
-                raise UnreadableReport(Reason.NOT_DICOM, f"{_name(tag)} stands between the fragments of a value")
+                raise UnreadableReportError(Reason.NOT_DICOM, f"{_name(tag)} stands between the fragments of a value")
             at = self._end(length, start, limit)
 
     def _delimiter(self, at: int, limit: int) -> tuple[int, int, int]:
@@ -349,8 +349,8 @@ class _Reader:
         if at + length <= limit:
             return
         if limit == len(self._data):
-            raise UnreadableReport(Reason.TRUNCATED, f"{at + length - limit} bytes missing")
-        raise UnreadableReport(Reason.NOT_DICOM, "an element is longer than the item or sequence it stands in")
+            raise UnreadableReportError(Reason.TRUNCATED, f"{at + length - limit} bytes missing")
+        raise UnreadableReportError(Reason.NOT_DICOM, "an element is longer than the item or sequence it stands in")
 
 
 @lru_cache(maxsize=8192)

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from pipeline.errors import DxatrendError
+
 
 class Reason(StrEnum):
     """Why a report is held; the value is what the store keeps, ``sentence`` what a person reads."""
@@ -48,7 +50,7 @@ IGNORED_REASONS = frozenset(
 """For these a report is put aside: it is what it should be, and there is nothing for a person to do."""
 
 
-class UnreadableReport(Exception):
+class UnreadableReportError(DxatrendError):
     """A report that must wait for a person, or be put aside.
 
     ``detail`` names DICOM fields, regions and codes, never a patient's data, as it is stored, shown and logged.

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from pipeline.clinical.model import MOST_DECIMALS
+from pipeline.errors import DxatrendError
 
 LOWEST_BMD, HIGHEST_BMD = Decimal("0.1"), Decimal("3.0")
 """g/cm2; no living bone lies outside, a number in mg/cm2 does."""
@@ -17,7 +18,7 @@ BMD_DECIMALS = 3
 """What densitometers print of a BMD in g/cm2."""
 
 
-class NoNumber(ValueError):
+class NoNumberError(DxatrendError, ValueError):
     """The text holds no number."""
 
 
@@ -37,16 +38,16 @@ def read_number(text: str) -> Number:
     """The number in a text such as ``0.912``, ``0,912``, ``-1.0*`` or ``82 %``.
 
     Raises:
-        NoNumber: the text holds none, or more than one.
+        NoNumberError: the text holds none, or more than one.
     """
     if _PLAIN.fullmatch(text):
         return Number(value=Decimal(text))
     match = _NUMBER.fullmatch(text.replace("\u2212", "-").strip()) if len(text) <= _LONGEST else None
     if match is None:
-        raise NoNumber("the text holds no single number")
+        raise NoNumberError("the text holds no single number")
     value = Decimal(match["number"].replace(",", "."))
     if _exponent(value) < -_LONGEST or value.adjusted() > _MOST_DIGITS:
-        raise NoNumber("the number has more digits than any measurement")
+        raise NoNumberError("the number has more digits than any measurement")
     return Number(
         value=value if _exponent(value) <= 0 else value.quantize(Decimal(1)),  # 1E+2 is 100
         unit=(match["unit"] or "").strip(),

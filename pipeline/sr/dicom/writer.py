@@ -13,6 +13,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import ExplicitVRLittleEndian
 
 import pipeline
+from pipeline.errors import DxatrendError
 from pipeline.sr.dicom.content_tree import Code, Item
 from pipeline.sr.dicom.uids import IMPLEMENTATION_CLASS_UID
 
@@ -32,7 +33,7 @@ class Authored:
     data_set: bytes = field(repr=False)
 
 
-class EncodingError(ValueError):
+class EncodingError(DxatrendError, ValueError):
     """What DICOM, or we, cannot write; the text names the field, never the value."""
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from html import unescape
 
-from pipeline.clinical.regions import Side, UnknownRegion, parse_vertebrae, vertebrae_key
+from pipeline.clinical.regions import Side, UnknownRegionError, parse_vertebrae, vertebrae_key
 from pipeline.sr.dicom.content_tree import Code, Item, folded
 from pipeline.sr.dicom.reader import Elements
-from pipeline.sr.dicom.unreadable import Reason, UnreadableReport
-from pipeline.sr.dicom.values import NoNumber, read_number
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
+from pipeline.sr.dicom.values import NoNumberError, read_number
 from pipeline.sr.extract.remarks import Notes
 
 ROOT = "HologicHeader1"
@@ -43,12 +43,12 @@ def read_document(text: str, notes: Notes) -> Item:
     """The results in the document, as content items.
 
     Raises:
-        UnreadableReport: it is larger than any exam's, cut short, or says one thing in two ways.
+        UnreadableReportError: it is larger than any exam's, cut short, or says one thing in two ways.
     """
     if len(text) > MOST_BYTES:
-        raise UnreadableReport(Reason.TOO_LARGE, "Hologic's results document")
+        raise UnreadableReportError(Reason.TOO_LARGE, "Hologic's results document")
     if _END not in text:
-        raise UnreadableReport(Reason.BROKEN_RESULTS, "Hologic's results document has no end")
+        raise UnreadableReportError(Reason.BROKEN_RESULTS, "Hologic's results document has no end")
     lines = _once((match["name"], _clean(match["text"])) for match in _LINE.finditer(text))
     tables = _tables(text)
     day, _, scan_id = lines.get("Scan", "").partition(" - ")  # as in "March 01, 2024 - A0301240C"
@@ -120,12 +120,12 @@ def _once(told: Iterator[tuple[str, str]]) -> dict[str, str]:
     """What each name is given; a script may set it again, but not to something else.
 
     Raises:
-        UnreadableReport: it does.
+        UnreadableReportError: it does.
     """
     found: dict[str, str] = {}
     for name, text in told:
         if found.setdefault(name, text) != text and name in _FACTS:
-            raise UnreadableReport(Reason.CONTRADICTORY, f"{name} in Hologic's results document")
+            raise UnreadableReportError(Reason.CONTRADICTORY, f"{name} in Hologic's results document")
     return found
 
 
@@ -134,11 +134,13 @@ def _tables(text: str) -> Mapping[int, _Table]:
     cells: dict[int, dict[tuple[int, int], str]] = {}
     for count, match in enumerate(_CELL.finditer(text)):
         if count >= _MOST_CELLS:
-            raise UnreadableReport(Reason.TOO_LARGE, "Hologic's results document")
+            raise UnreadableReportError(Reason.TOO_LARGE, "Hologic's results document")
         at = int(match["row"]), int(match["column"])
         cell = _clean(match["text"])
         if max(at) < _MOST_ROWS and cells.setdefault(int(match["table"]), {}).setdefault(at, cell) != cell:
-            raise UnreadableReport(Reason.CONTRADICTORY, f"ResultsTable{match['table']} in Hologic's results document")
+            raise UnreadableReportError(
+                Reason.CONTRADICTORY, f"ResultsTable{match['table']} in Hologic's results document"
+            )
     tables = {number: _table(found) for number, found in cells.items()}
     return {number: table for number, table in tables.items() if table.rows}
 
@@ -248,7 +250,7 @@ def _stated_vertebrae(titles: Iterable[str]) -> tuple[str, ...]:
     for match in (match for title in titles for match in _LEVELS.finditer(title)):
         try:
             stated.add(parse_vertebrae(match[0]))
-        except UnknownRegion:
+        except UnknownRegionError:
             return ()
     return stated.pop() if len(stated) == 1 else ()
 
@@ -256,7 +258,7 @@ def _stated_vertebrae(titles: Iterable[str]) -> tuple[str, ...]:
 def _decimal(text: str) -> Decimal | None:
     try:
         return read_number(text).value
-    except NoNumber:
+    except NoNumberError:
         return None
 
 

@@ -14,7 +14,7 @@ from defusedxml.ElementTree import ParseError, fromstring
 
 from pipeline.sr.dialects.model import DateOrder
 from pipeline.sr.dicom.content_tree import Code, Item
-from pipeline.sr.dicom.unreadable import Reason, UnreadableReport
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from pipeline.sr.extract.ambiguous_dates import order_of, possible_days
 
 ROOTS = ("DXA_RESULTS", "DENSITOMETRY_RESULTS")
@@ -35,15 +35,15 @@ def read_comments(text: str, performed_on: date | None) -> Item:
     """The results in the document, as content items; those of an older root only if one exam in it is of the day.
 
     Raises:
-        UnreadableReport: it is cut short or is no XML, defines entities, or is larger than any exam's.
+        UnreadableReportError: it is cut short or is no XML, defines entities, or is larger than any exam's.
     """
     document = text.strip(_BLANK)
     if len(document) > MOST_BYTES:
-        raise UnreadableReport(Reason.TOO_LARGE, "Image Comments (0020,4000)")
+        raise UnreadableReportError(Reason.TOO_LARGE, "Image Comments (0020,4000)")
     try:
         root = fromstring(document, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError) as broken:  # its text may quote the patient
-        raise UnreadableReport(Reason.BROKEN_RESULTS, f"Image Comments: {type(broken).__name__}") from None
+        raise UnreadableReportError(Reason.BROKEN_RESULTS, f"Image Comments: {type(broken).__name__}") from None
     exam = root.find("CURRENT_EXAM")
     content = root if exam is None else exam
     order = order_of(_date(exam) for exam in content.iter("EXAM"))

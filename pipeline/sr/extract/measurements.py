@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from pipeline.clinical.model import A_THOUSAND, BEYOND_BONE, ZERO, Measurement
-from pipeline.clinical.regions import Region, Side, UnknownRegion
+from pipeline.clinical.regions import Region, Side, UnknownRegionError
 from pipeline.sr.dialects.model import Dialect, Fact, Quantity
 from pipeline.sr.dicom.content_tree import Code, Item, folded
-from pipeline.sr.dicom.unreadable import Reason, UnreadableReport
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from pipeline.sr.dicom.values import (
     BMD_DECIMALS,
     HIGHEST_BMD,
     LOWEST_BMD,
-    NoNumber,
+    NoNumberError,
     Number,
     agrees,
     decimals_of,
@@ -59,7 +59,7 @@ def read_results(layout: Layout, dialect: Dialect, facts: Facts, notes: Notes, o
     """What the scans of a report measured; an operator named elsewhere is the technologist where they name none.
 
     Raises:
-        UnreadableReport: there is no BMD that can be used, or one region has two.
+        UnreadableReportError: there is no BMD that can be used, or one region has two.
     """
     reading = _Reading(dialect, layout.time_point, notes, operator)
     told: dict[Region, list[_Told]] = {}
@@ -71,7 +71,7 @@ def read_results(layout: Layout, dialect: Dialect, facts: Facts, notes: Notes, o
             for container, own in by_place(found.container, dialect):
                 try:
                     region = region_of(container, dialect, scan, own)
-                except UnknownRegion as unknown:
+                except UnknownRegionError as unknown:
                     notes.remark(f"{found.label} was not read: {unknown}")
                     continue
                 regions[region] = None
@@ -158,20 +158,20 @@ class _Reading:
     notes: Notes
     operator: str
     other_scores: list[OtherScores] = field(default_factory=list)
-    _refusals: list[UnreadableReport] = field(default_factory=list)
+    _refusals: list[UnreadableReportError] = field(default_factory=list)
     _units: dict[Code | None, frozenset[str | None]] = field(default_factory=dict)
 
-    def reason(self) -> UnreadableReport:
+    def reason(self) -> UnreadableReportError:
         """Why a report in which no BMD was usable is held."""
         if self._refusals:
             return self._refusals[0]
-        return UnreadableReport(Reason.NO_BMD, "; ".join((*self.notes.told(), *self.notes.apart())[:_MOST_TOLD]))
+        return UnreadableReportError(Reason.NO_BMD, "; ".join((*self.notes.told(), *self.notes.apart())[:_MOST_TOLD]))
 
     def of(self, container: Item, region: Region, facts: Mapping[Fact, str]) -> _Told:
         """What a container says of its region.
 
         Raises:
-            UnreadableReport: it gives one measured quantity twice and differently.
+            UnreadableReportError: it gives one measured quantity twice and differently.
         """
         told: dict[Quantity, list[Decimal]] = {}
         for item in container.children:
@@ -193,7 +193,7 @@ class _Reading:
         """What the whole report says of one region; ``None`` when that is no BMD that can be used.
 
         Raises:
-            UnreadableReport: two different values were measured.
+            UnreadableReportError: two different values were measured.
         """
         measured = {
             quantity: self._one(quantity, region, values)
@@ -261,7 +261,7 @@ class _Reading:
             return values[0]
         told = " and as ".join(dict.fromkeys(map(str, values)))
         if quantity in _MEASURED:
-            raise UnreadableReport(Reason.CONTRADICTORY, f"{_NAMES[quantity]} of {region} is told as {told}")
+            raise UnreadableReportError(Reason.CONTRADICTORY, f"{_NAMES[quantity]} of {region} is told as {told}")
         self.notes.leave_out(f"{region}: {_NAMES[quantity]}", told, "is told more than once and differently,")
         return None
 
@@ -270,7 +270,7 @@ class _Reading:
         what = f"{region}: {_NAMES[quantity]}"
         try:
             number = read_number(item.value)
-        except NoNumber:
+        except NoNumberError:
             self.notes.leave_out(what, item.value, "is not a number")
             return None
         for remark in number.remarks:
@@ -335,7 +335,7 @@ class _Reading:
         return value
 
     def _refuse(self, reason: Reason, region: Region, text: str, why: str) -> None:
-        self._refusals.append(UnreadableReport(reason, f"BMD of {region}"))
+        self._refusals.append(UnreadableReportError(reason, f"BMD of {region}"))
         self.notes.leave_out(f"{region}: BMD", text, why)
 
     def _note_unknown(self, item: Item, region: Region) -> None:

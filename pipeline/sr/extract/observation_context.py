@@ -16,7 +16,7 @@ from pipeline.sr.dialects.model import Dialect, Fact
 from pipeline.sr.dicom.content_tree import Item, folded, header_text
 from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.dicom.text import person_name, printable
-from pipeline.sr.dicom.values import NoNumber, is_blank, read_number, without_noise
+from pipeline.sr.dicom.values import NoNumberError, is_blank, read_number, without_noise
 from pipeline.sr.extract.containers import Layout
 from pipeline.sr.extract.remarks import Notes
 
@@ -130,7 +130,7 @@ def _in_cm(text: str) -> str:
     """A Patient's Size (0010,1020), which is in metres."""
     try:
         number = read_number(text)
-    except NoNumber:
+    except NoNumberError:
         return ""
     return "" if number.unit else str(number.value * CM_PER_M)
 
@@ -140,7 +140,7 @@ def _number(fact: Fact, text: str, notes: Notes) -> Decimal | None:
         return None
     try:
         number = read_number(text)
-    except NoNumber:
+    except NoNumberError:
         number = None
     if number is None or folded(number.unit).strip(". ") not in _UNITS[fact]:
         notes.leave_out(fact.replace("_", " "), text, "is no number in a unit we know")

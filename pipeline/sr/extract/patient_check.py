@@ -7,7 +7,7 @@ from datetime import date
 from pipeline.clinical.model import Patient, Sex
 from pipeline.sr.dialects.model import Dialect, Fact
 from pipeline.sr.dicom.content_tree import folded
-from pipeline.sr.dicom.unreadable import Reason, UnreadableReport
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from pipeline.sr.extract.ambiguous_dates import possible_days
 from pipeline.sr.extract.observation_context import Facts
 from pipeline.sr.extract.remarks import Notes
@@ -20,7 +20,7 @@ def same_patient(patient: Patient, facts: Facts, dialect: Dialect, notes: Notes)
     consoles print them in forms of their own.
 
     Raises:
-        UnreadableReport: the content tells another birth date or sex, or two of them.
+        UnreadableReportError: the content tells another birth date or sex, or two of them.
     """
     days = set(_birth_dates(facts, dialect, notes))
     if patient.birth_date is not None:
@@ -30,9 +30,9 @@ def same_patient(patient: Patient, facts: Facts, dialect: Dialect, notes: Notes)
         sexes.add(patient.sex)
     born = frozenset[date].intersection(*days) if days else frozenset[date]()
     if days and not born:
-        raise UnreadableReport(Reason.OTHER_PATIENT, "the birth date is another than PatientBirthDate (0010,0030)")
+        raise UnreadableReportError(Reason.OTHER_PATIENT, "the birth date is another than PatientBirthDate (0010,0030)")
     if len(sexes) > 1:
-        raise UnreadableReport(Reason.OTHER_PATIENT, "the sex is another than PatientSex (0010,0040)")
+        raise UnreadableReportError(Reason.OTHER_PATIENT, "the sex is another than PatientSex (0010,0040)")
     only_day = next(iter(born)) if len(born) == 1 else None
     return replace(patient, birth_date=only_day, sex=patient.sex or next(iter(sexes), Sex.UNKNOWN))
 

@@ -9,7 +9,7 @@ from pipeline.clinical.model import Measurement, Scanner
 from pipeline.sr.dialects.model import Dialect, Texts
 from pipeline.sr.dicom.content_tree import Item, header_text
 from pipeline.sr.dicom.reader import Elements
-from pipeline.sr.dicom.unreadable import Reason, UnreadableReport
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class PhantomScan:
     measurements: tuple[Measurement, ...]
 
 
-class PhantomReport(UnreadableReport):
+class PhantomReport(UnreadableReportError):
     """The report is of a phantom: nothing for a patient's history, everything for the machine's."""
 
     def __init__(self, scan: PhantomScan) -> None:

@@ -7,7 +7,7 @@ number.
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from pipeline.clinical.regions import SPINE, VERTEBRAE, Region, UnknownRegion
+from pipeline.clinical.regions import SPINE, VERTEBRAE, Region, UnknownRegionError
 from pipeline.sr.dialects.model import Concept, Dialect, Fact, FindingSite
 from pipeline.sr.dialects.region_names import UnknownName, name_region, place
 from pipeline.sr.dicom.content_tree import Code, Item
@@ -47,7 +47,7 @@ def region_of(container: Item, dialect: Dialect, scan: Scan, own: Sequence[Item]
     ``own`` are the codes below the numbers in it: as far as they tell a place it must be just that.
 
     Raises:
-        UnknownRegion: nothing in the container tells, or two things contradict each other.
+        UnknownRegionError: nothing in the container tells, or two things contradict each other.
     """
     told = _Told((*container.children, *own), dialect)
     side = _agreed([scan.side, *told.sides], "its scan and its laterality are different sides")
@@ -58,14 +58,14 @@ def region_of(container: Item, dialect: Dialect, scan: Scan, own: Sequence[Item]
         region = name_region(dialect, _name(container, dialect), site=site, side=side)
     except UnknownName:
         if told.sites and told.strange:
-            raise UnknownRegion("one of its finding sites is none that the dialect knows") from None
+            raise UnknownRegionError("one of its finding sites is none that the dialect knows") from None
         part = _agreed([known.part or None for known in told.sites], "its finding sites are different parts")
         if part is None and not told.vertebrae:
             raise
         region = Region(part=SPINE, vertebrae=told.vertebrae) if told.vertebrae else place(part or SPINE, side)
     else:
         if told.vertebrae and told.vertebrae != region.vertebrae:
-            raise UnknownRegion("its name and its finding sites tell different vertebrae")
+            raise UnknownRegionError("its name and its finding sites tell different vertebrae")
     if own:
         _require_just_that(region, _Told(own, dialect), _Told(container.children, dialect))
     return region
@@ -105,23 +105,23 @@ def _require_just_that(region: Region, own: _Told, around: _Told) -> None:
     """Make sure that a number's own codes tell the region that its container's codes and name came to.
 
     Raises:
-        UnknownRegion: they tell another one, or one that the dialect does not know.
+        UnknownRegionError: they tell another one, or one that the dialect does not know.
     """
     levels = {told.vertebrae for told in (own, around) if told.vertebrae}
     other_levels = own.vertebrae and levels != {region.vertebrae}
     if own.strange or other_levels or any(known.part not in ("", region.part) for known in own.sites):
-        raise UnknownRegion("a number in it tells another place, or one that the dialect does not know")
+        raise UnknownRegionError("a number in it tells another place, or one that the dialect does not know")
 
 
 def _agreed(told: Sequence[_T | None], otherwise: str) -> _T | None:
     """The one thing that is told, if anything is.
 
     Raises:
-        UnknownRegion: different things are told.
+        UnknownRegionError: different things are told.
     """
     different = {one for one in told if one is not None}
     if len(different) > 1:
-        raise UnknownRegion(otherwise)
+        raise UnknownRegionError(otherwise)
     return next(iter(different), None)
 
 
@@ -129,14 +129,14 @@ def _name(container: Item, dialect: Dialect) -> str:
     """What names a region; empty when nothing does.
 
     Raises:
-        UnknownRegion: it has two names.
+        UnknownRegionError: it has two names.
     """
     concept = dialect.region.name
     if concept is None:
         return container.concept.meaning if container.concept else ""
     names = {item.value for item in container.children if item.value_type == "TEXT" and concept.matches(item.concept)}
     if len(names) > 1:
-        raise UnknownRegion("it has more than one name")
+        raise UnknownRegionError("it has more than one name")
     return next(iter(names), "")
 
 

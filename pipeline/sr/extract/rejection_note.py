@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pipeline.sr.dicom.content_tree import Code, header_text, read_tree
 from pipeline.sr.dicom.reader import Elements
-from pipeline.sr.dicom.unreadable import Reason, UnreadableReport
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 
 KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.88.59"
 
@@ -32,7 +32,7 @@ class Rejection:
     sop_instance_uids: tuple[str, ...]
 
 
-class RejectionNote(UnreadableReport):
+class RejectionNote(UnreadableReportError):
     """The object is no report: it takes back some that were sent before."""
 
     def __init__(self, rejection: Rejection) -> None:
@@ -49,19 +49,19 @@ def read_key_objects(report: Elements) -> RejectionNote:
     """The rejection note that a Key Object Selection document is.
 
     Raises:
-        UnreadableReport: it rejects nothing, or names nothing to reject.
+        UnreadableReportError: it rejects nothing, or names nothing to reject.
     """
     root = read_tree(report)
     if root.concept is not None and root.concept.identity == RETENTION_EXPIRED.identity:
-        raise UnreadableReport(Reason.RETENTION_EXPIRED)
+        raise UnreadableReportError(Reason.RETENTION_EXPIRED)
     title = _TITLES.get(root.concept.identity) if root.concept is not None else None
     if title is None:
-        raise UnreadableReport(Reason.KEY_OBJECTS)
+        raise UnreadableReportError(Reason.KEY_OBJECTS)
     if any(item.problems for item in root.walk()):
-        raise UnreadableReport(Reason.NAMES_NOTHING, "an item of its content cannot be read")
+        raise UnreadableReportError(Reason.NAMES_NOTHING, "an item of its content cannot be read")
     named = dict.fromkeys(uid for item in root.walk() for _, uid in item.references if uid)
     if not named:
-        raise UnreadableReport(Reason.NAMES_NOTHING)
+        raise UnreadableReportError(Reason.NAMES_NOTHING)
     return RejectionNote(
         Rejection(title=f"{title.meaning} ({title.value}, {title.scheme})", sop_instance_uids=tuple(named))
     )

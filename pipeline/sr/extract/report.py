@@ -23,7 +23,7 @@ from pipeline.sr.dicom.content_tree import Item, as_elements, folded, header_tex
 from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.dicom.text import person_name, printable
 from pipeline.sr.dicom.uids import DEVICE_UID
-from pipeline.sr.dicom.unreadable import Reason, UnreadableReport
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from pipeline.sr.dicom.values import Clock, read_date, read_datetime, read_offset, read_time
 from pipeline.sr.extract.acquisition_method import other_device, other_method
 from pipeline.sr.extract.ambiguous_dates import possible_moments
@@ -41,7 +41,7 @@ from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here, su
 from pipeline.sr.extract.temporal_context import TimePointContext
 from pipeline.sr.extract.vendor_trend import read_trends
 
-__all__ = ["Reason", "Report", "UnreadableReport", "extract", "trees"]
+__all__ = ["Reason", "Report", "UnreadableReportError", "extract", "trees"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,26 +92,26 @@ def extract(
     Raises:
         PhantomReport: it is a scan of a phantom.
         RejectionNote: it takes back instances that were sent before.
-        UnreadableReport: with the reason why a person must look, or why it is put aside.
+        UnreadableReportError: with the reason why a person must look, or why it is put aside.
     """
     elements = as_elements(report)
     if is_key_object_selection(elements):
         raise read_key_objects(elements)
     source = _Source(elements, dialects, aliases, spellings, _clock(elements, zone))
-    refusals: list[UnreadableReport] = []
+    refusals: list[UnreadableReportError] = []
     for place, read in _places(elements, source.clock):
         notes = Notes()
         try:
             return _report(source, place, read(notes), notes)
-        except UnreadableReport as refusal:
+        except UnreadableReportError as refusal:
             if refusal.reason not in _MAY_STAND_ELSEWHERE:
                 raise
             refusals.append(refusal)
     if refusals:
         raise refusals[0]
     if _is_our_own(elements, ()):
-        raise UnreadableReport(Reason.OWN_ADDENDUM)  # a face of one: pixels or a PDF
-    raise UnreadableReport(Reason.PICTURE if _is_picture(source) else Reason.NOT_A_REPORT)
+        raise UnreadableReportError(Reason.OWN_ADDENDUM)  # a face of one: pixels or a PDF
+    raise UnreadableReportError(Reason.PICTURE if _is_picture(source) else Reason.NOT_A_REPORT)
 
 
 def trees(report: Elements | Dataset) -> Iterator[tuple[Place, Item]]:
@@ -119,7 +119,7 @@ def trees(report: Elements | Dataset) -> Iterator[tuple[Place, Item]]:
     for place, read in _places(elements := as_elements(report), _clock(elements)):
         try:
             yield place, read(Notes())
-        except UnreadableReport:
+        except UnreadableReportError:
             continue
 
 
@@ -179,16 +179,16 @@ def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
     """What the results in one place of an object say."""
     uids = [header_text(source.elements, keyword) for keyword in ("SOPClassUID", "SOPInstanceUID")]
     if not all(map(_UID.fullmatch, uids)):
-        raise UnreadableReport(Reason.NO_INSTANCE_UID)
+        raise UnreadableReportError(Reason.NO_INSTANCE_UID)
     items = list(root.walk())
     if _is_our_own(source.elements, items):
-        raise UnreadableReport(Reason.OWN_ADDENDUM)
+        raise UnreadableReportError(Reason.OWN_ADDENDUM)
     dialect = _choose(source, root)
     if method := other_device(source.elements):
-        raise UnreadableReport(Reason.OTHER_METHOD, method)
+        raise UnreadableReportError(Reason.OTHER_METHOD, method)
     study_instance_uid = header_text(source.elements, "StudyInstanceUID")
     if not _UID.fullmatch(study_instance_uid):
-        raise UnreadableReport(Reason.NO_STUDY_UID)
+        raise UnreadableReportError(Reason.NO_STUDY_UID)
     for item in items:
         for problem in item.problems:
             notes.remark(f"{quoted(item)} is not whole: {problem}")
@@ -271,14 +271,14 @@ def _choose(source: _Source, root: Item) -> Dialect:
         if dialect.reads_below(root, manufacturer):
             return dialect
     if method := other_method(source.elements, root):
-        raise UnreadableReport(Reason.OTHER_METHOD, method)
-    raise UnreadableReport(Reason.UNKNOWN_DIALECT, f"its root is {quoted(root)}")
+        raise UnreadableReportError(Reason.OTHER_METHOD, method)
+    raise UnreadableReportError(Reason.UNKNOWN_DIALECT, f"its root is {quoted(root)}")
 
 
 def _patient(source: _Source, notes: Notes) -> Patient:
     patient_id = header_text(source.elements, "PatientID").strip()
     if not patient_id or not patient_id.isprintable() or _NO_ID.search(patient_id):
-        raise UnreadableReport(Reason.NO_PATIENT_ID)
+        raise UnreadableReportError(Reason.NO_PATIENT_ID)
     birth_date = header_text(source.elements, "PatientBirthDate").strip()
     if birth_date and read_date(birth_date) is None:
         notes.leave_out("Patient's Birth Date (0010,0030)", birth_date, "is no date")
@@ -317,7 +317,7 @@ def _performed_at(elements: Elements, clock: Clock, notes: Notes) -> tuple[datet
 
 def _require(performed_at: datetime | None) -> datetime:
     if performed_at is None:
-        raise UnreadableReport(Reason.NO_STUDY_DATE)
+        raise UnreadableReportError(Reason.NO_STUDY_DATE)
     return performed_at
 
 
@@ -325,7 +325,7 @@ def _require_this_day(facts: Facts, time_point: TimePointContext, notes: Notes) 
     """Make sure that nothing is dated on another day than the header.
 
     Raises:
-        UnreadableReport: a scan or a region is, or all that is told outside them.
+        UnreadableReportError: a scan or a region is, or all that is told outside them.
     """
     fits: dict[str, bool] = {}
     for text in sorted(frozenset[str]().union(*facts.every(Fact.ACQUIRED_AT))):
@@ -336,20 +336,20 @@ def _require_this_day(facts: Facts, time_point: TimePointContext, notes: Notes) 
             notes.remark("a date of acquisition cannot be read; the header's counts")
     in_scans, around = ([fits[text] for text in texts if text in fits] for texts in facts.every(Fact.ACQUIRED_AT))
     if not all(in_scans) or (around and not any(around)):
-        raise UnreadableReport(Reason.OTHER_DATE, "in a scan" if not all(in_scans) else "outside the scans")
+        raise UnreadableReportError(Reason.OTHER_DATE, "in a scan" if not all(in_scans) else "outside the scans")
 
 
 def _require_this_side(source: _Source, measurements: Sequence[Measurement]) -> None:
     """Make sure that a header that tells a side tells one that was measured.
 
     Raises:
-        UnreadableReport: it does not.
+        UnreadableReportError: it does not.
     """
     sides = {m.region.side for m in measurements if m.region.side in _LATERALITIES.values()}
     for keyword in ("Laterality", "ImageLaterality"):
         side = _LATERALITIES.get(header_text(source.elements, keyword).strip().upper())
         if side is not None and sides and side not in sides:
-            raise UnreadableReport(Reason.CONTRADICTORY, f"{keyword} is another side than that of the results")
+            raise UnreadableReportError(Reason.CONTRADICTORY, f"{keyword} is another side than that of the results")
 
 
 def _scanner(source: _Source, root: Item, dialect: Dialect, performed_at: datetime, notes: Notes) -> Scanner:
@@ -374,14 +374,14 @@ def _results(source: _Source, root: Item, dialect: Dialect, layout: Layout, fact
     """What was measured, if by DXA.
 
     Raises:
-        UnreadableReport: nothing that can be used, by DXA.
+        UnreadableReportError: nothing that can be used, by DXA.
     """
     try:
         return read_results(layout, dialect, facts, notes, operator=source.operator)
-    except UnreadableReport as refusal:
+    except UnreadableReportError as refusal:
         method = other_method(source.elements, root) if refusal.reason in _MAY_BE_ANOTHER_METHOD else ""
         if method:
-            raise UnreadableReport(Reason.OTHER_METHOD, method) from None
+            raise UnreadableReportError(Reason.OTHER_METHOD, method) from None
         raise
 
 
@@ -392,7 +392,7 @@ def _phantom_scan(
     dialect = layout.time_point.dialect
     try:
         measurements = read_results(layout, dialect, facts, notes).measurements
-    except UnreadableReport:
+    except UnreadableReportError:
         measurements = ()
     return PhantomScan(
         scanner=_scanner(source, root, dialect, performed_at, notes),

@@ -25,7 +25,7 @@ def places(
 ) -> Iterator[tuple[Place, Callable[[Notes], Item]]]:
     """Each place that holds results, the best first, and how to read them there as content items.
 
-    Reading raises UnreadableReport where they cannot be read to their end.
+    Reading raises UnreadableReportError where they cannot be read to their end.
     """
     if has_content_tree(report):
         yield Place.CONTENT_TREE, lambda _: read_tree(report)

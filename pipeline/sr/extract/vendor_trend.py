@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from pipeline.clinical.regions import Region, UnknownRegion
+from pipeline.clinical.regions import Region, UnknownRegionError
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.sr.dialects.model import Dialect, NamedFor, Quantity, Since
 from pipeline.sr.dialects.region_names import name_region
 from pipeline.sr.dicom.content_tree import Item
-from pipeline.sr.dicom.values import BMD_DECIMALS, HIGHEST_BMD, LOWEST_BMD, NoNumber, read_number, without_noise
+from pipeline.sr.dicom.values import BMD_DECIMALS, HIGHEST_BMD, LOWEST_BMD, NoNumberError, read_number, without_noise
 from pipeline.sr.extract.ambiguous_dates import possible_days
 from pipeline.sr.extract.containers import Layout, Trend
 
@@ -28,7 +28,7 @@ def read_trends(layout: Layout, dialect: Dialect) -> tuple[TrendPoint, ...]:
         for entry, name, printed in _entries(trend, dialect):
             try:
                 region = name_region(dialect, name, site=trend.site, side=trend.side)
-            except UnknownRegion:
+            except UnknownRegionError:
                 continue
             point = _point(entry, region, printed, dialect)
             if len(points) < MOST_POINTS and point is not None:
@@ -113,7 +113,7 @@ _LONGEST_CELL = 64
 def _change(text: str, since: Since, dialect: Dialect, unit: str = "") -> Iterator[tuple[Since, Decimal, str]]:
     try:
         number = read_number(text)
-    except NoNumber:
+    except NoNumberError:
         return
     spelling = number.unit or unit
     known = dialect.unit(spelling) if spelling else ""
@@ -129,7 +129,7 @@ def _change(text: str, since: Since, dialect: Dialect, unit: str = "") -> Iterat
 def _marks(text: str) -> str:
     try:
         return read_number(text).marks
-    except NoNumber:
+    except NoNumberError:
         return ""
 
 
@@ -137,7 +137,7 @@ def _density(item: Item, dialect: Dialect) -> Decimal | None:
     """A BMD in g/cm2; ``None`` when its unit is not told, or it is one that no bone has."""
     try:
         number = read_number(item.value)
-    except NoNumber:
+    except NoNumberError:
         return None
     unit = "" if item.unit is None else item.unit.value or item.unit.meaning
     known = dialect.unit(number.unit or unit)

@@ -11,6 +11,8 @@ import matplotlib
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font, LoadFlags
 
+from pipeline.errors import DxatrendError
+
 _BUNDLED = {False: "DejaVuSans.ttf", True: "DejaVuSans-Bold.ttf"}
 
 _MEASURED_AT = 64.0
@@ -24,7 +26,7 @@ EXPLAINED = f"{UNKNOWN} stands for a letter that this page cannot show."
 NAMELESS = "(the name is in letters that this page cannot show: see Patient ID)"
 
 
-class UnusableFont(ValueError):
+class UnusableFontError(DxatrendError, ValueError):
     """The file is no font that matplotlib reads."""
 
 
@@ -35,14 +37,14 @@ class Fonts:
         """Open them; ``own`` is the path of a TrueType or OpenType file, or nothing.
 
         Raises:
-            UnusableFont: there is no such font.
+            UnusableFontError: there is no such font.
         """
         self._widths: dict[tuple[str, bool], float] = {}
         self._bundled = {bold: _font(_path(name)) for bold, name in _BUNDLED.items()}
         try:
             self._own = _font(own) if own else None
         except (OSError, RuntimeError) as problem:
-            raise UnusableFont(f"{own} cannot be read as a font") from problem
+            raise UnusableFontError(f"{own} cannot be read as a font") from problem
 
     def properties(self, text: str, size: float, *, bold: bool) -> FontProperties:
         """The font that draws a text."""

@@ -14,11 +14,11 @@ from pynetdicom.sop_class import Verification
 
 from pipeline.edge.configuration.settings import DestinationSettings
 from pipeline.edge.deliver.storage_scu import (
-    DeliveryProblem,
-    DeliveryRefused,
-    DeliveryUnavailable,
-    DeliveryUnconfirmed,
-    DestinationUnavailable,
+    DeliveryError,
+    DeliveryRefusedError,
+    DeliveryUnavailableError,
+    DeliveryUnconfirmedError,
+    DestinationUnavailableError,
     deliver,
     echo,
     wait_after,
@@ -63,10 +63,10 @@ def _archive(answer: Callable[[evt.Event], int], *, transfer_syntax: str = Expli
     server.shutdown()
 
 
-def _deliver(addendum: AddendumOnFile, to: DestinationSettings, calling: str = "DXATREND") -> DeliveryProblem | None:
+def _deliver(addendum: AddendumOnFile, to: DestinationSettings, calling: str = "DXATREND") -> DeliveryError | None:
     try:
         (problem,) = deliver([addendum], to, calling)
-    except DestinationUnavailable as unavailable:
+    except DestinationUnavailableError as unavailable:
         return unavailable
     return problem
 
@@ -97,19 +97,19 @@ def test_success_duplicate_and_warning_mean_that_the_archive_has_it(addendum: Ad
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (0xA700, DeliveryUnavailable),  # out of resources: later
-        (0xA701, DeliveryUnavailable),
-        (0xA900, DeliveryRefused),
-        (0xC000, DeliveryRefused),
-        (0xC123, DeliveryRefused),
-        (0x0110, DeliveryRefused),
-        (0x0117, DeliveryRefused),
-        (0x0122, DestinationUnavailable),  # not set up for what we send: the next addendum would hear the same
-        (0x0124, DestinationUnavailable),
+        (0xA700, DeliveryUnavailableError),  # out of resources: later
+        (0xA701, DeliveryUnavailableError),
+        (0xA900, DeliveryRefusedError),
+        (0xC000, DeliveryRefusedError),
+        (0xC123, DeliveryRefusedError),
+        (0x0110, DeliveryRefusedError),
+        (0x0117, DeliveryRefusedError),
+        (0x0122, DestinationUnavailableError),  # not set up for what we send: the next addendum would hear the same
+        (0x0124, DestinationUnavailableError),
     ],
 )
 def test_an_answer_that_says_no_is_not_success(
-    addendum: AddendumOnFile, status: int, kind: type[DeliveryProblem]
+    addendum: AddendumOnFile, status: int, kind: type[DeliveryError]
 ) -> None:
     """A neighbouring system took any answer at all for success."""
     with _archive(lambda event: status) as port:
@@ -124,11 +124,11 @@ def test_no_answer_is_not_success(addendum: AddendumOnFile) -> None:
         return 0x0000
 
     with _archive(hang_up) as port:
-        assert isinstance(_deliver(addendum, _to(port)), DeliveryUnavailable)
+        assert isinstance(_deliver(addendum, _to(port)), DeliveryUnavailableError)
 
 
 def test_nobody_there_is_told_once_for_all(addendum: AddendumOnFile) -> None:
-    with pytest.raises(DestinationUnavailable, match="no association"):
+    with pytest.raises(DestinationUnavailableError, match="no association"):
         list(deliver([addendum, addendum], _to(peers.free_port()), "DXATREND"))
 
 
@@ -139,7 +139,7 @@ def test_what_was_not_tried_because_the_association_ended_is_not_answered_for(ad
 
     with _archive(hang_up) as port:
         (problem,) = deliver([addendum, addendum], _to(port), "DXATREND")
-    assert isinstance(problem, DeliveryUnavailable)
+    assert isinstance(problem, DeliveryUnavailableError)
 
 
 def test_an_archive_that_does_not_know_us_is_told_as_such(addendum: AddendumOnFile) -> None:
@@ -152,27 +152,27 @@ def test_an_archive_that_takes_no_such_object_refuses_it(addendum: AddendumOnFil
     """It is the archive's configuration, and would be the same for any other addendum."""
     with _archive(lambda event: 0x0000, transfer_syntax=ImplicitVRLittleEndian) as port:
         problem = _deliver(addendum, _to(port))
-    assert isinstance(problem, DestinationUnavailable)
+    assert isinstance(problem, DestinationUnavailableError)
     assert "Comprehensive SR Storage" in str(problem)
 
 
 def test_what_cannot_be_found_afterwards_is_not_delivered(addendum: AddendumOnFile) -> None:
     """An archive without C-FIND cannot prove what it has."""
     with _archive(lambda event: 0x0000) as port:
-        assert isinstance(_deliver(addendum, _to(port, proof="find")), DeliveryUnconfirmed)
+        assert isinstance(_deliver(addendum, _to(port, proof="find")), DeliveryUnconfirmedError)
 
 
 def test_one_refused_addendum_does_not_keep_the_next_from_delivery(addendum: AddendumOnFile) -> None:
     answers = itertools.chain([0xC000], itertools.repeat(0x0000))
     with _archive(lambda event: next(answers)) as port:
         problems = list(deliver([addendum, addendum], _to(port), "DXATREND"))
-    assert isinstance(problems[0], DeliveryRefused)
+    assert isinstance(problems[0], DeliveryRefusedError)
     assert problems[1] is None
 
 
 def test_an_echo_tells_whether_a_destination_is_there(orthanc: peers.Orthanc) -> None:
     echo(_to(orthanc.dicom_port), "DXATREND")
-    with pytest.raises(DestinationUnavailable):
+    with pytest.raises(DestinationUnavailableError):
         echo(_to(orthanc.dicom_port, ae_title="SOMEBODY"), "DXATREND")
 
 

@@ -25,7 +25,7 @@ from pynetdicom.transport import AddressInformation
 from pipeline.edge.dicom_net import association_requests
 from pipeline.edge.dicom_net.association import EventDrivenAssociation
 from pipeline.edge.dicom_net.association_requests import Request, Supported
-from pipeline.edge.dicom_net.command_set import BadCommand, read_command, store_response
+from pipeline.edge.dicom_net.command_set import CommandSetError, read_command, store_response
 from pipeline.edge.dicom_net.server import EventDrivenServer, Limits
 from tests import peers
 from tests.factories.fast_scanner import (
@@ -367,7 +367,7 @@ def test_no_caller_fills_the_memory_with_proposals() -> None:
 def test_bytes_that_are_no_command_are_refused(encoded: bytes) -> None:
     try:
         read_command(encoded)
-    except BadCommand:
+    except CommandSetError:
         return
     assert b"\x00\x00\x00\x01\x02\x00\x00\x00" in encoded, "it has a Command Field at least"
 

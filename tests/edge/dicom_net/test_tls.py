@@ -13,7 +13,7 @@ import pytest
 from pydicom.uid import EnhancedSRStorage
 
 from pipeline.edge.configuration.settings import CallerSettings, DestinationSettings, ListenerSettings
-from pipeline.edge.deliver.storage_scu import DestinationUnavailable, echo
+from pipeline.edge.deliver.storage_scu import DestinationUnavailableError, echo
 from pipeline.edge.dicom_net import tls
 from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import audit_trail
@@ -191,7 +191,7 @@ def test_all_that_tls_has_decrypted_is_taken(listening: int, scanner: Identity) 
 def test_a_destination_is_called_over_tls(tmp_path: Path, authority: Authority, ours: Identity) -> None:
     with _archive(tmp_path, authority.sign("archive")) as destination:
         echo(destination.model_copy(update={"tls": ours.settings}), "DXATREND")
-        with pytest.raises(DestinationUnavailable):
+        with pytest.raises(DestinationUnavailableError):
             echo(destination, "DXATREND")
 
 
@@ -200,7 +200,10 @@ def test_a_destination_with_a_certificate_that_is_not_its_own_is_sent_nothing(
     tmp_path: Path, authority: Authority, ours: Identity, stranger: Identity, whose: str
 ) -> None:
     wrong = stranger if whose == "another authority's" else authority.sign("elsewhere", address="192.0.2.1")
-    with _archive(tmp_path, wrong) as destination, pytest.raises(DestinationUnavailable, match="does the TLS of both"):
+    with (
+        _archive(tmp_path, wrong) as destination,
+        pytest.raises(DestinationUnavailableError, match="does the TLS of both"),
+    ):
         echo(destination.model_copy(update={"tls": ours.settings}), "DXATREND")
 
 
@@ -208,7 +211,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path, ours: Identity) -
     open_to_all = tmp_path / "open.key"
     shutil.copy(ours.key, open_to_all)
     open_to_all.chmod(0o640)
-    with pytest.raises(tls.TlsUnusable, match=r"^tls.key: .*others than its owner can read it"):
+    with pytest.raises(tls.TlsError, match=r"^tls.key: .*others than its owner can read it"):
         tls.for_listener(replace(ours, key=open_to_all).settings)
 
 
@@ -221,5 +224,5 @@ def test_every_file_that_cannot_be_used_is_named(tmp_path: Path, ours: Identity,
         (replace(ours, certificate=absent), "tls.certificate, tls.key: .*No such file"),
         (replace(ours, key=scanner.key), "tls.certificate, tls.key: .*one does not belong to the other"),
     ):
-        with pytest.raises(tls.TlsUnusable, match=named):
+        with pytest.raises(tls.TlsError, match=named):
             tls.for_calling(wrong.settings)

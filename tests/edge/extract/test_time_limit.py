@@ -6,7 +6,7 @@ import time
 import pytest
 
 from pipeline.edge.extract import time_limit
-from pipeline.edge.extract.time_limit import Stopped, TookTooLong, within
+from pipeline.edge.extract.time_limit import StoppedError, TimeLimitError, within
 
 
 def endless() -> None:
@@ -23,14 +23,14 @@ def test_what_ends_in_time_returns_what_it_has() -> None:
 
 
 def test_what_takes_too_long_is_broken_off() -> None:
-    with pytest.raises(TookTooLong):
+    with pytest.raises(TimeLimitError):
         within(0.01, endless, never)
 
 
 def test_what_has_time_left_is_broken_off_when_it_is_time_to_stop() -> None:
     stop = threading.Event()
     threading.Timer(0.1, stop.set).start()
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         within(1000, endless, stop.is_set)
 
 
@@ -58,7 +58,7 @@ def test_nothing_is_broken_off_once_it_has_ended(monkeypatch: pytest.MonkeyPatch
     while time.monotonic() < until:
         try:
             outcomes.add(within(0.0001, lambda: sum(range(5000)), never))
-        except TookTooLong:
+        except TimeLimitError:
             outcomes.add(None)
         sum(range(2000))  # an interruption that came late would come here
     assert outcomes == {sum(range(5000)), None}

@@ -18,7 +18,7 @@ from sqlalchemy import func, select, update
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.settings import DestinationSettings
-from pipeline.edge.deliver.storage_scu import DeliveryProblem
+from pipeline.edge.deliver.storage_scu import DeliveryError
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import Tally, claim_due, follow_up
 from pipeline.edge.history import query_retrieve as history
@@ -272,13 +272,13 @@ def test_that_an_archive_was_asked_is_on_file_whether_we_did_or_somebody_at_this
 
 @pytest.mark.parametrize("patient_id", ["SAMPLE*", "SAMPLE-0?", ""])
 def test_nobody_elses_reports_are_asked_for_by_a_wildcard(tmp_path: Path, patient_id: str) -> None:
-    with department(tmp_path / "app", peers.free_port()) as app, pytest.raises(DeliveryProblem, match="wildcard"):
+    with department(tmp_path / "app", peers.free_port()) as app, pytest.raises(DeliveryError, match="wildcard"):
         fetch(app, archive_of(app), Patient(patient_id=patient_id))
 
 
 def test_an_archive_that_does_not_know_us_says_so(tmp_path: Path, orthanc: peers.Orthanc) -> None:
     archive_has(orthanc, "02-spine-loss")
-    with department(tmp_path / "app", orthanc.dicom_port) as app, pytest.raises(DeliveryProblem, match="C-MOVE"):
+    with department(tmp_path / "app", orthanc.dicom_port) as app, pytest.raises(DeliveryError, match="C-MOVE"):
         fetch(app, archive_of(app), PATIENT)
 
 

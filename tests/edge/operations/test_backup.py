@@ -15,10 +15,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import select, text
 
-from pipeline.edge.operations.backup import BackupFailed, back_up, restore
+from pipeline.edge.operations.backup import BackupError, back_up, restore
 from pipeline.edge.store import audit_trail, exams, outbox, patients, receipts, work_queue
 from pipeline.edge.store.audit_trail import Event
-from pipeline.edge.store.database import Database, StoreFailed, StoreInUse, StoreTooNew
+from pipeline.edge.store.database import Database, StoreError, StoreInUseError, StoreTooNewError
 from pipeline.edge.store.schema import audit as audit_table
 from pipeline.edge.store.schema import metadata, receipt
 from tests import peers
@@ -102,7 +102,7 @@ def test_a_backup_restored_into_either_kind_of_store_is_the_store_it_was_made_of
         assert (number, new) == (4, True)
         assert patients.number_of(connection, "P9", "") > 3
         assert len(work_queue.claim(connection, receipt, limit=9, at=NOW)) == 1
-    with pytest.raises(StoreFailed), target.write() as connection:
+    with pytest.raises(StoreError), target.write() as connection:
         connection.execute(text("DELETE FROM audit"))
 
 
@@ -160,17 +160,17 @@ def test_everything_that_was_answered_before_a_backup_began_is_in_it(database: D
 def test_a_backup_overwrites_nothing(database: Database, tmp_path: Path) -> None:
     there = tmp_path / "backup"
     there.write_text("yesterday's")
-    with pytest.raises(BackupFailed, match="is there already"):
+    with pytest.raises(BackupError, match="is there already"):
         back_up(database, there)
     assert there.read_text() == "yesterday's"
-    with pytest.raises(BackupFailed, match="cannot be written"):
+    with pytest.raises(BackupError, match="cannot be written"):
         back_up(database, tmp_path / "no such folder" / "backup")
 
 
 def test_a_backup_that_finds_no_room_leaves_nothing_behind(database: Database, tmp_path: Path) -> None:
     _fill(database, 40)
     with peers.small_disk(tmp_path / "disk", megabytes=1) as disk:
-        with pytest.raises(BackupFailed, match="could not be written"):
+        with pytest.raises(BackupError, match="could not be written"):
             back_up(database, disk.folder / "backup")
         assert list(disk.folder.iterdir()) == []
 
@@ -184,7 +184,7 @@ def test_a_store_that_is_not_empty_is_replaced_only_when_that_is_said(
     target.migrate()
     _fill(target, 5)
     before = _everything(target)
-    with pytest.raises(BackupFailed, match="not empty"):
+    with pytest.raises(BackupError, match="not empty"):
         restore(tmp_path / "backup", target)
     assert _everything(target) == before
     target.close()
@@ -206,7 +206,7 @@ def test_a_store_that_is_in_use_is_not_replaced(database: Database, another: Mak
     with target.in_use():
         target.migrate()
         meanwhile = Database(str(target._url.render_as_string(hide_password=False)))
-        with pytest.raises(StoreInUse):
+        with pytest.raises(StoreInUseError):
             restore(tmp_path / "backup", meanwhile)
         meanwhile.close()
 
@@ -230,7 +230,7 @@ def test_what_is_no_whole_backup_is_not_restored(tmp_path: Path, damage: str) ->
     else:
         file.write_bytes(b"")
     target = Database(f"sqlite:///{tmp_path}/target/store.sqlite3")
-    with pytest.raises(BackupFailed):
+    with pytest.raises(BackupError):
         restore(file, target)
     target.migrate()
     assert _everything(target)["receipt"] == []
@@ -244,14 +244,14 @@ def test_a_backup_of_a_later_version_is_not_restored(tmp_path: Path, another: Ma
     source.close()
     with closing(sqlite3.connect(tmp_path / "backup", isolation_level=None)) as file:
         file.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(StoreTooNew):
+    with pytest.raises(StoreTooNewError):
         restore(tmp_path / "backup", another())
 
 
 def test_a_store_of_a_later_version_is_refused(database: Database) -> None:
     with database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(StoreTooNew):
+    with pytest.raises(StoreTooNewError):
         database.migrate()
 
 

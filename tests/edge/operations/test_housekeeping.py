@@ -10,9 +10,9 @@ import pytest
 
 from pipeline.edge.app import open_app
 from pipeline.edge.extract.extraction import extract_waiting
-from pipeline.edge.operations.housekeeping import OVERDUE, DamagedStore, heed_clock, is_overdue, run_housekeeping
+from pipeline.edge.operations.housekeeping import OVERDUE, DamagedStoreError, heed_clock, is_overdue, run_housekeeping
 from pipeline.edge.store import receipts
-from pipeline.edge.store.database import Database, StoreFailed
+from pipeline.edge.store.database import Database, StoreError
 from tests import peers
 from tests.edge.reprocess.test_reprocessing import lsc
 from tests.factories.images import dxa_results, picture, roi, scan
@@ -87,7 +87,7 @@ def test_a_damaged_database_is_found_out(tmp_path: Path) -> None:
     content = bytearray(store.read_bytes())
     content[(page - 1) * 4096 : (page - 1) * 4096 + 200] = b"\xff" * 200
     store.write_bytes(content)
-    with open_app(tmp_path) as app, pytest.raises(DamagedStore):
+    with open_app(tmp_path) as app, pytest.raises(DamagedStoreError):
         run_housekeeping(app)
 
 
@@ -112,7 +112,7 @@ def test_a_disk_that_can_only_be_read_is_told_as_such_and_used_again_when_it_can
         database.migrate()
         database.close()  # while a file is open for writing Linux does not take the right away
         disk.write_protect(True)
-        with pytest.raises(StoreFailed), database.write() as connection:
+        with pytest.raises(StoreError), database.write() as connection:
             receipts.store(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
         disk.write_protect(False)
         with database.write() as connection:

@@ -15,7 +15,7 @@ from sqlalchemy import event, func, select
 
 from pipeline.edge.receive.group_commit import GroupCommit
 from pipeline.edge.store import audit_trail, receipts, service_status
-from pipeline.edge.store.database import Database, StoreFailed
+from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.receipts import Arrival
 from pipeline.edge.store.schema import receipt
 from tests.factories.instances import instance
@@ -106,7 +106,7 @@ def test_an_instance_that_cannot_be_kept_does_not_fail_its_neighbours(database: 
     before, poisoned, after = held.keep(_arrival(1), replace(_arrival(3), digest=None), _arrival(2))  # type: ignore[arg-type]  # which the database refuses
     broken = held._group_commit.keep(bug)
     held.let_go()
-    assert isinstance(poisoned.exception(0), StoreFailed)
+    assert isinstance(poisoned.exception(0), StoreError)
     assert isinstance(broken.exception(0), ZeroDivisionError)
     assert all(done.result(0)[1] for done in (held.first, before, after))
     assert _count(database) == 3

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import audit_trail, exams, receipts, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event, Outcome
-from pipeline.edge.store.database import Database, StoreFailed
+from pipeline.edge.store.database import Database, StoreError
 from tests.factories.instances import NOW, instance, report
 
 
@@ -94,7 +94,7 @@ def test_an_entry_stands_or_falls_with_what_it_tells_of(database: Database) -> N
 def test_the_database_refuses_to_change_or_to_drop_an_entry(database: Database, statement: str) -> None:
     _recorded(database, 3)
     _sealed(database)
-    with pytest.raises(StoreFailed), database.write() as connection:
+    with pytest.raises(StoreError), database.write() as connection:
         connection.execute(text(statement))
     assert _chain(database) == audit_trail.Chain(
         sealed=3, unsealed=0, last_digest=_chain(database).last_digest, broken_at=None

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import bindparam, func, insert, select, tuple_, update
 
 from pipeline.edge.store.compiled_statement import Prepared
-from pipeline.edge.store.database import Database, StoreFailed
+from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.schema import State, linked_patients, patient, receipt
 from tests.factories.instances import NOW
 
@@ -75,7 +75,7 @@ def test_what_a_statement_itself_sets_is_set_beside_what_is_given(full: Database
 
 
 def test_what_the_database_refuses_is_a_failed_store_and_has_not_happened(full: Database) -> None:
-    with pytest.raises(StoreFailed, match=r"IntegrityError|UniqueViolation"), full.write() as connection:
+    with pytest.raises(StoreError, match=r"IntegrityError|UniqueViolation"), full.write() as connection:
         Prepared(update(receipt).values(sop_instance_uid=bindparam("uid"))).execute(connection, {"uid": "2.25.7"})
     with full.read() as connection:
         assert connection.scalar(select(func.count(receipt.c.sop_instance_uid.distinct()))) == 3

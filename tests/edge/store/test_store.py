@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import func, select
 
 from pipeline.edge.store import exams, outbox, patients, receipts, service_status, work_queue
-from pipeline.edge.store.database import Database, StoreFailed
+from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.schema import State, exam, metadata, receipt
 from tests.factories.instances import NOW, instance, lose_the_worker, report
 
@@ -170,7 +170,7 @@ def test_a_locked_database_says_so_without_quoting_what_it_was_given(
     url = f"sqlite:///{tmp_path}/locked.sqlite3"
     one, other = Database(url), Database(url)
     one.migrate()
-    with one.write(), pytest.raises(StoreFailed, match="SQLITE_BUSY") as failure, other.write():
+    with one.write(), pytest.raises(StoreError, match="SQLITE_BUSY") as failure, other.write():
         pass
     assert failure.value.__cause__ is None
     with other.write() as connection:

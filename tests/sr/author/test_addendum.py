@@ -26,7 +26,7 @@ from pipeline.sr import codes
 from pipeline.sr.author.addendum import corrected, draft
 from pipeline.sr.author.content import document
 from pipeline.sr.dicom.content_tree import Code, read_tree
-from pipeline.sr.dicom.header import UnusableEvidence
+from pipeline.sr.dicom.header import UnusableEvidenceError
 from pipeline.sr.dicom.outline import outline
 from pipeline.sr.dicom.writer import dicom_file
 from tests.factories import interpretations as make
@@ -414,7 +414,7 @@ def test_evidence_that_cannot_be_ours_is_refused_by_the_name_of_the_field_alone(
     sources: list[Dataset], priors: list[Dataset], named: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with pytest.raises(UnusableEvidence, match=named) as refusal:
+    with pytest.raises(UnusableEvidenceError, match=named) as refusal:
         of(sources=sources, priors=priors)
     for told in (str(refusal.value), caplog.text):
         assert not any(value in told for value in ("MARKED", "ZZZ", "19991231", "evil"))
@@ -422,7 +422,7 @@ def test_evidence_that_cannot_be_ours_is_refused_by_the_name_of_the_field_alone(
 
 def test_another_issuer_of_the_same_id_is_another_patient() -> None:
     ours = Patient(patient_id="DXA-0001", issuer="Here", birth_date=date(1950, 3, 2))
-    with pytest.raises(UnusableEvidence, match="IssuerOfPatientID"):
+    with pytest.raises(UnusableEvidenceError, match="IssuerOfPatientID"):
         of(make.interpretation(visit=make.exam(patient=ours)), sources=[raw(IssuerOfPatientID=b"Elsewhere")])
 
 
@@ -433,7 +433,7 @@ def test_a_predecessor_of_another_patient_is_refused() -> None:
         sources=[make.report(PatientID="DXA-0002")],
         priors=[],
     )
-    with pytest.raises(UnusableEvidence, match="PatientID"):
+    with pytest.raises(UnusableEvidenceError, match="PatientID"):
         of(predecessor=theirs)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.clinical.regions import SITE_OF_PART, Region, Side, Site, UnknownRegion, parse_region
+from pipeline.clinical.regions import SITE_OF_PART, Region, Side, Site, UnknownRegionError, parse_region
 from pipeline.sr.dialects.loader import Dialect, DialectError, load_dialects, normal_manufacturer, parse_dialect
 from pipeline.sr.dialects.model import Concept, Lookup
 from pipeline.sr.dialects.region_names import name_region
@@ -262,7 +262,7 @@ def test_a_vendors_name_means_a_region(vendor, name, site, side, key):
     ],
 )
 def test_a_name_that_leaves_something_open_means_no_region(vendor, name, site, side):
-    with pytest.raises(UnknownRegion) as unknown:
+    with pytest.raises(UnknownRegionError) as unknown:
         name_region(dialect(vendor), name, site=site, side=side)
     assert not name or name not in str(unknown.value), "a name may be any text of a report"
 

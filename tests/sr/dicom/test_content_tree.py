@@ -8,7 +8,7 @@ from pydicom.tag import Tag
 
 from pipeline.sr.dicom import content_tree
 from pipeline.sr.dicom.content_tree import Code, Item, header_text, read_instance, read_tree
-from pipeline.sr.extract.report import Reason, UnreadableReport
+from pipeline.sr.extract.report import Reason, UnreadableReportError
 from tests.factories.reports import code_item, container, each_item, encode, num, put, report, text
 
 
@@ -151,7 +151,7 @@ def test_a_broken_item_says_what_is_wrong_with_it():
 def test_a_report_whose_content_is_no_sequence_is_held():
     sent = report()
     put_raw(sent, "ContentSequence", "UT", b"nothing here")
-    with pytest.raises(UnreadableReport) as held:
+    with pytest.raises(UnreadableReportError) as held:
         read_tree(received(sent))
     assert held.value.reason is Reason.NOT_DICOM
 
@@ -159,7 +159,7 @@ def test_a_report_whose_content_is_no_sequence_is_held():
 def test_an_object_without_content_tree_is_no_report():
     image = Dataset()
     image.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
-    with pytest.raises(UnreadableReport) as held:
+    with pytest.raises(UnreadableReportError) as held:
         read_tree(image)
     assert held.value.reason is Reason.NOT_A_REPORT
 
@@ -168,12 +168,12 @@ def test_a_report_with_too_many_items_or_levels_is_held(monkeypatch):
     deep = text("leaf", "x")
     for _ in range(content_tree.MAX_DEPTH):
         deep = container("deeper", deep)
-    with pytest.raises(UnreadableReport) as held:
+    with pytest.raises(UnreadableReportError) as held:
         read_tree(report(deep))
     assert held.value.reason is Reason.TOO_LARGE
 
     monkeypatch.setattr(content_tree, "MAX_ITEMS", 10)
-    with pytest.raises(UnreadableReport) as held:
+    with pytest.raises(UnreadableReportError) as held:
         read_tree(report(*(text("leaf", "x") for _ in range(10))))
     assert held.value.reason is Reason.TOO_LARGE
 

@@ -16,7 +16,7 @@ from pydicom.uid import (
 from pipeline.sr.dicom.content_tree import header_text, read_instance
 from pipeline.sr.dicom.header import check_same_patient, read_header
 from pipeline.sr.dicom.reader import split_file
-from pipeline.sr.dicom.unreadable import UnreadableReport
+from pipeline.sr.dicom.unreadable import UnreadableReportError
 from tests.factories import reports as make
 from tests.folders import ROOT
 
@@ -70,7 +70,7 @@ def test_in_every_sample(file: Path) -> None:
 
 
 def test_what_is_no_data_set_is_no_header() -> None:
-    with pytest.raises(UnreadableReport):
+    with pytest.raises(UnreadableReportError):
         read_header(b"no data set at all", ExplicitVRLittleEndian)
 
 

@@ -16,7 +16,7 @@ from pydicom.uid import (
 from pipeline.sr.dicom import reader
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from pipeline.sr.dicom.reader import split_file
-from pipeline.sr.extract.report import Reason, UnreadableReport
+from pipeline.sr.extract.report import Reason, UnreadableReportError
 from tests.factories.reports import (
     container,
     deflate,
@@ -37,7 +37,7 @@ SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian,
 
 
 def reason_of(data_set: bytes, transfer_syntax: str = ExplicitVRLittleEndian) -> Reason:
-    with pytest.raises(UnreadableReport) as held:
+    with pytest.raises(UnreadableReportError) as held:
         read_instance(data_set, transfer_syntax)
     return held.value.reason
 
@@ -66,7 +66,7 @@ def test_a_report_cut_anywhere_never_loses_a_region(syntax, undefined_lengths):
     for length in range(len(whole)):
         try:
             assert values(read(whole[:length], syntax)) == complete
-        except UnreadableReport:
+        except UnreadableReportError:
             continue
 
 
@@ -184,7 +184,7 @@ def what_is_told(data_set: bytes, syntax: str) -> str:
     """The one region a report says, or why it is held."""
     try:
         (measured,) = read(data_set, syntax).exam.measurements
-    except UnreadableReport as held:
+    except UnreadableReportError as held:
         return str(held)
     return str(measured)
 
@@ -200,5 +200,5 @@ def test_a_file_is_split_into_its_data_set_and_transfer_syntax(sample):
 def test_what_is_no_dicom_file_is_not_split(sample):
     file = sample("01-stable/2020-02-11-1.dcm").read_bytes()
     for broken in (b"", b"text", file[1:], file[:140], file[:160], file[:132] + file[400:]):
-        with pytest.raises(UnreadableReport):
+        with pytest.raises(UnreadableReportError):
             split_file(broken)

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.sr.dicom.values import (
-    NoNumber,
+    NoNumberError,
     Number,
     agrees,
     decimals_of,
@@ -115,7 +115,7 @@ def test_a_unit_printed_after_the_number_is_told():
     ],
 )
 def test_what_is_not_one_number_is_none(text):
-    with pytest.raises(NoNumber):
+    with pytest.raises(NoNumberError):
         read_number(text)
 
 
@@ -128,7 +128,7 @@ def test_any_text_is_a_finite_number_or_none(text):
 def value_of(text: str) -> Decimal | None:
     try:
         return read_number(text).value
-    except NoNumber:
+    except NoNumberError:
         return None
 
 

@@ -17,7 +17,7 @@ from pipeline.clinical.model import Measurement
 from pipeline.sr.dicom.character_sets import DEFAULT, declared, decoded
 from pipeline.sr.dicom.content_tree import Code, Item, read_instance, read_tree
 from pipeline.sr.dicom.reader import Elements, read_elements
-from pipeline.sr.extract.report import Report, UnreadableReport, extract
+from pipeline.sr.extract.report import Report, UnreadableReportError, extract
 from tests.factories.mutants import NAMES, mutant
 from tests.factories.reports import shipped_dialects
 
@@ -46,12 +46,12 @@ def judged(seed: int) -> bool:
     data_set, syntax = mutant(seed)
     try:
         elements = read_elements(data_set, syntax)
-    except UnreadableReport:
+    except UnreadableReportError:
         return False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's opinion on values is not asked for
         judge = read_instance(data_set, syntax)
-        with contextlib.suppress(UnreadableReport):  # held: no content tree, or one that is broken at its root
+        with contextlib.suppress(UnreadableReportError):  # held: no content tree, or one that is broken at its root
             assert plain(read_tree(elements)) == reference(judge, DEFAULT), f"seed {seed}"
         outcome = read_or_held(elements)
         if isinstance(outcome, Report):
@@ -60,10 +60,10 @@ def judged(seed: int) -> bool:
     return isinstance(outcome, Report)
 
 
-def read_or_held(elements: Elements) -> Report | UnreadableReport:
+def read_or_held(elements: Elements) -> Report | UnreadableReportError:
     try:
         return extract(elements, shipped_dialects())
-    except UnreadableReport as held:
+    except UnreadableReportError as held:
         return held
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.clinical.exam_assembly import Contradiction, assemble
+from pipeline.clinical.exam_assembly import ContradictionError, assemble
 from pipeline.sr.extract.reanalysis import current, superseded_regions
 from pipeline.sr.extract.report import Report
 from tests.factories.reports import container, encode, read, region, report, spine, text
@@ -59,13 +59,13 @@ def test_parts_of_one_analysis_complete_each_other():
 
 
 def test_another_scan_of_the_same_region_contradicts():
-    with pytest.raises(Contradiction, match=r"0\.930 and as 0\.912"):
+    with pytest.raises(ContradictionError, match=r"0\.930 and as 0\.912"):
         together(FIRST, told(region("L1-L4", "0.912"), scan="A0301240D", analysed="2024-03-02 09:00"))
 
 
 @pytest.mark.parametrize(("scan", "analysed"), [("", "2024-03-02 09:00"), ("A0301240C", "")])
 def test_what_does_not_tell_scan_or_analysis_is_left_to_contradict(scan, analysed):
-    with pytest.raises(Contradiction):
+    with pytest.raises(ContradictionError):
         together(FIRST, told(region("L1-L4", "0.912"), scan=scan, analysed=analysed))
 
 
@@ -73,7 +73,7 @@ def test_an_analysis_date_with_two_readings_decides_only_where_both_say_the_same
     later = told(region("L1-L4", "0.912"), analysed="04/05/2024 09:00")
     assert together(FIRST, later) == {"L1-L4": "0.912"}, "on 4 May and on 5 April"
     for other in (told(region("L1-L4", "0.9"), analysed=when) for when in ("2024-04-20 09:00", "03/06/2024 09:00")):
-        with pytest.raises(Contradiction):
+        with pytest.raises(ContradictionError):
             together(later, other)
 
 

@@ -16,7 +16,7 @@ from pipeline.sr.dialects.loader import load_dialects
 from pipeline.sr.dicom.reader import read_elements, split_file
 from pipeline.sr.dicom.unreadable import Reason as EveryReason
 from pipeline.sr.extract.remarks import Unused
-from pipeline.sr.extract.report import Reason, UnreadableReport, extract
+from pipeline.sr.extract.report import Reason, UnreadableReportError, extract
 from tests.factories.reports import (
     LATERALITY,
     SPINE_BMD,
@@ -873,8 +873,8 @@ def test_every_reason_has_its_sentence_and_its_exception_tells_it():
     assert Reason is EveryReason
     for reason in Reason:
         assert reason.sentence.endswith(".")
-        assert str(UnreadableReport(reason)) == reason.sentence
-        assert str(UnreadableReport(reason, "why")) == f"{reason.sentence} (why)"
+        assert str(UnreadableReportError(reason)) == reason.sentence
+        assert str(UnreadableReportError(reason, "why")) == f"{reason.sentence} (why)"
 
 
 def test_a_broken_item_is_told_and_its_neighbours_are_read():
@@ -896,7 +896,7 @@ def test_no_error_and_no_remark_ever_names_the_patient():
         header: dict[str, Any] = marked | {keyword: value}
         try:
             told += seen(report(content, **header)).remarks
-        except UnreadableReport as error:
+        except UnreadableReportError as error:
             told.append(str(error))
     assert told
     assert not any("ZZ" in text for text in told)
@@ -913,7 +913,7 @@ def test_every_public_sample_is_held_with_a_reason(samples):
     """None of them is a bone densitometer's report, several are no DICOM at all, and none may raise anything else."""
     reasons: dict[str, Reason] = {}
     for file in public_files(samples):
-        with pytest.raises(UnreadableReport) as error:
+        with pytest.raises(UnreadableReportError) as error:
             extract(read_elements(*split_file(file.read_bytes())), shipped_dialects())
         reasons[file.name] = error.value.reason
     assert len(reasons) > 50
@@ -932,5 +932,5 @@ def test_files_without_file_meta_information_are_held_as_no_dicom_whatever_they_
     for file in public_files(samples):
         if "no_meta" in file.name or "NoMeta" in file.name or "no_dicm" in file.name:
             for syntax in ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"):
-                with pytest.raises(UnreadableReport):
+                with pytest.raises(UnreadableReportError):
                     extract(read_elements(file.read_bytes(), syntax), shipped_dialects())

@@ -7,7 +7,7 @@ import pytest
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLossless
 
 from pipeline.clinical.model import Scanner
-from pipeline.sr.extract.report import Reason, UnreadableReport
+from pipeline.sr.extract.report import Reason, UnreadableReportError
 from pipeline.sr.extract.result_locations import Place
 from tests.factories.images import (
     COMPUTED_RADIOGRAPHY,
@@ -180,7 +180,7 @@ def test_comments_that_are_cut_short_broken_or_define_entities_are_held(broken):
 
 def test_comments_larger_than_any_are_held():
     huge = GOOD.replace("<SCAN", " " * 2**20 + "<SCAN", 1)
-    with pytest.raises(UnreadableReport) as error:
+    with pytest.raises(UnreadableReportError) as error:
         read(encode(picture(comments=huge), ImplicitVRLittleEndian), ImplicitVRLittleEndian)
     assert error.value.reason is Reason.TOO_LARGE
 

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
 from pipeline.sr.dicom.reader import read_elements
-from pipeline.sr.extract.report import Reason, Report, UnreadableReport, extract
+from pipeline.sr.extract.report import Reason, Report, UnreadableReportError, extract
 from tests.factories.images import apex, dxa_results, hologic_picture, picture, roi, scan
 from tests.factories.reports import container, encode, num, region, report, shipped_dialects, spine, text
 
@@ -47,12 +47,14 @@ BOMBS: dict[str, Callable[[], Dataset]] = {
 }
 
 
-def seconds_and_outcome(sent: Dataset) -> tuple[float, Report | UnreadableReport]:
+def seconds_and_outcome(sent: Dataset) -> tuple[float, Report | UnreadableReportError]:
     content = encode(sent, ImplicitVRLittleEndian)  # in which a text may be of any length
     began = time.process_time()
     try:
-        outcome: Report | UnreadableReport = extract(read_elements(content, ImplicitVRLittleEndian), shipped_dialects())
-    except UnreadableReport as held:
+        outcome: Report | UnreadableReportError = extract(
+            read_elements(content, ImplicitVRLittleEndian), shipped_dialects()
+        )
+    except UnreadableReportError as held:
         outcome = held
     return time.process_time() - began, outcome
 
@@ -68,6 +70,6 @@ def test_the_largest_reports_are_read_in_seconds(what: str) -> None:
 @pytest.mark.parametrize("what", BOMBS)
 def test_what_is_larger_or_made_to_hold_us_up_is_held_in_seconds(what: str) -> None:
     seconds, outcome = seconds_and_outcome(BOMBS[what]())
-    assert isinstance(outcome, UnreadableReport)
+    assert isinstance(outcome, UnreadableReportError)
     assert outcome.reason in (Reason.TOO_LARGE, Reason.NO_BMD)
     assert seconds < SECONDS

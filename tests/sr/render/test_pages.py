@@ -22,10 +22,10 @@ from pipeline.sr.author.addendum import author
 from pipeline.sr.author.readback import read_back
 from pipeline.sr.dicom.unreadable import Reason
 from pipeline.sr.dicom.writer import Authored, dicom_file
-from pipeline.sr.extract.report import UnreadableReport, extract
+from pipeline.sr.extract.report import UnreadableReportError, extract
 from pipeline.sr.render import fonts, page_layout
 from pipeline.sr.render.drawing import COLUMNS, ROWS
-from pipeline.sr.render.fonts import NAMELESS, UNKNOWN, Fonts, UnusableFont
+from pipeline.sr.render.fonts import NAMELESS, UNKNOWN, Fonts, UnusableFontError
 from pipeline.sr.render.page_content import Page
 from tests.factories import addenda, patients, renderings
 from tests.factories import interpretations as make
@@ -297,7 +297,7 @@ def test_the_departments_own_font_draws_what_ours_cannot() -> None:
 def test_a_file_that_is_no_font_is_refused(tmp_path: Path) -> None:
     (tmp_path / "none.ttf").write_bytes(b"nothing")
     for path in ("none.ttf", "missing.ttf"):
-        with pytest.raises(UnusableFont):
+        with pytest.raises(UnusableFontError):
             Fonts(str(tmp_path / path))
 
 
@@ -414,7 +414,7 @@ def test_the_pdf_holds_neither_a_date_nor_the_patient_in_its_properties(
 
 def test_our_own_face_that_comes_back_is_recognised(drawn: tuple[Authored, tuple[Authored, ...]]) -> None:
     for rendering in drawn[1]:
-        with pytest.raises(UnreadableReport) as ignored:
+        with pytest.raises(UnreadableReportError) as ignored:
             extract(read(rendering), [])
         assert ignored.value.reason is Reason.OWN_ADDENDUM
 

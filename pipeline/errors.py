@@ -1,0 +1,27 @@
+"""The root of every exception that dxatrend raises on purpose: ``DxatrendError``.
+
+Each error is defined beside what raises it; this is the tree::
+
+    DxatrendError
+    ├── pipeline.clinical   ContradictionError  ImpossibleContextError  ImpossibleMeasurementError
+    │                       UnfitStudyError  UnknownRegionError
+    ├── pipeline.sr         UnreadableReportError  DialectError  EncodingError  NoNumberError
+    │                       UnusableEvidenceError  UnusableFontError
+    ├── pipeline.edge       SettingsError  OtherConfigurationError  TlsError
+    │   ├── store           StoreError  StoreInUseError  StoreMissingError  StoreTooNewError
+    │   ├── dicom_net       AssociationRequestError  CommandSetError  CommitmentMessageError
+    │   ├── deliver         DeliveryError
+    │   │                   ├── DestinationUnavailableError  DeliveryUnavailableError
+    │   │                   ├── DeliveryRefusedError  UndeliverableError  HistoryQueryError
+    │   │                   └── DeliveryUnconfirmedError ── CommitmentAwaitedError
+    │   ├── receive         CommitmentNotReportedError
+    │   ├── extract         StoppedError  TimeLimitError
+    │   ├── audit           SyslogUnreachableError
+    │   └── operations      BackupError  CsvTableError  DamagedStoreError  FileLeftOutError
+    │                       UnreadableTextError
+    └── flows, dxatrend     UnusablePasswordError  NotFoundError
+"""
+
+
+class DxatrendError(Exception):
+    """What went wrong is known and named; its text names no patient."""
