@@ -68,15 +68,15 @@ def test_what_is_recorded_comes_back_as_it_was(database: Database) -> None:
 
 
 def test_an_entry_stands_or_falls_with_what_it_tells_of(database: Database) -> None:
-    class Interrupted(Exception):
+    class CrashError(Exception):
         pass
 
     def interrupted() -> None:
         with database.write() as connection:
             audit_trail.record(connection, _entry())
-            raise Interrupted
+            raise CrashError
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(CrashError):
         interrupted()
     with database.read() as connection:
         assert list(audit_trail.find(connection)) == []

@@ -149,15 +149,15 @@ def _arrival(data_set: str, uid: str) -> receipts.Arrival:
 
 
 def test_a_transaction_that_fails_leaves_nothing_behind(database: Database) -> None:
-    class Interrupted(Exception):
+    class CrashError(Exception):
         pass
 
     def interrupted() -> None:
         with database.write() as connection:
             receipts.store(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
-            raise Interrupted
+            raise CrashError
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(CrashError):
         interrupted()
     with database.read() as connection:
         assert connection.scalar(select(func.count()).select_from(receipt)) == 0
