@@ -1,4 +1,4 @@
-"""Do the three rings hold, and would we be told if they did not?"""
+"""The rings and floors hold, the inner rings are pure, and every check of it can fail."""
 
 import ast
 import shutil
@@ -37,13 +37,21 @@ IMPURE_CALLS = frozenset(
 )
 """Calls by which something else than the arguments gets into, or out of, an inner ring."""
 
-CONTRACTS = {
-    "rings": ("pipeline/clinical/model.py", "import pipeline.sr.codes"),
-    "shell": ("pipeline/edge/configuration/settings.py", "import flows"),
-    "prefect": ("pipeline/edge/configuration/settings.py", "import prefect"),
-    "cycles": ("pipeline/clinical/regions.py", "import pipeline.clinical.model"),
-}
-"""For each import contract, one line in one file that breaks it."""
+CONTRACTS = [
+    ("packages", "pipeline/edge/configuration/settings.py", "import flows"),
+    ("packages", "flows/runtime.py", "import dxatrend"),
+    ("rings", "pipeline/clinical/model.py", "import pipeline.sr.codes"),
+    ("rings", "pipeline/newcomer.py", ""),
+    ("edge", "pipeline/edge/store/database.py", "import pipeline.edge.app"),
+    ("edge", "pipeline/edge/receive/listener.py", "import pipeline.edge.extract.extraction"),
+    ("edge", "pipeline/edge/history/import_files.py", "import pipeline.edge.follow_up.due_exams"),
+    ("edge", "pipeline/edge/newcomer.py", ""),
+    ("sr", "pipeline/sr/dicom/writer.py", "import pipeline.sr.codes"),
+    ("sr", "pipeline/sr/extract/report.py", "import pipeline.sr.author.content"),
+    ("prefect", "pipeline/edge/configuration/settings.py", "import prefect"),
+    ("cycles", "pipeline/clinical/regions.py", "import pipeline.clinical.model"),
+]
+"""For each import contract, lines that break it, each in a file: an arrow upwards, an arrow aside, a module without a floor."""
 
 
 @pytest.mark.parametrize("ring", MAY_IMPORT)
@@ -107,18 +115,18 @@ def test_the_import_contracts_hold(tmp_path):
     assert kept.returncode == 0, kept.stdout
 
 
-def test_every_contract_is_broken_by_one_bad_line_here():
+def test_every_contract_is_broken_by_a_bad_line_here():
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    assert {contract["id"] for contract in contracts} == set(CONTRACTS)
+    assert {contract["id"] for contract in contracts} == {contract for contract, _, _ in CONTRACTS}
 
 
-@pytest.mark.parametrize("contract", CONTRACTS)
-def test_a_contract_notices_when_it_is_broken(contract, tmp_path):
+@pytest.mark.parametrize(("contract", "file", "bad_line"), CONTRACTS)
+def test_a_contract_notices_when_it_is_broken(contract, file, bad_line, tmp_path):
     """A check that cannot fail is decoration."""
-    file, bad_line = CONTRACTS[contract]
     copy_of_the_packages(tmp_path)
     path = tmp_path / file
-    path.write_text(f"{path.read_text()}\n\ndef late() -> None:\n    {bad_line}\n")
+    source = path.read_text() if path.exists() else ""
+    path.write_text(f"{source}\n\ndef late() -> None:\n    {bad_line or 'return'}\n")
 
     broken = lint_imports(tmp_path, "--contract", contract)
 
