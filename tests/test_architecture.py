@@ -51,7 +51,7 @@ CONTRACTS = [
     ("prefect", "pipeline/edge/configuration/settings.py", "import prefect"),
     ("cycles", "pipeline/clinical/regions.py", "import pipeline.clinical.model"),
 ]
-"""For each import contract, lines that break it, each in a file: an arrow upwards, an arrow aside, a module without a floor."""
+"""Lines that break each import contract, each in a file: an import upwards, one aside, a module without a floor."""
 
 
 @pytest.mark.parametrize("ring", MAY_IMPORT)

@@ -1,4 +1,4 @@
-"""Do the pages say what is so, and does no committed file say too much?"""
+"""The pages agree with the code and with each other, and no committed file names this machine."""
 
 import argparse
 import json
@@ -40,6 +40,7 @@ README = (ROOT / "README.md").read_text()
 CONFORMANCE = (ROOT / "docs" / "conformance.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PROSE = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "sample_dicom" / "README.md"]
 NOT_COMMITTED = {".git", ".venv", "var", "build", "__pycache__", ".hypothesis"}
 
 
@@ -142,6 +143,14 @@ def test_every_command_a_page_shows_exists(page):
     shown = set(re.findall(r"(?:`|bin/|^)dxatrend ([a-z]+)", text, re.MULTILINE))
     assert shown - commands() == set()
     assert set(re.findall(r"(?:`|^\$ |\bor )make ([a-z]+)", text, re.MULTILINE)) - make_targets() == set()
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_prose_fits_into_a_hundred_columns(page):
+    """Tables, code and words that cannot be broken are as wide as they are."""
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    too_long = [line for line in text.splitlines() if len(line) > 100 and not line.startswith("|")]
+    assert [line for line in too_long if " " in line.strip()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -24,7 +24,7 @@ HEAD = """\
 For a clinician to review without installing anything: each text is what an addendum to a sample
 patient's exam says, from the preliminary mark to the inputs not supplied. The patients are invented
 ([sample_dicom](../sample_dicom)), and so are their least significant changes. Nothing is known of
-them but their reports, so there is no clinical history. In the addendum itself there are no headings.
+them but their reports, so there is no clinical history. The addendum itself has no headings.
 `make impressions` writes this page.
 """
 
