@@ -1,11 +1,13 @@
 """The pages agree with the code and with each other, and no committed file names this machine."""
 
 import argparse
+import ast
 import json
 import os
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -39,6 +41,8 @@ from tests.folders import ROOT
 README = (ROOT / "README.md").read_text()
 CONFORMANCE = (ROOT / "docs" / "conformance.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+SENTENCE = ["receive", "store", "extract", "match", "compare", "interpret", "author", "deliver"]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROSE = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "sample_dicom" / "README.md"]
 NOT_COMMITTED = {".git", ".venv", "var", "build", "__pycache__", ".hypothesis"}
@@ -151,6 +155,59 @@ def test_prose_fits_into_a_hundred_columns(page):
     text = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     too_long = [line for line in text.splitlines() if len(line) > 100 and not line.startswith("|")]
     assert [line for line in too_long if " " in line.strip()] == []
+
+
+def rows_of_architecture() -> list[tuple[str, str, str]]:
+    """What each row of the walk and of the questions says, the file it names and the name in that file."""
+    rows = re.findall(r"^\|(.*)\| `([^`|]+)` \| `([^`|]+)` \|$", ARCHITECTURE, re.MULTILINE)
+    return [(said.strip("| "), file, name) for said, file, name in rows]
+
+
+def names_in(source: str) -> set[str]:
+    """Classes, functions and values that a module defines, and methods as ``Class.method``."""
+    found: set[str] = set()
+    for node in ast.parse(source).body:
+        match node:
+            case ast.ClassDef(name=name, body=body):
+                found |= {name} | {f"{name}.{part.name}" for part in body if isinstance(part, ast.FunctionDef)}
+            case ast.FunctionDef(name=name):
+                found.add(name)
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                found.add(name)
+    return found
+
+
+@pytest.mark.parametrize(("said", "file", "name"), rows_of_architecture())
+def test_the_architecture_page_names_what_is_there(said, file, name):
+    assert name in names_in((ROOT / file).read_text()), said
+
+
+def test_the_architecture_page_walks_the_sentence_and_answers_twenty_questions():
+    rows = re.findall(r"^\| ([a-z]*) \|.*\|.*\|.*\|$", ARCHITECTURE, re.MULTILINE)
+    assert [word for word in rows if word in SENTENCE] == SENTENCE
+    assert len([said for said, _, _ in rows_of_architecture() if said.endswith("?")]) >= 20
+
+
+def test_every_file_on_the_architecture_page_exists():
+    in_text = re.findall(r"`([\w.-]+/[\w./-]*)`", ARCHITECTURE)
+    in_picture = re.findall(r"^([\w/]+(?:/|\.py)) ", ARCHITECTURE, re.MULTILINE)
+    named = {*in_text, *in_picture}
+    assert len(named) > 30
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_the_picture_shows_the_floors_that_the_import_contracts_hold():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = {contract["id"]: contract.get("layers", []) for contract in contracts}
+    (picture,) = re.findall(r"```\n(dxatrend/.*?)```", ARCHITECTURE, re.DOTALL)
+    blocks = dict(re.findall(r"^([\w/]+)/ .*\n((?:  \w.*\n)*)", picture, re.MULTILINE))
+    assert [name for name in blocks if "/" not in name] == [name for name in layers["packages"] if name != "pipeline"]
+    assert [f"pipeline/{ring}" for ring in layers["rings"] if ring != "errors"] == [
+        name for name in blocks if "/" in name
+    ]
+    for ring in ("edge", "sr"):
+        floors = re.findall(r"^  (\S.*?)(?:  |$)", blocks[f"pipeline/{ring}"], re.MULTILINE)
+        assert floors == layers[ring]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
