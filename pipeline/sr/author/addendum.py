@@ -10,13 +10,11 @@ with the last report it rests on, and at the earliest one second after the adden
 sorts last.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 
-from highdicom.coding_schemes import CodingSchemeIdentificationItem
-from highdicom.sr import CodedConcept, ComprehensiveSR, ContainerContentItem, ContentSequence, EnhancedSR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
@@ -34,11 +32,8 @@ from pipeline.sr.dicom.header import Reference, check_same_patient, corrections,
 from pipeline.sr.dicom.uids import DEVICE_UID, derived_uid
 from pipeline.sr.dicom.writer import Attributes, Authored, Elements, coded, content, elements, encode
 
-SOP_CLASSES: Mapping[str, type[ComprehensiveSR | EnhancedSR]] = {
-    ComprehensiveSRStorage: ComprehensiveSR,
-    EnhancedSRStorage: EnhancedSR,
-}
-"""What an addendum may be, by the UID of the SOP class."""
+SOP_CLASS_UIDS = frozenset({ComprehensiveSRStorage, EnhancedSRStorage})
+"""The SOP classes that an addendum may have."""
 
 FIRST_SERIES_NUMBER = 900
 """Above any number a densitometer uses in a study; each superseding addendum takes the next."""
@@ -136,69 +131,60 @@ def author(
     return Authored(
         sop_class_uid=sop_class_uid,
         sop_instance_uid=sop_instance_uid,
-        data_set=encode(_frame(sop_class_uid), elements(attributes), content(said)),
+        data_set=encode(_constant_elements(sop_class_uid), elements(attributes), content(said)),
     )
 
 
-_REQUIRED_BY_HIGHDICOM = (
-    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
-    *("StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
-)
-
-
 @cache
-def _frame(sop_class_uid: str) -> Elements:
-    """What every addendum has in common; nothing in it is about a patient."""
-    nobody = Dataset()
-    nobody.SOPClassUID = sop_class_uid
-    for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
-        setattr(nobody, keyword, derived_uid("nobody"))
-    for keyword in _REQUIRED_BY_HIGHDICOM:
-        setattr(nobody, keyword, "")
-    root = ContainerContentItem(_concept(codes.IMAGING_MEASUREMENT_REPORT))
-    root.ContentSequence = ContentSequence()  # highdicom looks for evidence in it
-    made = SOP_CLASSES[sop_class_uid](
-        evidence=[nobody],
-        content=root,
-        series_instance_uid=nobody.SeriesInstanceUID,
+def _constant_elements(sop_class_uid: str) -> Elements:
+    """Encode what is the same in every addendum of a SOP class; none of it is about a patient.
+
+    highdicom makes the modules that all SOP classes share: General Series, General Equipment, SOP Common. Identity and
+    dates of an instance, which it asks for, are replaced in each addendum.
+    """
+    # Importing highdicom takes 0.5 s and 20 MB: only a process that authors an addendum should pay for it.
+    from highdicom import SOPClass  # noqa: PLC0415
+    from highdicom.coding_schemes import CodingSchemeIdentificationItem  # noqa: PLC0415
+
+    replaced_uid = derived_uid("replaced in each addendum")
+    general = SOPClass(
+        study_instance_uid=replaced_uid,
+        series_instance_uid=replaced_uid,
         series_number=FIRST_SERIES_NUMBER,
-        sop_instance_uid=nobody.SOPInstanceUID,
+        sop_instance_uid=replaced_uid,
+        sop_class_uid=sop_class_uid,
         instance_number=1,
+        modality="SR",
         manufacturer=DEVICE,
         manufacturer_model_name=DEVICE,
         software_versions=pipeline.__version__,
         series_description="DXA follow-up",
-        is_complete=True,
-        performed_procedure_codes=[_concept(codes.DXA)],
         specific_character_set="ISO_IR 192",
-        coding_schemes=[_private_scheme()],
+        coding_schemes=[
+            CodingSchemeIdentificationItem(
+                designator=codes.SCHEME, name="dxatrend serial bone densitometry", responsible_organization="dxatrend"
+            )
+        ],
     )
-    del made.ContributingEquipmentSequence  # the densitometer's; not for the version of a library
-    return {element.tag: _encoded(element) for element in made} | elements({"AuthorObserverSequence": [_observer()]})
+    return {element.tag: _encoded(element) for element in general} | elements(_sr_document_general())
 
 
 def _encoded(element: DataElement) -> bytes:
-    alone = Dataset()
-    alone.add(element)
+    """Encode one data element in Explicit VR Little Endian, with pydicom."""
+    data_set = Dataset()
+    data_set.add(element)
     stream = DicomBytesIO()
     stream.is_little_endian, stream.is_implicit_VR = True, False
-    write_dataset(stream, alone)
+    write_dataset(stream, data_set)
     return stream.getvalue()
 
 
-def _concept(code: Code) -> CodedConcept:
-    return CodedConcept(code.value, code.scheme, code.meaning)
+def _sr_document_general() -> Attributes:
+    """Return the constant attributes of the SR Document General module (PS3.3 C.17.2).
 
-
-def _private_scheme() -> CodingSchemeIdentificationItem:
-    return CodingSchemeIdentificationItem(
-        designator=codes.SCHEME, name="dxatrend serial bone densitometry", responsible_organization="dxatrend"
-    )
-
-
-def _observer() -> Attributes:
-    """We are a device, and accountable to the radiologist who reads us (PS3.3 C.17.2)."""
-    return {
+    The author is a device, accountable to the radiologist who reads the addendum.
+    """
+    observer: Attributes = {
         "ObserverType": "DEV",
         "StationName": "",
         "DeviceUID": DEVICE_UID,
@@ -206,6 +192,13 @@ def _observer() -> Attributes:
         "ManufacturerModelName": f"{DEVICE} {pipeline.__version__}",
         "InstitutionName": "",
         "InstitutionCodeSequence": (),
+    }
+    return {
+        "CompletionFlag": "COMPLETE",
+        "VerificationFlag": "UNVERIFIED",
+        "AuthorObserverSequence": [observer],
+        "PerformedProcedureCodeSequence": [coded(codes.DXA)],
+        "ReferencedPerformedProcedureStepSequence": (),
     }
 
 

@@ -34,6 +34,7 @@ from tests.factories.addenda import TYPE_2, UNTIDY, addendum_of_kind, another, o
 from tests.factories.patients import NAMES
 from tests.folders import ROOT
 from tests.golden import assert_as_approved
+from tests.sr.author import highdicom_author
 from tests.sr.author.highdicom_author import encoded
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -141,6 +142,15 @@ def test_it_is_an_enhanced_sr_where_one_is_asked_for_and_then_another_instance()
     assert enhanced.sop_instance_uid != comprehensive.sop_instance_uid
     said = [(item.value, item.code, item.unit) for item in tree(comprehensive).walk()]
     assert [(item.value, item.code, item.unit) for item in tree(enhanced).walk()] == said
+
+
+@pytest.mark.parametrize("name", make.spread())
+def test_highdicom_writes_the_same_bytes_of_an_enhanced_sr(name: str) -> None:
+    interpretation = make.spread()[name]
+    sources, priors = [make.report(number=1), make.report(number=2)], [make.report(2022), make.report(2019)]
+    ours = of(interpretation, sources=sources, priors=priors, sop_class_uid=EnhancedSRStorage)
+    theirs = highdicom_author.data_set(read(ours), tree(ours), interpretation.exam, sources=sources, priors=priors)
+    assert ours.data_set == theirs
 
 
 def test_its_author_is_this_software_with_its_version_and_the_scanner_is_named_as_such() -> None:

@@ -421,9 +421,9 @@ def test_our_own_face_that_comes_back_is_recognised(drawn: tuple[Authored, tuple
 
 DIGESTS = """
 import hashlib
-from tests.sr.render.test_pages import usual, faces
-for face in faces(*usual()):
-    print(hashlib.sha256(face.data_set).hexdigest())
+from tests.sr.render.test_pages import renderings_of, usual
+for rendering in renderings_of(*usual()):
+    print(hashlib.sha256(rendering.data_set).hexdigest())
 """
 
 

@@ -1,0 +1,39 @@
+"""A command imports only the large libraries that it uses."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.edge.app import open_app
+from tests.folders import DIALECTS, ROOT
+
+LARGE = ("highdicom", "matplotlib", "prefect")
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """The top-level packages that a process imports, as Python itself reports them."""
+    command = [sys.executable, "-X", "importtime", *arguments]
+    ran = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, check=True)
+    lines = [line for line in ran.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+@pytest.mark.parametrize("command", [["--help"], ["status"], ["held"]], ids=" ".join)
+def test_a_command_that_authors_nothing_imports_no_highdicom_no_matplotlib_and_no_prefect(
+    command: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "dialects").symlink_to(DIALECTS)
+    (tmp_path / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
+    with open_app(tmp_path):
+        pass
+    imported = imported_by("-m", "dxatrend", "--config", str(tmp_path), *command)
+    assert "pydicom" in imported
+    assert imported.isdisjoint(LARGE)
+
+
+def test_the_import_of_a_large_library_would_be_noticed() -> None:
+    author_one = "from tests.factories.addenda import of; of()"
+    assert "highdicom" in imported_by("-c", author_one)
