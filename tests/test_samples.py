@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.exam_assembly import assemble
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Change, Exam, Finding, Scanner
@@ -71,7 +72,7 @@ def test_each_exam_is_concluded_as_expected(folder, expected):
     """Obstacles and flags are among those found; a later rule may find more."""
     history = exams(folder, expected)
     for number, wanted in enumerate(expected["exams"]):
-        interpretation = interpret(history[number], history[:number], lscs=lscs())
+        interpretation = interpret(history[number], history[:number], ClinicalReference(lscs=lscs()))
         told = wanted["addendum"]
         assert interpretation.overall == told["OVERALL"]
         assert set(told["FLAG"]) <= {caution.flag for caution in interpretation.cautions}

@@ -426,7 +426,7 @@ def _status(options: argparse.Namespace) -> int:
             | {
                 "lscs_running_out": [
                     {"scanner": str(lsc.scanner), "region": str(lsc.region), "valid_until": lsc.valid_until}
-                    for lsc in running_out(app.reference_data.lscs, _today())
+                    for lsc in running_out(app.reference_data.clinical.lscs, _today())
                 ]
             }
         )
@@ -467,7 +467,7 @@ def _status(options: argparse.Namespace) -> int:
         _tell_respelt(found.respelt)
     if found.new_senders:
         _tell_new_senders(found.new_senders)
-    _tell_running_out(app.reference_data.lscs)
+    _tell_running_out(app.reference_data.clinical.lscs)
     return 0
 
 

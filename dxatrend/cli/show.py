@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from pipeline.clinical.exam_assembly import ContradictionError
+from pipeline.clinical.interpret import HistoryDoubts
 from pipeline.clinical.model import Exam, Finding, Interpretation, Measurement
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.edge.app import App
@@ -50,7 +51,8 @@ def show(app: App, report: str) -> int:
         contexts = patients.contexts_of(connection, seen.exam.patient)
         held = exams.held_days(connection, seen.exam.patient)
     print(f"read as {read.dialect}, from {read.place}", *seen.remarks, *_told(seen.exam), *_beside(read), sep="\n")
-    said = interpret_exam(app, seen.exam, history, contexts, vendor_trend=seen.vendor_trend, held=held)
+    doubts = HistoryDoubts(held=held)
+    said = interpret_exam(app, seen.exam, history, contexts, vendor_trend=seen.vendor_trend, doubts=doubts)
     print("", *_said(said), sep="\n")
     return 0
 

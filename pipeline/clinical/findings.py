@@ -4,25 +4,18 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.clinical.compare import compare, detectable_on
 from pipeline.clinical.cross_calibration import lsc_across, predict
-from pipeline.clinical.model import Change, CrossCalibration, Epoch, Exam, Finding, LeastSignificantChange, Measurement
+from pipeline.clinical.model import Change, CrossCalibration, Exam, Finding, LeastSignificantChange, Measurement
 from pipeline.clinical.precision import choose, in_force
-from pipeline.clinical.priors import Match, match, read_shared
+from pipeline.clinical.priors import Match, read_shared
 
 
-def find(
-    exam: Exam,
-    history: Sequence[Exam],
-    *,
-    lscs: Sequence[LeastSignificantChange],
-    epochs: Sequence[Epoch] = (),
-    cross_calibrations: Sequence[CrossCalibration] = (),
+def compare_matches(
+    exam: Exam, matches: Sequence[Match], lscs: Sequence[LeastSignificantChange]
 ) -> tuple[Finding, ...]:
-    """Match and compare: one finding per measurement, in their order."""
-    return conclude(exam, match(exam, history, epochs, cross_calibrations), lscs)
+    """Compare each matched measurement with its prior and its baseline, by the LSCs valid on the day of the exam.
 
-
-def conclude(exam: Exam, matches: Sequence[Match], lscs: Sequence[LeastSignificantChange]) -> tuple[Finding, ...]:
-    """Compare what was matched, each measurement with its prior and its baseline, by the LSCs valid on the day."""
+    Return one finding per match, in their order; without a comparable exam it holds the refusals alone.
+    """
     valid = in_force(lscs, exam.scanner, exam.performed_on)
     return tuple([_finding(exam, matched, valid) for matched in matches])
 

@@ -1,11 +1,12 @@
 """What does one exam say about the patient's bones, beside the earlier ones?"""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 
 from pipeline.clinical.cautions import ComparisonContext, add_cautions, add_side_cautions, height_loss, not_weighed
 from pipeline.clinical.clinical_context import ClinicalContext, ContextOnDay, context_on
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.diagnosis import (
     category_change,
     diagnose,
@@ -15,18 +16,15 @@ from pipeline.clinical.diagnosis import (
     t_score_applies,
     target_of,
 )
-from pipeline.clinical.findings import conclude
+from pipeline.clinical.findings import compare_matches
 from pipeline.clinical.model import (
     Caution,
     Change,
-    CrossCalibration,
-    Epoch,
     Exam,
     Finding,
     Interpretation,
     LeastSignificantChange,
     NotEvaluated,
-    QcGap,
     Refusal,
     Scale,
     Trend,
@@ -35,7 +33,6 @@ from pipeline.clinical.overall_result import Judgement, may_claim_response, over
 from pipeline.clinical.priors import Match, conflict, identity_conflicts, match
 from pipeline.clinical.recommendations import InterpretationContext, advise, timing_cautions
 from pipeline.clinical.regions import SPINE, Region
-from pipeline.clinical.rules import Rules
 from pipeline.clinical.trend import trend
 from pipeline.clinical.validity import Judgeable, is_child, judgeable, sayable, without_t_scores
 from pipeline.clinical.vendor_trend import TrendPoint, cross_check
@@ -46,31 +43,39 @@ RULES_VERSION = "2.0"
 """Which edition of the rules an addendum was made with; raised when the same exams may read differently."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryDoubts:
+    """Why the exams on file may be incomplete, or not what they seem; each becomes a caution, none stops a comparison.
+
+    ``held`` are the days of the patient's exams that wait for a person and so are not compared with.
+    ``archive_silent`` says that an archive has not answered which earlier exams it holds. ``unconfirmed`` are the Study
+    Instance UIDs of exams from a caller new to their scanner, ``late`` those of exams received long after their date.
+    """
+
+    held: Collection[date] = ()
+    archive_silent: bool = False
+    unconfirmed: Collection[str] = ()
+    late: Collection[str] = ()
+
+
+NO_DOUBTS = HistoryDoubts()
+
+
 def interpret(
     exam: Exam,
     history: Sequence[Exam],
+    reference: ClinicalReference,
     *,
-    lscs: Sequence[LeastSignificantChange],
-    epochs: Sequence[Epoch] = (),
-    cross_calibrations: Sequence[CrossCalibration] = (),
-    qc_gaps: Sequence[QcGap] = (),
     contexts: Sequence[ClinicalContext] = (),
-    rules: Rules | None = None,
     vendor_trend: Sequence[TrendPoint] = (),
-    held: Collection[date] = (),
-    archive_silent: bool = False,
-    unconfirmed: Collection[str] = (),
-    late: Collection[str] = (),
+    doubts: HistoryDoubts = NO_DOUBTS,
 ) -> Interpretation:
-    """Match an exam with the patient's history, compare what may be compared, and say it in words.
+    """Match an exam with the patient's history, compare what may be compared, and put the result into words.
 
-    ``contexts`` are the records on file for the patient; what they tell together of the day of the exam counts.
-    ``vendor_trend`` is what the scanner itself says of the exam, ``held`` the days of the patient's exams that wait
-    for a person: neither is compared with, and both are told; so is an archive that has not answered what it holds.
-    ``unconfirmed`` are the studies that came from a caller new to their machine: they are compared, with a caution;
-    so are ``late`` ones, that came long after their date.
+    ``contexts`` are all records on file for the patient; together they say what holds on the day of the exam.
+    ``vendor_trend`` is the scanner's own trend: it is checked against the result and never compared with.
     """
-    rules = rules or Rules()
+    rules = reference.rules
     context = context_on(contexts, exam.performed_on)
     own = judgeable(exam, context, own=True)
     scale = scale_for(exam, context, rules)
@@ -81,13 +86,15 @@ def interpret(
         context=context,
         rules=rules,
         records=contexts,
-        qc_gaps=qc_gaps,
-        epochs=epochs,
+        qc_gaps=reference.qc_gaps,
+        epochs=reference.epochs,
         unfit=tuple(m.region for m in exam.measurements if m.region.key in own.refused),
     )
     past = [judgeable(earlier, context_on(contexts, earlier.performed_on)) for earlier in history]
-    matches = match(said, [fit.exam for fit in past], epochs, cross_calibrations, _unfit(history, past))
-    compared = add_side_cautions([add_cautions(finding, around) for finding in conclude(now, matches, lscs)])
+    judged = [fit.exam for fit in past]
+    matches = match(said, judged, reference.epochs, reference.cross_calibrations, _unfit(history, past))
+    findings_compared = compare_matches(now, matches, reference.lscs)
+    compared = add_side_cautions([add_cautions(finding, around) for finding in findings_compared])
     judgement = overall_result_of(compared, around)
     earlier = _earlier(exam, [fit.exam for fit in past])
     diagnosis = diagnose(around, earlier)
@@ -99,8 +106,8 @@ def interpret(
     suggestions, lacking = ((), ()) if child else advise(case)
     findings = _all_findings(exam, compared, own, identity_conflicts(exam, history))
     told = [f for f in findings if _is_told(f, findings, judgement)]
-    on_file = {*held, *(other.performed_on for other in history)}
-    since_start = _since_start_of_therapy(now, matches, lscs, context)
+    on_file = {*doubts.held, *(other.performed_on for other in history)}
+    since_start = _since_start_of_therapy(now, matches, reference.lscs, context)
     interpretation = Interpretation(
         exam=exam,
         findings=findings,
@@ -108,10 +115,10 @@ def interpret(
         cautions=(
             *judgement.cautions,
             *(() if child else _of_adults(case, earlier)),
-            *_earlier_held(exam, held),
-            *([history_cautions.archive_silent()] if archive_silent else []),
-            *([history_cautions.new_caller(days)] if (days := _days_of(exam, findings, unconfirmed)) else []),
-            *([history_cautions.date_late(days)] if (days := _days_of(exam, findings, late)) else []),
+            *_earlier_held(exam, doubts.held),
+            *([history_cautions.archive_silent()] if doubts.archive_silent else []),
+            *([history_cautions.new_caller(days)] if (days := _days_of(exam, findings, doubts.unconfirmed)) else []),
+            *([history_cautions.date_late(days)] if (days := _days_of(exam, findings, doubts.late)) else []),
             *cross_check(exam, told, vendor_trend, on_file),
         ),
         rules_version=RULES_VERSION,
@@ -173,7 +180,7 @@ def _since_start_of_therapy(
         m._replace(comparable=tuple(e for e in m.comparable if begun is not None and e.performed_on <= begun)[:1])
         for m in matches
     ]
-    found = conclude(exam, started, lscs)
+    found = compare_matches(exam, started, lscs)
     return [finding.since_prior for finding in found if finding.since_prior is not None]
 
 

@@ -49,7 +49,7 @@ def open_app(folder: Path, *, existing: bool = False) -> Iterator[App]:
                 settings=settings,
                 dialects=dialects,
                 reference_data=reference_data,
-                provenance_tracker=ProvenanceTracker(reference_data),
+                provenance_tracker=ProvenanceTracker(reference_data.clinical),
                 database=database,
             )
     finally:

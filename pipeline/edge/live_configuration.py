@@ -77,7 +77,7 @@ def read_anew(app: App) -> App:
         settings=settings,
         dialects=dialects,
         reference_data=reference_data,
-        provenance_tracker=ProvenanceTracker(reference_data),
+        provenance_tracker=ProvenanceTracker(reference_data.clinical),
     )
 
 

@@ -15,10 +15,10 @@ from datetime import date, timedelta
 from enum import StrEnum
 from functools import lru_cache
 
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.interpret import RULES_VERSION
 from pipeline.clinical.model import Exam, Scanner
 from pipeline.edge.configuration.fingerprint import fingerprint_of
-from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.store.exam_summaries import ExamSummary, LinkedPatients, Provenance
 from pipeline.edge.store.schema import State
 
@@ -40,9 +40,9 @@ class ChangedInput(StrEnum):
 class ProvenanceTracker:
     """Tells what an exam rests on today, by one configuration."""
 
-    def __init__(self, reference_data: ReferenceData) -> None:
-        self._rules = fingerprint_of(RULES_VERSION, reference_data.rules)
-        self._known = _Known(reference_data)
+    def __init__(self, reference: ClinicalReference) -> None:
+        self._rules = fingerprint_of(RULES_VERSION, reference.rules)
+        self._known = _Known(reference)
 
     def provenance(self, visit: ExamSummary, linked_patients: LinkedPatients, parts: str) -> Provenance:
         """What a visit that measured these parts of the body rests on now."""
@@ -113,9 +113,9 @@ def _context(linked_patients: LinkedPatients, day: date) -> str:
 class _Known:
     """What the department knows of a machine on a day, day by day the same between two of its dates."""
 
-    def __init__(self, reference_data: ReferenceData) -> None:
-        self._reference_data = reference_data
-        self._dates = sorted(set(_dates(reference_data)))
+    def __init__(self, reference: ClinicalReference) -> None:
+        self._reference = reference
+        self._dates = sorted(set(_dates(reference)))
         self._digest = lru_cache(maxsize=SOME_SCANNERS)(self._digest_between)
 
     def digest(self, scanner_key: str, day: date, parts: str) -> str:
@@ -124,7 +124,7 @@ class _Known:
 
     def _digest_between(self, scanner_key: str, segment: int, parts: str) -> str:
         day = self._dates[segment - 1] if segment else date.min
-        known, measured = self._reference_data, set(parts.split(";"))
+        known, measured = self._reference, set(parts.split(";"))
         cross_calibrations = [
             cross_calibration
             for cross_calibration in known.cross_calibrations
@@ -147,15 +147,15 @@ class _Known:
         )
 
 
-def _dates(reference_data: ReferenceData) -> Iterator[date]:
+def _dates(reference: ClinicalReference) -> Iterator[date]:
     """Every day on which what is known of some machine changes."""
-    for lsc in reference_data.lscs:
+    for lsc in reference.lscs:
         yield lsc.valid_from
         if lsc.valid_until < date.max:
             yield lsc.valid_until + timedelta(days=1)
-    yield from (cross_calibration.valid_from for cross_calibration in reference_data.cross_calibrations)
-    yield from (epoch.begins for epoch in reference_data.epochs)
-    yield from (gap.begins for gap in reference_data.qc_gaps)
+    yield from (cross_calibration.valid_from for cross_calibration in reference.cross_calibrations)
+    yield from (epoch.begins for epoch in reference.epochs)
+    yield from (gap.begins for gap in reference.qc_gaps)
 
 
 def _key(scanner: Scanner) -> str:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Interpretation
 from pipeline.sr.author.addendum import author
@@ -78,7 +79,7 @@ def _renderings(interpretation: Interpretation, sources: list[Dataset], priors: 
 
 def _interpretation() -> Interpretation:
     exam, *history = (_exam(year, change) for year, change in ((2024, "0"), (2022, "0.040"), (2019, "0.081")))
-    return interpret(exam, history, lscs=[make.lsc(region) for region in REGIONS])
+    return interpret(exam, history, ClinicalReference(lscs=tuple(make.lsc(region) for region in REGIONS)))
 
 
 def _exam(year: int, more: str) -> Exam:

@@ -5,9 +5,11 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from time import perf_counter, process_time
 
-from pipeline.clinical.findings import find
+from pipeline.clinical.clinical_reference import ClinicalReference
+from pipeline.clinical.findings import compare_matches
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, LeastSignificantChange, Measurement, Patient, Scanner, Sex
+from pipeline.clinical.priors import match
 from pipeline.clinical.regions import parse_region
 from tests.benchmarks.table import Row, at_least
 
@@ -31,9 +33,9 @@ InterpretationContext = tuple[Exam, list[Exam]]
 
 def rows() -> Iterator[Row]:
     """Comparing alone, and the whole interpretation with its words."""
-    cases, lscs = _cases(), _lscs()
-    compared = _best(lambda now, history: find(now, history, lscs=lscs), cases)
-    interpreted = _best(lambda now, history: interpret(now, history, lscs=lscs), cases[:40])
+    cases, reference = _cases(), ClinicalReference(lscs=_lscs())
+    compared = _best(lambda now, history: compare_matches(now, match(now, history), reference.lscs), cases)
+    interpreted = _best(lambda now, history: interpret(now, history, reference), cases[:40])
     yield Row(
         what="match and compare, six regions, five priors",
         ours=compared,
@@ -82,8 +84,8 @@ def _exam(number: int, visit: int) -> Exam:
     )
 
 
-def _lscs() -> list[LeastSignificantChange]:
-    return [
+def _lscs() -> tuple[LeastSignificantChange, ...]:
+    return tuple(
         LeastSignificantChange(
             scanner=Scanner("GE Healthcare", "Lunar Prodigy", "DF+500475"),
             region=parse_region(key),
@@ -95,4 +97,4 @@ def _lscs() -> list[LeastSignificantChange]:
             repeats=2,
         )
         for key in ("L1-L4", "total hip", "femoral neck", "33% radius")
-    ]
+    )

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -6,23 +7,24 @@ import pytest
 
 from pipeline.clinical.cautions import body_mass_index
 from pipeline.clinical.clinical_context import ClinicalContext
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Comparability, Exam, Finding, Flag, Measurement, QcGap
 from pipeline.clinical.regions import Side
 from pipeline.clinical.rules import Rules
-from tests.factories.exams import LSCS, ROOM_1, ROOM_2, day, epoch, exam, lsc, measurement
+from tests.factories.exams import REFERENCE, ROOM_1, ROOM_2, day, epoch, exam, lsc, measurement
 
 D = Decimal
 
 
-def finding(now: Exam, then: Exam, **more: Any) -> Finding:
+def finding(now: Exam, then: Exam, **reference: Any) -> Finding:
     """The first finding of an exam beside one earlier exam."""
-    return interpret(now, [then], **({"lscs": LSCS} | more)).findings[0]
+    return interpret(now, [then], replace(REFERENCE, **reference)).findings[0]
 
 
-def flagged(now: Exam, then: Exam, flag: Flag, **more: Any) -> str | None:
+def flagged(now: Exam, then: Exam, flag: Flag, **reference: Any) -> str | None:
     """``review``, ``note``, or nothing for one flag."""
-    told = [caution for caution in finding(now, then, **more).cautions if caution.flag is flag]
+    told = [caution for caution in finding(now, then, **reference).cautions if caution.flag is flag]
     return None if not told else "review" if told[0].review else "note"
 
 
@@ -64,7 +66,7 @@ def test_a_common_caution_stays_out_of_the_words_unless_it_wants_a_look() -> Non
     """R2.15: every second scan pair breaches 2 %."""
     for area, spoken in (("41", False), ("44", True)):
         now, then = pair("L1-L4", {"area": "40"}, {"area": area})
-        text = "\n".join(interpret(now, [then], lscs=LSCS).conclusions)
+        text = "\n".join(interpret(now, [then], REFERENCE).conclusions)
         assert ("bone area differs" in text) is spoken
 
 
@@ -199,7 +201,7 @@ def test_what_invalidates_a_scan_is_told_at_its_site(noted: dict[str, bool], fla
     """R2.22"""
     context = ClinicalContext(recorded_on=date(2020, 1, 1), **noted)  # type: ignore[arg-type] # only flags
     regions = dict.fromkeys(("L1-L4", "total hip left", "total hip right", "33% radius left"), "0.9")
-    told = interpret(exam("2020-01-01", regions=regions), [], lscs=(), contexts=[context]).findings
+    told = interpret(exam("2020-01-01", regions=regions), [], ClinicalReference(), contexts=[context]).findings
     assert {str(f.measurement.region) for f in told if f.cautions} == flagged_regions
     assert all(caution.flag is Flag.INVALIDATED for f in told for caution in f.cautions)
     assert {str(f.measurement.region) for f in told if not f.valid} == flagged_regions
@@ -208,7 +210,7 @@ def test_what_invalidates_a_scan_is_told_at_its_site(noted: dict[str, bool], fla
 def test_the_mean_of_both_hips_needs_both_hips() -> None:
     """R2.22"""
     context = ClinicalContext(recorded_on=date(2020, 1, 1), left_hip_prosthesis=True)
-    told = interpret(exam("2020-01-01", regions={"total hip mean": "0.9"}), [], lscs=(), contexts=[context])
+    told = interpret(exam("2020-01-01", regions={"total hip mean": "0.9"}), [], ClinicalReference(), contexts=[context])
     assert told.findings[0].cautions[0].flag is Flag.INVALIDATED
 
 
@@ -227,7 +229,7 @@ def test_an_exam_made_while_quality_control_failed_wants_a_look(
     """R7.6, R7.1: today's exam or the prior; BMD is never corrected."""
     gap = QcGap(scanner=scanner, begins=day(begins), ends=day(ends), reason="phantom out of limits")
     exams = [exam(on, regions={"L1-L4": "0.9"}) for on in ("2020-01-01", "2018-01-01")]
-    found = finding(exams[0], exams[1], unverified=[gap])
+    found = finding(exams[0], exams[1], qc_gaps=(gap,))
     assert (found.comparability is Comparability.REVIEW) is told
     assert found.since_prior is not None
     assert found.since_prior.difference == 0
@@ -269,7 +271,7 @@ def test_a_total_that_is_not_its_vertebrae_wants_a_look_today_too() -> None:
 def test_every_caution_is_told_once_though_prior_and_baseline_share_it() -> None:
     history = [exam(on, regions={"L1-L4": "0.9"}, weight_kg=D(50)) for on in ("2018-01-01", "2016-01-01")]
     now = exam("2020-01-01", regions={"L1-L4": "0.9"}, weight_kg=D(80), height_cm=D(150))
-    flags = [caution.flag for caution in interpret(now, history, lscs=LSCS).findings[0].cautions]
+    flags = [caution.flag for caution in interpret(now, history, REFERENCE).findings[0].cautions]
     assert flags.count(Flag.HIGH_BMI) == 1
     assert flags.count(Flag.WEIGHT_CHANGED) == 2
 
@@ -288,18 +290,18 @@ def test_what_could_not_be_weighed_is_listed_with_what_was_missing() -> None:
     bare = interpret(
         exam("2020-01-01", regions={"L1-L4": "0.9"}, software=""),
         [exam("2018-01-01", regions={"L1-L4": "0.9"})],
-        lscs=LSCS,
+        REFERENCE,
     )
     assert asked <= {rule.rule for rule in bare.not_evaluated}
     assert "level shift (R2.14: bone mineral content, bone area not supplied)" in bare.narrative.small_print[-1]
     assert bare.conclusions[-1].startswith("Not supplied: software version, scan details, height, weight,")
     context = ClinicalContext(recorded_on=date(2020, 1, 1), calcium_tablet=False, contrast=False)
-    whole = interpret(full("2020-01-01"), [full("2018-01-01")], lscs=LSCS, contexts=[context])
+    whole = interpret(full("2020-01-01"), [full("2018-01-01")], REFERENCE, contexts=[context])
     assert asked.isdisjoint({rule.rule for rule in whole.not_evaluated})
-    first = interpret(exam("2020-01-01", regions={"L1-L4": "0.9"}), [], lscs=LSCS)
+    first = interpret(exam("2020-01-01", regions={"L1-L4": "0.9"}), [], REFERENCE)
     assert asked.isdisjoint({rule.rule for rule in first.not_evaluated})
     hip = {"total hip left": "0.8"}
-    other = interpret(exam("2020-01-01", regions=hip), [exam("2018-01-01", regions=hip)], lscs=LSCS)
+    other = interpret(exam("2020-01-01", regions=hip), [exam("2018-01-01", regions=hip)], REFERENCE)
     assert {"R2.13", "R2.14"}.isdisjoint({rule.rule for rule in other.not_evaluated})
 
 
@@ -308,10 +310,10 @@ def test_an_lsc_from_before_the_last_epoch_wants_a_look() -> None:
     now, then = pair("L1-L4", {}, {})
     before, after = lsc("L1-L4", "0.03"), lsc("L1-L4", "0.03", valid_from=day("2017-01-01"))
     broken = [epoch("2017-01-01")]
-    assert flagged(now, then, Flag.LSC_BEFORE_EPOCH, lscs=[before], epochs=broken) == "review"
-    assert flagged(now, then, Flag.LSC_BEFORE_EPOCH, lscs=[after], epochs=broken) is None
+    assert flagged(now, then, Flag.LSC_BEFORE_EPOCH, lscs=(before,), epochs=broken) == "review"
+    assert flagged(now, then, Flag.LSC_BEFORE_EPOCH, lscs=(after,), epochs=broken) is None
     assert (
-        flagged(now, then, Flag.LSC_BEFORE_EPOCH, lscs=[before], epochs=[epoch("2017-01-01", cross_calibrated=True)])
+        flagged(now, then, Flag.LSC_BEFORE_EPOCH, lscs=(before,), epochs=(epoch("2017-01-01", cross_calibrated=True),))
         is None
     )
     assert flagged(now, then, Flag.LSC_BEFORE_EPOCH, lscs=(), epochs=broken) is None
@@ -322,5 +324,5 @@ def test_the_forearm_is_followed_on_the_non_dominant_side(arm: Side | None, *, t
     """R2.17"""
     context = ClinicalContext(recorded_on=date(2020, 1, 1), non_dominant_arm=arm)
     forearm = exam("2020-01-01", regions={"33% radius left": "0.6", "total hip right": "0.8"})
-    found = interpret(forearm, [], lscs=(), contexts=[context]).findings
+    found = interpret(forearm, [], ClinicalReference(), contexts=[context]).findings
     assert [Flag.DOMINANT_ARM in [caution.flag for caution in f.cautions] for f in found] == [told, False]

@@ -30,7 +30,7 @@ from pipeline.clinical.clinical_context import (
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Category, Flag, Interpretation, Patient, Sex
 from pipeline.clinical.regions import Side
-from tests.factories.exams import LSCS, exam, measurement
+from tests.factories.exams import REFERENCE, exam, measurement
 
 D = Decimal
 DAY = date(2020, 1, 1)
@@ -246,7 +246,7 @@ def said(context: list[ClinicalContext], *, age: int = 68, **more: Any) -> Inter
         )
         for on in ("2020-01-01", "2018-01-01")
     ]
-    return interpret(visits[0], visits[1:], lscs=LSCS, contexts=context)
+    return interpret(visits[0], visits[1:], REFERENCE, contexts=context)
 
 
 VISIT_FACTS_TOLD = {name: True for name in VISIT_FACTS}
@@ -343,7 +343,7 @@ def test_an_earlier_diagnosis_is_judged_by_what_held_on_its_own_day() -> None:
     )
 
     def prior_osteoporosis(*records: ClinicalContext) -> bool:
-        found = interpret(now, [then], lscs=LSCS, contexts=[record("2019-12-01", menopause=Menopause.AFTER), *records])
+        found = interpret(now, [then], REFERENCE, contexts=[record("2019-12-01", menopause=Menopause.AFTER), *records])
         return found.diagnosis is not None and found.diagnosis.prior_osteoporosis is not None
 
     assert prior_osteoporosis()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.cross_calibration import (
     cross_calibration_doubts,
     cross_calibration_for,
@@ -22,7 +23,7 @@ from pipeline.clinical.model import (
     Result,
 )
 from pipeline.clinical.regions import parse_region
-from tests.factories.exams import HOLOGIC, LSCS, NAMELESS, ROOM_1, ROOM_2, day, epoch, exam
+from tests.factories.exams import HOLOGIC, LSCS, NAMELESS, REFERENCE, ROOM_1, ROOM_2, day, epoch, exam
 
 D = Decimal
 SPINE = CrossCalibration(
@@ -44,8 +45,8 @@ OLD = exam("2018-01-01", regions={"L1-L4": "0.900"}, scanner=ROOM_2)
 OLDER = exam("2015-01-01", regions={"L1-L4": "0.950"}, scanner=ROOM_2)
 
 
-def find(*history: Any, cross_calibrations: Any = (SPINE,), **more: Any) -> Finding:
-    return interpret(NOW, history, lscs=LSCS, cross_calibrations=cross_calibrations, **more).findings[0]
+def find(*history: Any, **reference: Any) -> Finding:
+    return interpret(NOW, history, replace(REFERENCE, **({"cross_calibrations": (SPINE,)} | reference))).findings[0]
 
 
 def test_a_cross_calibrated_scanner_compares_by_the_generalised_lsc() -> None:
@@ -65,7 +66,7 @@ def test_a_cross_calibrated_scanner_compares_by_the_generalised_lsc() -> None:
     assert found.comparability is Comparability.COMPARABLE_GLSC
     assert found.refusals == ()
     assert Flag.CROSS_CALIBRATED in [caution.flag for caution in found.cautions]
-    told = interpret(NOW, [OLD, OLDER], lscs=LSCS, cross_calibrations=[SPINE])
+    told = interpret(NOW, [OLD, OLDER], ClinicalReference(lscs=LSCS, cross_calibrations=(SPINE,)))
     text = "\n".join(told.conclusions)
     assert "on GE Healthcare Lunar Prodigy (serial number DF+500476), cross-calibrated with this scanner" in text
     assert told.trends == ()
@@ -98,7 +99,7 @@ def test_once_the_scanner_has_its_own_history_the_old_one_is_left() -> None:
 )
 def test_a_cross_calibration_serves_its_scanners_region_and_days_only(useless: CrossCalibration) -> None:
     """R2.7, R2.10"""
-    assert find(OLD, cross_calibrations=[useless]).result is Result.NOT_COMPARABLE
+    assert find(OLD, cross_calibrations=(useless,)).result is Result.NOT_COMPARABLE
 
 
 def test_an_epoch_that_broke_either_scanner_breaks_the_crossing() -> None:
@@ -111,8 +112,8 @@ def test_an_epoch_that_broke_either_scanner_breaks_the_crossing() -> None:
         ("2019-06-01", ROOM_1, Result.NOT_COMPARABLE),
         ("2018-06-01", ROOM_1, Result.NO_SIGNIFICANT_CHANGE),
     ):
-        assert find(OLD, epochs=[epoch(begins, scanner=scanner)]).result is result
-    recent = find(OLD, OLDER, epochs=[epoch("2017-06-01", scanner=ROOM_2)])
+        assert find(OLD, epochs=(epoch(begins, scanner=scanner),)).result is result
+    recent = find(OLD, OLDER, epochs=(epoch("2017-06-01", scanner=ROOM_2),))
     assert recent.since_baseline is not None
     assert recent.since_baseline.reference == OLD
 

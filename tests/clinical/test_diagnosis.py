@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.clinical.clinical_context import ClinicalContext, Menopause
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Category, Diagnosis, Exam, Flag, Interpretation, Patient, Scale, Scanner, Sex
 from tests.factories.exams import HOLOGIC, PATIENT, ROOM_2, exam, measurement
@@ -25,7 +26,7 @@ def read(
     told = [measurement(key, "0.9", t_score=t, z_score=z) for key, t, z in scores]
     header = {key: known.pop(key) for key in ("scanner", "menopause_age", "age") if key in known}
     contexts = [ClinicalContext(recorded_on=date(2020, 1, 1), **known)]
-    return interpret(exam("2020-01-01", *told, patient=who, **header), history, lscs=(), contexts=contexts)
+    return interpret(exam("2020-01-01", *told, patient=who, **header), history, ClinicalReference(), contexts=contexts)
 
 
 def diagnosis(*scores: tuple[str, str, str], **more: Any) -> Diagnosis:
@@ -132,7 +133,7 @@ def test_a_bone_with_hardware_has_no_valid_score() -> None:
 
 def test_without_a_score_there_is_no_category() -> None:
     """R4.3"""
-    found = interpret(exam("2020-01-01", regions={"L1-L4": "0.9"}), [], lscs=())
+    found = interpret(exam("2020-01-01", regions={"L1-L4": "0.9"}), [], ClinicalReference())
     assert found.diagnosis is None
     assert "R4.3" in [rule.rule for rule in found.not_evaluated]
     assert "Diagnostic category" not in "\n".join(found.conclusions)
@@ -239,7 +240,7 @@ def test_a_score_is_checked_against_the_reference_and_never_replaced(
     found = interpret(
         exam("2020-01-01", measurement(key, bmd, t_score=t_score), scanner=scanner, patient=patient(70, sex)),
         [],
-        lscs=(),
+        ClinicalReference(),
     )
     told = [c.flag for c in found.cautions if c.flag in (Flag.T_INCONSISTENT, Flag.MALE_REFERENCE)]
     assert told == ([flag] if flag else [])
@@ -251,9 +252,9 @@ def test_a_score_is_checked_against_the_reference_and_never_replaced(
 def test_a_reference_that_says_it_is_male_is_told(text: str, *, told: bool) -> None:
     """R4.5"""
     hip = measurement("total hip left", "0.799", t_score="-1.2", reference_population=text)
-    found = interpret(exam("2020-01-01", hip, patient=patient(70, Sex.MALE), scanner=HOLOGIC), [], lscs=())
+    found = interpret(exam("2020-01-01", hip, patient=patient(70, Sex.MALE), scanner=HOLOGIC), [], ClinicalReference())
     assert (Flag.MALE_REFERENCE in [caution.flag for caution in found.cautions]) is told
-    woman = interpret(exam("2020-01-01", hip, patient=patient(70), scanner=HOLOGIC), [], lscs=())
+    woman = interpret(exam("2020-01-01", hip, patient=patient(70), scanner=HOLOGIC), [], ClinicalReference())
     assert Flag.MALE_REFERENCE not in [caution.flag for caution in woman.cautions]
 
 
@@ -262,6 +263,6 @@ def test_tbs_is_information_and_never_a_trend() -> None:
     now, then = (
         exam(on, measurement("L1-L4", "0.9", tbs=tbs)) for on, tbs in (("2020-01-01", "1.1"), ("2018-01-01", "1.3"))
     )
-    text = "\n".join(interpret(now, [then], lscs=()).conclusions)
+    text = "\n".join(interpret(now, [then], ClinicalReference()).conclusions)
     assert "TBS 1.1 (information only)" in text
     assert "1.3" not in text

@@ -3,17 +3,17 @@
 import re
 from decimal import Decimal
 from statistics import median
-from typing import Any
 
 import pytest
 
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Flag, Interpretation, Obstacle, Overall, Result
 from pipeline.clinical.regions import Side
 from pipeline.clinical.wording import impression
 from tests.factories import sample_exams
 from tests.factories.adults import adult
-from tests.factories.exams import HOLOGIC, LSCS, exam, lsc, measurement
+from tests.factories.exams import HOLOGIC, REFERENCE, exam, lsc, measurement
 
 ADULTS = [adult(number) for number in range(500)]
 SAMPLES = [case.interpretation for case in sample_exams.cases().values()]
@@ -104,10 +104,10 @@ SLOW_LOSS = (
 )
 
 
-def followed_up(*visits: dict[str, str], **more: Any) -> Interpretation:
+def followed_up(*visits: dict[str, str]) -> Interpretation:
     """Visits two years apart, the latest first."""
     exams = [exam(f"{2024 - 2 * number}-03-01", regions=regions) for number, regions in enumerate(visits)]
-    return interpret(exams[0], exams[1:], lscs=LSCS, **more)
+    return interpret(exams[0], exams[1:], REFERENCE)
 
 
 def test_both_results_are_in_the_first_sentence_where_they_differ() -> None:
@@ -122,7 +122,7 @@ def test_a_doubt_about_a_counted_region_marks_the_overall_sentence() -> None:
     """E22: any review flag, with its reason; no doubt, no mark."""
     now = exam("2024-03-01", measurement("L1-L4", "0.850", scan_mode="fast"), software="17.0")
     then = exam("2022-03-01", measurement("L1-L4", "0.900", scan_mode="array"), software="16.0")
-    first, *_ = interpret(now, [then], lscs=LSCS).narrative.impression
+    first, *_ = interpret(now, [then], REFERENCE).narrative.impression
     assert first.startswith("Significant loss since 2022-03-01 (spine -5.6 %)")
     assert first.endswith("; subject to review: software changed, scan mode or analysis changed.")
     undoubted, *_ = followed_up(*SLOW_LOSS).narrative.impression
@@ -133,14 +133,14 @@ def test_a_doubt_about_a_region_that_does_not_count_leaves_the_overall_sentence_
     """E22"""
     now = exam("2024-03-01", measurement("total hip left", "0.800"), measurement("femoral neck left", "0.7", area="6"))
     then = exam("2022-03-01", measurement("total hip left", "0.800"), measurement("femoral neck left", "0.7", area="5"))
-    told = interpret(now, [then], lscs=LSCS)
+    told = interpret(now, [then], REFERENCE)
     assert "subject to review" not in told.narrative.impression[0]
     assert any("bone area differs" in text for text in told.narrative.cautions)
 
 
 def test_a_total_body_scan_alone_is_no_baseline() -> None:
     """E23, R2.17"""
-    told = interpret(exam("2024-03-01", regions={"total body": "1.100"}), [], lscs=())
+    told = interpret(exam("2024-03-01", regions={"total body": "1.100"}), [], ClinicalReference())
     assert told.narrative.impression[0] == impression.NOTHING_TO_FOLLOW
     assert "baseline" not in " ".join(told.conclusions).replace("no baseline", "")
 
@@ -150,7 +150,7 @@ def test_the_forearm_alone_is_named() -> None:
     told = interpret(
         exam("2024-03-01", regions={"33% radius left": "0.500"}),
         [exam("2022-03-01", regions={"33% radius left": "0.560"})],
-        lscs=[lsc("33% radius", "0.020")],
+        ClinicalReference(lscs=(lsc("33% radius", "0.020"),)),
     )
     assert told.narrative.impression[0].startswith("Significant loss since 2022-03-01 (left 33% radius -10.7 %)")
 
@@ -177,9 +177,9 @@ def test_a_first_exam_knows_of_no_second_one() -> None:
     levels = [measurement(level, "0.9", t_score=score) for level, score in (("L1", "-2.0"), ("L2", "0.5"))]
     now = exam("2024-03-01", measurement("L1-L2", "0.9"), *levels)
     assert "L1 and L2 differ by more than 1.0 in T-score; if one is abnormal, exclude it." in " ".join(
-        interpret(now, [], lscs=LSCS).conclusions
+        interpret(now, [], REFERENCE).conclusions
     )
-    again = " ".join(interpret(now, [exam("2022-03-01", regions={"L1-L2": "0.9"})], lscs=LSCS).conclusions)
+    again = " ".join(interpret(now, [exam("2022-03-01", regions={"L1-L2": "0.9"})], REFERENCE).conclusions)
     assert "exclude it from both exams." in again
 
 
@@ -187,7 +187,7 @@ def test_weight_and_height_are_told_with_their_numbers() -> None:
     """E23"""
     now = exam("2024-03-01", regions={"L1-L4": "0.9"}, weight_kg=Decimal(80), height_cm=Decimal(158))
     then = exam("2022-03-01", regions={"L1-L4": "0.9"}, weight_kg=Decimal("64.5"), height_cm=Decimal(165))
-    text = " ".join(interpret(now, [then], lscs=LSCS).conclusions)
+    text = " ".join(interpret(now, [then], REFERENCE).conclusions)
     assert "Weight is 80 kg and was 64.5 kg on 2022-03-01" in text
     assert "Height is 158 cm and was 165 cm on 2022-03-01" in text
 
@@ -197,7 +197,7 @@ def test_an_lsc_is_rounded_up_and_a_score_as_it_is_classified() -> None:
     told = interpret(
         exam("2024-03-01", measurement("L1-L4", "0.900", t_score="-2.46")),
         [exam("2022-03-01", regions={"L1-L4": "0.900"})],
-        lscs=[lsc("L1-L4", "0.03074")],
+        ClinicalReference(lscs=(lsc("L1-L4", "0.03074"),)),
     )
     text = " ".join(told.conclusions)
     assert "spine 0.031 (in vivo study)" in text
@@ -214,11 +214,11 @@ def test_every_reason_not_to_compare_has_a_few_words(obstacle: Obstacle) -> None
 def test_where_nothing_could_be_compared_the_first_sentence_says_why() -> None:
     """F4, R1.13"""
     now, then = {"L1-L4": "0.900"}, exam("2022-03-01", regions={"L1-L4": "0.950"}, scanner=HOLOGIC)
-    elsewhere = interpret(exam("2024-03-01", regions=now), [then], lscs=LSCS)
+    elsewhere = interpret(exam("2024-03-01", regions=now), [then], REFERENCE)
     assert elsewhere.narrative.impression[0] == (
         "No statement on change is possible: the earlier exam was made on another scanner (2022-03-01)."
     )
-    unjudged = interpret(exam("2024-03-01", regions=now), [exam("2022-03-01", regions=now)], lscs=())
+    unjudged = interpret(exam("2024-03-01", regions=now), [exam("2022-03-01", regions=now)], ClinicalReference())
     assert unjudged.narrative.impression[0] == (
         "Significance cannot be assessed: no facility LSC on file for this scanner and region on this date (spine)."
     )
@@ -241,6 +241,6 @@ def test_a_remark_hides_no_later_caution_that_asks_for_a_review() -> None:
         exam(f"{year}-03-01", measurement("L1-L4", "0.900", area=area))
         for year, area in ((2024, "50.0"), (2022, "51.5"), (2020, "60.0"))
     ]
-    told = interpret(visits[0], visits[1:], lscs=LSCS)
+    told = interpret(visits[0], visits[1:], REFERENCE)
     assert "subject to review: bone area changed" in told.narrative.impression[0]
     assert any("bone area differs from that of 2020-03-01 by much" in text for text in told.narrative.cautions)

@@ -2,16 +2,18 @@ from typing import Any
 
 import pytest
 
-from pipeline.clinical.interpret import RULES_VERSION, interpret
+from pipeline.clinical.clinical_reference import ClinicalReference
+from pipeline.clinical.interpret import NO_DOUBTS, RULES_VERSION, HistoryDoubts, interpret
 from pipeline.clinical.model import Comparability, Exam, Flag, Interpretation, Overall, Result, Scanner
-from tests.factories.exams import HOLOGIC, LSCS, ROOM_1, ROOM_2, epoch, exam, lsc, measurement
+from tests.factories.exams import HOLOGIC, LSCS, REFERENCE, ROOM_1, ROOM_2, epoch, exam, lsc, measurement
 
 BOTH = {"L1-L4": "0.900", "total hip left": "0.800"}
 
 
-def follow_up(now: dict[str, str], then: dict[str, str], **more: object) -> Interpretation:
+def follow_up(now: dict[str, str], then: dict[str, str], doubts: HistoryDoubts = NO_DOUBTS) -> Interpretation:
     """Two exams two years apart on one scanner."""
-    return interpret(exam("2020-01-01", regions=now), [exam("2018-01-01", regions=then)], lscs=LSCS, **more)  # type: ignore[arg-type] # epochs only
+    now_and_then = exam("2020-01-01", regions=now), [exam("2018-01-01", regions=then)]
+    return interpret(*now_and_then, REFERENCE, doubts=doubts)
 
 
 def words(interpretation: Interpretation) -> str:
@@ -56,7 +58,7 @@ def test_a_site_that_cannot_be_judged_leaves_the_result_to_the_other() -> None:
 
 def test_that_an_archive_has_not_answered_is_told_beside_the_same_result() -> None:
     """F4: it may hold the exam that a reader has in mind."""
-    complete, silent = (follow_up(BOTH, BOTH, archive_silent=silent) for silent in (False, True))
+    complete, silent = (follow_up(BOTH, BOTH, HistoryDoubts(archive_silent=silent)) for silent in (False, True))
     assert [caution.flag for caution in silent.cautions if caution not in complete.cautions] == [Flag.ARCHIVE_SILENT]
     assert "has not answered" in words(silent)
     assert (silent.overall, silent.findings) == (complete.overall, complete.findings)
@@ -64,19 +66,19 @@ def test_that_an_archive_has_not_answered_is_told_beside_the_same_result() -> No
 
 def test_nothing_to_judge_is_indeterminate_and_a_first_visit_is_a_first_visit() -> None:
     """R3.9, seed 001: a baseline is told from a follow-up."""
-    first = interpret(exam("2020-01-01", regions=BOTH), [], lscs=LSCS)
+    first = interpret(exam("2020-01-01", regions=BOTH), [], REFERENCE)
     assert first.overall is Overall.NO_PRIOR
     assert {finding.result for finding in first.findings} == {Result.NO_PRIOR}
     elsewhere = exam("2018-01-01", regions=BOTH, scanner=ROOM_2)
-    second = interpret(exam("2020-01-01", regions=BOTH), [elsewhere], lscs=LSCS)
+    second = interpret(exam("2020-01-01", regions=BOTH), [elsewhere], REFERENCE)
     assert second.overall is Overall.INDETERMINATE
     assert {finding.result for finding in second.findings} == {Result.NOT_COMPARABLE}
-    assert interpret(exam("2020-01-01", regions={"L2": "0.9"}), [], lscs=LSCS).overall is Overall.INDETERMINATE
+    assert interpret(exam("2020-01-01", regions={"L2": "0.9"}), [], REFERENCE).overall is Overall.INDETERMINATE
 
 
 def test_without_an_lsc_the_overall_result_is_unknown() -> None:
     """R1.13"""
-    found = interpret(exam("2020-01-01", regions=BOTH), [exam("2018-01-01", regions=BOTH)], lscs=())
+    found = interpret(exam("2020-01-01", regions=BOTH), [exam("2018-01-01", regions=BOTH)], ClinicalReference())
     assert found.overall is Overall.INDETERMINATE
     assert {finding.result for finding in found.findings} == {Result.NO_LSC}
     assert "Significance cannot be assessed: no facility LSC on file" in words(found)
@@ -90,7 +92,7 @@ def test_the_mean_of_both_hips_speaks_for_the_hip_if_it_has_its_own_lsc() -> Non
     both = interpret(
         exam("2020-01-01", regions=hips),
         [exam("2018-01-01", regions=then)],
-        lscs=(*LSCS, lsc("total hip mean", "0.020")),
+        ClinicalReference(lscs=(*LSCS, lsc("total hip mean", "0.020"))),
     )
     assert both.overall is Overall.STABLE
     mean = {"total hip mean": "0.7"}
@@ -114,7 +116,9 @@ def test_the_radius_speaks_only_where_neither_spine_nor_hip_was_measured() -> No
     record = lsc("33% radius", "0.020")
     for more, overall in (({}, Overall.DECLINED), ({"L1-L4": "0.900"}, Overall.NO_PRIOR)):
         now = exam("2020-01-01", regions={"33% radius left": "0.600", **more})
-        found = interpret(now, [exam("2018-01-01", regions={"33% radius left": "0.700"})], lscs=(record,))
+        found = interpret(
+            now, [exam("2018-01-01", regions={"33% radius left": "0.700"})], ClinicalReference(lscs=(record,))
+        )
         assert found.overall is overall
 
 
@@ -141,7 +145,9 @@ def test_a_change_that_is_not_significant_is_never_put_in_numbers() -> None:
     assert "No significant change since 2018-01-01 (spine)" in text
     assert "LSC (g/cm2, 95 % confidence): spine 0.023 (in vivo study)." in text
     assert not any(number in text for number in ("0.013", "1.4", "0.900"))
-    unknown = interpret(exam("2020-01-01", regions={"L1-L4": "0.5"}), [exam("2018-01-01", regions=BOTH)], lscs=())
+    unknown = interpret(
+        exam("2020-01-01", regions={"L1-L4": "0.5"}), [exam("2018-01-01", regions=BOTH)], ClinicalReference()
+    )
     assert "0.900" not in words(unknown)
 
 
@@ -160,7 +166,7 @@ def test_a_significant_change_is_told_in_grams_and_percent_with_lsc_and_exam() -
 def test_prior_and_baseline_are_both_told() -> None:
     """R3.2, R3.3: headline against the latest prior."""
     history = [exam("2018-01-01", regions={"L1-L4": "0.905"}), exam("2012-01-01", regions={"L1-L4": "0.990"})]
-    found = interpret(exam("2020-01-01", regions={"L1-L4": "0.900"}), history, lscs=LSCS)
+    found = interpret(exam("2020-01-01", regions={"L1-L4": "0.900"}), history, REFERENCE)
     assert found.overall is Overall.STABLE
     assert [earlier.performed_on.year for earlier in found.priors] == [2018, 2012]
     text = words(found)
@@ -174,8 +180,7 @@ def test_a_refusal_names_both_machines_and_why() -> None:
     found = interpret(
         exam("2020-01-01", regions=BOTH),
         [exam("2018-01-01", regions=BOTH, scanner=HOLOGIC)],
-        lscs=LSCS,
-        epochs=[epoch("2019-01-01")],
+        ClinicalReference(lscs=LSCS, epochs=(epoch("2019-01-01"),)),
     )
     assert (
         "The exam of 2018-01-01 was made on Hologic Horizon A (serial number 302081M), "
@@ -193,7 +198,7 @@ def test_other_software_is_told_and_another_major_version_wants_a_look(
 ) -> None:
     """R2.4"""
     earlier = exam("2018-01-01", regions=BOTH, software=then)
-    found = interpret(exam("2020-01-01", regions=BOTH, software=now), [earlier], lscs=LSCS)
+    found = interpret(exam("2020-01-01", regions=BOTH, software=now), [earlier], REFERENCE)
     finding = found.findings[0]
     assert [caution.flag for caution in finding.cautions] == ([Flag.SOFTWARE_CHANGED] if told else [])
     assert finding.comparability is (told or Comparability.COMPARABLE)
@@ -207,7 +212,7 @@ def test_shared_vertebrae_are_compared_and_said_to_be() -> None:
     """R2.12, R1.15"""
     now = exam("2020-01-01", measurement("L2-L4", "0.850"))
     then = exam("2018-01-01", *levels("L1", "L2", "L3", "L4"), measurement("L1-L4", "0.950"))
-    (finding,) = interpret(now, [then], lscs=LSCS).findings
+    (finding,) = interpret(now, [then], REFERENCE).findings
     assert finding.result is Result.LOSS
     assert [caution.flag for caution in finding.cautions] == [
         Flag.SUBSET_RECOMPUTED,
@@ -217,7 +222,7 @@ def test_shared_vertebrae_are_compared_and_said_to_be() -> None:
     change = finding.since_prior
     assert change is not None
     assert (str(change.region), str(change.bmd), str(change.reference_bmd)) == ("L2-L4", "0.850", "0.900")
-    assert "significant loss since prior on L2-L4 -0.050 g/cm2" in words(interpret(now, [then], lscs=LSCS))
+    assert "significant loss since prior on L2-L4 -0.050 g/cm2" in words(interpret(now, [then], REFERENCE))
 
 
 def test_a_borderline_change_says_so() -> None:
@@ -237,7 +242,7 @@ def test_every_addendum_says_what_it_is() -> None:
 def test_an_exam_tells_its_own_regions() -> None:
     spoken: Exam = exam("2020-01-01", regions=BOTH, software="")
     assert spoken.measurement_of(spoken.measurements[1].region) == spoken.measurements[1]
-    assert "software" not in words(interpret(spoken, [], lscs=LSCS))
+    assert "software" not in words(interpret(spoken, [], REFERENCE))
 
 
 @pytest.mark.parametrize(
@@ -256,7 +261,7 @@ def test_each_region_has_exactly_one_state(now: str, lscs: Any, history: list[Sc
     before = [
         exam("2018-01-01", regions={"L1-L4": "0.900"}, scanner=scanner, uid=str(n)) for n, scanner in enumerate(history)
     ]
-    (finding,) = interpret(exam("2020-01-01", regions={"L1-L4": now}), before, lscs=lscs).findings
+    (finding,) = interpret(exam("2020-01-01", regions={"L1-L4": now}), before, ClinicalReference(lscs=lscs)).findings
     assert finding.result is result
 
 
@@ -266,6 +271,6 @@ def test_each_lsc_that_judged_is_told() -> None:
     prior = exam("2018-01-01", measurement("L2-L4", "0.900"))
     baseline = exam("2014-01-01", regions={"L1-L4": "0.900"})
     full, part = lsc("L1-L4", "0.0223"), lsc("L2-L4", "0.025", source="second study")
-    text = words(interpret(now, [prior, baseline], lscs=[full, part]))
+    text = words(interpret(now, [prior, baseline], ClinicalReference(lscs=(full, part))))
     assert "LSC (g/cm2, 95 % confidence): spine L2-L4 0.025 (second study)." in text
     assert "LSC (g/cm2, 95 % confidence): spine 0.023 (in vivo study)." in text

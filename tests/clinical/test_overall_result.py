@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -6,10 +8,11 @@ import pytest
 
 from pipeline.clinical.age import age_on
 from pipeline.clinical.clinical_context import ClinicalContext, Therapy
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Flag, Interpretation, Overall, Patient
 from pipeline.clinical.rules import Rules
-from tests.factories.exams import LSCS, PATIENT, exam, measurement
+from tests.factories.exams import PATIENT, REFERENCE, exam, measurement
 
 D = Decimal
 YOUNG = Patient(patient_id="P1", issuer="HOSPITAL", birth_date=date(1960, 1, 1), sex=PATIENT.sex)
@@ -17,8 +20,8 @@ THEN = {"L1-L4": "0.900", "total hip left": "0.800"}
 SPINE_GAIN = {"L1-L4": "0.930", "total hip left": "0.800"}
 
 
-def told(now: Exam, then: Exam, **more: Any) -> Interpretation:
-    return interpret(now, [then], **({"lscs": LSCS} | more))
+def told(now: Exam, then: Exam, contexts: Sequence[ClinicalContext] = (), **reference: Any) -> Interpretation:
+    return interpret(now, [then], replace(REFERENCE, **reference), contexts=contexts)
 
 
 def flags(interpretation: Interpretation) -> list[Flag]:
@@ -144,7 +147,7 @@ def test_the_only_borderline_one_of_many_comparisons_may_be_chance() -> None:
     two = {"L1-L4": "0.875", "total hip left": "0.830"}
     assert Flag.ONE_OF_MANY not in flags(told(exam("2020-01-01", regions=two), then))
     history = [exam("2018-01-01", regions={"L1-L4": "0.880"}), exam("2016-01-01", regions={"L1-L4": "0.900"})]
-    both = interpret(exam("2020-01-01", regions={"L1-L4": "0.875"}), history, lscs=LSCS)
+    both = interpret(exam("2020-01-01", regions={"L1-L4": "0.875"}), history, REFERENCE)
     assert Flag.ONE_OF_MANY in flags(both)
 
 
@@ -221,19 +224,19 @@ def test_a_loss_since_baseline_or_since_the_start_of_therapy_forbids_response() 
         for on, bmd in (("2012-01-01", "0.905"), ("2016-01-01", start), ("2018-01-01", prior))
     ]
     today = exam("2020-01-01", regions={"L1-L4": now, "total hip left": "0.800"})
-    found = interpret(today, visits, lscs=LSCS, contexts=[context])
+    found = interpret(today, visits, REFERENCE, contexts=[context])
     assert (found.overall, found.overall_since_baseline) == (Overall.STABLE, Overall.STABLE)
     assert found.response is False
-    without = interpret(today, [visits[0], visits[2]], lscs=LSCS, contexts=[context])
+    without = interpret(today, [visits[0], visits[2]], REFERENCE, contexts=[context])
     assert without.response is True
-    slow = interpret(today, visits[1:], lscs=LSCS, contexts=[context])
+    slow = interpret(today, visits[1:], REFERENCE, contexts=[context])
     assert (slow.overall, slow.overall_since_baseline, slow.response) == (Overall.STABLE, Overall.DECLINED, False)
 
 
 def test_a_line_through_three_exams_is_secondary_information() -> None:
     """R3.5: with the facility's precision error; never with two exams, without an LSC, or a verdict of its own."""
     history = [exam("2018-01-01", regions={"L1-L4": "0.835"}), exam("2016-01-01", regions={"L1-L4": "0.850"})]
-    found = interpret(exam("2020-01-01", regions={"L1-L4": "0.815"}), history, lscs=LSCS)
+    found = interpret(exam("2020-01-01", regions={"L1-L4": "0.815"}), history, REFERENCE)
     (fitted,) = found.trends
     assert (fitted.exams, fitted.since, fitted.significant) == (3, date(2016, 1, 1), True)
     assert abs(fitted.slope - D("-0.00875")) < D("0.00001")
@@ -242,8 +245,8 @@ def test_a_line_through_three_exams_is_secondary_information() -> None:
     )
     assert found.narrative.small_print[0] == told
     assert "fitted trend" not in "\n".join(found.conclusions)
-    flat = interpret(exam("2020-01-01", regions={"L1-L4": "0.840"}), history, lscs=LSCS)
+    flat = interpret(exam("2020-01-01", regions={"L1-L4": "0.840"}), history, REFERENCE)
     assert [line.agrees for line in (*found.trends, *flat.trends)] == [True, False]
     assert "fitted trend" not in "\n".join(flat.narrative.small_print)
-    assert interpret(exam("2020-01-01", regions={"L1-L4": "0.815"}), history[:1], lscs=LSCS).trends == ()
-    assert interpret(exam("2020-01-01", regions={"L1-L4": "0.815"}), history, lscs=()).trends == ()
+    assert interpret(exam("2020-01-01", regions={"L1-L4": "0.815"}), history[:1], REFERENCE).trends == ()
+    assert interpret(exam("2020-01-01", regions={"L1-L4": "0.815"}), history, ClinicalReference()).trends == ()

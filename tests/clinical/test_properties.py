@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.clinical.clinical_context import ClinicalContext, Menopause, Therapy
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.compare import compare, judge
 from pipeline.clinical.exam_assembly import ContradictionError, assemble
-from pipeline.clinical.findings import find
+from pipeline.clinical.findings import compare_matches
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import (
     CrossCalibration,
@@ -27,6 +28,7 @@ from pipeline.clinical.model import (
 )
 from pipeline.clinical.precision import lsc_for
 from pipeline.clinical.precision_study import PrecisionScan, UnfitStudyError, study, worksheet
+from pipeline.clinical.priors import match
 from pipeline.clinical.regions import parse_region
 from pipeline.clinical.rules import Rules
 from tests.factories.exams import HOLOGIC, NAMELESS, ROOM_1, ROOM_2, exam, lsc
@@ -171,7 +173,7 @@ def verdicts(now: Exam, history: list[Exam], lscs: list[LeastSignificantChange])
     """Which exam each measurement was judged against, and how."""
     return [
         tuple((c.reference.study_instance_uid, c.difference, c.result) for c in (f.since_prior, f.since_baseline) if c)
-        for f in find(now, history, lscs=lscs)
+        for f in compare_matches(now, match(now, history), lscs)
     ]
 
 
@@ -193,42 +195,32 @@ def test_reordering_history_changes_nothing(now: Exam, orders: tuple[list[Exam],
     history, shuffled = orders
     history = list({told.study_instance_uid: told for told in history}.values())
     shuffled = [told for told in shuffled if told in history]
-    lscs = [lsc(key, "0.02") for key in ("L1-L4", "total hip", "femoral neck")]
-    assert interpret(now, history, lscs=lscs) == interpret(now, shuffled, lscs=lscs)
+    reference = ClinicalReference(lscs=tuple(lsc(key, "0.02") for key in ("L1-L4", "total hip", "femoral neck")))
+    assert interpret(now, history, reference) == interpret(now, shuffled, reference)
 
 
 @settings(max_examples=50, deadline=None)
 @given(
     exams(),
     st.lists(exams(), max_size=3),
-    st.lists(records, max_size=3),
-    st.lists(epochs, max_size=2),
-    st.lists(cross_calibrations, max_size=2),
-    st.lists(qc_gaps, max_size=1),
+    st.builds(
+        ClinicalReference,
+        lscs=st.lists(records, max_size=3).map(tuple),
+        epochs=st.lists(epochs, max_size=2).map(tuple),
+        cross_calibrations=st.lists(cross_calibrations, max_size=2).map(tuple),
+        qc_gaps=st.lists(qc_gaps, max_size=1).map(tuple),
+        rules=rules,
+    ),
     st.lists(contexts, max_size=2),
-    rules,
 )
 def test_the_core_never_fails_and_every_measurement_gets_one_finding(
     now: Exam,
     history: list[Exam],
-    lscs: list[LeastSignificantChange],
-    broken: list[Epoch],
-    crossed: list[CrossCalibration],
-    gaps: list[QcGap],
+    reference: ClinicalReference,
     known: list[ClinicalContext],
-    thresholds: Rules,
 ) -> None:
     """No input makes the core raise; every sentence is printable and ends."""
-    told = interpret(
-        now,
-        history,
-        lscs=lscs,
-        epochs=broken,
-        cross_calibrations=crossed,
-        qc_gaps=gaps,
-        contexts=known,
-        rules=thresholds,
-    )
+    told = interpret(now, history, reference, contexts=known)
     assert [(f.measurement.region, f.measurement.bmd) for f in told.findings] == [
         (measurement.region, measurement.bmd) for measurement in now.measurements
     ]
@@ -240,7 +232,7 @@ def test_the_core_never_fails_and_every_measurement_gets_one_finding(
                 assert change.reference.performed_on < now.performed_on
                 assert change.reference.scanner == now.scanner or (change.lsc is not None and change.lsc.generalised)
     assert all(text.isprintable() and text.endswith(".") for text in told.conclusions)
-    if not crossed:
+    if not reference.cross_calibrations:
         assert {prior.scanner for prior in told.priors} <= {now.scanner}
 
 
@@ -249,7 +241,7 @@ def test_what_is_not_significant_is_never_put_in_numbers(
     now: Exam, history: list[Exam], lscs: list[LeastSignificantChange]
 ) -> None:
     """N6: neither the percentage nor the earlier BMD of a change that is not significant reaches the words."""
-    told = interpret(now, history, lscs=lscs)
+    told = interpret(now, history, ClinicalReference(lscs=tuple(lscs)))
     verdict = {text.split(":")[0]: text for text in told.conclusions if "since" in text and "LSC" in text}
     for finding in told.findings:
         changes = (finding.since_prior, finding.since_baseline)

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from pipeline.clinical.clinical_context import VISIT_FACTS, ClinicalContext, Menopause, Therapy
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Flag, Interpretation, Overall, Patient, Sex, Suggestion
 from pipeline.clinical.recommendations import on_glucocorticoids
 from pipeline.clinical.rules import Rules
-from tests.factories.exams import HOLOGIC, LSCS, PATIENT, ROOM_2, exam, measurement
+from tests.factories.exams import HOLOGIC, LSCS, PATIENT, REFERENCE, ROOM_2, exam, measurement
 
 D = Decimal
 THEN = {"L1-L4": "0.900", "total hip left": "0.800"}
@@ -35,7 +36,7 @@ NOTHING: dict[str, Any] = {
 
 def advise(now: dict[str, str] | Exam, then: dict[str, str] | None = None, **more: Any) -> Interpretation:
     """What is said of an exam in 2020, beside one in 2018, when ``more`` is known."""
-    rules = more.pop("rules", None)
+    rules = more.pop("rules", Rules())
     before = more.pop("before", "2018-01-01")
     today = now if isinstance(now, Exam) else exam("2020-01-01", regions=now, height_cm=D(160))
     known = NOTHING | more
@@ -45,7 +46,7 @@ def advise(now: dict[str, str] | Exam, then: dict[str, str] | None = None, **mor
         ClinicalContext(recorded_on=today.performed_on, **of_the_visit),
     ]
     history = [exam(before, regions=then)] if then else []
-    return interpret(today, history, lscs=LSCS, contexts=contexts, rules=rules)
+    return interpret(today, history, ClinicalReference(lscs=LSCS, rules=rules), contexts=contexts)
 
 
 def suggestion(told: Interpretation, rule: str) -> Suggestion | None:
@@ -180,9 +181,9 @@ def test_an_exam_too_soon_is_told(before: str, known: dict[str, Any], *, flag: b
 def test_too_soon_counts_from_the_last_exam_on_any_scanner() -> None:
     """R5.3"""
     elsewhere = exam("2019-06-01", regions=THEN, scanner=ROOM_2)
-    told = interpret(exam("2020-01-01", regions=THEN), [elsewhere], lscs=LSCS)
+    told = interpret(exam("2020-01-01", regions=THEN), [elsewhere], REFERENCE)
     assert Flag.TOO_SOON in [caution.flag for caution in told.cautions]
-    alone = interpret(exam("2020-01-01", regions=THEN), [], lscs=LSCS)
+    alone = interpret(exam("2020-01-01", regions=THEN), [], REFERENCE)
     assert Flag.TOO_SOON not in [caution.flag for caution in alone.cautions]
 
 
@@ -194,8 +195,7 @@ def test_an_interval_that_cannot_show_what_is_expected_is_too_short() -> None:
     without = interpret(
         exam("2020-01-01", regions=THEN),
         [exam("2018-01-01", regions=THEN)],
-        lscs=(),
-        rules=Rules(expected_percent_per_year=D(1)),
+        ClinicalReference(rules=Rules(expected_percent_per_year=D(1))),
     )
     assert Flag.TOO_SOON not in [caution.flag for caution in without.cautions]
 
@@ -357,7 +357,7 @@ def test_the_last_record_up_to_the_day_counts() -> None:
         ClinicalContext(recorded_on=date(2019, 1, 1), cancer_therapy=False),
         ClinicalContext(recorded_on=date(2020, 1, 2), cancer_therapy=True),
     ]
-    told = interpret(exam("2020-01-01", regions=THEN), [], lscs=(), contexts=records)
+    told = interpret(exam("2020-01-01", regions=THEN), [], ClinicalReference(), contexts=records)
     found = suggestion(told, "R5.1")
     assert found is not None
     assert "2 years" in found.text
@@ -382,5 +382,5 @@ def test_the_patient_is_never_named() -> None:
     """C1 belongs to the header; a sentence may be logged or shown anywhere."""
     told = advise({"L1-L4": "0.950", "total hip left": "0.750"}, THEN)
     assert PATIENT.patient_id not in " ".join(told.conclusions).replace("HP1", "")
-    other = interpret(exam("2020-01-01", regions=THEN), [exam("2018-01-01", regions=THEN, scanner=HOLOGIC)], lscs=LSCS)
+    other = interpret(exam("2020-01-01", regions=THEN), [exam("2018-01-01", regions=THEN, scanner=HOLOGIC)], REFERENCE)
     assert "1950" not in " ".join(other.conclusions)

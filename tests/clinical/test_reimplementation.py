@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.clinical.findings import find
+from pipeline.clinical.findings import compare_matches
 from pipeline.clinical.model import Change, Epoch, Exam, LeastSignificantChange, Patient, Scanner, Sex
+from pipeline.clinical.priors import match
 from tests.factories.exams import HOLOGIC, NAMELESS, PATIENT, ROOM_1, ROOM_2, exam, lsc, measurement
 
 HISTORIES = 3000
@@ -201,7 +202,7 @@ def change(case: InterpretationContext, then: Exam, name: str) -> tuple[Any, ...
 
 def by_the_core(case: InterpretationContext) -> dict[str, tuple[Any, ...]]:
     """The same of the core."""
-    findings = find(case.now, case.history, lscs=case.lscs, epochs=case.epochs)
+    findings = compare_matches(case.now, match(case.now, case.history, case.epochs), case.lscs)
     return {
         str(f.measurement.region): (plain(f.since_prior), plain(f.since_baseline))
         for f in findings

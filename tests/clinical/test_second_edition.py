@@ -1,5 +1,6 @@
 """The second edition of the rules: invalid sites, children, odd changes, both overall results, and what may be said."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.clinical.clinical_context import ClinicalContext, FractureSite, Menopause, context_on
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Category, Exam, Flag, Interpretation, Obstacle, Overall, Patient, Result, Sex
 from pipeline.clinical.rules import Rules
@@ -17,11 +19,12 @@ from pipeline.clinical.validity import invalid_because
 from pipeline.sr.author.content import document
 from pipeline.sr.author.readback import read_back
 from tests.clinical.test_properties import contexts, exams, histories, one_patient, records, same_patient
-from tests.factories.exams import LSCS, PATIENT, ROOM_1, ROOM_2, exam, lsc, measurement
+from tests.factories.exams import LSCS, PATIENT, REFERENCE, ROOM_1, ROOM_2, exam, lsc, measurement
 
 D = Decimal
 THEN = {"L1-L4": "0.900", "total hip left": "0.800", "total hip right": "0.800"}
 ALL_LSCS = (*LSCS, lsc("33% radius", "0.025"))
+ALL_REFERENCE = ClinicalReference(lscs=ALL_LSCS)
 
 
 def on(day: str, **known: Any) -> ClinicalContext:
@@ -30,10 +33,16 @@ def on(day: str, **known: Any) -> ClinicalContext:
 
 
 def told(
-    now: dict[str, str], then: dict[str, str] = THEN, *, before: str = "2018-01-01", **more: Any
+    now: dict[str, str],
+    then: dict[str, str] = THEN,
+    *,
+    before: str = "2018-01-01",
+    contexts: Sequence[ClinicalContext] = (),
+    **reference: Any,
 ) -> Interpretation:
     """An exam of 2020 beside one earlier exam."""
-    return interpret(exam("2020-01-01", regions=now), [exam(before, regions=then)], **({"lscs": ALL_LSCS} | more))
+    known = replace(ALL_REFERENCE, **reference)
+    return interpret(exam("2020-01-01", regions=now), [exam(before, regions=then)], known, contexts=contexts)
 
 
 def flags_of(found: Interpretation, region: str) -> set[Flag]:
@@ -93,16 +102,16 @@ def test_an_invalid_prior_is_passed_over_for_an_older_one_and_is_no_baseline() -
     """R2.22, R3.2: and a first valid exam is a first exam."""
     visits = [exam(f"{year}-01-01", regions={"L1-L4": "0.900"}) for year in (2014, 2016, 2018)]
     now = exam("2020-01-01", regions={"L1-L4": "0.905"})
-    prior_out = interpret(now, visits, lscs=ALL_LSCS, contexts=[on("2018-01-01", calcium_tablet=True)])
+    prior_out = interpret(now, visits, ALL_REFERENCE, contexts=[on("2018-01-01", calcium_tablet=True)])
     (finding,) = prior_out.findings
     assert finding.since_prior is not None
     assert finding.since_prior.reference.performed_on == date(2016, 1, 1)
     assert [refusal.exam.performed_on for refusal in finding.refusals] == [date(2018, 1, 1)]
-    first_out = interpret(now, visits, lscs=ALL_LSCS, contexts=[on("2014-01-01", calcium_tablet=True)])
+    first_out = interpret(now, visits, ALL_REFERENCE, contexts=[on("2014-01-01", calcium_tablet=True)])
     (finding,) = first_out.findings
     assert finding.since_baseline is not None
     assert finding.since_baseline.reference.performed_on == date(2016, 1, 1)
-    alone = interpret(now, visits[:1], lscs=ALL_LSCS, contexts=[on("2014-01-01", calcium_tablet=True)])
+    alone = interpret(now, visits[:1], ALL_REFERENCE, contexts=[on("2014-01-01", calcium_tablet=True)])
     assert alone.overall is Overall.NO_PRIOR
     assert "No earlier valid exam" in alone.conclusions[1]
 
@@ -111,7 +120,7 @@ def test_of_an_invalid_site_no_score_is_written_anywhere() -> None:
     """N5: neither in words nor in codes; nor has it a part in the category."""
     spine = measurement("L1-L4", "0.900", t_score="-3.1", z_score="-2.9", percent_young_adult="70", tbs="1.2")
     hip = measurement("total hip left", "0.800", t_score="-1.2")
-    found = interpret(exam("2020-01-01", spine, hip), [], lscs=LSCS, contexts=[on("2019-01-01", spinal_hardware=True)])
+    found = interpret(exam("2020-01-01", spine, hip), [], REFERENCE, contexts=[on("2019-01-01", spinal_hardware=True)])
     coded = read_back(document(found)).regions["L1-L4"]
     assert {"T_SCORE", "Z_SCORE", "PYA"}.isdisjoint(coded)
     assert coded["OBSTACLE"] == ("INVALID_SITE",)
@@ -132,8 +141,10 @@ def test_an_invalid_site_never_changes_an_overall_result(
         left = tuple(m for m in visit.measurements if not invalid_because(m.region, context))
         return replace(visit, measurements=left)
 
-    given_all = interpret(now, history, lscs=lscs, contexts=known)
-    without = interpret(stripped(now), [stripped(visit) for visit in history], lscs=lscs, contexts=known)
+    given_all = interpret(now, history, ClinicalReference(lscs=tuple(lscs)), contexts=known)
+    without = interpret(
+        stripped(now), [stripped(visit) for visit in history], ClinicalReference(lscs=tuple(lscs)), contexts=known
+    )
     assert given_all.overall is without.overall
     assert given_all.overall_since_baseline is without.overall_since_baseline
 
@@ -149,7 +160,7 @@ def test_below_twenty_nothing_is_judged_by_adult_rules(born: str, sex: Sex, *, c
     spine = measurement("L1-L4", "0.900", t_score="-2.8", z_score="-2.1", percent_young_adult="75")
     now = exam("2020-01-01", spine, patient=who)
     then = exam("2018-01-01", regions={"L1-L4": "0.800"}, patient=who)
-    found = interpret(now, [then], lscs=LSCS)
+    found = interpret(now, [then], REFERENCE)
     (finding,) = found.findings
     assert (Obstacle.PAEDIATRIC in [refusal.obstacle for refusal in finding.refusals]) is True
     assert finding.since_prior is None
@@ -169,7 +180,7 @@ def test_no_addendum_below_twenty_has_a_t_score_a_category_or_a_result(
     born = date(now.performed_on.year - age, 1, 1)
     young = replace(now, patient=replace(now.patient, birth_date=born))
     past = [replace(visit, patient=young.patient) for visit in history]
-    found = interpret(young, past, lscs=LSCS, contexts=known)
+    found = interpret(young, past, REFERENCE, contexts=known)
     said = read_back(document(found))
     assert said.overall == said.whole["BOVERALL"][0] == "INDETERMINATE"
     assert "CATEGORY" not in said.whole
@@ -251,22 +262,22 @@ def test_sides_that_fit_each_other_better_may_have_been_exchanged(
 ) -> None:
     """R2.16: in BMD and in area, and one worse than its LSC."""
     then = hips(("0.800", "30"), ("0.890", "34"), "2018-01-01", part)
-    found = interpret(hips(left, right, "2020-01-01", part), [then], lscs=LSCS)
+    found = interpret(hips(left, right, "2020-01-01", part), [then], REFERENCE)
     for side in ("left", "right"):
         assert (Flag.SIDES_EXCHANGED in flags_of(found, f"{part} {side}")) is exchanged
-    unknown = interpret(hips(left, right, "2020-01-01", part), [then], lscs=())
+    unknown = interpret(hips(left, right, "2020-01-01", part), [then], ClinicalReference())
     assert Flag.SIDES_EXCHANGED not in flags_of(unknown, f"{part} left")
 
 
 def test_sides_that_hardly_differ_are_not_called_exchanged() -> None:
     """R2.16: noise within the LSC."""
     then = hips(("0.800", "30"), ("0.810", "31"), "2018-01-01")
-    found = interpret(hips(("0.810", "31"), ("0.800", "30"), "2020-01-01"), [then], lscs=LSCS)
+    found = interpret(hips(("0.810", "31"), ("0.800", "30"), "2020-01-01"), [then], REFERENCE)
     assert Flag.SIDES_EXCHANGED not in flags_of(found, "total hip left")
-    one = interpret(exam("2020-01-01", regions={"total hip left": "0.9"}), [then], lscs=LSCS)
+    one = interpret(exam("2020-01-01", regions={"total hip left": "0.9"}), [then], REFERENCE)
     assert Flag.SIDES_EXCHANGED not in flags_of(one, "total hip left")
     half = exam("2018-01-01", regions={"total hip left": "0.800"})
-    other = interpret(hips(("0.810", "31"), ("0.800", "30"), "2020-01-01"), [half], lscs=LSCS)
+    other = interpret(hips(("0.810", "31"), ("0.800", "30"), "2020-01-01"), [half], REFERENCE)
     assert Flag.SIDES_EXCHANGED not in flags_of(other, "total hip left")
 
 
@@ -290,7 +301,7 @@ def test_prior_and_baseline_have_an_overall_result_each(
 ) -> None:
     """R3.3, R5.1, R5.4: coded and said; a loss since the baseline asks for technique, causes and a year as any loss."""
     visits = [exam("2010-01-01", regions={region: first}), exam("2018-01-01", regions={region: prior})]
-    found = interpret(exam("2020-01-01", regions={region: now}, patient=patient), visits, lscs=ALL_LSCS)
+    found = interpret(exam("2020-01-01", regions={region: now}, patient=patient), visits, ALL_REFERENCE)
     assert (found.overall, found.overall_since_baseline) == (overall, since_baseline)
     said = read_back(document(found))
     assert (said.overall, said.whole["BOVERALL"]) == (overall, (since_baseline,))
@@ -305,7 +316,7 @@ def test_prior_and_baseline_have_an_overall_result_each(
 @settings(max_examples=80, deadline=None)
 def test_a_significant_change_since_the_baseline_is_in_the_impression(now: Exam, history: list[Exam]) -> None:
     """R3.3: whatever the prior says."""
-    found = interpret(now, history, lscs=ALL_LSCS)
+    found = interpret(now, history, ALL_REFERENCE)
     text = " ".join(found.narrative.impression)
     for finding in found.counted_since_baseline:
         change = finding.since_baseline
@@ -320,7 +331,7 @@ def test_response_and_loss_never_stand_without_what_they_need(
     now: Exam, history: list[Exam], known: list[ClinicalContext]
 ) -> None:
     """R3.9"""
-    found = interpret(now, history, lscs=ALL_LSCS, contexts=known)
+    found = interpret(now, history, ALL_REFERENCE, contexts=known)
     words = " ".join(found.conclusions)
     changes = [c for f in found.findings for c in (f.since_prior, f.since_baseline) if c is not None]
     lost = any(change.result is Result.LOSS for change in changes)
@@ -355,7 +366,7 @@ def test_another_category_than_at_the_last_exam_is_said(
     then: str, now: str, changed: tuple[Category, Category] | None, scanner: Any
 ) -> None:
     """R4.2, R4.8: on whichever scanner; never for the better where osteoporosis persists."""
-    found = interpret(scored("2020-01-01", now), [scored("2018-01-01", then, scanner=scanner)], lscs=LSCS)
+    found = interpret(scored("2020-01-01", now), [scored("2018-01-01", then, scanner=scanner)], REFERENCE)
     change = found.category_change
     assert (None if change is None else (change.before.category, change.now.category)) == changed
     if change is not None:
@@ -371,11 +382,11 @@ def test_a_category_by_another_score_or_none_is_no_change_of_category() -> None:
     before = exam("2018-01-01", measurement("L1-L4", "0.7", t_score="-2.0", z_score="-2.2"), patient=who)
     now = exam("2021-01-01", measurement("L1-L4", "0.7", t_score="-2.0", z_score="-2.2"), patient=who)
     known = [on("2018-01-01", menopause=Menopause.BEFORE), on("2020-01-01", menopause=Menopause.AFTER)]
-    assert interpret(now, [before], lscs=LSCS, contexts=known).category_change is None
+    assert interpret(now, [before], REFERENCE, contexts=known).category_change is None
     unscored = exam("2019-01-01", regions={"L1-L4": "0.7"}, patient=who)
-    assert interpret(now, [unscored], lscs=LSCS, contexts=known).category_change is None
+    assert interpret(now, [unscored], REFERENCE, contexts=known).category_change is None
     other = exam("2018-01-01", measurement("total hip left", "0.7", t_score="-0.5"), patient=who)
-    found = interpret(now, [other], lscs=LSCS, contexts=[on("2017-01-01", menopause=Menopause.AFTER)])
+    found = interpret(now, [other], REFERENCE, contexts=[on("2017-01-01", menopause=Menopause.AFTER)])
     assert found.category_change is not None
     assert found.category_change.then is None
 
@@ -400,7 +411,7 @@ def test_a_fragility_fracture_may_make_the_diagnosis(
     """R4.2, R4.8: AACE 2020, BHOF 2022; not in those classified by Z-score."""
     who = Patient(patient_id="P1", birth_date=date(born, 1, 1), sex=sex)
     now = exam("2020-01-01", measurement("L1-L4", "0.9", t_score=t_score, z_score="-1.0"), patient=who)
-    found = interpret(now, [], lscs=LSCS, contexts=[on("2019-06-01", fragility_fracture=True, fracture_site=site)])
+    found = interpret(now, [], REFERENCE, contexts=[on("2019-06-01", fragility_fracture=True, fracture_site=site)])
     assert any(s.rule == "R4.2" and "clinical diagnosis" in s.text for s in found.suggestions) is told_so
 
 
@@ -418,7 +429,7 @@ def test_height_lost_between_exams_is_told(heights: tuple[str, ...], lost: str |
     """R5.2: 2 cm and more, since the last exam that tells it, else since the first."""
     days = ("2014-01-01", "2016-01-01", "2020-01-01")[-len(heights) :]
     visits = [exam(d, regions=THEN, height_cm=D(h) if h else None) for d, h in zip(days, heights, strict=True)]
-    found = interpret(visits[-1], visits[:-1], lscs=LSCS)
+    found = interpret(visits[-1], visits[:-1], REFERENCE)
     texts = [c.text for c in found.cautions if c.flag is Flag.HEIGHT_LOSS]
     assert [text.split()[2] for text in texts] == ([lost] if lost else [])
 
@@ -426,13 +437,13 @@ def test_height_lost_between_exams_is_told(heights: tuple[str, ...], lost: str |
 def test_the_distance_to_the_departments_target_is_told_where_it_has_one() -> None:
     """R4.2: ASBMR/BHOF 2024; by the T-score alone."""
     now = scored("2020-01-01", "-2.4")
-    assert interpret(now, [], lscs=LSCS).target is None
-    aimed = interpret(now, [], lscs=LSCS, rules=Rules(t_score_target=D("-2.0")))
+    assert interpret(now, [], REFERENCE).target is None
+    aimed = interpret(now, [], ClinicalReference(lscs=LSCS, rules=Rules(t_score_target=D("-2.0"))))
     assert aimed.target is not None
     assert aimed.target.distance == D("0.4")
     assert "0.4 still missing" in " ".join(aimed.conclusions)
     assert read_back(document(aimed)).whole["TARGET_DISTANCE"] == ("0.4",)
-    reached = interpret(now, [], lscs=LSCS, rules=Rules(t_score_target=D("-2.5")))
+    reached = interpret(now, [], ClinicalReference(lscs=LSCS, rules=Rules(t_score_target=D("-2.5"))))
     assert "reached" in " ".join(reached.conclusions)
 
 
@@ -453,11 +464,21 @@ def test_with_normal_bmd_and_no_risk_the_next_exam_is_in_two_to_three_years(
 ) -> None:
     """R5.1: by setting up to five."""
     now = scored("2020-01-01", t_score, weight_kg=D(weight))
-    found = interpret(now, [], lscs=LSCS, contexts=[on("2019-06-01", **known)])
+    found = interpret(now, [], REFERENCE, contexts=[on("2019-06-01", **known)])
     assert any("2 to 3 years" in s.text for s in found.suggestions) is normal
-    five = interpret(now, [], lscs=LSCS, contexts=[on("2019-06-01", **known)], rules=Rules(normal_interval_years=5))
+    five = interpret(
+        now,
+        [],
+        ClinicalReference(lscs=LSCS, rules=Rules(normal_interval_years=5)),
+        contexts=[on("2019-06-01", **known)],
+    )
     assert any("2 to 5 years" in s.text for s in five.suggestions) is normal
-    two = interpret(now, [], lscs=LSCS, contexts=[on("2019-06-01", **known)], rules=Rules(normal_interval_years=2))
+    two = interpret(
+        now,
+        [],
+        ClinicalReference(lscs=LSCS, rules=Rules(normal_interval_years=2)),
+        contexts=[on("2019-06-01", **known)],
+    )
     assert not any(" to " in s.text for s in two.suggestions if s.rule == "R5.1")
 
 
@@ -483,11 +504,11 @@ def test_a_changed_reference_population_is_named_with_the_one_before() -> None:
     def of(day: str, population: str) -> Exam:
         return exam(day, measurement("total hip left", "0.8", t_score="-1", reference_population=population))
 
-    changed = interpret(of("2020-01-01", "White female"), [of("2018-01-01", "Black female")], lscs=LSCS)
+    changed = interpret(of("2020-01-01", "White female"), [of("2018-01-01", "Black female")], REFERENCE)
     (caution,) = [c for c in changed.findings[0].cautions if c.flag is Flag.REFERENCE_CHANGED]
     assert "White female and was Black female on 2018-01-01" in caution.text
     for now, then in (("White  FEMALE", "White female"), ("", "White female"), ("White female", "")):
-        same = interpret(of("2020-01-01", now), [of("2018-01-01", then)], lscs=LSCS)
+        same = interpret(of("2020-01-01", now), [of("2018-01-01", then)], REFERENCE)
         assert Flag.REFERENCE_CHANGED not in flags_of(same, "total hip left")
 
 
@@ -497,4 +518,4 @@ def test_a_fact_of_another_visit_changes_nothing(now: Exam, history: list[Exam])
     """R2.22, section 5.1: context older than its validity."""
     assert one_patient.birth_date is not None
     old = on("1960-01-01", calcium_tablet=True, contrast=True, spine_artefact=True, pregnancy=True)
-    assert interpret(now, history, lscs=LSCS, contexts=[old]) == interpret(now, history, lscs=LSCS)
+    assert interpret(now, history, REFERENCE, contexts=[old]) == interpret(now, history, REFERENCE)

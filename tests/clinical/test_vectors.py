@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from pipeline.clinical.clinical_context import ClinicalContext, Menopause
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.compare import judge, percent, rate
 from pipeline.clinical.cross_calibration import generalised_lsc, ideal_generalised_lsc
 from pipeline.clinical.diagnosis import FEMALE, classify
-from pipeline.clinical.findings import find
+from pipeline.clinical.findings import compare_matches
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import (
     Category,
@@ -38,12 +39,12 @@ from pipeline.clinical.precision import (
     pooled_precision_error,
 )
 from pipeline.clinical.precision_study import PrecisionScan, PrecisionStudy, study, upper_limit_factor
-from pipeline.clinical.priors import recomputed_bmd
+from pipeline.clinical.priors import match, recomputed_bmd
 from pipeline.clinical.recommendations import frax_offset
 from pipeline.clinical.regions import FEMORAL_NECK, SPINE, TOTAL_HIP, parse_region
 from pipeline.clinical.standardised_bmd import COMMON_SPINE, SPINE_SLOPE_AND_MEAN, standardised_bmd
 from pipeline.clinical.trend import line
-from tests.factories.exams import HOLOGIC, LSCS, PATIENT, ROOM_1, exam, lsc, measurement
+from tests.factories.exams import HOLOGIC, LSCS, PATIENT, REFERENCE, ROOM_1, exam, lsc, measurement
 
 D = Decimal
 
@@ -110,7 +111,7 @@ def serial_sample() -> tuple[Exam, list[Exam]]:
 def test_v5() -> None:
     """V5, R3.1, R3.2, R1.8: the commercial serial report (S54), against prior and first, as printed there."""
     now, history = serial_sample()
-    findings = find(now, history, lscs=LSCS)
+    findings = compare_matches(now, match(now, history), LSCS)
     told = [
         (str(c.difference), str(c.percent), c.result) for f in findings for c in (f.since_prior, f.since_baseline) if c
     ]
@@ -127,7 +128,7 @@ def test_v5() -> None:
 def test_v5b() -> None:
     """V5b, R3.9, R3.4: spine NSC and hip loss is DECLINED; 1.996 years; total hip -0.0235 g/cm2 a year (computed)."""
     now, history = serial_sample()
-    told = interpret(now, history, lscs=LSCS)
+    told = interpret(now, history, REFERENCE)
     assert told.overall is Overall.DECLINED
     hip = told.findings[1].since_prior
     assert hip is not None
@@ -208,7 +209,7 @@ def test_v13() -> None:
 def test_v14() -> None:
     """V14, R3.4, R2.21: 3.3 % lost in 6 months, "annualised 7 %": no rate is given, the interval is flagged (S42)."""
     now, prior = exam("2020-07-01", regions={"L1-L4": "0.967"}), exam("2020-01-01", regions={"L1-L4": "1.000"})
-    (finding,) = interpret(now, [prior], lscs=LSCS).findings
+    (finding,) = interpret(now, [prior], REFERENCE).findings
     assert finding.since_prior is not None
     assert (str(finding.since_prior.percent), finding.since_prior.result) == ("-3.3", Result.LOSS)
     assert finding.since_prior.rate is None
@@ -247,7 +248,7 @@ def test_v15b() -> None:
 def test_v16() -> None:
     """V16, R3.3, R3.5: 0, 2, 4 years, PE 0.010: NSC since prior, loss since baseline, slope -0.00875 (computed)."""
     now, prior, first = (exam(on, regions={"L1-L4": bmd}) for on, bmd in THREE_EXAMS)
-    (finding,) = find(now, [prior, first], lscs=[lsc("L1-L4", "0.0277")])
+    (finding,) = compare_matches(now, match(now, [prior, first]), [lsc("L1-L4", "0.0277")])
     assert finding.since_prior is not None
     assert finding.since_baseline is not None
     assert (finding.since_prior.difference, finding.since_prior.result) == (D("-0.020"), Result.NO_SIGNIFICANT_CHANGE)
@@ -333,12 +334,12 @@ def hl7_sample(**more: Any) -> Exam:
 
 def test_v22() -> None:
     """V22, R4.1, R4.2, R4.3: HL7's sample, 34 years: by Z unless menopause is confirmed; neck -1.0 is normal (S55)."""
-    by_z = interpret(hl7_sample(), [], lscs=())
+    by_z = interpret(hl7_sample(), [], ClinicalReference())
     assert by_z.diagnosis is not None
     assert (by_z.diagnosis.scale, by_z.diagnosis.score) == (Scale.Z_SCORE, D("-1.4"))
     assert by_z.diagnosis.category is Category.WITHIN_EXPECTED
     confirmed = ClinicalContext(recorded_on=date(2007, 1, 1), menopause=Menopause.AFTER)
-    by_t = interpret(hl7_sample(), [], lscs=(), contexts=[confirmed])
+    by_t = interpret(hl7_sample(), [], ClinicalReference(), contexts=[confirmed])
     assert by_t.diagnosis is not None
     assert (by_t.diagnosis.score, by_t.diagnosis.category) == (D("-1.4"), Category.LOW_BONE_MASS)
     assert classify(Scale.T_SCORE, D("-1.0")) is Category.NORMAL
@@ -350,7 +351,7 @@ def test_v23() -> None:
     man = Patient(patient_id="M", birth_date=date(1930, 1, 1), sex=Sex.MALE)
     neck = measurement("femoral neck left", "0.637", t_score="-2.2")
     total = measurement("total hip left", "0.745", t_score="-1.9")
-    told = interpret(exam("2013-06-01", neck, total, patient=man, scanner=HOLOGIC), [], lscs=())
+    told = interpret(exam("2013-06-01", neck, total, patient=man, scanner=HOLOGIC), [], ClinicalReference())
     assert [caution.flag for caution in told.cautions].count(Flag.MALE_REFERENCE) == 2
     assert Flag.T_INCONSISTENT not in flags(told)
     female = [FEMALE["hologic", part][0].t_score(m.bmd) for part, m in ((FEMORAL_NECK, neck), (TOTAL_HIP, total))]
@@ -362,7 +363,9 @@ def test_v24() -> None:
     classes = [classify(Scale.T_SCORE, D(score)) for score in ("-0.5", "-1.8", "-1.1")]
     assert classes == [Category.NORMAL, Category.LOW_BONE_MASS, Category.LOW_BONE_MASS]
     scores = {"L1-L4": "-0.5", "total hip left": "-1.8", "femoral neck left": "-1.1"}
-    told = interpret(exam("2020-01-01", *(measurement(k, "0.9", t_score=t) for k, t in scores.items())), [], lscs=())
+    told = interpret(
+        exam("2020-01-01", *(measurement(k, "0.9", t_score=t) for k, t in scores.items())), [], ClinicalReference()
+    )
     assert told.diagnosis is not None
     assert told.diagnosis.category is Category.LOW_BONE_MASS
     assert "low bone mass (osteopenia), lowest T-score -1.8 (left total hip)" in "\n".join(told.conclusions)
@@ -425,7 +428,9 @@ def test_v30(sex: Sex, age: int, t_score: str, known: dict[str, Decimal], *, ask
     context = ClinicalContext(recorded_on=date(2019, 1, 1), **(nothing | known))  # type: ignore[arg-type] # mixed values
     patient = Patient(patient_id=PATIENT.patient_id, birth_date=date(2020 - age, 1, 1), sex=sex)
     spine = measurement("L1-L4", "0.9", t_score=t_score)
-    told = interpret(exam("2020-01-01", spine, patient=patient, height_cm=D(160)), [], lscs=(), contexts=[context])
+    told = interpret(
+        exam("2020-01-01", spine, patient=patient, height_cm=D(160)), [], ClinicalReference(), contexts=[context]
+    )
     assert ("R5.2" in [suggestion.rule for suggestion in told.suggestions]) is asked
     assert "R5.2" not in [rule.rule for rule in told.not_evaluated]
 

@@ -1,16 +1,17 @@
 """The scanner's own trend is compared with ours, and nothing rests on it."""
 
+from collections.abc import Collection
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from pipeline.clinical.interpret import interpret
+from pipeline.clinical.interpret import HistoryDoubts, interpret
 from pipeline.clinical.model import Caution, Flag, Interpretation
 from pipeline.clinical.regions import parse_region
 from pipeline.clinical.vendor_trend import TrendPoint
-from tests.factories.exams import HOLOGIC, LSCS, day, exam
+from tests.factories.exams import HOLOGIC, REFERENCE, day, exam
 
 D = Decimal
 
@@ -24,10 +25,13 @@ def point(on: str, bmd: str | None = None, *, region: str = "L1-L4", **more: Any
     return TrendPoint(region=parse_region(region), printed_date=on, days=days, bmd=D(bmd) if bmd else None, **told)
 
 
-def followed_up(*trend: TrendPoint, now: str = "0.872", then: str = "0.900", **more: Any) -> Interpretation:
+def followed_up(
+    *trend: TrendPoint, now: str = "0.872", then: str = "0.900", held: Collection[date] = ()
+) -> Interpretation:
     """A spine of 0.900 and, two years later, of 0.872 g/cm2: -0.028 g/cm2, -3.1 %, with an LSC of 0.0223."""
     earlier = exam(THEN, regions={"L1-L4": then})
-    return interpret(exam(NOW, regions={"L1-L4": now}), [earlier], lscs=LSCS, vendor_trend=trend, **more)
+    doubts = HistoryDoubts(held=held)
+    return interpret(exam(NOW, regions={"L1-L4": now}), [earlier], REFERENCE, vendor_trend=trend, doubts=doubts)
 
 
 def cautions(said: Interpretation, flag: Flag) -> list[Caution]:
@@ -100,7 +104,7 @@ def test_across_two_scanners_nothing_is_checked() -> None:
     """R2.10: what a cross-calibration foretells is no number of the scanner's."""
     other = exam(THEN, regions={"L1-L4": "0.900"}, scanner=HOLOGIC)
     trend = (point(THEN, "0.900"), point(NOW, since_previous="-0.5"))
-    said = interpret(exam(NOW, regions={"L1-L4": "0.872"}), [other], lscs=LSCS, vendor_trend=trend)
+    said = interpret(exam(NOW, regions={"L1-L4": "0.872"}), [other], REFERENCE, vendor_trend=trend)
     assert cautions(said, Flag.VENDOR_DISAGREES) == []
 
 

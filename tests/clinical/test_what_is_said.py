@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 
 from pipeline.clinical.clinical_context import ClinicalContext, FractureSite, Therapy
-from pipeline.clinical.interpret import interpret
+from pipeline.clinical.clinical_reference import ClinicalReference
+from pipeline.clinical.interpret import HistoryDoubts, interpret
 from pipeline.clinical.model import Exam, Flag, Interpretation, Overall, Patient, QcGap, Sex
 from pipeline.sr.author.content import document
 from pipeline.sr.author.readback import read_back
-from tests.factories.exams import HOLOGIC, LSCS, ROOM_1, ROOM_2, day, exam, lsc, measurement
+from tests.factories.exams import HOLOGIC, LSCS, REFERENCE, ROOM_1, ROOM_2, day, exam, lsc, measurement
 
 SPINE_AND_HIP = {"L1-L4": "0.900", "total hip left": "0.800"}
 FOREARM = lsc("33% radius", "0.025")
+WITH_FOREARM = ClinicalReference(lscs=(*LSCS, FOREARM))
 
 
 def on(recorded: str, **known: Any) -> ClinicalContext:
@@ -43,7 +45,7 @@ def test_of_somebody_judged_by_z_scores_no_t_score_is_said_or_coded(who: Patient
     spine = measurement("L1-L4", "0.950", t_score="-3.6", z_score="-2.4", percent_young_adult="61")
     now = exam("2024-06-01", spine, measurement("L1", "0.950", t_score="-3.6"), patient=who)
     known = on("2024-05-01", glucocorticoid_mg=Decimal(10), glucocorticoid_months=Decimal(6))
-    told = interpret(now, [], lscs=LSCS, contexts=[known])
+    told = interpret(now, [], REFERENCE, contexts=[known])
     coded = read_back(document(told)).regions
     assert ("T-score" not in text(told)) is told_so
     assert ("T_SCORE" not in coded["L1-L4"] and "T_SCORE" not in coded["L1"]) is told_so
@@ -57,14 +59,14 @@ def test_a_spine_far_above_the_neck_is_seen_in_those_judged_by_z_scores_too() ->
     measured = [measurement("L1-L4", "1.2", t_score="0.5", z_score="0.9"), measurement("total hip left", "0.8"),
                 measurement("femoral neck left", "0.7", t_score="-2.0", z_score="-1.5")]  # fmt: skip
     then = exam("2022-06-01", regions={"L1-L4": "1.1", "total hip left": "0.8"}, patient=born(1980, Sex.MALE))
-    told = interpret(exam("2024-06-01", *measured, patient=born(1980, Sex.MALE)), [then], lscs=LSCS)
+    told = interpret(exam("2024-06-01", *measured, patient=born(1980, Sex.MALE)), [then], REFERENCE)
     assert Flag.SUSPECT_ARTEFACT in {caution.flag for caution in told.cautions}
 
 
 def test_a_reference_is_doubted_only_of_a_t_score_there_is() -> None:
     """R4.5"""
     hip = measurement("total hip left", "0.8", reference_population="male")
-    told = interpret(exam("2024-06-01", hip, patient=born(1950, Sex.MALE)), [], lscs=LSCS)
+    told = interpret(exam("2024-06-01", hip, patient=born(1950, Sex.MALE)), [], REFERENCE)
     assert Flag.MALE_REFERENCE not in {caution.flag for caution in told.cautions}
 
 
@@ -75,7 +77,7 @@ def test_a_reference_is_doubted_only_of_a_t_score_there_is() -> None:
 def test_a_child_is_told_of_growth_once_and_of_bmd_and_z_score(region: str) -> None:
     """R4.1: the total body is a site of children (ISCD paediatric positions)."""
     now = exam("2024-06-01", measurement(region, "0.8504", z_score="-2.1"), patient=born(2010))
-    told = interpret(now, [exam("2022-06-01", regions={region: "0.8"}, patient=born(2010))], lscs=LSCS)
+    told = interpret(now, [exam("2022-06-01", regions={region: "0.8"}, patient=born(2010))], REFERENCE)
     assert text(told).count("growth must be taken into account") == 1
     assert told.narrative.impression == (
         "No statement on change is possible: below 20 years growth must be taken into account.",
@@ -104,7 +106,7 @@ def test_nothing_is_called_missing_of_which_a_part_is_on_record(
     spine = measurement("L1-L4", "0.98", t_score="-1.6")
     now = exam("2024-06-01", spine, height_cm=Decimal(160), patient=born(1960))
     told = interpret(
-        now, [exam("2022-06-01", spine, patient=born(1960))], lscs=LSCS, contexts=[on("2024-01-01", **known)]
+        now, [exam("2022-06-01", spine, patient=born(1960))], REFERENCE, contexts=[on("2024-01-01", **known)]
     )
     (line,) = told.narrative.not_supplied
     names = line.removeprefix("Not supplied: ").removesuffix(".").split(", ")
@@ -116,7 +118,7 @@ def test_nothing_is_called_missing_of_which_a_part_is_on_record(
 def test_a_therapy_on_an_old_record_leaves_the_present_one_unknown() -> None:
     """A7, section 5.1"""
     known = on("2015-01-01", therapy=Therapy.ANABOLIC, therapy_since=day("2015-01-01"))
-    told = interpret(exam("2024-06-01", regions=SPINE_AND_HIP), [], lscs=LSCS, contexts=[known])
+    told = interpret(exam("2024-06-01", regions=SPINE_AND_HIP), [], REFERENCE, contexts=[known])
     assert "present therapy" in told.narrative.not_supplied[0]
 
 
@@ -131,7 +133,7 @@ def test_a_therapy_on_an_old_record_leaves_the_present_one_unknown() -> None:
 def test_what_stands_where_the_category_would_is_not_called_missing_again(who: Patient, first: str) -> None:
     """E15: and a T-score that was supplied is never called missing."""
     now = exam("2024-06-01", measurement("L1-L4", "0.98", t_score="-1.6", z_score="-1"), patient=who)
-    told = interpret(now, [], lscs=LSCS)
+    told = interpret(now, [], REFERENCE)
     assert told.narrative.impression[1] == f"No diagnostic category: {first} not supplied."
     names = told.narrative.not_supplied[0].removeprefix("Not supplied: ").removesuffix(".").split(", ")
     assert {first, "T-score"}.isdisjoint(names)
@@ -140,8 +142,8 @@ def test_what_stands_where_the_category_would_is_not_called_missing_again(who: P
 def test_a_height_that_was_supplied_is_not_called_missing() -> None:
     """A7: what is missing is that of youth."""
     measured = [measurement("L1-L4", "0.98", t_score="-1.6")]
-    with_height = interpret(exam("2024-06-01", *measured, height_cm=Decimal(160), patient=born(1960)), [], lscs=LSCS)
-    without = interpret(exam("2024-06-01", *measured, patient=born(1960)), [], lscs=LSCS)
+    with_height = interpret(exam("2024-06-01", *measured, height_cm=Decimal(160), patient=born(1960)), [], REFERENCE)
+    without = interpret(exam("2024-06-01", *measured, patient=born(1960)), [], REFERENCE)
     assert "height in youth" in with_height.narrative.not_supplied[0]
     assert "height in youth" not in without.narrative.not_supplied[0]
     assert "height" in without.narrative.not_supplied[0]
@@ -166,7 +168,7 @@ def test_the_other_hip_is_suggested_only_where_there_is_a_valid_one(
 ) -> None:
     """R5.5: then the forearm."""
     regions = {"L1-L4": "0.9", **{f"total hip {side}": "0.8" for side in hips}}
-    told = interpret(exam("2024-06-01", regions=regions), [], lscs=LSCS, contexts=[on("2023-01-01", **known)])
+    told = interpret(exam("2024-06-01", regions=regions), [], REFERENCE, contexts=[on("2023-01-01", **known)])
     (suggested,) = [s for s in told.suggestions if s.rule == "R5.5"]
     assert suggested.text.startswith(said)
     assert suggested.facts == tuple(
@@ -177,10 +179,10 @@ def test_the_other_hip_is_suggested_only_where_there_is_a_valid_one(
 def test_no_hip_is_relied_upon_where_none_is_valid() -> None:
     """R5.5: and the same is not suggested twice."""
     known = on("2023-01-01", left_hip_prosthesis=True, right_hip_prosthesis=True, spinal_hardware=True)
-    told = interpret(exam("2024-06-01", regions=SPINE_AND_HIP), [], lscs=LSCS, contexts=[known])
+    told = interpret(exam("2024-06-01", regions=SPINE_AND_HIP), [], REFERENCE, contexts=[known])
     assert [s.text for s in told.suggestions if s.rule == "R5.5"] == ["rely on the one-third radius, else QCT."]
     other = interpret(
-        exam("2024-06-01", regions=SPINE_AND_HIP), [], lscs=LSCS, contexts=[on("2023-01-01", spinal_hardware=True)]
+        exam("2024-06-01", regions=SPINE_AND_HIP), [], REFERENCE, contexts=[on("2023-01-01", spinal_hardware=True)]
     )
     assert [s.text for s in other.suggestions if s.rule == "R5.5"] == [
         "rely on the hip, else the one-third radius, else QCT."
@@ -191,7 +193,7 @@ def test_a_therapy_that_was_ended_within_a_year_is_a_change_of_therapy() -> None
     """R5.1"""
     now = exam("2024-06-01", regions=SPINE_AND_HIP)
     for ended, year in (("2023-06-01", True), ("2022-06-01", False)):
-        told = interpret(now, [], lscs=LSCS, contexts=[on(ended, therapy=Therapy.NONE, therapy_since=day(ended))])
+        told = interpret(now, [], REFERENCE, contexts=[on(ended, therapy=Therapy.NONE, therapy_since=day(ended))])
         assert ("therapy begun or changed within a year" in text(told).partition("Not evaluated")[0]) is year
 
 
@@ -205,7 +207,7 @@ def three(
     return interpret(
         exam("2024-06-01", regions=now),
         [exam(last, regions=prior), exam("2022-06-01", regions=first)],
-        lscs=(*LSCS, FOREARM),
+        WITH_FOREARM,
     )
 
 
@@ -244,7 +246,7 @@ def test_a_category_that_rests_on_a_doubted_scan_is_marked() -> None:
     """R3.1"""
     hip = {"t_score": "-3.2"}
     now = exam("2024-06-01", measurement("L1-L4", "0.9", t_score="-2.3"), measurement("total hip left", "0.6", **hip))
-    told = interpret(now, [exam("2023-05-01", regions={"L1-L4": "0.9", "total hip left": "0.9"})], lscs=LSCS)
+    told = interpret(now, [exam("2023-05-01", regions={"L1-L4": "0.9", "total hip left": "0.9"})], REFERENCE)
     assert told.narrative.impression[1].endswith("(left total hip); subject to review: implausible change.")
 
 
@@ -254,7 +256,7 @@ def test_each_reason_is_said_once_for_all_regions_and_days() -> None:
     assert soon.narrative.impression[-1].startswith("Spine L1-L4, left total hip: less than 3 months since 2024-05-01;")
     visits = [exam("2020-06-01", regions=SPINE_AND_HIP, scanner=ROOM_2),
               exam("2022-06-01", regions=SPINE_AND_HIP, scanner=HOLOGIC)]  # fmt: skip
-    told = interpret(exam("2024-06-01", regions=SPINE_AND_HIP), visits, lscs=LSCS)
+    told = interpret(exam("2024-06-01", regions=SPINE_AND_HIP), visits, REFERENCE)
     assert told.narrative.impression[0] == (
         "No statement on change is possible: each earlier exam was made on another scanner (2022-06-01, 2020-06-01)."
     )
@@ -263,7 +265,7 @@ def test_each_reason_is_said_once_for_all_regions_and_days() -> None:
 def test_a_percent_is_named_with_the_vertebrae_it_was_found_on() -> None:
     """R2.12, E23"""
     now = exam("2024-06-01", regions={"L1-L4": "0.860", "L2-L4": "0.880"})
-    told = interpret(now, [exam("2022-06-01", regions={"L2-L4": "0.930"})], lscs=LSCS)
+    told = interpret(now, [exam("2022-06-01", regions={"L2-L4": "0.930"})], REFERENCE)
     assert "significant loss since 2022-06-01 (spine L2-L4 -5.4 %)" in told.narrative.impression[0].lower().replace(
         "l2-l4", "L2-L4"
     )
@@ -272,7 +274,7 @@ def test_a_percent_is_named_with_the_vertebrae_it_was_found_on() -> None:
 def test_bmd_is_printed_with_three_decimals() -> None:
     """Section 6: whatever the scanner wrote."""
     told = interpret(
-        exam("2024-06-01", regions={"L1-L4": "0.9"}), [exam("2022-06-01", regions={"L1-L4": "1"})], lscs=LSCS
+        exam("2024-06-01", regions={"L1-L4": "0.9"}), [exam("2022-06-01", regions={"L1-L4": "1"})], REFERENCE
     )
     assert "BMD 0.900 g/cm2; significant loss since prior -0.100 g/cm2" in text(told)
 
@@ -293,7 +295,8 @@ def doubtful(region: str) -> list[tuple[str, Exam, Exam, dict[str, Any]]]:
         return made[0], made[1]
 
     plain = pair({}, {})
-    gap = [QcGap(scanner=ROOM_1, begins=day("2024-05-01"), ends=day("2024-07-01"), reason="phantom")]
+    gap = QcGap(scanner=ROOM_1, begins=day("2024-05-01"), ends=day("2024-07-01"), reason="phantom")
+    quality = replace(WITH_FOREARM, qc_gaps=(gap,))
     uids = [plain[0].study_instance_uid]
     return [
         ("software changed", *pair({"software": "17.0"}, {"software": "16.0"}), {}),
@@ -301,9 +304,9 @@ def doubtful(region: str) -> list[tuple[str, Exam, Exam, dict[str, Any]]]:
         ("scan mode or analysis changed", *pair({"analysis_protocol": "a"}, {"analysis_protocol": "b"}), {}),
         ("height changed", *pair({"height_cm": Decimal(155)}, {"height_cm": Decimal(160)}), {}),
         ("weight changed", *pair({"weight_kg": Decimal(80)}, {"weight_kg": Decimal(60)}), {}),
-        ("quality control of the scanner not verified", *plain, {"unverified": gap}),
-        ("sent by a system new to this scanner", *plain, {"unconfirmed": uids}),
-        ("date of an exam not confirmed", *plain, {"late": uids}),
+        ("quality control of the scanner not verified", *plain, {"reference": quality}),
+        ("sent by a system new to this scanner", *plain, {"doubts": HistoryDoubts(unconfirmed=uids)}),
+        ("date of an exam not confirmed", *plain, {"doubts": HistoryDoubts(late=uids)}),
     ]
 
 
@@ -312,12 +315,12 @@ def doubtful(region: str) -> list[tuple[str, Exam, Exam, dict[str, Any]]]:
 def test_every_doubt_about_a_counted_region_is_in_the_first_sentence(region: str, number: int) -> None:
     """E22: whatever the site; and none where there is none."""
     words, now, then, more = doubtful(region)[number]
-    told = interpret(now, [then], lscs=(*LSCS, FOREARM), **more)
+    told = interpret(now, [then], **({"reference": WITH_FOREARM} | more))
     assert told.narrative.impression[0].endswith(f"subject to review: {words}.")
     plain = interpret(
         exam("2024-06-01", regions={region: "0.8"}),
         [exam("2022-06-01", regions={region: "0.8"})],
-        lscs=(*LSCS, FOREARM),
+        WITH_FOREARM,
     )
     assert "subject to review" not in plain.narrative.impression[0]
 
@@ -325,7 +328,7 @@ def test_every_doubt_about_a_counted_region_is_in_the_first_sentence(region: str
 def test_a_doubt_about_a_region_that_counts_since_the_baseline_alone_is_in_the_first_sentence() -> None:
     """E22"""
     visits = [exam("2024-05-01", regions=SPINE_AND_HIP, software="17.0"), exam("2022-06-01", regions=SPINE_AND_HIP)]
-    told = interpret(exam("2024-06-01", regions=SPINE_AND_HIP, software="17.0"), visits, lscs=LSCS)
+    told = interpret(exam("2024-06-01", regions=SPINE_AND_HIP, software="17.0"), visits, REFERENCE)
     assert told.narrative.impression[0].endswith("; subject to review: software changed.")
 
 
@@ -333,7 +336,7 @@ def test_who_sent_an_exam_and_its_day_are_doubted_by_name() -> None:
     """R2.1, R2.21: of the exam and of those it was compared with."""
     now, then = exam("2024-06-01", regions=SPINE_AND_HIP), exam("2022-06-01", regions=SPINE_AND_HIP)
     uids = [now.study_instance_uid, then.study_instance_uid]
-    told = interpret(now, [then], lscs=LSCS, unconfirmed=uids, late=uids[1:])
+    told = interpret(now, [then], REFERENCE, doubts=HistoryDoubts(unconfirmed=uids, late=uids[1:]))
     assert {Flag.NEW_CALLER, Flag.DATE_LATE} <= {caution.flag for caution in told.cautions if caution.review}
     assert "The exam of 2024-06-01, 2022-06-01 was sent by a system" in text(told)
     assert "The exam of 2022-06-01 was received long after its date" in text(told)
@@ -346,18 +349,18 @@ def test_the_reference_population_is_named_where_the_scanner_tells() -> None:
     """R4.5: race-based or not; of an invalid site it is nobody's business."""
     spine = measurement("L1-L4", "0.9", t_score="-2", reference_population="USA  (Black female)")
     hip = measurement("total hip left", "0.8", t_score="-2", reference_population="NHANES III")
-    told = interpret(exam("2024-06-01", spine, hip), [exam("2022-06-01", spine, hip)], lscs=LSCS)
+    told = interpret(exam("2024-06-01", spine, hip), [exam("2022-06-01", spine, hip)], REFERENCE)
     assert (
         "Reference population: USA (Black female) (spine L1-L4); NHANES III (left total hip)." in told.narrative.basis
     )
-    one = interpret(exam("2024-06-01", spine), [], lscs=LSCS)
+    one = interpret(exam("2024-06-01", spine), [], REFERENCE)
     assert "Reference population: USA (Black female)." in one.narrative.basis
     invalid = interpret(
-        exam("2024-06-01", spine, hip), [], lscs=LSCS, contexts=[on("2024-01-01", spinal_hardware=True)]
+        exam("2024-06-01", spine, hip), [], REFERENCE, contexts=[on("2024-01-01", spinal_hardware=True)]
     )
     assert "Black" not in text(invalid)
     other = replace(spine, reference_population="USA (White female)")
-    changed = interpret(exam("2024-06-01", spine), [exam("2022-06-01", other)], lscs=LSCS)
+    changed = interpret(exam("2024-06-01", spine), [exam("2022-06-01", other)], REFERENCE)
     assert text(changed).count("Black female") == 1
 
 
@@ -367,7 +370,7 @@ def test_a_change_of_category_by_another_reference_population_is_marked(then: st
     spine = measurement("L1-L4", "0.9", t_score="-2.6", reference_population="Black")
     before = measurement("L1-L4", "0.9", t_score="-2.2", reference_population=then)
     for scanner in (ROOM_1, ROOM_2):
-        told = interpret(exam("2024-06-01", spine), [exam("2022-06-01", before, scanner=scanner)], lscs=LSCS)
+        told = interpret(exam("2024-06-01", spine), [exam("2022-06-01", before, scanner=scanner)], REFERENCE)
         said = told.narrative.impression[1]
         assert said.startswith("Diagnostic category changed")
         assert said.endswith("; subject to review: reference population changed.") is doubted
@@ -379,7 +382,7 @@ def test_a_change_of_category_by_another_reference_population_is_marked(then: st
 def test_each_record_of_risk_factors_is_told_with_its_day_and_source() -> None:
     """C10: an empty source leaves no trace."""
     known = [on("2023-01-01", hyperparathyroidism=True, source="order"), on("2024-01-01", cancer_therapy=True)]
-    told = interpret(exam("2024-06-01", regions=SPINE_AND_HIP), [], lscs=LSCS, contexts=known)
+    told = interpret(exam("2024-06-01", regions=SPINE_AND_HIP), [], REFERENCE, contexts=known)
     assert "Risk factors on record (2024-01-01): cancer therapy; (2023-01-01, order): hyperparathyroidism." in text(
         told
     )

@@ -11,7 +11,7 @@ from pipeline.clinical.clinical_context import ClinicalContext
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Interpretation, Result
 from pipeline.clinical.wording import comparison_basis
-from tests.factories.exams import HOLOGIC, LSCS, ROOM_1, exam, measurement
+from tests.factories.exams import HOLOGIC, REFERENCE, ROOM_1, exam, measurement
 
 D = Decimal
 THEN = {"L1-L4": "0.900", "total hip left": "0.800", "femoral neck left": "0.710"}
@@ -34,7 +34,7 @@ def follow_up() -> Interpretation:
         exam("2019-01-01", regions={"33% radius left": "0.610"}, scanner=HOLOGIC),
     ]
     context = ClinicalContext(recorded_on=date(2019, 1, 1), frax_hip_percent=D(2), frax_major_percent=D(11))
-    return interpret(now, history, lscs=LSCS, contexts=[context])
+    return interpret(now, history, REFERENCE, contexts=[context])
 
 
 def test_every_sentence_names_its_rule() -> None:

@@ -49,7 +49,7 @@ RECORDING = (
     " exams:_second_of identity:hold_conflicts"
 )
 FOLLOWING_UP = "examine interpret_exam interpret _data_sets read_header draft author _issue"
-INTERPRETING = "match conclude weigh diagnose advise trend cross_check"
+INTERPRETING = "match compare_matches add_cautions diagnose advise trend cross_check"
 DELIVERING = "deliver:_store deliver:_as_kept"
 ONE_DESTINATION = ("dispatch:deliver", "store.outages:current", "store.outbox:claim", "deliver:associate")
 

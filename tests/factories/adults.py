@@ -9,7 +9,7 @@ from pipeline.clinical.clinical_context import ClinicalContext, Menopause, Thera
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Interpretation, Measurement, Patient, Sex
 from pipeline.clinical.regions import parse_region
-from tests.factories.exams import LSCS, ROOM_1, ROOM_2, exam
+from tests.factories.exams import REFERENCE, ROOM_1, ROOM_2, exam
 
 YOUNG = {"L1-L4": ("1.18", "0.12"), "total hip": ("1.008", "0.126"), "femoral neck": ("1.038", "0.139")}
 """Mean and standard deviation of young women in g/cm2, as the densitometer of the tests takes them (R4.6)."""
@@ -29,7 +29,7 @@ def adult(number: int) -> Interpretation:
     t_scores = {region: Decimal(random.gauss(mean, 0.5)) for region in REGIONS}
     yearly = Decimal(random.gauss(-0.3, 0.5)) / 100
     visits = [_visit(random, patient, day, t_scores, yearly * (day - days[0]).days / 365, weight) for day in days]
-    return interpret(visits[-1], visits[:-1], lscs=LSCS, contexts=_contexts(random, days))
+    return interpret(visits[-1], visits[:-1], REFERENCE, contexts=_contexts(random, days))
 
 
 def _visit(

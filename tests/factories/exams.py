@@ -4,6 +4,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.model import (
     Epoch,
     Exam,
@@ -66,5 +67,8 @@ def epoch(begins: str, *, scanner: Scanner = ROOM_1, cross_calibrated: bool = Fa
 
 LSCS = (lsc("L1-L4", "0.0223"), lsc("total hip", "0.0267"), lsc("femoral neck", "0.0288"))
 """The LSCs of the commercial sample report (S54)."""
+
+REFERENCE = ClinicalReference(lscs=LSCS)
+"""A department that has told its LSCs and nothing else."""
 
 TEXTS = frozenset({"scan_mode", "analysis_protocol", "reference_population", "technologist"})

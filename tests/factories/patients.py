@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
 from pipeline.clinical.clinical_context import ClinicalContext, Menopause, Therapy
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import (
     Epoch,
@@ -89,8 +90,7 @@ def case(random: Random) -> InterpretationContext:
     interpretation = interpret(
         exam,
         history,
-        lscs=_precision(random, usual, regions),
-        epochs=_epochs(random, usual),
+        ClinicalReference(lscs=_precision(random, usual, regions), epochs=_epochs(random, usual)),
         contexts=_contexts(random, exam),
     )
     rested_upon = {prior.study_instance_uid for prior in interpretation.priors}
@@ -151,8 +151,8 @@ def _maybe(random: Random, low: int, high: int) -> Decimal | None:
     return Decimal(random.randint(low, high)) if random.random() < 0.4 else None
 
 
-def _precision(random: Random, scanner: Scanner, regions: Sequence[Region]) -> list[LeastSignificantChange]:
-    return [
+def _precision(random: Random, scanner: Scanner, regions: Sequence[Region]) -> tuple[LeastSignificantChange, ...]:
+    return tuple(
         LeastSignificantChange(
             scanner=scanner,
             region=region,
@@ -167,14 +167,14 @@ def _precision(random: Random, scanner: Scanner, regions: Sequence[Region]) -> l
         )
         for region in regions
         if random.random() < 0.8
-    ]
+    )
 
 
-def _epochs(random: Random, scanner: Scanner) -> list[Epoch]:
+def _epochs(random: Random, scanner: Scanner) -> tuple[Epoch, ...]:
     if random.random() < 0.8:
-        return []
+        return ()
     begins = date(2012, 1, 1) + timedelta(days=random.randrange(3000))
-    return [Epoch(scanner=scanner, begins=begins, reason="Röhre ersetzt", cross_calibrated=random.random() < 0.5)]
+    return (Epoch(scanner=scanner, begins=begins, reason="Röhre ersetzt", cross_calibrated=random.random() < 0.5),)
 
 
 def _contexts(random: Random, exam: Exam) -> list[ClinicalContext]:

@@ -8,6 +8,7 @@ from random import Random
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Interpretation, Scanner
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
@@ -53,7 +54,7 @@ def fifteen_years() -> list[Exam]:
 def interpreted(exam: Exam, history: Iterable[Exam] = ()) -> Interpretation:
     """What there is to say of an exam, by an LSC for each region but the radius."""
     regions = [m.region.key for m in exam.measurements if "radius" not in m.region.key]
-    return interpret(exam, list(history), lscs=[make.lsc(region) for region in regions])
+    return interpret(exam, list(history), ClinicalReference(lscs=tuple(make.lsc(region) for region in regions)))
 
 
 def addendum_to(

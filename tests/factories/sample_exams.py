@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.exam_assembly import assemble
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, LeastSignificantChange, Scanner
@@ -42,7 +43,7 @@ def _cases(folder: Path) -> Iterator[InterpretationContext]:
         exam.study_instance_uid: tuple(map(_header, reports)) for exam, reports in zip(exams, files, strict=True)
     }
     for number, exam in enumerate(exams):
-        interpretation = interpret(exam, exams[:number], lscs=lscs())
+        interpretation = interpret(exam, exams[:number], ClinicalReference(lscs=lscs()))
         yield InterpretationContext(
             interpretation=interpretation,
             history=tuple(exams[:number]),
@@ -67,9 +68,9 @@ def spellings() -> tuple[Spelling, ...]:
     return known(settings, shipped_dialects(), SAMPLES).spellings
 
 
-def lscs() -> list[LeastSignificantChange]:
+def lscs() -> tuple[LeastSignificantChange, ...]:
     """The entries of sample_dicom/precision.toml."""
-    return [
+    return tuple(
         LeastSignificantChange(
             scanner=Scanner(entry["manufacturer"], entry["model"], entry["serial_number"]),
             region=parse_region(entry["region"]),
@@ -81,4 +82,4 @@ def lscs() -> list[LeastSignificantChange]:
             repeats=entry["repeats"],
         )
         for entry in tomllib.loads((SAMPLES / "precision.toml").read_text(encoding="utf-8"))["lsc"]
-    ]
+    )

@@ -5,8 +5,8 @@ from datetime import tzinfo
 from pathlib import Path
 
 import pipeline
-from pipeline.clinical.model import CrossCalibration, Epoch, LeastSignificantChange, QcGap, Scanner
-from pipeline.clinical.rules import Rules
+from pipeline.clinical.clinical_reference import ClinicalReference
+from pipeline.clinical.model import Scanner
 from pipeline.edge.configuration.fingerprint import fingerprint_of
 from pipeline.edge.configuration.settings import Settings
 from pipeline.sr.dialects.loader import Dialect, normal_manufacturer
@@ -17,14 +17,11 @@ from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here, in
 class ReferenceData:
     """What the department has told us beyond the reports, with scanners named as their reports name them."""
 
-    lscs: tuple[LeastSignificantChange, ...]
-    epochs: tuple[Epoch, ...]
-    cross_calibrations: tuple[CrossCalibration, ...]
-    qc_gaps: tuple[QcGap, ...]
+    clinical: ClinicalReference
+    """What comparison and interpretation rest on."""
     machines: tuple[Scanner, ...]
     aliases: tuple[Alias, ...]
     spellings: tuple[Spelling, ...]
-    rules: Rules
     zone: tzinfo | None
     """In which the department lives; this machine's unless told."""
     reader_fingerprint: str
@@ -47,18 +44,20 @@ def known(settings: Settings, dialects: tuple[Dialect, ...], folder: Path) -> Re
         return as_spelt_here(_as_read(scanner, dialects), spellings)
 
     return ReferenceData(
-        lscs=tuple(replace(lsc, scanner=named(lsc.scanner)) for lsc in settings.lscs),
-        epochs=tuple(replace(epoch, scanner=named(epoch.scanner)) for epoch in settings.epochs),
-        cross_calibrations=tuple(
-            replace(pair, old=named(pair.old), new=named(pair.new)) for pair in settings.cross_calibrations
+        clinical=ClinicalReference(
+            lscs=tuple(replace(lsc, scanner=named(lsc.scanner)) for lsc in settings.lscs),
+            epochs=tuple(replace(epoch, scanner=named(epoch.scanner)) for epoch in settings.epochs),
+            cross_calibrations=tuple(
+                replace(pair, old=named(pair.old), new=named(pair.new)) for pair in settings.cross_calibrations
+            ),
+            qc_gaps=tuple(replace(days, scanner=named(days.scanner)) for days in settings.qc_gaps),
+            rules=settings.clinical_rules,
         ),
-        qc_gaps=tuple(replace(days, scanner=named(days.scanner)) for days in settings.qc_gaps),
         machines=tuple(named(entry.scanner) for entry in settings.scanners.scanner),
         aliases=in_every_spelling(
             [replace(alias, scanner=named(alias.scanner)) for alias in settings.aliases], spellings
         ),
         spellings=spellings,
-        rules=settings.clinical_rules,
         zone=settings.service.exam.zone,
         reader_fingerprint=_reader_fingerprint(folder, settings),
     )

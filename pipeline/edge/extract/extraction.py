@@ -204,12 +204,12 @@ def read(app: App, receipt: Receipt) -> Report:
     _require_one_identity(elements, instance)
     known = app.reference_data
     report = extract(elements, app.dialects, known.aliases, known.spellings, zone=known.zone)
-    if field := placeholder(report.exam.patient, known.rules):
+    if field := placeholder(report.exam.patient, known.clinical.rules):
         raise UnreadableReportError(Reason.PLACEHOLDER_ID, field)
     impossible = implausible_date(report.exam, received_on=receipt.received_at.date())
     if impossible and not _is_confirmed(receipt):
         raise UnreadableReportError(Reason.IMPLAUSIBLE_DATE, impossible)
-    return replace(report, name=known_name(report.name, known.rules)) if report.name else report
+    return replace(report, name=known_name(report.name, known.clinical.rules)) if report.name else report
 
 
 def _is_confirmed(receipt: Receipt) -> bool:

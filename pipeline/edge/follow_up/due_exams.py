@@ -3,8 +3,8 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from pydicom import Dataset
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from pipeline.clinical.clinical_context import ClinicalContext
 from pipeline.clinical.exam_assembly import ContradictionError
-from pipeline.clinical.interpret import interpret
+from pipeline.clinical.interpret import HistoryDoubts, interpret
 from pipeline.clinical.model import Exam, Interpretation, Patient
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.clinical.withdrawal import withdrawn
@@ -149,10 +149,12 @@ def examine(app: App, connection: Connection, on_file: ExamOnFile, linked_patien
         history,
         contexts,
         vendor_trend=on_file.vendor_trend,
-        held=held,
-        archive_silent=history_queries.unanswered_since(connection, number) is not None,
-        unconfirmed={one.study_instance_uid for one in (on_file, *history) if one.number in unconfirmed},
-        late={one.study_instance_uid for one in (on_file, *history) if one.late},
+        doubts=HistoryDoubts(
+            held=held,
+            archive_silent=history_queries.unanswered_since(connection, number) is not None,
+            unconfirmed={one.study_instance_uid for one in (on_file, *history) if one.number in unconfirmed},
+            late={one.study_instance_uid for one in (on_file, *history) if one.late},
+        ),
     )
     sources, predecessor = _data_sets(connection, [on_file]), outbox.latest(connection, number)
     study = on_file.study_instance_uid
@@ -199,29 +201,18 @@ def interpret_exam(
     history: Sequence[ExamOnFile],
     contexts: Sequence[ClinicalContext],
     *,
-    vendor_trend: Sequence[TrendPoint] = (),
-    held: Sequence[date] = (),
-    archive_silent: bool = False,
-    unconfirmed: Collection[str] = (),
-    late: Collection[str] = (),
+    vendor_trend: Sequence[TrendPoint],
+    doubts: HistoryDoubts,
 ) -> Interpretation:
     """What we would say of an exam now, with everything the configuration and the store know."""
-    reference_data = app.reference_data
     assembled, contradictory = _assembled(history)
     return interpret(
         exam,
         assembled,
-        lscs=reference_data.lscs,
-        epochs=reference_data.epochs,
-        cross_calibrations=reference_data.cross_calibrations,
-        qc_gaps=reference_data.qc_gaps,
+        app.reference_data.clinical,
         contexts=contexts,
-        rules=reference_data.rules,
         vendor_trend=vendor_trend,
-        held=(*held, *contradictory),
-        archive_silent=archive_silent,
-        unconfirmed=unconfirmed,
-        late=late,
+        doubts=replace(doubts, held=(*doubts.held, *contradictory)),
     )
 
 

@@ -43,7 +43,7 @@ def of(
     from pipeline.sr.render.plots import Beside  # noqa: PLC0415
 
     font = app.settings.service.addendum.font
-    beside = Beside(epochs=app.reference_data.epochs, contexts=contexts, held=held)
+    beside = Beside(epochs=app.reference_data.clinical.epochs, contexts=contexts, held=held)
     return author_renderings(addendum, interpretation, history, wanted(app), Fonts(str(font) if font else ""), beside)
 
 

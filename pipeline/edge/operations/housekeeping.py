@@ -108,7 +108,7 @@ def _drop_pixels(app: App, at: datetime) -> None:
 
 def _remind_of_precision(app: App, at: datetime) -> None:
     """Say in good time that an LSC runs out: after its last day no change is judged, and nothing else would tell."""
-    if due := running_out(app.reference_data.lscs, at.date()):
+    if due := running_out(app.reference_data.clinical.lscs, at.date()):
         log.warning("precision studies have to be repeated; see dxatrend status", extra={"count": len(due)})
 
 

@@ -11,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from pipeline.clinical.clinical_context import ClinicalContext, Therapy
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Epoch, Exam, Measurement
 from pipeline.clinical.regions import parse_region
@@ -58,8 +59,9 @@ def _levels(levels: str) -> tuple[str, ...]:
 
 def page_of(exam: Exam, history: Sequence[Exam], beside: Beside | None = None) -> Page:
     beside = beside or Beside()
-    lscs = [make.lsc(m.region.key) for m in exam.measurements if m.region.monitorable]
-    said = interpret(exam, history, lscs=lscs, epochs=beside.epochs, contexts=beside.contexts)
+    lscs = tuple(make.lsc(m.region.key) for m in exam.measurements if m.region.monitorable)
+    reference = ClinicalReference(lscs=lscs, epochs=tuple(beside.epochs))
+    said = interpret(exam, history, reference, contexts=beside.contexts)
     return shown(addendum_to(said), said, history, beside)
 
 
@@ -135,7 +137,7 @@ def test_a_scan_that_is_not_valid_is_a_cross_with_its_reason_and_on_no_line(fact
 def test_a_region_that_is_not_valid_today_has_no_plot() -> None:
     told = [ClinicalContext(recorded_on=EXAM, left_hip_prosthesis=True)]
     assert page_of(hip(2024), [hip(2022)], Beside(contexts=told)).plots == ()
-    said = interpret(hip(2024), [hip(2022)], lscs=[make.lsc("total hip")], contexts=told)
+    said = interpret(hip(2024), [hip(2022)], ClinicalReference(lscs=(make.lsc("total hip"),)), contexts=told)
     assert plots(said.findings, hip(2024), [hip(2022)]) == (), "whatever the page is told beside"
 
 
@@ -144,10 +146,12 @@ def test_a_scan_from_below_twenty_is_a_cross_and_a_child_has_no_plot(born: str, 
     """E6: growth is no gain."""
     patient = replace(make.PATIENT, birth_date=date.fromisoformat(born))
     now, then = (replace(hip(year), patient=patient) for year in (2024, 2018))
-    said = interpret(now, [then], lscs=[make.lsc("total hip")])
+    said = interpret(now, [then], ClinicalReference(lscs=(make.lsc("total hip"),)))
     (plot,) = plots(said.findings, now, [then])
     assert [[point.on.year for point in group.points] for group in plot.excluded] == ([[2018]] if child else [])
-    young = interpret(then, [replace(then, study_instance_uid="1.9", performed_at=datetime(2015, 1, 1))], lscs=())
+    young = interpret(
+        then, [replace(then, study_instance_uid="1.9", performed_at=datetime(2015, 1, 1))], ClinicalReference()
+    )
     drawn = plots(young.findings, then, [replace(then, study_instance_uid="1.9", performed_at=datetime(2015, 1, 1))])
     assert (drawn == ()) is child
 
