@@ -5,16 +5,16 @@
 .PHONY: menu setup demo test lint bench impressions lock peers
 
 menu:
-	@echo "dxatrend: what would you like?"
+	@echo "dxatrend: targets"
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
 
-setup: ## .venv from requirements.lock, hash by hash; quick when nothing changed
+setup: ## make .venv from requirements.lock, checked by hash; quick when nothing changed
 	@scripts/setup
 
-demo: setup ## the sample patients through the real service on this machine; addenda in var/demo/
+demo: setup ## run the sample patients through the real service; addenda in var/demo/
 	@.venv/bin/dxatrend demo
 
-test: setup peers lint ## everything: lint, then every test, the real Orthanc, DCMTK and PostgreSQL included
+test: setup peers lint ## lint, then every test, with a real Orthanc, DCMTK and PostgreSQL
 	@scripts/test
 
 lint: setup ## ruff, mypy and the import contracts
@@ -23,13 +23,13 @@ lint: setup ## ruff, mypy and the import contracts
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 
-bench: setup peers ## how fast, beside what others take for the same: one table of medians and ratios
+bench: setup peers ## one table: our medians, those of other programs for the same work, and ratios
 	@.venv/bin/python -m tests.benchmarks
 
-impressions: setup ## docs/impressions.md and the README's example: what the addenda of the sample patients say
+impressions: setup ## docs/impressions.md, and the README's example as text and picture
 	@.venv/bin/python -m tests.factories.impressions
 
-lock: ## resolve requirements.lock anew; LOCK=--upgrade for the newest allowed
+lock: ## resolve requirements.lock again; LOCK=--upgrade for the newest allowed versions
 	@scripts/lock $(LOCK)
 
 peers:

@@ -1,8 +1,11 @@
-"""Do the pages show what the addenda of the sample patients say?"""
+"""The pages and the README's picture show what the addenda of the sample patients say."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.factories import impressions, sample_exams
+from tests.folders import ROOT
 
 TOLD = {name: case.interpretation.narrative for name, case in sample_exams.cases().items()}
 
@@ -12,9 +15,17 @@ def test_the_impressions_on_the_page_are_those_of_the_samples() -> None:
     assert told == impressions.page(), "run `make impressions`, and read what it changes in docs/impressions.md"
 
 
-def test_the_readme_shows_one_whole_impression() -> None:
+def test_the_readme_shows_an_impression() -> None:
     told = impressions.README.read_text(encoding="utf-8")
     assert told == impressions.readme(), "run `make impressions`, and read what it changes in README.md"
+
+
+def test_the_readme_shows_the_page_of_that_addendum() -> None:
+    """Machines may differ in the last bit of a pixel, not in a letter."""
+    assert f"]({impressions.PICTURE.relative_to(ROOT)})" in impressions.README.read_text(encoding="utf-8")
+    told = np.asarray(Image.open(impressions.PICTURE), np.int16)
+    difference = np.abs(told - impressions.picture())
+    assert difference.max() <= 2, "run `make impressions`, and look at what it changes in docs/addendum-page.png"
 
 
 @pytest.mark.parametrize("name", TOLD)

@@ -1,6 +1,6 @@
-"""What the addenda of the sample patients say: docs/impressions.md, and one of them whole in the README.
+"""Impressions of the sample patients: docs/impressions.md, and one addendum in the README, as text and as a page.
 
-``make impressions`` writes both; ``tests/test_impressions.py`` holds them.
+``make impressions`` writes them; ``tests/test_impressions.py`` holds them.
 """
 
 import re
@@ -8,11 +8,21 @@ import textwrap
 from collections.abc import Iterator
 from itertools import groupby
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.uid import ExplicitVRLittleEndian
+
 from pipeline.clinical.model import Narrative
+from pipeline.sr.author.addendum import author
+from pipeline.sr.dicom.content_tree import read_instance
+from pipeline.sr.render.fonts import Fonts
+from pipeline.sr.render.instances import author_renderings
 from tests.factories import sample_exams
 from tests.folders import ROOT, SAMPLES
 
 PAGE = ROOT / "docs" / "impressions.md"
+PICTURE = ROOT / "docs" / "addendum-page.png"
 README = ROOT / "README.md"
 SHOWN_IN_README = "02-spine-loss 2023-12-06"
 
@@ -48,12 +58,21 @@ def page() -> str:
 
 
 def readme() -> str:
-    """The README with the text of one addendum in its place."""
+    """Return the README with the impression of one addendum in its place."""
     before, begin, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     assert end, "the README has no place for an impression"
     narrative = sample_exams.cases()[SHOWN_IN_README].interpretation.narrative
-    return f"{before}{begin}\n{as_text(narrative)}\n{end}{after}"
+    return f"{before}{begin}\n{_filled(' '.join(narrative.impression), '> ')}\n\n{end}{after}"
+
+
+def picture() -> NDArray[np.uint8]:
+    """Draw the first page of the README's addendum: grey levels, rows by columns."""
+    case = sample_exams.cases()[SHOWN_IN_README]
+    addendum = author(case.interpretation, sources=case.sources, priors=case.priors)
+    image, *_ = author_renderings(addendum, case.interpretation, case.history, ["image"], Fonts())
+    told = read_instance(image.data_set, ExplicitVRLittleEndian)
+    return np.frombuffer(told.PixelData, np.uint8)[: told.Rows * told.Columns].reshape(told.Rows, told.Columns)
 
 
 def as_text(narrative: Narrative) -> str:
@@ -86,3 +105,4 @@ def _what_samples_show() -> dict[str, str]:
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
     README.write_text(readme(), encoding="utf-8")
+    Image.fromarray(picture()).save(PICTURE, optimize=True)
