@@ -42,6 +42,7 @@ README = (ROOT / "README.md").read_text()
 CONFORMANCE = (ROOT / "docs" / "conformance.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+DECISIONS = (ROOT / "docs" / "decisions" / "README.md").read_text()
 SENTENCE = ["receive", "store", "extract", "match", "compare", "interpret", "author", "deliver"]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROSE = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "sample_dicom" / "README.md"]
@@ -208,6 +209,13 @@ def test_the_picture_shows_the_floors_that_the_import_contracts_hold():
     for ring in ("edge", "sr"):
         floors = re.findall(r"^  (\S.*?)(?:  |$)", blocks[f"pipeline/{ring}"], re.MULTILINE)
         assert floors == layers[ring]
+
+
+@pytest.mark.parametrize(("lines", "files"), re.findall(r"^\| [\w -]+ \| (\d+) \| (`.*) \|$", DECISIONS, re.MULTILINE))
+def test_the_decisions_tell_the_size_of_own_code_where_a_library_exists(lines, files):
+    """Within a tenth: whoever lets it grow reads the reason for it again."""
+    size = sum(len((ROOT / file).read_text().splitlines()) for file in re.findall(r"`(.*?)`", files))
+    assert size == pytest.approx(int(lines), rel=0.1)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
