@@ -1,6 +1,7 @@
 """The rings and floors hold, the inner rings are pure, and every check of it can fail."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from packaging.utils import canonicalize_name
 from tests.folders import ROOT
 
 PACKAGES = ("pipeline", "flows", "dxatrend")
+
+DISTRIBUTIONS = packages_distributions()
+"""The distributions that hold each top-level package."""
 
 PURE = frozenset(
     [
@@ -96,17 +100,28 @@ def test_an_inner_ring_reads_no_clock_opens_no_file_and_rolls_no_dice(ring):
 
 def test_what_is_imported_is_asked_for():
     """A package that only comes along with another leaves with it one day."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    asked_for = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
-    distributions = packages_distributions()
-    imported = {
-        canonicalize_name(distributions[name][0])
+    imported = {name for package in PACKAGES for path in modules_of(ROOT / package) for name in distributions_of(path)}
+    assert imported - asked_for() - asked_for("render") == set()
+
+
+def test_what_only_the_extra_for_rendering_installs_is_imported_by_rendering_alone():
+    """Everything else works without it."""
+    users = {
+        path.parent.relative_to(ROOT).as_posix()
         for package in PACKAGES
         for path in modules_of(ROOT / package)
-        for name in (module.split(".")[0] for module, _ in imports_of(path.read_text()))
-        if name not in sys.stdlib_module_names and name not in PACKAGES
+        if (asked_for("render") - asked_for()) & set(distributions_of(path))
     }
-    assert imported - asked_for == set()
+    assert users == {"pipeline/sr/render"}
+
+
+def test_the_lock_pins_what_every_extra_asks_for():
+    """So the default set-up, which installs the lock, can draw, test and lint."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    pins = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    locked = {canonicalize_name(name): version for name, version in pins}
+    for requirement in (Requirement(line) for extra in extras.values() for line in extra):
+        assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), requirement
 
 
 def test_the_import_contracts_hold(tmp_path):
@@ -132,6 +147,20 @@ def test_a_contract_notices_when_it_is_broken(contract, file, bad_line, tmp_path
 
     assert broken.returncode == 1, broken.stdout
     assert "1 broken" in broken.stdout
+
+
+def asked_for(extra: str | None = None) -> set[str]:
+    """The distributions that pyproject.toml asks for, always or for an extra."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = project["optional-dependencies"][extra] if extra else project["dependencies"]
+    return {canonicalize_name(Requirement(line).name) for line in lines}
+
+
+def distributions_of(path: Path) -> Iterator[str]:
+    """The distributions that a module imports from."""
+    for name in {module.split(".")[0] for module, _ in imports_of(path.read_text())}:
+        if name not in sys.stdlib_module_names and name not in PACKAGES:
+            yield canonicalize_name(DISTRIBUTIONS[name][0])
 
 
 def copy_of_the_packages(folder: Path) -> None:

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from importlib.util import find_spec
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_type_hints
@@ -281,6 +282,14 @@ def _once_each(content: tuple[str, ...]) -> tuple[str, ...]:
     return content
 
 
+def _can_be_rendered(content: tuple[str, ...]) -> tuple[str, ...]:
+    """Images and PDF need matplotlib, which only the extra ``dxatrend[render]`` installs."""
+    pages = [form for form in content if form != "sr"]
+    if pages and find_spec("matplotlib") is None:
+        raise ValueError(f"{' and '.join(pages)} cannot be drawn without matplotlib: install dxatrend[render]")
+    return content
+
+
 Form = Literal["sr", "image", "pdf"]
 """What an addendum may be sent as."""
 
@@ -293,7 +302,9 @@ class DestinationSettings(_Section):
     host: Name
     port: Port
     proof: Literal["commitment", "find", "none"] = "none"
-    content: Annotated[tuple[Form, ...], Field(min_length=1), AfterValidator(_once_each)] = ("sr",)
+    content: Annotated[
+        tuple[Form, ...], Field(min_length=1), AfterValidator(_once_each), AfterValidator(_can_be_rendered)
+    ] = ("sr",)
     history: bool = False
     retrieve: Literal["move", "get"] = "move"
     longest_wait_seconds: Annotated[float, Field(ge=1, le=86_400)] = 3600
