@@ -52,8 +52,8 @@ def _places() -> list[dict[str, Any] | None]:
     stages = [
         {"in": half, "at": at, "when": when, "call": call}
         for half, at, when, call in (
-            ("listen", "pipeline.edge.store.receipts:keep_all", "before", 3),
-            ("listen", "pipeline.edge.store.receipts:keep_all", "after", 4),  # received, not committed
+            ("listen", "pipeline.edge.store.receipts:store_all", "before", 3),
+            ("listen", "pipeline.edge.store.receipts:store_all", "after", 4),  # received, not committed
             ("work", "pipeline.edge.store.receipts:load", "after", 2),  # claimed, not read
             ("work", "pipeline.edge.extract.extraction:extract", "after", 2),  # extracted, not recorded
             ("work", "pipeline.edge.extract.extraction:_record", "after", 3),  # recorded, not committed

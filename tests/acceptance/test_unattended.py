@@ -13,7 +13,7 @@ from tests.factories.service import Service
 
 CRASH_INJECTION = Path(__file__).parent / "crash_injection"
 
-BEFORE_THE_ANSWER = ["pipeline.edge.store.receipts:keep_all:after"]  # received, not committed
+BEFORE_THE_ANSWER = ["pipeline.edge.store.receipts:store_all:after"]  # received, not committed
 AFTER_THE_ANSWER = [
     "pipeline.edge.store.outbox:issue:after",  # authored and kept, not committed
     "pipeline.edge.deliver.storage_scu:_store:after",  # sent, not proven

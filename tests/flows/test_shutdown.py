@@ -9,7 +9,7 @@ from flows.shutdown import Stop
 
 WAITS = """
 import os, signal
-from flows.stop import Stop
+from flows.shutdown import Stop
 stop = Stop()
 stop.on_signals()
 print("ready", flush=True)
