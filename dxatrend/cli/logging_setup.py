@@ -23,7 +23,7 @@ NAMES = (
 )
 """The particulars a line may carry; any other is left out."""
 
-_OURS = ("pipeline", "flows")
+_OURS = ("pipeline", "flows", "dxatrend")
 
 _TOLD_BY_OURSELVES = (
     *("acse", "dimse", "dimse_messages", "dimse_primitives", "dul", "fsm"),
