@@ -1,7 +1,5 @@
 """When exams are due: one run carries them from match to the outbox."""
 
-from dataclasses import asdict
-
 from prefect import State, flow
 
 from flows.run_state import completed
@@ -15,4 +13,5 @@ MOST_CHUNKS = 10
 @flow(name="follow-up", flow_run_name="exams that are due", persist_result=False)
 def follow_up() -> State[dict[str, int]]:
     """Carry the exams that are due from match to the outbox; how many were issued, unchanged, held."""
-    return completed(asdict(drain(app(), stop().is_set, most_chunks=MOST_CHUNKS)))
+    counts = drain(app(), stop().is_set, most_chunks=MOST_CHUNKS)
+    return completed({"issued": counts.issued, "unchanged": counts.unchanged, "held": counts.held})

@@ -12,8 +12,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pipeline.clinical.regions import Site
 from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
-from pipeline.edge.follow_up.due_exams import Tally, claim_due, follow_up
+from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.store import outbox, receipts
+from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.sr.author.readback import read_back
 from pipeline.sr.dialects.loader import load_dialects
 from pipeline.sr.dialects.model import DateOrder, Fact, Quantity, Since
@@ -152,7 +153,7 @@ def test_two_reports_of_a_new_vendor_become_a_change_without_a_line_of_code(app:
             receipts.store(connection, kept, calling_ae_title="ACME", at=LONG_AGO)
     while extract_waiting(app):
         pass
-    assert follow_up(app, claim_due(app, 50)) == Tally(issued=2)
+    assert follow_up(app, claim_due(app, 50)) == ExamCounts(issued=2)
     with app.database.read() as connection:
         addendum = outbox.latest(connection, 2)
     assert addendum is not None

@@ -35,7 +35,8 @@ from pipeline.edge.store import (
     withdrawals,
 )
 from pipeline.edge.store.audit_trail import Event
-from pipeline.edge.store.reprocessing_runs import Counts, Scope
+from pipeline.edge.store.exam_counts import ExamCounts
+from pipeline.edge.store.reprocessing_runs import Scope
 from pipeline.edge.text_files import printable
 from pipeline.errors import DxatrendError
 
@@ -54,7 +55,7 @@ def reexamine(app: App, options: argparse.Namespace, stop: Stop) -> int:
     if options.dry_run:
         return _show_differences(list(reprocessing.differences(app, scope)), as_json=options.json)
     run = reprocessing.begin(app, scope)
-    reprocessing.take_part(app, run, keep_on=lambda: not stop.is_set())
+    reprocessing.take_part(app, run, stopped=stop.is_set)
     counts, finished = reprocessing.standing(app, run)
     with app.database.write() as connection:
         what = {"run": run, "finished": finished, **dataclasses.asdict(counts)}
@@ -143,7 +144,7 @@ def load(app: App, options: argparse.Namespace, stop: Stop) -> int:
             archives.files(options.folder),
             deliver=options.deliver,
             advance=advance,
-            keep_on=lambda: not stop.is_set(),
+            stopped=stop.is_set,
         )
     loaded.errors |= {str(error.filename): error.strerror or "cannot be listed" for error in unlisted}
     fates = {fate.value: count for fate, count in loaded.fates.items()}
@@ -184,10 +185,10 @@ def merge(app: App, options: argparse.Namespace) -> int:
         what = {"old": old, "new": new, "undo": options.undo}
         audit_trail.record(connection, events.by_operator(Event.MERGED, at=now, patient=new, detail=what))
         merged = sorted({patients.linked_patients_number(connection, number) for number in (old, new)})
-    counts = Counts()
+    counts = ExamCounts()
     for linked_patients in merged:
         run = reprocessing.begin(app, Scope(linked_patients=linked_patients))
-        counts = reprocessing.together(counts, reprocessing.take_part(app, run))
+        counts += reprocessing.take_part(app, run)
     print(
         f"{counts.issued} addenda superseded, {counts.unchanged} exams examined again and unchanged, {counts.held} held"
     )

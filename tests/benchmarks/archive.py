@@ -21,8 +21,9 @@ from sqlalchemy import Column, LargeBinary, String
 
 from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
-from pipeline.edge.follow_up.due_exams import Tally, claim_due, follow_up
+from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.store import outbox, receipts
+from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import Instant, metadata
 from tests.factories.reports import encode
@@ -99,11 +100,11 @@ def receive(app: App, instance: Instance) -> None:
         receipts.store(connection, instance, calling_ae_title="SCANNER1", at=datetime.now(UTC))
 
 
-def work_off(app: App) -> Tally:
+def work_off(app: App) -> ExamCounts:
     """Read and follow up whatever waits, as the worker does without Prefect."""
     while extract_waiting(app):
         pass
-    tally = Tally()
+    tally = ExamCounts()
     while numbers := claim_due(app, 50):
         tally += follow_up(app, numbers)
     return tally

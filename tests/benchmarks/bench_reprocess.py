@@ -10,7 +10,8 @@ from sqlalchemy import insert, update
 from pipeline.edge.app import App
 from pipeline.edge.reprocess import reprocessing
 from pipeline.edge.store import exam_summaries
-from pipeline.edge.store.reprocessing_runs import Counts, Scope
+from pipeline.edge.store.exam_counts import ExamCounts
+from pipeline.edge.store.reprocessing_runs import Scope
 from pipeline.edge.store.schema import exam, provenance
 from tests.benchmarks.archive import VISITS, archive
 from tests.benchmarks.table import Row, at_least, at_most
@@ -42,7 +43,7 @@ def rows() -> Iterator[Row]:
         )
 
 
-def _run(app: App) -> tuple[Counts, float]:
+def _run(app: App) -> tuple[ExamCounts, float]:
     began = process_time()
     run = reprocessing.begin(app, Scope())
     reprocessing.take_part(app, run)

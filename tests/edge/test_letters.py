@@ -20,8 +20,9 @@ from pipeline.edge.app import App, open_app
 from pipeline.edge.audit.dicom_message import Source, has_message, message
 from pipeline.edge.audit.forwarder import _subject
 from pipeline.edge.extract.extraction import extract_waiting
-from pipeline.edge.follow_up.due_exams import Tally, claim_due, follow_up
+from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.store import audit_trail, exams, outbox, receipts
+from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.schema import State, exam, receipt
 from pipeline.sr.dicom.character_sets import decoded
 from pipeline.sr.dicom.content_tree import header_text, read_instance
@@ -119,7 +120,7 @@ def receive(app: App, sent: Dataset) -> None:
         receipts.store(connection, kept, calling_ae_title="SCANNER1", at=LONG_AGO)
     while extract_waiting(app):
         pass
-    assert follow_up(app, claim_due(app, 50)) == Tally(issued=1)
+    assert follow_up(app, claim_due(app, 50)) == ExamCounts(issued=1)
 
 
 @pytest.mark.parametrize("charset", SCRIPTS)

@@ -34,6 +34,7 @@ from pipeline.edge.store import (
     senders,
     work_queue,
 )
+from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.exam_summaries import LinkedPatients, Provenance
 from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.store.outbox import AddendumOnFile
@@ -59,18 +60,6 @@ AHEAD = timedelta(seconds=0.25)
 
 CHUNK = 100
 """Exams claimed at once: two seconds of work, so that whoever is told to stop does so soon."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """How many exams were carried to the outbox, found unchanged, or held."""
-
-    issued: int = 0
-    unchanged: int = 0
-    held: int = 0
-
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.issued + other.issued, self.unchanged + other.unchanged, self.held + other.held)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +92,7 @@ def claim_due(app: App, limit: int, *, crash_suspects: bool = False) -> list[int
         )
 
 
-def drain(app: App, stopped: Callable[[], bool], *, most_chunks: float = math.inf) -> Tally:
+def drain(app: App, stopped: Callable[[], bool], *, most_chunks: float = math.inf) -> ExamCounts:
     """Carry the exams that are due to the outbox, chunk by chunk, until none is left or it is time to stop.
 
     It may be called ``AHEAD`` of the first one's time. What has come until then is read before, as it may belong to it.
@@ -113,19 +102,19 @@ def drain(app: App, stopped: Callable[[], bool], *, most_chunks: float = math.in
     if due is not None:
         time.sleep(min(max(due - datetime.now(UTC), timedelta()), AHEAD).total_seconds())
     extract_waiting(app, stopped=stopped)
-    tally, chunks = Tally(), 0
+    tally, chunks = ExamCounts(), 0
     while chunks < most_chunks and not stopped() and (numbers := claim_due(app, CHUNK)):
         tally, chunks = tally + follow_up(app, numbers), chunks + 1
     return tally
 
 
-def follow_up(app: App, numbers: Sequence[int]) -> Tally:
+def follow_up(app: App, numbers: Sequence[int]) -> ExamCounts:
     """Carry exams from match to the outbox; each one ends there, unchanged, or held with its reason.
 
     Raises:
         StoreError: the database could not be reached; the exams stay due.
     """
-    return sum((_follow_up_one(app, number) for number in numbers), Tally())
+    return sum((_follow_up_one(app, number) for number in numbers), ExamCounts())
 
 
 def examine(app: App, connection: Connection, on_file: ExamOnFile, linked_patients: LinkedPatients) -> Examination:
@@ -216,7 +205,7 @@ def interpret_exam(
     )
 
 
-def _follow_up_one(app: App, number: int) -> Tally:
+def _follow_up_one(app: App, number: int) -> ExamCounts:
     try:
         return _carry(app, number)
     except ContradictionError as contradiction:
@@ -228,7 +217,7 @@ def _follow_up_one(app: App, number: int) -> Tally:
         return _hold(app, number, UNEXPECTED, describe_error(error))
 
 
-def _carry(app: App, number: int) -> Tally:
+def _carry(app: App, number: int) -> ExamCounts:
     with app.database.read() as connection:
         linked_patients = exam_summaries.linked_patients_of(
             connection, number
@@ -240,7 +229,7 @@ def _carry(app: App, number: int) -> Tally:
             return _settle(app, on_file)
         asked_since = None if on_file.withdrawn else history_queries.unanswered_since(connection, number)
     if asked_since is not None and _waits(app, number, asked_since):
-        return Tally()
+        return ExamCounts()
     with app.database.read() as connection:
         found = examine(app, connection, on_file, linked_patients)
     interpretation, predecessor = found.interpretation, found.predecessor
@@ -252,7 +241,7 @@ def _carry(app: App, number: int) -> Tally:
             exam_summaries.record_provenance(connection, number, found.provenance)
             audit_trail.record(connection, compared)
         log.info("unchanged", extra={"exam": number})
-        return Tally(unchanged=1)
+        return ExamCounts(unchanged=1)
     addendum = author(
         interpretation,
         sources=found.sources,
@@ -276,7 +265,7 @@ def _carry(app: App, number: int) -> Tally:
     if kept is None:
         return _carry(app, number)
     log.info("authored", extra={"exam": number, "addendum": kept, "overall": interpretation.overall.value})
-    return Tally(issued=1)
+    return ExamCounts(issued=1)
 
 
 def _renderings(app: App, addendum: Authored, found: Examination) -> tuple[Authored, ...]:
@@ -328,22 +317,22 @@ def _waits(app: App, number: int, asked_since: datetime) -> bool:
     return True
 
 
-def _settle(app: App, on_file: ExamOnFile) -> Tally:
+def _settle(app: App, on_file: ExamOnFile) -> ExamCounts:
     """A historical exam is a prior for others if its reports agree, and gets no addendum; nor does a withdrawn one."""
     if not on_file.withdrawn:
         on_file.exam()
     with app.database.write() as connection:
         exams.followed_up(connection, on_file)
     log.info("withdrawn" if on_file.withdrawn else "historical", extra={"exam": on_file.number})
-    return Tally(unchanged=1)
+    return ExamCounts(unchanged=1)
 
 
-def _hold(app: App, number: int, reason: str, detail: str) -> Tally:
+def _hold(app: App, number: int, reason: str, detail: str) -> ExamCounts:
     with app.database.write() as connection:
         work_queue.hold(connection, exam_table, number, reason=reason, detail=detail)
         exams.look_after(connection, number, at=datetime.now(UTC))
     log.warning("held", extra={"exam": number, "reason": reason})
-    return Tally(held=1)
+    return ExamCounts(held=1)
 
 
 def _assembled(history: Sequence[ExamOnFile]) -> tuple[list[Exam], list[date]]:

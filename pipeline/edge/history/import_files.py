@@ -15,10 +15,12 @@ from pathlib import Path
 from sqlalchemy import select
 
 from pipeline.edge.app import App
+from pipeline.edge.audit import events
 from pipeline.edge.dicom_files import FileLeftOutError, read_dicom_file
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.receive.listener import PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES
-from pipeline.edge.store import receipts
+from pipeline.edge.store import audit_trail, receipts
+from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.exams import REPEATED
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import State, receipt
@@ -70,13 +72,38 @@ def files(folder: Path, unlisted: Callable[[OSError], object] | None = None) -> 
         yield from (Path(place, name) for name in sorted(names))
 
 
+def import_folder(
+    app: App,
+    folder: Path,
+    *,
+    deliver: bool = False,
+    advance: Callable[[int], None] = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Loaded:
+    """Keep and read every file below a folder, as ``load`` does; the audit trail has how many, and who did it.
+
+    A folder that cannot be listed is among the ``errors``.
+
+    Raises:
+        StoreError: the database could not be asked; what was kept is kept.
+    """
+    unlisted: list[OSError] = []
+    loaded = load(app, files(folder, unlisted.append), deliver=deliver, advance=advance, stopped=stopped)
+    loaded.errors |= {str(error.filename): error.strerror or "cannot be listed" for error in unlisted}
+    fates = {fate.value: count for fate, count in loaded.fates.items()}
+    with app.database.write() as connection:
+        detail = {"fates": fates, "errors": len(loaded.errors), "deliver": deliver}
+        audit_trail.record(connection, events.by_operator(Event.LOADED, at=datetime.now(UTC), detail=detail))
+    return loaded
+
+
 def load(
     app: App,
     paths: Iterator[Path],
     *,
     deliver: bool = False,
     advance: Callable[[int], None] = lambda _: None,
-    keep_on: Callable[[], bool] = lambda: True,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Loaded:
     """Keep and read files, batch by batch, each batch durable before the next; ``deliver`` answers them as well.
 
@@ -89,7 +116,7 @@ def load(
         waiting |= _take_in(app, batch, loaded, historical=not deliver)
         waiting = _judged(app, waiting, loaded)
         advance(len(batch))
-        if not keep_on():
+        if stopped():
             return loaded
     while waiting and extract_waiting(app):
         pass

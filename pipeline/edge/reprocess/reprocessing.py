@@ -14,12 +14,13 @@ from sqlalchemy import Connection, select, update
 
 from pipeline.clinical.exam_assembly import ContradictionError
 from pipeline.edge.app import App
-from pipeline.edge.follow_up.due_exams import Tally, examine, follow_up
+from pipeline.edge.follow_up.due_exams import examine, follow_up
 from pipeline.edge.provenance import ChangedInput, is_answered
 from pipeline.edge.reprocess.reextract import read_again
 from pipeline.edge.store import exam_summaries, exams, outbox, reprocessing_runs, work_queue
+from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.exam_summaries import ExamSummary, LinkedPatients
-from pipeline.edge.store.reprocessing_runs import Counts, Scope, Shard
+from pipeline.edge.store.reprocessing_runs import Scope, Shard
 from pipeline.edge.store.schema import State, shard
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.store.schema import receipt as receipt_table
@@ -61,43 +62,33 @@ def begin(app: App, scope: Scope) -> int:
         return reprocessing_runs.begin(connection, scope, shards=shards, at=datetime.now(UTC))
 
 
-def take_part(app: App, run: int, keep_on: Callable[[], bool] = lambda: True) -> Counts:
+def take_part(app: App, run: int, stopped: Callable[[], bool] = lambda: False) -> ExamCounts:
     """Work on parts of a run until none is free, or it is time to stop; what this process has done.
 
     Raises:
         StoreError: the database could not be asked; another worker, or a later call, goes on.
     """
-    done = Counts()
+    done = ExamCounts()
     with app.database.write() as connection:
         work_queue.reclaim_from_the_dead(connection)
         scope = reprocessing_runs.scope_of(connection, run)
-    while keep_on():
+    while not stopped():
         with app.database.write() as connection:
             mine = reprocessing_runs.claim(connection, run, at=datetime.now(UTC))
         if mine is None:
             break
         try:
-            done = together(done, _work_on(app, mine, scope, keep_on))
+            done += _work_on(app, mine, scope, stopped)
         finally:
             with app.database.write() as connection:
                 work_queue.requeue(connection, shard, where=shard.c.id == mine.id)
     return done
 
 
-def standing(app: App, run: int) -> tuple[Counts, bool]:
+def standing(app: App, run: int) -> tuple[ExamCounts, bool]:
     """What a run has come to, and whether it is finished."""
     with app.database.read() as connection:
         return reprocessing_runs.counts(connection, run), reprocessing_runs.is_finished(connection, run)
-
-
-def together(one: Counts, other: Counts) -> Counts:
-    """What two of them come to."""
-    return Counts(
-        one.looked_at + other.looked_at,
-        one.issued + other.issued,
-        one.unchanged + other.unchanged,
-        one.held + other.held,
-    )
 
 
 def differences(app: App, scope: Scope) -> Iterator[Difference]:
@@ -119,14 +110,14 @@ def differences(app: App, scope: Scope) -> Iterator[Difference]:
         after = numbers[-1]
 
 
-def _work_on(app: App, mine: Shard, scope: Scope, keep_on: Callable[[], bool]) -> Counts:
-    done, after = Counts(), mine.last_linked_patients
+def _work_on(app: App, mine: Shard, scope: Scope, stopped: Callable[[], bool]) -> ExamCounts:
+    done, after = ExamCounts(), mine.last_linked_patients
     while numbers := _next(app, scope, after, part=mine):
-        step = _step(app, mine, numbers, scope, keep_on)
+        step = _step(app, mine, numbers, scope, stopped)
         if step is None:
             return done
         after = numbers[-1]
-        done = together(done, step)
+        done += step
         with app.database.write() as connection:
             if not reprocessing_runs.advance(
                 connection, mine, last_linked_patients=after, done=step, at=datetime.now(UTC)
@@ -137,7 +128,9 @@ def _work_on(app: App, mine: Shard, scope: Scope, keep_on: Callable[[], bool]) -
     return done
 
 
-def _step(app: App, mine: Shard, numbers: Sequence[int], scope: Scope, keep_on: Callable[[], bool]) -> Counts | None:
+def _step(
+    app: App, mine: Shard, numbers: Sequence[int], scope: Scope, stopped: Callable[[], bool]
+) -> ExamCounts | None:
     """Look at some persons and examine again what has to be; ``None`` when told to stop, or the part is lost."""
     _read_again(app, numbers)
     looked_at = 0
@@ -147,22 +140,22 @@ def _step(app: App, mine: Shard, numbers: Sequence[int], scope: Scope, keep_on: 
             looked_at += 1
             if app.provenance_tracker.changed_inputs(visit, linked_patients):
                 shifted.append(visit)
-    tally = Tally()
+    counts = ExamCounts(looked_at=looked_at)
     for visit in shifted:
         _give_way(app)
-        if not _await_turn(app, mine, keep_on):
+        if not _await_turn(app, mine, stopped):
             return None
-        tally += _examine_again(app, visit.number)
-    return Counts(looked_at, tally.issued, tally.unchanged, tally.held)
+        counts += _examine_again(app, visit.number)
+    return counts
 
 
-def _examine_again(app: App, number: int) -> Tally:
+def _examine_again(app: App, number: int) -> ExamCounts:
     with app.database.write() as connection:
         settled = (exam_table.c.id == number) & (exam_table.c.state == State.DONE)
         # One that ends its worker is held in the end, as in the live flow.
         tried = update(exam_table).where(settled).values(worker_crashes=exam_table.c.worker_crashes + 1)
         if connection.execute(tried).rowcount == 0:
-            return Tally()  # it has become due by itself
+            return ExamCounts()  # it has become due by itself
     return follow_up(app, [number])
 
 
@@ -217,10 +210,10 @@ def _is_busy(app: App) -> bool:
     return False
 
 
-def _await_turn(app: App, mine: Shard, keep_on: Callable[[], bool]) -> bool:
+def _await_turn(app: App, mine: Shard, stopped: Callable[[], bool]) -> bool:
     """Wait until another addendum may be issued; whether to go on and the part is still ours."""
     most = app.settings.service.reprocess.addenda_per_minute
-    while keep_on():
+    while not stopped():
         now = datetime.now(UTC)
         with app.database.write() as connection:
             if not reprocessing_runs.renew(connection, mine, at=now):

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.database import notify
+from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.schema import State, reexamination, shard
 
 
@@ -22,16 +23,6 @@ class Scope:
     linked_patients: int | None = None
     scanner: int | None = None
     since: date | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What became of the exams of a run: only those whose ground had shifted were issued anew, unchanged or held."""
-
-    looked_at: int = 0
-    issued: int = 0
-    unchanged: int = 0
-    held: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +80,7 @@ def renew(connection: Connection, mine: Shard, *, at: datetime) -> bool:
     return result.rowcount == 1
 
 
-def advance(connection: Connection, mine: Shard, *, last_linked_patients: int, done: Counts, at: datetime) -> bool:
+def advance(connection: Connection, mine: Shard, *, last_linked_patients: int, done: ExamCounts, at: datetime) -> bool:
     """So far this part has come; whether it is still ours."""
     if not renew(connection, mine, at=at):
         return False
@@ -123,8 +114,8 @@ def is_finished(connection: Connection, run: int) -> bool:
     return connection.scalar(query) is not None
 
 
-def counts(connection: Connection, run: int) -> Counts:
+def counts(connection: Connection, run: int) -> ExamCounts:
     """What the parts of a run have come to together."""
     names: Sequence[str] = ("looked_at", "issued", "unchanged", "held")
     query = select(*(func.coalesce(func.sum(shard.c[name]), 0) for name in names))
-    return Counts(*(int(found) for found in connection.execute(query.where(shard.c.reexamination_id == run)).one()))
+    return ExamCounts(*(int(found) for found in connection.execute(query.where(shard.c.reexamination_id == run)).one()))

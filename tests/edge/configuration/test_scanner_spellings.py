@@ -10,7 +10,7 @@ from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.settings import CallerSettings, SettingsError, load
 from pipeline.edge.extract.caller_scanners import sends_another_machine
 from pipeline.edge.store import service_status
-from pipeline.edge.store.reprocessing_runs import Counts
+from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.scanners import Respelt
 from pipeline.edge.store.senders import Sender
 from tests.edge.reprocess.test_reprocessing import (
@@ -93,7 +93,7 @@ def test_a_spelling_that_is_added_makes_earlier_exams_the_machines_own(folder: P
     with open_app(folder) as app:
         run(app)
         assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
-        assert run(app) == Counts(looked_at=2)
+        assert run(app) == ExamCounts(looked_at=2)
     (folder / "scanners.toml").write_text(PRODIGY)
     with open_app(folder) as app:
         run(app)

@@ -12,8 +12,9 @@ from sqlalchemy import delete, update
 
 from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
-from pipeline.edge.follow_up.due_exams import AHEAD, Tally, claim_due, drain, follow_up
+from pipeline.edge.follow_up.due_exams import AHEAD, claim_due, drain, follow_up
 from pipeline.edge.store import exams, outbox, receipts, service_status, work_queue
+from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.schema import exam, reading
 from pipeline.sr.author.readback import ReadBack, read_back
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
@@ -55,13 +56,13 @@ def _l1_l4(bmd: str, *, study: str = "2.25.10", date: str = "20240101", **header
     return report(spine(region("L1-L4", bmd)), StudyInstanceUID=study, StudyDate=date, **header)
 
 
-def _follow_up(app: App) -> Tally:
+def _follow_up(app: App) -> ExamCounts:
     return follow_up(app, claim_due(app, 50))
 
 
 def test_an_exam_is_issued_once_and_unchanged_afterwards(app: App) -> None:
     _receive(app, _l1_l4("0.912"), "2.25.1")
-    assert _follow_up(app) == Tally(issued=1)
+    assert _follow_up(app) == ExamCounts(issued=1)
     assert claim_due(app, 50) == []
     _receive(app, _l1_l4("0.912"), "2.25.2")
     second = _follow_up(app)
@@ -74,14 +75,14 @@ def test_following_up_twice_what_was_claimed_once_issues_nothing_more(app: App) 
     """Where Prefect fails in the middle, the same exams are carried again without it."""
     _receive(app, _l1_l4("0.912"), "2.25.1")
     numbers = claim_due(app, 50)
-    assert follow_up(app, numbers) == Tally(issued=1)
-    assert follow_up(app, numbers) == Tally(unchanged=1)
+    assert follow_up(app, numbers) == ExamCounts(issued=1)
+    assert follow_up(app, numbers) == ExamCounts(unchanged=1)
 
 
 def test_a_prior_is_found_in_the_store(app: App) -> None:
     _receive(app, _l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
     _receive(app, _l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
-    assert _follow_up(app) == Tally(issued=2)
+    assert _follow_up(app) == ExamCounts(issued=2)
     with app.database.read() as connection:
         latest = outbox.latest(connection, 2)
     assert latest is not None
@@ -93,7 +94,7 @@ def test_a_prior_is_found_in_the_store(app: App) -> None:
 def test_an_exam_whose_reports_contradict_each_other_is_held_with_both_values(app: App) -> None:
     _receive(app, _l1_l4("0.912"), "2.25.1")
     _receive(app, _l1_l4("0.913"), "2.25.2")
-    assert _follow_up(app) == Tally(held=1)
+    assert _follow_up(app) == ExamCounts(held=1)
     with app.database.read() as connection:
         (held,) = service_status.held(connection)
         assert outbox.latest(connection, 1) is None
@@ -113,10 +114,10 @@ def test_an_earlier_exam_that_is_held_is_told_and_compared_once_it_is_resolved(a
     """Else a radiologist would read "no earlier exam" of a patient who has one."""
     _receive(app, _l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
     _receive(app, _l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
-    assert _follow_up(app) == Tally(issued=2)
+    assert _follow_up(app) == ExamCounts(issued=2)
     assert _latest(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
     _receive(app, _l1_l4("0.960", study="2.25.10", date="20220101"), "2.25.3")
-    assert _follow_up(app) == Tally(issued=1, held=1)
+    assert _follow_up(app) == ExamCounts(issued=1, held=1)
     said = _latest(app, 2)
     assert "DIFF" not in said.regions["L1-L4"]
     assert "EARLIER_HELD" in said.flags
@@ -124,24 +125,24 @@ def test_an_earlier_exam_that_is_held_is_told_and_compared_once_it_is_resolved(a
         connection.execute(delete(reading).where(reading.c.receipt_id == 1))  # a person has chosen the other report
         assert work_queue.release(connection, exam, 1, at=LONG_AGO)
         assert exams.look_after(connection, 1, at=LONG_AGO) == 1
-    assert _follow_up(app) == Tally(issued=2)
+    assert _follow_up(app) == ExamCounts(issued=2)
     assert _latest(app, 2).regions["L1-L4"]["DIFF"] == ("-0.048",)
 
 
 def test_an_earlier_exam_that_comes_late_makes_the_later_one_due_again(app: App) -> None:
     _receive(app, _l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
-    assert _follow_up(app) == Tally(issued=1)
+    assert _follow_up(app) == ExamCounts(issued=1)
     _receive(app, _l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
-    assert _follow_up(app) == Tally(issued=2)
+    assert _follow_up(app) == ExamCounts(issued=2)
     assert _latest(app, 1).regions["L1-L4"]["DIFF"] == ("-0.038",)
 
 
 def test_an_exam_held_for_an_identity_conflict_makes_the_later_ones_due_again(app: App) -> None:
     _receive(app, _l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
     _receive(app, _l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
-    assert _follow_up(app) == Tally(issued=2)
+    assert _follow_up(app) == ExamCounts(issued=2)
     _receive(app, _l1_l4("0.950", study="2.25.10", date="20220101", PatientID="OTHER"), "2.25.3")
-    assert _follow_up(app) == Tally(issued=1)
+    assert _follow_up(app) == ExamCounts(issued=1)
     assert "EARLIER_HELD" in _latest(app, 2).flags
 
 
@@ -159,7 +160,7 @@ def test_a_mans_scores_against_women_are_the_ones_that_count(app: App, parts: li
     """R4.5: scanners tell both, in one report or in two, in any order."""
     for number, scans in enumerate(parts):
         _receive(app, report(*(spine(one) for one in scans), PatientSex="M"), f"2.25.{number}")
-    assert _follow_up(app) == Tally(issued=1)
+    assert _follow_up(app) == ExamCounts(issued=1)
     said = _latest(app, 1)
     assert said.regions["L1-L4"]["T_SCORE"] == ("-2.2",)
     assert said.regions["L1-L4"]["BMD"] == ("0.912",)
@@ -168,7 +169,7 @@ def test_a_mans_scores_against_women_are_the_ones_that_count(app: App, parts: li
 
 def test_a_mans_scores_against_men_alone_are_told_as_such(app: App) -> None:
     _receive(app, report(spine(MEN), PatientSex="M"), "2.25.1")
-    assert _follow_up(app) == Tally(issued=1)
+    assert _follow_up(app) == ExamCounts(issued=1)
     assert "MALE_REFERENCE" in _latest(app, 1).flags
 
 
@@ -183,7 +184,7 @@ def test_a_change_that_the_scanner_tells_otherwise_is_told_beside_ours(app: App)
     )
     now = report(spine(region("L1-L4", "0.912"), trend), StudyInstanceUID="2.25.11", StudyDate="20240101")
     _receive(app, now, "2.25.2")
-    assert _follow_up(app) == Tally(issued=2)
+    assert _follow_up(app) == ExamCounts(issued=2)
     said = _latest(app, 2)
     assert {"VENDOR_DISAGREES", "NOT_ON_FILE"} <= set(said.flags)
     assert said.regions["L1-L4"]["DIFF"] == ("-0.038",)
@@ -200,8 +201,8 @@ def test_an_exam_that_ends_its_worker_three_times_is_held_and_no_other_with_it(a
         assert claim_due(app, 50) == [1], "alone"
     with app.database.write() as connection:
         lose_the_worker(connection, exam)
-    assert _follow_up(app) == Tally(held=1)
-    assert _follow_up(app) == Tally(issued=1)
+    assert _follow_up(app) == ExamCounts(held=1)
+    assert _follow_up(app) == ExamCounts(issued=1)
     with app.database.read() as connection:
         (held,) = service_status.held(connection)
     assert (held.number, held.reason) == ("E1", "worker_lost")
@@ -214,7 +215,7 @@ def test_an_exam_whose_work_was_given_back_is_not_suspected(app: App) -> None:
         assert claim_due(app, 50) == [1]
         with app.database.write() as connection:
             work_queue.requeue(connection, exam)
-    assert _follow_up(app) == Tally(issued=1)
+    assert _follow_up(app) == ExamCounts(issued=1)
 
 
 def test_an_error_in_one_exam_does_not_keep_the_others_from_the_outbox(
@@ -230,7 +231,7 @@ def test_an_error_in_one_exam_does_not_keep_the_others_from_the_outbox(
         return history(connection, who, **kwargs)
 
     monkeypatch.setattr(exams, "history", surprised)
-    assert _follow_up(app) == Tally(issued=1, held=1)
+    assert _follow_up(app) == ExamCounts(issued=1, held=1)
     with app.database.read() as connection:
         (held,) = service_status.held(connection)
     assert held.reason == "unexpected"
@@ -244,7 +245,7 @@ def test_a_run_that_begins_ahead_of_an_exams_time_waits_for_it_and_reads_what_ca
         connection.execute(update(exam).values(due_at=soon))
         sent = _l1_l4("0.913", SOPInstanceUID="2.25.2")
         receipts.store(connection, instance(encode(sent), uid="2.25.2"), calling_ae_title="SCANNER1", at=LONG_AGO)
-    assert drain(app, lambda: False) == Tally(held=1), "the second report contradicts the first"
+    assert drain(app, lambda: False) == ExamCounts(held=1), "the second report contradicts the first"
     assert datetime.now(UTC) >= soon
 
 
@@ -253,5 +254,5 @@ def test_a_run_does_not_wait_for_an_exam_whose_time_is_far(app: App) -> None:
     with app.database.write() as connection:
         connection.execute(update(exam).values(due_at=datetime.now(UTC) + timedelta(hours=1)))
     began = time.monotonic()
-    assert drain(app, lambda: False) == Tally()
+    assert drain(app, lambda: False) == ExamCounts()
     assert time.monotonic() - began < 30

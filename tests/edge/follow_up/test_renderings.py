@@ -16,8 +16,9 @@ from dxatrend.cli.show import show
 from pipeline.edge.app import App, open_app
 from pipeline.edge.deliver.dispatcher import deliver_due
 from pipeline.edge.extract.extraction import extract_waiting
-from pipeline.edge.follow_up.due_exams import Tally, claim_due, follow_up
+from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.store import outbox, receipts, service_status
+from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.sr.dicom.writer import Authored, dicom_file
 from tests import peers
@@ -92,7 +93,7 @@ def test_each_destination_gets_exactly_the_forms_it_asks_for_and_has_them_bit_fo
 ) -> None:
     for year, bmd in ((2022, "0.950"), (2024, "0.912")):
         _receive(app, bmd, f"2.25.{year}.1", year)
-    assert follow_up(app, claim_due(app, 50)) == Tally(issued=2)
+    assert follow_up(app, claim_due(app, 50)) == ExamCounts(issued=2)
     addendum, renderings = _issued(app, 2)
     kinds = [addendum.sop_class_uid, *(rendering.sop_class_uid for rendering in renderings)]
     assert kinds == [EnhancedSRStorage, SecondaryCaptureImageStorage, EncapsulatedPDFStorage]
@@ -136,11 +137,11 @@ def _file(kept: AddendumOnFile) -> bytes:
 
 def test_a_new_addendum_has_faces_of_its_own_and_an_unchanged_one_none(app: App) -> None:
     _receive(app, "0.912", "2.25.2024.1", 2024)
-    assert follow_up(app, claim_due(app, 50)) == Tally(issued=1)
+    assert follow_up(app, claim_due(app, 50)) == ExamCounts(issued=1)
     first, renderings = _issued(app, 1)
     with app.database.write() as connection:
         connection.exec_driver_sql("UPDATE exam SET state = 'waiting'")
-    assert follow_up(app, claim_due(app, 50)) == Tally(unchanged=1)
+    assert follow_up(app, claim_due(app, 50)) == ExamCounts(unchanged=1)
     assert _issued(app, 1) == (first, renderings)
     _receive(app, "0.950", "2.25.2022.1", 2022)
     with app.database.write() as connection:

@@ -169,5 +169,5 @@ def test_a_batch_ends_with_the_file_that_makes_it_too_large_to_hold(
 
 def test_it_stops_after_a_batch_when_told_to(app: App, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "BATCH", 1)
-    loaded = archives.load(app, archives.files(archive), keep_on=lambda: False)
+    loaded = archives.load(app, archives.files(archive), stopped=lambda: True)
     assert sum(loaded.fates.values()) == 1

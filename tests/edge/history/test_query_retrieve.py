@@ -20,12 +20,13 @@ from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.settings import DestinationSettings
 from pipeline.edge.deliver.storage_scu import DeliveryError
 from pipeline.edge.extract.extraction import extract_waiting
-from pipeline.edge.follow_up.due_exams import Tally, claim_due, follow_up
+from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.history import query_retrieve as history
 from pipeline.edge.history.query_retrieve import Fetched, fetch
 from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import audit_trail, exams, outbox, receipts, service_status
 from pipeline.edge.store.audit_trail import Event, Outcome
+from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.history_queries import AWAITS_HISTORY
 from pipeline.edge.store.schema import exam, history_query, receipt
 from pipeline.edge.store.service_status import HistoryStatus
@@ -133,13 +134,13 @@ def test_an_exam_is_compared_with_what_the_pacs_had_and_our_own_addenda_stay_the
         for report in latest.reports:
             arrives(app, report)
         number = claim_due(app, 50)
-        assert follow_up(app, number) == Tally(), "it waits for history"
+        assert follow_up(app, number) == ExamCounts(), "it waits for history"
         assert claim_due(app, 50) == []
         assert history.answer_due(app, archive_of(app))
         assert not history.answer_due(app, archive_of(app)), "once for each patient"
         while extract_waiting(app):
             pass
-        tally = Tally()
+        tally = ExamCounts()
         while numbers := claim_due(app, 50):
             tally += follow_up(app, numbers)
         assert tally.issued == 1
@@ -182,7 +183,7 @@ def test_a_dead_pacs_delays_an_exam_no_longer_than_the_department_wants_and_hist
             arrives(app, report)
         assert history.answer_due(app, archive_of(app)), "it was asked, in vain"
         (number,) = claim_due(app, 50)
-        assert follow_up(app, [number]) == Tally(issued=1)
+        assert follow_up(app, [number]) == ExamCounts(issued=1)
         assert "ARCHIVE_SILENT" in latest_flags(app, number)
         silent = of_history(app)
         assert (silent.last_answer, silent.unanswered) == (None, 1)
@@ -221,7 +222,7 @@ def test_an_archive_that_answers_late_and_has_nothing_is_no_longer_called_silent
             arrives(app, report)
         assert history.answer_due(app, archive_of(app))
         numbers = claim_due(app, 50)
-        assert follow_up(app, numbers[:1]) == Tally(issued=1)
+        assert follow_up(app, numbers[:1]) == ExamCounts(issued=1)
         with app.database.read() as connection:
             (in_hand,) = exams.load(connection, numbers[1:])
         orthanc.start()
@@ -232,7 +233,7 @@ def test_an_archive_that_answers_late_and_has_nothing_is_no_longer_called_silent
         with app.database.write() as connection:
             exams.followed_up(connection, in_hand)
         assert sorted(claim_due(app, 50)) == sorted(numbers)
-        assert follow_up(app, numbers) == Tally(issued=2)
+        assert follow_up(app, numbers) == ExamCounts(issued=2)
         assert ["ARCHIVE_SILENT" in latest_flags(app, number) for number in numbers] == [False, False]
 
 

@@ -8,7 +8,7 @@ from pipeline.edge.app import App, open_app
 from pipeline.edge.operations import clinical_context_csv
 from pipeline.edge.operations.clinical_context_csv import ContextOf, Loaded, read_context
 from pipeline.edge.store import exam_summaries, patient_merges, patients
-from pipeline.edge.store.reprocessing_runs import Counts
+from pipeline.edge.store.exam_counts import ExamCounts
 from tests.edge.reprocess.test_reprocessing import folder, follow_all, in_both_databases, l1_l4, receive, run
 from tests.factories.instances import NOW, report
 
@@ -89,7 +89,7 @@ def test_every_record_up_to_an_exams_day_is_ground_of_its_addendum_and_a_later_o
             assert ["context" in changed_inputs for changed_inputs in _shifts(app)] == [False, counts]
             follow_all(app)
             assert _shifts(app) == [(), ()]
-        assert run(app) == Counts(looked_at=2)
+        assert run(app) == ExamCounts(looked_at=2)
 
 
 def _shifts(app: App) -> list[tuple[str, ...]]:

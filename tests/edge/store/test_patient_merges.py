@@ -11,7 +11,8 @@ from pipeline.edge.operations import clinical_context_csv
 from pipeline.edge.operations.clinical_context_csv import ContextOf
 from pipeline.edge.reprocess import reprocessing
 from pipeline.edge.store import patient_identity, patient_merges, patients, service_status
-from pipeline.edge.store.reprocessing_runs import Counts, Scope
+from pipeline.edge.store.exam_counts import ExamCounts
+from pipeline.edge.store.reprocessing_runs import Scope
 from tests.edge.reprocess.test_reprocessing import (
     addenda,
     folder,
@@ -57,7 +58,7 @@ def test_after_a_merger_exams_are_compared_across_the_two_ids_and_after_its_undo
         assert merge(app)
         assert run(app).issued == 1
         assert said(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
-        assert run(app) == Counts(looked_at=2)
+        assert run(app) == ExamCounts(looked_at=2)
         assert merge(app, undo=True)
         assert run(app).issued == 1
         assert said(app, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
@@ -87,7 +88,7 @@ def test_a_late_prior_and_a_record_of_context_under_the_old_id_make_the_new_ids_
             loaded = clinical_context_csv.keep(connection, [ContextOf(patient_id="OLD", issuer="", record=record)])
         assert loaded.exams == 1
         follow_all(app)
-        assert run(app) == Counts(looked_at=3), "nothing was left for the night"
+        assert run(app) == ExamCounts(looked_at=3), "nothing was left for the night"
 
 
 def test_a_dry_run_shows_what_the_merger_would_change(two_ids: Path) -> None:

@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 
 from pipeline.edge.app import App, open_app
 from pipeline.edge.store import splits
-from pipeline.edge.store.reprocessing_runs import Counts
+from pipeline.edge.store.exam_counts import ExamCounts
 from tests.edge.reprocess.test_reprocessing import (
     addenda,
     folder,
@@ -62,7 +62,7 @@ def test_each_visit_gets_an_addendum_and_the_later_one_is_compared_with_the_earl
         assert addenda(app)[0] == 1, "what was said of the first visit still holds"
         assert latest(app, 1).StudyInstanceUID == latest(app, second).StudyInstanceUID
         assert latest(app, 1).SOPInstanceUID != latest(app, second).SOPInstanceUID
-        assert run(app) == Counts(looked_at=2)
+        assert run(app) == ExamCounts(looked_at=2)
 
 
 @in_both_databases

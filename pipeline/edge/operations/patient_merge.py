@@ -1,0 +1,63 @@
+"""Merge two patient ids that belong to one human being, or undo such a merge."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from pipeline.clinical.model import Patient
+from pipeline.edge.audit import events
+from pipeline.edge.store import audit_trail, patient_identity, patient_merges, patients, shared_scans
+from pipeline.edge.store.audit_trail import Event
+from pipeline.edge.store.database import Database
+from pipeline.errors import DxatrendError
+
+
+class PatientMergeError(DxatrendError):
+    """Two patients that cannot be merged, or cannot be told apart again; the text says why."""
+
+
+def merge(database: Database, old: Patient, new: Patient) -> list[int]:
+    """Count the exams of ``old`` as those of ``new`` from now on; the audit trail has it.
+
+    Returns the numbers of the linked patients whose exams now have to be examined again.
+
+    Raises:
+        PatientMergeError: one of them is not on file, they are one already, or ``old`` was merged into somebody else.
+    """
+    problem = "OLD and NEW are one patient already, or OLD was merged into somebody else"
+    return _change(database, old, new, patient_merges.merge, undo=False, problem=problem)
+
+
+def unmerge(database: Database, old: Patient, new: Patient) -> list[int]:
+    """Count the exams of ``old`` and of ``new`` as those of two patients again; the audit trail has it.
+
+    Returns the numbers of the linked patients whose exams now have to be examined again.
+
+    Raises:
+        PatientMergeError: one of them is not on file, or ``old`` was not merged into ``new``.
+    """
+    return _change(database, old, new, patient_merges.undo, undo=True, problem="OLD was not merged into NEW")
+
+
+def _change(
+    database: Database, old: Patient, new: Patient, change: Callable[..., bool], *, undo: bool, problem: str
+) -> list[int]:
+    now = datetime.now(UTC)
+    with database.write() as connection:
+        old_number, new_number = _find(connection, old, "OLD"), _find(connection, new, "NEW")
+        if not change(connection, old_number, new_number, at=now):
+            raise PatientMergeError(problem)
+        patient_identity.judge_again(connection, old_number, new_number, at=now)
+        shared_scans.release_settled(connection, at=now)
+        detail = {"old": old_number, "new": new_number, "undo": undo}
+        audit_trail.record(connection, events.by_operator(Event.MERGED, at=now, patient=new_number, detail=detail))
+        both = (old_number, new_number)
+        return sorted({patients.linked_patients_number(connection, number) for number in both})
+
+
+def _find(connection: Connection, patient: Patient, role: str) -> int:
+    number = patients.find(connection, patient.patient_id, patient.issuer)
+    if number is None:
+        raise PatientMergeError(f"nothing is on file about {role}")
+    return number
