@@ -1,4 +1,4 @@
-# The menu. Each target works as the first command ever typed on a Debian 12 with make and Python 3.11.
+# Each target works as the first command on a Debian 12 with make and Python 3.11. `make` alone lists them.
 
 .DEFAULT_GOAL := menu
 .NOTPARALLEL:
