@@ -16,7 +16,7 @@ from pipeline.sr.dicom.writer import Authored
 from pipeline.sr.render.fonts import Fonts
 from pipeline.sr.render.instances import author_renderings
 from pipeline.sr.render.page_content import Page, page
-from pipeline.sr.render.plots import Beside
+from pipeline.sr.render.plots import PlotContext
 from tests.factories import addenda
 from tests.factories import interpretations as make
 
@@ -67,7 +67,7 @@ def addendum_to(
 
 
 def shown(
-    addendum: Authored, interpretation: Interpretation, history: Iterable[Exam] = (), beside: Beside | None = None
+    addendum: Authored, interpretation: Interpretation, history: Iterable[Exam] = (), beside: PlotContext | None = None
 ) -> Page:
     """What stands on an addendum's pages."""
     told = addenda.read(addendum)

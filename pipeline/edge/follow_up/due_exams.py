@@ -39,7 +39,7 @@ from pipeline.edge.store.exam_summaries import LinkedPatients, Provenance
 from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.edge.store.schema import exam as exam_table
-from pipeline.sr.author.addendum import Draft, author, corrected, draft
+from pipeline.sr.author.addendum import Draft, author, draft, header_corrections
 from pipeline.sr.dicom.header import UnusableEvidenceError, check_same_patient, read_header
 from pipeline.sr.dicom.writer import Authored
 
@@ -158,7 +158,7 @@ def examine(app: App, connection: Connection, on_file: ExamOnFile, linked_patien
         predecessor=predecessor,
         drafted=draft(interpretation, sources),
         provenance=app.provenance_tracker.provenance(visit, linked_patients, parts_of(exam)),
-        is_corrected=predecessor is not None and bool(corrected(predecessor.data_set, sources, study)),
+        is_corrected=predecessor is not None and bool(header_corrections(predecessor.data_set, sources, study)),
     )
 
 
@@ -251,7 +251,7 @@ def _carry(app: App, number: int) -> ExamCounts:
         preliminary=app.settings.service.addendum.preliminary,
         drafted=found.drafted,
     )
-    drawn = _renderings(app, addendum, found) if renderings.wanted(app) else ()
+    drawn = _renderings(app, addendum, found) if renderings.wanted_forms(app) else ()
     with app.database.write() as connection:
         if outbox.is_superseded(connection, number, predecessor):  # somebody else has followed it up meanwhile
             kept = None
@@ -271,7 +271,7 @@ def _carry(app: App, number: int) -> ExamCounts:
 def _renderings(app: App, addendum: Authored, found: Examination) -> tuple[Authored, ...]:
     history, contradictory = _assembled(found.history)
     held = (*found.held, *contradictory)
-    return renderings.of(app, addendum, found.interpretation, history, contexts=found.contexts, held=held)
+    return renderings.render(app, addendum, found.interpretation, history, contexts=found.contexts, held=held)
 
 
 def _issue(
@@ -295,7 +295,7 @@ def _issue(
             digest=found.drafted.digest,
             overall=found.interpretation.overall,
             data_set=instance.data_set,
-            destinations=renderings.wanted_by(app, instance),
+            destinations=renderings.destinations_of(app, instance),
             at=at,
             rendering_of=numbers[0] if numbers else None,
         )

@@ -1,4 +1,4 @@
-"""Which faces does an addendum get beside the structured report, and which archive wants what?"""
+"""Render addenda as images and PDF for the destinations that want them beside or instead of the structured report."""
 
 import os
 import tempfile
@@ -15,15 +15,15 @@ from pipeline.edge.configuration.settings import Form
 from pipeline.sr.dicom.writer import Authored
 
 FORMS: dict[str, Form] = {SecondaryCaptureImageStorage: "image", EncapsulatedPDFStorage: "pdf"}
-"""What a face is, by its SOP class; everything else that we author is the structured report."""
+"""The form of a rendering by its SOP class UID; every other instance that we author is a structured report."""
 
 
-def wanted(app: App) -> frozenset[Form]:
-    """In which forms beside the structured report some destination gets an addendum."""
+def wanted_forms(app: App) -> frozenset[Form]:
+    """Return the forms beside the structured report in which some destination gets addenda."""
     return frozenset(f for destination in app.settings.service.destination for f in destination.content if f != "sr")
 
 
-def of(
+def render(
     app: App,
     addendum: Authored,
     interpretation: Interpretation,
@@ -32,30 +32,31 @@ def of(
     contexts: Sequence[ClinicalContext] = (),
     held: Sequence[date] = (),
 ) -> tuple[Authored, ...]:
-    """The faces of an addendum that are wanted.
+    """Return the renderings of an addendum in the wanted forms.
 
-    ``history`` is what their plots show beside the exam; ``contexts`` and ``held`` are as ``interpret`` takes them.
+    The plots show ``history`` with the exam; ``contexts`` and ``held`` are those given to ``interpret``.
     """
-    _give_matplotlib_a_home()
-    # Imported here alone: it takes a second and 50 MB, and a service that sends no faces pays neither.
+    _set_matplotlib_folder()
+    # Importing matplotlib takes a second and 50 MB, and it need not be installed where no destination wants pages.
     from pipeline.sr.render.fonts import Fonts  # noqa: PLC0415
     from pipeline.sr.render.instances import author_renderings  # noqa: PLC0415
-    from pipeline.sr.render.plots import Beside  # noqa: PLC0415
+    from pipeline.sr.render.plots import PlotContext  # noqa: PLC0415
 
-    font = app.settings.service.addendum.font
-    beside = Beside(epochs=app.reference_data.clinical.epochs, contexts=contexts, held=held)
-    return author_renderings(addendum, interpretation, history, wanted(app), Fonts(str(font) if font else ""), beside)
+    own_font = app.settings.service.addendum.font
+    fonts = Fonts(str(own_font) if own_font else "")
+    plot_context = PlotContext(epochs=app.reference_data.clinical.epochs, contexts=contexts, held=held)
+    return author_renderings(addendum, interpretation, history, wanted_forms(app), fonts, plot_context)
 
 
-def wanted_by(app: App, instance: Authored) -> list[str]:
-    """The names of the destinations that get an addendum, or a face of one."""
+def destinations_of(app: App, instance: Authored) -> list[str]:
+    """Return the names of the destinations that get an addendum, or a rendering, in the form that it has."""
     form = FORMS.get(instance.sop_class_uid, "sr")
     return [destination.name for destination in app.settings.service.destination if form in destination.content]
 
 
 @cache
-def _give_matplotlib_a_home() -> tempfile.TemporaryDirectory[str]:
-    """A folder for the list of fonts that it makes at start, gone with this process: a service may have no home."""
+def _set_matplotlib_folder() -> tempfile.TemporaryDirectory[str]:
+    """Give matplotlib a folder for its font cache that lasts as long as this process: a service may have no home."""
     folder = tempfile.TemporaryDirectory(prefix="dxatrend-matplotlib-")
     os.environ["MPLCONFIGDIR"] = folder.name
     return folder

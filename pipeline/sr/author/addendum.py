@@ -24,9 +24,9 @@ from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage, ExplicitVRLit
 import pipeline
 from pipeline.clinical.model import Interpretation
 from pipeline.sr import codes
-from pipeline.sr.author.content import DEVICE, digest, document, within_enhanced_sr
-from pipeline.sr.author.iod_modules import dates, densitometer, patient_and_study
-from pipeline.sr.author.revision_note import what_changed
+from pipeline.sr.author.content import DEVICE, as_enhanced_sr, digest, document
+from pipeline.sr.author.iod_modules import contributing_equipment, dates, patient_and_study
+from pipeline.sr.author.revision_note import revision_note
 from pipeline.sr.dicom.content_tree import Code, Item, read_instance, read_tree
 from pipeline.sr.dicom.header import Reference, check_same_patient, corrections, reference, tidy_header, written_at
 from pipeline.sr.dicom.uids import DEVICE_UID, derived_uid
@@ -61,7 +61,7 @@ def draft(interpretation: Interpretation, sources: Iterable[Dataset]) -> Draft:
     return Draft(said=said, digest=digest(said, interpretation.rules_version, source_uids))
 
 
-def corrected(predecessor: bytes, sources: Sequence[Dataset], study_instance_uid: str) -> tuple[str, ...]:
+def header_corrections(predecessor: bytes, sources: Sequence[Dataset], study_instance_uid: str) -> tuple[str, ...]:
     """What of patient and study an addendum quotes otherwise than the reports of its exam tell it now, by its words.
 
     Raises:
@@ -119,15 +119,15 @@ def author(
         "PreliminaryFlag": "PRELIMINARY" if preliminary else "FINAL",
         **patient_and_study(header),
         **dates(_moment(reports, older) or exam.performed_at),
-        **densitometer(exam),
+        **contributing_equipment(exam),
         **_evidence(evidence, header.study_instance_uid),
         **_predecessors(replaced),
     }
     for earlier in older:
         told = corrections(header, tidy_header([earlier], exam.study_instance_uid))
-        said = document(interpretation, note=what_changed(said, read_tree(earlier), told))
+        said = document(interpretation, note=revision_note(said, read_tree(earlier), told))
     if sop_class_uid == EnhancedSRStorage:
-        said = within_enhanced_sr(said)
+        said = as_enhanced_sr(said)
     return Authored(
         sop_class_uid=sop_class_uid,
         sop_instance_uid=sop_instance_uid,

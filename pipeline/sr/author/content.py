@@ -75,12 +75,12 @@ def _plain(item: Item) -> list[object]:
     return [item.relationship, item.value_type, concepts, item.value, [_plain(child) for child in item.children]]
 
 
-def within_enhanced_sr(item: Item) -> Item:
+def as_enhanced_sr(item: Item) -> Item:
     """The same content as an Enhanced SR may relate it: there only containers have an observation context.
 
     When and in which study a number or an obstacle was is told as its property instead (PS3.3 table A.35.2-2).
     """
-    children = tuple(map(within_enhanced_sr, item.children))
+    children = tuple(map(as_enhanced_sr, item.children))
     if item.value_type != "CONTAINER":
         children = tuple(map(_as_property, children))
     return item._replace(children=children)

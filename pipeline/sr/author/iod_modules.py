@@ -33,7 +33,7 @@ def dates(moment: datetime) -> Attributes:
     return {f"{kind}Date": day for kind in kinds} | {f"{kind}Time": time for kind in kinds}
 
 
-def densitometer(exam: Exam) -> Attributes:
+def contributing_equipment(exam: Exam) -> Attributes:
     """The scanner, where readers look for the machine that measured (PS3.3 C.12.1.1.5)."""
     scanner = exam.scanner
     told = {

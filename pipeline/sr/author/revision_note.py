@@ -7,7 +7,7 @@ from pipeline.sr.author.readback import ReadBack, read_back
 from pipeline.sr.dicom.content_tree import Item
 
 
-def what_changed(addendum: Item, predecessor: Item, corrected: Sequence[str] = ()) -> str:
+def revision_note(addendum: Item, predecessor: Item, corrected: Sequence[str] = ()) -> str:
     """Each region's results, numbers and cautions that differ, now and before, in words without a patient's data.
 
     ``corrected`` names what of the header is told otherwise.

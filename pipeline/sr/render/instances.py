@@ -15,7 +15,7 @@ import pipeline
 from pipeline.clinical.model import Exam, Interpretation
 from pipeline.sr import codes
 from pipeline.sr.author.content import DEVICE
-from pipeline.sr.author.iod_modules import dates, densitometer, patient_and_study
+from pipeline.sr.author.iod_modules import contributing_equipment, dates, patient_and_study
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from pipeline.sr.dicom.header import tidy_header, written_at
 from pipeline.sr.dicom.uids import derived_uid
@@ -24,7 +24,7 @@ from pipeline.sr.render import drawing
 from pipeline.sr.render.fonts import Fonts
 from pipeline.sr.render.page_content import page
 from pipeline.sr.render.page_layout import Sheet, lay_out
-from pipeline.sr.render.plots import Beside
+from pipeline.sr.render.plots import PlotContext
 
 TITLE = "DXA follow-up"
 
@@ -38,7 +38,7 @@ def author_renderings(
     history: Iterable[Exam],
     forms: Iterable[str],
     fonts: Fonts,
-    beside: Beside | None = None,
+    beside: PlotContext | None = None,
 ) -> tuple[Authored, ...]:
     """The faces of an addendum in these forms, of ``image`` and ``pdf``.
 
@@ -119,7 +119,7 @@ def _of_both(addendum: Dataset, exam: Exam, kind: str) -> Attributes:
         "SpecificCharacterSet": "ISO_IR 192",
         **patient_and_study(tidy_header([addendum], exam.study_instance_uid)),
         **dates(moment),
-        **densitometer(exam),
+        **contributing_equipment(exam),
         "SeriesInstanceUID": derived_uid(f"series of {kind}", addendum.SOPInstanceUID),
         "SeriesDescription": f"{TITLE} ({kind})",
         "Manufacturer": DEVICE,

@@ -17,7 +17,7 @@ from pipeline.sr import codes
 from pipeline.sr.author.content import DEVICE
 from pipeline.sr.dicom.content_tree import Code, Item, header_text
 from pipeline.sr.dicom.values import read_date
-from pipeline.sr.render.plots import Beside, Plot, plots
+from pipeline.sr.render.plots import Plot, PlotContext, plots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ def page(
     said: Item,
     interpretation: Interpretation,
     history: Iterable[Exam],
-    beside: Beside | None = None,
+    beside: PlotContext | None = None,
 ) -> Page:
     """What the pages of an addendum show, which reads ``said``.
 

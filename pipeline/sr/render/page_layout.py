@@ -236,16 +236,16 @@ class _Column:
 
 _COLUMNS = (
     _Column(head="Region", width=96),
-    _Column(head="BMD g/cm\u00b2", width=36, right=True),
+    _Column(head="BMD g/cm\u00b2", width=44, right=True),
     _Column(head="T", width=31, right=True),
     _Column(head="Z", width=31, right=True),
     _Column(head="Compared with", width=58),
-    _Column(head="BMD then", width=40, right=True),
+    _Column(head="BMD then", width=34, right=True),
     _Column(head="Change g/cm\u00b2", width=97, right=True),
-    _Column(head="LSC", width=36, right=True),
+    _Column(head="LSC", width=34, right=True),
     _Column(head="Result", width=110),
 )
-"""Wide enough, in bold, for 1.234 g/cm2, a score of -10.2, a date, and a change of +0.435 (+116.3 %)."""
+"""Wide enough, in bold, for 1.234, a score of -10.2, a date, a change of +0.435 (+116.3 %); in plain, "not valid"."""
 
 _GAP, _INDENT = 6.0, 3.0
 """Between a number and the column on its right, and before a text."""

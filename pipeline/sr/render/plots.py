@@ -31,7 +31,7 @@ OTHERS = "further scanners"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beside:
+class PlotContext:
     """What is drawn beside the scans: breaks of calibration, therapy, and the days of exams held for a person."""
 
     epochs: Sequence[Epoch] = ()
@@ -117,13 +117,13 @@ class Plot:
 
 
 def plots(
-    findings: Sequence[Finding], exam: Exam, history: Iterable[Exam], beside: Beside | None = None
+    findings: Sequence[Finding], exam: Exam, history: Iterable[Exam], beside: PlotContext | None = None
 ) -> tuple[Plot, ...]:
     """A plot for each region with an earlier scan; of a spine only its largest sets of vertebrae.
 
     None at all where somebody else's exams may be among the history (R2.19).
     """
-    beside = beside or Beside()
+    beside = beside or PlotContext()
     if any(refusal.obstacle is Obstacle.ID_CONFLICT for finding in findings for refusal in finding.refusals):
         return ()
     largest = max((len(finding.measurement.region.vertebrae) for finding in findings), default=0)
@@ -154,7 +154,7 @@ def courses(records: Sequence[ClinicalContext], until: date) -> tuple[Course, ..
     return tuple(course for course in found if course.therapy is not Therapy.NONE and course.begins <= until)
 
 
-def _plot(finding: Finding, exam: Exam, earlier: Sequence[Exam], beside: Beside) -> Plot:
+def _plot(finding: Finding, exam: Exam, earlier: Sequence[Exam], beside: PlotContext) -> Plot:
     prior = finding.since_prior
     region, bmd = finding.measurement.region, finding.measurement.bmd
     if prior is not None and prior.region is not None and prior.bmd is not None:
@@ -215,7 +215,7 @@ def _other_set(exam: Exam, region: Region) -> Iterator[tuple[Point, str]]:
         yield Point(on=exam.performed_on, bmd=exam.by_region[printed.key].bmd), str(printed)
 
 
-def _invalid(exam: Exam, region: Region, beside: Beside) -> str:
+def _invalid(exam: Exam, region: Region, beside: PlotContext) -> str:
     """Why a scan must not be judged, by the patient's age and by what is on record of its day; else empty (R2.22)."""
     if is_child(exam):
         return f"below {ADULT_FROM} years of age"

@@ -196,7 +196,7 @@ from pipeline.edge.follow_up import due_exams, renderings
 from pipeline.edge.app import open_app
 import dxatrend.cli.main
 with open_app(Path(sys.argv[1])) as app:
-    assert renderings.wanted(app) == frozenset()
+    assert renderings.wanted_forms(app) == frozenset()
 print("matplotlib" in sys.modules)
 """
 

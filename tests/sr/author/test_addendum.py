@@ -23,7 +23,7 @@ from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
 import pipeline
 from pipeline.clinical.model import Caution, Flag, Interpretation, Patient, Result
 from pipeline.sr import codes
-from pipeline.sr.author.addendum import corrected, draft
+from pipeline.sr.author.addendum import draft, header_corrections
 from pipeline.sr.author.content import document
 from pipeline.sr.dicom.content_tree import Code, read_tree
 from pipeline.sr.dicom.header import UnusableEvidenceError
@@ -460,4 +460,4 @@ def test_what_an_addendum_quotes_of_untidy_reports_is_no_correction_of_itself(na
     """Else the exam would get another addendum at every look."""
     sources = [raw(**UNTIDY[name])]
     study = make.interpretation().exam.study_instance_uid
-    assert corrected(of(sources=sources).data_set, sources, study) == ()
+    assert header_corrections(of(sources=sources).data_set, sources, study) == ()

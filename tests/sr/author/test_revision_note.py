@@ -10,7 +10,7 @@ from pipeline.clinical.model import Caution, Finding, Flag, Interpretation, Obst
 from pipeline.sr import codes
 from pipeline.sr.author.addendum import author
 from pipeline.sr.author.content import document
-from pipeline.sr.author.revision_note import what_changed
+from pipeline.sr.author.revision_note import revision_note
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from tests.factories import interpretations as make
 
@@ -19,7 +19,7 @@ LOSS = make.interpretation(make.finding(since_prior=LOST))
 
 
 def news(now: Interpretation, before: Interpretation = LOSS) -> str:
-    line = what_changed(document(now), document(before))
+    line = revision_note(document(now), document(before))
     assert "\n" not in line
     assert line.startswith("Replaces an earlier addendum. ")
     return line.removeprefix("Replaces an earlier addendum. ")

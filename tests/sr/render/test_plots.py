@@ -18,7 +18,7 @@ from pipeline.clinical.regions import parse_region
 from pipeline.sr.render import drawing, page_layout
 from pipeline.sr.render.fonts import Fonts
 from pipeline.sr.render.page_content import Page
-from pipeline.sr.render.plots import Apart, Band, Beside, Break, Course, Plot, Point, courses, plots
+from pipeline.sr.render.plots import Apart, Band, Break, Course, Plot, PlotContext, Point, courses, plots
 from tests.factories import interpretations as make
 from tests.factories.renderings import addendum_to, interpreted, shown, visit
 
@@ -57,15 +57,15 @@ def _levels(levels: str) -> tuple[str, ...]:
     return parse_region(levels).vertebrae
 
 
-def page_of(exam: Exam, history: Sequence[Exam], beside: Beside | None = None) -> Page:
-    beside = beside or Beside()
+def page_of(exam: Exam, history: Sequence[Exam], beside: PlotContext | None = None) -> Page:
+    beside = beside or PlotContext()
     lscs = tuple(make.lsc(m.region.key) for m in exam.measurements if m.region.monitorable)
     reference = ClinicalReference(lscs=lscs, epochs=tuple(beside.epochs))
     said = interpret(exam, history, reference, contexts=beside.contexts)
     return shown(addendum_to(said), said, history, beside)
 
 
-def plot_of(exam: Exam, history: Sequence[Exam], beside: Beside | None = None) -> Plot:
+def plot_of(exam: Exam, history: Sequence[Exam], beside: PlotContext | None = None) -> Plot:
     (plot,) = page_of(exam, history, beside).plots
     return plot
 
@@ -95,14 +95,14 @@ def test_a_calibration_epoch_is_a_rule_where_it_lies_between_scans(begins: str, 
         Epoch(scanner=make.PRODIGY, begins=date.fromisoformat(begins), reason="moved", cross_calibrated=True),
         Epoch(scanner=make.HORIZON, begins=date(2022, 1, 1), reason="of another scanner", cross_calibrated=False),
     ]
-    plot = plot_of(hip(2024), [hip(2020)], Beside(epochs=epochs))
+    plot = plot_of(hip(2024), [hip(2020)], PlotContext(epochs=epochs))
     told = [(one.word, one.on.isoformat(), one.why) for one in plot.breaks]
     assert told == ([("calibration", begins, f"calibration checked on {begins} (moved)")] if drawn else [])
 
 
 def test_across_a_new_calibration_nothing_is_joined_and_the_rule_says_so() -> None:
     epochs = [Epoch(scanner=make.PRODIGY, begins=date(2021, 1, 1), reason="new tube", cross_calibrated=False)]
-    plot = plot_of(hip(2024), [hip(2020), hip(2022)], Beside(epochs=epochs))
+    plot = plot_of(hip(2024), [hip(2020), hip(2022)], PlotContext(epochs=epochs))
     assert [point.on.year for point in plot.series] == [2022, 2024]
     assert [one.why for one in plot.breaks] == ["calibrated anew on 2021-01-01 (new tube)"]
 
@@ -126,7 +126,7 @@ def test_a_scan_that_is_not_valid_is_a_cross_with_its_reason_and_on_no_line(fact
     """R2.22"""
     told = [ClinicalContext(recorded_on=date(2022, 5, 14), **{fact: True})]  # type: ignore[arg-type] # only flags
     told += [ClinicalContext(recorded_on=EXAM, **{fact: False})]  # type: ignore[arg-type] # only flags
-    page = page_of(spine(2024), [spine(2020), spine(2022)], Beside(contexts=told))
+    page = page_of(spine(2024), [spine(2020), spine(2022)], PlotContext(contexts=told))
     (plot,) = page.plots
     assert [point.on.year for point in plot.series] == [2020, 2024]
     (group,) = plot.excluded
@@ -136,7 +136,7 @@ def test_a_scan_that_is_not_valid_is_a_cross_with_its_reason_and_on_no_line(fact
 
 def test_a_region_that_is_not_valid_today_has_no_plot() -> None:
     told = [ClinicalContext(recorded_on=EXAM, left_hip_prosthesis=True)]
-    assert page_of(hip(2024), [hip(2022)], Beside(contexts=told)).plots == ()
+    assert page_of(hip(2024), [hip(2022)], PlotContext(contexts=told)).plots == ()
     said = interpret(hip(2024), [hip(2022)], ClinicalReference(lscs=(make.lsc("total hip"),)), contexts=told)
     assert plots(said.findings, hip(2024), [hip(2022)]) == (), "whatever the page is told beside"
 
@@ -160,14 +160,14 @@ def test_the_page_has_no_number_of_a_site_that_is_not_valid() -> None:
     """N5: nor of a region of it that is not monitored."""
     told = [ClinicalContext(recorded_on=EXAM, left_hip_prosthesis=True)]
     now = _exam(2024, make.measurement("total hip left", "0.801"), make.measurement("trochanter left", "0.702"))
-    page = page_of(now, [hip(2022, "0.803")], Beside(contexts=told))
+    page = page_of(now, [hip(2022, "0.803")], PlotContext(contexts=told))
     assert not {"0.801", "0.702", "0.803"} & set(re.findall(r"[0-9.]+", key_of(page)))
     assert "trochanter not valid" in page.not_monitored
 
 
 def test_held_exams_are_crosses_on_the_axis_up_to_the_exam() -> None:
     days = [date(2023, 1, 1), date(2021, 3, 2), date(2021, 3, 2), EXAM, date(2025, 1, 1)]
-    page = page_of(hip(2024), [hip(2022)], Beside(held=days))
+    page = page_of(hip(2024), [hip(2022)], PlotContext(held=days))
     assert [plot.held for plot in page.plots] == [(date(2021, 3, 2), date(2023, 1, 1))]
     assert "an exam that is held for a person, its numbers not known: 2021-03-02, 2023-01-01." in key_of(page)
 
@@ -227,7 +227,7 @@ def test_therapies_on_record_are_bars_from_their_beginning_to_the_next_or_the_ex
     )
     assert courses(records, EXAM) == found
     assert courses(records[::-1], EXAM) == found
-    page = page_of(hip(2024), [hip(2022)], Beside(contexts=records))
+    page = page_of(hip(2024), [hip(2022)], PlotContext(contexts=records))
     assert page.plots[0].courses == found
     assert "antiresorptive since 2014-06-01 until 2018-12-01; anabolic on record since 2021-03-01." in key_of(page)
 
@@ -317,6 +317,14 @@ def test_no_number_breaks_in_a_column(text: str) -> None:
         for one in wide.get(column.head, []):
             if one == text:
                 assert page_layout.wrapped(text, column.room, page_layout.BODY, told.width, bold=True) == [text]
+
+
+def test_a_site_that_is_not_valid_has_these_words_on_one_line_of_the_table() -> None:
+    hardware = [ClinicalContext(recorded_on=EXAM, left_hip_prosthesis=True)]
+    page = page_of(hip(2024), [hip(2022)], PlotContext(contexts=hardware))
+    assert [row.bmd for row in page.rows] == ["not valid"]
+    sheets = page_layout.lay_out(page, "name", Fonts().width)
+    assert "not valid" in [mark.text for sheet in sheets for mark in sheet if isinstance(mark, page_layout.Text)]
 
 
 def test_a_number_keeps_its_unit_where_a_line_ends() -> None:
