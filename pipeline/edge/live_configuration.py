@@ -4,7 +4,6 @@ Two processes with different configurations would take back each other's addenda
 store, and what is read anew is taken whole or not at all.
 """
 
-import json
 import logging
 import threading
 from collections.abc import Iterator
@@ -42,7 +41,7 @@ def fingerprint(app: App) -> Fingerprint:
     told = app.settings.service.model_dump(mode="json", include=parts, exclude=_NOT_OF_THE_SERVICE)
     for entry in (*told["destination"], *told["listener"]["caller"]):
         entry.pop("tls", None)  # files, which lie elsewhere on another machine
-    return Fingerprint(clinical=app.reference_data.digest, service=fingerprint_of(json.dumps(told, sort_keys=True)))
+    return Fingerprint(clinical=app.reference_data.digest, service=fingerprint_of(told))
 
 
 def outdated(app: App) -> list[str]:

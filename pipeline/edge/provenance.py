@@ -11,6 +11,7 @@ an exam only where the department changes ``valid_until``.
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import date, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -41,7 +42,7 @@ class ProvenanceTracker:
     """Tells what an exam rests on today, by one configuration."""
 
     def __init__(self, reference: ClinicalReference) -> None:
-        self._rules = fingerprint_of(RULES_VERSION, reference.rules)
+        self._rules = fingerprint_of(RULES_VERSION, asdict(reference.rules))
         self._known = _Known(reference)
 
     def provenance(self, visit: ExamSummary, linked_patients: LinkedPatients, parts: str) -> Provenance:

@@ -1,6 +1,6 @@
 """What has the department told us beyond the reports, in the words of the reports?"""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import tzinfo
 from pathlib import Path
 
@@ -30,7 +30,11 @@ class ReferenceData:
     """The same for the same LSCs, epochs and rules: the audit trail names by it what a comparison rested on."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "digest", fingerprint_of(self))
+        clinical = self.clinical
+        of_scanners = (clinical.lscs, clinical.epochs, clinical.cross_calibrations, clinical.qc_gaps)
+        names = (self.machines, self.aliases, self.spellings)
+        digest = fingerprint_of(*of_scanners, asdict(clinical.rules), *names, self.zone, self.reader_fingerprint)
+        object.__setattr__(self, "digest", digest)
 
 
 def known(settings: Settings, dialects: tuple[Dialect, ...], folder: Path) -> ReferenceData:

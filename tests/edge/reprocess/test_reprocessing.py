@@ -12,6 +12,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import update
 
 from pipeline.clinical.clinical_context import ClinicalContext, Menopause
+from pipeline.clinical.model import LeastSignificantChange, Scanner
+from pipeline.clinical.regions import Region
+from pipeline.clinical.rules import Rules
 from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
@@ -335,6 +338,19 @@ def test_it_stops_when_told_to_and_goes_on_later(two_visits: Path) -> None:
         assert reprocessing.take_part(app, number, stopped=lambda: True) == ExamCounts()
         assert reprocessing.standing(app, number) == (ExamCounts(), False)
         assert run(app).issued == 1
+
+
+def test_a_class_of_reference_data_that_is_renamed_re_examines_nobody(two_visits: Path) -> None:
+    (two_visits / "precision.toml").write_text(lsc())
+    assert run_in(two_visits).issued == 1
+    names = {kind: kind.__qualname__ for kind in (LeastSignificantChange, Rules, Region, Scanner)}
+    try:
+        for kind, name in names.items():
+            kind.__qualname__ = f"Renamed{name}"
+        assert run_in(two_visits) == ExamCounts(looked_at=3)
+    finally:
+        for kind, name in names.items():
+            kind.__qualname__ = name
 
 
 @in_both_databases
