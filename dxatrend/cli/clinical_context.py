@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from pipeline.clinical.model import Scanner
-from pipeline.clinical.precision_study import FILL_IN, UnfitStudyError, studies, toml_block, worksheet
+from pipeline.clinical.precision_study import FILL_IN, UnfitStudyError, evaluate_studies, toml_block, worksheet
 from pipeline.edge.app import App
 from pipeline.edge.configuration.settings import Settings
 from pipeline.edge.operations import clinical_context_csv, precision_study_csv
@@ -35,7 +35,7 @@ def precision(settings: Settings, options: argparse.Namespace, today: date) -> i
         print(f"--valid-until {options.valid_until} lies before --valid-from {begins}", file=sys.stderr)
         return 1
     try:
-        evaluated = studies(precision_study_csv.read_study(options.file))
+        evaluated = evaluate_studies(precision_study_csv.read_study(options.file))
     except (CsvTableError, UnfitStudyError) as unfit:
         reasons = unfit.mistakes if isinstance(unfit, CsvTableError) else unfit.reasons
         print("This is no precision study that can be used:", *reasons, sep="\n  ", file=sys.stderr)

@@ -2,17 +2,16 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import NamedTuple
 
-from pipeline.clinical.clinical_context import ClinicalContext, ContextOnDay, context_on
 from pipeline.clinical.compare import HUNDRED, borderline, implausible, months_between
+from pipeline.clinical.comparison_context import ComparisonContext
 from pipeline.clinical.model import (
     Caution,
     Change,
-    Epoch,
     Exam,
     Finding,
     Measurement,
@@ -34,33 +33,12 @@ AREA_PARTS = (SPINE, FEMORAL_NECK, TOTAL_HIP)
 """Where a change in bone area is worth a word (R2.15)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparisonContext:
-    """What a comparison is seen against, beside the two exams.
-
-    ``exam`` is the part of it that may be judged; ``unfit`` are the regions that may not. ``context`` is what holds on
-    the day of the exam, ``records`` is all it was made from.
-    """
-
-    exam: Exam
-    context: ContextOnDay
-    rules: Rules
-    records: Sequence[ClinicalContext] = ()
-    qc_gaps: Sequence[QcGap] = ()
-    epochs: Sequence[Epoch] = ()
-    unfit: tuple[Region, ...] = ()
-
-    def context_of(self, earlier: Exam) -> ContextOnDay:
-        """What held on the day of an earlier exam."""
-        return context_on(self.records, earlier.performed_on)
-
-
-def add_cautions(finding: Finding, around: ComparisonContext) -> Finding:
+def add_cautions(finding: Finding, context: ComparisonContext) -> Finding:
     """The same finding with its cautions: prior first, then baseline, each caution once."""
     changes = [change for change in (finding.since_prior, finding.since_baseline) if change is not None]
     found = [
-        *_of_the_scan(finding, around),
-        *(caution for change in changes for caution in _of_a_change(finding.measurement, change, around)),
+        *_of_the_scan(finding, context),
+        *(caution for change in changes for caution in _of_a_change(finding.measurement, change, context)),
     ]
     return replace(finding, cautions=tuple(dict.fromkeys(found))) if found else finding
 
@@ -96,7 +74,7 @@ def height_loss(exam: Exam, earlier: Sequence[Exam], rules: Rules) -> Iterator[C
             return
 
 
-class _Crossing(NamedTuple):
+class _BothSides(NamedTuple):
     """One number of both sides, now and then."""
 
     left: Decimal | None
@@ -122,8 +100,8 @@ def _exchanged(left: Measurement, since_left: Change, right: Measurement, since_
     """Both fit the other side's earlier scan better in BMD and area, and one its own worse than its LSC."""
     then_left = since_left.reference.by_region[left.region.key]
     then_right = since_right.reference.by_region[right.region.key]
-    bmds = _Crossing(left.bmd, right.bmd, then_left.bmd, then_right.bmd)
-    areas = _Crossing(left.area, right.area, then_left.area, then_right.area)
+    bmds = _BothSides(left.bmd, right.bmd, then_left.bmd, then_right.bmd)
+    areas = _BothSides(left.area, right.area, then_left.area, then_right.area)
     crossed = bmds.fits_better_crossed and areas.fits_better_crossed
     beyond = any(c.lsc is not None and abs(c.difference) >= c.lsc.lsc for c in (since_left, since_right))
     return crossed and beyond
@@ -153,36 +131,36 @@ def level_shift(exam: Exam, reference: Exam, measurement: Measurement, rules: Ru
     return _shifted_by_size(measurement, earlier, rules) or _shifted_by_one(exam, reference)
 
 
-def _of_the_scan(finding: Finding, around: ComparisonContext) -> Iterator[Caution]:
+def _of_the_scan(finding: Finding, context: ComparisonContext) -> Iterator[Caution]:
     """What concerns today's scan whatever it is compared with."""
-    region, exam = finding.measurement.region, around.exam
+    region, exam = finding.measurement.region, context.exam
     name = region_name(region)
-    if region.site is Site.FOREARM and around.context.non_dominant_arm not in (None, region.side):
+    if region.site is Site.FOREARM and context.clinical.non_dominant_arm not in (None, region.side):
         yield words.dominant_arm(name)
-    for gap in _gaps(exam, around.qc_gaps):
-        yield words.qc_gaps(exam, gap)
+    for gap in _gaps(exam, context.qc_gaps):
+        yield words.qc_not_verified(exam, gap)
     if region.part == SPINE:
-        if pairs := outliers(exam, region.vertebrae, around.rules):
-            yield words.vertebra_outlier(pairs, around.rules, compared=finding.since_prior is not None)
+        if pairs := outliers(exam, region.vertebrae, context.rules):
+            yield words.vertebra_outlier(pairs, context.rules, compared=finding.since_prior is not None)
         if not total_agrees(exam, finding.measurement):
             yield words.total_disagrees(name, exam)
 
 
-def _of_a_change(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
-    for judge in JUDGES:
-        yield from judge(measurement, change, around)
+def _of_a_change(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
+    for judge in CAUTION_RULES:
+        yield from judge(measurement, change, context)
 
 
-def _plausible(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
+def _plausible(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
     """Whether bone changes so much, and so soon (R3.1, R5.3)."""
-    today, name = around.exam.performed_on, region_name(measurement.region)
-    if implausible(change, today, around.rules):
+    today, name = context.exam.performed_on, region_name(measurement.region)
+    if implausible(change, today, context.rules):
         yield words_on_validity.implausible(name, change)
-    if months_between(change.reference.performed_on, today) < around.rules.no_change_months:
-        yield words_on_validity.too_soon_to_count(name, change, around.rules)
+    if months_between(change.reference.performed_on, today) < context.rules.no_change_months:
+        yield words_on_validity.too_soon_to_count(name, change, context.rules)
 
 
-def _reference_population(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
+def _reference_population(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
     """Whether the scores rest on another population than before (R4.5)."""
     earlier = change.reference.by_region.get(measurement.region.key)
     if earlier is not None and other_population(measurement, earlier):
@@ -190,13 +168,13 @@ def _reference_population(measurement: Measurement, change: Change, around: Comp
         yield words_on_validity.reference_changed(region_name(measurement.region), now, then, change.reference)
 
 
-def _software(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
-    now, then = around.exam.software, change.reference.software
+def _software(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
+    now, then = context.exam.software, change.reference.software
     if now and then and now != then:
-        yield words.software_changed(change.reference, around.exam, major=major_version(now) != major_version(then))
+        yield words.software_changed(change.reference, context.exam, major=major_version(now) != major_version(then))
 
 
-def _scan_mode(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
+def _scan_mode(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
     """How it was scanned, and by which protocol the scan was analysed (R2.5)."""
     earlier = change.reference.by_region.get(measurement.region.key)
     if earlier is None:
@@ -208,8 +186,8 @@ def _scan_mode(measurement: Measurement, change: Change, around: ComparisonConte
             yield words.scan_mode_changed(region_name(measurement.region), change.reference, what, now, then)
 
 
-def _subset(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
-    if change.region is None or change.reference.scanner != around.exam.scanner:
+def _subset(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
+    if change.region is None or change.reference.scanner != context.exam.scanner:
         return
     name = region_name(measurement.region)
     yield words.subset_recomputed(name, change)
@@ -219,21 +197,21 @@ def _subset(measurement: Measurement, change: Change, around: ComparisonContext)
         yield words.total_disagrees(name, change.reference)
 
 
-def _across_scanners(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
-    if change.reference.scanner != around.exam.scanner:
+def _across_scanners(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
+    if change.reference.scanner != context.exam.scanner:
         yield words.cross_calibrated(region_name(measurement.region), change)
 
 
-def _quality_control(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
-    for gap in _gaps(change.reference, around.qc_gaps):
-        yield words.qc_gaps(change.reference, gap)
+def _quality_control(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
+    for gap in _gaps(change.reference, context.qc_gaps):
+        yield words.qc_not_verified(change.reference, gap)
 
 
-def _size(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
+def _size(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
     """Bone area and levels (R2.14, R2.15)."""
-    rules, region = around.rules, measurement.region
+    rules, region = context.rules, measurement.region
     name = region_name(region)
-    if level_shift(around.exam, change.reference, measurement, rules):
+    if level_shift(context.exam, change.reference, measurement, rules):
         yield words.level_shift(name, change.reference)
     earlier = change.reference.by_region.get(region.key)
     percent = area_change(measurement, earlier) if earlier else None
@@ -250,9 +228,9 @@ def _size(measurement: Measurement, change: Change, around: ComparisonContext) -
         yield words.area_changed(name, change.reference, review=review)
 
 
-def _body(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
+def _body(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
     """Height and weight (R2.19, R2.20, R1.17)."""
-    exam, other, rules = around.exam, change.reference, around.rules
+    exam, other, rules = context.exam, change.reference, context.rules
     if exam.height_cm and other.height_cm and abs(exam.height_cm - other.height_cm) > rules.height_review_cm:
         yield words.height_changed(other, exam)
     if exam.weight_kg and other.weight_kg:
@@ -264,22 +242,22 @@ def _body(measurement: Measurement, change: Change, around: ComparisonContext) -
         yield words.high_bmi(rules)
 
 
-def _interval(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
-    if months_between(change.reference.performed_on, around.exam.performed_on) < around.rules.short_interval_months:
-        yield words.interval_short(change.reference, around.rules)
+def _interval(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
+    if months_between(change.reference.performed_on, context.exam.performed_on) < context.rules.short_interval_months:
+        yield words.interval_short(change.reference, context.rules)
 
 
-def _margin(measurement: Measurement, change: Change, around: ComparisonContext) -> Iterator[Caution]:
+def _margin(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
     """How near the LSC lies, and whose it is (R1.7, R1.11, R1.13, R1.15, R1.17)."""
     name = region_name(measurement.region)
     if change.lsc is not None and change.lsc.approximated:
         yield words.lsc_approximated(name, change.lsc)
-    epoch = last_break(around.exam.scanner, around.epochs, around.exam.performed_on)
+    epoch = last_break(context.exam.scanner, context.epochs, context.exam.performed_on)
     if change.lsc is not None and epoch is not None and change.lsc.valid_from < epoch.begins:
         yield words.lsc_before_epoch(name, epoch)
-    if borderline(change, around.rules.borderline_factor):
+    if borderline(change, context.rules.borderline_factor):
         yield words.borderline(name, change)
-    if around.rules.flag_80_percent and change.lsc is not None and only_at_80_percent(change.difference, change.lsc):
+    if context.rules.flag_80_percent and change.lsc is not None and only_at_80_percent(change.difference, change.lsc):
         yield words.only_at_80_percent(name, change)
     ceiling = WORST_LSC_PERCENT.get(measurement.region.part)
     exceeded = ceiling is not None and HUNDRED * abs(change.difference) >= ceiling * change.reference_bmd
@@ -287,7 +265,7 @@ def _margin(measurement: Measurement, change: Change, around: ComparisonContext)
         yield words.ceiling_exceeded(name, change, ceiling)
 
 
-JUDGES: tuple[Callable[[Measurement, Change, ComparisonContext], Iterator[Caution]], ...] = (
+CAUTION_RULES: tuple[Callable[[Measurement, Change, ComparisonContext], Iterator[Caution]], ...] = (
     _plausible,
     _software,
     _scan_mode,
@@ -310,12 +288,12 @@ def body_mass_index(exam: Exam) -> Decimal | None:
     return exam.weight_kg * 10_000 / exam.height_cm**2
 
 
-def not_weighed(finding: Finding, around: ComparisonContext) -> Iterator[NotEvaluated]:
+def cautions_not_evaluated(finding: Finding, context: ComparisonContext) -> Iterator[NotEvaluated]:
     """Which cautions of a comparison could not be judged, and for want of what."""
     change = finding.since_prior
     if change is None:
         return
-    region, exams = finding.measurement.region, (around.exam, change.reference)
+    region, exams = finding.measurement.region, (context.exam, change.reference)
     both = (finding.measurement, change.reference.by_region.get(region.key))
 
     def untold(attribute: str) -> bool:
@@ -329,13 +307,13 @@ def not_weighed(finding: Finding, around: ComparisonContext) -> Iterator[NotEval
         yield NotEvaluated(rule="R2.15", topic="bone area", missing=("bone area",))
     if region.part == SPINE and (untold("bmc") or untold("area")):
         yield NotEvaluated(rule="R2.14", topic="level shift", missing=("bone mineral content", "bone area"))
-    if region.part == SPINE and all(_t_score(around.exam, level) is None for level in region.vertebrae):
+    if region.part == SPINE and all(_t_score(context.exam, level) is None for level in region.vertebrae):
         yield NotEvaluated(rule="R2.13", topic="vertebral outliers", missing=("T-scores of single vertebrae",))
     if not all(exam.height_cm for exam in exams):
         yield NotEvaluated(rule="R2.19", topic="height", missing=("height",))
     if not all(exam.weight_kg for exam in exams):
         yield NotEvaluated(rule="R2.20", topic="weight", missing=("weight",))
-    if around.context.calcium_tablet is None and around.context.contrast is None:
+    if context.clinical.calcium_tablet is None and context.clinical.contrast is None:
         yield NotEvaluated(rule="R2.22", topic="invalid scans", missing=("calcium tablet", "contrast study"))
 
 

@@ -35,8 +35,8 @@ def cross_calibration_for(
 
 def predict(cross_calibration: CrossCalibration, bmd: Decimal) -> Decimal | None:
     """What the new scanner would have read, three decimals; ``None`` where the line leaves the range of bone."""
-    foretold = (cross_calibration.intercept + cross_calibration.slope * bmd).quantize(THREE_DECIMALS, ROUND_HALF_UP)
-    return foretold if foretold > 0 else None
+    predicted = (cross_calibration.intercept + cross_calibration.slope * bmd).quantize(THREE_DECIMALS, ROUND_HALF_UP)
+    return predicted if predicted > 0 else None
 
 
 def lsc_across(cross_calibration: CrossCalibration, region: Region) -> LeastSignificantChange:

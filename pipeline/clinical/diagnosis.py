@@ -7,8 +7,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
 from pipeline.clinical.age import age_on
-from pipeline.clinical.cautions import ComparisonContext
 from pipeline.clinical.clinical_context import ContextOnDay, Menopause
+from pipeline.clinical.comparison_context import ComparisonContext
 from pipeline.clinical.model import (
     Category,
     CategoryChange,
@@ -139,27 +139,27 @@ def classify(scale: Scale, score: Decimal) -> Category:
     return Category.LOW_BONE_MASS if printed < LOW_BONE_MASS_BELOW else Category.NORMAL
 
 
-def diagnose(around: ComparisonContext, earlier: Sequence[Exam]) -> Diagnosis | None:
+def diagnose(context: ComparisonContext, earlier: Sequence[Exam]) -> Diagnosis | None:
     """One category, from the lowest valid score of spine, neck, total hip and one-third radius (R4.3).
 
     A diagnosis of osteoporosis persists, whichever scanner it was made on (R4.8).
     """
-    found = category_of(around.exam, around.context, around.rules)
+    found = category_of(context.exam, context.clinical, context.rules)
     if found is None or found.scale is Scale.Z_SCORE:
         return found
-    met = [before for before in earlier if _met_the_definition(before, around)]
+    met = [before for before in earlier if _met_the_definition(before, context)]
     return replace(found, prior_osteoporosis=max(met, key=lambda before: before.performed_at, default=None))
 
 
 def category_change(
-    around: ComparisonContext, diagnosis: Diagnosis | None, earlier: Sequence[Exam]
+    context: ComparisonContext, diagnosis: Diagnosis | None, earlier: Sequence[Exam]
 ) -> CategoryChange | None:
     """Another category than at the last exam that had one by the same score, on whichever scanner (R4.2).
 
     None for the better where an earlier osteoporosis persists (R4.8).
     """
     for before in sorted(earlier, key=lambda exam: exam.performed_at, reverse=True):
-        then = category_of(before, around.context_of(before), around.rules)
+        then = category_of(before, context.clinical_of(before), context.rules)
         if diagnosis is None or then is None:
             continue
         better = SEVERITY[diagnosis.category] < SEVERITY[then.category]
@@ -203,9 +203,9 @@ def diagnostic(exam: Exam) -> list[Measurement]:
     return [m for m in valid if m is spine or m.region.part in (FEMORAL_NECK, TOTAL_HIP, ONE_THIRD_RADIUS)]
 
 
-def score_cautions(around: ComparisonContext, diagnosis: Diagnosis | None) -> Iterator[Caution]:
+def score_cautions(context: ComparisonContext, diagnosis: Diagnosis | None) -> Iterator[Caution]:
     """What to mind about the scores: edges, discordance, the reference behind them, an earlier diagnosis."""
-    told = diagnostic(around.exam)
+    told = diagnostic(context.exam)
     if diagnosis is not None and diagnosis.scale is Scale.T_SCORE:
         for measurement in told:
             if measurement.t_score in (LOW_BONE_MASS_BELOW, OSTEOPOROSIS_FROM):
@@ -216,19 +216,19 @@ def score_cautions(around: ComparisonContext, diagnosis: Diagnosis | None) -> It
             and classify(Scale.T_SCORE, diagnosis.score) is not Category.OSTEOPOROSIS
         ):
             yield words.prior_diagnosis(diagnosis.prior_osteoporosis)
-    if scale_for(around.exam, around.context, around.rules) is not Scale.Z_SCORE:
+    if scale_for(context.exam, context.clinical, context.rules) is not Scale.Z_SCORE:
         for measurement in told:
-            yield from _reference_cautions(measurement, around)
+            yield from _reference_cautions(measurement, context)
 
 
-def not_diagnosed(around: ComparisonContext, diagnosis: Diagnosis | None) -> Iterator[NotEvaluated]:
+def not_diagnosed(context: ComparisonContext, diagnosis: Diagnosis | None) -> Iterator[NotEvaluated]:
     """What a diagnosis lacked (R4.1, R4.2)."""
-    missing = missing_for_scale(around.exam, around.context, around.rules)
+    missing = missing_for_scale(context.exam, context.clinical, context.rules)
     if missing:
         yield NotEvaluated(rule="R4.1", topic=words.NO_CATEGORY, missing=missing)
     elif diagnosis is None:
         yield NotEvaluated(rule="R4.3", topic=words.NO_CATEGORY, missing=("T- or Z-score of a diagnostic site",))
-    if diagnosis and diagnosis.category is Category.OSTEOPOROSIS and around.context.fragility_fracture is None:
+    if diagnosis and diagnosis.category is Category.OSTEOPOROSIS and context.clinical.fragility_fracture is None:
         yield NotEvaluated(rule="R4.2", topic="severe osteoporosis", missing=("fragility fracture",))
 
 
@@ -244,13 +244,13 @@ def _lowest(exam: Exam, scale: Scale) -> tuple[Measurement, Decimal] | None:
     return min(told, key=lambda pair: pair[1], default=None)
 
 
-def _met_the_definition(before: Exam, around: ComparisonContext) -> bool:
+def _met_the_definition(before: Exam, context: ComparisonContext) -> bool:
     """Whether an earlier exam had a T-score of -2.5 or lower in somebody not classified by Z-score then (R4.8)."""
-    then = around.context_of(before)
+    then = context.clinical_of(before)
     score = lowest_t(before)
     if score is None or classify(Scale.T_SCORE, score) is not Category.OSTEOPOROSIS:
         return False
-    return scale_for(before, then, around.rules) is not Scale.Z_SCORE
+    return scale_for(before, then, context.rules) is not Scale.Z_SCORE
 
 
 def _discordance(told: Sequence[Measurement]) -> Iterator[Caution]:
@@ -263,22 +263,22 @@ def _discordance(told: Sequence[Measurement]) -> Iterator[Caution]:
             yield words.discordant_t(major=classes == {Category.NORMAL, Category.OSTEOPOROSIS})
 
 
-def _reference_cautions(measurement: Measurement, around: ComparisonContext) -> Iterator[Caution]:
+def _reference_cautions(measurement: Measurement, context: ComparisonContext) -> Iterator[Caution]:
     """Whether the printed T-score is what the expected reference gives; it is never replaced (R4.5, R4.6)."""
-    man = around.exam.patient.sex is Sex.MALE
+    man = context.exam.patient.sex is Sex.MALE
     if measurement.t_score is None:
         return
     if man and _MALE.search(measurement.reference_population.casefold()):
         yield words.male_reference(measurement.region)
         return
-    maker = _maker(around.exam)
+    maker = _maker(context.exam)
     part = measurement.region.part
     known = FEMALE.get((maker, part), ())
     if not known or (part == SPINE and (man or measurement.region.key != FULL_SPINE)):
         return
-    if _fits(measurement, measurement.t_score, known, around.rules):
+    if _fits(measurement, measurement.t_score, known, context.rules):
         return
-    if man and _fits(measurement, measurement.t_score, MALE.get((maker, part), ()), around.rules):
+    if man and _fits(measurement, measurement.t_score, MALE.get((maker, part), ()), context.rules):
         yield words.male_reference(measurement.region)
     else:
         yield words.t_inconsistent(measurement.region)

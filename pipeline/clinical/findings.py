@@ -6,7 +6,7 @@ from pipeline.clinical.compare import compare, detectable_on
 from pipeline.clinical.cross_calibration import lsc_across, predict
 from pipeline.clinical.model import Change, CrossCalibration, Exam, Finding, LeastSignificantChange, Measurement
 from pipeline.clinical.precision import choose, in_force
-from pipeline.clinical.priors import Match, read_shared
+from pipeline.clinical.priors import Match, shared_bmds
 
 
 def compare_matches(
@@ -48,7 +48,7 @@ def _since(
     region = measurement.region
     earlier = reference.by_region.get(region.key)
     if earlier is None:
-        shared = read_shared(measurement, exam, reference)
+        shared = shared_bmds(measurement, exam, reference)
         assert shared is not None, "match() found these exams comparable"
         return compare(shared.now, shared.then, exam, reference, choose(valid, shared.region), shared.region)
     if cross_calibration is None:

@@ -4,9 +4,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from pipeline.clinical.cautions import ComparisonContext, add_cautions, add_side_cautions, height_loss, not_weighed
+from pipeline.clinical.cautions import add_cautions, add_side_cautions, cautions_not_evaluated, height_loss
 from pipeline.clinical.clinical_context import ClinicalContext, ContextOnDay, context_on
 from pipeline.clinical.clinical_reference import ClinicalReference
+from pipeline.clinical.comparison_context import ComparisonContext
 from pipeline.clinical.diagnosis import (
     category_change,
     diagnose,
@@ -17,6 +18,7 @@ from pipeline.clinical.diagnosis import (
     target_of,
 )
 from pipeline.clinical.findings import compare_matches
+from pipeline.clinical.interpretation_context import InterpretationContext
 from pipeline.clinical.model import (
     Caution,
     Change,
@@ -29,12 +31,12 @@ from pipeline.clinical.model import (
     Scale,
     Trend,
 )
-from pipeline.clinical.overall_result import Judgement, may_claim_response, overall_result_of
-from pipeline.clinical.priors import Match, conflict, identity_conflicts, match
-from pipeline.clinical.recommendations import InterpretationContext, advise, timing_cautions
+from pipeline.clinical.overall_result import OverallResult, may_claim_response, overall_result
+from pipeline.clinical.priors import Match, conflicting_fields, identity_conflicts, match
+from pipeline.clinical.recommendations import advise, timing_cautions
 from pipeline.clinical.regions import SPINE, Region
 from pipeline.clinical.trend import trend
-from pipeline.clinical.validity import Judgeable, is_child, judgeable, sayable, without_t_scores
+from pipeline.clinical.validity import ValidPart, is_child, valid_part, without_invalid_scores, without_t_scores
 from pipeline.clinical.vendor_trend import TrendPoint, cross_check
 from pipeline.clinical.wording import history_cautions, report
 from pipeline.clinical.wording.validity import invalidated
@@ -76,45 +78,45 @@ def interpret(
     ``vendor_trend`` is the scanner's own trend: it is checked against the result and never compared with.
     """
     rules = reference.rules
-    context = context_on(contexts, exam.performed_on)
-    own = judgeable(exam, context, own=True)
-    scale = scale_for(exam, context, rules)
-    now = own.exam if t_score_applies(exam, context, rules) else without_t_scores(own.exam)
+    clinical = context_on(contexts, exam.performed_on)
+    own = valid_part(exam, clinical, own=True)
+    scale = scale_for(exam, clinical, rules)
+    now = own.exam if t_score_applies(exam, clinical, rules) else without_t_scores(own.exam)
     said = without_t_scores(now) if scale is Scale.Z_SCORE else now
-    around = ComparisonContext(
+    context = ComparisonContext(
         exam=now,
-        context=context,
+        clinical=clinical,
         rules=rules,
         records=contexts,
         qc_gaps=reference.qc_gaps,
         epochs=reference.epochs,
-        unfit=tuple(m.region for m in exam.measurements if m.region.key in own.refused),
+        excluded=tuple(m.region for m in exam.measurements if m.region.key in own.refused),
     )
-    past = [judgeable(earlier, context_on(contexts, earlier.performed_on)) for earlier in history]
+    past = [valid_part(earlier, context_on(contexts, earlier.performed_on)) for earlier in history]
     judged = [fit.exam for fit in past]
-    matches = match(said, judged, reference.epochs, reference.cross_calibrations, _unfit(history, past))
+    matches = match(said, judged, reference.epochs, reference.cross_calibrations, _excluded(history, past))
     findings_compared = compare_matches(now, matches, reference.lscs)
-    compared = add_side_cautions([add_cautions(finding, around) for finding in findings_compared])
-    judgement = overall_result_of(compared, around)
+    compared = add_side_cautions([add_cautions(finding, context) for finding in findings_compared])
+    overall = overall_result(compared, context)
     earlier = _earlier(exam, [fit.exam for fit in past])
-    diagnosis = diagnose(around, earlier)
+    diagnosis = diagnose(context, earlier)
     latest = max((before.performed_on for before in earlier), default=None)
-    case = InterpretationContext(
-        around=around, findings=compared, judgement=judgement, diagnosis=diagnosis, latest=latest
+    found = InterpretationContext(
+        comparison=context, findings=compared, overall_result=overall, diagnosis=diagnosis, latest=latest
     )
     child = is_child(exam)
-    suggestions, lacking = ((), ()) if child else advise(case)
+    suggestions, lacking = ((), ()) if child else advise(found)
     findings = _all_findings(exam, compared, own, identity_conflicts(exam, history))
-    told = [f for f in findings if _is_told(f, findings, judgement)]
+    told = [f for f in findings if _is_described(f, findings, overall)]
     on_file = {*doubts.held, *(other.performed_on for other in history)}
-    since_start = _since_start_of_therapy(now, matches, reference.lscs, context)
+    since_start = _since_start_of_therapy(now, matches, reference.lscs, clinical)
     interpretation = Interpretation(
         exam=exam,
         findings=findings,
-        overall=judgement.overall,
+        overall=overall.overall,
         cautions=(
-            *judgement.cautions,
-            *(() if child else _of_adults(case, earlier)),
+            *overall.cautions,
+            *(() if child else _of_adults(found, earlier)),
             *_earlier_held(exam, doubts.held),
             *([history_cautions.archive_silent()] if doubts.archive_silent else []),
             *([history_cautions.new_caller(days)] if (days := _days_of(exam, findings, doubts.unconfirmed)) else []),
@@ -125,20 +127,20 @@ def interpret(
         diagnosis=diagnosis,
         trends=_trends(now, matches, told),
         suggestions=suggestions,
-        not_evaluated=() if child else _not_evaluated(case, told, lacking),
-        overall_since_baseline=judgement.overall_since_baseline,
-        counted=judgement.counted,
-        counted_since_baseline=judgement.counted_since_baseline,
-        speaking=judgement.speaking,
-        response=may_claim_response(judgement, compared, since_start, around),
-        category_change=category_change(around, diagnosis, earlier),
+        not_evaluated=() if child else _not_evaluated(found, told, lacking),
+        overall_since_baseline=overall.overall_since_baseline,
+        counted=overall.counted,
+        counted_since_baseline=overall.counted_since_baseline,
+        speaking=overall.speaking,
+        response=may_claim_response(overall, compared, since_start, context),
+        category_change=category_change(context, diagnosis, earlier),
         target=target_of(diagnosis, rules),
     )
-    narrative = report.narrative(interpretation, told, scale=scale, context=context, rules=rules)
+    narrative = report.narrative(interpretation, told, scale=scale, clinical=clinical, rules=rules)
     return replace(interpretation, narrative=narrative)
 
 
-def _unfit(history: Sequence[Exam], past: Sequence[Judgeable]) -> list[tuple[Region, Refusal]]:
+def _excluded(history: Sequence[Exam], past: Sequence[ValidPart]) -> list[tuple[Region, Refusal]]:
     """Every earlier measurement that must not be judged, with the reason."""
     return [
         (measurement.region, fit.refused[measurement.region.key])
@@ -149,7 +151,7 @@ def _unfit(history: Sequence[Exam], past: Sequence[Judgeable]) -> list[tuple[Reg
 
 
 def _all_findings(
-    exam: Exam, compared: Sequence[Finding], own: Judgeable, conflicts: tuple[Refusal, ...]
+    exam: Exam, compared: Sequence[Finding], own: ValidPart, conflicts: tuple[Refusal, ...]
 ) -> tuple[Finding, ...]:
     """One finding per measurement in their order: those compared, and those that must not be judged with the reason."""
     by_region = {finding.measurement.region.key: finding for finding in compared}
@@ -157,25 +159,25 @@ def _all_findings(
         refusal = own.refused.get(measurement.region.key)
         if refusal is not None:
             by_region[measurement.region.key] = Finding(
-                measurement=sayable(measurement, refusal),
+                measurement=without_invalid_scores(measurement, refusal),
                 refusals=(refusal, *conflicts),
                 cautions=invalidated(refusal),
             )
     return tuple(by_region[measurement.region.key] for measurement in exam.measurements)
 
 
-def _of_adults(case: InterpretationContext, earlier: Sequence[Exam]) -> Iterator[Caution]:
+def _of_adults(context: InterpretationContext, earlier: Sequence[Exam]) -> Iterator[Caution]:
     """The cautions that only adults have: about the interval, the scores and the height."""
-    yield from timing_cautions(case)
-    yield from score_cautions(case.around, case.diagnosis)
-    yield from height_loss(case.exam, earlier, case.rules)
+    yield from timing_cautions(context)
+    yield from score_cautions(context.comparison, context.diagnosis)
+    yield from height_loss(context.exam, earlier, context.rules)
 
 
 def _since_start_of_therapy(
-    exam: Exam, matches: Sequence[Match], lscs: Sequence[LeastSignificantChange], context: ContextOnDay
+    exam: Exam, matches: Sequence[Match], lscs: Sequence[LeastSignificantChange], clinical: ContextOnDay
 ) -> list[Change]:
     """The changes since the last comparable exam before therapy began (R3.9)."""
-    begun = context.recent.therapy_since
+    begun = clinical.recent.therapy_since
     started = [
         m._replace(comparable=tuple(e for e in m.comparable if begun is not None and e.performed_on <= begun)[:1])
         for m in matches
@@ -187,7 +189,7 @@ def _since_start_of_therapy(
 def _earlier(exam: Exam, history: Sequence[Exam]) -> list[Exam]:
     """The patient's exams of earlier days, on any scanner; none where somebody else's may be among them (R2.19)."""
     others = [other for other in history if other.key != exam.key]
-    if any(conflict(exam.patient, other.patient) for other in others):
+    if any(conflicting_fields(exam.patient, other.patient) for other in others):
         return []
     return [other for other in others if other.performed_on < exam.performed_on]
 
@@ -204,13 +206,13 @@ def _days_of(exam: Exam, findings: Sequence[Finding], studies: Collection[str]) 
     return sorted({one.performed_on for one in rested_upon if one.study_instance_uid in studies}, reverse=True)
 
 
-def _is_told(finding: Finding, findings: Sequence[Finding], judgement: Judgement) -> bool:
+def _is_described(finding: Finding, findings: Sequence[Finding], overall: OverallResult) -> bool:
     """Whether a finding is put into words: those that may be monitored, of the spine's many sets only two at most."""
     region = finding.measurement.region
     if not finding.followed or region.part != SPINE:
         return finding.followed
     largest = max(len(f.measurement.region.vertebrae) for f in findings if f.measurement.region.monitorable)
-    return finding in judgement.spine or len(region.vertebrae) == largest
+    return finding in overall.spine or len(region.vertebrae) == largest
 
 
 def _trends(exam: Exam, matches: Sequence[Match], told: Sequence[Finding]) -> tuple[Trend, ...]:
@@ -221,8 +223,8 @@ def _trends(exam: Exam, matches: Sequence[Match], told: Sequence[Finding]) -> tu
 
 
 def _not_evaluated(
-    case: InterpretationContext, told: Sequence[Finding], lacking: Sequence[NotEvaluated]
+    context: InterpretationContext, told: Sequence[Finding], lacking: Sequence[NotEvaluated]
 ) -> tuple[NotEvaluated, ...]:
     """Every rule that lacked an input, each once."""
-    unweighed = [item for finding in told for item in not_weighed(finding, case.around)]
-    return tuple(dict.fromkeys((*unweighed, *not_diagnosed(case.around, case.diagnosis), *lacking)))
+    unweighed = [item for finding in told for item in cautions_not_evaluated(finding, context.comparison)]
+    return tuple(dict.fromkeys((*unweighed, *not_diagnosed(context.comparison, context.diagnosis), *lacking)))

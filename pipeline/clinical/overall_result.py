@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from pipeline.clinical.age import age_on
-from pipeline.clinical.cautions import ComparisonContext, area_change, outliers
+from pipeline.clinical.cautions import area_change, outliers
 from pipeline.clinical.clinical_context import Therapy
 from pipeline.clinical.compare import borderline, implausible, months_between
+from pipeline.clinical.comparison_context import ComparisonContext
 from pipeline.clinical.model import Caution, Change, Exam, Finding, Obstacle, Overall, Result
 from pipeline.clinical.regions import FEMORAL_NECK, ONE_THIRD_RADIUS, SPINE, TOTAL_HIP, Side, Site
 from pipeline.clinical.wording import overall_cautions as words
@@ -46,7 +47,7 @@ class Verdict(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class OverallResult:
     """The overall result, the findings it rests on, and what to keep in mind."""
 
     overall: Overall
@@ -98,22 +99,22 @@ def since_baseline(finding: Finding) -> Change | None:
     return finding.since_baseline
 
 
-def overall_result_of(findings: Sequence[Finding], around: ComparisonContext) -> Judgement:
+def overall_result(findings: Sequence[Finding], context: ComparisonContext) -> OverallResult:
     """The overall result over the regions used for monitoring (R3.9); partial when one of them cannot be judged.
 
     Nothing counts that is not valid, implausible, or compared over less than three months.
     """
-    prior = _verdict(findings, around, since_prior)
-    baseline = _verdict(findings, around, since_baseline)
+    prior = _verdict(findings, context, since_prior)
+    baseline = _verdict(findings, context, since_baseline)
     spine, hips = prior.sites.get("spine", []), prior.sites.get("hip", [])
-    suspicions = [signs for _, _, _, _, signs in (prior, baseline) if _is_suspect(signs, around)]
+    suspicions = [signs for _, _, _, _, signs in (prior, baseline) if _is_suspect(signs, context)]
     silent = _silent(prior)
-    cautions = [_partial(name, prior, around, since_prior) for name in silent]
-    cautions += [_partial(name, baseline, around, since_baseline) for name in _silent(baseline) if name not in silent]
+    cautions = [_partial(name, prior, context, since_prior) for name in silent]
+    cautions += [_partial(name, baseline, context, since_baseline) for name in _silent(baseline) if name not in silent]
     cautions += [words.spine_suspect([sign.text for sign in signs]) for signs in suspicions[:1]]
     if prior.left_out or baseline.left_out:
         cautions.append(words.suspect_artefact())
-    return Judgement(
+    return OverallResult(
         overall=prior.overall,
         overall_since_baseline=baseline.overall,
         counted=prior.counted,
@@ -122,49 +123,52 @@ def overall_result_of(findings: Sequence[Finding], around: ComparisonContext) ->
         hips=tuple(hips),
         speaking=tuple(finding for site in prior.sites.values() for finding in site),
         spine_suspect=bool(suspicions),
-        cautions=(*cautions, *_doubts(findings, prior, around)),
+        cautions=(*cautions, *_doubts(findings, prior, context)),
     )
 
 
-def may_count(change: Change | None, around: ComparisonContext) -> bool:
+def may_count(change: Change | None, context: ComparisonContext) -> bool:
     """Whether a comparison may have a part in an overall result: not too soon, and plausible (R3.1, R5.3)."""
     if change is None or change.result not in ASSESSED:
         return False
-    today = around.exam.performed_on
-    soon = months_between(change.reference.performed_on, today) < around.rules.no_change_months
-    return not soon and not implausible(change, today, around.rules)
+    today = context.exam.performed_on
+    soon = months_between(change.reference.performed_on, today) < context.rules.no_change_months
+    return not soon and not implausible(change, today, context.rules)
 
 
 def may_claim_response(
-    judgement: Judgement, findings: Sequence[Finding], since_start: Sequence[Change], around: ComparisonContext
+    overall_result: OverallResult,
+    findings: Sequence[Finding],
+    since_start: Sequence[Change],
+    context: ComparisonContext,
 ) -> bool:
     """Whether response to therapy may be claimed (R3.9, AACE 2020).
 
     A year of therapy that began no later than the prior; spine and hip judged; no loss since prior, baseline or
     ``since_start`` of therapy; and no fracture on therapy, which must be on record.
     """
-    context = around.context.recent
-    begun = context.therapy_since
-    if context.therapy in (None, Therapy.NONE) or begun is None:
+    recent = context.clinical.recent
+    begun = recent.therapy_since
+    if recent.therapy in (None, Therapy.NONE) or begun is None:
         return False
-    judged = {finding.measurement.region.site for finding in judgement.counted}
-    priors = [f.since_prior.reference.performed_on for f in judgement.counted if f.since_prior]
+    judged = {finding.measurement.region.site for finding in overall_result.counted}
+    priors = [f.since_prior.reference.performed_on for f in overall_result.counted if f.since_prior]
     changes = [change for f in findings for change in (f.since_prior, f.since_baseline) if change]
     return (
-        months_between(begun, around.exam.performed_on) >= 12
+        months_between(begun, context.exam.performed_on) >= 12
         and all(begun <= prior for prior in priors)
         and {Site.SPINE, Site.HIP} <= judged
-        and all(overall in (Overall.STABLE, Overall.IMPROVED) for overall in judgement.overalls)
+        and all(overall in (Overall.STABLE, Overall.IMPROVED) for overall in overall_result.overalls)
         and not any(change.result is Result.LOSS for change in (*changes, *since_start))
-        and not_fractured(around)
+        and not_fractured(context)
     )
 
 
-def not_fractured(around: ComparisonContext) -> bool:
+def not_fractured(context: ComparisonContext) -> bool:
     """Whether it is on record that there was no fracture on therapy; unknown is never "no"."""
-    context = around.context
-    return context.fracture_on_therapy is False or (
-        context.fracture_on_therapy is None and context.fragility_fracture is False
+    clinical = context.clinical
+    return clinical.fracture_on_therapy is False or (
+        clinical.fracture_on_therapy is None and clinical.fragility_fracture is False
     )
 
 
@@ -190,15 +194,15 @@ def _assessed(finding: Finding, since: Since) -> bool:
     return change is not None and change.result in ASSESSED
 
 
-def _verdict(findings: Sequence[Finding], around: ComparisonContext, since: Since) -> Verdict:
+def _verdict(findings: Sequence[Finding], context: ComparisonContext, since: Since) -> Verdict:
     spine, hips = spine_of(findings, since), hips_of(findings, since)
     sites = {"spine": spine, "hip": hips}
     if not spine and not hips:
         sites = {"one-third radius": [f for f in findings if f.measurement.region.part == ONE_THIRD_RADIUS]}
     together = [finding for site in sites.values() for finding in site]
-    counted = [finding for finding in together if may_count(since(finding), around)]
-    signs = degenerative_signs(spine, hips, around, since)
-    left_out = [f for f in counted if _is_suspect(signs, around) and f in spine and _result(f, since) is Result.GAIN]
+    counted = [finding for finding in together if may_count(since(finding), context)]
+    signs = degenerative_signs(spine, hips, context, since)
+    left_out = [f for f in counted if _is_suspect(signs, context) and f in spine and _result(f, since) is Result.GAIN]
     counted = [finding for finding in counted if finding not in left_out]
     results = {_result(finding, since) for finding in counted}
     overall = _overall(results) if results else _nothing_counted(together)
@@ -212,21 +216,21 @@ def _silent(verdict: Verdict) -> tuple[str, ...]:
     return tuple(name for name, site in verdict.sites.items() if not any(f in verdict.counted for f in site))
 
 
-def _partial(name: str, verdict: Verdict, around: ComparisonContext, since: Since) -> Caution:
+def _partial(name: str, verdict: Verdict, context: ComparisonContext, since: Since) -> Caution:
     site = verdict.sites[name]
     change = since(site[0]) if site else None
     return words.partial(
         name,
         change.result if change else site[0].result if site else None,
         left_out=bool(verdict.left_out),
-        invalid=_is_invalid(name, around),
+        invalid=_is_invalid(name, context),
         against_baseline=since is since_baseline,
     )
 
 
-def _is_invalid(site: str, around: ComparisonContext) -> bool:
+def _is_invalid(site: str, context: ComparisonContext) -> bool:
     """Whether a site was measured and is not valid."""
-    return any(SITE_NAMES.get(region.site) == site for region in around.unfit)
+    return any(SITE_NAMES.get(region.site) == site for region in context.excluded)
 
 
 def _result(finding: Finding, since: Since) -> Result:
@@ -247,19 +251,19 @@ def _is_first(finding: Finding) -> bool:
 
 
 def degenerative_signs(
-    spine: Sequence[Finding], hips: Sequence[Finding], around: ComparisonContext, since: Since = since_prior
+    spine: Sequence[Finding], hips: Sequence[Finding], context: ComparisonContext, since: Since = since_prior
 ) -> tuple[Sign, ...]:
     """What suggests that degeneration or an artefact raises the BMD of the spine (R3.11)."""
-    return tuple(sign for finding in spine for sign in _signs(finding, hips, around, since))
+    return tuple(sign for finding in spine for sign in _signs(finding, hips, context, since))
 
 
-def _is_suspect(signs: Sequence[Sign], around: ComparisonContext) -> bool:
+def _is_suspect(signs: Sequence[Sign], context: ComparisonContext) -> bool:
     """Enough signs, and one seen in the scans: age and an isolated gain alone are never enough (R3.11)."""
-    return len(signs) >= around.rules.degenerative_signs and any(sign.seen for sign in signs)
+    return len(signs) >= context.rules.degenerative_signs and any(sign.seen for sign in signs)
 
 
-def _signs(finding: Finding, hips: Sequence[Finding], around: ComparisonContext, since: Since) -> Iterator[Sign]:
-    exam, rules, change = around.exam, around.rules, since(finding)
+def _signs(finding: Finding, hips: Sequence[Finding], context: ComparisonContext, since: Since) -> Iterator[Sign]:
+    exam, rules, change = context.exam, context.rules, since(finding)
     age = age_on(exam)
     if age is not None and age >= rules.degenerative_age:
         yield Sign(f"age {int(age)}", seen=False)
@@ -275,7 +279,7 @@ def _signs(finding: Finding, hips: Sequence[Finding], around: ComparisonContext,
         percent = area_change(finding.measurement, earlier) if earlier else None
         if percent is not None and abs(percent) >= rules.area_review_percent:
             yield Sign("bone area changed by much")
-    if _above_the_neck(finding, around):
+    if _above_the_neck(finding, context):
         yield Sign(f"spine T-score at least {rules.degenerative_t_gap:f} above that of the neck")
 
 
@@ -288,12 +292,12 @@ def _one_rises_alone(change: Change, exam: Exam, vertebrae: Sequence[str]) -> bo
     return differences[-1] >= change.lsc.lsc and differences[-2] < 0
 
 
-def _above_the_neck(finding: Finding, around: ComparisonContext) -> bool:
-    necks = [m.t_score for m in around.exam.measurements if m.region.part == FEMORAL_NECK]
+def _above_the_neck(finding: Finding, context: ComparisonContext) -> bool:
+    necks = [m.t_score for m in context.exam.measurements if m.region.part == FEMORAL_NECK]
     told = [score for score in necks if score is not None]
-    here = around.exam.measurement_of(finding.measurement.region)
+    here = context.exam.measurement_of(finding.measurement.region)
     spine = here.t_score if here else None
-    return spine is not None and bool(told) and spine - min(told) >= around.rules.degenerative_t_gap
+    return spine is not None and bool(told) and spine - min(told) >= context.rules.degenerative_t_gap
 
 
 def _overall(results: set[Result]) -> Overall:
@@ -308,18 +312,18 @@ def _overall(results: set[Result]) -> Overall:
             return Overall.STABLE
 
 
-def _doubts(findings: Sequence[Finding], prior: Verdict, around: ComparisonContext) -> Iterator[Caution]:
-    age = age_on(around.exam)
-    old = age is not None and age >= around.rules.degenerative_age
+def _doubts(findings: Sequence[Finding], prior: Verdict, context: ComparisonContext) -> Iterator[Caution]:
+    age = age_on(context.exam)
+    old = age is not None and age >= context.rules.degenerative_age
     spines = {f.result for f in prior.counted if f.measurement.region.part == SPINE}
     hips = {f.result for f in prior.counted if f.measurement.region.part in (TOTAL_HIP, FEMORAL_NECK)}
     if old and spines and len(hips) == 1 and spines != hips:
-        yield words.hip_preferred(around.rules)
+        yield words.hip_preferred(context.rules)
     changes = _distinct_changes(findings)
     significant = [change for change in changes if change.result in SIGNIFICANT]
-    if len(changes) > 1 and len(significant) == 1 and borderline(significant[0], around.rules.borderline_factor):
+    if len(changes) > 1 and len(significant) == 1 and borderline(significant[0], context.rules.borderline_factor):
         yield words.one_of_many(len(changes))
-    if any(f.result is Result.LOSS and _first_on_therapy(f, around) for f in prior.counted):
+    if any(f.result is Result.LOSS and _first_on_therapy(f, context) for f in prior.counted):
         yield words.regression_to_the_mean()
 
 
@@ -330,12 +334,12 @@ def _distinct_changes(findings: Sequence[Finding]) -> list[Change]:
     return [change for change in changes if change is not None and change.result in ASSESSED]
 
 
-def _first_on_therapy(finding: Finding, around: ComparisonContext) -> bool:
+def _first_on_therapy(finding: Finding, context: ComparisonContext) -> bool:
     """Whether a loss is the first interval under the present therapy (R3.7)."""
-    context, change = around.context.recent, finding.since_prior
-    if change is None or context.therapy in (None, Therapy.NONE) or context.therapy_since is None:
+    recent, change = context.clinical.recent, finding.since_prior
+    if change is None or recent.therapy in (None, Therapy.NONE) or recent.therapy_since is None:
         return False
     before, until = FIRST_INTERVAL
-    prior, begun = change.reference.performed_on, context.therapy_since
+    prior, begun = change.reference.performed_on, recent.therapy_since
     long_before = months_between(begun, prior - timedelta(days=1)) >= before
-    return not long_before and months_between(begun, around.exam.performed_on) >= until
+    return not long_before and months_between(begun, context.exam.performed_on) >= until

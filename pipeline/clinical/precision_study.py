@@ -103,7 +103,7 @@ class UnfitStudyError(DxatrendError, ValueError):
         self.reasons = tuple(reasons)
 
 
-def studies(scans: Sequence[PrecisionScan]) -> tuple[PrecisionStudy, ...]:
+def evaluate_studies(scans: Sequence[PrecisionScan]) -> tuple[PrecisionStudy, ...]:
     """One study per region, in the order the regions first appear.
 
     Raises:
@@ -113,7 +113,7 @@ def studies(scans: Sequence[PrecisionScan]) -> tuple[PrecisionStudy, ...]:
     found: list[PrecisionStudy] = []
     for region, of_region in _grouped(scans, lambda scan: scan.region).items():
         try:
-            found.append(study(of_region))
+            found.append(evaluate_study(of_region))
         except UnfitStudyError as unfit:
             reasons += [f"{region}: {reason}" for reason in unfit.reasons]
     if reasons or not scans:
@@ -121,7 +121,7 @@ def studies(scans: Sequence[PrecisionScan]) -> tuple[PrecisionStudy, ...]:
     return tuple(found)
 
 
-def study(scans: Sequence[PrecisionScan]) -> PrecisionStudy:
+def evaluate_study(scans: Sequence[PrecisionScan]) -> PrecisionStudy:
     """Evaluate the repeated scans of one region (R1.1 to R1.7).
 
     Unequal repeats are weighted by degrees of freedom (R1.4). A study that was evaluated may still not be fit for

@@ -28,7 +28,7 @@ TOTAL_TOLERANCE = Decimal("0.002")
 
 THREE_DECIMALS = Decimal("0.001")
 
-UNFIT = frozenset({Obstacle.INVALID_SITE, Obstacle.PAEDIATRIC})
+EXCLUSIONS = frozenset({Obstacle.INVALID_SITE, Obstacle.PAEDIATRIC})
 """Why a measurement must not be judged, whatever it is compared with."""
 
 
@@ -54,7 +54,7 @@ class Match(NamedTuple):
         return self.comparable[-1] if self.comparable else None
 
 
-class Reading(NamedTuple):
+class SharedBmds(NamedTuple):
     """Two BMDs of the vertebrae that two exams share, now and then, in g/cm2 (R2.12)."""
 
     region: Region
@@ -67,7 +67,7 @@ def match(
     history: Sequence[Exam],
     epochs: Sequence[Epoch] = (),
     cross_calibrations: Sequence[CrossCalibration] = (),
-    unfit: Sequence[tuple[Region, Refusal]] = (),
+    excluded: Sequence[tuple[Region, Refusal]] = (),
 ) -> list[Match]:
     """For each measurement of an exam its comparable earlier exams, in the order of the measurements.
 
@@ -77,17 +77,17 @@ def match(
     where the exam's own scanner has none (R2.7). ``unfit`` are measurements already taken out of ``history``, as they
     must not be judged, each with the reason.
     """
-    past = _look_back(exam, history, epochs, unfit)
-    clear = past.complete and not past.refused and not past.unfit
+    earlier = _split_history(exam, history, epochs, excluded)
+    clear = earlier.complete and not earlier.refused and not earlier.excluded
     return [
-        Match(measurement, past.series)
+        Match(measurement, earlier.series)
         if clear and measurement.region.monitorable
-        else _match(measurement, past, epochs, cross_calibrations)
+        else _match(measurement, earlier, epochs, cross_calibrations)
         for measurement in exam.measurements
     ]
 
 
-def conflict(one: Patient, other: Patient) -> tuple[str, ...]:
+def conflicting_fields(one: Patient, other: Patient) -> tuple[str, ...]:
     """By which DICOM fields two patients cannot be taken for one; an absent id is nobody's (R2.19)."""
     if not (one.patient_id and other.patient_id):
         return ("PatientID", *one.contradicts(other))
@@ -101,7 +101,7 @@ def last_break(scanner: Scanner, epochs: Sequence[Epoch], day: date) -> Epoch | 
     return max(breaks, key=lambda epoch: (epoch.begins, epoch.reason), default=None)
 
 
-def read_shared(measurement: Measurement, exam: Exam, reference: Exam) -> Reading | None:
+def shared_bmds(measurement: Measurement, exam: Exam, reference: Exam) -> SharedBmds | None:
     """The two numbers to compare where an earlier exam reports other vertebrae; ``None`` where it cannot be done.
 
     Both are brought to the vertebrae both include: as printed, else from each exam's own bone mineral content and
@@ -115,7 +115,7 @@ def read_shared(measurement: Measurement, exam: Exam, reference: Exam) -> Readin
     now, then = subset_bmd(exam, shared), subset_bmd(reference, shared)
     if now is None or then is None:
         return None
-    return Reading(shared, now, then)
+    return SharedBmds(shared, now, then)
 
 
 def subset_bmd(exam: Exam, region: Region) -> Decimal | None:
@@ -140,7 +140,7 @@ def total_agrees(exam: Exam, total: Measurement) -> bool:
     return expected is None or abs(total.bmd - expected) <= TOTAL_TOLERANCE
 
 
-class _Past(NamedTuple):
+class _EarlierExams(NamedTuple):
     """What lies before an exam, latest first: the exams of its series, and those it must not be compared with.
 
     ``complete`` says that each exam of the series measured every region of today. ``unfit`` are single measurements
@@ -151,7 +151,7 @@ class _Past(NamedTuple):
     series: tuple[Exam, ...]
     refused: tuple[Refusal, ...]
     complete: bool
-    unfit: tuple[tuple[Region, Refusal], ...] = ()
+    excluded: tuple[tuple[Region, Refusal], ...] = ()
 
 
 def identity_conflicts(exam: Exam, history: Sequence[Exam]) -> tuple[Refusal, ...]:
@@ -159,17 +159,19 @@ def identity_conflicts(exam: Exam, history: Sequence[Exam]) -> tuple[Refusal, ..
     patient = exam.patient
     others = [other for other in history if other.key != exam.key]
     unlike = [other for other in others if other.patient != patient or not patient.patient_id]
-    return _worth_saying([_identity_conflict(exam, other) for other in unlike if conflict(patient, other.patient)], ())
+    return _latest_per_reason(
+        [_identity_conflict(exam, other) for other in unlike if conflicting_fields(patient, other.patient)], ()
+    )
 
 
-def _look_back(
-    exam: Exam, history: Sequence[Exam], epochs: Sequence[Epoch], unfit: Sequence[tuple[Region, Refusal]]
-) -> _Past:
+def _split_history(
+    exam: Exam, history: Sequence[Exam], epochs: Sequence[Epoch], excluded: Sequence[tuple[Region, Refusal]]
+) -> _EarlierExams:
     if conflicts := identity_conflicts(exam, history):
-        return _Past(exam, (), conflicts, False)
+        return _EarlierExams(exam, (), conflicts, False)
     others = [other for other in history if other.key != exam.key]
     key, today = exam.scanner.key, exam.performed_on
-    others.sort(key=_newest, reverse=True)
+    others.sort(key=_by_time, reverse=True)
     epoch = last_break(exam.scanner, epochs, today) if epochs else None
     begins = date.min if epoch is None else epoch.begins
     identified = exam.scanner.identified
@@ -182,17 +184,17 @@ def _look_back(
             refused.append(_refusal(exam, other, epoch))
     measured = exam.by_region.keys()
     complete = all([measured <= other.by_region.keys() for other in series])
-    before = tuple((region, refusal) for region, refusal in unfit if refusal.exam.performed_on < today)
-    return _Past(exam, tuple(series), tuple(refused), complete, before)
+    before = tuple((region, refusal) for region, refusal in excluded if refusal.exam.performed_on < today)
+    return _EarlierExams(exam, tuple(series), tuple(refused), complete, before)
 
 
-def _newest(exam: Exam) -> tuple[datetime, str]:
+def _by_time(exam: Exam) -> tuple[datetime, str]:
     """Orders exams by time; two of one moment, so that the order of history does not show, by study."""
     return exam.performed_at, exam.study_instance_uid
 
 
 def _identity_conflict(exam: Exam, other: Exam) -> Refusal:
-    text = words.identity_conflict(other, conflict(exam.patient, other.patient))
+    text = words.identity_conflict(other, conflicting_fields(exam.patient, other.patient))
     return Refusal(obstacle=Obstacle.ID_CONFLICT, exam=other, text=text)
 
 
@@ -208,35 +210,45 @@ def _refusal(exam: Exam, other: Exam, epoch: Epoch | None) -> Refusal:
 
 
 def _match(
-    measurement: Measurement, past: _Past, epochs: Sequence[Epoch], cross_calibrations: Sequence[CrossCalibration]
+    measurement: Measurement,
+    earlier: _EarlierExams,
+    epochs: Sequence[Epoch],
+    cross_calibrations: Sequence[CrossCalibration],
 ) -> Match:
     region = measurement.region
-    at_site = [other for other in past.series if _measured(other, region.site)]
-    beside = [r for r in past.refused if r.obstacle is Obstacle.ID_CONFLICT or _measured(r.exam, region.site)]
-    beside += _latest_unfit(region, past)
+    at_site = [other for other in earlier.series if _measured(other, region.site)]
+    others_refused = [
+        r for r in earlier.refused if r.obstacle is Obstacle.ID_CONFLICT or _measured(r.exam, region.site)
+    ]
+    others_refused += _latest_exclusion(region, earlier)
     if not region.monitorable:
         text = words.not_for_monitoring(region)
         refusals = [Refusal(obstacle=Obstacle.NOT_FOR_MONITORING, exam=other, text=text) for other in at_site[:1]]
-        return Match(measurement, (), _worth_saying(refusals + beside, ()))
-    refusals = [r for other in at_site if (r := _region_refusal(measurement, past.exam, other))]
-    alone = {refusal.exam.key for refusal in refusals}
-    comparable = tuple(other for other in at_site if other.key not in alone)
+        return Match(measurement, (), _latest_per_reason(refusals + others_refused, ()))
+    refusals = [r for other in at_site if (r := _region_refusal(measurement, earlier.exam, other))]
+    refused = {refusal.exam.key for refusal in refusals}
+    comparable = tuple(other for other in at_site if other.key not in refused)
     cross_calibration = None
     if not comparable:
-        comparable, cross_calibration = _across(measurement, past, epochs, cross_calibrations)
-    return Match(measurement, comparable, _worth_saying(refusals + beside, comparable), cross_calibration)
+        comparable, cross_calibration = _cross_calibrated_series(measurement, earlier, epochs, cross_calibrations)
+    return Match(measurement, comparable, _latest_per_reason(refusals + others_refused, comparable), cross_calibration)
 
 
-def _across(
-    measurement: Measurement, past: _Past, epochs: Sequence[Epoch], cross_calibrations: Sequence[CrossCalibration]
+def _cross_calibrated_series(
+    measurement: Measurement,
+    earlier: _EarlierExams,
+    epochs: Sequence[Epoch],
+    cross_calibrations: Sequence[CrossCalibration],
 ) -> tuple[tuple[Exam, ...], CrossCalibration | None]:
     """The exams of the scanner last used before this one, if the two are cross-calibrated for this region (R2.10)."""
-    region, today = measurement.region, past.exam.performed_on
-    elsewhere = [r.exam for r in past.refused if r.obstacle is Obstacle.OTHER_SCANNER]
-    told = [exam for exam in elsewhere if region.key in exam.by_region]
+    region, today = measurement.region, earlier.exam.performed_on
+    on_other_scanners = [r.exam for r in earlier.refused if r.obstacle is Obstacle.OTHER_SCANNER]
+    told = [exam for exam in on_other_scanners if region.key in exam.by_region]
     for old in dict.fromkeys(exam.scanner for exam in told):
-        cross_calibration = cross_calibration_for(cross_calibrations, old, past.exam.scanner, region, today)
-        if cross_calibration is None or _broken_since(past.exam.scanner, epochs, cross_calibration.valid_from, today):
+        cross_calibration = cross_calibration_for(cross_calibrations, old, earlier.exam.scanner, region, today)
+        if cross_calibration is None or _broken_since(
+            earlier.exam.scanner, epochs, cross_calibration.valid_from, today
+        ):
             continue
         series = [
             exam
@@ -258,7 +270,7 @@ def _broken_since(scanner: Scanner, epochs: Sequence[Epoch], begun: date, ended:
 def _region_refusal(measurement: Measurement, exam: Exam, other: Exam) -> Refusal | None:
     """Why a region stands alone beside an exam that measured its site, if so."""
     region = measurement.region
-    if region.key in other.by_region or read_shared(measurement, exam, other) is not None:
+    if region.key in other.by_region or shared_bmds(measurement, exam, other) is not None:
         return None
     if region.part == SPINE:
         return Refusal(obstacle=Obstacle.OTHER_VERTEBRAE, exam=other, text=words.other_vertebrae(region, other))
@@ -267,36 +279,36 @@ def _region_refusal(measurement: Measurement, exam: Exam, other: Exam) -> Refusa
     return Refusal(obstacle=Obstacle.OTHER_REGION, exam=other, text=words.other_region(region, other))
 
 
-def _worth_saying(refusals: Sequence[Refusal], comparable: Sequence[Exam]) -> tuple[Refusal, ...]:
+def _latest_per_reason(refusals: Sequence[Refusal], comparable: Sequence[Exam]) -> tuple[Refusal, ...]:
     """Of refusals the latest per reason and scanner, unless a comparable exam is as recent; latest first.
 
     The last exam on another scanner is told for as long as it is the newest older than the prior (F4).
     """
     latest: dict[tuple[Obstacle, Scanner], Refusal] = {}
-    last = _last_elsewhere(refusals, comparable)
-    for refusal in sorted(refusals, key=lambda refusal: _newest(refusal.exam), reverse=True):
-        if not comparable or _newest(refusal.exam) > _newest(comparable[0]) or refusal is last:
+    last = _last_on_another_scanner(refusals, comparable)
+    for refusal in sorted(refusals, key=lambda refusal: _by_time(refusal.exam), reverse=True):
+        if not comparable or _by_time(refusal.exam) > _by_time(comparable[0]) or refusal is last:
             latest.setdefault((refusal.obstacle, refusal.exam.scanner), refusal)
     return tuple(latest.values())
 
 
-def _last_elsewhere(refusals: Sequence[Refusal], comparable: Sequence[Exam]) -> Refusal | None:
+def _last_on_another_scanner(refusals: Sequence[Refusal], comparable: Sequence[Exam]) -> Refusal | None:
     """The newest exam older than the prior, where that is one on another scanner (F4)."""
     if not comparable:
         return None
-    prior = _newest(comparable[0])
-    older = [r for r in refusals if _newest(r.exam) < prior and r.obstacle not in UNFIT]
-    newest = max(older, key=lambda refusal: _newest(refusal.exam), default=None)
+    prior = _by_time(comparable[0])
+    older = [r for r in refusals if _by_time(r.exam) < prior and r.obstacle not in EXCLUSIONS]
+    newest = max(older, key=lambda refusal: _by_time(refusal.exam), default=None)
     if newest is None or newest.obstacle is not Obstacle.OTHER_SCANNER:
         return None
-    overtaken = len(comparable) > 1 and _newest(comparable[1]) >= _newest(newest.exam)
+    overtaken = len(comparable) > 1 and _by_time(comparable[1]) >= _by_time(newest.exam)
     return None if overtaken else newest
 
 
-def _latest_unfit(region: Region, past: _Past) -> list[Refusal]:
+def _latest_exclusion(region: Region, earlier: _EarlierExams) -> list[Refusal]:
     """Why the latest measurement of this bone that must not be judged was left out, if there is one."""
-    of_bone = [refusal for other, refusal in past.unfit if (other.part, other.side) == (region.part, region.side)]
-    return sorted(of_bone, key=lambda refusal: _newest(refusal.exam), reverse=True)[:1]
+    of_bone = [refusal for other, refusal in earlier.excluded if (other.part, other.side) == (region.part, region.side)]
+    return sorted(of_bone, key=lambda refusal: _by_time(refusal.exam), reverse=True)[:1]
 
 
 def _measured(exam: Exam, site: Site) -> bool:

@@ -1,13 +1,11 @@
 """What might the radiologist suggest next, on which facts, by whose rule? Never a drug."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
 from pipeline.clinical.age import age_on
-from pipeline.clinical.cautions import ComparisonContext
-from pipeline.clinical.clinical_context import ClinicalContext, ContextOnDay, FractureSite, Therapy
+from pipeline.clinical.clinical_context import ClinicalContext, FractureSite, Therapy
 from pipeline.clinical.compare import HUNDRED, months_between, within_months
 from pipeline.clinical.diagnosis import (
     OSTEOPOROTIC,
@@ -17,12 +15,11 @@ from pipeline.clinical.diagnosis import (
     scale_for,
     t_score_applies,
 )
+from pipeline.clinical.interpretation_context import InterpretationContext
 from pipeline.clinical.model import (
     Category,
     Caution,
     Change,
-    Diagnosis,
-    Exam,
     Finding,
     Flag,
     NotEvaluated,
@@ -31,7 +28,6 @@ from pipeline.clinical.model import (
     Sex,
     Suggestion,
 )
-from pipeline.clinical.overall_result import Judgement
 from pipeline.clinical.precision import monitoring_interval
 from pipeline.clinical.regions import FEMORAL_NECK, SPINE, TOTAL_HIP, Region, Side, Site
 from pipeline.clinical.rules import Rules
@@ -46,226 +42,187 @@ FRAX_AGES = (40, 90)
 Advice = Suggestion | NotEvaluated
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InterpretationContext:
-    """Everything that was found, for the rules of section 5 to look at.
-
-    ``latest`` is the day of the patient's last earlier exam on any scanner.
-    """
-
-    around: ComparisonContext
-    findings: Sequence[Finding]
-    judgement: Judgement
-    diagnosis: Diagnosis | None
-    latest: date | None
-
-    @property
-    def exam(self) -> Exam:
-        """The exam itself."""
-        return self.around.exam
-
-    @property
-    def context(self) -> ContextOnDay:
-        """What is known beside the reports."""
-        return self.around.context
-
-    @property
-    def recent(self) -> ClinicalContext:
-        """What of it is recent enough to suggest something (E7)."""
-        return self.around.context.recent
-
-    @property
-    def rules(self) -> Rules:
-        """The thresholds in force."""
-        return self.around.rules
-
-    @property
-    def losses(self) -> list[Finding]:
-        """The counted sites that lost significantly since the prior or since the baseline (R3.3)."""
-        return [finding for finding, _ in self.judgement.losses]
-
-
-def advise(case: InterpretationContext) -> tuple[tuple[Suggestion, ...], tuple[NotEvaluated, ...]]:
+def advise(context: InterpretationContext) -> tuple[tuple[Suggestion, ...], tuple[NotEvaluated, ...]]:
     """Every rule of section 5: what it suggests, or what it lacked."""
-    advice = [item for rule in RULES_OF_SECTION_5 for item in rule(case)]
+    advice = [item for rule in RULES_OF_SECTION_5 for item in rule(context)]
     return (
         tuple(item for item in advice if isinstance(item, Suggestion)),
         tuple(item for item in advice if isinstance(item, NotEvaluated)),
     )
 
 
-def timing_cautions(case: InterpretationContext) -> Iterator[Caution]:
+def timing_cautions(context: InterpretationContext) -> Iterator[Caution]:
     """Whether this exam came too soon, by what was known before it, or brought a loss nobody expected (R5.3, R5.4)."""
-    known, _ = _sorted(_reasons_before(case))
-    told = any(caution.flag is Flag.TOO_SOON for finding in case.findings for caution in finding.cautions)
-    if case.latest is not None and not known and not told:
-        months = months_between(case.latest, case.exam.performed_on)
-        if months < case.rules.short_interval_months:
-            yield timing.too_soon(case.latest, case.rules)
-        elif _nothing_to_be_seen_yet(case):
-            yield timing.too_soon_to_show(case.rules)
-    for finding, change in case.judgement.losses:
-        yield timing.unexpected_drop(finding, severe=_severe(finding, change, case))
+    known, _ = _true_and_unknown(_reasons_before(context))
+    told = any(caution.flag is Flag.TOO_SOON for finding in context.findings for caution in finding.cautions)
+    if context.latest is not None and not known and not told:
+        months = months_between(context.latest, context.exam.performed_on)
+        if months < context.rules.short_interval_months:
+            yield timing.too_soon(context.latest, context.rules)
+        elif _nothing_to_be_seen_yet(context):
+            yield timing.too_soon_to_show(context.rules)
+    for finding, change in context.overall_result.losses:
+        yield timing.unexpected_drop(finding, severe=_severe(finding, change, context))
 
 
-def interval(case: InterpretationContext) -> Iterator[Advice]:
+def interval(context: InterpretationContext) -> Iterator[Advice]:
     """R5.1: when to scan again."""
-    known, unknown = _sorted(_reasons_for_one_year(case))
+    known, unknown = _true_and_unknown(_reasons_for_one_year(context))
     if known:
         yield words.next_exam_in_one_year(known)
         return
-    if Overall.DISCORDANT in case.judgement.overalls:
+    if Overall.DISCORDANT in context.overall_result.overalls:
         yield words.next_exam_after_discordance()
-    elif _normal_without_risk(case):
-        yield words.next_exam_when_normal(case.rules)
+    elif _normal_without_risk(context):
+        yield words.next_exam_when_normal(context.rules)
     else:
-        yield words.next_exam_in_two_years(case.rules)
+        yield words.next_exam_in_two_years(context.rules)
     if unknown:
         yield NotEvaluated(rule="R5.1", topic="reasons for a shorter interval", missing=unknown)
 
 
-def vertebral_fracture_assessment(case: InterpretationContext) -> Iterator[Advice]:
+def vertebral_fracture_assessment(context: InterpretationContext) -> Iterator[Advice]:
     """R5.2: T-score below -1.0 and one more reason."""
-    applies = t_score_applies(case.exam, case.context, case.rules)
-    score = lowest_t(case.exam) if applies else None
+    applies = t_score_applies(context.exam, context.clinical, context.rules)
+    score = lowest_t(context.exam) if applies else None
     if score is None:
-        missing = ("T-score",) if applies else missing_for_scale(case.exam, case.context, case.rules)
+        missing = ("T-score",) if applies else missing_for_scale(context.exam, context.clinical, context.rules)
         yield NotEvaluated(rule="R5.2", topic="vertebral fracture assessment", missing=missing)
         return
-    if score >= case.rules.vfa_t_below:
+    if score >= context.rules.vfa_t_below:
         return
-    known, unknown = _sorted(
+    known, unknown = _true_and_unknown(
         {
-            "age": _old_enough_for_vfa(case),
-            "height loss": _height_lost(case),
-            "reported vertebral fracture": case.recent.reported_vertebral_fracture,
-            "glucocorticoids": on_glucocorticoids(case.recent, case.rules),
+            "age": _old_enough_for_vfa(context),
+            "height loss": _height_lost(context),
+            "reported vertebral fracture": context.recent.reported_vertebral_fracture,
+            "glucocorticoids": on_glucocorticoids(context.recent, context.rules),
         }
     )
     if known:
-        by_z = scale_for(case.exam, case.context, case.rules) is Scale.Z_SCORE
+        by_z = scale_for(context.exam, context.clinical, context.rules) is Scale.Z_SCORE
         yield words.assess_vertebral_fractures(None if by_z else score, known)
     elif unknown:
-        missing = tuple(_input_of(reason, case) for reason in unknown)
+        missing = tuple(_input_of(reason, context) for reason in unknown)
         yield NotEvaluated(rule="R5.2", topic="vertebral fracture assessment", missing=missing)
 
 
-def frequency(case: InterpretationContext) -> Iterator[Advice]:
+def frequency(context: InterpretationContext) -> Iterator[Advice]:
     """R5.3: less than two years without a reason is worth knowing; too soon is a caution of its own."""
-    known, _ = _sorted(_reasons_before(case))
-    if case.latest is None or known:
+    known, _ = _true_and_unknown(_reasons_before(context))
+    if context.latest is None or known:
         return
-    months = months_between(case.latest, case.exam.performed_on)
-    if case.rules.short_interval_months <= months < case.rules.usual_interval_months:
-        yield words.sooner_than_usual(months, case.rules)
+    months = months_between(context.latest, context.exam.performed_on)
+    if context.rules.short_interval_months <= months < context.rules.usual_interval_months:
+        yield words.sooner_than_usual(months, context.rules)
 
 
-def unexpected_drop(case: InterpretationContext) -> Iterator[Advice]:
+def unexpected_drop(context: InterpretationContext) -> Iterator[Advice]:
     """R5.4: technical checks first, then causes."""
-    if case.losses and case.judgement.overall is not Overall.DISCORDANT:  # R5.7 says the same and more
-        yield words.look_into_a_loss(case.losses)
-    if case.recent.fracture_on_therapy:
+    if context.losses and context.overall_result.overall is not Overall.DISCORDANT:  # R5.7 says the same and more
+        yield words.look_into_a_loss(context.losses)
+    if context.recent.fracture_on_therapy:
         yield words.refer_fracture_on_therapy()
-    elif case.losses and case.recent.fracture_on_therapy is None:
+    elif context.losses and context.recent.fracture_on_therapy is None:
         yield NotEvaluated(rule="R5.4", topic="referral", missing=("fracture on therapy",))
-    if case.losses and (case.recent.therapy is None or _since_unknown(case.recent)):
+    if context.losses and (context.recent.therapy is None or _since_unknown(context.recent)):
         yield NotEvaluated(rule="R3.7", topic="regression to the mean", missing=("therapy and its start",))
 
 
-def response(case: InterpretationContext) -> Iterator[Advice]:
+def response(context: InterpretationContext) -> Iterator[Advice]:
     """R3.9: on therapy without a loss, whether there was a fracture must be known before response is claimed."""
-    context = case.context
-    held = all(overall in (Overall.STABLE, Overall.IMPROVED) for overall in case.judgement.overalls)
-    unknown = context.fracture_on_therapy is None and context.fragility_fracture is not False
-    if held and unknown and case.recent.therapy not in (None, Therapy.NONE):
+    clinical = context.clinical
+    held = all(overall in (Overall.STABLE, Overall.IMPROVED) for overall in context.overall_result.overalls)
+    unknown = clinical.fracture_on_therapy is None and clinical.fragility_fracture is not False
+    if held and unknown and context.recent.therapy not in (None, Therapy.NONE):
         yield NotEvaluated(rule="R3.9", topic="response to therapy", missing=("fracture on therapy",))
 
 
-def other_sites(case: InterpretationContext) -> Iterator[Advice]:
+def other_sites(context: InterpretationContext) -> Iterator[Advice]:
     """R5.5: where to look when the spine cannot be believed, or the forearm matters by itself."""
     reasons = []
-    if case.judgement.spine_suspect:
+    if context.overall_result.spine_suspect:
         reasons.append("degeneration or artefact of the spine suspected")
-    invalid = {region.site for region in case.around.unfit}
-    usable = {m.region.site for m in case.exam.measurements if m.region.monitorable}
-    hips = _valid_hips(case)
-    spine = Site.SPINE in invalid or any(m.region.site is Site.SPINE for m in case.exam.measurements)
+    invalid = {region.site for region in context.comparison.excluded}
+    usable = {m.region.site for m in context.exam.measurements if m.region.monitorable}
+    hips = _valid_hips(context)
+    spine = Site.SPINE in invalid or any(m.region.site is Site.SPINE for m in context.exam.measurements)
     if spine and Site.SPINE not in usable:
         reasons.append("fewer than two usable vertebrae")
     if reasons:
-        yield words.look_elsewhere(tuple(reasons), hip=bool(hips))
+        yield words.use_other_sites(tuple(reasons), hip=bool(hips))
     if Site.HIP in invalid and (hips or not reasons):
-        measured = any(m.region.side in hips for m in case.exam.measurements if m.region.site is Site.HIP)
+        measured = any(m.region.side in hips for m in context.exam.measurements if m.region.site is Site.HIP)
         out = tuple(f"{side} hip not valid" for side in (Side.LEFT, Side.RIGHT) if side not in hips)
         yield words.instead_of_a_hip(out, hip=bool(hips), measured=measured)
-    if case.recent.hyperparathyroidism:
+    if context.recent.hyperparathyroidism:
         yield words.measure_the_forearm()
-    elif case.recent.hyperparathyroidism is None:
+    elif context.recent.hyperparathyroidism is None:
         yield NotEvaluated(rule="R5.5", topic="forearm as a site", missing=("hyperparathyroidism",))
 
 
-def stress_fracture(case: InterpretationContext) -> Iterator[Advice]:
+def stress_fracture(context: InterpretationContext) -> Iterator[Advice]:
     """R5.6: a path that only a clinician can open."""
-    if case.context.stress_fracture_suspected:
+    if context.clinical.stress_fracture_suspected:
         yield words.stress_fracture_path()
-    elif case.context.stress_fracture_suspected is None:
+    elif context.clinical.stress_fracture_suspected is None:
         yield NotEvaluated(rule="R5.6", topic="stress fracture path", missing=("clinical suspicion",))
 
 
-def discordance(case: InterpretationContext) -> Iterator[Advice]:
+def discordance(context: InterpretationContext) -> Iterator[Advice]:
     """R5.7: what to check when spine and hip disagree."""
-    if case.judgement.apart:
-        yield words.look_into_discordance(case.judgement.apart)
+    if context.overall_result.apart:
+        yield words.look_into_discordance(context.overall_result.apart)
 
 
-def fracture_risk(case: InterpretationContext) -> Iterator[Advice]:
+def fracture_risk(context: InterpretationContext) -> Iterator[Advice]:
     """R5.8: FRAX as somebody computed it; never computed here."""
-    diagnosis, age, context = case.diagnosis, age_on(case.exam), case.recent
+    diagnosis, age, recent = context.diagnosis, age_on(context.exam), context.recent
     if diagnosis is None or diagnosis.category is not Category.LOW_BONE_MASS or age is None:
         return
     youngest, oldest = FRAX_AGES
-    if not youngest <= age <= oldest or case.context.therapy not in (None, Therapy.NONE):
+    if not youngest <= age <= oldest or context.clinical.therapy not in (None, Therapy.NONE):
         return
     missing = [
         name
         for name, value in (
-            ("therapy", context.therapy),
-            ("FRAX hip", context.frax_hip_percent),
-            ("FRAX major", context.frax_major_percent),
+            ("therapy", recent.therapy),
+            ("FRAX hip", recent.frax_hip_percent),
+            ("FRAX major", recent.frax_major_percent),
         )
         if value is None
     ]
-    if missing or context.frax_hip_percent is None or context.frax_major_percent is None:
+    if missing or recent.frax_hip_percent is None or recent.frax_major_percent is None:
         yield NotEvaluated(rule="R5.8", topic="fracture risk", missing=tuple(missing))
         return
-    major = context.frax_major_percent
-    offset = _frax_offset(case, major) if case.rules.frax_offset else None
-    reached = context.frax_hip_percent >= case.rules.frax_hip_percent or major >= case.rules.frax_major_percent
-    yield words.frax(context, case.rules, reached=reached, adjusted=offset)
+    major = recent.frax_major_percent
+    offset = _frax_offset(context, major) if context.rules.frax_offset else None
+    reached = recent.frax_hip_percent >= context.rules.frax_hip_percent or major >= context.rules.frax_major_percent
+    yield words.frax(recent, context.rules, reached=reached, adjusted=offset)
 
 
-def secondary_causes(case: InterpretationContext) -> Iterator[Advice]:
+def secondary_causes(context: InterpretationContext) -> Iterator[Advice]:
     """C12: a Z-score below the expected range asks why (R4.4)."""
-    if case.diagnosis is not None and case.diagnosis.category is Category.BELOW_EXPECTED:
+    if context.diagnosis is not None and context.diagnosis.category is Category.BELOW_EXPECTED:
         yield words.evaluate_secondary_causes()
 
 
-def clinical_diagnosis(case: InterpretationContext) -> Iterator[Advice]:
+def clinical_diagnosis(context: InterpretationContext) -> Iterator[Advice]:
     """R4.2, R4.8: a fragility fracture may make the diagnosis where the T-score does not (AACE 2020, BHOF 2022).
 
     One of hip or vertebra by itself, another with low bone mass; not in those who are classified by Z-score.
     """
-    context, diagnosis = case.recent, case.diagnosis
-    scale = scale_for(case.exam, case.context, case.rules)
-    if not context.fragility_fracture or scale is Scale.Z_SCORE:
+    recent, diagnosis = context.recent, context.diagnosis
+    scale = scale_for(context.exam, context.clinical, context.rules)
+    if not recent.fragility_fracture or scale is Scale.Z_SCORE:
         return
     if diagnosis is not None and (diagnosis.category in OSTEOPOROTIC or diagnosis.superseded):
         return
-    if context.fracture_site is None:
+    if recent.fracture_site is None:
         yield NotEvaluated(rule="R4.2", topic="clinical diagnosis", missing=("fracture site",))
-    grave = context.fracture_site in (FractureSite.HIP, FractureSite.VERTEBRA)
+    grave = recent.fracture_site in (FractureSite.HIP, FractureSite.VERTEBRA)
     if grave or (diagnosis is not None and diagnosis.category is Category.LOW_BONE_MASS):
-        yield words.clinical_diagnosis(context.fracture_site)
+        yield words.clinical_diagnosis(recent.fracture_site)
 
 
 RULES_OF_SECTION_5: tuple[Callable[[InterpretationContext], Iterator[Advice]], ...] = (
@@ -300,52 +257,52 @@ def frax_offset(major_percent: Decimal, spine_t: Decimal, neck_t: Decimal) -> De
     return major_percent * (1 - steps / 10)
 
 
-def _sorted(conditions: Mapping[str, bool | None]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _true_and_unknown(conditions: Mapping[str, bool | None]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The names of what is true, and of what is not known."""
     known = tuple(name for name, value in conditions.items() if value)
     return known, tuple(name for name, value in conditions.items() if value is None)
 
 
-def _reasons_for_one_year(case: InterpretationContext) -> dict[str, bool | None]:
+def _reasons_for_one_year(context: InterpretationContext) -> dict[str, bool | None]:
     """What shortens the interval to a year, as far as known (R5.1); a loss since the baseline does as well (R3.3)."""
-    return _reasons_before(case) | {"significant loss": Overall.DECLINED in case.judgement.overalls}
+    return _reasons_before(context) | {"significant loss": Overall.DECLINED in context.overall_result.overalls}
 
 
-def _reasons_before(case: InterpretationContext) -> dict[str, bool | None]:
+def _reasons_before(context: InterpretationContext) -> dict[str, bool | None]:
     """What did so before the exam was made: its own result is no reason for having made it (R5.3)."""
-    context = case.recent
+    recent = context.recent
     return {
-        "therapy begun or changed within a year": _therapy_is_new(context, case.exam.performed_on),
-        "glucocorticoids": on_glucocorticoids(context, case.rules),
-        "cancer therapy": context.cancer_therapy,
-        "risk of rapid bone loss": context.rapid_loss_risk,
+        "therapy begun or changed within a year": _therapy_is_new(recent, context.exam.performed_on),
+        "glucocorticoids": on_glucocorticoids(recent, context.rules),
+        "cancer therapy": recent.cancer_therapy,
+        "risk of rapid bone loss": recent.rapid_loss_risk,
     }
 
 
-def _normal_without_risk(case: InterpretationContext) -> bool:
+def _normal_without_risk(context: InterpretationContext) -> bool:
     """Whether BMD is normal, no osteoporosis was, and nothing on record is a risk (R5.1)."""
-    context, weight = case.context, case.exam.weight_kg
-    if case.diagnosis is None or case.diagnosis.category is not Category.NORMAL or case.diagnosis.superseded:
+    clinical, weight = context.clinical, context.exam.weight_kg
+    if context.diagnosis is None or context.diagnosis.category is not Category.NORMAL or context.diagnosis.superseded:
         return False
     risks = (
-        context.fragility_fracture,
-        context.reported_vertebral_fracture,
-        context.fracture_on_therapy,
-        context.glucocorticoid_mg,
-        context.hyperparathyroidism,
-        context.cancer_therapy,
-        context.rapid_loss_risk,
-        context.therapy not in (None, Therapy.NONE),
-        weight is not None and weight < case.rules.low_weight_kg,
-        case.losses,
+        clinical.fragility_fracture,
+        clinical.reported_vertebral_fracture,
+        clinical.fracture_on_therapy,
+        clinical.glucocorticoid_mg,
+        clinical.hyperparathyroidism,
+        clinical.cancer_therapy,
+        clinical.rapid_loss_risk,
+        clinical.therapy not in (None, Therapy.NONE),
+        weight is not None and weight < context.rules.low_weight_kg,
+        context.losses,
     )
     return not any(risks)
 
 
-def _valid_hips(case: InterpretationContext) -> tuple[Side, ...]:
+def _valid_hips(context: InterpretationContext) -> tuple[Side, ...]:
     """The sides that nothing on record makes invalid, measured or not."""
     sides = (Side.LEFT, Side.RIGHT)
-    return tuple(s for s in sides if not invalid_because(Region(part=TOTAL_HIP, side=s), case.context))
+    return tuple(s for s in sides if not invalid_because(Region(part=TOTAL_HIP, side=s), context.clinical))
 
 
 def _therapy_is_new(context: ClinicalContext, today: date) -> bool | None:
@@ -360,52 +317,56 @@ def _since_unknown(context: ClinicalContext) -> bool:
     return context.therapy not in (None, Therapy.NONE) and context.therapy_since is None
 
 
-def _old_enough_for_vfa(case: InterpretationContext) -> bool | None:
-    age, sex = age_on(case.exam), case.exam.patient.sex
+def _old_enough_for_vfa(context: InterpretationContext) -> bool | None:
+    age, sex = age_on(context.exam), context.exam.patient.sex
     if age is None or sex not in (Sex.FEMALE, Sex.MALE):
         return None
-    return age >= (case.rules.vfa_woman_from if sex is Sex.FEMALE else case.rules.vfa_man_from)
+    return age >= (context.rules.vfa_woman_from if sex is Sex.FEMALE else context.rules.vfa_man_from)
 
 
-def _input_of(reason: str, case: InterpretationContext) -> str:
+def _input_of(reason: str, context: InterpretationContext) -> str:
     """Which input it was for want of which a reason of R5.2 is not known."""
     if reason == "height loss":
-        return "height" if case.exam.height_cm is None else "height in youth"
-    if reason == "age" and age_on(case.exam) is not None:
-        return missing_sex(case.exam)
+        return "height" if context.exam.height_cm is None else "height in youth"
+    if reason == "age" and age_on(context.exam) is not None:
+        return missing_sex(context.exam)
     return reason
 
 
-def _height_lost(case: InterpretationContext) -> bool | None:
-    peak, now = case.context.peak_height_cm, case.exam.height_cm
-    return None if peak is None or now is None else peak - now > case.rules.vfa_height_loss_cm
+def _height_lost(context: InterpretationContext) -> bool | None:
+    peak, now = context.clinical.peak_height_cm, context.exam.height_cm
+    return None if peak is None or now is None else peak - now > context.rules.vfa_height_loss_cm
 
 
-def _severe(finding: Finding, change: Change, case: InterpretationContext) -> bool:
+def _severe(finding: Finding, change: Change, context: InterpretationContext) -> bool:
     """Whether a loss over about a year is larger than what was published as an unexpected drop (R5.4)."""
-    if not within_months(change.reference.performed_on, case.exam.performed_on, *case.rules.drop_months):
+    if not within_months(change.reference.performed_on, context.exam.performed_on, *context.rules.drop_months):
         return False
     spine = finding.measurement.region.part == SPINE
-    limit = case.rules.drop_percent_spine if spine else case.rules.drop_percent_hip
+    limit = context.rules.drop_percent_spine if spine else context.rules.drop_percent_hip
     return -HUNDRED * change.difference > limit * change.reference_bmd
 
 
-def _nothing_to_be_seen_yet(case: InterpretationContext) -> bool:
+def _nothing_to_be_seen_yet(context: InterpretationContext) -> bool:
     """Whether the change to be expected since the prior stays below every LSC (R2.21, R5.3)."""
-    expected = case.rules.expected_percent_per_year
-    changes = [f.since_prior for f in (*case.judgement.spine, *case.judgement.hips) if f.since_prior is not None]
+    expected = context.rules.expected_percent_per_year
+    changes = [
+        f.since_prior
+        for f in (*context.overall_result.spine, *context.overall_result.hips)
+        if f.since_prior is not None
+    ]
     years = [
         monitoring_interval(HUNDRED * change.lsc.lsc / change.reference_bmd, expected)
         for change in changes
         if change.lsc is not None and expected
     ]
-    if not years or case.latest is None:
+    if not years or context.latest is None:
         return False
-    return Decimal(months_between(case.latest, case.exam.performed_on)) < MONTHS_PER_YEAR * min(years)
+    return Decimal(months_between(context.latest, context.exam.performed_on)) < MONTHS_PER_YEAR * min(years)
 
 
-def _frax_offset(case: InterpretationContext, major: Decimal) -> Decimal | None:
+def _frax_offset(context: InterpretationContext, major: Decimal) -> Decimal | None:
     """The adjusted risk, if spine and neck both have a T-score (R3.12)."""
-    spine = next((finding.measurement.t_score for finding in case.judgement.spine), None)
-    necks = [m.t_score for m in case.exam.measurements if m.region.part == FEMORAL_NECK and m.t_score is not None]
+    spine = next((finding.measurement.t_score for finding in context.overall_result.spine), None)
+    necks = [m.t_score for m in context.exam.measurements if m.region.part == FEMORAL_NECK and m.t_score is not None]
     return None if spine is None or not necks else frax_offset(major, spine, min(necks))

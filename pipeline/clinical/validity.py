@@ -18,14 +18,14 @@ ADULT_FROM = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgeable:
+class ValidPart:
     """The part of an exam that may be judged, and why the rest may not, by region key."""
 
     exam: Exam
     refused: Mapping[str, Refusal]
 
 
-def judgeable(exam: Exam, context: ClinicalContext, *, own: bool = False) -> Judgeable:
+def valid_part(exam: Exam, context: ClinicalContext, *, own: bool = False) -> ValidPart:
     """Take out of an exam what must not be judged, by what is on record of its day.
 
     ``own`` says that it is the exam an addendum is made for, not an earlier one.
@@ -39,9 +39,9 @@ def judgeable(exam: Exam, context: ClinicalContext, *, own: bool = False) -> Jud
             text = words.invalid_site(exam, reasons, own=own)
             refused[region.key] = Refusal(obstacle=Obstacle.INVALID_SITE, exam=exam, text=text, own=own)
     if not refused:
-        return Judgeable(exam=exam, refused=refused)
+        return ValidPart(exam=exam, refused=refused)
     left = tuple(m for m in exam.measurements if m.region.key not in refused)
-    return Judgeable(exam=replace(exam, measurements=left), refused=refused)
+    return ValidPart(exam=replace(exam, measurements=left), refused=refused)
 
 
 def is_child(exam: Exam) -> bool:
@@ -55,7 +55,7 @@ def invalid_because(region: Region, context: ClinicalContext) -> tuple[str, ...]
     return tuple(name for name, present in _noted(region, context) if present)
 
 
-def sayable(measurement: Measurement, refusal: Refusal) -> Measurement:
+def without_invalid_scores(measurement: Measurement, refusal: Refusal) -> Measurement:
     """A measurement without the scores that must not be said: all of an invalid site, the T-score of a child."""
     if refusal.obstacle is Obstacle.PAEDIATRIC:
         return _without_t_score(measurement)

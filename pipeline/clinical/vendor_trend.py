@@ -62,14 +62,16 @@ def _on_equal_terms(exam: Exam, change: Change) -> bool:
 
 
 def _disagreement(exam: Exam, finding: Finding, change: Change, trend: Sequence[TrendPoint]) -> Iterator[Caution]:
-    for said in _said(finding.measurement.region, exam.performed_on, change.reference.performed_on, trend):
-        if not said.agrees(change):
-            yield words.vendor_disagrees(finding, change, str(said))
+    for printed in _printed_changes(
+        finding.measurement.region, exam.performed_on, change.reference.performed_on, trend
+    ):
+        if not printed.agrees(change):
+            yield words.vendor_disagrees(finding, change, str(printed))
             return
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _PrintedChange:
     """A change as the scanner tells it, in g/cm2 or in percent."""
 
     change: Decimal
@@ -88,7 +90,7 @@ class _Said:
         return abs(self.change - ours.difference / one_percent) <= ROUNDING / one_percent + half_digit
 
 
-def _said(region: Region, today: date, prior: date, trend: Sequence[TrendPoint]) -> Iterator[_Said]:
+def _printed_changes(region: Region, today: date, prior: date, trend: Sequence[TrendPoint]) -> Iterator[_PrintedChange]:
     """What the scanner says of the change from one day to another; nothing where another exam may lie between."""
     points = [point for point in trend if point.region == region]
     now = [point for point in points if today in point.days]
@@ -98,8 +100,10 @@ def _said(region: Region, today: date, prior: date, trend: Sequence[TrendPoint])
         return
     for point in now:
         if point.since_previous is not None:
-            yield _Said(point.since_previous, in_percent=False)
+            yield _PrintedChange(point.since_previous, in_percent=False)
         if point.since_previous_percent is not None:
-            yield _Said(point.since_previous_percent, in_percent=True)
+            yield _PrintedChange(point.since_previous_percent, in_percent=True)
         if point.since_previous is None and point.since_previous_percent is None and point.bmd is not None:
-            yield from (_Said(point.bmd - earlier.bmd, in_percent=False) for earlier in then if earlier.bmd is not None)
+            yield from (
+                _PrintedChange(point.bmd - earlier.bmd, in_percent=False) for earlier in then if earlier.bmd is not None
+            )

@@ -10,8 +10,8 @@ from pipeline.clinical.precision_study import (
     PrecisionScan,
     PrecisionStudy,
     UnfitStudyError,
-    studies,
-    study,
+    evaluate_studies,
+    evaluate_study,
     toml_block,
     upper_limit_factor,
     worksheet,
@@ -35,7 +35,7 @@ def pairs(count: int, difference: str = "0.014", *, region: str = "L1-L4", by: s
 
 def unfit(scans: list[PrecisionScan]) -> tuple[str, ...]:
     with pytest.raises(UnfitStudyError) as refused:
-        study(scans)
+        evaluate_study(scans)
     return refused.value.reasons
 
 
@@ -56,7 +56,7 @@ def test_unequal_repeats_weigh_by_degrees_of_freedom() -> None:
     """R1.4: two patients, SD 0.010 of three scans and 0.020 of two: sqrt((2 x 0.0001 + 1 x 0.0004) / 3)."""
     three = [scan("A", str(i), bmd) for i, bmd in enumerate(("0.990", "1.000", "1.010"))]
     two = [scan("B", "1", "1.000"), scan("B", "2", "1.0282842712")]
-    found = study([*three, *two])
+    found = evaluate_study([*three, *two])
     assert [patient.sd.quantize(D("0.000001")) for patient in found.patients] == [D("0.010000"), D("0.020000")]
     assert found.precision_error.quantize(D("0.00000001")) == (D("0.0006") / 3).sqrt().quantize(D("0.00000001"))
     assert found.degrees_of_freedom == 3
@@ -64,23 +64,23 @@ def test_unequal_repeats_weigh_by_degrees_of_freedom() -> None:
 
 def test_percent_cv_is_shown_and_never_decides() -> None:
     """R1.5: ISCD advises against it; the LSC comes from g/cm2."""
-    found = study(pairs(30))
+    found = evaluate_study(pairs(30))
     assert found.percent.quantize(D("0.01")) == D("0.98")
     assert found.lsc == D("2.77") * found.precision_error
 
 
 def test_a_study_below_30_degrees_of_freedom_is_shown_and_refused() -> None:
     """R1.1, R1.2"""
-    small = study(pairs(29))
+    small = evaluate_study(pairs(29))
     assert small.objections == ("29 degrees of freedom; 15 patients x 3 scans or 30 x 2 give 30 (R1.2)",)
     assert "NOT FOR CLINICAL USE: 29 degrees of freedom" in worksheet(small)
     with pytest.raises(UnfitStudyError, match="29 degrees"):
         block(small)
-    assert study(pairs(30)).objections == ()
+    assert evaluate_study(pairs(30)).objections == ()
 
 
 def test_scans_that_were_copied_are_no_study() -> None:
-    copied = study(pairs(30, "0"))
+    copied = evaluate_study(pairs(30, "0"))
     assert copied.objections == ("all repeats are equal: the scans were copied, not repeated",)
 
 
@@ -100,19 +100,21 @@ def test_what_makes_no_study_is_told_whole() -> None:
 
 
 def test_a_file_of_several_regions_is_several_studies() -> None:
-    found = studies([*pairs(30), *pairs(30, "0.010", region="total hip left")])
+    found = evaluate_studies([*pairs(30), *pairs(30, "0.010", region="total hip left")])
     assert [str(one.region) for one in found] == ["L1-L4", "total hip left"]
     with pytest.raises(UnfitStudyError) as refused:
-        studies([*pairs(30), scan("A", "1", "1", region="total hip left"), scan("A", "1", "1", region="L2-L4")])
+        evaluate_studies(
+            [*pairs(30), scan("A", "1", "1", region="total hip left"), scan("A", "1", "1", region="L2-L4")]
+        )
     assert refused.value.reasons == ("total hip left: patient A was scanned once", "L2-L4: patient A was scanned once")
     with pytest.raises(UnfitStudyError, match="no scans"):
-        studies([])
+        evaluate_studies([])
 
 
 def test_technologists_are_judged_alone_and_pooled_as_variances() -> None:
     """R1.6, R1.10: a patient of two technologists counts for the facility only."""
     mixed = [scan("M", "1", "1.000", by="ann"), scan("M", "2", "1.030", by="bob"), *pairs(1, "0.010")]
-    found = study([*pairs(20, "0.010", by="ann"), *pairs(15, "0.030", by="bob"), *mixed])
+    found = evaluate_study([*pairs(20, "0.010", by="ann"), *pairs(15, "0.030", by="bob"), *mixed])
     assert [(own.technologist, own.degrees_of_freedom) for own in found.technologists] == [("ann", 20), ("bob", 15)]
     ann, bob = (own.precision_error for own in found.technologists)
     assert ann.quantize(D("0.00001")) == D("0.00707")
@@ -126,18 +128,18 @@ def test_technologists_are_judged_alone_and_pooled_as_variances() -> None:
 
 def test_an_lsc_out_of_the_usual_range_is_doubted() -> None:
     """R1.14, R1.6"""
-    assert study(pairs(30, "0.020")).doubts == ()
-    assert "outside the usual" in study(pairs(30, "0.004")).doubts[0]
-    coarse = study(pairs(30, "0.040")).doubts
+    assert evaluate_study(pairs(30, "0.020")).doubts == ()
+    assert "outside the usual" in evaluate_study(pairs(30, "0.004")).doubts[0]
+    coarse = evaluate_study(pairs(30, "0.040")).doubts
     assert len(coarse) == 2
     assert "the study: 2.7" in coarse[1]
     assert "worse than the 1.9 % ISCD accepts" in coarse[1]
-    radius = study(pairs(30, "0.031", region="33% radius left")).doubts
+    radius = evaluate_study(pairs(30, "0.031", region="33% radius left")).doubts
     assert len(radius) == 1
 
 
 def test_the_worksheet_can_be_checked_by_hand() -> None:
-    found = worksheet(study([*pairs(15, "0.020", by="ann"), *pairs(15, "0.010", by="bob")]))
+    found = worksheet(evaluate_study([*pairs(15, "0.020", by="ann"), *pairs(15, "0.010", by="bob")]))
     assert "ann0                 2    1.0100    0.014142  ann" in found
     for line in (
         "Precision study of L1-L4",
@@ -154,7 +156,7 @@ def test_the_worksheet_can_be_checked_by_hand() -> None:
 def test_a_study_becomes_an_entry_of_precision_toml() -> None:
     """R1.12: the entry says whose, where, how many and from when."""
     scanner = Scanner('G"E', "Lunar\\iDXA", "ME+1\n")
-    text = block(study(pairs(30, "0.020")), scanner, "study of January\t2020", "L1-L4")
+    text = block(evaluate_study(pairs(30, "0.020")), scanner, "study of January\t2020", "L1-L4")
     (entry,) = tomllib.loads(text)["lsc"]
     assert entry == {
         "manufacturer": 'G"E',
@@ -169,14 +171,14 @@ def test_a_study_becomes_an_entry_of_precision_toml() -> None:
         "valid_until": date(2030, 1, 1),
         "source": "study of January\t2020",
     }
-    hips = block(study(pairs(30, "0.020", region="total hip left")), region="total hip")
+    hips = block(evaluate_study(pairs(30, "0.020", region="total hip left")), region="total hip")
     assert tomllib.loads(hips)["lsc"][0]["region"] == "total hip"
 
 
 def test_an_entry_of_unequal_repeats_claims_no_more_than_was_known() -> None:
     """R1.2: 14 x 3 and 2 x 2 scans know as much as 30 pairs."""
     triplets = [scan(f"t{n}", str(i), str(1 + D("0.010") * i)) for n in range(14) for i in range(3)]
-    (entry,) = tomllib.loads(block(study([*triplets, *pairs(3)])))["lsc"]
+    (entry,) = tomllib.loads(block(evaluate_study([*triplets, *pairs(3)])))["lsc"]
     assert (entry["patients"], entry["repeats"]) == (31, 2)
 
 
@@ -192,7 +194,7 @@ def test_a_study_is_of_one_day_as_soon_as_one_patient_was_scanned_twice_on_it() 
 
     def of_days(*days: tuple[date | None, date | None]) -> PrecisionStudy:
         scans = [(f"P{n}", str(i), day) for n, pair in enumerate(days) for i, day in enumerate(pair)]
-        return study([replace(scan(p, i, f"0.9{i}{p[1:]}"), day=day) for p, i, day in scans])
+        return evaluate_study([replace(scan(p, i, f"0.9{i}{p[1:]}"), day=day) for p, i, day in scans])
 
     assert of_days((one, other), (one, other)).same_day is False
     assert of_days((one, one), (other, other)).same_day is True
@@ -208,5 +210,5 @@ def test_a_study_is_of_one_day_as_soon_as_one_patient_was_scanned_twice_on_it() 
 def test_an_entry_tells_whether_its_scans_were_of_one_day() -> None:
     """R1.15: as the days of the study tell; where they do not, an entry of four vertebrae asks for it."""
     dated = [replace(scan, day=date(2024, 3, 1)) for scan in pairs(30)]
-    assert tomllib.loads(block(study(dated)))["lsc"][0]["same_day"] is True
-    assert "fill in" in tomllib.loads(block(study(pairs(30))))["lsc"][0]["same_day"].lower()
+    assert tomllib.loads(block(evaluate_study(dated)))["lsc"][0]["same_day"] is True
+    assert "fill in" in tomllib.loads(block(evaluate_study(pairs(30))))["lsc"][0]["same_day"].lower()

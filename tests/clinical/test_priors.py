@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from pipeline.clinical.model import Epoch, Exam, Measurement, Obstacle, Patient, Refusal, Scanner, Sex
-from pipeline.clinical.priors import Match, match, read_shared, recomputed_bmd, subset_bmd, total_agrees
+from pipeline.clinical.priors import Match, match, recomputed_bmd, shared_bmds, subset_bmd, total_agrees
 from pipeline.clinical.regions import parse_region
 from tests.factories.exams import HOLOGIC, NAMELESS, PATIENT, ROOM_1, ROOM_2, epoch, exam, measurement
 
@@ -212,12 +212,12 @@ def test_other_vertebrae_are_compared_on_those_both_include() -> None:
     part = exam("2020-01-01", measurement("L2-L4", "0.980"))
     found = only(part, whole)
     assert (found.prior, found.refusals) == (whole, ())
-    reading = read_shared(part.measurements[0], part, whole)
+    reading = shared_bmds(part.measurements[0], part, whole)
     assert reading is not None
     assert (str(reading.region), str(reading.now), str(reading.then)) == ("L2-L4", "0.980", "1.000")
 
     later = exam("2022-01-01", *whole.measurements)
-    back = read_shared(later.measurements[4], later, part)
+    back = shared_bmds(later.measurements[4], later, part)
     assert back is not None
     assert (str(back.region), str(back.now), str(back.then)) == ("L2-L4", "1.000", "0.980")
 
@@ -226,7 +226,7 @@ def test_of_several_sets_the_one_that_shares_most_is_used() -> None:
     """R2.12"""
     now = exam("2020-01-01", *vertebrae("L1", "L2", "L3", "L4"), measurement("L1-L4", "0.950"))
     then = exam("2018-01-01", regions={"L3-L4": "0.9", "L2-L4": "0.91", "L2-L3": "0.93"})
-    reading = read_shared(now.measurements[4], now, then)
+    reading = shared_bmds(now.measurements[4], now, then)
     assert reading is not None
     assert (str(reading.region), str(reading.then)) == ("L2-L4", "0.91")
 
@@ -235,7 +235,7 @@ def test_two_shared_vertebrae_are_enough() -> None:
     """R1.15, R2.13"""
     now = exam("2020-01-01", *vertebrae("L1", "L2"), measurement("L1-L2", "0.9"))
     then = exam("2018-01-01", *vertebrae("L1", "L2", "L4"), measurement("L1-L2,L4", "1.0"))
-    reading = read_shared(now.measurements[2], now, then)
+    reading = shared_bmds(now.measurements[2], now, then)
     assert reading is not None
     assert (str(reading.region), str(reading.now), str(reading.then)) == ("L1-L2", "0.9", "0.900")
 
@@ -244,7 +244,7 @@ def test_one_shared_vertebra_is_not_enough() -> None:
     """R1.15, R2.13"""
     now = exam("2020-01-01", *vertebrae("L1", "L2"), measurement("L1-L2", "0.9"))
     then = exam("2018-01-01", *vertebrae("L2", "L3", "L4"), measurement("L2-L4", "1.0"))
-    assert read_shared(now.measurements[2], now, then) is None
+    assert shared_bmds(now.measurements[2], now, then) is None
 
 
 def test_a_total_that_is_not_the_sum_of_its_vertebrae_wants_a_look() -> None:
@@ -282,7 +282,7 @@ def test_of_the_measurements_that_must_not_be_judged_the_latest_before_the_exam_
     made = {day: exam(day, regions=SPINE) for day in ("2014-01-01", "2018-01-01", "2020-01-01")}
     made["2016-01-01"] = exam("2016-01-01", regions=SPINE, scanner=ROOM_2)
     region = parse_region("L1-L4")
-    unfit = [(region, Refusal(obstacle=Obstacle.INVALID_SITE, exam=one, text="not valid")) for one in made.values()]
-    for order in permutations(unfit):
-        (found,) = match(NOW, [], unfit=order)
+    excluded = [(region, Refusal(obstacle=Obstacle.INVALID_SITE, exam=one, text="not valid")) for one in made.values()]
+    for order in permutations(excluded):
+        (found,) = match(NOW, [], excluded=order)
         assert [refusal.exam.performed_on for refusal in found.refusals] == [date(2018, 1, 1)]

@@ -27,7 +27,7 @@ from pipeline.clinical.model import (
     Sex,
 )
 from pipeline.clinical.precision import lsc_for
-from pipeline.clinical.precision_study import PrecisionScan, UnfitStudyError, study, worksheet
+from pipeline.clinical.precision_study import PrecisionScan, UnfitStudyError, evaluate_study, worksheet
 from pipeline.clinical.priors import match
 from pipeline.clinical.regions import parse_region
 from pipeline.clinical.rules import Rules
@@ -296,10 +296,10 @@ def test_an_lsc_is_found_only_on_its_own_scanner_and_days(
 def test_a_study_is_evaluated_or_refused_with_reasons(scans: list[PrecisionScan]) -> None:
     """R1.4: the pooled error lies between the best and the worst patient."""
     try:
-        found = study(scans)
+        found = evaluate_study(scans)
     except UnfitStudyError:
         with pytest.raises(UnfitStudyError, match=r"."):
-            study(scans[::-1])
+            evaluate_study(scans[::-1])
         return
     sds = [patient.sd for patient in found.patients]
     assert min(sds) - Decimal("1e-20") <= found.precision_error <= max(sds) + Decimal("1e-20")

@@ -38,7 +38,7 @@ from pipeline.clinical.precision import (
     monitoring_interval,
     pooled_precision_error,
 )
-from pipeline.clinical.precision_study import PrecisionScan, PrecisionStudy, study, upper_limit_factor
+from pipeline.clinical.precision_study import PrecisionScan, PrecisionStudy, evaluate_study, upper_limit_factor
 from pipeline.clinical.priors import match, recomputed_bmd
 from pipeline.clinical.recommendations import frax_offset
 from pipeline.clinical.regions import FEMORAL_NECK, SPINE, TOTAL_HIP, parse_region
@@ -61,7 +61,7 @@ def repeats(*groups: tuple[int, Iterable[str]]) -> PrecisionStudy:
         for number in range(patients)
         for scan, offset in enumerate(offsets)
     ]
-    return study(scans)
+    return evaluate_study(scans)
 
 
 def test_v1() -> None:

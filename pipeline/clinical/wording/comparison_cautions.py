@@ -47,7 +47,7 @@ def dominant_arm(name: str) -> Caution:
     return Caution(flag=Flag.DOMINANT_ARM, text=f"{name}: the dominant arm by the record; follow the other one.")
 
 
-def qc_gaps(exam: Exam, gap: QcGap) -> Caution:
+def qc_not_verified(exam: Exam, gap: QcGap) -> Caution:
     """R7.6: quality control had failed or was not shown to hold on that day."""
     text = f"Quality control of the scanner was not verified on {exam.performed_on} ({gap.reason})."
     return Caution(flag=Flag.QC_UNVERIFIED, text=text, review=True)

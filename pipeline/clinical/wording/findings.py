@@ -7,7 +7,7 @@ from pipeline.clinical.regions import Region
 from pipeline.clinical.wording.names import (
     bmd_in_text,
     difference_in_text,
-    left_out,
+    omitted_vertebrae,
     region_in_text,
     region_name,
     score_in_text,
@@ -109,7 +109,7 @@ def _heading(of: Sequence[Finding], counted: Collection[Finding]) -> str:
     region = of[0].measurement.region
     sides = [str(f.measurement.region.side) for f in of if f.measurement.region.side]
     name = region_name(region) if len(of) == 1 else region.part[0].upper() + region.part[1:]
-    missing = left_out(region)
+    missing = omitted_vertebrae(region)
     notes = [", ".join(sides)] if len(of) > 1 else []
     notes += [f"without {', '.join(missing)}"] if missing else []
     notes += ["not counted"] if any(f.since_prior for f in of) and not any(f in counted for f in of) else []

@@ -21,7 +21,7 @@ from pipeline.clinical.model import (
 from pipeline.clinical.regions import SPINE, Region, Side
 from pipeline.clinical.wording.diagnosis import category, category_changed, no_category
 from pipeline.clinical.wording.findings import all_unchanged
-from pipeline.clinical.wording.names import clause, said_together, site_in_text
+from pipeline.clinical.wording.names import clause, joined_texts, site_in_text
 
 # Section 6, A2: nobody has looked at this yet.
 PRELIMINARY = "Computer-generated; preliminary until verified by a radiologist."
@@ -72,7 +72,7 @@ REVIEWED_FOR = {
 DOUBTS_OF_THE_EXAM = (Flag.NEW_CALLER, Flag.DATE_LATE)  # E22: about whole exams, so about every region of them
 
 # E17: so not among the cautions again.
-SAID_HERE = frozenset({Flag.PARTIAL, Flag.SUSPECT_ARTEFACT, Flag.IMPLAUSIBLE_CHANGE, Flag.SIDES_EXCHANGED})
+IN_IMPRESSION = frozenset({Flag.PARTIAL, Flag.SUSPECT_ARTEFACT, Flag.IMPLAUSIBLE_CHANGE, Flag.SIDES_EXCHANGED})
 
 _Compared = tuple[Finding, Change]
 
@@ -81,7 +81,7 @@ def impression(interpretation: Interpretation, told: Sequence[Finding]) -> tuple
     """E17: the overall result first, then the category, then what else a reader must not miss."""
     to_see = (
         *outside_the_result(told, {*interpretation.counted, *interpretation.counted_since_baseline}),
-        *said_together([c for finding in told for c in finding.cautions if is_said_here(c)], told),
+        *joined_texts([c for finding in told for c in finding.cautions if is_in_impression(c)], told),
         *(caution.text for caution in interpretation.cautions if caution.flag is Flag.SUSPECT_ARTEFACT),
     )
     return (
@@ -106,9 +106,9 @@ def _category(interpretation: Interpretation) -> tuple[str, ...]:
     return (f"{text[:-1]}; subject to review: {', '.join(doubts)}." if doubts else text,)
 
 
-def is_said_here(caution: Caution) -> bool:
+def is_in_impression(caution: Caution) -> bool:
     """E2, E11, E12, E17: what must not be missed stands in the impression, and not among the cautions again."""
-    return caution.flag in SAID_HERE or (caution.flag is Flag.TOO_SOON and caution.review)
+    return caution.flag in IN_IMPRESSION or (caution.flag is Flag.TOO_SOON and caution.review)
 
 
 def result(interpretation: Interpretation, told: Sequence[Finding]) -> str:
@@ -142,7 +142,7 @@ def outside_the_result(told: Iterable[Finding], counted: Collection[Finding]) ->
     """
     means = {(f.measurement.region.part, f.result) for f in counted if f.measurement.region.side is Side.MEAN}
     apart = [f for f in told if f not in counted and (f.measurement.region.part, f.result) not in means]
-    apart = [f for f in apart if not any(map(is_said_here, f.cautions))]
+    apart = [f for f in apart if not any(map(is_in_impression, f.cautions))]
     significant = list(filter(_is_significant, (*_since_prior(apart), *_since_baseline(apart))))
     return (f"Not counted: {'; '.join(_changes(significant))}.",) if significant else ()
 
@@ -277,7 +277,7 @@ def _why_uncounted(finding: Finding) -> str:
     """Why a region that was judged has no part in the result (E2, E3, E11)."""
     if not finding.plausible:
         return f"change of {site_in_text(finding.measurement.region)} not plausible"
-    if any(map(is_said_here, finding.cautions)):
+    if any(map(is_in_impression, finding.cautions)):
         return "too little time has passed"
     return f"gain of {site_in_text(finding.measurement.region)} suspect"
 

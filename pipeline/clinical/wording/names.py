@@ -30,7 +30,7 @@ def site_in_text(region: Region) -> str:
     return SPINE if region.key == FULL_SPINE else region_in_text(region)
 
 
-def left_out(region: Region) -> tuple[str, ...]:
+def omitted_vertebrae(region: Region) -> tuple[str, ...]:
     """The vertebrae between the first and the last of a set that are not in it (C5)."""
     levels = [VERTEBRAE.index(level) for level in region.vertebrae]
     return tuple(VERTEBRAE[n] for n in range(min(levels), max(levels)) if n not in levels) if levels else ()
@@ -47,7 +47,7 @@ def region_names(findings: Iterable[Finding]) -> str:
     return ", ".join(dict.fromkeys(region_in_text(finding.measurement.region) for finding in findings))
 
 
-def said_together(cautions: Iterable[Caution], told: Iterable[Finding]) -> tuple[str, ...]:
+def joined_texts(cautions: Iterable[Caution], told: Iterable[Finding]) -> tuple[str, ...]:
     """The texts of cautions, each once; what is said of several regions with all their names before it (E17)."""
     names = {region_name(finding.measurement.region) for finding in told}
     by_text: dict[str, list[str]] = {}

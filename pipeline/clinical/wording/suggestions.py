@@ -89,7 +89,7 @@ def refer_fracture_on_therapy() -> Suggestion:
     return Suggestion(rule="R5.4", text=text, source="AACE 2020", facts=("fracture on therapy",))
 
 
-def look_elsewhere(reasons: Sequence[str], *, hip: bool) -> Suggestion:
+def use_other_sites(reasons: Sequence[str], *, hip: bool) -> Suggestion:
     """R5.5: the hip where one is valid, else the one-third radius, else QCT."""
     text = f"rely on {'the hip, else ' if hip else ''}the one-third radius, else QCT."
     return Suggestion(rule="R5.5", text=text, source="ACR", facts=tuple(reasons))

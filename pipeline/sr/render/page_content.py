@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 import pipeline
 from pipeline.clinical.model import Change, Exam, Finding, Interpretation, Narrative, Result, Suggestion
-from pipeline.clinical.wording.impression import is_said_here
+from pipeline.clinical.wording.impression import is_in_impression
 from pipeline.clinical.wording.names import bmd_in_text, difference_in_text, lsc_in_text, region_name, score_in_text
 from pipeline.sr import codes
 from pipeline.sr.author.content import DEVICE
@@ -156,7 +156,7 @@ def _worth_a_note(finding: Finding, exam: Exam) -> Iterator[str]:
                 f"{change.region}, where BMD is now {change.bmd:f} g/cm2."
             )
     yield from (refusal.text for refusal in finding.refusals if not finding.of_a_child)
-    yield from (caution.text for caution in finding.cautions if caution.review and not is_said_here(caution))
+    yield from (caution.text for caution in finding.cautions if caution.review and not is_in_impression(caution))
 
 
 def _changes(finding: Finding) -> list[Change]:
