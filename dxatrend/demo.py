@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.edge.app import App, open_app
-from pipeline.edge.receive.listener import SR_STORAGE_CLASSES, SUCCESS
+from pipeline.edge.dicom_net.sop_classes import SR_STORAGE_CLASSES
+from pipeline.edge.dicom_net.statuses import SUCCESS
 from pipeline.edge.store import service_status
 from pipeline.sr.author.readback import ReadBack, read_back
 from pipeline.sr.dicom.content_tree import read_tree

@@ -10,11 +10,11 @@ Each error is defined beside what raises it; this is the tree::
     ├── pipeline.edge       SettingsError  OtherConfigurationError  TlsError
     │   ├── store           StoreError  StoreInUseError  StoreMissingError  StoreTooNewError
     │   ├── dicom_net       AssociationRequestError  CommandSetError  CommitmentMessageError
+    │   │                   CommitmentNotReportedError  PeerUnavailableError
     │   ├── deliver         DeliveryError
-    │   │                   ├── DestinationUnavailableError  DeliveryUnavailableError
-    │   │                   ├── DeliveryRefusedError  UndeliverableError  HistoryQueryError
+    │   │                   ├── DeliveryUnavailableError  DeliveryRefusedError  UndeliverableError
     │   │                   └── DeliveryUnconfirmedError ── CommitmentAwaitedError
-    │   ├── receive         CommitmentNotReportedError
+    │   ├── history         HistoryQueryError
     │   ├── extract         StoppedError  TimeLimitError
     │   ├── audit           SyslogUnreachableError
     │   └── operations      BackupError  CsvTableError  DamagedStoreError  FileLeftOutError

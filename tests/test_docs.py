@@ -23,11 +23,11 @@ from pipeline.clinical.clinical_context import VISIT_FACTS, ClinicalContext
 from pipeline.edge.configuration import settings
 from pipeline.edge.configuration.settings import Settings
 from pipeline.edge.deliver.dispatcher import REFUSED, UNANSWERED
+from pipeline.edge.dicom_net.sop_classes import IMAGE_STORAGE_CLASSES, SR_STORAGE_CLASSES, SR_TRANSFER_SYNTAXES
 from pipeline.edge.errors import UNEXPECTED, WORKER_LOST
 from pipeline.edge.extract.caller_scanners import OTHER_CALLER
 from pipeline.edge.follow_up.due_exams import CONTRADICTORY, UNUSABLE_EVIDENCE
 from pipeline.edge.operations import clinical_context_csv
-from pipeline.edge.receive.listener import PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES, TRANSFER_SYNTAXES
 from pipeline.edge.store.commitment_requests import NOT_REPORTED
 from pipeline.edge.store.exams import REPEATED
 from pipeline.edge.store.patient_identity import ID_CONFLICT
@@ -134,7 +134,7 @@ def test_every_reason_for_holding_has_an_advice():
 
 
 def test_the_conformance_statement_lists_every_sop_class_and_transfer_syntax_we_take():
-    uids = {*SR_STORAGE_CLASSES, *PICTURE_STORAGE_CLASSES, *TRANSFER_SYNTAXES}
+    uids = {*SR_STORAGE_CLASSES, *IMAGE_STORAGE_CLASSES, *SR_TRANSFER_SYNTAXES}
     assert {uid for uid in uids if f"| {uid} |" not in CONFORMANCE} == set()
 
 

@@ -17,10 +17,10 @@ from flows.shutdown import Stop
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
-from pipeline.edge.deliver.storage_scu import DeliveryError
+from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.history import import_files as archives
-from pipeline.edge.history.query_retrieve import fetch
+from pipeline.edge.history.query_retrieve import HistoryQueryError, fetch
 from pipeline.edge.reprocess import reprocessing
 from pipeline.edge.reprocess.reprocessing import Difference
 from pipeline.edge.store import (
@@ -269,7 +269,7 @@ def ask_archives(app: App, options: argparse.Namespace) -> int:
         try:
             fetched = fetch(app, archive, who, by_hand=True)
             print(f"{archive.name}: {fetched.studies} studies, {fetched.instances} instances new to us")
-        except DeliveryError as problem:
+        except (HistoryQueryError, PeerUnavailableError) as problem:
             silent += 1
             print(f"{archive.name}: {problem}", file=sys.stderr)
     while extract_waiting(app):

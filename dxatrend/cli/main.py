@@ -33,7 +33,7 @@ from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.configuration import settings as configuration
 from pipeline.edge.configuration.settings import SYSTEM_FOLDER, ListenerSettings, PrefectSettings, SettingsError
-from pipeline.edge.deliver.storage_scu import DeliveryError, echo
+from pipeline.edge.dicom_net.client import PeerUnavailableError, echo
 from pipeline.edge.dicom_net.tls import TlsError, for_calling, for_listener
 from pipeline.edge.disk_space import disk_reserve_of, prefect_disk_reserve
 from pipeline.edge.live_configuration import LiveConfiguration, OtherConfigurationError, outdated, require_current
@@ -360,7 +360,7 @@ def _check(options: argparse.Namespace) -> int:
         try:
             echo(destination, settings.service.listener.ae_title)
             print(f"destination {destination.name}: answers")
-        except DeliveryError as problem:
+        except PeerUnavailableError as problem:
             silent += 1
             print(f"destination {destination.name}: {problem}")
     return FAILURE if silent else 0

@@ -18,13 +18,12 @@ from flows.shutdown import Stop
 from pipeline.edge.app import App
 from pipeline.edge.audit.forwarder import AuditForwarder
 from pipeline.edge.configuration.settings import CallerSettings, DestinationSettings
-from pipeline.edge.deliver import dispatcher
+from pipeline.edge.deliver import commitment_reporter, dispatcher
 from pipeline.edge.errors import describe_error
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import AHEAD, claim_due, drain, follow_up
 from pipeline.edge.history import query_retrieve
 from pipeline.edge.operations import housekeeping
-from pipeline.edge.receive import storage_commitment_scp
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.database import StoreError
 from pipeline.edge.store.schema import commitment_request as promise_table
@@ -67,7 +66,7 @@ def run_worker(current: Callable[[], App], stop: Stop) -> bool:
         looks.append(
             _Look(f"outbox of {name}", partial(_look_at_outbox, stop, name), partial(_requeue_deliveries, name))
         )
-    for caller in storage_commitment_scp.callers_to_be_called(app.settings.service.listener.caller):
+    for caller in commitment_reporter.callers_to_be_called(app.settings.service.listener.caller):
         look = partial(_poll_commitment_requests, caller)
         looks.append(_Look(f"promises to {caller.ae_title}", look, partial(_requeue_commitment_requests, caller)))
     for archive in (to for to in app.settings.service.destination if to.history):
@@ -179,10 +178,10 @@ def _delivery_flow(destination: str) -> None:
 
 def _poll_commitment_requests(caller: CallerSettings, app: App, _: Orchestration) -> datetime | None:
     """Tell a scanner what it asked for; when there will be more to tell."""
-    due = storage_commitment_scp.next_due(app, caller)
+    due = commitment_reporter.next_due(app, caller)
     if due is None or due > datetime.now(UTC):
         return due
-    storage_commitment_scp.report_due(app, caller)
+    commitment_reporter.report_due(app, caller)
     return datetime.now(UTC)
 
 

@@ -4,9 +4,8 @@ import os
 import stat
 from pathlib import Path
 
+from pipeline.edge.configuration.settings import MEGABYTE
 from pipeline.errors import DxatrendError
-
-MEGABYTE = 1_000_000
 
 _PREAMBLE = 132
 """Bytes up to and with the prefix DICM (PS3.10 section 7.1)."""

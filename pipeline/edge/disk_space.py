@@ -4,10 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.edge.configuration.settings import PrefectSettings
+from pipeline.edge.configuration.settings import MEGABYTE, PrefectSettings
 from pipeline.edge.store.database import Database
-
-MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

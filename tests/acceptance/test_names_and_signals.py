@@ -13,7 +13,7 @@ from pynetdicom.sop_class import Verification
 from sqlalchemy import func, select
 
 from pipeline.edge.configuration.settings import DestinationSettings
-from pipeline.edge.deliver.storage_scu import DestinationUnavailableError, echo
+from pipeline.edge.dicom_net.client import PeerUnavailableError, echo
 from pipeline.edge.store import receipts
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import State, receipt
@@ -56,7 +56,7 @@ def test_a_name_may_have_an_address_of_either_kind_and_another_one_tomorrow(monk
             now["pacs.test"] = address
             echo(to, "DXATREND")
             now["pacs.test"] = {"::1": "127.0.0.1", "127.0.0.1": "::1"}[address]
-            with pytest.raises(DestinationUnavailableError, match="no association"):
+            with pytest.raises(PeerUnavailableError, match="no association"):
                 echo(to, "DXATREND")
         finally:
             server.shutdown()

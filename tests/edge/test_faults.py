@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
+from pynetdicom.sop_class import StorageCommitmentPushModel, StudyRootQueryRetrieveInformationModelFind
 from sqlalchemy import func, select
 
 from dxatrend.service.worker import run_worker
@@ -23,11 +23,11 @@ from flows.shutdown import Stop
 from pipeline.edge.app import App, open_app
 from pipeline.edge.audit import syslog_sender
 from pipeline.edge.configuration.settings import AuditSettings, CallerSettings, DestinationSettings
-from pipeline.edge.deliver.storage_scu import DestinationUnavailableError, echo
+from pipeline.edge.deliver.commitment_reporter import report_due
+from pipeline.edge.dicom_net.client import PeerUnavailableError, associate, echo
 from pipeline.edge.extract import extraction
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.history.query_retrieve import answer_due
-from pipeline.edge.receive.storage_commitment_scp import CommitmentNotReportedError, _Call, report_due
 from pipeline.edge.store import commitment_requests, receipts, service_status
 from pipeline.edge.store.schema import State, addendum, delivery, exam, history_query, reading, receipt
 from tests import peers
@@ -298,7 +298,7 @@ def test_what_else_keeps_a_host_from_being_called_is_not_told_of_its_name(monkey
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr(socket, "getaddrinfo", fails)
-    with pytest.raises(DestinationUnavailableError, match="no association: OSError"):
+    with pytest.raises(PeerUnavailableError, match="no association: OSError"):
         echo(DestinationSettings(name="pacs", host="pacs.invalid", port=104, ae_title="PACS"), "DXATREND")
 
 
@@ -309,17 +309,21 @@ def test_a_host_whose_name_has_no_address_is_away(fault: Exception, monkeypatch:
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     where: dict[str, Any] = {"host": "pacs.invalid", "port": 104, "ae_title": "PACS"}
-    with pytest.raises(DestinationUnavailableError, match="name of its host has no address"):
+    with pytest.raises(PeerUnavailableError, match="name of its host has no address"):
         echo(DestinationSettings(name="pacs", **where), "DXATREND")
-    with pytest.raises(CommitmentNotReportedError, match="name of its host has no address"):
-        _Call("DXATREND", CallerSettings(**where))
+    with (
+        pytest.raises(PeerUnavailableError, match="name of its host has no address"),
+        associate(CallerSettings(**where), "DXATREND", as_scp=[StorageCommitmentPushModel]),
+    ):
+        pass
     line = syslog_sender.Line(datetime.now(UTC), 5, b"")
     with pytest.raises(syslog_sender.SyslogUnreachableError):
         syslog_sender.send([line], AuditSettings(syslog="udp://syslog.invalid:514"), "here")
 
 
 AT_REQUESTS = [
-    *(f"pipeline.edge.receive.storage_commitment_scp:{name}" for name in ("_read_back", "_result", "_tell", "_told")),
+    *(f"pipeline.edge.receive.commitment_results:{name}" for name in ("_read_back", "_record", "send_result")),
+    "pipeline.edge.dicom_net.storage_commitment:_item",
     "pipeline.edge.store.commitment_requests:failure_of",
 ]
 AT_QUESTIONS = [f"pipeline.edge.history.query_retrieve:{name}" for name in ("fetch", "_theirs", "_studies", "_tell")]
@@ -327,7 +331,7 @@ AT_QUESTIONS = [f"pipeline.edge.history.query_retrieve:{name}" for name in ("fet
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def asked(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[App, AskingScanner]]:
-    """A house whose scanner asks for storage commitment and can be called, and a store of either kind."""
+    """An application whose scanner asks for storage commitment and can be called, and a store of either kind."""
     sqlite = request.param == "sqlite"
     url = f"sqlite:///{tmp_path}/store.sqlite3" if sqlite else request.getfixturevalue("postgresql_url")
     scanner = AskingScanner(peers.free_port())

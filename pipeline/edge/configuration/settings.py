@@ -47,6 +47,9 @@ from pipeline.errors import DxatrendError
 from pipeline.sr.dialects.loader import Dialect, DialectError, load_dialects, normal_manufacturer
 from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here
 
+MEGABYTE = 1_000_000
+"""Bytes of one unit of every setting that ends in ``_mb``."""
+
 ENV_PREFIX = "DXATREND_"
 ENV_DELIMITER = "__"
 

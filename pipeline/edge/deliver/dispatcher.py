@@ -21,11 +21,10 @@ from pipeline.edge.deliver.storage_scu import (
     DeliveryRefusedError,
     DeliveryUnavailableError,
     DeliveryUnconfirmedError,
-    DestinationUnavailableError,
     UndeliverableError,
     deliver,
-    wait_after,
 )
+from pipeline.edge.dicom_net.client import PeerUnavailableError, back_off
 from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, describe_error, require_fault_of_one
 from pipeline.edge.store import destination_outages, outbox, work_queue
 from pipeline.edge.store.outbox import Delivery
@@ -127,13 +126,13 @@ class _Batch:
                 for waiting, problem in zip(self._claimed, answers, strict=False):
                     self._record_or_hold(waiting, problem)
                     answered = answered or not isinstance(problem, DeliveryUnavailableError)
-        except DestinationUnavailableError as unavailable:
+        except PeerUnavailableError as unavailable:
             self._conclude(unavailable)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one archive, the others get theirs
             require_fault_of_one(error)
-            self._conclude(DestinationUnavailableError(f"{UNEXPECTED}: {describe_error(error)}"))
+            self._conclude(PeerUnavailableError(f"{UNEXPECTED}: {describe_error(error)}"))
         else:
-            self._conclude(None if answered else problem or DestinationUnavailableError("the association ended"))
+            self._conclude(None if answered else problem or PeerUnavailableError("the association ended"))
         return self._delivered, self._postponed
 
     def _record_or_hold(self, waiting: Delivery, problem: DeliveryError | None) -> None:
@@ -166,7 +165,7 @@ class _Batch:
             level = logging.INFO if isinstance(problem, CommitmentAwaitedError) else logging.WARNING
             log.log(level, "not delivered yet", extra={**names, "reason": reason, "detail": detail})
 
-    def _conclude(self, problem: DeliveryError | None) -> None:
+    def _conclude(self, problem: DeliveryError | PeerUnavailableError | None) -> None:
         """Give back what was not tried, and note whether the archive answers at all."""
         name, now = self._to.name, datetime.now(UTC)
         with self._app.database.write() as connection:
@@ -174,7 +173,7 @@ class _Batch:
             work_queue.requeue(connection, delivery_table, where=mine)
             outage = destination_outages.current(connection, name)
             if problem is not None:
-                wait = wait_after(outage.attempts + 1 if outage else 1, self._longest)
+                wait = back_off(outage.attempts + 1 if outage else 1, self._longest)
                 destination_outages.note(connection, name, wait=wait, detail=str(problem), at=now)
             elif outage is not None:
                 destination_outages.end(connection, name)
@@ -199,7 +198,7 @@ class _Batch:
     def _wait(self, waiting: Delivery, problem: DeliveryError) -> timedelta:
         if isinstance(problem, CommitmentAwaitedError):
             return COMMITMENT_WAIT
-        return wait_after(waiting.attempts, self._longest)
+        return back_off(waiting.attempts, self._longest)
 
     @property
     def _longest(self) -> timedelta:

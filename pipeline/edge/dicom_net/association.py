@@ -37,8 +37,10 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from pynetdicom.timer import Timer
 from pynetdicom.transport import AddressInformation
 
-from pipeline.edge.dicom_net.association_requests import AssociationRequestError, RefusedRequest, Request, Supported
+from pipeline.edge.dicom_net.admission import LOCAL_LIMIT_EXCEEDED, Rejection
+from pipeline.edge.dicom_net.association_requests import AssociationRequestError, RejectedRequest, Request, Supported
 from pipeline.edge.dicom_net.command_set import Command, CommandSetError, read_command, store_response
+from pipeline.edge.dicom_net.statuses import HANDLER_FAILED, OUT_OF_RESOURCES
 
 log = logging.getLogger(__name__)
 
@@ -58,15 +60,6 @@ SERVED: Mapping[type, UID] = {
     N_EVENT_REPORT: StorageCommitmentPushModel,
 }
 """Requests other than C-STORE, each with the SOP class whose it is."""
-
-Refusal = tuple[int, int, int]
-"""Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 Table 9-21)."""
-
-OUT_OF_RESOURCES = 0xA700
-"""PS3.4 Table B.2-1: the scanner keeps its copy and tries again."""
-
-HANDLER_FAILED = 0xC211
-"""What pynetdicom answers when a handler of ``EVT_C_STORE`` raised."""
 
 _COMMAND, _LAST = 0x01, 0x02
 _TAKES_DATA = ("Sta6", "Sta7")
@@ -93,7 +86,7 @@ class Memory(Protocol):
     """How much this association may have received and not yet kept; in one object, and in any other request."""
 
     largest_object: int
-    largest_question: int
+    largest_request: int
 
     def take(self, size: int) -> bool:
         """Whether there is room for so many bytes more; if so, they are taken."""
@@ -133,7 +126,7 @@ class EventDrivenAssociation(Association):
         self._services = services
         self._has_room = has_capacity
         self._supported = supported
-        self._refusal: Refusal | None = None
+        self._rejection: Rejection | None = None
         self._answers: deque[tuple[_StoreRequest, int] | None] = deque()
         self._memory, self._held = memory, 0
         self._handlers = handlers
@@ -199,10 +192,10 @@ class EventDrivenAssociation(Association):
         self.dimse.read_on(until)
         self.move()
 
-    def refuse(self, refusal: Refusal) -> None:
+    def reject(self, rejection: Rejection) -> None:
         """Reject an A-ASSOCIATE-RQ of which no more than the header has been read."""
-        self._refusal = refusal
-        self.dul._recv_pdu.put(RefusedRequest())
+        self._rejection = rejection
+        self.dul._recv_pdu.put(RejectedRequest())
         self.happened("Evt6")
 
     def spoil(self, why: str) -> None:
@@ -361,12 +354,12 @@ class EventDrivenAssociation(Association):
         return False
 
     def _negotiate(self) -> None:
-        if self._refusal is not None:
-            self.acse.send_reject(*self._refusal)
+        if self._rejection is not None:
+            self.acse.send_reject(*self._rejection)
             self.is_rejected = True
             return
         if not self._has_room():
-            self.acse.send_reject(0x02, 0x03, 0x02)  # transient, presentation related, local limit exceeded
+            self.acse.send_reject(*LOCAL_LIMIT_EXCEEDED)
             evt.trigger(self, evt.EVT_REJECTED, {})
             return
         self.acse.negotiate_association()
@@ -541,7 +534,7 @@ class _Messages(DIMSEServiceProvider):
         if not self._refused:
             size = self._size + len(fragment)
             memory = self._memory
-            within = memory.largest_object if self._command.is_store_request else memory.largest_question
+            within = memory.largest_object if self._command.is_store_request else memory.largest_request
             if size > within or not memory.take(len(fragment)):
                 memory.give(self._size)
                 self._data_set, self._size, self._refused = bytearray(), 0, True

@@ -111,7 +111,7 @@ class Request:
         return _titled(primitive, self._header)
 
 
-class RefusedRequest:
+class RejectedRequest:
     """The same of a caller that will not be let in: nothing of its proposal is looked at."""
 
     protocol_version = 0x0001

@@ -1,11 +1,11 @@
-"""To whom a client certificate is made out: its common names and subject alternative names (RFC 5280 4.2.1.6)."""
+"""Names to which a client certificate is made out: common names and subject alternative names (RFC 5280 4.2.1.6)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def names_of(certificate: Mapping[str, Any] | None) -> frozenset[str]:
-    """Every name in a certificate, as ``ssl.SSLSocket.getpeercert`` tells it, in lower case."""
+def certificate_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:
+    """Return every name in a certificate, as ``ssl.SSLSocket.getpeercert`` returns it, in lower case."""
     return frozenset(name.lower() for name in _names(certificate or {}))
 
 

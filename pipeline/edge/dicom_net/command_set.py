@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 from pipeline.errors import DxatrendError
 
-C_STORE_RQ, C_STORE_RSP, C_CANCEL_RQ = 0x0001, 0x8001, 0x0FFF
+C_STORE_RQ, C_STORE_RSP, C_CANCEL_RQ, N_ACTION_RSP = 0x0001, 0x8001, 0x0FFF, 0x8130
+"""Values of Command Field (0000,0100), PS3.7 Annex E."""
+
 NO_DATA_SET = 0x0101
 
 LONGEST_UID = 64
@@ -39,14 +41,19 @@ class Command:
     elements: dict[int, bytes] = field(repr=False)
 
     @property
+    def field(self) -> int:
+        """The Command Field (0000,0100): which request or response it is."""
+        return int(_ANY_NUMBER.unpack(self.elements[_COMMAND_FIELD])[0])
+
+    @property
     def is_store_request(self) -> bool:
         """Whether it asks to store the data set that follows."""
-        return self.elements.get(_COMMAND_FIELD) == _ANY_NUMBER.pack(C_STORE_RQ) and self.has_data_set
+        return self.field == C_STORE_RQ and self.has_data_set
 
     @property
     def is_cancel(self) -> bool:
         """Whether it asks to end another request (PS3.7 9.3.2.3)."""
-        return self.elements.get(_COMMAND_FIELD) == _ANY_NUMBER.pack(C_CANCEL_RQ)
+        return self.field == C_CANCEL_RQ
 
     @property
     def has_data_set(self) -> bool:

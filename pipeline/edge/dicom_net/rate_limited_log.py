@@ -1,47 +1,51 @@
-"""How does a flood of the same complaint stay a few lines of log?"""
+"""Rate-limited log of warnings that peers can provoke: a flood of one kind stays a few lines.
+
+The first lines of a kind are logged as they happen; the rest of that minute is counted, and logged as a number.
+"""
 
 import logging
 import threading
 import time
 
 AT_ONCE = 5
-"""So many lines of one kind are told as they happen."""
+"""Lines of one kind that are logged as they happen."""
 
 PER_SECONDS = 60.0
-"""Then the rest is counted, and told as a number when so many seconds are over."""
+"""The period after which lines of a kind are logged as they happen again."""
 
 MOST_KINDS = 200
-"""Strangers choose their names; so many kinds of complaint are remembered at once."""
+"""Kinds that are told apart at once: peers choose the names in them."""
 
 
 class RateLimitedLog:
-    """A logger in which each kind of warning has its measure."""
+    """A logger that limits each kind of warning, until ``close``."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
         self._lock = threading.Lock()
-        self._told: dict[str, tuple[float, int]] = {}
+        self._counts: dict[str, tuple[float, int]] = {}
+        """By kind, when its period began, and how many warnings came since."""
 
     def warning(self, kind: str, message: str, *arguments: object) -> None:
-        """Tell, unless enough of this kind has been told."""
+        """Log a warning, unless enough of its kind have been logged."""
         with self._lock:
             now = time.monotonic()
-            if kind not in self._told and len(self._told) >= MOST_KINDS:
+            if kind not in self._counts and len(self._counts) >= MOST_KINDS:
                 kind = "of other kinds"
-            began, count = self._told.get(kind, (now, 0))
-            kept_back = 0
+            began, count = self._counts.get(kind, (now, 0))
+            suppressed = 0
             if now - began > PER_SECONDS:
-                began, count, kept_back = now, 0, max(0, count - AT_ONCE)
-            self._told[kind] = (began, count + 1)
-        if kept_back:
-            self._log.warning("%d more like the next line were not told", kept_back)
+                began, count, suppressed = now, 0, max(0, count - AT_ONCE)
+            self._counts[kind] = (began, count + 1)
+        if suppressed:
+            self._log.warning("%d more like the next line were not told", suppressed)
         if count < AT_ONCE:
             self._log.warning(message, *arguments)
 
     def close(self) -> None:
-        """Tell how many were not told."""
+        """Log how many warnings were suppressed."""
         with self._lock:
-            kept_back = sum(max(0, count - AT_ONCE) for _, count in self._told.values())
-            self._told.clear()
-        if kept_back:
-            self._log.warning("%d more complaints of the network were not told one by one", kept_back)
+            suppressed = sum(max(0, count - AT_ONCE) for _, count in self._counts.values())
+            self._counts.clear()
+        if suppressed:
+            self._log.warning("%d more complaints of the network were not told one by one", suppressed)

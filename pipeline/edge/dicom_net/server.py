@@ -26,6 +26,7 @@ from typing import Any
 from pynetdicom import AE, evt
 from pynetdicom.transport import AddressInformation
 
+from pipeline.edge.dicom_net.admission import PROTOCOL_VERSION_NOT_SUPPORTED, Admit, Requestor
 from pipeline.edge.dicom_net.association import (
     A_ABORT,
     A_ASSOCIATE_RQ,
@@ -33,10 +34,9 @@ from pipeline.edge.dicom_net.association import (
     A_RELEASE_RQ,
     P_DATA_TF,
     EventDrivenAssociation,
-    Refusal,
 )
 from pipeline.edge.dicom_net.association_requests import HEADER_SIZE, Supported, read_header
-from pipeline.edge.dicom_net.certificate_names import names_of
+from pipeline.edge.dicom_net.certificate_names import certificate_names
 from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger(__name__)
@@ -75,9 +75,6 @@ ROUND_SECONDS = 0.02
 HALF_LIFE_SECONDS = 2.0
 """In so long half of what somebody has used of the thread is forgotten."""
 
-_PROTOCOL_VERSION_NOT_SUPPORTED: Refusal = (0x01, 0x02, 0x02)
-"""PS3.8 Table 9-21: permanent, by the service provider (ACSE)."""
-
 _RECEIVE = 1 << 16
 _READ_AHEAD = 1 << 16
 _LONG = 1 << 17
@@ -102,18 +99,8 @@ class Limits:
     associations_per_caller: int
     idle_seconds: float
     largest_object: int
-    largest_question: int
+    largest_request: int
     memory: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RejectedCaller:
-    """Who asks for an association: the titles, the address, and to whom its certificate is made out."""
-
-    called: str
-    calling: str
-    host: str
-    certificate: frozenset[str]
 
 
 class EventDrivenServer:
@@ -127,7 +114,7 @@ class EventDrivenServer:
         limits: Limits,
         *,
         tls: ssl.SSLContext | None = None,
-        admit: Callable[[RejectedCaller], Refusal | None] = lambda _rejected_caller: None,
+        admit: Admit = lambda _requestor: None,
     ) -> None:
         ae.acse_timeout = NEGOTIATION_SECONDS
         ae.maximum_pdu_size = MAXIMUM_PDU_SIZE
@@ -362,7 +349,7 @@ class _Share:
     """One connection's share of the memory."""
 
     def __init__(self, connection: "_Connection", memory: _Memory, limits: Limits) -> None:
-        self.largest_object, self.largest_question = limits.largest_object, limits.largest_question
+        self.largest_object, self.largest_request = limits.largest_object, limits.largest_request
         self._connection, self._memory = connection, memory
 
     def take(self, size: int) -> bool:
@@ -552,7 +539,7 @@ class _Connection:
             self.drop()
         else:
             self._is_shaking_hands = False
-            self.association.certificate = names_of(self.socket.getpeercert())
+            self.association.certificate = certificate_names(self.socket.getpeercert())
         return not self._is_shaking_hands
 
     def _receive(self) -> None:
@@ -630,16 +617,14 @@ class _Connection:
         """Whether who asks for an association may have one, as far as its titles, address and certificate tell."""
         header = read_header(self._inbox)
         certificate = self.association.certificate
-        rejected_caller = RejectedCaller(
-            called=header.called, calling=header.calling, host=self.host, certificate=certificate
-        )
+        requestor = Requestor(called=header.called, calling=header.calling, host=self.host, certificate=certificate)
         if header.is_version_1:
-            refusal = self._reactor._admit(rejected_caller)
+            rejection = self._reactor._admit(requestor)
         else:
             self.complain(f"its A-ASSOCIATE-RQ offers protocol version 0x{header.versions:04X} without version 1")
-            refusal = _PROTOCOL_VERSION_NOT_SUPPORTED
-        if refusal is not None:
-            self.association.refuse(refusal)
+            rejection = PROTOCOL_VERSION_NOT_SUPPORTED
+        if rejection is not None:
+            self.association.reject(rejection)
             return False
         self.caller, self._is_known = header.calling, True
         return True

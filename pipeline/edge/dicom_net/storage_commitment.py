@@ -1,8 +1,8 @@
-"""Ask an archive to commit itself to what we stored, and read what either side says (PS3.4 Annex J, Push Model).
+"""Messages of the Storage Commitment Push Model, sent and read as either side (PS3.4 Annex J).
 
-We ask on the association on which we stored; the archive answers when it is ready, mostly on an association of its own
-to our listener. What comes over the wire is read within the limits of reports (``pipeline.sr.dicom.reader``), and what
-it names is kept once.
+As SCU we request commitment on the association on which we stored; the result comes when the archive is ready, mostly
+on an association of its own to our listener. As SCP we read requests and send results. Data sets are read by the strict
+reader of reports (``pipeline.sr.dicom.reader``), within its limits.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
+from pipeline.edge.dicom_net.statuses import SUCCESS
 from pipeline.edge.store.commitment_requests import Reference
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.errors import DxatrendError
@@ -25,7 +26,6 @@ REQUEST = 1
 ALL_COMMITTED, SOME_FAILED = 1, 2
 """Event Type IDs of a result (PS3.4 Table J.3.3-1)."""
 
-
 LONGEST_UID = 64
 
 _TRANSACTION_UID = 0x00081195
@@ -37,9 +37,13 @@ class CommitmentMessageError(DxatrendError):
     """A request or a result cannot be read; the text says what is missing or wrong, and quotes nothing."""
 
 
+class CommitmentNotReportedError(DxatrendError):
+    """A result did not reach its scanner, as far as we know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a scanner wants us to commit ourselves to, each object once, under its own Transaction UID."""
+    """The objects to which a scanner wants us to commit ourselves, each once, under its own Transaction UID."""
 
     transaction_uid: str
     asked_for: tuple[Reference, ...]
@@ -47,23 +51,58 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Which instances an archive has committed itself to, and which it has not, by SOP Instance UID."""
+    """The instances to which an archive has committed itself, and those it has not, by SOP Instance UID."""
 
     committed: tuple[str, ...]
     failed: tuple[str, ...]
 
 
 def request_commitment(association: Association, addenda: Sequence[AddendumOnFile], attempt: int) -> int | None:
-    """Ask for the commitment; the status of the answer to the asking, ``None`` when there was none."""
-    question = Dataset()
+    """Request the commitment of an archive; return the status of its response, ``None`` when there was none."""
+    request = Dataset()
     uids = [addendum.sop_instance_uid for addendum in addenda]
-    question.TransactionUID = derived_uid("commitment", str(attempt), *uids)
-    question.ReferencedSOPSequence = [_reference(addendum) for addendum in addenda]
-    status, _ = association.send_n_action(
-        question, REQUEST, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+    request.TransactionUID = derived_uid("commitment", str(attempt), *uids)
+    request.ReferencedSOPSequence = [_item(one.sop_class_uid, one.sop_instance_uid) for one in addenda]
+    response, _ = association.send_n_action(
+        request, REQUEST, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
     )
-    answer: int | None = status.get("Status")
-    return answer
+    status: int | None = response.get("Status")
+    return status
+
+
+def send_result(
+    association: Association,
+    transaction_uid: str,
+    *,
+    committed: Sequence[Reference],
+    failed: Sequence[tuple[Reference, int]],
+) -> None:
+    """Report a result of ours to a scanner (N-EVENT-REPORT); each failed object has its Failure Reason.
+
+    Raises:
+        CommitmentNotReportedError: the scanner did not confirm it.
+    """
+    if not association.is_established:
+        raise CommitmentNotReportedError("the association has ended")
+    result = Dataset()
+    result.TransactionUID = transaction_uid
+    if committed:
+        result.ReferencedSOPSequence = [_item(*reference) for reference in committed]
+    if failed:
+        result.FailedSOPSequence = [_item(*reference, reason) for reference, reason in failed]
+    event_type = SOME_FAILED if failed else ALL_COMMITTED
+    try:
+        response, _ = association.send_n_event_report(
+            result, event_type, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+        )
+    except ValueError:
+        raise CommitmentNotReportedError("the scanner does not take storage commitment in the role of SCU") from None
+    except RuntimeError:
+        raise CommitmentNotReportedError("the association has ended") from None
+    if "Status" not in response:
+        raise CommitmentNotReportedError("no answer to the N-EVENT-REPORT")
+    if response.Status != SUCCESS:
+        raise CommitmentNotReportedError(f"the N-EVENT-REPORT was answered with status 0x{response.Status:04X}")
 
 
 def read_request(data_set: bytes, transfer_syntax_uid: str) -> Request:
@@ -72,9 +111,9 @@ def read_request(data_set: bytes, transfer_syntax_uid: str) -> Request:
     Raises:
         CommitmentMessageError: it cannot be read, or lacks something.
     """
-    told = _read(data_set, transfer_syntax_uid)
-    transaction_uid = _uid(told, _TRANSACTION_UID, "Transaction UID (0008,1195)")
-    asked_for = _references(told, _REFERENCED_SOP_SEQUENCE)
+    elements = _read(data_set, transfer_syntax_uid)
+    transaction_uid = _uid(elements, _TRANSACTION_UID, "Transaction UID (0008,1195)")
+    asked_for = _references(elements, _REFERENCED_SOP_SEQUENCE)
     if not asked_for:
         raise CommitmentMessageError("no Referenced SOP Sequence (0008,1199)")
     return Request(transaction_uid, asked_for)
@@ -86,9 +125,9 @@ def read_result(event_type: int, data_set: bytes, transfer_syntax_uid: str) -> R
     Raises:
         CommitmentMessageError: it cannot be read, or lacks something.
     """
-    told = _read(data_set, transfer_syntax_uid)
-    failed = _references(told, _FAILED_SOP_SEQUENCE) if event_type == SOME_FAILED else ()
-    committed = _references(told, _REFERENCED_SOP_SEQUENCE)
+    elements = _read(data_set, transfer_syntax_uid)
+    failed = _references(elements, _FAILED_SOP_SEQUENCE) if event_type == SOME_FAILED else ()
+    committed = _references(elements, _REFERENCED_SOP_SEQUENCE)
     return Result(committed=tuple(uid for _, uid in committed), failed=tuple(uid for _, uid in failed))
 
 
@@ -99,23 +138,23 @@ def _read(data_set: bytes, transfer_syntax_uid: str) -> Elements:
         raise CommitmentMessageError(f"its data set cannot be read: {unreadable}") from None
 
 
-def _references(told: Elements, sequence: int) -> tuple[Reference, ...]:
-    """The objects that a sequence names, each once, in its order."""
-    items = told.get(sequence, ())
+def _references(elements: Elements, sequence: int) -> tuple[Reference, ...]:
+    """Return the objects that a sequence names, each once, in its order."""
+    items = elements.get(sequence, ())
     if isinstance(items, (bytes, str)):
         raise CommitmentMessageError("a sequence of references is none")
-    named = (
+    references = (
         (
             _uid(item, _REFERENCED_SOP_CLASS_UID, "Referenced SOP Class UID (0008,1150)"),
             _uid(item, _REFERENCED_SOP_INSTANCE_UID, "Referenced SOP Instance UID (0008,1155)"),
         )
         for item in items
     )
-    return tuple(dict.fromkeys(named))
+    return tuple(dict.fromkeys(references))
 
 
-def _uid(told: Elements, tag: int, name: str) -> str:
-    value = told.get(tag, b"")
+def _uid(elements: Elements, tag: int, name: str) -> str:
+    value = elements.get(tag, b"")
     if not isinstance(value, bytes):
         raise CommitmentMessageError(f"{name} is no UID")
     uid = value.strip(b"\0 ").decode("ascii", "replace")
@@ -126,8 +165,10 @@ def _uid(told: Elements, tag: int, name: str) -> str:
     return uid
 
 
-def _reference(addendum: AddendumOnFile) -> Dataset:
+def _item(sop_class_uid: str, sop_instance_uid: str, failure_reason: int | None = None) -> Dataset:
     item = Dataset()
-    item.ReferencedSOPClassUID = addendum.sop_class_uid
-    item.ReferencedSOPInstanceUID = addendum.sop_instance_uid
+    item.ReferencedSOPClassUID = sop_class_uid
+    item.ReferencedSOPInstanceUID = sop_instance_uid
+    if failure_reason is not None:
+        item.FailureReason = failure_reason
     return item

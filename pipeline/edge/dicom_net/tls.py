@@ -1,7 +1,6 @@
-"""How is DICOM kept from being read, and from being spoken by strangers, on the wire?
+"""TLS contexts for DICOM in both directions: PS3.15 B.9, Non-Downgrading BCP 195 Secure Transport Connection Profile.
 
-PS3.15 B.9, the Non-Downgrading BCP 195 TLS Secure Transport Connection Profile: TLS 1.2 or later, authenticated
-encryption with forward secrecy, and a certificate on either side.
+TLS 1.2 or later, authenticated encryption with forward secrecy, and a certificate on either side.
 """
 
 import ssl
@@ -12,15 +11,15 @@ from pipeline.edge.configuration.settings import TlsSettings
 from pipeline.errors import DxatrendError
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL:!PSK"
-"""For TLS 1.2; those of TLS 1.3 are all good (BCP 195, RFC 9325 4.2)."""
+"""Cipher suites of TLS 1.2; all those of TLS 1.3 are allowed (BCP 195, RFC 9325 4.2)."""
 
 
 class TlsError(DxatrendError):
-    """The certificate, its key or the authority cannot be used; the text says which setting, and why."""
+    """A certificate, its key or the authority cannot be used; the text says which setting, and why."""
 
 
 def for_listener(settings: TlsSettings) -> ssl.SSLContext:
-    """What scanners meet: they too must show a certificate that the authority has signed.
+    """Return the context of our listener: callers must show a certificate that the authority has signed.
 
     Raises:
         TlsError: a file cannot be used.
@@ -29,7 +28,7 @@ def for_listener(settings: TlsSettings) -> ssl.SSLContext:
 
 
 def for_calling(settings: TlsSettings) -> ssl.SSLContext:
-    """How we call: the other side must show a certificate of the authority, made out to the host we call.
+    """Return the context in which we call: the other side must show a certificate made out to the host we call.
 
     Raises:
         TlsError: a file cannot be used.
@@ -42,7 +41,7 @@ def _loaded(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
     context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.verify_mode = ssl.CERT_REQUIRED
-    _see_that_nobody_else_reads(settings.key)
+    _require_private(settings.key)
     try:
         context.load_verify_locations(settings.ca)
     except OSError as error:
@@ -55,7 +54,7 @@ def _loaded(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
     return context
 
 
-def _see_that_nobody_else_reads(key: Path) -> None:
+def _require_private(key: Path) -> None:
     try:
         mode = key.stat().st_mode
     except OSError as error:

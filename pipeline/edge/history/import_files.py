@@ -17,8 +17,8 @@ from sqlalchemy import select
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.dicom_files import FileLeftOutError, read_dicom_file
+from pipeline.edge.dicom_net.sop_classes import IMAGE_STORAGE_CLASSES, SR_STORAGE_CLASSES
 from pipeline.edge.extract.extraction import extract_waiting
-from pipeline.edge.receive.listener import PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES
 from pipeline.edge.store import audit_trail, receipts
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.exams import REPEATED
@@ -38,7 +38,7 @@ BATCH_BYTES = 64_000_000
 CALLER = "LOAD"
 """Whom we say these came from."""
 
-_TAKEN = frozenset(map(str, (*SR_STORAGE_CLASSES, *PICTURE_STORAGE_CLASSES)))
+_TAKEN = frozenset(map(str, (*SR_STORAGE_CLASSES, *IMAGE_STORAGE_CLASSES)))
 _NO_ERROR = frozenset({*IGNORED_REASONS, REPEATED})
 
 

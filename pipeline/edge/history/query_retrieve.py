@@ -5,7 +5,6 @@ not on file are retrieved, by C-MOVE to our own listener or by C-GET. They come 
 """
 
 import logging
-import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,32 +27,29 @@ from pipeline.clinical.model import Patient
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.configuration.settings import DestinationSettings
-from pipeline.edge.deliver.storage_scu import DeliveryError, DestinationUnavailableError, associate, wait_after
+from pipeline.edge.dicom_net.client import PeerUnavailableError, associate, back_off, wait_for_pause
+from pipeline.edge.dicom_net.sop_classes import IMAGE_STORAGE_CLASSES, SR_STORAGE_CLASSES
+from pipeline.edge.dicom_net.statuses import OUT_OF_RESOURCES, PENDING, SUCCESS
 from pipeline.edge.errors import UNEXPECTED, describe_error, require_fault_of_one
-from pipeline.edge.receive.listener import OUT_OF_RESOURCES, PICTURE_STORAGE_CLASSES, SR_STORAGE_CLASSES, SUCCESS
 from pipeline.edge.store import audit_trail, history_queries, patients, receipts, work_queue
 from pipeline.edge.store.audit_trail import Outcome
 from pipeline.edge.store.database import StoreError
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import addendum, history_query, receipt
+from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
 
 MODALITIES = ("SR", "BMD", "BD", "OT")
 """In which series densitometers keep reports and the pictures that hold results."""
 
-LONGEST_SETTLING = 1.0
-"""Seconds to wait at most for pynetdicom between two questions."""
-
-PENDING = (0xFF00, 0xFF01)
-
 _WILDCARDS = "*?\\"
 """In an id these would ask for somebody else's as well (PS3.4 C.2.2.2.4)."""
 
-_TAKEN = tuple(map(str, (*SR_STORAGE_CLASSES, *PICTURE_STORAGE_CLASSES)))
+_TAKEN = tuple(map(str, (*SR_STORAGE_CLASSES, *IMAGE_STORAGE_CLASSES)))
 
 
-class HistoryQueryError(DeliveryError):
+class HistoryQueryError(DxatrendError):
     """There is no way to ask this archive about this patient and nobody else."""
 
 
@@ -78,7 +74,8 @@ def fetch(app: App, archive: DestinationSettings, who: Patient, *, by_hand: bool
     """Retrieve what an archive has of a patient and we have not; that it was asked is told in the audit trail.
 
     Raises:
-        DeliveryError: it could not be asked, or did not send everything.
+        PeerUnavailableError: it could not be asked, or did not send everything.
+        HistoryQueryError: it cannot be asked about this patient alone.
         StoreError: the database could not be asked.
     """
     if not who.patient_id or any(sign in who.patient_id for sign in _WILDCARDS):
@@ -90,7 +87,7 @@ def fetch(app: App, archive: DestinationSettings, who: Patient, *, by_hand: bool
             with _answers_read():
                 studies = _studies(association, who)
                 offered = [wanted for study in studies for wanted in _instances(association, study)]
-        except DeliveryError as problem:
+        except PeerUnavailableError as problem:
             _tell(app, archive, who, {"problem": str(problem)}, by_hand=by_hand, outcome=Outcome.MINOR_FAILURE)
             raise
     _tell(app, archive, who, {"studies": len(studies), "offered": len(offered)}, by_hand=by_hand)
@@ -107,15 +104,15 @@ def _answers_read() -> Iterator[None]:
     """Whatever an archive answers, it has not answered the question where its answer cannot be read.
 
     Raises:
-        DestinationUnavailableError: it has not.
+        PeerUnavailableError: it has not.
     """
     try:
         yield
-    except (DeliveryError, StoreError):
+    except (PeerUnavailableError, StoreError):
         raise
     except Exception as error:  # noqa: BLE001 - pydicom and pynetdicom raise anything over a broken answer
         require_fault_of_one(error)
-        raise DestinationUnavailableError(f"its answer cannot be read: {describe_error(error)}") from None
+        raise PeerUnavailableError(f"its answer cannot be read: {describe_error(error)}") from None
 
 
 def answer_due(app: App, archive: DestinationSettings) -> bool:
@@ -130,11 +127,11 @@ def answer_due(app: App, archive: DestinationSettings) -> bool:
         log.warning("no history", extra={"destination": archive.name, "detail": str(problem)})
         fetched = Fetched(0, 0)
     except Exception as problem:  # noqa: BLE001 - whatever is wrong with one question, the others are asked
-        if not isinstance(problem, DeliveryError):
+        if not isinstance(problem, PeerUnavailableError):
             require_fault_of_one(problem)
             _hold(app, asked.number, archive, describe_error(problem))
             return True
-        wait = wait_after(asked.attempts, timedelta(seconds=archive.longest_wait_seconds))
+        wait = back_off(asked.attempts, timedelta(seconds=archive.longest_wait_seconds))
         with app.database.write() as connection:
             reason, detail = type(problem).__name__, str(problem)
             until = datetime.now(UTC) + wait
@@ -217,11 +214,11 @@ def _move(app: App, archive: DestinationSettings, wanted: Sequence[_Wanted]) -> 
     model = StudyRootQueryRetrieveInformationModelMove
     with associate(archive, ae_title, [model]) as association:
         for one in wanted:
-            _settle(association)
+            wait_for_pause(association)
             try:
                 _see_through("C-MOVE", association.send_c_move(_named(one), ae_title, model))
             except (ValueError, RuntimeError):
-                raise DestinationUnavailableError("it does not answer C-MOVE") from None
+                raise PeerUnavailableError("it does not answer C-MOVE") from None
 
 
 def _get(app: App, archive: DestinationSettings, wanted: Sequence[_Wanted]) -> None:
@@ -246,13 +243,13 @@ def _get(app: App, archive: DestinationSettings, wanted: Sequence[_Wanted]) -> N
 
     ae_title = app.settings.service.listener.ae_title
     handlers = [(evt.EVT_C_STORE, keep)]
-    with associate(archive, ae_title, [model], taken=_TAKEN, handlers=handlers) as association:
+    with associate(archive, ae_title, [model], as_scp=_TAKEN, handlers=handlers) as association:
         for one in wanted:
-            _settle(association)
+            wait_for_pause(association)
             try:
                 _see_through("C-GET", association.send_c_get(_named(one), model))
             except (ValueError, RuntimeError):
-                raise DestinationUnavailableError("it does not answer C-GET") from None
+                raise PeerUnavailableError("it does not answer C-GET") from None
 
 
 def _named(one: _Wanted) -> Dataset:
@@ -269,31 +266,24 @@ def _query(level: str, **keys: str) -> Dataset:
     return query
 
 
-def _settle(association: Association) -> None:
-    """Let pynetdicom's own thread go on after an answer: else it takes the first answers to the next question away."""
-    until = time.monotonic() + LONGEST_SETTLING
-    while association._is_paused and time.monotonic() < until:
-        time.sleep(0.001)
-
-
 def _find(association: Association, query: Dataset) -> Iterator[Dataset]:
-    _settle(association)
+    wait_for_pause(association)
     try:
         for status, match in association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
             if "Status" not in status:
-                raise DestinationUnavailableError("no answer to C-FIND")
+                raise PeerUnavailableError("no answer to C-FIND")
             if status.Status in PENDING and match is not None:
                 yield match
             elif status.Status != SUCCESS:
-                raise DestinationUnavailableError(f"C-FIND was answered with status 0x{status.Status:04X}")
+                raise PeerUnavailableError(f"C-FIND was answered with status 0x{status.Status:04X}")
     except (ValueError, RuntimeError):
-        raise DestinationUnavailableError("it does not answer C-FIND") from None
+        raise PeerUnavailableError("it does not answer C-FIND") from None
 
 
 def _see_through(what: str, answers: Iterator[tuple[Dataset, Dataset | None]]) -> None:
     for status, _ in answers:
         if "Status" not in status:
-            raise DestinationUnavailableError(f"no answer to {what}")
+            raise PeerUnavailableError(f"no answer to {what}")
         if status.Status not in (*PENDING, SUCCESS):
             advice = "; does it know our AE title, host and port?" if what == "C-MOVE" else ""
-            raise DestinationUnavailableError(f"{what} was answered with status 0x{status.Status:04X}{advice}")
+            raise PeerUnavailableError(f"{what} was answered with status 0x{status.Status:04X}{advice}")

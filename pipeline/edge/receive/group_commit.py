@@ -1,102 +1,123 @@
-"""Share one commit among many associations.
+"""Group commit of received instances: whatever arrives during one commit shares the next.
 
-A commit waits for the disk, and the disk can make many rows durable at once. Whatever arrives while one commit is under
-way goes into the next.
+A commit waits for the disk, and the disk can make many rows durable at once.
 """
 
 import queue
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Literal
+from dataclasses import dataclass
+from datetime import datetime
 
 from pipeline.edge.store import receipts
 from pipeline.edge.store.database import Database, StoreError
-from pipeline.edge.store.receipts import Arrival
+from pipeline.edge.store.receipts import Arrival, Instance
+from pipeline.edge.store.senders import Sender
 
 MOST_AT_ONCE = 64
 """Instances in one commit: more would make the first of them wait for the last."""
 
 MOST_BYTES_AT_ONCE = 16_000_000
-"""After so many no more goes into a commit: what waits in it is in memory twice."""
+"""Compressed bytes after which a commit is full: what waits in it is in memory twice."""
 
 GATHERING_SECONDS = 0.001
-"""So long the next is waited for until as many are there as last time: those who were answered together send again
-together, and a commit for the fastest of them alone would make all others wait for it."""
+"""How long a commit waits for the next instance until it has as many as the last one had.
 
-Kept = tuple[int, bool]
-"""The number of an instance, and whether it is new."""
+Senders that were answered together send again together; a commit for the fastest alone would delay the others.
+"""
+
+Stored = tuple[int, bool]
+"""The number of the receipt, and whether the instance is new."""
 
 
-_Waiting = tuple[Callable[[], Arrival], "Future[Kept]"]
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """One instance that waits for a commit."""
+
+    instance: Instance
+    sender: Sender
+    at: datetime
+    historical: bool
+    stored: "Future[Stored]"
 
 
 class GroupCommit:
-    """Keeps what the associations receive, in a thread of its own, until ``close``."""
+    """Stores what all associations receive, in a thread of its own, until ``close``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="keeper")
+        self._thread = threading.Thread(target=self._run, name="group-commit")
         self._thread.start()
 
-    def keep(self, arrive: Callable[[], Arrival]) -> "Future[Kept]":
-        """The number of what ``arrive`` returns, and whether it is new, once its commit is durable.
+    def store(self, instance: Instance, sender: Sender, *, at: datetime, historical: bool = False) -> "Future[Stored]":
+        """Store an instance; the future has its receipt once the commit is durable.
 
-        The future fails where nothing has happened: with ``StoreError``, or with what ``arrive`` raised.
+        The instance is hashed and compressed in the commit thread. The future raises where nothing was stored:
+        ``StoreError``, or whatever was wrong with this instance alone.
         """
-        done: Future[Kept] = Future()
-        self._waiting.put((arrive, done))
-        return done
+        stored: Future[Stored] = Future()
+        self._waiting.put(_Waiting(instance, sender, at, historical, stored))
+        return stored
 
     def close(self) -> None:
-        """Finish what is waiting, and end."""
+        """Commit what is waiting, and end the thread."""
         self._waiting.put(None)
         self._thread.join()
 
     def _run(self) -> None:
-        is_open, usual = True, 1
+        is_open, last_count = True, 1
         while is_open:
-            batch: list[tuple[Arrival, Future[Kept]]] = []
-            size = 0
-            waited: _Waiting | Literal[False] | None = self._waiting.get()
-            while waited:
-                size += self._arrive(batch, *waited)
-                waited = False  # or the object as it came would stay in memory until the next one comes
-                if len(batch) == MOST_AT_ONCE or size > MOST_BYTES_AT_ONCE:
-                    break
+            batch: list[tuple[Arrival, Future[Stored]]] = []
+            is_open = self._add_next(batch, timeout=None)
+            while is_open and not _is_full(batch):
                 try:
-                    waited = self._waiting.get(timeout=GATHERING_SECONDS if len(batch) < usual else 0)
+                    is_open = self._add_next(batch, timeout=GATHERING_SECONDS if len(batch) < last_count else 0)
                 except queue.Empty:
                     break
-            is_open = waited is not None
             if batch:
-                usual = len(batch)
-                self._keep(batch)
+                last_count = len(batch)
+                self._commit(batch)
 
-    def _arrive(
-        self, batch: list[tuple[Arrival, "Future[Kept]"]], arrive: Callable[[], Arrival], done: "Future[Kept]"
-    ) -> int:
-        """Put what has come into a batch; how many bytes it adds."""
+    def _add_next(self, batch: list[tuple[Arrival, "Future[Stored]"]], *, timeout: float | None) -> bool:
+        """Hash and compress the next instance and add it to a batch; return whether more may come.
+
+        Raises:
+            queue.Empty: none has come in ``timeout`` seconds.
+        """
+        waiting = self._waiting.get(timeout=timeout)
+        if waiting is None:
+            return False
         try:
-            arrival = arrive()
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are kept
-            done.set_exception(error)
-            return 0
-        batch.append((arrival, done))
-        return len(arrival.content)
+            sender = waiting.sender
+            arrival = Arrival.of(
+                waiting.instance,
+                calling_ae_title=sender.ae_title,
+                host=sender.host,
+                at=waiting.at,
+                historical=waiting.historical,
+            )
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are stored
+            waiting.stored.set_exception(error)
+        else:
+            batch.append((arrival, waiting.stored))
+        return True
 
-    def _keep(self, batch: list[tuple[Arrival, "Future[Kept]"]]) -> None:
+    def _commit(self, batch: list[tuple[Arrival, "Future[Stored]"]]) -> None:
         try:
             with self._database.write() as connection:
                 results = receipts.store_all(connection, [arrival for arrival, _ in batch])
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others get their own turn
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are stored alone
             if len(batch) == 1 or (isinstance(error, StoreError) and error.concerns_all):
-                for _, done in batch:
-                    done.set_exception(error)
+                for _, stored in batch:
+                    stored.set_exception(error)
             else:
                 for alone in batch:
-                    self._keep([alone])
+                    self._commit([alone])
         else:
-            for (_, done), result in zip(batch, results, strict=True):
-                done.set_result(result)
+            for (_, stored), result in zip(batch, results, strict=True):
+                stored.set_result(result)
+
+
+def _is_full(batch: list[tuple[Arrival, "Future[Stored]"]]) -> bool:
+    return len(batch) == MOST_AT_ONCE or sum(len(arrival.content) for arrival, _ in batch) > MOST_BYTES_AT_ONCE

@@ -1,4 +1,4 @@
-"""How does the audit trail hear of callers that were refused, without whoever knocks all day filling the store?"""
+"""Record rejected callers in the audit trail, a few a minute: one that tries all day must not fill the store."""
 
 import logging
 import threading
@@ -12,19 +12,19 @@ from pipeline.edge.store.database import Database, StoreError
 log = logging.getLogger(__name__)
 
 FIRST_SECONDS = 1.0
-"""How soon the trail tells of a caller that was refused."""
+"""How soon the first rejected caller is recorded."""
 
 NEXT_SECONDS = 60.0
-"""How long it then waits until it tells of more."""
+"""How long the audit trail then waits for more of them before they are recorded."""
 
 MOST_CALLERS = 20
-"""How many callers it tells apart in that time; any others it counts."""
+"""How many callers are recorded by name each time; any others are counted."""
 
 _OTHERS = ("", "", "others")
 
 
 class RejectedCallers:
-    """Collects refused callers and writes them to the audit trail every now and then; ended by ``close``."""
+    """Collects rejected callers and records them every now and then, until ``close``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -33,37 +33,37 @@ class RejectedCallers:
         self._wait = FIRST_SECONDS
         self._timer: threading.Timer | None = None
 
-    def note(self, caller: str, host: str, reason: str) -> None:
-        """Somebody was refused; returns at once."""
+    def note(self, calling_ae_title: str, host: str, reason: str) -> None:
+        """Count a rejected caller; it is recorded later, in a thread of its own."""
         with self._lock:
-            who = (caller, host, reason)
-            if who not in self._noted and len(self._noted) >= MOST_CALLERS:
-                who = _OTHERS
-            self._noted[who] += 1
+            caller = (calling_ae_title, host, reason)
+            if caller not in self._noted and len(self._noted) >= MOST_CALLERS:
+                caller = _OTHERS
+            self._noted[caller] += 1
             if self._timer is None:
-                self._timer = threading.Timer(self._wait, self._write)
+                self._timer = threading.Timer(self._wait, self._record)
                 self._timer.daemon = True
                 self._timer.start()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Record what is left."""
         with self._lock:
             timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
             timer.join()
-            self._write()
+            self._record()
 
-    def _write(self) -> None:
+    def _record(self) -> None:
         with self._lock:
             noted, self._noted, self._timer = self._noted, Counter(), None
             self._wait = NEXT_SECONDS
         try:
             with self._database.write() as connection:
                 now = datetime.now(UTC)
-                audit_trail.record(connection, *(_entry(*who, times, now) for who, times in noted.items()))
+                audit_trail.record(connection, *(_entry(*caller, times, now) for caller, times in noted.items()))
         except StoreError as failure:
-            log.error("the audit trail could not be told of refused callers: %s", failure)
+            log.error("rejected callers could not be recorded in the audit trail: %s", failure)
 
 
 def _entry(caller: str, host: str, reason: str, times: int, at: datetime) -> Entry:

@@ -18,12 +18,11 @@ from pipeline.edge.deliver.storage_scu import (
     DeliveryRefusedError,
     DeliveryUnavailableError,
     DeliveryUnconfirmedError,
-    DestinationUnavailableError,
     deliver,
-    echo,
-    wait_after,
 )
+from pipeline.edge.dicom_net.client import PeerUnavailableError, back_off, echo
 from pipeline.edge.store.outbox import AddendumOnFile
+from pipeline.errors import DxatrendError
 from pipeline.sr.dicom.reader import split_file
 from tests import peers
 
@@ -63,10 +62,12 @@ def _archive(answer: Callable[[evt.Event], int], *, transfer_syntax: str = Expli
     server.shutdown()
 
 
-def _deliver(addendum: AddendumOnFile, to: DestinationSettings, calling: str = "DXATREND") -> DeliveryError | None:
+def _deliver(
+    addendum: AddendumOnFile, to: DestinationSettings, calling: str = "DXATREND"
+) -> DeliveryError | PeerUnavailableError | None:
     try:
         (problem,) = deliver([addendum], to, calling)
-    except DestinationUnavailableError as unavailable:
+    except PeerUnavailableError as unavailable:
         return unavailable
     return problem
 
@@ -104,12 +105,12 @@ def test_success_duplicate_and_warning_mean_that_the_archive_has_it(addendum: Ad
         (0xC123, DeliveryRefusedError),
         (0x0110, DeliveryRefusedError),
         (0x0117, DeliveryRefusedError),
-        (0x0122, DestinationUnavailableError),  # not set up for what we send: the next addendum would hear the same
-        (0x0124, DestinationUnavailableError),
+        (0x0122, PeerUnavailableError),  # not set up for what we send: the next addendum would hear the same
+        (0x0124, PeerUnavailableError),
     ],
 )
 def test_an_answer_that_says_no_is_not_success(
-    addendum: AddendumOnFile, status: int, kind: type[DeliveryError]
+    addendum: AddendumOnFile, status: int, kind: type[DxatrendError]
 ) -> None:
     """A neighbouring system took any answer at all for success."""
     with _archive(lambda event: status) as port:
@@ -128,7 +129,7 @@ def test_no_answer_is_not_success(addendum: AddendumOnFile) -> None:
 
 
 def test_nobody_there_is_told_once_for_all(addendum: AddendumOnFile) -> None:
-    with pytest.raises(DestinationUnavailableError, match="no association"):
+    with pytest.raises(PeerUnavailableError, match="no association"):
         list(deliver([addendum, addendum], _to(peers.free_port()), "DXATREND"))
 
 
@@ -152,7 +153,7 @@ def test_an_archive_that_takes_no_such_object_refuses_it(addendum: AddendumOnFil
     """It is the archive's configuration, and would be the same for any other addendum."""
     with _archive(lambda event: 0x0000, transfer_syntax=ImplicitVRLittleEndian) as port:
         problem = _deliver(addendum, _to(port))
-    assert isinstance(problem, DestinationUnavailableError)
+    assert isinstance(problem, PeerUnavailableError)
     assert "Comprehensive SR Storage" in str(problem)
 
 
@@ -172,13 +173,13 @@ def test_one_refused_addendum_does_not_keep_the_next_from_delivery(addendum: Add
 
 def test_an_echo_tells_whether_a_destination_is_there(orthanc: peers.Orthanc) -> None:
     echo(_to(orthanc.dicom_port), "DXATREND")
-    with pytest.raises(DestinationUnavailableError):
+    with pytest.raises(PeerUnavailableError):
         echo(_to(orthanc.dicom_port, ae_title="SOMEBODY"), "DXATREND")
 
 
 def test_waits_grow_to_their_limit_and_no_further() -> None:
     longest = timedelta(hours=1)
-    waits = [wait_after(attempts, longest) for attempts in range(1, 40)]
+    waits = [back_off(attempts, longest) for attempts in range(1, 40)]
     assert waits[0] < timedelta(seconds=2)
     assert all(later > earlier * 1.2 for earlier, later in itertools.pairwise(waits[:11]))
     assert max(waits) <= longest * 1.2

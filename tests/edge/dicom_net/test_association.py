@@ -3,6 +3,7 @@
 import random
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,25 +14,29 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, EnhancedSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RQ, C_STORE_RSP
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 from pynetdicom.pdu import A_ASSOCIATE_RQ
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance, Verification
 from pynetdicom.transport import AddressInformation
 
 from pipeline.edge.dicom_net import association_requests
 from pipeline.edge.dicom_net.association import EventDrivenAssociation
 from pipeline.edge.dicom_net.association_requests import Request, Supported
-from pipeline.edge.dicom_net.command_set import CommandSetError, read_command, store_response
+from pipeline.edge.dicom_net.command_set import N_ACTION_RSP, CommandSetError, read_command, store_response
+from pipeline.edge.dicom_net.response_order import ResponseOrder
 from pipeline.edge.dicom_net.server import EventDrivenServer, Limits
 from tests import peers
 from tests.factories.fast_scanner import (
     A_RELEASE_RQ,
     Object,
     Scanner,
+    action_request,
     association_request,
     data_pdu,
     elements,
@@ -42,6 +47,7 @@ from tests.factories.fast_scanner import (
 )
 
 A_ASSOCIATE_AC, P_DATA_TF, A_RELEASE_RP, A_ABORT = 0x02, 0x04, 0x06, 0x07
+N_EVENT_REPORT_RQ = 0x0100
 SENT = Object(EnhancedSRStorage, "2.25.77", b"anything at all")
 
 uids = st.from_regex(r"(0|[1-9][0-9]{0,9})(\.(0|[1-9][0-9]{0,9})){0,5}", fullmatch=True).filter(
@@ -65,7 +71,7 @@ def _reactor(handlers: Mapping[Any, Any], **limits: float) -> Iterator[int]:
     """Ours."""
     port = peers.free_port()
     usual: dict[str, Any] = {"associations": 100, "associations_per_caller": 100, "idle_seconds": 60}
-    room: dict[str, Any] = {"largest_object": 1_000_000, "largest_question": 100_000, "memory": 4_000_000}
+    room: dict[str, Any] = {"largest_object": 1_000_000, "largest_request": 100_000, "memory": 4_000_000}
     reactor = EventDrivenServer(_entity(), (peers.LOOPBACK, port), handlers, Limits(**(usual | room | limits)))
     try:
         yield port
@@ -77,6 +83,7 @@ def _entity() -> AE:
     ae = AE(ae_title="DXATREND")
     ae.add_supported_context(Verification)
     ae.add_supported_context(EnhancedSRStorage, ExplicitVRLittleEndian)
+    ae.add_supported_context(StorageCommitmentPushModel, ExplicitVRLittleEndian, scu_role=True, scp_role=True)
     return ae
 
 
@@ -200,6 +207,36 @@ def test_an_answer_may_come_later_and_holds_nobody_up() -> None:
         later[0].set_result(0xA700)
         assert waiting.answer() == 0xA700
         assert waiting.receive()[0] == A_RELEASE_RP, "what came meanwhile is not forgotten"
+
+
+def test_a_request_of_ours_follows_the_answer_to_the_peers_however_late_that_is(server: Any) -> None:
+    """A result of storage commitment that came before the answer to its request would mean nothing to a scanner."""
+    order, reports = ResponseOrder(), list[threading.Thread]()
+
+    def report(association: Association) -> None:
+        order.wait(association)
+        association.send_n_event_report(Dataset(), 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
+
+    def answer_late(event: evt.Event) -> tuple[int, None]:
+        order.begin(event.assoc)
+        reports.append(threading.Thread(target=report, args=(event.assoc,)))
+        reports[-1].start()
+        time.sleep(0.2)
+        return 0x0000, None
+
+    classes = (StorageCommitmentPushModel,)
+    with server({evt.EVT_N_ACTION: answer_late, evt.EVT_PDU_SENT: order.pdu_sent}) as port:
+        with Scanner(port, called="DXATREND", sop_classes=classes) as scanner:
+            scanner.socket.sendall(action_request(b""))
+            commands = [_command_field(scanner.receive()[1]) for _ in range(2)]
+        reports[0].join(10)
+    assert commands == [N_ACTION_RSP, N_EVENT_REPORT_RQ]
+
+
+def _command_field(body: bytes) -> int:
+    """The Command Field (0000,0100) in a P-DATA-TF PDU."""
+    at = body.index(b"\x00\x00\x00\x01\x02\x00\x00\x00")
+    return int(struct.unpack_from("<H", body, at + 8)[0])
 
 
 def test_a_peer_that_leaves_before_its_answer_disturbs_nobody() -> None:
@@ -394,7 +431,7 @@ class _Nowhere:
 
 
 class _Endless:
-    largest_object = largest_question = 1 << 20
+    largest_object = largest_request = 1 << 20
 
     def take(self, size: int) -> bool:
         return True

@@ -13,8 +13,8 @@ import pytest
 from pydicom.uid import EnhancedSRStorage
 
 from pipeline.edge.configuration.settings import CallerSettings, DestinationSettings, ListenerSettings
-from pipeline.edge.deliver.storage_scu import DestinationUnavailableError, echo
 from pipeline.edge.dicom_net import tls
+from pipeline.edge.dicom_net.client import PeerUnavailableError, echo
 from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Event
@@ -191,7 +191,7 @@ def test_all_that_tls_has_decrypted_is_taken(listening: int, scanner: Identity) 
 def test_a_destination_is_called_over_tls(tmp_path: Path, authority: Authority, ours: Identity) -> None:
     with _archive(tmp_path, authority.sign("archive")) as destination:
         echo(destination.model_copy(update={"tls": ours.settings}), "DXATREND")
-        with pytest.raises(DestinationUnavailableError):
+        with pytest.raises(PeerUnavailableError):
             echo(destination, "DXATREND")
 
 
@@ -202,7 +202,7 @@ def test_a_destination_with_a_certificate_that_is_not_its_own_is_sent_nothing(
     wrong = stranger if whose == "another authority's" else authority.sign("elsewhere", address="192.0.2.1")
     with (
         _archive(tmp_path, wrong) as destination,
-        pytest.raises(DestinationUnavailableError, match="does the TLS of both"),
+        pytest.raises(PeerUnavailableError, match="does the TLS of both"),
     ):
         echo(destination.model_copy(update={"tls": ours.settings}), "DXATREND")
 

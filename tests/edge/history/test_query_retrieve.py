@@ -18,11 +18,11 @@ from sqlalchemy import func, select, update
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.settings import DestinationSettings
-from pipeline.edge.deliver.storage_scu import DeliveryError
+from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.history import query_retrieve as history
-from pipeline.edge.history.query_retrieve import Fetched, fetch
+from pipeline.edge.history.query_retrieve import Fetched, HistoryQueryError, fetch
 from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import audit_trail, exams, outbox, receipts, service_status
 from pipeline.edge.store.audit_trail import Event, Outcome
@@ -273,13 +273,13 @@ def test_that_an_archive_was_asked_is_on_file_whether_we_did_or_somebody_at_this
 
 @pytest.mark.parametrize("patient_id", ["SAMPLE*", "SAMPLE-0?", ""])
 def test_nobody_elses_reports_are_asked_for_by_a_wildcard(tmp_path: Path, patient_id: str) -> None:
-    with department(tmp_path / "app", peers.free_port()) as app, pytest.raises(DeliveryError, match="wildcard"):
+    with department(tmp_path / "app", peers.free_port()) as app, pytest.raises(HistoryQueryError, match="wildcard"):
         fetch(app, archive_of(app), Patient(patient_id=patient_id))
 
 
 def test_an_archive_that_does_not_know_us_says_so(tmp_path: Path, orthanc: peers.Orthanc) -> None:
     archive_has(orthanc, "02-spine-loss")
-    with department(tmp_path / "app", orthanc.dicom_port) as app, pytest.raises(DeliveryError, match="C-MOVE"):
+    with department(tmp_path / "app", orthanc.dicom_port) as app, pytest.raises(PeerUnavailableError, match="C-MOVE"):
         fetch(app, archive_of(app), PATIENT)
 
 

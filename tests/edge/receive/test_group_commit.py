@@ -1,34 +1,34 @@
-"""One commit for many, and everyone's own fate."""
+"""One commit stores many instances, and what is wrong with one of them concerns no other."""
 
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import Connection, event, func, select
 
 from pipeline.edge.receive.group_commit import GroupCommit
 from pipeline.edge.store import audit_trail, receipts, service_status
 from pipeline.edge.store.database import Database, StoreError
-from pipeline.edge.store.receipts import Arrival
+from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import receipt
+from pipeline.edge.store.senders import Sender
 from tests.factories.instances import instance
 
 NOW = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
 
 
-def _arrival(number: int) -> Arrival:
-    return _arrived(b"%d" % number, uid=f"2.25.{number}")
+SENDER = Sender(ae_title="SCANNER1", host="127.0.0.1")
 
 
-def _arrived(data_set: bytes, *, uid: str) -> Arrival:
-    return Arrival.of(instance(data_set, uid=uid), calling_ae_title="SCANNER1", at=NOW)
+def _instance(number: int) -> Instance:
+    return instance(b"%d" % number, uid=f"2.25.{number}")
 
 
 def _count(database: Database) -> int:
@@ -36,27 +36,38 @@ def _count(database: Database) -> int:
         return connection.scalar(select(func.count()).select_from(receipt)) or 0
 
 
-class _Held:
-    """A keeper whose first instance takes until it is let go to arrive, so that the others gather behind it."""
+class _SlowDatabase(Database):
+    """A database whose first transaction waits until ``go`` is set."""
 
     def __init__(self, database: Database) -> None:
-        self._group_commit = GroupCommit(database)
-        self._go = threading.Event()
-        began = threading.Event()
+        self._database = database
+        self.began, self.go = threading.Event(), threading.Event()
 
-        def arrive() -> Arrival:
-            began.set()
-            self._go.wait(10)
-            return _arrived(b"first", uid="2.25.99")
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        self.began.set()
+        assert self.go.wait(10)
+        with self._database.write() as connection:
+            yield connection
 
-        self.first = self._group_commit.keep(arrive)
-        assert began.wait(10)
 
-    def keep(self, *arrivals: Arrival) -> "list[Future[tuple[int, bool]]]":
-        return [self._group_commit.keep(partial(replace, arrival)) for arrival in arrivals]
+class _Held:
+    """A group commit whose first commit waits until ``let_go``, so that the other instances gather behind it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = _SlowDatabase(database)
+        self._group_commit = GroupCommit(self._database)
+        (self.first,) = self.store(instance(b"first", uid="2.25.99"))
+        assert self._database.began.wait(10)
+
+    def store(self, *instances: Instance) -> "list[Future[tuple[int, bool]]]":
+        return [self._group_commit.store(one, SENDER, at=NOW) for one in instances]
+
+    def go(self) -> None:
+        self._database.go.set()
 
     def let_go(self) -> None:
-        self._go.set()
+        self.go()
         self._group_commit.close()
 
 
@@ -64,20 +75,20 @@ def test_what_gathers_shares_a_commit_and_costs_as_many_statements_as_one(databa
     statements: list[str] = []
     event.listen(database._engine, "before_cursor_execute", lambda *of: statements.append(of[2].split()[0]))
     held = _Held(database)
-    kept = held.keep(*(_arrival(number) for number in range(20)))
+    stored = held.store(*(_instance(number) for number in range(20)))
     held.let_go()
-    assert [done.result(0)[1] for done in kept] == [True] * 20
-    assert len({done.result(0)[0] for done in kept}) == 20
+    assert [done.result(0)[1] for done in stored] == [True] * 20
+    assert len({done.result(0)[0] for done in stored}) == 20
     assert _count(database) == 21
-    assert statements.count("INSERT") == 2, "the instances, and the trail of them"
+    assert statements.count("INSERT") == 2 * 2, "of the first alone and of all others: the instances, the audit trail"
 
 
 def test_a_uid_that_comes_several_times_in_one_commit_is_kept_as_if_they_came_one_after_another(
     database: Database,
 ) -> None:
-    sent = [_arrived(data_set, uid="2.25.1") for data_set in (b"one", b"one", b"other", b"one", b"other")]
+    sent = [instance(data_set, uid="2.25.1") for data_set in (b"one", b"one", b"other", b"one", b"other")]
     held = _Held(database)
-    one, again, other, one_more, other_again = (done for done in held.keep(*sent))
+    one, again, other, one_more, other_again = (done for done in held.store(*sent))
     held.let_go()
     number, other_number = one.result(0)[0], other.result(0)[0]
     assert one.result(0) == (number, True)
@@ -88,7 +99,7 @@ def test_a_uid_that_comes_several_times_in_one_commit_is_kept_as_if_they_came_on
         (waiting,) = service_status.held(connection)
         trail = [found.entry for found in audit_trail.find(connection)]
     assert (waiting.number, waiting.reason) == (str(other_number), receipts.OTHER_BYTES)
-    assert f"that of receipt {number} (SCANNER1)," in waiting.detail
+    assert f"that of receipt {number} (SCANNER1 at 127.0.0.1)," in waiting.detail
     assert [entry.detail["new"] for entry in trail if entry.receipt in (number, other_number)] == [
         True,
         False,
@@ -99,46 +110,44 @@ def test_a_uid_that_comes_several_times_in_one_commit_is_kept_as_if_they_came_on
 
 
 def test_an_instance_that_cannot_be_kept_does_not_fail_its_neighbours(database: Database) -> None:
-    def bug() -> Arrival:
-        raise ZeroDivisionError
-
+    refused_by_the_database = replace(_instance(3), sop_class_uid=None)  # type: ignore[arg-type]
+    no_bytes = replace(_instance(4), data_set=None)  # type: ignore[arg-type]
     held = _Held(database)
-    before, poisoned, after = held.keep(_arrival(1), replace(_arrival(3), digest=None), _arrival(2))  # type: ignore[arg-type]  # which the database refuses
-    broken = held._group_commit.keep(bug)
+    before, poisoned, broken, after = held.store(_instance(1), refused_by_the_database, no_bytes, _instance(2))
     held.let_go()
     assert isinstance(poisoned.exception(0), StoreError)
-    assert isinstance(broken.exception(0), ZeroDivisionError)
+    assert isinstance(broken.exception(0), TypeError)
     assert all(done.result(0)[1] for done in (held.first, before, after))
     assert _count(database) == 3
 
 
 def test_two_listeners_that_receive_the_same_at_once_keep_it_once(database: Database) -> None:
     """Their batches hold the same instances in opposite order: on PostgreSQL each would wait for the other."""
-    arrivals = [_arrival(number) for number in range(40)]
+    instances = [_instance(number) for number in range(40)]
     one, other = _Held(database), _Held(database)
-    kept = one.keep(*arrivals), other.keep(*reversed(arrivals))
-    one._go.set()
+    stored = one.store(*instances), other.store(*reversed(instances))
+    one.go()
     other.let_go()
     one.let_go()
-    numbers = [[done.result(0)[0] for done in kept[0]], [done.result(0)[0] for done in reversed(kept[1])]]
+    numbers = [[done.result(0)[0] for done in stored[0]], [done.result(0)[0] for done in reversed(stored[1])]]
     assert numbers[0] == numbers[1]
-    assert sum(done.result(0)[1] for listener in kept for done in listener) == 40
+    assert sum(done.result(0)[1] for listener in stored for done in listener) == 40
     assert _count(database) == 41
 
 
 def test_nobody_is_told_success_before_the_commit(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/dxatrend.sqlite3")
     database.migrate()
-    keeper = GroupCommit(database)
+    group_commit = GroupCommit(database)
     seen: list[int] = []
 
-    def look(_: "Future[tuple[int, bool]]") -> None:
+    def count(_: "Future[tuple[int, bool]]") -> None:
         with closing(sqlite3.connect(tmp_path / "dxatrend.sqlite3")) as other:
             seen.append(other.execute("SELECT count(*) FROM receipt").fetchone()[0])
 
     for number in range(5):
-        keeper.keep(partial(_arrival, number)).add_done_callback(look)
-    keeper.close()
+        group_commit.store(_instance(number), SENDER, at=NOW).add_done_callback(count)
+    group_commit.close()
     database.close()
     assert len(seen) == 5
     assert all(count >= number + 1 for number, count in enumerate(seen))
@@ -149,15 +158,15 @@ def test_a_locked_database_fails_all_at_once_and_none_twice(tmp_path: Path, monk
     monkeypatch.setattr("pipeline.edge.store.database.SQLITE_BUSY_SECONDS", 0.2)
     database = Database(f"sqlite:///{tmp_path}/dxatrend.sqlite3")
     database.migrate()
-    keeper = GroupCommit(database)
+    group_commit = GroupCommit(database)
     with closing(sqlite3.connect(tmp_path / "dxatrend.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        kept = [keeper.keep(partial(_arrival, 0))]
+        stored = [group_commit.store(_instance(0), SENDER, at=NOW)]
         time.sleep(0.05)  # it waits for the lock, and the others gather behind it
-        kept += [keeper.keep(partial(_arrival, number)) for number in range(1, 20)]
+        stored += [group_commit.store(_instance(number), SENDER, at=NOW) for number in range(1, 20)]
         began = time.monotonic()
-        failures = [done.exception(10) for done in kept]
+        failures = [done.exception(10) for done in stored]
     assert time.monotonic() - began < 2, "20 waits of 0.2 s would take twice as long"
-    keeper.close()
+    group_commit.close()
     database.close()
     assert {str(failure) for failure in failures} == {"OperationalError SQLITE_BUSY"}

@@ -18,10 +18,11 @@ from sqlalchemy import Connection, select, update
 
 from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.settings import CallerSettings
+from pipeline.edge.deliver.commitment_reporter import report_due
 from pipeline.edge.dicom_net.tls import for_listener
 from pipeline.edge.operations import housekeeping
+from pipeline.edge.receive.commitment_results import _read_back, claim_due
 from pipeline.edge.receive.listener import Listener
-from pipeline.edge.receive.storage_commitment_scp import _next_due, _read_back, report_due
 from pipeline.edge.store import commitment_requests, receipts, service_status
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.schema import State, commitment_request, receipt
@@ -123,7 +124,7 @@ def scanner() -> Scanner:
 
 @pytest.fixture
 def app(tmp_path: Path, scanner: Scanner) -> Iterator[App]:
-    """A house that can call the scanner, and keeps one object."""
+    """An application that can call the scanner, and keeps one object."""
     with _app(tmp_path, scanner, called=True) as app:
         yield app
 
@@ -140,16 +141,16 @@ def _waiting(app: App) -> list[int]:
         )
 
 
-def _uids(told: Dataset, sequence: str) -> list[str]:
-    return [item.ReferencedSOPInstanceUID for item in told.get(sequence, [])]
+def _uids(result: Dataset, sequence: str) -> list[str]:
+    return [item.ReferencedSOPInstanceUID for item in result.get(sequence, [])]
 
 
 def test_a_scanner_with_a_port_hears_the_result_on_an_association_of_ours(app: App, scanner: Scanner) -> None:
     assert scanner.ask((EnhancedSRStorage, KEPT)) == 0x0000
     with scanner.listening():
         report_due(app, _caller(app))
-    ((event_type, told),) = scanner.heard
-    assert (event_type, told.TransactionUID, _uids(told, "ReferencedSOPSequence")) == (1, "2.25.77", [KEPT])
+    ((event_type, result),) = scanner.heard
+    assert (event_type, result.TransactionUID, _uids(result, "ReferencedSOPSequence")) == (1, "2.25.77", [KEPT])
     assert _waiting(app) == []
 
 
@@ -175,7 +176,7 @@ def test_a_scanner_that_speaks_tls_alone_is_called_over_tls(
 def test_a_scanner_without_a_port_hears_it_on_its_own_association(tmp_path: Path, scanner: Scanner) -> None:
     with _app(tmp_path, scanner, called=False) as app:
         assert scanner.ask((EnhancedSRStorage, KEPT), stay_for=1) == 0x0000
-        peers.wait_until(lambda: not _waiting(app), what="it is told")
+        peers.wait_until(lambda: not _waiting(app), what="the result is confirmed")
     assert [event_type for event_type, _ in scanner.heard] == [1]
 
 
@@ -183,8 +184,8 @@ def test_what_a_scanner_did_not_stay_for_it_hears_when_it_asks_again(tmp_path: P
     with _app(tmp_path, scanner, called=False) as app:
         assert scanner.ask((EnhancedSRStorage, KEPT), transaction="2.25.70") == 0x0000
         assert scanner.ask((EnhancedSRStorage, KEPT), transaction="2.25.71", stay_for=2) == 0x0000
-        peers.wait_until(lambda: not _waiting(app), what="it is told")
-    assert [told.TransactionUID for _, told in scanner.heard] == ["2.25.70", "2.25.71"]
+        peers.wait_until(lambda: not _waiting(app), what="the result is confirmed")
+    assert [result.TransactionUID for _, result in scanner.heard] == ["2.25.70", "2.25.71"]
 
 
 def test_only_what_is_kept_is_committed_and_the_rest_has_its_reason(app: App, scanner: Scanner) -> None:
@@ -192,10 +193,10 @@ def test_only_what_is_kept_is_committed_and_the_rest_has_its_reason(app: App, sc
     scanner.ask(*asked_for)
     with scanner.listening():
         report_due(app, _caller(app))
-    ((event_type, told),) = scanner.heard
+    ((event_type, result),) = scanner.heard
     assert event_type == 2
-    assert _uids(told, "ReferencedSOPSequence") == [KEPT]
-    failed = [(item.ReferencedSOPInstanceUID, item.FailureReason) for item in told.FailedSOPSequence]
+    assert _uids(result, "ReferencedSOPSequence") == [KEPT]
+    failed = [(item.ReferencedSOPInstanceUID, item.FailureReason) for item in result.FailedSOPSequence]
     assert failed == [("2.25.404", 0x0112), (KEPT, 0x0119)]
 
 
@@ -247,8 +248,8 @@ def test_an_object_named_again_and_again_is_read_back_once(app: App, scanner: Sc
     assert scanner.ask(*[(EnhancedSRStorage, KEPT)] * 500) == 0x0000
     with scanner.listening():
         report_due(app, _caller(app))
-    ((_, told),) = scanner.heard
-    assert _uids(told, "ReferencedSOPSequence") == [KEPT]
+    ((_, result),) = scanner.heard
+    assert _uids(result, "ReferencedSOPSequence") == [KEPT]
 
 
 def test_more_references_than_allowed_are_refused_and_the_log_says_whose(
@@ -287,12 +288,12 @@ def test_a_request_that_ends_its_process_is_held_after_the_third_time(database: 
         for transaction in ("2.25.7", "2.25.8"):
             _keep(connection, transaction=transaction)
     for _ in range(3):
-        due = _next_due(database, "SCANNER1")
+        due = claim_due(database, "SCANNER1")
         assert due is not None
         assert due[0].transaction_uid == "2.25.7"
         with database.write() as connection:
             lose_the_worker(connection, commitment_request)
-    due = _next_due(database, "SCANNER1")
+    due = claim_due(database, "SCANNER1")
     assert due is not None
     assert due[0].transaction_uid == "2.25.8"
     with database.read() as connection:
@@ -307,7 +308,7 @@ def test_a_request_over_which_we_fail_is_held_alone(app: App, scanner: Scanner) 
         connection.execute(update(commitment_request).where(commitment_request.c.id == 1).values(asked_for="[damaged"))
     with scanner.listening():
         report_due(app, _caller(app))
-    assert [told.TransactionUID for _, told in scanner.heard] == ["2.25.72"]
+    assert [result.TransactionUID for _, result in scanner.heard] == ["2.25.72"]
     with app.database.read() as connection:
         (held,) = service_status.held(connection)
     assert (held.number, held.reason) == ("C1", "unexpected")

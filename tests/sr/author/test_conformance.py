@@ -3,7 +3,7 @@
 from pydicom.charset import python_encoding
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
-from pipeline.edge.receive.listener import SR_STORAGE_CLASSES, TRANSFER_SYNTAXES
+from pipeline.edge.dicom_net.sop_classes import SR_STORAGE_CLASSES, SR_TRANSFER_SYNTAXES
 from pipeline.sr import codes
 from pipeline.sr.author.content import document
 from pipeline.sr.dicom.content_tree import Code, Item
@@ -60,7 +60,7 @@ def test_the_statement_lists_the_private_scheme_as_it_is() -> None:
 
 def test_the_statement_lists_the_sop_classes_and_transfer_syntaxes_we_take() -> None:
     statement = STATEMENT.read_text()
-    for uid in (*SR_STORAGE_CLASSES, *TRANSFER_SYNTAXES):
+    for uid in (*SR_STORAGE_CLASSES, *SR_TRANSFER_SYNTAXES):
         assert f"| {uid.name} | {uid} |" in statement or f"| C-STORE | {uid.name} | {uid} |" in statement
     assert f"| C-STORE | {ComprehensiveSRStorage.name} | {ComprehensiveSRStorage} | SCP, SCU |" in statement
     assert (
