@@ -126,7 +126,7 @@ def current(addenda: Sequence[Dataset]) -> list[Dataset]:
 def _prepare(listener: int, archive: int, prefect: int) -> None:
     shutil.rmtree(ROOM, ignore_errors=True)
     config = ROOM / "config"
-    shutil.copytree(HOME / "config" / "dialects", config / "dialects")
+    config.mkdir(parents=True)
     for name in ("scanners.toml", "precision.toml"):
         shutil.copy(SAMPLES / name, config)
     (config / "service.toml").write_text(

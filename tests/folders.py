@@ -3,7 +3,8 @@
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-DIALECTS = ROOT / "config" / "dialects"
+VENDORS = ROOT / "pipeline" / "sr" / "dialects" / "vendors"
+"""The dialects shipped in the package."""
 SAMPLES = ROOT / "sample_dicom"
 SHARED = ROOT.parent / "shared"
 """Third-party files and cases, beside the project where somebody has them."""

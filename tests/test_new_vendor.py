@@ -23,7 +23,7 @@ from pipeline.sr.dicom.outline import outline
 from pipeline.sr.extract.report import Report, extract
 from tests.factories.instances import instance
 from tests.factories.reports import container, encode, num, report, text
-from tests.folders import ROOT
+from tests.folders import ROOT, VENDORS
 
 PAGE = (ROOT / "docs" / "dialects.md").read_text(encoding="utf-8")
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
@@ -103,7 +103,7 @@ def test_every_word_a_dialect_may_use_is_on_the_page(word: str) -> None:
 
 
 def test_every_key_of_the_dialects_that_come_with_us_is_on_the_page() -> None:
-    for file in (ROOT / "config" / "dialects").glob("*.toml"):
+    for file in VENDORS.glob("*.toml"):
         tables = re.findall(r"^\[+([^\]\n]+)\]+", file.read_text(encoding="utf-8"), re.MULTILINE)
         assert {table for table in tables if f"[{table}]" not in PAGE} == set(), file.name
     assert {site for site in Site if f'"{site}"' not in PAGE and f"names.{site}" not in PAGE} == set()
@@ -114,8 +114,6 @@ def app(tmp_path: Path) -> Iterator[App]:
     """A department with the dialects that come with us, and one of its own."""
     dialects = tmp_path / "dialects"
     dialects.mkdir()
-    for file in (ROOT / "config" / "dialects").glob("*.toml"):
-        (dialects / file.name).symlink_to(file)
     (dialects / "acme.toml").write_text(example("the dialect"), encoding="utf-8")
     (tmp_path / "service.toml").write_text(f"""
         [store]

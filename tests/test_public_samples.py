@@ -23,7 +23,6 @@ from pipeline.sr.dicom.reader import read_elements, split_file
 from pipeline.sr.extract.report import UnreadableReportError
 from tests import peers
 from tests.factories.raw_scanner import REFUSED, is_alive, store
-from tests.folders import DIALECTS
 
 REFUSED_AT_ASSOCIATION = "refused at association"
 NOTHING_TO_SEND = "there is no data set in it"
@@ -59,7 +58,6 @@ class Service:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One service for all files: what one does to it, the next one suffers."""
     folder = tmp_path_factory.mktemp("public")
-    (folder / "dialects").symlink_to(DIALECTS)
     (folder / "service.toml").write_text(f'[store]\nurl = "sqlite:///{folder}/store.sqlite3"')
     port = peers.free_port()
     caller = CallerSettings(ae_title="SCANNER1", host="127.0.0.1")

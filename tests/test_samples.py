@@ -13,7 +13,7 @@ from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.exam_assembly import assemble
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Change, Exam, Finding, Scanner
-from pipeline.sr.dialects.loader import load_dialects
+from pipeline.edge.configuration.dialects import shipped_dialects
 from pipeline.sr.dicom.header import read_header
 from pipeline.sr.dicom.reader import read_elements, split_file
 from pipeline.sr.extract.rejection_note import read_key_objects
@@ -22,8 +22,6 @@ from tests.factories.images import COMPUTED_RADIOGRAPHY, SECONDARY_CAPTURE
 from tests.factories.sample_exams import lscs, spellings
 from tests.folders import SAMPLES
 
-SHIPPED = sorted((SAMPLES.parent / "config" / "dialects").glob("*.toml"))
-DIALECTS = load_dialects({file.name: file.read_text(encoding="utf-8") for file in SHIPPED})
 FOLDERS = sorted(path.parent for path in SAMPLES.glob("*/expected.json"))
 
 
@@ -39,7 +37,7 @@ def expected(folder: Path) -> dict[str, Any]:
 
 
 def read(file: Path) -> Report:
-    return extract(read_elements(*split_file(file.read_bytes())), DIALECTS, spellings=spellings())
+    return extract(read_elements(*split_file(file.read_bytes())), shipped_dialects(), spellings=spellings())
 
 
 def test_making_the_samples_again_gives_the_same_bytes(tmp_path):

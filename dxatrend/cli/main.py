@@ -32,6 +32,7 @@ from pipeline.edge import app as houses
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.configuration import settings as configuration
+from pipeline.edge.configuration.dialects import DialectInForce, Origin, dialects_in_force
 from pipeline.edge.configuration.settings import SYSTEM_FOLDER, ListenerSettings, PrefectSettings, SettingsError
 from pipeline.edge.dicom_net.client import PeerUnavailableError, echo
 from pipeline.edge.dicom_net.tls import TlsError, for_calling, for_listener
@@ -342,6 +343,8 @@ def _check(options: argparse.Namespace) -> int:
     for lsc in settings.lscs:
         for doubt in doubts(lsc):
             print(f"please check: LSC of {lsc.region} on {lsc.scanner}: {doubt}")
+    for one in dialects_in_force(options.config / "dialects"):
+        print(_description(one))
     _tell_running_out(settings.lscs)
     silent = 0
     if (problem := _store_problem(options.config)) is not None:
@@ -364,6 +367,20 @@ def _check(options: argparse.Namespace) -> int:
             silent += 1
             print(f"destination {destination.name}: {problem}")
     return FAILURE if silent else 0
+
+
+def _description(one: DialectInForce) -> str:
+    """A line on a dialect: name, version and date, where it comes from, and what to do about an old copy."""
+    told = one.dialect if one.dialect.date is None else f"{one.dialect} of {one.dialect.date}"
+    if one.path is None:
+        return f"dialect {told}: {one.origin.value}"
+    line = f"dialect {told}: {printable(one.path)}, {one.origin.value}"
+    advice = {
+        Origin.OLDER: f" ({one.shipped} of {one.shipped and one.shipped.date}): take over what has changed",
+        Origin.UNDATED: f" ({one.shipped} of {one.shipped and one.shipped.date}): take over what has changed",
+        Origin.SAME: ": remove it, and an upgrade brings the next",
+    }
+    return f"please check: {line}{advice[one.origin]}" if one.origin in advice else line
 
 
 _MOST_NAMED = 5

@@ -37,7 +37,7 @@ def open_app(folder: Path, *, existing: bool = False) -> Iterator[App]:
         StoreTooNewError: a later version of dxatrend has migrated it.
     """
     settings, dialects = configuration.load(folder)
-    reference_data = known(settings, dialects, folder / "dialects")
+    reference_data = known(settings, dialects)
     database = Database(settings.service.store.url, existing=existing)
     try:
         with database.in_use():

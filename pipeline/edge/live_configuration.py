@@ -70,7 +70,7 @@ def read_anew(app: App) -> App:
     """
     settings, dialects = configuration.load(app.folder)
     settings = settings.model_copy(update={"service": app.settings.service})
-    reference_data = known(settings, dialects, app.folder / "dialects")
+    reference_data = known(settings, dialects)
     return replace(
         app,
         settings=settings,

@@ -27,7 +27,7 @@ from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import Instant, metadata
 from tests.factories.reports import encode
-from tests.folders import ROOT, SAMPLES
+from tests.folders import SAMPLES
 
 VISITS = (2015, 2017, 2019)
 """The years of the exams each patient has on file."""
@@ -132,7 +132,6 @@ def _encoded(year: int) -> bytes:
 
 
 def _configure(folder: Path, settings: str) -> None:
-    (folder / "dialects").symlink_to(ROOT / "config" / "dialects")
     for name in ("scanners.toml", "precision.toml"):
         (folder / name).symlink_to(SAMPLES / name)
     (folder / "service.toml").write_text(f"""

@@ -5,10 +5,10 @@ from io import BytesIO
 
 from pydicom import Dataset, dcmread
 
+from pipeline.edge.configuration.dialects import shipped_dialects
 from pipeline.sr.dicom.reader import read_elements, split_file
 from pipeline.sr.extract.report import extract
 from tests.benchmarks.table import Row, at_most, processor_milliseconds
-from tests.factories.reports import shipped_dialects
 from tests.folders import SAMPLES
 
 REPORT = SAMPLES / "08-excluded-vertebra" / "2021-04-29-1.dcm"

@@ -35,7 +35,6 @@ from tests.edge.receive.test_storage_commitment_scp import Scanner as AskingScan
 from tests.edge.test_letters import put_text
 from tests.factories.instances import instance
 from tests.factories.reports import encode, region, report, spine, text
-from tests.folders import ROOT
 
 SECONDS = 10
 
@@ -72,7 +71,6 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[App]:
     """A house with two destinations at one archive, and a store of either kind."""
     sqlite = request.param == "sqlite"
     url = f"sqlite:///{tmp_path}/store.sqlite3" if sqlite else request.getfixturevalue("postgresql_url")
-    (tmp_path / "dialects").symlink_to(ROOT / "config" / "dialects")
     with peers.storescp(tmp_path / "archive") as port:
         ends = "".join(
             f'[[destination]]\nname = "{name}"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {port}\nproof = "none"\n'
@@ -335,7 +333,6 @@ def asked(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[App,
     sqlite = request.param == "sqlite"
     url = f"sqlite:///{tmp_path}/store.sqlite3" if sqlite else request.getfixturevalue("postgresql_url")
     scanner = AskingScanner(peers.free_port())
-    (tmp_path / "dialects").symlink_to(ROOT / "config" / "dialects")
     (tmp_path / "service.toml").write_text(f"""
         [store]
         url = "{url}"
@@ -392,7 +389,6 @@ def test_a_fault_over_one_question_to_an_archive_concerns_no_other(
     tmp_path: Path, request: pytest.FixtureRequest, store: str, place: str
 ) -> None:
     url = request.getfixturevalue("postgresql_url") if store == "postgresql" else f"sqlite:///{tmp_path}/store.sqlite3"
-    (tmp_path / "dialects").symlink_to(ROOT / "config" / "dialects")
     with archive_of_nothing() as port:
         archive = f'name = "pacs"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {port}\nhistory = true\n'
         (tmp_path / "service.toml").write_text(f'[store]\nurl = "{url}"\n[[destination]]\n{archive}')

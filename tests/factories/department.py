@@ -20,7 +20,6 @@ from pipeline.sr.author.readback import ReadBack, read_back
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from tests import peers
 from tests.factories.reports import region, report, spine
-from tests.folders import DIALECTS
 
 
 def scan(bmd: str, day: str, *, uid: str, **header: str | None) -> Dataset:
@@ -72,7 +71,6 @@ class Department:
 def department(folder: Path, url: str, callers: str) -> Iterator[Department]:
     """A department whose callers are these tables of ``service.toml``."""
     port = peers.free_port()
-    (folder / "dialects").symlink_to(DIALECTS)
     (folder / "service.toml").write_text(f"""
         [store]
         url = "{url}"

@@ -4,7 +4,6 @@ import struct
 import zlib
 from collections.abc import Callable
 from datetime import tzinfo
-from functools import cache
 from typing import Any
 
 import pytest
@@ -15,10 +14,9 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from pipeline.sr.dialects.loader import Dialect, load_dialects
+from pipeline.edge.configuration.dialects import shipped_dialects
 from pipeline.sr.dicom.reader import read_elements
 from pipeline.sr.extract.report import Report, UnreadableReportError, extract
-from tests.folders import DIALECTS
 
 Concept = str | tuple[str, str, str]
 """A meaning, or value, scheme and meaning."""
@@ -49,13 +47,6 @@ HEADER = {
     "PatientBirthDate": "19500101",
     "PatientSex": "F",
 }
-
-
-@cache
-def shipped_dialects() -> tuple[Dialect, ...]:
-    """The dialects as they are delivered."""
-    folder = DIALECTS
-    return load_dialects({file.name: file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.toml"))})
 
 
 def report(*content: Dataset, root: Concept = "DXA Report", **header: str | None) -> Dataset:

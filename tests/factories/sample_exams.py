@@ -14,6 +14,7 @@ from pipeline.clinical.exam_assembly import assemble
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, LeastSignificantChange, Scanner
 from pipeline.clinical.regions import parse_region
+from pipeline.edge.configuration.dialects import shipped_dialects
 from pipeline.edge.configuration.reference_data import known
 from pipeline.edge.configuration.settings import ScannersSettings, Settings
 from pipeline.sr.dicom.content_tree import read_instance
@@ -22,7 +23,6 @@ from pipeline.sr.dicom.reader import split_file
 from pipeline.sr.extract.report import extract
 from pipeline.sr.extract.scanner_alias import Spelling
 from tests.factories.patients import InterpretationContext
-from tests.factories.reports import shipped_dialects
 from tests.folders import SAMPLES
 
 
@@ -65,7 +65,7 @@ def spellings() -> tuple[Spelling, ...]:
     """Those of sample_dicom/scanners.toml, as the service knows them."""
     told = tomllib.loads((SAMPLES / "scanners.toml").read_text(encoding="utf-8"))
     settings = Settings(scanners=ScannersSettings(**told))
-    return known(settings, shipped_dialects(), SAMPLES).spellings
+    return known(settings, shipped_dialects()).spellings
 
 
 def lscs() -> tuple[LeastSignificantChange, ...]:

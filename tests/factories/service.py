@@ -34,7 +34,6 @@ class Service:
         self.log = folder / "service.log"
         self.prefect_home = folder / "prefect"
         self.config.mkdir(parents=True)
-        (self.config / "dialects").symlink_to(ROOT / "config" / "dialects")
         for name in ("scanners.toml", "precision.toml"):
             (self.config / name).symlink_to(SAMPLES / name)
         (self.config / "service.toml").write_text(f"""

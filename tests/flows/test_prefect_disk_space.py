@@ -9,7 +9,6 @@ from dxatrend.cli.main import main
 from flows.prefect_runner import Orchestration
 from pipeline.edge.app import open_app
 from pipeline.edge.configuration.settings import PrefectSettings
-from tests.folders import DIALECTS
 
 MORE_THAN_THERE_IS = 10**12
 
@@ -32,7 +31,6 @@ def test_where_its_disk_is_nearly_full_no_run_is_recorded_and_the_work_is_done_a
 def test_status_tells_how_much_room_there_is_and_when_that_is_too_little(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "dialects").symlink_to(DIALECTS)
     store = f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"\n'
     (tmp_path / "service.toml").write_text(store)
     with open_app(tmp_path):

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass, field, replace
 from datetime import tzinfo
-from pathlib import Path
 
 import pipeline
 from pipeline.clinical.clinical_reference import ClinicalReference
@@ -37,8 +36,8 @@ class ReferenceData:
         object.__setattr__(self, "digest", digest)
 
 
-def known(settings: Settings, dialects: tuple[Dialect, ...], folder: Path) -> ReferenceData:
-    """What the configuration tells; ``folder`` is where its dialects lie."""
+def known(settings: Settings, dialects: tuple[Dialect, ...]) -> ReferenceData:
+    """What the configuration tells, in the words of the reports that these dialects read."""
     spellings = tuple(
         Spelling(scanner=_as_read(one.scanner, dialects), told=_as_read(one.told, dialects))
         for one in settings.spellings
@@ -63,7 +62,7 @@ def known(settings: Settings, dialects: tuple[Dialect, ...], folder: Path) -> Re
         ),
         spellings=spellings,
         zone=settings.service.exam.zone,
-        reader_fingerprint=_reader_fingerprint(folder, settings),
+        reader_fingerprint=_reader_fingerprint(dialects, settings),
     )
 
 
@@ -72,7 +71,7 @@ def _as_read(scanner: Scanner, dialects: tuple[Dialect, ...]) -> Scanner:
     return replace(scanner, manufacturer=normal_manufacturer(scanner.manufacturer, dialects))
 
 
-def _reader_fingerprint(folder: Path, settings: Settings) -> str:
-    texts = [path.read_bytes().hex() for path in sorted(folder.glob("*.toml"))]
+def _reader_fingerprint(dialects: tuple[Dialect, ...], settings: Settings) -> str:
+    content = [dialect.fingerprint for dialect in dialects]
     zone = settings.service.exam.time_zone
-    return fingerprint_of(pipeline.__version__, texts, settings.aliases, settings.spellings, zone)
+    return fingerprint_of(pipeline.__version__, content, settings.aliases, settings.spellings, zone)

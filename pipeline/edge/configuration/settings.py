@@ -41,10 +41,11 @@ from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM, 
 from pipeline.clinical.precision_study import FILL_IN
 from pipeline.clinical.regions import Region, UnknownRegionError, parse_region
 from pipeline.clinical.rules import Rules
+from pipeline.edge.configuration.dialects import dialects_in_force
 from pipeline.edge.ip_address import is_ip_address
 from pipeline.edge.text_files import UnreadableTextError, printable, read_text
 from pipeline.errors import DxatrendError
-from pipeline.sr.dialects.loader import Dialect, DialectError, load_dialects, normal_manufacturer
+from pipeline.sr.dialects.loader import Dialect, DialectError, normal_manufacturer
 from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here
 
 MEGABYTE = 1_000_000
@@ -692,7 +693,11 @@ def load(folder: Path) -> tuple[Settings, tuple[Dialect, ...]]:
         mistakes += _mistakes(error)
     finally:
         _FOLDER.reset(reading)
-    dialects = _load_dialects(folder / "dialects", mistakes)
+    dialects: tuple[Dialect, ...] = ()
+    try:
+        dialects = tuple(one.dialect for one in dialects_in_force(folder / "dialects"))
+    except DialectError as error:
+        mistakes += [f"dialects/{mistake}" for mistake in error.mistakes]
     if settings is not None:
         mistakes += _spelt_amiss(settings, dialects)
     if mistakes or settings is None:
@@ -753,19 +758,3 @@ def _spelt_amiss(settings: Settings, dialects: Sequence[Dialect]) -> Iterator[st
         same = as_spelt_here(told, spellings) == as_spelt_here(told_too, spellings) and one.region == other.region
         if told != told_too and same and one.valid_from <= other.valid_until and other.valid_from <= one.valid_until:
             yield f"precision.lsc: by its spellings one scanner has two entries for {one.region} at the same time"
-
-
-def _load_dialects(folder: Path, mistakes: list[str]) -> tuple[Dialect, ...]:
-    texts = {}
-    for path in sorted(folder.glob("*.toml")):
-        try:
-            texts[path.name] = read_text(path)
-        except UnreadableTextError as error:
-            mistakes.append(f"dialects/{printable(path.name)}: {error}")
-    if not texts:
-        mistakes.append("dialects: no dialect is configured, so no report could be read")
-    try:
-        return load_dialects(texts)
-    except DialectError as error:
-        mistakes += [f"dialects/{mistake}" for mistake in str(error).splitlines()]
-    return ()

@@ -1,11 +1,14 @@
 """How does one vendor name the things in its reports? A dialect says it as data, so that a site can add one.
 
-A dialect is a TOML file in ``config/dialects``; ``docs/dialects.md`` tells how to write one.
+A dialect is a TOML file in ``vendors``, or of a site in ``config/dialects``; ``docs/dialects.md`` has the format.
 """
 
+import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from enum import StrEnum
+from hashlib import blake2s
 from typing import Any, TypeVar
 
 from pipeline.clinical.regions import SITE_OF_PART, SPINE, Side, Site, UnknownRegionError, parse_vertebrae
@@ -80,6 +83,8 @@ def parse_dialect(data: Mapping[str, Any]) -> Dialect:
     dialect = Dialect(
         name=table.text("name"),
         version=table.text("version"),
+        date=table.day("date"),
+        fingerprint=_fingerprint(data),
         reports=tuple(_report_rule(entry) for entry in table.tables("report", required=True)),
         scans=tuple(_container_rule(entry) for entry in table.tables("scan", required=True)),
         places=tuple(_place_rule(entry) for entry in table.tables("place")),
@@ -115,6 +120,10 @@ def parse_dialect(data: Mapping[str, Any]) -> Dialect:
     return dialect
 
 
+def _fingerprint(data: Mapping[str, Any]) -> str:
+    return blake2s(json.dumps(data, default=str).encode(), digest_size=8).hexdigest()
+
+
 _T = TypeVar("_T")
 _Key = TypeVar("_Key", bound=StrEnum)
 
@@ -144,6 +153,13 @@ class _Table:
         if not isinstance(value, bool):
             self.wrong(key, "must be true or false")
         return value is True
+
+    def day(self, key: str) -> date | None:
+        value = self._left.pop(key, None)
+        if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
+            return value
+        self.wrong(key, "must be a day, written as 2026-11-26")
+        return None
 
     def texts(self, key: str) -> tuple[str, ...]:
         value = self._left.pop(key, [])

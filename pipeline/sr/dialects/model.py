@@ -7,6 +7,7 @@ scheme counts before any name.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from functools import lru_cache
 from typing import Generic, TypeVar
@@ -361,6 +362,8 @@ class PhantomSigns:
 class Dialect:
     """One vendor's way of writing a report.
 
+    ``date`` is the day of its last change, or of the shipped dialect of which it is a copy; ``fingerprint`` is the same
+    for TOML documents with the same content, whatever their comments and spacing.
     ``units`` maps UCUM codes to the spellings seen, ``units_when_absent`` a quantity to the unit it has where the
     vendor writes none: a site's own assurance, never ours. ``female`` and ``male`` are how reference populations are
     called; a name that fits both is female, as "female" itself does.
@@ -368,6 +371,8 @@ class Dialect:
 
     name: str
     version: str
+    date: date | None
+    fingerprint: str
     reports: tuple[ReportRule, ...]
     scans: tuple[ContainerRule, ...]
     places: tuple[PlaceRule, ...]

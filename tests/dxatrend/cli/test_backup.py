@@ -11,7 +11,6 @@ from dxatrend.cli.main import main
 from pipeline.edge.app import open_app
 from pipeline.edge.store import audit_trail, exams, receipts
 from tests.factories.instances import NOW, instance, report
-from tests.folders import DIALECTS
 
 
 @pytest.fixture
@@ -19,7 +18,6 @@ def config(tmp_path: Path) -> Path:
     """A configuration whose store holds an exam of each of two patients, its trail sealed."""
     folder = tmp_path / "config"
     folder.mkdir()
-    (folder / "dialects").symlink_to(DIALECTS)
     (folder / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
     with open_app(folder) as app, app.database.write() as connection:
         for patient_id, uid in (("P1", "2.25.1"), ("P2", "2.25.2")):

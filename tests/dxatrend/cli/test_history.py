@@ -15,7 +15,6 @@ from pipeline.edge.store.audit_trail import Event
 from tests import peers
 from tests.edge.reprocess.test_reprocessing import addenda, follow_all, l1_l4, lsc, receive
 from tests.expected import exams_of
-from tests.folders import ROOT
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -25,7 +24,6 @@ def config(tmp_path: Path) -> Path:
     """A configuration with its store beside it: one patient with an exam under each of two ids, both answered."""
     folder = tmp_path / "config"
     folder.mkdir()
-    (folder / "dialects").symlink_to(ROOT / "config" / "dialects")
     (folder / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
     with open_app(folder) as app:
         receive(app, l1_l4("0.950", study="2.25.10", date="20220101", PatientID="OLD"), "2.25.1")

@@ -19,7 +19,6 @@ from pipeline.edge.configuration.settings import SettingsError, load
 from pipeline.edge.store import scanners
 from tests.factories import reports as make
 from tests.factories.images import HEADS, apex, dxa_results, hologic_picture, picture, roi, scan
-from tests.folders import ROOT
 
 
 @pytest.fixture
@@ -27,7 +26,6 @@ def config(tmp_path: Path) -> Path:
     """A configuration with its store beside it."""
     folder = tmp_path / "config"
     folder.mkdir()
-    (folder / "dialects").symlink_to(ROOT / "config" / "dialects")
     (folder / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
     (folder / "scanners.toml").write_text("""
         [[scanner]]

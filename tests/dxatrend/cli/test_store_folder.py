@@ -49,7 +49,6 @@ def config(tmp_path: Path) -> Path:
     """A configuration folder as it is shipped, without a store."""
     folder = tmp_path / "department" / "config"
     folder.mkdir(parents=True)
-    (folder / "dialects").symlink_to(ROOT / "config" / "dialects")
     return folder
 
 
@@ -151,7 +150,6 @@ def test_where_nobody_names_a_configuration_that_of_the_machine_counts_before_th
     assert main.main(["check"]) == 1
     assert capsys.readouterr().out.startswith("config: ")
     machine.mkdir()
-    (machine / "dialects").symlink_to(ROOT / "config" / "dialects")
     assert main.main(["check"]) == 1
     assert capsys.readouterr().out.startswith(f"{machine}: ")
     monkeypatch.setenv("DXATREND_CONFIG", str(config))
@@ -226,7 +224,6 @@ def test_files_whose_names_are_no_text_are_printed_and_forge_no_line(config: Pat
 def test_a_configuration_folder_whose_name_is_no_text_is_used(tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"d\xe9partement") / "config"
     folder.mkdir(parents=True)
-    (folder / "dialects").symlink_to(ROOT / "config" / "dialects")
     checked = run("--config", str(folder), "check", folder=tmp_path, LC_ALL="C.UTF-8")
     assert b"Traceback" not in checked.stderr
     assert rb"d\xe9partement/config: 3 dialects" in checked.stdout

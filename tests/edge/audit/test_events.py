@@ -23,7 +23,6 @@ from pipeline.edge.store.schema import receipt
 from tests import peers
 from tests.factories.instances import NOW, instance
 from tests.factories.reports import encode, region, report, spine
-from tests.folders import DIALECTS
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 
@@ -44,7 +43,6 @@ PRECISION = """
 
 
 def _config(folder: Path, archive_port: int) -> Path:
-    (folder / "dialects").symlink_to(DIALECTS)
     (folder / "precision.toml").write_text(PRECISION.format(report(spine(region("L1-L4", "0.950")))))
     (folder / "service.toml").write_text(f"""
         [store]

@@ -26,7 +26,6 @@ from tests import peers
 from tests.factories.certificates import Authority, Identity
 from tests.factories.instances import NOW, instance
 from tests.factories.reports import encode, region, report, spine
-from tests.folders import DIALECTS
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 SOURCE = Source(ae_title="DXATREND", host="room-2")
@@ -172,8 +171,6 @@ def _read_frames(secure: ssl.SSLSocket, got: list[bytes]) -> None:
 @contextmanager
 def _app(folder: Path, audit_settings: str, *, keeping: str = "") -> Iterator[App]:
     folder.mkdir(exist_ok=True)
-    if not (folder / "dialects").exists():
-        (folder / "dialects").symlink_to(DIALECTS)
     (folder / "service.toml").write_text(f"""
         [store]
         url = "sqlite:///{folder}/store.sqlite3"

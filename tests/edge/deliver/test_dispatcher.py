@@ -25,7 +25,6 @@ from pipeline.edge.store.service_status import DestinationStatus, HeldWork
 from tests import peers
 from tests.factories.instances import NOW, instance, lose_the_worker
 from tests.factories.reports import encode, report, spine
-from tests.folders import DIALECTS
 
 
 class Pacs:
@@ -71,7 +70,6 @@ def pacs() -> Pacs:
 @pytest.fixture
 def app(tmp_path: Path, pacs: Pacs) -> Iterator[App]:
     """A house with two archives, and three addenda for each of them."""
-    (tmp_path / "dialects").symlink_to(DIALECTS)
     (tmp_path / "service.toml").write_text(
         f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"\n'
         + "".join(

@@ -21,12 +21,10 @@ from pipeline.edge.store import outbox, receipts, service_status
 from tests import peers
 from tests.factories.instances import instance
 from tests.factories.reports import encode, report, spine
-from tests.folders import DIALECTS
 
 
 @contextmanager
 def _app(folder: Path, *, archive_port: int, listener_port: int) -> Iterator[App]:
-    (folder / "dialects").symlink_to(DIALECTS)
     (folder / "service.toml").write_text(f"""
         [store]
         url = "sqlite:///{folder}/store.sqlite3"

@@ -12,7 +12,6 @@ from pipeline.edge.configuration.settings import SettingsError, load
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.schema import audit
 from tests.factories.department import Department, department, scan
-from tests.folders import DIALECTS
 
 FREE = """
 [[listener.caller]]
@@ -105,7 +104,6 @@ def test_a_held_report_goes_on_once_its_caller_is_bound_to_its_scanner(
         assert before.run("release", "1") == 0
         before.work()
         assert list(before.held()) == ["1"], "nothing has changed"
-    (tmp_path / "dialects").unlink()
     with department(tmp_path, url, BOUND.replace('["DF+2"]', '["DF+2", "DF+1"]')) as after:
         assert after.run("release", "1") == 0
         after.work()
@@ -126,7 +124,6 @@ def test_callers_of_one_title_are_told_apart_by_their_addresses(url: str, tmp_pa
     "callers", [ONE_TITLE.replace("127.0.0.2", "dxa1.example"), ONE_TITLE.replace('host = "127.0.0.2"', "")]
 )
 def test_callers_of_one_title_that_could_not_be_told_apart_are_a_mistake(callers: str, tmp_path: Path) -> None:
-    (tmp_path / "dialects").symlink_to(DIALECTS)
     (tmp_path / "service.toml").write_text(callers)
     with pytest.raises(SettingsError, match="several are called DXA"):
         load(tmp_path)

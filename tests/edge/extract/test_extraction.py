@@ -42,7 +42,6 @@ from tests.factories.images import (
 from tests.factories.instances import NOW, instance
 from tests.factories.rejection_notes import rejection_note
 from tests.factories.reports import container, encode, region, report, spine, text
-from tests.folders import DIALECTS
 
 TABLE = [["Region", "BMD[g/cm&sup2;]"], ["L1", "0.873"], ["L2", "0.943"]]
 
@@ -52,7 +51,6 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[App]:
     """A house with the shipped dialects and an empty store of either kind."""
     sqlite = request.param == "sqlite"
     url = f"sqlite:///{tmp_path}/store.sqlite3" if sqlite else request.getfixturevalue("postgresql_url")
-    (tmp_path / "dialects").symlink_to(DIALECTS)
     (tmp_path / "service.toml").write_text(f'[store]\nurl = "{url}"')
     with open_app(tmp_path) as app:
         yield app

@@ -11,7 +11,6 @@ from pipeline.edge.store import receipts, service_status, work_queue
 from pipeline.edge.store.schema import receipt
 from tests.factories.instances import NOW, instance, lose_the_worker
 from tests.factories.reports import encode, measurements, num, region, report, spine
-from tests.folders import DIALECTS
 
 GOOD = encode(report(spine()))
 
@@ -36,7 +35,6 @@ BAD: dict[str, tuple[bytes, str]] = {
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
     """A house with the shipped dialects and an empty store."""
-    (tmp_path / "dialects").symlink_to(DIALECTS)
     (tmp_path / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
     with open_app(tmp_path) as app:
         yield app

@@ -20,7 +20,6 @@ from pipeline.sr.author.readback import ReadBack, read_back
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from tests.factories.instances import instance, lose_the_worker
 from tests.factories.reports import container, encode, num, region, report, spine, text
-from tests.folders import DIALECTS
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 
@@ -28,7 +27,6 @@ LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
     """A house with one destination and no waiting."""
-    (tmp_path / "dialects").symlink_to(DIALECTS)
     (tmp_path / "service.toml").write_text(f"""
         [store]
         url = "sqlite:///{tmp_path}/store.sqlite3"

@@ -60,7 +60,6 @@ content = ["pdf"]
 @pytest.fixture
 def app(tmp_path: Path, orthanc: peers.Orthanc) -> Iterator[App]:
     """A house with three destinations that want different things; the first of them is there."""
-    (tmp_path / "dialects").symlink_to(ROOT / "config" / "dialects")
     names = {"ae_title": orthanc.ae_title, "archive": orthanc.dicom_port, "port": peers.free_port()}
     (tmp_path / "service.toml").write_text(THREE.format(folder=tmp_path, **names))
     with open_app(tmp_path) as app:
@@ -202,7 +201,6 @@ print("matplotlib" in sys.modules)
 
 
 def test_a_service_that_sends_no_faces_does_not_load_matplotlib(tmp_path: Path) -> None:
-    (tmp_path / "dialects").symlink_to(ROOT / "config" / "dialects")
     (tmp_path / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
     command = [sys.executable, "-c", WITHOUT_FACES, str(tmp_path)]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -20,7 +20,7 @@ from pipeline.edge.history.import_files import Fate, Loaded
 from pipeline.edge.store import outbox, receipts, service_status
 from tests.factories.instances import NOW, instance
 from tests.factories.reports import encode
-from tests.folders import DIALECTS, SAMPLES
+from tests.folders import SAMPLES
 
 NOBODY = 65_534
 
@@ -30,7 +30,6 @@ def app(tmp_path: Path) -> Iterator[App]:
     """A house without a worker."""
     config = tmp_path / "config"
     config.mkdir()
-    (config / "dialects").symlink_to(DIALECTS)
     (config / "service.toml").write_text(
         f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"\n[exam]\nsettle_seconds = 0'
     )

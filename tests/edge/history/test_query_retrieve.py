@@ -36,7 +36,7 @@ from pipeline.sr.dicom.reader import split_file
 from tests import peers
 from tests.expected import exams_of
 from tests.factories.instances import instance
-from tests.folders import ROOT, SAMPLES
+from tests.folders import SAMPLES
 
 PATIENT = Patient(patient_id="SAMPLE-02")
 LONG_AGO = datetime.now(UTC) - timedelta(minutes=5)
@@ -47,7 +47,6 @@ def department(folder: Path, pacs_port: int, *, retrieve: str = "move", history_
     """A house that asks one PACS for history, and its listener."""
     port = peers.free_port()
     folder.mkdir(exist_ok=True)
-    shutil.copytree(ROOT / "config" / "dialects", folder / "dialects", dirs_exist_ok=True)
     for name in ("scanners.toml", "precision.toml"):
         shutil.copy(SAMPLES / name, folder)
     (folder / "service.toml").write_text(f"""

@@ -18,7 +18,6 @@ from tests.edge.reprocess.test_reprocessing import lsc
 from tests.factories.images import dxa_results, picture, roi, scan
 from tests.factories.instances import NOW, instance
 from tests.factories.reports import encode
-from tests.folders import DIALECTS
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -26,7 +25,6 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A configuration whose store is of either kind."""
     sqlite = request.param == "sqlite"
     url = f"sqlite:///{tmp_path}/store.sqlite3" if sqlite else request.getfixturevalue("postgresql_url")
-    (tmp_path / "dialects").symlink_to(DIALECTS)
     (tmp_path / "service.toml").write_text(f'[store]\nurl = "{url}"')
     return tmp_path
 
@@ -77,7 +75,6 @@ def test_a_night_reminds_of_an_lsc_that_runs_out(config: Path, caplog: pytest.Lo
 
 
 def test_a_damaged_database_is_found_out(tmp_path: Path) -> None:
-    (tmp_path / "dialects").symlink_to(DIALECTS)
     (tmp_path / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
     with open_app(tmp_path) as app:
         app.database.tidy()

@@ -30,7 +30,6 @@ from tests import peers
 from tests.factories import fast_scanner
 from tests.factories.certificates import Authority
 from tests.factories.instances import NOW, instance, lose_the_worker
-from tests.folders import DIALECTS
 
 KEPT = "2.25.1"
 
@@ -94,7 +93,6 @@ def _ask(association: Association, *objects: tuple[str, str], transaction: str) 
 
 @contextmanager
 def _app(folder: Path, scanner: Scanner, *, called: bool) -> Iterator[App]:
-    (folder / "dialects").symlink_to(DIALECTS)
     port = f"port = {scanner.port}" if called else ""
     (folder / "service.toml").write_text(f"""
         [store]

@@ -30,7 +30,7 @@ from pipeline.sr.author.readback import ReadBack, read_back
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from tests.factories.instances import instance
 from tests.factories.reports import encode, region, report, spine
-from tests.folders import DIALECTS
+from tests.folders import VENDORS
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 LSC = """
@@ -75,9 +75,6 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     url = f"sqlite:///{tmp_path}/store.sqlite3"
     if getattr(request, "param", "sqlite") == "postgresql":
         url = request.getfixturevalue("postgresql_url")
-    (tmp_path / "dialects").mkdir()
-    for path in DIALECTS.glob("*.toml"):
-        (tmp_path / "dialects" / path.name).write_bytes(path.read_bytes())
     (tmp_path / "service.toml").write_text(f"""
         [store]
         url = "{url}"
@@ -238,10 +235,17 @@ def test_a_record_of_clinical_context_that_was_loaded_is_followed_up_at_once(two
         assert run(app) == ExamCounts(looked_at=3)
 
 
+def replace_lunar(config: Path, old: str, new: str) -> None:
+    """Let the site replace the shipped dialect by a copy with a change."""
+    shipped = (VENDORS / "lunar.toml").read_text(encoding="utf-8")
+    assert old in shipped
+    (config / "dialects").mkdir()
+    (config / "dialects" / "lunar.toml").write_text(shipped.replace(old, new, 1), encoding="utf-8")
+
+
 @in_both_databases
 def test_a_dialect_that_changed_reads_the_reports_again_and_only_what_they_say_counts(two_visits: Path) -> None:
-    for path in (two_visits / "dialects").glob("*.toml"):
-        path.write_text(f"# looked over\n{path.read_text()}")
+    replace_lunar(two_visits, "[[report]]\nroot", '[[noted]]\nmeaning = "Looked over"\n\n[[report]]\nroot')
     assert run_in(two_visits) == ExamCounts(looked_at=3)
     (two_visits / "scanners.toml").write_text(EPOCH.format(begins="2010-01-01"))
     with open_app(two_visits) as app:
@@ -249,8 +253,7 @@ def test_a_dialect_that_changed_reads_the_reports_again_and_only_what_they_say_c
 
 
 def test_an_exam_whose_report_can_no_longer_be_read_is_held_and_keeps_its_addendum(two_visits: Path) -> None:
-    for path in (two_visits / "dialects").glob("*unar*.toml"):
-        path.unlink()
+    replace_lunar(two_visits, 'root = { meaning = "DXA Report" }', 'root = { meaning = "Another Report" }')
     with open_app(two_visits) as app:
         assert run(app).issued == 0
         with app.database.read() as connection:

@@ -50,7 +50,6 @@ def test_a_run_that_is_killed_goes_on_where_it_was_and_nothing_is_issued_twice(t
 def _fill(folder: Path) -> None:
     """Patients with two exams each; the second one will be a loss once there is an LSC."""
     folder.mkdir()
-    shutil.copytree(ROOT / "config" / "dialects", folder / "dialects")
     (folder / "service.toml").write_text(SERVICE.format(folder=folder))
     with open_app(folder) as app:
         for patient in range(PATIENTS):

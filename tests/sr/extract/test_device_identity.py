@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from pipeline.clinical.model import Scanner
+from pipeline.edge.configuration.dialects import shipped_dialects
 from pipeline.sr.dicom.reader import read_elements
 from pipeline.sr.extract.report import extract
-from tests.factories.reports import container, encode, region, report, shipped_dialects, text
+from tests.factories.reports import container, encode, region, report, text
 
 
 def hologic(*information, **header: str | None):

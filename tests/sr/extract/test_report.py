@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from pipeline.clinical.model import Patient, Scanner, Sex
 from pipeline.clinical.regions import parse_region
+from pipeline.edge.configuration.dialects import shipped_dialects
 from pipeline.sr.dialects.loader import load_dialects
 from pipeline.sr.dicom.reader import read_elements, split_file
 from pipeline.sr.dicom.unreadable import Reason as EveryReason
@@ -33,12 +34,11 @@ from tests.factories.reports import (
     region,
     report,
     seen,
-    shipped_dialects,
     spine,
     text,
     values,
 )
-from tests.folders import DIALECTS
+from tests.folders import VENDORS
 
 LEFT, RIGHT = ("7771000", "SCT", "Left"), ("24028007", "SCT", "Right")
 HIP, NECK = ("29836001", "SCT", "Hip"), ("29627003", "SCT", "Neck of femur")
@@ -720,8 +720,7 @@ def test_a_bmd_without_a_known_unit_is_not_used_and_is_kept_as_it_was_sent(unit)
 
 
 def test_a_site_may_assure_the_unit_that_its_scanners_leave_out_and_the_report_says_so():
-    folder = DIALECTS
-    assured = (folder / "lunar.toml").read_text(encoding="utf-8") + '\n[units_when_absent]\nbmd = "g/cm2"\n'
+    assured = (VENDORS / "lunar.toml").read_text(encoding="utf-8") + '\n[units_when_absent]\nbmd = "g/cm2"\n'
     milligrams = region("L2-L4", "912", unit=("mg/cm2", "UCUM", "mg/cm2"))
     sent = report(spine(container("L1-L4", num("BMD", "0.912", None)), milligrams))
     read_report = extract(sent, load_dialects({"lunar.toml": assured}))

@@ -6,9 +6,10 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from pipeline.clinical.model import Scanner
+from pipeline.edge.configuration.dialects import shipped_dialects
 from pipeline.sr.extract.report import Report, extract
 from pipeline.sr.extract.scanner_alias import Alias
-from tests.factories.reports import report, shipped_dialects, spine
+from tests.factories.reports import report, spine
 
 PRODIGY = Scanner("GE Healthcare", "Lunar Prodigy", "DF+500475")
 

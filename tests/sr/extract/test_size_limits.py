@@ -7,10 +7,11 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
+from pipeline.edge.configuration.dialects import shipped_dialects
 from pipeline.sr.dicom.reader import read_elements
 from pipeline.sr.extract.report import Reason, Report, UnreadableReportError, extract
 from tests.factories.images import apex, dxa_results, hologic_picture, picture, roi, scan
-from tests.factories.reports import container, encode, num, region, report, shipped_dialects, spine, text
+from tests.factories.reports import container, encode, num, region, report, spine, text
 
 SECONDS = 5
 """What takes under one on a quiet machine; where each item is compared with every other it takes many times more."""
