@@ -75,7 +75,7 @@ _SENTENCES = {
     Reason.KEY_OBJECTS: "This selection of key objects rejects nothing.",
     Reason.RETENTION_EXPIRED: "This note says that instances are kept no longer; what they have measured stays true.",
     Reason.NAMES_NOTHING: "This note rejects instances, and which ones cannot be told.",
-    Reason.UNKNOWN_DIALECT: "No dialect in config/dialects knows this kind of report.",
+    Reason.UNKNOWN_DIALECT: "No dialect knows this kind of report; config/dialects may add one.",
     Reason.BROKEN_RESULTS: "The results beside the content tree cannot be read to their end.",
     Reason.OTHER_METHOD: "What was measured is no bone mineral density by DXA, and is not comparable with one.",
     Reason.NO_INSTANCE_UID: "The report has no usable SOP Instance UID (0008,0018) or SOP Class UID (0008,0016).",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.edge.app import open_app
-from tests.folders import DIALECTS, ROOT
+from tests.folders import ROOT
 
 LARGE = ("highdicom", "matplotlib", "prefect")
 
@@ -25,7 +25,6 @@ def imported_by(*arguments: str) -> set[str]:
 def test_a_command_that_authors_nothing_imports_no_highdicom_no_matplotlib_and_no_prefect(
     command: list[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "dialects").symlink_to(DIALECTS)
     (tmp_path / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
     with open_app(tmp_path):
         pass

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.folders import DIALECTS, ROOT
+from tests.folders import ROOT
 
 DRAWING = ("matplotlib", "mpl_toolkits", "pylab", "contourpy", "cycler", "fontTools", "fonttools", "kiwisolver")
 
@@ -51,7 +51,6 @@ def configure(folder: Path, content: str) -> Path:
     """A configuration with one destination that wants these forms of an addendum."""
     config = folder / "config"
     config.mkdir()
-    (config / "dialects").symlink_to(DIALECTS)
     (config / "service.toml").write_text(
         f'[store]\nurl = "sqlite:///{folder}/store.sqlite3"\n[exam]\nlate_days = 36500\n[[destination]]\n'
         f'name = "pacs"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = 104\ncontent = {content}\n'
