@@ -11,7 +11,7 @@ from pipeline.clinical.model import Patient
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.store import audit_trail
-from pipeline.edge.store.audit_trail import Event, Outcome, Sealed
+from pipeline.edge.store.audit_trail import Event, Outcome, SealedEntry
 
 
 def export(app: App, options: argparse.Namespace) -> int:
@@ -22,7 +22,7 @@ def export(app: App, options: argparse.Namespace) -> int:
         what = {"since": options.since, "one_patient": whose is not None}
         audit_trail.record(connection, events.by_operator(Event.EXPORTED, at=datetime.now(UTC), detail=what))
     with app.database.snapshot() as connection:
-        found = audit_trail.find(connection, since=since, whose=whose)
+        found = audit_trail.find(connection, since=since, about=whose)
         for line in _as_json(found) if options.json else map(_told, found):
             print(line)
     return 0
@@ -41,7 +41,7 @@ def verify(app: App) -> int:
     return 1
 
 
-def _as_json(found: Iterator[Sealed]) -> Iterator[str]:
+def _as_json(found: Iterator[SealedEntry]) -> Iterator[str]:
     """One array, an entry at a time: the trail of years need not fit into memory."""
     before = "["
     for one in found:
@@ -50,7 +50,7 @@ def _as_json(found: Iterator[Sealed]) -> Iterator[str]:
     yield "[]" if before == "[" else "]"
 
 
-def _plain(one: Sealed) -> dict[str, Any]:
+def _plain(one: SealedEntry) -> dict[str, Any]:
     entry = one.entry
     return {
         "number": one.number,
@@ -69,7 +69,7 @@ def _plain(one: Sealed) -> dict[str, Any]:
     }
 
 
-def _told(one: Sealed) -> str:
+def _told(one: SealedEntry) -> str:
     entry = one.entry
     what = [
         f"{name} {number}"

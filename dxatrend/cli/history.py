@@ -64,7 +64,7 @@ def reexamine(app: App, options: argparse.Namespace, stop: Stop) -> int:
         print(json.dumps(what))
     else:
         print(
-            f"run {run}: {counts.looked_at} exams looked at, {counts.issued} addenda superseded, "
+            f"run {run}: {counts.examined} exams looked at, {counts.issued} addenda superseded, "
             f"{counts.unchanged} examined again and unchanged, {counts.held} held"
         )
         if not finished:
@@ -180,7 +180,7 @@ def merge(app: App, options: argparse.Namespace) -> int:
         if not done:
             print(problem, file=sys.stderr)
             return 1
-        patient_identity.judge_again(connection, old, new, at=now)
+        patient_identity.reassess_after_merge(connection, old, new, at=now)
         shared_scans.release_settled(connection, at=now)
         what = {"old": old, "new": new, "undo": options.undo}
         audit_trail.record(connection, events.by_operator(Event.MERGED, at=now, patient=new, detail=what))

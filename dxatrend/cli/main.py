@@ -43,7 +43,7 @@ from pipeline.edge.store import audit_trail, exams, outbox, processes, senders, 
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import StoreError, StoreInUseError, StoreMissingError, StoreTooNewError
 from pipeline.edge.store.processes import LiveProcess
-from pipeline.edge.store.scanners import Respelt, Unidentified
+from pipeline.edge.store.scanners import Respelt, UnidentifiedScanner
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.store.senders import NewSender
 from pipeline.edge.text_files import printable
@@ -315,21 +315,21 @@ def _deploy(options: argparse.Namespace) -> int:
 def _reload(options: argparse.Namespace) -> int:
     with houses.open_app(options.config, existing=True) as app:
         with app.database.write() as connection:
-            asked = processes.ask_all(connection, at=datetime.now(UTC))
+            asked = processes.request_reload(connection, at=datetime.now(UTC))
         if not asked:
             print("no listener or worker of the service runs", file=sys.stderr)
             return FAILURE
         deadline = time.monotonic() + RELOAD_SECONDS
         found = _live(app)
-        while any(one.is_asked for one in found) and time.monotonic() < deadline:
+        while any(one.is_reload_requested for one in found) and time.monotonic() < deadline:
             time.sleep(0.2)
             found = _live(app)
         for one in found:
-            told = f"has not answered in {RELOAD_SECONDS} seconds" if one.is_asked else one.problem
+            told = f"has not answered in {RELOAD_SECONDS} seconds" if one.is_reload_requested else one.problem
             print(f"{one}: {told or 'has read its clinical configuration anew'}")
         different = outdated(app)
         print(*different, sep="\n", end="\n" if different else "", file=sys.stderr)
-        return FAILURE if different or any(one.is_asked or one.problem for one in found) else 0
+        return FAILURE if different or any(one.is_reload_requested or one.problem for one in found) else 0
 
 
 def _live(app: App) -> list[LiveProcess]:
@@ -507,7 +507,7 @@ def _tell_running_out(lscs: Sequence[LeastSignificantChange]) -> None:
         )
 
 
-def _tell_unidentified(unidentified: Sequence[Unidentified]) -> None:
+def _tell_unidentified(unidentified: Sequence[UnidentifiedScanner]) -> None:
     """What would identify machines whose reports tell no serial number: until then nothing of theirs is compared."""
     print("\nThese machines tell no serial number, so nothing they measure is compared. Read it off the machine and")
     print("add it to scanners.toml:")
@@ -550,7 +550,7 @@ def _confirm(options: argparse.Namespace) -> int:
             return FAILURE
         detail = {"sender": options.number}
         audit_trail.record(connection, events.by_operator(Event.CONFIRMED, at=now, detail=detail))
-        due = sum(exams.look_after(connection, number, at=now) for number in sent)
+        due = sum(exams.reexamine_later_exams(connection, number, at=now) for number in sent)
     print(f"confirmed; {due} exams are due again")
     return 0
 
@@ -573,7 +573,7 @@ def _release(options: argparse.Namespace) -> int:
         if any(options.number == destination.name for destination in app.settings.service.destination):
             with app.database.write() as connection:
                 now = datetime.now(UTC)
-                due = outbox.try_now(connection, options.number, at=now)
+                due = outbox.retry_now(connection, options.number, at=now)
                 audit_trail.record(
                     connection, events.by_operator(Event.RELEASED, at=now, detail={"number": options.number})
                 )
@@ -599,7 +599,7 @@ def _release_one(app: App, told: str) -> int:
             of: dict[str, Any] = {queue.name: int(digits)} if letter != "D" else {}
             audit_trail.record(connection, events.by_operator(Event.RELEASED, at=now, detail=number, **of))
         if released and queue is exam_table:
-            exams.look_after(connection, int(digits), at=now)
+            exams.reexamine_later_exams(connection, int(digits), at=now)
     print(f"{queue.name} {digits} " + ("will be tried again" if released else "is not held"))
     return 0 if released else FAILURE
 

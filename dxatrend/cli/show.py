@@ -88,7 +88,7 @@ def _bytes_of(app: App, report: str) -> tuple[bytes, str]:
 
 
 def _seen(connection: Connection, report: str, read: Report) -> _Seen:
-    on_file = exams.exam_of(connection, int(report)) if report.isdecimal() else None
+    on_file = exams.exam_of_receipt(connection, int(report)) if report.isdecimal() else None
     if on_file is None:
         return _Seen(read.exam, read.vendor_trend)
     try:

@@ -57,7 +57,7 @@ def run_worker(current: Callable[[], App], stop: Stop) -> bool:
     """
     app = current()
     with app.database.write() as connection:
-        freed = work_queue.reclaim_from_the_dead(connection)
+        freed = work_queue.reclaim_from_dead_processes(connection)
     if freed:
         log.info("took over what a worker of this machine had left unfinished", extra={"count": freed})
     _recover(app, stop)

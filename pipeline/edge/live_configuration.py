@@ -120,7 +120,7 @@ class LiveConfiguration:
         while not ended.wait(LOOK_SECONDS):
             try:
                 with self.app.database.read() as connection:
-                    asked = processes.is_asked(connection, part)
+                    asked = processes.is_reload_requested(connection, part)
                 if asked or self._signalled:
                     self._signalled = False
                     self._read_anew(part)
@@ -146,7 +146,7 @@ class LiveConfiguration:
             problem = "; ".join(error.mistakes)
             log.error("the configuration cannot be used, and the one before stays: %s", problem)
         with self.app.database.write() as connection:
-            processes.answer(connection, part, fingerprint=found, problem=problem, at=datetime.now(UTC))
+            processes.record_reload(connection, part, fingerprint=found, problem=problem, at=datetime.now(UTC))
 
 
 def _told(one: LiveProcess, ours: Fingerprint) -> str:

@@ -67,7 +67,7 @@ def _places() -> list[dict[str, Any] | None]:
             ("work", "pipeline.edge.deliver.storage_scu:_store", "before", 3),  # not sent
             ("work", "pipeline.edge.deliver.storage_scu:_store", "after", 2),  # sent, not proven
             ("work", "pipeline.edge.deliver.storage_scu:_prove", "after", 3),  # proven, not recorded
-            ("work", "pipeline.edge.store.outbox:delivered", "after", 2),  # recorded, not committed
+            ("work", "pipeline.edge.store.outbox:record_delivery", "after", 2),  # recorded, not committed
         )
     ]
     places = [*commits, *stages, *[None] * 12]

@@ -162,7 +162,7 @@ def test_the_dead_block_nobody(running: Running) -> None:
     assert len(running.processes()) == 2, "they had no time to say that they end"
     peers.wait_until(lambda: running.run("reprocess")[0] == 0, seconds=10, what="the system knows that they are gone")
     long_ago, later = datetime.now(UTC) - timedelta(minutes=2), datetime.now(UTC) + timedelta(hours=1)
-    row = {"part": "worker", "clinical": "-", "service": "-", "asked": False, "read_at": long_ago}
+    row = {"part": "worker", "clinical": "-", "service": "-", "reload_requested": False, "read_at": long_ago}
     running.write(
         insert(process).values(owner="other-machine/1.1", seen_at=long_ago, **row),
         insert(process).values(owner="third-machine/1.1", seen_at=later, **row),

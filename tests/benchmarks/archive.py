@@ -69,7 +69,7 @@ def archive(patients: int, *, rewrite_every: int = 1, settings: str = "") -> Ite
                 for waiting in outbox.deliveries(
                     connection, outbox.claim(connection, "pacs", limit=len(VISITS), at=datetime.now(UTC))
                 ):
-                    outbox.delivered(connection, waiting.number, proof="none", at=datetime.now(UTC))
+                    outbox.record_delivery(connection, waiting.number, proof="none", at=datetime.now(UTC))
             _copy(folder / "store.sqlite3", patients, rewrite_every)
             app.database.tidy()
             yield app

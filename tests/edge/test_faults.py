@@ -322,7 +322,7 @@ def test_a_host_whose_name_has_no_address_is_away(fault: Exception, monkeypatch:
 AT_REQUESTS = [
     *(f"pipeline.edge.receive.commitment_results:{name}" for name in ("_read_back", "_record", "send_result")),
     "pipeline.edge.dicom_net.storage_commitment:_item",
-    "pipeline.edge.store.commitment_requests:failure_of",
+    "pipeline.edge.store.commitment_requests:failure_reason_of",
 ]
 AT_QUESTIONS = [f"pipeline.edge.history.query_retrieve:{name}" for name in ("fetch", "_theirs", "_studies", "_tell")]
 
@@ -354,11 +354,11 @@ def test_a_fault_over_one_request_for_commitment_concerns_no_other(
     (caller,) = app.settings.service.listener.caller
     for number, uid in enumerate(("2.25.1", "MARKED", "2.25.2")):
         with app.database.write() as connection:
-            commitment_requests.keep(
+            commitment_requests.record(
                 connection,
                 calling_ae_title="SCANNER1",
                 transaction_uid=f"2.25.7{number}",
-                asked_for=[("1.2", uid)],
+                requested=[("1.2", uid)],
                 at=datetime.now(UTC) - timedelta(seconds=9 - number),
             )
     with faulty(place):

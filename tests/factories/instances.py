@@ -30,7 +30,7 @@ def lose_the_worker(connection: Connection, queue: Table) -> int:
     """Let whoever has leased something be dead, as if killed, and take it over; how many pieces that concerns."""
     dead = f"{socket.gethostname()}/4194999.1"  # above any process id Linux gives by default
     connection.execute(update(queue).where(queue.c.lease_owner.is_not(None)).values(lease_owner=dead))
-    return work_queue.reclaim_from_the_dead(connection)
+    return work_queue.reclaim_from_dead_processes(connection)
 
 
 def report(

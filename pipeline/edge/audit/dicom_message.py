@@ -59,7 +59,7 @@ _KINDS = {
     Event.DELIVERED: _Kind(_INSTANCES_TRANSFERRED, "R"),
     Event.COMPARED: _Kind(_INSTANCES_ACCESSED, "R"),
     Event.AUTHORED: _Kind(_INSTANCES_ACCESSED, "C"),
-    Event.ASKED: _Kind(_QUERY, "E"),
+    Event.QUERIED: _Kind(_QUERY, "E"),
     Event.CONTEXT_LOADED: _Kind(_PATIENT_RECORD, "U"),
     Event.MERGED: _Kind(_PATIENT_RECORD, "U"),
     Event.WITHDRAWN: _Kind(_INSTANCES_ACCESSED, "U"),
@@ -124,7 +124,7 @@ def _participants(root: Element, entry: Entry, source: Source) -> None:
         case Event.RECEIVED:
             theirs(_SOURCE, asked=True)
             ours(_DESTINATION, asked=False)
-        case Event.DELIVERED | Event.ASKED:
+        case Event.DELIVERED | Event.QUERIED:
             ours(_SOURCE, asked=True)
             theirs(_DESTINATION, asked=False)
         case Event.STARTED | Event.STOPPED:

@@ -67,7 +67,7 @@ def asked(
 ) -> Entry:
     """An archive was asked what it has of a patient: by ourselves, or by somebody at this machine."""
     return Entry(
-        event=Event.ASKED,
+        event=Event.QUERIED,
         at=at,
         actor=archive.name,
         host=archive.host,

@@ -13,7 +13,7 @@ from pipeline.edge.audit.dicom_message import Source, Subject
 from pipeline.edge.audit.syslog_sender import Line, SyslogUnreachableError
 from pipeline.edge.errors import describe_error, require_fault_of_one
 from pipeline.edge.store import audit_trail, receipts
-from pipeline.edge.store.audit_trail import Entry, Sealed
+from pipeline.edge.store.audit_trail import Entry, SealedEntry
 from pipeline.edge.store.schema import addendum, exam, patient
 from pipeline.sr.dicom.header import read_header
 
@@ -43,7 +43,7 @@ class AuditForwarder:
         self._wait = EVERY
         if self._settings.syslog:
             with app.database.write() as connection:
-                audit_trail.begin(connection, RECEIVER, at=datetime.now(UTC))
+                audit_trail.add_receiver(connection, RECEIVER, at=datetime.now(UTC))
 
     def look(self) -> datetime:
         """Chain what was added, and send it; when there will be more to do.
@@ -92,15 +92,15 @@ class AuditForwarder:
         position = unsent[-1].position
         assert position is not None  # unsent entries are sealed
         with self._app.database.write() as connection:
-            audit_trail.sent(connection, RECEIVER, position, at=datetime.now(UTC))
+            audit_trail.record_sent(connection, RECEIVER, position, at=datetime.now(UTC))
         return True
 
     def _is_ours(self) -> bool:
         """Of several workers one tells the receiver."""
         with self._app.database.write() as connection:
-            return audit_trail.take(connection, RECEIVER, at=datetime.now(UTC))
+            return audit_trail.lease_receiver(connection, RECEIVER, at=datetime.now(UTC))
 
-    def _line(self, connection: Connection, one: Sealed) -> Line | None:
+    def _line(self, connection: Connection, one: SealedEntry) -> Line | None:
         """The message of an entry, if it has one; what cannot be written holds up no other, and stays in the trail."""
         entry = one.entry
         if not dicom_message.has_message(entry.event):

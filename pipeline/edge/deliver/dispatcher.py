@@ -83,7 +83,7 @@ def deliver_due(app: App, destination: DestinationSettings) -> tuple[int, int]:
             return 0, 0
         limit = 1 if outage else BATCH
         now = datetime.now(UTC)
-        claimed = outbox.claim(connection, destination.name, limit=limit, at=now, most_bytes=BATCH_BYTES)
+        claimed = outbox.claim(connection, destination.name, limit=limit, at=now, max_bytes=BATCH_BYTES)
     fit, lost = _apart(_load(app, claimed, destination))
     for waiting in lost:
         names = {"addendum": waiting.addendum.number, "destination": destination.name}
@@ -148,7 +148,7 @@ class _Batch:
         names = {"addendum": waiting.addendum.number, "destination": self._to.name}
         with self._app.database.write() as connection:
             if problem is None:
-                outbox.delivered(connection, waiting.number, proof=PROVEN_BY[self._to.proof], at=now)
+                outbox.record_delivery(connection, waiting.number, proof=PROVEN_BY[self._to.proof], at=now)
                 self._delivered += 1
                 log.info("delivered", extra=names)
                 return
@@ -174,7 +174,7 @@ class _Batch:
             outage = destination_outages.current(connection, name)
             if problem is not None:
                 wait = back_off(outage.attempts + 1 if outage else 1, self._longest)
-                destination_outages.note(connection, name, wait=wait, detail=str(problem), at=now)
+                destination_outages.record_failure(connection, name, wait=wait, detail=str(problem), at=now)
             elif outage is not None:
                 destination_outages.end(connection, name)
         if problem is not None:
@@ -191,7 +191,9 @@ class _Batch:
             return None
         refused = isinstance(problem, DeliveryRefusedError)
         lately = now - 2 * self._wait(waiting, problem)
-        if (refused and waiting.attempts >= MOST_REFUSALS) or outbox.took_any(connection, self._to.name, since=lately):
+        if (refused and waiting.attempts >= MOST_REFUSALS) or outbox.has_delivered_since(
+            connection, self._to.name, since=lately
+        ):
             return REFUSED if refused else UNANSWERED
         return None
 

@@ -46,7 +46,7 @@ class Request:
     """The objects to which a scanner wants us to commit ourselves, each once, under its own Transaction UID."""
 
     transaction_uid: str
-    asked_for: tuple[Reference, ...]
+    requested: tuple[Reference, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +113,10 @@ def read_request(data_set: bytes, transfer_syntax_uid: str) -> Request:
     """
     elements = _read(data_set, transfer_syntax_uid)
     transaction_uid = _uid(elements, _TRANSACTION_UID, "Transaction UID (0008,1195)")
-    asked_for = _references(elements, _REFERENCED_SOP_SEQUENCE)
-    if not asked_for:
+    requested = _references(elements, _REFERENCED_SOP_SEQUENCE)
+    if not requested:
         raise CommitmentMessageError("no Referenced SOP Sequence (0008,1199)")
-    return Request(transaction_uid, asked_for)
+    return Request(transaction_uid, requested)
 
 
 def read_result(event_type: int, data_set: bytes, transfer_syntax_uid: str) -> Result:

@@ -69,9 +69,9 @@ def extract_waiting(app: App, *, crash_suspects: bool = False, stopped: Callable
             limit=BATCH,
             at=datetime.now(UTC),
             crash_suspects=crash_suspects,
-            most_bytes=BATCH_BYTES,
+            max_bytes=BATCH_BYTES,
         )
-        suspected = receipts.claim_suspected(connection, limit=BATCH)
+        suspected = receipts.claim_with_other_bytes(connection, limit=BATCH)
     outcomes = _read_all(app, _load(app, claimed), stopped)
     if len(outcomes) < len(claimed):
         with app.database.write() as connection:
@@ -151,7 +151,7 @@ def _judge_all(app: App, suspected: Sequence[int], stopped: Callable[[], bool]) 
         outcomes = _read_all(app, loaded, stopped)
         if len(outcomes) < len(loaded):
             with app.database.write() as connection:
-                receipts.requeue_suspected(connection, suspected[position:])
+                receipts.requeue_with_other_bytes(connection, suspected[position:])
             return
         for receipt, outcome in outcomes:
             try:
@@ -172,7 +172,7 @@ def _judge_suspected(app: App, receipt: Receipt, outcome: _Outcome) -> None:
         if exams.is_correction(connection, receipt.number, outcome, receipt.sender):
             _record(connection, app, receipt, outcome)
             return
-        goes_on, held = other_bytes.strangers(connection, receipt, outcome.exam.scanner)
+        goes_on, held = other_bytes.decide(connection, receipt, outcome.exam.scanner)
         if goes_on:
             _record(connection, app, receipt, outcome)
         for number in held:
@@ -243,7 +243,7 @@ _STRUCTURED_REPORTS = "1.2.840.10008.5.1.4.1.1.88."
 
 def _read(app: App, receipt: Receipt, stopped: Callable[[], bool]) -> _Outcome:
     """What the receipt says, or why not; of what was raised nothing is kept that holds its bytes in memory."""
-    if receipt.worker_crashes >= work_queue.MOST_WORKER_CRASHES:
+    if receipt.worker_crashes >= work_queue.MAX_WORKER_CRASHES:
         return _Failed(WORKER_LOST, f"its worker ended {receipt.worker_crashes} times")
     try:
         return read_in_time(app, receipt, stopped)
@@ -267,7 +267,7 @@ def _comes_from_another(app: App, receipt: Receipt, outcome: Report | PhantomRep
 
 def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcome) -> None:
     if _has_results_beside_pixels(receipt, outcome):
-        pixel_retention.note_pixels(connection, receipt.number, receipt.instance)
+        pixel_retention.record_pixel_bytes(connection, receipt.number, receipt.instance)
     match outcome:
         case Report() | PhantomReport() if _comes_from_another(app, receipt, outcome):
             detail = f"its serial number is not among listener.caller.serial_numbers of {receipt.sender}"
@@ -290,7 +290,7 @@ def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcom
             )
             if not receipt.historical:
                 archives = [to.name for to in app.settings.service.destination if to.history]
-                history_queries.ask(connection, exam, archives, at=receipt.received_at)
+                history_queries.enqueue(connection, exam, archives, at=receipt.received_at)
             log.info("extracted", extra={"receipt": receipt.number, "exam": exam})
         case RejectionNote():
             follow_note(connection, app, receipt, outcome.rejection)

@@ -66,7 +66,7 @@ def may_reject(connection: Connection, app: App, sender: Sender, machine: Scanne
 def _why_not(connection: Connection, app: App, receipt: Receipt, note: Rejection) -> str:
     """Why a note waits for a person; empty where its sender may take back all it names, or somebody has released it."""
     callers = app.settings.service.listener.caller
-    for machine in withdrawals.machines_of(connection, note):
+    for machine in withdrawals.scanners_of(connection, note):
         if sends_another_machine(callers, receipt.sender, machine, app.reference_data.spellings):
             return f"it rejects reports of a machine not among listener.caller.serial_numbers of {receipt.sender}"
         if receipt.released_from != OTHER_CALLER and not may_reject(connection, app, receipt.sender, machine):

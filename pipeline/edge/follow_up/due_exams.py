@@ -140,7 +140,7 @@ def examine(app: App, connection: Connection, on_file: ExamOnFile, linked_patien
         vendor_trend=on_file.vendor_trend,
         doubts=HistoryDoubts(
             held=held,
-            archive_silent=history_queries.unanswered_since(connection, number) is not None,
+            archive_silent=history_queries.awaited_since(connection, number) is not None,
             unconfirmed={one.study_instance_uid for one in (on_file, *history) if one.number in unconfirmed},
             late={one.study_instance_uid for one in (on_file, *history) if one.late},
         ),
@@ -223,12 +223,12 @@ def _carry(app: App, number: int) -> ExamCounts:
             connection, number
         )  # first: what is added from now on shifts the ground
         (on_file,) = exams.load(connection, [number])
-        if on_file.worker_crashes >= work_queue.MOST_WORKER_CRASHES:
+        if on_file.worker_crashes >= work_queue.MAX_WORKER_CRASHES:
             return _hold(app, number, WORKER_LOST, f"its worker ended {on_file.worker_crashes} times")
         if on_file.historical or (on_file.withdrawn and outbox.latest(connection, number) is None):
             return _settle(app, on_file)
-        asked_since = None if on_file.withdrawn else history_queries.unanswered_since(connection, number)
-    if asked_since is not None and _waits(app, number, asked_since):
+        requested_at = None if on_file.withdrawn else history_queries.awaited_since(connection, number)
+    if requested_at is not None and _waits(app, number, requested_at):
         return ExamCounts()
     with app.database.read() as connection:
         found = examine(app, connection, on_file, linked_patients)
@@ -237,7 +237,7 @@ def _carry(app: App, number: int) -> ExamCounts:
     compared = events.compared(on_file, interpretation, app.reference_data, issued=found.says_something_new, at=now)
     if not found.says_something_new:
         with app.database.write() as connection:
-            exams.followed_up(connection, on_file)  # first: it locks the exam
+            exams.finish_follow_up(connection, on_file)  # first: it locks the exam
             exam_summaries.record_provenance(connection, number, found.provenance)
             audit_trail.record(connection, compared)
         log.info("unchanged", extra={"exam": number})
@@ -257,7 +257,7 @@ def _carry(app: App, number: int) -> ExamCounts:
             kept = None
         else:
             kept, *_ = numbers = _issue(app, connection, found, number, (addendum, *drawn), at=now)
-            exams.followed_up(connection, on_file)  # first: it locks the exam
+            exams.finish_follow_up(connection, on_file)  # first: it locks the exam
             exam_summaries.record_provenance(connection, number, found.provenance)
             issued = zip(numbers, (addendum, *drawn), strict=True)
             authored = [events.authored(n, number, one.sop_instance_uid, one.data_set, at=now) for n, one in issued]
@@ -303,9 +303,9 @@ def _issue(
     return numbers
 
 
-def _waits(app: App, number: int, asked_since: datetime) -> bool:
+def _waits(app: App, number: int, requested_at: datetime) -> bool:
     """Whether an exam still waits for what an archive has of its patient; not longer than the department wants."""
-    until = asked_since + timedelta(seconds=app.settings.service.exam.history_seconds)
+    until = requested_at + timedelta(seconds=app.settings.service.exam.history_seconds)
     if until <= datetime.now(UTC):
         log.warning("history is not complete: an archive has not answered yet", extra={"exam": number})
         return False
@@ -322,7 +322,7 @@ def _settle(app: App, on_file: ExamOnFile) -> ExamCounts:
     if not on_file.withdrawn:
         on_file.exam()
     with app.database.write() as connection:
-        exams.followed_up(connection, on_file)
+        exams.finish_follow_up(connection, on_file)
     log.info("withdrawn" if on_file.withdrawn else "historical", extra={"exam": on_file.number})
     return ExamCounts(unchanged=1)
 
@@ -330,7 +330,7 @@ def _settle(app: App, on_file: ExamOnFile) -> ExamCounts:
 def _hold(app: App, number: int, reason: str, detail: str) -> ExamCounts:
     with app.database.write() as connection:
         work_queue.hold(connection, exam_table, number, reason=reason, detail=detail)
-        exams.look_after(connection, number, at=datetime.now(UTC))
+        exams.reexamine_later_exams(connection, number, at=datetime.now(UTC))
     log.warning("held", extra={"exam": number, "reason": reason})
     return ExamCounts(held=1)
 

@@ -139,7 +139,7 @@ def answer_due(app: App, archive: DestinationSettings) -> bool:
         log.warning("no history yet", extra={"destination": archive.name, "detail": str(problem)})
         return True
     with app.database.write() as connection:
-        history_queries.answered(connection, asked.number, instances=fetched.instances, at=datetime.now(UTC))
+        history_queries.record_response(connection, asked.number, instances=fetched.instances, at=datetime.now(UTC))
     log.info("history", extra={"destination": archive.name, "count": fetched.instances})
     return True
 

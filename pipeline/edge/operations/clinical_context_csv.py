@@ -94,10 +94,10 @@ def keep(connection: Connection, records: list[ContextOf], *, at: datetime | Non
                 "one in the column issuer; the record concerns none of those exams"
             )
         number = patients.number_of(connection, one.patient_id, one.issuer)
-        if patients.keep_context(connection, number, one.record, at=now):
+        if patients.record_context(connection, number, one.record, at=now):
             new += 1
             audit_trail.record(connection, events.by_operator(Event.CONTEXT_LOADED, at=now, patient=number))
-            due += exams.due_again(connection, number, since=one.record.recorded_on, at=now)
+            due += exams.reexamine_since(connection, number, since=one.record.recorded_on, at=now)
     return Loaded(new, due, tuple(warnings))
 
 

@@ -129,7 +129,7 @@ def _keep_audit_trail(app: App, at: datetime) -> None:
 
 def _drop_entries(app: App, before: datetime, at: datetime, receivers: Sequence[str]) -> int:
     with app.database.write() as connection:
-        dropped = audit_trail.drop(connection, before=before, at=at, receivers=receivers)
+        dropped = audit_trail.drop_entries(connection, before=before, at=at, receivers=receivers)
         if dropped:
             detail = {"audit_entries": dropped, "before": before.isoformat()}
             audit_trail.record(connection, events.by_operator(Event.DROPPED, at=at, detail=detail))
@@ -138,13 +138,13 @@ def _drop_entries(app: App, before: datetime, at: datetime, receivers: Sequence[
 
 def _give_up_commitment_requests(app: App, at: datetime) -> None:
     with app.database.write() as connection:
-        if held := commitment_requests.give_up(connection, asked_before=at - GIVE_UP_AFTER):
+        if held := commitment_requests.hold_unreported(connection, asked_before=at - GIVE_UP_AFTER):
             log.warning("scanners did not hear our commitments; see dxatrend held", extra={"count": held})
 
 
 def _drop_a_batch(app: App, received_before: datetime) -> int:
     with app.database.write() as connection:
-        return pixel_retention.drop_pixels(connection, received_before=received_before)
+        return pixel_retention.drop_pixel_data(connection, received_before=received_before)
 
 
 def _remember(app: App, at: datetime, seconds: float) -> None:

@@ -48,7 +48,7 @@ def _change(
         old_number, new_number = _find(connection, old, "OLD"), _find(connection, new, "NEW")
         if not change(connection, old_number, new_number, at=now):
             raise PatientMergeError(problem)
-        patient_identity.judge_again(connection, old_number, new_number, at=now)
+        patient_identity.reassess_after_merge(connection, old_number, new_number, at=now)
         shared_scans.release_settled(connection, at=now)
         detail = {"old": old_number, "new": new_number, "undo": undo}
         audit_trail.record(connection, events.by_operator(Event.MERGED, at=now, patient=new_number, detail=detail))

@@ -70,7 +70,7 @@ def release_held(database: Database, held: PrintedNumber) -> bool:
             entry = events.by_operator(Event.RELEASED, at=now, detail={"number": str(held)}, **about)
             audit_trail.record(connection, entry)
         if released and held.queue is exam:
-            exams.look_after(connection, held.number, at=now)
+            exams.reexamine_later_exams(connection, held.number, at=now)
     return released
 
 
@@ -78,6 +78,6 @@ def release_destination(database: Database, destination: str) -> int:
     """Try the deliveries that wait for a destination now, and return their count; the audit trail has it."""
     now = datetime.now(UTC)
     with database.write() as connection:
-        due = outbox.try_now(connection, destination, at=now)
+        due = outbox.retry_now(connection, destination, at=now)
         audit_trail.record(connection, events.by_operator(Event.RELEASED, at=now, detail={"number": destination}))
     return due

@@ -19,4 +19,4 @@ def confirm_sender(database: Database, number: int) -> int | None:
         if sent is None:
             return None
         audit_trail.record(connection, events.by_operator(Event.CONFIRMED, at=now, detail={"sender": number}))
-        return sum(exams.look_after(connection, exam, at=now) for exam in sent)
+        return sum(exams.reexamine_later_exams(connection, exam, at=now) for exam in sent)

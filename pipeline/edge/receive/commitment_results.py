@@ -13,7 +13,7 @@ from pynetdicom.association import Association
 from pipeline.edge.dicom_net.storage_commitment import send_result
 from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, describe_error, require_fault_of_one
 from pipeline.edge.store import commitment_requests, work_queue
-from pipeline.edge.store.commitment_requests import Answer, CommitmentRequest
+from pipeline.edge.store.commitment_requests import CommitmentRequest, CommitmentResult
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.schema import commitment_request as request_table
 
@@ -23,7 +23,7 @@ SLICE_SECONDS = 1.0
 """How long objects are read back in one transaction."""
 
 
-def claim_due(database: Database, calling_ae_title: str) -> tuple[CommitmentRequest, Answer] | None:
+def claim_due(database: Database, calling_ae_title: str) -> tuple[CommitmentRequest, CommitmentResult] | None:
     """Claim a scanner's next due request, and work out our answer; hold any that cannot be answered, and go on."""
     while True:
         with database.write() as connection:
@@ -33,7 +33,7 @@ def claim_due(database: Database, calling_ae_title: str) -> tuple[CommitmentRequ
         try:
             with database.read() as connection:
                 request = commitment_requests.load(connection, number)
-            if request.worker_crashes < work_queue.MOST_WORKER_CRASHES:
+            if request.worker_crashes < work_queue.MAX_WORKER_CRASHES:
                 return request, _read_back(database, request)
             reason, detail = WORKER_LOST, f"its process ended {request.worker_crashes} times"
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one request, the others are answered
@@ -42,7 +42,7 @@ def claim_due(database: Database, calling_ae_title: str) -> tuple[CommitmentRequ
         hold(database, number, reason, detail)
 
 
-def report(database: Database, association: Association, request: CommitmentRequest, answer: Answer) -> None:
+def report(database: Database, association: Association, request: CommitmentRequest, answer: CommitmentResult) -> None:
     """Send a result over an association with the scanner, and record that the request is done.
 
     Raises:
@@ -60,27 +60,27 @@ def hold(database: Database, number: int, reason: str, detail: str) -> None:
     log.error("held", extra={"commitment_request": number, "reason": reason, "detail": detail})
 
 
-def _read_back(database: Database, request: CommitmentRequest) -> Answer:
+def _read_back(database: Database, request: CommitmentRequest) -> CommitmentResult:
     """Read each object back: what cannot be produced byte for byte is not committed."""
     reasons: list[int | None] = []
-    while len(reasons) < len(request.asked_for):
+    while len(reasons) < len(request.requested):
         until = time.monotonic() + SLICE_SECONDS
         with database.read() as connection:
-            for reference in request.asked_for[len(reasons) :]:
-                reasons.append(commitment_requests.failure_of(connection, *reference))
+            for reference in request.requested[len(reasons) :]:
+                reasons.append(commitment_requests.failure_reason_of(connection, *reference))
                 if time.monotonic() > until:
                     break
-        if len(reasons) < len(request.asked_for):
+        if len(reasons) < len(request.requested):
             with database.write() as connection:
                 work_queue.keep_lease(connection, request_table, request.number, at=datetime.now(UTC))
-    checked = list(zip(request.asked_for, reasons, strict=True))
-    return Answer(
+    checked = list(zip(request.requested, reasons, strict=True))
+    return CommitmentResult(
         kept=tuple(reference for reference, reason in checked if reason is None),
         failed=tuple((reference, reason) for reference, reason in checked if reason is not None),
     )
 
 
-def _record(database: Database, request: CommitmentRequest, answer: Answer) -> None:
+def _record(database: Database, request: CommitmentRequest, answer: CommitmentResult) -> None:
     with database.write() as connection:
         work_queue.done(connection, request_table, [request.number])
     names = {"commitment_request": request.number, "caller": request.calling_ae_title}

@@ -191,8 +191,8 @@ class Listener:
         now = datetime.now(UTC)
         try:
             with self._database.write() as connection:
-                delivered = outbox.committed(connection, destinations, result.committed, now)
-                refused = outbox.commitment_refused(connection, destinations, result.failed, now)
+                delivered = outbox.record_commitment(connection, destinations, result.committed, now)
+                refused = outbox.record_commitment_failure(connection, destinations, result.failed, now)
         except StoreError as failure:
             log.error("could not keep a commitment from %r: %s", caller, failure)
             return PROCESSING_FAILURE, None

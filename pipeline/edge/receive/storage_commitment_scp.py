@@ -83,7 +83,7 @@ class StorageCommitmentScp:
         except CommitmentMessageError as bad:
             self._rate_limited.warning(f"{caller} asked wrongly", "%r asked for a commitment: %s", caller, bad)
             return INVALID_ARGUMENT, None
-        if len(request.asked_for) > self._most_references:
+        if len(request.requested) > self._most_references:
             what = f"more than {self._most_references} objects at once (listener.commitment_references)"
             self._rate_limited.warning(f"{caller} asked for too much", "%r asked for a commitment to %s", caller, what)
             return RESOURCE_LIMITATION, None
@@ -97,7 +97,7 @@ class StorageCommitmentScp:
             self._rate_limited.warning(f"{caller} asked too often", "a request of %r is refused: %s", caller, what)
             return RESOURCE_LIMITATION, None
         names = {"commitment_request": number, "caller": caller}
-        log.info("asked for commitment", extra={**names, "count": len(request.asked_for)})
+        log.info("asked for commitment", extra={**names, "count": len(request.requested)})
         if caller not in self._called:
             self._response_order.begin(event.assoc)
             self._report_soon(event.assoc)
@@ -107,11 +107,11 @@ class StorageCommitmentScp:
         with self._database.write() as connection:
             if commitment_requests.count_waiting(connection, caller) >= MOST_WAITING:
                 return None
-            return commitment_requests.keep(
+            return commitment_requests.record(
                 connection,
                 calling_ae_title=caller,
                 transaction_uid=request.transaction_uid,
-                asked_for=request.asked_for,
+                requested=request.requested,
                 at=datetime.now(UTC),
             )
 

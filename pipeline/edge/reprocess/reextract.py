@@ -47,7 +47,7 @@ def _read_again(app: App, connection: Connection, number: int) -> bool:
     if told == before:
         exams.record_reader_fingerprint(connection, number, reader_fingerprint)
         return False
-    if not exams.read_otherwise(connection, number, told, reader_fingerprint):
+    if not exams.replace_reports(connection, number, told, reader_fingerprint):
         return _hold(connection, number, reader_fingerprint, "its reports are now of different exams")
     log.info("read again", extra={"exam": number})
     return True

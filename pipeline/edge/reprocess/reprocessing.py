@@ -70,7 +70,7 @@ def take_part(app: App, run: int, stopped: Callable[[], bool] = lambda: False) -
     """
     done = ExamCounts()
     with app.database.write() as connection:
-        work_queue.reclaim_from_the_dead(connection)
+        work_queue.reclaim_from_dead_processes(connection)
         scope = reprocessing_runs.scope_of(connection, run)
     while not stopped():
         with app.database.write() as connection:
@@ -96,7 +96,7 @@ def differences(app: App, scope: Scope) -> Iterator[Difference]:
     after = 0
     while numbers := _next(app, scope, after):
         with app.database.read() as connection:
-            stale = exam_summaries.read_otherwise(connection, app.reference_data.reader_fingerprint)
+            stale = exam_summaries.has_stale_readings(connection, app.reference_data.reader_fingerprint)
             found = [] if stale else list(_differences(app, connection, numbers, scope))
         for number in numbers if stale else ():  # reports are read again, person by person, for trial
             with app.database.trial() as connection:
@@ -133,14 +133,14 @@ def _step(
 ) -> ExamCounts | None:
     """Look at some persons and examine again what has to be; ``None`` when told to stop, or the part is lost."""
     _read_again(app, numbers)
-    looked_at = 0
+    examined = 0
     shifted: list[ExamSummary] = []
     with app.database.read() as connection:
         for visit, linked_patients in _answered(connection, numbers, scope):
-            looked_at += 1
+            examined += 1
             if app.provenance_tracker.changed_inputs(visit, linked_patients):
                 shifted.append(visit)
-    counts = ExamCounts(looked_at=looked_at)
+    counts = ExamCounts(examined=examined)
     for visit in shifted:
         _give_way(app)
         if not _await_turn(app, mine, stopped):
@@ -185,7 +185,7 @@ def _next(app: App, scope: Scope, after: int, *, part: Shard | None = None) -> l
 def _read_again(app: App, numbers: Sequence[int]) -> None:
     reader_fingerprint = app.reference_data.reader_fingerprint
     with app.database.read() as connection:
-        if not exam_summaries.read_otherwise(connection, reader_fingerprint):
+        if not exam_summaries.has_stale_readings(connection, reader_fingerprint):
             return
         stale = exam_summaries.stale_exams(connection, numbers, reader_fingerprint)
     for number in stale:

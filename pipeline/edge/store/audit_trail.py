@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, ins
 
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import patient_identity, work_queue
-from pipeline.edge.store.compiled_statement import Prepared, in_rows, parameters_in_rows
+from pipeline.edge.store.compiled_statement import CompiledStatement, in_rows, parameters_in_rows
 from pipeline.edge.store.schema import addendum, audit, audit_cursor, audit_cut, audit_seal, exam, patient, reading
 
 
@@ -35,7 +35,7 @@ class Event(StrEnum):
     """An addendum was written and kept."""
     DELIVERED = "delivered"
     """A destination has an addendum, by the proof that is asked of it."""
-    ASKED = "asked"
+    QUERIED = "queried"
     """An archive was asked what it has of a patient."""
     RELEASED = "released"
     CONTEXT_LOADED = "context_loaded"
@@ -87,7 +87,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sealed:
+class SealedEntry:
     """One entry on file, and its place in the chain once it is sealed."""
 
     number: int
@@ -170,18 +170,20 @@ def verify(connection: Connection) -> Chain:
     return Chain(sealed=sealed, unsealed=max(0, entries - sealed), last_digest=digest, broken_at=broken_at)
 
 
-def find(connection: Connection, *, since: datetime | None = None, whose: Patient | None = None) -> Iterator[Sealed]:
+def find(
+    connection: Connection, *, since: datetime | None = None, about: Patient | None = None
+) -> Iterator[SealedEntry]:
     """The trail in the order it was written: from a moment on, about one patient, or all of it."""
     query = _with_seals().order_by(audit.c.id)
     if since is not None:
         query = query.where(audit.c.at >= since)
-    if whose is not None:
-        query = query.where(_about(whose))
+    if about is not None:
+        query = query.where(_concerns(about))
     for row in connection.execute(query.execution_options(yield_per=BATCH)):
         yield _sealed(row)
 
 
-def unsent(connection: Connection, receiver: str) -> list[Sealed]:
+def unsent(connection: Connection, receiver: str) -> list[SealedEntry]:
     """Up to a batch of sealed entries that a receiver has not had, in the order of the chain."""
     query = (
         _with_seals()
@@ -192,14 +194,14 @@ def unsent(connection: Connection, receiver: str) -> list[Sealed]:
     return [_sealed(row) for row in connection.execute(query)]
 
 
-def begin(connection: Connection, receiver: str, *, at: datetime) -> None:
+def add_receiver(connection: Connection, receiver: str, *, at: datetime) -> None:
     """Let a receiver that was never told anything have what happens from now on."""
     known = connection.scalar(select(audit_cursor.c.name).where(audit_cursor.c.name == receiver))
     if known is None:
         connection.execute(insert(audit_cursor).values(name=receiver, position=_end(connection)[0], at=at))
 
 
-def take(connection: Connection, receiver: str, *, at: datetime) -> bool:
+def lease_receiver(connection: Connection, receiver: str, *, at: datetime) -> bool:
     """Whether this worker, and no other, is to tell a receiver now."""
     free = or_(
         audit_cursor.c.leased_until.is_(None),
@@ -214,12 +216,12 @@ def take(connection: Connection, receiver: str, *, at: datetime) -> bool:
     return taken.rowcount == 1
 
 
-def sent(connection: Connection, receiver: str, position: int, *, at: datetime) -> None:
+def record_sent(connection: Connection, receiver: str, position: int, *, at: datetime) -> None:
     """Remember that a receiver has had the chain up to a position."""
     connection.execute(update(audit_cursor).where(audit_cursor.c.name == receiver).values(position=position, at=at))
 
 
-def drop(connection: Connection, *, before: datetime, at: datetime, receivers: Sequence[str] = ()) -> int:
+def drop_entries(connection: Connection, *, before: datetime, at: datetime, receivers: Sequence[str] = ()) -> int:
     """Drop up to a batch of the oldest entries, all of them from before a moment; how many.
 
     What a receiver has not had yet stays, and so does whatever is not sealed.
@@ -250,9 +252,9 @@ def drop(connection: Connection, *, before: datetime, at: datetime, receivers: S
 
 
 @functools.cache
-def _insert(count: int) -> Prepared:
+def _insert(count: int) -> CompiledStatement:
     columns = [column.name for column in audit.c if column is not audit.c.id]
-    return Prepared(insert(audit).values(parameters_in_rows(audit, columns, count)))
+    return CompiledStatement(insert(audit).values(parameters_in_rows(audit, columns, count)))
 
 
 def _values(entry: Entry) -> dict[str, object]:
@@ -285,8 +287,8 @@ def _entry(row: Row[Any]) -> Entry:
     )
 
 
-def _sealed(row: Row[Any]) -> Sealed:
-    return Sealed(number=row.id, entry=_entry(row), position=row.position, digest=row.digest)
+def _sealed(row: Row[Any]) -> SealedEntry:
+    return SealedEntry(number=row.id, entry=_entry(row), position=row.position, digest=row.digest)
 
 
 def _digest(before: str, number: int, entry: Entry) -> str:
@@ -320,9 +322,9 @@ def _sent(connection: Connection, receiver: str) -> int:
     return connection.scalar(select(audit_cursor.c.position).where(audit_cursor.c.name == receiver)) or 0
 
 
-def _about(whose: Patient) -> ColumnElement[bool]:
+def _concerns(about: Patient) -> ColumnElement[bool]:
     """Entries on a patient, on any of their exams, on what was received for them, and on what was answered."""
-    patients = select(patient.c.id).where(patient_identity.same_patient(whose.patient_id, whose.issuer or None))
+    patients = select(patient.c.id).where(patient_identity.same_patient(about.patient_id, about.issuer or None))
     exams = select(exam.c.id).where(exam.c.patient_id.in_(patients))
     receipts = select(reading.c.receipt_id).where(reading.c.exam_id.in_(exams))
     addenda = select(addendum.c.id).where(addendum.c.exam_id.in_(exams))

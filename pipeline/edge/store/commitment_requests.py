@@ -17,7 +17,7 @@ NO_SUCH_OBJECT_INSTANCE = 0x0112
 CLASS_INSTANCE_CONFLICT = 0x0119
 """Failure Reasons (PS3.3 C.14.1.1)."""
 
-NOT_REPORTED = "untold"
+NOT_REPORTED = "not_reported"
 """The reason for which a promise is held that its scanner would not hear."""
 
 Reference = tuple[str, str]
@@ -34,24 +34,24 @@ class CommitmentRequest:
     number: int
     calling_ae_title: str
     transaction_uid: str
-    asked_for: tuple[Reference, ...]
+    requested: tuple[Reference, ...]
     attempts: int
     worker_crashes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class CommitmentResult:
     """What of it we keep, byte for byte, and what not, with its Failure Reason."""
 
     kept: tuple[Reference, ...]
     failed: tuple[tuple[Reference, int], ...]
 
 
-def keep(
-    connection: Connection, *, calling_ae_title: str, transaction_uid: str, asked_for: Sequence[Reference], at: datetime
+def record(
+    connection: Connection, *, calling_ae_title: str, transaction_uid: str, requested: Sequence[Reference], at: datetime
 ) -> int:
     """Keep a request until it is answered; its number. The same request again is answered again."""
-    said = {"asked_at": at, "asked_for": json.dumps(list(asked_for))}
+    said = {"requested_at": at, "requested": json.dumps(list(requested))}
     anew = {"state": State.WAITING, "due_at": at, "attempts": 0, "worker_crashes": 0, "reason": None, "detail": None}
     number = insert_if_absent(
         connection,
@@ -91,7 +91,7 @@ def load(connection: Connection, number: int) -> CommitmentRequest:
         number=row.id,
         calling_ae_title=row.calling_ae_title,
         transaction_uid=row.transaction_uid,
-        asked_for=tuple((sop_class, instance) for sop_class, instance in json.loads(row.asked_for)),
+        requested=tuple((sop_class, instance) for sop_class, instance in json.loads(row.requested)),
         attempts=row.attempts,
         worker_crashes=row.worker_crashes,
     )
@@ -108,7 +108,7 @@ def postpone_due(connection: Connection, calling_ae_title: str, *, at: datetime,
     connection.execute(update(commitment_request).where(theirs, due).values(due_at=until))
 
 
-def failure_of(connection: Connection, sop_class_uid: str, sop_instance_uid: str) -> int | None:
+def failure_reason_of(connection: Connection, sop_class_uid: str, sop_instance_uid: str) -> int | None:
     """Look an object up and read it back: what cannot be produced byte for byte is not kept, for this reason."""
     same = receipt.c.sop_instance_uid == sop_instance_uid
     columns = (receipt.c.id, receipt.c.sop_class_uid, receipt.c.digest)
@@ -121,10 +121,10 @@ def failure_of(connection: Connection, sop_class_uid: str, sop_instance_uid: str
     return NO_SUCH_OBJECT_INSTANCE
 
 
-def give_up(connection: Connection, *, asked_before: datetime) -> int:
+def hold_unreported(connection: Connection, *, asked_before: datetime) -> int:
     """Hold what could not be told for too long; how many."""
     old = select(commitment_request.c.id).where(
-        commitment_request.c.state == State.WAITING, commitment_request.c.asked_at < asked_before
+        commitment_request.c.state == State.WAITING, commitment_request.c.requested_at < asked_before
     )
     numbers = connection.scalars(old).all()
     for number in numbers:

@@ -15,7 +15,7 @@ from sqlalchemy.sql.selectable import ExecutableReturnsRows
 from sqlalchemy.types import TypeEngine
 
 
-class Prepared:
+class CompiledStatement:
     """One statement, whose values are given at each execution; those of an expanding parameter as a list."""
 
     def __init__(self, statement: ExecutableReturnsRows) -> None:

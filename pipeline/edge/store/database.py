@@ -27,7 +27,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from pipeline.edge.store.compiled_statement import Prepared, in_rows, parameters_in_rows
+from pipeline.edge.store.compiled_statement import CompiledStatement, in_rows, parameters_in_rows
 from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
@@ -356,10 +356,10 @@ def _insert_absent(
 
 
 @functools.cache
-def _insert(dialect: str, table: Table, columns: tuple[str, ...], rows: int, *also: Column[str]) -> Prepared:
+def _insert(dialect: str, table: Table, columns: tuple[str, ...], rows: int, *also: Column[str]) -> CompiledStatement:
     insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     statement = insert(table).values(parameters_in_rows(table, columns, rows))
-    return Prepared(statement.on_conflict_do_nothing().returning(table.c.id, *also))
+    return CompiledStatement(statement.on_conflict_do_nothing().returning(table.c.id, *also))
 
 
 def notify(connection: Connection) -> None:

@@ -25,7 +25,7 @@ def current(connection: Connection, destination: str) -> Outage | None:
     return None if row is None else Outage(**row._mapping)
 
 
-def note(connection: Connection, destination: str, *, wait: timedelta, detail: str, at: datetime) -> None:
+def record_failure(connection: Connection, destination: str, *, wait: timedelta, detail: str, at: datetime) -> None:
     """It was tried in vain: not again before the wait is over."""
     before = current(connection, destination)
     end(connection, destination)

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 class ExamCounts:
     """How many exams were issued an addendum, found unchanged, or held.
 
-    ``looked_at`` counts those whose provenance reprocessing has compared, most of which need no examination.
+    ``examined`` counts those whose provenance reprocessing has compared, most of which need no examination.
     """
 
-    looked_at: int = 0
+    examined: int = 0
     issued: int = 0
     unchanged: int = 0
     held: int = 0
 
     def __add__(self, other: "ExamCounts") -> "ExamCounts":
         return ExamCounts(
-            self.looked_at + other.looked_at,
+            self.examined + other.examined,
             self.issued + other.issued,
             self.unchanged + other.unchanged,
             self.held + other.held,

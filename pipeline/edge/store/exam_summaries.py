@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from pipeline.edge.store import patient_merges
-from pipeline.edge.store.compiled_statement import Prepared
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.patient_merges import Merged
-from pipeline.edge.store.schema import context, exam, patient, provenance, reading, scanner
+from pipeline.edge.store.schema import clinical_context, exam, patient, provenance, reading, scanner
 from pipeline.edge.store.schema import linked_patients as linked_patients_table
 
 
@@ -98,7 +98,7 @@ def next_linked_patients(
     )
 
 
-def read_otherwise(connection: Connection, reader_fingerprint: str) -> bool:
+def has_stale_readings(connection: Connection, reader_fingerprint: str) -> bool:
     """Whether any report was read by other dialects or aliases than today's."""
     known = select(reading.c.reader_fingerprint)
     first, last = (
@@ -129,26 +129,31 @@ def record_provenance(connection: Connection, exam_number: int, found: Provenanc
 
 
 _ALL_LINKED_PATIENTS = patient.c.linked_patients_id.in_(bindparam("persons", expanding=True))
-_LINKED_PATIENTS = Prepared(
+_LINKED_PATIENTS = CompiledStatement(
     select(patient.c.linked_patients_id)
     .join(exam, exam.c.patient_id == patient.c.id)
     .where(exam.c.id == bindparam("exam"))
 )
-_RECORDS = Prepared(
-    select(patient.c.linked_patients_id, context.c.id, context.c.patient_id, context.c.recorded_on)
-    .join(patient, patient.c.id == context.c.patient_id)
+_RECORDS = CompiledStatement(
+    select(
+        patient.c.linked_patients_id,
+        clinical_context.c.id,
+        clinical_context.c.patient_id,
+        clinical_context.c.recorded_on,
+    )
+    .join(patient, patient.c.id == clinical_context.c.patient_id)
     .where(_ALL_LINKED_PATIENTS)
-    .order_by(context.c.id)
+    .order_by(clinical_context.c.id)
 )
-_FORGET_PROVENANCE = Prepared(
+_FORGET_PROVENANCE = CompiledStatement(
     update(provenance).where(provenance.c.exam_id == bindparam("exam")).returning(provenance.c.exam_id)
 )
-_RECORD_PROVENANCE = Prepared(insert(provenance))
+_RECORD_PROVENANCE = CompiledStatement(insert(provenance))
 
 
 @cache
-def _summaries_of_linked_patients() -> Prepared:
-    return Prepared(
+def _summaries_of_linked_patients() -> CompiledStatement:
+    return CompiledStatement(
         _exam_summaries()
         .where(_ALL_LINKED_PATIENTS)
         .order_by(patient.c.linked_patients_id, exam.c.performed_at, exam.c.id)

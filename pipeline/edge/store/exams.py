@@ -22,7 +22,7 @@ from pipeline.edge.store import (
     shared_scans,
     work_queue,
 )
-from pipeline.edge.store.compiled_statement import Prepared
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.database import insert_if_absent, notify
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt, rejection, scanner
 from pipeline.edge.store.senders import Sender
@@ -145,7 +145,7 @@ def record(
         at=seen_at,
     )
     if sender is not None and sender.host and not historical and report.exam.scanner.identified:
-        senders.note(connection, scanner_number, sender, bound=bound, at=seen_at)
+        senders.record(connection, scanner_number, sender, bound=bound, at=seen_at)
     known = _find(connection, report, patient_number, scanner_number)
     told_by = None if known is None else _told_already(connection, known, receipt_number, report, historical=historical)
     if known is not None and told_by is not None:
@@ -176,7 +176,7 @@ def record(
     held = patient_identity.hold_conflicts(connection, number, who, patient_number, study, at=due_at)
     held |= shared_scans.hold(connection, number, receipt_number=receipt_number)
     for changed in sorted({number, *held}) if not historical else ():
-        look_after(connection, changed, at=due_at)
+        reexamine_later_exams(connection, changed, at=due_at)
     notify(connection)
     return number
 
@@ -226,7 +226,7 @@ def load(connection: Connection, numbers: Sequence[int]) -> list[ExamOnFile]:
 
 def history(connection: Connection, who: Patient, *, but: int | None = None) -> list[ExamOnFile]:
     """Every exam of a patient that counts and does not wait for a person, the first one first, but one."""
-    together = patient_merges.same_as(connection, who)
+    together = patient_merges.merged_identities(connection, who)
     found = _load(connection, _history(tells_issuer=bool(who.issuer)), _whose(who, together, but=but))
     theirs = (_taken_for(earlier, who, together) for earlier in found)
     return [earlier for earlier in theirs if earlier is not None]
@@ -242,7 +242,7 @@ def _taken_for(earlier: ExamOnFile, who: Patient, together: Collection[tuple[str
 
 def held_days(connection: Connection, who: Patient, *, but: int | None = None) -> list[date]:
     """The days of a patient's exams that wait for a person, but one."""
-    values = _whose(who, patient_merges.same_as(connection, who), but=but)
+    values = _whose(who, patient_merges.merged_identities(connection, who), but=but)
     found = _held_days(tells_issuer=bool(who.issuer)).scalars(connection, values)
     return [performed_at.date() for performed_at in found]
 
@@ -253,16 +253,16 @@ def _whose(who: Patient, together: Collection[tuple[str, str]], *, but: int | No
 
 
 @cache
-def _history(*, tells_issuer: bool) -> Prepared:
+def _history(*, tells_issuer: bool) -> CompiledStatement:
     theirs = _may_be_theirs(tells_issuer=tells_issuer) & exam.c.withdrawn.is_(None)
     theirs &= ~exam.c.late | (exam.c.id < bindparam("but"))
-    return Prepared(_READINGS.where(theirs, exam.c.state != State.HELD))
+    return CompiledStatement(_READINGS.where(theirs, exam.c.state != State.HELD))
 
 
 @cache
-def _held_days(*, tells_issuer: bool) -> Prepared:
+def _held_days(*, tells_issuer: bool) -> CompiledStatement:
     held = _may_be_theirs(tells_issuer=tells_issuer) & (exam.c.state == State.HELD) & exam.c.withdrawn.is_(None)
-    return Prepared(select(exam.c.performed_at).where(held).order_by(exam.c.performed_at))
+    return CompiledStatement(select(exam.c.performed_at).where(held).order_by(exam.c.performed_at))
 
 
 def _may_be_theirs(*, tells_issuer: bool) -> ColumnElement[bool]:
@@ -279,7 +279,7 @@ def _is_theirs(other: Patient, who: Patient) -> bool:
     return other.issuer == who.issuer or (who.birth_date is not None and other.birth_date == who.birth_date)
 
 
-def due_again(connection: Connection, patient_number: int, *, since: date, at: datetime) -> int:
+def reexamine_since(connection: Connection, patient_number: int, *, since: date, at: datetime) -> int:
     """Look again at a person's exams from a day on, because what they rest on has changed; how many."""
     values = {"patient": patient_number, "since": datetime.combine(since, time.min), "at": at}
     again = _DUE_AGAIN.execute(connection, values)
@@ -287,14 +287,14 @@ def due_again(connection: Connection, patient_number: int, *, since: date, at: d
     return len(again)
 
 
-def look_after(connection: Connection, number: int, *, at: datetime) -> int:
+def reexamine_later_exams(connection: Connection, number: int, *, at: datetime) -> int:
     """Look again at the exams of a person after one of which other things are known now; how many."""
     (row,) = _PLACE.execute(connection, {"exam": number})
     if row.late:
         return 0
     if row.historical:  # what an archive brings in by the thousand waits for the next run over all exams
         return 0
-    return due_again(connection, row.patient_id, since=row.performed_at.date(), at=at)
+    return reexamine_since(connection, row.patient_id, since=row.performed_at.date(), at=at)
 
 
 def confirm_date(connection: Connection, number: int, *, at: datetime) -> bool:
@@ -302,7 +302,7 @@ def confirm_date(connection: Connection, number: int, *, at: datetime) -> bool:
     late = update(exam).where(exam.c.id == number, exam.c.late).values(late=False)
     if connection.execute(late).rowcount == 0:
         return False
-    look_after(connection, number, at=at)
+    reexamine_later_exams(connection, number, at=at)
     return True
 
 
@@ -311,7 +311,7 @@ def record_reader_fingerprint(connection: Connection, number: int, reader_finger
     connection.execute(update(reading).where(reading.c.exam_id == number).values(reader_fingerprint=reader_fingerprint))
 
 
-def read_otherwise(connection: Connection, number: int, told: Mapping[int, Report], reader_fingerprint: str) -> bool:
+def replace_reports(connection: Connection, number: int, told: Mapping[int, Report], reader_fingerprint: str) -> bool:
     """Keep what the reports of an exam, by receipt, say now; whether they are still one exam, and no other."""
     last = list(told.values())[-1]
     identities = {(r.exam.study_instance_uid, r.exam.patient.patient_id, r.exam.scanner) for r in told.values()}
@@ -351,7 +351,7 @@ def read_otherwise(connection: Connection, number: int, told: Mapping[int, Repor
     return True
 
 
-def followed_up(connection: Connection, of: ExamOnFile) -> None:
+def finish_follow_up(connection: Connection, of: ExamOnFile) -> None:
     """The exam has been carried to the outbox; it stays due when a report was added meanwhile."""
     current = _LOCKED_REVISION.scalar(connection, {"exam": of.number})
     if current == of.revision:
@@ -369,7 +369,7 @@ def is_on_file(connection: Connection, number: int) -> bool:
     return connection.scalar(select(exam.c.id).where(exam.c.id == number)) is not None
 
 
-def exam_of(connection: Connection, receipt_number: int) -> ExamOnFile | None:
+def exam_of_receipt(connection: Connection, receipt_number: int) -> ExamOnFile | None:
     """The exam a receipt belongs to; ``None`` when it has not been read."""
     number = connection.scalar(select(reading.c.exam_id).where(reading.c.receipt_id == receipt_number))
     return None if number is None else load(connection, [number])[0]
@@ -511,8 +511,8 @@ _READINGS = (
     .join(reading, reading.c.exam_id == exam.c.id)
     .order_by(exam.c.performed_at, exam.c.id, reading.c.receipt_id)
 )
-_OF_NUMBERS = Prepared(_READINGS.where(exam.c.id.in_(bindparam("numbers", expanding=True))))
-_PLACE = Prepared(
+_OF_NUMBERS = CompiledStatement(_READINGS.where(exam.c.id.in_(bindparam("numbers", expanding=True))))
+_PLACE = CompiledStatement(
     select(exam.c.patient_id, exam.c.performed_at, exam.c.historical, exam.c.late).where(exam.c.id == bindparam("exam"))
 )
 _OTHER = patient.alias()
@@ -521,32 +521,32 @@ _SAME_LINKED_PATIENTS = (
     .join(_OTHER, _OTHER.c.linked_patients_id == patient.c.linked_patients_id)
     .where(_OTHER.c.id == bindparam("patient"))
 )
-_DUE_AGAIN = Prepared(
+_DUE_AGAIN = CompiledStatement(
     update(exam)
     .where(exam.c.patient_id.in_(_SAME_LINKED_PATIENTS), exam.c.performed_at >= bindparam("since"))
     .where(exam.c.state == State.DONE, ~exam.c.historical)
     .values(state=State.WAITING, due_at=bindparam("at"), revision=exam.c.revision + 1)
     .returning(exam.c.id)
 )
-_LOCKED_REVISION = Prepared(select(exam.c.revision).where(exam.c.id == bindparam("exam")).with_for_update())
-_FIND = Prepared(
+_LOCKED_REVISION = CompiledStatement(select(exam.c.revision).where(exam.c.id == bindparam("exam")).with_for_update())
+_FIND = CompiledStatement(
     select(exam.c.id, exam.c.performed_at).where(
         exam.c.patient_id == bindparam("patient"),
         exam.c.scanner_id == bindparam("scanner"),
         exam.c.study_instance_uid == bindparam("study"),
     )
 )
-_REJECTED_AS = Prepared(
+_REJECTED_AS = CompiledStatement(
     select(rejection.c.title, receipt.c.calling_ae_title, receipt.c.host)
     .join(receipt, receipt.c.id == rejection.c.receipt_id)
     .where(rejection.c.sop_instance_uid == bindparam("uid"), rejection.c.undone_at.is_(None))
     .order_by(rejection.c.id)
 )
-_FORGET = Prepared(delete(reading).where(reading.c.receipt_id == bindparam("receipt")))
-_KEEP = Prepared(insert(reading))
+_FORGET = CompiledStatement(delete(reading).where(reading.c.receipt_id == bindparam("receipt")))
+_KEEP = CompiledStatement(insert(reading))
 
 
-def _load(connection: Connection, query: Prepared, values: Mapping[str, object]) -> list[ExamOnFile]:
+def _load(connection: Connection, query: CompiledStatement, values: Mapping[str, object]) -> list[ExamOnFile]:
     found: list[ExamOnFile] = []
     for number, rows in groupby(query.execute(connection, values), key=lambda row: row.id):
         of_exam = list(rows)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import work_queue
-from pipeline.edge.store.compiled_statement import Prepared
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.database import insert_if_absent, notify
 from pipeline.edge.store.schema import State, exam, history_query, patient
 
@@ -25,7 +25,7 @@ class HistoryQuery:
     patient: Patient
 
 
-def ask(connection: Connection, exam_number: int, destinations: Collection[str], *, at: datetime) -> None:
+def enqueue(connection: Connection, exam_number: int, destinations: Collection[str], *, at: datetime) -> None:
     """Have archives asked about the patient of an exam, each once for all."""
     if not destinations:
         return
@@ -37,7 +37,7 @@ def ask(connection: Connection, exam_number: int, destinations: Collection[str],
             patient_id=patient_number,
             destination=destination,
             exam_id=exam_number,
-            asked_since=at,
+            requested_at=at,
             state=State.WAITING,
             due_at=at,
         )
@@ -56,14 +56,14 @@ def claim(connection: Connection, destination: str, *, at: datetime) -> HistoryQ
     return HistoryQuery(number=ids[0], attempts=row.attempts, patient=who)
 
 
-def answered(connection: Connection, number: int, *, instances: int, at: datetime) -> None:
+def record_response(connection: Connection, number: int, *, instances: int, at: datetime) -> None:
     """An archive has answered: exams of the patient that wait for it are due, those that went on are looked at again.
 
     Those too that somebody follows up at this moment, and where it had nothing: an addendum may say that it is silent.
     """
     work_queue.done(connection, history_query, [number])
     connection.execute(
-        update(history_query).where(history_query.c.id == number).values(instances=instances, answered_at=at)
+        update(history_query).where(history_query.c.id == number).values(instances=instances, responded_at=at)
     )
     patient_number = select(history_query.c.patient_id).where(history_query.c.id == number).scalar_subquery()
     theirs = (exam.c.patient_id == patient_number) & ~exam.c.historical
@@ -76,14 +76,14 @@ def answered(connection: Connection, number: int, *, instances: int, at: datetim
     notify(connection)
 
 
-def unanswered_since(connection: Connection, exam_number: int) -> datetime | None:
+def awaited_since(connection: Connection, exam_number: int) -> datetime | None:
     """Since when an archive has owed an answer for this exam; ``None`` when none does."""
     since: datetime | None = _UNANSWERED.scalar(connection, {"exam": exam_number})
     return since
 
 
-_UNANSWERED = Prepared(
-    select(func.min(history_query.c.asked_since)).where(
+_UNANSWERED = CompiledStatement(
+    select(func.min(history_query.c.requested_at)).where(
         history_query.c.patient_id == select(exam.c.patient_id).where(exam.c.id == bindparam("exam")).scalar_subquery(),
         history_query.c.state.in_((State.WAITING, State.HELD)),  # one that a person must look at is not answered either
     )

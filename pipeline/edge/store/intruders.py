@@ -19,7 +19,7 @@ def intruders(connection: Connection, sides: Sequence[Sequence[int]], *, majorit
     side is answered already, and where all come from one sender, who has mistaken one of them, by the majority's rule.
     """
     everyone = {number for side in sides for number in side}
-    ranks = [(senders.are_known(connection, side, beside=everyone), len(side) if majority else 0) for side in sides]
+    ranks = [(senders.are_known(connection, side, excluding=everyone), len(side) if majority else 0) for side in sides]
     best = [side for side, rank in zip(sides, ranks, strict=True) if rank == max(ranks)]
     if len(best) > 1:
         best = _first(connection, best, majority=majority)

@@ -16,7 +16,7 @@ from pipeline.edge.store.receipts import OTHER_BYTES, Receipt
 from pipeline.edge.store.schema import State, exam, reading, receipt
 
 
-def strangers(connection: Connection, later: Receipt, machine: Scanner) -> tuple[bool, list[int]]:
+def decide(connection: Connection, later: Receipt, machine: Scanner) -> tuple[bool, list[int]]:
     """Whether an object goes on that is held for its other bytes, and which earlier ones must be held.
 
     Of one sender's the earlier counts. Of different senders the one counts that is known for its scanner; else the
@@ -30,7 +30,9 @@ def strangers(connection: Connection, later: Receipt, machine: Scanner) -> tuple
         return all(one.state == State.HELD and one.reason != OTHER_BYTES for one in earlier), []
     known = scanners.find(connection, machine)
     is_known = known is not None and senders.is_known(connection, known, later.sender)
-    known_earlier = senders.are_known(connection, [one.exam_id for one in read], beside=[one.exam_id for one in read])
+    known_earlier = senders.are_known(
+        connection, [one.exam_id for one in read], excluding=[one.exam_id for one in read]
+    )
     if is_known != known_earlier:
         return is_known, [one.id for one in read] if is_known else []
     answered = any(one.exam_state == State.DONE for one in read)
@@ -48,7 +50,7 @@ def hold_earlier(connection: Connection, number: int, later: Receipt, *, at: dat
         connection.execute(delete(reading).where(reading.c.receipt_id == number))
         connection.execute(update(exam).where(exam.c.id == of).values(revision=exam.c.revision + 1))
         work_queue.hold(connection, receipt, number, reason=OTHER_BYTES, detail=detail)
-    exams.look_after(connection, of, at=at)
+    exams.reexamine_later_exams(connection, of, at=at)
 
 
 def _pair(one: Receipt) -> tuple[str, str]:

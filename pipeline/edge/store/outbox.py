@@ -12,7 +12,7 @@ from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, func, 
 
 from pipeline.edge.store import audit_trail, destination_outages, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
-from pipeline.edge.store.compiled_statement import Prepared
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.database import notify
 from pipeline.edge.store.schema import State, addendum, delivery, exam
 
@@ -71,7 +71,7 @@ def issue(
     kept = {
         "exam_id": exam_number,
         "predecessor_id": predecessor.number if predecessor else None,
-        "face_of_id": rendering_of,
+        "rendering_of_id": rendering_of,
         "sop_class_uid": sop_class_uid,
         "sop_instance_uid": sop_instance_uid,
         "digest": digest,
@@ -89,17 +89,17 @@ def issue(
 
 def issued_since(connection: Connection, moment: datetime) -> int:
     """How many addenda have been issued since a moment."""
-    since = (addendum.c.authored_at > moment) & addendum.c.face_of_id.is_(None)
+    since = (addendum.c.authored_at > moment) & addendum.c.rendering_of_id.is_(None)
     query = select(func.count()).select_from(addendum).where(since)
     return connection.execute(query).scalar_one()
 
 
 def claim(
-    connection: Connection, destination: str, *, limit: int, at: datetime, most_bytes: int | None = None
+    connection: Connection, destination: str, *, limit: int, at: datetime, max_bytes: int | None = None
 ) -> list[int]:
     """Take the longest due deliveries to one destination, of so many bytes in all; their numbers."""
     theirs = delivery.c.destination == destination
-    return work_queue.claim(connection, delivery, limit=limit, at=at, where=theirs, most_bytes=most_bytes)
+    return work_queue.claim(connection, delivery, limit=limit, at=at, where=theirs, max_bytes=max_bytes)
 
 
 def deliveries(connection: Connection, numbers: Sequence[int]) -> list[Delivery]:
@@ -119,7 +119,7 @@ def deliveries(connection: Connection, numbers: Sequence[int]) -> list[Delivery]
     ]
 
 
-def delivered(connection: Connection, number: int, *, proof: str, at: datetime) -> None:
+def record_delivery(connection: Connection, number: int, *, proof: str, at: datetime) -> None:
     """The destination has it, and the proof says how we know."""
     work_queue.done(connection, delivery, [number])
     connection.execute(update(delivery).where(delivery.c.id == number).values(done_at=at))
@@ -145,13 +145,13 @@ def delivered(connection: Connection, number: int, *, proof: str, at: datetime) 
     )
 
 
-def took_any(connection: Connection, destination: str, *, since: datetime) -> bool:
+def has_delivered_since(connection: Connection, destination: str, *, since: datetime) -> bool:
     """Whether an archive took anything since a moment."""
     query = select(delivery.c.id).where(delivery.c.destination == destination, delivery.c.done_at > since).limit(1)
     return connection.scalar(query) is not None
 
 
-def try_now(connection: Connection, destination: str, *, at: datetime) -> int:
+def retry_now(connection: Connection, destination: str, *, at: datetime) -> int:
     """Forget that an archive was away or refused something: all that it has not got is due; how many."""
     destination_outages.end(connection, destination)
     result = connection.execute(
@@ -163,17 +163,17 @@ def try_now(connection: Connection, destination: str, *, at: datetime) -> int:
     return result.rowcount
 
 
-def committed(
+def record_commitment(
     connection: Connection, destinations: Collection[str], sop_instance_uids: Collection[str], at: datetime
 ) -> int:
     """These archives have committed themselves to keep these addenda; how many deliveries that ends."""
     ids = _under_way(connection, destinations, sop_instance_uids)
     for number in ids:
-        delivered(connection, number, proof="commitment", at=at)
+        record_delivery(connection, number, proof="commitment", at=at)
     return len(ids)
 
 
-def commitment_refused(
+def record_commitment_failure(
     connection: Connection, destinations: Collection[str], sop_instance_uids: Collection[str], at: datetime
 ) -> int:
     """These archives do not keep these addenda: they are due again; how many deliveries that concerns."""
@@ -194,25 +194,25 @@ def addenda(connection: Connection, exam_number: int) -> list[AddendumOnFile]:
 
 def renderings(connection: Connection, number: int) -> list[AddendumOnFile]:
     """Every face of an addendum, in the order of its pages."""
-    query = _addenda().where(addendum.c.face_of_id == number).order_by(addendum.c.id)
+    query = _addenda().where(addendum.c.rendering_of_id == number).order_by(addendum.c.id)
     return [_addendum(row) for row in connection.execute(query)]
 
 
 def _of_exam(exam_number: int | BindParameter[int]) -> Select[Any]:
-    return _addenda().where(addendum.c.exam_id == exam_number, addendum.c.face_of_id.is_(None))
+    return _addenda().where(addendum.c.exam_id == exam_number, addendum.c.rendering_of_id.is_(None))
 
 
-_KEEP = Prepared(insert(addendum).returning(addendum.c.id))
-_SEND = Prepared(insert(delivery))
-_LOCK_EXAM = Prepared(select(exam.c.id).where(exam.c.id == bindparam("exam")).with_for_update())
-_LATEST_NUMBER = Prepared(
-    select(func.max(addendum.c.id)).where(addendum.c.exam_id == bindparam("exam"), addendum.c.face_of_id.is_(None))
+_KEEP = CompiledStatement(insert(addendum).returning(addendum.c.id))
+_SEND = CompiledStatement(insert(delivery))
+_LOCK_EXAM = CompiledStatement(select(exam.c.id).where(exam.c.id == bindparam("exam")).with_for_update())
+_LATEST_NUMBER = CompiledStatement(
+    select(func.max(addendum.c.id)).where(addendum.c.exam_id == bindparam("exam"), addendum.c.rendering_of_id.is_(None))
 )
 
 
 @functools.cache
-def _latest() -> Prepared:
-    return Prepared(_of_exam(bindparam("exam")).order_by(addendum.c.id.desc()).limit(1))
+def _latest() -> CompiledStatement:
+    return CompiledStatement(_of_exam(bindparam("exam")).order_by(addendum.c.id.desc()).limit(1))
 
 
 def _addenda() -> Select[Any]:

@@ -9,7 +9,7 @@ from sqlalchemy import BindParameter, ColumnElement, Connection, Row, bindparam,
 from pipeline.clinical.model import Patient, Sex
 from pipeline.clinical.person_names import contradict
 from pipeline.edge.store import patient_merges, patients, work_queue
-from pipeline.edge.store.compiled_statement import Prepared
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.intruders import intruders, named
 from pipeline.edge.store.schema import State, exam, patient
 
@@ -41,7 +41,7 @@ def hold_conflicts(
     """
     if _WITHDRAWN.scalar(connection, {"exam": number}) is not None:  # it says nothing of anybody
         return set()
-    same = patient_merges.one_with(connection, patient_number)
+    same = patient_merges.merged_patients(connection, patient_number)
     if not _of_other_patients(connection, same, study_instance_uid) and not _contradicts(connection, number, who, same):
         return set()
     rows = _concerned(connection, same, study_instance_uid)
@@ -64,9 +64,9 @@ def hold_if_in_doubt(connection: Connection, number: int, *, at: datetime) -> No
     hold_conflicts(connection, number, who, row.patient_id, row.study_instance_uid, at=at)
 
 
-def judge_again(connection: Connection, old: int, new: int, *, at: datetime) -> None:
+def reassess_after_merge(connection: Connection, old: int, new: int, *, at: datetime) -> None:
     """After a patient was merged into another one, or no longer is: release what was held for it, hold what must be."""
-    both = patient_merges.one_with(connection, old) | patient_merges.one_with(connection, new)
+    both = patient_merges.merged_patients(connection, old) | patient_merges.merged_patients(connection, new)
     for row in connection.execute(_JUDGED.where(exam.c.patient_id.in_(both))).all():
         detail = _problem(connection, row, alone=row.patient_id == old or row.state == State.HELD)
         if row.state != State.HELD and detail is not None:
@@ -75,10 +75,10 @@ def judge_again(connection: Connection, old: int, new: int, *, at: datetime) -> 
             work_queue.release(connection, exam, row.id, at=at)
 
 
-def judge_held(connection: Connection, number: int, *, at: datetime) -> None:
+def release_settled(connection: Connection, number: int, *, at: datetime) -> None:
     """After an exam was withdrawn, or part of it: release what was held because of it and is no longer in doubt."""
     row = connection.execute(select(exam.c.patient_id, exam.c.study_instance_uid).where(exam.c.id == number)).one()
-    theirs = exam.c.patient_id.in_(patient_merges.one_with(connection, row.patient_id))
+    theirs = exam.c.patient_id.in_(patient_merges.merged_patients(connection, row.patient_id))
     near = theirs | (exam.c.study_instance_uid == row.study_instance_uid)
     for held in connection.execute(_JUDGED.where(near, exam.c.state == State.HELD, exam.c.reason == ID_CONFLICT)).all():
         if not _is_in_doubt(connection, held):
@@ -97,14 +97,14 @@ _JUDGED = (
     .where(exam.c.withdrawn.is_(None))
     .order_by(exam.c.id)
 )
-_WITHDRAWN = Prepared(select(exam.c.withdrawn).where(exam.c.id == bindparam("exam")))
-_SAME_STUDY = Prepared(
+_WITHDRAWN = CompiledStatement(select(exam.c.withdrawn).where(exam.c.id == bindparam("exam")))
+_SAME_STUDY = CompiledStatement(
     select(patient.c.id, patient.c.issuer)
     .join(exam, exam.c.patient_id == patient.c.id)
     .where(exam.c.study_instance_uid == bindparam("study"), patient.c.patient_id == bindparam("patient"))
 )
 _SAME_PATIENT = bindparam("same", expanding=True, type_=exam.c.patient_id.type)
-_OF_OTHERS = Prepared(
+_OF_OTHERS = CompiledStatement(
     select(exam.c.id)
     .where(exam.c.study_instance_uid == bindparam("study"), exam.c.patient_id.not_in(_SAME_PATIENT))
     .where(exam.c.withdrawn.is_(None))
@@ -116,18 +116,20 @@ _ANY = (
     .where(exam.c.withdrawn.is_(None))
     .limit(1)
 )
-_ANY_BIRTH_DATE = Prepared(_ANY.where(exam.c.birth_date != bindparam("known")))
-_ANY_SEX = Prepared(_ANY.where(exam.c.sex != bindparam("known"), exam.c.sex != ""))
+_ANY_BIRTH_DATE = CompiledStatement(_ANY.where(exam.c.birth_date != bindparam("known")))
+_ANY_SEX = CompiledStatement(_ANY.where(exam.c.sex != bindparam("known"), exam.c.sex != ""))
 _SURE = _ANY.where(exam.c.reason.is_distinct_from(ID_CONFLICT))
 _NAMES = (
     select(exam.c.id, exam.c.name)
     .where(exam.c.patient_id.in_(_SAME_PATIENT), exam.c.birth_date.is_(None), exam.c.name != "")
     .where(exam.c.withdrawn.is_(None))
 )
-_ANY_NAMES = Prepared(_NAMES)
-_SURE_NAMES = Prepared(_NAMES.where((exam.c.id == bindparam("exam")) | exam.c.reason.is_distinct_from(ID_CONFLICT)))
-_OTHER_BIRTH_DATE = Prepared(_SURE.where(exam.c.birth_date != bindparam("known")))
-_OTHER_SEX = Prepared(_SURE.where(exam.c.sex != bindparam("known"), exam.c.sex != ""))
+_ANY_NAMES = CompiledStatement(_NAMES)
+_SURE_NAMES = CompiledStatement(
+    _NAMES.where((exam.c.id == bindparam("exam")) | exam.c.reason.is_distinct_from(ID_CONFLICT))
+)
+_OTHER_BIRTH_DATE = CompiledStatement(_SURE.where(exam.c.birth_date != bindparam("known")))
+_OTHER_SEX = CompiledStatement(_SURE.where(exam.c.sex != bindparam("known"), exam.c.sex != ""))
 
 
 def _of_other_patients(connection: Connection, same: Collection[int], study_instance_uid: str) -> list[int]:
@@ -168,7 +170,7 @@ def _doubts(
 
 def _is_in_doubt(connection: Connection, row: Row[Any]) -> bool:
     """Whether an exam may be somebody else's, by its own study and its own patient's other exams."""
-    same = patient_merges.one_with(connection, row.patient_id)
+    same = patient_merges.merged_patients(connection, row.patient_id)
     rows = _concerned(connection, same, row.study_instance_uid)
     return row.id in _doubts(connection, rows, same, row.study_instance_uid)
 
@@ -197,7 +199,7 @@ def _sides_by_name(rows: Sequence[Row[Any]]) -> list[list[int]]:
 
 def _problem(connection: Connection, row: Row[Any], *, alone: bool) -> str | None:
     """Why an exam may be another patient's; whether it contradicts the patient's others is asked only if told to."""
-    same = patient_merges.one_with(connection, row.patient_id)
+    same = patient_merges.merged_patients(connection, row.patient_id)
     rows = _concerned(connection, same, row.study_instance_uid)
     shared = [other for other in rows if other.study_instance_uid == row.study_instance_uid]
     if any(other.patient_id not in same for other in shared):
@@ -233,7 +235,7 @@ def _contradiction(connection: Connection, number: int, who: Patient, same: Coll
     return found
 
 
-def _is_named_otherwise(connection: Connection, number: int, same: Collection[int], others: Prepared) -> bool:
+def _is_named_otherwise(connection: Connection, number: int, same: Collection[int], others: CompiledStatement) -> bool:
     """Whether the name of an exam without a birth date contradicts one of the others without."""
     found = others.execute(connection, {"same": list(same), "exam": number})
     names: dict[int, str] = {row.id: row.name for row in found}
@@ -241,7 +243,7 @@ def _is_named_otherwise(connection: Connection, number: int, same: Collection[in
     return any(contradict(mine, theirs) for theirs in names.values())
 
 
-def _contradictions(who: Patient) -> Iterator[tuple[str, Prepared, object]]:
+def _contradictions(who: Patient) -> Iterator[tuple[str, CompiledStatement, object]]:
     """Of what is known of a patient, which query finds another exam that contradicts it."""
     if who.birth_date is not None:
         yield "PatientBirthDate (0010,0030)", _OTHER_BIRTH_DATE, who.birth_date

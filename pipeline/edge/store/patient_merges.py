@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from pipeline.clinical.model import Patient
-from pipeline.edge.store.compiled_statement import Prepared
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.schema import linked_patients, patient, patient_merge
 
 Merged = Collection[frozenset[tuple[str, str]]]
@@ -63,7 +63,7 @@ def merged_into(connection: Connection, number: int) -> int | None:
     return found
 
 
-def one_with(connection: Connection, number: int) -> set[int]:
+def merged_patients(connection: Connection, number: int) -> set[int]:
     """A patient and everyone somebody has said to be the same."""
     found: set[int] = set()
     wanted = {number}
@@ -73,7 +73,7 @@ def one_with(connection: Connection, number: int) -> set[int]:
     return found
 
 
-def same_as(connection: Connection, who: Patient) -> frozenset[tuple[str, str]]:
+def merged_identities(connection: Connection, who: Patient) -> frozenset[tuple[str, str]]:
     """Every id and issuer that somebody has said to be this patient's, its own included."""
     own = (who.patient_id, who.issuer)
     for together in _sets(connection, _MERGED_WITH, {"patient_id": who.patient_id}):
@@ -95,8 +95,8 @@ _PAIRS = (
     .join(_NEW, _NEW.c.id == patient_merge.c.new_id)
     .where(patient_merge.c.undone_at.is_(None))
 )
-_MERGED = Prepared(_PAIRS.where(_NEW.c.linked_patients_id.in_(bindparam("persons", expanding=True))))
-_MERGED_WITH = Prepared(
+_MERGED = CompiledStatement(_PAIRS.where(_NEW.c.linked_patients_id.in_(bindparam("persons", expanding=True))))
+_MERGED_WITH = CompiledStatement(
     _PAIRS.where(
         _NEW.c.linked_patients_id.in_(
             select(patient.c.linked_patients_id).where(patient.c.patient_id == bindparam("patient_id"))
@@ -105,11 +105,13 @@ _MERGED_WITH = Prepared(
 )
 _ACTIVE = patient_merge.c.undone_at.is_(None)
 _NUMBERS = bindparam("numbers", expanding=True, type_=patient.c.id.type)
-_INTO = Prepared(select(patient_merge.c.new_id).where(_ACTIVE, patient_merge.c.old_id.in_(_NUMBERS)))
-_FROM = Prepared(select(patient_merge.c.old_id).where(_ACTIVE, patient_merge.c.new_id.in_(_NUMBERS)))
+_INTO = CompiledStatement(select(patient_merge.c.new_id).where(_ACTIVE, patient_merge.c.old_id.in_(_NUMBERS)))
+_FROM = CompiledStatement(select(patient_merge.c.old_id).where(_ACTIVE, patient_merge.c.new_id.in_(_NUMBERS)))
 
 
-def _sets(connection: Connection, query: Prepared, values: Mapping[str, object]) -> list[frozenset[tuple[str, str]]]:
+def _sets(
+    connection: Connection, query: CompiledStatement, values: Mapping[str, object]
+) -> list[frozenset[tuple[str, str]]]:
     pairs = query.execute(connection, values)
     sets: list[frozenset[tuple[str, str]]] = []
     for old_id, old_issuer, new_id, new_issuer in pairs:

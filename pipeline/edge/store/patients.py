@@ -9,20 +9,20 @@ from sqlalchemy import Connection, bindparam, insert, select, tuple_
 from pipeline.clinical.clinical_context import ClinicalContext, context_on
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import patient_merges
-from pipeline.edge.store.compiled_statement import Prepared
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.database import insert_if_absent
-from pipeline.edge.store.schema import context, exam, patient
+from pipeline.edge.store.schema import clinical_context, exam, patient
 
 _RECORD = TypeAdapter(ClinicalContext)
 
-_FIND = Prepared(
+_FIND = CompiledStatement(
     select(patient.c.id).where(patient.c.patient_id == bindparam("patient"), patient.c.issuer == bindparam("issuer"))
 )
-_CONTEXTS_OF = Prepared(
-    select(context.c.record)
-    .join(patient, patient.c.id == context.c.patient_id)
+_CONTEXTS_OF = CompiledStatement(
+    select(clinical_context.c.record)
+    .join(patient, patient.c.id == clinical_context.c.patient_id)
     .where(tuple_(patient.c.patient_id, patient.c.issuer).in_(bindparam("together", expanding=True)))
-    .order_by(context.c.id)
+    .order_by(clinical_context.c.id)
 )
 
 
@@ -70,7 +70,7 @@ def linked_patients_number(connection: Connection, number: int) -> int:
 
 def is_on_file_only_under_another_issuer(connection: Connection, patient_id: str, issuer: str) -> bool:
     """Whether there are exams under this id, and none of them is taken for this patient's."""
-    own = patient_merges.same_as(connection, Patient(patient_id=patient_id, issuer=issuer))
+    own = patient_merges.merged_identities(connection, Patient(patient_id=patient_id, issuer=issuer))
     of_exams = select(patient.c.id).join(exam, exam.c.patient_id == patient.c.id).limit(1)
     mine = of_exams.where(tuple_(patient.c.patient_id, patient.c.issuer).in_(sorted(own)))
     if connection.scalar(mine) is not None:
@@ -78,7 +78,7 @@ def is_on_file_only_under_another_issuer(connection: Connection, patient_id: str
     return connection.scalar(of_exams.where(patient.c.patient_id == patient_id)) is not None
 
 
-def keep_context(connection: Connection, patient_number: int, record: ClinicalContext, *, at: datetime) -> bool:
+def record_context(connection: Connection, patient_number: int, record: ClinicalContext, *, at: datetime) -> bool:
     """Keep a record; whether it says anything new for its day. What was kept before stays."""
     of_that_day = [found.record for found in contexts(connection, patient_number) if _same_day(found.record, record)]
     day = record.recorded_on
@@ -86,23 +86,27 @@ def keep_context(connection: Connection, patient_number: int, record: ClinicalCo
         return False
     written = _RECORD.dump_json(record, exclude_none=True).decode()
     connection.execute(
-        insert(context).values(patient_id=patient_number, recorded_on=record.recorded_on, record=written, loaded_at=at)
+        insert(clinical_context).values(
+            patient_id=patient_number, recorded_on=record.recorded_on, record=written, loaded_at=at
+        )
     )
     return True
 
 
 def contexts(connection: Connection, patient_number: int) -> list[ContextOnFile]:
     """What was written down about a patient, in the order it was loaded."""
-    query = select(context.c.record, context.c.loaded_at).where(context.c.patient_id == patient_number)
+    query = select(clinical_context.c.record, clinical_context.c.loaded_at).where(
+        clinical_context.c.patient_id == patient_number
+    )
     return [
         ContextOnFile(record=_RECORD.validate_json(row.record), loaded_at=row.loaded_at)
-        for row in connection.execute(query.order_by(context.c.id))
+        for row in connection.execute(query.order_by(clinical_context.c.id))
     ]
 
 
 def contexts_of(connection: Connection, who: Patient) -> list[ClinicalContext]:
     """What the clinical core is to know of a patient beyond the reports."""
-    values = {"together": sorted(patient_merges.same_as(connection, who))}
+    values = {"together": sorted(patient_merges.merged_identities(connection, who))}
     return [_RECORD.validate_json(record) for record in _CONTEXTS_OF.scalars(connection, values)]
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, insert, select
 
 from pipeline.clinical.model import Scanner
 from pipeline.edge.store import scanners, work_queue
-from pipeline.edge.store.schema import phantom, receipt, scanner
+from pipeline.edge.store.schema import phantom_value, receipt, scanner
 from pipeline.sr.dicom.unreadable import Reason
 from pipeline.sr.extract.phantom import PhantomReport
 
@@ -38,7 +38,7 @@ def record(connection: Connection, receipt_number: int, report: PhantomReport, *
     ]
     for row in rows or [{"region": "", "bmd": None, "bmc": None, "area": None}]:
         connection.execute(
-            insert(phantom).values(
+            insert(phantom_value).values(
                 receipt_id=receipt_number,
                 scanner_id=number,
                 performed_at=scan.performed_at,
@@ -52,9 +52,9 @@ def record(connection: Connection, receipt_number: int, report: PhantomReport, *
 def values(connection: Connection) -> list[PhantomValue]:
     """Every region of every phantom scan, in the order they were performed."""
     query = (
-        select(phantom, scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number)
-        .join(scanner, scanner.c.id == phantom.c.scanner_id)
-        .order_by(phantom.c.performed_at, phantom.c.receipt_id, phantom.c.region)
+        select(phantom_value, scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number)
+        .join(scanner, scanner.c.id == phantom_value.c.scanner_id)
+        .order_by(phantom_value.c.performed_at, phantom_value.c.receipt_id, phantom_value.c.region)
     )
     return [
         PhantomValue(

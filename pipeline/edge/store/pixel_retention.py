@@ -16,18 +16,18 @@ from pipeline.sr.dicom.reader import without_pixels
 BATCH = 100
 
 
-def note_pixels(connection: Connection, receipt_number: int, instance: Instance) -> None:
+def record_pixel_bytes(connection: Connection, receipt_number: int, instance: Instance) -> None:
     """Remember how many bytes a picture would be smaller by."""
     smaller = len(instance.data_set) - len(without_pixels(instance.data_set, instance.transfer_syntax_uid))
-    connection.execute(update(receipt).where(receipt.c.id == receipt_number).values(pixels=smaller))
+    connection.execute(update(receipt).where(receipt.c.id == receipt_number).values(pixel_bytes=smaller))
 
 
-def drop_pixels(connection: Connection, *, received_before: datetime) -> int:
+def drop_pixel_data(connection: Connection, *, received_before: datetime) -> int:
     """Drop the pixels of up to a batch of pictures that came before a moment and need nobody; how many."""
     settled = receipt.c.state.in_((State.DONE, State.IGNORED))
     old = (
         select(receipt.c.id, receipt.c.transfer_syntax_uid)
-        .where(receipt.c.pixels > literal_column("0"), receipt.c.received_at < received_before, settled)
+        .where(receipt.c.pixel_bytes > literal_column("0"), receipt.c.received_at < received_before, settled)
         .order_by(receipt.c.received_at)
         .limit(BATCH)
     )
@@ -36,6 +36,6 @@ def drop_pixels(connection: Connection, *, received_before: datetime) -> int:
         content = connection.execute(select(receipt.c.content).where(receipt.c.id == row.id)).scalar_one()
         smaller = without_pixels(zlib.decompress(content), row.transfer_syntax_uid)
         connection.execute(
-            update(receipt).where(receipt.c.id == row.id).values(pixels=0, content=zlib.compress(smaller, 1))
+            update(receipt).where(receipt.c.id == row.id).values(pixel_bytes=0, content=zlib.compress(smaller, 1))
         )
     return len(found)

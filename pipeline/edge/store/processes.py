@@ -33,7 +33,7 @@ class LiveProcess:
     host: str
     fingerprint: Fingerprint
     read_at: datetime
-    is_asked: bool
+    is_reload_requested: bool
     problem: str | None
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ def register(connection: Connection, part: str, fingerprint: Fingerprint, *, at:
             service=fingerprint.service,
             read_at=at,
             seen_at=at,
-            asked=False,
+            reload_requested=False,
         )
     )
 
@@ -69,23 +69,25 @@ def unregister(connection: Connection, part: str) -> None:
     connection.execute(delete(process).where(_mine(part)))
 
 
-def is_asked(connection: Connection, part: str) -> bool:
+def is_reload_requested(connection: Connection, part: str) -> bool:
     """Whether somebody has asked this process to read its configuration anew."""
-    return bool(connection.scalar(select(process.c.asked).where(_mine(part))))
+    return bool(connection.scalar(select(process.c.reload_requested).where(_mine(part))))
 
 
-def answer(
+def record_reload(
     connection: Connection, part: str, *, fingerprint: Fingerprint | None, problem: str | None, at: datetime
 ) -> None:
     """This process has read its configuration anew, or could not for a reason and works with the old one."""
     read = {} if fingerprint is None else {"clinical": fingerprint.clinical, "read_at": at}
-    connection.execute(update(process).where(_mine(part)).values(asked=False, problem=problem, seen_at=at, **read))
+    connection.execute(
+        update(process).where(_mine(part)).values(reload_requested=False, problem=problem, seen_at=at, **read)
+    )
 
 
-def ask_all(connection: Connection, *, at: datetime) -> int:
+def request_reload(connection: Connection, *, at: datetime) -> int:
     """Ask every live process to read its configuration anew; how many there are."""
     numbers = [number for number, _ in _live(connection, at)]
-    connection.execute(update(process).where(process.c.id.in_(numbers)).values(asked=True, problem=None))
+    connection.execute(update(process).where(process.c.id.in_(numbers)).values(reload_requested=True, problem=None))
     return len(numbers)
 
 
@@ -108,7 +110,7 @@ def _live(connection: Connection, at: datetime) -> Sequence[tuple[int, LiveProce
                 host=row.owner.rpartition("/")[0],
                 fingerprint=Fingerprint(clinical=row.clinical, service=row.service),
                 read_at=row.read_at,
-                is_asked=row.asked,
+                is_reload_requested=row.reload_requested,
                 problem=row.problem,
             ),
         )

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Integer, LargeBinary, and_, bindparam, case, 
 
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Entry, Event
-from pipeline.edge.store.compiled_statement import Prepared
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.database import insert_absent, notify
 from pipeline.edge.store.schema import State, receipt
 from pipeline.edge.store.senders import Sender
@@ -42,18 +42,18 @@ _COLUMNS = (
     case((func.length(receipt.c.content) <= PIECE, receipt.c.content)).label("content"),
     func.length(receipt.c.content).label("length"),
 )
-_APPEND = Prepared(
+_APPEND = CompiledStatement(
     update(receipt)
     .where(receipt.c.id == bindparam("number"))
     .values(content=receipt.c.content.op("||")(bindparam("piece", type_=LargeBinary())))
 )
-_PART = Prepared(
+_PART = CompiledStatement(
     select(func.substr(receipt.c.content, bindparam("start", type_=Integer()), PIECE, type_=LargeBinary())).where(
         receipt.c.id == bindparam("number")
     )
 )
 
-_OF_NUMBERS = Prepared(
+_OF_NUMBERS = CompiledStatement(
     select(*_COLUMNS).where(receipt.c.id.in_(bindparam("numbers", expanding=True))).order_by(receipt.c.id)
 )
 
@@ -65,7 +65,7 @@ _LOCK_UIDS = text("""
 _NOT_OF_USE = receipt.c.historical & ((receipt.c.state == State.IGNORED) | (receipt.c.state == State.WAITING))
 """History that was put aside, or may yet be: it does not make another copy suspect."""
 
-_KNOWN = Prepared(
+_KNOWN = CompiledStatement(
     select(receipt.c.id, receipt.c.sop_instance_uid, receipt.c.digest, _NOT_OF_USE.label("not_of_use"))
     .add_columns(receipt.c.calling_ae_title, receipt.c.host)
     .where(receipt.c.sop_instance_uid.in_(bindparam("uids", expanding=True)))
@@ -235,7 +235,7 @@ def _pieces(connection: Connection, number: int, length: int) -> Iterator[bytes]
             yield piece
 
 
-def claim_suspected(connection: Connection, *, limit: int) -> list[int]:
+def claim_with_other_bytes(connection: Connection, *, limit: int) -> list[int]:
     """The receipts held for their other bytes that nobody has looked at yet; each is given to one worker, once."""
     new = (receipt.c.state == State.HELD) & (receipt.c.reason == OTHER_BYTES) & (receipt.c.attempts == 0)
     suspected = select(receipt.c.id).where(new).order_by(receipt.c.due_at).limit(limit)
@@ -245,7 +245,7 @@ def claim_suspected(connection: Connection, *, limit: int) -> list[int]:
     return numbers
 
 
-def requeue_suspected(connection: Connection, numbers: Sequence[int]) -> None:
+def requeue_with_other_bytes(connection: Connection, numbers: Sequence[int]) -> None:
     """Undo the claim of what nobody has looked at yet."""
     connection.execute(update(receipt).where(receipt.c.id.in_(numbers)).values(attempts=0))
 

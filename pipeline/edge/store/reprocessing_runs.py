@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.database import notify
 from pipeline.edge.store.exam_counts import ExamCounts
-from pipeline.edge.store.schema import State, reexamination, shard
+from pipeline.edge.store.schema import State, reprocessing_run, shard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,20 +37,20 @@ class Shard:
 
 def begin(connection: Connection, scope: Scope, *, shards: int, at: datetime) -> int:
     """The number of the unfinished run of this scope, or of a new one."""
-    asked = {"linked_patients_id": scope.linked_patients, "scanner_id": scope.scanner, "since": scope.since}
-    same = [reexamination.c[name].is_not_distinct_from(value) for name, value in asked.items()]
-    unfinished = select(func.min(reexamination.c.id)).where(reexamination.c.finished_at.is_(None), *same)
+    filters = {"linked_patients_id": scope.linked_patients, "scanner_id": scope.scanner, "since": scope.since}
+    same = [reprocessing_run.c[name].is_not_distinct_from(value) for name, value in filters.items()]
+    unfinished = select(func.min(reprocessing_run.c.id)).where(reprocessing_run.c.finished_at.is_(None), *same)
     known: int | None = connection.scalar(unfinished)
     if known is not None:
         return known
     number: int = connection.execute(
-        insert(reexamination).values(started_at=at, **asked).returning(reexamination.c.id)
+        insert(reprocessing_run).values(started_at=at, **filters).returning(reprocessing_run.c.id)
     ).scalar_one()
     parts = 1 if scope.linked_patients is not None else shards
     connection.execute(
         insert(shard),
         [
-            {"reexamination_id": number, "number": part, "shards": parts, "state": State.WAITING, "due_at": at}
+            {"reprocessing_run_id": number, "number": part, "shards": parts, "state": State.WAITING, "due_at": at}
             for part in range(parts)
         ],
     )
@@ -60,13 +60,13 @@ def begin(connection: Connection, scope: Scope, *, shards: int, at: datetime) ->
 
 def scope_of(connection: Connection, run: int) -> Scope:
     """Which exams a run is about."""
-    row = connection.execute(select(reexamination).where(reexamination.c.id == run)).one()
+    row = connection.execute(select(reprocessing_run).where(reprocessing_run.c.id == run)).one()
     return Scope(linked_patients=row.linked_patients_id, scanner=row.scanner_id, since=row.since)
 
 
 def claim(connection: Connection, run: int, *, at: datetime) -> Shard | None:
     """Take a part of a run that nobody has; ``None`` when there is none."""
-    ids = work_queue.claim(connection, shard, limit=1, at=at, where=shard.c.reexamination_id == run)
+    ids = work_queue.claim(connection, shard, limit=1, at=at, where=shard.c.reprocessing_run_id == run)
     if not ids:
         return None
     row = connection.execute(select(shard).where(shard.c.id == ids[0])).one()
@@ -89,7 +89,7 @@ def advance(connection: Connection, mine: Shard, *, last_linked_patients: int, d
         .where(shard.c.id == mine.id)
         .values(
             last_linked_patients=last_linked_patients,
-            looked_at=shard.c.looked_at + done.looked_at,
+            examined=shard.c.examined + done.examined,
             issued=shard.c.issued + done.issued,
             unchanged=shard.c.unchanged + done.unchanged,
             held=shard.c.held + done.held,
@@ -101,21 +101,23 @@ def advance(connection: Connection, mine: Shard, *, last_linked_patients: int, d
 def finish(connection: Connection, mine: Shard, *, at: datetime) -> None:
     """This part is done, and with the last one the run."""
     work_queue.done(connection, shard, [mine.id])
-    run = connection.execute(select(shard.c.reexamination_id).where(shard.c.id == mine.id)).scalar_one()
-    connection.execute(select(reexamination.c.id).where(reexamination.c.id == run).with_for_update())
-    left = select(shard.c.id).where(shard.c.reexamination_id == run, shard.c.state != State.DONE).limit(1)
+    run = connection.execute(select(shard.c.reprocessing_run_id).where(shard.c.id == mine.id)).scalar_one()
+    connection.execute(select(reprocessing_run.c.id).where(reprocessing_run.c.id == run).with_for_update())
+    left = select(shard.c.id).where(shard.c.reprocessing_run_id == run, shard.c.state != State.DONE).limit(1)
     if connection.scalar(left) is None:
-        connection.execute(update(reexamination).where(reexamination.c.id == run).values(finished_at=at))
+        connection.execute(update(reprocessing_run).where(reprocessing_run.c.id == run).values(finished_at=at))
 
 
 def is_finished(connection: Connection, run: int) -> bool:
     """Whether every part of a run is done."""
-    query = select(reexamination.c.finished_at).where(reexamination.c.id == run)
+    query = select(reprocessing_run.c.finished_at).where(reprocessing_run.c.id == run)
     return connection.scalar(query) is not None
 
 
 def counts(connection: Connection, run: int) -> ExamCounts:
     """What the parts of a run have come to together."""
-    names: Sequence[str] = ("looked_at", "issued", "unchanged", "held")
+    names: Sequence[str] = ("examined", "issued", "unchanged", "held")
     query = select(*(func.coalesce(func.sum(shard.c[name]), 0) for name in names))
-    return ExamCounts(*(int(found) for found in connection.execute(query.where(shard.c.reexamination_id == run)).one()))
+    return ExamCounts(
+        *(int(found) for found in connection.execute(query.where(shard.c.reprocessing_run_id == run)).one())
+    )

@@ -10,14 +10,14 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from pipeline.clinical.model import Epoch, Scanner
 from pipeline.clinical.priors import last_break
-from pipeline.edge.store.compiled_statement import Prepared
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.database import insert_if_absent
-from pipeline.edge.store.schema import exam, scanner, unidentified
+from pipeline.edge.store.schema import exam, scanner, unidentified_scanner
 from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here, supply_serial_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unidentified:
+class UnidentifiedScanner:
     """A machine whose reports do not tell its serial number, and by what else they may be known."""
 
     scanner: Scanner
@@ -68,9 +68,12 @@ def number_of(connection: Connection, machine: Scanner, *, station_name: str, in
     number = _number_of(connection, machine, at)
     if not machine.identified:
         names = {"station_name": station_name, "institution": institution}
-        if insert_if_absent(connection, unidentified, scanner_id=number, last_seen_at=at, **names) is None:
-            same = [unidentified.c.scanner_id == number, *(unidentified.c[key] == name for key, name in names.items())]
-            connection.execute(update(unidentified).where(*same).values(last_seen_at=at))
+        if insert_if_absent(connection, unidentified_scanner, scanner_id=number, last_seen_at=at, **names) is None:
+            same = [
+                unidentified_scanner.c.scanner_id == number,
+                *(unidentified_scanner.c[key] == name for key, name in names.items()),
+            ]
+            connection.execute(update(unidentified_scanner).where(*same).values(last_seen_at=at))
     return number
 
 
@@ -85,24 +88,26 @@ def with_serial_number(connection: Connection, serial_number: str) -> list[int]:
     return list(connection.scalars(select(scanner.c.id).where(scanner.c.serial_number == serial_number)))
 
 
-def not_identified(connection: Connection, aliases: Sequence[Alias] = ()) -> list[Unidentified]:
+def not_identified(connection: Connection, aliases: Sequence[Alias] = ()) -> list[UnidentifiedScanner]:
     """The machines of which no exam can be compared, and no alias identifies, the one seen last first."""
     query = select(
         scanner.c.manufacturer,
         scanner.c.model,
         scanner.c.serial_number,
-        unidentified.c.station_name,
-        unidentified.c.institution,
-        unidentified.c.last_seen_at,
-    ).join(scanner, scanner.c.id == unidentified.c.scanner_id)
+        unidentified_scanner.c.station_name,
+        unidentified_scanner.c.institution,
+        unidentified_scanner.c.last_seen_at,
+    ).join(scanner, scanner.c.id == unidentified_scanner.c.scanner_id)
     found = [
-        Unidentified(
+        UnidentifiedScanner(
             scanner=Scanner(row.manufacturer, row.model, row.serial_number),
             station_name=row.station_name,
             institution=row.institution,
             last_seen_at=row.last_seen_at,
         )
-        for row in connection.execute(query.order_by(unidentified.c.last_seen_at.desc(), unidentified.c.id))
+        for row in connection.execute(
+            query.order_by(unidentified_scanner.c.last_seen_at.desc(), unidentified_scanner.c.id)
+        )
     ]
     return [machine for machine in found if not _is_known(machine, aliases)]
 
@@ -171,7 +176,7 @@ def _number_of(connection: Connection, machine: Scanner, at: datetime) -> int:
     return known
 
 
-_SEEN = Prepared(
+_SEEN = CompiledStatement(
     update(scanner)
     .where(scanner.c.key == bindparam("machine"))
     .values(last_seen_at=bindparam("at"))
@@ -179,7 +184,7 @@ _SEEN = Prepared(
 )
 
 
-def _is_known(machine: Unidentified, aliases: Sequence[Alias]) -> bool:
+def _is_known(machine: UnidentifiedScanner, aliases: Sequence[Alias]) -> bool:
     """Whether the machine's next report will be taken for that of one we know."""
     names = {"station_name": machine.station_name, "institution": machine.institution}
     return supply_serial_number(machine.scanner, aliases, on=machine.last_seen_at.date(), **names).identified

@@ -1,7 +1,9 @@
-"""Which tables hold what we know?
+"""Tables, columns and indexes of the database: one schema for SQLite and PostgreSQL.
 
-One schema for SQLite and PostgreSQL. Some tables are queues as well (``receipt``, ``exam``, ``delivery``, ``inquiry``,
-``shard``): they share the columns of ``_work``, and ``work.py`` alone moves a row from one state to the next.
+Some tables are also queues (``receipt``, ``exam``, ``delivery``, ``commitment_request``, ``history_query``, ``shard``).
+They share the columns of ``_work``; ``work_queue.py`` moves a row from one state to the next.
+
+Instants are UTC. ``performed_at`` is the scanner's local time and has no time zone.
 """
 
 from datetime import UTC, datetime
@@ -35,25 +37,29 @@ from sqlalchemy.sql.operators import OperatorType
 
 
 class State(StrEnum):
-    """Where a piece of work stands."""
+    """State of one piece of work."""
 
     WAITING = "waiting"
-    """It is done once it is due."""
+    """To be done once it is due."""
     DONE = "done"
     HELD = "held"
-    """It waits for a person, with a reason."""
+    """Waits for a person, with a reason."""
     IGNORED = "ignored"
-    """There is nothing to do, for a reason that is kept."""
+    """Nothing to do; the reason is stored."""
 
 
 class Instant(TypeDecorator[datetime]):
-    """A moment in UTC; SQLite, which has no time zones, keeps it without one."""
+    """A moment in UTC. SQLite has no time zones and stores it without one."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To the database: in UTC, whatever its own time zone."""
+        """Convert a value with any time zone to UTC for the database.
+
+        Raises:
+            ValueError: the value has no time zone.
+        """
         if value is None:
             return None
         if value.tzinfo is None:
@@ -62,27 +68,27 @@ class Instant(TypeDecorator[datetime]):
         return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """From the database: in UTC, and saying so."""
+        """Return a value of the database as an aware datetime in UTC."""
         if value is None:
             return None
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 class _StateName(TypeDecorator[str]):
-    """A state; in a comparison its name stands in the statement itself.
+    """A state, written into the SQL text of a comparison instead of being bound.
 
-    Only then do databases see that a partial index answers, and nearly every row of a queue is done: an index over all
-    of them is larger than useful, and by its statistics no better than reading the whole table.
+    A database uses a partial index only if it sees the state in the statement. Nearly every row of a queue is done, so
+    an index over all rows would be large, and by its statistics no better than a scan of the table.
     """
 
     impl = String
     cache_ok = True
 
     class Comparator(TypeDecorator.Comparator[str]):
-        """Writes a state out instead of binding it."""
+        """Write states as literals instead of binding them."""
 
         def operate(self, op: OperatorType, *other: Any, **kwargs: Any) -> ColumnElement[Any]:
-            """Compare."""
+            """Return the comparison, with its strings as literals."""
             written = [literal(one, literal_execute=True) if isinstance(one, str) else one for one in other]
             return super().operate(op, *written, **kwargs)
 
@@ -90,7 +96,7 @@ class _StateName(TypeDecorator[str]):
 
 
 def _id() -> Column[int]:
-    # SQLite numbers rows by itself only in a column declared INTEGER.
+    # SQLite assigns row numbers only in a column declared INTEGER.
     return Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
 
 
@@ -107,7 +113,7 @@ def _count(name: str) -> Column[int]:
 
 
 def _work() -> tuple[Column[Any], ...]:
-    """The columns of a queue: what is due, who has it, how often it was tried and lost its worker, why it is held."""
+    """Return the columns of a queue: state, due time, attempts, worker crashes, lease, and reason of a hold."""
     return (
         Column("state", _StateName(16), nullable=False),
         Column("due_at", Instant, nullable=False),
@@ -121,14 +127,14 @@ def _work() -> tuple[Column[Any], ...]:
 
 
 def _open_work(name: str, *columns: str) -> tuple[Index, ...]:
-    """Indexes of a queue's rows that wait, and of those that are held; together few, however many are done."""
+    """Return partial indexes of the waiting and the held rows of a queue, which are few however many are done."""
     return tuple(
         _index_where(f"state = '{state}'", *columns, name=f"ix_{name}_{state}") for state in (State.WAITING, State.HELD)
     )
 
 
 def _index_where(condition: str, *columns: str, name: str) -> Index:
-    """An index of those rows for which a condition holds: to all others it costs nothing."""
+    """Return a partial index, which costs nothing for rows that do not meet the condition."""
     return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
 
 
@@ -155,21 +161,22 @@ receipt = Table(
     Column("received_at", Instant, nullable=False),
     *_work(),
     Column("released_from", String(64)),
-    Column("pixels", Integer, nullable=False, server_default="0"),
+    Column("pixel_bytes", Integer, nullable=False, server_default="0"),
     _historical(),
     Column("content", LargeBinary, nullable=False),
     UniqueConstraint("sop_instance_uid", "digest"),
     *_open_work("receipt", "due_at"),
     Index(None, "received_at"),
-    _index_where("pixels > 0", "received_at", name="ix_receipt_pixels"),
-    comment="one received instance: its data set (zlib) as it came, less pixels once dropped; whether it was read",
+    _index_where("pixel_bytes > 0", "received_at", name="ix_receipt_pixel_bytes"),
+    comment="one received instance: its data set as received (zlib), without pixel data once that was dropped; "
+    "pixel_bytes is what dropping would free; state says whether it was extracted",
 )
 
 linked_patients = Table(
     "linked_patients",
     metadata,
     _id(),
-    comment="the patients who may be one human being: by the same id, or because somebody merged them",
+    comment="patients who may be one human being: they share an id, or a person merged them",
 )
 
 patient = Table(
@@ -180,7 +187,7 @@ patient = Table(
     Column("patient_id", Text, nullable=False),
     _reference("linked_patients", nullable=False, index=True),
     UniqueConstraint("patient_id", "issuer"),
-    comment="one patient by id and issuer, trimmed; the bytes as sent are in the receipt",
+    comment="one patient by id and issuer, both trimmed; the bytes as sent are in the receipt",
 )
 
 patient_merge = Table(
@@ -191,18 +198,18 @@ patient_merge = Table(
     Column("new_id", ForeignKey("patient.id"), nullable=False, index=True),
     Column("merged_at", Instant, nullable=False),
     Column("undone_at", Instant),
-    comment="somebody has said that two patients are one; it counts until it is undone",
+    comment="a merge of two patients, stated by a person; it counts until undone_at",
 )
 
-context = Table(
-    "context",
+clinical_context = Table(
+    "clinical_context",
     metadata,
     _id(),
     _reference("patient", nullable=False, index=True),
     Column("recorded_on", Date, nullable=False),
     Column("record", Text, nullable=False),
     Column("loaded_at", Instant, nullable=False),
-    comment="what somebody wrote down about a patient on a day, as JSON; records combine field by field",
+    comment="clinical context of a patient on a day, loaded from CSV, as JSON; records combine field by field",
 )
 
 scanner = Table(
@@ -215,7 +222,7 @@ scanner = Table(
     Column("serial_number", Text, nullable=False),
     Column("last_seen_at", Instant, nullable=False),
     UniqueConstraint("key"),
-    comment="one physical densitometer, or the ones of a model that do not tell their serial number",
+    comment="one physical densitometer, or all of a model whose reports contain no serial number",
 )
 
 sender = Table(
@@ -228,7 +235,7 @@ sender = Table(
     Column("first_seen_at", Instant, nullable=False),
     Column("confirmed_at", Instant),
     UniqueConstraint("scanner_id", "calling_ae_title", "host"),
-    comment="a caller that has sent reports of a machine; the first one, or confirmed by a person, or neither",
+    comment="a caller that has sent reports of a scanner; confirmed_at is set for the first one and by a person",
 )
 
 exam = Table(
@@ -253,14 +260,13 @@ exam = Table(
     Index(None, "study_instance_uid"),
     Index(None, "patient_id", "performed_at"),
     Index("ix_exam_late", "id", sqlite_where=text("late = 1"), postgresql_where=text("late")),
-    comment="a visit: patient + study + scanner, and which of them where a study was split; revision "
-    "counts what was added; a historical one is a prior only; "
-    "withdrawn says why it takes part in no comparison; late that its date is to be "
-    "confirmed; name tells people apart where no birth date does",
+    comment="one exam: patient + study + scanner, and visit where one study was split; revision counts additions; "
+    "historical: a prior only, gets no addendum; withdrawn: why it takes part in no comparison; "
+    "late: its date is to be confirmed; name: compared where there is no birth date",
 )
 
-unidentified = Table(
-    "unidentified",
+unidentified_scanner = Table(
+    "unidentified_scanner",
     metadata,
     _id(),
     _reference("scanner", nullable=False),
@@ -268,11 +274,11 @@ unidentified = Table(
     Column("institution", Text, nullable=False),
     Column("last_seen_at", Instant, nullable=False),
     UniqueConstraint("scanner_id", "station_name", "institution"),
-    comment="a machine whose reports do not tell its serial number, by what else they may be known",
+    comment="a scanner whose reports contain no serial number, by station name and institution",
 )
 
-phantom = Table(
-    "phantom",
+phantom_value = Table(
+    "phantom_value",
     metadata,
     Column("receipt_id", ForeignKey("receipt.id"), primary_key=True),
     Column("region", String(64), primary_key=True),
@@ -283,7 +289,7 @@ phantom = Table(
     Column("bmc", String(32)),
     Column("area", String(32)),
     Index(None, "scanner_id", "region", "performed_at"),
-    comment="a phantom's scan: a row per region, as printed in g/cm2, g, cm2; one without region if none is known",
+    comment="a phantom scan: one row per region, values as printed in g/cm2, g, cm2; one empty row without any",
 )
 
 reading = Table(
@@ -295,8 +301,8 @@ reading = Table(
     Column("report", Text, nullable=False),
     Column("reader_fingerprint", String(16), nullable=False, server_default="", index=True),
     Column("rejected", Text),
-    comment="what one receipt says, as JSON; edition is a digest of the dialects and aliases it was read by; rejected "
-    "is the title of a rejection note that names it: its exam is without it",
+    comment="the extracted report of one receipt, as JSON; reader_fingerprint: digest of the dialects and aliases "
+    "it was extracted with; rejected: title of the rejection note that names it, whereupon it does not count",
 )
 
 rejection = Table(
@@ -309,7 +315,7 @@ rejection = Table(
     Column("undone_at", Instant),
     UniqueConstraint("receipt_id", "sop_instance_uid"),
     Index(None, "sop_instance_uid"),
-    comment="an instance that a rejection note (IHE IOCM) names, on file or yet to come; it counts until it is undone",
+    comment="an instance named by a rejection note (IHE IOCM), whether received or not; it counts until undone_at",
 )
 
 addendum = Table(
@@ -318,7 +324,7 @@ addendum = Table(
     _id(),
     _reference("exam", nullable=False, index=True),
     Column("predecessor_id", ForeignKey("addendum.id")),
-    Column("face_of_id", ForeignKey("addendum.id")),
+    Column("rendering_of_id", ForeignKey("addendum.id")),
     Column("sop_class_uid", Text, nullable=False),
     Column("sop_instance_uid", Text, nullable=False),
     Column("digest", String(64), nullable=False),
@@ -327,7 +333,7 @@ addendum = Table(
     Column("content", LargeBinary, nullable=False),
     UniqueConstraint("sop_instance_uid"),
     Index(None, "authored_at"),
-    comment="what we answered, or a face of it: the data set as it is sent (zlib); digest is of what it says",
+    comment="an addendum, or a rendering of one (rendering_of_id): its data set as sent (zlib); digest: of its content",
 )
 
 provenance = Table(
@@ -339,11 +345,11 @@ provenance = Table(
     Column("reference_data", String(16), nullable=False),
     Column("context", String(16), nullable=False),
     Column("rules", String(16), nullable=False),
-    comment="digests of what the latest look at an exam rested on; where one differs today, the ground has shifted",
+    comment="digests of the inputs of the latest examination of an exam; one that differs today is a changed input",
 )
 
-reexamination = Table(
-    "reexamination",
+reprocessing_run = Table(
+    "reprocessing_run",
     metadata,
     _id(),
     _reference("linked_patients"),
@@ -351,25 +357,25 @@ reexamination = Table(
     Column("since", Date),
     Column("started_at", Instant, nullable=False),
     Column("finished_at", Instant),
-    comment="one run over all exams, or those of a patient, scanner or time, whose ground may have shifted",
+    comment="one reprocessing run over all exams, or those of linked patients, a scanner or a time (since)",
 )
 
 shard = Table(
     "shard",
     metadata,
     _id(),
-    _reference("reexamination", nullable=False),
+    _reference("reprocessing_run", nullable=False),
     Column("number", Integer, nullable=False),
     Column("shards", Integer, nullable=False),
     *_work(),
     _count("last_linked_patients"),
-    _count("looked_at"),
+    _count("examined"),
     _count("issued"),
     _count("unchanged"),
     _count("held"),
-    UniqueConstraint("reexamination_id", "number"),
+    UniqueConstraint("reprocessing_run_id", "number"),
     *_open_work("shard", "due_at"),
-    comment="a part of a run: the persons whose number leaves this remainder, and up to which of them it has come",
+    comment="one shard of a run: linked patients with id % shards = number, done up to last_linked_patients",
 )
 
 history_query = Table(
@@ -379,14 +385,14 @@ history_query = Table(
     _reference("patient", nullable=False),
     Column("destination", Text, nullable=False),
     _reference("exam"),
-    Column("asked_since", Instant, nullable=False),
+    Column("requested_at", Instant, nullable=False),
     *_work(),
     _count("instances"),
-    Column("answered_at", Instant),
+    Column("responded_at", Instant),
     UniqueConstraint("patient_id", "destination"),
-    Index(None, "destination", "answered_at"),
+    Index(None, "destination", "responded_at"),
     *_open_work("history_query", "destination", "due_at"),
-    comment="whether an archive was asked for a patient's earlier reports, for which exam, and how many it had",
+    comment="a query to an archive for a patient's earlier reports: for which exam, and how many instances it had",
 )
 
 delivery = Table(
@@ -410,12 +416,13 @@ commitment_request = Table(
     _id(),
     Column("calling_ae_title", Text, nullable=False),
     Column("transaction_uid", Text, nullable=False),
-    Column("asked_at", Instant, nullable=False),
-    Column("asked_for", Text, nullable=False),
+    Column("requested_at", Instant, nullable=False),
+    Column("requested", Text, nullable=False),
     *_work(),
     UniqueConstraint("calling_ae_title", "transaction_uid"),
     *_open_work("commitment_request", "due_at"),
-    comment="a scanner's request for our storage commitment: class and UID of each object as JSON; done when told",
+    comment="a storage commitment request of a scanner; requested: SOP class and instance UIDs as JSON; done once the "
+    "result was reported (N-EVENT-REPORT)",
 )
 
 outage = Table(
@@ -426,7 +433,7 @@ outage = Table(
     Column("attempts", Integer, nullable=False),
     Column("due_at", Instant, nullable=False),
     Column("detail", Text, nullable=False),
-    comment="a destination that takes nothing at present, and when it is tried next; no row while all is well",
+    comment="a destination that accepts nothing at present, and when it is tried next; no row while it works",
 )
 
 process = Table(
@@ -439,10 +446,10 @@ process = Table(
     Column("service", String(16), nullable=False),
     Column("read_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
-    Column("asked", Boolean, nullable=False),
+    Column("reload_requested", Boolean, nullable=False),
     Column("problem", Text),
     UniqueConstraint("owner", "part"),
-    comment="a live process and digests of its configuration; asked to read it anew, and what was wrong with that",
+    comment="a live process and digests of its configuration; problem: why its last reload failed",
 )
 
 housekeeping = Table(
@@ -451,7 +458,7 @@ housekeeping = Table(
     Column("name", String(64), primary_key=True),
     Column("done_at", Instant, nullable=False),
     Column("seconds", Float, nullable=False),
-    comment="when housekeeping was last done, so that it is caught up when its schedule failed",
+    comment="when housekeeping was last done, so that a missed schedule is caught up",
 )
 
 audit = Table(
@@ -463,14 +470,14 @@ audit = Table(
     Column("outcome", Integer, nullable=False),
     Column("actor", Text, nullable=False),
     Column("host", Text, nullable=False),
-    # Numbers and not references: the trail outlives what it tells of, and holds up nobody who writes that.
+    # Numbers, not foreign keys: entries outlive the rows they name, and lock none of them.
     Column("patient_id", BigInteger),
     Column("receipt_id", BigInteger),
     Column("exam_id", BigInteger),
     Column("addendum_id", BigInteger),
     Column("detail", Text, nullable=False),
     Index(None, "at"),
-    comment="who did what to which object, when, and with what outcome (PS3.15 A.5); triggers refuse any change",
+    comment="audit trail: who did what to which object, when, with what outcome (PS3.15 A.5); triggers refuse changes",
 )
 
 audit_seal = Table(
@@ -480,7 +487,7 @@ audit_seal = Table(
     Column("audit_id", BigInteger, nullable=False),
     Column("digest", String(64), nullable=False),
     UniqueConstraint("audit_id"),
-    comment="the chain: SHA-256 of the seal before and of one row of audit; triggers refuse any change",
+    comment="hash chain: SHA-256 of the previous seal and one row of audit; triggers refuse changes",
 )
 
 audit_cut = Table(
@@ -490,7 +497,7 @@ audit_cut = Table(
     Column("digest", String(64), nullable=False),
     Column("before", Instant, nullable=False),
     Column("at", Instant, nullable=False),
-    comment="up to which seal the trail was dropped because it was old enough; the chain goes on from its digest",
+    comment="the seal up to which old entries were dropped; the chain goes on from its digest",
 )
 
 audit_cursor = Table(
@@ -501,5 +508,5 @@ audit_cursor = Table(
     Column("at", Instant, nullable=False),
     Column("lease_owner", String(128)),
     Column("leased_until", Instant),
-    comment="up to which seal the trail was sent to somebody else, and which worker is at it",
+    comment="the seal up to which a receiver has the audit trail, and the worker that sends now",
 )

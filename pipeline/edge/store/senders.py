@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, false, select, update
 
 from pipeline.clinical.model import Scanner
-from pipeline.edge.store.compiled_statement import Prepared
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.database import insert_if_absent
 from pipeline.edge.store.schema import exam, reading, receipt, scanner, sender
 
@@ -37,7 +37,7 @@ class NewSender:
     first_seen_at: datetime
 
 
-def note(connection: Connection, scanner_number: int, who: Sender, *, bound: bool, at: datetime) -> None:
+def record(connection: Connection, scanner_number: int, who: Sender, *, bound: bool, at: datetime) -> None:
     """A caller has sent a report of a machine, whose row this transaction has locked.
 
     One that the configuration has ``bound`` to the machine needs nobody to confirm it.
@@ -64,7 +64,7 @@ def unconfirmed(connection: Connection, exams: Collection[int]) -> set[int]:
     return set(_UNCONFIRMED.scalars(connection, {"exams": list(exams)})) if exams else set()
 
 
-def newcomers(connection: Connection) -> list[NewSender]:
+def unconfirmed_senders(connection: Connection) -> list[NewSender]:
     """The callers that nobody has confirmed, the one that came last first."""
     query = (
         select(sender, scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number)
@@ -104,22 +104,24 @@ def of_exams(connection: Connection, exams: Iterable[int]) -> dict[int, tuple[Se
     return {number: tuple(senders) for number, senders in found.items()}
 
 
-def are_known(connection: Connection, exams: Collection[int], *, beside: Collection[int]) -> bool:
+def are_known(connection: Connection, exams: Collection[int], *, excluding: Collection[int]) -> bool:
     """Whether any of some exams came from a sender known for its machine: by other exams than these ``beside`` it.
 
     History is brought in by people of the department, or asked of its archives, and is known.
     """
     for row in connection.execute(_whence().where(exam.c.id.in_(list(exams)))).all():
         who = Sender(ae_title=row.calling_ae_title, host=row.host)
-        if row.historical or is_known(connection, row.scanner_id, who, beside=beside):
+        if row.historical or is_known(connection, row.scanner_id, who, excluding=excluding):
             return True
     return False
 
 
-def is_known(connection: Connection, scanner_number: int, who: Sender, *, beside: Collection[int] = ()) -> bool:
+def is_known(connection: Connection, scanner_number: int, who: Sender, *, excluding: Collection[int] = ()) -> bool:
     """Whether a sender is confirmed for a machine, and has sent an exam of it that is none of these ``beside``."""
     same = (receipt.c.calling_ae_title == who.ae_title) & (receipt.c.host == who.host)
-    others = (exam.c.scanner_id == scanner_number) & exam.c.id.not_in(list(beside)) & sender.c.confirmed_at.is_not(None)
+    others = (
+        (exam.c.scanner_id == scanner_number) & exam.c.id.not_in(list(excluding)) & sender.c.confirmed_at.is_not(None)
+    )
     return not who.host or connection.execute(_whence().where(same, others).limit(1)).first() is not None
 
 
@@ -165,14 +167,14 @@ def _exams_sent() -> Select[tuple[int]]:
     return select(exam.c.id).select_from(joined.join(sender, _sent_by()))
 
 
-_ANY = Prepared(select(sender.c.id).where(sender.c.scanner_id == bindparam("scanner")).limit(1))
-_KNOWN = Prepared(
+_ANY = CompiledStatement(select(sender.c.id).where(sender.c.scanner_id == bindparam("scanner")).limit(1))
+_KNOWN = CompiledStatement(
     select(sender.c.id).where(
         sender.c.scanner_id == bindparam("scanner"),
         sender.c.calling_ae_title == bindparam("ae_title"),
         sender.c.host == bindparam("host"),
     )
 )
-_UNCONFIRMED = Prepared(
+_UNCONFIRMED = CompiledStatement(
     _exams_sent().where(sender.c.confirmed_at.is_(None), exam.c.id.in_(bindparam("exams", expanding=True)))
 )

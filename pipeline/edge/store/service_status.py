@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal, 
 
 from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.store import destination_outages, scanners, senders, work_queue
-from pipeline.edge.store.scanners import Respelt, Unidentified
+from pipeline.edge.store.scanners import Respelt, UnidentifiedScanner
 from pipeline.edge.store.schema import (
     State,
     addendum,
@@ -83,7 +83,7 @@ class Status:
     held: int
     late: tuple[int, ...]
     scanners: tuple[ScannerStatus, ...]
-    unidentified: tuple[Unidentified, ...]
+    unidentified: tuple[UnidentifiedScanner, ...]
     respelt: tuple[Respelt, ...]
     new_senders: tuple[NewSender, ...]
     destinations: tuple[DestinationStatus, ...]
@@ -141,7 +141,7 @@ def status(
             if reference_data
             else ()
         ),
-        new_senders=tuple(senders.newcomers(connection)),
+        new_senders=tuple(senders.unconfirmed_senders(connection)),
         destinations=tuple(_destination(connection, name, at) for name in destinations),
         history=tuple(_history(connection, name) for name in archives),
     )
@@ -212,12 +212,12 @@ def _history(connection: Connection, name: str) -> HistoryStatus:
     theirs = history_query.c.destination == name
     waiting = theirs & (history_query.c.state == State.WAITING)
     unanswered = connection.execute(
-        select(func.count(), func.min(history_query.c.asked_since), func.min(history_query.c.due_at)).where(waiting)
+        select(func.count(), func.min(history_query.c.requested_at), func.min(history_query.c.due_at)).where(waiting)
     ).one()
     tried = select(history_query.c.detail).where(waiting, history_query.c.detail.is_not(None))
     return HistoryStatus(
         name=name,
-        last_answer=connection.scalar(select(func.max(history_query.c.answered_at)).where(theirs)),
+        last_answer=connection.scalar(select(func.max(history_query.c.responded_at)).where(theirs)),
         unanswered=unanswered[0],
         unanswered_since=unanswered[1],
         next_try=unanswered[2],

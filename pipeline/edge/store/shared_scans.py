@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, bindparam, select
 
 from pipeline.edge.store import work_queue
-from pipeline.edge.store.compiled_statement import Prepared
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.patient_identity import ID_CONFLICT
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt
 from pipeline.sr.extract.report import Report
@@ -100,9 +100,9 @@ _COUNTING = (
     .where(reading.c.rejected.is_(None), exam.c.withdrawn.is_(None), exam.c.reason.is_distinct_from(ID_CONFLICT))
     .order_by(reading.c.receipt_id)
 )
-_OF_EXAM = Prepared(_COUNTING.where(reading.c.exam_id == bindparam("exam")))
-_OF_RECEIPT = Prepared(_COUNTING.where(reading.c.receipt_id == bindparam("receipt")))
-_AT_THAT_TIME = Prepared(
+_OF_EXAM = CompiledStatement(_COUNTING.where(reading.c.exam_id == bindparam("exam")))
+_OF_RECEIPT = CompiledStatement(_COUNTING.where(reading.c.receipt_id == bindparam("receipt")))
+_AT_THAT_TIME = CompiledStatement(
     _COUNTING.where(
         reading.c.performed_at == bindparam("moment"),
         exam.c.scanner_id == bindparam("scanner"),

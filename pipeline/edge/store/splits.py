@@ -45,7 +45,7 @@ def split(connection: Connection, number: int, *, at: datetime) -> list[tuple[in
     for one, _ in numbers:
         exams.count_rejections(connection, one)
         patient_identity.hold_if_in_doubt(connection, one, at=at)
-    exams.due_again(connection, row.patient_id, since=min(day for _, day in numbers), at=at)
+    exams.reexamine_since(connection, row.patient_id, since=min(day for _, day in numbers), at=at)
     notify(connection)
     return numbers
 

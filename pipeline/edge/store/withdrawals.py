@@ -73,7 +73,7 @@ def reject(
     return sorted(found)
 
 
-def machines_of(connection: Connection, note: Rejection) -> set[Scanner]:
+def scanners_of(connection: Connection, note: Rejection) -> set[Scanner]:
     """The machines whose reports on file a rejection note names."""
     found: set[Scanner] = set()
     for uids in _in_turn(note.sop_instance_uids):
@@ -103,7 +103,7 @@ def _look_again(connection: Connection, number: int, *, at: datetime) -> None:
     due = {"state": State.WAITING, "due_at": at, "attempts": 0, "worker_crashes": 0, "reason": None, "detail": None}
     connection.execute(update(exam).where(exam.c.id == number, ~in_doubt | exam.c.withdrawn.is_not(None)).values(**due))
     row = connection.execute(select(exam.c.patient_id, exam.c.performed_at).where(exam.c.id == number)).one()
-    exams.due_again(connection, row.patient_id, since=row.performed_at.date(), at=at)
-    patient_identity.judge_held(connection, number, at=at)
+    exams.reexamine_since(connection, row.patient_id, since=row.performed_at.date(), at=at)
+    patient_identity.release_settled(connection, number, at=at)
     shared_scans.release_settled(connection, at=at)
     notify(connection)

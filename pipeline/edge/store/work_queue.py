@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, case, func, literal, or_, select, update
 
-from pipeline.edge.store.compiled_statement import Prepared
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.schema import State, commitment_request, delivery, exam, history_query, receipt, shard
 
 QUEUES = (receipt, exam, delivery, commitment_request, history_query, shard)
@@ -26,7 +26,7 @@ LEASE = timedelta(minutes=5)
 """How long a claim holds unless it is ended before; longer than any batch takes."""
 
 
-MOST_WORKER_CRASHES = 3
+MAX_WORKER_CRASHES = 3
 """What has lost its worker this often is held."""
 
 
@@ -51,7 +51,7 @@ def claim(
     at: datetime,
     where: ColumnElement[bool] | None = None,
     crash_suspects: bool = False,
-    most_bytes: int | None = None,
+    max_bytes: int | None = None,
 ) -> list[int]:
     """Lease the longest due pieces of work to this process; their ids in the order they fell due.
 
@@ -61,7 +61,7 @@ def claim(
     """
     columns = (queue.c.id, queue.c.worker_crashes, queue.c.lease_owner)
     due = (
-        select(*columns, queue.c.size if most_bytes is not None else literal(0).label("size"))
+        select(*columns, queue.c.size if max_bytes is not None else literal(0).label("size"))
         .where(queue.c.state == State.WAITING, queue.c.due_at <= at, _free(queue, at))
         .order_by(queue.c.due_at, queue.c.id)
         .limit(limit)
@@ -75,7 +75,7 @@ def claim(
             .order_by(None)
             .order_by(queue.c.worker_crashes, queue.c.due_at, queue.c.id)
         )
-    ids = _bearable(_without_crash_suspects(connection.execute(due).all()), most_bytes)
+    ids = _bearable(_without_crash_suspects(connection.execute(due).all()), max_bytes)
     if ids:
         lost = case((queue.c.lease_owner.is_not(None), 1), else_=0)  # its lease ran out: nobody ended it
         connection.execute(
@@ -153,7 +153,7 @@ def requeue(connection: Connection, queue: Table, *, where: ColumnElement[bool] 
     connection.execute(mine.values(lease_owner=None, leased_until=None, attempts=queue.c.attempts - 1))
 
 
-def reclaim_from_the_dead(connection: Connection) -> int:
+def reclaim_from_dead_processes(connection: Connection) -> int:
     """End the leases of processes of this machine that no longer run; how many there were."""
     ended = 0
     for queue in QUEUES:
@@ -195,8 +195,8 @@ def _settle(
 
 
 @functools.cache
-def _settling(queue: Table) -> Prepared:
-    return Prepared(
+def _settling(queue: Table) -> CompiledStatement:
+    return CompiledStatement(
         update(queue)
         .where(queue.c.id.in_(bindparam("ids", expanding=True)))
         .values(state=bindparam("to"), reason=bindparam("why"), detail=bindparam("told"))
@@ -204,10 +204,10 @@ def _settling(queue: Table) -> Prepared:
     )
 
 
-def _bearable(due: Sequence[Row[Any]], most_bytes: int | None) -> list[int]:
+def _bearable(due: Sequence[Row[Any]], max_bytes: int | None) -> list[int]:
     """The pieces from the first one on that together have so many bytes."""
     sums = accumulate(row.size for row in due)
-    bearable = [row.id for row, total in zip(due, sums, strict=True) if most_bytes is None or total <= most_bytes]
+    bearable = [row.id for row, total in zip(due, sums, strict=True) if max_bytes is None or total <= max_bytes]
     return bearable or [row.id for row in due[:1]]
 
 

@@ -78,7 +78,7 @@ def test_a_dry_run_prints_what_would_differ_as_table_and_as_json_and_a_run_does_
     assert difference["regions"]["L1-L4"]["RESULT"] == ["NO_LSC", "LOSS"]
     status, printed, _ = run("reprocess", "--json")
     done = json.loads(printed)
-    assert (status, done["finished"], done["looked_at"], done["issued"]) == (0, True, 2, 1)
+    assert (status, done["finished"], done["examined"], done["issued"]) == (0, True, 2, 1)
     status, printed, _ = run("reprocess")
     assert (status, "0 addenda superseded" in printed, "not finished" in printed) == (0, True, False)
     assert run("reprocess", "--dry-run")[1].splitlines()[-1].startswith("0 addenda")

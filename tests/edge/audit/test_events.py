@@ -18,7 +18,7 @@ from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import audit_trail, outbox, receipts, work_queue
-from pipeline.edge.store.audit_trail import Event, Outcome, Sealed
+from pipeline.edge.store.audit_trail import Event, Outcome, SealedEntry
 from pipeline.edge.store.schema import receipt
 from tests import peers
 from tests.factories.instances import NOW, instance
@@ -84,9 +84,9 @@ def _visit(app: App, uid: str, bmd: str, date: str) -> bytes:
     return data_set
 
 
-def _trail(app: App, patient_id: str | None = "P1") -> list[Sealed]:
+def _trail(app: App, patient_id: str | None = "P1") -> list[SealedEntry]:
     with app.database.read() as connection:
-        return list(audit_trail.find(connection, whose=Patient(patient_id=patient_id) if patient_id else None))
+        return list(audit_trail.find(connection, about=Patient(patient_id=patient_id) if patient_id else None))
 
 
 def test_who_sent_what_what_was_compared_with_what_and_which_bytes_went_where_is_on_file(

@@ -258,7 +258,7 @@ def test_a_refused_caller_is_a_security_alert_that_names_it() -> None:
 def test_a_question_to_an_archive_is_a_query_that_holds_what_was_asked() -> None:
     """PS3.15 A.5.3.10."""
     asked = Entry(
-        event=Event.ASKED,
+        event=Event.QUERIED,
         at=NOW,
         actor="pacs",
         host="192.0.2.7",

@@ -93,7 +93,7 @@ def test_a_spelling_that_is_added_makes_earlier_exams_the_machines_own(folder: P
     with open_app(folder) as app:
         run(app)
         assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
-        assert run(app) == ExamCounts(looked_at=2)
+        assert run(app) == ExamCounts(examined=2)
     (folder / "scanners.toml").write_text(PRODIGY)
     with open_app(folder) as app:
         run(app)

@@ -368,9 +368,9 @@ def test_the_pixels_of_a_picture_are_dropped_after_a_while_and_its_results_stay(
     whole = report(spine(region("L2-L4", "0.934")))
     structured = receive(app, whole, "2.25.2")
     with app.database.write() as connection:
-        assert pixel_retention.drop_pixels(connection, received_before=NOW) == 0
-        assert pixel_retention.drop_pixels(connection, received_before=NOW + timedelta(seconds=1)) == 1
-        assert pixel_retention.drop_pixels(connection, received_before=NOW + timedelta(seconds=1)) == 0
+        assert pixel_retention.drop_pixel_data(connection, received_before=NOW) == 0
+        assert pixel_retention.drop_pixel_data(connection, received_before=NOW + timedelta(seconds=1)) == 1
+        assert pixel_retention.drop_pixel_data(connection, received_before=NOW + timedelta(seconds=1)) == 0
         kept, untouched = receipts.load(connection, [number, structured])
     assert kept.instance.data_set == encode(shot, JPEGLossless).partition(b"\xe0\x7f\x10\x00")[0]
     assert untouched.instance.data_set == encode(whole)
@@ -381,13 +381,13 @@ def test_a_picture_sent_again_is_known_when_its_pixels_are_gone(app: App) -> Non
     shot = picture(comments=dxa_results(scan("AP Spine", roi("L1-L4", "0.912"))))
     number = receive(app, shot)
     with app.database.write() as connection:
-        pixel_retention.drop_pixels(connection, received_before=NOW + timedelta(seconds=1))
+        pixel_retention.drop_pixel_data(connection, received_before=NOW + timedelta(seconds=1))
     assert receive(app, shot) == number
 
 
 def test_what_is_held_keeps_its_pixels(app: App) -> None:
     number = receive(app, picture(Manufacturer="ACME"))
     with app.database.write() as connection:
-        assert pixel_retention.drop_pixels(connection, received_before=NOW + timedelta(days=1)) == 0
+        assert pixel_retention.drop_pixel_data(connection, received_before=NOW + timedelta(days=1)) == 0
         (kept,) = receipts.load(connection, [number])
     assert kept.instance.data_set.endswith(b"\1\2")

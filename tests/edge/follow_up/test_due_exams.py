@@ -122,7 +122,7 @@ def test_an_earlier_exam_that_is_held_is_told_and_compared_once_it_is_resolved(a
     with app.database.write() as connection:
         connection.execute(delete(reading).where(reading.c.receipt_id == 1))  # a person has chosen the other report
         assert work_queue.release(connection, exam, 1, at=LONG_AGO)
-        assert exams.look_after(connection, 1, at=LONG_AGO) == 1
+        assert exams.reexamine_later_exams(connection, 1, at=LONG_AGO) == 1
     assert _follow_up(app) == ExamCounts(issued=2)
     assert _latest(app, 2).regions["L1-L4"]["DIFF"] == ("-0.048",)
 

@@ -230,7 +230,7 @@ def test_an_archive_that_answers_late_and_has_nothing_is_no_longer_called_silent
             connection.execute(update(history_query).values(due_at=LONG_AGO))
         assert history.answer_due(app, archive_of(app))
         with app.database.write() as connection:
-            exams.followed_up(connection, in_hand)
+            exams.finish_follow_up(connection, in_hand)
         assert sorted(claim_due(app, 50)) == sorted(numbers)
         assert follow_up(app, numbers) == ExamCounts(issued=2)
         assert ["ARCHIVE_SILENT" in latest_flags(app, number) for number in numbers] == [False, False]
@@ -261,7 +261,7 @@ def test_that_an_archive_was_asked_is_on_file_whether_we_did_or_somebody_at_this
         history.answer_due(app, archive_of(app))
         fetch(app, archive_of(app), PATIENT, by_hand=True)
         with app.database.read() as connection:
-            ours, theirs = (one.entry for one in audit_trail.find(connection) if one.entry.event is Event.ASKED)
+            ours, theirs = (one.entry for one in audit_trail.find(connection) if one.entry.event is Event.QUERIED)
         assert (ours.actor, ours.host, ours.patient, ours.outcome) == ("pacs", "127.0.0.1", 1, Outcome.SUCCESS)
         assert ours.detail["studies"] == len(exams_of("02-spine-loss"))
         asked = decode(BytesIO(b64decode(ours.detail["query"])), False, True)

@@ -89,7 +89,7 @@ def test_every_record_up_to_an_exams_day_is_ground_of_its_addendum_and_a_later_o
             assert ["context" in changed_inputs for changed_inputs in _shifts(app)] == [False, counts]
             follow_all(app)
             assert _shifts(app) == [(), ()]
-        assert run(app) == ExamCounts(looked_at=2)
+        assert run(app) == ExamCounts(examined=2)
 
 
 def _shifts(app: App) -> list[tuple[str, ...]]:

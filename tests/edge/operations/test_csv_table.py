@@ -139,7 +139,7 @@ def test_loading_context_makes_the_exams_from_that_day_on_due_again_once(databas
         number, _ = receipts.store(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
         exam_number = exams.record(connection, number, report(), due_at=NOW, seen_at=NOW)
         work_queue.claim(connection, exam, limit=1, at=NOW)
-        exams.followed_up(connection, exams.load(connection, [exam_number])[0])
+        exams.finish_follow_up(connection, exams.load(connection, [exam_number])[0])
     records = read_context(
         _file(tmp_path, "patient_id,recorded_on,menopause\nP1,2026-02-01,after\nP9,2026-02-01,after\n")
     )
@@ -147,7 +147,7 @@ def test_loading_context_makes_the_exams_from_that_day_on_due_again_once(databas
         loaded = clinical_context_csv.keep(connection, records, at=NOW)
         assert (loaded.records, loaded.exams) == (2, 1)
         assert work_queue.claim(connection, exam, limit=1, at=NOW) == [exam_number]
-        exams.followed_up(connection, exams.load(connection, [exam_number])[0])
+        exams.finish_follow_up(connection, exams.load(connection, [exam_number])[0])
     with database.write() as connection:
         again = clinical_context_csv.keep(connection, records, at=NOW)
         assert (again.records, again.exams) == (0, 0)
@@ -160,7 +160,7 @@ def test_context_of_a_later_day_leaves_earlier_exams_alone(database: Database, t
         number, _ = receipts.store(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
         exam_number = exams.record(connection, number, report(), due_at=NOW, seen_at=NOW)
         work_queue.claim(connection, exam, limit=1, at=NOW)
-        exams.followed_up(connection, exams.load(connection, [exam_number])[0])
+        exams.finish_follow_up(connection, exams.load(connection, [exam_number])[0])
         late = read_context(_file(tmp_path, "patient_id,recorded_on,pregnancy\nP1,2026-03-03,no\n"))
         assert clinical_context_csv.keep(connection, late, at=NOW).exams == 0
 

@@ -187,8 +187,8 @@ def test_what_a_scanner_did_not_stay_for_it_hears_when_it_asks_again(tmp_path: P
 
 
 def test_only_what_is_kept_is_committed_and_the_rest_has_its_reason(app: App, scanner: Scanner) -> None:
-    asked_for = [(EnhancedSRStorage, KEPT), (EnhancedSRStorage, "2.25.404"), (ComprehensiveSRStorage, KEPT)]
-    scanner.ask(*asked_for)
+    requested = [(EnhancedSRStorage, KEPT), (EnhancedSRStorage, "2.25.404"), (ComprehensiveSRStorage, KEPT)]
+    scanner.ask(*requested)
     with scanner.listening():
         report_due(app, _caller(app))
     ((event_type, result),) = scanner.heard
@@ -303,7 +303,7 @@ def test_a_request_over_which_we_fail_is_held_alone(app: App, scanner: Scanner) 
     scanner.ask((EnhancedSRStorage, KEPT), transaction="2.25.71")
     scanner.ask((EnhancedSRStorage, KEPT), transaction="2.25.72")
     with app.database.write() as connection:
-        connection.execute(update(commitment_request).where(commitment_request.c.id == 1).values(asked_for="[damaged"))
+        connection.execute(update(commitment_request).where(commitment_request.c.id == 1).values(requested="[damaged"))
     with scanner.listening():
         report_due(app, _caller(app))
     assert [result.TransactionUID for _, result in scanner.heard] == ["2.25.72"]
@@ -350,11 +350,11 @@ def test_what_could_not_be_told_for_a_week_is_held_for_a_person(app: App, scanne
     housekeeping.run_housekeeping(app)
     assert len(_waiting(app)) == 1
     with app.database.write() as connection:
-        connection.execute(update(commitment_request).values(asked_at=datetime.now(UTC) - timedelta(days=8)))
+        connection.execute(update(commitment_request).values(requested_at=datetime.now(UTC) - timedelta(days=8)))
     housekeeping.run_housekeeping(app)
     with app.database.read() as connection:
         (held,) = service_status.held(connection)
-    assert (held.number, held.reason) == ("C1", "untold")
+    assert (held.number, held.reason) == ("C1", "not_reported")
 
 
 def test_orthanc_as_the_scanner_hears_what_we_keep(tmp_path: Path, sample: Callable[[str], Path]) -> None:
@@ -391,14 +391,14 @@ def test_the_store_reads_back_what_it_commits_itself_to(database: Database) -> N
         receipts.store(connection, instance(uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
         receipts.store(connection, instance(b"something else", uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
         connection.execute(update(receipt).where(receipt.c.id == 1).values(digest="0" * 64))
-        assert commitment_requests.failure_of(connection, EnhancedSRStorage, KEPT) is None
-        assert commitment_requests.failure_of(connection, ComprehensiveSRStorage, KEPT) == 0x0119
+        assert commitment_requests.failure_reason_of(connection, EnhancedSRStorage, KEPT) is None
+        assert commitment_requests.failure_reason_of(connection, ComprehensiveSRStorage, KEPT) == 0x0119
         connection.execute(update(receipt).where(receipt.c.id == 2).values(digest="1" * 64))
-        assert commitment_requests.failure_of(connection, EnhancedSRStorage, KEPT) == 0x0112
+        assert commitment_requests.failure_reason_of(connection, EnhancedSRStorage, KEPT) == 0x0112
 
 
 def _keep(connection: Connection, *, transaction: str = "2.25.7") -> None:
-    asked_for = [(EnhancedSRStorage, KEPT)]
-    commitment_requests.keep(
-        connection, calling_ae_title="SCANNER1", transaction_uid=transaction, asked_for=asked_for, at=NOW
+    requested = [(EnhancedSRStorage, KEPT)]
+    commitment_requests.record(
+        connection, calling_ae_title="SCANNER1", transaction_uid=transaction, requested=requested, at=NOW
     )

@@ -153,7 +153,7 @@ def addenda(app: App) -> list[int]:
 
 
 def test_where_nothing_changed_nothing_is_examined_again(two_visits: Path) -> None:
-    assert run_in(two_visits) == ExamCounts(looked_at=3)
+    assert run_in(two_visits) == ExamCounts(examined=3)
 
 
 @in_both_databases
@@ -161,10 +161,10 @@ def test_a_new_lsc_supersedes_the_addenda_it_judges_and_no_other(two_visits: Pat
     """The exams of 2022 and of the other patient rest on the LSC as well, but say nothing else for it."""
     (two_visits / "precision.toml").write_text(lsc(begins="2023-01-01"))
     with open_app(two_visits) as app:
-        assert run(app) == ExamCounts(looked_at=3, issued=1, unchanged=1)
+        assert run(app) == ExamCounts(examined=3, issued=1, unchanged=1)
         assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
         assert addenda(app) == [1, 2, 1]
-        assert run(app) == ExamCounts(looked_at=3)
+        assert run(app) == ExamCounts(examined=3)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_new_lsc_supersedes_the_addenda_it_judges_and_no_other(two_visits: Pat
 )
 def test_an_lsc_of_another_part_time_or_machine_shifts_no_ground(two_visits: Path, other: str) -> None:
     (two_visits / "precision.toml").write_text(other)
-    assert run_in(two_visits) == ExamCounts(looked_at=3)
+    assert run_in(two_visits) == ExamCounts(examined=3)
 
 
 def test_an_lsc_that_is_ended_earlier_no_longer_judges_the_exams_after_its_end(two_visits: Path) -> None:
@@ -192,21 +192,21 @@ def test_that_an_lsc_has_run_out_since_the_exam_changes_nothing(
     assert run_in(two_visits).issued == 1
 
     monkeypatch.setattr(reprocessing, "datetime", SimpleNamespace(now=lambda _: datetime(2040, 1, 1, tzinfo=UTC)))
-    assert run_in(two_visits) == ExamCounts(looked_at=3)
+    assert run_in(two_visits) == ExamCounts(examined=3)
 
 
 def test_a_new_epoch_ends_the_comparison(two_visits: Path) -> None:
     (two_visits / "scanners.toml").write_text(EPOCH.format(begins="2023-06-01"))
     with open_app(two_visits) as app:
-        assert run(app) == ExamCounts(looked_at=3, issued=1, unchanged=1)
+        assert run(app) == ExamCounts(examined=3, issued=1, unchanged=1)
         assert said(app, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_EPOCH",)
 
 
 def test_a_rule_taken_differently_is_applied_to_what_was_said(two_visits: Path) -> None:
     (two_visits / "rules.toml").write_text("usual_interval_months = 36")
     with open_app(two_visits) as app:
-        assert run(app).looked_at == 3
-        assert run(app) == ExamCounts(looked_at=3)
+        assert run(app).examined == 3
+        assert run(app) == ExamCounts(examined=3)
 
 
 @in_both_databases
@@ -216,14 +216,14 @@ def test_a_prior_that_a_scanner_sends_late_is_followed_up_at_once(two_visits: Pa
         follow_all(app)
         assert said(app, 2).regions["L1-L4"]["DIFF"] == ("0.012",)
         assert addenda(app) == [1, 2, 1]
-        assert run(app) == ExamCounts(looked_at=4)
+        assert run(app) == ExamCounts(examined=4)
 
 
 def test_a_later_exam_shifts_no_ground_of_an_earlier_one(two_visits: Path) -> None:
     with open_app(two_visits) as app:
         receive(app, l1_l4("0.900", study="2.25.13", date="20250101"), "2.25.4")
         follow_all(app)
-        assert run(app) == ExamCounts(looked_at=4)
+        assert run(app) == ExamCounts(examined=4)
 
 
 def test_a_record_of_clinical_context_that_was_loaded_is_followed_up_at_once(two_visits: Path) -> None:
@@ -232,7 +232,7 @@ def test_a_record_of_clinical_context_that_was_loaded_is_followed_up_at_once(two
         with app.database.write() as connection:
             clinical_context_csv.keep(connection, [ContextOf(patient_id="P1", issuer="", record=record)])
         follow_all(app)
-        assert run(app) == ExamCounts(looked_at=3)
+        assert run(app) == ExamCounts(examined=3)
 
 
 def replace_lunar(config: Path, old: str, new: str) -> None:
@@ -246,7 +246,7 @@ def replace_lunar(config: Path, old: str, new: str) -> None:
 @in_both_databases
 def test_a_dialect_that_changed_reads_the_reports_again_and_only_what_they_say_counts(two_visits: Path) -> None:
     replace_lunar(two_visits, "[[report]]\nroot", '[[noted]]\nmeaning = "Looked over"\n\n[[report]]\nroot')
-    assert run_in(two_visits) == ExamCounts(looked_at=3)
+    assert run_in(two_visits) == ExamCounts(examined=3)
     (two_visits / "scanners.toml").write_text(EPOCH.format(begins="2010-01-01"))
     with open_app(two_visits) as app:
         assert run(app).issued == 0
@@ -297,9 +297,9 @@ def test_a_dry_run_tells_what_would_differ_and_changes_nothing(two_visits: Path)
 def test_a_run_may_be_about_one_patient_one_scanner_or_a_time(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc())
     with open_app(two_visits) as app:
-        assert run(app, Scope(linked_patients=2)) == ExamCounts(looked_at=1, unchanged=1)
+        assert run(app, Scope(linked_patients=2)) == ExamCounts(examined=1, unchanged=1)
         assert run(app, Scope(since=date(2025, 1, 1))) == ExamCounts()
-        assert run(app, Scope(scanner=1, since=date(2024, 1, 1))) == ExamCounts(looked_at=2, issued=1)
+        assert run(app, Scope(scanner=1, since=date(2024, 1, 1))) == ExamCounts(examined=2, issued=1)
 
 
 def test_any_number_of_workers_share_one_run(two_visits: Path) -> None:
@@ -313,7 +313,7 @@ def test_any_number_of_workers_share_one_run(two_visits: Path) -> None:
         for thread in threads:
             thread.join()
         counts, finished = reprocessing.standing(app, number)
-        assert (counts, finished) == (ExamCounts(looked_at=3, issued=1, unchanged=2), True)
+        assert (counts, finished) == (ExamCounts(examined=3, issued=1, unchanged=2), True)
         assert addenda(app) == [1, 2, 1]
 
 
@@ -331,7 +331,7 @@ def test_a_part_whose_worker_died_is_taken_up_by_the_next_where_it_was_left(two_
             connection.execute(
                 update(shard).values(lease_owner="elsewhere/1", leased_until=LONG_AGO, last_linked_patients=1)
             )
-        assert reprocessing.take_part(app, number) == ExamCounts(looked_at=1, unchanged=1), "the first person was done"
+        assert reprocessing.take_part(app, number) == ExamCounts(examined=1, unchanged=1), "the first person was done"
 
 
 def test_it_stops_when_told_to_and_goes_on_later(two_visits: Path) -> None:
@@ -350,7 +350,7 @@ def test_a_class_of_reference_data_that_is_renamed_re_examines_nobody(two_visits
     try:
         for kind, name in names.items():
             kind.__qualname__ = f"Renamed{name}"
-        assert run_in(two_visits) == ExamCounts(looked_at=3)
+        assert run_in(two_visits) == ExamCounts(examined=3)
     finally:
         for kind, name in names.items():
             kind.__qualname__ = name
@@ -382,7 +382,7 @@ def test_an_exam_that_is_due_by_itself_is_left_to_the_live_flow(
     with open_app(two_visits) as app:
         with app.database.write() as connection:
             connection.execute(update(exam).where(exam.c.id == 2).values(state="waiting"))
-        assert run(app) == ExamCounts(looked_at=2, unchanged=2)
+        assert run(app) == ExamCounts(examined=2, unchanged=2)
         follow_all(app)
         assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
 
@@ -409,7 +409,7 @@ def test_an_exam_that_ends_its_worker_again_and_again_is_held(two_visits: Path) 
     with open_app(two_visits) as app:
         with app.database.write() as connection:
             connection.execute(update(exam).where(exam.c.id == 2).values(worker_crashes=3))
-        assert run(app) == ExamCounts(looked_at=3, unchanged=2, held=1)
+        assert run(app) == ExamCounts(examined=3, unchanged=2, held=1)
 
 
 @in_both_databases
@@ -432,7 +432,7 @@ def test_a_historical_exam_is_a_prior_for_others_and_gets_no_addendum(folder: Pa
         follow_all(app)
         assert addenda(app)[:2] == [0, 1]
         assert said(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
-        assert run(app) == ExamCounts(looked_at=1)
+        assert run(app) == ExamCounts(examined=1)
 
 
 def test_history_that_comes_late_supersedes_by_the_next_run_and_not_at_once(folder: Path) -> None:
@@ -442,7 +442,7 @@ def test_history_that_comes_late_supersedes_by_the_next_run_and_not_at_once(fold
         receive(app, l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1", historical=True)
         follow_all(app)
         assert addenda(app)[:2] == [1, 0]
-        assert run(app) == ExamCounts(looked_at=1, issued=1)
+        assert run(app) == ExamCounts(examined=1, issued=1)
 
 
 def test_a_historical_report_that_is_sent_live_later_is_answered(folder: Path) -> None:
@@ -470,5 +470,5 @@ def test_exams_without_grounds_are_examined_once(two_visits: Path) -> None:
     with open_app(two_visits) as app:
         with app.database.write() as connection:
             connection.execute(provenance.delete())
-        assert run(app) == ExamCounts(looked_at=3, unchanged=3)
-        assert run(app) == ExamCounts(looked_at=3)
+        assert run(app) == ExamCounts(examined=3, unchanged=3)
+        assert run(app) == ExamCounts(examined=3)

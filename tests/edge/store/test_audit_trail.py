@@ -153,8 +153,8 @@ def test_old_entries_are_dropped_in_order_and_the_chain_goes_on_from_there(datab
     _sealed(database)
     end = _chain(database).last_digest
     with database.write() as connection:
-        assert audit_trail.drop(connection, before=NOW + timedelta(seconds=5), at=NOW) == 4
-        assert audit_trail.drop(connection, before=NOW + timedelta(seconds=5), at=NOW) == 0
+        assert audit_trail.drop_entries(connection, before=NOW + timedelta(seconds=5), at=NOW) == 4
+        assert audit_trail.drop_entries(connection, before=NOW + timedelta(seconds=5), at=NOW) == 0
     with database.read() as connection:
         assert [found.entry.actor for found in audit_trail.find(connection)] == [
             f"SCANNER{number}" for number in range(5, 10)
@@ -169,25 +169,25 @@ def test_nothing_is_dropped_that_is_not_sealed_or_that_a_receiver_has_not_had(da
     _recorded(database, 4)
     much_later = NOW + timedelta(days=9)
     with database.write() as connection:
-        assert audit_trail.drop(connection, before=much_later, at=NOW) == 0
+        assert audit_trail.drop_entries(connection, before=much_later, at=NOW) == 0
     _sealed(database)
     with database.write() as connection:
-        audit_trail.begin(connection, "syslog", at=NOW)
-        audit_trail.sent(connection, "syslog", 3, at=NOW)
-        assert audit_trail.drop(connection, before=much_later, at=NOW, receivers=["syslog"]) == 3
+        audit_trail.add_receiver(connection, "syslog", at=NOW)
+        audit_trail.record_sent(connection, "syslog", 3, at=NOW)
+        assert audit_trail.drop_entries(connection, before=much_later, at=NOW, receivers=["syslog"]) == 3
 
 
 def test_a_receiver_gets_every_sealed_entry_once_and_in_order(database: Database) -> None:
     with database.write() as connection:
-        audit_trail.begin(connection, "syslog", at=NOW)
+        audit_trail.add_receiver(connection, "syslog", at=NOW)
     _recorded(database, 3)
     with database.write() as connection:
-        audit_trail.begin(connection, "syslog", at=NOW)
+        audit_trail.add_receiver(connection, "syslog", at=NOW)
         assert audit_trail.unsent(connection, "syslog") == []
         audit_trail.seal(connection)
         waiting = audit_trail.unsent(connection, "syslog")
         assert [one.entry.actor for one in waiting] == ["SCANNER1", "SCANNER2", "SCANNER3"]
-        audit_trail.sent(connection, "syslog", 2, at=NOW)
+        audit_trail.record_sent(connection, "syslog", 2, at=NOW)
         assert [one.position for one in audit_trail.unsent(connection, "syslog")] == [3]
 
 
@@ -195,7 +195,7 @@ def test_a_receiver_is_told_what_happens_from_when_it_is_named(database: Databas
     _recorded(database, 3)
     _sealed(database)
     with database.write() as connection:
-        audit_trail.begin(connection, "syslog", at=NOW)
+        audit_trail.add_receiver(connection, "syslog", at=NOW)
         assert audit_trail.unsent(connection, "syslog") == []
 
 
@@ -203,12 +203,12 @@ def test_of_several_workers_one_tells_a_receiver_until_its_lease_runs_out(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with database.write() as connection:
-        audit_trail.begin(connection, "syslog", at=NOW)
-        assert audit_trail.take(connection, "syslog", at=NOW)
-        assert audit_trail.take(connection, "syslog", at=NOW), "the same one goes on"
+        audit_trail.add_receiver(connection, "syslog", at=NOW)
+        assert audit_trail.lease_receiver(connection, "syslog", at=NOW)
+        assert audit_trail.lease_receiver(connection, "syslog", at=NOW), "the same one goes on"
         monkeypatch.setattr(work_queue, "owner", lambda: "another")
-        assert not audit_trail.take(connection, "syslog", at=NOW)
-        assert audit_trail.take(connection, "syslog", at=NOW + work_queue.LEASE)
+        assert not audit_trail.lease_receiver(connection, "syslog", at=NOW)
+        assert audit_trail.lease_receiver(connection, "syslog", at=NOW + work_queue.LEASE)
 
 
 def test_the_trail_of_one_patient_is_what_concerns_their_exams_receipts_and_addenda(database: Database) -> None:
@@ -224,7 +224,7 @@ def test_the_trail_of_one_patient_is_what_concerns_their_exams_receipts_and_adde
             )
         audit_trail.record(connection, _entry(actor="nobody's", event=Event.STARTED))
     with database.read() as connection:
-        found = [one.entry.actor for one in audit_trail.find(connection, whose=Patient(patient_id="P1"))]
+        found = [one.entry.actor for one in audit_trail.find(connection, about=Patient(patient_id="P1"))]
         assert [actor for actor in found if "for" in actor] == ["sent for P1", "compared for P1"]
-        assert list(audit_trail.find(connection, whose=Patient(patient_id="P3"))) == []
+        assert list(audit_trail.find(connection, about=Patient(patient_id="P3"))) == []
         assert list(audit_trail.find(connection, since=NOW + timedelta(seconds=1))) == []

@@ -1,11 +1,11 @@
-"""A prepared statement gives what SQLAlchemy gives for it, in both kinds of database."""
+"""A compiled statement gives what SQLAlchemy gives for it, in both kinds of database."""
 
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import bindparam, func, insert, select, tuple_, update
 
-from pipeline.edge.store.compiled_statement import Prepared
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.schema import State, linked_patients, patient, receipt
 from tests.factories.instances import NOW
@@ -32,7 +32,7 @@ FIND = (
 @pytest.fixture
 def full(database: Database) -> Database:
     """A database with three receipts, each a minute later than the one before."""
-    keep = Prepared(KEEP)
+    keep = CompiledStatement(KEEP)
     with database.write() as connection:
         for number in range(3):
             moment = NOW + timedelta(minutes=number)
@@ -43,7 +43,7 @@ def full(database: Database) -> Database:
 
 @pytest.mark.parametrize("uids", [[], ["2.25.1"], ["2.25.2", "2.25.0"], ["2.25.0", "2.25.1", "2.25.2", "2.25.3"]])
 def test_moments_flags_bytes_and_lists_of_any_length_are_what_sqlalchemy_gives(full: Database, uids: list[str]) -> None:
-    find = Prepared(FIND)
+    find = CompiledStatement(FIND)
     with full.read() as connection:
         for _ in range(2):
             found = find.execute(connection, {"uids": uids})
@@ -53,7 +53,9 @@ def test_moments_flags_bytes_and_lists_of_any_length_are_what_sqlalchemy_gives(f
 
 def test_a_list_of_pairs_finds_each_pair_and_no_other_mixture(database: Database) -> None:
     pair = tuple_(patient.c.patient_id, patient.c.issuer)
-    find = Prepared(select(patient.c.id).where(pair.in_(bindparam("pairs", expanding=True))).order_by(patient.c.id))
+    find = CompiledStatement(
+        select(patient.c.id).where(pair.in_(bindparam("pairs", expanding=True))).order_by(patient.c.id)
+    )
     with database.write() as connection:
         connection.execute(insert(linked_patients), [{"id": 1}])
         named = [{"patient_id": who, "issuer": issuer, "linked_patients_id": 1} for who in "AB" for issuer in "XY"]
@@ -63,7 +65,7 @@ def test_a_list_of_pairs_finds_each_pair_and_no_other_mixture(database: Database
 
 
 def test_what_a_statement_itself_sets_is_set_beside_what_is_given(full: Database) -> None:
-    hold = Prepared(
+    hold = CompiledStatement(
         update(receipt)
         .where(receipt.c.id == bindparam("number"))
         .values(state=State.HELD, worker_crashes=receipt.c.worker_crashes + 2, due_at=bindparam("until"))
@@ -76,6 +78,8 @@ def test_what_a_statement_itself_sets_is_set_beside_what_is_given(full: Database
 
 def test_what_the_database_refuses_is_a_failed_store_and_has_not_happened(full: Database) -> None:
     with pytest.raises(StoreError, match=r"IntegrityError|UniqueViolation"), full.write() as connection:
-        Prepared(update(receipt).values(sop_instance_uid=bindparam("uid"))).execute(connection, {"uid": "2.25.7"})
+        CompiledStatement(update(receipt).values(sop_instance_uid=bindparam("uid"))).execute(
+            connection, {"uid": "2.25.7"}
+        )
     with full.read() as connection:
         assert connection.scalar(select(func.count(receipt.c.sop_instance_uid.distinct()))) == 3

@@ -14,7 +14,7 @@ from pipeline.edge.store.schema import delivery, exam, metadata
 from tests.benchmarks import archive
 
 PATIENTS = 400
-SMALL = {"scanner", "sender", "process", "housekeeping", "unidentified"}
+SMALL = {"scanner", "sender", "process", "housekeeping", "unidentified_scanner"}
 """Tables that do not grow with the number of exams."""
 
 
@@ -31,8 +31,8 @@ def test_no_step_from_receipt_to_delivery_reads_a_whole_table(app: App) -> None:
         assert archive.work_off(app).issued == 1
         with app.database.write() as connection:
             (waiting,) = outbox.deliveries(connection, outbox.claim(connection, "pacs", limit=50, at=datetime.now(UTC)))
-            outbox.delivered(connection, waiting.number, proof="none", at=datetime.now(UTC))
-            work_queue.reclaim_from_the_dead(connection)
+            outbox.record_delivery(connection, waiting.number, proof="none", at=datetime.now(UTC))
+            work_queue.reclaim_from_dead_processes(connection)
             work_queue.next_due(connection, exam)
             work_queue.next_due(connection, delivery)
     assert len(plans) > 20

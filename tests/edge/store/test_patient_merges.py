@@ -43,7 +43,7 @@ def merge(app: App, old: str = "OLD", new: str = "NEW", *, undo: bool = False) -
         numbers = [patients.number_of(connection, patient_id, "") for patient_id in (old, new)]
         done = (patient_merges.undo if undo else patient_merges.merge)(connection, numbers[0], numbers[1], at=NOW)
         if done:
-            patient_identity.judge_again(connection, numbers[0], numbers[1], at=NOW)
+            patient_identity.reassess_after_merge(connection, numbers[0], numbers[1], at=NOW)
         return done
 
 
@@ -58,7 +58,7 @@ def test_after_a_merger_exams_are_compared_across_the_two_ids_and_after_its_undo
         assert merge(app)
         assert run(app).issued == 1
         assert said(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
-        assert run(app) == ExamCounts(looked_at=2)
+        assert run(app) == ExamCounts(examined=2)
         assert merge(app, undo=True)
         assert run(app).issued == 1
         assert said(app, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
@@ -88,7 +88,7 @@ def test_a_late_prior_and_a_record_of_context_under_the_old_id_make_the_new_ids_
             loaded = clinical_context_csv.keep(connection, [ContextOf(patient_id="OLD", issuer="", record=record)])
         assert loaded.exams == 1
         follow_all(app)
-        assert run(app) == ExamCounts(looked_at=3), "nothing was left for the night"
+        assert run(app) == ExamCounts(examined=3), "nothing was left for the night"
 
 
 def test_a_dry_run_shows_what_the_merger_would_change(two_ids: Path) -> None:

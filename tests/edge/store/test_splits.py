@@ -62,7 +62,7 @@ def test_each_visit_gets_an_addendum_and_the_later_one_is_compared_with_the_earl
         assert addenda(app)[0] == 1, "what was said of the first visit still holds"
         assert latest(app, 1).StudyInstanceUID == latest(app, second).StudyInstanceUID
         assert latest(app, 1).SOPInstanceUID != latest(app, second).SOPInstanceUID
-        assert run(app) == ExamCounts(looked_at=2)
+        assert run(app) == ExamCounts(examined=2)
 
 
 @in_both_databases

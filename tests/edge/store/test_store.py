@@ -222,7 +222,7 @@ def test_leases_of_processes_that_no_longer_run_are_ended(database: Database) ->
     number = _record(database)
     with database.write() as connection:
         assert work_queue.claim(connection, exam, limit=5, at=SETTLED) == [number]
-        assert work_queue.reclaim_from_the_dead(connection) == 0, "we are alive"
+        assert work_queue.reclaim_from_dead_processes(connection) == 0, "we are alive"
         assert lose_the_worker(connection, exam) == 1
         assert work_queue.claim(connection, exam, limit=5, at=SETTLED) == [number]
 
@@ -236,7 +236,7 @@ def test_a_process_is_not_taken_for_an_earlier_one_with_its_number(
         with monkeypatch.context() as patch:
             patch.setattr(work_queue, "owner", lambda: f"{socket.gethostname()}/{os.getpid()}.1")
             work_queue.claim(connection, exam, limit=5, at=SETTLED)
-        assert work_queue.reclaim_from_the_dead(connection) == 1
+        assert work_queue.reclaim_from_dead_processes(connection) == 1
 
 
 def test_when_the_clock_went_back_nothing_waits_for_the_old_time_to_come(database: Database) -> None:
@@ -254,7 +254,7 @@ def test_leases_of_another_machine_are_left_alone(database: Database, monkeypatc
         with monkeypatch.context() as patch:
             patch.setattr(work_queue, "owner", lambda: "another-machine/4194999.1")
             work_queue.claim(connection, exam, limit=5, at=SETTLED)
-        assert work_queue.reclaim_from_the_dead(connection) == 0
+        assert work_queue.reclaim_from_dead_processes(connection) == 0
 
 
 def test_an_exam_to_which_a_report_was_added_meanwhile_stays_due(database: Database) -> None:
@@ -264,7 +264,7 @@ def test_an_exam_to_which_a_report_was_added_meanwhile_stays_due(database: Datab
         (on_file,) = exams.load(connection, [number])
     _record(database, uid="2.25.2", bmd="0.931")
     with database.write() as connection:
-        exams.followed_up(connection, on_file)
+        exams.finish_follow_up(connection, on_file)
     with database.write() as connection:
         assert work_queue.claim(connection, exam, limit=5, at=SETTLED) == [number]
 
@@ -273,7 +273,7 @@ def test_an_exam_that_was_followed_up_is_due_no_more_until_a_report_is_added(dat
     number = _record(database, uid="2.25.1")
     with database.write() as connection:
         work_queue.claim(connection, exam, limit=5, at=SETTLED)
-        exams.followed_up(connection, exams.load(connection, [number])[0])
+        exams.finish_follow_up(connection, exams.load(connection, [number])[0])
         assert work_queue.next_due(connection, exam) is None
     _record(database, uid="2.25.2", bmd="0.931")
     with database.write() as connection:
@@ -295,7 +295,7 @@ def test_an_addendum_waits_for_each_destination_on_its_own(database: Database) -
     number = _issue(database, _record(database))
     with database.write() as connection:
         (delivery,) = outbox.deliveries(connection, outbox.claim(connection, "pacs", limit=5, at=NOW))
-        outbox.delivered(connection, delivery.number, proof="C-FIND", at=NOW)
+        outbox.record_delivery(connection, delivery.number, proof="C-FIND", at=NOW)
     with database.read() as connection:
         to = service_status.status(connection, ["pacs", "archive"], NOW).destinations
     assert delivery.addendum.number == number

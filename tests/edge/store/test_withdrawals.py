@@ -112,7 +112,7 @@ def test_a_withdrawn_exam_is_no_prior_any_more_and_its_addendum_says_that_it_is_
         assert said(app, 1).overall == "WITHDRAWN"
         assert said(app, 1).regions == {}
         assert "This exam was withdrawn: scanned under a wrong name." in sentences(app, 1)
-        assert run(app) == ExamCounts(looked_at=2), "nothing was left for the night"
+        assert run(app) == ExamCounts(examined=2), "nothing was left for the night"
 
 
 @in_both_databases
@@ -122,7 +122,7 @@ def test_a_withdrawal_that_is_undone_leaves_everything_as_it_was(two_visits: Pat
         withdraw(app, 1)
         assert undo(app, 1)
         assert (said(app, 1), said(app, 2)) == before
-        assert run(app) == ExamCounts(looked_at=3)
+        assert run(app) == ExamCounts(examined=3)
 
 
 def test_an_exam_is_withdrawn_once_and_brought_back_once(two_visits: Path) -> None:
@@ -239,7 +239,7 @@ def test_of_an_exam_only_the_rejected_report_is_taken_out(two_visits: Path) -> N
         reject(app, rejection_note(["2.25.2"]))
         assert set(said(app, 2).regions) == {"total hip left"}
         assert said(app, 2).overall != "WITHDRAWN"
-        assert run(app) == ExamCounts(looked_at=3)
+        assert run(app) == ExamCounts(examined=3)
         assert undo(app, 2)
         assert set(said(app, 2).regions) == {"L1-L4", "total hip left"}
 

@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Go forward; a database never goes back."""
+    """Create every table, index and trigger."""
     op.create_table(
         "audit",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -27,7 +27,8 @@ def upgrade() -> None:
         sa.Column("addendum_id", sa.BigInteger(), nullable=True),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
-        comment="who did what to which object, when, and with what outcome (PS3.15 A.5); triggers refuse any change",
+        comment="audit trail: who did what to which object, when, with what outcome (PS3.15 A.5); triggers refuse "
+        "changes",
     )
     op.create_index(op.f("ix_audit_at"), "audit", ["at"], unique=False)
     op.create_table(
@@ -38,7 +39,7 @@ def upgrade() -> None:
         sa.Column("lease_owner", sa.String(length=128), nullable=True),
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_audit_cursor")),
-        comment="up to which seal the trail was sent to somebody else, and which worker is at it",
+        comment="the seal up to which a receiver has the audit trail, and the worker that sends now",
     )
     op.create_table(
         "audit_cut",
@@ -47,7 +48,7 @@ def upgrade() -> None:
         sa.Column("before", sa.DateTime(timezone=True), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_audit_cut")),
-        comment="up to which seal the trail was dropped because it was old enough; the chain goes on from its digest",
+        comment="the seal up to which old entries were dropped; the chain goes on from its digest",
     )
     op.create_table(
         "audit_seal",
@@ -56,54 +57,15 @@ def upgrade() -> None:
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_audit_seal")),
         sa.UniqueConstraint("audit_id", name=op.f("uq_audit_seal_audit_id")),
-        comment="the chain: SHA-256 of the seal before and of one row of audit; triggers refuse any change",
-    )
-    op.create_table(
-        "housekeeping",
-        sa.Column("name", sa.String(length=64), nullable=False),
-        sa.Column("done_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("seconds", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_housekeeping")),
-        comment="when housekeeping was last done, so that it is caught up when its schedule failed",
-    )
-    op.create_table(
-        "outage",
-        sa.Column("destination", sa.Text(), nullable=False),
-        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("destination", name=op.f("pk_outage")),
-        comment="a destination that takes nothing at present, and when it is tried next; no row while all is well",
-    )
-    op.create_table(
-        "linked_patients",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_linked_patients")),
-        comment="the patients who may be one human being: by the same id, or because somebody merged them",
-    )
-    op.create_table(
-        "process",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("owner", sa.String(length=128), nullable=False),
-        sa.Column("part", sa.String(length=16), nullable=False),
-        sa.Column("clinical", sa.String(length=16), nullable=False),
-        sa.Column("service", sa.String(length=16), nullable=False),
-        sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("asked", sa.Boolean(), nullable=False),
-        sa.Column("problem", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_process")),
-        sa.UniqueConstraint("owner", "part", name=op.f("uq_process_owner_part")),
-        comment="a live process and digests of its configuration; asked to read it anew, and what was wrong with that",
+        comment="hash chain: SHA-256 of the previous seal and one row of audit; triggers refuse changes",
     )
     op.create_table(
         "commitment_request",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("calling_ae_title", sa.Text(), nullable=False),
         sa.Column("transaction_uid", sa.Text(), nullable=False),
-        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("asked_for", sa.Text(), nullable=False),
+        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("requested", sa.Text(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
@@ -116,7 +78,8 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "calling_ae_title", "transaction_uid", name=op.f("uq_commitment_request_calling_ae_title_transaction_uid")
         ),
-        comment="a scanner's request for our storage commitment: class and UID of each object as JSON; done when told",
+        comment="a storage commitment request of a scanner; requested: SOP class and instance UIDs as JSON; done once"
+        " the result was reported (N-EVENT-REPORT)",
     )
     op.create_index(
         "ix_commitment_request_held",
@@ -133,6 +96,45 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'waiting'"),
         postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_table(
+        "housekeeping",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_housekeeping")),
+        comment="when housekeeping was last done, so that a missed schedule is caught up",
+    )
+    op.create_table(
+        "linked_patients",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_linked_patients")),
+        comment="patients who may be one human being: they share an id, or a person merged them",
+    )
+    op.create_table(
+        "outage",
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("destination", name=op.f("pk_outage")),
+        comment="a destination that accepts nothing at present, and when it is tried next; no row while it works",
+    )
+    op.create_table(
+        "process",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("owner", sa.String(length=128), nullable=False),
+        sa.Column("part", sa.String(length=16), nullable=False),
+        sa.Column("clinical", sa.String(length=16), nullable=False),
+        sa.Column("service", sa.String(length=16), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reload_requested", sa.Boolean(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_process")),
+        sa.UniqueConstraint("owner", "part", name=op.f("uq_process_owner_part")),
+        comment="a live process and digests of its configuration; problem: why its last reload failed",
     )
     op.create_table(
         "receipt",
@@ -154,12 +156,13 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.Column("released_from", sa.String(length=64), nullable=True),
-        sa.Column("pixels", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("pixel_bytes", sa.Integer(), server_default="0", nullable=False),
         sa.Column("historical", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_receipt")),
         sa.UniqueConstraint("sop_instance_uid", "digest", name=op.f("uq_receipt_sop_instance_uid_digest")),
-        comment="one received instance: its data set (zlib) as it came, less pixels once dropped; whether it was read",
+        comment="one received instance: its data set as received (zlib), without pixel data once that was dropped; "
+        "pixel_bytes is what dropping would free; state says whether it was extracted",
     )
     op.create_index(
         "ix_receipt_held",
@@ -170,12 +173,12 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'held'"),
     )
     op.create_index(
-        "ix_receipt_pixels",
+        "ix_receipt_pixel_bytes",
         "receipt",
         ["received_at"],
         unique=False,
-        sqlite_where=sa.text("pixels > 0"),
-        postgresql_where=sa.text("pixels > 0"),
+        sqlite_where=sa.text("pixel_bytes > 0"),
+        postgresql_where=sa.text("pixel_bytes > 0"),
     )
     op.create_index(op.f("ix_receipt_received_at"), "receipt", ["received_at"], unique=False)
     op.create_index(
@@ -196,7 +199,70 @@ def upgrade() -> None:
         sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_scanner")),
         sa.UniqueConstraint("key", name=op.f("uq_scanner_key")),
-        comment="one physical densitometer, or the ones of a model that do not tell their serial number",
+        comment="one physical densitometer, or all of a model whose reports contain no serial number",
+    )
+    op.create_table(
+        "patient",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("patient_id", sa.Text(), nullable=False),
+        sa.Column("linked_patients_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["linked_patients_id"], ["linked_patients.id"], name=op.f("fk_patient_linked_patients_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_patient")),
+        sa.UniqueConstraint("patient_id", "issuer", name=op.f("uq_patient_patient_id_issuer")),
+        comment="one patient by id and issuer, both trimmed; the bytes as sent are in the receipt",
+    )
+    op.create_index(op.f("ix_patient_linked_patients_id"), "patient", ["linked_patients_id"], unique=False)
+    op.create_table(
+        "phantom_value",
+        sa.Column("receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("region", sa.String(length=64), nullable=False),
+        sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("performed_at", sa.DateTime(), nullable=False),
+        sa.Column("software", sa.Text(), nullable=False),
+        sa.Column("bmd", sa.String(length=32), nullable=True),
+        sa.Column("bmc", sa.String(length=32), nullable=True),
+        sa.Column("area", sa.String(length=32), nullable=True),
+        sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_phantom_value_receipt_id")),
+        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_phantom_value_scanner_id")),
+        sa.PrimaryKeyConstraint("receipt_id", "region", name=op.f("pk_phantom_value")),
+        comment="a phantom scan: one row per region, values as printed in g/cm2, g, cm2; one empty row without any",
+    )
+    op.create_index(
+        op.f("ix_phantom_value_scanner_id_region_performed_at"),
+        "phantom_value",
+        ["scanner_id", "region", "performed_at"],
+        unique=False,
+    )
+    op.create_table(
+        "rejection",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("sop_instance_uid", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("undone_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_rejection_receipt_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rejection")),
+        sa.UniqueConstraint("receipt_id", "sop_instance_uid", name=op.f("uq_rejection_receipt_id_sop_instance_uid")),
+        comment="an instance named by a rejection note (IHE IOCM), whether received or not; it counts until undone_at",
+    )
+    op.create_index(op.f("ix_rejection_sop_instance_uid"), "rejection", ["sop_instance_uid"], unique=False)
+    op.create_table(
+        "reprocessing_run",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("linked_patients_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("since", sa.Date(), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["linked_patients_id"], ["linked_patients.id"], name=op.f("fk_reprocessing_run_linked_patients_id")
+        ),
+        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_reprocessing_run_scanner_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reprocessing_run")),
+        comment="one reprocessing run over all exams, or those of linked patients, a scanner or a time (since)",
     )
     op.create_table(
         "sender",
@@ -211,87 +277,37 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "scanner_id", "calling_ae_title", "host", name=op.f("uq_sender_scanner_id_calling_ae_title_host")
         ),
-        comment="a caller that has sent reports of a machine; the first one, or confirmed by a person, or neither",
+        comment="a caller that has sent reports of a scanner; confirmed_at is set for the first one and by a person",
     )
     op.create_table(
-        "patient",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("issuer", sa.Text(), nullable=False),
-        sa.Column("patient_id", sa.Text(), nullable=False),
-        sa.Column("linked_patients_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["linked_patients_id"], ["linked_patients.id"], name=op.f("fk_patient_linked_patients_id")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_patient")),
-        sa.UniqueConstraint("patient_id", "issuer", name=op.f("uq_patient_patient_id_issuer")),
-        comment="one patient by id and issuer, trimmed; the bytes as sent are in the receipt",
-    )
-    op.create_index(op.f("ix_patient_linked_patients_id"), "patient", ["linked_patients_id"], unique=False)
-    op.create_table(
-        "phantom",
-        sa.Column("receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("region", sa.String(length=64), nullable=False),
-        sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("performed_at", sa.DateTime(), nullable=False),
-        sa.Column("software", sa.Text(), nullable=False),
-        sa.Column("bmd", sa.String(length=32), nullable=True),
-        sa.Column("bmc", sa.String(length=32), nullable=True),
-        sa.Column("area", sa.String(length=32), nullable=True),
-        sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_phantom_receipt_id")),
-        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_phantom_scanner_id")),
-        sa.PrimaryKeyConstraint("receipt_id", "region", name=op.f("pk_phantom")),
-        comment="a phantom's scan: a row per region, as printed in g/cm2, g, cm2; one without region if none is known",
-    )
-    op.create_index(
-        op.f("ix_phantom_scanner_id_region_performed_at"),
-        "phantom",
-        ["scanner_id", "region", "performed_at"],
-        unique=False,
-    )
-    op.create_table(
-        "reexamination",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("linked_patients_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
-        sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
-        sa.Column("since", sa.Date(), nullable=True),
-        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["linked_patients_id"], ["linked_patients.id"], name=op.f("fk_reexamination_linked_patients_id")
-        ),
-        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_reexamination_scanner_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_reexamination")),
-        comment="one run over all exams, or those of a patient, scanner or time, whose ground may have shifted",
-    )
-    op.create_table(
-        "unidentified",
+        "unidentified_scanner",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("station_name", sa.Text(), nullable=False),
         sa.Column("institution", sa.Text(), nullable=False),
         sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_unidentified_scanner_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_unidentified")),
+        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_unidentified_scanner_scanner_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_unidentified_scanner")),
         sa.UniqueConstraint(
             "scanner_id",
             "station_name",
             "institution",
-            name=op.f("uq_unidentified_scanner_id_station_name_institution"),
+            name=op.f("uq_unidentified_scanner_scanner_id_station_name_institution"),
         ),
-        comment="a machine whose reports do not tell its serial number, by what else they may be known",
+        comment="a scanner whose reports contain no serial number, by station name and institution",
     )
     op.create_table(
-        "context",
+        "clinical_context",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("patient_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("recorded_on", sa.Date(), nullable=False),
         sa.Column("record", sa.Text(), nullable=False),
         sa.Column("loaded_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["patient_id"], ["patient.id"], name=op.f("fk_context_patient_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_context")),
-        comment="what somebody wrote down about a patient on a day, as JSON; records combine field by field",
+        sa.ForeignKeyConstraint(["patient_id"], ["patient.id"], name=op.f("fk_clinical_context_patient_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_clinical_context")),
+        comment="clinical context of a patient on a day, loaded from CSV, as JSON; records combine field by field",
     )
-    op.create_index(op.f("ix_context_patient_id"), "context", ["patient_id"], unique=False)
+    op.create_index(op.f("ix_clinical_context_patient_id"), "clinical_context", ["patient_id"], unique=False)
     op.create_table(
         "exam",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -325,10 +341,9 @@ def upgrade() -> None:
             "visit",
             name=op.f("uq_exam_patient_id_study_instance_uid_scanner_id_visit"),
         ),
-        comment="a visit: patient + study + scanner, and which of them where a study was split; revision "
-        "counts what was added; a historical one is a prior only; "
-        "withdrawn says why it takes part in no comparison; late that its date is to be "
-        "confirmed; name tells people apart where no birth date does",
+        comment="one exam: patient + study + scanner, and visit where one study was split; revision counts additions;"
+        " historical: a prior only, gets no addendum; withdrawn: why it takes part in no comparison; late: "
+        "its date is to be confirmed; name: compared where there is no birth date",
     )
     op.create_index(
         "ix_exam_held",
@@ -338,15 +353,10 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'held'"),
         postgresql_where=sa.text("state = 'held'"),
     )
-    op.create_index(op.f("ix_exam_patient_id_performed_at"), "exam", ["patient_id", "performed_at"], unique=False)
     op.create_index(
-        "ix_exam_late",
-        "exam",
-        ["id"],
-        unique=False,
-        sqlite_where=sa.text("late = 1"),
-        postgresql_where=sa.text("late"),
+        "ix_exam_late", "exam", ["id"], unique=False, sqlite_where=sa.text("late = 1"), postgresql_where=sa.text("late")
     )
+    op.create_index(op.f("ix_exam_patient_id_performed_at"), "exam", ["patient_id", "performed_at"], unique=False)
     op.create_index(op.f("ix_exam_study_instance_uid"), "exam", ["study_instance_uid"], unique=False)
     op.create_index(
         "ix_exam_waiting",
@@ -366,14 +376,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["new_id"], ["patient.id"], name=op.f("fk_patient_merge_new_id")),
         sa.ForeignKeyConstraint(["old_id"], ["patient.id"], name=op.f("fk_patient_merge_old_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_patient_merge")),
-        comment="somebody has said that two patients are one; it counts until it is undone",
+        comment="a merge of two patients, stated by a person; it counts until undone_at",
     )
     op.create_index(op.f("ix_patient_merge_new_id"), "patient_merge", ["new_id"], unique=False)
     op.create_index(op.f("ix_patient_merge_old_id"), "patient_merge", ["old_id"], unique=False)
     op.create_table(
         "shard",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("reexamination_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("reprocessing_run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("shards", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
@@ -385,14 +395,16 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.Column("last_linked_patients", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("looked_at", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("examined", sa.Integer(), server_default="0", nullable=False),
         sa.Column("issued", sa.Integer(), server_default="0", nullable=False),
         sa.Column("unchanged", sa.Integer(), server_default="0", nullable=False),
         sa.Column("held", sa.Integer(), server_default="0", nullable=False),
-        sa.ForeignKeyConstraint(["reexamination_id"], ["reexamination.id"], name=op.f("fk_shard_reexamination_id")),
+        sa.ForeignKeyConstraint(
+            ["reprocessing_run_id"], ["reprocessing_run.id"], name=op.f("fk_shard_reprocessing_run_id")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_shard")),
-        sa.UniqueConstraint("reexamination_id", "number", name=op.f("uq_shard_reexamination_id_number")),
-        comment="a part of a run: the persons whose number leaves this remainder, and up to which of them it has come",
+        sa.UniqueConstraint("reprocessing_run_id", "number", name=op.f("uq_shard_reprocessing_run_id_number")),
+        comment="one shard of a run: linked patients with id % shards = number, done up to last_linked_patients",
     )
     op.create_index(
         "ix_shard_held",
@@ -415,7 +427,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("exam_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("predecessor_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
-        sa.Column("face_of_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("rendering_of_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("sop_class_uid", sa.Text(), nullable=False),
         sa.Column("sop_instance_uid", sa.Text(), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
@@ -423,33 +435,22 @@ def upgrade() -> None:
         sa.Column("authored_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_addendum_exam_id")),
-        sa.ForeignKeyConstraint(["face_of_id"], ["addendum.id"], name=op.f("fk_addendum_face_of_id")),
         sa.ForeignKeyConstraint(["predecessor_id"], ["addendum.id"], name=op.f("fk_addendum_predecessor_id")),
+        sa.ForeignKeyConstraint(["rendering_of_id"], ["addendum.id"], name=op.f("fk_addendum_rendering_of_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_addendum")),
         sa.UniqueConstraint("sop_instance_uid", name=op.f("uq_addendum_sop_instance_uid")),
-        comment="what we answered, or a face of it: the data set as it is sent (zlib); digest is of what it says",
+        comment="an addendum, or a rendering of one (rendering_of_id): its data set as sent (zlib); digest: of its "
+        "content",
     )
     op.create_index(op.f("ix_addendum_authored_at"), "addendum", ["authored_at"], unique=False)
     op.create_index(op.f("ix_addendum_exam_id"), "addendum", ["exam_id"], unique=False)
-    op.create_table(
-        "provenance",
-        sa.Column("exam_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("parts", sa.Text(), nullable=False),
-        sa.Column("history", sa.String(length=16), nullable=False),
-        sa.Column("reference_data", sa.String(length=16), nullable=False),
-        sa.Column("context", sa.String(length=16), nullable=False),
-        sa.Column("rules", sa.String(length=16), nullable=False),
-        sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_provenance_exam_id")),
-        sa.PrimaryKeyConstraint("exam_id", name=op.f("pk_provenance")),
-        comment="digests of what the latest look at an exam rested on; where one differs today, the ground has shifted",
-    )
     op.create_table(
         "history_query",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("patient_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("destination", sa.Text(), nullable=False),
         sa.Column("exam_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
-        sa.Column("asked_since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
@@ -459,15 +460,18 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.Column("instances", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("responded_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_history_query_exam_id")),
         sa.ForeignKeyConstraint(["patient_id"], ["patient.id"], name=op.f("fk_history_query_patient_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_history_query")),
         sa.UniqueConstraint("patient_id", "destination", name=op.f("uq_history_query_patient_id_destination")),
-        comment="whether an archive was asked for a patient's earlier reports, for which exam, and how many it had",
+        comment="a query to an archive for a patient's earlier reports: for which exam, and how many instances it had",
     )
     op.create_index(
-        op.f("ix_history_query_destination_answered_at"), "history_query", ["destination", "answered_at"], unique=False
+        op.f("ix_history_query_destination_responded_at"),
+        "history_query",
+        ["destination", "responded_at"],
+        unique=False,
     )
     op.create_index(
         "ix_history_query_held",
@@ -486,6 +490,18 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'waiting'"),
     )
     op.create_table(
+        "provenance",
+        sa.Column("exam_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("parts", sa.Text(), nullable=False),
+        sa.Column("history", sa.String(length=16), nullable=False),
+        sa.Column("reference_data", sa.String(length=16), nullable=False),
+        sa.Column("context", sa.String(length=16), nullable=False),
+        sa.Column("rules", sa.String(length=16), nullable=False),
+        sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_provenance_exam_id")),
+        sa.PrimaryKeyConstraint("exam_id", name=op.f("pk_provenance")),
+        comment="digests of the inputs of the latest examination of an exam; one that differs today is a changed input",
+    )
+    op.create_table(
         "reading",
         sa.Column("receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("exam_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -496,26 +512,13 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_reading_exam_id")),
         sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_reading_receipt_id")),
         sa.PrimaryKeyConstraint("receipt_id", name=op.f("pk_reading")),
-        comment="what one receipt says, as JSON; edition is a digest of the dialects and aliases it was read by; "
-        "rejected is the title of a rejection note that names it: its exam is without it",
+        comment="the extracted report of one receipt, as JSON; reader_fingerprint: digest of the dialects and aliases"
+        " it was extracted with; rejected: title of the rejection note that names it, whereupon it does not "
+        "count",
     )
-    op.create_index(op.f("ix_reading_reader_fingerprint"), "reading", ["reader_fingerprint"], unique=False)
     op.create_index(op.f("ix_reading_exam_id"), "reading", ["exam_id"], unique=False)
     op.create_index(op.f("ix_reading_performed_at"), "reading", ["performed_at"], unique=False)
-    op.create_table(
-        "rejection",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("sop_instance_uid", sa.Text(), nullable=False),
-        sa.Column("title", sa.Text(), nullable=False),
-        sa.Column("undone_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_rejection_receipt_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_rejection")),
-        sa.UniqueConstraint("receipt_id", "sop_instance_uid", name=op.f("uq_rejection_receipt_id_sop_instance_uid")),
-        comment="an instance that a rejection note (IHE IOCM) names, on file or yet to come; it counts until it is "
-        "undone",
-    )
-    op.create_index(op.f("ix_rejection_sop_instance_uid"), "rejection", ["sop_instance_uid"], unique=False)
+    op.create_index(op.f("ix_reading_reader_fingerprint"), "reading", ["reader_fingerprint"], unique=False)
     op.create_table(
         "delivery",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
