@@ -1,13 +1,11 @@
-"""How does an interpretation become a DICOM object that any archive takes?
+"""Author the addendum of an exam: a Comprehensive or Enhanced SR document after PS3.16 TID 1500.
 
-highdicom makes, once, the frame that is the same in every addendum. Patient, study, identity, dates and content are
-written here from tidied reports straight into bytes: highdicom would take a hundred times as long, refuse what is
-untidy, and write the patient's name into a log. In the tests it is the judge: of the same interpretation it must make
-the same bytes.
+Patient, study, identity, dates and content are encoded here, from tidied reports straight to bytes. highdicom encodes
+what is the same in every addendum. For a whole document it would take a hundred times as long, refuse untidy headers
+and log patients' names. The tests hold that of the same interpretation it makes the same bytes.
 
-The same input gives the same bytes on any day and any machine. So no date is read from a clock: the addendum is dated
-with the last report it rests on, and at the earliest one second after the addendum it supersedes, so that the newest
-sorts last.
+The same input gives the same bytes on any day and any machine, so no date is read from a clock. An addendum is dated
+with the last report it rests on, and at least one second after the addendum it supersedes, so that it sorts last.
 """
 
 from collections.abc import Iterable, Sequence
@@ -36,39 +34,39 @@ SOP_CLASS_UIDS = frozenset({ComprehensiveSRStorage, EnhancedSRStorage})
 """The SOP classes that an addendum may have."""
 
 FIRST_SERIES_NUMBER = 900
-"""Above any number a densitometer uses in a study; each superseding addendum takes the next."""
+"""Higher than the series numbers of densitometers; each superseding addendum takes the next number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What an addendum says, and a hexadecimal digest of that and of the reports it rests on.
+    """The content of an addendum, with a hexadecimal digest of it and of the reports that it rests on.
 
     Two interpretations with the same digest need no second addendum.
     """
 
-    said: Item = field(repr=False)
+    document: Item = field(repr=False)
     digest: str
 
 
 def draft(interpretation: Interpretation, sources: Iterable[Dataset]) -> Draft:
-    """What the addendum of an exam with these reports would say.
+    """Return the content of the addendum to an exam with these reports, and its digest.
 
     Raises:
         UnusableEvidenceError: a source has no UIDs.
     """
-    said = document(interpretation)
+    root = document(interpretation)
     source_uids = [reference(source).sop_instance_uid for source in sources]
-    return Draft(said=said, digest=digest(said, interpretation.rules_version, source_uids))
+    return Draft(document=root, digest=digest(root, interpretation.rules_version, source_uids))
 
 
 def header_corrections(predecessor: bytes, sources: Sequence[Dataset], study_instance_uid: str) -> tuple[str, ...]:
-    """What of patient and study an addendum quotes otherwise than the reports of its exam tell it now, by its words.
+    """Name the attributes of patient and study that an addendum has otherwise than the reports of its exam now.
 
     Raises:
-        UnusableEvidenceError: the reports have no header that can be quoted.
+        UnusableEvidenceError: the reports have no header that an addendum can take over.
     """
-    quoted = tidy_header([read_instance(predecessor, ExplicitVRLittleEndian)], study_instance_uid)
-    return corrections(tidy_header(sorted(sources, key=_chronology), study_instance_uid), quoted)
+    written = tidy_header([read_instance(predecessor, ExplicitVRLittleEndian)], study_instance_uid)
+    return corrections(tidy_header(sorted(sources, key=_date_order), study_instance_uid), written)
 
 
 def author(
@@ -81,36 +79,42 @@ def author(
     preliminary: bool = True,
     drafted: Draft | None = None,
 ) -> Authored:
-    """The addendum: a structured report after PS3.16 TID 1500, in a series of its own in the exam's study.
+    """Author the addendum of an exam, in a series of its own in the exam's study.
 
-    ``sources`` are the reports of the exam, ``priors`` those of the exams it was compared with: their headers will do.
-    ``predecessor`` is the data set of the addendum that this one replaces. None of them is altered, and the order of
-    the reports does not matter. ``sop_class_uid`` is one of ``SOP_CLASSES``: some archives show only Enhanced SR.
-    ``drafted`` is the draft of just this interpretation and these sources, for a caller who has made it already.
+    The inputs are not altered, and the order of the reports does not matter.
+
+    Args:
+        interpretation: What was found; its exam is the one that the addendum is about.
+        sources: The reports of the exam; their headers are enough.
+        priors: The reports of the exams it was compared with; their headers are enough.
+        predecessor: The data set of the addendum that this one replaces, in Explicit VR Little Endian.
+        sop_class_uid: One of ``SOP_CLASS_UIDS``; some archives show only Enhanced SR.
+        preliminary: Whether the Preliminary Flag (0040,A496) is PRELIMINARY or FINAL.
+        drafted: The draft of this interpretation and these sources, where the caller has it already.
 
     Raises:
-        UnusableEvidenceError: there is no source, a source belongs to another study, anything to another patient,
-            or lacks what an addendum cannot do without.
+        UnusableEvidenceError: there is no source; a source is of another study; any report or the predecessor is of
+            another patient, or lacks what an addendum needs.
         UnreadableReportError: the predecessor has no content tree.
     """
     exam = interpretation.exam
-    older = [] if predecessor is None else [read_instance(predecessor, ExplicitVRLittleEndian)]
-    check_same_patient((*sources, *priors, *older), exam.patient)
-    reports = sorted(sources, key=_chronology)
+    predecessors = [] if predecessor is None else [read_instance(predecessor, ExplicitVRLittleEndian)]
+    check_same_patient((*sources, *priors, *predecessors), exam.patient)
+    reports = sorted(sources, key=_date_order)
     header = tidy_header(reports, exam.study_instance_uid)
-    evidence = [reference(report) for report in (*reports, *sorted(priors, key=_chronology))]
-    replaced = [reference(earlier) for earlier in older]
+    evidence = [reference(report) for report in (*reports, *sorted(priors, key=_date_order))]
+    replaced = [reference(addendum) for addendum in predecessors]
     drafted = drafted or draft(interpretation, reports)
-    said = drafted.said
+    root = drafted.document
     identity = (
         exam.study_instance_uid,
         drafted.digest,
-        *(earlier.sop_instance_uid for earlier in replaced),
+        *(addendum.sop_instance_uid for addendum in replaced),
         *([] if sop_class_uid == ComprehensiveSRStorage else [sop_class_uid]),
         *([] if preliminary else ["FINAL"]),
     )
     sop_instance_uid = derived_uid("instance", *identity)
-    version = 1 + max(map(_version, older), default=0)
+    version = 1 + max(map(_version, predecessors), default=0)
     attributes = {
         "SOPInstanceUID": sop_instance_uid,
         "SeriesInstanceUID": derived_uid("series", *identity),
@@ -118,20 +122,20 @@ def author(
         "InstanceNumber": version,
         "PreliminaryFlag": "PRELIMINARY" if preliminary else "FINAL",
         **patient_and_study(header),
-        **dates(_moment(reports, older) or exam.performed_at),
+        **dates(_authored_at(reports, predecessors) or exam.performed_at),
         **contributing_equipment(exam),
         **_evidence(evidence, header.study_instance_uid),
         **_predecessors(replaced),
     }
-    for earlier in older:
-        told = corrections(header, tidy_header([earlier], exam.study_instance_uid))
-        said = document(interpretation, note=revision_note(said, read_tree(earlier), told))
+    for addendum in predecessors:
+        changed = corrections(header, tidy_header([addendum], exam.study_instance_uid))
+        root = document(interpretation, note=revision_note(root, read_tree(addendum), changed))
     if sop_class_uid == EnhancedSRStorage:
-        said = as_enhanced_sr(said)
+        root = as_enhanced_sr(root)
     return Authored(
         sop_class_uid=sop_class_uid,
         sop_instance_uid=sop_instance_uid,
-        data_set=encode(_constant_elements(sop_class_uid), elements(attributes), content(said)),
+        data_set=encode(_constant_elements(sop_class_uid), elements(attributes), content(root)),
     )
 
 
@@ -203,25 +207,25 @@ def _sr_document_general() -> Attributes:
 
 
 def _version(addendum: Dataset) -> int:
-    """Which of an exam's addenda this is, counted from one."""
+    """Return the number of an addendum among those of its exam, counted from one."""
     return int(addendum.InstanceNumber)
 
 
-def _moment(reports: Iterable[Dataset], older: Iterable[Dataset]) -> datetime | None:
-    """When the last report was written, or just after the addendum that is replaced."""
-    moments = [moment for report in reports if (moment := written_at(report))]
-    moments += [moment + timedelta(seconds=1) for addendum in older if (moment := written_at(addendum))]
-    return max(moments, default=None)
+def _authored_at(reports: Iterable[Dataset], predecessors: Iterable[Dataset]) -> datetime | None:
+    """Return when the last report was written, or one second after the predecessor if that is later."""
+    times = [written for report in reports if (written := written_at(report))]
+    times += [written + timedelta(seconds=1) for addendum in predecessors if (written := written_at(addendum))]
+    return max(times, default=None)
 
 
-def _chronology(report: Dataset) -> tuple[str, str]:
+def _date_order(report: Dataset) -> tuple[str, str]:
     return str(written_at(report) or ""), reference(report).sop_instance_uid
 
 
-def _evidence(evidence: Sequence[Reference], study: str) -> Attributes:
-    """What was made for the current study, and what an earlier one was for (PS3.3 C.17.2)."""
-    current = [instance for instance in evidence if instance.study_instance_uid == study]
-    other = [instance for instance in evidence if instance.study_instance_uid != study]
+def _evidence(evidence: Sequence[Reference], study_instance_uid: str) -> Attributes:
+    """Return the evidence sequences: instances of this study, and of other studies (PS3.3 C.17.2)."""
+    current = [instance for instance in evidence if instance.study_instance_uid == study_instance_uid]
+    other = [instance for instance in evidence if instance.study_instance_uid != study_instance_uid]
     sequences = {"CurrentRequestedProcedureEvidenceSequence": _references(current)}
     return sequences | ({"PertinentOtherEvidenceSequence": _references(other)} if other else {})
 
@@ -233,7 +237,7 @@ def _predecessors(replaced: Sequence[Reference]) -> Attributes:
 
 
 def _references(instances: Iterable[Reference], purpose: Code | None = None) -> list[Attributes]:
-    """Items of the Hierarchical SOP Instance Reference Macro (PS3.3 table C.17-3), each instance once."""
+    """Return items of the Hierarchical SOP Instance Reference Macro (PS3.3 table C.17-3), each instance once."""
     studies: dict[str, dict[str, dict[str, Attributes]]] = {}
     for instance in instances:
         series = studies.setdefault(instance.study_instance_uid, {})
@@ -244,11 +248,11 @@ def _references(instances: Iterable[Reference], purpose: Code | None = None) -> 
         }
     return [
         {
-            "StudyInstanceUID": study,
+            "StudyInstanceUID": study_instance_uid,
             "ReferencedSeriesSequence": [
-                {"SeriesInstanceUID": uid, "ReferencedSOPSequence": list(instances.values())}
-                for uid, instances in series.items()
+                {"SeriesInstanceUID": series_instance_uid, "ReferencedSOPSequence": list(instances.values())}
+                for series_instance_uid, instances in series.items()
             ],
         }
-        for study, series in studies.items()
+        for study_instance_uid, series in studies.items()
     ]

@@ -1,7 +1,7 @@
-"""What does the addendum say, item by item?
+"""The content tree of an addendum after PS3.16 TID 1500 Measurement Report, built from an interpretation.
 
-A content tree after PS3.16 TID 1500 Measurement Report, of the same items that we read reports as; ``author`` turns
-it into DICOM. The digest of what it says tells whether an addendum would say anything new.
+Its items are those of ``content_tree``, which reports are read into; ``addendum`` encodes them. A digest of the content
+decides whether an exam needs another addendum.
 """
 
 import hashlib
@@ -31,16 +31,16 @@ from pipeline.sr.dicom.header import dicom_date
 from pipeline.sr.dicom.uids import DEVICE_UID, derived_uid
 
 DEVICE = "dxatrend"
-"""How we name ourselves as manufacturer and model."""
+"""Our name as manufacturer and as model of the device."""
 
 ALGORITHM = "dxatrend serial comparison"
 
 CONFIDENCE_LEVEL = Decimal("95")
-"""In percent: what the least significant changes of the model hold at (R1.7)."""
+"""The confidence level of least significant changes, in percent (R1.7)."""
 
 
 class Relation(StrEnum):
-    """How a content item relates to the one above it (PS3.3 C.17.3.2.4)."""
+    """Relationship of a content item to its parent (PS3.3 C.17.3.2.4)."""
 
     CONTAINS = "CONTAINS"
     CONTEXT = "HAS OBS CONTEXT"
@@ -50,23 +50,23 @@ class Relation(StrEnum):
 
 
 def document(interpretation: Interpretation, *, note: str = "") -> Item:
-    """The whole addendum; ``note`` is what it says of the addendum it supersedes."""
+    """Return the content tree of an addendum; ``note`` says what differs from the addendum that it supersedes."""
     return Item(
         value_type="CONTAINER",
         concept=codes.IMAGING_MEASUREMENT_REPORT,
-        children=(*_observation_context(), *_message(interpretation, note)),
+        children=(*_observation_context(), *_containers(interpretation, note)),
         template="1500",
     )
 
 
 def digest(addendum: Item, rules_version: str, source_uids: Iterable[str]) -> str:
-    """A hexadecimal digest of what an addendum without a note says and of the reports it rests on.
+    """Return a SHA-256 digest of an addendum's content, without a note, and of the reports that it rests on.
 
-    Neither the time nor the machine, the version of this software, the meanings of codes or an earlier addendum has a
-    part in it, nor the order of the reports.
+    It does not depend on time, machine, version of this software, code meanings, earlier addenda or the order of the
+    reports.
     """
-    said = [_plain(item) for item in addendum.children if item.relationship == Relation.CONTAINS]
-    canonical = json.dumps([sorted(set(source_uids)), rules_version, said], separators=(",", ":"))
+    contents = [_plain(item) for item in addendum.children if item.relationship == Relation.CONTAINS]
+    canonical = json.dumps([sorted(set(source_uids)), rules_version, contents], separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
@@ -76,9 +76,10 @@ def _plain(item: Item) -> list[object]:
 
 
 def as_enhanced_sr(item: Item) -> Item:
-    """The same content as an Enhanced SR may relate it: there only containers have an observation context.
+    """Return the same content with the relationships that an Enhanced SR allows (PS3.3 table A.35.2-2).
 
-    When and in which study a number or an obstacle was is told as its property instead (PS3.3 table A.35.2-2).
+    Only containers may have an observation context there, so date and study of a number or an obstacle become its
+    properties.
     """
     children = tuple(map(as_enhanced_sr, item.children))
     if item.value_type != "CONTAINER":
@@ -87,15 +88,15 @@ def as_enhanced_sr(item: Item) -> Item:
 
 
 def decimal_string(number: Decimal) -> str:
-    """A number in at most 16 characters (PS3.5 6.2 DS): rounded only where nobody ever printed so many decimals."""
+    """Return a number in at most 16 characters (PS3.5 6.2 DS); more decimals than fit are rounded off."""
     text = f"{number:f}"
     if len(text) <= 16:
         return text
     return f"{round(number, max(0, 15 - len(text.partition('.')[0]))):f}"
 
 
-def _message(interpretation: Interpretation, note: str) -> Iterable[Item]:
-    """What differs from one addendum to the next; first what a reader wants first."""
+def _containers(interpretation: Interpretation, note: str) -> Iterable[Item]:
+    """Yield the containers of conclusions, measurements and evaluations, in the order in which a reader wants them."""
     sentences = [item for text in interpretation.conclusions for item in _sentence(codes.CONCLUSION, text)]
     if remarks := (*_sentence(codes.COMMENT, note), *sentences):
         yield _container(codes.CONCLUSIONS, remarks)
@@ -107,7 +108,7 @@ def _message(interpretation: Interpretation, note: str) -> Iterable[Item]:
 
 
 def _evaluations(interpretation: Interpretation) -> Iterable[Item]:
-    """What the regions come to together: since the prior, since the baseline, by their scores."""
+    """Yield the results of the whole exam: since the prior, since the baseline, by T- or Z-score."""
     yield _code(codes.OVERALL, codes.private(interpretation.overall))
     if interpretation.overall is not Overall.WITHDRAWN:
         yield _code(codes.BOVERALL, codes.private(interpretation.overall_since_baseline))
@@ -128,7 +129,7 @@ def _earlier_category(change: CategoryChange) -> Item:
 
 
 def _observation_context() -> Iterable[Item]:
-    """Who speaks, in which language, of which procedure: PS3.16 TID 1204, 1002, 1004, and row 4 of TID 1500."""
+    """Yield language, device observer and procedure (PS3.16 TID 1204, 1002, 1004, and row 4 of TID 1500)."""
     yield _code(codes.LANGUAGE, codes.ENGLISH, Relation.MODIFIER)
     yield _code(codes.OBSERVER_TYPE, codes.DEVICE, Relation.CONTEXT)
     yield _uid(codes.DEVICE_OBSERVER_UID, DEVICE_UID)
@@ -139,7 +140,7 @@ def _observation_context() -> Iterable[Item]:
 
 
 def _group(interpretation: Interpretation, finding: Finding) -> Item:
-    """One region: PS3.16 TID 1501."""
+    """Return the measurement group of one region (PS3.16 TID 1501)."""
     return _container(
         codes.MEASUREMENT_GROUP,
         (
@@ -150,7 +151,7 @@ def _group(interpretation: Interpretation, finding: Finding) -> Item:
                 item
                 for line in interpretation.trends
                 if line.region == finding.measurement.region
-                for item in _line(line)
+                for item in _trend(line)
             ),
             *(item for refusal in finding.refusals for item in _obstacle(refusal)),
             *_flags(finding.cautions),
@@ -160,7 +161,7 @@ def _group(interpretation: Interpretation, finding: Finding) -> Item:
 
 
 def _identity(interpretation: Interpretation, finding: Finding) -> Iterable[Item]:
-    """Which region this is, what became of it in standard words, by which rules, and when."""
+    """Yield region, change in a standard code, finding site, rules and date of a measurement group."""
     exam, region = interpretation.exam, finding.measurement.region
     yield _text(codes.TRACKING_IDENTIFIER, region.key, Relation.CONTEXT)
     yield _uid(codes.TRACKING_UID, derived_uid("tracking", exam.patient.issuer, exam.patient.patient_id, region.key))
@@ -180,7 +181,7 @@ def _finding_sites(region: Region) -> Iterable[Item]:
 
 
 def _time_point(label: str, exam: Exam) -> Iterable[Item]:
-    """When: PS3.16 TID 1502, with the day and the study."""
+    """Yield the time point context (PS3.16 TID 1502) with date and study of an exam."""
     yield _text(codes.TIME_POINT, label, Relation.CONTEXT)
     yield from _study(exam)
 
@@ -232,26 +233,26 @@ def _compared(finding: Finding) -> Iterable[Item]:
 
 
 def _interval(change: Change, low: Code, high: Code) -> Iterable[Item]:
-    """The 95 % interval of a significant change."""
+    """Yield the bounds of the 95 % interval of a significant change, in g/cm²."""
     if change.interval is not None:
         for concept, bound in zip((low, high), change.interval, strict=True):
             yield _number(concept, bound, codes.G_PER_CM2)
 
 
-def _line(fitted: Trend) -> Iterable[Item]:
-    """The line through all comparable exams: secondary information (R3.5)."""
+def _trend(fitted: Trend) -> Iterable[Item]:
+    """Yield slope and standard error of the line through all comparable exams, in g/cm² a year (R3.5)."""
     yield _number(codes.SLOPE, fitted.slope, codes.G_PER_CM2_PER_YEAR)
     yield _number(codes.SLOPE_SE, fitted.standard_error, codes.G_PER_CM2_PER_YEAR)
 
 
 def _compared_with(change: Change, label: str) -> tuple[Item, ...]:
-    """Which exam, and of which vertebrae if not of all (R2.12)."""
+    """Return date and study of the exam compared with, and its vertebrae if not all were compared (R2.12)."""
     sites = _finding_sites(change.region) if change.region else ()
     return (*_time_point(label, change.reference), *sites)
 
 
 def _inferred_from(change: Change) -> tuple[Item, ...]:
-    """The BMD now on the vertebrae that both exams have, where that is not the BMD of the region (R2.12)."""
+    """Return the present BMD of the vertebrae that both exams have, if those are not the whole region (R2.12)."""
     if change.region is None or change.bmd is None:
         return ()
     sites = tuple(_finding_sites(change.region))
@@ -269,7 +270,7 @@ def _least_significant_change(lsc: LeastSignificantChange) -> Item:
 
 
 def _obstacle(refusal: Refusal) -> Iterable[Item]:
-    """The reason as a code with the study it is about, and next to it in words."""
+    """Yield why there was no comparison: a code with the study that it is about, and a sentence."""
     yield _code(codes.OBSTACLE, codes.private(refusal.obstacle), children=tuple(_study(refusal.exam)))
     yield from _sentence(codes.OBSTACLE, refusal.text)
 
@@ -281,7 +282,7 @@ def _flags(cautions: Iterable[Caution]) -> Iterable[Item]:
 
 
 def _rules(interpretation: Interpretation) -> Iterable[Item]:
-    """The rule behind each suggestion, and each rule that lacked an input, followed by what it lacked (A7)."""
+    """Yield the rule of each suggestion, and each rule that lacked an input, with what it lacked (A7)."""
     for suggestion in interpretation.suggestions:
         yield _code(codes.SUGGESTION, codes.rule(suggestion.rule))
     for item in interpretation.not_evaluated:
@@ -308,14 +309,14 @@ def _code(concept: Code, code: Code, relation: Relation = Relation.CONTAINS, chi
 
 
 def _sentence(concept: Code, text: str, relation: Relation = Relation.CONTAINS) -> Iterable[Item]:
-    """A text, unless it is blank: Text Value (0040,A160) may not be empty."""
+    """Yield a text item unless the text is blank: Text Value (0040,A160) may not be empty."""
     item = _text(concept, text, relation)
     if item.value:
         yield item
 
 
 def _text(concept: Code, text: str, relation: Relation) -> Item:
-    """Text without control characters, but for the ends of lines: not every reader takes a tab, which DICOM allows."""
+    """Return a text item without control characters but line feeds; not every reader accepts tabs."""
     value = _CONTROLS.sub("", text.replace("\t", " ")).strip()
     return Item(value_type="TEXT", relationship=relation, concept=concept, value=value)
 
@@ -338,6 +339,6 @@ def _number(
     children: tuple[Item, ...] = (),
     relation: Relation = Relation.CONTAINS,
 ) -> Item:
-    """A number with the digits it has; zero has no sign."""
+    """Return a numeric item with the digits of the number; zero has no sign."""
     text = decimal_string(number or abs(number))
     return Item(value_type="NUM", relationship=relation, concept=concept, value=text, unit=unit, children=children)

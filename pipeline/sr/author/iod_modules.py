@@ -1,4 +1,4 @@
-"""Which attributes does everything that we author have, whatever it is? Patient, study, dates and densitometer."""
+"""Attributes of the DICOM modules that addenda and their renderings share: patient, study, dates, scanner."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from pipeline.sr.dicom.writer import Attributes, coded
 
 
 def patient_and_study(header: Header) -> Attributes:
-    """The Patient and General Study modules (PS3.3 C.7.1.1, C.7.2.1): empty where nothing is known, if they may be."""
+    """Return the Patient and General Study modules (PS3.3 C.7.1.1, C.7.2.1); unknown Type 2 attributes are empty."""
     attributes = {
         "PatientName": header.patient_name,
         "PatientID": header.patient_id,
@@ -27,25 +27,25 @@ def patient_and_study(header: Header) -> Attributes:
 
 
 def dates(moment: datetime) -> Attributes:
-    """When it was made: nothing that we author takes longer than a moment."""
+    """Return one moment as the dates and times of content, series and instance creation."""
     day, time = dicom_date(moment.date()), f"{moment:%H%M%S}"
     kinds = ("Content", "Series", "InstanceCreation")
     return {f"{kind}Date": day for kind in kinds} | {f"{kind}Time": time for kind in kinds}
 
 
 def contributing_equipment(exam: Exam) -> Attributes:
-    """The scanner, where readers look for the machine that measured (PS3.3 C.12.1.1.5)."""
+    """Return the scanner of an exam as contributing equipment (PS3.3 C.12.1.1.5)."""
     scanner = exam.scanner
-    told = {
+    identity = {
         "Manufacturer": words(scanner.manufacturer),
         "ManufacturerModelName": words(scanner.model),
         "DeviceSerialNumber": words(scanner.serial_number),
         "SoftwareVersions": words(exam.software),
     }
-    if not told["Manufacturer"]:  # it may not be empty
+    if not identity["Manufacturer"]:  # Type 1 in this sequence
         return {}
     item: Attributes = {
-        **{keyword: value for keyword, value in told.items() if value},
+        **{keyword: value for keyword, value in identity.items() if value},
         "ContributionDateTime": f"{dicom_date(exam.performed_on)}{exam.performed_at:%H%M%S}",
         "PurposeOfReferenceCodeSequence": [coded(codes.ACQUISITION_EQUIPMENT)],
     }

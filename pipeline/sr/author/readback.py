@@ -1,4 +1,4 @@
-"""What does one of our addenda say, region by region, in the codes that outside scripts rely on?"""
+"""Read the coded content of an addendum back, by region, under the names that outside scripts rely on."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from pipeline.sr.dicom.content_tree import Code, Item
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadBack:
-    """The overall result with its flags, what else is said of the whole exam, and of each region key, by name.
+    """Coded content of an addendum: overall result, flags, values of the whole exam, and values of each region key.
 
-    A name is the value of a private concept, or ``BMD``, ``T_SCORE``, ``Z_SCORE``, ``AREA``, ``DATE`` or ``STUDY``;
-    what stands below another item has that item's name before it: ``PRIOR_DATE``, ``BASELINE_STUDY``, ``DIFF_BMD``,
-    ``OBSTACLE_DATE``, ``PCATEGORY_DATE``, ``LSC_CONFIDENCE``. Values are the value of a code, and a number or a date
-    (``yyyymmdd``) as it is written; sentences are left out.
+    Values are keyed by the value of a private concept, or by ``BMD``, ``T_SCORE``, ``Z_SCORE``, ``AREA``, ``DATE`` or
+    ``STUDY``. An item below another has that item's name in front: ``PRIOR_DATE``, ``BASELINE_STUDY``, ``DIFF_BMD``,
+    ``OBSTACLE_DATE``, ``PCATEGORY_DATE``, ``LSC_CONFIDENCE``. A code is its value, a number or a date (``yyyymmdd``)
+    is as written; sentences are left out.
     """
 
     overall: str
@@ -24,19 +24,19 @@ class ReadBack:
 
 
 def read_back(addendum: Item) -> ReadBack:
-    """Everything coded in an addendum of ours."""
-    document = _told(_outside_groups(addendum))
+    """Return everything that an addendum of ours has in codes, numbers and dates."""
+    document = _values(_outside_groups(addendum))
     groups = [item for item in addendum.walk() if _is(item, codes.MEASUREMENT_GROUP)]
     return ReadBack(
         overall=next(iter(document.get("OVERALL", ())), ""),
         flags=document.get("FLAG", ()),
         whole={name: values for name, values in document.items() if name not in ("OVERALL", "FLAG")},
-        regions={_region(group): _told(group.children) for group in groups},
+        regions={_region(group): _values(group.children) for group in groups},
     )
 
 
-_BEFORE_CHILDREN = {"PRIOR_BMD": "PRIOR_", "BASELINE_BMD": "BASELINE_"}
-"""What stands before the names of an item's children, where it is not the item's own."""
+_PREFIX_OF_CHILDREN = {"PRIOR_BMD": "PRIOR_", "BASELINE_BMD": "BASELINE_"}
+"""Prefixes for the names of an item's children, where that is not the item's own name."""
 
 
 def _outside_groups(item: Item) -> Iterator[Item]:
@@ -47,19 +47,19 @@ def _outside_groups(item: Item) -> Iterator[Item]:
                 yield from _outside_groups(child)
 
 
-def _told(items: Iterable[Item]) -> dict[str, tuple[str, ...]]:
-    told: dict[str, tuple[str, ...]] = {}
+def _values(items: Iterable[Item]) -> dict[str, tuple[str, ...]]:
+    values: dict[str, tuple[str, ...]] = {}
     for name, value in _named(items, ""):
-        told[name] = (*told.get(name, ()), value)
-    return told
+        values[name] = (*values.get(name, ()), value)
+    return values
 
 
-def _named(items: Iterable[Item], before: str) -> Iterator[tuple[str, str]]:
+def _named(items: Iterable[Item], prefix: str) -> Iterator[tuple[str, str]]:
     for item in items:
         name = codes.key(item.concept) if item.concept else ""
         if name and item.value_type in ("CODE", "NUM", "DATE", "UIDREF"):
-            yield before + name, item.code.value if item.code else item.value
-            yield from _named(item.children, _BEFORE_CHILDREN.get(name, f"{name}_"))
+            yield prefix + name, item.code.value if item.code else item.value
+            yield from _named(item.children, _PREFIX_OF_CHILDREN.get(name, f"{name}_"))
 
 
 def _region(group: Item) -> str:

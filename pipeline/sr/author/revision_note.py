@@ -1,4 +1,4 @@
-"""What does an addendum say differently from the one it supersedes, in one line?"""
+"""Sum up in one line how an addendum differs from the one that it supersedes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -8,18 +8,18 @@ from pipeline.sr.dicom.content_tree import Item
 
 
 def revision_note(addendum: Item, predecessor: Item, corrected: Sequence[str] = ()) -> str:
-    """Each region's results, numbers and cautions that differ, now and before, in words without a patient's data.
+    """Return results, numbers and cautions that differ, by region, now and before; no patient data is in it.
 
-    ``corrected`` names what of the header is told otherwise.
+    ``corrected`` names the attributes of patient and study that changed.
     """
     now, before = read_back(addendum), read_back(predecessor)
     changes = [
         *_differences("overall", _overall(now), _overall(before)),
         *(
             change
-            for key, told in now.regions.items()
+            for key, values in now.regions.items()
             if key in before.regions
-            for change in _differences(key, told, before.regions[key])
+            for change in _differences(key, values, before.regions[key])
         ),
         *(f"{key}: new" for key in now.regions if key not in before.regions),
         *(f"{key}: no longer measured" for key in before.regions if key not in now.regions),
@@ -38,7 +38,7 @@ _MEASURED = {
     "PYA": ("percent of young adult", " %"),
     "PAM": ("percent of age-matched", " %"),
 }
-"""What was measured, in words, and its unit."""
+"""Name and unit of each measured value."""
 
 _COMPARISON = {
     "PRIOR_DATE": ("prior of", ""),
@@ -47,7 +47,7 @@ _COMPARISON = {
     "BASELINE_DATE": ("baseline of", ""),
     "BASELINE_BMD": ("baseline BMD", " g/cm2"),
 }
-"""What it was compared with; told when both say it, as a result that changed says the rest."""
+"""Name and unit of what a region was compared with; listed only if both addenda have it, else the result says it."""
 
 _CODES = {
     "RESULT": "",
@@ -59,39 +59,39 @@ _CODES = {
 
 _OF_BASELINE = frozenset(["BASELINE_DATE", "BASELINE_BMD", "BRESULT"])
 
-_Told = Mapping[str, tuple[str, ...]]
+_Values = Mapping[str, tuple[str, ...]]
 
 
-def _overall(said: ReadBack) -> _Told:
-    baseline, category = said.whole.get("BOVERALL", ()), said.whole.get("CATEGORY", ())
-    return {"RESULT": (said.overall,), "BRESULT": baseline, "CATEGORY": category, "FLAG": said.flags}
+def _overall(addendum: ReadBack) -> _Values:
+    baseline, category = addendum.whole.get("BOVERALL", ()), addendum.whole.get("CATEGORY", ())
+    return {"RESULT": (addendum.overall,), "BRESULT": baseline, "CATEGORY": category, "FLAG": addendum.flags}
 
 
-def _differences(key: str, now: _Told, before: _Told) -> Iterator[str]:
+def _differences(key: str, now: _Values, before: _Values) -> Iterator[str]:
     both = now.keys() & before.keys()
     numbers = _MEASURED | {name: words for name, words in _COMPARISON.items() if name in both}
     parts = {
         **{name: _code(words, now.get(name, ()), before.get(name, ())) for name, words in _CODES.items()},
         **{name: _number(*words, now.get(name, ()), before.get(name, ())) for name, words in numbers.items()},
     }
-    if "BASELINE_STUDY" in now and now["BASELINE_STUDY"] == now.get("PRIOR_STUDY"):  # it would be said twice
+    if "BASELINE_STUDY" in now and now["BASELINE_STUDY"] == now.get("PRIOR_STUDY"):  # the prior says the same
         parts = {name: part for name, part in parts.items() if name not in _OF_BASELINE}
     if changed := ", ".join(filter(None, parts.values())):
         yield f"{key}: {changed}"
 
 
 def _code(words: str, now: Iterable[str], before: Iterable[str]) -> str:
-    told, was = (", ".join(sorted({codes.words(value) for value in values})) or "none" for values in (now, before))
-    return f"{words}{told} (was: {was})" if told != was else ""
+    new, old = (", ".join(sorted({codes.words(value) for value in values})) or "none" for values in (now, before))
+    return f"{words}{new} (was: {old})" if new != old else ""
 
 
 def _number(words: str, unit: str, now: Iterable[str], before: Iterable[str]) -> str:
-    told, was = (_printed(next(iter(values), "")) for values in (now, before))
-    return f"{words} {told}{unit} (was: {was})" if told != was else ""
+    new, old = (_printed(next(iter(values), "")) for values in (now, before))
+    return f"{words} {new}{unit} (was: {old})" if new != old else ""
 
 
 def _printed(value: str) -> str:
-    """A number as it is, a date with its hyphens."""
+    """Return a number as it is, a date with hyphens."""
     if len(value) == 8 and value.isdecimal():
         return f"{value[:4]}-{value[4:6]}-{value[6:]}"
     return value or "not stated"
