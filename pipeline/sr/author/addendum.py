@@ -79,7 +79,7 @@ def author(
     preliminary: bool = True,
     drafted: Draft | None = None,
 ) -> Authored:
-    """Author the addendum of an exam, in a series of its own in the exam's study.
+    """Write the addendum of an exam, in a series of its own in the exam's study.
 
     The inputs are not altered, and the order of the reports does not matter.
 
