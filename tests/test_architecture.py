@@ -44,7 +44,7 @@ IMPURE_CALLS = frozenset(
 CONTRACTS = [
     ("packages", "pipeline/edge/configuration/settings.py", "import flows"),
     ("packages", "flows/runtime.py", "import dxatrend"),
-    ("rings", "pipeline/clinical/model.py", "import pipeline.sr.codes"),
+    ("rings", "pipeline/clinical/model/exam.py", "import pipeline.sr.codes"),
     ("rings", "pipeline/newcomer.py", ""),
     ("edge", "pipeline/edge/store/database.py", "import pipeline.edge.app"),
     ("edge", "pipeline/edge/receive/listener.py", "import pipeline.edge.extract.extraction"),

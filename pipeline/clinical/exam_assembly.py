@@ -65,7 +65,7 @@ def _require_same_visit(first: Exam, part: Exam) -> None:
 
 
 def _merged_patient(one: Patient, other: Patient) -> Patient:
-    if names := one.contradicts(other):
+    if names := one.differing_fields(other):
         raise ContradictionError(f"parts of one exam differ in {', '.join(names)}")
     return Patient(
         patient_id=one.patient_id or other.patient_id,

@@ -90,8 +90,8 @@ def match(
 def conflicting_fields(one: Patient, other: Patient) -> tuple[str, ...]:
     """By which DICOM fields two patients cannot be taken for one; an absent id is nobody's (R2.19)."""
     if not (one.patient_id and other.patient_id):
-        return ("PatientID", *one.contradicts(other))
-    return () if one == other else one.contradicts(other)
+        return ("PatientID", *one.differing_fields(other))
+    return () if one == other else one.differing_fields(other)
 
 
 def last_break(scanner: Scanner, epochs: Sequence[Epoch], day: date) -> Epoch | None:
