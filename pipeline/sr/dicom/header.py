@@ -136,7 +136,7 @@ def check_same_patient(instances: Iterable[Dataset], patient: Patient) -> None:
             issuer=printable(header_text(instance, "IssuerOfPatientID")),
             birth_date=read_date(_text(instance, "PatientBirthDate")),
         )
-        if contradictions := patient.contradicts(theirs):
+        if contradictions := patient.differing_fields(theirs):
             raise UnusableEvidenceError(f"evidence of another patient: {', '.join(contradictions)} differ")
 
 
