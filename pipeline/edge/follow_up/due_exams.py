@@ -37,7 +37,7 @@ from pipeline.edge.store import (
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.exam_summaries import LinkedPatients, Provenance
 from pipeline.edge.store.exams import ExamOnFile
-from pipeline.edge.store.outbox import AddendumOnFile
+from pipeline.edge.store.outbox import AddendumOnFile, NewAddendum
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.sr.author.addendum import Draft, author, draft, header_corrections
 from pipeline.sr.dicom.header import UnusableEvidenceError, check_same_patient, read_header
@@ -286,19 +286,17 @@ def _issue(
     """Put an addendum, which comes first, and its faces into the outbox; their numbers."""
     numbers: list[int] = []
     for instance in instances:
-        number = outbox.issue(
-            connection,
+        addendum = NewAddendum(
             exam_number=exam_number,
-            predecessor=None if numbers else found.predecessor,
+            predecessor=found.predecessor.number if found.predecessor and not numbers else None,
+            rendering_of=numbers[0] if numbers else None,
             sop_class_uid=instance.sop_class_uid,
             sop_instance_uid=instance.sop_instance_uid,
             digest=found.drafted.digest,
             overall=found.interpretation.overall,
             data_set=instance.data_set,
-            destinations=renderings.destinations_of(app, instance),
-            at=at,
-            rendering_of=numbers[0] if numbers else None,
         )
+        number = outbox.issue(connection, addendum, renderings.destinations_of(app, instance), at=at)
         numbers.append(number)
     return numbers
 

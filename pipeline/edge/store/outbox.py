@@ -18,6 +18,24 @@ from pipeline.edge.store.schema import State, addendum, delivery, exam
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewAddendum:
+    """One addendum, or a rendering of the addendum ``rendering_of``, to be issued.
+
+    ``digest`` is of its content. ``data_set`` is in Explicit VR Little Endian. ``predecessor`` is the number of the
+    addendum it supersedes.
+    """
+
+    exam_number: int
+    predecessor: int | None
+    rendering_of: int | None = None
+    sop_class_uid: str
+    sop_instance_uid: str
+    digest: str
+    overall: str
+    data_set: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AddendumOnFile:
     """One addendum, or a face of one, as it was authored and is sent: its data set in Explicit VR Little Endian."""
 
@@ -53,36 +71,26 @@ def is_superseded(connection: Connection, exam_number: int, known: AddendumOnFil
     return bool(now != (known.number if known else None))
 
 
-def issue(
-    connection: Connection,
-    *,
-    exam_number: int,
-    predecessor: AddendumOnFile | None,
-    sop_class_uid: str,
-    sop_instance_uid: str,
-    digest: str,
-    overall: str,
-    data_set: bytes,
-    destinations: Sequence[str],
-    at: datetime,
-    rendering_of: int | None = None,
-) -> int:
-    """Keep an addendum, or a face of the addendum of a number, for these destinations; its own number."""
-    kept = {
-        "exam_id": exam_number,
-        "predecessor_id": predecessor.number if predecessor else None,
-        "rendering_of_id": rendering_of,
-        "sop_class_uid": sop_class_uid,
-        "sop_instance_uid": sop_instance_uid,
-        "digest": digest,
-        "overall": overall,
-        "authored_at": at,
-        "content": zlib.compress(data_set, 1),
-    }
-    number: int = _KEEP.scalar(connection, kept)
-    for name in destinations:
-        waiting = {"addendum_id": number, "destination": name, "state": State.WAITING, "due_at": at}
-        _SEND.execute(connection, waiting | {"size": len(data_set)})
+def issue(connection: Connection, new: NewAddendum, destinations: Sequence[str], *, at: datetime) -> int:
+    """Store an addendum or a rendering, make it due for each destination, and return its number."""
+    number: int = connection.execute(
+        insert(addendum)
+        .values(
+            exam_id=new.exam_number,
+            predecessor_id=new.predecessor,
+            rendering_of_id=new.rendering_of,
+            sop_class_uid=new.sop_class_uid,
+            sop_instance_uid=new.sop_instance_uid,
+            digest=new.digest,
+            overall=new.overall,
+            authored_at=at,
+            content=zlib.compress(new.data_set, 1),
+        )
+        .returning(addendum.c.id)
+    ).scalar_one()
+    waiting = {"addendum_id": number, "size": len(new.data_set), "state": State.WAITING, "due_at": at}
+    if destinations:
+        connection.execute(insert(delivery), [{**waiting, "destination": name} for name in destinations])
     notify(connection)
     return number
 
@@ -202,8 +210,6 @@ def _of_exam(exam_number: int | BindParameter[int]) -> Select[Any]:
     return _addenda().where(addendum.c.exam_id == exam_number, addendum.c.rendering_of_id.is_(None))
 
 
-_KEEP = CompiledStatement(insert(addendum).returning(addendum.c.id))
-_SEND = CompiledStatement(insert(delivery))
 _LOCK_EXAM = CompiledStatement(select(exam.c.id).where(exam.c.id == bindparam("exam")).with_for_update())
 _LATEST_NUMBER = CompiledStatement(
     select(func.max(addendum.c.id)).where(addendum.c.exam_id == bindparam("exam"), addendum.c.rendering_of_id.is_(None))

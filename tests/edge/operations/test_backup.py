@@ -19,6 +19,7 @@ from pipeline.edge.operations.backup import BackupError, back_up, restore
 from pipeline.edge.store import audit_trail, exams, outbox, patients, receipts, work_queue
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database, StoreError, StoreInUseError, StoreTooNewError
+from pipeline.edge.store.outbox import NewAddendum
 from pipeline.edge.store.schema import audit as audit_table
 from pipeline.edge.store.schema import metadata, receipt
 from tests import peers
@@ -56,18 +57,17 @@ def _fill(database: Database, patients_in_it: int = 3) -> None:
             told = report(patient_id=f"P{number}", uid=uid, study=f"{uid}.1")
             exam = exams.record(connection, kept, told, due_at=NOW, seen_at=NOW)
             for revision in range(2):
-                outbox.issue(
-                    connection,
+                predecessor = outbox.latest(connection, exam)
+                addendum = NewAddendum(
                     exam_number=exam,
-                    predecessor=outbox.latest(connection, exam),
+                    predecessor=predecessor.number if predecessor else None,
                     sop_class_uid="1.2",
                     sop_instance_uid=f"{uid}.9.{revision}",
                     digest="d",
                     overall="STABLE",
                     data_set=b"addendum",
-                    destinations=["pacs"],
-                    at=NOW,
                 )
+                outbox.issue(connection, addendum, ["pacs"], at=NOW)
             audit_trail.seal(connection)
 
 

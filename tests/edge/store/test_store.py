@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 
 from pipeline.edge.store import exams, outbox, patients, receipts, service_status, work_queue
 from pipeline.edge.store.database import Database, StoreError
+from pipeline.edge.store.outbox import NewAddendum
 from pipeline.edge.store.schema import State, exam, metadata, receipt
 from tests.factories.instances import NOW, instance, lose_the_worker, report
 
@@ -33,18 +34,17 @@ def _record(database: Database, **of: str) -> int:
 
 def _issue(database: Database, exam_number: int, uid: str = "2.25.99") -> int:
     with database.write() as connection:
-        return outbox.issue(
-            connection,
+        predecessor = outbox.latest(connection, exam_number)
+        addendum = NewAddendum(
             exam_number=exam_number,
-            predecessor=outbox.latest(connection, exam_number),
+            predecessor=predecessor.number if predecessor else None,
             sop_class_uid="1.2",
             sop_instance_uid=uid,
             digest="d",
             overall="STABLE",
             data_set=b"addendum " + uid.encode(),
-            destinations=["pacs", "archive"],
-            at=NOW,
         )
+        return outbox.issue(connection, addendum, ["pacs", "archive"], at=NOW)
 
 
 def test_the_migrations_build_exactly_the_schema_the_code_knows(database: Database) -> None:
