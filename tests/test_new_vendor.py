@@ -151,7 +151,7 @@ def test_two_reports_of_a_new_vendor_become_a_change_without_a_line_of_code(app:
             receipts.store(connection, kept, calling_ae_title="ACME", at=LONG_AGO)
     while extract_waiting(app):
         pass
-    assert follow_up(app, claim_due(app, 50)) == ExamCounts(issued=2)
+    assert follow_up(app, claim_due(app.database, 50)) == ExamCounts(issued=2)
     with app.database.read() as connection:
         addendum = outbox.latest(connection, 2)
     assert addendum is not None

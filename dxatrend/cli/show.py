@@ -9,13 +9,12 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from pipeline.clinical.exam_assembly import ContradictionError
-from pipeline.clinical.interpret import HistoryDoubts
 from pipeline.clinical.model import Exam, Finding, Interpretation, Measurement
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.edge.app import App
 from pipeline.edge.dicom_files import FileLeftOutError, read_dicom_file
-from pipeline.edge.follow_up.due_exams import interpret_exam
-from pipeline.edge.store import exams, patients, receipts
+from pipeline.edge.follow_up.examination import preview
+from pipeline.edge.store import exams, receipts
 from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.text_files import printable
 from pipeline.sr.dicom.content_tree import header_text, read_instance
@@ -47,12 +46,8 @@ def show(app: App, report: str) -> int:
         return 1
     with app.database.read() as connection:
         seen = _seen(connection, report, read)
-        history = exams.history(connection, seen.exam.patient)
-        contexts = patients.contexts_of(connection, seen.exam.patient)
-        held = exams.held_days(connection, seen.exam.patient)
+        said = preview(connection, seen.exam, known.clinical, vendor_trend=seen.vendor_trend)
     print(f"read as {read.dialect}, from {read.place}", *seen.remarks, *_told(seen.exam), *_beside(read), sep="\n")
-    doubts = HistoryDoubts(held=held)
-    said = interpret_exam(app, seen.exam, history, contexts, vendor_trend=seen.vendor_trend, doubts=doubts)
     print("", *_said(said), sep="\n")
     return 0
 

@@ -87,7 +87,7 @@ def _recover(app: App, stop: Stop) -> None:
     """Read and follow up, one by one, what a worker had when it died: should one of them end us too, it is known."""
     while not stop.is_set() and extract_waiting(app, crash_suspects=True, stopped=stop.is_set):
         pass
-    while not stop.is_set() and (numbers := claim_due(app, 1, crash_suspects=True)):
+    while not stop.is_set() and (numbers := claim_due(app.database, 1, crash_suspects=True)):
         follow_up(app, numbers)
 
 

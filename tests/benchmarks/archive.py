@@ -105,7 +105,7 @@ def work_off(app: App) -> ExamCounts:
     while extract_waiting(app):
         pass
     tally = ExamCounts()
-    while numbers := claim_due(app, 50):
+    while numbers := claim_due(app.database, 50):
         tally += follow_up(app, numbers)
     return tally
 

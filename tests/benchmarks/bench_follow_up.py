@@ -26,7 +26,7 @@ from flows import follow_up as under_prefect
 from flows.prefect_password import read_password
 from pipeline.edge.app import App
 from pipeline.edge.extract import extraction
-from pipeline.edge.follow_up import due_exams
+from pipeline.edge.follow_up import due_exams, examination
 from pipeline.edge.store import exams, outbox, receipts
 from tests import peers
 from tests.benchmarks import archive, processes
@@ -43,7 +43,7 @@ MOST_FOR_PREFECT = 5
 PARTS = {
     "extract": (extraction, "_read"),
     "history": (exams, "history"),
-    "match, compare, interpret": (due_exams, "interpret_exam"),
+    "match, compare, interpret": (examination, "interpret"),
     "author": (due_exams, "author"),
     "keep the addendum": (outbox, "issue"),
 }

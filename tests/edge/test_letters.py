@@ -119,7 +119,7 @@ def receive(app: App, sent: Dataset) -> None:
         receipts.store(connection, kept, calling_ae_title="SCANNER1", at=LONG_AGO)
     while extract_waiting(app):
         pass
-    assert follow_up(app, claim_due(app, 50)) == ExamCounts(issued=1)
+    assert follow_up(app, claim_due(app.database, 50)) == ExamCounts(issued=1)
 
 
 @pytest.mark.parametrize("charset", SCRIPTS)

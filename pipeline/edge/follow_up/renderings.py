@@ -5,36 +5,38 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import cache
+from pathlib import Path
 
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
 from pipeline.clinical.clinical_context import ClinicalContext
-from pipeline.clinical.model import Exam, Interpretation
-from pipeline.edge.app import App
-from pipeline.edge.configuration.settings import Form
+from pipeline.clinical.model import Epoch, Exam, Interpretation
+from pipeline.edge.configuration.settings import DestinationSettings, Form
 from pipeline.sr.dicom.writer import Authored
 
 FORMS: dict[str, Form] = {SecondaryCaptureImageStorage: "image", EncapsulatedPDFStorage: "pdf"}
 """The form of a rendering by its SOP class UID; every other instance that we author is a structured report."""
 
 
-def wanted_forms(app: App) -> frozenset[Form]:
+def wanted_forms(destinations: Iterable[DestinationSettings]) -> frozenset[Form]:
     """Return the forms beside the structured report in which some destination gets addenda."""
-    return frozenset(f for destination in app.settings.service.destination for f in destination.content if f != "sr")
+    return frozenset(form for destination in destinations for form in destination.content if form != "sr")
 
 
 def render(
-    app: App,
     addendum: Authored,
     interpretation: Interpretation,
     history: Iterable[Exam],
+    forms: frozenset[Form],
     *,
+    font: Path | None = None,
+    epochs: Sequence[Epoch] = (),
     contexts: Sequence[ClinicalContext] = (),
     held: Sequence[date] = (),
 ) -> tuple[Authored, ...]:
-    """Return the renderings of an addendum in the wanted forms.
+    """Return the renderings of an addendum in the wanted forms, in the department's own ``font`` if it has one.
 
-    The plots show ``history`` with the exam; ``contexts`` and ``held`` are those given to ``interpret``.
+    The plots show ``history`` with the exam; ``epochs``, ``contexts`` and ``held`` are those given to ``interpret``.
     """
     _set_matplotlib_folder()
     # Importing matplotlib takes a second and 50 MB, and it need not be installed where no destination wants pages.
@@ -42,16 +44,15 @@ def render(
     from pipeline.sr.render.instances import author_renderings  # noqa: PLC0415
     from pipeline.sr.render.plots import PlotContext  # noqa: PLC0415
 
-    own_font = app.settings.service.addendum.font
-    fonts = Fonts(str(own_font) if own_font else "")
-    plot_context = PlotContext(epochs=app.reference_data.clinical.epochs, contexts=contexts, held=held)
-    return author_renderings(addendum, interpretation, history, wanted_forms(app), fonts, plot_context)
+    fonts = Fonts(str(font) if font else "")
+    plot_context = PlotContext(epochs=epochs, contexts=contexts, held=held)
+    return author_renderings(addendum, interpretation, history, forms, fonts, plot_context)
 
 
-def destinations_of(app: App, instance: Authored) -> list[str]:
+def destinations_of(destinations: Iterable[DestinationSettings], instance: Authored) -> list[str]:
     """Return the names of the destinations that get an addendum, or a rendering, in the form that it has."""
     form = FORMS.get(instance.sop_class_uid, "sr")
-    return [destination.name for destination in app.settings.service.destination if form in destination.content]
+    return [destination.name for destination in destinations if form in destination.content]
 
 
 @cache

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, select, update
 
 from pipeline.clinical.exam_assembly import ContradictionError
 from pipeline.edge.app import App
-from pipeline.edge.follow_up.due_exams import examine, follow_up
+from pipeline.edge.follow_up.due_exams import follow_up
+from pipeline.edge.follow_up.examination import examine
 from pipeline.edge.provenance import ChangedInput, is_answered
 from pipeline.edge.reprocess.reextract import read_again
 from pipeline.edge.store import exam_summaries, exams, outbox, reprocessing_runs, work_queue
@@ -245,7 +246,7 @@ def _difference(
         return None
     before = read_back(read_tree(read_instance(issued.data_set, ExplicitVRLittleEndian)))
     try:
-        found = examine(app, connection, on_file, linked_patients)
+        found = examine(connection, on_file, linked_patients, app.reference_data.clinical, app.provenance_tracker)
     except (ContradictionError, UnusableEvidenceError) as problem:
         kept = (before.overall, before.overall)
         return Difference(
@@ -256,7 +257,7 @@ def _difference(
             regions={},
             held=str(problem),
         )
-    if not found.says_something_new:
+    if not found.is_new:
         return None
     after = read_back(document(found.interpretation))
     return Difference(

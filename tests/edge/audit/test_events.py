@@ -80,7 +80,7 @@ def _visit(app: App, uid: str, bmd: str, date: str) -> bytes:
         receipts.store(connection, instance(data_set, uid=uid), **of)  # type: ignore[arg-type]  # one dict, two types
     while extract_waiting(app):
         pass
-    follow_up(app, claim_due(app, 50))
+    follow_up(app, claim_due(app.database, 50))
     return data_set
 
 

@@ -196,7 +196,7 @@ def _visit(app: App) -> None:
         receipts.store(connection, instance(encode(sent)), calling_ae_title="SCANNER1", host="192.0.2.1", at=LONG_AGO)
     while extract_waiting(app):
         pass
-    follow_up(app, claim_due(app, 50))
+    follow_up(app, claim_due(app.database, 50))
 
 
 def _event_of(sent: Element) -> str:

@@ -85,7 +85,7 @@ def app(tmp_path: Path, pacs: Pacs) -> Iterator[App]:
                 kept = instance(encode(sent), uid=f"2.25.2{number}")
                 receipts.store(connection, kept, calling_ae_title="SCANNER1", at=NOW)
         extract_waiting(app)
-        assert follow_up(app, claim_due(app, 5)).issued == 3
+        assert follow_up(app, claim_due(app.database, 5)).issued == 3
         yield app
 
 

@@ -57,7 +57,7 @@ def _issue_one(app: App) -> str:
         sent = instance(encode(report(spine())), uid="2.25.1")
         receipts.store(connection, sent, calling_ae_title="SCANNER1", at=datetime(2026, 1, 1, tzinfo=UTC))
     extract_waiting(app)
-    assert follow_up(app, claim_due(app, 1)).issued == 1
+    assert follow_up(app, claim_due(app.database, 1)).issued == 1
     with app.database.read() as connection:
         (issued,) = outbox.addenda(connection, 1)
     return issued.sop_instance_uid

@@ -55,13 +55,13 @@ def _l1_l4(bmd: str, *, study: str = "2.25.10", date: str = "20240101", **header
 
 
 def _follow_up(app: App) -> ExamCounts:
-    return follow_up(app, claim_due(app, 50))
+    return follow_up(app, claim_due(app.database, 50))
 
 
 def test_an_exam_is_issued_once_and_unchanged_afterwards(app: App) -> None:
     _receive(app, _l1_l4("0.912"), "2.25.1")
     assert _follow_up(app) == ExamCounts(issued=1)
-    assert claim_due(app, 50) == []
+    assert claim_due(app.database, 50) == []
     _receive(app, _l1_l4("0.912"), "2.25.2")
     second = _follow_up(app)
     assert second.held == 0
@@ -72,7 +72,7 @@ def test_an_exam_is_issued_once_and_unchanged_afterwards(app: App) -> None:
 def test_following_up_twice_what_was_claimed_once_issues_nothing_more(app: App) -> None:
     """Where Prefect fails in the middle, the same exams are carried again without it."""
     _receive(app, _l1_l4("0.912"), "2.25.1")
-    numbers = claim_due(app, 50)
+    numbers = claim_due(app.database, 50)
     assert follow_up(app, numbers) == ExamCounts(issued=1)
     assert follow_up(app, numbers) == ExamCounts(unchanged=1)
 
@@ -192,11 +192,11 @@ def test_an_exam_that_ends_its_worker_three_times_is_held_and_no_other_with_it(a
     """After the first time each exam of the batch is suspected, and claimed alone."""
     _receive(app, _l1_l4("0.912", study="2.25.10"), "2.25.1")
     _receive(app, _l1_l4("0.912", study="2.25.11", PatientID="P2"), "2.25.2")
-    assert claim_due(app, 50) == [1, 2]
+    assert claim_due(app.database, 50) == [1, 2]
     for _ in range(2):
         with app.database.write() as connection:
             lose_the_worker(connection, exam)
-        assert claim_due(app, 50) == [1], "alone"
+        assert claim_due(app.database, 50) == [1], "alone"
     with app.database.write() as connection:
         lose_the_worker(connection, exam)
     assert _follow_up(app) == ExamCounts(held=1)
@@ -210,7 +210,7 @@ def test_an_exam_whose_work_was_given_back_is_not_suspected(app: App) -> None:
     """The database was away, or Prefect failed: nobody died of it."""
     _receive(app, _l1_l4("0.912"), "2.25.1")
     for _ in range(5):
-        assert claim_due(app, 50) == [1]
+        assert claim_due(app.database, 50) == [1]
         with app.database.write() as connection:
             work_queue.requeue(connection, exam)
     assert _follow_up(app) == ExamCounts(issued=1)

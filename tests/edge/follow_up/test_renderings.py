@@ -92,7 +92,7 @@ def test_each_destination_gets_exactly_the_forms_it_asks_for_and_has_them_bit_fo
 ) -> None:
     for year, bmd in ((2022, "0.950"), (2024, "0.912")):
         _receive(app, bmd, f"2.25.{year}.1", year)
-    assert follow_up(app, claim_due(app, 50)) == ExamCounts(issued=2)
+    assert follow_up(app, claim_due(app.database, 50)) == ExamCounts(issued=2)
     addendum, renderings = _issued(app, 2)
     kinds = [addendum.sop_class_uid, *(rendering.sop_class_uid for rendering in renderings)]
     assert kinds == [EnhancedSRStorage, SecondaryCaptureImageStorage, EncapsulatedPDFStorage]
@@ -136,16 +136,16 @@ def _file(kept: AddendumOnFile) -> bytes:
 
 def test_a_new_addendum_has_faces_of_its_own_and_an_unchanged_one_none(app: App) -> None:
     _receive(app, "0.912", "2.25.2024.1", 2024)
-    assert follow_up(app, claim_due(app, 50)) == ExamCounts(issued=1)
+    assert follow_up(app, claim_due(app.database, 50)) == ExamCounts(issued=1)
     first, renderings = _issued(app, 1)
     with app.database.write() as connection:
         connection.exec_driver_sql("UPDATE exam SET state = 'waiting'")
-    assert follow_up(app, claim_due(app, 50)) == ExamCounts(unchanged=1)
+    assert follow_up(app, claim_due(app.database, 50)) == ExamCounts(unchanged=1)
     assert _issued(app, 1) == (first, renderings)
     _receive(app, "0.950", "2.25.2022.1", 2022)
     with app.database.write() as connection:
         connection.exec_driver_sql("UPDATE exam SET state = 'waiting'")
-    follow_up(app, claim_due(app, 50))
+    follow_up(app, claim_due(app.database, 50))
     second, others = _issued(app, 1)
     assert second.sop_instance_uid != first.sop_instance_uid
     assert len(others) == len(renderings) == 2
@@ -156,7 +156,7 @@ def test_a_new_addendum_has_faces_of_its_own_and_an_unchanged_one_none(app: App)
 
 def test_show_tells_what_an_object_of_our_own_is(app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _receive(app, "0.912", "2.25.2024.1", 2024)
-    follow_up(app, claim_due(app, 50))
+    follow_up(app, claim_due(app.database, 50))
     addendum, renderings = _issued(app, 1)
     told = []
     for kept in (addendum, *renderings):
@@ -171,7 +171,7 @@ def test_show_tells_what_an_object_of_our_own_is(app: App, tmp_path: Path, capsy
 
 def test_our_own_picture_that_comes_back_is_put_aside(app: App) -> None:
     _receive(app, "0.912", "2.25.2024.1", 2024)
-    follow_up(app, claim_due(app, 50))
+    follow_up(app, claim_due(app.database, 50))
     for kept in _issued(app, 1)[1]:
         back = receipts.Instance(
             sop_class_uid=kept.sop_class_uid,
@@ -195,7 +195,7 @@ from pipeline.edge.follow_up import due_exams, renderings
 from pipeline.edge.app import open_app
 import dxatrend.cli.main
 with open_app(Path(sys.argv[1])) as app:
-    assert renderings.wanted_forms(app) == frozenset()
+    assert renderings.wanted_forms(app.settings.service.destination) == frozenset()
 print("matplotlib" in sys.modules)
 """
 

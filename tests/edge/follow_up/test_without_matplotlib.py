@@ -19,8 +19,9 @@ from pathlib import Path
 
 from pipeline.edge.app import open_app
 from pipeline.edge.extract.extraction import extract_waiting
-from pipeline.edge.follow_up.due_exams import Tally, claim_due, follow_up
+from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.store import receipts
+from pipeline.edge.store.exam_counts import ExamCounts
 from tests.edge.follow_up.test_due_exams import LONG_AGO
 from tests.factories.instances import instance
 from tests.factories.reports import encode, region, report, spine
@@ -32,7 +33,7 @@ with open_app(Path(sys.argv[1])) as app:
         receipts.store(connection, received, calling_ae_title="SCANNER1", at=LONG_AGO)
     while extract_waiting(app):
         pass
-    assert follow_up(app, claim_due(app, 50)) == Tally(issued=1)
+    assert follow_up(app, claim_due(app.database, 50)) == ExamCounts(issued=1)
 """
 
 

@@ -51,7 +51,7 @@ def archive(tmp_path: Path) -> Path:
 
 def load(app: App, archive: Path, *, deliver: bool = False) -> Loaded:
     loaded = archives.load(app, archives.files(archive), deliver=deliver)
-    while numbers := claim_due(app, 50):
+    while numbers := claim_due(app.database, 50):
         follow_up(app, numbers)
     return loaded
 

@@ -132,15 +132,15 @@ def test_an_exam_is_compared_with_what_the_pacs_had_and_our_own_addenda_stay_the
         know(orthanc, app)
         for report in latest.reports:
             arrives(app, report)
-        number = claim_due(app, 50)
+        number = claim_due(app.database, 50)
         assert follow_up(app, number) == ExamCounts(), "it waits for history"
-        assert claim_due(app, 50) == []
+        assert claim_due(app.database, 50) == []
         assert history.answer_due(app, archive_of(app))
         assert not history.answer_due(app, archive_of(app)), "once for each patient"
         while extract_waiting(app):
             pass
         tally = ExamCounts()
-        while numbers := claim_due(app, 50):
+        while numbers := claim_due(app.database, 50):
             tally += follow_up(app, numbers)
         assert tally.issued == 1
         with app.database.read() as connection:
@@ -181,7 +181,7 @@ def test_a_dead_pacs_delays_an_exam_no_longer_than_the_department_wants_and_hist
         for report in latest.reports:
             arrives(app, report)
         assert history.answer_due(app, archive_of(app)), "it was asked, in vain"
-        (number,) = claim_due(app, 50)
+        (number,) = claim_due(app.database, 50)
         assert follow_up(app, [number]) == ExamCounts(issued=1)
         assert "ARCHIVE_SILENT" in latest_flags(app, number)
         silent = of_history(app)
@@ -194,7 +194,7 @@ def test_a_dead_pacs_delays_an_exam_no_longer_than_the_department_wants_and_hist
         assert history.answer_due(app, archive_of(app))
         while extract_waiting(app):
             pass
-        while numbers := claim_due(app, 50):
+        while numbers := claim_due(app.database, 50):
             follow_up(app, numbers)
         with app.database.read() as connection:
             assert [one.overall for one in outbox.addenda(connection, number)][-1] == "DECLINED"
@@ -220,7 +220,7 @@ def test_an_archive_that_answers_late_and_has_nothing_is_no_longer_called_silent
         for report in (*first.reports, *last.reports):
             arrives(app, report)
         assert history.answer_due(app, archive_of(app))
-        numbers = claim_due(app, 50)
+        numbers = claim_due(app.database, 50)
         assert follow_up(app, numbers[:1]) == ExamCounts(issued=1)
         with app.database.read() as connection:
             (in_hand,) = exams.load(connection, numbers[1:])
@@ -231,7 +231,7 @@ def test_an_archive_that_answers_late_and_has_nothing_is_no_longer_called_silent
         assert history.answer_due(app, archive_of(app))
         with app.database.write() as connection:
             exams.finish_follow_up(connection, in_hand)
-        assert sorted(claim_due(app, 50)) == sorted(numbers)
+        assert sorted(claim_due(app.database, 50)) == sorted(numbers)
         assert follow_up(app, numbers) == ExamCounts(issued=2)
         assert ["ARCHIVE_SILENT" in latest_flags(app, number) for number in numbers] == [False, False]
 
@@ -246,7 +246,7 @@ def latest_flags(app: App, number: int) -> Sequence[str]:
 def test_an_exam_that_waits_for_history_says_why(tmp_path: Path) -> None:
     with department(tmp_path / "app", peers.free_port(), history_seconds=3600) as app:
         arrives(app, exams_of("02-spine-loss")[-1].reports[0])
-        follow_up(app, claim_due(app, 50))
+        follow_up(app, claim_due(app.database, 50))
         with app.database.read() as connection:
             assert connection.scalar(select(exam.c.reason)) == AWAITS_HISTORY
 

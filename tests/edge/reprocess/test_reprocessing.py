@@ -122,7 +122,7 @@ def l1_l4(bmd: str, *, study: str = "2.25.10", date: str = "20240101", **header:
 
 
 def follow_all(app: App) -> None:
-    while numbers := claim_due(app, 50):
+    while numbers := claim_due(app.database, 50):
         follow_up(app, numbers)
 
 
