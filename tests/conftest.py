@@ -1,4 +1,4 @@
-"""What every test may ask for, and the quiet room it runs in."""
+"""Fixtures for every test, and the isolation it runs in: no network beyond this machine, no foreign configuration."""
 
 import atexit
 import ipaddress

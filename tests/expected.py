@@ -1,4 +1,4 @@
-"""What should come of the sample patients, exam by exam, and what did come of them in the archive?"""
+"""Expected addenda of the sample patients, exam by exam, and those found in the archive."""
 
 from pydicom.dataset import Dataset
 

@@ -1,4 +1,4 @@
-"""Does a text still read as it was approved? ``UPDATE_GOLDEN=1`` approves what it is now; a person reads the diff."""
+"""Compare a text with its approved version; ``UPDATE_GOLDEN=1`` approves the present one: read the diff."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which real scanners, archives and databases do the tests talk to?
+"""Start the real scanners, archives and databases that the tests talk to.
 
 Each peer is a program that a department may really have, started on this machine in a folder of its own and stopped by
 its own process id. Where the program is missing the test is skipped, and fails when ``CI=true``.

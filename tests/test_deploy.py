@@ -1,4 +1,4 @@
-"""Would the units and the compose file that are shipped start what they name?"""
+"""The units and the compose file that are shipped start what they name."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""A scanner nobody has heard of is taught by a file: docs/dialects.md is done here as it says."""
+"""A file teaches dxatrend an unknown scanner: docs/dialects.md is executed as it stands."""
 
 import re
 from collections.abc import Iterator

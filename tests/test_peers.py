@@ -1,4 +1,4 @@
-"""Do the peers the other tests trust do what those tests believe?"""
+"""The peers behave as the other tests assume."""
 
 import importlib.metadata
 import socket

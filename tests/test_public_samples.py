@@ -1,4 +1,4 @@
-"""Does every file that others have published end as its line in MANIFEST.csv says, and is the service alive after each?
+"""Every published file ends as its line in MANIFEST.csv says, and the service is alive after each.
 
 Each is sent over DICOM as it is: in its own SOP class and transfer syntax, and where these cannot even be proposed, as
 a confused sender would, under those of a report.

@@ -1,4 +1,4 @@
-"""Do the synthetic reports say what their expected.json tells, and is it what we read and conclude?"""
+"""The synthetic reports contain what their expected.json says, and dxatrend reads and concludes the same."""
 
 import json
 import subprocess

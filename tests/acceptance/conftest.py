@@ -1,4 +1,4 @@
-"""A department: a PACS, the service, and a scanner."""
+"""Fixtures for a whole department: a PACS, the service, and a scanner."""
 
 from collections.abc import Iterator
 from pathlib import Path

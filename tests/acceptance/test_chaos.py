@@ -1,4 +1,4 @@
-"""Two scanners, an archive of many moods, and parts of the service that die at random: nothing is lost or doubled."""
+"""Two scanners, an unreliable archive, and processes killed at random: nothing is lost or issued twice."""
 
 import contextlib
 import json

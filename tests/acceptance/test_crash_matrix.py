@@ -1,4 +1,4 @@
-"""Kill it anywhere, again and again, under load: what was answered is kept, and every exam is answered once."""
+"""Kill the service anywhere under load: what was answered is kept, and every exam gets its addendum once."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Do two listeners and four workers that keep dying, on one PostgreSQL, do what one process on SQLite does?"""
+"""Two listeners and four workers that keep dying, on one PostgreSQL, do what one process on SQLite does."""
 
 import hashlib
 import random

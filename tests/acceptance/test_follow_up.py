@@ -1,4 +1,4 @@
-"""The main job, end to end: DCMTK is the scanner, Orthanc the PACS, Prefect the orchestrator, all of them real."""
+"""The main job from end to end, with real parts: DCMTK as the scanner, Orthanc as the PACS, and Prefect."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The real commands: a name without address is told and the others are asked, and a worker that reads ends at once."""
+"""The real commands: a host name without address is reported, and a worker that is reading stops at once."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""Whoever listens on Prefect's port in our server's place, or offers a proxy, hears nothing of us."""
+"""Another program on Prefect's port, or a proxy, gets nothing from us."""
 
 import threading
 from collections.abc import Iterator

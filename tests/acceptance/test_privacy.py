@@ -1,4 +1,4 @@
-"""A patient with a marked name goes through everything, errors included, and is named nowhere but in the store."""
+"""A patient with a marked name goes through everything, errors included, and is named only in the store."""
 
 from pathlib import Path
 

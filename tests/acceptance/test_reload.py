@@ -1,4 +1,4 @@
-"""No two configurations of one store work at once unseen, and the running service can take a new one."""
+"""Two configurations of one store never work unnoticed, and the running service can read a new one."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""Pull the plug anywhere: nothing is lost, and nothing is said twice."""
+"""Cut the power anywhere: nothing is lost, and nothing is issued twice."""
 
 import os
 from pathlib import Path

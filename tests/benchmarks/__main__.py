@@ -1,4 +1,4 @@
-"""Every benchmark, one after the other, in one table: ``make bench``. Names after it choose: ``... latency author``."""
+"""Run every benchmark and print one table: ``make bench``. Names choose single ones: ``... latency author``."""
 
 import sys
 from collections.abc import Iterator, Mapping

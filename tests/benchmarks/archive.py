@@ -1,4 +1,4 @@
-"""A store that is as full as wanted, within minutes: the rows of one real patient, copied again and again.
+"""Fill a store within minutes: the rows of one real patient, copied again and again.
 
 One patient's exams go the real way, from receipt to addendum. Every other patient is a copy of those rows, made by the
 database itself, with numbers, identifiers and dates of its own. What a report's bytes say is only rewritten for the

@@ -1,6 +1,6 @@
-"""What does one addendum cost, from interpretation to bytes, and what would highdicom take for it in the same run?
+"""Measure one addendum, from interpretation to bytes, against highdicom in the same run.
 
-Six regions, each with all its numbers, a prior and a baseline. The target is 10 ms for the SR alone; its faces are
+Six regions, each with all its numbers, a prior and a baseline. The target is 10 ms for the SR alone; its renderings are
 drawn on top of that, where a destination wants them.
 """
 
@@ -59,7 +59,7 @@ def rows() -> Iterator[Row]:
 
 
 def _renderings(interpretation: Interpretation, sources: list[Dataset], priors: list[Dataset]) -> Iterator[Row]:
-    """The same addendum with its faces; matplotlib is loaded and its list of fonts made before."""
+    """The same addendum with its renderings; matplotlib is loaded and its list of fonts made before."""
     fonts = Fonts()
 
     def with_faces(*forms: str) -> Callable[[], object]:
@@ -71,7 +71,7 @@ def _renderings(interpretation: Interpretation, sources: list[Dataset], priors: 
 
     for forms in (("image",), ("pdf",), ("image", "pdf")):
         yield Row(
-            what=f"author it with its faces: {' and '.join(forms)}",
+            what=f"author it with its renderings: {' and '.join(forms)}",
             ours=milliseconds(with_faces(*forms), DRAWINGS),
             unit="ms",
         )

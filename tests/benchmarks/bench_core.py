@@ -1,4 +1,4 @@
-"""How many exams of six regions with five priors each does one core compare in a second?"""
+"""Measure how many exams of six regions with five priors each one core compares in a second."""
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What does it cost to extract a six-region report, against pydicom reading and walking the same bytes?"""
+"""Measure extracting a six-region report, against pydicom reading and walking the same bytes."""
 
 from collections.abc import Iterator
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""How many exams with three priors does one core carry from receipt to addendum kept, and where does the time go?
+"""Measure how many exams with three priors one core carries from receipt to addendum, and where the time goes.
 
 The figures are processor time: the database is SQLite, so its work is in them, and waiting for the disk is not.
 """

@@ -1,4 +1,4 @@
-"""What does a new exam cost, and a look at the status, in a store that has been filling for years?
+"""Measure a new exam, and ``status``, in a store that has been filling for years.
 
 A new exam has three priors; its cost is from receipt to addendum kept, without Prefect. At a hundred exams a day a
 million are a region's archive.

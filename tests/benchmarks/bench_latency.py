@@ -1,4 +1,4 @@
-"""How long from a scanner's C-STORE to the addendum in Orthanc, on an idle service, beyond the settle time?
+"""Measure the time from C-STORE to the addendum in Orthanc, on an idle service, beyond the settle time.
 
 The peer of the same run is Orthanc itself: how long from C-STORE to the same object found by its REST API.
 """

@@ -1,4 +1,4 @@
-"""How many objects a second are received and durable, against DCMTK and Orthanc in the same run?
+"""Measure how many objects a second are received and durable, against DCMTK and Orthanc in the same run.
 
 The same report under another name each time, from the same sender. Durable means: on the disk before the answer. Each
 receiver has its turn in each round, so that a noisy machine is noisy for all.

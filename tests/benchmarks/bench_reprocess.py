@@ -1,4 +1,4 @@
-"""How many exams in a second does a night look at, where nothing has changed and where one in a hundred has?"""
+"""Measure how many exams a second the nightly run handles, with no change and with one change in a hundred."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What do a process and its children take of the machine?"""
+"""Processor time and memory of a process and its children."""
 
 import os
 from collections.abc import Iterator

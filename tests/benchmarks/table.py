@@ -1,4 +1,4 @@
-"""What was measured, against whom, and is it enough? One table of medians and ratios."""
+"""One table of medians, ratios and targets, and whether the targets are reached."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Addenda of every kind we can think of, from reports of every untidiness we have heard of."""
+"""Addenda of every kind, from reports as untidy as scanners send them."""
 
 import struct
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What a hostile or broken device sends: each attack goes on until its time is over, on bare sockets."""
+"""Attacks of hostile or broken devices on bare sockets, each for a given time."""
 
 import itertools
 import random

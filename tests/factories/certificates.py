@@ -1,4 +1,4 @@
-"""Certificates for a test: an authority, and whom it has signed, made by OpenSSL."""
+"""Certificates for a test: an authority and those it has signed, made by OpenSSL."""
 
 import subprocess
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A listener and a store with several callers at addresses of their own, worked off in this process."""
+"""A listener and a store with several callers, each at its own address; the work is done in this process."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager

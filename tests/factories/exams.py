@@ -1,4 +1,4 @@
-"""Exams, measurements and records with dull defaults, so that a test says only what it is about."""
+"""Exams, measurements and records with plain defaults, so that a test gives only what it is about."""
 
 from datetime import date, datetime, time
 from decimal import Decimal

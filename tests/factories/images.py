@@ -1,4 +1,4 @@
-"""Pictures of densitometers with results beside them: plain functions, every field with a dull default."""
+"""Pictures of densitometers with results beside the pixels: plain functions, every field with a default."""
 
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset

@@ -1,4 +1,4 @@
-"""Dull values for the edge's tests: one instance, one report."""
+"""Plain values for the edge's tests: one instance, one report."""
 
 import socket
 from datetime import UTC, datetime

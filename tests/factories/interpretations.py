@@ -1,4 +1,4 @@
-"""Interpretations and report headers to author from: every field has a dull default."""
+"""Interpretations and report headers to author from: every field has a default."""
 
 from dataclasses import replace
 from datetime import date, datetime

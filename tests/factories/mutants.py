@@ -1,4 +1,4 @@
-"""Reports as nobody should send them: real ones with something deleted, doubled, moved, renamed, cut or overwritten.
+"""Broken reports: real ones with something deleted, doubled, moved, renamed, cut or overwritten.
 
 Everything follows from a seed, so that what was found once is found again.
 """

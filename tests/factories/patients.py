@@ -1,4 +1,4 @@
-"""Patients as they come: any regions, scanners, dates, untidy headers; drawn from a source of randomness that is given.
+"""Random patients: any regions, scanners, dates and untidy headers, from a given source of randomness.
 
 ``hypothesis`` gives one that it can shrink, ``random.Random(n)`` one that gives the same patient again.
 """

@@ -1,4 +1,4 @@
-"""A scanner that sends whatever it is told to, as no library would: any bytes, in any SOP class and transfer syntax."""
+"""A scanner that sends any bytes in any SOP class and transfer syntax, as no library would."""
 
 import time
 from io import BytesIO

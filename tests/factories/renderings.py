@@ -1,4 +1,4 @@
-"""Faces of addenda of every kind, and long, crowded and empty ones."""
+"""Renderings of addenda of every kind, and long, crowded and empty ones."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta

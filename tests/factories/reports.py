@@ -1,4 +1,4 @@
-"""Structured reports to read: plain functions, every field with a dull default, any nonsense possible."""
+"""Structured reports to read: plain functions, every field with a default, any nonsense possible."""
 
 import struct
 import zlib

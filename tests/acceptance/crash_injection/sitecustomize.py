@@ -1,4 +1,4 @@
-"""Makes a Python process of the service end its whole group at one place in the work, or have a wrong clock.
+"""Make a process of the service kill its whole group at one place in the work, or have a wrong clock.
 
 Python imports a module of this name at its start when it finds one; the tests put this folder on the path of the
 service. ``DOOM`` names the place: ``module:function:before`` or ``module:Class.method:after``.
