@@ -54,7 +54,7 @@ _DAY_OF_VISIT = "0429"
 
 @contextmanager
 def archive(patients: int, *, rewrite_every: int = 1, settings: str = "") -> Iterator[App]:
-    """A house whose store holds three exams of each of so many patients, with their addenda, all delivered.
+    """An app whose store holds three exams of each of so many patients, with their addenda, all delivered.
 
     Of every so many patients one's bytes are rewritten: those may have a ``next_report``.
     """

@@ -68,7 +68,7 @@ PLACES = (
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[App]:
-    """A house with two destinations at one archive, and a store of either kind."""
+    """An app with two destinations at one archive, and a store of either kind."""
     sqlite = request.param == "sqlite"
     url = f"sqlite:///{tmp_path}/store.sqlite3" if sqlite else request.getfixturevalue("postgresql_url")
     with peers.storescp(tmp_path / "archive") as port:

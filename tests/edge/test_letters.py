@@ -95,7 +95,7 @@ def in_script(charset: str, *, date: str, bmd: str) -> Dataset:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[App]:
-    """A house with one destination, which wants every form where a test is about forms, and a store of either kind."""
+    """An app with one destination, which wants every form where a test is about forms, and a store of either kind."""
     sqlite = request.param == "sqlite"
     url = f"sqlite:///{tmp_path}/store.sqlite3" if sqlite else request.getfixturevalue("postgresql_url")
     (tmp_path / "service.toml").write_text(f"""

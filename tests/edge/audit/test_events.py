@@ -65,7 +65,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def app(config: Path) -> Iterator[App]:
-    """Its house."""
+    """Its app."""
     with open_app(config) as app:
         yield app
 

@@ -69,7 +69,7 @@ def pacs() -> Pacs:
 
 @pytest.fixture
 def app(tmp_path: Path, pacs: Pacs) -> Iterator[App]:
-    """A house with two archives, and three addenda for each of them."""
+    """An app with two archives, and three addenda for each of them."""
     (tmp_path / "service.toml").write_text(
         f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"\n'
         + "".join(

@@ -48,7 +48,7 @@ TABLE = [["Region", "BMD[g/cm&sup2;]"], ["L1", "0.873"], ["L2", "0.943"]]
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[App]:
-    """A house with the shipped dialects and an empty store of either kind."""
+    """An app with the shipped dialects and an empty store of either kind."""
     sqlite = request.param == "sqlite"
     url = f"sqlite:///{tmp_path}/store.sqlite3" if sqlite else request.getfixturevalue("postgresql_url")
     (tmp_path / "service.toml").write_text(f'[store]\nurl = "{url}"')

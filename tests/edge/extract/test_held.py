@@ -34,7 +34,7 @@ BAD: dict[str, tuple[bytes, str]] = {
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
-    """A house with the shipped dialects and an empty store."""
+    """An app with the shipped dialects and an empty store."""
     (tmp_path / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
     with open_app(tmp_path) as app:
         yield app

@@ -26,7 +26,7 @@ LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
-    """A house with one destination and no waiting."""
+    """An app with one destination and no waiting."""
     (tmp_path / "service.toml").write_text(f"""
         [store]
         url = "sqlite:///{tmp_path}/store.sqlite3"

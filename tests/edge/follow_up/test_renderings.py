@@ -59,7 +59,7 @@ content = ["pdf"]
 
 @pytest.fixture
 def app(tmp_path: Path, orthanc: peers.Orthanc) -> Iterator[App]:
-    """A house with three destinations that want different things; the first of them is there."""
+    """An app with three destinations that want different things; the first of them is there."""
     names = {"ae_title": orthanc.ae_title, "archive": orthanc.dicom_port, "port": peers.free_port()}
     (tmp_path / "service.toml").write_text(THREE.format(folder=tmp_path, **names))
     with open_app(tmp_path) as app:

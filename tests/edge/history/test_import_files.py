@@ -27,7 +27,7 @@ NOBODY = 65_534
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
-    """A house without a worker."""
+    """An app without a worker."""
     config = tmp_path / "config"
     config.mkdir()
     (config / "service.toml").write_text(

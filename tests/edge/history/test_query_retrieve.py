@@ -44,7 +44,7 @@ LONG_AGO = datetime.now(UTC) - timedelta(minutes=5)
 
 @contextmanager
 def department(folder: Path, pacs_port: int, *, retrieve: str = "move", history_seconds: int = 60) -> Iterator[App]:
-    """A house that asks one PACS for history, and its listener."""
+    """An app that asks one PACS for history, and its listener."""
     port = peers.free_port()
     folder.mkdir(exist_ok=True)
     for name in ("scanners.toml", "precision.toml"):

@@ -71,7 +71,7 @@ in_both_databases = pytest.mark.parametrize("folder", ["sqlite", "postgresql"], 
 
 @pytest.fixture
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A configuration whose files may be changed between two openings of the house."""
+    """A configuration whose files may be changed between two openings of the app."""
     url = f"sqlite:///{tmp_path}/store.sqlite3"
     if getattr(request, "param", "sqlite") == "postgresql":
         url = request.getfixturevalue("postgresql_url")
