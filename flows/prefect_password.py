@@ -10,7 +10,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from pipeline.edge.configuration.settings import PrefectSettings
+from pipeline.edge.configuration.service_settings import PrefectSettings
 from pipeline.errors import DxatrendError
 
 USER = "dxatrend"

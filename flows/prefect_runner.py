@@ -18,7 +18,7 @@ import httpx
 from flows.port_owner import Owner
 from flows.prefect_password import UnusablePasswordError, read_password
 from flows.runtime import api_url, port
-from pipeline.edge.configuration.settings import PrefectSettings
+from pipeline.edge.configuration.service_settings import PrefectSettings
 from pipeline.edge.disk_space import prefect_disk_reserve
 
 log = logging.getLogger(__name__)

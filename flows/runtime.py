@@ -11,7 +11,7 @@ from flows.port_owner import Port
 from flows.shutdown import Stop
 from pipeline.edge import app as houses
 from pipeline.edge.app import App
-from pipeline.edge.configuration.settings import PrefectSettings
+from pipeline.edge.configuration.service_settings import PrefectSettings
 from pipeline.edge.live_configuration import LiveConfiguration
 
 CONFIG_VARIABLE = "DXATREND_CONFIG"

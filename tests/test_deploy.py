@@ -12,8 +12,8 @@ import yaml
 
 from dxatrend.cli import main
 from flows import runtime
-from pipeline.edge.configuration import settings as configuration
-from pipeline.edge.configuration.settings import PrefectSettings
+from pipeline.edge.configuration.loading import load_configuration
+from pipeline.edge.configuration.service_settings import PrefectSettings
 from tests import peers
 from tests.folders import ROOT
 
@@ -53,7 +53,7 @@ def test_every_setting_of_the_compose_file_is_one(monkeypatch):
         for name, value in part["environment"].items():
             if name.startswith("DXATREND_"):
                 monkeypatch.setenv(name, value)
-    loaded, _ = configuration.load(ROOT / "config")
+    loaded, _ = load_configuration(ROOT / "config")
     assert loaded.service.store.url.startswith("postgresql+psycopg://")
     assert loaded.service.listener.host == "0.0.0.0"
     assert loaded.service.prefect.api_url == "http://prefect:4200/api"

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 from dxatrend.cli import main
 from pipeline.clinical.clinical_context import VISIT_FACTS, ClinicalContext
-from pipeline.edge.configuration import settings
+from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.configuration.settings import Settings
 from pipeline.edge.deliver.dispatcher import REFUSED, UNANSWERED
 from pipeline.edge.dicom_net.sop_classes import IMAGE_STORAGE_CLASSES, SR_STORAGE_CLASSES, SR_TRANSFER_SYNTAXES
@@ -116,13 +116,13 @@ def test_every_column_of_clinical_context_is_explained_with_its_kind_and_its_wor
 
 
 def test_the_configuration_that_comes_with_us_has_no_mistake():
-    settings.load(ROOT / "config")
+    load_configuration(ROOT / "config")
 
 
 def test_a_list_can_be_set_by_the_environment_as_the_page_says(monkeypatch):
     (name, value), *_ = re.findall(r"(DXATREND_SERVICE__LISTENER__CALLER)='(.*?)'", OPERATIONS)
     monkeypatch.setenv(name, value)
-    loaded, _ = settings.load(ROOT / "config")
+    loaded, _ = load_configuration(ROOT / "config")
     assert [caller.ae_title for caller in loaded.service.listener.caller] == [json.loads(value)[0]["ae_title"]]
 
 

@@ -14,7 +14,7 @@ from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian
 from sqlalchemy import func, select
 
 from pipeline.edge.app import App, open_app
-from pipeline.edge.configuration.settings import CallerSettings, ListenerSettings
+from pipeline.edge.configuration.service_settings import CallerSettings, ListenerSettings
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store.schema import State, exam, receipt

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from pipeline.edge.configuration import settings as configuration
+from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.operations.backup import BackupError, back_up, restore
 from pipeline.edge.store.database import Database
 from pipeline.edge.text_files import printable
@@ -41,7 +41,7 @@ def restore_backup(options: argparse.Namespace) -> int:
 
 
 def _database(options: argparse.Namespace, *, existing: bool) -> Database:
-    settings, _ = configuration.load(options.config)
+    settings, _ = load_configuration(options.config)
     return Database(settings.service.store.url, existing=existing)
 
 

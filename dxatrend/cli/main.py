@@ -31,9 +31,9 @@ from pipeline.clinical.precision import doubts, running_out
 from pipeline.edge import app as houses
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
-from pipeline.edge.configuration import settings as configuration
 from pipeline.edge.configuration.dialects import DialectInForce, Origin, dialects_in_force
-from pipeline.edge.configuration.settings import SYSTEM_FOLDER, ListenerSettings, PrefectSettings, SettingsError
+from pipeline.edge.configuration.loading import SYSTEM_FOLDER, SettingsError, load_configuration
+from pipeline.edge.configuration.service_settings import ListenerSettings, PrefectSettings
 from pipeline.edge.dicom_net.client import PeerUnavailableError, echo
 from pipeline.edge.dicom_net.tls import TlsError, for_calling, for_listener
 from pipeline.edge.disk_space import disk_reserve_of, prefect_disk_reserve
@@ -285,7 +285,7 @@ def _work(options: argparse.Namespace) -> int:
 def _prefect(options: argparse.Namespace) -> int:
     from dxatrend.service.supervisor import serve_prefect  # noqa: PLC0415
 
-    settings, _ = configuration.load(options.config)
+    settings, _ = load_configuration(options.config)
     serve_prefect(settings.service.prefect)
 
 
@@ -338,7 +338,7 @@ def _live(app: App) -> list[LiveProcess]:
 
 
 def _check(options: argparse.Namespace) -> int:
-    settings, dialects = configuration.load(options.config)
+    settings, dialects = load_configuration(options.config)
     print(f"{printable(options.config)}: {len(dialects)} dialects, {len(settings.lscs)} LSC records, no mistakes")
     for lsc in settings.lscs:
         for doubt in doubts(lsc):
@@ -647,7 +647,7 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _precision(options: argparse.Namespace) -> int:
-    settings, _ = configuration.load(options.config)
+    settings, _ = load_configuration(options.config)
     return clinical_context.precision(settings, options, _today())
 
 
@@ -664,7 +664,7 @@ def _context(options: argparse.Namespace) -> int:
 
 def _under_prefect(config: Path) -> PrefectSettings:
     """Which Prefect this process works under, with that in the environment before Prefect is imported."""
-    settings, _ = configuration.load(config)
+    settings, _ = load_configuration(config)
     os.environ[runtime.CONFIG_VARIABLE] = str(config.absolute())
     os.environ.update(runtime.environment(settings.service.prefect))
     return settings.service.prefect

@@ -22,7 +22,7 @@ from flows import runtime
 from flows.port_owner import Owner
 from flows.prefect_password import make_password
 from flows.shutdown import Stop
-from pipeline.edge.configuration.settings import PrefectSettings
+from pipeline.edge.configuration.service_settings import PrefectSettings
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from flows.prefect_runner import Orchestration
 from flows.shutdown import Stop
 from pipeline.edge.app import App
 from pipeline.edge.audit.forwarder import AuditForwarder
-from pipeline.edge.configuration.settings import CallerSettings, DestinationSettings
+from pipeline.edge.configuration.service_settings import CallerSettings, DestinationSettings
 from pipeline.edge.deliver import commitment_reporter, dispatcher
 from pipeline.edge.errors import describe_error
 from pipeline.edge.extract.extraction import extract_waiting

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.edge.configuration import settings as configuration
-from pipeline.edge.configuration.reference_data import ReferenceData, known
+from pipeline.edge.configuration.loading import load_configuration
+from pipeline.edge.configuration.reference_data import ReferenceData, reference_data_of
 from pipeline.edge.configuration.settings import Settings
 from pipeline.edge.provenance import ProvenanceTracker
 from pipeline.edge.store.database import Database
@@ -36,8 +36,8 @@ def open_app(folder: Path, *, existing: bool = False) -> Iterator[App]:
         StoreInUseError: a backup is being restored into the database.
         StoreTooNewError: a later version of dxatrend has migrated it.
     """
-    settings, dialects = configuration.load(folder)
-    reference_data = known(settings, dialects)
+    settings, dialects = load_configuration(folder)
+    reference_data = reference_data_of(settings, dialects)
     database = Database(settings.service.store.url, existing=existing)
     try:
         with database.in_use():

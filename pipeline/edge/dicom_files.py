@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from pipeline.edge.configuration.settings import MEGABYTE
+from pipeline.edge.configuration.service_settings import MEGABYTE
 from pipeline.errors import DxatrendError
 
 _PREAMBLE = 132

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.edge.configuration.settings import MEGABYTE, PrefectSettings
+from pipeline.edge.configuration.service_settings import MEGABYTE, PrefectSettings
 from pipeline.edge.store.database import Database
 
 

@@ -12,10 +12,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from pipeline.edge.app import App
-from pipeline.edge.configuration import settings as configuration
 from pipeline.edge.configuration.fingerprint import fingerprint_of
-from pipeline.edge.configuration.reference_data import known
-from pipeline.edge.configuration.settings import SettingsError
+from pipeline.edge.configuration.loading import SettingsError, load_configuration
+from pipeline.edge.configuration.reference_data import reference_data_of
 from pipeline.edge.provenance import ProvenanceTracker
 from pipeline.edge.store import processes
 from pipeline.edge.store.database import StoreError
@@ -68,9 +67,9 @@ def read_anew(app: App) -> App:
     Raises:
         SettingsError: any of the configuration cannot be used.
     """
-    settings, dialects = configuration.load(app.folder)
+    settings, dialects = load_configuration(app.folder)
     settings = settings.model_copy(update={"service": app.settings.service})
-    reference_data = known(settings, dialects)
+    reference_data = reference_data_of(settings, dialects)
     return replace(
         app,
         settings=settings,

@@ -12,7 +12,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 from sqlalchemy import func, select
 
-from pipeline.edge.configuration.settings import DestinationSettings
+from pipeline.edge.configuration.service_settings import DestinationSettings
 from pipeline.edge.dicom_net.client import PeerUnavailableError, echo
 from pipeline.edge.store import receipts
 from pipeline.edge.store.receipts import Instance

@@ -22,7 +22,7 @@ from dxatrend.service.worker import run_worker
 from flows.shutdown import Stop
 from pipeline.edge.app import App, open_app
 from pipeline.edge.audit import syslog_sender
-from pipeline.edge.configuration.settings import AuditSettings, CallerSettings, DestinationSettings
+from pipeline.edge.configuration.service_settings import AuditSettings, CallerSettings, DestinationSettings
 from pipeline.edge.deliver.commitment_reporter import report_due
 from pipeline.edge.dicom_net.client import PeerUnavailableError, associate, echo
 from pipeline.edge.extract import extraction

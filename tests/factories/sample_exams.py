@@ -15,8 +15,9 @@ from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, LeastSignificantChange, Scanner
 from pipeline.clinical.regions import parse_region
 from pipeline.edge.configuration.dialects import shipped_dialects
-from pipeline.edge.configuration.reference_data import known
-from pipeline.edge.configuration.settings import ScannersSettings, Settings
+from pipeline.edge.configuration.reference_data import reference_data_of
+from pipeline.edge.configuration.scanner_settings import ScannersSettings
+from pipeline.edge.configuration.settings import Settings
 from pipeline.sr.dicom.content_tree import read_instance
 from pipeline.sr.dicom.header import read_header
 from pipeline.sr.dicom.reader import split_file
@@ -65,7 +66,7 @@ def spellings() -> tuple[Spelling, ...]:
     """Those of sample_dicom/scanners.toml, as the service knows them."""
     told = tomllib.loads((SAMPLES / "scanners.toml").read_text(encoding="utf-8"))
     settings = Settings(scanners=ScannersSettings(**told))
-    return known(settings, shipped_dialects()).spellings
+    return reference_data_of(settings, shipped_dialects()).spellings
 
 
 def lscs() -> tuple[LeastSignificantChange, ...]:

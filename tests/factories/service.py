@@ -15,7 +15,7 @@ import httpx
 
 from flows.prefect_password import read_password
 from pipeline.edge.app import App, open_app
-from pipeline.edge.configuration.settings import PrefectSettings
+from pipeline.edge.configuration.service_settings import PrefectSettings
 from pipeline.edge.store import service_status
 from pipeline.edge.store.service_status import Status
 from tests import peers

@@ -8,7 +8,7 @@ import pytest
 from dxatrend.cli.main import main
 from flows.prefect_runner import Orchestration
 from pipeline.edge.app import open_app
-from pipeline.edge.configuration.settings import PrefectSettings
+from pipeline.edge.configuration.service_settings import PrefectSettings
 
 MORE_THAN_THERE_IS = 10**12
 

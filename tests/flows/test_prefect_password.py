@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from flows.prefect_password import UnusablePasswordError, make_password, password_file, read_password
 from flows.prefect_runner import Answer, Orchestration, prefect_answer
-from pipeline.edge.configuration.settings import PrefectSettings
+from pipeline.edge.configuration.service_settings import PrefectSettings
 from tests import peers
 from tests.factories.service import Service
 from tests.folders import ROOT

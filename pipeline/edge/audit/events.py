@@ -13,7 +13,7 @@ from pipeline import __version__
 from pipeline.clinical.model import Change, Finding, Interpretation, Refusal
 from pipeline.edge.app import App
 from pipeline.edge.configuration.reference_data import ReferenceData
-from pipeline.edge.configuration.settings import DestinationSettings
+from pipeline.edge.configuration.service_settings import DestinationSettings
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Entry, Event, Outcome
 from pipeline.edge.store.database import StoreError

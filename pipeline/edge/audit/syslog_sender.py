@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from pipeline.edge.configuration.settings import AuditSettings
+from pipeline.edge.configuration.service_settings import AuditSettings
 from pipeline.edge.dicom_net import tls
 from pipeline.errors import DxatrendError
 

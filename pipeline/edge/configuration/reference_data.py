@@ -1,4 +1,4 @@
-"""What has the department told us beyond the reports, in the words of the reports?"""
+"""Reference data of a department: LSCs, calibration epochs, aliases and rules, with scanners named as reports do."""
 
 from dataclasses import asdict, dataclass, field, replace
 from datetime import tzinfo
@@ -14,30 +14,31 @@ from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here, in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceData:
-    """What the department has told us beyond the reports, with scanners named as their reports name them."""
+    """What the configuration holds beyond the reports, with scanners named as their reports name them."""
 
     clinical: ClinicalReference
     """What comparison and interpretation rest on."""
-    machines: tuple[Scanner, ...]
+    scanners: tuple[Scanner, ...]
+    """The scanners of ``scanners.toml``."""
     aliases: tuple[Alias, ...]
     spellings: tuple[Spelling, ...]
     zone: tzinfo | None
-    """In which the department lives; this machine's unless told."""
+    """The time zone of the department; ``None`` for this machine's."""
     reader_fingerprint: str
-    """A digest of whatever a reading depends on: our version, the dialects, aliases, spellings, the time zone."""
+    """A fingerprint of what extraction depends on: our version, the dialects, aliases, spellings, the time zone."""
     digest: str = field(init=False, repr=False, compare=False)
-    """The same for the same LSCs, epochs and rules: the audit trail names by it what a comparison rested on."""
+    """A fingerprint of all this, by which the audit trail names what a comparison rested on."""
 
     def __post_init__(self) -> None:
         clinical = self.clinical
         of_scanners = (clinical.lscs, clinical.epochs, clinical.cross_calibrations, clinical.qc_gaps)
-        names = (self.machines, self.aliases, self.spellings)
+        names = (self.scanners, self.aliases, self.spellings)
         digest = fingerprint_of(*of_scanners, asdict(clinical.rules), *names, self.zone, self.reader_fingerprint)
         object.__setattr__(self, "digest", digest)
 
 
-def known(settings: Settings, dialects: tuple[Dialect, ...]) -> ReferenceData:
-    """What the configuration tells, in the words of the reports that these dialects read."""
+def reference_data_of(settings: Settings, dialects: tuple[Dialect, ...]) -> ReferenceData:
+    """Return the reference data of a configuration, in the words of the reports that its dialects read."""
     spellings = tuple(
         Spelling(scanner=_as_read(one.scanner, dialects), told=_as_read(one.told, dialects))
         for one in settings.spellings
@@ -51,12 +52,13 @@ def known(settings: Settings, dialects: tuple[Dialect, ...]) -> ReferenceData:
             lscs=tuple(replace(lsc, scanner=named(lsc.scanner)) for lsc in settings.lscs),
             epochs=tuple(replace(epoch, scanner=named(epoch.scanner)) for epoch in settings.epochs),
             cross_calibrations=tuple(
-                replace(pair, old=named(pair.old), new=named(pair.new)) for pair in settings.cross_calibrations
+                replace(calibration, old=named(calibration.old), new=named(calibration.new))
+                for calibration in settings.cross_calibrations
             ),
             qc_gaps=tuple(replace(days, scanner=named(days.scanner)) for days in settings.qc_gaps),
             rules=settings.clinical_rules,
         ),
-        machines=tuple(named(entry.scanner) for entry in settings.scanners.scanner),
+        scanners=tuple(named(entry.scanner) for entry in settings.scanners.scanner),
         aliases=in_every_spelling(
             [replace(alias, scanner=named(alias.scanner)) for alias in settings.aliases], spellings
         ),
@@ -67,7 +69,7 @@ def known(settings: Settings, dialects: tuple[Dialect, ...]) -> ReferenceData:
 
 
 def _as_read(scanner: Scanner, dialects: tuple[Dialect, ...]) -> Scanner:
-    """A configured scanner under the manufacturer's name that its reports are read with."""
+    """Return a configured scanner under the manufacturer's name that its reports are read with."""
     return replace(scanner, manufacturer=normal_manufacturer(scanner.manufacturer, dialects))
 
 

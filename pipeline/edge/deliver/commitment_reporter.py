@@ -13,7 +13,7 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from pipeline.edge.app import App
-from pipeline.edge.configuration.settings import CallerSettings
+from pipeline.edge.configuration.service_settings import CallerSettings
 from pipeline.edge.dicom_net.client import PeerUnavailableError, associate, back_off
 from pipeline.edge.dicom_net.storage_commitment import CommitmentNotReportedError
 from pipeline.edge.errors import UNEXPECTED, describe_error, require_fault_of_one

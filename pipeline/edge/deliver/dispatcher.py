@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection
 
 from pipeline.edge.app import App
-from pipeline.edge.configuration.settings import DestinationSettings
+from pipeline.edge.configuration.service_settings import DestinationSettings
 from pipeline.edge.deliver.storage_scu import (
     CommitmentAwaitedError,
     DeliveryError,

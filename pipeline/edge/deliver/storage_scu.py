@@ -13,7 +13,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, StudyRootQueryRetrieveInformationModelFind
 
-from pipeline.edge.configuration.settings import DestinationSettings
+from pipeline.edge.configuration.service_settings import DestinationSettings
 from pipeline.edge.dicom_net.client import PeerUnavailableError, associate
 from pipeline.edge.dicom_net.statuses import (
     DUPLICATE_SOP_INSTANCE,

@@ -16,7 +16,7 @@ from pynetdicom.association import Association
 from pynetdicom.events import EventHandlerType
 from pynetdicom.sop_class import Verification
 
-from pipeline.edge.configuration.settings import CallerSettings, DestinationSettings
+from pipeline.edge.configuration.service_settings import CallerSettings, DestinationSettings
 from pipeline.edge.dicom_net.statuses import SUCCESS
 from pipeline.edge.dicom_net.tls import TlsError, for_calling
 from pipeline.edge.errors import describe_error

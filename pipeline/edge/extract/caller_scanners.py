@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.clinical.model import Scanner
-from pipeline.edge.configuration.settings import CallerSettings
+from pipeline.edge.configuration.service_settings import CallerSettings
 from pipeline.edge.store.senders import Sender
 from pipeline.sr.extract.scanner_alias import Spelling
 

@@ -11,7 +11,7 @@ from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
 from pipeline.clinical.clinical_context import ClinicalContext
 from pipeline.clinical.model import Epoch, Exam, Interpretation
-from pipeline.edge.configuration.settings import DestinationSettings, Form
+from pipeline.edge.configuration.service_settings import DestinationSettings, Form
 from pipeline.sr.dicom.writer import Authored
 
 FORMS: dict[str, Form] = {SecondaryCaptureImageStorage: "image", EncapsulatedPDFStorage: "pdf"}

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.edge.configuration.settings import CallerSettings, DestinationSettings, ListenerSettings
+from pipeline.edge.configuration.service_settings import CallerSettings, DestinationSettings, ListenerSettings
 from pipeline.edge.dicom_net.admission import (
     CALLED_AE_TITLE_NOT_RECOGNISED,
     CALLING_AE_TITLE_NOT_RECOGNISED,

@@ -14,7 +14,7 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
-from pipeline.edge.configuration.settings import MEGABYTE, DestinationSettings, ListenerSettings
+from pipeline.edge.configuration.service_settings import MEGABYTE, DestinationSettings, ListenerSettings
 from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
 from pipeline.edge.dicom_net.server import EventDrivenServer, Limits
 from pipeline.edge.dicom_net.sop_classes import (

@@ -15,7 +15,7 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModelInstance
 
-from pipeline.edge.configuration.settings import CallerSettings
+from pipeline.edge.configuration.service_settings import CallerSettings
 from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
 from pipeline.edge.dicom_net.response_order import ResponseOrder
 from pipeline.edge.dicom_net.statuses import (

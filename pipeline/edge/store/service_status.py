@@ -136,7 +136,7 @@ def status(
         unidentified=tuple(scanners.not_identified(connection, reference_data.aliases if reference_data else ())),
         respelt=tuple(
             scanners.respelt(
-                connection, reference_data.machines, reference_data.spellings, reference_data.clinical.epochs
+                connection, reference_data.scanners, reference_data.spellings, reference_data.clinical.epochs
             )
             if reference_data
             else ()

@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from dxatrend.cli.main import main
 from pipeline.clinical.model import Scanner
 from pipeline.edge.app import open_app
-from pipeline.edge.configuration.settings import SettingsError, load
+from pipeline.edge.configuration.loading import SettingsError, load_configuration
 from pipeline.edge.store import scanners
 from tests.factories import reports as make
 from tests.factories.images import HEADS, apex, dxa_results, hologic_picture, picture, roi, scan
@@ -63,7 +63,7 @@ def test_a_precision_study_becomes_an_entry_that_the_configuration_takes(
     assert (entry["serial_number"], entry["region"], entry["patients"]) == ("302081M", "L1-L4", 30)
     assert entry["same_day"] is False
     (config / "precision.toml").write_text(block)
-    assert len(load(config)[0].lscs) == 1
+    assert len(load_configuration(config)[0].lscs) == 1
 
 
 def test_a_study_that_is_too_small_is_shown_and_refused(
@@ -110,9 +110,9 @@ def test_the_days_of_the_scans_tell_whether_a_study_repeated_them_on_one_day(
     (config / "precision.toml").write_text(printed.partition("# for config/precision.toml\n")[2])
     if same_day == "FILL IN":
         with pytest.raises(SettingsError):
-            load(config)
+            load_configuration(config)
     else:
-        assert len(load(config)[0].lscs) == 1
+        assert len(load_configuration(config)[0].lscs) == 1
 
 
 ANOTHER = """

@@ -10,7 +10,8 @@ import pytest
 
 from dxatrend.cli import main
 from pipeline.edge.app import open_app
-from pipeline.edge.configuration import settings
+from pipeline.edge.configuration import loading
+from pipeline.edge.configuration.loading import load_configuration
 from tests import peers
 from tests.factories.certificates import Authority
 from tests.folders import ROOT
@@ -125,7 +126,7 @@ def test_one_configuration_means_one_store_wherever_the_shell_is(config: Path, e
 
 def test_the_data_folder_is_declared_in_the_configuration(config: Path, tmp_path: Path) -> None:
     (config / "service.toml").write_text('[store]\nfolder = "../../data"\nurl = "sqlite:///store.sqlite3"')
-    found = settings.load(config)[0].service
+    found = load_configuration(config)[0].service
     assert found.store.url == f"sqlite:///{tmp_path}/data/store.sqlite3".replace(
         str(tmp_path), f"{config.resolve()}/../.."
     )
@@ -135,8 +136,8 @@ def test_the_data_folder_is_declared_in_the_configuration(config: Path, tmp_path
 
 
 def test_a_store_of_etc_lies_in_var_lib(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "SYSTEM_FOLDER", config.resolve())
-    found = settings.load(config)[0].service
+    monkeypatch.setattr(loading, "SYSTEM_FOLDER", config.resolve())
+    found = load_configuration(config)[0].service
     assert found.store.url == "sqlite:////var/lib/dxatrend/var/dxatrend.sqlite3"
     assert str(found.prefect.home) == "/var/lib/dxatrend/var/prefect"
 
@@ -167,7 +168,7 @@ def test_certificates_and_fonts_are_beside_the_configuration(config: Path, elsew
         font = "font.ttf"
         """)
     (config / "font.ttf").write_bytes(b"\0\1\0\0")
-    service = settings.load(config)[0].service
+    service = load_configuration(config)[0].service
     assert service.listener.tls is not None
     assert service.listener.tls.certificate == config / "tls" / "ours.pem"
     assert str(service.listener.tls.key) == "/absolute/key.pem"

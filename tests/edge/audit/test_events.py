@@ -12,7 +12,7 @@ from pynetdicom.sop_class import Verification
 from dxatrend.cli.main import main
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import App, open_app
-from pipeline.edge.configuration.settings import CallerSettings, ListenerSettings
+from pipeline.edge.configuration.service_settings import CallerSettings, ListenerSettings
 from pipeline.edge.deliver.dispatcher import deliver_due
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up

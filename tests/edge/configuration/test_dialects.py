@@ -12,8 +12,8 @@ import pytest
 
 from dxatrend.cli.main import main
 from pipeline.edge.configuration.dialects import Origin, dialects_in_force, shipped_dialects
-from pipeline.edge.configuration.reference_data import known
-from pipeline.edge.configuration.settings import SettingsError, load
+from pipeline.edge.configuration.loading import SettingsError, load_configuration
+from pipeline.edge.configuration.reference_data import reference_data_of
 from tests.folders import ROOT, VENDORS
 
 SMALL = """
@@ -59,7 +59,7 @@ def origins(config: Path) -> dict[str, Origin]:
 
 def test_without_files_of_the_site_the_shipped_dialects_are_in_force(tmp_path: Path) -> None:
     assert origins(tmp_path) == dict.fromkeys(("hologic", "lunar", "tid1500"), Origin.SHIPPED)
-    assert load(tmp_path)[1] == shipped_dialects()
+    assert load_configuration(tmp_path)[1] == shipped_dialects()
 
 
 def test_a_shipped_dialect_that_changes_gets_a_later_date_and_another_version() -> None:
@@ -75,7 +75,7 @@ def test_a_dialect_with_a_new_name_is_tried_before_the_shipped_ones(config: Path
 
 def test_a_dialect_with_a_shipped_name_replaces_it_in_its_place_whatever_its_file_is_called(config: Path) -> None:
     write(config, "our-ge.toml", SMALL.format(name="lunar"))
-    assert [str(one) for one in load(config)[1]] == ["hologic 2", "lunar 7", "tid1500 2"]
+    assert [str(one) for one in load_configuration(config)[1]] == ["hologic 2", "lunar 7", "tid1500 2"]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_file_of_the_site_that_cannot_be_used_is_an_error_and_never_passed_ove
     write(config, "lunar.toml", shipped_text("lunar").replace("date = 2026-11-26", 'date = "autumn"'))
     (config / "dialects" / "other.toml").write_bytes(b"\xff\xfe[")
     with pytest.raises(SettingsError) as refused:
-        load(config)
+        load_configuration(config)
     assert refused.value.mistakes == (
         "dialects/other.toml: is not UTF-16-LE text in line 1",
         "dialects/lunar.toml: date: must be a day, written as 2026-11-26",
@@ -107,11 +107,11 @@ def test_a_file_of_the_site_that_cannot_be_used_is_an_error_and_never_passed_ove
 
 
 def test_only_another_content_of_a_dialect_has_the_reports_read_again(config: Path) -> None:
-    before = known(*load(config)).reader_fingerprint
+    before = reference_data_of(*load_configuration(config)).reader_fingerprint
     write(config, "lunar.toml", f"# looked over\n{shipped_text('lunar')}")
-    assert known(*load(config)).reader_fingerprint == before
+    assert reference_data_of(*load_configuration(config)).reader_fingerprint == before
     write(config, "lunar.toml", shipped_text("lunar").replace("DXA Report", "Report of DXA"))
-    assert known(*load(config)).reader_fingerprint != before
+    assert reference_data_of(*load_configuration(config)).reader_fingerprint != before
 
 
 def test_check_lists_the_dialects_in_force_and_asks_about_an_old_copy(

@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.clinical.model import Scanner
 from pipeline.edge.app import App, open_app
-from pipeline.edge.configuration.settings import CallerSettings, SettingsError, load
+from pipeline.edge.configuration.loading import SettingsError, load_configuration
+from pipeline.edge.configuration.service_settings import CallerSettings
 from pipeline.edge.extract.caller_scanners import sends_another_machine
 from pipeline.edge.store import service_status
 from pipeline.edge.store.exam_counts import ExamCounts
@@ -189,21 +190,21 @@ def test_what_may_be_two_machines_is_not_proposed(folder: Path, then: dict[str, 
     ("scanners", "precision", "mistake"),
     [
         (PRODIGY + "[[scanner.spelling]]\n", "", "give what is spelt otherwise"),
-        (PRODIGY + UPGRADED + PRODIGY.replace("Lunar ", ""), "", "is told to be two machines"),
+        (PRODIGY + UPGRADED + PRODIGY.replace("Lunar ", ""), "", "stands for two scanners"),
         (
             PRODIGY + UPGRADED + PRODIGY.replace("Lunar Prodigy", "iDXA") + '[[scanner.spelling]]\nmodel = "Prodigy"',
             "",
-            "is told to be two machines",
+            "stands for two scanners",
         ),
         (PRODIGY + UPGRADED, lsc() + lsc().replace("Lunar ", ""), "two entries for L1-L4 at the same time"),
     ],
-    ids=["nothing", "another machine's name", "two machines' name", "two LSCs"],
+    ids=["nothing", "another scanner's name", "two scanners' name", "two LSCs"],
 )
 def test_spellings_that_cannot_be_meant_are_refused(folder: Path, scanners: str, precision: str, mistake: str) -> None:
     (folder / "scanners.toml").write_text(scanners)
     (folder / "precision.toml").write_text(precision)
     with pytest.raises(SettingsError, match=mistake):
-        load(folder)
+        load_configuration(folder)
 
 
 def test_a_caller_bound_to_a_machine_may_name_it_by_any_of_its_serial_numbers(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.clinical.regions import parse_region
-from pipeline.edge.configuration.settings import SettingsError, load
+from pipeline.edge.configuration.loading import SettingsError, load_configuration
 from tests.folders import ROOT, VENDORS
 
 LSC = """
@@ -35,18 +35,18 @@ def config(tmp_path: Path) -> Path:
 
 def _mistakes(config: Path) -> tuple[str, ...]:
     with pytest.raises(SettingsError) as refused:
-        load(config)
+        load_configuration(config)
     return refused.value.mistakes
 
 
 def test_the_shipped_configuration_can_be_used() -> None:
-    settings, dialects = load(ROOT / "config")
+    settings, dialects = load_configuration(ROOT / "config")
     assert settings.service.listener.host == "127.0.0.1", "nothing listens beyond this machine until configured"
     assert {dialect.name for dialect in dialects} == {"hologic", "lunar", "tid1500"}
 
 
 def test_a_folder_with_dialects_alone_gives_the_defaults(config: Path) -> None:
-    settings, _ = load(config)
+    settings, _ = load_configuration(config)
     assert settings.service.listener.ae_title == "DXATREND"
     assert settings.service.listener.caller == ()
 
@@ -104,7 +104,7 @@ def test_the_plan_of_the_house_is_read_as_it_stands(config: Path) -> None:
         cross_calibrated = true
         """)
     (config / "precision.toml").write_text(LSC)
-    settings, _ = load(config)
+    settings, _ = load_configuration(config)
     (lsc,) = settings.lscs
     (epoch,) = settings.epochs
     assert (lsc.lsc, lsc.region, lsc.valid_until) == (Decimal("0.028"), parse_region("L1-L4"), date(2030, 1, 1))
@@ -115,18 +115,18 @@ def test_the_plan_of_the_house_is_read_as_it_stands(config: Path) -> None:
 def test_an_lsc_may_be_given_as_its_precision_error(config: Path) -> None:
     """R1.7: LSC = 2.77 x PE at 95 % confidence."""
     (config / "precision.toml").write_text(LSC.replace('lsc = "0.028"', 'precision_error = "0.010"'))
-    assert load(config)[0].lscs[0].lsc == Decimal("0.02770")
+    assert load_configuration(config)[0].lscs[0].lsc == Decimal("0.02770")
 
 
 def test_numbers_without_quotes_are_exact_too(config: Path) -> None:
     (config / "precision.toml").write_text(LSC.replace('"0.028"', "0.028"))
-    assert load(config)[0].lscs[0].lsc == Decimal("0.028")
+    assert load_configuration(config)[0].lscs[0].lsc == Decimal("0.028")
 
 
 def test_the_environment_overrides_any_key(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (config / "service.toml").write_text("[listener]\nport = 104\nae_title = 'ROOM2'")
     monkeypatch.setenv("DXATREND_SERVICE__LISTENER__PORT", "11113")
-    listener = load(config)[0].service.listener
+    listener = load_configuration(config)[0].service.listener
     assert (listener.port, listener.ae_title) == (11113, "ROOM2")
 
 
@@ -196,7 +196,7 @@ def test_two_lscs_for_one_scanner_and_region_at_one_time_contradict_each_other(c
 def test_an_lsc_may_follow_another(config: Path) -> None:
     later = LSC.replace("2030-01-01", "2035-01-01").replace("2019-01-01", "2030-01-02")
     (config / "precision.toml").write_text(LSC + later)
-    assert len(load(config)[0].lscs) == 2
+    assert len(load_configuration(config)[0].lscs) == 2
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_files_with_a_byte_order_mark_are_read(config: Path, encoding: str) -> N
     (config / "dialects").mkdir()
     for path in VENDORS.glob("*.toml"):
         (config / "dialects" / path.name).write_bytes((marked + path.read_text()).encode(encoding))
-    found, dialects = load(config)
+    found, dialects = load_configuration(config)
     assert (len(found.lscs), len(dialects)) == (1, 3)
 
 
@@ -286,7 +286,7 @@ def test_a_store_url_that_would_not_last_or_not_work_is_refused(config: Path, ur
 )
 def test_a_store_url_that_works_is_taken_as_it_is(config: Path, url: str) -> None:
     (config / "service.toml").write_text(f'[store]\nurl = "{url}"')
-    assert load(config)[0].service.store.url == url
+    assert load_configuration(config)[0].service.store.url == url
 
 
 FOUR, OTHERS = ("L1-L4", "T12-L3", "L2-L5"), ("L1-L3", "L1,L3", "total hip", "femoral neck left", "33% radius")
@@ -301,7 +301,7 @@ def test_an_lsc_of_four_vertebrae_has_to_say_whether_its_scans_were_of_one_day(c
     assert mistake.startswith("precision.lsc.0.same_day: is missing: true if each patient's scans were made on one day")
     for told in (True, False):
         (config / "precision.toml").write_text(entry.replace("same_day = false", f"same_day = {told}".lower()))
-        assert [lsc.same_day for lsc in load(config)[0].lscs] == [told]
+        assert [lsc.same_day for lsc in load_configuration(config)[0].lscs] == [told]
 
 
 @pytest.mark.parametrize("region", OTHERS)
@@ -309,7 +309,7 @@ def test_other_lscs_may_say_it(config: Path, region: str) -> None:
     entry = LSC.replace("L1-L4", region)
     for line, told in (("same_day = true\n", True), ("same_day = false\n", False), ("", None)):
         (config / "precision.toml").write_text(entry.replace("same_day = false\n", line))
-        assert [lsc.same_day for lsc in load(config)[0].lscs] == [told]
+        assert [lsc.same_day for lsc in load_configuration(config)[0].lscs] == [told]
 
 
 @pytest.mark.parametrize("key", ["manufacturer", "model", "serial_number", "same_day"])

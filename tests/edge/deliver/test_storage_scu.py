@@ -12,7 +12,7 @@ from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, Implicit
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
-from pipeline.edge.configuration.settings import DestinationSettings
+from pipeline.edge.configuration.service_settings import DestinationSettings
 from pipeline.edge.deliver.storage_scu import (
     DeliveryError,
     DeliveryRefusedError,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian
 
-from pipeline.edge.configuration.settings import CallerSettings, ListenerSettings
+from pipeline.edge.configuration.service_settings import CallerSettings, ListenerSettings
 from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store.database import Database
 from tests import peers

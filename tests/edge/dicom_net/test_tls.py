@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import EnhancedSRStorage
 
-from pipeline.edge.configuration.settings import CallerSettings, DestinationSettings, ListenerSettings
+from pipeline.edge.configuration.service_settings import CallerSettings, DestinationSettings, ListenerSettings
 from pipeline.edge.dicom_net import tls
 from pipeline.edge.dicom_net.client import PeerUnavailableError, echo
 from pipeline.edge.receive.listener import Listener

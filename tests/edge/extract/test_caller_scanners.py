@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from pipeline.clinical.model import Flag
-from pipeline.edge.configuration.settings import SettingsError, load
+from pipeline.edge.configuration.loading import SettingsError, load_configuration
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.schema import audit
 from tests.factories.department import Department, department, scan
@@ -126,7 +126,7 @@ def test_callers_of_one_title_are_told_apart_by_their_addresses(url: str, tmp_pa
 def test_callers_of_one_title_that_could_not_be_told_apart_are_a_mistake(callers: str, tmp_path: Path) -> None:
     (tmp_path / "service.toml").write_text(callers)
     with pytest.raises(SettingsError, match="several are called DXA"):
-        load(tmp_path)
+        load_configuration(tmp_path)
 
 
 def test_the_first_caller_of_a_scanner_needs_no_confirming_and_a_second_one_does_until_somebody_does(

@@ -17,7 +17,7 @@ from sqlalchemy import func, select, update
 
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import App, open_app
-from pipeline.edge.configuration.settings import DestinationSettings
+from pipeline.edge.configuration.service_settings import DestinationSettings
 from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up

@@ -24,7 +24,7 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
 from sqlalchemy import select
 
-from pipeline.edge.configuration.settings import CallerSettings, ListenerSettings
+from pipeline.edge.configuration.service_settings import CallerSettings, ListenerSettings
 from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import receipts
 from pipeline.edge.store.database import Database

@@ -17,7 +17,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 from sqlalchemy import Connection, select, update
 
 from pipeline.edge.app import App, open_app
-from pipeline.edge.configuration.settings import CallerSettings
+from pipeline.edge.configuration.service_settings import CallerSettings
 from pipeline.edge.deliver.commitment_reporter import report_due
 from pipeline.edge.dicom_net.tls import for_listener
 from pipeline.edge.operations import housekeeping

@@ -1,0 +1,94 @@
+"""Settings of ``precision.toml``: the least significant changes (LSCs, g/cm²) of the department's own studies (R1)."""
+
+from datetime import date
+from decimal import Decimal
+from itertools import combinations
+from typing import Annotated, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from pipeline.clinical.model import LeastSignificantChange, Scanner
+from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM, VERTEBRAE_OF_A_STUDY
+from pipeline.clinical.precision_study import FILL_IN
+from pipeline.clinical.regions import Region
+from pipeline.edge.configuration.section import Name, RegionKey, Section
+
+
+class LscSettings(Section):
+    """``[[lsc]]``: the LSC of one scanner and region, from the department's own precision study (R1.12)."""
+
+    manufacturer: Name
+    model: Name
+    serial_number: Name
+    region: RegionKey
+    same_day: Annotated[bool | None, Field(validate_default=True)] = None
+    lsc: Annotated[Decimal, Field(gt=0, lt=1)] | None = None
+    precision_error: Annotated[Decimal, Field(gt=0, lt=1)] | None = None
+    patients: Annotated[int, Field(ge=2)]
+    repeats: Annotated[int, Field(ge=2)]
+    valid_from: date
+    valid_until: date
+    source: Name
+
+    @field_validator("manufacturer", "model", "serial_number")
+    @classmethod
+    def _is_filled_in(cls, text: str) -> str:
+        if text == FILL_IN:
+            raise ValueError(f"{FILL_IN!r} still stands there")
+        return text
+
+    @field_validator("same_day")
+    @classmethod
+    def _is_given_for_four_vertebrae(cls, same_day: bool | None, info: ValidationInfo) -> bool | None:
+        region: Region | None = info.data.get("region")
+        if same_day is None and region is not None and len(region.vertebrae) == VERTEBRAE_OF_A_STUDY:
+            raise ValueError("is missing: true if each patient's scans were made on one day, else false (R1.15)")
+        return same_day
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if (self.lsc is None) == (self.precision_error is None):
+            raise ValueError("give either lsc or precision_error, in g/cm2")
+        if self.valid_until < self.valid_from:
+            raise ValueError("valid_until lies before valid_from")
+        freedom = self.patients * (self.repeats - 1)
+        if freedom < MINIMUM_DEGREES_OF_FREEDOM:
+            raise ValueError(
+                f"{self.patients} patients with {self.repeats} scans give {freedom} degrees of freedom;"
+                f" a precision study needs {MINIMUM_DEGREES_OF_FREEDOM} (R1.2)"
+            )
+        return self
+
+    @property
+    def record(self) -> LeastSignificantChange:
+        """The entry as a clinical value."""
+        return LeastSignificantChange(
+            scanner=Scanner(self.manufacturer, self.model, self.serial_number),
+            region=self.region,
+            lsc=self.lsc if self.lsc is not None else self._lsc_from_precision_error(),
+            valid_from=self.valid_from,
+            valid_until=self.valid_until,
+            source=self.source,
+            patients=self.patients,
+            repeats=self.repeats,
+            same_day=self.same_day,
+        )
+
+    def _lsc_from_precision_error(self) -> Decimal:
+        assert self.precision_error is not None  # _is_consistent has checked
+        return LSC_FACTOR * self.precision_error
+
+
+class PrecisionSettings(Section):
+    """``precision.toml``."""
+
+    lsc: tuple[LscSettings, ...] = ()
+
+    @field_validator("lsc")
+    @classmethod
+    def _do_not_overlap(cls, entries: tuple[LscSettings, ...]) -> tuple[LscSettings, ...]:
+        for (i, one), (j, other) in combinations(enumerate(entries), 2):
+            same = one.record.scanner == other.record.scanner and one.region == other.region
+            if same and one.valid_from <= other.valid_until and other.valid_from <= one.valid_until:
+                raise ValueError(f"entries {i} and {j} are both valid for {one.region} of one scanner at the same time")
+        return entries

@@ -1,0 +1,128 @@
+"""Settings of ``scanners.toml``: calibration epochs, QC gaps, aliases, spellings and cross-calibrations."""
+
+from datetime import date
+from decimal import Decimal
+from itertools import combinations
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from pipeline.clinical.model import CrossCalibration, Scanner
+from pipeline.edge.configuration.section import Name, RegionKey, Section
+
+
+class QcGapSettings(Section):
+    """``[[scanner.unverified]]``: days on which quality control failed or was not shown to hold (R7.6)."""
+
+    begins: Annotated[date, Field(alias="from")]
+    ends: Annotated[date, Field(alias="until")]
+    reason: Name
+
+
+class AliasSettings(Section):
+    """``[[scanner.alias]]``: the station or institution name of a scanner whose reports have no serial number."""
+
+    station_name: str = ""
+    institution: str = ""
+    begins: Annotated[date, Field(alias="from")] = date.min
+    ends: Annotated[date, Field(alias="until")] = date.max
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not (self.station_name.strip() or self.institution.strip()):
+            raise ValueError("give station_name or institution, else every machine of the model would be this one")
+        return self
+
+
+class SpellingSettings(Section):
+    """``[[scanner.spelling]]``: another name of this scanner in its reports; what is not given is as above."""
+
+    manufacturer: Name | None = None
+    model: Name | None = None
+    serial_number: Name | None = None
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not (self.manufacturer or self.model or self.serial_number):
+            raise ValueError("give what is spelt otherwise: manufacturer, model or serial_number")
+        return self
+
+
+class EpochSettings(Section):
+    """``[[scanner.epoch]]``: the day of a recalibration, and whether a phantom bridged it (R2.6)."""
+
+    begins: Annotated[date, Field(alias="from")]
+    reason: Name
+    cross_calibrated: bool
+
+
+class ScannerSettings(Section):
+    """``[[scanner]]``: what reports do not say of a scanner."""
+
+    manufacturer: Name
+    model: Name
+    serial_number: Name
+    name: str = ""
+    epoch: tuple[EpochSettings, ...] = ()
+    unverified: tuple[QcGapSettings, ...] = ()
+    alias: tuple[AliasSettings, ...] = ()
+    spelling: tuple[SpellingSettings, ...] = ()
+
+    @property
+    def scanner(self) -> Scanner:
+        """The scanner of this entry."""
+        return Scanner(self.manufacturer, self.model, self.serial_number)
+
+
+class ScannerIdentitySettings(Section):
+    """One scanner, named as in its reports."""
+
+    manufacturer: Name
+    model: Name
+    serial_number: Name
+
+    @property
+    def scanner(self) -> Scanner:
+        """The scanner of this entry."""
+        return Scanner(self.manufacturer, self.model, self.serial_number)
+
+
+class CrossCalibrationSettings(Section):
+    """``[[cross_calibration]]``: an in vivo study that lets two scanners be compared (R2.7, R2.10).
+
+    ``new BMD = intercept + slope x old BMD``; residual SD and precision errors in g/cm².
+    """
+
+    old: ScannerIdentitySettings
+    new: ScannerIdentitySettings
+    region: RegionKey
+    intercept: Decimal
+    slope: Annotated[Decimal, Field(gt=0)]
+    residual_sd: Annotated[Decimal, Field(gt=0, lt=1)]
+    precision_error_old: Annotated[Decimal, Field(gt=0, lt=1)]
+    precision_error_new: Annotated[Decimal, Field(gt=0, lt=1)]
+    patients: Annotated[int, Field(ge=30)]
+    scans_on_new: Annotated[int, Field(ge=1)]
+    valid_from: date
+    source: Name
+
+    @property
+    def record(self) -> CrossCalibration:
+        """The entry as a clinical value."""
+        values = {name: getattr(self, name) for name in type(self).model_fields if name not in ("old", "new")}
+        return CrossCalibration(old=self.old.scanner, new=self.new.scanner, **values)
+
+
+class ScannersSettings(Section):
+    """``scanners.toml``."""
+
+    scanner: tuple[ScannerSettings, ...] = ()
+    cross_calibration: tuple[CrossCalibrationSettings, ...] = ()
+
+    @field_validator("scanner")
+    @classmethod
+    def _one_entry_each(cls, entries: tuple[ScannerSettings, ...]) -> tuple[ScannerSettings, ...]:
+        for one, other in combinations(entries, 2):
+            if one.scanner == other.scanner:
+                raise ValueError(f"{one.scanner} is listed twice")
+        return entries

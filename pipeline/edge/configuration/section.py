@@ -1,0 +1,46 @@
+"""The base of every part of the configuration, and the types of value that several parts share."""
+
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from pipeline.clinical.regions import Region, UnknownRegionError, parse_region
+
+CONFIGURATION_FOLDER: ContextVar[Path] = ContextVar("the configuration folder that is being read", default=Path())
+"""What a relative path is relative to, whatever the working directory is; set while a folder is read."""
+
+
+class Section(BaseModel):
+    """A part of the configuration in which an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def _ae_title(text: str) -> str:
+    """Return an AE title without its padding (PS3.5 6.2): 1 to 16 printable characters, no backslash."""
+    title = text.strip()
+    if not 1 <= len(title) <= 16 or not title.isascii() or not title.isprintable() or "\\" in title:
+        raise ValueError("an AE title has 1 to 16 printable ASCII characters and no backslash")
+    return title
+
+
+def _region(value: object) -> Region:
+    if isinstance(value, Region):
+        return value
+    try:
+        return parse_region(str(value))
+    except UnknownRegionError as unknown:
+        raise ValueError(str(unknown)) from None
+
+
+def _beside_configuration(path: Path) -> Path:
+    return CONFIGURATION_FOLDER.get() / path
+
+
+AeTitle = Annotated[str, AfterValidator(_ae_title)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Name = Annotated[str, Field(min_length=1)]
+RegionKey = Annotated[Region, BeforeValidator(_region)]
+ConfigPath = Annotated[Path, AfterValidator(_beside_configuration)]
