@@ -110,9 +110,11 @@ def test_every_column_of_clinical_context_is_explained_with_its_kind_and_its_wor
     for name, kind, allowed in rows:
         days = VISIT_FACTS.get(name)
         assert kind == {None: "state", 0: "visit fact, that day"}.get(days, f"visit fact, {days} days"), name
-        (told_as,) = {*(get_args(hints[name]) or (hints[name],))} - {type(None)}
+        (allowed_type,) = {*(get_args(hints[name]) or (hints[name],))} - {type(None)}
         words = {bool: "`yes`, `no`", Decimal: "a number", date: "a day", str: "text"}
-        assert allowed == (words.get(told_as) or ", ".join(f"`{word}`" for word in told_as if word != "mean")), name
+        assert allowed == (
+            words.get(allowed_type) or ", ".join(f"`{word}`" for word in allowed_type if word != "mean")
+        ), name
 
 
 def test_the_configuration_that_comes_with_us_has_no_mistake():
@@ -243,8 +245,10 @@ def test_the_lock_pins_every_package_by_hash_and_names_no_address():
 def test_no_committed_file_names_a_download_host_or_a_path_of_this_machine():
     """Where packages come from, and where somebody works, is not the project's to say."""
     # The brackets keep these patterns from finding themselves.
-    told = re.compile(rb"[p]ythonhosted|[p]ypi\.org|[d]eb\.debian\.org|[r]egistry\.npmjs|/[w]ork/|/[h]ome/|/[t]mp/w/")
-    assert [str(path.relative_to(ROOT)) for path in committed() if told.search(path.read_bytes())] == []
+    address = re.compile(
+        rb"[p]ythonhosted|[p]ypi\.org|[d]eb\.debian\.org|[r]egistry\.npmjs|/[w]ork/|/[h]ome/|/[t]mp/w/"
+    )
+    assert [str(path.relative_to(ROOT)) for path in committed() if address.search(path.read_bytes())] == []
 
 
 def test_the_scripts_are_clean():

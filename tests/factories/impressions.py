@@ -3,6 +3,7 @@
 ``make impressions`` writes them; ``tests/test_impressions.py`` holds them.
 """
 
+import math
 import re
 import textwrap
 from collections.abc import Iterator
@@ -49,11 +50,11 @@ SECTIONS = {
 def page() -> str:
     """The whole of docs/impressions.md."""
     shows = _what_samples_show()
-    told = {name: case.interpretation.narrative for name, case in sample_exams.cases().items()}
+    narratives = {name: case.interpretation.narrative for name, case in sample_exams.cases().items()}
     parts = [HEAD]
-    for folder, names in groupby(told, key=lambda name: name.partition(" ")[0]):
+    for folder, names in groupby(narratives, key=lambda name: name.partition(" ")[0]):
         parts.append(f"## {folder}\n\n{_filled(shows[folder])}\n")
-        parts += [f"### {folder}, exam of {name.partition(' ')[2]}\n\n{as_text(told[name])}" for name in names]
+        parts += [f"### {folder}, exam of {name.partition(' ')[2]}\n\n{as_text(narratives[name])}" for name in names]
     return "\n".join(parts)
 
 
@@ -71,8 +72,9 @@ def picture() -> NDArray[np.uint8]:
     case = sample_exams.cases()[SHOWN_IN_README]
     addendum = author(case.interpretation, sources=case.sources, priors=case.priors)
     image, *_ = author_renderings(addendum, case.interpretation, case.history, ["image"], Fonts())
-    told = read_instance(image.data_set, ExplicitVRLittleEndian)
-    return np.frombuffer(told.PixelData, np.uint8)[: told.Rows * told.Columns].reshape(told.Rows, told.Columns)
+    rendering = read_instance(image.data_set, ExplicitVRLittleEndian)
+    shape = rendering.Rows, rendering.Columns
+    return np.frombuffer(rendering.PixelData, np.uint8, count=math.prod(shape)).reshape(shape)
 
 
 def as_text(narrative: Narrative) -> str:
