@@ -1,1 +1,1 @@
-"""What is right for a patient: values in, values out, exact, without DICOM, files or a clock."""
+"""Clinical rules of follow-up densitometry: pure functions over exact values, without DICOM, files or a clock."""

@@ -1,4 +1,4 @@
-"""How old was the patient on that day?"""
+"""Age of the patient on the day of an exam, in years."""
 
 from decimal import Decimal
 
@@ -7,7 +7,7 @@ from pipeline.clinical.model import Exam
 
 
 def age_on(exam: Exam) -> Decimal | None:
-    """The patient's age in years: whole ones from the birth date, else as the scanner stated it."""
+    """Return the age in years: whole years from the birth date, else as the scanner stated it; ``None`` if unknown."""
     birth_date = exam.patient.birth_date
     if birth_date is None or birth_date > exam.performed_on:
         return exam.age

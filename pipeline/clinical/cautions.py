@@ -1,4 +1,4 @@
-"""What should a reader keep in mind about the comparison of one region?"""
+"""Cautions about the comparison of one region, and the rules that lacked an input (R1, R2, R7)."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -30,11 +30,11 @@ from pipeline.clinical.wording.names import region_name
 _FIGURES = re.compile(r"\d+")
 
 AREA_PARTS = (SPINE, FEMORAL_NECK, TOTAL_HIP)
-"""Where a change in bone area is worth a word (R2.15)."""
+"""The parts whose change in bone area deserves a caution (R2.15)."""
 
 
 def add_cautions(finding: Finding, context: ComparisonContext) -> Finding:
-    """The same finding with its cautions: prior first, then baseline, each caution once."""
+    """Return the finding with its cautions, each once: of the scan, since the prior, since the baseline."""
     changes = [change for change in (finding.since_prior, finding.since_baseline) if change is not None]
     found = [
         *_of_the_scan(finding, context),
@@ -44,7 +44,7 @@ def add_cautions(finding: Finding, context: ComparisonContext) -> Finding:
 
 
 def add_side_cautions(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """The same findings, both hips with a caution where their sides seem exchanged (R2.16)."""
+    """Return the findings, both hips with a caution where their sides seem exchanged (R2.16)."""
     found: dict[Region, list[Caution]] = {}
     for part in (TOTAL_HIP, FEMORAL_NECK):
         sided = {f.measurement.region.side: f for f in findings if f.measurement.region.part == part}
@@ -66,16 +66,16 @@ def add_side_cautions(findings: Sequence[Finding]) -> tuple[Finding, ...]:
 
 
 def height_loss(exam: Exam, earlier: Sequence[Exam], rules: Rules) -> Iterator[Caution]:
-    """Height lost since the last exam that tells it, else since the first (BHOF 2022)."""
-    told = sorted((e for e in earlier if e.height_cm), key=lambda e: e.performed_at, reverse=True)
-    for other in (*told[:1], *told[-1:]):
+    """Yield a caution for height lost since the last exam with a height, else since the first (BHOF 2022)."""
+    with_height = sorted((e for e in earlier if e.height_cm), key=lambda e: e.performed_at, reverse=True)
+    for other in (*with_height[:1], *with_height[-1:]):
         if exam.height_cm and other.height_cm and other.height_cm - exam.height_cm >= rules.height_loss_cm:
             yield words_on_validity.height_loss(other.height_cm - exam.height_cm, other)
             return
 
 
 class _BothSides(NamedTuple):
-    """One number of both sides, now and then."""
+    """One number of both sides, now and in the earlier exam."""
 
     left: Decimal | None
     right: Decimal | None
@@ -84,7 +84,7 @@ class _BothSides(NamedTuple):
 
     @property
     def fits_better_crossed(self) -> bool:
-        """Whether each side lies nearer to what the other was than to what it was itself."""
+        """Whether each side is nearer to the other side's earlier value than to its own."""
         left, right, then_left, then_right = self
         if left is None or right is None or then_left is None or then_right is None:
             return False
@@ -97,7 +97,7 @@ def _changes(finding: Finding) -> tuple[Change, ...]:
 
 
 def _exchanged(left: Measurement, since_left: Change, right: Measurement, since_right: Change) -> bool:
-    """Both fit the other side's earlier scan better in BMD and area, and one its own worse than its LSC."""
+    """Whether both sides fit the other's earlier scan better in BMD and area, and one changed by its LSC or more."""
     then_left = since_left.reference.by_region[left.region.key]
     then_right = since_right.reference.by_region[right.region.key]
     bmds = _BothSides(left.bmd, right.bmd, then_left.bmd, then_right.bmd)
@@ -108,23 +108,23 @@ def _exchanged(left: Measurement, since_left: Change, right: Measurement, since_
 
 
 def outliers(exam: Exam, vertebrae: Sequence[str], rules: Rules) -> tuple[tuple[str, str], ...]:
-    """The neighbours whose T-scores differ by more than one; never any two vertebrae (R2.13)."""
+    """Return the adjacent vertebrae whose T-scores differ by more than ``rules.outlier_t`` (R2.13)."""
     scores = [(level, exam.by_region[level].t_score) for level in vertebrae if level in exam.by_region]
-    told = [(level, score) for level, score in scores if score is not None]
+    known = [(level, score) for level, score in scores if score is not None]
     return tuple(
         (upper, lower)
-        for (upper, one), (lower, other) in pairwise(told)
+        for (upper, one), (lower, other) in pairwise(known)
         if vertebrae.index(lower) == vertebrae.index(upper) + 1 and abs(one - other) > rules.outlier_t
     )
 
 
 def area_change(now: Measurement, then: Measurement) -> Decimal | None:
-    """The change in bone area in percent of the earlier one, if both are told (R2.15)."""
+    """Return the change in bone area in percent of the earlier one; ``None`` if either is unknown (R2.15)."""
     return _percent_change(now.area, then.area)
 
 
 def level_shift(exam: Exam, reference: Exam, measurement: Measurement, rules: Rules) -> bool:
-    """Whether other levels may have been analysed than before (R2.14)."""
+    """Whether other vertebral levels may have been analysed than before (R2.14)."""
     earlier = reference.by_region.get(measurement.region.key)
     if measurement.region.part != SPINE or earlier is None:
         return False
@@ -132,7 +132,7 @@ def level_shift(exam: Exam, reference: Exam, measurement: Measurement, rules: Ru
 
 
 def _of_the_scan(finding: Finding, context: ComparisonContext) -> Iterator[Caution]:
-    """What concerns today's scan whatever it is compared with."""
+    """Yield the cautions about today's scan itself, whatever it is compared with."""
     region, exam = finding.measurement.region, context.exam
     name = region_name(region)
     if region.site is Site.FOREARM and context.clinical.non_dominant_arm not in (None, region.side):
@@ -152,7 +152,7 @@ def _of_a_change(measurement: Measurement, change: Change, context: ComparisonCo
 
 
 def _plausible(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
-    """Whether bone changes so much, and so soon (R3.1, R5.3)."""
+    """Yield cautions about a change too large or too soon for bone (R3.1, R5.3)."""
     today, name = context.exam.performed_on, region_name(measurement.region)
     if implausible(change, today, context.rules):
         yield words_on_validity.implausible(name, change)
@@ -161,7 +161,7 @@ def _plausible(measurement: Measurement, change: Change, context: ComparisonCont
 
 
 def _reference_population(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
-    """Whether the scores rest on another population than before (R4.5)."""
+    """Yield a caution where the reference population of the scores has changed (R4.5)."""
     earlier = change.reference.by_region.get(measurement.region.key)
     if earlier is not None and other_population(measurement, earlier):
         now, then = measurement.reference_population, earlier.reference_population
@@ -175,7 +175,7 @@ def _software(measurement: Measurement, change: Change, context: ComparisonConte
 
 
 def _scan_mode(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
-    """How it was scanned, and by which protocol the scan was analysed (R2.5)."""
+    """Yield cautions where scan mode or protocol of analysis has changed (R2.5)."""
     earlier = change.reference.by_region.get(measurement.region.key)
     if earlier is None:
         return
@@ -208,7 +208,7 @@ def _quality_control(measurement: Measurement, change: Change, context: Comparis
 
 
 def _size(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
-    """Bone area and levels (R2.14, R2.15)."""
+    """Yield cautions about vertebral levels and bone area (R2.14, R2.15)."""
     rules, region = context.rules, measurement.region
     name = region_name(region)
     if level_shift(context.exam, change.reference, measurement, rules):
@@ -229,7 +229,7 @@ def _size(measurement: Measurement, change: Change, context: ComparisonContext) 
 
 
 def _body(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
-    """Height and weight (R2.19, R2.20, R1.17)."""
+    """Yield cautions about height, weight and body mass index (R2.19, R2.20, R1.17)."""
     exam, other, rules = context.exam, change.reference, context.rules
     if exam.height_cm and other.height_cm and abs(exam.height_cm - other.height_cm) > rules.height_review_cm:
         yield words.height_changed(other, exam)
@@ -248,7 +248,7 @@ def _interval(measurement: Measurement, change: Change, context: ComparisonConte
 
 
 def _margin(measurement: Measurement, change: Change, context: ComparisonContext) -> Iterator[Caution]:
-    """How near the LSC lies, and whose it is (R1.7, R1.11, R1.13, R1.15, R1.17)."""
+    """Yield cautions about the LSC and how close the change is to it (R1.7, R1.11, R1.13, R1.15, R1.17)."""
     name = region_name(measurement.region)
     if change.lsc is not None and change.lsc.approximated:
         yield words.lsc_approximated(name, change.lsc)
@@ -278,34 +278,34 @@ CAUTION_RULES: tuple[Callable[[Measurement, Change, ComparisonContext], Iterator
     _interval,
     _margin,
 )
-"""What is asked of every change, in the order in which it is told."""
+"""The rules applied to every change, in the order of the report."""
 
 
 def body_mass_index(exam: Exam) -> Decimal | None:
-    """Weight over height squared in kg/m2, if both are told."""
+    """Return weight over height squared in kg/m2; ``None`` if either is unknown."""
     if exam.weight_kg is None or exam.height_cm is None:
         return None
     return exam.weight_kg * 10_000 / exam.height_cm**2
 
 
 def cautions_not_evaluated(finding: Finding, context: ComparisonContext) -> Iterator[NotEvaluated]:
-    """Which cautions of a comparison could not be judged, and for want of what."""
+    """Yield the caution rules that could not be evaluated for a comparison, with the missing inputs."""
     change = finding.since_prior
     if change is None:
         return
     region, exams = finding.measurement.region, (context.exam, change.reference)
     both = (finding.measurement, change.reference.by_region.get(region.key))
 
-    def untold(attribute: str) -> bool:
+    def is_missing(attribute: str) -> bool:
         return any(not getattr(measurement, attribute, None) for measurement in both)
 
     if not all(exam.software for exam in exams):
         yield NotEvaluated(rule="R2.4", topic="software", missing=("software version",))
-    if untold("scan_mode"):
+    if is_missing("scan_mode"):
         yield NotEvaluated(rule="R2.5", topic="scan mode", missing=("scan mode",))
-    if region.part in AREA_PARTS and untold("area"):
+    if region.part in AREA_PARTS and is_missing("area"):
         yield NotEvaluated(rule="R2.15", topic="bone area", missing=("bone area",))
-    if region.part == SPINE and (untold("bmc") or untold("area")):
+    if region.part == SPINE and (is_missing("bmc") or is_missing("area")):
         yield NotEvaluated(rule="R2.14", topic="level shift", missing=("bone mineral content", "bone area"))
     if region.part == SPINE and all(_t_score(context.exam, level) is None for level in region.vertebrae):
         yield NotEvaluated(rule="R2.13", topic="vertebral outliers", missing=("T-scores of single vertebrae",))
@@ -318,12 +318,12 @@ def cautions_not_evaluated(finding: Finding, context: ComparisonContext) -> Iter
 
 
 def _gaps(exam: Exam, qc_gaps: Sequence[QcGap]) -> Iterator[QcGap]:
-    """The stretches of unproven quality control in which an exam was made (R7.6)."""
+    """Return the QC gaps in which an exam was made (R7.6)."""
     return (gap for gap in qc_gaps if gap.begins <= exam.performed_on <= gap.ends and gap.scanner == exam.scanner)
 
 
 def major_version(software: str) -> str:
-    """The first number of a version text: ``13`` of ``13.6.0.5``, ``16`` of ``enCORE 16 [SP 2]``."""
+    """Return the first number of a version text: ``13`` of ``13.6.0.5``, ``16`` of ``enCORE 16 [SP 2]``."""
     found = _FIGURES.search(software)
     return found.group() if found else software
 
@@ -333,7 +333,7 @@ def _percent_change(now: Decimal | None, then: Decimal | None) -> Decimal | None
 
 
 def _shifted_by_size(now: Measurement, then: Measurement, rules: Rules) -> bool:
-    """Content and area went the same way together, and BMD hardly with them (R2.14)."""
+    """Whether content and area changed together while BMD hardly changed (R2.14)."""
     bmc, area = _percent_change(now.bmc, then.bmc), area_change(now, then)
     bmd = HUNDRED * (now.bmd - then.bmd) / then.bmd
     return (
@@ -347,7 +347,7 @@ def _shifted_by_size(now: Measurement, then: Measurement, rules: Rules) -> bool:
 
 
 def _shifted_by_one(exam: Exam, reference: Exam) -> bool:
-    """Whether three vertebrae now hold what their neighbours, not they themselves, held before (R2.14)."""
+    """Whether three vertebrae now match the content of their neighbours before, better than their own (R2.14)."""
     upper, lower = ("L1", "L2", "L3"), ("L2", "L3", "L4")
     return any(
         shifted is not None and aligned is not None and shifted < aligned
@@ -359,7 +359,7 @@ def _shifted_by_one(exam: Exam, reference: Exam) -> bool:
 
 
 def _distance(exam: Exam, levels: Sequence[str], reference: Exam, others: Sequence[str]) -> Decimal | None:
-    """By how much the content of vertebrae differs, in g, if all of it is told."""
+    """Return the summed difference in content of vertebrae, in g; ``None`` if one is unknown."""
     pairs = [
         (exam.by_region.get(one), reference.by_region.get(other)) for one, other in zip(levels, others, strict=True)
     ]

@@ -1,7 +1,7 @@
-"""Clinical context: what is on record of a patient beside the reports, and what of it holds on one day (5.1, E7).
+"""Clinical context: dated records of a patient beside the reports, and what of them holds on one day (5.1, E7).
 
-A *visit fact* is true of one day, or of the days after it that ``VISIT_FACTS`` gives. A *state* lasts until another
-record says otherwise. Records combine field by field: one that leaves a field empty says nothing about it.
+A *visit fact* holds on its day and the days after it that ``VISIT_FACTS`` gives. A *state* lasts until another record
+changes it. Records combine field by field: an empty field leaves the earlier value in force.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ class Menopause(StrEnum):
 
 
 class Therapy(StrEnum):
-    """The kind of osteoporosis therapy; which drug is not for us to know (R3.7, R2.18)."""
+    """The kind of osteoporosis therapy; the drug is not recorded (R3.7, R2.18)."""
 
     NONE = "none"
     ANTIRESORPTIVE = "antiresorptive"
@@ -34,7 +34,7 @@ class Therapy(StrEnum):
 
 
 class FractureSite(StrEnum):
-    """Where a fragility fracture was, the gravest first: hip and vertebra count by themselves (E14)."""
+    """The site of a fragility fracture, the gravest first: hip and vertebra count by themselves (E14)."""
 
     HIP = "hip"
     VERTEBRA = "vertebra"
@@ -42,7 +42,7 @@ class FractureSite(StrEnum):
 
 
 class Kind(StrEnum):
-    """How long a field of a record holds (E7)."""
+    """How long a field of a record is valid (E7)."""
 
     VISIT_FACT = "visit fact"
     STATE = "state"
@@ -55,10 +55,10 @@ VISIT_FACTS = {
     "pregnancy": 280,
     "stress_fracture_suspected": 90,
 }
-"""The fields true of one day, and for how many days after it an exam still counts as of that day (E7)."""
+"""The visit facts, and for how many days after its own day each one still holds (E7)."""
 
 RECENT_MONTHS = 24
-"""A state recorded longer ago is quoted with its date and suggests nothing alone (E7)."""
+"""A state recorded longer ago is quoted with its date, and supports no suggestion by itself (E7)."""
 
 QUALIFIES = {
     "therapy_since": ("therapy",),
@@ -68,7 +68,7 @@ QUALIFIES = {
     "frax_major_percent": ("frax_hip_percent",),
     "frax_source": ("frax_hip_percent", "frax_major_percent"),
 }
-"""The fields that mean nothing without others: they end when those change, and are confirmed when those are."""
+"""The fields that qualify others: they end when those change, and are confirmed when those are recorded again."""
 
 NUMBERS = {
     "glucocorticoid_mg": 5000,
@@ -77,22 +77,22 @@ NUMBERS = {
     "frax_hip_percent": 101,
     "frax_major_percent": 101,
 }
-"""The fields that hold a number, and what none of them reaches."""
+"""The numeric fields, each with a limit that its values stay below."""
 
 
 class ImpossibleContextError(DxatrendError, ValueError):
-    """A number in a record that cannot be meant, or two fields that contradict each other."""
+    """A record holds an impossible number, or two fields that contradict each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClinicalContext:
-    """One dated record of what no report carries (section 5.1); ``None`` is unknown, and unknown is never "no".
+    """One dated record of what no report carries (section 5.1); ``None`` is unknown, which is never "no".
 
-    ``source`` says who wrote it: order, record or questionnaire. ``unknown`` names fields of which nothing is known any
-    more, whatever earlier records tell. A ``fracture_site`` is a fragility fracture.
+    ``source`` is who wrote it: order, record or questionnaire. ``unknown`` names fields whose earlier values no longer
+    hold. A ``fracture_site`` implies a fragility fracture.
 
     Raises:
-        ImpossibleContextError: a number that nobody has, or fields at odds; the text names the field, never the value.
+        ImpossibleContextError: an impossible number, or contradictory fields; the text names the field, no value.
     """
 
     recorded_on: date
@@ -127,7 +127,7 @@ class ClinicalContext:
     """Where it was; of several fractures the gravest counts (R4.2, R4.8)."""
 
     reported_vertebral_fracture: bool | None = None
-    """A vertebral fracture the patient reports and nobody documented (R5.2)."""
+    """A vertebral fracture reported by the patient, without documentation (R5.2)."""
 
     fracture_on_therapy: bool | None = None
     """A new fracture under therapy (R5.4)."""
@@ -142,10 +142,10 @@ class ClinicalContext:
     """Opens the stress fracture path (R5.6)."""
 
     frax_hip_percent: Decimal | None = None
-    """Ten-year risk of hip fracture as somebody computed it (R5.8)."""
+    """Recorded ten-year FRAX risk of hip fracture, in percent (R5.8)."""
 
     frax_major_percent: Decimal | None = None
-    """Ten-year risk of a major osteoporotic fracture as somebody computed it (R5.8)."""
+    """Recorded ten-year FRAX risk of a major osteoporotic fracture, in percent (R5.8)."""
 
     frax_source: str = ""
     """Who computed it, and with which country's model (R5.8)."""
@@ -183,17 +183,17 @@ class ClinicalContext:
             raise ImpossibleContextError("non_dominant_arm is neither left nor right")
         if self.fracture_site is not None:
             if self.fragility_fracture is False:
-                raise ImpossibleContextError("fracture_site is told, and fragility_fracture is no")
+                raise ImpossibleContextError("fracture_site is set, but fragility_fracture is no")
             object.__setattr__(self, "fragility_fracture", True)
 
 
 FIELDS = tuple(f.name for f in fields(ClinicalContext) if f.name not in ("recorded_on", "source", "unknown"))
-"""What a record may tell of a patient."""
+"""The clinical fields of a record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """Which record a field rests on."""
+    """The record that a field rests on."""
 
     field: str
     recorded_on: date
@@ -202,29 +202,29 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextOnDay(ClinicalContext):
-    """What holds on one day, ``recorded_on``, all records taken together.
+    """All records combined: what holds on one day, ``recorded_on``.
 
-    ``recent`` is the same without the states that were recorded more than 24 months before: what a suggestion may rest
-    on. ``entries`` tell from which record each field is.
+    ``recent`` is the same without the states recorded more than 24 months before: a suggestion rests on these only.
+    ``entries`` name the record of each field.
     """
 
     recent: ClinicalContext
     entries: tuple[Entry, ...] = ()
 
     def entry(self, field: str) -> Entry | None:
-        """The record a field rests on; ``None`` where nothing is known of it."""
+        """Return the record a field rests on; ``None`` if the field is unknown."""
         return next((entry for entry in self.entries if entry.field == field), None)
 
 
 def kind_of(field: str) -> Kind:
-    """Whether a field of a record is true of one day or lasts (E7)."""
+    """Return whether a field is a visit fact or a state (E7)."""
     return Kind.VISIT_FACT if field in VISIT_FACTS else Kind.STATE
 
 
 def context_on(records: Iterable[ClinicalContext], day: date) -> ContextOnDay:
-    """What is known on a day from the records up to it, the day included; of two of one day the later in order counts.
+    """Combine the records up to a day, the day included; of two records of one day the later in order counts.
 
-    A visit fact counts on its own days only. A state lasts until a record tells another, or that it is unknown.
+    A visit fact counts on its own days only. A state lasts until a record changes it or declares it unknown.
     """
     known: dict[str, tuple[Any, Entry]] = {}
     for record in sorted((r for r in records if r.recorded_on <= day), key=lambda record: record.recorded_on):
@@ -239,15 +239,15 @@ def context_on(records: Iterable[ClinicalContext], day: date) -> ContextOnDay:
 
 
 def _add(known: dict[str, tuple[Any, Entry]], record: ClinicalContext, day: date) -> None:
-    """Let one more record speak, after all those before it."""
-    told = {field: value for field in FIELDS if (value := getattr(record, field)) not in (None, "")}
+    """Add one more record to those before it."""
+    values = {field: value for field in FIELDS if (value := getattr(record, field)) not in (None, "")}
     for field in record.unknown:
         known.pop(field, None)
     for field, others in QUALIFIES.items():
-        if field in known and field not in told:
-            _confirm_or_end(known, field, others, told, record)
+        if field in known and field not in values:
+            _confirm_or_end(known, field, others, values, record)
     age = (day - record.recorded_on).days
-    for field, value in told.items():
+    for field, value in values.items():
         if age <= VISIT_FACTS.get(field, age):
             meant = _gravest(value, known) if field == "fracture_site" else value
             known[field] = meant, Entry(field=field, recorded_on=record.recorded_on, source=record.source)
@@ -257,11 +257,11 @@ def _confirm_or_end(
     known: dict[str, tuple[Any, Entry]],
     field: str,
     others: Iterable[str],
-    told: Mapping[str, Any],
+    values: Mapping[str, Any],
     record: ClinicalContext,
 ) -> None:
-    """A field that qualifies others ends when one of them changes, and is confirmed when one is told again."""
-    again = [told[other] == known[other][0] for other in others if other in told and other in known]
+    """End a qualifying field when one of the fields it qualifies changes; confirm it when one is recorded again."""
+    again = [values[other] == known[other][0] for other in others if other in values and other in known]
     if not all(again) or any(other in record.unknown for other in others):
         del known[field]
     elif again:
@@ -269,7 +269,7 @@ def _confirm_or_end(
 
 
 def _gravest(site: FractureSite, known: Mapping[str, tuple[Any, Entry]]) -> FractureSite:
-    """A later fracture does not undo an earlier one."""
+    """Return the gravest of the known fracture site and a new one: a later fracture does not undo an earlier one."""
     sites = {site, known["fracture_site"][0]} if "fracture_site" in known else {site}
     return next(site for site in FractureSite if site in sites)
 

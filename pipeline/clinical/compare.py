@@ -1,4 +1,7 @@
-"""By how much did a region change, and does the change mean anything?"""
+"""Comparison of two BMD values: difference in g/cm2, percent, significance by the LSC, yearly rate (R1.8, R3.1, R3.4).
+
+All arithmetic is in exact decimals; results are rounded half away from zero.
+"""
 
 from datetime import date, timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
@@ -14,11 +17,11 @@ FOUR_DECIMALS = Decimal("0.0001")
 LONGEST_YEAR = 366
 
 LONGEST_PLAN = 3653
-"""Ten years in days: nobody plans an exam further ahead."""
+"""Ten years in days: an exam is not planned further ahead."""
 
 NO_PERCENT = Decimal("0.0")
 NO_RATE = Decimal("0.0000")
-"""No change, as it is printed: never -0.0."""
+"""Zero as it is printed: never -0.0."""
 
 
 def compare(
@@ -29,9 +32,10 @@ def compare(
     lsc: LeastSignificantChange | None,
     region: Region | None = None,
 ) -> Change:
-    """What a region did between two exams (R3.1): exact, judged by the LSC, annualised only where R3.4 allows.
+    """Return the change of a region between two exams, judged by the LSC; annualised only where R3.4 allows (R3.1).
 
-    ``region`` is given where something else than the printed BMD was compared: see ``Change``.
+    ``now`` and ``then`` are BMD in g/cm2. ``region`` is given where another value than the printed BMD is compared: see
+    ``Change``.
     """
     difference = now - then
     result = judge(difference, lsc)
@@ -43,7 +47,7 @@ def compare(
 
 
 def judge(difference: Decimal, lsc: LeastSignificantChange | None) -> Result:
-    """A change counts when it equals or exceeds the LSC (ISCD; R1.8); without an LSC nobody can tell (R1.13)."""
+    """Judge a difference by the LSC, both in g/cm2: significant when equal or larger (ISCD; R1.8, R1.13)."""
     if lsc is None:
         return Result.NO_LSC
     if abs(difference) < lsc.lsc:
@@ -52,17 +56,17 @@ def judge(difference: Decimal, lsc: LeastSignificantChange | None) -> Result:
 
 
 def borderline(change: Change, factor: Decimal) -> bool:
-    """Whether a change is significant, yet less than the LSC times a factor (R1.17)."""
+    """Whether a change is significant but smaller than ``factor`` times the LSC (R1.17)."""
     return change.lsc is not None and change.lsc.lsc <= abs(change.difference) < factor * change.lsc.lsc
 
 
 def percent(difference: Decimal, reference_bmd: Decimal) -> Decimal:
-    """A difference in percent of the earlier BMD, one decimal, halves away from zero as scanners print them (R3.1)."""
+    """Return a difference in percent of the earlier BMD, with one decimal as scanners print it (R3.1)."""
     return (HUNDRED * difference / reference_bmd).quantize(ONE_DECIMAL, ROUND_HALF_UP) or NO_PERCENT
 
 
 def rate(difference: Decimal, begun: date, ended: date) -> Decimal | None:
-    """The change per year in g/cm2, four decimals; ``None`` before twelve months have passed (R3.4, R2.21)."""
+    """Return the change per year in g/cm2, four decimals; ``None`` within twelve months (R3.4, R2.21)."""
     days = (ended - begun).days
     if days < LONGEST_YEAR and months_between(begun, ended) < 12:
         return None
@@ -70,16 +74,16 @@ def rate(difference: Decimal, begun: date, ended: date) -> Decimal | None:
 
 
 def implausible(change: Change, ended: date, rules: Rules) -> bool:
-    """Whether a change is larger per year than bone changes; below one year as it stands (R3.1)."""
+    """Whether a change per year exceeds what bone can do; within a year the whole change counts (R3.1)."""
     years = max(Decimal(1), Decimal((ended - change.reference.performed_on).days) / DAYS_PER_YEAR)
     limit = rules.implausible_gain_percent if change.difference > 0 else rules.implausible_loss_percent
     return HUNDRED * abs(change.difference) > limit * years * change.reference_bmd
 
 
 def detectable_on(change: Change, today: date) -> date | None:
-    """The earliest day on which a change since today, at the rate since the prior, would reach the LSC (R2.21).
+    """Return the earliest day on which a change since today, at the rate since the prior, would reach the LSC (R2.21).
 
-    ``None`` without a rate (R3.4), and where that lies more than ten years ahead.
+    ``None`` without a rate (R3.4), and for a day more than ten years ahead.
     """
     begun = change.reference.performed_on
     if change.lsc is None or not change.difference or rate(change.difference, begun, today) is None:
@@ -89,11 +93,11 @@ def detectable_on(change: Change, today: date) -> date | None:
 
 
 def within_months(begun: date, ended: date, shortest: int, longest: int) -> bool:
-    """Whether so many calendar months lie between two days, both ends included to the day."""
+    """Whether ``shortest`` to ``longest`` calendar months lie between two days, both limits included to the day."""
     return months_between(begun, ended) >= shortest and months_between(begun, ended - timedelta(days=1)) < longest
 
 
 def months_between(begun: date, ended: date) -> int:
-    """The whole calendar months from one day to another."""
+    """Return the whole calendar months from one day to another."""
     months = 12 * (ended.year - begun.year) + ended.month - begun.month
     return months - 1 if ended.day < begun.day else months

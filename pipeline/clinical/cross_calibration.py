@@ -1,4 +1,7 @@
-"""What would a scan on the old machine have read on the new one, and how sure can we be?"""
+"""Cross-calibration of two scanners: BMD predicted on the new one, and the generalised LSC (R2.7, R2.10).
+
+BMD, LSC and standard deviations in g/cm2.
+"""
 
 from collections.abc import Sequence
 from datetime import date
@@ -11,7 +14,7 @@ Z_95 = Decimal("1.96")
 """Two-sided 95 % of the normal distribution (R1.7)."""
 
 FEWEST_PATIENTS = 30
-"""Patients of an in vivo cross-calibration (R2.7)."""
+"""The fewest patients of an in vivo cross-calibration (R2.7)."""
 
 THREE_DECIMALS = Decimal("0.001")
 
@@ -19,7 +22,7 @@ THREE_DECIMALS = Decimal("0.001")
 def cross_calibration_for(
     cross_calibrations: Sequence[CrossCalibration], old: Scanner, new: Scanner, region: Region, on: date
 ) -> CrossCalibration | None:
-    """The latest cross-calibration between two scanners that serves a region on a day, its own before its part's."""
+    """Return the latest usable cross-calibration for a region on a day, its own before that of both sides."""
     keys = (region.key, region.part) if region.side in (Side.LEFT, Side.RIGHT) else (region.key,)
     usable = [
         cross_calibration
@@ -34,13 +37,13 @@ def cross_calibration_for(
 
 
 def predict(cross_calibration: CrossCalibration, bmd: Decimal) -> Decimal | None:
-    """What the new scanner would have read, three decimals; ``None`` where the line leaves the range of bone."""
-    predicted = (cross_calibration.intercept + cross_calibration.slope * bmd).quantize(THREE_DECIMALS, ROUND_HALF_UP)
-    return predicted if predicted > 0 else None
+    """Return the BMD that the new scanner would have measured, three decimals; ``None`` if it is not above zero."""
+    bmd_on_new = (cross_calibration.intercept + cross_calibration.slope * bmd).quantize(THREE_DECIMALS, ROUND_HALF_UP)
+    return bmd_on_new if bmd_on_new > 0 else None
 
 
 def lsc_across(cross_calibration: CrossCalibration, region: Region) -> LeastSignificantChange:
-    """The generalised LSC of a region measured once on each scanner, labelled so (R2.10)."""
+    """Return the generalised LSC of a region measured once on each scanner, marked ``generalised`` (R2.10)."""
     return LeastSignificantChange(
         scanner=cross_calibration.new,
         region=region,
@@ -55,22 +58,22 @@ def lsc_across(cross_calibration: CrossCalibration, region: Region) -> LeastSign
 
 
 def generalised_lsc(residual_sd: Decimal, precision_error_new: Decimal, scans_on_new: int) -> Decimal:
-    """The GLSC at 95 %, five decimals, from the scatter about the line and the precision of the new scanner (R2.10).
+    """Return the GLSC at 95 % confidence, five decimals, from the residual SD and the new scanner's precision (R2.10).
 
-    The paper's own formula could not be seen; this one follows from the design and agrees with published values to
-    0.1 percentage point.
+    The formula is derived from the design of the study, not quoted; it agrees with published values to 0.1 percentage
+    point (V11).
     """
     variance = residual_sd**2 + precision_error_new**2 * (1 - Decimal(1) / scans_on_new)
     return _five_decimals(Z_95 * variance.sqrt())
 
 
 def ideal_generalised_lsc(slope: Decimal, precision_error_old: Decimal, precision_error_new: Decimal) -> Decimal:
-    """The GLSC if patients and machines did not interact: no real one lies far below it (R2.10)."""
+    """Return the GLSC without interaction of patient and scanner: a lower bound for a real one (R2.10)."""
     return _five_decimals(Z_95 * ((slope * precision_error_old) ** 2 + precision_error_new**2).sqrt())
 
 
 def cross_calibration_objections(cross_calibration: CrossCalibration) -> tuple[str, ...]:
-    """Why a cross-calibration must not be used; empty when it may."""
+    """Return why a cross-calibration must not be used; empty if it may."""
     found = []
     if not (cross_calibration.old.identified and cross_calibration.new.identified):
         found.append("names no two scanners: manufacturer, model and serial number are needed of both (R2.1)")
@@ -84,7 +87,7 @@ def cross_calibration_objections(cross_calibration: CrossCalibration) -> tuple[s
 
 
 def cross_calibration_doubts(cross_calibration: CrossCalibration) -> tuple[str, ...]:
-    """What a person should look at in a cross-calibration that may be used."""
+    """Return what a person should check in a cross-calibration that may be used."""
     real = generalised_lsc(
         cross_calibration.residual_sd, cross_calibration.precision_error_new, cross_calibration.scans_on_new
     )

@@ -1,4 +1,7 @@
-"""Which single category does the exam come to, by which score, and is the score's reference the expected one?"""
+"""Diagnostic category of an exam by T- or Z-score, and checks of the scores' reference population (R4).
+
+BMD in g/cm2; scores in standard deviations.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -39,13 +42,13 @@ ONE_DECIMAL = Decimal("0.1")
 
 
 class Reference(NamedTuple):
-    """Mean and standard deviation of young adults in g/cm2."""
+    """Mean and standard deviation of young adults, in g/cm2."""
 
     mean: Decimal
     sd: Decimal
 
     def t_score(self, bmd: Decimal) -> Decimal:
-        """How many standard deviations a BMD lies from the young mean, unrounded."""
+        """Return the T-score of a BMD, unrounded."""
         return (bmd - self.mean) / self.sd
 
 
@@ -61,13 +64,13 @@ FEMALE = {
     ("lunar", TOTAL_HIP): _references("1.008/0.126"),
     ("lunar", SPINE): _references("1.18/0.12"),
 }
-"""NHANES III for the hip, the manufacturer's own for L1-L4: for a check only, never to compute a score (R4.6)."""
+"""NHANES III for the hip, the manufacturer's own for L1-L4; for a check only, never to compute a score (R4.6)."""
 
 MALE = {
     ("hologic", FEMORAL_NECK): _references("0.934/0.137"),
     ("hologic", TOTAL_HIP): _references("1.041/0.144", "1.033/0.150"),
 }
-"""What some consoles use for men, against the position of ISCD (R4.5, R4.6)."""
+"""The male references that some consoles use, against the position of ISCD (R4.5, R4.6)."""
 
 FULL_SPINE = "L1-L4"
 
@@ -78,15 +81,14 @@ SEVERITY = {
     Category.WITHIN_EXPECTED: 0,
     Category.BELOW_EXPECTED: 1,
 }
-"""The order of the categories of one score, the better first."""
+"""The severity of the categories of one score, 0 for the best."""
 
 
 def scale_for(exam: Exam, context: ContextOnDay, rules: Rules) -> Scale | None:
-    """Whether the T- or the Z-score classifies this patient; ``None`` where nobody told enough to choose (R4.1).
+    """Return the score that classifies this patient; ``None`` below 20, or where too little is known (R4.1).
 
-    Nobody below 20. From 60 on the T-score, for any sex. Before that men by age, women by menopausal status; where it
-    is unknown only the young and the old are sorted by age. That it has not come is true for a time only: told long
-    ago, it decides nothing (R4.1).
+    From 60 on the T-score, for any sex. Before that men by age, women by menopausal status; women of unknown status
+    only if young or old enough. A premenopausal status counts only if recorded recently.
     """
     age, sex = age_on(exam), exam.patient.sex
     if is_child(exam):
@@ -109,14 +111,14 @@ def scale_for(exam: Exam, context: ContextOnDay, rules: Rules) -> Scale | None:
 
 
 def t_score_applies(exam: Exam, context: ContextOnDay, rules: Rules) -> bool:
-    """Whether a T-score may be said at all: to an adult of known age and a sex that has a rule of its own (R4.1)."""
+    """Whether a T-score may be reported: for an adult of known age whose sex has a rule of its own (R4.1)."""
     if scale_for(exam, context, rules) is not None:
         return True
     return not is_child(exam) and exam.patient.sex is Sex.FEMALE and age_on(exam) is not None
 
 
 def missing_for_scale(exam: Exam, context: ContextOnDay, rules: Rules) -> tuple[str, ...]:
-    """What would have decided between T- and Z-score, of an adult."""
+    """Return the missing inputs that would decide between T- and Z-score of an adult; empty if decided."""
     if scale_for(exam, context, rules) is not None:
         return ()
     if age_on(exam) is None:
@@ -125,12 +127,12 @@ def missing_for_scale(exam: Exam, context: ContextOnDay, rules: Rules) -> tuple[
 
 
 def missing_sex(exam: Exam) -> str:
-    """What was not told of the sex of somebody who is neither female nor male by the report (R4.1)."""
+    """Return how a report names the missing sex of a patient who is neither female nor male by it (R4.1)."""
     return "sex as female or male" if exam.patient.sex is Sex.OTHER else "sex"
 
 
 def classify(scale: Scale, score: Decimal) -> Category:
-    """The category of a score as printed, one decimal (R4.2, R4.4)."""
+    """Return the category of a score, rounded to one decimal as printed (R4.2, R4.4)."""
     printed = score.quantize(ONE_DECIMAL, ROUND_HALF_UP)
     if scale is Scale.Z_SCORE:
         return Category.BELOW_EXPECTED if printed <= BELOW_EXPECTED_FROM else Category.WITHIN_EXPECTED
@@ -140,7 +142,7 @@ def classify(scale: Scale, score: Decimal) -> Category:
 
 
 def diagnose(context: ComparisonContext, earlier: Sequence[Exam]) -> Diagnosis | None:
-    """One category, from the lowest valid score of spine, neck, total hip and one-third radius (R4.3).
+    """Return one category, from the lowest valid score of spine, neck, total hip and one-third radius (R4.3).
 
     A diagnosis of osteoporosis persists, whichever scanner it was made on (R4.8).
     """
@@ -154,9 +156,9 @@ def diagnose(context: ComparisonContext, earlier: Sequence[Exam]) -> Diagnosis |
 def category_change(
     context: ComparisonContext, diagnosis: Diagnosis | None, earlier: Sequence[Exam]
 ) -> CategoryChange | None:
-    """Another category than at the last exam that had one by the same score, on whichever scanner (R4.2).
+    """Return the change of category since the last exam that had one by the same score, on any scanner (R4.2).
 
-    None for the better where an earlier osteoporosis persists (R4.8).
+    ``None`` without a change, and for an improvement while an earlier osteoporosis persists (R4.8).
     """
     for before in sorted(earlier, key=lambda exam: exam.performed_at, reverse=True):
         then = category_of(before, context.clinical_of(before), context.rules)
@@ -173,7 +175,7 @@ def category_change(
 
 
 def category_of(exam: Exam, context: ContextOnDay, rules: Rules) -> Diagnosis | None:
-    """The category of one exam by itself, from its lowest score (R4.3)."""
+    """Return the category of one exam by itself, from its lowest score (R4.3)."""
     scale = scale_for(exam, context, rules)
     lowest = _lowest(exam, scale) if scale else None
     if scale is None or lowest is None:
@@ -186,16 +188,16 @@ def category_of(exam: Exam, context: ContextOnDay, rules: Rules) -> Diagnosis | 
 
 
 def target_of(diagnosis: Diagnosis | None, rules: Rules) -> Target | None:
-    """How far the lowest T-score is from the department's target, where it has set one (ASBMR/BHOF 2024)."""
+    """Return the lowest T-score beside the department's target, where one is set (ASBMR/BHOF 2024)."""
     if diagnosis is None or diagnosis.scale is not Scale.T_SCORE or rules.t_score_target is None:
         return None
     return Target(target=rules.t_score_target, score=diagnosis.score, region=diagnosis.region)
 
 
 def diagnostic(exam: Exam) -> list[Measurement]:
-    """The measurements a category may rest on: L1-L4 or the largest set, both hips, one-third radius; never a mean.
+    """Return the measurements a category may rest on: the largest spine set, both hips, one-third radius; never a mean.
 
-    The exam is the part of one that may be judged.
+    ``exam`` holds valid measurements only.
     """
     valid = [m for m in exam.measurements if m.region.monitorable and m.region.side is not Side.MEAN]
     sets = [m for m in valid if m.region.part == SPINE]
@@ -204,25 +206,25 @@ def diagnostic(exam: Exam) -> list[Measurement]:
 
 
 def score_cautions(context: ComparisonContext, diagnosis: Diagnosis | None) -> Iterator[Caution]:
-    """What to mind about the scores: edges, discordance, the reference behind them, an earlier diagnosis."""
-    told = diagnostic(context.exam)
+    """Yield cautions about the scores: values on a limit, discordance, reference population, an earlier diagnosis."""
+    measurements = diagnostic(context.exam)
     if diagnosis is not None and diagnosis.scale is Scale.T_SCORE:
-        for measurement in told:
+        for measurement in measurements:
             if measurement.t_score in (LOW_BONE_MASS_BELOW, OSTEOPOROSIS_FROM):
                 yield words.edge_t(measurement.region, measurement.t_score)
-        yield from _discordance(told)
+        yield from _discordance(measurements)
         if (
             diagnosis.prior_osteoporosis is not None
             and classify(Scale.T_SCORE, diagnosis.score) is not Category.OSTEOPOROSIS
         ):
             yield words.prior_diagnosis(diagnosis.prior_osteoporosis)
     if scale_for(context.exam, context.clinical, context.rules) is not Scale.Z_SCORE:
-        for measurement in told:
+        for measurement in measurements:
             yield from _reference_cautions(measurement, context)
 
 
 def not_diagnosed(context: ComparisonContext, diagnosis: Diagnosis | None) -> Iterator[NotEvaluated]:
-    """What a diagnosis lacked (R4.1, R4.2)."""
+    """Yield the rules of the diagnosis that lacked an input (R4.1, R4.2, R4.3)."""
     missing = missing_for_scale(context.exam, context.clinical, context.rules)
     if missing:
         yield NotEvaluated(rule="R4.1", topic=words.NO_CATEGORY, missing=missing)
@@ -233,19 +235,19 @@ def not_diagnosed(context: ComparisonContext, diagnosis: Diagnosis | None) -> It
 
 
 def lowest_t(exam: Exam) -> Decimal | None:
-    """The lowest T-score of a diagnostic site, whoever the patient is (R4.3)."""
+    """Return the lowest T-score of a diagnostic site, whatever score classifies the patient (R4.3)."""
     lowest = _lowest(exam, Scale.T_SCORE)
     return lowest[1] if lowest else None
 
 
 def _lowest(exam: Exam, scale: Scale) -> tuple[Measurement, Decimal] | None:
     scores = [(m, m.t_score if scale is Scale.T_SCORE else m.z_score) for m in diagnostic(exam)]
-    told = [(measurement, score) for measurement, score in scores if score is not None]
-    return min(told, key=lambda pair: pair[1], default=None)
+    known = [(measurement, score) for measurement, score in scores if score is not None]
+    return min(known, key=lambda pair: pair[1], default=None)
 
 
 def _met_the_definition(before: Exam, context: ComparisonContext) -> bool:
-    """Whether an earlier exam had a T-score of -2.5 or lower in somebody not classified by Z-score then (R4.8)."""
+    """Whether an earlier exam had a T-score of -2.5 or lower in a patient not classified by Z-score then (R4.8)."""
     then = context.clinical_of(before)
     score = lowest_t(before)
     if score is None or classify(Scale.T_SCORE, score) is not Category.OSTEOPOROSIS:
@@ -253,10 +255,10 @@ def _met_the_definition(before: Exam, context: ComparisonContext) -> bool:
     return scale_for(before, then, context.rules) is not Scale.Z_SCORE
 
 
-def _discordance(told: Sequence[Measurement]) -> Iterator[Caution]:
-    """Spine and hip in different classes: minor when adjacent, major when normal and osteoporosis (R3.12)."""
-    spine = [m.t_score for m in told if m.region.part == SPINE and m.t_score is not None]
-    hips = [m.t_score for m in told if m.region.part in (FEMORAL_NECK, TOTAL_HIP) and m.t_score is not None]
+def _discordance(measurements: Sequence[Measurement]) -> Iterator[Caution]:
+    """Yield a caution for T-scores of spine and hip in different classes: minor if adjacent, else major (R3.12)."""
+    spine = [m.t_score for m in measurements if m.region.part == SPINE and m.t_score is not None]
+    hips = [m.t_score for m in measurements if m.region.part in (FEMORAL_NECK, TOTAL_HIP) and m.t_score is not None]
     if spine and hips:
         classes = {classify(Scale.T_SCORE, spine[0]), classify(Scale.T_SCORE, min(hips))}
         if len(classes) > 1:
@@ -264,7 +266,7 @@ def _discordance(told: Sequence[Measurement]) -> Iterator[Caution]:
 
 
 def _reference_cautions(measurement: Measurement, context: ComparisonContext) -> Iterator[Caution]:
-    """Whether the printed T-score is what the expected reference gives; it is never replaced (R4.5, R4.6)."""
+    """Yield a caution where a printed T-score does not fit the reference; it is never replaced (R4.5, R4.6)."""
     man = context.exam.patient.sex is Sex.MALE
     if measurement.t_score is None:
         return
@@ -289,6 +291,6 @@ def _fits(measurement: Measurement, t_score: Decimal, known: Sequence[Reference]
 
 
 def _maker(exam: Exam) -> str:
-    """Whose constants apply: ``hologic``, ``lunar``, or nobody's we know."""
+    """Return whose constants apply: ``hologic``, ``lunar``, or an empty text."""
     text = " ".join(exam.scanner.key[:2])
     return next((maker for maker in ("hologic", "lunar") if maker in text), "")

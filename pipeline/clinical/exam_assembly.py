@@ -1,4 +1,4 @@
-"""What did one visit measure, when the scanner told it in several reports?"""
+"""Assemble one exam from the partial reports of a visit; contradictions hold the exam."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -11,31 +11,31 @@ from pipeline.clinical.regions import SITE_OF_PART, VERTEBRAE, Region, Side
 from pipeline.errors import DxatrendError
 
 NUMBERS = ("bmd", "bmc", "area", "t_score", "z_score", "percent_young_adult", "percent_age_matched", "tbs")
-"""What two reports of one region must tell alike."""
+"""The numbers of a region that two reports must not state differently."""
 
 SEPARATOR = ", "
-"""What stands between the software texts of several reports."""
+"""Separates the software texts of several reports."""
 
 TEXTS = ("scan_mode", "analysis_protocol", "reference_population", "technologist")
 HEADER = ("accession_number", "institution", "age", "weight_kg", "height_cm", "menopause_age")
-"""What is forgotten where two reports differ: it serves cautions only, so no exam is held for it."""
+"""The fields left empty where two reports differ: they serve cautions only, so no exam is held for them."""
 
 PLACE_OF_PART = {part: place for place, part in enumerate(SITE_OF_PART)}
 PLACE_OF_SIDE = {side: place for place, side in enumerate((None, *Side))}
 
 
 class ContradictionError(DxatrendError, ValueError):
-    """Two reports of one visit cannot both be right; a person must look."""
+    """Two reports of one visit contradict each other; a person must decide."""
 
 
 def assemble(parts: Sequence[Exam]) -> Exam:
-    """One exam from its partial reports, in any order, each possibly repeating the others.
+    """Assemble one exam from its partial reports, given in any order; a part may repeat others.
 
-    Measurements come in the order of the skeleton, so that the order of arrival does not show. The exam began
-    with its earliest part; software texts that differ are all kept.
+    Measurements are in the order of the skeleton, so the order of arrival has no effect. The exam begins with its
+    earliest part; all different software texts are kept.
 
     Raises:
-        Contradiction: two parts differ in what must agree; the text names the region and both numbers, or the
+        ContradictionError: two parts differ in what must agree; the text names the region and both numbers, or the
             DICOM field, and nothing about the patient.
         ValueError: there are no parts.
     """
@@ -90,18 +90,18 @@ def _merged_measurement(one: Measurement, other: Measurement) -> Measurement:
 
 
 def _same_number(one: Measurement, other: Measurement, name: str) -> Decimal | None:
-    """What both tell, or the one that knows; of equal numbers the one with more decimals."""
-    mine: Decimal | None = getattr(one, name)
-    theirs: Decimal | None = getattr(other, name)
-    if mine is None or theirs is None:
-        return mine if theirs is None else theirs
-    if mine != theirs:
-        raise ContradictionError(f"{name} of {one.region} is told as {mine} and as {theirs}")
-    return max(mine, theirs, key=lambda number: len(str(number)))
+    """Return the number that both state, or the one stated; of equal numbers the one with more decimals."""
+    first: Decimal | None = getattr(one, name)
+    second: Decimal | None = getattr(other, name)
+    if first is None or second is None:
+        return first if second is None else second
+    if first != second:
+        raise ContradictionError(f"{name} of {one.region} is {first} in one report and {second} in another")
+    return max(first, second, key=lambda number: len(str(number)))
 
 
 def _undisputed(values: Iterable[Any]) -> Any:
-    """The one value that all who know it tell, or the empty one."""
+    """Return the value that all known values equal, else the empty one."""
     values = list(values)
     known = [value for value in values if value not in (None, "")]
     if known and all(value == known[0] for value in known):
@@ -110,6 +110,6 @@ def _undisputed(values: Iterable[Any]) -> Any:
 
 
 def _place(region: Region) -> tuple[int, int, tuple[int, ...], int]:
-    """Where a region comes in a report: part by part, single vertebrae before sets, from head to foot, left first."""
+    """Return the sort key of a region: part by part, single vertebrae before sets, from head to foot, left first."""
     levels = tuple(VERTEBRAE.index(level) for level in region.vertebrae)
     return PLACE_OF_PART[region.part], len(levels), levels, PLACE_OF_SIDE[region.side]

@@ -1,4 +1,4 @@
-"""What is there to find in one exam, beside the earlier ones: numbers and verdicts, no prose."""
+"""Findings of one exam: each matched measurement compared with its prior and its baseline, in numbers, without text."""
 
 from collections.abc import Mapping, Sequence
 
@@ -44,7 +44,7 @@ def _since(
     valid: Mapping[str, LeastSignificantChange],
     cross_calibration: CrossCalibration | None,
 ) -> Change:
-    """The change since one comparable exam."""
+    """Return the change since one exam: of printed BMD, of shared vertebrae (R2.12), or across scanners (R2.10)."""
     region = measurement.region
     earlier = reference.by_region.get(region.key)
     if earlier is None:
@@ -54,5 +54,5 @@ def _since(
     if cross_calibration is None:
         return compare(measurement.bmd, earlier.bmd, exam, reference, choose(valid, region))
     then = predict(cross_calibration, earlier.bmd)
-    assert then is not None, "match() found that the line foretells a BMD"
+    assert then is not None, "match() found that the line predicts a BMD"
     return compare(measurement.bmd, then, exam, reference, lsc_across(cross_calibration, region), region)

@@ -18,7 +18,7 @@ ASSESSED = frozenset({Result.GAIN, Result.LOSS, Result.NO_SIGNIFICANT_CHANGE})
 SIGNIFICANT = frozenset({Result.GAIN, Result.LOSS})
 
 FIRST_INTERVAL = (3, 6)
-"""Therapy begun so many months before the prior at most, and so many before the exam at least (R3.7)."""
+"""Months of a first interval on therapy: begun at most 3 before the prior, at least 6 before the exam (R3.7)."""
 
 SITE_NAMES = {Site.SPINE: "spine", Site.HIP: "hip"}
 
@@ -26,17 +26,17 @@ Since = Callable[[Finding], Change | None]
 
 
 class Sign(NamedTuple):
-    """Something that makes the spine doubtful; ``seen`` in the scans, not only told by age or by the gain itself."""
+    """A sign of degeneration or artefact in the spine; ``seen`` in the scans, unlike age or the gain itself."""
 
     text: str
     seen: bool = True
 
 
-class Verdict(NamedTuple):
-    """What the sites come to together against one of the two references.
+class CombinedResult(NamedTuple):
+    """The result over all sites against one of the two references.
 
-    ``sites`` are the findings that speak for each site; ``counted`` are those of them with a part in the result, and
-    ``left_out`` a suspect spine whose gain has none.
+    ``sites`` are the findings that represent each site; ``counted`` are those that count in the result; ``left_out`` is
+    a suspect spine whose gain does not count.
     """
 
     overall: Overall
@@ -48,7 +48,7 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverallResult:
-    """The overall result, the findings it rests on, and what to keep in mind."""
+    """The overall result against prior and baseline, the findings it rests on, and its cautions."""
 
     overall: Overall
     overall_since_baseline: Overall
@@ -62,12 +62,12 @@ class OverallResult:
 
     @property
     def overalls(self) -> tuple[Overall, Overall]:
-        """Against the prior and against the baseline."""
+        """The results against the prior and against the baseline."""
         return self.overall, self.overall_since_baseline
 
     @property
-    def apart(self) -> tuple[Finding, ...]:
-        """The sites that gained and lost where a result is discordant."""
+    def discordant(self) -> tuple[Finding, ...]:
+        """The findings that gained or lost, where a result is discordant."""
         pairs = [(f, f.since_prior) for f in self.counted if self.overall is Overall.DISCORDANT]
         pairs += [
             (f, f.since_baseline)
@@ -78,39 +78,43 @@ class OverallResult:
 
     @property
     def losses(self) -> tuple[tuple[Finding, Change], ...]:
-        """Each counted loss: since the prior, else since the baseline."""
+        """Each counted loss, since the prior, else since the baseline."""
         prior = [(f, f.since_prior) for f in self.counted if f.result is Result.LOSS and f.since_prior]
-        told = [finding for finding, _ in prior]
+        lost_since_prior = [finding for finding, _ in prior]
         slow = [
             (f, f.since_baseline)
             for f in self.counted_since_baseline
-            if f not in told and f.since_baseline and f.since_baseline.result is Result.LOSS
+            if f not in lost_since_prior and f.since_baseline and f.since_baseline.result is Result.LOSS
         ]
         return (*prior, *slow)
 
 
 def since_prior(finding: Finding) -> Change | None:
-    """The change since the latest comparable exam."""
+    """Return the change since the latest comparable exam."""
     return finding.since_prior
 
 
 def since_baseline(finding: Finding) -> Change | None:
-    """The change since the first comparable exam."""
+    """Return the change since the first comparable exam."""
     return finding.since_baseline
 
 
 def overall_result(findings: Sequence[Finding], context: ComparisonContext) -> OverallResult:
-    """The overall result over the regions used for monitoring (R3.9); partial when one of them cannot be judged.
+    """Combine the regions used for monitoring into an overall result (R3.9); partial if a site cannot be judged.
 
-    Nothing counts that is not valid, implausible, or compared over less than three months.
+    An invalid site, an implausible change and a change over less than three months do not count.
     """
-    prior = _verdict(findings, context, since_prior)
-    baseline = _verdict(findings, context, since_baseline)
+    prior = _combine(findings, context, since_prior)
+    baseline = _combine(findings, context, since_baseline)
     spine, hips = prior.sites.get("spine", []), prior.sites.get("hip", [])
     suspicions = [signs for _, _, _, _, signs in (prior, baseline) if _is_suspect(signs, context)]
-    silent = _silent(prior)
-    cautions = [_partial(name, prior, context, since_prior) for name in silent]
-    cautions += [_partial(name, baseline, context, since_baseline) for name in _silent(baseline) if name not in silent]
+    uncounted = _uncounted_sites(prior)
+    cautions = [_partial(name, prior, context, since_prior) for name in uncounted]
+    cautions += [
+        _partial(name, baseline, context, since_baseline)
+        for name in _uncounted_sites(baseline)
+        if name not in uncounted
+    ]
     cautions += [words.spine_suspect([sign.text for sign in signs]) for signs in suspicions[:1]]
     if prior.left_out or baseline.left_out:
         cautions.append(words.suspect_artefact())
@@ -123,12 +127,12 @@ def overall_result(findings: Sequence[Finding], context: ComparisonContext) -> O
         hips=tuple(hips),
         speaking=tuple(finding for site in prior.sites.values() for finding in site),
         spine_suspect=bool(suspicions),
-        cautions=(*cautions, *_doubts(findings, prior, context)),
+        cautions=(*cautions, *_other_cautions(findings, prior, context)),
     )
 
 
 def may_count(change: Change | None, context: ComparisonContext) -> bool:
-    """Whether a comparison may have a part in an overall result: not too soon, and plausible (R3.1, R5.3)."""
+    """Whether a change may count in an overall result: judged, not too soon, and plausible (R3.1, R5.3)."""
     if change is None or change.result not in ASSESSED:
         return False
     today = context.exam.performed_on
@@ -165,7 +169,7 @@ def may_claim_response(
 
 
 def not_fractured(context: ComparisonContext) -> bool:
-    """Whether it is on record that there was no fracture on therapy; unknown is never "no"."""
+    """Whether the record states that there was no fracture on therapy; unknown is never "no"."""
     clinical = context.clinical
     return clinical.fracture_on_therapy is False or (
         clinical.fracture_on_therapy is None and clinical.fragility_fracture is False
@@ -173,13 +177,13 @@ def not_fractured(context: ComparisonContext) -> bool:
 
 
 def spine_of(findings: Sequence[Finding], since: Since = since_prior) -> list[Finding]:
-    """The set of vertebrae that speaks for the spine: one that could be judged, then the largest."""
+    """Return the set of vertebrae that represents the spine: one that could be judged, then the largest."""
     sets = [f for f in findings if f.measurement.region.part == SPINE and f.measurement.region.monitorable]
     return sorted(sets, key=lambda f: (_assessed(f, since), len(f.measurement.region.vertebrae)), reverse=True)[:1]
 
 
 def hips_of(findings: Sequence[Finding], since: Since = since_prior) -> list[Finding]:
-    """What speaks for the hip: the total hip, else the neck; of two sides their mean if it could be judged (R1.16)."""
+    """Return what represents the hip: the total hip, else the neck; the mean if judged, else the sides (R1.16)."""
     for part in (TOTAL_HIP, FEMORAL_NECK):
         hips = [f for f in findings if f.measurement.region.part == part]
         mean = [f for f in hips if f.measurement.region.side is Side.MEAN]
@@ -194,7 +198,7 @@ def _assessed(finding: Finding, since: Since) -> bool:
     return change is not None and change.result in ASSESSED
 
 
-def _verdict(findings: Sequence[Finding], context: ComparisonContext, since: Since) -> Verdict:
+def _combine(findings: Sequence[Finding], context: ComparisonContext, since: Since) -> CombinedResult:
     spine, hips = spine_of(findings, since), hips_of(findings, since)
     sites = {"spine": spine, "hip": hips}
     if not spine and not hips:
@@ -206,30 +210,30 @@ def _verdict(findings: Sequence[Finding], context: ComparisonContext, since: Sin
     counted = [finding for finding in counted if finding not in left_out]
     results = {_result(finding, since) for finding in counted}
     overall = _overall(results) if results else _nothing_counted(together)
-    return Verdict(overall, sites, tuple(counted), tuple(left_out), signs)
+    return CombinedResult(overall, sites, tuple(counted), tuple(left_out), signs)
 
 
-def _silent(verdict: Verdict) -> tuple[str, ...]:
-    """The sites without a part in a result that there is (R3.9)."""
-    if verdict.overall in (Overall.INDETERMINATE, Overall.NO_PRIOR):
+def _uncounted_sites(combined: CombinedResult) -> tuple[str, ...]:
+    """Return the sites that do not count in a result, where there is a result (R3.9)."""
+    if combined.overall in (Overall.INDETERMINATE, Overall.NO_PRIOR):
         return ()
-    return tuple(name for name, site in verdict.sites.items() if not any(f in verdict.counted for f in site))
+    return tuple(name for name, site in combined.sites.items() if not any(f in combined.counted for f in site))
 
 
-def _partial(name: str, verdict: Verdict, context: ComparisonContext, since: Since) -> Caution:
-    site = verdict.sites[name]
+def _partial(name: str, combined: CombinedResult, context: ComparisonContext, since: Since) -> Caution:
+    site = combined.sites[name]
     change = since(site[0]) if site else None
     return words.partial(
         name,
         change.result if change else site[0].result if site else None,
-        left_out=bool(verdict.left_out),
+        left_out=bool(combined.left_out),
         invalid=_is_invalid(name, context),
         against_baseline=since is since_baseline,
     )
 
 
 def _is_invalid(site: str, context: ComparisonContext) -> bool:
-    """Whether a site was measured and is not valid."""
+    """Whether a measurement of a site was excluded as not valid."""
     return any(SITE_NAMES.get(region.site) == site for region in context.excluded)
 
 
@@ -240,7 +244,7 @@ def _result(finding: Finding, since: Since) -> Result:
 
 
 def _nothing_counted(together: Sequence[Finding]) -> Overall:
-    """Nothing to judge: the first valid exam of every site, or no statement; an earlier invalid scan is none (N5)."""
+    """Return the result where nothing counts: NO_PRIOR if each site has its first valid exam (N5)."""
     if together and all(_is_first(finding) for finding in together):
         return Overall.NO_PRIOR
     return Overall.INDETERMINATE
@@ -253,12 +257,12 @@ def _is_first(finding: Finding) -> bool:
 def degenerative_signs(
     spine: Sequence[Finding], hips: Sequence[Finding], context: ComparisonContext, since: Since = since_prior
 ) -> tuple[Sign, ...]:
-    """What suggests that degeneration or an artefact raises the BMD of the spine (R3.11)."""
+    """Return the signs that degeneration or an artefact raises the BMD of the spine (R3.11)."""
     return tuple(sign for finding in spine for sign in _signs(finding, hips, context, since))
 
 
 def _is_suspect(signs: Sequence[Sign], context: ComparisonContext) -> bool:
-    """Enough signs, and one seen in the scans: age and an isolated gain alone are never enough (R3.11)."""
+    """Whether the signs suffice, one of them seen in the scans; age and an isolated gain do not (R3.11)."""
     return len(signs) >= context.rules.degenerative_signs and any(sign.seen for sign in signs)
 
 
@@ -284,7 +288,7 @@ def _signs(finding: Finding, hips: Sequence[Finding], context: ComparisonContext
 
 
 def _one_rises_alone(change: Change, exam: Exam, vertebrae: Sequence[str]) -> bool:
-    """One vertebra gained an LSC or more while all others, two at least, lost."""
+    """Whether one vertebra gained an LSC or more while all others, at least two, lost."""
     pairs = [(exam.by_region.get(level), change.reference.by_region.get(level)) for level in vertebrae]
     differences = sorted(now.bmd - then.bmd for now, then in pairs if now and then)
     if change.lsc is None or len(differences) < 3:
@@ -294,10 +298,10 @@ def _one_rises_alone(change: Change, exam: Exam, vertebrae: Sequence[str]) -> bo
 
 def _above_the_neck(finding: Finding, context: ComparisonContext) -> bool:
     necks = [m.t_score for m in context.exam.measurements if m.region.part == FEMORAL_NECK]
-    told = [score for score in necks if score is not None]
+    neck_scores = [score for score in necks if score is not None]
     here = context.exam.measurement_of(finding.measurement.region)
     spine = here.t_score if here else None
-    return spine is not None and bool(told) and spine - min(told) >= context.rules.degenerative_t_gap
+    return spine is not None and bool(neck_scores) and spine - min(neck_scores) >= context.rules.degenerative_t_gap
 
 
 def _overall(results: set[Result]) -> Overall:
@@ -312,7 +316,9 @@ def _overall(results: set[Result]) -> Overall:
             return Overall.STABLE
 
 
-def _doubts(findings: Sequence[Finding], prior: Verdict, context: ComparisonContext) -> Iterator[Caution]:
+def _other_cautions(
+    findings: Sequence[Finding], prior: CombinedResult, context: ComparisonContext
+) -> Iterator[Caution]:
     age = age_on(context.exam)
     old = age is not None and age >= context.rules.degenerative_age
     spines = {f.result for f in prior.counted if f.measurement.region.part == SPINE}
@@ -328,14 +334,14 @@ def _doubts(findings: Sequence[Finding], prior: Verdict, context: ComparisonCont
 
 
 def _distinct_changes(findings: Sequence[Finding]) -> list[Change]:
-    """Every judged comparison of the exam, each once."""
+    """Return every judged change of the exam, each once."""
     both = [(finding.since_prior, finding.since_baseline) for finding in findings]
     changes = [c for prior, baseline in both for c in ((prior,) if prior is baseline else (prior, baseline))]
     return [change for change in changes if change is not None and change.result in ASSESSED]
 
 
 def _first_on_therapy(finding: Finding, context: ComparisonContext) -> bool:
-    """Whether a loss is the first interval under the present therapy (R3.7)."""
+    """Whether a loss lies in the first interval on the present therapy (R3.7)."""
     recent, change = context.clinical.recent, finding.since_prior
     if change is None or recent.therapy in (None, Therapy.NONE) or recent.therapy_since is None:
         return False

@@ -1,8 +1,8 @@
-"""Compare the names of two reports, as tolerantly as names are written: they may only contradict each other.
+"""Comparison of person names (PN, PS3.5 6.2.1): whether the names of two reports contradict each other.
 
-Order, letter case, diacritics, transcription and initials do not count, nor does a family name alone, as it changes
-with marriage; names in different scripts cannot be compared. So two names contradict where they have a script in common
-and in none of these do a given name of the one and any name of the other agree.
+Order, letter case, diacritics, transcription and initials do not count, nor does the family name alone, as it changes
+with marriage. Names in different scripts are not compared. Two names contradict if they share a script and, in every
+shared script, no given name of one agrees with any name of the other.
 """
 
 import re
@@ -14,20 +14,20 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def normal_name(text: str) -> str:
-    """A Person Name (PS3.5 6.2.1) as it is kept for comparison: family and given names, folded; groups by ``=``."""
+    """Return a person name in the form stored for comparison: family and given names, folded; groups by ``=``."""
     groups = (_normal_group(group) for group in text[:_LONGEST].split("=")[:3])
     return "=".join(group for group in groups if group.strip("^"))
 
 
 def contradict(one: str, other: str) -> bool:
-    """Whether two normal names are those of different people."""
+    """Whether two normalised names belong to different people."""
     comparable = [
-        (mine, theirs)
-        for mine in map(_read, _groups(one))
-        for theirs in map(_read, _groups(other))
-        if mine.script == theirs.script
+        (first, second)
+        for first in map(_read, _groups(one))
+        for second in map(_read, _groups(other))
+        if first.script == second.script
     ]
-    return bool(comparable) and not any(_agree(mine, theirs) for mine, theirs in comparable)
+    return bool(comparable) and not any(_agree(first, second) for first, second in comparable)
 
 
 _LONGEST = 200
@@ -44,13 +44,13 @@ _LETTERS = str.maketrans(
         "\u00fe": "th",
     }
 )
-"""Letters that are no base letter with a mark on it."""
+"""Letters that NFKD does not decompose into a base letter and a mark."""
 
 _TRANSCRIBED = re.compile("(?<=[aou])e")
-"""``ue`` stands for the letter that loses its mark here, as in Mueller; of both the same remains."""
+"""The ``e`` of a transcribed umlaut (Mueller): without it both spellings fold to the same text."""
 
 _SHORTEST_BEGINNING = 3
-"""Alex is Alexandra, and Al may be anybody."""
+"""The shortest beginning that counts as the same name: Alex for Alexandra, but not Al."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class _Name:
 
 
 def _normal_group(group: str) -> str:
-    parts = [_fold(part) for part in group.split("^")[:3]]  # family, given, middle; titles tell nothing
+    parts = [_fold(part) for part in group.split("^")[:3]]  # family, given, middle; titles are ignored
     family, given = parts[0], " ".join(parts[1:]).strip()
     return f"{family}^{given}" if given else family
 
@@ -82,13 +82,13 @@ def _read(group: str) -> _Name:
 
 
 def _script(text: str) -> str:
-    """The script of a text, by its first letter."""
+    """Return the script of a text, by its first letter."""
     letter = next((letter for letter in text if letter.isalpha()), "")
     return unicodedata.name(letter, "").split(" ")[0].split("-")[0] if letter else ""
 
 
 def _agree(one: _Name, other: _Name) -> bool:
-    if not (one.given and other.given):  # all of it in one component: which part is the given name is not told
+    if not (one.given and other.given):  # one component only: which part is the given name is unknown
         return _share(one.family | one.given, other.family | other.given)
     crossed = _share(one.given, other.family) or _share(one.family, other.given)
     return crossed or _share(one.given, other.given)
@@ -99,7 +99,7 @@ def _share(some: frozenset[str], others: frozenset[str]) -> bool:
 
 
 def _alike(one: str, other: str) -> bool:
-    """Whether two names are one, or one is an initial or the beginning of the other."""
+    """Whether two names are equal, or one is an initial or the beginning of the other."""
     shorter, longer = sorted((one, other), key=len)
     if shorter == longer:
         return True

@@ -1,4 +1,4 @@
-"""Does the scanner's phantom say that it still measures what it did?"""
+"""Phantom quality control: baseline, Westgard rules, 1.5 % limit, CUSUM (R7.2 to R7.4). Phantom BMD in g/cm2."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,26 +11,26 @@ from pipeline.clinical.model import ZERO
 
 HUNDRED = Decimal(100)
 LIMIT_PERCENT = Decimal("1.5")
-"""How far a phantom value may lie from the baseline mean (R7.2)."""
+"""The most by which a phantom value may differ from the baseline mean (R7.2)."""
 
 TRIVIAL_PERCENT = Decimal("0.5")
 """A shift smaller than this is clinically trivial, however small the standard deviation (R7.3)."""
 
 PHANTOM_TOLERANCE_PERCENT = Decimal(1)
-"""How far the phantom may move when hardware is replaced (R2.6)."""
+"""The most by which the phantom mean may change when hardware is replaced (R2.6)."""
 
 PHANTOM_SCANS = 10
 """Scans of the phantom before and after (R2.6), and of the plot of ANZBMS (R7.4)."""
 
 BASELINE_DAYS = (15, 25)
-"""Days of a baseline, one scan each: with fewer there are no limits yet, and more are not taken (R7.2)."""
+"""The fewest and the most days of a baseline, one scan each; with fewer there are no limits yet (R7.2)."""
 
 REPEATS = 2
-"""So often a value outside a limit is repeated the same day before patients wait (R7.3)."""
+"""How often a value outside a limit is repeated the same day before patients wait (R7.3)."""
 
 CUSUM_SLACK = Decimal("0.5")
 CUSUM_LIMIT = Decimal(5)
-"""Tabular CUSUM in standard deviations: what is forgiven each time, and where the alarm lies (R7.4)."""
+"""Slack and alarm limit of the tabular CUSUM, in standard deviations (R7.4)."""
 
 
 class QualityRule(StrEnum):
@@ -47,18 +47,18 @@ class QualityRule(StrEnum):
 
     @property
     def repeats(self) -> bool:
-        """Whether the phantom is scanned again, and patients wait only if it is still out (R7.3)."""
+        """Whether the phantom is scanned again first, and patients wait only if it is still out (R7.3)."""
         return self in (QualityRule.ONE_3S, QualityRule.LIMIT)
 
     @property
     def stops(self) -> bool:
-        """Whether patients wait at once: not for a warning, a value to be repeated, or CUSUM, a notice (R7.3, R7.4)."""
+        """Whether patients wait at once; not for a warning, a value to repeat, or a CUSUM notice (R7.3, R7.4)."""
         return self not in (QualityRule.ONE_2S, QualityRule.CUSUM) and not self.repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """A rule that the phantom broke, and the position of the scan that showed it, counted from 0."""
+    """A rule that phantom values broke, and the position of the scan that broke it, counted from 0."""
 
     rule: QualityRule
     position: int
@@ -66,7 +66,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """Mean and standard deviation of the phantom in g/cm2 when all was well (R7.2).
+    """Baseline mean and standard deviation of the phantom, in g/cm2 (R7.2).
 
     Raises:
         ValueError: a mean or standard deviation that is not above zero.
@@ -81,39 +81,39 @@ class Baseline:
 
     @property
     def limits(self) -> tuple[Decimal, Decimal]:
-        """The mean less and plus 1.5 %."""
+        """The mean minus and plus 1.5 %, in g/cm2."""
         margin = self.mean * LIMIT_PERCENT / HUNDRED
         return self.mean - margin, self.mean + margin
 
 
 def baseline(values: Sequence[Decimal]) -> Baseline | None:
-    """The baseline of the phantom from one scan a day; ``None`` with fewer than 15: there are no limits yet (R7.2).
+    """Return the baseline of the phantom from one scan a day; ``None`` with fewer than 15 (R7.2).
 
     Raises:
-        ValueError: all scans are alike.
+        ValueError: all scans are equal.
     """
     fewest, most = BASELINE_DAYS
     taken = values[:most]
     if len(taken) < fewest:
         return None
     if len(set(taken)) == 1:
-        raise ValueError("the scans of a baseline are not all alike (R7.2)")
+        raise ValueError("the scans of a baseline must not all be equal (R7.2)")
     mean = sum(taken, ZERO) / len(taken)
     variance = sum(((value - mean) ** 2 for value in taken), ZERO) / (len(taken) - 1)
     return Baseline(mean=mean, sd=variance.sqrt())
 
 
 def check(values: Sequence[Decimal], against: Baseline, days: Sequence[date] = ()) -> tuple[Violation, ...]:
-    """Every rule that phantom values in their order broke, and where (R7.2 to R7.4).
+    """Return every rule that a series of phantom values broke, with its position (R7.2 to R7.4).
 
-    ``days`` are those of the scans; without them each was made on a day of its own. R-4s is judged within a day.
+    ``days`` are the days of the scans; without them each scan has a day of its own. R-4s is judged within a day.
     """
     found = [*_westgard(values, against, days), *_beyond_limits(values, against), *_cusum_alarm(values, against)]
     return tuple(sorted(found, key=lambda violation: (violation.position, list(QualityRule).index(violation.rule))))
 
 
 def still_out(value: Decimal, repeats: Sequence[Decimal], against: Baseline) -> bool:
-    """Whether the mean of two repeats of the same day lies outside the limit that a value broke, on its side (R7.3).
+    """Whether the mean of two repeats of the same day is outside the limit that a value broke, on the same side (R7.3).
 
     Raises:
         ValueError: not two repeats.
@@ -127,7 +127,7 @@ def still_out(value: Decimal, repeats: Sequence[Decimal], against: Baseline) -> 
 
 
 def cusum(values: Sequence[Decimal], against: Baseline) -> tuple[tuple[Decimal, Decimal], ...]:
-    """The upper and lower cumulative sums after each value, in standard deviations (R7.4)."""
+    """Return the upper and lower cumulative sums after each value, in standard deviations (R7.4)."""
     upper = lower = ZERO
     sums = []
     for z in _z_scores(values, against):
@@ -138,7 +138,7 @@ def cusum(values: Sequence[Decimal], against: Baseline) -> tuple[tuple[Decimal, 
 
 
 def cumulative_deviation(values: Sequence[Decimal]) -> tuple[Decimal, ...]:
-    """The plot of ANZBMS: the running sum of each value less the mean of the first ten, in g/cm2 (R7.4)."""
+    """Return the running sum of each value minus the mean of the first ten, in g/cm2: the ANZBMS plot (R7.4)."""
     first = values[:PHANTOM_SCANS]
     target = sum(first, ZERO) / max(len(first), 1)
     sums, total = [], ZERO
@@ -149,7 +149,7 @@ def cumulative_deviation(values: Sequence[Decimal]) -> tuple[Decimal, ...]:
 
 
 def calibration_holds(before: Sequence[Decimal], after: Sequence[Decimal]) -> bool:
-    """Whether new hardware continues the series: ten scans each, means within 1 % (R2.6).
+    """Whether the phantom means before and after new hardware agree within 1 %, so that the series continues (R2.6).
 
     Raises:
         ValueError: fewer than ten scans on a side.
@@ -183,7 +183,7 @@ def _westgard(values: Sequence[Decimal], against: Baseline, days: Sequence[date]
 
 
 def _runs(z_scores: Sequence[Decimal], length: int, beyond: int) -> Iterator[int]:
-    """The positions at which so many values in a row lie beyond a limit on one side."""
+    """Yield the positions at which ``length`` values in a row lie beyond a limit on one side."""
     for position in range(length - 1, len(z_scores)):
         window = z_scores[position - length + 1 : position + 1]
         if min(window) > beyond or max(window) < -beyond:
@@ -204,7 +204,7 @@ def _beyond_limits(values: Sequence[Decimal], against: Baseline) -> Iterator[Vio
 
 
 def _cusum_alarm(values: Sequence[Decimal], against: Baseline) -> Iterator[Violation]:
-    """The alarm once per excursion: where a sum first crosses the limit (R7.4)."""
+    """Yield one violation per excursion: where a sum first crosses the limit (R7.4)."""
     above = [max(sums) > CUSUM_LIMIT for sums in cusum(values, against)]
     position = 0
     for alarmed, run in groupby(above):

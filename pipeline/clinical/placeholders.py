@@ -1,4 +1,4 @@
-"""Tell patient ids, names and birth dates that stand for nobody: two reports that share one are not one person's."""
+"""Placeholders in patient id, name and birth date: values that identify nobody, as ``UNKNOWN`` or ``0000`` (R2.19)."""
 
 import re
 import unicodedata
@@ -10,11 +10,11 @@ _BETWEEN_WORDS = re.compile("[ ^=]+")
 _BETWEEN_PARTS = re.compile(r"[\s^=_.,;/-]+")
 
 FEWEST_ALIKE = 4
-"""From so many characters on an id of one character repeated is none; of zeros any number is."""
+"""The fewest repetitions of one character that make an id a placeholder; zeros in any number do."""
 
 
 def placeholder(patient: Patient, rules: Rules) -> str:
-    """Which DICOM field of a patient stands for nobody; empty where none does."""
+    """Return the DICOM field of a patient that holds a placeholder; empty if none does."""
     if is_placeholder(patient.patient_id, rules):
         return "PatientID (0010,0020)"
     if patient.birth_date in rules.placeholder_birth_dates:
@@ -23,15 +23,15 @@ def placeholder(patient: Patient, rules: Rules) -> str:
 
 
 def known_name(name: str, rules: Rules) -> str:
-    """A normal name as far as it is one: empty where every word of it stands for nobody."""
+    """Return a normalised name, or an empty text where every word of it is a placeholder."""
     words = _BETWEEN_WORDS.split(name)
     return "" if all(is_placeholder(word, rules) for word in words) else name
 
 
 def is_placeholder(text: str, rules: Rules) -> bool:
-    """Whether a text is one of the department's list, or one character repeated; only letters and digits count.
+    """Whether a text is on the department's list, is one character repeated, or has listed words only.
 
-    So is one of which every word is on the list, as ``UNKNOWN^TEST``.
+    Only letters and digits count; ``UNKNOWN^TEST`` has listed words only.
     """
     plain = plain_text(text)
     if not plain:
@@ -43,5 +43,5 @@ def is_placeholder(text: str, rules: Rules) -> bool:
 
 
 def plain_text(text: str) -> str:
-    """The letters and digits of a text, in one width and case."""
+    """Return the letters and digits of a text, NFKC-normalised and case-folded."""
     return "".join(letter for letter in unicodedata.normalize("NFKC", text).casefold() if letter.isalnum())

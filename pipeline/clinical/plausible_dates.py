@@ -1,6 +1,6 @@
-"""Tell exams whose dates cannot be true: before birth, in the future, before DXA, or against the stated age.
+"""Plausibility of exam dates: not before birth, not in the future, not before DXA, in line with the stated age.
 
-A scanner whose clock battery has died dates today's exam to its first day, and a mistyped date puts it anywhere.
+A scanner whose clock battery has died dates an exam to the first day of its clock; a date can also be mistyped.
 """
 
 from datetime import date, timedelta
@@ -9,20 +9,20 @@ from pipeline.clinical.compare import months_between
 from pipeline.clinical.model import Exam
 
 GRACE = timedelta(days=1)
-"""The farthest zones are a day apart."""
+"""The most by which two time zones differ."""
 
 FIRST_DXA_YEAR = 1987
 """The first DXA scanners were sold in this year."""
 
 OLDEST_AGE = 130
-"""In years; nobody has reached it."""
+"""In years; no patient is older."""
 
 MOST_YEARS_APART = 1
-"""So much may a stated age differ from that by the dates, both in whole years: scanners round."""
+"""By how many whole years a stated age may differ from the age by the dates: scanners round."""
 
 
 def implausible_date(exam: Exam, *, received_on: date) -> str:
-    """Why the dates of an exam cannot all be true, naming fields and never their values; empty where they can."""
+    """Return why the dates of an exam cannot all be true, naming fields, never values; empty if they can."""
     born, performed = exam.patient.birth_date, exam.performed_on
     if performed > received_on + (GRACE if received_on < date.max else timedelta()):
         return "the exam is dated after it was received"

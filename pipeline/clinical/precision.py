@@ -1,4 +1,4 @@
-"""How much must a measurement on this scanner differ before the difference means anything?"""
+"""Least significant change (LSC): which record judges a region on a day, and its formulas (R1). LSCs in g/cm2."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ LSC_FACTOR = Decimal("2.77")
 """LSC at 95 % confidence from the precision error, one scan against one scan (ISCD; R1.7)."""
 
 PRINTED_FACTORS = {95: LSC_FACTOR, 80: Decimal("1.81")}
-"""What is printed for one scan against one, by confidence in percent (R1.7)."""
+"""The published factors for one scan against one, by confidence in percent (R1.7)."""
 
 TWO_SIDED_Z = {95: Decimal("1.96"), 80: Decimal("1.2816")}
 """The normal deviate of each confidence (R1.7)."""
@@ -25,23 +25,23 @@ WORST_LSC_PERCENT = {part: LSC_FACTOR * percent for part, percent in WORST_PRECI
 """The LSCs that follow, in percent: 5.3, 5.0, 6.9 as printed (R1.6)."""
 
 MINIMUM_DEGREES_OF_FREEDOM = 30
-"""What 15 patients x 3 scans or 30 x 2 give; less is not for clinical use (R1.1, R1.2)."""
+"""Degrees of freedom of 15 patients x 3 scans or 30 x 2; fewer are not for clinical use (R1.1, R1.2)."""
 
 FEWER_VERTEBRAE = {3: Decimal("1.07"), 2: Decimal("1.24")}
-"""By how much three and two vertebrae are less precise than L1-L4 (Rosen 2024; R1.15)."""
+"""Factors by which the LSC of three and two vertebrae exceeds that of L1-L4 (Rosen 2024; R1.15)."""
 
 FEWER_VERTEBRAE_OTHER_DAY = {3: Decimal("1.39"), 2: Decimal("1.60")}
 """The same where the study repeated its scans on one day (Rosen 2024; R1.15)."""
 
 VERTEBRAE_OF_A_STUDY = 4
-"""Of so many vertebrae an LSC serves subsets too, so whether its scans were of one day has to be known (R1.15)."""
+"""The LSC of so many vertebrae serves subsets too, so its study must state whether scans were of one day (R1.15)."""
 
 REMIND = timedelta(days=90)
 FORGOTTEN = timedelta(days=365)
-"""How long before it runs out an LSC is reminded of, and how long after (R1.12)."""
+"""How long before its last day a reminder of an LSC begins, and how long after that day it ends (R1.12)."""
 
 USUAL_LSC = (Decimal("0.010"), Decimal("0.060"))
-"""What published LSCs lie between, in g/cm2; outside it, doubt the entry (R1.14)."""
+"""The range of published LSCs in g/cm2; an entry outside it is doubtful (R1.14)."""
 
 FULL_SPINE = "L1-L4"
 
@@ -49,14 +49,14 @@ FULL_SPINE = "L1-L4"
 def lsc_for(
     records: Sequence[LeastSignificantChange], scanner: Scanner, region: Region, on: date
 ) -> LeastSignificantChange | None:
-    """The LSC that judges a region measured on a scanner on a day; ``None`` where nobody can judge it (R1.13)."""
+    """Return the LSC that judges a region measured on a scanner on a day; ``None`` where there is none (R1.13)."""
     return choose(in_force(records, scanner, on), region)
 
 
 def in_force(
     records: Sequence[LeastSignificantChange], scanner: Scanner, on: date
 ) -> Mapping[str, LeastSignificantChange]:
-    """One scanner's usable records on a day, by region key; of two that overlap the newer, then the more cautious."""
+    """Return a scanner's usable records on a day by region key; of two that overlap the newer, then the larger LSC."""
     found: dict[str, LeastSignificantChange] = {}
     for record in records:
         if (
@@ -71,7 +71,7 @@ def in_force(
 
 
 def choose(valid: Mapping[str, LeastSignificantChange], region: Region) -> LeastSignificantChange | None:
-    """The record that serves a region: its own, the one left and right share, else R1.15's approximation."""
+    """Return the record that serves a region: its own, that of both sides, else the approximation of R1.15."""
     if not region.monitorable:
         return None
     own = valid.get(region.key)
@@ -85,7 +85,7 @@ def choose(valid: Mapping[str, LeastSignificantChange], region: Region) -> Least
 
 
 def fewer_vertebrae(full: LeastSignificantChange, region: Region) -> LeastSignificantChange:
-    """The LSC of two or three vertebrae approximated from that of L1-L4, labelled so (R1.15)."""
+    """Approximate the LSC of two or three vertebrae from that of L1-L4, marked ``approximated`` (R1.15)."""
     factors = FEWER_VERTEBRAE_OTHER_DAY if full.same_day else FEWER_VERTEBRAE
     factor = factors[len(region.vertebrae)]
     source = f"approximated from {FULL_SPINE} x {factor} (Rosen 2024); {full.source}"
@@ -95,9 +95,10 @@ def fewer_vertebrae(full: LeastSignificantChange, region: Region) -> LeastSignif
 def least_significant_change(
     precision_error: Decimal, *, confidence: int = 95, scans: tuple[int, int] = (1, 1)
 ) -> Decimal:
-    """The LSC of a precision error, in the same unit, unrounded (R1.7).
+    """Return the LSC of a precision error, in the same unit, unrounded (R1.7).
 
-    ``confidence`` is 95 or, never as the headline, 80 percent; ``scans`` how many are averaged then and now.
+    ``confidence`` in percent: 95, or 80, which is never the main result. ``scans`` are how many were averaged then and
+    now.
     """
     if scans == (1, 1):
         return PRINTED_FACTORS[confidence] * precision_error
@@ -112,21 +113,18 @@ def only_at_80_percent(difference: Decimal, lsc: LeastSignificantChange) -> bool
 
 
 def pooled_precision_error(parts: Sequence[tuple[Decimal, int]]) -> Decimal:
-    """The facility's precision error from (precision error, degrees of freedom) of each technologist (R1.10).
-
-    Variances are averaged, never the errors themselves.
-    """
+    """Pool (precision error, degrees of freedom) pairs into one precision error: an average of variances (R1.10)."""
     freedom = sum(df for _, df in parts)
     return (sum((df * error**2 for error, df in parts), ZERO) / freedom).sqrt()
 
 
 def monitoring_interval(lsc_percent: Decimal, percent_per_year: Decimal) -> Decimal:
-    """After how many years an expected change equals the LSC (R2.21)."""
+    """Return after how many years an expected change equals the LSC, both in percent (R2.21)."""
     return lsc_percent / abs(percent_per_year)
 
 
 def degrees_of_freedom(patients: int, repeats: int) -> int:
-    """How much a study of so many patients, each scanned so many times, knows (R1.1)."""
+    """Return the degrees of freedom of a study of so many patients, each scanned so many times (R1.1)."""
     return patients * (repeats - 1)
 
 
@@ -148,7 +146,7 @@ def objections(record: LeastSignificantChange) -> tuple[str, ...]:
 
 
 def doubts(record: LeastSignificantChange) -> tuple[str, ...]:
-    """What a person should look at in a record that may be used; empty when nothing."""
+    """Return what a person should check in a record that may be used; empty if nothing."""
     lowest, highest = USUAL_LSC
     found = []
     if not lowest <= record.lsc <= highest:
@@ -159,9 +157,9 @@ def doubts(record: LeastSignificantChange) -> tuple[str, ...]:
 
 
 def running_out(records: Sequence[LeastSignificantChange], on: date) -> tuple[LeastSignificantChange, ...]:
-    """The records that no other follows and that run out soon, or have run out within a year: then nothing is judged.
+    """Return the last record of each scanner and region that ends within 90 days, or ended within a year.
 
-    After its last day every change of a region is reported as ``NO_LSC`` (R1.12, R1.13).
+    After that day every change of the region is reported as ``NO_LSC`` (R1.12, R1.13).
     """
     last: dict[tuple[Scanner, Region], LeastSignificantChange] = {}
     for record in records:
@@ -172,7 +170,7 @@ def running_out(records: Sequence[LeastSignificantChange], on: date) -> tuple[Le
 
 
 def overlaps(records: Sequence[LeastSignificantChange]) -> tuple[tuple[int, int], ...]:
-    """The positions of two records that both claim to hold for one scanner and region on one day."""
+    """Return the positions of each two records valid for one scanner and region on one day."""
     return tuple(
         (first, second)
         for (first, one), (second, other) in combinations(enumerate(records), 2)
@@ -184,7 +182,7 @@ def overlaps(records: Sequence[LeastSignificantChange]) -> tuple[tuple[int, int]
 
 
 def _rank(record: LeastSignificantChange) -> tuple[date, Decimal, str]:
-    """Orders records that overlap: the newer holds, then the larger LSC."""
+    """Return the rank among records that overlap: the newer first, then the larger LSC."""
     return record.valid_from, record.lsc, record.source
 
 

@@ -1,4 +1,4 @@
-"""What does a facility's own precision study say, and may it be used?"""
+"""Precision study: evaluation of repeated scans to precision error (RMS-SD) and LSC, in g/cm2 (R1.1 to R1.7)."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ _Key = TypeVar("_Key")
 HUNDRED = Decimal(100)
 
 FILL_IN = "FILL IN"
-"""What stands in an entry where somebody still has to write something; the configuration refuses it."""
+"""The placeholder of a value that a person must fill in; the configuration rejects it."""
 
 Z_90 = Decimal("1.644854")
-"""What 5 % of the normal distribution lie above: both tails make the 90 % of R1.2."""
+"""The normal deviate with 5 % above it: both tails leave the 90 % of R1.2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrecisionScan:
-    """One scan of a study: whose, which of the repeats, which region, BMD in g/cm2; by whom and when if known."""
+    """One scan of a study: patient label, scan label, region, BMD in g/cm2; technologist and day if known."""
 
     patient: str
     scan: str
@@ -44,9 +44,9 @@ class PrecisionScan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientScatter:
-    """One patient's repeats: how many, their mean and standard deviation in g/cm2 (R1.3).
+    """One patient's repeated scans: number, mean and standard deviation in g/cm2 (R1.3).
 
-    ``same_day`` says whether any two were made on one day, ``None`` where not all days are told.
+    ``same_day`` states whether any two were made on one day; ``None`` where not all days are known.
     """
 
     patient: str
@@ -58,13 +58,13 @@ class PatientScatter:
 
     @property
     def degrees_of_freedom(self) -> int:
-        """The repeats beyond the first."""
+        """The number of scans minus one."""
         return self.scans - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TechnologistPrecision:
-    """The precision of those patients whose scans are all one technologist's (R1.6, R1.10)."""
+    """The precision over the patients scanned by one technologist only (R1.6, R1.10)."""
 
     technologist: str
     precision_error: Decimal
@@ -74,11 +74,11 @@ class TechnologistPrecision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrecisionStudy:
-    """What the repeats of a region come to.
+    """The evaluated study of one region.
 
-    ``precision_error`` is the RMS-SD in g/cm2, ``percent`` the RMS-%CV, ``upper_limit`` what the true precision
-    error lies below with 95 % certainty, ``lsc`` in g/cm2. ``same_day`` says whether scans were repeated on one day, if
-    the days are told (R1.15). ``objections`` forbid clinical use, ``doubts`` want a look.
+    ``precision_error`` is the RMS-SD in g/cm2, ``percent`` the RMS-%CV, ``upper_limit`` lies above the true
+    precision error with 95 % certainty, ``lsc`` in g/cm2. ``same_day`` states whether scans were repeated on one day,
+    if the days are known (R1.15). ``objections`` forbid clinical use, ``doubts`` should be checked.
     """
 
     region: Region
@@ -96,7 +96,7 @@ class PrecisionStudy:
 
 
 class UnfitStudyError(DxatrendError, ValueError):
-    """The scans make no study; ``reasons`` says all of what is wrong, and names patients by the file's own labels."""
+    """The scans make no usable study; ``reasons`` are all errors, with patients named by the labels of the file."""
 
     def __init__(self, reasons: Sequence[str]) -> None:
         super().__init__("; ".join(reasons))
@@ -104,10 +104,10 @@ class UnfitStudyError(DxatrendError, ValueError):
 
 
 def evaluate_studies(scans: Sequence[PrecisionScan]) -> tuple[PrecisionStudy, ...]:
-    """One study per region, in the order the regions first appear.
+    """Evaluate one study per region, in the order in which the regions first appear.
 
     Raises:
-        UnfitStudyError: any of them cannot be evaluated.
+        UnfitStudyError: one of them cannot be evaluated.
     """
     reasons: list[str] = []
     found: list[PrecisionStudy] = []
@@ -128,7 +128,7 @@ def evaluate_study(scans: Sequence[PrecisionScan]) -> PrecisionStudy:
     clinical use: see its objections.
 
     Raises:
-        UnfitStudyError: no scans, several regions, a scan told twice, a patient scanned once, a BMD that is none.
+        UnfitStudyError: no scans, several regions, a repeated scan, a patient scanned once, an impossible BMD.
     """
     if reasons := [*_faults(scans)]:
         raise UnfitStudyError(reasons)
@@ -156,16 +156,16 @@ def evaluate_study(scans: Sequence[PrecisionScan]) -> PrecisionStudy:
 
 
 def upper_limit_factor(degrees_of_freedom: int) -> Decimal:
-    """What a precision error is multiplied by for its upper 90 % limit (R1.2): 1.29 for 27 degrees of freedom.
+    """Return the factor from a precision error to its upper 90 % limit (R1.2): 1.29 for 27 degrees of freedom.
 
-    The chi-square quantile after Wilson and Hilferty; from 20 degrees of freedom on the factor is right to 0.001.
+    From the chi-square quantile after Wilson and Hilferty; accurate to 0.001 from 20 degrees of freedom on.
     """
     spread = Decimal(2) / (9 * degrees_of_freedom)
     return 1 / (1 - spread - Z_90 * spread.sqrt()) ** Decimal("1.5")
 
 
 def worksheet(evaluated: PrecisionStudy) -> str:
-    """A study as a person would check it, line by line."""
+    """Return a study as lines of text for a person to check."""
     lines = [
         f"Precision study of {evaluated.region}",
         "",
@@ -181,7 +181,7 @@ def worksheet(evaluated: PrecisionStudy) -> str:
         f"degrees of freedom     {evaluated.degrees_of_freedom}",
         f"upper 90 % limit       {_places(evaluated.upper_limit, 6)} g/cm2",
         f"LSC (2.77 x error)     {_places(evaluated.lsc, 5)} g/cm2 at 95 % confidence",
-        f"repeated on one day    {_days_told(evaluated)}",
+        f"repeated on one day    {_same_day_line(evaluated)}",
     ]
     for own in evaluated.technologists:
         lines.append(
@@ -203,9 +203,9 @@ def toml_block(
     reminder: str = "",
     region: Region | None = None,
 ) -> str:
-    """A study as an entry of ``precision.toml``; ``region`` if it is to serve another key, such as both sides.
+    """Return a study as an entry of ``precision.toml``; ``region`` if it serves another key, such as both sides.
 
-    The ``reminder`` stands beside the last day. What nobody told and the configuration asks for is to be filled in.
+    The ``reminder`` becomes a comment beside the last day. A required value that is unknown is ``FILL IN``.
 
     Raises:
         UnfitStudyError: the study must not be used.
@@ -230,10 +230,10 @@ def toml_block(
     return "\n".join(["[[lsc]]", *(f"{key} = {value}" for key, value in entries.items() if value)]) + "\n"
 
 
-def _days_told(evaluated: PrecisionStudy) -> str:
+def _same_day_line(evaluated: PrecisionStudy) -> str:
     if evaluated.same_day is not None:
         return "yes" if evaluated.same_day else "no"
-    return "not told; fill in same_day" if _asks_for_days(evaluated.region) else "not told"
+    return "unknown; fill in same_day" if _asks_for_days(evaluated.region) else "unknown"
 
 
 def _asks_for_days(region: Region) -> bool:
@@ -247,7 +247,7 @@ def _same_day_entry(same_day: bool | None, region: Region) -> str:
 
 
 def _patients_at(evaluated: PrecisionStudy, repeats: int) -> int:
-    """How many patients of so many repeats would know as much as the study does."""
+    """Return how many patients with so many repeats give the study's degrees of freedom."""
     return evaluated.degrees_of_freedom // (repeats - 1)
 
 
@@ -261,7 +261,7 @@ def _faults(scans: Sequence[PrecisionScan]) -> Iterator[str]:
         if len(own) < 2:
             yield f"patient {patient} was scanned once"
         if len({scan.scan for scan in own}) < len(own):
-            yield f"patient {patient} has a scan told twice"
+            yield f"patient {patient} has two scans of one label"
     for scan in scans:
         try:
             Measurement(region=scan.region, bmd=scan.bmd)
@@ -284,29 +284,29 @@ def _doubts(
     if not lowest <= lsc <= highest:
         yield f"LSC {_places(lsc, 4)} g/cm2 lies outside the usual {lowest} to {highest} g/cm2 (R1.14)"
     worst = WORST_PRECISION_PERCENT.get(region.part)
-    told = [("the study", percent), *((f"technologist {own.technologist}", own.percent) for own in technologists)]
-    for who, error in told:
+    errors = [("the study", percent), *((f"technologist {own.technologist}", own.percent) for own in technologists)]
+    for who, error in errors:
         if worst is not None and error > worst:
             yield f"{who}: {_places(error, 2)} % is worse than the {worst} % ISCD accepts; train and repeat (R1.6)"
 
 
 def _doubts_of_days(patients: Sequence[PatientScatter]) -> Iterator[str]:
-    told = [patient.same_day for patient in patients]
-    if True in told and False in told:
-        twice = f"{told.count(True)} of {len(told)} patients were scanned twice on one day"
+    same_day = [patient.same_day for patient in patients]
+    if True in same_day and False in same_day:
+        twice = f"{same_day.count(True)} of {len(same_day)} patients were scanned twice on one day"
         yield f"{twice}: taken as a study of one day (R1.15)"
 
 
 def _same_day(patients: Sequence[PatientScatter]) -> bool | None:
-    """Scans of one day hide what differs from day to day, so one patient's are enough; else all days must be told."""
-    told = {patient.same_day for patient in patients}
-    if True in told:
+    """Whether any patient was scanned twice on one day, which hides day-to-day variation; ``None`` if unknown."""
+    known = {patient.same_day for patient in patients}
+    if True in known:
         return True
-    return None if None in told else False
+    return None if None in known else False
 
 
 def _scatter(patient: str, scans: Sequence[PrecisionScan]) -> PatientScatter:
-    """R1.3: the divisor is one less than the scans."""
+    """Return one patient's mean and standard deviation; its divisor is the number of scans minus one (R1.3)."""
     count = len(scans)
     mean = sum((scan.bmd for scan in scans), ZERO) / count
     squares = sum(((scan.bmd - mean) ** 2 for scan in scans), ZERO)
@@ -323,7 +323,7 @@ def _scatter(patient: str, scans: Sequence[PrecisionScan]) -> PatientScatter:
 
 
 def _precision(patients: Sequence[PatientScatter]) -> tuple[Decimal, Decimal]:
-    """RMS-SD in g/cm2 and RMS-%CV, both weighted by degrees of freedom (R1.4, R1.5)."""
+    """Return RMS-SD in g/cm2 and RMS-%CV, both weighted by degrees of freedom (R1.4, R1.5)."""
     error = pooled_precision_error([(p.sd, p.degrees_of_freedom) for p in patients])
     percent = pooled_precision_error([(HUNDRED * p.sd / p.mean, p.degrees_of_freedom) for p in patients])
     return error, percent
@@ -356,6 +356,6 @@ def _quoted(text: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    """TOML basic strings: quotes, backslashes and control characters are written as code points."""
+    """Return a character of a TOML basic string: quotes, backslashes and control characters as code points."""
     plain = character.isprintable() and character not in '"\\'
     return character if plain else f"\\U{ord(character):08x}"

@@ -1,4 +1,4 @@
-"""Which earlier exams may a measurement be compared with, and if not, why not?"""
+"""Match a measurement with the earlier exams it may be compared with; state the obstacle where there is none (R2)."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -29,13 +29,14 @@ TOTAL_TOLERANCE = Decimal("0.002")
 THREE_DECIMALS = Decimal("0.001")
 
 EXCLUSIONS = frozenset({Obstacle.INVALID_SITE, Obstacle.PAEDIATRIC})
-"""Why a measurement must not be judged, whatever it is compared with."""
+"""The obstacles that exclude a measurement from every comparison."""
 
 
 class Match(NamedTuple):
-    """One measurement, the exams it may be compared with (latest first), and what stands in the way of others.
+    """One measurement, its comparable exams (latest first), and the refusals of others.
 
-    ``crossing`` is set where all comparable exams are another scanner's, cross-calibrated with this one (R2.10).
+    ``cross_calibration`` is set where all comparable exams are of another scanner, cross-calibrated with this one
+    (R2.10).
     """
 
     measurement: Measurement
@@ -45,17 +46,17 @@ class Match(NamedTuple):
 
     @property
     def prior(self) -> Exam | None:
-        """The latest comparable exam."""
+        """The latest comparable exam; ``None`` where there is none."""
         return self.comparable[0] if self.comparable else None
 
     @property
     def baseline(self) -> Exam | None:
-        """The first comparable exam of the series (R3.2)."""
+        """The first comparable exam of the series (R3.2); ``None`` where there is none."""
         return self.comparable[-1] if self.comparable else None
 
 
 class SharedBmds(NamedTuple):
-    """Two BMDs of the vertebrae that two exams share, now and then, in g/cm2 (R2.12)."""
+    """BMD in g/cm2 of the vertebrae that two exams share, in this exam and the earlier one (R2.12)."""
 
     region: Region
     now: Decimal
@@ -69,13 +70,12 @@ def match(
     cross_calibrations: Sequence[CrossCalibration] = (),
     excluded: Sequence[tuple[Region, Refusal]] = (),
 ) -> list[Match]:
-    """For each measurement of an exam its comparable earlier exams, in the order of the measurements.
+    """Match each measurement of an exam with its comparable earlier exams; one match per measurement, in their order.
 
-    ``history`` may hold anything on file for the patient, in any order: later exams and the exam itself are passed
-    over. One identity conflict anywhere stops every comparison (R2.19). Of the refused exams each measurement names
-    the latest per reason and scanner, and only those after its prior. A cross-calibrated scanner's exams serve only
-    where the exam's own scanner has none (R2.7). ``unfit`` are measurements already taken out of ``history``, as they
-    must not be judged, each with the reason.
+    ``history`` may hold all exams on file for the patient in any order; later exams and the exam itself are ignored.
+    One identity conflict stops every comparison (R2.19). Each match keeps the latest refusal per obstacle and scanner,
+    and only those newer than its prior. Exams of a cross-calibrated scanner serve only where the exam's own scanner has
+    none (R2.7). ``excluded`` are the measurements already removed from ``history``, each with its refusal.
     """
     earlier = _split_history(exam, history, epochs, excluded)
     clear = earlier.complete and not earlier.refused and not earlier.excluded
@@ -88,24 +88,23 @@ def match(
 
 
 def conflicting_fields(one: Patient, other: Patient) -> tuple[str, ...]:
-    """By which DICOM fields two patients cannot be taken for one; an absent id is nobody's (R2.19)."""
+    """Return the DICOM fields by which two patients cannot be one; a missing id identifies nobody (R2.19)."""
     if not (one.patient_id and other.patient_id):
         return ("PatientID", *one.differing_fields(other))
     return () if one == other else one.differing_fields(other)
 
 
 def last_break(scanner: Scanner, epochs: Sequence[Epoch], day: date) -> Epoch | None:
-    """The last break in a scanner's calibration up to a day: where its series begins."""
+    """Return the last calibration break of a scanner up to a day, where its series begins (R2.6)."""
     begun = [epoch for epoch in epochs if epoch.begins <= day and epoch.scanner == scanner]
     breaks = [epoch for epoch in begun if not epoch.cross_calibrated]
     return max(breaks, key=lambda epoch: (epoch.begins, epoch.reason), default=None)
 
 
 def shared_bmds(measurement: Measurement, exam: Exam, reference: Exam) -> SharedBmds | None:
-    """The two numbers to compare where an earlier exam reports other vertebrae; ``None`` where it cannot be done.
+    """Return both BMD values of the vertebrae that two exams share; ``None`` where one cannot be determined.
 
-    Both are brought to the vertebrae both include: as printed, else from each exam's own bone mineral content and
-    area, sum by sum, never a mean of BMDs (R2.12).
+    Each is the printed BMD of that set, else total bone mineral content over total area, never a mean of BMDs (R2.12).
     """
     total = _nearest_set(measurement.region, reference)
     if total is None:
@@ -119,13 +118,13 @@ def shared_bmds(measurement: Measurement, exam: Exam, reference: Exam) -> Shared
 
 
 def subset_bmd(exam: Exam, region: Region) -> Decimal | None:
-    """The BMD of a set of vertebrae in one exam: as printed, else recomputed; ``None`` when it cannot be told."""
+    """Return the BMD of a set of vertebrae in one exam in g/cm2: as printed, else recomputed; ``None`` if unknown."""
     printed = exam.by_region.get(region.key)
     return printed.bmd if printed is not None else recomputed_bmd(exam, region)
 
 
 def recomputed_bmd(exam: Exam, region: Region) -> Decimal | None:
-    """A set's total content over its total area, three decimals; ``None`` where a vertebra is not told (R2.12)."""
+    """Return total content over total area of a set, in g/cm2, three decimals; ``None`` if incomplete (R2.12)."""
     levels = [exam.by_region.get(level) for level in region.vertebrae]
     bmc = _total(level.bmc if level else None for level in levels)
     area = _total(level.area if level else None for level in levels)
@@ -135,16 +134,16 @@ def recomputed_bmd(exam: Exam, region: Region) -> Decimal | None:
 
 
 def total_agrees(exam: Exam, total: Measurement) -> bool:
-    """Whether a printed set of vertebrae is what its vertebrae add up to, as far as they are told (R2.12)."""
+    """Whether the printed BMD of a set agrees with its vertebrae within 0.002 g/cm2, if all are reported (R2.12)."""
     expected = recomputed_bmd(exam, total.region)
     return expected is None or abs(total.bmd - expected) <= TOTAL_TOLERANCE
 
 
 class _EarlierExams(NamedTuple):
-    """What lies before an exam, latest first: the exams of its series, and those it must not be compared with.
+    """The exams before ``exam``, latest first: its series, and those refused.
 
-    ``complete`` says that each exam of the series measured every region of today. ``unfit`` are single measurements
-    before today that must not be judged.
+    ``complete`` states that each exam of the series measured every region of ``exam``. ``excluded`` are single earlier
+    measurements that must not be judged.
     """
 
     exam: Exam
@@ -155,7 +154,7 @@ class _EarlierExams(NamedTuple):
 
 
 def identity_conflicts(exam: Exam, history: Sequence[Exam]) -> tuple[Refusal, ...]:
-    """The exams under the same patient id that may be somebody else's: with one, nothing is compared (R2.19)."""
+    """Return the refusals of exams under the same patient id that may be another person's (R2.19)."""
     patient = exam.patient
     others = [other for other in history if other.key != exam.key]
     unlike = [other for other in others if other.patient != patient or not patient.patient_id]
@@ -189,7 +188,7 @@ def _split_history(
 
 
 def _by_time(exam: Exam) -> tuple[datetime, str]:
-    """Orders exams by time; two of one moment, so that the order of history does not show, by study."""
+    """Return the sort key of an exam: its time, then its study, so that the order of history has no effect."""
     return exam.performed_at, exam.study_instance_uid
 
 
@@ -199,7 +198,7 @@ def _identity_conflict(exam: Exam, other: Exam) -> Refusal:
 
 
 def _refusal(exam: Exam, other: Exam, epoch: Epoch | None) -> Refusal:
-    """Why nothing in an exam may be compared with one that is not of its series."""
+    """Return why nothing of an exam may be compared with one outside its series."""
     if other.is_of_same_day(exam):
         return Refusal(obstacle=Obstacle.SAME_DAY, exam=other, text=words.same_day(other))
     if not (exam.scanner.identified and other.scanner.identified):
@@ -240,11 +239,11 @@ def _cross_calibrated_series(
     epochs: Sequence[Epoch],
     cross_calibrations: Sequence[CrossCalibration],
 ) -> tuple[tuple[Exam, ...], CrossCalibration | None]:
-    """The exams of the scanner last used before this one, if the two are cross-calibrated for this region (R2.10)."""
+    """Return the exams of the last scanner before this one that is cross-calibrated with it for this region (R2.10)."""
     region, today = measurement.region, earlier.exam.performed_on
     on_other_scanners = [r.exam for r in earlier.refused if r.obstacle is Obstacle.OTHER_SCANNER]
-    told = [exam for exam in on_other_scanners if region.key in exam.by_region]
-    for old in dict.fromkeys(exam.scanner for exam in told):
+    with_region = [exam for exam in on_other_scanners if region.key in exam.by_region]
+    for old in dict.fromkeys(exam.scanner for exam in with_region):
         cross_calibration = cross_calibration_for(cross_calibrations, old, earlier.exam.scanner, region, today)
         if cross_calibration is None or _broken_since(
             earlier.exam.scanner, epochs, cross_calibration.valid_from, today
@@ -252,7 +251,7 @@ def _cross_calibrated_series(
             continue
         series = [
             exam
-            for exam in told
+            for exam in with_region
             if exam.scanner == old and not _broken_since(old, epochs, exam.performed_on, cross_calibration.valid_from)
         ]
         usable = tuple(e for e in series if predict(cross_calibration, e.by_region[region.key].bmd) is not None)
@@ -262,13 +261,13 @@ def _cross_calibrated_series(
 
 
 def _broken_since(scanner: Scanner, epochs: Sequence[Epoch], begun: date, ended: date) -> bool:
-    """Whether a break in calibration lies after one day and up to another."""
+    """Whether a calibration break lies after one day and up to another."""
     last = last_break(scanner, epochs, ended)
     return last is not None and last.begins > begun
 
 
 def _region_refusal(measurement: Measurement, exam: Exam, other: Exam) -> Refusal | None:
-    """Why a region stands alone beside an exam that measured its site, if so."""
+    """Return why a region has no counterpart in an exam that measured its site; ``None`` if it has one."""
     region = measurement.region
     if region.key in other.by_region or shared_bmds(measurement, exam, other) is not None:
         return None
@@ -280,9 +279,9 @@ def _region_refusal(measurement: Measurement, exam: Exam, other: Exam) -> Refusa
 
 
 def _latest_per_reason(refusals: Sequence[Refusal], comparable: Sequence[Exam]) -> tuple[Refusal, ...]:
-    """Of refusals the latest per reason and scanner, unless a comparable exam is as recent; latest first.
+    """Return the latest refusal per obstacle and scanner that is newer than the prior; latest first.
 
-    The last exam on another scanner is told for as long as it is the newest older than the prior (F4).
+    The last exam on another scanner is kept too while it is the newest exam older than the prior (F4).
     """
     latest: dict[tuple[Obstacle, Scanner], Refusal] = {}
     last = _last_on_another_scanner(refusals, comparable)
@@ -293,7 +292,7 @@ def _latest_per_reason(refusals: Sequence[Refusal], comparable: Sequence[Exam]) 
 
 
 def _last_on_another_scanner(refusals: Sequence[Refusal], comparable: Sequence[Exam]) -> Refusal | None:
-    """The newest exam older than the prior, where that is one on another scanner (F4)."""
+    """Return the refusal of the newest exam older than the prior, if that was made on another scanner (F4)."""
     if not comparable:
         return None
     prior = _by_time(comparable[0])
@@ -306,7 +305,7 @@ def _last_on_another_scanner(refusals: Sequence[Refusal], comparable: Sequence[E
 
 
 def _latest_exclusion(region: Region, earlier: _EarlierExams) -> list[Refusal]:
-    """Why the latest measurement of this bone that must not be judged was left out, if there is one."""
+    """Return the refusal of the latest excluded measurement of this bone, if there is one."""
     of_bone = [refusal for other, refusal in earlier.excluded if (other.part, other.side) == (region.part, region.side)]
     return sorted(of_bone, key=lambda refusal: _by_time(refusal.exam), reverse=True)[:1]
 
@@ -316,7 +315,7 @@ def _measured(exam: Exam, site: Site) -> bool:
 
 
 def _nearest_set(region: Region, reference: Exam) -> Measurement | None:
-    """The set of vertebrae in another exam that shares most with a region, at least two; of equals the larger."""
+    """Return the set of another exam that shares most vertebrae with a region, at least two; of equals the larger."""
     wanted = set(region.vertebrae)
     sets = [m for m in reference.measurements if len(wanted.intersection(m.region.vertebrae)) >= FEWEST_VERTEBRAE]
     return max(
@@ -327,6 +326,6 @@ def _nearest_set(region: Region, reference: Exam) -> Measurement | None:
 
 
 def _total(values: Iterable[Decimal | None]) -> Decimal | None:
-    """The sum, or ``None`` where one is missing."""
+    """Return the sum of values; ``None`` if one is missing."""
     known = list(values)
     return sum((value for value in known if value is not None), ZERO) if None not in known else None

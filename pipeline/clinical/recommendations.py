@@ -1,4 +1,4 @@
-"""What might the radiologist suggest next, on which facts, by whose rule? Never a drug."""
+"""Recommendations to the radiologist: next exam, vertebral fracture assessment, FRAX, referral; never a drug (R5)."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
@@ -37,13 +37,13 @@ from pipeline.clinical.wording import timing_cautions as timing
 
 MONTHS_PER_YEAR = 12
 FRAX_AGES = (40, 90)
-"""Between these ages FRAX is defined (R5.8)."""
+"""The ages in years between which FRAX is defined (R5.8)."""
 
 Advice = Suggestion | NotEvaluated
 
 
 def advise(context: InterpretationContext) -> tuple[tuple[Suggestion, ...], tuple[NotEvaluated, ...]]:
-    """Every rule of section 5: what it suggests, or what it lacked."""
+    """Return what the rules of section 5 suggest, and the inputs that some of them lacked."""
     advice = [item for rule in RULES_OF_SECTION_5 for item in rule(context)]
     return (
         tuple(item for item in advice if isinstance(item, Suggestion)),
@@ -52,10 +52,10 @@ def advise(context: InterpretationContext) -> tuple[tuple[Suggestion, ...], tupl
 
 
 def timing_cautions(context: InterpretationContext) -> Iterator[Caution]:
-    """Whether this exam came too soon, by what was known before it, or brought a loss nobody expected (R5.3, R5.4)."""
+    """Yield cautions where this exam came too soon, or brought an unexpected loss (R5.3, R5.4)."""
     known, _ = _true_and_unknown(_reasons_before(context))
-    told = any(caution.flag is Flag.TOO_SOON for finding in context.findings for caution in finding.cautions)
-    if context.latest is not None and not known and not told:
+    flagged = any(caution.flag is Flag.TOO_SOON for finding in context.findings for caution in finding.cautions)
+    if context.latest is not None and not known and not flagged:
         months = months_between(context.latest, context.exam.performed_on)
         if months < context.rules.short_interval_months:
             yield timing.too_soon(context.latest, context.rules)
@@ -66,7 +66,7 @@ def timing_cautions(context: InterpretationContext) -> Iterator[Caution]:
 
 
 def interval(context: InterpretationContext) -> Iterator[Advice]:
-    """R5.1: when to scan again."""
+    """Suggest when to scan again (R5.1)."""
     known, unknown = _true_and_unknown(_reasons_for_one_year(context))
     if known:
         yield words.next_exam_in_one_year(known)
@@ -82,7 +82,7 @@ def interval(context: InterpretationContext) -> Iterator[Advice]:
 
 
 def vertebral_fracture_assessment(context: InterpretationContext) -> Iterator[Advice]:
-    """R5.2: T-score below -1.0 and one more reason."""
+    """Suggest a vertebral fracture assessment: T-score below -1.0 and one more reason (R5.2)."""
     applies = t_score_applies(context.exam, context.clinical, context.rules)
     score = lowest_t(context.exam) if applies else None
     if score is None:
@@ -108,7 +108,7 @@ def vertebral_fracture_assessment(context: InterpretationContext) -> Iterator[Ad
 
 
 def frequency(context: InterpretationContext) -> Iterator[Advice]:
-    """R5.3: less than two years without a reason is worth knowing; too soon is a caution of its own."""
+    """Remark on an interval of less than two years without a reason; below one year is a caution instead (R5.3)."""
     known, _ = _true_and_unknown(_reasons_before(context))
     if context.latest is None or known:
         return
@@ -118,8 +118,8 @@ def frequency(context: InterpretationContext) -> Iterator[Advice]:
 
 
 def unexpected_drop(context: InterpretationContext) -> Iterator[Advice]:
-    """R5.4: technical checks first, then causes."""
-    if context.losses and context.overall_result.overall is not Overall.DISCORDANT:  # R5.7 says the same and more
+    """Suggest technical checks, then causes, after a significant loss or a fracture on therapy (R5.4)."""
+    if context.losses and context.overall_result.overall is not Overall.DISCORDANT:  # R5.7 covers this and more
         yield words.look_into_a_loss(context.losses)
     if context.recent.fracture_on_therapy:
         yield words.refer_fracture_on_therapy()
@@ -130,7 +130,7 @@ def unexpected_drop(context: InterpretationContext) -> Iterator[Advice]:
 
 
 def response(context: InterpretationContext) -> Iterator[Advice]:
-    """R3.9: on therapy without a loss, whether there was a fracture must be known before response is claimed."""
+    """State that response on therapy was not evaluated where it is unknown whether there was a fracture (R3.9)."""
     clinical = context.clinical
     held = all(overall in (Overall.STABLE, Overall.IMPROVED) for overall in context.overall_result.overalls)
     unknown = clinical.fracture_on_therapy is None and clinical.fragility_fracture is not False
@@ -139,7 +139,7 @@ def response(context: InterpretationContext) -> Iterator[Advice]:
 
 
 def other_sites(context: InterpretationContext) -> Iterator[Advice]:
-    """R5.5: where to look when the spine cannot be believed, or the forearm matters by itself."""
+    """Suggest other sites where spine or hip is not usable, or where the forearm matters by itself (R5.5)."""
     reasons = []
     if context.overall_result.spine_suspect:
         reasons.append("degeneration or artefact of the spine suspected")
@@ -162,7 +162,7 @@ def other_sites(context: InterpretationContext) -> Iterator[Advice]:
 
 
 def stress_fracture(context: InterpretationContext) -> Iterator[Advice]:
-    """R5.6: a path that only a clinician can open."""
+    """Suggest the stress fracture path, if a clinician suspects a stress fracture (R5.6)."""
     if context.clinical.stress_fracture_suspected:
         yield words.stress_fracture_path()
     elif context.clinical.stress_fracture_suspected is None:
@@ -170,13 +170,13 @@ def stress_fracture(context: InterpretationContext) -> Iterator[Advice]:
 
 
 def discordance(context: InterpretationContext) -> Iterator[Advice]:
-    """R5.7: what to check when spine and hip disagree."""
-    if context.overall_result.apart:
-        yield words.look_into_discordance(context.overall_result.apart)
+    """Suggest what to check where spine and hip are discordant (R5.7)."""
+    if context.overall_result.discordant:
+        yield words.look_into_discordance(context.overall_result.discordant)
 
 
 def fracture_risk(context: InterpretationContext) -> Iterator[Advice]:
-    """R5.8: FRAX as somebody computed it; never computed here."""
+    """Compare a recorded FRAX risk with the US thresholds; FRAX is never computed here (R5.8)."""
     diagnosis, age, recent = context.diagnosis, age_on(context.exam), context.recent
     if diagnosis is None or diagnosis.category is not Category.LOW_BONE_MASS or age is None:
         return
@@ -202,15 +202,16 @@ def fracture_risk(context: InterpretationContext) -> Iterator[Advice]:
 
 
 def secondary_causes(context: InterpretationContext) -> Iterator[Advice]:
-    """C12: a Z-score below the expected range asks why (R4.4)."""
+    """Suggest an evaluation of secondary causes for a Z-score below the expected range (C12, R4.4)."""
     if context.diagnosis is not None and context.diagnosis.category is Category.BELOW_EXPECTED:
         yield words.evaluate_secondary_causes()
 
 
 def clinical_diagnosis(context: InterpretationContext) -> Iterator[Advice]:
-    """R4.2, R4.8: a fragility fracture may make the diagnosis where the T-score does not (AACE 2020, BHOF 2022).
+    """Suggest a clinical diagnosis by fragility fracture where the T-score makes none (R4.2, R4.8).
 
-    One of hip or vertebra by itself, another with low bone mass; not in those who are classified by Z-score.
+    A fracture of hip or vertebra suffices; another one needs low bone mass (AACE 2020, BHOF 2022). Not for patients
+    classified by Z-score.
     """
     recent, diagnosis = context.recent, context.diagnosis
     scale = scale_for(context.exam, context.clinical, context.rules)
@@ -238,7 +239,7 @@ RULES_OF_SECTION_5: tuple[Callable[[InterpretationContext], Iterator[Advice]], .
     frequency,
     interval,
 )
-"""In the order of the ISCD checklist: risk and causes first, the timing of the next exam last (section 6)."""
+"""The rules in the order of the ISCD checklist: risk and causes first, the next exam last (section 6)."""
 
 
 def on_glucocorticoids(context: ClinicalContext, rules: Rules) -> bool | None:
@@ -252,24 +253,24 @@ def on_glucocorticoids(context: ClinicalContext, rules: Rules) -> bool | None:
 
 
 def frax_offset(major_percent: Decimal, spine_t: Decimal, neck_t: Decimal) -> Decimal:
-    """The major fracture risk moved by a tenth per whole T-score that the spine lies below the neck (R3.12)."""
+    """Return the major fracture risk, raised by a tenth per whole T-score that the spine is below the neck (R3.12)."""
     steps = (spine_t - neck_t).quantize(Decimal(1), ROUND_HALF_UP)
     return major_percent * (1 - steps / 10)
 
 
 def _true_and_unknown(conditions: Mapping[str, bool | None]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of what is true, and of what is not known."""
+    """Return the names of the conditions that are true, and of those unknown."""
     known = tuple(name for name, value in conditions.items() if value)
     return known, tuple(name for name, value in conditions.items() if value is None)
 
 
 def _reasons_for_one_year(context: InterpretationContext) -> dict[str, bool | None]:
-    """What shortens the interval to a year, as far as known (R5.1); a loss since the baseline does as well (R3.3)."""
+    """Return the reasons that shorten the interval to a year, a loss since prior or baseline included (R5.1, R3.3)."""
     return _reasons_before(context) | {"significant loss": Overall.DECLINED in context.overall_result.overalls}
 
 
 def _reasons_before(context: InterpretationContext) -> dict[str, bool | None]:
-    """What did so before the exam was made: its own result is no reason for having made it (R5.3)."""
+    """Return the reasons known before the exam; its own result is no reason for having made it (R5.3)."""
     recent = context.recent
     return {
         "therapy begun or changed within a year": _therapy_is_new(recent, context.exam.performed_on),
@@ -280,7 +281,7 @@ def _reasons_before(context: InterpretationContext) -> dict[str, bool | None]:
 
 
 def _normal_without_risk(context: InterpretationContext) -> bool:
-    """Whether BMD is normal, no osteoporosis was, and nothing on record is a risk (R5.1)."""
+    """Whether BMD is normal, without earlier osteoporosis or any risk on record (R5.1)."""
     clinical, weight = context.clinical, context.exam.weight_kg
     if context.diagnosis is None or context.diagnosis.category is not Category.NORMAL or context.diagnosis.superseded:
         return False
@@ -300,7 +301,7 @@ def _normal_without_risk(context: InterpretationContext) -> bool:
 
 
 def _valid_hips(context: InterpretationContext) -> tuple[Side, ...]:
-    """The sides that nothing on record makes invalid, measured or not."""
+    """Return the hips that nothing on record makes invalid, measured or not."""
     sides = (Side.LEFT, Side.RIGHT)
     return tuple(s for s in sides if not invalid_because(Region(part=TOTAL_HIP, side=s), context.clinical))
 
@@ -325,7 +326,7 @@ def _old_enough_for_vfa(context: InterpretationContext) -> bool | None:
 
 
 def _input_of(reason: str, context: InterpretationContext) -> str:
-    """Which input it was for want of which a reason of R5.2 is not known."""
+    """Return the missing input of a reason of R5.2 that is unknown."""
     if reason == "height loss":
         return "height" if context.exam.height_cm is None else "height in youth"
     if reason == "age" and age_on(context.exam) is not None:
@@ -339,7 +340,7 @@ def _height_lost(context: InterpretationContext) -> bool | None:
 
 
 def _severe(finding: Finding, change: Change, context: InterpretationContext) -> bool:
-    """Whether a loss over about a year is larger than what was published as an unexpected drop (R5.4)."""
+    """Whether a loss over about a year exceeds what was published as an unexpected drop (R5.4)."""
     if not within_months(change.reference.performed_on, context.exam.performed_on, *context.rules.drop_months):
         return False
     spine = finding.measurement.region.part == SPINE
@@ -348,7 +349,7 @@ def _severe(finding: Finding, change: Change, context: InterpretationContext) ->
 
 
 def _nothing_to_be_seen_yet(context: InterpretationContext) -> bool:
-    """Whether the change to be expected since the prior stays below every LSC (R2.21, R5.3)."""
+    """Whether the expected change since the prior is below every LSC (R2.21, R5.3)."""
     expected = context.rules.expected_percent_per_year
     changes = [
         f.since_prior
@@ -366,7 +367,7 @@ def _nothing_to_be_seen_yet(context: InterpretationContext) -> bool:
 
 
 def _frax_offset(context: InterpretationContext, major: Decimal) -> Decimal | None:
-    """The adjusted risk, if spine and neck both have a T-score (R3.12)."""
+    """Return the adjusted risk, if spine and neck both have a T-score (R3.12)."""
     spine = next((finding.measurement.t_score for finding in context.overall_result.spine), None)
     necks = [m.t_score for m in context.exam.measurements if m.region.part == FEMORAL_NECK and m.t_score is not None]
     return None if spine is None or not necks else frax_offset(major, spine, min(necks))

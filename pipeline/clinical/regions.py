@@ -1,8 +1,7 @@
-"""Which part of which bone was measured, and by which key do we call it?
+"""Regions of interest: part, side and vertebrae of a measurement, and the key that names them.
 
-A region key is the text that configuration, addenda and the database share: ``L1-L4``, ``L1,L3-L4``,
-``total hip left``, ``femoral neck mean``, ``33% radius right``. Two measurements can only be compared
-when their keys are equal (R2.11).
+Configuration, addenda and database share the region key: ``L1-L4``, ``L1,L3-L4``, ``total hip left``,
+``femoral neck mean``, ``33% radius right``. Two measurements compare only when their keys are equal (R2.11).
 """
 
 import re
@@ -24,7 +23,7 @@ class Site(StrEnum):
 
 
 class Side(StrEnum):
-    """Which of a pair of bones; ``MEAN`` is the vendor's own mean of left and right."""
+    """The side of a paired bone; ``MEAN`` is the vendor's own mean of left and right."""
 
     LEFT = "left"
     RIGHT = "right"
@@ -38,7 +37,7 @@ LUMBAR = frozenset(VERTEBRAE[1:5])
 """L1 to L4: the vertebrae that may be reported together (R2.17)."""
 
 SPINE = "spine"
-"""The part every set of vertebrae belongs to."""
+"""The part of every set of vertebrae."""
 
 TOTAL_HIP = "total hip"
 FEMORAL_NECK = "femoral neck"
@@ -61,11 +60,11 @@ SITE_OF_PART = {
     "total forearm": Site.FOREARM,
     "total body": Site.TOTAL_BODY,
 }
-"""Every part we have a name for, and the site it lies in."""
+"""Every known part, and its site."""
 
 
 class UnknownRegionError(DxatrendError, ValueError):
-    """The text names no region we know."""
+    """The text does not name a known region."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +75,10 @@ class Region:
     side: Side | None = None
     vertebrae: tuple[str, ...] = ()
     key: str = field(init=False, repr=False, compare=False)
-    """The text by which configuration, addenda and database know this region."""
+    """The region key: the name in configuration, addenda and database."""
 
     monitorable: bool = field(init=False, repr=False, compare=False)
-    """Whether a change here may be judged at all (R2.17).
+    """Whether a change of this region may be judged (R2.17).
 
     Two or more of L1-L4, total hip, femoral neck and one-third radius. Never Ward's triangle, the trochanter, the rest
     of the forearm, or a single vertebra.
@@ -102,7 +101,7 @@ class Region:
 
     @property
     def site(self) -> Site:
-        """The skeletal site this region lies in."""
+        """The skeletal site of this region."""
         return SITE_OF_PART[self.part]
 
     def __str__(self) -> str:
@@ -120,7 +119,7 @@ class Region:
 
 
 def parse_region(text: str) -> Region:
-    """The region a key names; letter case and stray spaces do not matter.
+    """Return the region of a key; letter case and stray spaces do not matter.
 
     Raises:
         UnknownRegionError: the text is not a region key.
@@ -135,10 +134,10 @@ def parse_region(text: str) -> Region:
 
 
 def parse_vertebrae(text: str) -> tuple[str, ...]:
-    """The vertebrae that ``L1-L4``, ``L1,L3`` or ``L1 - L2, L4`` names, from head to foot.
+    """Return the vertebrae of ``L1-L4``, ``L1,L3`` or ``L1 - L2, L4``, from head to foot.
 
     Raises:
-        UnknownRegionError: a level we do not know, a range that runs upwards, or a level named twice.
+        UnknownRegionError: an unknown level, a range that runs upwards, or a level named twice.
     """
     levels: list[str] = []
     for part in text.upper().split(","):
@@ -154,7 +153,7 @@ def parse_vertebrae(text: str) -> tuple[str, ...]:
 
 
 def vertebrae_key(vertebrae: tuple[str, ...]) -> str:
-    """``L1-L4`` for neighbours, ``L1,L3-L4`` where one is left out."""
+    """Return the key of a set of vertebrae: ``L1-L4`` for neighbours, ``L1,L3-L4`` where one is left out."""
     runs: list[list[str]] = []
     for level in vertebrae:
         if runs and VERTEBRAE.index(level) == VERTEBRAE.index(runs[-1][-1]) + 1:

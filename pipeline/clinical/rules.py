@@ -1,4 +1,4 @@
-"""Which thresholds may a department set for itself, and what holds when it sets none?"""
+"""Clinical thresholds that a department may set in ``rules.toml``, with the defaults of the specification."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The clinical decisions of ``rules.toml``, each under its own name; none is a hard block (section 10)."""
+    """The thresholds of ``rules.toml``, each under its own name; none blocks an addendum (section 10)."""
 
     placeholder_ids: tuple[str, ...] = (
         *("anon", "anonym", "anonymous", "anonymised", "anonymized", "deidentified", "dummy", "default", "emergency"),
@@ -41,14 +41,14 @@ class Rules:
         *("desconhecido", "nieznany", "okänd", "onbekend", "ukendt", "ukjent", "неизвестно", "不明", "未知", "xxx"),
         *("123456789", "1234567890", "0123456789"),
     )
-    """Patient ids and names that are nobody's, beside one character repeated; only letters and digits count (R2.19)"""
+    """Patient ids and names that identify nobody; only letters and digits count (R2.19)."""
 
     placeholder_birth_dates: tuple[date, ...] = (
         *(date(1, 1, 1), date(1000, 1, 1), date(1111, 11, 11), date(1600, 1, 1), date(1601, 1, 1), date(1753, 1, 1)),
         *(date(1800, 1, 1), date(1850, 1, 1), date(1858, 11, 17), date(1899, 12, 30), date(1899, 12, 31)),
         *(date(1900, 1, 1), date(1901, 1, 1), date(1904, 1, 1), date(9999, 12, 31)),
     )
-    """Birth dates that programs write where none is known (R2.19)"""
+    """Birth dates that programs write for an unknown one (R2.19)."""
 
     borderline_factor: Decimal = Decimal("1.3")
     """A significant change below this many LSCs is borderline (R1.17)."""
@@ -63,73 +63,73 @@ class Rules:
     """Difference in T-score between adjacent vertebrae above which one is an outlier (R2.13)."""
 
     shift_bmc_percent: Decimal = Decimal(5)
-    """Change in content, with that in area, from which other levels may have been analysed (R2.14)."""
+    """Change in content, in percent, from which other levels may have been analysed, if area changed too (R2.14)."""
 
     shift_area_percent: Decimal = Decimal(3)
-    """Change in area, with that in content, from which other levels may have been analysed (R2.14)."""
+    """Change in area, in percent, from which other levels may have been analysed, if content changed too (R2.14)."""
 
     shift_bmd_ratio: Decimal = Decimal("1.5")
-    """How many times smaller the change in BMD is than that in content when levels were shifted (R2.14)."""
+    """The factor by which the change in content exceeds that in BMD when levels were shifted (R2.14)."""
 
     area_note_percent: Decimal = Decimal(2)
-    """Change in bone area worth a note (R2.15)."""
+    """Change in bone area, in percent, from which a caution is given (R2.15)."""
 
     area_note_spine_cm2: Decimal = Decimal(1)
-    """Change in the area of the spine worth a note, in cm2 (R2.15)."""
+    """Change in the area of the spine, in cm2, from which a caution is given (R2.15)."""
 
     area_review_percent: Decimal = Decimal(5)
-    """Change in area of spine or neck that wants a look (R2.15)."""
+    """Change in area of spine or neck, in percent, from which the result asks for a review (R2.15)."""
 
     height_review_cm: Decimal = Decimal(4)
-    """Change in height above which patient or fractures want a look (R2.19)."""
+    """Change in height, in cm, above which identity and vertebrae ask for a review (R2.19)."""
 
     weight_note_kg: Decimal = Decimal(5)
-    """Change in weight above which precision may suffer (R2.20)."""
+    """Change in weight, in kg, above which precision may suffer (R2.20)."""
 
     weight_review_percent: Decimal = Decimal(10)
-    """Change in weight above which the comparison wants a look (R2.20)."""
+    """Change in weight, in percent, above which the comparison asks for a review (R2.20)."""
 
     short_interval_months: int = 12
-    """Exams closer than this are too soon without a reason, and never annualised (R2.21, R5.3)."""
+    """The shortest interval that needs no reason and is annualised, in months (R2.21, R5.3)."""
 
     no_change_months: int = 3
-    """Over a shorter interval no change has a part in the overall result (R5.3)."""
+    """The shortest interval, in months, whose change counts in the overall result (R5.3)."""
 
     implausible_gain_percent: Decimal = Decimal(20)
-    """Gain per year above which a change is doubted; below one year as it stands (R3.1)."""
+    """Gain in percent per year above which a change is implausible; within a year the whole change (R3.1)."""
 
     implausible_loss_percent: Decimal = Decimal(15)
-    """Loss per year above which a change is doubted; below one year as it stands (R3.1)."""
+    """Loss in percent per year above which a change is implausible; within a year the whole change (R3.1)."""
 
     usual_interval_months: int = 24
-    """The usual time between exams (R5.1, R5.3)."""
+    """The usual time between exams, in months (R5.1, R5.3)."""
 
     normal_interval_years: Literal[2, 3, 4, 5] = 3
-    """The longest time to the next exam where BMD is normal and no risk is on record (R5.1)."""
+    """The longest time to the next exam, in years, where BMD is normal and no risk is on record (R5.1)."""
 
     expected_percent_per_year: Decimal | None = None
-    """Change to be expected in a year; with it an interval too short to show any is flagged (R2.21, R5.3)."""
+    """Expected change in percent per year; if set, an interval too short to show it is flagged (R2.21, R5.3)."""
 
     degenerative_age: int = 65
-    """From this age spine BMD rises by degeneration (R3.10, R3.11)."""
+    """Age in years from which degeneration raises spine BMD (R3.10, R3.11)."""
 
     degenerative_signs: int = 2
-    """So many signs make the spine suspect (R3.11)."""
+    """How many signs of degeneration make the spine suspect (R3.11)."""
 
     degenerative_t_gap: Decimal = Decimal("2.0")
-    """T-score of the spine above that of the neck that is a sign of degeneration (R3.11)."""
+    """How far the T-score of the spine exceeds that of the neck in a sign of degeneration (R3.11)."""
 
     drop_percent_spine: Decimal = Decimal(4)
-    """Loss in about a year published as an unexpected drop of the spine (R5.4)."""
+    """Loss of the spine in about a year, in percent, published as unexpected (R5.4)."""
 
     drop_percent_hip: Decimal = Decimal(7)
-    """Loss in about a year published as an unexpected drop of the hip (R5.4)."""
+    """Loss of the hip in about a year, in percent, published as unexpected (R5.4)."""
 
     drop_months: tuple[int, int] = (9, 18)
-    """The interval of what was published, both ends included (R5.4)."""
+    """The interval of that publication in months, both ends included (R5.4)."""
 
     height_loss_cm: Decimal = Decimal(2)
-    """Measured loss of height between exams that asks for vertebral imaging (BHOF 2022)."""
+    """Measured loss of height between exams, in cm, that asks for vertebral imaging (BHOF 2022)."""
 
     woman_t_from: int = 60
     """Age from which a patient of any sex is classified by T-score, whatever is unknown (R4.1)."""
@@ -144,34 +144,34 @@ class Rules:
     """How far a printed T-score may lie from the reference's constants (R4.6)."""
 
     t_score_target: Decimal | None = None
-    """T-score that the department treats to; the distance to it is told where it is set (ASBMR/BHOF 2024)."""
+    """T-score that the department treats to; if set, the distance to it is reported (ASBMR/BHOF 2024)."""
 
     vfa_t_below: Decimal = Decimal("-1.0")
-    """T-score below which vertebral fractures are looked for, given another reason (R5.2)."""
+    """T-score below which a vertebral fracture assessment is suggested, given another reason (R5.2)."""
 
     vfa_woman_from: int = 70
-    """Age from which that reason is a woman's age (R5.2)."""
+    """A woman's age, in years, from which age is such a reason (R5.2)."""
 
     vfa_man_from: int = 80
-    """Age from which that reason is a man's age (R5.2)."""
+    """A man's age, in years, from which age is such a reason (R5.2)."""
 
     vfa_height_loss_cm: Decimal = Decimal(4)
-    """Height lost since youth above which that reason is height (R5.2)."""
+    """Height lost since youth, in cm, above which height is such a reason (R5.2)."""
 
     glucocorticoid_mg: Decimal = Decimal(5)
-    """Prednisone-equivalent a day that shortens intervals and asks for fracture assessment (R5.1, R5.2, R5.9)."""
+    """Prednisone-equivalent in mg a day that shortens intervals and is such a reason (R5.1, R5.2, R5.9)."""
 
     glucocorticoid_months: Decimal = Decimal(3)
-    """How long at that dose (R5.1, R5.2, R5.9)."""
+    """How many months at that dose (R5.1, R5.2, R5.9)."""
 
     low_weight_kg: Decimal = Decimal("57.6")
-    """Body weight below which it counts as a risk factor (R5.9)."""
+    """Body weight in kg below which it is a risk factor (R5.9)."""
 
     frax_hip_percent: Decimal = Decimal(3)
-    """Ten-year hip fracture risk of the US threshold (R5.8)."""
+    """The US threshold of the ten-year hip fracture risk, in percent (R5.8)."""
 
     frax_major_percent: Decimal = Decimal(20)
-    """Ten-year major osteoporotic fracture risk of the US threshold (R5.8)."""
+    """The US threshold of the ten-year risk of a major osteoporotic fracture, in percent (R5.8)."""
 
     frax_offset: bool = False
     """Whether the major fracture risk is adjusted for a spine that differs from the neck (R3.12)."""

@@ -1,4 +1,4 @@
-"""What would a BMD be on the common scale? For display alone: no individual is ever compared by it (R2.3, R4.7)."""
+"""Standardised BMD (sBMD) in mg/cm2, for display only: no patient is compared by it (R2.3, R4.7)."""
 
 from decimal import Decimal
 from typing import NamedTuple
@@ -9,7 +9,7 @@ MG_PER_G = Decimal(1000)
 
 
 class Line(NamedTuple):
-    """``slope * bmd + intercept``, in g/cm2."""
+    """A line ``slope * bmd + intercept``, in g/cm2."""
 
     slope: Decimal
     intercept: Decimal
@@ -30,7 +30,7 @@ LINES = {
     ("norland", "trochanter"): _line("0.961", "0.057"),
     ("norland", TOTAL_HIP): _line("1.012", "0.026"),
 }
-"""Lu 2001, by maker and part of the hip."""
+"""By manufacturer and part of the hip (Lu 2001)."""
 
 COMMON_SPINE = Decimal("1.0436")
 SPINE_SLOPE_AND_MEAN = {
@@ -38,11 +38,11 @@ SPINE_SLOPE_AND_MEAN = {
     "lunar": (Decimal("0.9683"), Decimal("1.100")),
     "norland": (Decimal("0.9743"), Decimal("0.969")),
 }
-"""Hui 1997: L2-L4 about each maker's mean."""
+"""L2-L4 about each manufacturer's mean, in g/cm2 (Hui 1997)."""
 
 
 def standardised_bmd(maker: str, part: str, bmd: Decimal) -> Decimal | None:
-    """The standardised BMD in mg/cm2, unrounded; ``None`` where nobody published how."""
+    """Return the standardised BMD in mg/cm2, unrounded; ``None`` where no formula is published. ``bmd`` in g/cm2."""
     if part == SPINE and maker in SPINE_SLOPE_AND_MEAN:
         slope, mean = SPINE_SLOPE_AND_MEAN[maker]
         return MG_PER_G * (slope * (bmd - mean) + COMMON_SPINE)

@@ -1,4 +1,4 @@
-"""Which straight line runs through all comparable exams of a region?"""
+"""Trend line: least squares fit through all comparable exams of a region, in g/cm2 per year (R3.5)."""
 
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
@@ -11,13 +11,13 @@ from pipeline.clinical.precision import LSC_FACTOR
 from pipeline.clinical.priors import Match
 
 FEWEST_EXAMS = 3
-"""With two exams a line says no more than their difference (R3.5)."""
+"""With two exams a line adds nothing to their difference (R3.5)."""
 
 SIX_DECIMALS = Decimal("0.000001")
 
 
 class Line(NamedTuple):
-    """The slope of a line per unit of time, and the standard error that a known precision error gives it."""
+    """The slope of a line per unit of time, and its standard error from a known precision error."""
 
     slope: Decimal
     standard_error: Decimal
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 
 def line(points: Sequence[tuple[Decimal, Decimal]], precision_error: Decimal) -> Line:
-    """The least squares line through (time, BMD); the error from the facility's precision, not from the residuals."""
+    """Fit the least squares line through (time, BMD); its error comes from the precision error, not the residuals."""
     count = len(points)
     middle = sum((time for time, _ in points), ZERO) / count
     spread = sum(((time - middle) ** 2 for time, _ in points), ZERO)
@@ -38,10 +38,10 @@ def line(points: Sequence[tuple[Decimal, Decimal]], precision_error: Decimal) ->
 
 
 def trend(exam: Exam, matched: Match, change: Change | None, since_baseline: Change | None) -> Trend | None:
-    """The line through an exam and all it may be compared with: three at least, same region, known precision."""
+    """Fit the line through an exam and its comparable exams of one region; ``None`` below three or without an LSC."""
     key = matched.measurement.region.key
-    told = [(other, other.by_region[key].bmd) for other in matched.comparable if key in other.by_region]
-    exams = [(exam, matched.measurement.bmd), *told]
+    earlier = [(other, other.by_region[key].bmd) for other in matched.comparable if key in other.by_region]
+    exams = [(exam, matched.measurement.bmd), *earlier]
     if change is None or change.lsc is None or matched.cross_calibration is not None or len(exams) < FEWEST_EXAMS:
         return None
     first = exams[-1][0].performed_on
@@ -59,6 +59,6 @@ def trend(exam: Exam, matched: Match, change: Change | None, since_baseline: Cha
 
 
 def _agrees(slope: Decimal, change: Change | None) -> bool:
-    """Whether a significant change went the way of the line."""
+    """Whether a significant change has the sign of the slope."""
     significant = change is not None and change.result in (Result.GAIN, Result.LOSS)
     return significant and change is not None and change.difference * slope > 0

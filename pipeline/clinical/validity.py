@@ -1,7 +1,7 @@
-"""Which measurements of an exam may be judged at all: no invalid site, nobody below 20 (R2.22, N5).
+"""Validity of measurements: invalid sites and patients below 20 are excluded before anything is judged (R2.22, N5).
 
-Everything else in the core sees only what is left. An invalid measurement therefore has no part in any comparison,
-diagnosis or suggestion, as if it had not been made.
+All other rules see only the valid part of an exam. An excluded measurement has no part in any comparison, diagnosis or
+suggestion, as if it had not been made.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,21 +14,21 @@ from pipeline.clinical.regions import Region, Side, Site
 from pipeline.clinical.wording import validity as words
 
 ADULT_FROM = 20
-"""Age in years from which T-score, category and LSC of adults apply (ISCD paediatric positions)."""
+"""Age in years from which the T-score, category and LSC of adults apply (ISCD paediatric positions)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidPart:
-    """The part of an exam that may be judged, and why the rest may not, by region key."""
+    """The measurements of an exam that may be judged, and the refusals of the others by region key."""
 
     exam: Exam
     refused: Mapping[str, Refusal]
 
 
 def valid_part(exam: Exam, context: ClinicalContext, *, own: bool = False) -> ValidPart:
-    """Take out of an exam what must not be judged, by what is on record of its day.
+    """Remove from an exam the measurements that must not be judged, by the clinical context of its day.
 
-    ``own`` says that it is the exam an addendum is made for, not an earlier one.
+    ``own`` is true for the exam an addendum is made for, false for an earlier one.
     """
     refused: dict[str, Refusal] = {}
     for region in (measurement.region for measurement in exam.measurements):
@@ -45,25 +45,25 @@ def valid_part(exam: Exam, context: ClinicalContext, *, own: bool = False) -> Va
 
 
 def is_child(exam: Exam) -> bool:
-    """Whether the patient was below 20 on that day; unknown is not below."""
+    """Whether the patient was below 20 on the day of the exam; an unknown age is not below."""
     age = age_on(exam)
     return age is not None and age < ADULT_FROM
 
 
 def invalid_because(region: Region, context: ClinicalContext) -> tuple[str, ...]:
-    """What lies in or over the bone by the record of that day, so that its BMD is not that of bone (R2.22)."""
+    """Return what lies in or over the bone by the record of that day, so that its BMD is not that of bone (R2.22)."""
     return tuple(name for name, present in _noted(region, context) if present)
 
 
 def without_invalid_scores(measurement: Measurement, refusal: Refusal) -> Measurement:
-    """A measurement without the scores that must not be said: all of an invalid site, the T-score of a child."""
+    """Return a measurement without the scores that must not be reported: all of an invalid site, a child's T-score."""
     if refusal.obstacle is Obstacle.PAEDIATRIC:
         return _without_t_score(measurement)
     return replace(_without_t_score(measurement), z_score=None, percent_age_matched=None, tbs=None)
 
 
 def without_t_scores(exam: Exam) -> Exam:
-    """An exam of somebody to whom no T-score applies; the percentage of young adults says the same as one."""
+    """Return an exam without T-scores, nor the percentage of young adults, which carries the same information."""
     return replace(exam, measurements=tuple(map(_without_t_score, exam.measurements)))
 
 

@@ -1,7 +1,7 @@
-"""Does the scanner's own trend say what we say, and does it know of exams that we do not?
+"""Cross-check with the scanner's own trend: other changes than ours, and exams that are not on file (section 5.1).
 
-It may rest on other machines, other vertebrae or another analysis: evidence to check ours against (section 5.1), never
-a measurement, and no result rests on it.
+The vendor's trend may rest on other scanners, other vertebrae or another analysis. It is never a measurement, and no
+result rests on it.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -15,14 +15,14 @@ from pipeline.clinical.regions import Region
 from pipeline.clinical.wording import history_cautions as words
 
 ROUNDING = Decimal("0.001")
-"""g/cm2: as much as two printed BMDs can make of the difference between what they were rounded from."""
+"""In g/cm2: the most that rounding of two printed BMD values changes their difference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrendPoint:
     """One exam of one region in the scanner's own trend.
 
-    ``printed_date`` as it was sent, ``days`` what it can mean. BMD in g/cm2, changes in g/cm2 or percent as printed.
+    ``printed_date`` as it was sent, ``days`` the days it can mean. BMD in g/cm2, changes in g/cm2 or % as printed.
     ``marks`` are the scanner's own: ``*`` significant, ``#`` dissimilar scans or analyses.
     """
 
@@ -38,14 +38,17 @@ class TrendPoint:
 
     @property
     def day(self) -> date | None:
-        """The one day that is meant; ``None`` when it could be either of two."""
+        """The day of the exam; ``None`` if the printed date can mean either of two."""
         return self.days[0] if len(self.days) == 1 else None
 
 
 def cross_check(
     exam: Exam, findings: Sequence[Finding], trend: Sequence[TrendPoint], on_file: Collection[date]
 ) -> Iterator[Caution]:
-    """Where the scanner's trend tells another change than ours, and which exams in it are on none of our days."""
+    """Yield a caution where the scanner's trend shows another change than ours, or lists exams not on file.
+
+    ``on_file`` are the days of all known exams of the patient.
+    """
     if not trend:
         return
     for finding in findings:
@@ -57,7 +60,7 @@ def cross_check(
 
 
 def _on_equal_terms(exam: Exam, change: Change) -> bool:
-    """Whether a change is of the same vertebrae as printed, on the same scanner."""
+    """Whether a change is between printed values of one scanner, as the vendor's is."""
     return change.region is None and change.reference.scanner == exam.scanner
 
 
@@ -72,7 +75,7 @@ def _disagreement(exam: Exam, finding: Finding, change: Change, trend: Sequence[
 
 @dataclass(frozen=True, slots=True)
 class _PrintedChange:
-    """A change as the scanner tells it, in g/cm2 or in percent."""
+    """A change as the scanner prints it, in g/cm2 or in percent."""
 
     change: Decimal
     in_percent: bool
@@ -81,7 +84,7 @@ class _PrintedChange:
         return f"{self.change:+f} {'%' if self.in_percent else 'g/cm2'}"
 
     def agrees(self, ours: Change) -> bool:
-        """Whether it is ours, within what rounding makes of either."""
+        """Whether it equals our change within the rounding of both."""
         if not self.in_percent:
             return abs(self.change - ours.difference) <= ROUNDING
         exponent = self.change.as_tuple().exponent
@@ -91,7 +94,7 @@ class _PrintedChange:
 
 
 def _printed_changes(region: Region, today: date, prior: date, trend: Sequence[TrendPoint]) -> Iterator[_PrintedChange]:
-    """What the scanner says of the change from one day to another; nothing where another exam may lie between."""
+    """Yield the vendor's change from one day to another; nothing where another exam may lie between."""
     points = [point for point in trend if point.region == region]
     now = [point for point in points if today in point.days]
     before = [point for point in points if today not in point.days]

@@ -1,4 +1,4 @@
-"""The interpretation of a withdrawn exam: it claims no result and no number, and says why."""
+"""Interpretation of a withdrawn exam: no result and no number, only the reason (R2.19)."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from pipeline.clinical.wording import impression
 
 
 def withdrawn(exam: Exam, reason: str) -> Interpretation:
-    """What is left to say of an exam that somebody has taken out of every comparison, for ``reason``."""
+    """Return the interpretation of an exam that a person withdrew from every comparison, for ``reason``."""
     return Interpretation(
         exam=replace(exam, measurements=()),
         findings=(),

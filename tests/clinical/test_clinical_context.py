@@ -192,7 +192,7 @@ def test_a_start_told_later_belongs_to_the_therapy_already_told() -> None:
 def test_a_fracture_site_is_a_fracture_and_the_gravest_counts() -> None:
     """E14: hip and vertebra count by themselves, and a later fracture of the wrist does not undo them."""
     assert record(DAY, fracture_site=FractureSite.OTHER).fragility_fracture is True
-    with pytest.raises(ImpossibleContextError, match=r"^fracture_site is told, and fragility_fracture is no$"):
+    with pytest.raises(ImpossibleContextError, match=r"^fracture_site is set, but fragility_fracture is no$"):
         record(DAY, fracture_site=FractureSite.HIP, fragility_fracture=False)
     sites = [record(f"201{n}-01-01", fracture_site=site) for n, site in enumerate(FractureSite)]
     assert context_on(sites, DAY).fracture_site is FractureSite.HIP

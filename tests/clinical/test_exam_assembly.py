@@ -41,7 +41,7 @@ def test_an_exam_has_at_least_one_part() -> None:
 
 def test_parts_that_tell_a_region_differently_are_held() -> None:
     other = exam("2020-01-01", regions={"L1-L4": "0.901"}, uid="1")
-    with pytest.raises(ContradictionError, match=r"^bmd of L1-L4 is told as 0\.900 and as 0\.901$"):
+    with pytest.raises(ContradictionError, match=r"^bmd of L1-L4 is 0\.900 in one report and 0\.901 in another$"):
         assemble([SPINE, other])
 
 

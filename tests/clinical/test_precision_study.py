@@ -92,7 +92,7 @@ def test_what_makes_no_study_is_told_whole() -> None:
     assert reasons == (
         "scans of several regions: L1-L4, L2-L4",
         "patient A was scanned once",
-        "patient B has a scan told twice",
+        "patient B has two scans of one label",
         "patient C was scanned once",
         "patient B, scan 1: BMD is not a number of g/cm2",
         "patient C, scan 1: BMD is not a number of g/cm2",
@@ -189,7 +189,7 @@ def test_the_upper_limit_is_that_of_the_chi_square_tables(freedom: int, publishe
 
 
 def test_a_study_is_of_one_day_as_soon_as_one_patient_was_scanned_twice_on_it() -> None:
-    """R1.15: and of no day while one is not told."""
+    """R1.15: and unknown while one day is unknown."""
     one, other = date(2026, 1, 5), date(2026, 1, 6)
 
     def of_days(*days: tuple[date | None, date | None]) -> PrecisionStudy:
@@ -203,7 +203,7 @@ def test_a_study_is_of_one_day_as_soon_as_one_patient_was_scanned_twice_on_it() 
     assert mixed.doubts[-1] == "1 of 3 patients were scanned twice on one day: taken as a study of one day (R1.15)"
     untold = of_days((one, other), (None, other))
     assert untold.same_day is None
-    assert "repeated on one day    not told; fill in same_day\n" in worksheet(untold)
+    assert "repeated on one day    unknown; fill in same_day\n" in worksheet(untold)
     assert "repeated on one day    yes" in worksheet(mixed)
 
 

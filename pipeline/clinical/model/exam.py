@@ -72,7 +72,7 @@ class Exam:
     ``performed_at`` is the department's local time, ``software`` the scanner's version text. ``measurements`` holds
     each region once. ``age`` (as stated on the day) and ``menopause_age`` in years, ``weight_kg``, ``height_cm``: an
     impossible value of these four becomes ``None``, as they serve cautions only. ``visit`` numbers the exams of a
-    study that somebody has split.
+    study that was split.
     """
 
     study_instance_uid: str

@@ -1,1 +1,1 @@
-"""Every sentence of an addendum, by section, each with its rule."""
+"""Wording of the addendum: every sentence, by section, each with its rule."""

@@ -1,4 +1,4 @@
-"""What the comparison rests on: the scanner, the earlier exams, and the LSC of each region (F1, F2, C4)."""
+"""Sentences on the basis of a comparison: scanner, earlier exams and LSC of each region (F1, F2, C4)."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ from pipeline.clinical.model import Exam, Finding, Flag
 from pipeline.clinical.wording.names import lsc_in_text, region_names, site_in_text
 
 
-def basis(told: Sequence[Finding], exam: Exam) -> tuple[str, ...]:
-    """F1, F2: which earlier exams, which machine, and which LSC."""
-    return (*compared_with(told, exam), *least_significant_changes(told))
+def basis(findings: Sequence[Finding], exam: Exam) -> tuple[str, ...]:
+    """F1, F2: the earlier exams, the scanner, and the LSCs."""
+    return (*compared_with(findings, exam), *least_significant_changes(findings))
 
 
 def instrument(exam: Exam) -> str:
@@ -18,7 +18,7 @@ def instrument(exam: Exam) -> str:
 
 
 def compared_with(findings: Sequence[Finding], exam: Exam) -> tuple[str, ...]:
-    """F1: the earlier exams, for which regions where not for all that were compared, and on which machine."""
+    """F1: the earlier exams with their scanner, and their regions where they did not serve all."""
     compared = [finding for finding in findings if finding.since_prior and finding.since_baseline]
     used: dict[tuple[str, tuple[str, int]], tuple[Exam, list[Finding]]] = {}
     for finding in compared:
@@ -27,10 +27,10 @@ def compared_with(findings: Sequence[Finding], exam: Exam) -> tuple[str, ...]:
             if change is not None and (role == "prior" or change is not finding.since_prior):
                 key = (role, change.reference.key)
                 used.setdefault(key, (change.reference, []))[1].append(finding)
-    machines: dict[str, list[str]] = {}
+    by_scanner: dict[str, list[str]] = {}
     for (role, _), (earlier, of) in sorted(used.items(), key=lambda item: item[0][0], reverse=True):
-        machines.setdefault(_machine(earlier, exam), []).append(_exam(role, earlier, of, compared))
-    return tuple(f"Compared with {' and '.join(of)} {machine}." for machine, of in machines.items()) or (
+        by_scanner.setdefault(_scanner(earlier, exam), []).append(_exam(role, earlier, of, compared))
+    return tuple(f"Compared with {' and '.join(of)} {scanner}." for scanner, of in by_scanner.items()) or (
         f"Scanner: {instrument(exam)}.",
     )
 
@@ -47,24 +47,26 @@ def least_significant_changes(findings: Sequence[Finding]) -> tuple[str, ...]:
 
 
 def reference_populations(findings: Sequence[Finding]) -> tuple[str, ...]:
-    """R4.5, E20: whose scores these are, where the scanner tells; where it has changed, a caution names both."""
+    """R4.5, E20: the reference population of the scores, if stated; where it has changed, a caution names both."""
     by_population: dict[str, list[Finding]] = {}
     for finding in findings:
         population = " ".join(finding.measurement.reference_population.split())
         if population and finding.valid and not any(c.flag is Flag.REFERENCE_CHANGED for c in finding.cautions):
             by_population.setdefault(population, []).append(finding)
-    told = [name if len(of) == len(findings) else f"{name} ({region_names(of)})" for name, of in by_population.items()]
-    return (f"Reference population: {'; '.join(told)}.",) if told else ()
+    populations = [
+        name if len(of) == len(findings) else f"{name} ({region_names(of)})" for name, of in by_population.items()
+    ]
+    return (f"Reference population: {'; '.join(populations)}.",) if populations else ()
 
 
 def _exam(role: str, earlier: Exam, of: Sequence[Finding], compared: Sequence[Finding]) -> str:
-    """One earlier exam and what it served as; its accession number, and its regions where it was not for all."""
+    """One earlier exam with its role, its accession number, and its regions where it did not serve all."""
     served = role if len(of) == len(compared) else f"{role} of {region_names(of)}"
     accession = f"; accession number {earlier.accession_number}" if earlier.accession_number else ""
     return f"{earlier.performed_on} ({served}{accession})"
 
 
-def _machine(earlier: Exam, exam: Exam) -> str:
+def _scanner(earlier: Exam, exam: Exam) -> str:
     if earlier.scanner == exam.scanner:
         return f"on the same scanner, {instrument(exam)}"
     return f"on {earlier.scanner}, cross-calibrated with this scanner, {instrument(exam)}"

@@ -8,7 +8,7 @@ from pipeline.clinical.rules import Rules
 
 
 def software_changed(prior: Exam, exam: Exam, *, major: bool) -> Caution:
-    """R2.4: a new analysis may shift BMD; a new major version asks for the earlier scan to be analysed again."""
+    """R2.4: other software may change BMD; after a new major version the earlier scan should be re-analysed."""
     text = f"Software was {prior.software} on {prior.performed_on} and is {exam.software} now"
     text += "; please have the earlier scan analysed again with this version." if major else "."
     return Caution(flag=Flag.SOFTWARE_CHANGED, text=text, review=major)
@@ -28,13 +28,13 @@ def subset_recomputed(name: str, change: Change) -> Caution:
 
 
 def total_disagrees(name: str, exam: Exam) -> Caution:
-    """R2.12: what the vertebrae add up to must match the printed total within 0.002 g/cm2."""
+    """R2.12: content over area of the vertebrae must match the printed BMD of the set within 0.002 g/cm2."""
     text = f"{name}: BMD printed on {exam.performed_on} is not its content over its area; please check the vertebrae."
     return Caution(flag=Flag.TOTAL_DISAGREES, text=text, review=True)
 
 
 def cross_calibrated(name: str, change: Change) -> Caution:
-    """R2.10: a prior from another scanner, brought to this one's scale."""
+    """R2.10: a prior of another scanner, converted to the scale of this one."""
     text = (
         f"{name}: the exam of {change.reference.performed_on} was made on {change.reference.scanner}; its BMD was "
         "brought to the scale of this scanner by cross-calibration."
@@ -48,13 +48,13 @@ def dominant_arm(name: str) -> Caution:
 
 
 def qc_not_verified(exam: Exam, gap: QcGap) -> Caution:
-    """R7.6: quality control had failed or was not shown to hold on that day."""
+    """R7.6: an exam within a QC gap."""
     text = f"Quality control of the scanner was not verified on {exam.performed_on} ({gap.reason})."
     return Caution(flag=Flag.QC_UNVERIFIED, text=text, review=True)
 
 
 def vertebra_outlier(pairs: Sequence[tuple[str, str]], rules: Rules, *, compared: bool) -> Caution:
-    """R2.13: only a person excludes a vertebra, and then from both exams where there are two."""
+    """R2.13: only a person excludes a vertebra, and then from both exams."""
     names = ", ".join(f"{upper} and {lower}" for upper, lower in pairs)
     text = f"{names} differ by more than {rules.outlier_t:f} in T-score; if one is abnormal, exclude it"
     text += " from both exams." if compared else "."
@@ -62,7 +62,7 @@ def vertebra_outlier(pairs: Sequence[tuple[str, str]], rules: Rules, *, compared
 
 
 def level_shift(name: str, prior: Exam) -> Caution:
-    """R2.14: a T12 called L1 shifts content and area more than BMD."""
+    """R2.14: a T12 labelled as L1 changes content and area more than BMD."""
     text = (
         f"{name}: other vertebral levels may have been analysed than on {prior.performed_on}; please check the levels."
     )
@@ -70,14 +70,14 @@ def level_shift(name: str, prior: Exam) -> Caution:
 
 
 def area_changed(name: str, prior: Exam, *, review: bool) -> Caution:
-    """R2.15: another bone area means another region was measured, more or less."""
+    """R2.15: a different bone area means that a different region was measured."""
     text = f"{name}: bone area differs from that of {prior.performed_on}"
     text += " by much; please compare position and region." if review else "."
     return Caution(flag=Flag.AREA_CHANGED, text=text, review=review)
 
 
 def height_changed(prior: Exam, exam: Exam) -> Caution:
-    """R2.19: another patient, or vertebral fractures; both heights are told (E23)."""
+    """R2.19: another patient, or vertebral fractures; the text states both heights (E23)."""
     text = (
         f"Height is {exam.height_cm:f} cm and was {prior.height_cm:f} cm on {prior.performed_on}; please check the "
         "patient's identity and the vertebrae."
@@ -86,7 +86,7 @@ def height_changed(prior: Exam, exam: Exam) -> Caution:
 
 
 def weight_changed(prior: Exam, exam: Exam, *, review: bool) -> Caution:
-    """R2.20: soft tissue shifts BMD; both weights are told (E23)."""
+    """R2.20: soft tissue changes BMD; the text states both weights (E23)."""
     then = f"{prior.weight_kg:f} kg on {prior.performed_on}"
     text = f"Weight is {exam.weight_kg:f} kg and was {then}; soft tissue may shift BMD."
     return Caution(flag=Flag.WEIGHT_CHANGED, text=text, review=review)
@@ -111,7 +111,7 @@ def lsc_approximated(name: str, lsc: LeastSignificantChange) -> Caution:
 
 
 def lsc_before_epoch(name: str, epoch: Epoch) -> Caution:
-    """R1.11: a scanner that was moved or repaired wants a new precision study."""
+    """R1.11: a scanner that was moved or repaired needs a new precision study."""
     text = (
         f"{name}: the LSC dates from before the calibration epoch of {epoch.begins}; precision wants to be shown anew."
     )
@@ -119,19 +119,19 @@ def lsc_before_epoch(name: str, epoch: Epoch) -> Caution:
 
 
 def borderline(name: str, change: Change) -> Caution:
-    """R1.17: scans on different days vary more than a precision study tells."""
+    """R1.17: scans on different days vary more than a precision study shows."""
     text = f"{name}: significant by a small margin since {change.reference.performed_on}; wants confirmation."
     return Caution(flag=Flag.BORDERLINE, text=text)
 
 
 def only_at_80_percent(name: str, change: Change) -> Caution:
-    """R1.7: a secondary flag, never the headline."""
+    """R1.7: a secondary flag, never the main result."""
     text = f"{name}: the change since {change.reference.performed_on} would be significant at 80 % confidence only."
     return Caution(flag=Flag.LSC_80_EXCEEDED, text=text)
 
 
 def ceiling_exceeded(name: str, change: Change, percent: Decimal) -> Caution:
-    """R1.13: without a facility LSC, the largest that ISCD accepts still says something; it is no verdict."""
+    """R1.13: without a facility LSC, the largest that ISCD accepts gives a hint, but no result."""
     text = (
         f"{name}: the difference from {change.reference.performed_on} exceeds the largest LSC ISCD accepts for a "
         f"technologist ({percent:.1f} %); this is no statement on significance."

@@ -1,4 +1,4 @@
-"""The diagnostic category, risk factors, and cautions about scores and their reference population (R4)."""
+"""Sentences on the diagnostic category, risk factors, and cautions about scores and their reference (R4)."""
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
@@ -29,11 +29,11 @@ CATEGORIES = {
     Category.BELOW_EXPECTED: "below the expected range for age",
 }
 
-NO_CATEGORY = "diagnostic category"  # R4.1, R4.3: the topic of what a category lacked
+NO_CATEGORY = "diagnostic category"  # R4.1, R4.3: the topic of its missing inputs
 
 
 def category(diagnosis: Diagnosis) -> str:
-    """C9, R4.3: one category for the exam; one that was osteoporosis is never printed better (R4.8)."""
+    """C9, R4.3: one category for the exam; after osteoporosis no better one is printed (R4.8)."""
     score = f"{'T' if diagnosis.scale is Scale.T_SCORE else 'Z'}-score {score_in_text(diagnosis.score)}"
     where = region_in_text(diagnosis.region)
     before = diagnosis.prior_osteoporosis
@@ -43,13 +43,13 @@ def category(diagnosis: Diagnosis) -> str:
 
 
 def no_category(not_evaluated: Iterable[NotEvaluated]) -> tuple[str, ...]:
-    """E15, R4.1: why there is no category, where it would stand."""
+    """E15, R4.1: why there is no category, in its place."""
     missing = [name for item in not_evaluated if item.topic == NO_CATEGORY for name in item.missing]
     return (f"No diagnostic category: {', '.join(missing)} not supplied.",) if missing else ()
 
 
 def category_changed(change: CategoryChange) -> str:
-    """R4.2, E13: from what to what, at the region that decides now."""
+    """R4.2, E13: the old and the new category, with the scores of the region that decides now."""
     now = score_in_text(change.now.score)
     scores = now if change.then is None else f"{score_in_text(change.then)} → {now}"
     return (
@@ -59,7 +59,7 @@ def category_changed(change: CategoryChange) -> str:
 
 
 def target(aim: Target | None) -> tuple[str, ...]:
-    """R4.2, ASBMR/BHOF 2024: how far the lowest T-score is from what the department treats to."""
+    """R4.2, ASBMR/BHOF 2024: the distance of the lowest T-score from the department's target."""
     if aim is None:
         return ()
     missing = "reached" if aim.distance <= 0 else f"{score_in_text(aim.distance)} still missing"
@@ -67,11 +67,11 @@ def target(aim: Target | None) -> tuple[str, ...]:
 
 
 def risk_factors(exam: Exam, context: ContextOnDay, rules: Rules) -> tuple[str, ...]:
-    """C10, R5.9: risk factors on record, and from when each record is; a therapy where that is old (E7)."""
+    """C10, R5.9: risk factors with the date and source of their record; a therapy only if recorded long ago (E7)."""
     by_record: dict[str, list[str]] = {}
     for field, name in _factors(context):
         entry = context.entry(field)
-        assert entry is not None, "what is told rests on a record"
+        assert entry is not None, "each risk factor rests on a record"
         source = f", {entry.source}" if entry.source else ""
         by_record.setdefault(f"{entry.recorded_on}{source}", []).append(name)
     of_record = [f"({record}): {', '.join(names)}" for record, names in sorted(by_record.items(), reverse=True)]
@@ -100,7 +100,7 @@ def _factors(context: ContextOnDay) -> Iterator[tuple[str, str]]:
 
 
 def edge_t(region: Region, score: Decimal) -> Caution:
-    """R4.2: WHO counts -1.0 as normal and -2.5 as osteoporosis; scanners' texts do not always."""
+    """R4.2: WHO counts -1.0 as normal and -2.5 as osteoporosis; the scanner's text may differ."""
     meaning = "normal" if score > -2 else "osteoporosis"
     text = f"{region_name(region)}: a T-score of {score:f} is {meaning} by WHO, whatever the scanner's text says."
     return Caution(flag=Flag.EDGE_T, text=text)
@@ -120,12 +120,12 @@ def prior_diagnosis(before: Exam) -> Caution:
 
 
 def male_reference(region: Region) -> Caution:
-    """R4.5: ISCD wants the female reference for men too."""
+    """R4.5: ISCD asks for the female reference for men too."""
     text = f"{region_name(region)}: the T-score seems to rest on a male reference; ISCD asks for the female one."
     return Caution(flag=Flag.MALE_REFERENCE, text=text)
 
 
 def t_inconsistent(region: Region) -> Caution:
-    """R4.6: a warning only; the printed score stands."""
+    """R4.6: a warning only; the printed score is kept."""
     text = f"{region_name(region)}: the T-score is not what the usual reference gives; please check the reference."
     return Caution(flag=Flag.T_INCONSISTENT, text=text)

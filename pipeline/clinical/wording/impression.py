@@ -1,7 +1,7 @@
-"""The impression: what a radiologist would sign, in one to three sentences (E4, E13, E17, E22).
+"""The impression: one to three sentences that a radiologist would sign (E4, E13, E17, E22).
 
-The overall result since the prior and since the baseline with sites, percent and dates; the diagnostic category; what
-wants a look beside them.
+First the overall result since the prior and since the baseline, with sites, percent and dates; then the diagnostic
+category; then what a reader must not miss beside them.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -23,10 +23,10 @@ from pipeline.clinical.wording.diagnosis import category, category_changed, no_c
 from pipeline.clinical.wording.findings import all_unchanged
 from pipeline.clinical.wording.names import clause, joined_texts, site_in_text
 
-# Section 6, A2: nobody has looked at this yet.
+# Section 6, A2: nobody has verified the text yet.
 PRELIMINARY = "Computer-generated; preliminary until verified by a radiologist."
 
-# R3.8, in the order in which they are told.
+# R3.8, in the order of the sentence.
 CHANGES = {
     Result.LOSS: "significant loss",
     Result.GAIN: "significant gain",
@@ -54,7 +54,7 @@ NO_STATEMENT = "no statement on change{since} is possible: {why}"  # F4
 
 NO_LSC = "significance cannot be assessed: no facility LSC on file for this scanner and region on this date"  # R1.13
 
-# E22: why a radiologist looks before trusting the result; a flag not listed here is told by its own name.
+# E22: what a radiologist should review before trusting the result; a flag not listed here appears by its own name.
 REVIEWED_FOR = {
     Flag.SCAN_MODE_CHANGED: "scan mode or analysis changed",
     Flag.TOTAL_DISAGREES: "printed spine BMD does not add up",
@@ -69,30 +69,30 @@ REVIEWED_FOR = {
     Flag.DATE_LATE: "date of an exam not confirmed",
 }
 
-DOUBTS_OF_THE_EXAM = (Flag.NEW_CALLER, Flag.DATE_LATE)  # E22: about whole exams, so about every region of them
+DOUBTS_OF_THE_EXAM = (Flag.NEW_CALLER, Flag.DATE_LATE)  # E22: they concern whole exams, and so every region
 
-# E17: so not among the cautions again.
+# E17: flags whose text is part of the impression, and so not repeated among the cautions.
 IN_IMPRESSION = frozenset({Flag.PARTIAL, Flag.SUSPECT_ARTEFACT, Flag.IMPLAUSIBLE_CHANGE, Flag.SIDES_EXCHANGED})
 
 _Compared = tuple[Finding, Change]
 
 
-def impression(interpretation: Interpretation, told: Sequence[Finding]) -> tuple[str, ...]:
+def impression(interpretation: Interpretation, described: Sequence[Finding]) -> tuple[str, ...]:
     """E17: the overall result first, then the category, then what else a reader must not miss."""
-    to_see = (
-        *outside_the_result(told, {*interpretation.counted, *interpretation.counted_since_baseline}),
-        *joined_texts([c for finding in told for c in finding.cautions if is_in_impression(c)], told),
+    must_see = (
+        *outside_the_result(described, {*interpretation.counted, *interpretation.counted_since_baseline}),
+        *joined_texts([c for finding in described for c in finding.cautions if is_in_impression(c)], described),
         *(caution.text for caution in interpretation.cautions if caution.flag is Flag.SUSPECT_ARTEFACT),
     )
     return (
-        result(interpretation, told),
+        result(interpretation, described),
         *_category(interpretation),
-        *([" ".join(to_see)] if to_see else []),
+        *([" ".join(must_see)] if must_see else []),
     )
 
 
 def _category(interpretation: Interpretation) -> tuple[str, ...]:
-    """C9, E13, E15: the category, what it was before where it has changed, or why there is none."""
+    """C9, E13, E15: the category, the earlier one where it has changed, or why there is none."""
     diagnosis = interpretation.diagnosis
     if diagnosis is None:
         return no_category(interpretation.not_evaluated)
@@ -107,16 +107,16 @@ def _category(interpretation: Interpretation) -> tuple[str, ...]:
 
 
 def is_in_impression(caution: Caution) -> bool:
-    """E2, E11, E12, E17: what must not be missed stands in the impression, and not among the cautions again."""
+    """Whether a caution is part of the impression, and so not repeated among the cautions (E2, E11, E12, E17)."""
     return caution.flag in IN_IMPRESSION or (caution.flag is Flag.TOO_SOON and caution.review)
 
 
-def result(interpretation: Interpretation, told: Sequence[Finding]) -> str:
-    """The overall result since the prior and since the baseline (R3.3, R3.9), and what makes it doubtful (E22)."""
+def result(interpretation: Interpretation, described: Sequence[Finding]) -> str:
+    """Return the sentence on the overall result, with the reasons for a review (R3.3, R3.9, E22)."""
     overall = interpretation.overall
     if any(finding.of_a_child for finding in interpretation.findings):
         return _sentence([NO_STATEMENT.format(since="", why=NOT_COMPARED[Obstacle.PAEDIATRIC])])
-    if not told:
+    if not described:
         return NOTHING_TO_FOLLOW
     speaking = interpretation.speaking
     if overall is Overall.NO_PRIOR:
@@ -124,9 +124,9 @@ def result(interpretation: Interpretation, told: Sequence[Finding]) -> str:
         return f"No earlier {valid} of {_sites(speaking, last=' or ')} is on file; this exam is the baseline."
     since_baseline = list(_since_baseline(interpretation.counted_since_baseline))
     if overall is Overall.INDETERMINATE:
-        clauses = [*_why_not(speaking or told, beside_baseline=bool(since_baseline)), *_changes(since_baseline)]
-    elif all_unchanged(told):
-        clauses = _changes([*_since_prior(told), *_since_baseline(told)])
+        clauses = [*_why_not(speaking or described, beside_baseline=bool(since_baseline)), *_changes(since_baseline)]
+    elif all_unchanged(described):
+        clauses = _changes([*_since_prior(described), *_since_baseline(described)])
     else:
         clauses = _changes([*_since_prior(interpretation.counted), *since_baseline])
     clauses += [clause(caution.text) for caution in interpretation.cautions if caution.flag is Flag.PARTIAL]
@@ -135,20 +135,20 @@ def result(interpretation: Interpretation, told: Sequence[Finding]) -> str:
     return _sentence([f"discordant: {clauses[0]}", *clauses[1:]] if overall is Overall.DISCORDANT else clauses)
 
 
-def outside_the_result(told: Iterable[Finding], counted: Collection[Finding]) -> tuple[str, ...]:
-    """Significant changes of regions without a part in the overall result (R2.17, E13).
+def outside_the_result(described: Iterable[Finding], counted: Collection[Finding]) -> tuple[str, ...]:
+    """Return the sentence on significant changes of regions that do not count in the overall result (R2.17, E13).
 
-    A side says nothing beside a mean of both that came to the same.
+    A side is omitted beside a counted mean of both sides with the same result.
     """
     means = {(f.measurement.region.part, f.result) for f in counted if f.measurement.region.side is Side.MEAN}
-    apart = [f for f in told if f not in counted and (f.measurement.region.part, f.result) not in means]
-    apart = [f for f in apart if not any(map(is_in_impression, f.cautions))]
-    significant = list(filter(_is_significant, (*_since_prior(apart), *_since_baseline(apart))))
+    uncounted = [f for f in described if f not in counted and (f.measurement.region.part, f.result) not in means]
+    uncounted = [f for f in uncounted if not any(map(is_in_impression, f.cautions))]
+    significant = list(filter(_is_significant, (*_since_prior(uncounted), *_since_baseline(uncounted))))
     return (f"Not counted: {'; '.join(_changes(significant))}.",) if significant else ()
 
 
 def withdrawn(reason: str) -> str:
-    """R2.19: an exam that is not what it says takes part in no comparison; ``reason`` is that of who withdrew it."""
+    """R2.19: a withdrawn exam takes part in no comparison; ``reason`` is that of the person who withdrew it."""
     return (
         f"This exam was withdrawn: {reason.strip().rstrip('.')}. No result and no number of an earlier addendum on it "
         "holds any longer, and no other exam is compared with it."
@@ -169,7 +169,7 @@ def _since_prior(findings: Iterable[Finding]) -> Iterator[_Compared]:
 
 
 def _since_baseline(findings: Iterable[Finding]) -> Iterator[_Compared]:
-    """Where the baseline is another exam than the prior."""
+    """Yield the changes since the baseline, where it is another exam than the prior."""
     return (
         (f, f.since_baseline)
         for f in findings
@@ -178,7 +178,7 @@ def _since_baseline(findings: Iterable[Finding]) -> Iterator[_Compared]:
 
 
 def _changes(compared: Sequence[_Compared]) -> list[str]:
-    """A clause for each kind of change: first the kinds since the prior, with which ``compared`` begins."""
+    """Return one clause for each kind of change, those since the prior first."""
     kinds = sorted(CHANGES, key=lambda kind: _first_place(kind, compared))
     named = {finding.measurement.region for finding, change in compared if change.result in (Result.LOSS, Result.GAIN)}
     clauses = []
@@ -198,13 +198,13 @@ def _changes(compared: Sequence[_Compared]) -> list[str]:
 
 
 def _first_place(kind: Result, compared: Sequence[_Compared]) -> tuple[bool, int]:
-    """Kinds since the prior come first, then those since the baseline alone; among them losses, gains, no change."""
+    """Return the sort key of a kind of change: since the prior first; among them loss, gain, no change."""
     priors = {change.result for finding, change in compared if change is finding.since_prior}
     return kind not in priors, list(CHANGES).index(kind)
 
 
 def _unchanged(by_day: dict[date, list[_Compared]], named: Collection[Region]) -> str:
-    """Since when and where nothing changed; not where, if a change since another day names the same sites (E4, N6)."""
+    """Return since when, and where, nothing changed; without the sites if a change already names them (E4, N6)."""
     sites = {day: _sites(finding for finding, _ in pairs) for day, pairs in by_day.items()}
     if len(set(sites.values())) > 1:
         return ", nor ".join(f"since {day} ({where})" for day, where in sites.items())
@@ -214,7 +214,7 @@ def _unchanged(by_day: dict[date, list[_Compared]], named: Collection[Region]) -
 
 
 def _with_percent(pairs: Iterable[_Compared]) -> str:
-    """Each site with its percent; of two sides the part is named once."""
+    """Return each site with its percent; the part of two sides is named once."""
     by_part: dict[str, list[_Compared]] = {}
     for finding, change in pairs:
         region = change.region or finding.measurement.region
@@ -230,7 +230,7 @@ def _with_percent(pairs: Iterable[_Compared]) -> str:
 
 
 def _sites(findings: Iterable[Finding], *, last: str = ", ") -> str:
-    """Sites in a row, each once; left and right as ``both total hips``."""
+    """Return a list of sites, each once; left and right as ``both total hips``."""
     regions = list(dict.fromkeys(finding.measurement.region for finding in findings))
     sides = {(region.part, region.side) for region in regions}
     names = []
@@ -242,9 +242,9 @@ def _sites(findings: Iterable[Finding], *, last: str = ", ") -> str:
 
 
 def _why_not(findings: Sequence[Finding], *, beside_baseline: bool) -> Iterator[str]:
-    """Why no statement on change is possible: what stood between the exams, and where there is no LSC.
+    """Yield why no statement on change is possible: the obstacles, and the sites without an LSC.
 
-    Where there is one since the baseline, none is possible since the prior alone.
+    ``beside_baseline`` limits it to the change since the prior, as there is a statement since the baseline.
     """
     obstacles: dict[str, list[str]] = {}
     unjudged: list[Finding] = []
@@ -268,13 +268,13 @@ def _why_not(findings: Sequence[Finding], *, beside_baseline: bool) -> Iterator[
 
 
 def _on_days(obstacle: str, days: Sequence[str]) -> str:
-    """What stood in the way, and on which days."""
+    """Return an obstacle with the days it concerns."""
     text = obstacle.replace("the earlier exam ", "each earlier exam ") if len(days) > 1 else obstacle
     return f"{text} ({', '.join(days)})" if days else text
 
 
 def _why_uncounted(finding: Finding) -> str:
-    """Why a region that was judged has no part in the result (E2, E3, E11)."""
+    """Return why a judged region does not count in the result (E2, E3, E11)."""
     if not finding.plausible:
         return f"change of {site_in_text(finding.measurement.region)} not plausible"
     if any(map(is_in_impression, finding.cautions)):
@@ -283,9 +283,9 @@ def _why_uncounted(finding: Finding) -> str:
 
 
 def _reasons_for_review(interpretation: Interpretation) -> Iterator[str]:
-    """E22: every doubt about what has a part in the result since the prior or since the baseline.
+    """Yield each reason to review what counts in the result since the prior or since the baseline (E22).
 
-    That it is too soon since the prior is none: then the region has no part in that result.
+    A change too soon since the prior is none, as the region then does not count in that result.
     """
     counted = (*interpretation.counted, *interpretation.counted_since_baseline)
     of_regions = [c for f in counted for c in f.cautions if c.review and c.flag is not Flag.TOO_SOON]

@@ -1,4 +1,4 @@
-"""Why a region is not compared with an earlier exam: one sentence for each obstacle (R2, F4)."""
+"""Sentences on obstacles: why a region is not compared with an earlier exam (R2, F4)."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from pipeline.clinical.wording.names import region_name, region_names
 
 
 def identity_conflict(other: Exam, names: Sequence[str]) -> str:
-    """R2.19: two people may share an id; the fields are named, never their values."""
+    """R2.19: two people may share an id; the text names fields, never their values."""
     return (
         f"Nothing was compared: an exam of {other.performed_on} under the same patient ID does not agree with this one "
         f"in {', '.join(names)}. Please check whose exam it is."
@@ -16,12 +16,12 @@ def identity_conflict(other: Exam, names: Sequence[str]) -> str:
 
 
 def same_day(other: Exam) -> str:
-    """R2.21: two scans of one day tell precision, not change."""
+    """R2.21: two scans of one day show precision, not change."""
     return f"The other exam is of the same day ({other.performed_on}): it shows precision, not change."
 
 
 def scanner_unidentified(exam: Exam, other: Exam) -> str:
-    """R2.1: without manufacturer, model and serial number nobody knows whether the machine is the same."""
+    """R2.1: without manufacturer, model and serial number the scanner is not identified."""
     return (
         f"It is not known whether the exam of {other.performed_on} was made on the same scanner: "
         f"then {other.scanner}, now {exam.scanner}."
@@ -29,7 +29,7 @@ def scanner_unidentified(exam: Exam, other: Exam) -> str:
 
 
 def other_scanner(exam: Exam, other: Exam) -> str:
-    """R2.2, R2.3, R2.8: two machines, even of one model, do not measure alike."""
+    """R2.2, R2.3, R2.8: two scanners, even of one model, do not measure alike."""
     return (
         f"The exam of {other.performed_on} was made on {other.scanner}, this one on {exam.scanner}. "
         "Without cross-calibration BMD of two scanners is not compared."
@@ -50,7 +50,7 @@ def not_for_monitoring(region: Region) -> str:
 
 
 def other_vertebrae(region: Region, other: Exam) -> str:
-    """R2.12: only the same vertebrae compare, and two at least."""
+    """R2.12: only the same vertebrae compare, at least two."""
     sets = ", ".join(m.region.key for m in other.measurements if len(m.region.vertebrae) > 1) or "single vertebrae only"
     return (
         f"The exam of {other.performed_on} reports other vertebrae ({sets}) than {region.key}, and bone mineral "
@@ -71,12 +71,12 @@ def other_region(region: Region, other: Exam) -> str:
 
 
 def refused(findings: Sequence[Finding]) -> tuple[str, ...]:
-    """F4: which earlier exams were not used, and why; each reason once, with its regions where it is not of all."""
+    """F4: why earlier exams were not used; each reason once, with its regions where it does not concern all."""
     reasons: dict[str, list[Finding]] = {}
     for finding in findings:
-        for refusal in () if finding.of_a_child else finding.refusals:  # E17: the impression says it
+        for refusal in () if finding.of_a_child else finding.refusals:  # E17: stated in the impression
             reasons.setdefault(refusal.text, []).append(finding)
-    everywhere = len(findings)
+    all_of_them = len(findings)
     return tuple(
-        text if len(of) == everywhere else f"{text[:-1]} ({region_names(of)})." for text, of in reasons.items()
+        text if len(of) == all_of_them else f"{text[:-1]} ({region_names(of)})." for text, of in reasons.items()
     )

@@ -1,11 +1,11 @@
-"""Cautions about the overall result: what it rests on, and how far the spine is to be believed (R3)."""
+"""Cautions about the overall result: a partial basis, a suspect spine, chance (R3)."""
 
 from collections.abc import Sequence
 
 from pipeline.clinical.model import Caution, Flag, Result
 from pipeline.clinical.rules import Rules
 
-# R3.9, why a site says nothing.
+# R3.9: why a site does not count.
 WHY_PARTIAL = {
     Result.NO_PRIOR: "has no earlier exam",
     Result.NOT_COMPARABLE: "could not be compared",
@@ -14,10 +14,10 @@ WHY_PARTIAL = {
 
 
 def partial(site: str, result: Result | None, *, left_out: bool, invalid: bool, against_baseline: bool) -> Caution:
-    """R3.9: the overall result rests on one site only; ``result`` is that of the other, if it was measured.
+    """R3.9: the overall result rests on one site only; ``result`` is that of the other site, if measured.
 
-    ``left_out`` says that the gain of a suspect spine is not counted, ``invalid`` that the site is not valid,
-    ``against_baseline`` that it is the result since the baseline which is partial.
+    ``left_out``: the gain of a suspect spine is not counted. ``invalid``: the site is not valid. ``against_baseline``:
+    the result since the baseline is partial.
     """
     why = "is not valid" if invalid else "was not measured"
     if result is not None:
@@ -28,7 +28,7 @@ def partial(site: str, result: Result | None, *, left_out: bool, invalid: bool, 
 
 
 def spine_suspect(signs: Sequence[str]) -> Caution:
-    """R3.11: two signs or more of degeneration or an artefact."""
+    """R3.11: the signs of degeneration or an artefact that make the spine suspect."""
     text = f"The BMD of the spine may be raised by degeneration or an artefact: {'; '.join(signs)}."
     return Caution(flag=Flag.SPINE_SUSPECT, text=text, review=True)
 
@@ -40,7 +40,7 @@ def suspect_artefact() -> Caution:
 
 
 def hip_preferred(rules: Rules) -> Caution:
-    """R3.10: from that age spine BMD rises by itself (Black)."""
+    """R3.10: from that age degeneration raises spine BMD (Black)."""
     text = f"Spine and hip differ; from age {rules.degenerative_age} on the hip is the more reliable site for change."
     return Caution(flag=Flag.HIP_PREFERRED, text=text)
 

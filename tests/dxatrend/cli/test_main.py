@@ -106,7 +106,7 @@ def test_the_days_of_the_scans_tell_whether_a_study_repeated_them_on_one_day(
     assert main(["precision", str(_study(tmp_path, 30, region=region, days=days)), "--config", str(config)]) == 0
     printed = capsys.readouterr().out
     assert _entry(printed).get("same_day") == same_day
-    assert ("not told; fill in same_day" in printed) is (same_day == "FILL IN")
+    assert ("unknown; fill in same_day" in printed) is (same_day == "FILL IN")
     (config / "precision.toml").write_text(printed.partition("# for config/precision.toml\n")[2])
     if same_day == "FILL IN":
         with pytest.raises(SettingsError):

@@ -114,7 +114,7 @@ def test_a_fracture_has_a_site_of_three(tmp_path: Path) -> None:
     assert [record.fracture_site for record in found] == list(FractureSite)
     assert all(record.fragility_fracture for record in found)
     assert _mistakes(tmp_path, text + "P1,2026-02-01,no,hip\nP1,2026-02-01,,wrist\n") == [
-        "line 2: fracture_site is told, and fragility_fracture is no",
+        "line 2: fracture_site is set, but fragility_fracture is no",
         "line 3: fracture_site: one of hip, vertebra, other",
     ]
 
