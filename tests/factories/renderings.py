@@ -1,4 +1,4 @@
-"""Renderings of addenda of every kind, and long, crowded and empty ones."""
+"""Addenda and their renderings: for usual, long, crowded and empty pages."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from pipeline.sr.dicom.writer import Authored
 from pipeline.sr.render.fonts import Fonts
 from pipeline.sr.render.instances import author_renderings
-from pipeline.sr.render.page_content import Page, page
+from pipeline.sr.render.page_content import PageContent, page_content
 from pipeline.sr.render.plots import PlotContext
 from tests.factories import addenda
 from tests.factories import interpretations as make
@@ -30,7 +30,7 @@ LONG_NAME = "Wolfeschlegelsteinhausenbergerdorff^Adolph Blaine Charles^David"
 
 
 def visit(year: int, *regions: str, scanner: Scanner = make.PRODIGY) -> Exam:
-    """A visit of a year with some regions; the same year and regions give the same numbers."""
+    """An exam of a year with some regions; the same year and regions give the same numbers."""
     random = Random(f"{year} {regions}")
     return Exam(
         study_instance_uid=f"{make.STUDY[2024]}.{year}",
@@ -46,13 +46,13 @@ def visit(year: int, *regions: str, scanner: Scanner = make.PRODIGY) -> Exam:
 
 
 def fifteen_years() -> list[Exam]:
-    """An exam of every region each year, the first ones and one between on other scanners."""
+    """An exam of every region each year; the first four and one between are of other scanners."""
     scanners = [make.HORIZON] * 4 + [make.PRODIGY, NORLAND] + [make.PRODIGY] * 9
     return [visit(2009 + number, *REGIONS, scanner=scanner) for number, scanner in enumerate(scanners)]
 
 
 def interpreted(exam: Exam, history: Iterable[Exam] = ()) -> Interpretation:
-    """What there is to say of an exam, by an LSC for each region but the radius."""
+    """The interpretation of an exam, with an LSC for each region but the radius."""
     regions = [m.region.key for m in exam.measurements if "radius" not in m.region.key]
     return interpret(exam, list(history), ClinicalReference(lscs=tuple(make.lsc(region) for region in regions)))
 
@@ -67,20 +67,23 @@ def addendum_to(
 
 
 def shown(
-    addendum: Authored, interpretation: Interpretation, history: Iterable[Exam] = (), beside: PlotContext | None = None
-) -> Page:
-    """What stands on an addendum's pages."""
-    told = addenda.read(addendum)
-    return page(told, read_tree(told), interpretation, history, beside)
+    addendum: Authored,
+    interpretation: Interpretation,
+    history: Iterable[Exam] = (),
+    plot_context: PlotContext | None = None,
+) -> PageContent:
+    """The content of an addendum's pages."""
+    data_set = addenda.read(addendum)
+    return page_content(data_set, read_tree(data_set), interpretation, history, plot_context)
 
 
 def renderings_of(
     addendum: Authored, interpretation: Interpretation, history: Iterable[Exam] = (), *forms: str
 ) -> tuple[Authored, ...]:
-    """The faces of an addendum, as image and PDF unless told otherwise."""
+    """The renderings of an addendum, as image and PDF unless forms are given."""
     return author_renderings(addendum, interpretation, history, forms or ("image", "pdf"), Fonts())
 
 
 def read(rendering: Authored) -> Dataset:
-    """A face as an archive reads it."""
+    """A rendering as an archive reads it."""
     return read_instance(rendering.data_set, ExplicitVRLittleEndian)

@@ -45,7 +45,7 @@ def render(
     from pipeline.sr.render.plots import PlotContext  # noqa: PLC0415
 
     fonts = Fonts(str(font) if font else "")
-    plot_context = PlotContext(epochs=epochs, contexts=contexts, held=held)
+    plot_context = PlotContext(epochs=epochs, records=contexts, held_days=held)
     return author_renderings(addendum, interpretation, history, forms, fonts, plot_context)
 
 

@@ -1,5 +1,6 @@
-"""What does a person see of an addendum in a viewer that shows no structured reports?
+"""Render addenda as pages, images and PDF, for viewers that show no structured reports.
 
-``page`` says what stands on its pages, ``layout`` where, ``drawing`` puts it down with matplotlib, ``instances`` makes
-DICOM objects of it. Importing ``drawing`` takes a second and some 50 MB: only who authors faces does.
+``page_content`` collects what the pages show, ``page_layout`` lays it out, ``drawing`` draws it with matplotlib, and
+``instances`` makes DICOM instances of it. ``drawing`` and ``fonts`` need the extra ``dxatrend[render]``; importing them
+takes a second and 50 MB.
 """

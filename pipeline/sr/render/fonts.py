@@ -1,8 +1,8 @@
-"""Which letters can a page show, and how wide are they?
+"""Fonts of the pages: which letters can be drawn, and how wide a text is.
 
-The fonts that matplotlib brings along have the letters of Latin, Greek, Cyrillic, Arabic, Hebrew and others; joined and
-in order where they run from right to left. For Chinese, Japanese and Korean, whose fonts are large, the department may
-name one of its own. No other font of this machine is ever used.
+matplotlib's own DejaVu Sans has Latin, Greek, Cyrillic, Arabic, Hebrew and other letters; it joins and orders those
+that run from right to left. For Chinese, Japanese and Korean, whose fonts are large, a department may name a font of
+its own. No other font of the machine is used.
 """
 
 from functools import cache
@@ -16,25 +16,23 @@ from pipeline.errors import DxatrendError
 _BUNDLED = {False: "DejaVuSans.ttf", True: "DejaVuSans-Bold.ttf"}
 
 _MEASURED_AT = 64.0
-"""In points; without hinting a text is twice as wide at twice the size."""
+"""Size in points at which widths are measured; without hinting they are proportional to the size."""
 
 UNKNOWN = "\N{WHITE SQUARE}"
-"""What stands for a letter that no font has."""
-
-EXPLAINED = f"{UNKNOWN} stands for a letter that this page cannot show."
+"""Drawn in place of a letter that no font has."""
 
 NAMELESS = "(the name is in letters that this page cannot show: see Patient ID)"
 
 
 class UnusableFontError(DxatrendError, ValueError):
-    """The file is no font that matplotlib reads."""
+    """A file is not a font that matplotlib can read."""
 
 
 class Fonts:
-    """Our two fonts, regular and bold, and the department's own one for what these lack."""
+    """DejaVu Sans, regular and bold, and the department's own font for letters that it lacks."""
 
     def __init__(self, own: str = "") -> None:
-        """Open them; ``own`` is the path of a TrueType or OpenType file, or nothing.
+        """Open the fonts; ``own`` is the path of a TrueType or OpenType file, or empty.
 
         Raises:
             UnusableFontError: there is no such font.
@@ -47,11 +45,11 @@ class Fonts:
             raise UnusableFontError(f"{own} cannot be read as a font") from problem
 
     def properties(self, text: str, size: float, *, bold: bool) -> FontProperties:
-        """The font that draws a text."""
+        """Return the font that draws a text."""
         return FontProperties(fname=self._for(text, bold=bold).fname, size=size)  # type: ignore[arg-type] # a str, as given
 
     def width(self, text: str, size: float, bold: bool) -> float:
-        """How wide a text is as it is drawn, in points."""
+        """Return the width of a text as it is drawn; width and size are in points."""
         known = self._widths.get((text, bold))
         if known is None:
             legible = self.legible(text)
@@ -62,17 +60,17 @@ class Fonts:
         return known * size
 
     def legible(self, text: str) -> str:
-        """A text with a mark in place of each letter that cannot be drawn."""
+        """Return a text with ``UNKNOWN`` in place of each letter that cannot be drawn."""
         if self._covers(self._bundled[False], text) or (self._own and self._covers(self._own, text)):
             return text
         return "".join(letter if self._covers(self._bundled[False], letter) else UNKNOWN for letter in text)
 
-    def name(self, name: str) -> str:
-        """A patient's name as DICOM writes it, family name first: of its up to three spellings those we can draw."""
+    def patient_name(self, name: str) -> str:
+        """Return those of the up to three spellings of a DICOM person name (PS3.5 6.2.1) that can be drawn."""
         spellings = [" ".join(part for part in group.split("^") if part) for group in name.split("=")]
-        told = list(dict.fromkeys(spelling for spelling in spellings if spelling.strip()))
-        drawn = [spelling for spelling in told if self.legible(spelling) == spelling]
-        if not told:
+        stated = list(dict.fromkeys(spelling for spelling in spellings if spelling.strip()))
+        drawn = [spelling for spelling in stated if self.legible(spelling) == spelling]
+        if not stated:
             return "(no name stated)"
         return "  ".join(drawn) if drawn else NAMELESS
 

@@ -1,8 +1,8 @@
-"""How do the pages become DICOM objects beside the addendum?
+"""Author the renderings of an addendum as DICOM instances: Secondary Capture images and an Encapsulated PDF.
 
-Secondary Capture images, one for each sheet, and one Encapsulated PDF: each kind in a series of its own in the
-addendum's study, under its date and header, naming it as their source. Their UIDs derive from the addendum's and from
-what is drawn, so that two that differ never share one.
+There is one image for each page. Images and PDF have a series each, in the addendum's study, with its dates and header,
+and name it as their source. Their UIDs derive from the addendum's and from what is drawn, so that no two instances that
+differ share a UID.
 """
 
 import hashlib
@@ -22,14 +22,15 @@ from pipeline.sr.dicom.uids import derived_uid
 from pipeline.sr.dicom.writer import Attributes, Authored, coded, elements, encode
 from pipeline.sr.render import drawing
 from pipeline.sr.render.fonts import Fonts
-from pipeline.sr.render.page_content import page
-from pipeline.sr.render.page_layout import Sheet, lay_out
+from pipeline.sr.render.page_content import page_content
+from pipeline.sr.render.page_layout import lay_out
+from pipeline.sr.render.page_marks import Page
 from pipeline.sr.render.plots import PlotContext
 
 TITLE = "DXA follow-up"
 
 IMAGE_SERIES, PDF_SERIES = 1000, 2000
-"""What the numbers of their series have above that of the addendum's."""
+"""Added to the addendum's series number for the series of images and of the PDF."""
 
 
 def author_renderings(
@@ -38,28 +39,27 @@ def author_renderings(
     history: Iterable[Exam],
     forms: Iterable[str],
     fonts: Fonts,
-    beside: PlotContext | None = None,
+    plot_context: PlotContext | None = None,
 ) -> tuple[Authored, ...]:
-    """The faces of an addendum in these forms, of ``image`` and ``pdf``.
+    """Return the renderings of an addendum in these forms, of ``image`` and ``pdf``.
 
-    ``history`` is what the plots show beside the exam: the patient's exams, in any order; ``beside`` is what lies
-    between them.
+    The plots show ``history``, the patient's exams in any order, and ``plot_context`` what lies between them.
     """
-    told = read_instance(addendum.data_set, ExplicitVRLittleEndian)
-    shown = page(told, read_tree(told), interpretation, history, beside)
-    sheets = lay_out(shown, fonts.name(shown.patient_name), fonts.width)
+    data_set = read_instance(addendum.data_set, ExplicitVRLittleEndian)
+    content = page_content(data_set, read_tree(data_set), interpretation, history, plot_context)
+    pages = lay_out(content, fonts.patient_name(content.patient_name), fonts.width)
     wanted = set(forms)
     return (
-        *(_images(told, interpretation.exam, sheets, fonts) if "image" in wanted else ()),
-        *([_pdf(told, interpretation.exam, sheets, fonts)] if "pdf" in wanted else []),
+        *(_images(data_set, interpretation.exam, pages, fonts) if "image" in wanted else ()),
+        *([_pdf(data_set, interpretation.exam, pages, fonts)] if "pdf" in wanted else []),
     )
 
 
-def _images(addendum: Dataset, exam: Exam, sheets: Iterable[Sheet], fonts: Fonts) -> Iterable[Authored]:
-    """The Secondary Capture Image IOD (PS3.3 A.8.1), of grey pixels, as every viewer shows them."""
-    for number, pixels in enumerate(drawing.pictures(tuple(sheets), fonts), 1):
+def _images(addendum: Dataset, exam: Exam, pages: Iterable[Page], fonts: Fonts) -> Iterable[Authored]:
+    """Yield a grey Secondary Capture image of each page (PS3.3 A.8.1)."""
+    for number, pixels in enumerate(drawing.images(tuple(pages), fonts), 1):
         attributes: Attributes = {
-            **_of_both(addendum, exam, "image"),
+            **_shared_attributes(addendum, exam, "image"),
             "Modality": "OT",
             "SeriesNumber": IMAGE_SERIES + int(addendum.SeriesNumber),
             "InstanceNumber": number,
@@ -82,11 +82,11 @@ def _images(addendum: Dataset, exam: Exam, sheets: Iterable[Sheet], fonts: Fonts
         yield _authored(SecondaryCaptureImageStorage, addendum, attributes, f"image {number}", pixels)
 
 
-def _pdf(addendum: Dataset, exam: Exam, sheets: Iterable[Sheet], fonts: Fonts) -> Authored:
-    """The Encapsulated PDF IOD (PS3.3 A.45.1)."""
-    document = drawing.pdf(tuple(sheets), fonts, title=TITLE)
+def _pdf(addendum: Dataset, exam: Exam, pages: Iterable[Page], fonts: Fonts) -> Authored:
+    """Return an Encapsulated PDF of all pages (PS3.3 A.45.1)."""
+    document = drawing.pdf(tuple(pages), fonts, title=TITLE)
     attributes: Attributes = {
-        **_of_both(addendum, exam, "pdf"),
+        **_shared_attributes(addendum, exam, "pdf"),
         "Modality": "DOC",
         "SeriesNumber": PDF_SERIES + int(addendum.SeriesNumber),
         "InstanceNumber": 1,
@@ -111,8 +111,8 @@ def _authored(sop_class_uid: str, addendum: Dataset, attributes: Attributes, kin
     )
 
 
-def _of_both(addendum: Dataset, exam: Exam, kind: str) -> Attributes:
-    """Whose it is, when and by whom it was made, and of which addendum."""
+def _shared_attributes(addendum: Dataset, exam: Exam, kind: str) -> Attributes:
+    """Return the attributes that image and PDF have in common: patient, study, dates, equipment, source addendum."""
     moment = written_at(addendum)
     assert moment is not None, "an addendum has a date"
     return {

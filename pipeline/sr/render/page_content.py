@@ -1,6 +1,6 @@
-"""What stands on the pages that a person reads: impression, regions, plots, comparison, cautions, suggestions.
+"""The content of an addendum's pages: impression, table of regions, plots, comparison, cautions and suggestions.
 
-The numbers of the addendum and no others: a change that is not significant is in words only, as in its sentences (N6).
+It has the numbers of the addendum and no others. A change that is not significant is given in words only (N6).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from pipeline.sr.render.plots import Plot, PlotContext, plots
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the table: a region since its prior, and below it, if that is another exam, since its baseline."""
+    """One row of the table: a region since its prior or, in a second row, since a baseline that is another exam."""
 
     region: str
     bmd: str = ""
@@ -39,12 +39,12 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class PageContent:
     """Everything that the pages of one addendum show.
 
-    ``patient_name`` is as DICOM writes it (PS3.5 6.2.1). ``facts`` are labels and texts; ``notes`` are referred to by
-    number from the rows, counted from one. ``impression`` and ``sections`` are those of the addendum, word for word,
-    in its order; the rows stand for its sentences on each region. ``small_print`` has the rules behind them.
+    ``patient_name`` is a DICOM person name (PS3.5 6.2.1). ``facts`` are labels and texts. Rows refer to ``notes`` by
+    number, counted from one. ``impression`` and ``sections`` are those of the addendum, word for word and in its order;
+    the rows replace its sentences on each region. ``small_print`` names the rules behind them.
     """
 
     patient_name: str
@@ -63,34 +63,34 @@ class Page:
     made_by: str
 
 
-def page(
+def page_content(
     addendum: Dataset,
-    said: Item,
+    document: Item,
     interpretation: Interpretation,
     history: Iterable[Exam],
-    beside: PlotContext | None = None,
-) -> Page:
-    """What the pages of an addendum show, which reads ``said``.
+    plot_context: PlotContext | None = None,
+) -> PageContent:
+    """Return the content of an addendum's pages; ``document`` is its content tree.
 
-    ``history`` are the exams that the plots show beside this one, and ``beside`` what lies between them.
+    The plots show ``history``, and ``plot_context`` what lies between the scans.
     """
     findings = interpretation.findings
     monitored = [finding for finding in findings if finding.followed]
     others = [finding for finding in findings if not finding.followed]
-    notes = tuple(dict.fromkeys(text for finding in monitored for text in _worth_a_note(finding, interpretation.exam)))
+    notes = tuple(dict.fromkeys(text for finding in monitored for text in _notes(finding, interpretation.exam)))
     narrative = interpretation.narrative
-    return Page(
+    return PageContent(
         patient_name=header_text(addendum, "PatientName"),
         patient_id=header_text(addendum, "PatientID"),
         exam_on=str(interpretation.exam.performed_on),
         facts=tuple((label, text) for label, text in _facts(addendum, interpretation) if text),
         status=" ".join(narrative.status),
-        replaced=" ".join(_texts(said, codes.COMMENT)),
+        replaced=" ".join(_texts(document, codes.COMMENT)),
         impression=narrative.impression,
         rows=tuple(row for finding in monitored for row in _rows(finding, interpretation.exam, notes)),
         notes=notes,
         not_monitored="; ".join(f"{region_name(f.measurement.region)} {_bmd(f)}" for f in others),
-        plots=plots(monitored, interpretation.exam, history, beside),
+        plots=plots(monitored, interpretation.exam, history, plot_context),
         sections=tuple((title, texts) for title, texts in _sections(narrative, notes) if texts),
         small_print=(*narrative.not_supplied, *narrative.small_print, *_rules(interpretation.suggestions)),
         made_by=f"{DEVICE} {pipeline.__version__}, rules {interpretation.rules_version}",
@@ -108,10 +108,10 @@ VERDICTS: Mapping[Result, str] = {
     Result.NO_LSC: "no LSC: not judged",
     Result.NO_PRIOR: "first exam",
 }
-"""What became of a region, in a column's width; a shape tells gain from loss where colour is not shown."""
+"""Result of a region in the width of a column; a shape distinguishes gain from loss without colour."""
 
 WITHIN_LSC = "less than LSC"
-"""Instead of the number of a change that is not significant (N6)."""
+"""Printed instead of a change that is not significant (N6)."""
 
 
 def _facts(addendum: Dataset, interpretation: Interpretation) -> Iterator[tuple[str, str]]:
@@ -127,7 +127,7 @@ def _facts(addendum: Dataset, interpretation: Interpretation) -> Iterator[tuple[
 
 
 def _sections(narrative: Narrative, notes: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What the addendum says after its regions, but for what stands in a note already."""
+    """Yield the sections after the regions, without sentences that are in a note already."""
     for title, texts in (
         ("Comparison", narrative.basis),
         ("Cautions", narrative.cautions),
@@ -137,18 +137,18 @@ def _sections(narrative: Narrative, notes: Sequence[str]) -> Iterator[tuple[str,
 
 
 def _is_noted(text: str, notes: Sequence[str]) -> bool:
-    """Whether a note says the same of its own row: without the names of other regions before or after it."""
+    """Return whether a note has the same sentence, for its own row and without the names of other regions."""
     about, _, rest = text.partition(": ")
     return any(text.startswith(note[:-1]) or note.endswith(f": {rest or about}") for note in notes)
 
 
 def _rules(suggestions: Sequence[Suggestion]) -> tuple[str, ...]:
-    told = dict.fromkeys(f"{suggestion.rule} ({suggestion.source})" for suggestion in suggestions)
-    return (f"Rules of the suggestions: {', '.join(told)}.",) if told else ()
+    rules = dict.fromkeys(f"{suggestion.rule} ({suggestion.source})" for suggestion in suggestions)
+    return (f"Rules of the suggestions: {', '.join(rules)}.",) if rules else ()
 
 
-def _worth_a_note(finding: Finding, exam: Exam) -> Iterator[str]:
-    """What a reader must know before trusting a row: why there is no comparison, or what to look at."""
+def _notes(finding: Finding, exam: Exam) -> Iterator[str]:
+    """Yield the notes to a row: vertebrae compared, why there is no comparison, cautions that need review."""
     for change in _changes(finding):
         if change.region is not None and change.bmd is not None and change.reference.scanner == exam.scanner:
             yield (
@@ -160,7 +160,7 @@ def _worth_a_note(finding: Finding, exam: Exam) -> Iterator[str]:
 
 
 def _changes(finding: Finding) -> list[Change]:
-    """Since the prior, and since the baseline where that is another exam."""
+    """Return the change since the prior, and since the baseline if that is another exam."""
     prior, baseline = finding.since_prior, finding.since_baseline
     if prior is None or baseline is None:
         return []
@@ -176,7 +176,7 @@ def _rows(finding: Finding, exam: Exam, notes: Sequence[str]) -> Iterator[Row]:
         t_score=_score(measurement.t_score),
         z_score=_score(measurement.z_score),
         verdict=VERDICTS[finding.result],
-        notes=tuple(sorted({notes.index(text) + 1 for text in _worth_a_note(finding, exam)})),
+        notes=tuple(sorted({notes.index(text) + 1 for text in _notes(finding, exam)})),
     )
     changes = _changes(finding)
     rows = [first] + [
@@ -187,7 +187,7 @@ def _rows(finding: Finding, exam: Exam, notes: Sequence[str]) -> Iterator[Row]:
 
 
 def _withheld(row: Row) -> Row:
-    """A change larger than bone changes is put in no number."""
+    """Leave out the number of a change that is larger than bone changes."""
     return replace(row, verdict=NOT_PLAUSIBLE, change="", significant=False)
 
 
@@ -202,8 +202,8 @@ def _compared(row: Row, change: Change) -> Row:
     )
 
 
-def _texts(said: Item, concept: Code) -> list[str]:
-    return [item.value for item in said.walk() if item.value_type == "TEXT" and item.concept == concept]
+def _texts(document: Item, concept: Code) -> list[str]:
+    return [item.value for item in document.walk() if item.value_type == "TEXT" and item.concept == concept]
 
 
 def _score(score: Decimal | None) -> str:
@@ -219,5 +219,5 @@ def _change(change: Change) -> str:
 
 
 def _bmd(finding: Finding) -> str:
-    """The BMD of a region; no number of a site that is not valid (N5)."""
+    """Return the BMD of a region, or ``NOT_VALID`` instead of a number (N5)."""
     return bmd_in_text(finding.measurement.bmd) if finding.valid else NOT_VALID

@@ -1,167 +1,89 @@
-"""Where does everything stand on the pages?
+"""Lay out the content of an addendum's pages: where each text, box and chart stands, and where a new page begins."""
 
-A4 upright, in points (1/72 inch) from the upper left corner; a text stands on its ``y``. No text is smaller than
-``SMALLEST``: on 1024 pixels across that is 13 pixels high.
-"""
-
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
 from pipeline.clinical.clinical_context import Therapy
-from pipeline.sr.render.page_content import Page, Row
-from pipeline.sr.render.plots import Course, Plot
-
-WIDTH, HEIGHT = 595.0, 842.0
-LEFT, RIGHT, TOP, BOTTOM = 30.0, WIDTH - 30.0, 34.0, HEIGHT - 40.0
-
-TITLE, LARGE, BODY, SMALLEST = 15.0, 11.0, 8.5, 7.5
-LEADING = 1.32
-"""From one line to the next, in sizes of their letters."""
-
-Measure = Callable[[str, float, bool], float]
-"""How wide a text is, in points, at a size in points, bold or not."""
-
-
-class Tone(Enum):
-    """How dark something is, as the share of white: greys alone, so that a grey display shows the same."""
-
-    INK = 0.0
-    SOFT = 0.32
-    RULE = 0.72
-    FILL = 0.93
-    DARK_FILL = 0.86
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
-    """A line of text; ``end`` says that ``x`` is where it ends."""
-
-    x: float
-    y: float
-    text: str
-    size: float = BODY
-    bold: bool = False
-    tone: Tone = Tone.INK
-    end: bool = False
+from pipeline.sr.render.page_content import PageContent, Row
+from pipeline.sr.render.page_marks import (
+    AGE_AXIS,
+    BODY,
+    BOTTOM,
+    HEIGHT,
+    LARGE,
+    LEFT,
+    LEGEND_LINE,
+    LINE_HEIGHT,
+    RIGHT,
+    SMALLEST,
+    THERAPY_STRIP,
+    TITLE,
+    TOP,
+    Box,
+    Chart,
+    Measure,
+    Page,
+    Text,
+    Tone,
+    wrapped,
+)
+from pipeline.sr.render.plots import Plot, TherapyCourse
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
-    """A filled rectangle; one of no height is a line half a point thick."""
-
-    x: float
-    y: float
-    width: float
-    height: float = 0.0
-    tone: Tone = Tone.RULE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
-    """The place of a plot, its title and its legend included."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    plot: Plot
-
-
-Sheet = tuple[Text | Box | Chart, ...]
-"""One page: what is drawn on it, in this order."""
-
-
-def lay_out(page: Page, name: str, measure: Measure) -> tuple[Sheet, ...]:
-    """The sheets of a page model; ``name`` is the patient's as it can be drawn."""
+def lay_out(content: PageContent, name: str, measure: Measure) -> tuple[Page, ...]:
+    """Lay the content out on as many pages as it needs; ``name`` is the patient's as it can be drawn."""
     flow = _Flow(measure=measure)
-    _heading(flow, page, name)
-    _facts(flow, page)
-    _impression(flow, page)
-    _table(flow, page)
-    _plots(flow, page.plots)
-    _sections(flow, page)
-    count = len(flow.sheets)
+    _heading(flow, content, name)
+    _facts(flow, content)
+    _impression(flow, content)
+    _table(flow, content)
+    _plots(flow, content.plots)
+    _sections(flow, content)
+    count = len(flow.pages)
     return tuple(
-        (*_running_head(page, name, measure, number), *marks, *_foot(page, number, count))
-        for number, marks in enumerate(flow.sheets, 1)
+        (*_running_head(content, name, measure, number), *marks, *_foot(content, number, count))
+        for number, marks in enumerate(flow.pages, 1)
     )
-
-
-def wrapped(text: str, width: float, size: float, measure: Measure, *, bold: bool = False) -> list[str]:
-    """A text in lines no wider than this; a number keeps its unit, and a word that is wider alone is cut."""
-    lines, space = [""], measure("n n", size, bold) - measure("nn", size, bold)
-    left = width
-    for word in _words(text):
-        needed = measure(word, size, bold)
-        if lines[-1] and space + needed <= left:
-            lines[-1], left = f"{lines[-1]} {word}", left - space - needed
-            continue
-        parts = list(_cut(word, width, size, measure, bold))
-        lines, left = lines + parts, width - measure(parts[-1], size, bold)
-    return lines[1:] or [""]
-
-
-def _words(text: str) -> Iterator[str]:
-    """The words of a text, a unit together with its number."""
-    held = ""
-    for word in text.split():
-        if held[-1:].isdigit() and word.startswith(_UNITS):
-            held = f"{held} {word}"
-            continue
-        if held:
-            yield held
-        held = word
-    if held:
-        yield held
-
-
-_UNITS = ("%", "g/cm", "cm", "kg", "mg", "years", "months", "days")
-
-
-def _cut(word: str, width: float, size: float, measure: Measure, bold: bool) -> Iterator[str]:
-    while measure(word, size, bold) > width and len(word) > 1:
-        fits = next(n for n in range(len(word) - 1, 0, -1) if n == 1 or measure(word[:n], size, bold) <= width)
-        yield word[:fits]
-        word = word[fits:]
-    yield word
 
 
 @dataclass(slots=True, kw_only=True)
 class _Flow:
-    """Where the next thing goes; a new sheet begins where it has no room."""
+    """The pages laid out so far, and how far down the last one is filled.
+
+    ``y`` is the lower edge of what stands on the last page.
+    """
 
     measure: Measure
     y: float = TOP
-    sheets: list[list[Text | Box | Chart]] = field(default_factory=lambda: [[]])
+    pages: list[list[Text | Box | Chart]] = field(default_factory=lambda: [[]])
 
-    def room(self, height: float) -> bool:
-        """Make room for something that must not be torn; whether that took a new sheet."""
-        if self.y + height <= BOTTOM or not self.sheets[-1]:
+    def reserve(self, height: float) -> bool:
+        """Begin a new page unless ``height`` points are left on this one, and return whether one was begun."""
+        if self.y + height <= BOTTOM or not self.pages[-1]:
             return False
-        self.sheets.append([])
+        self.pages.append([])
         self.y = TOP + 22
         return True
 
     def put(self, *marks: Text | Box | Chart) -> None:
-        """Put something down on the sheet."""
-        self.sheets[-1].extend(marks)
+        """Add marks to the last page."""
+        self.pages[-1].extend(marks)
 
     def paragraph(
         self, text: str, *, size: float = BODY, bold: bool = False, tone: Tone = Tone.INK, hang: str = ""
     ) -> None:
-        """Lines of text from margin to margin, after what hangs out on their left."""
+        """Write lines of text from margin to margin; ``hang`` stands before the first, and the others are indented."""
         indent = self.measure(f"{hang} ", size, bold) if hang else 0.0
         for number, line in enumerate(wrapped(text, RIGHT - LEFT - indent, size, self.measure, bold=bold)):
-            self.room(size * LEADING)
-            self.y += size * LEADING
+            self.reserve(size * LINE_HEIGHT)
+            self.y += size * LINE_HEIGHT
             if hang and number == 0:
                 self.put(Text(x=LEFT, y=self.y, text=hang, size=size, bold=bold, tone=tone))
             self.put(Text(x=LEFT + indent, y=self.y, text=line, size=size, bold=bold, tone=tone))
 
     def title(self, text: str) -> None:
-        """The title of a part, with room for something below it."""
-        self.room(40)
+        """Write the title of a section, on a new page if nothing would fit below it."""
+        self.reserve(40)
         self.y += 20
         self.put(
             Text(x=LEFT, y=self.y, text=text, size=LARGE, bold=True),
@@ -170,11 +92,11 @@ class _Flow:
         self.y += 6
 
 
-def _heading(flow: _Flow, page: Page, name: str) -> None:
+def _heading(flow: _Flow, content: PageContent, name: str) -> None:
     flow.y += 12
     flow.put(
         Text(x=LEFT, y=flow.y, text="DXA follow-up", size=TITLE, bold=True),
-        Text(x=RIGHT, y=flow.y, text=page.status, size=SMALLEST, tone=Tone.SOFT, end=True),
+        Text(x=RIGHT, y=flow.y, text=content.status, size=SMALLEST, tone=Tone.SOFT, end=True),
         Box(x=LEFT, y=flow.y + 6, width=RIGHT - LEFT, tone=Tone.INK),
     )
     flow.y += 10
@@ -182,44 +104,43 @@ def _heading(flow: _Flow, page: Page, name: str) -> None:
     flow.y += 3
 
 
-_LABEL = 74.0
-"""How wide the label of a fact is."""
+_LABEL_WIDTH = 74.0
 
 
-def _facts(flow: _Flow, page: Page) -> None:
-    """Two beside each other, left and right by turns."""
+def _facts(flow: _Flow, content: PageContent) -> None:
+    """Write labels and texts in two columns, left and right by turns."""
     half = (RIGHT - LEFT) / 2
-    for start in range(0, len(page.facts), 2):
-        _side_by_side(flow, page.facts[start : start + 2], half)
+    for start in range(0, len(content.facts), 2):
+        _side_by_side(flow, content.facts[start : start + 2], half)
 
 
 def _side_by_side(flow: _Flow, facts: Sequence[tuple[str, str]], width: float) -> None:
-    columns = [wrapped(text, width - _LABEL - 6, BODY, flow.measure) for _, text in facts]
+    columns = [wrapped(text, width - _LABEL_WIDTH - 6, BODY, flow.measure) for _, text in facts]
     for number, (label, _) in enumerate(facts):
         x, y = LEFT + number * width, flow.y
-        flow.put(Text(x=x, y=y + BODY * LEADING, text=label, tone=Tone.SOFT))
+        flow.put(Text(x=x, y=y + BODY * LINE_HEIGHT, text=label, tone=Tone.SOFT))
         for line in columns[number]:
-            y += BODY * LEADING
-            flow.put(Text(x=x + _LABEL, y=y, text=line))
-    flow.y += max((len(lines) for lines in columns), default=0) * BODY * LEADING
+            y += BODY * LINE_HEIGHT
+            flow.put(Text(x=x + _LABEL_WIDTH, y=y, text=line))
+    flow.y += max((len(lines) for lines in columns), default=0) * BODY * LINE_HEIGHT
 
 
-def _impression(flow: _Flow, page: Page) -> None:
-    """The overall result in large letters, and the rest of the impression below it, in one box."""
+def _impression(flow: _Flow, content: PageContent) -> None:
+    """Write the impression in one box, its first sentence (the overall result) in large letters."""
     inner = RIGHT - LEFT - 16
-    head = [line for text in page.impression[:1] for line in wrapped(text, inner, LARGE, flow.measure, bold=True)]
-    below = [line for text in page.impression[1:] for line in wrapped(text, inner, BODY, flow.measure)]
-    height = 8 + len(head) * LARGE * LEADING + len(below) * BODY * LEADING
+    head = [line for text in content.impression[:1] for line in wrapped(text, inner, LARGE, flow.measure, bold=True)]
+    below = [line for text in content.impression[1:] for line in wrapped(text, inner, BODY, flow.measure)]
+    height = 8 + len(head) * LARGE * LINE_HEIGHT + len(below) * BODY * LINE_HEIGHT
     flow.y += 8
     flow.put(Box(x=LEFT, y=flow.y, width=RIGHT - LEFT, height=height, tone=Tone.DARK_FILL))
     y = flow.y + 1
     for lines, size, bold in ((head, LARGE, True), (below, BODY, False)):
         for line in lines:
-            y += size * LEADING
+            y += size * LINE_HEIGHT
             flow.put(Text(x=LEFT + 8, y=y, text=line, size=size, bold=bold))
     flow.y += height + 2
-    if page.replaced:
-        flow.paragraph(page.replaced)
+    if content.replaced:
+        flow.paragraph(content.replaced)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,8 +150,8 @@ class _Column:
     right: bool = False
 
     @property
-    def room(self) -> float:
-        """What a text in it may take."""
+    def text_width(self) -> float:
+        """Width that a text may have."""
         return self.width - (_GAP if self.right else _INDENT)
 
 
@@ -248,38 +169,38 @@ _COLUMNS = (
 """Wide enough, in bold, for 1.234, a score of -10.2, a date, a change of +0.435 (+116.3 %); in plain, "not valid"."""
 
 _GAP, _INDENT = 6.0, 3.0
-"""Between a number and the column on its right, and before a text."""
+"""Space between a number and the column on its right, and before a text."""
 
 
-def _table(flow: _Flow, page: Page) -> None:
+def _table(flow: _Flow, content: PageContent) -> None:
     flow.y += 10
-    if page.rows:
+    if content.rows:
         _table_head(flow)
     shaded = True
-    for row in page.rows:
+    for row in content.rows:
         shaded = shaded if row.since_baseline else not shaded
         cells = _cells(row, flow.measure)
-        height = max(len(lines) for lines in cells) * BODY * LEADING + 3
-        if flow.room(height):
+        height = max(len(lines) for lines in cells) * BODY * LINE_HEIGHT + 3
+        if flow.reserve(height):
             _table_head(flow)
         if shaded:
             flow.put(Box(x=LEFT, y=flow.y, width=RIGHT - LEFT, height=height, tone=Tone.FILL))
         _row(flow, cells, bold=row.significant)
         flow.y += height
     flow.put(Box(x=LEFT, y=flow.y, width=RIGHT - LEFT))
-    for number, note in enumerate(page.notes, 1):
+    for number, note in enumerate(content.notes, 1):
         flow.paragraph(note, size=SMALLEST, hang=f"{number})")
-    if page.not_monitored:
-        flow.paragraph(f"Not used for monitoring, BMD in g/cm\u00b2: {page.not_monitored}.", size=SMALLEST)
+    if content.not_monitored:
+        flow.paragraph(f"Not used for monitoring, BMD in g/cm\u00b2: {content.not_monitored}.", size=SMALLEST)
 
 
 def _table_head(flow: _Flow) -> None:
-    heads = [wrapped(column.head, column.room, SMALLEST, flow.measure, bold=True) for column in _COLUMNS]
+    heads = [wrapped(column.head, column.text_width, SMALLEST, flow.measure, bold=True) for column in _COLUMNS]
     depth = max(map(len, heads))
     for x, column, lines in zip(_positions(), _COLUMNS, heads, strict=True):
         for number, line in enumerate(lines, depth - len(lines) + 1):
-            flow.put(_cell(x, flow.y + number * SMALLEST * LEADING, line, column, SMALLEST, bold=True))
-    flow.y += depth * SMALLEST * LEADING + 4
+            flow.put(_cell(x, flow.y + number * SMALLEST * LINE_HEIGHT, line, column, SMALLEST, bold=True))
+    flow.y += depth * SMALLEST * LINE_HEIGHT + 4
     flow.put(Box(x=LEFT, y=flow.y, width=RIGHT - LEFT, tone=Tone.INK))
 
 
@@ -290,7 +211,7 @@ def _cells(row: Row, measure: Measure) -> list[list[str]]:
         *(row.bmd_then, row.change, row.lsc, row.verdict + notes),
     )
     return [
-        wrapped(text, column.room, BODY, measure, bold=row.significant)
+        wrapped(text, column.text_width, BODY, measure, bold=row.significant)
         for text, column in zip(texts, _COLUMNS, strict=True)
     ]
 
@@ -298,7 +219,7 @@ def _cells(row: Row, measure: Measure) -> list[list[str]]:
 def _row(flow: _Flow, cells: Sequence[Sequence[str]], *, bold: bool) -> None:
     for x, column, lines in zip(_positions(), _COLUMNS, cells, strict=True):
         for number, line in enumerate(lines, 1):
-            flow.put(_cell(x, flow.y + number * BODY * LEADING, line, column, BODY, bold=bold))
+            flow.put(_cell(x, flow.y + number * BODY * LINE_HEIGHT, line, column, BODY, bold=bold))
 
 
 def _cell(x: float, y: float, text: str, column: _Column, size: float, *, bold: bool) -> Text:
@@ -314,98 +235,94 @@ def _positions() -> Iterable[float]:
         x += column.width
 
 
-_TWO_BESIDE = {1, 2, 4}
-"""So many plots stand two beside each other, others three."""
-
-LEGEND = SMALLEST * LEADING
-"""What a line of a plot's legend takes."""
-
-AGES, STRIP = 11.0, 12.0
-"""What the axis of age takes above a plot, and the strip of therapies below its years."""
+_TWO_IN_A_ROW = {1, 2, 4}
+"""Numbers of plots that are set two in a row; others are set three in a row."""
 
 
 def _plots(flow: _Flow, plots: Sequence[Plot]) -> None:
     if not plots:
         return
-    across, height = (2, 158.0) if len(plots) in _TWO_BESIDE else (3, 136.0)
+    across, height = (2, 158.0) if len(plots) in _TWO_IN_A_ROW else (3, 136.0)
     rows = [plots[start : start + across] for start in range(0, len(plots), across)]
-    heights = [height + max(map(_beside, row)) for row in rows]
-    flow.room(40 + heights[0])
+    heights = [height + max(map(_extra_height, row)) for row in rows]
+    flow.reserve(40 + heights[0])
     flow.title("BMD over the years, g/cm\u00b2")
     flow.y += 4
-    for text in _key(plots):
+    for text in _explanations(plots):
         flow.paragraph(text, size=SMALLEST, tone=Tone.SOFT)
     flow.y += 4
     width = (RIGHT - LEFT - 10 * (across - 1)) / across
-    for row, deep in zip(rows, heights, strict=True):
-        flow.room(deep)
+    for row, row_height in zip(rows, heights, strict=True):
+        flow.reserve(row_height)
         for number, plot in enumerate(row):
-            flow.put(Chart(x=LEFT + number * (width + 10), y=flow.y, width=width, height=deep, plot=plot))
-        flow.y += deep + 4
+            flow.put(Chart(x=LEFT + number * (width + 10), y=flow.y, width=width, height=row_height, plot=plot))
+        flow.y += row_height + 4
 
 
-def _beside(plot: Plot) -> float:
-    """What a plot takes beside its axes and years."""
-    return LEGEND * len(plot.legend) + (AGES if plot.born else 0) + (STRIP if plot.courses else 0)
+def _extra_height(plot: Plot) -> float:
+    """Return the height of a plot's legend, axis of age and strip of therapies."""
+    ages, therapies = AGE_AXIS if plot.birth_date else 0, THERAPY_STRIP if plot.therapies else 0
+    return LEGEND_LINE * len(plot.legend) + ages + therapies
 
 
-def _key(plots: Sequence[Plot]) -> Iterator[str]:
-    """What the marks of the plots mean, as far as they are drawn."""
+def _explanations(plots: Sequence[Plot]) -> Iterator[str]:
+    """Yield sentences that explain the marks in these plots."""
     marks = [
         "Grey band: LSC about the exam compared with; a change beyond it is significant.",
         "Filled, joined: scans that may be compared; the largest is this exam.",
     ]
     if any(point.recomputed for plot in plots for point in plot.series):
         marks.append("Open circle: recomputed for the vertebrae drawn.")
-    if any(plot.apart for plot in plots):
+    if any(plot.not_comparable for plot in plots):
         marks.append("Open, not joined: scans that may not.")
     excluded = {
-        f"{', '.join(dict.fromkeys(str(point.on) for point in group.points))} {group.why}": None
+        f"{', '.join(dict.fromkeys(str(point.on) for point in group.points))} {group.reason}": None
         for plot in plots
         for group in plot.excluded
     }
     if excluded:
         marks.append(f"Cross: scans that are excluded ({'; '.join(excluded)}).")
     yield " ".join(marks)
-    if breaks := dict.fromkeys(one.why for plot in plots for one in sorted(plot.breaks, key=lambda one: one.on)):
+    if breaks := dict.fromkeys(one.reason for plot in plots for one in sorted(plot.breaks, key=lambda one: one.on)):
         yield f"Vertical rules: {'; '.join(breaks)}."
-    if held := dict.fromkeys(str(day) for plot in plots for day in plot.held):
+    if held := dict.fromkeys(str(day) for plot in plots for day in plot.held_days):
         yield f"Cross on the axis: an exam that is held for a person, its numbers not known: {', '.join(held)}."
-    if told := dict.fromkeys(_told(course) for plot in plots for course in plot.courses):
-        yield f"Bars below the years: therapy on record: {'; '.join(told)}."
+    if therapies := dict.fromkeys(_therapy_in_words(course) for plot in plots for course in plot.therapies):
+        yield f"Bars below the years: therapy on record: {'; '.join(therapies)}."
 
 
-def _told(course: Course) -> str:
-    begins = f"since {course.begins}" if course.since_told else f"on record since {course.begins}"
+def _therapy_in_words(course: TherapyCourse) -> str:
+    begins = f"since {course.begins}" if course.start_on_record else f"on record since {course.begins}"
     name = "other therapy" if course.therapy is Therapy.OTHER else str(course.therapy)
     return f"{name} {begins}" + (f" until {course.ends}" if course.ended else "")
 
 
-def _sections(flow: _Flow, page: Page) -> None:
-    for title, texts in page.sections:
+def _sections(flow: _Flow, content: PageContent) -> None:
+    for title, texts in content.sections:
         flow.title(title)
         flow.y += 2
         for text in texts:
             flow.paragraph(text, hang="\N{BULLET}")
             flow.y += 1.5
     flow.y += 6
-    for text in page.small_print:
+    for text in content.small_print:
         flow.paragraph(text, size=SMALLEST, tone=Tone.SOFT)
 
 
-def _running_head(page: Page, name: str, measure: Measure, number: int) -> Iterator[Text | Box]:
-    """Whose sheet it is, on every sheet but the first."""
+def _running_head(content: PageContent, name: str, measure: Measure, number: int) -> Iterator[Text | Box]:
+    """Yield name, patient ID and date at the top of each page but the first."""
     if number == 1:
         return
-    known_by = f"ID {page.patient_id}, exam of {page.exam_on}"
-    room = RIGHT - LEFT - measure(known_by, BODY, False) - 12
-    yield Text(x=LEFT, y=TOP + 8, text=wrapped(name, max(room, 80), BODY, measure, bold=True)[0], bold=True)
-    yield Text(x=RIGHT, y=TOP + 8, text=known_by, end=True)
+    identity = f"ID {content.patient_id}, exam of {content.exam_on}"
+    available = RIGHT - LEFT - measure(identity, BODY, False) - 12
+    yield Text(x=LEFT, y=TOP + 8, text=wrapped(name, max(available, 80), BODY, measure, bold=True)[0], bold=True)
+    yield Text(x=RIGHT, y=TOP + 8, text=identity, end=True)
     yield Box(x=LEFT, y=TOP + 13, width=RIGHT - LEFT)
 
 
-def _foot(page: Page, number: int, count: int) -> Iterator[Text | Box]:
+def _foot(content: PageContent, number: int, count: int) -> Iterator[Text | Box]:
+    """Yield what made the page, and its number, at its lower edge."""
     y = HEIGHT - 22
     yield Box(x=LEFT, y=y - 10, width=RIGHT - LEFT)
-    yield Text(x=LEFT, y=y, text=page.made_by, size=SMALLEST, tone=Tone.SOFT)
+    yield Text(x=LEFT, y=y, text=content.made_by, size=SMALLEST, tone=Tone.SOFT)
     yield Text(x=RIGHT, y=y, text=f"page {number} of {count}", size=SMALLEST, tone=Tone.SOFT, end=True)

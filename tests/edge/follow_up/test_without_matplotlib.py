@@ -4,18 +4,10 @@ import os
 import subprocess
 import sys
 import sysconfig
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-
-from tests.folders import ROOT
-
-DRAWING = ("matplotlib", "mpl_toolkits", "pylab", "contourpy", "cycler", "fontTools", "fonttools", "kiwisolver")
-
-FOLLOW_UP = """
-import sys
-from importlib.util import find_spec
-from pathlib import Path
 
 from pipeline.edge.app import open_app
 from pipeline.edge.extract.extraction import extract_waiting
@@ -25,16 +17,21 @@ from pipeline.edge.store.exam_counts import ExamCounts
 from tests.edge.follow_up.test_due_exams import LONG_AGO
 from tests.factories.instances import instance
 from tests.factories.reports import encode, region, report, spine
+from tests.folders import ROOT
 
-assert find_spec("matplotlib") is None
-with open_app(Path(sys.argv[1])) as app:
-    with app.database.write() as connection:
-        received = instance(encode(report(spine(region("L1-L4", "0.912")))))
-        receipts.store(connection, received, calling_ae_title="SCANNER1", at=LONG_AGO)
-    while extract_waiting(app):
-        pass
-    assert follow_up(app, claim_due(app.database, 50)) == ExamCounts(issued=1)
-"""
+DRAWING = ("matplotlib", "mpl_toolkits", "pylab", "contourpy", "cycler", "fontTools", "fonttools", "kiwisolver")
+
+
+def follow_up_an_exam(config: str) -> None:
+    """Receive a report and follow its exam up, in a process without matplotlib."""
+    assert find_spec("matplotlib") is None
+    with open_app(Path(config)) as app:
+        with app.database.write() as connection:
+            received = instance(encode(report(spine(region("L1-L4", "0.912")))))
+            receipts.store(connection, received, calling_ae_title="SCANNER1", at=LONG_AGO)
+        while extract_waiting(app):
+            pass
+        assert follow_up(app, claim_due(app.database, 50)) == ExamCounts(issued=1)
 
 
 @pytest.fixture
@@ -67,7 +64,8 @@ def run(packages: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_an_exam_is_followed_up_with_a_structured_report(packages: Path, tmp_path: Path) -> None:
-    ran = run(packages, "-c", FOLLOW_UP, str(configure(tmp_path, '["sr"]')))
+    script = f"import sys; from {__name__} import follow_up_an_exam; follow_up_an_exam(sys.argv[1])"
+    ran = run(packages, "-c", script, str(configure(tmp_path, '["sr"]')))
     assert ran.returncode == 0, ran.stderr
 
 

@@ -23,10 +23,10 @@ from pipeline.sr.author.readback import read_back
 from pipeline.sr.dicom.unreadable import Reason
 from pipeline.sr.dicom.writer import Authored, dicom_file
 from pipeline.sr.extract.report import UnreadableReportError, extract
-from pipeline.sr.render import fonts, page_layout
+from pipeline.sr.render import fonts, page_layout, page_marks
 from pipeline.sr.render.drawing import COLUMNS, ROWS
 from pipeline.sr.render.fonts import NAMELESS, UNKNOWN, Fonts, UnusableFontError
-from pipeline.sr.render.page_content import Page
+from pipeline.sr.render.page_content import PageContent
 from tests.factories import addenda, patients, renderings
 from tests.factories import interpretations as make
 from tests.factories.addenda import tree
@@ -37,7 +37,7 @@ from tests.peers import program
 from tests.sr.author import validators
 
 
-def of_patient(number: int) -> tuple[patients.InterpretationContext, Authored, Page]:
+def of_patient(number: int) -> tuple[patients.InterpretationContext, Authored, PageContent]:
     case = patients.case(Random(number))
     addendum = author(case.interpretation, sources=case.sources, priors=case.priors)
     return case, addendum, shown(addendum, case.interpretation, case.history)
@@ -55,9 +55,9 @@ def usual() -> tuple[Authored, Interpretation, list[Exam]]:
 
 @pytest.mark.parametrize("number", range(40))
 def test_the_table_carries_the_numbers_of_the_addendum(number: int) -> None:
-    case, addendum, page = of_patient(number)
+    case, addendum, content = of_patient(number)
     said = read_back(tree(addendum)).regions
-    rows = iter(page.rows)
+    rows = iter(content.rows)
     for finding in case.interpretation.findings:
         if not finding.measurement.region.monitorable:
             continue
@@ -89,36 +89,41 @@ def test_the_change_of_what_did_not_change_significantly_is_in_words_only() -> N
     """ISCD (N6)."""
     stable = make.change(Result.NO_SIGNIFICANT_CHANGE, earlier="0.953", difference="-0.023", percent="-2.4")
     interpretation = make.interpretation(make.finding(since_prior=stable), overall=Overall.STABLE)
-    page = shown(addendum_to(interpretation), interpretation)
-    assert [(row.change, row.verdict) for row in page.rows] == [("less than LSC", "no significant change")]
-    assert "0.023" not in str(page)
+    content = shown(addendum_to(interpretation), interpretation)
+    assert [(row.change, row.verdict) for row in content.rows] == [("less than LSC", "no significant change")]
+    assert "0.023" not in str(content)
 
 
 def test_a_region_that_was_not_compared_says_why() -> None:
     history = [visit(2019, scanner=make.HORIZON)]
     interpretation = interpreted(visit(2024), history)
-    page = shown(addendum_to(interpretation), interpretation, history)
-    (row,) = page.rows
+    content = shown(addendum_to(interpretation), interpretation, history)
+    (row,) = content.rows
     assert row.verdict == "not comparable"
     (number,) = row.notes
-    assert "serial number 200123M" in page.notes[number - 1]
-    assert "serial number DF+500475" in page.notes[number - 1]
+    assert "serial number 200123M" in content.notes[number - 1]
+    assert "serial number DF+500475" in content.notes[number - 1]
 
 
 @pytest.mark.parametrize("number", range(40))
 def test_the_pages_say_what_the_addendum_says_in_its_order_and_no_table_in_words(number: int) -> None:
     """E17: impression first; the rows stand for the sentences on each region, the notes for what concerns a row."""
-    case, _, page = of_patient(number)
+    case, _, content = of_patient(number)
     narrative = case.interpretation.narrative
-    assert page.impression == narrative.impression
+    assert content.impression == narrative.impression
     titles = {"Comparison": narrative.basis, "Cautions": narrative.cautions, "Suggestions": narrative.suggestions}
-    shown_texts = dict(page.sections)
+    shown_texts = dict(content.sections)
     assert list(shown_texts) == [title for title in titles if title in shown_texts]
     for title, texts in titles.items():
         for text in texts:
-            noted = [note for note in page.notes if note.removesuffix(".").rpartition(": ")[2] in text]
+            noted = [note for note in content.notes if note.removesuffix(".").rpartition(": ")[2] in text]
             assert text in shown_texts.get(title, ()) or noted
-    written = [*page.impression, *page.notes, *page.small_print, *(t for texts in shown_texts.values() for t in texts)]
+    written = [
+        *content.impression,
+        *content.notes,
+        *content.small_print,
+        *(t for texts in shown_texts.values() for t in texts),
+    ]
     assert not set(narrative.findings) & set(written)
     assert len(written) == len(set(written))
 
@@ -126,17 +131,17 @@ def test_the_pages_say_what_the_addendum_says_in_its_order_and_no_table_in_words
 def test_the_numbers_of_the_rules_are_in_the_small_print_alone() -> None:
     """E17"""
     addendum, interpretation, history = usual()
-    page = shown(addendum, interpretation, history)
+    content = shown(addendum, interpretation, history)
     rules = re.compile(r"\b(?:R\d+\.\d+|C12)\b")
-    assert rules.search(" ".join(page.small_print))
-    assert not rules.search(" ".join([*page.impression, *page.notes, *map(str, page.sections)]))
+    assert rules.search(" ".join(content.small_print))
+    assert not rules.search(" ".join([*content.impression, *content.notes, *map(str, content.sections)]))
 
 
 def test_a_superseding_addendum_says_on_its_pages_what_changed() -> None:
     addendum, _, _ = usual()
     again = interpreted(visit(2024, "L1-L4", "total hip left", "femoral neck left"))
-    page = shown(addendum_to(again, predecessor=addendum), again)
-    assert page.replaced.startswith("Replaces an earlier addendum. Changed: overall: no prior (was: ")
+    content = shown(addendum_to(again, predecessor=addendum), again)
+    assert content.replaced.startswith("Replaces an earlier addendum. Changed: overall: no prior (was: ")
 
 
 # The plots
@@ -148,7 +153,7 @@ def test_scans_of_other_machines_stand_apart_and_are_not_joined() -> None:
     assert [plot.region for plot in plots] == ["Spine L1-L4", "Left total hip", "Left femoral neck"]
     for plot in plots:
         assert [point.on.year for point in plot.series] == [2013, *range(2015, 2025)]
-        assert [(group.why, [point.on.year for point in group.points]) for group in plot.apart] == [
+        assert [(group.reason, [point.on.year for point in group.points]) for group in plot.not_comparable] == [
             ("S/N N77, Norland XR-46", [2014]),
             ("S/N 200123M, Hologic Horizon A", [2009, 2010, 2011, 2012]),
         ]
@@ -184,15 +189,15 @@ def test_later_exams_are_not_drawn() -> None:
     interpretation = interpreted(visit(2024), [visit(2022)])
     (plot,) = shown(addendum_to(interpretation), interpretation, [visit(2022), visit(2025)]).plots
     assert [point.on.year for point in plot.series] == [2022, 2024]
-    assert plot.apart == ()
+    assert plot.not_comparable == ()
 
 
 @pytest.mark.parametrize("number", range(40))
 def test_only_what_the_findings_compare_is_joined(number: int) -> None:
     """A refused exam is never on the line; the prior and the baseline always are."""
-    case, _, page = of_patient(number)
+    case, _, content = of_patient(number)
     for finding in case.interpretation.findings:
-        for plot in page.plots:
+        for plot in content.plots:
             if finding.measurement.region.key in plot.region.casefold() and finding.since_prior:
                 joined = {point.on for point in plot.series}
                 assert finding.since_prior.reference.performed_on in joined
@@ -204,7 +209,7 @@ def test_only_what_the_findings_compare_is_joined(number: int) -> None:
 # Where it stands
 
 
-def crowded() -> Page:
+def crowded() -> PageContent:
     """Everything at once: a long name, all regions, fifteen years, three machines, a superseding line."""
     history = fifteen_years()
     before = interpreted(visit(2024, *renderings.REGIONS))
@@ -213,7 +218,7 @@ def crowded() -> Page:
     return shown(addendum, interpretation, history)
 
 
-def pages() -> Iterator[tuple[str, Page]]:
+def contents() -> Iterator[tuple[str, PageContent]]:
     yield "crowded", crowded()
     for name, interpretation in make.spread().items():
         yield name, shown(addendum_to(interpretation), interpretation)
@@ -223,37 +228,37 @@ def pages() -> Iterator[tuple[str, Page]]:
 
 def test_no_text_leaves_the_margins_or_stands_on_another() -> None:
     told = Fonts()
-    for name, page in pages():
-        sheets = page_layout.lay_out(page, told.name(page.patient_name), told.width)
-        for sheet in sheets:
-            texts = [mark for mark in sheet if isinstance(mark, page_layout.Text)]
+    for name, content in contents():
+        pages = page_layout.lay_out(content, told.patient_name(content.patient_name), told.width)
+        for page in pages:
+            texts = [mark for mark in page if isinstance(mark, page_marks.Text)]
             spans = [(text, *span(text, told)) for text in texts]
             for text, begins, ends in spans:
-                assert begins >= page_layout.LEFT - 0.5, (name, text)
-                assert ends <= page_layout.RIGHT + 0.5, (name, text)
-                assert text.y <= page_layout.HEIGHT - 20, (name, text)
-                assert text.size >= page_layout.SMALLEST, (name, text)
+                assert begins >= page_marks.LEFT - 0.5, (name, text)
+                assert ends <= page_marks.RIGHT + 0.5, (name, text)
+                assert text.y <= page_marks.HEIGHT - 20, (name, text)
+                assert text.size >= page_marks.SMALLEST, (name, text)
             for one, begins, ends in spans:
                 beside = [t for t, b, _ in spans if t is not one and abs(t.y - one.y) < 3 and begins <= b < ends - 0.1]
                 assert beside == [], (name, one)
-            for chart in (mark for mark in sheet if isinstance(mark, page_layout.Chart)):
-                assert chart.y + chart.height <= page_layout.BOTTOM, name
+            for chart in (mark for mark in page if isinstance(mark, page_marks.Chart)):
+                assert chart.y + chart.height <= page_marks.BOTTOM, name
 
 
-def span(text: page_layout.Text, told: Fonts) -> tuple[float, float]:
+def span(text: page_marks.Text, told: Fonts) -> tuple[float, float]:
     wide = told.width(text.text, text.size, text.bold)
     return (text.x - wide, text.x) if text.end else (text.x, text.x + wide)
 
 
 def test_every_sheet_says_whose_it_is_and_how_many_there_are() -> None:
-    page = crowded()
-    sheets = page_layout.lay_out(page, "the name", Fonts().width)
-    assert len(sheets) > 1
-    for number, sheet in enumerate(sheets, 1):
-        texts = [mark.text for mark in sheet if isinstance(mark, page_layout.Text)]
+    content = crowded()
+    pages = page_layout.lay_out(content, "the name", Fonts().width)
+    assert len(pages) > 1
+    for number, page in enumerate(pages, 1):
+        texts = [mark.text for mark in page if isinstance(mark, page_marks.Text)]
         assert "the name" in texts
         assert any("DXA-0001" in text for text in texts)
-        assert f"page {number} of {len(sheets)}" in texts
+        assert f"page {number} of {len(pages)}" in texts
 
 
 # Fonts
@@ -276,7 +281,7 @@ def test_every_sheet_says_whose_it_is_and_how_many_there_are() -> None:
     ],
 )
 def test_a_name_is_drawn_in_the_spelling_that_can_be(name: str, drawn: str) -> None:
-    assert Fonts().name(name) == drawn
+    assert Fonts().patient_name(name) == drawn
 
 
 def test_a_letter_that_no_font_has_is_marked() -> None:
@@ -289,7 +294,7 @@ def test_the_departments_own_font_draws_what_ours_cannot() -> None:
     ours, theirs = Fonts(), Fonts(own)
     letters = map(chr, range(0x2000, 0x3000))
     letter = next(one for one in letters if ours.legible(one) == UNKNOWN and theirs.legible(one) == one)
-    assert Fonts(own).name(f"Doe^Jane={letter}^{letter}") == f"Doe Jane  {letter} {letter}"
+    assert Fonts(own).patient_name(f"Doe^Jane={letter}^{letter}") == f"Doe Jane  {letter} {letter}"
     assert Fonts(own).properties(letter, 8, bold=True).get_file() == own
     assert Fonts(own).properties("Doe", 8, bold=False).get_file() != own
 

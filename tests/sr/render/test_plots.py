@@ -15,10 +15,20 @@ from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Epoch, Exam, Measurement
 from pipeline.clinical.regions import parse_region
-from pipeline.sr.render import drawing, page_layout
+from pipeline.sr.render import drawing_plots, page_layout, page_marks
 from pipeline.sr.render.fonts import Fonts
-from pipeline.sr.render.page_content import Page
-from pipeline.sr.render.plots import Apart, Band, Break, Course, Plot, PlotContext, Point, courses, plots
+from pipeline.sr.render.page_content import PageContent
+from pipeline.sr.render.plots import (
+    Band,
+    Break,
+    Plot,
+    PlotContext,
+    Point,
+    ScanGroup,
+    TherapyCourse,
+    plots,
+    therapy_courses,
+)
 from tests.factories import interpretations as make
 from tests.factories.renderings import addendum_to, interpreted, shown, visit
 
@@ -57,23 +67,23 @@ def _levels(levels: str) -> tuple[str, ...]:
     return parse_region(levels).vertebrae
 
 
-def page_of(exam: Exam, history: Sequence[Exam], beside: PlotContext | None = None) -> Page:
-    beside = beside or PlotContext()
+def page_of(exam: Exam, history: Sequence[Exam], plot_context: PlotContext | None = None) -> PageContent:
+    plot_context = plot_context or PlotContext()
     lscs = tuple(make.lsc(m.region.key) for m in exam.measurements if m.region.monitorable)
-    reference = ClinicalReference(lscs=lscs, epochs=tuple(beside.epochs))
-    said = interpret(exam, history, reference, contexts=beside.contexts)
-    return shown(addendum_to(said), said, history, beside)
+    reference = ClinicalReference(lscs=lscs, epochs=tuple(plot_context.epochs))
+    said = interpret(exam, history, reference, contexts=plot_context.records)
+    return shown(addendum_to(said), said, history, plot_context)
 
 
-def plot_of(exam: Exam, history: Sequence[Exam], beside: PlotContext | None = None) -> Plot:
-    (plot,) = page_of(exam, history, beside).plots
+def plot_of(exam: Exam, history: Sequence[Exam], plot_context: PlotContext | None = None) -> Plot:
+    (plot,) = page_of(exam, history, plot_context).plots
     return plot
 
 
-def key_of(page: Page) -> str:
+def key_of(content: PageContent) -> str:
     """What stands between the title of the plots and the plots."""
-    sheets = page_layout.lay_out(page, "name", Fonts().width)
-    return " ".join(mark.text for sheet in sheets for mark in sheet if isinstance(mark, page_layout.Text))
+    pages = page_layout.lay_out(content, "name", Fonts().width)
+    return " ".join(mark.text for page in pages for mark in page if isinstance(mark, page_marks.Text))
 
 
 # Breaks
@@ -82,8 +92,8 @@ def key_of(page: Page) -> str:
 def test_another_scanner_is_a_rule_between_the_two_scans() -> None:
     plot = plot_of(hip(2024), [hip(2020, scanner=make.HORIZON), hip(2022)])
     (one,) = plot.breaks
-    assert (one.word, one.on, one.interrupts) == ("scanner", date(2021, 5, 14), False)
-    assert one.why == f"other scanner (S/N {make.HORIZON.serial_number} to {make.PRODIGY.serial_number})"
+    assert (one.label, one.on, one.interrupts) == ("scanner", date(2021, 5, 14), False)
+    assert one.reason == f"other scanner (S/N {make.HORIZON.serial_number} to {make.PRODIGY.serial_number})"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +106,7 @@ def test_a_calibration_epoch_is_a_rule_where_it_lies_between_scans(begins: str, 
         Epoch(scanner=make.HORIZON, begins=date(2022, 1, 1), reason="of another scanner", cross_calibrated=False),
     ]
     plot = plot_of(hip(2024), [hip(2020)], PlotContext(epochs=epochs))
-    told = [(one.word, one.on.isoformat(), one.why) for one in plot.breaks]
+    told = [(one.label, one.on.isoformat(), one.reason) for one in plot.breaks]
     assert told == ([("calibration", begins, f"calibration checked on {begins} (moved)")] if drawn else [])
 
 
@@ -104,7 +114,7 @@ def test_across_a_new_calibration_nothing_is_joined_and_the_rule_says_so() -> No
     epochs = [Epoch(scanner=make.PRODIGY, begins=date(2021, 1, 1), reason="new tube", cross_calibrated=False)]
     plot = plot_of(hip(2024), [hip(2020), hip(2022)], PlotContext(epochs=epochs))
     assert [point.on.year for point in plot.series] == [2022, 2024]
-    assert [one.why for one in plot.breaks] == ["calibrated anew on 2021-01-01 (new tube)"]
+    assert [one.reason for one in plot.breaks] == ["calibrated anew on 2021-01-01 (new tube)"]
 
 
 @pytest.mark.parametrize(
@@ -113,8 +123,8 @@ def test_across_a_new_calibration_nothing_is_joined_and_the_rule_says_so() -> No
 def test_another_major_software_is_a_rule_over_which_no_line_goes(before: str, *, drawn: bool) -> None:
     """R2.4"""
     plot = plot_of(hip(2024), [hip(2020, software=before), hip(2022)])
-    assert [one.word for one in plot.breaks] == ["software"] * drawn
-    stretches = [[point.on.year for point in stretch] for stretch in drawing._joined(plot)]
+    assert [one.label for one in plot.breaks] == ["software"] * drawn
+    stretches = [[point.on.year for point in stretch] for stretch in drawing_plots._unbroken_stretches(plot)]
     assert stretches == ([[2020], [2022, 2024]] if drawn else [[2020, 2022, 2024]])
 
 
@@ -126,25 +136,25 @@ def test_a_scan_that_is_not_valid_is_a_cross_with_its_reason_and_on_no_line(fact
     """R2.22"""
     told = [ClinicalContext(recorded_on=date(2022, 5, 14), **{fact: True})]  # type: ignore[arg-type] # only flags
     told += [ClinicalContext(recorded_on=EXAM, **{fact: False})]  # type: ignore[arg-type] # only flags
-    page = page_of(spine(2024), [spine(2020), spine(2022)], PlotContext(contexts=told))
-    (plot,) = page.plots
+    content = page_of(spine(2024), [spine(2020), spine(2022)], PlotContext(records=told))
+    (plot,) = content.plots
     assert [point.on.year for point in plot.series] == [2020, 2024]
     (group,) = plot.excluded
     assert [point.on.year for point in group.points] == [2022]
-    assert f"excluded (2022-05-14 {group.why})" in key_of(page)
+    assert f"excluded (2022-05-14 {group.reason})" in key_of(content)
 
 
 def test_a_region_that_is_not_valid_today_has_no_plot() -> None:
     told = [ClinicalContext(recorded_on=EXAM, left_hip_prosthesis=True)]
-    assert page_of(hip(2024), [hip(2022)], PlotContext(contexts=told)).plots == ()
+    assert page_of(hip(2024), [hip(2022)], PlotContext(records=told)).plots == ()
     said = interpret(hip(2024), [hip(2022)], ClinicalReference(lscs=(make.lsc("total hip"),)), contexts=told)
     assert plots(said.findings, hip(2024), [hip(2022)]) == (), "whatever the page is told beside"
 
 
-@pytest.mark.parametrize(("born", "child"), [("1998-05-14", False), ("1998-05-15", True), ("2001-01-01", True)])
-def test_a_scan_from_below_twenty_is_a_cross_and_a_child_has_no_plot(born: str, *, child: bool) -> None:
+@pytest.mark.parametrize(("birth_date", "child"), [("1998-05-14", False), ("1998-05-15", True), ("2001-01-01", True)])
+def test_a_scan_from_below_twenty_is_a_cross_and_a_child_has_no_plot(birth_date: str, *, child: bool) -> None:
     """E6: growth is no gain."""
-    patient = replace(make.PATIENT, birth_date=date.fromisoformat(born))
+    patient = replace(make.PATIENT, birth_date=date.fromisoformat(birth_date))
     now, then = (replace(hip(year), patient=patient) for year in (2024, 2018))
     said = interpret(now, [then], ClinicalReference(lscs=(make.lsc("total hip"),)))
     (plot,) = plots(said.findings, now, [then])
@@ -160,16 +170,16 @@ def test_the_page_has_no_number_of_a_site_that_is_not_valid() -> None:
     """N5: nor of a region of it that is not monitored."""
     told = [ClinicalContext(recorded_on=EXAM, left_hip_prosthesis=True)]
     now = _exam(2024, make.measurement("total hip left", "0.801"), make.measurement("trochanter left", "0.702"))
-    page = page_of(now, [hip(2022, "0.803")], PlotContext(contexts=told))
-    assert not {"0.801", "0.702", "0.803"} & set(re.findall(r"[0-9.]+", key_of(page)))
-    assert "trochanter not valid" in page.not_monitored
+    content = page_of(now, [hip(2022, "0.803")], PlotContext(records=told))
+    assert not {"0.801", "0.702", "0.803"} & set(re.findall(r"[0-9.]+", key_of(content)))
+    assert "trochanter not valid" in content.not_monitored
 
 
 def test_held_exams_are_crosses_on_the_axis_up_to_the_exam() -> None:
     days = [date(2023, 1, 1), date(2021, 3, 2), date(2021, 3, 2), EXAM, date(2025, 1, 1)]
-    page = page_of(hip(2024), [hip(2022)], PlotContext(held=days))
-    assert [plot.held for plot in page.plots] == [(date(2021, 3, 2), date(2023, 1, 1))]
-    assert "an exam that is held for a person, its numbers not known: 2021-03-02, 2023-01-01." in key_of(page)
+    content = page_of(hip(2024), [hip(2022)], PlotContext(held_days=days))
+    assert [plot.held_days for plot in content.plots] == [(date(2021, 3, 2), date(2023, 1, 1))]
+    assert "an exam that is held for a person, its numbers not known: 2021-03-02, 2023-01-01." in key_of(content)
 
 
 # Vertebrae
@@ -192,8 +202,8 @@ def test_sets_of_vertebrae_are_named_where_they_differ_and_what_was_recomputed_i
 
 def test_a_spine_of_other_vertebrae_is_a_cross_and_named() -> None:
     then, other, now = (_exam(*told) for told in _sets((2020, "L1-L4"), (2022, "L1-L2"), (2024, "L1-L4")))
-    page = page_of(now, [then, other])
-    assert [(group.why, [p.on.year for p in group.points]) for group in page.plots[0].excluded] == [
+    content = page_of(now, [then, other])
+    assert [(group.reason, [p.on.year for p in group.points]) for group in content.plots[0].excluded] == [
         ("L1-L2 only", [2022])
     ]
 
@@ -216,35 +226,35 @@ def test_therapies_on_record_are_bars_from_their_beginning_to_the_next_or_the_ex
         ClinicalContext(recorded_on=date(2025, 3, 1), therapy=Therapy.OTHER),
     ]
     found = (
-        Course(
+        TherapyCourse(
             therapy=Therapy.ANTIRESORPTIVE,
             begins=date(2014, 6, 1),
             ends=date(2018, 12, 1),
-            since_told=True,
+            start_on_record=True,
             ended=True,
         ),
-        Course(therapy=Therapy.ANABOLIC, begins=date(2021, 3, 1), ends=EXAM, since_told=False),
+        TherapyCourse(therapy=Therapy.ANABOLIC, begins=date(2021, 3, 1), ends=EXAM, start_on_record=False),
     )
-    assert courses(records, EXAM) == found
-    assert courses(records[::-1], EXAM) == found
-    page = page_of(hip(2024), [hip(2022)], PlotContext(contexts=records))
-    assert page.plots[0].courses == found
-    assert "antiresorptive since 2014-06-01 until 2018-12-01; anabolic on record since 2021-03-01." in key_of(page)
+    assert therapy_courses(records, EXAM) == found
+    assert therapy_courses(records[::-1], EXAM) == found
+    content = page_of(hip(2024), [hip(2022)], PlotContext(records=records))
+    assert content.plots[0].therapies == found
+    assert "antiresorptive since 2014-06-01 until 2018-12-01; anabolic on record since 2021-03-01." in key_of(content)
 
 
 def test_without_therapy_on_record_there_is_no_bar() -> None:
     none = [ClinicalContext(recorded_on=date(2015, 3, 1), therapy=Therapy.NONE)]
-    assert courses(none, EXAM) == courses([], EXAM) == ()
+    assert therapy_courses(none, EXAM) == therapy_courses([], EXAM) == ()
     later = [ClinicalContext(recorded_on=date(2020, 3, 1), therapy=Therapy.ANABOLIC, therapy_since=date(2030, 1, 1))]
-    assert courses(later, EXAM) == ()
+    assert therapy_courses(later, EXAM) == ()
 
 
 # The scale
 
 
 def axes_of(plot: Plot) -> Figure:
-    figure = Figure(figsize=(page_layout.WIDTH / 72, page_layout.HEIGHT / 72))
-    drawing._chart(figure, page_layout.Chart(x=30, y=100, width=170, height=220, plot=plot), Fonts(), "0.1")
+    figure = Figure(figsize=(page_marks.WIDTH / 72, page_marks.HEIGHT / 72))
+    drawing_plots.draw_chart(figure, page_marks.Chart(x=30, y=100, width=170, height=220, plot=plot), Fonts(), "0.1")
     return figure
 
 
@@ -255,7 +265,7 @@ def test_the_scale_shows_three_lscs_to_each_side_so_that_noise_is_no_cliff(lsc: 
     plot = Plot(
         region="Left total hip",
         series=(Point(on=date(2022, 1, 1), bmd=then), Point(on=EXAM, bmd=D(now))),
-        apart=(Apart(why="S/N 2", points=(Point(on=date(2020, 1, 1), bmd=D("0.805")),)),),
+        not_comparable=(ScanGroup(reason="S/N 2", points=(Point(on=date(2020, 1, 1), bmd=D("0.805")),)),),
         band=Band(bmd=then, lsc=D(lsc)),
     )
     low, high = axes_of(plot).axes[0].get_ylim()
@@ -265,7 +275,7 @@ def test_the_scale_shows_three_lscs_to_each_side_so_that_noise_is_no_cliff(lsc: 
 
 
 def test_the_axis_of_age_has_the_birthdays() -> None:
-    plot = replace(plot_of(hip(2024), [hip(2016)]), born=date(1952, 2, 29))
+    plot = replace(plot_of(hip(2024), [hip(2016)]), birth_date=date(1952, 2, 29))
     _, ages = axes_of(plot).axes
     shown = {
         label.get_text(): date.fromordinal(int(at))
@@ -280,13 +290,13 @@ def test_of_scans_within_a_year_the_age_at_the_last_is_told_and_without_a_birth_
     near = Plot(
         region="Left total hip",
         series=(Point(on=date(2024, 4, 1), bmd=D("0.8")), Point(on=date(2024, 5, 14), bmd=D("0.8"))),
-        apart=(),
+        not_comparable=(),
         band=None,
-        born=date(1950, 12, 24),
+        birth_date=date(1950, 12, 24),
     )
     _, ages = axes_of(near).axes
     assert [label.get_text() for label in ages.get_xticklabels()] == ["73"]
-    assert len(axes_of(replace(near, born=None)).axes) == 1
+    assert len(axes_of(replace(near, birth_date=None)).axes) == 1
 
 
 def test_no_curve_of_a_reference_population_is_drawn() -> None:
@@ -316,22 +326,22 @@ def test_no_number_breaks_in_a_column(text: str) -> None:
     for column in page_layout._COLUMNS:
         for one in wide.get(column.head, []):
             if one == text:
-                assert page_layout.wrapped(text, column.room, page_layout.BODY, told.width, bold=True) == [text]
+                assert page_marks.wrapped(text, column.text_width, page_marks.BODY, told.width, bold=True) == [text]
 
 
 def test_a_site_that_is_not_valid_has_these_words_on_one_line_of_the_table() -> None:
     hardware = [ClinicalContext(recorded_on=EXAM, left_hip_prosthesis=True)]
-    page = page_of(hip(2024), [hip(2022)], PlotContext(contexts=hardware))
-    assert [row.bmd for row in page.rows] == ["not valid"]
-    sheets = page_layout.lay_out(page, "name", Fonts().width)
-    assert "not valid" in [mark.text for sheet in sheets for mark in sheet if isinstance(mark, page_layout.Text)]
+    content = page_of(hip(2024), [hip(2022)], PlotContext(records=hardware))
+    assert [row.bmd for row in content.rows] == ["not valid"]
+    pages = page_layout.lay_out(content, "name", Fonts().width)
+    assert "not valid" in [mark.text for page in pages for mark in page if isinstance(mark, page_marks.Text)]
 
 
 def test_a_number_keeps_its_unit_where_a_line_ends() -> None:
     told = Fonts().width
     text = "a loss of -8.7 % at the spine, 0.028 g/cm2, weight 57 kg"
     for width in range(60, 300, 3):
-        lines = page_layout.wrapped(text, width, page_layout.BODY, told)
+        lines = page_marks.wrapped(text, width, page_marks.BODY, told)
         assert " ".join(lines) == text
         assert not any(line.startswith(("%", "g/cm2", "kg")) for line in lines)
 
@@ -351,11 +361,11 @@ def test_breaks_and_bars_do_not_depend_on_the_order_of_what_is_on_file() -> None
 
 def test_rules_near_each_other_share_their_words() -> None:
     near = [
-        Break(on=date(2022, 1, day), word=word, why="")
-        for day, word in ((1, "scanner"), (3, "software"), (9, "scanner"))
+        Break(on=date(2022, 1, day), label=label, reason="")
+        for day, label in ((1, "scanner"), (3, "software"), (9, "scanner"))
     ]
     plot = replace(
-        plot_of(hip(2024), [hip(2016)]), breaks=(*near, Break(on=date(2018, 1, 1), word="calibration", why=""))
+        plot_of(hip(2024), [hip(2016)]), breaks=(*near, Break(on=date(2018, 1, 1), label="calibration", reason=""))
     )
     words = [text.get_text() for text in axes_of(plot).axes[0].texts]
     assert words == ["calibration", "scanner, software", "0.800"]
