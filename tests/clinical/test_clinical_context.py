@@ -51,11 +51,11 @@ SOMETHING: dict[str, Any] = {
 STATES = [field for field in FIELDS if field not in VISIT_FACTS]
 
 
-def record(on: date | str, **told: Any) -> ClinicalContext:
-    return ClinicalContext(recorded_on=date.fromisoformat(on) if isinstance(on, str) else on, **told)
+def record(on: date | str, **values: Any) -> ClinicalContext:
+    return ClinicalContext(recorded_on=date.fromisoformat(on) if isinstance(on, str) else on, **values)
 
 
-def told(context: ClinicalContext) -> dict[str, Any]:
+def values_of(context: ClinicalContext) -> dict[str, Any]:
     return {name: getattr(context, name) for name in FIELDS if getattr(context, name) not in (None, "")}
 
 
@@ -79,7 +79,7 @@ def test_unknown_is_the_default_of_everything() -> None:
 
 def test_without_records_nothing_is_known() -> None:
     nothing = context_on([], DAY)
-    assert (told(nothing), told(nothing.recent), nothing.entries) == ({}, {}, ())
+    assert (values_of(nothing), values_of(nothing.recent), nothing.entries) == ({}, {}, ())
 
 
 def test_every_field_is_a_visit_fact_or_a_state() -> None:
@@ -112,7 +112,7 @@ def test_a_visit_fact_counts_on_its_days_and_on_no_other(name: str, days: int) -
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_a_state_lasts_until_another_record_tells_of_it(name: str) -> None:
+def test_a_state_lasts_until_another_record_changes_it(name: str) -> None:
     old = record("1995-05-01", **{name: SOMETHING[name]})
     silent = record("2019-05-01", source="questionnaire", calcium_tablet=True)
     for records in ([old], [old, silent], [silent, old]):
@@ -148,7 +148,7 @@ def test_a_later_record_wins_field_by_field_whatever_order_they_came_in() -> Non
     assert context_on([corrected, later], DAY).cancer_therapy is False
 
 
-def test_each_field_is_told_with_the_record_it_rests_on() -> None:
+def test_each_field_names_the_record_it_rests_on() -> None:
     found = context_on(
         [record("2015-05-01", source="order", cancer_therapy=True), record("2019-01-01", rapid_loss_risk=True)], DAY
     )
@@ -184,9 +184,9 @@ def test_what_qualifies_another_field_ends_with_it_and_is_confirmed_with_it(name
     assert getattr(confirmed.recent, name) == SOMETHING[name]
 
 
-def test_a_start_told_later_belongs_to_the_therapy_already_told() -> None:
+def test_a_start_recorded_later_belongs_to_the_therapy_already_recorded() -> None:
     records = [record("2018-06-01", therapy=Therapy.ANABOLIC), record("2019-06-01", therapy_since=date(2018, 5, 1))]
-    assert told(context_on(records, DAY)) == {"therapy": Therapy.ANABOLIC, "therapy_since": date(2018, 5, 1)}
+    assert values_of(context_on(records, DAY)) == {"therapy": Therapy.ANABOLIC, "therapy_since": date(2018, 5, 1)}
 
 
 def test_a_fracture_site_is_a_fracture_and_the_gravest_counts() -> None:
@@ -224,15 +224,15 @@ def test_a_record_older_than_its_validity_changes_nothing(records: list[Clinical
     plain = [r for r in records if r.recorded_on <= day]
 
     def without_recent_visit_facts(found: ContextOnDay) -> dict[str, Any]:
-        return {name: value for name, value in told(found).items() if name not in VISIT_FACTS}
+        return {name: value for name, value in values_of(found).items() if name not in VISIT_FACTS}
 
     assert context_on([*plain, *silent], day) == context_on(plain, day)
     aged = context_on([*worn_out, *plain], day)
     assert without_recent_visit_facts(aged) == without_recent_visit_facts(context_on(plain, day))
-    assert set(told(context_on(plain, day).recent)) <= set(told(context_on(plain, day)))
+    assert set(values_of(context_on(plain, day).recent)) <= set(values_of(context_on(plain, day)))
 
 
-def said(context: list[ClinicalContext], *, age: int = 68, **more: Any) -> Interpretation:
+def interpreted(context: list[ClinicalContext], *, age: int = 68, **more: Any) -> Interpretation:
     """What is said of a woman with low bone mass, unchanged in two years."""
     patient = Patient(patient_id="P1", issuer="H", birth_date=date(2020 - age, 1, 1), sex=Sex.FEMALE)
     spine = {"t_score": "-2.3", "z_score": "-1.1"} | more
@@ -265,21 +265,21 @@ SUGGESTING: dict[str, Any] = {
 
 def test_visit_facts_of_years_ago_are_not_todays() -> None:
     """Calcium, contrast, pregnancy and a suspected stress fracture of 2015 say nothing of 2020 (R2.22, R5.6)."""
-    nothing, old = said([]), said([record("2015-05-01", **VISIT_FACTS_TOLD)])
+    nothing, old = interpreted([]), interpreted([record("2015-05-01", **VISIT_FACTS_TOLD)])
     assert old.conclusions == nothing.conclusions
-    today = said([record(DAY, **VISIT_FACTS_TOLD)])
+    today = interpreted([record(DAY, **VISIT_FACTS_TOLD)])
     assert Flag.INVALIDATED in {c.flag for f in today.findings for c in f.cautions}
     assert "pregnancy" in "\n".join(today.conclusions)
     assert "R5.6" in {s.rule for s in today.suggestions}
 
 
 def test_an_old_state_is_quoted_with_its_date_and_suggests_nothing_alone() -> None:
-    nothing = said([])
-    old = said([record("2017-12-31", **SUGGESTING, source="order")])
+    nothing = interpreted([])
+    old = interpreted([record("2017-12-31", **SUGGESTING, source="order")])
     assert [s.rule for s in old.suggestions] == [s.rule for s in nothing.suggestions]
     assert [s.text for s in old.suggestions] == [s.text for s in nothing.suggestions]
     assert "Risk factors on record (2017-12-31, order): reported vertebral fracture, " in "\n".join(old.conclusions)
-    recent = said([record("2018-01-01", **SUGGESTING)])
+    recent = interpreted([record("2018-01-01", **SUGGESTING)])
     assert {"R5.1", "R5.2", "R5.4", "R5.5"} <= {s.rule for s in recent.suggestions}
     assert "1 year" in "".join(s.text for s in recent.suggestions if s.rule == "R5.1")
 
@@ -288,21 +288,24 @@ def test_an_old_risk_computed_opens_nothing_and_an_old_therapy_forbids_it_still(
     """R5.8: FRAX holds for the untreated; who was treated once may be treated still."""
     untreated = record("2019-01-01", therapy=Therapy.NONE, menopause=Menopause.AFTER)
     risk = {"frax_hip_percent": D(4), "frax_major_percent": D(25)}
-    rules = [{s.rule for s in said([untreated, record(on, **risk)]).suggestions} for on in ("2018-01-01", "2017-12-31")]
+    rules = [
+        {s.rule for s in interpreted([untreated, record(on, **risk)]).suggestions}
+        for on in ("2018-01-01", "2017-12-31")
+    ]
     assert ["R5.8" in found for found in rules] == [True, False]
     treated = [record("2015-01-01", therapy=Therapy.ANABOLIC), record("2019-01-01", **risk)]
-    assert "R5.8" not in {s.rule for s in said(treated).suggestions}
+    assert "R5.8" not in {s.rule for s in interpreted(treated).suggestions}
 
 
 def test_an_old_therapy_is_quoted_and_is_no_reason_to_speak_of_response() -> None:
     treated = {"therapy": Therapy.ANTIRESORPTIVE, "therapy_since": date(2014, 1, 1)}
-    text = "\n".join(said([record("2015-05-01", **treated)]).conclusions)
+    text = "\n".join(interpreted([record("2015-05-01", **treated)]).conclusions)
     assert "response" not in text
     assert "Risk factors on record (2015-05-01): antiresorptive therapy." in text
 
 
-def test_risk_factors_are_told_record_by_record_the_newest_first() -> None:
-    found = said(
+def test_risk_factors_are_listed_record_by_record_the_newest_first() -> None:
+    found = interpreted(
         [
             record("2010-03-01", fracture_site=FractureSite.VERTEBRA, source="order"),
             record("2019-03-01", cancer_therapy=True),
@@ -330,7 +333,7 @@ def test_menopause_once_come_stays_and_not_yet_come_holds_for_a_time(
     menopause: Menopause, on: str, age: int, category: Category | None
 ) -> None:
     """R4.1"""
-    diagnosis = said([record(on, menopause=menopause)], age=age).diagnosis
+    diagnosis = interpreted([record(on, menopause=menopause)], age=age).diagnosis
     assert (diagnosis.category if diagnosis else None) == category
 
 

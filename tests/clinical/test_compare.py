@@ -1,3 +1,5 @@
+"""Difference, percent, significance and rate of a change (R1.8, R3.1, R3.4)."""
+
 from datetime import timedelta
 from decimal import Decimal
 

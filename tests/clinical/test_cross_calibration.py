@@ -1,3 +1,5 @@
+"""Comparison across two cross-calibrated scanners (R2.7 to R2.10)."""
+
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -66,10 +68,10 @@ def test_a_cross_calibrated_scanner_compares_by_the_generalised_lsc() -> None:
     assert found.comparability is Comparability.COMPARABLE_GLSC
     assert found.refusals == ()
     assert Flag.CROSS_CALIBRATED in [caution.flag for caution in found.cautions]
-    told = interpret(NOW, [OLD, OLDER], ClinicalReference(lscs=LSCS, cross_calibrations=(SPINE,)))
-    text = "\n".join(told.conclusions)
+    interpretation = interpret(NOW, [OLD, OLDER], ClinicalReference(lscs=LSCS, cross_calibrations=(SPINE,)))
+    text = "\n".join(interpretation.conclusions)
     assert "on GE Healthcare Lunar Prodigy (serial number DF+500476), cross-calibrated with this scanner" in text
-    assert told.trends == ()
+    assert interpretation.trends == ()
 
 
 def test_without_configuration_two_scanners_are_never_compared() -> None:
@@ -102,7 +104,7 @@ def test_a_cross_calibration_serves_its_scanners_region_and_days_only(useless: C
     assert find(OLD, cross_calibrations=(useless,)).result is Result.NOT_COMPARABLE
 
 
-def test_an_epoch_that_broke_either_scanner_breaks_the_crossing() -> None:
+def test_an_epoch_that_broke_either_scanner_breaks_the_cross_calibration() -> None:
     """R2.6: the old scanner between exam and study, the new one since the study."""
     for begins, scanner, result in (
         ("2018-01-01", ROOM_2, Result.NO_SIGNIFICANT_CHANGE),

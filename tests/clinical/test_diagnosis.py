@@ -1,3 +1,5 @@
+"""Diagnostic category, its score and its reference population (R4)."""
+
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -23,10 +25,12 @@ def read(
     *scores: tuple[str, str, str], who: Patient = PATIENT, history: tuple[Exam, ...] = (), **known: Any
 ) -> Interpretation:
     """An exam of (region, T, Z), all of 0.9 g/cm2, and what is known beside it."""
-    told = [measurement(key, "0.9", t_score=t, z_score=z) for key, t, z in scores]
+    measurements = [measurement(key, "0.9", t_score=t, z_score=z) for key, t, z in scores]
     header = {key: known.pop(key) for key in ("scanner", "menopause_age", "age") if key in known}
     contexts = [ClinicalContext(recorded_on=date(2020, 1, 1), **known)]
-    return interpret(exam("2020-01-01", *told, patient=who, **header), history, ClinicalReference(), contexts=contexts)
+    return interpret(
+        exam("2020-01-01", *measurements, patient=who, **header), history, ClinicalReference(), contexts=contexts
+    )
 
 
 def diagnosis(*scores: tuple[str, str, str], **more: Any) -> Diagnosis:
@@ -77,13 +81,13 @@ def test_the_score_follows_from_sex_age_and_menopause(who: Patient, known: dict[
         (patient(59, Sex.OTHER), "sex as female or male", False),
     ],
 )
-def test_what_would_have_decided_is_said(who: Patient, missing: str, *, t_score: bool) -> None:
+def test_what_would_have_decided_is_named(who: Patient, missing: str, *, t_score: bool) -> None:
     """R4.1: "menopausal status not supplied"; no T-score to somebody who may be a child, or whose sex has no rule."""
     found = read(("L1-L4", "-1.5", "-0.5"), who=who)
     assert found.conclusions[2] == f"No diagnostic category: {missing} not supplied."
     assert f"diagnostic category (R4.1: {missing} not supplied)" in found.narrative.small_print[-1]
-    told = found.findings[0].measurement
-    assert (told.t_score, told.z_score) == (D("-1.5") if t_score else None, D("-0.5"))
+    reported = found.findings[0].measurement
+    assert (reported.t_score, reported.z_score) == (D("-1.5") if t_score else None, D("-0.5"))
 
 
 @pytest.mark.parametrize(
@@ -190,14 +194,14 @@ def test_what_was_no_diagnosis_does_not_persist() -> None:
 @pytest.mark.parametrize(
     ("score", "meaning"), [("-1.0", "normal"), ("-2.5", "osteoporosis"), ("-1.1", None), ("-2.4", None)]
 )
-def test_a_score_on_the_edge_is_told_whatever_the_scanner_says(score: str, meaning: str | None) -> None:
+def test_a_score_on_a_limit_is_flagged_whatever_the_scanner_prints(score: str, meaning: str | None) -> None:
     """R4.2: EDGE_T."""
     edges = [caution.text for caution in read(("L1-L4", score, "0")).cautions if caution.flag is Flag.EDGE_T]
     assert [f"is {meaning} by WHO" in text for text in edges] == ([True] if meaning else [])
 
 
 @pytest.mark.parametrize(
-    ("spine", "hip", "told"),
+    ("spine", "hip", "expected"),
     [
         ("-0.5", "-0.9", None),
         ("-0.5", "-1.5", "minor"),
@@ -206,11 +210,11 @@ def test_a_score_on_the_edge_is_told_whatever_the_scanner_says(score: str, meani
         ("-2.6", "-0.5", "major"),
     ],
 )
-def test_classes_that_differ_between_spine_and_hip_are_told(spine: str, hip: str, told: str | None) -> None:
+def test_classes_that_differ_between_spine_and_hip_are_flagged(spine: str, hip: str, expected: str | None) -> None:
     """R3.12"""
     found = read(("L1-L4", spine, "0"), ("total hip left", hip, "0"))
     texts = [caution.text for caution in found.cautions if caution.flag is Flag.DISCORDANT_T]
-    assert [bool(told) and f"({told} discordance)" in text for text in texts] == ([True] if told else [])
+    assert [bool(expected) and f"({expected} discordance)" in text for text in texts] == ([True] if expected else [])
     assert Flag.DISCORDANT_T not in [caution.flag for caution in read(("L1-L4", spine, "0")).cautions]
 
 
@@ -242,18 +246,20 @@ def test_a_score_is_checked_against_the_reference_and_never_replaced(
         [],
         ClinicalReference(),
     )
-    told = [c.flag for c in found.cautions if c.flag in (Flag.T_INCONSISTENT, Flag.MALE_REFERENCE)]
-    assert told == ([flag] if flag else [])
+    flags = [c.flag for c in found.cautions if c.flag in (Flag.T_INCONSISTENT, Flag.MALE_REFERENCE)]
+    assert flags == ([flag] if flag else [])
     assert found.diagnosis is not None
     assert found.diagnosis.score == D(t_score)
 
 
-@pytest.mark.parametrize(("text", "told"), [("NHANES III White Male", True), ("NHANES III female", False), ("", False)])
-def test_a_reference_that_says_it_is_male_is_told(text: str, *, told: bool) -> None:
+@pytest.mark.parametrize(
+    ("text", "expected"), [("NHANES III White Male", True), ("NHANES III female", False), ("", False)]
+)
+def test_a_reference_that_is_stated_as_male_is_flagged(text: str, *, expected: bool) -> None:
     """R4.5"""
     hip = measurement("total hip left", "0.799", t_score="-1.2", reference_population=text)
     found = interpret(exam("2020-01-01", hip, patient=patient(70, Sex.MALE), scanner=HOLOGIC), [], ClinicalReference())
-    assert (Flag.MALE_REFERENCE in [caution.flag for caution in found.cautions]) is told
+    assert (Flag.MALE_REFERENCE in [caution.flag for caution in found.cautions]) is expected
     woman = interpret(exam("2020-01-01", hip, patient=patient(70), scanner=HOLOGIC), [], ClinicalReference())
     assert Flag.MALE_REFERENCE not in [caution.flag for caution in woman.cautions]
 

@@ -1,3 +1,5 @@
+"""One exam from the partial reports of a visit."""
+
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Does an addendum open with what a radiologist would sign, and is it short enough to be read?"""
+"""An addendum opens with the impression a radiologist would sign, and is short enough to be read."""
 
 import re
 from decimal import Decimal
@@ -29,34 +29,40 @@ OPENS_WITH = {
 }
 
 
-def words(told: Interpretation) -> int:
-    return sum(len(sentence.split()) for sentence in told.conclusions)
+def words(interpretation: Interpretation) -> int:
+    return sum(len(sentence.split()) for sentence in interpretation.conclusions)
 
 
 def test_an_addendum_is_short_enough_to_be_read() -> None:
     """E17: over samples and generated adults with spine and two hips."""
-    lengths = [words(told) for told in EVERYBODY]
+    lengths = [words(interpretation) for interpretation in EVERYBODY]
     assert median(lengths) <= 140
     assert max(lengths) <= 350
 
 
-@pytest.mark.parametrize("told", EVERYBODY)
-def test_the_overall_result_stands_in_the_first_sentence_after_the_preliminary_mark(told: Interpretation) -> None:
+@pytest.mark.parametrize("interpretation", EVERYBODY)
+def test_the_overall_result_stands_in_the_first_sentence_after_the_preliminary_mark(
+    interpretation: Interpretation,
+) -> None:
     """E17"""
-    mark, first, *_ = told.conclusions
+    mark, first, *_ = interpretation.conclusions
     assert mark == impression.PRELIMINARY
-    assert first.lower().startswith((OPENS_WITH[told.overall], "significance cannot be assessed"))
-    assert first.startswith("Significance") <= (told.overall is Overall.INDETERMINATE)
-    assert told.narrative.impression[0] == first
-    assert 1 <= len(told.narrative.impression) <= 3
+    assert first.lower().startswith((OPENS_WITH[interpretation.overall], "significance cannot be assessed"))
+    assert first.startswith("Significance") <= (interpretation.overall is Overall.INDETERMINATE)
+    assert interpretation.narrative.impression[0] == first
+    assert 1 <= len(interpretation.narrative.impression) <= 3
 
 
-@pytest.mark.parametrize("told", EVERYBODY)
-def test_a_significant_change_is_always_in_the_impression_with_site_percent_and_day(told: Interpretation) -> None:
+@pytest.mark.parametrize("interpretation", EVERYBODY)
+def test_a_significant_change_is_always_in_the_impression_with_site_percent_and_day(
+    interpretation: Interpretation,
+) -> None:
     """E4, E13: since the prior and since the baseline; of two sides beside a mean that says the same, the mean."""
-    text = " ".join(told.narrative.impression)
-    means = {(f.measurement.region.part, f.result) for f in told.counted if f.measurement.region.side is Side.MEAN}
-    for finding in told.findings:
+    text = " ".join(interpretation.narrative.impression)
+    means = {
+        (f.measurement.region.part, f.result) for f in interpretation.counted if f.measurement.region.side is Side.MEAN
+    }
+    for finding in interpretation.findings:
         if finding.measurement.region.monitorable and finding.plausible:
             beside_a_mean = (finding.measurement.region.part, finding.result) in means
             for change in (finding.since_prior, finding.since_baseline):
@@ -65,32 +71,32 @@ def test_a_significant_change_is_always_in_the_impression_with_site_percent_and_
                     assert f"since {change.reference.performed_on}" in text
 
 
-@pytest.mark.parametrize("told", EVERYBODY)
-def test_no_loss_and_no_response_is_claimed_that_was_not_found(told: Interpretation) -> None:
+@pytest.mark.parametrize("interpretation", EVERYBODY)
+def test_no_loss_and_no_response_is_claimed_that_was_not_found(interpretation: Interpretation) -> None:
     """E4, E5, N1"""
-    text = " ".join(told.conclusions)
-    changes = [c for f in told.findings for c in (f.since_prior, f.since_baseline) if c is not None]
+    text = " ".join(interpretation.conclusions)
+    changes = [c for f in interpretation.findings for c in (f.since_prior, f.since_baseline) if c is not None]
     assert ("significant loss" in text) == any(change.result is Result.LOSS for change in changes)
     assert ("significant gain" in text) == any(change.result is Result.GAIN for change in changes)
-    assert ("response" in text) == told.response
+    assert ("response" in text) == interpretation.response
 
 
-@pytest.mark.parametrize("told", EVERYBODY)
-def test_nothing_is_said_twice_and_no_rule_by_its_number(told: Interpretation) -> None:
+@pytest.mark.parametrize("interpretation", EVERYBODY)
+def test_nothing_is_stated_twice_and_no_rule_by_its_number(interpretation: Interpretation) -> None:
     """E16, E17: sources are professional bodies and papers; rules are told in codes."""
-    assert len(told.conclusions) == len(set(told.conclusions))
-    text = " ".join(told.conclusions)
+    assert len(interpretation.conclusions) == len(set(interpretation.conclusions))
+    text = " ".join(interpretation.conclusions)
     assert not re.search(r"\b(?:R\d+\.\d+|C12|source text)\b", text)
-    assert len(told.narrative.not_supplied) <= 1
+    assert len(interpretation.narrative.not_supplied) <= 1
 
 
-@pytest.mark.parametrize("told", EVERYBODY)
-def test_numbers_have_the_decimals_that_are_printed(told: Interpretation) -> None:
+@pytest.mark.parametrize("interpretation", EVERYBODY)
+def test_numbers_have_the_decimals_that_are_printed(interpretation: Interpretation) -> None:
     """E23: scores with one decimal, LSCs with three."""
-    for sentence in told.narrative.findings + told.narrative.impression:
+    for sentence in interpretation.narrative.findings + interpretation.narrative.impression:
         for scores in re.findall(r"[TZ]-score ((?:-?[\d.]+(?:, )?)+\d)", sentence):
             assert all(re.fullmatch(r"-?\d+\.\d", score) for score in scores.split(", "))
-    for sentence in told.narrative.basis:
+    for sentence in interpretation.narrative.basis:
         if sentence.startswith("LSC"):
             values = re.findall(r" (\d+\.\d+)", sentence.partition(": ")[2].partition(" (")[0])
             assert values
@@ -133,43 +139,45 @@ def test_a_doubt_about_a_region_that_does_not_count_leaves_the_overall_sentence_
     """E22"""
     now = exam("2024-03-01", measurement("total hip left", "0.800"), measurement("femoral neck left", "0.7", area="6"))
     then = exam("2022-03-01", measurement("total hip left", "0.800"), measurement("femoral neck left", "0.7", area="5"))
-    told = interpret(now, [then], REFERENCE)
-    assert "subject to review" not in told.narrative.impression[0]
-    assert any("bone area differs" in text for text in told.narrative.cautions)
+    interpretation = interpret(now, [then], REFERENCE)
+    assert "subject to review" not in interpretation.narrative.impression[0]
+    assert any("bone area differs" in text for text in interpretation.narrative.cautions)
 
 
 def test_a_total_body_scan_alone_is_no_baseline() -> None:
     """E23, R2.17"""
-    told = interpret(exam("2024-03-01", regions={"total body": "1.100"}), [], ClinicalReference())
-    assert told.narrative.impression[0] == impression.NOTHING_TO_FOLLOW
-    assert "baseline" not in " ".join(told.conclusions).replace("no baseline", "")
+    interpretation = interpret(exam("2024-03-01", regions={"total body": "1.100"}), [], ClinicalReference())
+    assert interpretation.narrative.impression[0] == impression.NOTHING_TO_FOLLOW
+    assert "baseline" not in " ".join(interpretation.conclusions).replace("no baseline", "")
 
 
 def test_the_forearm_alone_is_named() -> None:
     """E23"""
-    told = interpret(
+    interpretation = interpret(
         exam("2024-03-01", regions={"33% radius left": "0.500"}),
         [exam("2022-03-01", regions={"33% radius left": "0.560"})],
         ClinicalReference(lscs=(lsc("33% radius", "0.020"),)),
     )
-    assert told.narrative.impression[0].startswith("Significant loss since 2022-03-01 (left 33% radius -10.7 %)")
+    assert interpretation.narrative.impression[0].startswith(
+        "Significant loss since 2022-03-01 (left 33% radius -10.7 %)"
+    )
 
 
-def test_left_and_right_that_differ_are_not_told_as_spine_and_hip() -> None:
+def test_left_and_right_that_differ_are_not_reported_as_spine_and_hip() -> None:
     """E23"""
     now = {"L1-L4": "0.900", "total hip left": "0.750", "total hip right": "0.850"}
-    told = followed_up(now, {"L1-L4": "0.900", "total hip left": "0.800", "total hip right": "0.800"})
-    assert told.overall is Overall.DISCORDANT
-    assert "Spine and hip differ" not in " ".join(told.conclusions)
-    first = told.narrative.impression[0]
+    interpretation = followed_up(now, {"L1-L4": "0.900", "total hip left": "0.800", "total hip right": "0.800"})
+    assert interpretation.overall is Overall.DISCORDANT
+    assert "Spine and hip differ" not in " ".join(interpretation.conclusions)
+    first = interpretation.narrative.impression[0]
     assert "significant loss since 2022-03-01 (left total hip -6.3 %)" in first
     assert "significant gain since 2022-03-01 (right total hip +6.3 %)" in first
 
 
 def test_a_vertebra_that_was_left_out_is_named() -> None:
     """E23"""
-    told = followed_up({"L1,L3-L4": "0.900"})
-    assert told.narrative.findings[0].startswith("Spine L1,L3-L4 (without L2): BMD 0.900 g/cm2")
+    interpretation = followed_up({"L1,L3-L4": "0.900"})
+    assert interpretation.narrative.findings[0].startswith("Spine L1,L3-L4 (without L2): BMD 0.900 g/cm2")
 
 
 def test_a_first_exam_knows_of_no_second_one() -> None:
@@ -183,7 +191,7 @@ def test_a_first_exam_knows_of_no_second_one() -> None:
     assert "exclude it from both exams." in again
 
 
-def test_weight_and_height_are_told_with_their_numbers() -> None:
+def test_weight_and_height_are_stated_with_their_numbers() -> None:
     """E23"""
     now = exam("2024-03-01", regions={"L1-L4": "0.9"}, weight_kg=Decimal(80), height_cm=Decimal(158))
     then = exam("2022-03-01", regions={"L1-L4": "0.9"}, weight_kg=Decimal("64.5"), height_cm=Decimal(165))
@@ -194,12 +202,12 @@ def test_weight_and_height_are_told_with_their_numbers() -> None:
 
 def test_an_lsc_is_rounded_up_and_a_score_as_it_is_classified() -> None:
     """E23: no change looks significant that is not, and -2.46 is osteoporosis as -2.5 is."""
-    told = interpret(
+    interpretation = interpret(
         exam("2024-03-01", measurement("L1-L4", "0.900", t_score="-2.46")),
         [exam("2022-03-01", regions={"L1-L4": "0.900"})],
         ClinicalReference(lscs=(lsc("L1-L4", "0.03074"),)),
     )
-    text = " ".join(told.conclusions)
+    text = " ".join(interpretation.conclusions)
     assert "spine 0.031 (in vivo study)" in text
     assert "Diagnostic category: osteoporosis, lowest T-score -2.5 (spine L1-L4)." in text
     assert "2.46" not in text
@@ -224,13 +232,13 @@ def test_where_nothing_could_be_compared_the_first_sentence_says_why() -> None:
     )
 
 
-def test_a_caution_that_several_regions_share_is_told_once() -> None:
+def test_a_caution_that_several_regions_share_is_stated_once() -> None:
     """E17"""
     regions = {"L1-L4": "0.870", "total hip left": "0.770", "total hip right": "0.770"}
-    told = followed_up(regions, {"L1-L4": "0.900", "total hip left": "0.800", "total hip right": "0.800"})
-    borderline = [f for f in told.findings if Flag.BORDERLINE in {caution.flag for caution in f.cautions}]
+    interpretation = followed_up(regions, {"L1-L4": "0.900", "total hip left": "0.800", "total hip right": "0.800"})
+    borderline = [f for f in interpretation.findings if Flag.BORDERLINE in {caution.flag for caution in f.cautions}]
     assert len(borderline) == 2
-    assert [text for text in told.narrative.cautions if "small margin" in text] == [
+    assert [text for text in interpretation.narrative.cautions if "small margin" in text] == [
         "Left total hip, right total hip: significant by a small margin since 2022-03-01; wants confirmation."
     ]
 
@@ -241,6 +249,8 @@ def test_a_remark_hides_no_later_caution_that_asks_for_a_review() -> None:
         exam(f"{year}-03-01", measurement("L1-L4", "0.900", area=area))
         for year, area in ((2024, "50.0"), (2022, "51.5"), (2020, "60.0"))
     ]
-    told = interpret(visits[0], visits[1:], REFERENCE)
-    assert "subject to review: bone area changed" in told.narrative.impression[0]
-    assert any("bone area differs from that of 2020-03-01 by much" in text for text in told.narrative.cautions)
+    interpretation = interpret(visits[0], visits[1:], REFERENCE)
+    assert "subject to review: bone area changed" in interpretation.narrative.impression[0]
+    assert any(
+        "bone area differs from that of 2020-03-01 by much" in text for text in interpretation.narrative.cautions
+    )

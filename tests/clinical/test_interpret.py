@@ -1,3 +1,5 @@
+"""Interpretation from match to conclusions."""
+
 from typing import Any
 
 import pytest
@@ -56,7 +58,7 @@ def test_a_site_that_cannot_be_judged_leaves_the_result_to_the_other() -> None:
     assert "the hip was not measured" in words(spine_only)
 
 
-def test_that_an_archive_has_not_answered_is_told_beside_the_same_result() -> None:
+def test_that_an_archive_has_not_answered_is_flagged_beside_the_same_result() -> None:
     """F4: it may hold the exam that a reader has in mind."""
     complete, silent = (follow_up(BOTH, BOTH, HistoryDoubts(archive_silent=silent)) for silent in (False, True))
     assert [caution.flag for caution in silent.cautions if caution not in complete.cautions] == [Flag.ARCHIVE_SILENT]
@@ -151,7 +153,7 @@ def test_a_change_that_is_not_significant_is_never_put_in_numbers() -> None:
     assert "0.900" not in words(unknown)
 
 
-def test_a_significant_change_is_told_in_grams_and_percent_with_lsc_and_exam() -> None:
+def test_a_significant_change_is_stated_in_grams_and_percent_with_lsc_and_exam() -> None:
     """F1, F2, F3, A5: the LSC is named by the study it comes from."""
     text = words(follow_up({"L1-L4": "0.864"}, {"L1-L4": "0.900"}))
     assert "Significant loss since 2018-01-01 (spine -4.0 %)" in text
@@ -163,7 +165,7 @@ def test_a_significant_change_is_told_in_grams_and_percent_with_lsc_and_exam() -
     ) in text
 
 
-def test_prior_and_baseline_are_both_told() -> None:
+def test_prior_and_baseline_are_both_stated() -> None:
     """R3.2, R3.3: headline against the latest prior."""
     history = [exam("2018-01-01", regions={"L1-L4": "0.905"}), exam("2012-01-01", regions={"L1-L4": "0.990"})]
     found = interpret(exam("2020-01-01", regions={"L1-L4": "0.900"}), history, REFERENCE)
@@ -175,7 +177,7 @@ def test_prior_and_baseline_are_both_told() -> None:
     assert "Compared with 2018-01-01 (prior) and 2012-01-01 (baseline) on the same scanner" in text
 
 
-def test_a_refusal_names_both_machines_and_why() -> None:
+def test_a_refusal_names_both_scanners_and_the_reason() -> None:
     """R2.8, F4, A4"""
     found = interpret(
         exam("2020-01-01", regions=BOTH),
@@ -189,26 +191,26 @@ def test_a_refusal_names_both_machines_and_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("then", "now", "told"),
+    ("then", "now", "expected"),
     [("16.0", "16.0", None), ("16.0", "16.1", Comparability.COMPARABLE), ("15.9", "16.0", Comparability.REVIEW),
      ("", "16.0", None), ("alpha", "beta", Comparability.REVIEW)],
 )  # fmt: skip
-def test_other_software_is_told_and_another_major_version_wants_a_look(
-    then: str, now: str, told: Comparability | None
+def test_other_software_is_flagged_and_another_major_version_needs_review(
+    then: str, now: str, expected: Comparability | None
 ) -> None:
     """R2.4"""
     earlier = exam("2018-01-01", regions=BOTH, software=then)
     found = interpret(exam("2020-01-01", regions=BOTH, software=now), [earlier], REFERENCE)
     finding = found.findings[0]
-    assert [caution.flag for caution in finding.cautions] == ([Flag.SOFTWARE_CHANGED] if told else [])
-    assert finding.comparability is (told or Comparability.COMPARABLE)
+    assert [caution.flag for caution in finding.cautions] == ([Flag.SOFTWARE_CHANGED] if expected else [])
+    assert finding.comparability is (expected or Comparability.COMPARABLE)
 
 
 def levels(*names: str) -> list:  # type: ignore[type-arg] # of measurements
     return [measurement(name, "0.9", bmc="9", area="10") for name in names]
 
 
-def test_shared_vertebrae_are_compared_and_said_to_be() -> None:
+def test_shared_vertebrae_are_compared_and_named() -> None:
     """R2.12, R1.15"""
     now = exam("2020-01-01", measurement("L2-L4", "0.850"))
     then = exam("2018-01-01", *levels("L1", "L2", "L3", "L4"), measurement("L1-L4", "0.950"))
@@ -265,7 +267,7 @@ def test_each_region_has_exactly_one_state(now: str, lscs: Any, history: list[Sc
     assert finding.result is result
 
 
-def test_each_lsc_that_judged_is_told() -> None:
+def test_each_lsc_that_judged_is_stated() -> None:
     """F2: prior and baseline may have been compared on other vertebrae, and so by other LSCs."""
     now = exam("2020-01-01", *levels("L1", "L2", "L3", "L4"), measurement("L1-L4", "0.900"))
     prior = exam("2018-01-01", measurement("L2-L4", "0.900"))

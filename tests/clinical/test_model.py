@@ -1,3 +1,5 @@
+"""Values of the clinical model: limits, equality, derived properties."""
+
 import pickle
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -47,15 +49,15 @@ def test_an_lsc_is_more_than_nothing() -> None:
             lsc("L1-L4", value)
 
 
-def test_a_weight_nobody_has_is_forgotten_and_the_exam_kept() -> None:
+def test_an_impossible_weight_is_ignored_and_the_exam_kept() -> None:
     odd = exam("2020-01-01", weight_kg=Decimal("NaN"), height_cm=Decimal(0), age=Decimal(-1), menopause_age=Decimal(50))
     assert [odd.weight_kg, odd.height_cm, odd.age, odd.menopause_age] == [None, None, None, Decimal(50)]
 
 
 def test_an_exam_is_of_the_scanners_own_day() -> None:
-    told = replace(exam("2020-01-01"), performed_at=datetime(2020, 1, 1, 23, 30, tzinfo=UTC))
-    assert told.performed_at.tzinfo is None
-    assert str(told.performed_on) == "2020-01-01"
+    made = replace(exam("2020-01-01"), performed_at=datetime(2020, 1, 1, 23, 30, tzinfo=UTC))
+    assert made.performed_at.tzinfo is None
+    assert str(made.performed_on) == "2020-01-01"
 
 
 def test_one_scanner_may_be_written_in_several_ways() -> None:
@@ -67,11 +69,11 @@ def test_one_scanner_may_be_written_in_several_ways() -> None:
 
 
 def test_an_exam_survives_being_carried_to_another_process() -> None:
-    told = exam("2020-01-01", regions={"L1-L4": "0.9", "total hip left": "0.8"})
-    back = pickle.loads(pickle.dumps(told))
-    assert back == told
-    assert back.by_region["L1-L4"] == told.measurements[0]
-    assert hash(back.scanner) == hash(told.scanner)
+    made = exam("2020-01-01", regions={"L1-L4": "0.9", "total hip left": "0.8"})
+    back = pickle.loads(pickle.dumps(made))
+    assert back == made
+    assert back.by_region["L1-L4"] == made.measurements[0]
+    assert hash(back.scanner) == hash(made.scanner)
 
 
 def test_codes_fit_a_dicom_code_value() -> None:
@@ -80,7 +82,7 @@ def test_codes_fit_a_dicom_code_value() -> None:
     assert [code for code in ours if len(code) > 16] == []
 
 
-def test_a_finding_says_how_far_it_may_be_compared() -> None:
+def test_a_finding_states_how_far_it_may_be_compared() -> None:
     """R2: one comparability state per region."""
     alone = Finding(measurement=measurement("L1-L4", "0.9"))
     assert alone.comparability is None

@@ -1,3 +1,5 @@
+"""The overall result of spine and hip, and its cautions (R3)."""
+
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -20,7 +22,7 @@ THEN = {"L1-L4": "0.900", "total hip left": "0.800"}
 SPINE_GAIN = {"L1-L4": "0.930", "total hip left": "0.800"}
 
 
-def told(now: Exam, then: Exam, contexts: Sequence[ClinicalContext] = (), **reference: Any) -> Interpretation:
+def interpreted(now: Exam, then: Exam, contexts: Sequence[ClinicalContext] = (), **reference: Any) -> Interpretation:
     return interpret(now, [then], replace(REFERENCE, **reference), contexts=contexts)
 
 
@@ -46,23 +48,25 @@ def test_age_is_counted_in_whole_years_or_taken_from_the_scanner() -> None:
 def test_one_sign_is_not_enough_to_doubt_the_spine() -> None:
     """R3.11: two are."""
     then = exam("2018-01-01", regions=THEN, patient=YOUNG)
-    young = told(exam("2020-01-01", regions=SPINE_GAIN, patient=YOUNG), then)
+    young = interpreted(exam("2020-01-01", regions=SPINE_GAIN, patient=YOUNG), then)
     assert (young.overall, suspicion(young)) == (Overall.IMPROVED, "")
-    assert told(exam("2020-01-01", regions=SPINE_GAIN, patient=YOUNG), then, rules=Rules(degenerative_signs=1)).overall
+    assert interpreted(
+        exam("2020-01-01", regions=SPINE_GAIN, patient=YOUNG), then, rules=Rules(degenerative_signs=1)
+    ).overall
 
 
 def test_at_65_the_hip_is_preferred_and_a_spine_that_gains_alone_is_not_yet_doubted() -> None:
     """R3.10, R3.11: without a sign seen in the scans age and an isolated gain are not enough to doubt it."""
-    old = told(exam("2020-01-01", regions=SPINE_GAIN), exam("2018-01-01", regions=THEN))
+    old = interpreted(exam("2020-01-01", regions=SPINE_GAIN), exam("2018-01-01", regions=THEN))
     assert old.overall is Overall.IMPROVED
     assert suspicion(old) == ""
     assert Flag.HIP_PREFERRED in flags(old)
     assert Flag.SPINE_SUSPECT not in flags(old)
-    both = told(
+    both = interpreted(
         exam("2020-01-01", regions={"L1-L4": "0.930", "total hip left": "0.830"}), exam("2018-01-01", regions=THEN)
     )
     assert Flag.HIP_PREFERRED not in flags(both)
-    alone = told(exam("2020-01-01", regions={"L1-L4": "0.930"}), exam("2018-01-01", regions=THEN))
+    alone = interpreted(exam("2020-01-01", regions={"L1-L4": "0.930"}), exam("2018-01-01", regions=THEN))
     assert suspicion(alone) == ""
     assert Flag.HIP_PREFERRED not in flags(alone)
 
@@ -114,7 +118,7 @@ def test_the_gain_of_a_suspect_spine_is_left_out_and_the_hip_speaks(
     """R3.9, R3.11: partial, with the suspicion of an artefact; discordant only where another site lost."""
     hip = [measurement("total hip left", hip_now)] if hip_now else []
     before = [measurement("total hip left", "0.800")]
-    found = told(exam("2020-01-01", *now, *hip), exam("2018-01-01", *then, *before))
+    found = interpreted(exam("2020-01-01", *now, *hip), exam("2018-01-01", *then, *before))
     assert (found.overall, found.overall_since_baseline) == (overall, overall)
     assert sign in suspicion(found)
     assert {Flag.SUSPECT_ARTEFACT} <= set(flags(found))
@@ -134,18 +138,18 @@ def test_a_single_vertebra_that_rises_is_a_sign_only_by_an_lsc_and_alone() -> No
         now = [measurement(key, bmd) for key, bmd in zip(("L1", "L2", "L3"), levels, strict=False)]
         then = [measurement(key, "0.85") for key in ("L1", "L2", "L3")]
         exams = exam("2020-01-01", *now, regions=THEN), exam("2018-01-01", *then, regions=THEN)
-        assert ("one vertebra rising" in suspicion(told(*exams))) is seen
-        assert "one vertebra rising" not in suspicion(told(*exams, lscs=()))
+        assert ("one vertebra rising" in suspicion(interpreted(*exams))) is seen
+        assert "one vertebra rising" not in suspicion(interpreted(*exams, lscs=()))
 
 
 def test_the_only_borderline_one_of_many_comparisons_may_be_chance() -> None:
     """R3.6: 9.75 % for two sites, 14.3 % for three."""
     then = exam("2018-01-01", regions=THEN)
-    assert Flag.ONE_OF_MANY in flags(told(exam("2020-01-01", regions={**THEN, "L1-L4": "0.875"}), then))
-    assert Flag.ONE_OF_MANY not in flags(told(exam("2020-01-01", regions={**THEN, "L1-L4": "0.870"}), then))
-    assert Flag.ONE_OF_MANY not in flags(told(exam("2020-01-01", regions={"L1-L4": "0.875"}), then))
+    assert Flag.ONE_OF_MANY in flags(interpreted(exam("2020-01-01", regions={**THEN, "L1-L4": "0.875"}), then))
+    assert Flag.ONE_OF_MANY not in flags(interpreted(exam("2020-01-01", regions={**THEN, "L1-L4": "0.870"}), then))
+    assert Flag.ONE_OF_MANY not in flags(interpreted(exam("2020-01-01", regions={"L1-L4": "0.875"}), then))
     two = {"L1-L4": "0.875", "total hip left": "0.830"}
-    assert Flag.ONE_OF_MANY not in flags(told(exam("2020-01-01", regions=two), then))
+    assert Flag.ONE_OF_MANY not in flags(interpreted(exam("2020-01-01", regions=two), then))
     history = [exam("2018-01-01", regions={"L1-L4": "0.880"}), exam("2016-01-01", regions={"L1-L4": "0.900"})]
     both = interpret(exam("2020-01-01", regions={"L1-L4": "0.875"}), history, REFERENCE)
     assert Flag.ONE_OF_MANY in flags(both)
@@ -170,9 +174,9 @@ def test_a_first_loss_on_therapy_wants_confirmation(
     """R3.7: regression to the mean (Cummings 2000)."""
     context = ClinicalContext(recorded_on=date(2019, 1, 1), therapy=therapy, therapy_since=since)
     now, then = exam("2020-01-01", regions={**THEN, "L1-L4": "0.800"}), exam("2018-01-01", regions=THEN)
-    found = told(now, then, contexts=[context])
+    found = interpreted(now, then, contexts=[context])
     assert (Flag.REGRESSION_TO_THE_MEAN in flags(found)) is told_so
-    stable = told(exam("2020-01-01", regions=THEN), then, contexts=[context])
+    stable = interpreted(exam("2020-01-01", regions=THEN), then, contexts=[context])
     assert Flag.REGRESSION_TO_THE_MEAN not in flags(stable)
 
 
@@ -208,7 +212,7 @@ def test_response_is_claimed_only_where_nothing_speaks_against_it(
 ) -> None:
     """R3.9: a year of therapy, there at the prior; both sites judged, no loss, and no fracture by the record."""
     context = ClinicalContext(recorded_on=date(2019, 12, 1), **(ON_THERAPY | known))
-    found = told(exam("2020-01-01", regions=now), exam("2018-01-01", regions=then), contexts=[context])
+    found = interpreted(exam("2020-01-01", regions=now), exam("2018-01-01", regions=then), contexts=[context])
     assert found.response is claimed
     assert ("response" in "\n".join(found.conclusions)) is claimed
     unknown = known.get("fracture_on_therapy", False) is None and "fragility_fracture" not in known
@@ -240,10 +244,10 @@ def test_a_line_through_three_exams_is_secondary_information() -> None:
     (fitted,) = found.trends
     assert (fitted.exams, fitted.since, fitted.significant) == (3, date(2016, 1, 1), True)
     assert abs(fitted.slope - D("-0.00875")) < D("0.00001")
-    told = (
+    sentence = (
         "Spine L1-L4: over 3 exams since 2016-01-01 the fitted trend is -0.0088 g/cm2 per year (secondary information)."
     )
-    assert found.narrative.small_print[0] == told
+    assert found.narrative.small_print[0] == sentence
     assert "fitted trend" not in "\n".join(found.conclusions)
     flat = interpret(exam("2020-01-01", regions={"L1-L4": "0.840"}), history, REFERENCE)
     assert [line.agrees for line in (*found.trends, *flat.trends)] == [True, False]

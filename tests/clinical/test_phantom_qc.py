@@ -1,3 +1,5 @@
+"""Phantom quality control (R2.6, R7)."""
+
 from datetime import date
 from decimal import Decimal
 
@@ -62,11 +64,11 @@ def test_ten_on_one_side_count_only_when_the_shift_is_more_than_trivial() -> Non
     assert QualityRule.FOUR_1S not in [violation.rule for violation in check([D("1.002")] * 4, tight)]
 
 
-@pytest.mark.parametrize(("days", "told"), [((1, 1), True), ((1, 2), False), ((), False)])
-def test_a_wide_range_counts_only_within_one_day(days: tuple[int, ...], *, told: bool) -> None:
+@pytest.mark.parametrize(("days", "expected"), [((1, 1), True), ((1, 2), False), ((), False)])
+def test_a_wide_range_counts_only_within_one_day(days: tuple[int, ...], *, expected: bool) -> None:
     """R7.3: between days a healthy scanner has such ranges several times a year."""
     found = check([D("1.010"), D("0.9899")], GOOD, [date(2020, 1, day) for day in days])
-    assert (QualityRule.R_4S in [violation.rule for violation in found]) is told
+    assert (QualityRule.R_4S in [violation.rule for violation in found]) is expected
     found = check([D("1.010"), D("0.990")], GOOD, [date(2020, 1, 1)] * 2)
     assert QualityRule.R_4S not in [violation.rule for violation in found]
 

@@ -1,4 +1,4 @@
-"""Ids and birth dates that stand for nobody."""
+"""Ids, names and birth dates that identify nobody."""
 
 from datetime import date
 

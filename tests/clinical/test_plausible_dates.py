@@ -66,7 +66,7 @@ def test_dates_that_can_be_true_are_believed(performed, born, age):
         ("2024-03-01", "2022-01-01", "74"),
     ],
 )
-def test_dates_that_cannot_be_true_are_told_and_never_quoted(performed, born, age):
+def test_dates_that_cannot_be_true_are_named_and_never_quoted(performed, born, age):
     why = implausible_date(dated(performed, born=born, age=age), received_on=TODAY)
     assert why
     assert not any(part in why for part in (performed, *filter(None, (born, age))))
@@ -75,8 +75,8 @@ def test_dates_that_cannot_be_true_are_told_and_never_quoted(performed, born, ag
 @given(st.dates(date(1990, 1, 1), TODAY), st.integers(0, 110 * 365))
 def test_an_exam_with_the_age_that_its_dates_have_is_believed(performed, days):
     born = performed - timedelta(days=days)
-    told = dated(str(performed), born=str(born), age=str(max(1, days // 366)))
-    assert implausible_date(told, received_on=TODAY) == ""
+    made = dated(str(performed), born=str(born), age=str(max(1, days // 366)))
+    assert implausible_date(made, received_on=TODAY) == ""
 
 
 @given(st.dates(), st.dates(), st.integers(1, 999), st.dates(date(1990, 1, 1)))

@@ -1,3 +1,5 @@
+"""The LSC that judges a region on a day (R1)."""
+
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -78,12 +80,12 @@ def test_a_study_below_30_degrees_of_freedom_is_not_for_clinical_use() -> None:
     assert find("L1-L4", small) is None
     assert objections(small) == ("rests on fewer than 30 degrees of freedom: 29 patients x 2 scans (R1.2)",)
     assert find("L1-L4", lsc("L1-L4", "0.02", patients=15, repeats=3)) is not None
-    untold = lsc("L1-L4", "0.02", patients=None)
-    assert find("L1-L4", untold) is untold
-    assert doubts(untold) == ("does not state the patients and repeats of its study (R1.2)",)
+    unstated = lsc("L1-L4", "0.02", patients=None)
+    assert find("L1-L4", unstated) is unstated
+    assert doubts(unstated) == ("does not state the patients and repeats of its study (R1.2)",)
 
 
-def test_of_two_records_that_overlap_the_newer_holds_and_configuration_is_told() -> None:
+def test_of_two_records_that_overlap_the_newer_holds_and_the_configuration_reports_it() -> None:
     old = lsc("L1-L4", "0.030", valid_from=day("2010-01-01"), valid_until=day("2020-01-01"))
     new = lsc("L1-L4", "0.020", valid_from=day("2020-01-01"))
     assert find("L1-L4", new, old) is new

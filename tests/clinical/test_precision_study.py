@@ -1,3 +1,5 @@
+"""Evaluation of a precision study (R1)."""
+
 import tomllib
 from dataclasses import replace
 from datetime import date
@@ -84,7 +86,7 @@ def test_scans_that_were_copied_are_no_study() -> None:
     assert copied.objections == ("all repeats are equal: the scans were copied, not repeated",)
 
 
-def test_what_makes_no_study_is_told_whole() -> None:
+def test_all_errors_of_a_study_are_reported_together() -> None:
     assert unfit([]) == ("there are no scans",)
     reasons = unfit(
         [scan("A", "1", "1"), scan("B", "1", "1"), scan("B", "1", "NaN"), scan("C", "1", "930", region="L2-L4")]
@@ -201,13 +203,13 @@ def test_a_study_is_of_one_day_as_soon_as_one_patient_was_scanned_twice_on_it() 
     mixed = of_days((one, other), (other, other), (None, one))
     assert mixed.same_day is True
     assert mixed.doubts[-1] == "1 of 3 patients were scanned twice on one day: taken as a study of one day (R1.15)"
-    untold = of_days((one, other), (None, other))
-    assert untold.same_day is None
-    assert "repeated on one day    unknown; fill in same_day\n" in worksheet(untold)
+    unstated = of_days((one, other), (None, other))
+    assert unstated.same_day is None
+    assert "repeated on one day    unknown; fill in same_day\n" in worksheet(unstated)
     assert "repeated on one day    yes" in worksheet(mixed)
 
 
-def test_an_entry_tells_whether_its_scans_were_of_one_day() -> None:
+def test_an_entry_states_whether_its_scans_were_of_one_day() -> None:
     """R1.15: as the days of the study tell; where they do not, an entry of four vertebrae asks for it."""
     dated = [replace(scan, day=date(2024, 3, 1)) for scan in pairs(30)]
     assert tomllib.loads(block(evaluate_study(dated)))["lsc"][0]["same_day"] is True

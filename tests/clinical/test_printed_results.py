@@ -1,4 +1,4 @@
-"""Do our vertebra sets agree with what three real scanners printed?"""
+"""Recomputed vertebra sets agree with the values printed by three real scanners."""
 
 import csv
 import os
@@ -27,7 +27,7 @@ def printed_exams() -> list[Exam]:
 
 
 def _exam(rows: list[dict[str, str]]) -> Exam:
-    told = [
+    measurements = [
         measurement(
             row["region"],
             row["bmd"],
@@ -37,7 +37,7 @@ def _exam(rows: list[dict[str, str]]) -> Exam:
     ]
     first = rows[0]
     scanner = Scanner(first["vendor"], first["model"], first["serial"])
-    return exam(first["scan_date"], *told, scanner=scanner, software=first["software"])
+    return exam(first["scan_date"], *measurements, scanner=scanner, software=first["software"])
 
 
 @pytest.mark.skipif(not PRINTED.exists(), reason="the print-outs are not beside the repository")
@@ -45,14 +45,14 @@ def test_every_printed_set_of_vertebrae_is_its_content_over_its_area() -> None:
     """R2.12: within 0.002 g/cm2, over the print-outs of a Horizon A, a Prodigy and an iDXA."""
     agreed, silent = 0, []
     for printed in printed_exams():
-        for told in printed.measurements:
-            if len(told.region.vertebrae) < 2:
+        for measured in printed.measurements:
+            if len(measured.region.vertebrae) < 2:
                 continue
-            ours = recomputed_bmd(printed, told.region)
+            ours = recomputed_bmd(printed, measured.region)
             if ours is None:
                 silent.append(printed.scanner.serial_number)
                 continue
-            assert abs(ours - told.bmd) <= TOTAL_TOLERANCE, f"{printed.scanner} {told.region}"
+            assert abs(ours - measured.bmd) <= TOTAL_TOLERANCE, f"{printed.scanner} {measured.region}"
             agreed += 1
     assert agreed == 17
     assert silent == [WITHOUT_CONTENT]

@@ -1,3 +1,5 @@
+"""Matching of an exam with its history (R2)."""
+
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -62,7 +64,7 @@ def test_two_exams_of_one_day_tell_precision_not_change() -> None:
     assert "same day" in found.refusals[0].text
 
 
-def test_another_machine_of_the_same_model_is_another_machine() -> None:
+def test_another_scanner_of_the_same_model_is_another_scanner() -> None:
     """R2.1, R2.2: the refusal names both by serial number."""
     found = only(NOW, exam("2018-01-01", regions=SPINE, scanner=ROOM_2))
     assert found.prior is None
@@ -72,7 +74,7 @@ def test_another_machine_of_the_same_model_is_another_machine() -> None:
 
 
 @pytest.mark.parametrize(("now", "then"), [(NAMELESS, NAMELESS), (ROOM_1, NAMELESS), (NAMELESS, ROOM_1)])
-def test_a_machine_without_a_serial_number_is_never_compared(now: Scanner, then: Scanner) -> None:
+def test_a_scanner_without_a_serial_number_is_never_compared(now: Scanner, then: Scanner) -> None:
     """R2.1: two empty serial numbers are not one machine."""
     found = only(exam("2020-01-01", regions=SPINE, scanner=now), exam("2018-01-01", regions=SPINE, scanner=then))
     assert obstacles(found) == [Obstacle.SCANNER_UNKNOWN]
@@ -277,7 +279,7 @@ def test_an_exam_of_the_evening_before_is_of_the_same_visit() -> None:
     assert only(after, before).prior is None
 
 
-def test_of_the_measurements_that_must_not_be_judged_the_latest_before_the_exam_is_told() -> None:
+def test_of_the_excluded_measurements_the_latest_before_the_exam_is_named() -> None:
     """R2.22, F4: in whatever order they are on file, and on whatever scanner; nothing of the day itself."""
     made = {day: exam(day, regions=SPINE) for day in ("2014-01-01", "2018-01-01", "2020-01-01")}
     made["2016-01-01"] = exam("2016-01-01", regions=SPINE, scanner=ROOM_2)

@@ -1,4 +1,4 @@
-"""What holds for any exams at all."""
+"""Properties that hold for any exams."""
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -78,13 +78,13 @@ measurements = st.builds(
 @st.composite
 def exams(draw: st.DrawFn, patient: st.SearchStrategy[Patient] = patients) -> Exam:
     on = draw(days)
-    told = draw(st.lists(measurements, max_size=6, unique_by=lambda measurement: measurement.region))
+    measured = draw(st.lists(measurements, max_size=6, unique_by=lambda measurement: measurement.region))
     return Exam(
         study_instance_uid=f"1.2.{draw(st.integers(0, 10**6))}",
         patient=draw(patient),
         scanner=draw(scanners),
         performed_at=datetime(on.year, on.month, on.day, draw(st.integers(0, 23))),
-        measurements=tuple(told),
+        measurements=tuple(measured),
         software=draw(st.sampled_from(["", "16.0", "16.1", "17", "beta"])),
         age=draw(optional(st.decimals("0", "110", places=1))),
         weight_kg=draw(optional(st.decimals("0", "300", places=1))),
@@ -178,11 +178,11 @@ def verdicts(now: Exam, history: list[Exam], lscs: list[LeastSignificantChange])
 
 
 same_patient = exams(st.just(one_patient))
-histories = st.lists(same_patient, max_size=4, unique_by=lambda told: told.study_instance_uid)
+histories = st.lists(same_patient, max_size=4, unique_by=lambda visit: visit.study_instance_uid)
 
 
 @given(same_patient, histories, same_patient, st.lists(records, max_size=4))
-def test_an_exam_from_another_machine_changes_no_verdict(
+def test_an_exam_from_another_scanner_changes_no_result(
     now: Exam, history: list[Exam], other: Exam, lscs: list[LeastSignificantChange]
 ) -> None:
     """R2.8"""
@@ -190,11 +190,13 @@ def test_an_exam_from_another_machine_changes_no_verdict(
     assert verdicts(now, [*history, elsewhere], lscs) == verdicts(now, history, lscs)
 
 
-@given(exams(), st.lists(exams(), max_size=4).flatmap(lambda told: st.tuples(st.just(told), st.permutations(told))))
+@given(
+    exams(), st.lists(exams(), max_size=4).flatmap(lambda visits: st.tuples(st.just(visits), st.permutations(visits)))
+)
 def test_reordering_history_changes_nothing(now: Exam, orders: tuple[list[Exam], list[Exam]]) -> None:
     history, shuffled = orders
-    history = list({told.study_instance_uid: told for told in history}.values())
-    shuffled = [told for told in shuffled if told in history]
+    history = list({visit.study_instance_uid: visit for visit in history}.values())
+    shuffled = [visit for visit in shuffled if visit in history]
     reference = ClinicalReference(lscs=tuple(lsc(key, "0.02") for key in ("L1-L4", "total hip", "femoral neck")))
     assert interpret(now, history, reference) == interpret(now, shuffled, reference)
 
@@ -220,20 +222,20 @@ def test_the_core_never_fails_and_every_measurement_gets_one_finding(
     known: list[ClinicalContext],
 ) -> None:
     """No input makes the core raise; every sentence is printable and ends."""
-    told = interpret(now, history, reference, contexts=known)
-    assert [(f.measurement.region, f.measurement.bmd) for f in told.findings] == [
+    interpretation = interpret(now, history, reference, contexts=known)
+    assert [(f.measurement.region, f.measurement.bmd) for f in interpretation.findings] == [
         (measurement.region, measurement.bmd) for measurement in now.measurements
     ]
-    for finding in told.findings:
+    for finding in interpretation.findings:
         assert (finding.since_prior is None) == (finding.since_baseline is None)
         for change in (finding.since_prior, finding.since_baseline):
             if change is not None:
                 assert (change.lsc is None) == (change.result is Result.NO_LSC)
                 assert change.reference.performed_on < now.performed_on
                 assert change.reference.scanner == now.scanner or (change.lsc is not None and change.lsc.generalised)
-    assert all(text.isprintable() and text.endswith(".") for text in told.conclusions)
+    assert all(text.isprintable() and text.endswith(".") for text in interpretation.conclusions)
     if not reference.cross_calibrations:
-        assert {prior.scanner for prior in told.priors} <= {now.scanner}
+        assert {prior.scanner for prior in interpretation.priors} <= {now.scanner}
 
 
 @given(same_patient, st.lists(same_patient, max_size=3), st.lists(records, max_size=4))
@@ -241,9 +243,9 @@ def test_what_is_not_significant_is_never_put_in_numbers(
     now: Exam, history: list[Exam], lscs: list[LeastSignificantChange]
 ) -> None:
     """N6: neither the percentage nor the earlier BMD of a change that is not significant reaches the words."""
-    told = interpret(now, history, ClinicalReference(lscs=tuple(lscs)))
-    verdict = {text.split(":")[0]: text for text in told.conclusions if "since" in text and "LSC" in text}
-    for finding in told.findings:
+    interpretation = interpret(now, history, ClinicalReference(lscs=tuple(lscs)))
+    verdict = {text.split(":")[0]: text for text in interpretation.conclusions if "since" in text and "LSC" in text}
+    for finding in interpretation.findings:
         changes = (finding.since_prior, finding.since_baseline)
         if all(change is not None and change.result is Result.NO_SIGNIFICANT_CHANGE for change in changes):
             text = next((t for name, t in verdict.items() if name.endswith(str(finding.measurement.region))), "")

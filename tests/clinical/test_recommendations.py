@@ -1,3 +1,5 @@
+"""Recommendations and cautions about timing (R5)."""
+
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -49,14 +51,14 @@ def advise(now: dict[str, str] | Exam, then: dict[str, str] | None = None, **mor
     return interpret(today, history, ClinicalReference(lscs=LSCS, rules=rules), contexts=contexts)
 
 
-def suggestion(told: Interpretation, rule: str) -> Suggestion | None:
-    found = [s for s in told.suggestions if s.rule == rule]
+def suggestion(interpretation: Interpretation, rule: str) -> Suggestion | None:
+    found = [s for s in interpretation.suggestions if s.rule == rule]
     assert len(found) < 2
     return found[0] if found else None
 
 
-def lacking(told: Interpretation) -> dict[str, tuple[str, ...]]:
-    return {item.rule: item.missing for item in told.not_evaluated}
+def lacking(interpretation: Interpretation) -> dict[str, tuple[str, ...]]:
+    return {item.rule: item.missing for item in interpretation.not_evaluated}
 
 
 def scored(**scores: str) -> Exam:
@@ -80,19 +82,19 @@ def scored(**scores: str) -> Exam:
 )
 def test_the_next_exam_is_in_two_years_or_in_one_with_a_reason(known: dict[str, Any], years: str, reason: str) -> None:
     """R5.1, C13, F5: the timing of the next exam is always said."""
-    told = advise(THEN, THEN, **known)
-    found = suggestion(told, "R5.1")
+    interpretation = advise(THEN, THEN, **known)
+    found = suggestion(interpretation, "R5.1")
     assert found is not None
     assert years in found.text
     assert any(reason in fact for fact in found.facts) is bool(reason)
-    assert "R5.1" not in lacking(told)
+    assert "R5.1" not in lacking(interpretation)
 
 
-def test_what_might_have_shortened_the_interval_is_said_to_be_unknown() -> None:
+def test_what_might_have_shortened_the_interval_is_listed_as_unknown() -> None:
     """R5.1, section 5.1: unknown is never "not indicated"."""
     unknown = {"therapy": None, "glucocorticoid_mg": None, "cancer_therapy": None, "rapid_loss_risk": None}
-    told = advise(THEN, THEN, **unknown)
-    assert len(lacking(told)["R5.1"]) == 4
+    interpretation = advise(THEN, THEN, **unknown)
+    assert len(lacking(interpretation)["R5.1"]) == 4
     vague = advise(THEN, THEN, therapy=Therapy.OTHER, glucocorticoid_mg=D(9))
     assert lacking(vague)["R5.1"] == ("therapy begun or changed within a year", "glucocorticoids")
     interval = suggestion(advise(THEN, THEN, rules=Rules(usual_interval_months=30)), "R5.1")
@@ -105,12 +107,12 @@ def test_a_significant_loss_and_a_discordant_result_shorten_the_interval() -> No
     loss = suggestion(advise({**THEN, "L1-L4": "0.850"}, THEN), "R5.1")
     assert loss is not None
     assert loss.facts == ("significant loss",)
-    told = advise({"L1-L4": "0.950", "total hip left": "0.750"}, THEN)
-    assert told.overall is Overall.DISCORDANT
-    discordant = suggestion(told, "R5.1")
+    interpretation = advise({"L1-L4": "0.950", "total hip left": "0.750"}, THEN)
+    assert interpretation.overall is Overall.DISCORDANT
+    discordant = suggestion(interpretation, "R5.1")
     assert discordant is not None
     assert "1 to 2 years" in discordant.text
-    path = suggestion(told, "R5.7")
+    path = suggestion(interpretation, "R5.7")
     assert path is not None
     assert path.text.index("positioning") < path.text.index("adherence") < path.text.index("falls")
     assert suggestion(advise(THEN, THEN), "R5.7") is None
@@ -138,9 +140,11 @@ def test_fracture_assessment_says_what_it_would_need(
     given: dict[str, Any] = {"patient_id": "P1", "birth_date": date(1960, 1, 1), "sex": Sex.FEMALE}
     patient = Patient(**(given | who))
     scores = {} if t_score is None else {"t_score": t_score}
-    told = advise(exam("2020-01-01", measurement("L1-L4", "0.9", **scores), patient=patient, height_cm=D(160)), **known)
-    assert lacking(told).get("R5.2") == missing
-    asked = suggestion(told, "R5.2")
+    interpretation = advise(
+        exam("2020-01-01", measurement("L1-L4", "0.9", **scores), patient=patient, height_cm=D(160)), **known
+    )
+    assert lacking(interpretation).get("R5.2") == missing
+    asked = suggestion(interpretation, "R5.2")
     assert (asked is not None) is (known.get("reported_vertebral_fracture") is True)
 
 
@@ -148,8 +152,10 @@ def test_glucocorticoids_count_by_dose_and_duration_and_unknown_is_unknown() -> 
     """R5.9"""
 
     def dose(mg: str | None, months: str | None) -> bool | None:
-        told = [None if text is None else D(text) for text in (mg, months)]
-        record = ClinicalContext(recorded_on=date(2020, 1, 1), glucocorticoid_mg=told[0], glucocorticoid_months=told[1])
+        values = [None if text is None else D(text) for text in (mg, months)]
+        record = ClinicalContext(
+            recorded_on=date(2020, 1, 1), glucocorticoid_mg=values[0], glucocorticoid_months=values[1]
+        )
         return on_glucocorticoids(record, Rules())
 
     assert [dose("5", "3"), dose("4.9", None), dose("5", None), dose(None, "3"), dose("5", "2")] == [
@@ -171,18 +177,18 @@ def test_glucocorticoids_count_by_dose_and_duration_and_unknown_is_unknown() -> 
         ("2019-06-01", {"cancer_therapy": True}, False, False),
     ],
 )
-def test_an_exam_too_soon_is_told(before: str, known: dict[str, Any], *, flag: bool, info: bool) -> None:
+def test_an_exam_too_soon_is_flagged(before: str, known: dict[str, Any], *, flag: bool, info: bool) -> None:
     """R5.3: below 12 months without a reason; below 24 for information."""
-    told = advise(THEN, THEN, before=before, **known)
-    assert (Flag.TOO_SOON in [caution.flag for caution in told.cautions]) is flag
-    assert (suggestion(told, "R5.3") is not None) is info
+    interpretation = advise(THEN, THEN, before=before, **known)
+    assert (Flag.TOO_SOON in [caution.flag for caution in interpretation.cautions]) is flag
+    assert (suggestion(interpretation, "R5.3") is not None) is info
 
 
 def test_too_soon_counts_from_the_last_exam_on_any_scanner() -> None:
     """R5.3"""
     elsewhere = exam("2019-06-01", regions=THEN, scanner=ROOM_2)
-    told = interpret(exam("2020-01-01", regions=THEN), [elsewhere], REFERENCE)
-    assert Flag.TOO_SOON in [caution.flag for caution in told.cautions]
+    interpretation = interpret(exam("2020-01-01", regions=THEN), [elsewhere], REFERENCE)
+    assert Flag.TOO_SOON in [caution.flag for caution in interpretation.cautions]
     alone = interpret(exam("2020-01-01", regions=THEN), [], REFERENCE)
     assert Flag.TOO_SOON not in [caution.flag for caution in alone.cautions]
 
@@ -190,8 +196,8 @@ def test_too_soon_counts_from_the_last_exam_on_any_scanner() -> None:
 def test_an_interval_that_cannot_show_what_is_expected_is_too_short() -> None:
     """R2.21, R5.3: expected change below the LSC; off until a department says what it expects."""
     for expected, soon in ((None, False), (D(0), False), (D(1), True), (D("1.25"), False)):
-        told = advise({"L1-L4": "0.9"}, {"L1-L4": "0.9"}, rules=Rules(expected_percent_per_year=expected))
-        assert (Flag.TOO_SOON in [caution.flag for caution in told.cautions]) is soon
+        interpretation = advise({"L1-L4": "0.9"}, {"L1-L4": "0.9"}, rules=Rules(expected_percent_per_year=expected))
+        assert (Flag.TOO_SOON in [caution.flag for caution in interpretation.cautions]) is soon
     without = interpret(
         exam("2020-01-01", regions=THEN),
         [exam("2018-01-01", regions=THEN)],
@@ -202,8 +208,8 @@ def test_an_interval_that_cannot_show_what_is_expected_is_too_short() -> None:
 
 def test_a_loss_asks_for_technique_first_and_then_for_causes() -> None:
     """R5.4: never a drug."""
-    told = advise({**THEN, "L1-L4": "0.850"}, THEN)
-    found = suggestion(told, "R5.4")
+    interpretation = advise({**THEN, "L1-L4": "0.850"}, THEN)
+    found = suggestion(interpretation, "R5.4")
     assert found is not None
     assert found.facts == ("significant loss (spine L1-L4)",)
     assert found.text.index("positioning") < found.text.index("adherence") < found.text.index("referral")
@@ -228,8 +234,8 @@ def test_a_drop_that_was_published_as_unexpected_is_labelled(
     key: str, then: str, now: str, before: str, *, severe: bool
 ) -> None:
     """R5.4: 4 % spine, 7 % hip over about a year (S62), 9 to 18 months; how it was measured comes first."""
-    told = advise({key: now}, {key: then}, before=before)
-    (drop,) = [caution for caution in told.cautions if caution.flag is Flag.UNEXPECTED_DROP]
+    interpretation = advise({key: now}, {key: then}, before=before)
+    (drop,) = [caution for caution in interpretation.cautions if caution.flag is Flag.UNEXPECTED_DROP]
     check, _, published = drop.text.partition("please check how it was measured first.")
     assert check
     assert ("published as unexpected" in published) is severe
@@ -279,9 +285,9 @@ def test_the_stress_fracture_path_opens_on_suspicion_only(
     suspected: bool | None, *, asked: bool, unknown: bool
 ) -> None:
     """R5.6: a radiograph first, then MRI without contrast."""
-    told = advise(THEN, stress_fracture_suspected=suspected)
-    assert (suggestion(told, "R5.6") is not None) is asked
-    assert ("R5.6" in lacking(told)) is unknown
+    interpretation = advise(THEN, stress_fracture_suspected=suspected)
+    assert (suggestion(interpretation, "R5.6") is not None) is asked
+    assert ("R5.6" in lacking(interpretation)) is unknown
 
 
 @pytest.mark.parametrize(
@@ -289,8 +295,10 @@ def test_the_stress_fracture_path_opens_on_suspicion_only(
 )
 def test_frax_is_set_beside_the_us_thresholds_and_never_computed(hip: str, major: str, *, reached: bool) -> None:
     """R5.8, C11"""
-    told = advise(scored(hip="-1.5"), frax_hip_percent=D(hip), frax_major_percent=D(major), frax_source="FRAX US 3.1")
-    found = suggestion(told, "R5.8")
+    interpretation = advise(
+        scored(hip="-1.5"), frax_hip_percent=D(hip), frax_major_percent=D(major), frax_source="FRAX US 3.1"
+    )
+    found = suggestion(interpretation, "R5.8")
     assert found is not None
     assert ("reaches the US thresholds" in found.text) is reached
     assert "FRAX US 3.1" in found.text
@@ -315,9 +323,11 @@ def test_frax_is_asked_for_where_it_applies(
 ) -> None:
     """R5.8: low bone mass, 40 to 90 years, untreated."""
     who = Patient(patient_id="P1", sex=Sex.FEMALE, birth_date=None if age is None else date(2020 - age, 1, 1))
-    told = advise(exam("2020-01-01", measurement("total hip left", "0.9", t_score=t_score), patient=who), **known)
-    assert lacking(told).get("R5.8") == missing
-    assert suggestion(told, "R5.8") is None
+    interpretation = advise(
+        exam("2020-01-01", measurement("total hip left", "0.9", t_score=t_score), patient=who), **known
+    )
+    assert lacking(interpretation).get("R5.8") == missing
+    assert suggestion(interpretation, "R5.8") is None
 
 
 def test_the_offset_for_the_spine_is_added_only_where_switched_on() -> None:
@@ -338,12 +348,12 @@ def test_the_offset_for_the_spine_is_added_only_where_switched_on() -> None:
 def test_risk_factors_on_record_are_listed() -> None:
     """C10, R5.9: body weight below 57.6 kg from the report, the rest from the record."""
     light = exam("2020-01-01", regions=THEN, weight_kg=D("57.5"))
-    told = advise(
+    interpretation = advise(
         light, source="questionnaire", fragility_fracture=True, glucocorticoid_mg=D("2.5"), hyperparathyroidism=True
     )
     assert (
         "Risk factors on record (2019-06-01, questionnaire): fragility fracture, glucocorticoids, hyperparathyroidism, "
-        "body weight below 57.6 kg." in told.conclusions
+        "body weight below 57.6 kg." in interpretation.conclusions
     )
     heavier = advise(exam("2020-01-01", regions=THEN, weight_kg=D("57.6")))
     assert "Risk factors" not in "\n".join(heavier.conclusions)
@@ -357,20 +367,20 @@ def test_the_last_record_up_to_the_day_counts() -> None:
         ClinicalContext(recorded_on=date(2019, 1, 1), cancer_therapy=False),
         ClinicalContext(recorded_on=date(2020, 1, 2), cancer_therapy=True),
     ]
-    told = interpret(exam("2020-01-01", regions=THEN), [], ClinicalReference(), contexts=records)
-    found = suggestion(told, "R5.1")
+    interpretation = interpret(exam("2020-01-01", regions=THEN), [], ClinicalReference(), contexts=records)
+    found = suggestion(interpretation, "R5.1")
     assert found is not None
     assert "2 years" in found.text
-    assert "cancer therapy" not in lacking(told)["R5.1"]
+    assert "cancer therapy" not in lacking(interpretation)["R5.1"]
 
 
 def test_every_suggestion_carries_its_source_into_the_words_and_no_rule() -> None:
     """R5: a suggestion for the radiologist to accept; none names a drug."""
-    told = advise(
+    interpretation = advise(
         {"L1-L4": "0.950", "total hip left": "0.750"}, THEN, hyperparathyroidism=True, stress_fracture_suspected=True
     )
-    text = "\n".join(told.conclusions)
-    for found in told.suggestions:
+    text = "\n".join(interpretation.conclusions)
+    for found in interpretation.suggestions:
         assert f"Suggestion: {found.text[0].lower()}{found.text[1:-1]} ({found.source})." in text
         assert found.rule not in text
         assert "source text" not in found.source
@@ -380,7 +390,7 @@ def test_every_suggestion_carries_its_source_into_the_words_and_no_rule() -> Non
 
 def test_the_patient_is_never_named() -> None:
     """C1 belongs to the header; a sentence may be logged or shown anywhere."""
-    told = advise({"L1-L4": "0.950", "total hip left": "0.750"}, THEN)
-    assert PATIENT.patient_id not in " ".join(told.conclusions).replace("HP1", "")
+    interpretation = advise({"L1-L4": "0.950", "total hip left": "0.750"}, THEN)
+    assert PATIENT.patient_id not in " ".join(interpretation.conclusions).replace("HP1", "")
     other = interpret(exam("2020-01-01", regions=THEN), [exam("2018-01-01", regions=THEN, scanner=HOLOGIC)], REFERENCE)
     assert "1950" not in " ".join(other.conclusions)

@@ -1,3 +1,5 @@
+"""Region keys and sets of vertebrae (R2.11, R2.17)."""
+
 import pytest
 
 from pipeline.clinical.regions import Region, Side, UnknownRegionError, parse_region, parse_vertebrae, vertebrae_key

@@ -88,8 +88,8 @@ def visit(random: Random, day: date, number: int) -> Exam:
         bmc, area = (sum(levels[level][part] for level in SETS[name]) for part in (0, 1))
         measured.append(measurement(name, f"{bmc / area:.3f}"))
         if random.random() < 0.6:
-            told = random.sample(LEVELS, random.randint(2, 4))
-            for level in sorted(told):
+            printed = random.sample(LEVELS, random.randint(2, 4))
+            for level in sorted(printed):
                 content, size = levels[level]
                 numbers = {"bmc": f"{content / 100:.2f}", "area": f"{size / 100:.2f}"} if random.random() < 0.9 else {}
                 measured.append(measurement(level, f"{content / size:.3f}", **numbers))
@@ -210,10 +210,10 @@ def by_the_core(case: InterpretationContext) -> dict[str, tuple[Any, ...]]:
     }
 
 
-def plain(told: Change) -> tuple[Any, ...]:
+def plain(change: Change) -> tuple[Any, ...]:
     """A change of the core as the second reading tells one."""
-    allowed = Fraction(told.lsc.lsc) if told.lsc else None
-    return told.reference.study_instance_uid, Fraction(told.difference), allowed, told.result.value
+    allowed = Fraction(change.lsc.lsc) if change.lsc else None
+    return change.reference.study_instance_uid, Fraction(change.difference), allowed, change.result.value
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -225,5 +225,5 @@ def test_a_second_reading_of_the_specification_comes_to_the_same(part: int) -> N
         case = history(random)
         ours, theirs = by_the_core(case), second_reading(case)
         assert ours == theirs
-        compared |= {verdict for told in ours.values() for _, _, _, verdict in told}
+        compared |= {verdict for findings in ours.values() for _, _, _, verdict in findings}
     assert compared == {"NO_LSC", "NSC", "GAIN", "LOSS"}

@@ -1,4 +1,4 @@
-"""Is docs/safety.md true: has every rule a row, and every row the tests it names?"""
+"""docs/safety.md has a row for every rule, and every row names the tests that cite it."""
 
 import ast
 import re

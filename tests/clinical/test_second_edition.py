@@ -1,4 +1,4 @@
-"""The second edition of the rules: invalid sites, children, odd changes, both overall results, and what may be said."""
+"""The second edition of the rules: invalid sites, children, implausible changes, both overall results."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,7 +32,7 @@ def on(day: str, **known: Any) -> ClinicalContext:
     return ClinicalContext(recorded_on=date.fromisoformat(day), **known)
 
 
-def told(
+def interpreted(
     now: dict[str, str],
     then: dict[str, str] = THEN,
     *,
@@ -67,7 +67,7 @@ def test_a_bone_with_hardware_on_the_day_of_either_exam_is_judged_nowhere(
 ) -> None:
     """R2.22, N5: no comparison, no number, no part in an overall result, no baseline."""
     now = THEN | {region: "0.500"}
-    found = told(now, contexts=[on(recorded, **noted)])
+    found = interpreted(now, contexts=[on(recorded, **noted)])
     (finding,) = [f for f in found.findings if str(f.measurement.region) == region]
     assert (finding.result, finding.valid, finding.since_prior) == (Result.NOT_COMPARABLE, False, None)
     assert Obstacle.INVALID_SITE in [refusal.obstacle for refusal in finding.refusals]
@@ -89,7 +89,7 @@ def test_a_fact_of_one_visit_takes_out_the_sites_of_that_visit_alone(
     fact: str, invalid: set[str], recorded: str
 ) -> None:
     """R2.22"""
-    found = told(THEN, contexts=[on(recorded, **{fact: True})])
+    found = interpreted(THEN, contexts=[on(recorded, **{fact: True})])
     out = {
         str(f.measurement.region)
         for f in found.findings
@@ -181,10 +181,10 @@ def test_no_addendum_below_twenty_has_a_t_score_a_category_or_a_result(
     young = replace(now, patient=replace(now.patient, birth_date=born))
     past = [replace(visit, patient=young.patient) for visit in history]
     found = interpret(young, past, REFERENCE, contexts=known)
-    said = read_back(document(found))
-    assert said.overall == said.whole["BOVERALL"][0] == "INDETERMINATE"
-    assert "CATEGORY" not in said.whole
-    assert all({"T_SCORE", "PYA", "DIFF", "BDIFF"}.isdisjoint(told) for told in said.regions.values())
+    content = read_back(document(found))
+    assert content.overall == content.whole["BOVERALL"][0] == "INDETERMINATE"
+    assert "CATEGORY" not in content.whole
+    assert all({"T_SCORE", "PYA", "DIFF", "BDIFF"}.isdisjoint(interpreted) for interpreted in content.regions.values())
     assert not any("T-score" in text or "category" in text for text in found.conclusions)
 
 
@@ -210,7 +210,7 @@ def test_a_change_larger_than_bone_changes_is_doubted_and_counts_nowhere(
     region: str, before: str, bmd: str, *, doubted: bool
 ) -> None:
     """R3.1: above 20 % gained or 15 % lost a year; below one year as it stands. 2019 has less than 365.25 days."""
-    found = told({region: bmd}, {region: "0.900"}, before=before)
+    found = interpreted({region: bmd}, {region: "0.900"}, before=before)
     assert (Flag.IMPLAUSIBLE_CHANGE in flags_of(found, region)) is doubted
     (finding,) = found.findings
     assert finding.plausible is not doubted
@@ -227,7 +227,7 @@ def test_below_three_months_no_change_has_a_part_in_the_result_whatever_it_is(
     before: str, spine: str, *, soon: bool
 ) -> None:
     """R5.3: judged by what precedes the exam, never by its own result."""
-    found = told({"L1-L4": spine}, {"L1-L4": "0.900"}, before=before)
+    found = interpreted({"L1-L4": spine}, {"L1-L4": "0.900"}, before=before)
     assert (Flag.TOO_SOON in flags_of(found, "L1-L4")) is soon
     assert (found.overall is Overall.INDETERMINATE) is soon
     exam_wide = [c for c in found.cautions if c.flag is Flag.TOO_SOON]
@@ -303,8 +303,8 @@ def test_prior_and_baseline_have_an_overall_result_each(
     visits = [exam("2010-01-01", regions={region: first}), exam("2018-01-01", regions={region: prior})]
     found = interpret(exam("2020-01-01", regions={region: now}, patient=patient), visits, ALL_REFERENCE)
     assert (found.overall, found.overall_since_baseline) == (overall, since_baseline)
-    said = read_back(document(found))
-    assert (said.overall, said.whole["BOVERALL"]) == (overall, (since_baseline,))
+    content = read_back(document(found))
+    assert (content.overall, content.whole["BOVERALL"]) == (overall, (since_baseline,))
     lost = Overall.DECLINED in (overall, since_baseline)
     rules = [(s.rule, s.text) for s in found.suggestions]
     assert any(rule == "R5.4" for rule, _ in rules) is lost
@@ -362,7 +362,7 @@ def scored(day: str, t_score: str, region: str = "femoral neck left", **more: An
     ],
 )
 @pytest.mark.parametrize("scanner", [ROOM_1, ROOM_2])
-def test_another_category_than_at_the_last_exam_is_said(
+def test_another_category_than_at_the_last_exam_is_stated(
     then: str, now: str, changed: tuple[Category, Category] | None, scanner: Any
 ) -> None:
     """R4.2, R4.8: on whichever scanner; never for the better where osteoporosis persists."""
@@ -425,7 +425,7 @@ def test_a_fragility_fracture_may_make_the_diagnosis(
         (("",), None),
     ],
 )
-def test_height_lost_between_exams_is_told(heights: tuple[str, ...], lost: str | None) -> None:
+def test_height_lost_between_exams_is_flagged(heights: tuple[str, ...], lost: str | None) -> None:
     """R5.2: 2 cm and more, since the last exam that tells it, else since the first."""
     days = ("2014-01-01", "2016-01-01", "2020-01-01")[-len(heights) :]
     visits = [exam(d, regions=THEN, height_cm=D(h) if h else None) for d, h in zip(days, heights, strict=True)]
@@ -434,7 +434,7 @@ def test_height_lost_between_exams_is_told(heights: tuple[str, ...], lost: str |
     assert [text.split()[2] for text in texts] == ([lost] if lost else [])
 
 
-def test_the_distance_to_the_departments_target_is_told_where_it_has_one() -> None:
+def test_the_distance_to_the_departments_target_is_stated_where_it_has_one() -> None:
     """R4.2: ASBMR/BHOF 2024; by the T-score alone."""
     now = scored("2020-01-01", "-2.4")
     assert interpret(now, [], REFERENCE).target is None
@@ -484,18 +484,18 @@ def test_with_normal_bmd_and_no_risk_the_next_exam_is_in_two_to_three_years(
 
 def test_the_interval_and_the_earliest_day_of_a_change_follow_from_the_lsc() -> None:
     """R1.7, R2.21: the difference less and plus the LSC; LSC over the rate, from this exam on."""
-    found = told({"L1-L4": "0.860"}, {"L1-L4": "0.900"})
+    found = interpreted({"L1-L4": "0.860"}, {"L1-L4": "0.900"})
     (finding,) = found.findings
     assert finding.since_prior is not None
     assert finding.since_prior.interval == (D("-0.0623"), D("-0.0177"))
     assert finding.detectable_on == date(2021, 2, 11)  # 730 days x 0.0223 / 0.040 = 406.975, whole days upwards
-    small = told({"L1-L4": "0.899"}, {"L1-L4": "0.900"})
+    small = interpreted({"L1-L4": "0.899"}, {"L1-L4": "0.900"})
     assert small.findings[0].detectable_on is None  # 44 years
     assert small.findings[0].since_prior is not None
     assert small.findings[0].since_prior.interval is None
-    assert told({"L1-L4": "0.900"}, {"L1-L4": "0.900"}).findings[0].detectable_on is None
-    assert told({"L1-L4": "0.860"}, {"L1-L4": "0.900"}, before="2019-02-01").findings[0].detectable_on is None
-    assert told({"L1-L4": "0.860"}, {"L1-L4": "0.900"}, lscs=()).findings[0].detectable_on is None
+    assert interpreted({"L1-L4": "0.900"}, {"L1-L4": "0.900"}).findings[0].detectable_on is None
+    assert interpreted({"L1-L4": "0.860"}, {"L1-L4": "0.900"}, before="2019-02-01").findings[0].detectable_on is None
+    assert interpreted({"L1-L4": "0.860"}, {"L1-L4": "0.900"}, lscs=()).findings[0].detectable_on is None
 
 
 def test_a_changed_reference_population_is_named_with_the_one_before() -> None:

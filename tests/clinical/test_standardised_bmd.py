@@ -1,3 +1,5 @@
+"""Standardised BMD (R4.7)."""
+
 from decimal import Decimal
 
 import pytest

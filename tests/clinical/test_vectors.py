@@ -112,10 +112,10 @@ def test_v5() -> None:
     """V5, R3.1, R3.2, R1.8: the commercial serial report (S54), against prior and first, as printed there."""
     now, history = serial_sample()
     findings = compare_matches(now, match(now, history), LSCS)
-    told = [
+    results = [
         (str(c.difference), str(c.percent), c.result) for f in findings for c in (f.since_prior, f.since_baseline) if c
     ]
-    assert told == [
+    assert results == [
         ("-0.007", "-0.8", Result.NO_SIGNIFICANT_CHANGE),
         ("-0.098", "-10.2", Result.LOSS),
         ("-0.047", "-5.6", Result.LOSS),
@@ -128,9 +128,9 @@ def test_v5() -> None:
 def test_v5b() -> None:
     """V5b, R3.9, R3.4: spine NSC and hip loss is DECLINED; 1.996 years; total hip -0.0235 g/cm2 a year (computed)."""
     now, history = serial_sample()
-    told = interpret(now, history, REFERENCE)
-    assert told.overall is Overall.DECLINED
-    hip = told.findings[1].since_prior
+    interpretation = interpret(now, history, REFERENCE)
+    assert interpretation.overall is Overall.DECLINED
+    hip = interpretation.findings[1].since_prior
     assert hip is not None
     assert hip.rate == D("-0.0235")
     assert round(D((now.performed_on - hip.reference.performed_on).days) / D("365.25"), 3) == D("1.996")
@@ -288,9 +288,9 @@ def test_v19() -> None:
 
     Ours are rounded to three decimals as scanners print them; the mean of BMDs, 0.875, would be wrong.
     """
-    told = {"L1": ("12.10", "9.680"), "L2": ("13.20", "11.220"), "L3": ("14.80", "13.320"), "L4": ("16.50", "15.675")}
+    sizes = {"L1": ("12.10", "9.680"), "L2": ("13.20", "11.220"), "L3": ("14.80", "13.320"), "L4": ("16.50", "15.675")}
     levels = [
-        measurement(key, str(round(D(bmc) / D(area), 3)), area=area, bmc=bmc) for key, (area, bmc) in told.items()
+        measurement(key, str(round(D(bmc) / D(area), 3)), area=area, bmc=bmc) for key, (area, bmc) in sizes.items()
     ]
     spine = exam("2020-01-01", *levels)
     found = [str(recomputed_bmd(spine, parse_region(key))) for key in ("L1-L4", "L2-L4", "L1-L3", "L1,L3")]
@@ -328,8 +328,8 @@ def hl7_sample(**more: Any) -> Exam:
         "femoral neck right": ("0.90", "-1.0"),
         "total hip right": ("0.83", "-1.4"),
     }
-    told: list[Measurement] = [measurement(key, bmd, t_score=t, z_score=t) for key, (bmd, t) in scores.items()]
-    return exam("2007-06-01", *told, patient=patient, **more)
+    measurements: list[Measurement] = [measurement(key, bmd, t_score=t, z_score=t) for key, (bmd, t) in scores.items()]
+    return exam("2007-06-01", *measurements, patient=patient, **more)
 
 
 def test_v22() -> None:
@@ -351,9 +351,9 @@ def test_v23() -> None:
     man = Patient(patient_id="M", birth_date=date(1930, 1, 1), sex=Sex.MALE)
     neck = measurement("femoral neck left", "0.637", t_score="-2.2")
     total = measurement("total hip left", "0.745", t_score="-1.9")
-    told = interpret(exam("2013-06-01", neck, total, patient=man, scanner=HOLOGIC), [], ClinicalReference())
-    assert [caution.flag for caution in told.cautions].count(Flag.MALE_REFERENCE) == 2
-    assert Flag.T_INCONSISTENT not in flags(told)
+    interpretation = interpret(exam("2013-06-01", neck, total, patient=man, scanner=HOLOGIC), [], ClinicalReference())
+    assert [caution.flag for caution in interpretation.cautions].count(Flag.MALE_REFERENCE) == 2
+    assert Flag.T_INCONSISTENT not in flags(interpretation)
     female = [FEMALE["hologic", part][0].t_score(m.bmd) for part, m in ((FEMORAL_NECK, neck), (TOTAL_HIP, total))]
     assert [round(score, 1) for score in female] == [D("-1.8"), D("-1.6")]
 
@@ -363,12 +363,12 @@ def test_v24() -> None:
     classes = [classify(Scale.T_SCORE, D(score)) for score in ("-0.5", "-1.8", "-1.1")]
     assert classes == [Category.NORMAL, Category.LOW_BONE_MASS, Category.LOW_BONE_MASS]
     scores = {"L1-L4": "-0.5", "total hip left": "-1.8", "femoral neck left": "-1.1"}
-    told = interpret(
+    interpretation = interpret(
         exam("2020-01-01", *(measurement(k, "0.9", t_score=t) for k, t in scores.items())), [], ClinicalReference()
     )
-    assert told.diagnosis is not None
-    assert told.diagnosis.category is Category.LOW_BONE_MASS
-    assert "low bone mass (osteopenia), lowest T-score -1.8 (left total hip)" in "\n".join(told.conclusions)
+    assert interpretation.diagnosis is not None
+    assert interpretation.diagnosis.category is Category.LOW_BONE_MASS
+    assert "low bone mass (osteopenia), lowest T-score -1.8 (left total hip)" in "\n".join(interpretation.conclusions)
 
 
 def test_v25() -> None:
@@ -428,11 +428,11 @@ def test_v30(sex: Sex, age: int, t_score: str, known: dict[str, Decimal], *, ask
     context = ClinicalContext(recorded_on=date(2019, 1, 1), **(nothing | known))  # type: ignore[arg-type] # mixed values
     patient = Patient(patient_id=PATIENT.patient_id, birth_date=date(2020 - age, 1, 1), sex=sex)
     spine = measurement("L1-L4", "0.9", t_score=t_score)
-    told = interpret(
+    interpretation = interpret(
         exam("2020-01-01", spine, patient=patient, height_cm=D(160)), [], ClinicalReference(), contexts=[context]
     )
-    assert ("R5.2" in [suggestion.rule for suggestion in told.suggestions]) is asked
-    assert "R5.2" not in [rule.rule for rule in told.not_evaluated]
+    assert ("R5.2" in [suggestion.rule for suggestion in interpretation.suggestions]) is asked
+    assert "R5.2" not in [rule.rule for rule in interpretation.not_evaluated]
 
 
 def test_the_constants_behind_the_vectors_are_the_printed_ones() -> None:

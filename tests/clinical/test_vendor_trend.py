@@ -1,4 +1,4 @@
-"""The scanner's own trend is compared with ours, and nothing rests on it."""
+"""The scanner's own trend is compared with ours, and no result rests on it."""
 
 from collections.abc import Collection
 from datetime import date
@@ -21,8 +21,8 @@ THEN, NOW = "2022-03-01", "2024-03-01"
 def point(on: str, bmd: str | None = None, *, region: str = "L1-L4", **more: Any) -> TrendPoint:
     """What a scanner lists of one day, or of either of two."""
     days = tuple(map(day, on.split(" or ")))
-    told: dict[str, Any] = {name: D(value) for name, value in more.items()}
-    return TrendPoint(region=parse_region(region), printed_date=on, days=days, bmd=D(bmd) if bmd else None, **told)
+    printed: dict[str, Any] = {name: D(value) for name, value in more.items()}
+    return TrendPoint(region=parse_region(region), printed_date=on, days=days, bmd=D(bmd) if bmd else None, **printed)
 
 
 def followed_up(
@@ -34,12 +34,12 @@ def followed_up(
     return interpret(exam(NOW, regions={"L1-L4": now}), [earlier], REFERENCE, vendor_trend=trend, doubts=doubts)
 
 
-def cautions(said: Interpretation, flag: Flag) -> list[Caution]:
-    return [caution for caution in said.cautions if caution.flag is flag]
+def cautions(interpretation: Interpretation, flag: Flag) -> list[Caution]:
+    return [caution for caution in interpretation.cautions if caution.flag is flag]
 
 
 @pytest.mark.parametrize(
-    ("told", "agrees"),
+    ("printed", "agrees"),
     [
         ({"since_previous": "-0.028"}, True),
         ({"since_previous": "-0.029"}, True),
@@ -55,26 +55,28 @@ def cautions(said: Interpretation, flag: Flag) -> list[Caution]:
         ({"bmd": "0.860"}, False),
     ],
 )
-def test_another_change_than_ours_is_told_and_one_within_rounding_is_not(told: dict[str, str], agrees: bool) -> None:
+def test_another_change_than_ours_is_flagged_and_one_within_rounding_is_not(
+    printed: dict[str, str], agrees: bool
+) -> None:
     """Section 5.1: a vendor's trend is only compared, and a mismatch reported."""
-    said = followed_up(point(THEN, "0.900"), point(NOW, told.pop("bmd", None), **told))
-    assert (cautions(said, Flag.VENDOR_DISAGREES) == []) is agrees
+    interpretation = followed_up(point(THEN, "0.900"), point(NOW, printed.pop("bmd", None), **printed))
+    assert (cautions(interpretation, Flag.VENDOR_DISAGREES) == []) is agrees
 
 
-def test_both_numbers_stand_beside_each_other_and_the_verdict_stays() -> None:
+def test_both_numbers_stand_beside_each_other_and_the_result_stays() -> None:
     """F3, A6: what the scanner says and what we say, in one sentence."""
-    said = followed_up(point(THEN, "0.900"), point(NOW, "0.872", since_previous_percent="-2.1"))
-    (caution,) = cautions(said, Flag.VENDOR_DISAGREES)
+    interpretation = followed_up(point(THEN, "0.900"), point(NOW, "0.872", since_previous_percent="-2.1"))
+    (caution,) = cautions(interpretation, Flag.VENDOR_DISAGREES)
     assert "-2.1 %, here it is -0.028 g/cm2 (-3.1 %)" in caution.text
-    assert caution.text in said.conclusions
+    assert caution.text in interpretation.conclusions
     without = followed_up()
-    assert (said.overall, said.findings) == (without.overall, without.findings)
+    assert (interpretation.overall, interpretation.findings) == (without.overall, without.findings)
 
 
 def test_a_change_that_is_not_significant_stays_without_numbers() -> None:
     """N6: also where the scanner prints one."""
-    said = followed_up(point(THEN, "0.900"), point(NOW, "0.890", since_previous_percent="-3.1"), now="0.890")
-    (caution,) = cautions(said, Flag.VENDOR_DISAGREES)
+    interpretation = followed_up(point(THEN, "0.900"), point(NOW, "0.890", since_previous_percent="-3.1"), now="0.890")
+    (caution,) = cautions(interpretation, Flag.VENDOR_DISAGREES)
     assert "%" not in caution.text
     assert "g/cm2" not in caution.text
 
@@ -95,32 +97,34 @@ def test_a_change_since_another_exam_than_our_prior_is_no_mismatch(trend: tuple[
 
 def test_an_ambiguous_date_that_may_be_our_priors_is_taken_for_it() -> None:
     ambiguous = point("2022-03-01 or 2022-01-03", "0.900")
-    said = followed_up(ambiguous, point(NOW, since_previous="-0.010"))
-    assert len(cautions(said, Flag.VENDOR_DISAGREES)) == 1
-    assert cautions(said, Flag.NOT_ON_FILE) == []
+    interpretation = followed_up(ambiguous, point(NOW, since_previous="-0.010"))
+    assert len(cautions(interpretation, Flag.VENDOR_DISAGREES)) == 1
+    assert cautions(interpretation, Flag.NOT_ON_FILE) == []
 
 
 def test_across_two_scanners_nothing_is_checked() -> None:
     """R2.10: what a cross-calibration foretells is no number of the scanner's."""
     other = exam(THEN, regions={"L1-L4": "0.900"}, scanner=HOLOGIC)
     trend = (point(THEN, "0.900"), point(NOW, since_previous="-0.5"))
-    said = interpret(exam(NOW, regions={"L1-L4": "0.872"}), [other], REFERENCE, vendor_trend=trend)
-    assert cautions(said, Flag.VENDOR_DISAGREES) == []
+    interpretation = interpret(exam(NOW, regions={"L1-L4": "0.872"}), [other], REFERENCE, vendor_trend=trend)
+    assert cautions(interpretation, Flag.VENDOR_DISAGREES) == []
 
 
-def test_exams_that_the_scanner_knows_and_we_do_not_are_told() -> None:
+def test_exams_in_the_scanners_trend_that_are_not_on_file_are_flagged() -> None:
     """F4: an exam done elsewhere, or before us, may be the prior a reader has in mind."""
     years = [point(f"{year}-03-01", "0.950") for year in range(2010, 2022)]
-    said = followed_up(*years, point(THEN, "0.900"), point(NOW, "0.872"), point("2009-01-01", region="total hip left"))
-    (caution,) = cautions(said, Flag.NOT_ON_FILE)
+    interpretation = followed_up(
+        *years, point(THEN, "0.900"), point(NOW, "0.872"), point("2009-01-01", region="total hip left")
+    )
+    (caution,) = cautions(interpretation, Flag.NOT_ON_FILE)
     assert "2021-03-01, 2020-03-01, 2019-03-01, 2018-03-01, 2017-03-01 and 7 more" in caution.text
 
 
-def test_an_earlier_exam_that_is_held_is_told_and_not_missed_as_unknown() -> None:
+def test_an_earlier_exam_that_is_held_is_flagged_and_not_listed_as_missing() -> None:
     """R2.19: what waits for a person is compared with nothing, and the reader is told."""
     held = (date(2023, 1, 1), date(2025, 1, 1), date(2023, 1, 1))
-    said = followed_up(point("2023-01-01", "0.9"), point(THEN, "0.9"), point(NOW, "0.872"), held=held)
-    (caution,) = cautions(said, Flag.EARLIER_HELD)
+    interpretation = followed_up(point("2023-01-01", "0.9"), point(THEN, "0.9"), point(NOW, "0.872"), held=held)
+    (caution,) = cautions(interpretation, Flag.EARLIER_HELD)
     assert "2023-01-01" in caution.text
     assert "2025" not in caution.text
-    assert cautions(said, Flag.NOT_ON_FILE) == []
+    assert cautions(interpretation, Flag.NOT_ON_FILE) == []

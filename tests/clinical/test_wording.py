@@ -1,3 +1,5 @@
+"""The sentences of an addendum, by section (section 6)."""
+
 import ast
 import re
 from datetime import date
@@ -51,7 +53,7 @@ def test_every_sentence_names_its_rule() -> None:
 
 def test_a_follow_up_has_what_iscd_requires_impression_first() -> None:
     """A2, F3, C9, then C6, C7, C8, then C4, F1, F2, F4, A4, then C13, F5, then A7: impression first (E17)."""
-    told = follow_up().conclusions
+    sentences = follow_up().conclusions
     parts = [
         "preliminary until verified by a radiologist",
         "Discordant: significant loss since 2018-01-01 (spine -4.0 %); significant gain since 2018-01-01 (",
@@ -66,7 +68,7 @@ def test_a_follow_up_has_what_iscd_requires_impression_first() -> None:
         "Suggestion: next DXA in",
         "Not supplied:",
     ]
-    places = [next((place for place, text in enumerate(told) if part in text), -1) for part in parts]
+    places = [next((place for place, text in enumerate(sentences) if part in text), -1) for part in parts]
     assert -1 not in places
     assert places == sorted(places)
 
@@ -88,7 +90,7 @@ def test_the_instrument_is_named_even_when_it_does_not_tell_everything() -> None
         r"\bfemur\b",
     ],
 )
-def test_what_iscd_forbids_is_never_said(forbidden: str) -> None:
+def test_what_iscd_forbids_is_never_written(forbidden: str) -> None:
     """N1, N2, N4: no loss without a prior, no degrees of severity, no bones of an old woman."""
     texts = [*follow_up().conclusions, *SOURCES]
     said = [text for text in texts if re.search(forbidden, text.casefold().replace("rapid bone loss", ""))]
@@ -97,17 +99,17 @@ def test_what_iscd_forbids_is_never_said(forbidden: str) -> None:
 
 def test_one_category_for_the_exam_and_none_for_a_region() -> None:
     """N3: no separate diagnoses."""
-    told = "\n".join(follow_up().conclusions)
-    assert told.count("osteoporosis, lowest") == 1
-    assert told.count("Diagnostic category") == 1
+    text = "\n".join(follow_up().conclusions)
+    assert text.count("osteoporosis, lowest") == 1
+    assert text.count("Diagnostic category") == 1
 
 
 def test_a_region_that_was_not_compared_gets_no_number_of_change() -> None:
     """N5, N6"""
-    told = follow_up()
-    radius = next(f for f in told.findings if str(f.measurement.region) == "33% radius left")
+    interpretation = follow_up()
+    radius = next(f for f in interpretation.findings if str(f.measurement.region) == "33% radius left")
     assert radius.result is Result.NOT_COMPARABLE
-    assert "0.610" not in "\n".join(told.conclusions)
+    assert "0.610" not in "\n".join(interpretation.conclusions)
 
 
 def test_every_sentence_is_plain_text_that_a_report_can_hold() -> None:

@@ -145,10 +145,10 @@ def interpretation(
     **more: Any,
 ) -> Interpretation:
     """All there is to say of the visit of 2024; ``more`` are fields of their own."""
-    said = findings or (finding(since_prior=change()),)
+    findings = findings or (finding(since_prior=change()),)
     return Interpretation(
-        exam=visit or exam(2024, *(f.measurement for f in said)),
-        findings=said,
+        exam=visit or exam(2024, *(f.measurement for f in findings)),
+        findings=findings,
         overall=overall,
         cautions=cautions,
         narrative=Narrative(impression=conclusions),

@@ -94,7 +94,7 @@ def _entry(printed: str) -> dict[str, Any]:
         ("total hip left", ("", ""), None),
     ],
 )
-def test_the_days_of_the_scans_tell_whether_a_study_repeated_them_on_one_day(
+def test_the_days_of_the_scans_show_whether_a_study_repeated_them_on_one_day(
     config: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
