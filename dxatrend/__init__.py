@@ -1,1 +1,1 @@
-"""dxatrend as a program: the command line, the processes of the service, and the demonstration."""
+"""dxatrend as a program: command line, processes of the service, demonstration."""

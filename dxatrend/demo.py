@@ -1,6 +1,6 @@
-"""The sample patients through the real thing on loopback: scanner, listener, flows, archive, and was it right?
+"""Demonstration: send the sample patients through the whole service on loopback and check each addendum.
 
-Everything is left in ``var/demo``: the configuration, the store, the service's log, and the addenda as the archive
+``var/demo`` holds the result: the configuration, the store, the log of the service, and the addenda as the archive
 received them.
 """
 
@@ -34,7 +34,7 @@ from pipeline.sr.dicom.outline import outline
 
 HOME = Path(__file__).parent.parent
 SAMPLES = HOME / "sample_dicom"
-ROOM = Path("var/demo")
+FOLDER = Path("var/demo")
 
 LOOPBACK = "127.0.0.1"
 SCANNER = "DEMO_SCANNER"
@@ -42,43 +42,43 @@ ARCHIVE = "DEMO_ARCHIVE"
 SERVICE = "DXATREND"
 
 SETTLE_SECONDS = 1
-PATIENCE_SECONDS = 180
+TIMEOUT_SECONDS = 180
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """One exam of a sample patient: its reports, and what its addendum should say."""
+    """One exam of a sample patient: its reports, and what its addendum should contain."""
 
     folder: Path
     exam: Mapping[str, Any]
 
     @property
     def study(self) -> str:
-        """Its Study Instance UID."""
+        """Study Instance UID."""
         return str(self.exam["study_instance_uid"])
 
     @property
     def date(self) -> str:
-        """The day of the visit, as yyyy-mm-dd."""
+        """The exam date as yyyy-mm-dd."""
         return str(self.exam["date"])
 
     @property
     def reports(self) -> list[Path]:
-        """The files its scanner would send."""
+        """The files that its scanner sends."""
         return [self.folder / report["file"] for report in self.exam["reports"]]
 
     @property
     def rejection_note(self) -> Path | None:
-        """The note with which an archive takes it back, if one does."""
+        """The rejection note with which an archive withdraws it, if one does."""
         return self.folder / self.exam["rejection_note"] if "rejection_note" in self.exam else None
 
-    def differences(self, said: ReadBack) -> list[str]:
-        """Where an addendum departs from what is expected; more cautions than expected are no difference."""
-        return list(_differences(self.exam["addendum"], said))
+    def differences(self, addendum: ReadBack) -> list[str]:
+        """Return where an addendum differs from what is expected; more cautions than expected are no difference."""
+        return list(_differences(self.exam["addendum"], addendum))
 
 
 def demo() -> int:
-    """Play every sample patient, print each addendum; 0 when each says what it should."""
+    """Play every sample patient, print each addendum and return 0 when each is as expected."""
     console = Console()
     exams = sorted((*expected_exams(), *withdrawn_exams()), key=lambda exam: (exam.date, exam.study))
     listener, archive, prefect = _free_ports(3)
@@ -87,9 +87,9 @@ def demo() -> int:
         _play(console, exams, listener, addenda)
     wrong = 0
     for exam in exams:
-        wrong += _tell(console, exam, current([a for a in addenda if a.StudyInstanceUID == exam.study]))
-    console.print(f"\n{len(exams)} exams of {len(_folders())} sample patients, {wrong} not as they should be.")
-    console.print(f"The addenda are in {ROOM / 'archive'}, the store and the service's log in {ROOM}.")
+        wrong += _print_result(console, exam, current([a for a in addenda if a.StudyInstanceUID == exam.study]))
+    console.print(f"\n{len(exams)} exams of {len(_folders())} sample patients, {wrong} not as expected.")
+    console.print(f"The addenda are in {FOLDER / 'archive'}, the store and the log of the service in {FOLDER}.")
     return 1 if wrong else 0
 
 
@@ -98,21 +98,21 @@ def _folders() -> list[Path]:
 
 
 def expected_exams() -> Iterator[Expected]:
-    """Every exam of every sample patient."""
+    """Yield every exam of every sample patient."""
     for folder in _folders():
         for exam in json.loads((folder / "expected.json").read_text(encoding="utf-8"))["exams"]:
             yield Expected(folder, exam)
 
 
 def withdrawn_exams() -> Iterator[Expected]:
-    """Every exam of a sample patient that an archive takes back with a rejection note."""
+    """Yield every exam of a sample patient that an archive withdraws with a rejection note."""
     for folder in _folders():
         for exam in json.loads((folder / "expected.json").read_text(encoding="utf-8")).get("withdrawn", ()):
             yield Expected(folder, exam)
 
 
 def current(addenda: Sequence[Dataset]) -> list[Dataset]:
-    """Those of an exam's addenda that no other of them has superseded."""
+    """Return those of an exam's addenda that no other of them supersedes."""
     superseded = {
         instance.ReferencedSOPInstanceUID
         for addendum in addenda
@@ -124,8 +124,8 @@ def current(addenda: Sequence[Dataset]) -> list[Dataset]:
 
 
 def _prepare(listener: int, archive: int, prefect: int) -> None:
-    shutil.rmtree(ROOM, ignore_errors=True)
-    config = ROOM / "config"
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    config = FOLDER / "config"
     config.mkdir(parents=True)
     for name in ("scanners.toml", "precision.toml"):
         shutil.copy(SAMPLES / name, config)
@@ -158,9 +158,9 @@ home = "prefect"
 
 @contextmanager
 def _service() -> Iterator[None]:
-    """The service as a department runs it."""
-    command = [sys.executable, "-m", "dxatrend", "--config", str(ROOM / "config"), "serve"]
-    with (ROOM / "serve.log").open("wb") as log:
+    """Run the service as a department does."""
+    command = [sys.executable, "-m", "dxatrend", "--config", str(FOLDER / "config"), "serve"]
+    with (FOLDER / "serve.log").open("wb") as log:
         service = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         yield
@@ -171,14 +171,14 @@ def _service() -> Iterator[None]:
 
 @contextmanager
 def _archive(port: int) -> Iterator[list[Dataset]]:
-    """A PACS that takes structured reports and keeps them as files; what it has, in the order it came."""
-    taken: list[Dataset] = []
-    folder = ROOM / "archive"
+    """Run a PACS that stores structured reports as files; yield what it has, in the order it came."""
+    received: list[Dataset] = []
+    folder = FOLDER / "archive"
     folder.mkdir(parents=True)
 
     def store(event: evt.Event) -> int:
-        (folder / f"{len(taken) + 1:03}.dcm").write_bytes(event.encoded_dataset())
-        taken.append(event.dataset)
+        (folder / f"{len(received) + 1:03}.dcm").write_bytes(event.encoded_dataset())
+        received.append(event.dataset)
         return SUCCESS
 
     ae = AE(ae_title=ARCHIVE)
@@ -186,13 +186,13 @@ def _archive(port: int) -> Iterator[list[Dataset]]:
         ae.add_supported_context(sop_class, DEFAULT_TRANSFER_SYNTAXES)
     server = ae.start_server((LOOPBACK, port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
     try:
-        yield taken
+        yield received
     finally:
         server.shutdown()
 
 
 def _play(console: Console, exams: list[Expected], listener: int, addenda: list[Dataset]) -> None:
-    """Send everything in the order of the exams' dates, then what takes some of them back, and wait for the addenda."""
+    """Send all reports in the order of the exam dates, then the rejection notes, and wait for the addenda."""
     columns = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         sending = progress.add_task("reports sent to the listener", total=sum(len(exam.reports) for exam in exams))
@@ -201,36 +201,36 @@ def _play(console: Console, exams: list[Expected], listener: int, addenda: list[
             for report in exam.reports:
                 _send(report, listener)
                 progress.advance(sending)
-            progress.update(waiting, completed=_answered(exams, addenda))
-        with open_app(ROOM / "config") as app:
+            progress.update(waiting, completed=_exams_with_addendum(exams, addenda))
+        with open_app(FOLDER / "config") as app:
 
-            def come_to_rest() -> None:
-                deadline = time.monotonic() + PATIENCE_SECONDS
+            def wait_until_idle() -> None:
+                deadline = time.monotonic() + TIMEOUT_SECONDS
                 while not _is_idle(app) and time.monotonic() < deadline:
-                    progress.update(waiting, completed=_answered(exams, addenda))
+                    progress.update(waiting, completed=_exams_with_addendum(exams, addenda))
                     time.sleep(0.2)
 
-            come_to_rest()
+            wait_until_idle()
             for note in filter(None, (exam.rejection_note for exam in exams)):
                 _send(note, listener)
-            come_to_rest()
-        progress.update(waiting, completed=_answered(exams, addenda))
+            wait_until_idle()
+        progress.update(waiting, completed=_exams_with_addendum(exams, addenda))
 
 
 def _is_idle(app: App) -> bool:
-    """Whether nothing waits: a slow machine may answer the first report of an exam before it has sent the second."""
+    """Return whether nothing waits: a slow machine may answer the first report of an exam before the second is sent."""
     with app.database.read() as connection:
         return service_status.status(connection, ["archive"], datetime.now(UTC)).is_idle
 
 
-def _answered(exams: list[Expected], addenda: list[Dataset]) -> int:
+def _exams_with_addendum(exams: list[Expected], addenda: list[Dataset]) -> int:
     return len({exam.study for exam in exams} & {addendum.StudyInstanceUID for addendum in addenda})
 
 
 def _send(report: Path, port: int) -> None:
-    """Send one report in an association of its own, as scanners do; patient while the service starts."""
+    """Send one report in an association of its own, as scanners do; retry while the service starts."""
     instance = dcmread(report)
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         ae = AE(ae_title=SCANNER)
         ae.add_requested_context(instance.SOPClassUID, instance.file_meta.TransferSyntaxUID)
@@ -241,43 +241,43 @@ def _send(report: Path, port: int) -> None:
             if status.get("Status") == SUCCESS:
                 return
         if time.monotonic() > deadline:
-            raise TimeoutError(f"the service did not take {report.name}")
+            raise TimeoutError(f"the service did not accept {report.name}")
         time.sleep(0.5)
 
 
-def _tell(console: Console, exam: Expected, found: list[Dataset]) -> int:
-    """Print what an exam's addendum says and whether it should; how many were wrong."""
+def _print_result(console: Console, exam: Expected, found: list[Dataset]) -> int:
+    """Print an exam's addendum and how it differs from what is expected; return 1 where it does, else 0."""
     console.rule(f"{exam.folder.name}, {exam.date}")
     if len(found) != 1:
-        console.print(f"[bold red]{len(found)} addenda where there should be one")
+        console.print(f"[bold red]{len(found)} addenda instead of one")
         return 1
     tree = read_tree(found[0])
     console.print(outline(tree), markup=False, highlight=False, soft_wrap=True)
-    mistakes = exam.differences(read_back(tree))
-    for mistake in mistakes:
-        console.print(f"[bold red]{mistake}")
-    if not mistakes:
-        console.print("[green]as it should be")
-    return 1 if mistakes else 0
+    differences = exam.differences(read_back(tree))
+    for difference in differences:
+        console.print(f"[bold red]{difference}")
+    if not differences:
+        console.print("[green]as expected")
+    return 1 if differences else 0
 
 
-def _differences(expected: Mapping[str, Any], said: ReadBack) -> Iterator[str]:
-    if said.overall != expected["OVERALL"]:
-        yield f"OVERALL is {said.overall}, not {expected['OVERALL']}"
-    if not set(expected["FLAG"]) <= set(said.flags):
-        yield f"FLAG is {said.flags}, not {expected['FLAG']}"
-    if said.regions.keys() != expected["regions"].keys():
-        yield f"regions are {sorted(said.regions)}, not {sorted(expected['regions'])}"
+def _differences(expected: Mapping[str, Any], addendum: ReadBack) -> Iterator[str]:
+    if addendum.overall != expected["OVERALL"]:
+        yield f"OVERALL is {addendum.overall}, not {expected['OVERALL']}"
+    if not set(expected["FLAG"]) <= set(addendum.flags):
+        yield f"FLAG is {addendum.flags}, not {expected['FLAG']}"
+    if addendum.regions.keys() != expected["regions"].keys():
+        yield f"regions are {sorted(addendum.regions)}, not {sorted(expected['regions'])}"
         return
     for key, concepts in expected["regions"].items():
         for name, value in concepts.items():
-            wanted = {part.replace("-", "") if name.endswith("_DATE") else part for part in _listed(value)}
-            told = set(said.regions[key].get(name, ()))
-            if not wanted <= told or (name not in ("FLAG", "OBSTACLE") and wanted != told):
-                yield f"{key}: {name} is {sorted(told)}, not {sorted(wanted)}"
+            wanted = {part.replace("-", "") if name.endswith("_DATE") else part for part in _as_list(value)}
+            found = set(addendum.regions[key].get(name, ()))
+            if not wanted <= found or (name not in ("FLAG", "OBSTACLE") and wanted != found):
+                yield f"{key}: {name} is {sorted(found)}, not {sorted(wanted)}"
 
 
-def _listed(value: str | list[str]) -> list[str]:
+def _as_list(value: str | list[str]) -> list[str]:
     return value if isinstance(value, list) else [value]
 
 

@@ -1,1 +1,1 @@
-"""When, and how often: Prefect flows, the processes that run them, and the command line."""
+"""Prefect flows and deployments: which work runs under Prefect, and when."""

@@ -1,7 +1,7 @@
-"""Which work starts by the clock? Named deployments with Prefect's own schedules; what they miss the worker catches up.
+"""Prefect deployments of the scheduled flows: housekeeping and the nightly reprocessing.
 
 ``run_schedules`` serves them from one machine. ``deploy`` registers them with a work pool of an existing Prefect
-server, so that workers on any machine run them.
+server, so that Prefect's workers on any machine run them.
 """
 
 import contextlib
@@ -23,22 +23,22 @@ HOME = Path(__file__).parent.parent
 POOL = "dxatrend"
 
 MOST_AT_ONCE = 2
-"""Runs of the night's reexamination at a time, over all machines: it must leave room for live exams."""
+"""Runs of the nightly reprocessing at a time, over all machines; more would delay live exams."""
 
 
 def run_schedules() -> None:
-    """Serve the scheduled flows until this process is told to stop."""
+    """Serve the scheduled flows until this process gets SIGTERM."""
     serve(*_deployments(), pause_on_shutdown=False, print_starting_message=False)
 
 
 def deploy() -> list[str]:
-    """Register every deployment with the work pool of the Prefect server, which is made if need be; their names."""
+    """Register every deployment with the work pool of the Prefect server, created if need be; return their names."""
     with get_client(sync_client=True) as client, contextlib.suppress(ObjectAlreadyExists):
         client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
-    made = _deployments(POOL)
-    for deployment in made:
+    deployments = _deployments(POOL)
+    for deployment in deployments:
         deployment.apply()
-    return [f"{deployment.flow_name}/{deployment.name}" for deployment in made]
+    return [f"{deployment.flow_name}/{deployment.name}" for deployment in deployments]
 
 
 def _deployments(pool: str | None = None) -> Sequence[RunnerDeployment]:
@@ -48,16 +48,16 @@ def _deployments(pool: str | None = None) -> Sequence[RunnerDeployment]:
     ]
 
 
-def _deployment(flow: Flow[Any, Any], entrypoint: str, cron: str, at_once: int, pool: str | None) -> RunnerDeployment:
+def _deployment(flow: Flow[Any, Any], entrypoint: str, cron: str, limit: int, pool: str | None) -> RunnerDeployment:
     source = flow if pool is None else flow.from_source(source=str(HOME), entrypoint=entrypoint)
-    assert isinstance(source, Flow)  # outside an event loop it is no coroutine
-    made = source.to_deployment(
+    assert isinstance(source, Flow)  # outside an event loop it is not a coroutine
+    deployment = source.to_deployment(
         "nightly",
         cron=cron,
         tags=[TAG],
         description=flow.description,
-        concurrency_limit=at_once,
+        concurrency_limit=limit,
         work_pool_name=pool,
     )
-    assert isinstance(made, RunnerDeployment)  # as above
-    return made
+    assert isinstance(deployment, RunnerDeployment)  # as above
+    return deployment

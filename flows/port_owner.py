@@ -1,6 +1,6 @@
-"""Whether a TCP port of this machine is held by a process of our own, by what the kernel knows (proc(5)).
+"""Find out whether a TCP port of this machine belongs to a process of our own, from what the kernel knows (proc(5)).
 
-On the loopback anybody may listen where we expect our own server, and answer in its place.
+On the loopback any user may listen where we expect our own server, and answer in its place.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 class Owner(Enum):
-    """Who listens on a port."""
+    """Which process listens on a port."""
 
     NOBODY = "nobody"
     OURS = "ours"
@@ -37,9 +37,9 @@ class Port:
         self._ours: frozenset[str] = frozenset()
 
     def owner(self) -> Owner:
-        """Who listens there now."""
+        """Return who listens there now."""
         sockets = frozenset(self._listening())
-        # To look through every process takes milliseconds, and an open socket stays with its process.
+        # Searching every process takes milliseconds, and an open socket stays with its process.
         if sockets - self._ours:
             self._ours = frozenset(inode for inode in sockets if self._is_ours(inode))
         if not sockets:
@@ -47,8 +47,8 @@ class Port:
         return Owner.OURS if sockets <= self._ours else Owner.ANOTHER
 
     def _listening(self) -> Iterator[str]:
-        """The inodes of the sockets that whoever calls the host at this port may reach."""
-        called = {*_ANY, *_addresses(self._host)}
+        """Yield the inodes of the sockets that a client of this host and port may reach."""
+        reachable = {*_ANY, *_addresses(self._host)}
         for table in ("tcp", "tcp6"):
             try:
                 lines = Path("/proc/net", table).read_text(encoding="ascii").splitlines()[1:]
@@ -57,7 +57,7 @@ class Port:
             for line in lines:
                 _, local, _, state, *_, inode = line.split()[:10]
                 at, _, number = local.partition(":")
-                if state == _LISTENING and int(number, 16) == self._number and _address(at) in called:
+                if state == _LISTENING and int(number, 16) == self._number and _address(at) in reachable:
                     yield inode
 
     def _is_ours(self, inode: str) -> bool:
@@ -74,7 +74,7 @@ def _addresses(host: str) -> Iterator[Address]:
 
 
 def _address(text: str) -> Address:
-    """An address as the kernel prints it: words of 32 bits, each in the order of the machine's bytes."""
+    """Read an address as the kernel prints it: words of 32 bits, each in the byte order of this machine."""
     words = (int(text[start : start + 8], 16) for start in range(0, len(text), 8))
     found = ipaddress.ip_address(b"".join(word.to_bytes(4, sys.byteorder) for word in words))
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
@@ -82,7 +82,7 @@ def _address(text: str) -> Address:
 
 
 def _holders(inode: str) -> Iterator[Path]:
-    """The processes that have a socket open; those of other users are not ours to see."""
+    """Yield the processes that have a socket open, as far as this user may see them."""
     for process in Path("/proc").glob("[0-9]*"):
         if f"socket:[{inode}]" in _open_files(process / "fd"):
             yield process

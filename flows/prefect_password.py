@@ -1,7 +1,7 @@
-"""The password of Prefect's API: kept in a file that nobody else may read, made where the server is started.
+"""The password of Prefect's API, in a file that only its owner may read; created where the server is started.
 
-Whoever reaches an API without one starts commands of their own as the service's user: a deployment names any.
-The text in the file is what Prefect calls its auth string, ``user:password`` sent as HTTP basic authentication.
+Anyone who reaches an API without a password can run commands as the user of the service: a deployment names any. The
+file contains what Prefect calls its auth string, ``user:password``, sent as HTTP basic authentication.
 """
 
 import os
@@ -17,16 +17,16 @@ USER = "dxatrend"
 
 
 class UnusablePasswordError(DxatrendError):
-    """The file cannot be used; the text names it and says why."""
+    """The password file cannot be used; the text names it and the reason."""
 
 
 def password_file(settings: PrefectSettings) -> Path:
-    """Where the password is kept."""
+    """Return the path of the password file."""
     return settings.password_file or settings.home / "password"
 
 
 def read_password(settings: PrefectSettings) -> str:
-    """The password, as Prefect's clients and its server are given it.
+    """Return the password as Prefect's clients and its server expect it.
 
     Raises:
         UnusablePasswordError: there is none, or others may read it.
@@ -45,21 +45,21 @@ def read_password(settings: PrefectSettings) -> str:
         )
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise UnusablePasswordError(
-            f"prefect.password_file: {path}: others than its owner can read it; chmod 600 keeps it private"
+            f"prefect.password_file: {path}: users other than its owner can read it; chmod 600 makes it private"
         )
     return text
 
 
 def make_password(settings: PrefectSettings) -> str:
-    """The password, made and kept first where there is none yet.
+    """Return the password; create it first where there is none yet.
 
     Raises:
-        UnusablePasswordError: it cannot be kept, or others may read the one that is there.
+        UnusablePasswordError: it cannot be stored, or others may read the file that is there.
     """
     path = password_file(settings)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Whole or not at all: whoever starts beside us reads it at the same time.
+        # Whole or not at all: another process may start and read it at the same time.
         with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as file:  # mode 0600
             file.write(f"{USER}:{secrets.token_urlsafe(32)}\n")
             file.flush()
@@ -69,5 +69,5 @@ def make_password(settings: PrefectSettings) -> str:
         pass
     except OSError as error:
         if not path.exists():
-            raise UnusablePasswordError(f"prefect.password_file: {path}: cannot be made: {error.strerror}") from None
+            raise UnusablePasswordError(f"prefect.password_file: {path}: cannot be created: {error.strerror}") from None
     return read_password(settings)

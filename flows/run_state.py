@@ -1,4 +1,4 @@
-"""How does a run tell in Prefect what it has done?"""
+"""The final state of a flow run, with its counts as the message that Prefect shows."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from prefect.states import Completed
 
 
 def completed(counts: Mapping[str, int]) -> State[dict[str, int]]:
-    """The end of a run, with its counts as the message that Prefect shows beside it, which costs no request."""
-    told = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counts.items())
-    state: State[dict[str, int]] = Completed(message=told, data=dict(counts))
+    """Return the state of a run that has succeeded; its counts are the message, which costs no further request."""
+    message = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counts.items())
+    state: State[dict[str, int]] = Completed(message=message, data=dict(counts))
     return state

@@ -1,4 +1,4 @@
-"""Has this process been told to stop?
+"""A stop request for this process, set by SIGTERM or SIGINT and waited for by any number of threads.
 
 ``threading.Event`` will not do: a signal is handled in the main thread, and when that thread waits for the event, it
 may hold the very lock that setting the event needs. A pipe has no lock.
@@ -10,26 +10,33 @@ import signal
 
 
 class Stop:
-    """Set once, by a signal or by the process itself; any number of threads may wait for it."""
+    """A request to stop; once set, it stays set."""
 
     def __init__(self) -> None:
-        self._told, self._tell = os.pipe()
+        self._reader, self._writer = os.pipe()
 
     def on_signals(self) -> None:
-        """Be set when this process gets SIGTERM or SIGINT."""
+        """Set it when this process gets SIGTERM or SIGINT."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.set())
 
     def set(self) -> None:
-        """Tell everybody who waits, now and later."""
-        os.write(self._tell, b".")
+        """Wake everyone who waits, now and later."""
+        os.write(self._writer, b".")
 
     def is_set(self) -> bool:
-        """Whether it is time to stop."""
+        """Return whether it is time to stop."""
         return self.wait(0)
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until it is time to stop, or for so many seconds; whether it is."""
-        told = select.poll()
-        told.register(self._told, select.POLLIN)
-        return bool(told.poll(None if seconds is None else seconds * 1000))
+        """Wait until it is set, at most so many seconds; return whether it is set."""
+        ready = select.poll()
+        ready.register(self._reader, select.POLLIN)
+        return bool(ready.poll(None if seconds is None else seconds * 1000))
+
+
+def stop_on_signals() -> Stop:
+    """Return the stop request of this process, set by SIGTERM and SIGINT."""
+    stop = Stop()
+    stop.on_signals()
+    return stop

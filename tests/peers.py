@@ -28,8 +28,8 @@ import psycopg
 import pytest
 from pydicom import Dataset, dcmread
 
+from flows.prefect_environment import api_url, server_environment
 from flows.prefect_password import make_password, password_file, read_password
-from flows.runtime import api_url, server_environment
 from pipeline.edge.configuration.service_settings import PrefectSettings
 
 LOOPBACK = "127.0.0.1"

@@ -10,8 +10,8 @@ import prefect.settings
 import pytest
 import yaml
 
-from dxatrend.cli import main
-from flows import runtime
+from dxatrend.cli.arguments import build_parser
+from flows.prefect_environment import server_environment
 from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.configuration.service_settings import PrefectSettings
 from tests import peers
@@ -60,7 +60,7 @@ def test_every_setting_of_the_compose_file_is_one(monkeypatch):
 
 
 def test_the_variables_of_the_prefect_server_are_prefects_own():
-    for name in runtime.server_environment(PrefectSettings(), "user:password"):
+    for name in server_environment(PrefectSettings(), "user:password"):
         assert not name.startswith("PREFECT_") or hasattr(prefect.settings, name), name
 
 
@@ -77,7 +77,7 @@ def test_the_parts_of_the_compose_file_share_one_database_and_only_the_listener_
 
 def check_command(arguments: list[str]) -> None:
     if arguments:
-        main._parser().parse_args(arguments)
+        build_parser().parse_args(arguments)
 
 
 def verify(name: str, text: str, folder: Path) -> subprocess.CompletedProcess[str]:

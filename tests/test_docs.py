@@ -18,7 +18,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from dxatrend.cli import main
+from dxatrend.cli.arguments import build_parser
 from pipeline.clinical.clinical_context import VISIT_FACTS, ClinicalContext
 from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.configuration.settings import Settings
@@ -55,7 +55,7 @@ def make_targets() -> set[str]:
 
 def commands() -> set[str]:
     (choices,) = (
-        action.choices for action in main._parser()._actions if isinstance(action, argparse._SubParsersAction)
+        action.choices for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction)
     )
     return set(choices)
 

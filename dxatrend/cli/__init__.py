@@ -1,1 +1,1 @@
-"""The command line: one file per subject; each parses, asks the package that does the work, and prints."""
+"""The command line, one module per subject: it parses and prints; the packages below do the work."""

@@ -1,13 +1,15 @@
-"""What does a report say, what of it did we recognise and use, which exam do we see in it, and what would we answer?"""
+"""``dxatrend show``: a report as an outline, the exam read from it, and the addendum it would get."""
 
-import sys
-from collections.abc import Iterator
+import argparse
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from sqlalchemy import Connection
 
+from dxatrend.cli.output import FAILURE, SUCCESS, print_errors
+from dxatrend.cli.store_access import open_store
 from pipeline.clinical.exam_assembly import ContradictionError
 from pipeline.clinical.model import Exam, Finding, Interpretation, Measurement
 from pipeline.clinical.vendor_trend import TrendPoint
@@ -26,123 +28,141 @@ from pipeline.sr.extract.phantom import PhantomReport
 from pipeline.sr.extract.report import Report, UnreadableReportError, extract, trees
 
 
-def show(app: App, report: str) -> int:
-    """Print a DICOM file, or the receipt of a number; the exit status."""
-    try:
-        known = app.reference_data
-        elements = read_elements(*_bytes_of(app, report))
-        for place, tree in trees(elements):
-            print(f"{place}:", outline(tree), "", sep="\n")
-        read = extract(elements, app.dialects, known.aliases, known.spellings, zone=known.zone)
-    except PhantomReport as phantom:
-        print(phantom.reason.sentence, *map(_measured, phantom.scan.measurements), sep="\n")
-        return 0
-    except (UnreadableReportError, FileLeftOutError, OSError) as problem:
-        ours = isinstance(problem, UnreadableReportError) and problem.reason is Reason.OWN_ADDENDUM
-        if ours:
-            print(f"\n{_written_by_us(*_bytes_of(app, report))}")
-            return 0
-        print(f"\n{printable(problem)}", file=sys.stderr)
-        return 1
+def run(options: argparse.Namespace) -> int:
+    """Print a DICOM file, or a receipt by its number; fails where it is not a report that we can use."""
+    with open_store(options) as app:
+        try:
+            report = _print_report(app, options.report)
+        except PhantomReport as phantom:
+            print(phantom.reason.sentence, *map(_measurement, phantom.scan.measurements), sep="\n")
+            return SUCCESS
+        except (UnreadableReportError, FileLeftOutError, OSError) as problem:
+            if isinstance(problem, UnreadableReportError) and problem.reason is Reason.OWN_ADDENDUM:
+                print(f"\n{_own_object(*_read_bytes(app, options.report))}")
+                return SUCCESS
+            print_errors(f"\n{printable(problem)}")
+            return FAILURE
+        _print_exam(app, options.report, report)
+    return SUCCESS
+
+
+def _print_report(app: App, named: str) -> Report:
+    """Print the outline of every content tree of an object and return what is read from them."""
+    known = app.reference_data
+    elements = read_elements(*_read_bytes(app, named))
+    for place, tree in trees(elements):
+        print(f"{place}:", outline(tree), "", sep="\n")
+    return extract(elements, app.dialects, known.aliases, known.spellings, zone=known.zone)
+
+
+def _print_exam(app: App, named: str, report: Report) -> None:
+    """Print the exam that a report is part of, what else the report contains, and the interpretation."""
     with app.database.read() as connection:
-        seen = _seen(connection, report, read)
-        said = preview(connection, seen.exam, known.clinical, vendor_trend=seen.vendor_trend)
-    print(f"read as {read.dialect}, from {read.place}", *seen.remarks, *_told(seen.exam), *_beside(read), sep="\n")
-    print("", *_said(said), sep="\n")
-    return 0
+        seen = _seen(connection, named, report)
+        found = preview(connection, seen.exam, app.reference_data.clinical, vendor_trend=seen.vendor_trend)
+    print(
+        f"read as {report.dialect}, from {report.place}",
+        *seen.remarks,
+        *_exam(seen.exam),
+        *_not_measured(report),
+        sep="\n",
+    )
+    print("", *_interpretation(found), sep="\n")
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The whole exam a receipt belongs to, or what one file says alone."""
+    """The exam that a receipt is part of, or what one file contains alone."""
 
     exam: Exam
     vendor_trend: tuple[TrendPoint, ...]
     remarks: tuple[str, ...] = ()
 
 
-def _written_by_us(data_set: bytes, transfer_syntax_uid: str) -> str:
-    """What an object of our own is."""
+def _own_object(data_set: bytes, transfer_syntax_uid: str) -> str:
+    """Describe an object that dxatrend has written."""
     instance = read_instance(data_set, transfer_syntax_uid)
     for source in instance.get("SourceInstanceSequence", []):
         return (
             f"{header_text(instance, 'SeriesDescription')}, number {header_text(instance, 'InstanceNumber')}: "
-            f"a face of our addendum {header_text(source, 'ReferencedSOPInstanceUID')}"
+            f"a rendering of our addendum {header_text(source, 'ReferencedSOPInstanceUID')}"
         )
     return f"our addendum {header_text(instance, 'SOPInstanceUID')}"
 
 
-def _bytes_of(app: App, report: str) -> tuple[bytes, str]:
-    if not report.isdecimal():
-        return split_file(read_dicom_file(Path(report), most_mb=app.settings.service.listener.largest_object_mb))
+def _read_bytes(app: App, named: str) -> tuple[bytes, str]:
+    """Return the data set and the Transfer Syntax UID of a file or a receipt."""
+    if not named.isdecimal():
+        return split_file(read_dicom_file(Path(named), most_mb=app.settings.service.listener.largest_object_mb))
     with app.database.read() as connection:
-        found = receipts.load(connection, [int(report)])
+        found = receipts.load(connection, [int(named)])
     if not found:
-        raise FileNotFoundError(f"there is no receipt {report}")
+        raise FileNotFoundError(f"there is no receipt {named}")
     return found[0].instance.data_set, found[0].instance.transfer_syntax_uid
 
 
-def _seen(connection: Connection, report: str, read: Report) -> _Seen:
-    on_file = exams.exam_of_receipt(connection, int(report)) if report.isdecimal() else None
-    if on_file is None:
-        return _Seen(read.exam, read.vendor_trend)
+def _seen(connection: Connection, named: str, report: Report) -> _Seen:
+    stored = exams.exam_of_receipt(connection, int(named)) if named.isdecimal() else None
+    if stored is None:
+        return _Seen(report.exam, report.vendor_trend)
     try:
-        return _Seen(on_file.exam(), on_file.vendor_trend, tuple(_parts(on_file)))
+        return _Seen(stored.exam(), stored.vendor_trend, tuple(_reports(stored)))
     except ContradictionError as contradiction:
-        told = f"the reports of this exam contradict each other: {contradiction}"
-        return _Seen(read.exam, read.vendor_trend, (told,))
+        remark = f"the reports of this exam contradict each other: {contradiction}"
+        return _Seen(report.exam, report.vendor_trend, (remark,))
 
 
-def _parts(on_file: ExamOnFile) -> Iterator[str]:
-    made_of = ", ".join(str(number) for number, _ in on_file.reports)
-    yield f"{len(on_file.reports)} reports make up this exam, E{on_file.number}: {made_of}"
-    if on_file.withdrawn:
-        yield f"it is withdrawn: {on_file.withdrawn}"
-    if on_file.rejected:
-        yield f"rejected, and no part of it: {', '.join(str(number) for number, _ in on_file.rejected)}"
-    for number, regions in on_file.superseded().items():
-        yield f"a later analysis has replaced what receipt {number} says of {', '.join(regions)}"
+def _reports(stored: ExamOnFile) -> Iterator[str]:
+    numbers = ", ".join(str(number) for number, _ in stored.reports)
+    yield f"exam E{stored.number} consists of {len(stored.reports)} reports: {numbers}"
+    if stored.withdrawn:
+        yield f"it is withdrawn: {stored.withdrawn}"
+    if stored.rejected:
+        yield f"rejected and not used: {', '.join(str(number) for number, _ in stored.rejected)}"
+    for number, regions in stored.superseded().items():
+        yield f"a later analysis replaces what receipt {number} has for {', '.join(regions)}"
 
 
-def _told(exam: Exam) -> Iterator[str]:
+def _exam(exam: Exam) -> Iterator[str]:
     yield f"\nused: {exam.performed_at:%Y-%m-%d %H:%M}  {exam.scanner}"
-    yield from map(_measured, exam.measurements)
+    yield from map(_measurement, exam.measurements)
 
 
-def _measured(measurement: Measurement) -> str:
+def _measurement(measurement: Measurement) -> str:
     scores = _scores(measurement)
     against = [f"against {measurement.reference_population}"] if scores and measurement.reference_population else []
     return "  ".join([f"  {measurement.region.key:<24}", f"{measurement.bmd} g/cm2", *scores, *against])
 
 
-def _beside(read: Report) -> Iterator[str]:
-    """What one report says that is no measurement of ours, and what of it was not read."""
-    yield from _section("scans", [" ".join(filter(None, _scan(read, at))) for at in range(len(read.analyses))])
-    yield from _section("kept apart, against another reference population", list(map(_other, read.other_scores)))
-    yield from _section("the scanner's own trend, never a measurement", list(map(_point, read.vendor_trend)))
-    yield from _section("put aside", [one.replace(" was put aside", "") for one in read.aside])
-    yield from _section("left out", [f"{one.what} {one.reason}: {one.text!r}" for one in read.unused])
-    left_out = {f"{one.what} {one.reason} and was not used" for one in read.unused}
-    yield from _section("remarks", [remark for remark in read.remarks if remark not in left_out])
+def _not_measured(report: Report) -> Iterator[str]:
+    """Yield what else a report contains, and what of it was not read."""
+    yield from _section("scans", [" ".join(filter(None, _scan(report, at))) for at in range(len(report.analyses))])
+    yield from _section("scores against another reference population", map(_other_scores, report.other_scores))
+    yield from _section("the scanner's own trend, never a measurement", map(_trend_point, report.vendor_trend))
+    yield from _section("put aside", [one.replace(" was put aside", "") for one in report.aside])
+    yield from _section("left out", [f"{one.what} {one.reason}: {one.text!r}" for one in report.unused])
+    left_out = {f"{one.what} {one.reason} and was not used" for one in report.unused}
+    yield from _section("remarks", [remark for remark in report.remarks if remark not in left_out])
 
 
-def _section(title: str, told: list[str]) -> Iterator[str]:
-    if told:
-        yield f"{title}:"
-        yield from (f"  {line}" for line in told)
+def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
+    for position, line in enumerate(lines):
+        if position == 0:
+            yield f"{title}:"
+        yield f"  {line}"
 
 
-def _scan(read: Report, at: int) -> Iterator[str]:
-    analysis = read.analyses[at]
+def _scan(report: Report, at: int) -> Iterator[str]:
+    analysis = report.analyses[at]
     yield analysis.side
     yield analysis.site or "unnamed scan"
     yield f"({analysis.scan})" if analysis.scan else ""
-    moments = " or ".join(f"{moment:%Y-%m-%d %H:%M}" for moment in analysis.analysed_at)
-    yield f"analysed {moments}" if moments else ""
+    times = " or ".join(f"{moment:%Y-%m-%d %H:%M}" for moment in analysis.analysed_at)
+    yield f"analysed {times}" if times else ""
 
 
-def _other(scores: OtherScores) -> str:
-    population = scores.reference_population or "one not named"
+def _other_scores(scores: OtherScores) -> str:
+    population = scores.reference_population or "one without a name"
     return "  ".join([f"{scores.region.key:<24}", *_scores(scores), f"against {population}"])
 
 
@@ -150,7 +170,7 @@ def _scores(of: Measurement | OtherScores) -> list[str]:
     return [f"{name} {score}" for name, score in (("T", of.t_score), ("Z", of.z_score)) if score is not None]
 
 
-def _point(point: TrendPoint) -> str:
+def _trend_point(point: TrendPoint) -> str:
     day = point.day.isoformat() if point.day else f"{point.printed_date} ({_days(point.days)})"
     changes = (
         (point.since_previous, "g/cm2 since the previous"),
@@ -158,16 +178,16 @@ def _point(point: TrendPoint) -> str:
         (point.since_baseline, "g/cm2 since the first"),
         (point.since_baseline_percent, "% since the first"),
     )
-    told = [f"{value:+f} {what}" for value, what in changes if value is not None]
+    printed = [f"{value:+f} {what}" for value, what in changes if value is not None]
     bmd = [f"{point.bmd} g/cm2"] if point.bmd is not None else []
-    return "  ".join([f"{point.region.key:<24}", day, *bmd, *told, point.marks]).rstrip()
+    return "  ".join([f"{point.region.key:<24}", day, *bmd, *printed, point.marks]).rstrip()
 
 
-def _days(days: tuple[date, ...]) -> str:
-    return " or ".join(map(str, days)) or "no date we know"
+def _days(days: Sequence[date]) -> str:
+    return " or ".join(map(str, days)) or "not a date we can read"
 
 
-def _said(interpretation: Interpretation) -> Iterator[str]:
+def _interpretation(interpretation: Interpretation) -> Iterator[str]:
     yield f"overall: {interpretation.overall}"
     for finding in interpretation.findings:
         yield f"{finding.measurement.region.key:<24}  {finding.result}{_difference(finding)}"

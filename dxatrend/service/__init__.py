@@ -1,1 +1,1 @@
-"""The processes of the service: worker, supervisor, and what they need of the machine."""
+"""Processes of the service: worker and supervisor."""

@@ -1,6 +1,6 @@
-"""How do listener, worker, Prefect server and schedules live together on one machine?
+"""Supervisor of the processes of one machine: listener, worker, Prefect server and schedules.
 
-Each is a process of its own, so that none starves another. The supervisor starts them, starts again what ends, and ends
+Each is a process of its own, so that none delays another. The supervisor starts them, restarts what ends, and stops
 all of them on SIGTERM. Should it be killed itself, the kernel ends its children.
 """
 
@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from flows import runtime
 from flows.port_owner import Owner
+from flows.prefect_environment import server_environment, server_port
 from flows.prefect_password import make_password
 from flows.shutdown import Stop
 from pipeline.edge.configuration.service_settings import PrefectSettings
@@ -29,14 +29,14 @@ log = logging.getLogger(__name__)
 PREFECT_SERVER = (sys.executable, "-m", "prefect", "server", "start")
 
 STOP_SECONDS = 20
-"""How long a child may take to finish what is under way."""
+"""How long a child may take to finish its current work before it is killed."""
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 STEADY_SECONDS = 60
-"""A child that has run this long may fail again without a longer pause."""
+"""A child that has run for so long is restarted after the first pause again."""
 
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 _PR_SET_PDEATHSIG = 1
 
 
@@ -47,11 +47,11 @@ class _Child:
     name: str
     command: Sequence[str]
     is_ours: bool = True
-    """Whether it is a part of dxatrend that has a configuration of its own, and no server of somebody else."""
+    """Whether it is a dxatrend process, which reads our configuration."""
     output: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     obstacle: Callable[[], str | None] = lambda: None
-    """Why it cannot start at present, if so."""
+    """Returns why it cannot start now, or ``None``."""
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     pause: float = FIRST_PAUSE
@@ -71,8 +71,8 @@ class _Child:
         self.started = time.monotonic()
         log.info("started", extra={"child": self.name})
 
-    def look_after(self) -> None:
-        """Start it when it does not run; after a failure not before a pause, longer each time."""
+    def ensure_running(self) -> None:
+        """Start it where it is not running; after a failure, wait longer each time."""
         now = time.monotonic()
         if self.process is None:
             if now >= self.due:
@@ -80,10 +80,10 @@ class _Child:
         elif (status := self.process.poll()) is not None:
             self.pause = FIRST_PAUSE if now - self.started > STEADY_SECONDS else min(2 * self.pause, LONGEST_PAUSE)
             self.process, self.due = None, now + self.pause
-            log.error("ended by itself and will be started again", extra={"child": self.name, "status": status})
+            log.error("ended unexpectedly and will be restarted", extra={"child": self.name, "status": status})
 
-    def read_anew(self) -> None:
-        """Have it read its configuration anew, if it has one of ours."""
+    def reload(self) -> None:
+        """Make it read its configuration again, if it reads ours."""
         if self.process is not None and self.is_ours:
             self.process.send_signal(signal.SIGHUP)
 
@@ -96,8 +96,8 @@ class _Child:
         log.error("cannot start: %s", obstacle, extra={"child": self.name})
 
 
-def serve(config: Path, prefect: PrefectSettings, stop: Stop) -> None:
-    """Run everything one machine needs until ``stop`` is set; SIGHUP is handed on to whoever reads a configuration."""
+def supervise(config: Path, prefect: PrefectSettings, stop: Stop) -> None:
+    """Run everything one machine needs until ``stop`` is set; SIGHUP is passed on to our processes."""
     children = _children(config, prefect)
     signalled: list[int] = []
     signal.signal(signal.SIGHUP, lambda number, _: signalled.append(number))
@@ -105,21 +105,21 @@ def serve(config: Path, prefect: PrefectSettings, stop: Stop) -> None:
         while signalled:
             signalled.pop()
             for child in children:
-                child.read_anew()
+                child.reload()
         for child in children:
-            child.look_after()
-        stop.wait(_LOOK_SECONDS)
+            child.ensure_running()
+        stop.wait(_POLL_SECONDS)
     _end([child.process for child in children if child.process is not None])
     log.info("stopped")
 
 
 def serve_prefect(prefect: PrefectSettings) -> NoReturn:
-    """Become the Prefect server of several machines, closed as the one that ``serve`` starts.
+    """Become the Prefect server of several machines, as closed to strangers as the one that ``serve`` starts.
 
     Raises:
-        UnusablePasswordError: its password cannot be kept, or is no secret.
+        UnusablePasswordError: its password cannot be stored, or others may read it.
     """
-    environment = runtime.server_environment(prefect, make_password(prefect))
+    environment = server_environment(prefect, make_password(prefect))
     os.execve(sys.executable, PREFECT_SERVER, {**os.environ, **environment})
 
 
@@ -127,10 +127,10 @@ def _children(config: Path, prefect: PrefectSettings) -> list[_Child]:
     ours = [sys.executable, "-m", "dxatrend", "--config", str(config)]
     children = [_Child("listener", [*ours, "listen"]), _Child("worker", [*ours, "work"])]
     if prefect.api_url is None:
-        environment = runtime.server_environment(prefect, make_password(prefect))
+        environment = server_environment(prefect, make_password(prefect))
         prefect.home.mkdir(parents=True, exist_ok=True)
         output = prefect.home / "server.log"
-        obstacle = partial(_taken_port, prefect)
+        obstacle = partial(_port_problem, prefect)
         children.append(
             _Child(
                 "prefect server",
@@ -145,9 +145,10 @@ def _children(config: Path, prefect: PrefectSettings) -> list[_Child]:
     return children
 
 
-def _taken_port(prefect: PrefectSettings) -> str | None:
-    taken = runtime.port(prefect).owner() is Owner.ANOTHER
-    return f"prefect.port: another program has taken port {prefect.port}" if taken else None
+def _port_problem(prefect: PrefectSettings) -> str | None:
+    if server_port(prefect).owner() is Owner.ANOTHER:
+        return f"prefect.port: another program has taken port {prefect.port}"
+    return None
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
@@ -164,5 +165,5 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def _end_with_parent() -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it hears it, it has not read its configuration yet
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it handles it, it has not read its configuration yet
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.edge.configuration.service_settings import MEGABYTE, PrefectSettings
+from pipeline.edge.configuration.service_settings import MEGABYTE
 from pipeline.edge.store.database import Database
 
 
@@ -34,8 +34,3 @@ class DiskReserve:
 def disk_reserve_of(database: Database, reserve_mb: int) -> DiskReserve:
     """The room for a store; that of PostgreSQL is PostgreSQL's own affair."""
     return DiskReserve(database.path.absolute().parent if database.path else None, reserve_mb)
-
-
-def prefect_disk_reserve(settings: PrefectSettings) -> DiskReserve:
-    """The room for the Prefect server that we start; that of another one is not ours to see."""
-    return DiskReserve(settings.home if settings.api_url is None else None, settings.reserve_mb)

@@ -50,7 +50,7 @@ def test_a_postgresql_that_is_stopped_or_read_only_for_a_while_loses_nothing(
         postgres.stop()
         refused = peers.storescu(second.reports, port=listener.port, called="DXATREND")
         assert "OutOfResources" in refused.stdout + refused.stderr
-        asked_in_vain = "the database could not be asked"
+        asked_in_vain = "the database could not be queried"
         peers.wait_until(lambda: asked_in_vain in worker.log.read_text(), what="the worker has looked as well")
         postgres.start()
         listener.send(second.reports)
@@ -63,7 +63,7 @@ def test_a_postgresql_that_is_stopped_or_read_only_for_a_while_loses_nothing(
             _is_answered(orthanc, exam)
         worker.come_to_rest()
         assert "could not keep an instance from 'SCANNER1': " in listener.log.read_text()
-        assert ": goes on" in worker.log.read_text(), "whichever of its loops was the one that looked in vain"
+        assert ": works again" in worker.log.read_text(), "whichever of its loops was the one that looked in vain"
 
 
 @pytest.mark.usefixtures("without_prefect")

@@ -51,7 +51,7 @@ def test_a_stranger_on_prefects_port_is_told_of_and_never_asked_and_the_work_goe
             checked = service.run("check")
         finally:
             service.stop()
-    stolen = "the Prefect server is not asked, as another program has taken prefect.port"
+    stolen = "the Prefect server is not used, because another program has taken prefect.port"
     assert f"{stolen}; the work goes on without it" in said
     assert stolen in checked.stdout
     assert checked.returncode == 1

@@ -98,7 +98,7 @@ def test_a_command_with_another_configuration_says_that_a_restart_is_needed_and_
         status, said = running.run(*command)
         assert status == 1
         assert "restart needed" in said
-        assert "Nothing was done; --force" in said
+        assert "Nothing was changed; --force" in said
     assert running.run("context", "show", "P1")[0] == 1
     assert running.run("reprocess", "--dry-run")[0] == 0
     status, said = running.run("context", "load", str(table), "--force")
@@ -106,7 +106,7 @@ def test_a_command_with_another_configuration_says_that_a_restart_is_needed_and_
     running.service.stop()
     assert "restart needed" not in running.run("status")[1], "nobody works with another configuration"
     assert running.run("reprocess")[0] == 0
-    assert running.run("reload") == (1, "no listener or worker of the service runs\n")
+    assert running.run("reload") == (1, "no listener or worker of the service is running\n")
 
 
 @pytest.mark.parametrize("way", ["command", "signal"])
@@ -133,7 +133,7 @@ def test_the_running_service_takes_a_new_clinical_configuration_and_keeps_the_ol
     if way == "command":
         status, said = running.run("reload")
         assert status == 0, said
-        assert said.count("has read its clinical configuration anew") == 2
+        assert said.count("has read its clinical configuration again") == 2
     else:
         running.hang_up()
         olds = {digest for _, digest in before}

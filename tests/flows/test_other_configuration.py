@@ -17,7 +17,7 @@ def test_the_nightly_run_refuses_while_the_service_works_with_another_configurat
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Service(tmp_path, destination_port=peers.free_port()).app() as app:
-        monkeypatch.setattr(reprocess, "app", lambda: app)
+        monkeypatch.setenv("DXATREND_CONFIG", str(app.folder))
         with app.database.write() as connection:
             other = Fingerprint(clinical="another", service="another")
             processes.register(connection, "worker", other, at=datetime.now(UTC))

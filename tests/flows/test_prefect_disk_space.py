@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dxatrend.cli.main import main
-from flows.prefect_runner import Orchestration
+from flows.prefect_runner import PrefectRunner
 from pipeline.edge.app import open_app
 from pipeline.edge.configuration.service_settings import PrefectSettings
 
@@ -16,14 +16,14 @@ MORE_THAN_THERE_IS = 10**12
 def test_where_its_disk_is_nearly_full_no_run_is_recorded_and_the_work_is_done_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(Orchestration, "is_there", lambda self: True)
+    monkeypatch.setattr(PrefectRunner, "is_there", lambda self: True)
     done: list[str] = []
     with caplog.at_level(logging.INFO):
         for reserve_mb in (MORE_THAN_THERE_IS, 0):
-            orchestration = Orchestration(PrefectSettings(home=tmp_path, reserve_mb=reserve_mb))
+            runner = PrefectRunner(PrefectSettings(home=tmp_path, reserve_mb=reserve_mb))
             for _ in range(2):
-                orchestration.run(lambda: done.append("flow"), lambda: done.append("plain"), lambda: None)
-            orchestration.close()
+                runner.run(lambda: done.append("flow"), lambda: done.append("plain"), lambda: None)
+            runner.close()
     assert done == ["plain", "plain", "flow", "flow"] or done == ["plain", "plain", "flow", "plain", "flow", "plain"]
     assert caplog.text.count("is nearly full") == 1
 
@@ -36,7 +36,7 @@ def test_status_tells_how_much_room_there_is_and_when_that_is_too_little(
     with open_app(tmp_path):
         pass
     assert main(["status", "--config", str(tmp_path)]) == 0
-    assert "MB on the disk of store\n" in capsys.readouterr().out
+    assert "MB free on the disk of the store\n" in capsys.readouterr().out
     (tmp_path / "service.toml").write_text(f"{store}reserve_mb = {MORE_THAN_THERE_IS}")
     assert main(["status", "--config", str(tmp_path)]) == 0
     assert "nearly full" in capsys.readouterr().out

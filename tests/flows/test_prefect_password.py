@@ -16,7 +16,7 @@ import websockets
 from websockets.typing import Subprotocol
 
 from flows.prefect_password import UnusablePasswordError, make_password, password_file, read_password
-from flows.prefect_runner import Answer, Orchestration, prefect_answer
+from flows.prefect_runner import PrefectRunner, ServerState, prefect_state
 from pipeline.edge.configuration.service_settings import PrefectSettings
 from tests import peers
 from tests.factories.service import Service
@@ -123,11 +123,11 @@ def test_a_forged_request_with_the_browsers_own_password_lacks_the_token(prefect
 def test_a_server_that_takes_anybody_is_not_worked_with_and_check_says_why(
     open_server: PrefectServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert prefect_answer(open_server.settings) is Answer.OPEN
-    orchestration = Orchestration(open_server.settings)
+    assert prefect_state(open_server.settings) is ServerState.OPEN
+    runner = PrefectRunner(open_server.settings)
     did: list[str] = []
-    orchestration.run(lambda: did.append("under Prefect"), lambda: did.append("plainly"), lambda: None)
-    orchestration.close()
+    runner.run(lambda: did.append("under Prefect"), lambda: did.append("plainly"), lambda: None)
+    runner.close()
     assert did == ["plainly"]
     assert "without a password" in caplog.text
     checked = _run(tmp_path, open_server, "check")
@@ -136,7 +136,7 @@ def test_a_server_that_takes_anybody_is_not_worked_with_and_check_says_why(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("dxatrend:another", "does not take our password"), ("", "password_file cannot be used")]
+    ("text", "told"), [("dxatrend:another", "rejects our password"), ("", "password_file cannot be used")]
 )
 def test_check_and_deploy_tell_a_password_that_does_not_serve(
     prefect: PrefectServer, tmp_path: Path, text: str, told: str

@@ -14,7 +14,8 @@ from prefect.settings import (
 
 from flows import delivery, follow_up
 from flows.prefect_password import read_password
-from flows.prefect_runner import Orchestration
+from flows.prefect_runner import PrefectRunner
+from flows.runtime import run_context
 from flows.shutdown import Stop
 from pipeline.edge.app import App
 from pipeline.edge.extract.extraction import extract_waiting
@@ -36,7 +37,7 @@ def stop() -> Stop:
 
 @pytest.fixture
 def app(prefect: PrefectServer, tmp_path: Path, stop: Stop, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    """A house with some exams that are due, in which this process's flows work, chunk by chunk of two exams."""
+    """An application context with some exams that are due, in which this thread's flows work, two exams a chunk."""
     service = Service(tmp_path, destination_port=peers.free_port(), settle_seconds=0)
     monkeypatch.setattr("pipeline.edge.follow_up.due_exams.CHUNK", 2)
     as_in_the_worker = {
@@ -44,10 +45,7 @@ def app(prefect: PrefectServer, tmp_path: Path, stop: Stop, monkeypatch: pytest.
         PREFECT_API_AUTH_STRING: read_password(prefect.settings),
         PREFECT_LOGGING_TO_API_ENABLED: False,
     }
-    with service.app() as app, temporary_settings(as_in_the_worker):
-        for module in (follow_up, delivery):
-            monkeypatch.setattr(module, "app", lambda: app)
-            monkeypatch.setattr(module, "stop", lambda: stop)
+    with service.app() as app, temporary_settings(as_in_the_worker), run_context(app, lambda: stop.is_set()):
         for patient in range(EXAMS):
             archive.receive(app, archive.report(patient))
         while extract_waiting(app):
@@ -60,9 +58,9 @@ def run(prefect: PrefectServer, flow: object) -> None:
         pytest.fail("Prefect had trouble")
 
     assert callable(flow)
-    orchestration = Orchestration(prefect.settings)
-    orchestration.run(flow, fail, fail)
-    orchestration.close()
+    runner = PrefectRunner(prefect.settings)
+    runner.run(flow, fail, fail)
+    runner.close()
 
 
 def latest_run(prefect: PrefectServer, flow: str) -> tuple[str, list[str], str]:

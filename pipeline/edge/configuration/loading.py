@@ -18,18 +18,13 @@ from sqlalchemy.engine import make_url
 
 from pipeline.clinical.model import Scanner
 from pipeline.edge.configuration.dialects import dialects_in_force
+from pipeline.edge.configuration.folders import SYSTEM_DATA_FOLDER, SYSTEM_FOLDER
 from pipeline.edge.configuration.section import CONFIGURATION_FOLDER
 from pipeline.edge.configuration.settings import ENV_DELIMITER, ENV_PREFIX, Settings
 from pipeline.edge.text_files import UnreadableTextError, printable, read_text
 from pipeline.errors import DxatrendError
 from pipeline.sr.dialects.loader import Dialect, DialectError, normal_manufacturer
 from pipeline.sr.extract.scanner_alias import Spelling, as_spelt_here
-
-SYSTEM_FOLDER = Path("/etc/dxatrend")
-"""The configuration folder of a machine that runs the service."""
-
-SYSTEM_DATA_FOLDER = Path("/var/lib/dxatrend")
-"""The data folder of such a machine (FHS 5.8), unless ``store.folder`` names another."""
 
 
 class SettingsError(DxatrendError):

@@ -73,7 +73,7 @@ def test_a_store_of_a_later_version_is_told_from_a_broken_one(
     with closing(sqlite3.connect(tmp_path / "store.sqlite3", isolation_level=None)) as store:
         store.execute("UPDATE alembic_version SET version_num = '9999'")
     assert _run(config, "status") == 1
-    assert "later version" in capsys.readouterr().err
+    assert "newer version" in capsys.readouterr().err
 
 
 def test_the_trail_of_one_patient_is_printed_and_that_it_was_read_is_on_file(

@@ -109,7 +109,7 @@ def test_an_archive_of_files_is_loaded_and_what_could_not_be_used_is_listed_at_t
         assert rest[1].startswith(f"  {folder}/cut.dcm: ")
         assert "files/s" in progress
     status, _, told = run("load", str(folder / "nowhere"))
-    assert (status, "is no folder" in told) == (1, True)
+    assert (status, "is not a folder" in told) == (1, True)
 
 
 def test_archives_are_asked_by_hand_and_one_that_is_away_is_a_failure(
@@ -124,7 +124,7 @@ def test_archives_are_asked_by_hand_and_one_that_is_away_is_a_failure(
     reports = [report for exam in exams_of("02-spine-loss") for report in exam.reports]
     assert peers.storescu(reports, port=orthanc.dicom_port, called="ORTHANC").returncode == 0
     orthanc.know("DXATREND", peers.free_port())
-    answer = f"pacs: {len(exams_of('02-spine-loss'))} studies, {{}} instances new to us\n"
+    answer = f"pacs: {len(exams_of('02-spine-loss'))} studies, {{}} new instances\n"
     assert run("fetch", "SAMPLE-02")[:2] == (0, answer.format(len(reports)))
     with (config / "service.toml").open("a") as service:
         service.write(f"[[destination]]\n{away}port = {peers.free_port()}\n")
@@ -140,10 +140,10 @@ def test_an_exam_is_withdrawn_with_a_reason_and_brought_back_and_what_cannot_be_
     config: Path, run: Command
 ) -> None:
     status, printed, _ = run("withdraw", "E1", "--reason", "scanned under a wrong name")
-    assert (status, printed) == (0, "E1 is withdrawn; what rests on it is looked at again\n")
+    assert (status, printed) == (0, "E1 is withdrawn; the exams that depend on it are due again\n")
     for arguments, complaint in (
-        (("withdraw", "E2"), "--reason is needed"),
-        (("withdraw", "E1", "--reason", "again"), "E1 is withdrawn already"),
+        (("withdraw", "E2"), "--reason is required"),
+        (("withdraw", "E1", "--reason", "again"), "E1 is already withdrawn"),
         (("withdraw", "E9", "--reason", "none"), "E9 is no exam on file"),
         (("withdraw", "1", "--reason", "a receipt"), "exams are written as E12"),
         (("withdraw", "E2", "--undo"), "E2 is not withdrawn"),
@@ -152,7 +152,7 @@ def test_an_exam_is_withdrawn_with_a_reason_and_brought_back_and_what_cannot_be_
         assert (status, complaint in told) == (1, True), told
     assert "it is withdrawn: scanned under a wrong name" in run("show", "1")[1]
     status, printed, _ = run("withdraw", "e1", "--undo")
-    assert (status, printed) == (0, "E1 counts again; what rests on it is looked at again\n")
+    assert (status, printed) == (0, "E1 is used again; the exams that depend on it are due again\n")
     with open_app(config) as app, app.database.read() as connection:
         told_of = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.WITHDRAWN]
     assert [(entry.exam, entry.detail["undo"]) for entry in told_of] == [(1, False), (1, True)]
@@ -166,7 +166,7 @@ def test_a_study_of_two_visits_is_split_and_one_of_a_single_visit_is_not(config:
     status, printed, _ = run("split", "E2")
     assert (status, printed) == (0, "E2 is now E2 (2024-01-01), E3 (2025-01-01)\n")
     status, _, told = run("split", "E1")
-    assert (status, told) == (1, "all reports of E1 are of one visit\n")
+    assert (status, told) == (1, "all reports of E1 belong to one visit\n")
     assert run("split", "E9")[2].startswith("E9 is no exam on file")
     with open_app(config) as app, app.database.read() as connection:
         told_of = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.SPLIT]

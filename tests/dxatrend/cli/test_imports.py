@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from dxatrend.cli.arguments import COMMANDS
 from pipeline.edge.app import open_app
 from tests.folders import ROOT
 
 LARGE = ("highdicom", "matplotlib", "prefect")
+NEEDED_TO_RUN = ("alembic", "httpx", "numpy", "pydantic", "pydicom", "pynetdicom", "rich", "sqlalchemy")
 
 
 def imported_by(*arguments: str) -> set[str]:
@@ -21,7 +23,19 @@ def imported_by(*arguments: str) -> set[str]:
     return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
 
 
-@pytest.mark.parametrize("command", [["--help"], ["status"], ["held"]], ids=" ".join)
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_imports_none_of_the_libraries_that_commands_need(command: str) -> None:
+    imported = imported_by("-m", "dxatrend", *command.split(), "--help")
+    assert "argparse" in imported
+    assert imported.isdisjoint((*LARGE, *NEEDED_TO_RUN))
+
+
+def test_the_libraries_that_help_does_not_import_are_those_that_commands_do() -> None:
+    imported = imported_by("-c", "import dxatrend.cli.service, dxatrend.cli.history")
+    assert imported.issuperset(NEEDED_TO_RUN)
+
+
+@pytest.mark.parametrize("command", [["status"], ["held"]], ids=" ".join)
 def test_a_command_that_authors_nothing_imports_no_highdicom_no_matplotlib_and_no_prefect(
     command: list[str], tmp_path: Path
 ) -> None:

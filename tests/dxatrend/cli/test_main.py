@@ -184,7 +184,7 @@ def test_an_entry_that_would_end_before_it_begins_is_refused(
 def test_an_lsc_that_runs_out_is_told_by_check_and_status(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """E8, R1.12: in time, and for a year after."""
     today = date.today()  # noqa: DTZ011 - the department's own day
-    for days, told in ((91, None), (90, "runs out"), (0, "runs out"), (-1, "ran out"), (-366, None)):
+    for days, told in ((91, None), (90, "expires"), (0, "expires"), (-1, "expired"), (-366, None)):
         until = today + timedelta(days=days)
         (config / "precision.toml").write_text(LSC.format(until=until))
         main(["check", "--config", str(config)])
@@ -219,7 +219,7 @@ def test_a_study_with_a_patient_scanned_once_is_refused_with_the_reason(
     path = tmp_path / "study.csv"
     path.write_text("patient,scan,region,bmd\nA,1,L1-L4,0.9\nB,1,L1-L4,0.9\nB,2,L1-L4,0.91\n")
     assert main(["precision", str(path), "--config", str(config)]) == 1
-    assert "no precision study that can be used" in capsys.readouterr().err
+    assert "not a usable precision study" in capsys.readouterr().err
 
 
 def test_context_is_loaded_and_shown(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

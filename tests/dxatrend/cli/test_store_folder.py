@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dxatrend.cli import main
+from dxatrend.cli import arguments, main
 from pipeline.edge.app import open_app
-from pipeline.edge.configuration import loading
+from pipeline.edge.configuration import folders, loading
 from pipeline.edge.configuration.loading import load_configuration
 from tests import peers
 from tests.factories.certificates import Authority
@@ -94,7 +94,7 @@ def test_to_ask_about_a_store_that_is_not_there_makes_none_and_is_told_in_one_se
 
 
 def test_every_command_either_makes_a_store_or_says_that_there_is_none_and_what_writes_can_be_forced() -> None:
-    (commands,) = (a for a in main._parser()._actions if isinstance(a, argparse._SubParsersAction))
+    (commands,) = (a for a in arguments.build_parser()._actions if isinstance(a, argparse._SubParsersAction))
     asking = {command for command, *_ in ASKING}
     assert set(commands.choices) == MAKE_ONE | NEED_NONE | asking
     forced = {name for name, parser in commands.choices.items() if "--force" in parser.format_help()}
@@ -147,7 +147,7 @@ def test_where_nobody_names_a_configuration_that_of_the_machine_counts_before_th
 ) -> None:
     monkeypatch.chdir(config.parent)
     machine = config.parent / "etc"
-    monkeypatch.setattr(main, "SYSTEM_FOLDER", machine)
+    monkeypatch.setattr(folders, "SYSTEM_FOLDER", machine)
     assert main.main(["check"]) == 1
     assert capsys.readouterr().out.startswith("config: ")
     machine.mkdir()

@@ -12,7 +12,7 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.uid import EncapsulatedPDFStorage, EnhancedSRStorage, SecondaryCaptureImageStorage
 
-from dxatrend.cli.show import show
+from dxatrend.cli.main import main
 from pipeline.edge.app import App, open_app
 from pipeline.edge.deliver.dispatcher import deliver_due
 from pipeline.edge.extract.extraction import extract_waiting
@@ -161,12 +161,12 @@ def test_show_tells_what_an_object_of_our_own_is(app: App, tmp_path: Path, capsy
     told = []
     for kept in (addendum, *renderings):
         (tmp_path / "ours.dcm").write_bytes(_file(kept))
-        assert show(app, str(tmp_path / "ours.dcm")) == 0
+        assert main(["show", str(tmp_path / "ours.dcm"), "--config", str(app.folder)]) == 0
         told.append(capsys.readouterr().out)
     assert "CODE Overall serial result = No prior" in told[0]
     assert f"our addendum {addendum.sop_instance_uid}" in told[0]
-    assert f"DXA follow-up (image), number 1: a face of our addendum {addendum.sop_instance_uid}" in told[1]
-    assert f"DXA follow-up (pdf), number 1: a face of our addendum {addendum.sop_instance_uid}" in told[2]
+    assert f"DXA follow-up (image), number 1: a rendering of our addendum {addendum.sop_instance_uid}" in told[1]
+    assert f"DXA follow-up (pdf), number 1: a rendering of our addendum {addendum.sop_instance_uid}" in told[2]
 
 
 def test_our_own_picture_that_comes_back_is_put_aside(app: App) -> None:

@@ -1,0 +1,360 @@
+"""Arguments and help of every command, and which function of which module runs it.
+
+Nothing is imported here but the standard library and constants, so that ``--help`` is quick: the module of a command
+is imported when the command runs.
+"""
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pipeline import __version__
+from pipeline.edge.configuration.folders import CONFIG_VARIABLE, SYSTEM_FOLDER, default_folder
+
+Parser = argparse.ArgumentParser
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One command of the command line."""
+
+    run: str
+    """The function that runs it, as ``module:function`` below ``dxatrend.cli``."""
+    summary: str
+    examples: tuple[str, ...]
+    arguments: Callable[[Parser], None] = lambda _: None
+    writes: bool = False
+    """Whether it is refused while the service works with another configuration, unless ``--force`` is given."""
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the arguments of the process, or these; ``run`` of the result names the function of the command.
+
+    Ends the process with status 2 where they are wrong, and with 0 after ``--help`` or ``--version``.
+    """
+    return build_parser().parse_args(arguments)
+
+
+def build_parser() -> Parser:
+    """Return the parser of all commands."""
+    parser = _Parser(
+        prog="dxatrend",
+        description="Compare bone densitometry reports with earlier ones and send addenda to the PACS.",
+        epilog="dxatrend COMMAND --help explains a command and shows an example.",
+    )
+    _add_config(parser, default=default_folder())
+    parser.add_argument("--version", action="version", version=f"dxatrend {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        added = commands.add_parser(
+            name,
+            help=command.summary,
+            description=command.summary,
+            epilog="\n  ".join(("examples:" if len(command.examples) > 1 else "example:", *command.examples)),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        _add_config(added, default=argparse.SUPPRESS)  # may stand before or after the command
+        if command.writes:
+            _add_force(added)
+        added.set_defaults(run=command.run)
+        command.arguments(added)
+    return parser
+
+
+class _Parser(Parser):
+    """Suggests a command for a misspelt one, as ``suggest_on_error`` does from Python 3.14 on."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            close = get_close_matches(str(value), map(str, action.choices), n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(map(str, action.choices))}"
+            raise argparse.ArgumentError(action, f"unknown command {value!r}; {hint}")
+
+
+def _add_config(parser: Parser, *, default: object) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="DIR",
+        default=default,
+        help=f"configuration folder (default: ${CONFIG_VARIABLE}, else {SYSTEM_FOLDER}, else config)",
+    )
+
+
+def _add_force(parser: Parser) -> None:
+    parser.add_argument("--force", action="store_true", help="run even if the service uses another configuration")
+
+
+def _add_json(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_issuer(parser: Parser, option: str = "--issuer", of: str = "") -> None:
+    parser.add_argument(option, type=_text, default="", help=f"Issuer of Patient ID (0010,0021){of}")
+
+
+def _add_since(parser: Parser, what: str) -> None:
+    parser.add_argument("--since", type=date.fromisoformat, metavar="DATE", help=f"only {what} from this day on")
+
+
+def _text(argument: str) -> str:
+    """Return an argument as text, also from UTF-8 bytes where the locale is plain ASCII."""
+    try:
+        return argument if argument.isprintable() else os.fsencode(argument).decode()
+    except UnicodeError:
+        raise argparse.ArgumentTypeError("is not text in the character set of this terminal") from None
+
+
+def _release(parser: Parser) -> None:
+    parser.add_argument(
+        "number",
+        metavar="N|NAME",
+        help="a number that held prints (12 a receipt, E12 an exam, D12 a delivery, C12 a storage commitment, "
+        "Q12 a query to an archive), or the name of a destination",
+    )
+
+
+def _precision(parser: Parser) -> None:
+    parser.add_argument(
+        "file", type=Path, metavar="FILE.csv", help="columns patient, scan, region, bmd, technologist, date"
+    )
+    parser.add_argument("--serial-number", type=_text, help="of the scanner, as in scanners.toml")
+    parser.add_argument("--valid-from", type=date.fromisoformat, metavar="DATE", help="default: today")
+    parser.add_argument("--valid-until", type=date.fromisoformat, metavar="DATE", help="default: in five years")
+    parser.add_argument("--source", type=_text, help="how addenda name the study")
+
+
+def _context(parser: Parser) -> None:
+    actions = parser.add_subparsers(metavar="load|show", required=True)
+    load = actions.add_parser("load", help="load a CSV table; the exams of its patients become due again")
+    load.add_argument("file", type=Path, metavar="FILE.csv", help="docs/operations.md lists the columns")
+    _add_force(load)
+    load.set_defaults(run="clinical_context:load")
+    show = actions.add_parser("show", help="print what is stored about a patient")
+    show.add_argument("patient_id", type=_text)
+    _add_issuer(show)
+    show.set_defaults(run="clinical_context:show")
+    for action in (load, show):
+        _add_config(action, default=argparse.SUPPRESS)
+
+
+def _backup(parser: Parser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="a new file; it will contain patient data")
+
+
+def _restore(parser: Parser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="made by dxatrend backup, from SQLite or PostgreSQL")
+    parser.add_argument("--replace", action="store_true", help="replace a store that is not empty")
+
+
+def _audit(parser: Parser) -> None:
+    parser.add_argument("--patient", type=_text, metavar="ID", help="only entries about this patient")
+    _add_issuer(parser, of=" of that patient")
+    _add_since(parser, "entries")
+    _add_json(parser)
+    parser.add_argument("--verify", action="store_true", help="only check whether any entry was changed or removed")
+
+
+def _reprocess(parser: Parser) -> None:
+    parser.add_argument("--patient", type=_text, metavar="ID", help="only this patient's exams")
+    _add_issuer(parser, of=" of that patient")
+    _add_since(parser, "exams")
+    parser.add_argument(
+        "--scanner", type=_text, metavar="SERIAL", help="only exams on the scanner with this serial number"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print which addenda would change, and how")
+    _add_json(parser)
+
+
+def _load(parser: Parser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="DICOM files, also in folders below it")
+    parser.add_argument("--deliver", action="store_true", help="write addenda to them as if scanners had sent them")
+
+
+def _fetch(parser: Parser) -> None:
+    parser.add_argument("patient", type=_text, metavar="PATIENT", help="Patient ID (0010,0020)")
+    _add_issuer(parser)
+
+
+def _confirm(parser: Parser) -> None:
+    parser.add_argument("number", type=int, metavar="N", help="as status prints it")
+
+
+def _merge(parser: Parser) -> None:
+    parser.add_argument("old", type=_text, metavar="OLD", help="the patient ID that is no longer used")
+    parser.add_argument("new", type=_text, metavar="NEW", help="the patient ID that replaces it")
+    _add_issuer(parser, "--old-issuer", " of OLD")
+    _add_issuer(parser, "--new-issuer", " of NEW")
+    parser.add_argument("--undo", action="store_true", help="treat them as two patients again")
+
+
+def _withdraw(parser: Parser) -> None:
+    parser.add_argument("exam", metavar="E12", help="the exam, as held, show and audit print it")
+    parser.add_argument("--reason", type=_text, default="", metavar="TEXT", help="why; the addendum quotes it")
+    parser.add_argument("--undo", action="store_true", help="use the exam again, including its rejected reports")
+
+
+def _split(parser: Parser) -> None:
+    parser.add_argument("exam", metavar="E12", help="the exam, as held prints it")
+
+
+def _show(parser: Parser) -> None:
+    parser.add_argument("report", metavar="FILE|N", help="a DICOM file, or the number of a receipt")
+
+
+COMMANDS: dict[str, Command] = {
+    "demo": Command(
+        run="demo:run",
+        summary="Send the sample patients through the whole service on this machine and print each addendum.",
+        examples=("dxatrend demo",),
+    ),
+    "serve": Command(
+        run="service:serve",
+        summary="Run everything one machine needs: listener, worker, Prefect server and schedules.",
+        examples=("dxatrend --config /etc/dxatrend serve",),
+    ),
+    "listen": Command(
+        run="service:listen",
+        summary="Run the listener alone: receive and store what scanners send.",
+        examples=("dxatrend listen",),
+    ),
+    "work": Command(
+        run="service:work",
+        summary="Run a worker alone: extract, follow up and deliver what has been received.",
+        examples=("dxatrend work",),
+    ),
+    "prefect": Command(
+        run="service:prefect",
+        summary="Run the Prefect server alone, where it serves several machines.",
+        examples=("dxatrend prefect",),
+    ),
+    "schedules": Command(
+        run="service:schedules",
+        summary="Start the scheduled Prefect runs, such as housekeeping and the nightly reprocessing.",
+        examples=("dxatrend schedules",),
+    ),
+    "deploy": Command(
+        run="service:deploy",
+        summary="Register the scheduled runs with the work pool dxatrend of an existing Prefect server.",
+        examples=("dxatrend deploy",),
+    ),
+    "reload": Command(
+        run="service:reload",
+        summary="Make the running service read its clinical configuration again, all of it or none.",
+        examples=("dxatrend reload",),
+    ),
+    "check": Command(
+        run="check:run",
+        summary="List every error in the configuration and check that each destination answers.",
+        examples=("dxatrend check", "dxatrend check --config /etc/dxatrend"),
+    ),
+    "status": Command(
+        run="status:run",
+        summary="Show what was received, waits, was delivered or is held, per scanner and destination.",
+        examples=("dxatrend status", "dxatrend status --json"),
+        arguments=_add_json,
+    ),
+    "held": Command(
+        run="held:run",
+        summary="List what is held for a person to decide, and why.",
+        examples=("dxatrend held", "dxatrend held --json"),
+        arguments=_add_json,
+    ),
+    "release": Command(
+        run="held:release",
+        summary="Try held work again, or try now what waits for a destination.",
+        examples=("dxatrend release E12", "dxatrend release pacs"),
+        arguments=_release,
+        writes=True,
+    ),
+    "precision": Command(
+        run="precision:run",
+        summary="Evaluate a precision study and print its entries for precision.toml.",
+        examples=("dxatrend precision study.csv --serial-number DF+500475 --valid-from 2026-03-01",),
+        arguments=_precision,
+    ),
+    "context": Command(
+        run="",
+        summary="Load or show clinical context that reports do not contain: therapy, fractures, menopause.",
+        examples=("dxatrend context load context.csv", "dxatrend context show 12345"),
+        arguments=_context,
+    ),
+    "backup": Command(
+        run="backup:run",
+        summary="Copy the store into one file; the service may be running.",
+        examples=("dxatrend backup /backup/dxatrend.sqlite3",),
+        arguments=_backup,
+    ),
+    "restore": Command(
+        run="backup:restore",
+        summary="Replace the store with a backup; the service must be stopped.",
+        examples=("dxatrend restore /backup/dxatrend.sqlite3 --replace",),
+        arguments=_restore,
+    ),
+    "audit": Command(
+        run="audit:run",
+        summary="Print the audit trail: who sent, compared, delivered and released what.",
+        examples=("dxatrend audit --patient 12345 --since 2026-03-01", "dxatrend audit --verify"),
+        arguments=_audit,
+    ),
+    "reprocess": Command(
+        run="reprocess:run",
+        summary="Examine again what depends on anything that has changed, and supersede addenda that differ.",
+        examples=("dxatrend reprocess --dry-run", "dxatrend reprocess --patient 12345"),
+        arguments=_reprocess,
+        writes=True,
+    ),
+    "load": Command(
+        run="history:load",
+        summary="Import DICOM files as history; no addenda to them are delivered.",
+        examples=("dxatrend load /archive/dxa",),
+        arguments=_load,
+        writes=True,
+    ),
+    "fetch": Command(
+        run="history:fetch",
+        summary="Query the archives for a patient's earlier reports and import them as history.",
+        examples=("dxatrend fetch 12345",),
+        arguments=_fetch,
+        writes=True,
+    ),
+    "confirm": Command(
+        run="patients:confirm",
+        summary="Confirm that a caller new to a scanner may send its reports.",
+        examples=("dxatrend confirm 3",),
+        arguments=_confirm,
+        writes=True,
+    ),
+    "merge": Command(
+        run="patients:merge",
+        summary="Treat the exams of one patient ID as those of another from now on.",
+        examples=("dxatrend merge OLD123 NEW456", "dxatrend merge OLD123 NEW456 --undo"),
+        arguments=_merge,
+        writes=True,
+    ),
+    "withdraw": Command(
+        run="patients:withdraw",
+        summary="Exclude an exam from every comparison and supersede its addendum.",
+        examples=('dxatrend withdraw E12 --reason "wrong patient scanned"', "dxatrend withdraw E12 --undo"),
+        arguments=_withdraw,
+        writes=True,
+    ),
+    "split": Command(
+        run="patients:split",
+        summary="Split an exam by day, where one study was used for several visits.",
+        examples=("dxatrend split E12",),
+        arguments=_split,
+        writes=True,
+    ),
+    "show": Command(
+        run="show:run",
+        summary="Print a report as an outline, the exam read from it, and the addendum it would get.",
+        examples=("dxatrend show report.dcm", "dxatrend show 12"),
+        arguments=_show,
+    ),
+}

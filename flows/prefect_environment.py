@@ -1,0 +1,83 @@
+"""Environment variables that keep Prefect local, quiet, closed to strangers and bounded in size."""
+
+import ipaddress
+import os
+from urllib.parse import urlsplit
+
+from flows.port_owner import Port
+from pipeline.edge.configuration.service_settings import PrefectSettings
+
+HOME_VARIABLE = "PREFECT_HOME"
+"""The folder of a Prefect server's database; a process with our value of it in its environment is our server."""
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""This machine, by the names that variables such as NO_PROXY know."""
+
+_WEEK_SECONDS = 7 * 86_400
+
+
+def client_environment(settings: PrefectSettings) -> dict[str, str]:
+    """Return the variables of a Prefect client, to be set before Prefect is imported."""
+    return {
+        **_without_proxies(urlsplit(api_url(settings)).hostname or ""),
+        HOME_VARIABLE: _home(settings),
+        "PREFECT_API_URL": api_url(settings),
+        # It starts no server of its own beside ours, and sends nothing to anybody outside.
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        # Where Prefect fails it fails at once, instead of delaying the work.
+        "PREFECT_LOGGING_LEVEL": "ERROR",
+        "PREFECT_LOGGING_TO_API_ENABLED": "false",
+        "PREFECT_CLIENT_MAX_RETRIES": "1",
+        "PREFECT_API_REQUEST_TIMEOUT": "10",
+        "PREFECT_CLI_PROMPT": "false",
+    }
+
+
+def server_environment(settings: PrefectSettings, password: str) -> dict[str, str]:
+    """Return the variables of the Prefect server that we start."""
+    return {
+        **client_environment(settings),
+        "PREFECT_SERVER_API_HOST": settings.host,
+        "PREFECT_SERVER_API_PORT": str(settings.port),
+        # Without the password nothing is read or started, and a browser reaches it from its own pages only.
+        "PREFECT_SERVER_API_AUTH_STRING": password,
+        "PREFECT_API_AUTH_STRING": password,
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": api_url(settings).removesuffix("/api"),
+        # It rewrites its pages for its address, and the folder of the program may be read-only.
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": f"{_home(settings)}/pages",
+        # Runs and events are kept for a week; the lasting record is in our database.
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(_WEEK_SECONDS),
+    }
+
+
+def api_url(settings: PrefectSettings) -> str:
+    """Return the URL of the Prefect server's API."""
+    return settings.api_url or f"http://{settings.host}:{settings.port}/api"
+
+
+def server_port(settings: PrefectSettings) -> Port:
+    """Return the port of the server that ``serve`` starts, which another program may have taken."""
+    return Port(settings.host, settings.port, variable=HOME_VARIABLE, value=_home(settings))
+
+
+def _home(settings: PrefectSettings) -> str:
+    return str(settings.home.absolute())
+
+
+def _without_proxies(host: str) -> dict[str, str]:
+    """Return the variables that exclude this machine from any proxy that the environment names."""
+    already = ",".join(os.environ.get(name, "") for name in ("no_proxy", "NO_PROXY"))
+    excluded = [*already.split(","), *LOOPBACK, host if _is_loopback(host) else ""]
+    value = ",".join(dict.fromkeys(filter(None, map(str.strip, excluded))))
+    return {"no_proxy": value, "NO_PROXY": value}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
