@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from pipeline.sr.render.fonts import Fonts
-from pipeline.sr.render.page_marks import HEIGHT, WIDTH, Box, Text
+from pipeline.sr.render.page_marks import HEIGHT, RULE_THICKNESS, WIDTH, Box, Text
 
 matplotlib.rcdefaults()  # without the settings of a matplotlibrc
 matplotlib.rcParams.update({
@@ -34,7 +34,7 @@ def draw_text(figure: Figure, text: Text, fonts: Fonts) -> None:
 
 def draw_box(figure: Figure, box: Box) -> None:
     """Draw a filled rectangle behind everything else."""
-    height = box.height or 0.5
+    height = box.height or RULE_THICKNESS
     corner = box.x / WIDTH, 1 - (box.y + height) / HEIGHT
     figure.add_artist(
         Rectangle(

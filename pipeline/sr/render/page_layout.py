@@ -156,14 +156,14 @@ class _Column:
 
 
 _COLUMNS = (
-    _Column(head="Region", width=96),
-    _Column(head="BMD g/cm\u00b2", width=44, right=True),
-    _Column(head="T", width=31, right=True),
-    _Column(head="Z", width=31, right=True),
+    _Column(head="Region", width=95),
+    _Column(head="BMD g/cm\u00b2", width=43.25, right=True),
+    _Column(head="T", width=30.5, right=True),
+    _Column(head="Z", width=30.5, right=True),
     _Column(head="Compared with", width=58),
-    _Column(head="BMD then", width=34, right=True),
-    _Column(head="Change g/cm\u00b2", width=97, right=True),
-    _Column(head="LSC", width=34, right=True),
+    _Column(head="BMD then", width=38.25, right=True),
+    _Column(head="Change g/cm\u00b2", width=96.5, right=True),
+    _Column(head="LSC", width=33, right=True),
     _Column(head="Result", width=110),
 )
 """Wide enough, in bold, for 1.234, a score of -10.2, a date, a change of +0.435 (+116.3 %); in plain, "not valid"."""

@@ -20,6 +20,9 @@ LINE_HEIGHT = 1.32
 LEGEND_LINE = SMALLEST * LINE_HEIGHT
 """Height of a line of a chart's legend."""
 
+RULE_THICKNESS = 0.6
+"""Just more than a pixel of an image: matplotlib moves edges to whole pixels, and a thinner rule may vanish."""
+
 AGE_AXIS, THERAPY_STRIP = 11.0, 12.0
 """Height of the axis of age above a plot, and of the strip of therapies below its years."""
 
@@ -52,7 +55,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """A filled rectangle; without a height it is a line half a point thick."""
+    """A filled rectangle; without a height it is a rule, ``RULE_THICKNESS`` thick."""
 
     x: float
     y: float
