@@ -28,7 +28,7 @@ REGIONS = (
     "33% radius left",
 )
 
-InterpretationContext = tuple[Exam, list[Exam]]
+Case = tuple[Exam, list[Exam]]
 
 
 def rows() -> Iterator[Row]:
@@ -45,25 +45,25 @@ def rows() -> Iterator[Row]:
     yield Row(what="the same, and interpret with all the words", ours=interpreted, unit="exams/s/core")
 
 
-def _best(work: Callable[[Exam, list[Exam]], object], cases: list[InterpretationContext]) -> float:
+def _best(work: Callable[[Exam, list[Exam]], object], cases: list[Case]) -> float:
     """The best of several rounds, by processor time: other programs only ever slow a round down."""
     seconds = min(_round(work, cases) for _ in range(ROUNDS))
     return len(cases) / seconds
 
 
-def _round(work: Callable[[Exam, list[Exam]], object], cases: list[InterpretationContext]) -> float:
+def _round(work: Callable[[Exam, list[Exam]], object], cases: list[Case]) -> float:
     begun, began = process_time(), perf_counter()
     for now, history in cases:
         work(now, history)
     return min(process_time() - begun, perf_counter() - began)
 
 
-def _cases() -> list[InterpretationContext]:
+def _cases() -> list[Case]:
     """Patients whose exams share nothing in memory, as if read from the store; half of the changes are significant."""
     return [_case(number) for number in range(PATIENTS)]
 
 
-def _case(number: int) -> InterpretationContext:
+def _case(number: int) -> Case:
     *history, now = (_exam(number, visit) for visit in range(PRIORS + 1))
     return now, history
 

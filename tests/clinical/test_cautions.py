@@ -66,10 +66,10 @@ def test_another_bone_area_is_flagged_and_never_blocks(key: str, then: str, now:
 
 def test_a_common_caution_stays_out_of_the_words_unless_it_wants_a_look() -> None:
     """R2.15: every second scan pair breaches 2 %."""
-    for area, spoken in (("41", False), ("44", True)):
+    for area, stated in (("41", False), ("44", True)):
         now, then = pair("L1-L4", {"area": "40"}, {"area": area})
         text = "\n".join(interpret(now, [then], REFERENCE).conclusions)
-        assert ("bone area differs" in text) is spoken
+        assert ("bone area differs" in text) is stated
 
 
 @pytest.mark.parametrize(
@@ -181,8 +181,8 @@ def test_adjacent_vertebrae_with_distant_t_scores_are_flagged_and_kept() -> None
     (outlier,) = [caution for caution in found.cautions if caution.flag is Flag.VERTEBRA_OUTLIER]
     assert outlier.text.startswith("L3 and L4 differ by more than 1.0")
     assert str(found.measurement.region) == "L1-L4"
-    apart = [measurement(level, "0.9", t_score=score) for level, score in (("L1", "-2"), ("L3", "0"), ("L4", "0"))]
-    assert flagged(exam("2020-01-01", measurement("L1,L3-L4", "0.9"), *apart), then, Flag.VERTEBRA_OUTLIER) == "note"
+    distant = [measurement(level, "0.9", t_score=score) for level, score in (("L1", "-2"), ("L3", "0"), ("L4", "0"))]
+    assert flagged(exam("2020-01-01", measurement("L1,L3-L4", "0.9"), *distant), then, Flag.VERTEBRA_OUTLIER) == "note"
     gap = [measurement("L1", "0.9", t_score="-2"), measurement("L2", "0.9"), measurement("L3", "0.9", t_score="0")]
     assert flagged(exam("2020-01-01", measurement("L1-L3", "0.9"), *gap), then, Flag.VERTEBRA_OUTLIER) is None
 
@@ -258,7 +258,7 @@ def test_significance_at_80_percent_is_a_flag_only_where_switched_on(now: str, e
      ("33% radius left", "0.5", None)],
 )  # fmt: skip
 def test_without_an_lsc_a_difference_above_iscds_ceiling_is_flagged(key: str, now: str, expected: str | None) -> None:
-    """R1.13: 5.3, 5.0, 6.9 %; it is no verdict, and never said beside one."""
+    """R1.13: 5.3, 5.0, 6.9 %; it is no result, and never beside one."""
     exams = pair(key, {}, {}, now)
     assert flagged(*exams, Flag.CEILING_EXCEEDED, lscs=()) == expected
     assert flagged(*exams, Flag.CEILING_EXCEEDED) is None or key == "33% radius left"

@@ -200,8 +200,10 @@ def test_a_fracture_site_is_a_fracture_and_the_gravest_counts() -> None:
     assert context_on(sites[:0:-1], DAY).fracture_site is FractureSite.VERTEBRA
     ended = context_on([*sites, record("2019-01-01", fragility_fracture=False)], DAY)
     assert (ended.fragility_fracture, ended.fracture_site) == (False, None)
-    anew = context_on([*sites, record("2019-01-01", fragility_fracture=False), record(DAY, fracture_site="other")], DAY)
-    assert (anew.fragility_fracture, anew.fracture_site) == (True, FractureSite.OTHER)
+    combined = context_on(
+        [*sites, record("2019-01-01", fragility_fracture=False), record(DAY, fracture_site="other")], DAY
+    )
+    assert (combined.fragility_fracture, combined.fracture_site) == (True, FractureSite.OTHER)
 
 
 _RECORDS = st.lists(

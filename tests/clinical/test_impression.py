@@ -222,8 +222,8 @@ def test_every_reason_not_to_compare_has_a_few_words(obstacle: Obstacle) -> None
 def test_where_nothing_could_be_compared_the_first_sentence_says_why() -> None:
     """F4, R1.13"""
     now, then = {"L1-L4": "0.900"}, exam("2022-03-01", regions={"L1-L4": "0.950"}, scanner=HOLOGIC)
-    elsewhere = interpret(exam("2024-03-01", regions=now), [then], REFERENCE)
-    assert elsewhere.narrative.impression[0] == (
+    on_another_scanner = interpret(exam("2024-03-01", regions=now), [then], REFERENCE)
+    assert on_another_scanner.narrative.impression[0] == (
         "No statement on change is possible: the earlier exam was made on another scanner (2022-03-01)."
     )
     unjudged = interpret(exam("2024-03-01", regions=now), [exam("2022-03-01", regions=now)], ClinicalReference())

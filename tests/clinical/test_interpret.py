@@ -71,8 +71,8 @@ def test_nothing_to_judge_is_indeterminate_and_a_first_visit_is_a_first_visit() 
     first = interpret(exam("2020-01-01", regions=BOTH), [], REFERENCE)
     assert first.overall is Overall.NO_PRIOR
     assert {finding.result for finding in first.findings} == {Result.NO_PRIOR}
-    elsewhere = exam("2018-01-01", regions=BOTH, scanner=ROOM_2)
-    second = interpret(exam("2020-01-01", regions=BOTH), [elsewhere], REFERENCE)
+    on_another_scanner = exam("2018-01-01", regions=BOTH, scanner=ROOM_2)
+    second = interpret(exam("2020-01-01", regions=BOTH), [on_another_scanner], REFERENCE)
     assert second.overall is Overall.INDETERMINATE
     assert {finding.result for finding in second.findings} == {Result.NOT_COMPARABLE}
     assert interpret(exam("2020-01-01", regions={"L2": "0.9"}), [], REFERENCE).overall is Overall.INDETERMINATE
@@ -242,9 +242,9 @@ def test_every_addendum_says_what_it_is() -> None:
 
 
 def test_an_exam_tells_its_own_regions() -> None:
-    spoken: Exam = exam("2020-01-01", regions=BOTH, software="")
-    assert spoken.measurement_of(spoken.measurements[1].region) == spoken.measurements[1]
-    assert "software" not in words(interpret(spoken, [], REFERENCE))
+    visit: Exam = exam("2020-01-01", regions=BOTH, software="")
+    assert visit.measurement_of(visit.measurements[1].region) == visit.measurements[1]
+    assert "software" not in words(interpret(visit, [], REFERENCE))
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,7 @@ def test_a_loss_since_baseline_or_since_the_start_of_therapy_forbids_response() 
 
 
 def test_a_line_through_three_exams_is_secondary_information() -> None:
-    """R3.5: with the facility's precision error; never with two exams, without an LSC, or a verdict of its own."""
+    """R3.5: with the facility's precision error; never with two exams, without an LSC, or a result of its own."""
     history = [exam("2018-01-01", regions={"L1-L4": "0.835"}), exam("2016-01-01", regions={"L1-L4": "0.850"})]
     found = interpret(exam("2020-01-01", regions={"L1-L4": "0.815"}), history, REFERENCE)
     (fitted,) = found.trends

@@ -59,7 +59,7 @@ def test_a_record_with_a_side_goes_before_one_without() -> None:
 
 
 def test_an_lsc_belongs_to_one_scanner() -> None:
-    """R1.9, R1.12: never another machine's, never a default."""
+    """R1.9, R1.12: never another scanner's, never a default."""
     assert find("L1-L4", lsc("L1-L4", "0.02", scanner=ROOM_2)) is None
     assert find("L1-L4") is None
 
@@ -141,17 +141,17 @@ def test_an_unusual_lsc_is_doubted(value: str, *, doubted: bool) -> None:
     ("days", "reminded"), [(91, False), (90, True), (0, True), (-1, True), (-365, True), (-366, False)]
 )
 def test_an_lsc_is_reminded_of_before_it_runs_out_and_for_a_year_after(days: int, *, reminded: bool) -> None:
-    """E8: one year in silence would end in no verdict on any change."""
+    """E8: one year in silence would end in no result for any change."""
     record = lsc("L1-L4", "0.03", valid_until=TODAY + timedelta(days=days))
     assert running_out([record], TODAY) == ((record,) if reminded else ())
 
 
 def test_an_lsc_that_another_follows_is_not_reminded_of() -> None:
     old, new = lsc("L1-L4", "0.03", valid_until=TODAY), lsc("L1-L4", "0.02", valid_from=TODAY + timedelta(days=1))
-    elsewhere = (lsc("L1-L4", "0.02", scanner=ROOM_2), lsc("total hip", "0.02"))
+    on_another_scanner = (lsc("L1-L4", "0.02", scanner=ROOM_2), lsc("total hip", "0.02"))
     for records in ([old, new], [new, old]):
         assert running_out(records, TODAY) == ()
-    assert running_out([old, *elsewhere], TODAY) == (old,)
+    assert running_out([old, *on_another_scanner], TODAY) == (old,)
     assert running_out([], TODAY) == ()
 
 

@@ -75,7 +75,7 @@ def test_another_scanner_of_the_same_model_is_another_scanner() -> None:
 
 @pytest.mark.parametrize(("now", "then"), [(NAMELESS, NAMELESS), (ROOM_1, NAMELESS), (NAMELESS, ROOM_1)])
 def test_a_scanner_without_a_serial_number_is_never_compared(now: Scanner, then: Scanner) -> None:
-    """R2.1: two empty serial numbers are not one machine."""
+    """R2.1: two empty serial numbers are not one scanner."""
     found = only(exam("2020-01-01", regions=SPINE, scanner=now), exam("2018-01-01", regions=SPINE, scanner=then))
     assert obstacles(found) == [Obstacle.SCANNER_UNKNOWN]
     assert "serial number not stated" in found.refusals[0].text
@@ -105,7 +105,7 @@ def test_a_new_calibration_epoch_ends_the_series() -> None:
     ],
 )
 def test_an_epoch_that_does_not_lie_between_two_exams_leaves_them_comparable(unbroken: Epoch) -> None:
-    """R2.6: before both, after both, cross-calibrated, or another machine's."""
+    """R2.6: before both, after both, cross-calibrated, or another scanner's."""
     assert only(NOW, LAST, epochs=[unbroken]).prior == LAST
 
 
@@ -122,11 +122,11 @@ def test_a_refusal_older_than_the_prior_is_not_worth_saying_unless_it_is_the_las
     found = only(NOW, LAST, old, new, newer)
     assert [refusal.exam for refusal in found.refusals] == [newer]  # the latest of each reason and scanner
     assert [refusal.exam for refusal in only(NOW, old, new).refusals] == [new]
-    elsewhere = exam("2017-01-01", regions=SPINE, scanner=ROOM_2)
+    on_another_scanner = exam("2017-01-01", regions=SPINE, scanner=ROOM_2)
     nobody_knows = exam("2016-06-01", regions=SPINE, scanner=NAMELESS)
-    assert [refusal.exam for refusal in only(NOW, nobody_knows, old, new, elsewhere).refusals] == [
+    assert [refusal.exam for refusal in only(NOW, nobody_knows, old, new, on_another_scanner).refusals] == [
         new,
-        elsewhere,
+        on_another_scanner,
         nobody_knows,
     ]
 

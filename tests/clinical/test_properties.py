@@ -169,7 +169,7 @@ def test_swapping_two_scans_swaps_gain_and_loss(one: Decimal, other: Decimal, li
     assert back.difference == -forth.difference
 
 
-def verdicts(now: Exam, history: list[Exam], lscs: list[LeastSignificantChange]) -> list[tuple[object, ...]]:
+def results(now: Exam, history: list[Exam], lscs: list[LeastSignificantChange]) -> list[tuple[object, ...]]:
     """Which exam each measurement was judged against, and how."""
     return [
         tuple((c.reference.study_instance_uid, c.difference, c.result) for c in (f.since_prior, f.since_baseline) if c)
@@ -186,8 +186,8 @@ def test_an_exam_from_another_scanner_changes_no_result(
     now: Exam, history: list[Exam], other: Exam, lscs: list[LeastSignificantChange]
 ) -> None:
     """R2.8"""
-    elsewhere = replace(other, scanner=Scanner("Norland", "XR-46", "N1"))
-    assert verdicts(now, [*history, elsewhere], lscs) == verdicts(now, history, lscs)
+    on_another_scanner = replace(other, scanner=Scanner("Norland", "XR-46", "N1"))
+    assert results(now, [*history, on_another_scanner], lscs) == results(now, history, lscs)
 
 
 @given(
@@ -244,11 +244,11 @@ def test_what_is_not_significant_is_never_put_in_numbers(
 ) -> None:
     """N6: neither the percentage nor the earlier BMD of a change that is not significant reaches the words."""
     interpretation = interpret(now, history, ClinicalReference(lscs=tuple(lscs)))
-    verdict = {text.split(":")[0]: text for text in interpretation.conclusions if "since" in text and "LSC" in text}
+    sentences = {text.split(":")[0]: text for text in interpretation.conclusions if "since" in text and "LSC" in text}
     for finding in interpretation.findings:
         changes = (finding.since_prior, finding.since_baseline)
         if all(change is not None and change.result is Result.NO_SIGNIFICANT_CHANGE for change in changes):
-            text = next((t for name, t in verdict.items() if name.endswith(str(finding.measurement.region))), "")
+            text = next((t for name, t in sentences.items() if name.endswith(str(finding.measurement.region))), "")
             assert "g/cm2 (" not in text.split("LSC")[0]
 
 

@@ -186,8 +186,8 @@ def test_an_exam_too_soon_is_flagged(before: str, known: dict[str, Any], *, flag
 
 def test_too_soon_counts_from_the_last_exam_on_any_scanner() -> None:
     """R5.3"""
-    elsewhere = exam("2019-06-01", regions=THEN, scanner=ROOM_2)
-    interpretation = interpret(exam("2020-01-01", regions=THEN), [elsewhere], REFERENCE)
+    on_another_scanner = exam("2019-06-01", regions=THEN, scanner=ROOM_2)
+    interpretation = interpret(exam("2020-01-01", regions=THEN), [on_another_scanner], REFERENCE)
     assert Flag.TOO_SOON in [caution.flag for caution in interpretation.cautions]
     alone = interpret(exam("2020-01-01", regions=THEN), [], REFERENCE)
     assert Flag.TOO_SOON not in [caution.flag for caution in alone.cautions]

@@ -1,7 +1,7 @@
 """The core beside a second reading of R2 and R3: another program, written from the specification alone.
 
 It shares no code with the core: fractions in place of decimals, plain tuples in place of the model. Some thousands of
-random histories must come to the same prior, baseline, difference, LSC and verdict for every region.
+random histories must come to the same prior, baseline, difference, LSC and result for every region.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ SOMEBODY_ELSE = Patient(patient_id="P1", issuer="HOSPITAL", birth_date=date(1951
 
 
 @dataclass(frozen=True)
-class InterpretationContext:
+class Case:
     """One exam with everything known beside it."""
 
     now: Exam
@@ -39,7 +39,7 @@ class InterpretationContext:
     epochs: list[Epoch]
 
 
-def history(random: Random) -> InterpretationContext:
+def history(random: Random) -> Case:
     """Exams of one patient over twenty years: mostly one scanner, some of another, some broken by an epoch."""
     days = sorted(random.sample(range(0, 7300), random.randint(2, 7)))
     if random.random() < 0.1:
@@ -76,7 +76,7 @@ def history(random: Random) -> InterpretationContext:
         )
         for _ in range(random.choice((0, 0, 1, 2)))
     ]
-    return InterpretationContext(now, visits, records, epochs)
+    return Case(now, visits, records, epochs)
 
 
 def visit(random: Random, day: date, number: int) -> Exam:
@@ -138,7 +138,7 @@ def pair(now: Exam, then: Exam, name: str) -> tuple[Fraction, Fraction, tuple[st
     return None if before is None or after is None else (after, before, best)
 
 
-def limit(case: InterpretationContext, name: str, levels: tuple[str, ...]) -> Fraction | None:
+def limit(case: Case, name: str, levels: tuple[str, ...]) -> Fraction | None:
     """R1.12, R1.15, R1.16: the facility's LSC on the day of the exam; of two or three vertebrae inflated from L1-L4."""
     valid: dict[str, tuple[date, Decimal, bool | None]] = {}
     for record in case.lscs:
@@ -158,8 +158,8 @@ def limit(case: InterpretationContext, name: str, levels: tuple[str, ...]) -> Fr
     return None
 
 
-def second_reading(case: InterpretationContext) -> dict[str, tuple[Any, ...]]:
-    """For each region that may be followed: its prior and baseline, difference, LSC and verdict (R2, R3.2)."""
+def second_reading(case: Case) -> dict[str, tuple[Any, ...]]:
+    """For each region that may be followed: its prior and baseline, difference, LSC and result (R2, R3.2)."""
     now = case.now
     if any(other.patient != now.patient for other in case.history):
         return {}
@@ -189,18 +189,18 @@ def second_reading(case: InterpretationContext) -> dict[str, tuple[Any, ...]]:
     return found
 
 
-def change(case: InterpretationContext, then: Exam, name: str) -> tuple[Any, ...]:
+def change(case: Case, then: Exam, name: str) -> tuple[Any, ...]:
     """R1.8, R3.1: a change counts when it equals or exceeds the LSC."""
     both = pair(case.now, then, name)
     assert both is not None
     after, before, levels = both
     allowed = limit(case, name, levels)
     size = after - before
-    verdict = "NO_LSC" if allowed is None else "NSC" if abs(size) < allowed else "GAIN" if size > 0 else "LOSS"
-    return then.study_instance_uid, size, allowed, verdict
+    result = "NO_LSC" if allowed is None else "NSC" if abs(size) < allowed else "GAIN" if size > 0 else "LOSS"
+    return then.study_instance_uid, size, allowed, result
 
 
-def by_the_core(case: InterpretationContext) -> dict[str, tuple[Any, ...]]:
+def by_the_core(case: Case) -> dict[str, tuple[Any, ...]]:
     """The same of the core."""
     findings = compare_matches(case.now, match(case.now, case.history, case.epochs), case.lscs)
     return {
@@ -225,5 +225,5 @@ def test_a_second_reading_of_the_specification_comes_to_the_same(part: int) -> N
         case = history(random)
         ours, theirs = by_the_core(case), second_reading(case)
         assert ours == theirs
-        compared |= {verdict for findings in ours.values() for _, _, _, verdict in findings}
+        compared |= {result for findings in ours.values() for _, _, _, result in findings}
     assert compared == {"NO_LSC", "NSC", "GAIN", "LOSS"}

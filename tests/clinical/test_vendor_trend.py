@@ -111,7 +111,7 @@ def test_across_two_scanners_nothing_is_checked() -> None:
 
 
 def test_exams_in_the_scanners_trend_that_are_not_on_file_are_flagged() -> None:
-    """F4: an exam done elsewhere, or before us, may be the prior a reader has in mind."""
+    """F4: an exam made on another scanner, or before ours, may be the prior a reader has in mind."""
     years = [point(f"{year}-03-01", "0.950") for year in range(2010, 2022)]
     interpretation = followed_up(
         *years, point(THEN, "0.900"), point(NOW, "0.872"), point("2009-01-01", region="total hip left")

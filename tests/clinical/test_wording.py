@@ -23,7 +23,7 @@ RULE = re.compile(r"\b(?:R\d+(?:\.\d+)?|[ACEFN]\d+|section \d)")
 
 
 def follow_up() -> Interpretation:
-    """A visit with everything in it: gain, loss, no change, another machine, scores, context."""
+    """A visit with everything in it: gain, loss, no change, another scanner, scores, context."""
     now = exam(
         "2020-01-01",
         measurement("L1-L4", "0.864", t_score="-2.6", z_score="-1.0"),

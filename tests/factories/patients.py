@@ -52,7 +52,7 @@ FORGOTTEN = ("PatientName", "PatientBirthDate", "StudyTime", "StudyID", "Accessi
 
 
 @dataclass(frozen=True, slots=True)
-class InterpretationContext:
+class AddendumCase:
     """One exam with all that an addendum to it needs."""
 
     interpretation: Interpretation
@@ -61,7 +61,7 @@ class InterpretationContext:
     priors: tuple[Dataset, ...]
 
 
-def case(random: Random) -> InterpretationContext:
+def case(random: Random) -> AddendumCase:
     """The latest exam of a patient, interpreted beside up to five earlier ones."""
     patient = _patient(random)
     name = random.choice([*NAMES.values(), "Doe^Jane", "Doe"])
@@ -94,7 +94,7 @@ def case(random: Random) -> InterpretationContext:
         contexts=_contexts(random, exam),
     )
     rested_upon = {prior.study_instance_uid for prior in interpretation.priors}
-    return InterpretationContext(
+    return AddendumCase(
         interpretation=interpretation,
         history=tuple(history),
         sources=tuple(_report(random, exam, name, number) for number in range(1, random.randint(2, 4))),

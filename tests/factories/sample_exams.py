@@ -23,11 +23,11 @@ from pipeline.sr.dicom.header import read_header
 from pipeline.sr.dicom.reader import split_file
 from pipeline.sr.extract.report import extract
 from pipeline.sr.extract.scanner_alias import Spelling
-from tests.factories.patients import InterpretationContext
+from tests.factories.patients import AddendumCase
 from tests.folders import SAMPLES
 
 
-def cases() -> dict[str, InterpretationContext]:
+def cases() -> dict[str, AddendumCase]:
     """Every exam of every sample patient, by folder and date."""
     return {
         f"{folder.name} {case.interpretation.exam.performed_on}": case
@@ -36,7 +36,7 @@ def cases() -> dict[str, InterpretationContext]:
     }
 
 
-def _cases(folder: Path) -> Iterator[InterpretationContext]:
+def _cases(folder: Path) -> Iterator[AddendumCase]:
     told = json.loads((folder / "expected.json").read_text(encoding="utf-8"))["exams"]
     files = [[folder / report["file"] for report in exam["reports"]] for exam in told]
     exams = [assemble([_exam(file) for file in reports]) for reports in files]
@@ -45,7 +45,7 @@ def _cases(folder: Path) -> Iterator[InterpretationContext]:
     }
     for number, exam in enumerate(exams):
         interpretation = interpret(exam, exams[:number], ClinicalReference(lscs=lscs()))
-        yield InterpretationContext(
+        yield AddendumCase(
             interpretation=interpretation,
             history=tuple(exams[:number]),
             sources=tuple(headers[exam.study_instance_uid]),

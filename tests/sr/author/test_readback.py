@@ -21,13 +21,13 @@ from tests.factories import patients
 Told = dict[str, tuple[str, ...]]
 
 
-def through_the_wire(case: patients.InterpretationContext) -> Item:
+def through_the_wire(case: patients.AddendumCase) -> Item:
     authored = author(case.interpretation, sources=case.sources, priors=case.priors)
     return read_tree(read_instance(authored.data_set, ExplicitVRLittleEndian))
 
 
-def of(interpretation: Interpretation) -> patients.InterpretationContext:
-    return patients.InterpretationContext(interpretation, (), (make.report(),), (make.report(2022), make.report(2019)))
+def of(interpretation: Interpretation) -> patients.AddendumCase:
+    return patients.AddendumCase(interpretation, (), (make.report(),), (make.report(2022), make.report(2019)))
 
 
 def expected(interpretation: Interpretation) -> dict[str, Told]:
@@ -106,7 +106,7 @@ def printed(values: list[object]) -> Iterator[str]:
         yield f"{value or abs(value):f}" if isinstance(value, Decimal) else str(value)
 
 
-def assert_recovered(case: patients.InterpretationContext) -> None:
+def assert_recovered(case: patients.AddendumCase) -> None:
     tree = through_the_wire(case)
     said = read_back(tree)
     assert dict(said.regions) == expected(case.interpretation)

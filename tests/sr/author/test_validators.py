@@ -35,7 +35,7 @@ FOR_PIXELMED = 5
 Addenda = dict[str, Authored]
 
 
-def of(case: patients.InterpretationContext, *, enhanced: bool = False) -> Authored:
+def of(case: patients.AddendumCase, *, enhanced: bool = False) -> Authored:
     sop_class_uid = EnhancedSRStorage if enhanced else ComprehensiveSRStorage
     return author(case.interpretation, sources=case.sources, priors=case.priors, sop_class_uid=sop_class_uid)
 

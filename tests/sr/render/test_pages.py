@@ -37,7 +37,7 @@ from tests.peers import program
 from tests.sr.author import validators
 
 
-def of_patient(number: int) -> tuple[patients.InterpretationContext, Authored, PageContent]:
+def of_patient(number: int) -> tuple[patients.AddendumCase, Authored, PageContent]:
     case = patients.case(Random(number))
     addendum = author(case.interpretation, sources=case.sources, priors=case.priors)
     return case, addendum, shown(addendum, case.interpretation, case.history)
