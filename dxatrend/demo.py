@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset, dcmread
+from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, evt
+from pynetdicom.dsutils import encode
 from pynetdicom.presentation import DEFAULT_TRANSFER_SYNTAXES
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -31,6 +33,7 @@ from pipeline.edge.store import service_status
 from pipeline.sr.author.readback import ReadBack, read_back
 from pipeline.sr.dicom.content_tree import read_tree
 from pipeline.sr.dicom.outline import outline
+from pipeline.sr.dicom.reader import read_elements
 
 HOME = Path(__file__).parent.parent
 SAMPLES = HOME / "sample_dicom"
@@ -251,7 +254,7 @@ def _print_result(console: Console, exam: Expected, found: list[Dataset]) -> int
     if len(found) != 1:
         console.print(f"[bold red]{len(found)} addenda instead of one")
         return 1
-    tree = read_tree(found[0])
+    tree = read_tree(read_elements(encode(found[0], False, True) or b"", ExplicitVRLittleEndian))
     console.print(outline(tree), markup=False, highlight=False, soft_wrap=True)
     differences = exam.differences(read_back(tree))
     for difference in differences:

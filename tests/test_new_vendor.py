@@ -18,9 +18,11 @@ from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.sr.author.readback import read_back
 from pipeline.sr.dialects.loader import load_dialects
 from pipeline.sr.dialects.model import DateOrder, Fact, Quantity, Since
-from pipeline.sr.dicom.content_tree import read_instance, read_tree
+from pipeline.sr.dicom.content_tree import read_tree
 from pipeline.sr.dicom.outline import outline
+from pipeline.sr.dicom.reader import read_elements
 from pipeline.sr.extract.report import Report, extract
+from tests.factories.elements import elements_of
 from tests.factories.instances import instance
 from tests.factories.reports import container, encode, num, report, text
 from tests.folders import ROOT, VENDORS
@@ -80,7 +82,7 @@ def promised(title: str) -> dict[str, str]:
 
 
 def test_the_report_of_the_page_reads_as_the_page_shows_it() -> None:
-    assert outline(read_tree(sent())) == example("the report").strip()
+    assert outline(read_tree(elements_of(sent()))) == example("the report").strip()
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_the_dialect_of_the_page_reads_the_report_of_the_page(more: str, result:
     dialect = example("the dialect")
     rules = f"{example(more)}\n" if more else ""
     dialects = load_dialects({"acme.toml": dialect.replace("[[scan]]", f"{rules}[[scan]]", 1)})
-    read = extract(sent(), dialects)
+    read = extract(elements_of(sent()), dialects)
     assert densities(read) == promised(result)
     spine = read.exam.by_region["L1-L4"]
     assert (str(spine.t_score), str(spine.bmc), spine.scan_mode, spine.technologist) == ("-1.3", "47.97", "quick", "KL")
@@ -155,6 +157,6 @@ def test_two_reports_of_a_new_vendor_become_a_change_without_a_line_of_code(app:
     with app.database.read() as connection:
         addendum = outbox.latest(connection, 2)
     assert addendum is not None
-    said = read_back(read_tree(read_instance(addendum.data_set, ExplicitVRLittleEndian)))
+    said = read_back(read_tree(read_elements(addendum.data_set, ExplicitVRLittleEndian)))
     assert said.regions["L1-L4"]["RESULT"] == ("LOSS",)
     assert said.regions["L1-L4"]["DIFF"] == ("-0.038",)

@@ -14,7 +14,7 @@ from pipeline.clinical.exam_assembly import assemble
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Change, Exam, Finding, Scanner
 from pipeline.edge.configuration.dialects import shipped_dialects
-from pipeline.sr.dicom.header import read_header
+from pipeline.sr.dicom.content_tree import read_instance
 from pipeline.sr.dicom.reader import read_elements, split_file
 from pipeline.sr.extract.rejection_note import read_key_objects
 from pipeline.sr.extract.report import Report, extract
@@ -99,7 +99,7 @@ def test_a_rejection_note_names_every_report_of_the_exam_it_takes_back():
 
 
 def test_there_is_a_letter_beyond_ascii_in_every_text_of_a_header():
-    header = read_header(*split_file(next((SAMPLES / "14-letters").glob("*.dcm")).read_bytes()))
+    header = read_instance(*split_file(next((SAMPLES / "14-letters").glob("*.dcm")).read_bytes()))
     plain = {"Manufacturer", "ManufacturerModelName", "DeviceSerialNumber"}  # by these the machine is known
     texts = {one.keyword: str(one.value) for one in header if one.VR in ("LO", "SH", "PN", "ST", "LT", "UT")}
     assert {keyword for keyword, text in texts.items() if text.isascii()} == plain

@@ -19,7 +19,7 @@ from pipeline.edge.follow_up.examination import preview
 from pipeline.edge.store import exams, receipts
 from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.text_files import printable
-from pipeline.sr.dicom.content_tree import header_text, read_instance
+from pipeline.sr.dicom.content_tree import header_items, header_text
 from pipeline.sr.dicom.outline import outline
 from pipeline.sr.dicom.reader import read_elements, split_file
 from pipeline.sr.dicom.unreadable import Reason
@@ -81,8 +81,8 @@ class _Seen:
 
 def _own_object(data_set: bytes, transfer_syntax_uid: str) -> str:
     """Describe an object that dxatrend has written."""
-    instance = read_instance(data_set, transfer_syntax_uid)
-    for source in instance.get("SourceInstanceSequence", []):
+    instance = read_elements(data_set, transfer_syntax_uid)
+    for source in header_items(instance, "SourceInstanceSequence"):
         return (
             f"{header_text(instance, 'SeriesDescription')}, number {header_text(instance, 'InstanceNumber')}: "
             f"a rendering of our addendum {header_text(source, 'ReferencedSOPInstanceUID')}"

@@ -9,6 +9,7 @@ from pipeline.sr.author.readback import read_back
 from pipeline.sr.dicom.content_tree import read_tree
 from tests import peers
 from tests.expected import exams_of, study_addenda
+from tests.factories.elements import elements_of
 from tests.factories.service import Service
 
 CRASH_INJECTION = Path(__file__).parent / "crash_injection"
@@ -50,7 +51,7 @@ def test_killed_between_any_two_stages_the_exam_still_ends_with_one_addendum(
     peers.wait_until(lambda: study_addenda(orthanc, exam), what="the addendum is in the archive")
     service.come_to_rest()
     (addendum,) = study_addenda(orthanc, exam)
-    assert exam.differences(read_back(read_tree(addendum))) == []
+    assert exam.differences(read_back(read_tree(elements_of(addendum)))) == []
 
 
 @pytest.mark.usefixtures("without_prefect")
@@ -85,7 +86,8 @@ def test_a_report_that_comes_late_supersedes_and_one_that_comes_again_changes_no
     first, second = sorted(study_addenda(orthanc, exam), key=lambda addendum: addendum.SeriesNumber)
     (series,) = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
-    assert len(read_back(read_tree(second)).regions) > len(read_back(read_tree(first)).regions)
+    regions_first, regions_second = (read_back(read_tree(elements_of(one))).regions for one in (first, second))
+    assert len(regions_second) > len(regions_first)
 
 
 @pytest.mark.usefixtures("without_prefect")

@@ -21,6 +21,7 @@ from pipeline.sr.render.fonts import Fonts
 from pipeline.sr.render.instances import author_renderings
 from tests.benchmarks.table import Row, at_most, milliseconds
 from tests.factories import interpretations as make
+from tests.factories.elements import elements_of
 from tests.sr.author import highdicom_author
 
 TARGET_MS = 10
@@ -64,7 +65,11 @@ def _renderings(interpretation: Interpretation, sources: list[Dataset], priors: 
 
     def with_faces(*forms: str) -> Callable[[], object]:
         def made() -> object:
-            addendum = author(interpretation, sources=sources, priors=priors)
+            addendum = author(
+                interpretation,
+                sources=[*map(elements_of, sources)],
+                priors=[*map(elements_of, priors)],
+            )
             return author_renderings(addendum, interpretation, interpretation.priors, forms, fonts)
 
         return made

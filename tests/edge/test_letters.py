@@ -27,6 +27,7 @@ from pipeline.edge.store.schema import State, exam, receipt
 from pipeline.sr.dicom.character_sets import decoded
 from pipeline.sr.dicom.content_tree import header_text, read_instance
 from tests.edge.follow_up.test_due_exams import LONG_AGO
+from tests.factories.elements import elements_of
 from tests.factories.instances import instance
 from tests.factories.reports import each_item, encode, region, report, spine, text
 from tests.folders import ROOT
@@ -137,8 +138,8 @@ def test_an_exam_with_letters_in_every_text_field_is_compared_and_answered(app: 
         assert [one.number for one in exams.history(connection, second.patient, but=second.number)] == [first.number]
         (addendum,) = outbox.addenda(connection, second.number)
         written = read_instance(addendum.data_set, "1.2.840.10008.1.2.1")
-        assert header_text(written, "PatientID") == told
-        assert header_text(written, "PatientName").rstrip("=") == told
+        assert header_text(elements_of(written), "PatientID") == told
+        assert header_text(elements_of(written), "PatientName").rstrip("=") == told
         found = (one.entry for one in audit_trail.find(connection))
         sent = [(entry, _subject(connection, entry)) for entry in found if has_message(entry.event)]
     assert sent

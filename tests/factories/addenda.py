@@ -11,8 +11,10 @@ from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage, ExplicitVRLit
 from pipeline.clinical.model import Interpretation, Overall, Result
 from pipeline.sr.author.addendum import author
 from pipeline.sr.dicom.content_tree import Item, read_instance, read_tree
+from pipeline.sr.dicom.reader import read_elements
 from pipeline.sr.dicom.writer import Authored
 from tests.factories import interpretations as make
+from tests.factories.elements import elements_of
 from tests.factories.patients import NAMES
 from tests.sr.author.highdicom_author import encoded
 
@@ -65,8 +67,8 @@ def of(
     """An addendum: to two reports of the exam, with the reports of two earlier ones."""
     return author(
         interpretation or make.interpretation(),
-        sources=[make.report(number=1), make.report(number=2)] if sources is None else sources,
-        priors=[make.report(2022), make.report(2019)] if priors is None else priors,
+        sources=[*map(elements_of, (make.report(number=1), make.report(number=2)) if sources is None else sources)],
+        priors=[*map(elements_of, (make.report(2022), make.report(2019)) if priors is None else priors)],
         predecessor=predecessor.data_set if predecessor else None,
         sop_class_uid=sop_class_uid,
         preliminary=preliminary,
@@ -80,7 +82,7 @@ def read(addendum: Authored) -> Dataset:
 
 def tree(addendum: Authored) -> Item:
     """What an addendum says, read back."""
-    return read_tree(read(addendum))
+    return read_tree(read_elements(addendum.data_set, ExplicitVRLittleEndian))
 
 
 def to(said: dict[str, bytes | None]) -> Authored:

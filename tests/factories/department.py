@@ -17,7 +17,8 @@ from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import outbox, service_status
 from pipeline.edge.store.service_status import HeldWork
 from pipeline.sr.author.readback import ReadBack, read_back
-from pipeline.sr.dicom.content_tree import read_instance, read_tree
+from pipeline.sr.dicom.content_tree import read_tree
+from pipeline.sr.dicom.reader import read_elements
 from tests import peers
 from tests.factories.reports import region, report, spine
 
@@ -64,7 +65,7 @@ class Department:
         """What the current addendum of an exam says."""
         with self.app.database.read() as connection:
             latest = outbox.latest(connection, exam)
-        return None if latest is None else read_back(read_tree(read_instance(latest.data_set, ExplicitVRLittleEndian)))
+        return None if latest is None else read_back(read_tree(read_elements(latest.data_set, ExplicitVRLittleEndian)))
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from pipeline.sr.dicom.content_tree import read_instance
 from pipeline.sr.render.fonts import Fonts
 from pipeline.sr.render.instances import author_renderings
 from tests.factories import sample_exams
+from tests.factories.elements import elements_of
 from tests.folders import ROOT, SAMPLES
 
 PAGE = ROOT / "docs" / "impressions.md"
@@ -70,7 +71,11 @@ def readme() -> str:
 def picture() -> NDArray[np.uint8]:
     """Draw the first page of the README's addendum: grey levels, rows by columns."""
     case = sample_exams.cases()[SHOWN_IN_README]
-    addendum = author(case.interpretation, sources=case.sources, priors=case.priors)
+    addendum = author(
+        case.interpretation,
+        sources=[*map(elements_of, case.sources)],
+        priors=[*map(elements_of, case.priors)],
+    )
     image, *_ = author_renderings(addendum, case.interpretation, case.history, ["image"], Fonts())
     rendering = read_instance(image.data_set, ExplicitVRLittleEndian)
     shape = rendering.Rows, rendering.Columns

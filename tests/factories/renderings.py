@@ -12,6 +12,7 @@ from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Exam, Interpretation, Scanner
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
+from pipeline.sr.dicom.reader import read_elements
 from pipeline.sr.dicom.writer import Authored
 from pipeline.sr.render.fonts import Fonts
 from pipeline.sr.render.instances import author_renderings
@@ -73,7 +74,7 @@ def shown(
     plot_context: PlotContext | None = None,
 ) -> PageContent:
     """The content of an addendum's pages."""
-    data_set = addenda.read(addendum)
+    data_set = read_elements(addendum.data_set, ExplicitVRLittleEndian)
     return page_content(data_set, read_tree(data_set), interpretation, history, plot_context)
 
 

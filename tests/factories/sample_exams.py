@@ -19,8 +19,7 @@ from pipeline.edge.configuration.reference_data import reference_data_of
 from pipeline.edge.configuration.scanner_settings import ScannersSettings
 from pipeline.edge.configuration.settings import Settings
 from pipeline.sr.dicom.content_tree import read_instance
-from pipeline.sr.dicom.header import read_header
-from pipeline.sr.dicom.reader import split_file
+from pipeline.sr.dicom.reader import read_elements, split_file
 from pipeline.sr.extract.report import extract
 from pipeline.sr.extract.scanner_alias import Spelling
 from tests.factories.patients import AddendumCase
@@ -54,11 +53,11 @@ def _cases(folder: Path) -> Iterator[AddendumCase]:
 
 
 def _exam(file: Path) -> Exam:
-    return extract(read_instance(*split_file(file.read_bytes())), shipped_dialects(), spellings=spellings()).exam
+    return extract(read_elements(*split_file(file.read_bytes())), shipped_dialects(), spellings=spellings()).exam
 
 
 def _header(file: Path) -> Dataset:
-    return read_header(*split_file(file.read_bytes()))
+    return read_instance(*split_file(file.read_bytes()))
 
 
 @cache

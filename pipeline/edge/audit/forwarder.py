@@ -15,6 +15,7 @@ from pipeline.edge.errors import describe_error, require_fault_of_one
 from pipeline.edge.store import audit_trail, receipts
 from pipeline.edge.store.audit_trail import Entry, SealedEntry
 from pipeline.edge.store.schema import addendum, exam, patient
+from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.header import read_header
 
 log = logging.getLogger(__name__)
@@ -145,9 +146,9 @@ def _subject_of_receipt(connection: Connection, number: int, of_the_instance: di
     try:
         header = read_header(found[0].instance.data_set, found[0].instance.transfer_syntax_uid)
         return Subject(
-            patient_id=str(header.get("PatientID", "") or ""),
-            study_instance_uid=str(header.get("StudyInstanceUID", "") or ""),
-            accession_number=str(header.get("AccessionNumber", "") or ""),
+            patient_id=header_text(header, "PatientID"),
+            study_instance_uid=header_text(header, "StudyInstanceUID"),
+            accession_number=header_text(header, "AccessionNumber"),
             **of_the_instance,
         )
     except Exception:  # noqa: BLE001 - whatever was received, the message that it was is sent

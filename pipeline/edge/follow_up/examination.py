@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from pydicom import Dataset
 from sqlalchemy import Connection
 
 from pipeline.clinical.clinical_context import ClinicalContext
@@ -20,7 +19,9 @@ from pipeline.edge.store.exam_summaries import LinkedPatients, Provenance
 from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.sr.author.addendum import Draft, draft, header_corrections
+from pipeline.sr.dicom.content_tree import with_texts
 from pipeline.sr.dicom.header import UnusableEvidenceError, check_same_patient, read_header
+from pipeline.sr.dicom.reader import Elements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +35,8 @@ class Examination:
     history: Sequence[Exam] = ()
     contexts: Sequence[ClinicalContext] = ()
     held: Sequence[date] = ()
-    sources: Sequence[Dataset]
-    priors: Sequence[Dataset] = ()
+    sources: Sequence[Elements]
+    priors: Sequence[Elements] = ()
     predecessor: AddendumOnFile | None
     draft: Draft
     provenance: Provenance
@@ -147,7 +148,7 @@ def _provenance(tracker: ProvenanceTracker, number: int, linked_patients: Linked
     return tracker.provenance(summary, linked_patients, parts_of(exam))
 
 
-def _is_of(source: Dataset, patient: Patient) -> bool:
+def _is_of(source: Elements, patient: Patient) -> bool:
     """Return whether a report's header names this patient."""
     try:
         check_same_patient([source], patient)
@@ -162,14 +163,14 @@ def _quoted(interpretation: Interpretation, earlier: Sequence[ExamOnFile]) -> li
     return [one for one in earlier if one.key in keys]
 
 
-def _headers(connection: Connection, on_file: Sequence[ExamOnFile]) -> list[Dataset]:
+def _headers(connection: Connection, on_file: Sequence[ExamOnFile]) -> list[Elements]:
     """Return the headers of exams' reports, under the patient they are taken for."""
-    found: list[Dataset] = []
+    found: list[Elements] = []
     for one in on_file:
         for number, _ in one.reports:  # each alone: an exam of images has more bytes than memory
             (receipt,) = receipts.load(connection, [number])
             header = read_header(receipt.instance.data_set, receipt.instance.transfer_syntax_uid)
             if one.taken_for is not None:
-                header.PatientID, header.IssuerOfPatientID = one.taken_for.patient_id, one.taken_for.issuer
+                header = with_texts(header, PatientID=one.taken_for.patient_id, IssuerOfPatientID=one.taken_for.issuer)
             found.append(header)
     return found

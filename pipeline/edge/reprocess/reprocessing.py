@@ -27,8 +27,9 @@ from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.store.schema import receipt as receipt_table
 from pipeline.sr.author.content import document
 from pipeline.sr.author.readback import ReadBack, read_back
-from pipeline.sr.dicom.content_tree import read_instance, read_tree
+from pipeline.sr.dicom.content_tree import read_tree
 from pipeline.sr.dicom.header import UnusableEvidenceError
+from pipeline.sr.dicom.reader import read_elements
 
 PATIENTS_AT_ONCE = 200
 """Persons in one step: what is held in memory at once."""
@@ -244,7 +245,7 @@ def _difference(
     issued = outbox.latest(connection, visit.number)
     if issued is None:
         return None
-    before = read_back(read_tree(read_instance(issued.data_set, ExplicitVRLittleEndian)))
+    before = read_back(read_tree(read_elements(issued.data_set, ExplicitVRLittleEndian)))
     try:
         found = examine(connection, on_file, linked_patients, app.reference_data.clinical, app.provenance_tracker)
     except (ContradictionError, UnusableEvidenceError) as problem:

@@ -25,10 +25,11 @@ from pipeline.sr import codes
 from pipeline.sr.author.content import DEVICE, as_enhanced_sr, digest, document
 from pipeline.sr.author.iod_modules import contributing_equipment, dates, patient_and_study
 from pipeline.sr.author.revision_note import revision_note
-from pipeline.sr.dicom.content_tree import Code, Item, read_instance, read_tree
+from pipeline.sr.dicom.content_tree import Code, Item, header_text, read_tree
 from pipeline.sr.dicom.header import Reference, check_same_patient, corrections, reference, tidy_header, written_at
+from pipeline.sr.dicom.reader import Elements, read_elements
 from pipeline.sr.dicom.uids import DEVICE_UID, derived_uid
-from pipeline.sr.dicom.writer import Attributes, Authored, Elements, coded, content, elements, encode
+from pipeline.sr.dicom.writer import Attributes, Authored, EncodedElements, coded, content, elements, encode
 
 SOP_CLASS_UIDS = frozenset({ComprehensiveSRStorage, EnhancedSRStorage})
 """The SOP classes that an addendum may have."""
@@ -48,7 +49,7 @@ class Draft:
     digest: str
 
 
-def draft(interpretation: Interpretation, sources: Iterable[Dataset]) -> Draft:
+def draft(interpretation: Interpretation, sources: Iterable[Elements]) -> Draft:
     """Return the content of the addendum to an exam with these reports, and its digest.
 
     Raises:
@@ -59,21 +60,21 @@ def draft(interpretation: Interpretation, sources: Iterable[Dataset]) -> Draft:
     return Draft(document=root, digest=digest(root, interpretation.rules_version, source_uids))
 
 
-def header_corrections(predecessor: bytes, sources: Sequence[Dataset], study_instance_uid: str) -> tuple[str, ...]:
+def header_corrections(predecessor: bytes, sources: Sequence[Elements], study_instance_uid: str) -> tuple[str, ...]:
     """Name the attributes of patient and study that an addendum has otherwise than the reports of its exam now.
 
     Raises:
         UnusableEvidenceError: the reports have no header that an addendum can take over.
     """
-    written = tidy_header([read_instance(predecessor, ExplicitVRLittleEndian)], study_instance_uid)
+    written = tidy_header([read_elements(predecessor, ExplicitVRLittleEndian)], study_instance_uid)
     return corrections(tidy_header(sorted(sources, key=_date_order), study_instance_uid), written)
 
 
 def author(
     interpretation: Interpretation,
     *,
-    sources: Sequence[Dataset],
-    priors: Sequence[Dataset] = (),
+    sources: Sequence[Elements],
+    priors: Sequence[Elements] = (),
     predecessor: bytes | None = None,
     sop_class_uid: str = ComprehensiveSRStorage,
     preliminary: bool = True,
@@ -98,7 +99,7 @@ def author(
         UnreadableReportError: the predecessor has no content tree.
     """
     exam = interpretation.exam
-    predecessors = [] if predecessor is None else [read_instance(predecessor, ExplicitVRLittleEndian)]
+    predecessors = [] if predecessor is None else [read_elements(predecessor, ExplicitVRLittleEndian)]
     check_same_patient((*sources, *priors, *predecessors), exam.patient)
     reports = sorted(sources, key=_date_order)
     header = tidy_header(reports, exam.study_instance_uid)
@@ -140,7 +141,7 @@ def author(
 
 
 @cache
-def _constant_elements(sop_class_uid: str) -> Elements:
+def _constant_elements(sop_class_uid: str) -> EncodedElements:
     """Encode what is the same in every addendum of a SOP class; none of it is about a patient.
 
     highdicom makes the modules that all SOP classes share: General Series, General Equipment, SOP Common. Identity and
@@ -206,19 +207,19 @@ def _sr_document_general() -> Attributes:
     }
 
 
-def _version(addendum: Dataset) -> int:
+def _version(addendum: Elements) -> int:
     """Return the number of an addendum among those of its exam, counted from one."""
-    return int(addendum.InstanceNumber)
+    return int(header_text(addendum, "InstanceNumber"))
 
 
-def _authored_at(reports: Iterable[Dataset], predecessors: Iterable[Dataset]) -> datetime | None:
+def _authored_at(reports: Iterable[Elements], predecessors: Iterable[Elements]) -> datetime | None:
     """Return when the last report was written, or one second after the predecessor if that is later."""
     times = [written for report in reports if (written := written_at(report))]
     times += [written + timedelta(seconds=1) for addendum in predecessors if (written := written_at(addendum))]
     return max(times, default=None)
 
 
-def _date_order(report: Dataset) -> tuple[str, str]:
+def _date_order(report: Elements) -> tuple[str, str]:
     return str(written_at(report) or ""), reference(report).sop_instance_uid
 
 

@@ -11,15 +11,12 @@ from io import BytesIO
 from typing import NamedTuple
 
 from pydicom.datadict import tag_for_keyword
-from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
-from pydicom.multival import MultiValue
-from pydicom.sequence import Sequence as DicomSequence
 from pydicom.sr._snomed_dict import mapping as snomed_mapping
 
 from pipeline.sr.dicom.character_sets import DEFAULT, declared, decoded, mended
-from pipeline.sr.dicom.reader import SPECIFIC_CHARACTER_SET, Elements, Value, follow, is_sequence, transfer_syntax
+from pipeline.sr.dicom.reader import SPECIFIC_CHARACTER_SET, Elements, follow, transfer_syntax
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 
 MAX_ITEMS = 10_000
@@ -101,16 +98,15 @@ def read_instance(data_set: bytes, transfer_syntax_uid: str) -> Dataset:
         raise UnreadableReportError(Reason.NOT_DICOM, f"pydicom stops with {type(broken).__name__}") from None
 
 
-def read_tree(report: Elements | Dataset) -> Item:
+def read_tree(report: Elements) -> Item:
     """The content tree of a report, root first.
 
     Raises:
         UnreadableReportError: there is no content tree, or it is larger or deeper than any densitometer's.
     """
-    elements = as_elements(report)
-    if not has_content_tree(elements):
+    if not has_content_tree(report):
         raise UnreadableReportError(Reason.NOT_A_REPORT)
-    root = _Walk().item(elements, DEFAULT, depth=1)
+    root = _Walk().item(report, DEFAULT, depth=1)
     if _CONTENT_PROBLEM in root.problems:
         raise UnreadableReportError(Reason.NOT_DICOM, _CONTENT_PROBLEM)
     return root
@@ -121,22 +117,23 @@ def has_content_tree(report: Elements) -> bool:
     return _VALUE_TYPE in report or _CONTENT in report
 
 
-def header_text(report: Elements | Dataset, keyword: str) -> str:
-    """A text attribute of the report's own header, without padding; empty when absent or unreadable."""
-    tag = _tag(keyword)
-    if isinstance(report, Dataset):
-        report = {known: _plain(report, known) for known in (tag, SPECIFIC_CHARACTER_SET) if known in report}
-    value = report.get(tag)
+def header_text(report: Elements, keyword: str) -> str:
+    """Return a text attribute of the report's own header, without padding; empty when absent or unreadable."""
+    value = report.get(_tag(keyword))
     if value is None or isinstance(value, list):
         return ""
     return _plain_text(value) or _as_text(value, _encodings(report, DEFAULT))
 
 
-def as_elements(report: Elements | Dataset) -> Elements:
-    """What pydicom holds of a data set, as plainly as if it had just been read."""
-    if isinstance(report, Dataset):
-        return {int(tag): _plain(report, tag) for tag in report.keys()}  # noqa: SIM118 - iterating converts
-    return report
+def header_items(report: Elements, keyword: str) -> list[Elements]:
+    """Return the items of a sequence in the report's own header; none when it is absent or no sequence."""
+    value = report.get(_tag(keyword))
+    return value if isinstance(value, list) else []
+
+
+def with_texts(report: Elements, **texts: str) -> Elements:
+    """Return a copy of a data set in which the attributes of these keywords have these texts."""
+    return report | {_tag(keyword): text for keyword, text in texts.items()}
 
 
 def folded(text: str) -> str:
@@ -399,24 +396,3 @@ def _encodings(elements: Elements, inherited: Sequence[str]) -> Sequence[str]:
         return inherited
     names = elements[SPECIFIC_CHARACTER_SET]
     return inherited if isinstance(names, list) else declared(_as_text(names, DEFAULT), inherited)
-
-
-def _plain(report: Dataset, tag: int) -> Value:
-    """One of pydicom's elements as it came; a sequence that pydicom cannot read is none."""
-    element: DataElement | RawDataElement = report.get_item(tag)
-    if isinstance(element, RawDataElement) and is_sequence(tag, str(element.VR or ""), len(element.value or b"")):
-        try:
-            element = report[tag]
-        except UNREADABLE:
-            return b""
-    match element.value:
-        case DicomSequence() as items:
-            return [as_elements(item) for item in items]
-        case bytes() | str() as value:
-            return value
-        case None:
-            return b""
-        case MultiValue() | list() | tuple() as values:
-            return "\\".join(str(part) for part in values)
-        case value:
-            return str(value)

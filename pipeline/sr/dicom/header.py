@@ -8,16 +8,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, time
-from io import BytesIO
-
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
 
 from pipeline.clinical.model import Patient
 from pipeline.errors import DxatrendError
-from pipeline.sr.dicom.character_sets import mended
 from pipeline.sr.dicom.content_tree import header_text
-from pipeline.sr.dicom.reader import elements, inflate, transfer_syntax
+from pipeline.sr.dicom.reader import Elements, elements, inflate, transfer_syntax
 from pipeline.sr.dicom.text import printable
 from pipeline.sr.dicom.values import read_date, read_time
 
@@ -54,25 +49,23 @@ class Header:
     study_description: str
 
 
-def read_header(data_set: bytes, transfer_syntax_uid: str) -> Dataset:
-    """The attributes up to Study ID (0020,0010) of a report that was once read whole; the rest is not looked at.
+def read_header(data_set: bytes, transfer_syntax_uid: str) -> Elements:
+    """Read the attributes up to Study ID (0020,0010); what follows is not looked at.
 
     Raises:
-        UnreadableReportError: the bytes are no data set in this transfer syntax.
+        UnreadableReportError: the bytes are no data set in this transfer syntax, or end within these attributes.
     """
     syntax = transfer_syntax(transfer_syntax_uid)
-    data = inflate(data_set) if syntax.deflated else data_set  # which may be a picture: it is copied only to be mended
+    data = inflate(data_set) if syntax.deflated else data_set
+    header: Elements = {}
     for element in elements(data, implicit=syntax.implicit, little_endian=syntax.little_endian):
-        if element.tag == _SPECIFIC_CHARACTER_SET:
-            told = data[element.start : element.stop]
-            if (right := mended(told)) != told:
-                data = data[: element.start] + right + data[element.stop :]
-        if element.tag >= _SPECIFIC_CHARACTER_SET:
+        if element.tag > _STUDY_ID:
             break
-    return read_dataset(BytesIO(data), syntax.implicit, syntax.little_endian, stop_when=_is_beyond_the_header)
+        header[element.tag] = element.value
+    return header
 
 
-def tidy_header(reports: Sequence[Dataset], study_instance_uid: str) -> Header:
+def tidy_header(reports: Sequence[Elements], study_instance_uid: str) -> Header:
     """The header that these reports of one study share, each attribute from the first report that has it.
 
     Raises:
@@ -104,7 +97,7 @@ def corrections(now: Header, before: Header) -> tuple[str, ...]:
     return tuple(name.replace("_", " ") for name, told, was in pairs if told and told != was)
 
 
-def reference(instance: Dataset) -> Reference:
+def reference(instance: Elements) -> Reference:
     """How to refer to an instance.
 
     Raises:
@@ -118,13 +111,13 @@ def reference(instance: Dataset) -> Reference:
     )
 
 
-def written_at(report: Dataset) -> datetime | None:
+def written_at(report: Elements) -> datetime | None:
     """When the report says it was written: Content Date and Time, in the scanner's own clock."""
     day = read_date(_text(report, "ContentDate"))
     return datetime.combine(day, read_time(_text(report, "ContentTime")) or time()) if day else None
 
 
-def check_same_patient(instances: Iterable[Dataset], patient: Patient) -> None:
+def check_same_patient(instances: Iterable[Elements], patient: Patient) -> None:
     """Make sure that every instance is this patient's: id and issuer agree, and birth date where known (R2.19).
 
     Raises:
@@ -150,27 +143,21 @@ def dicom_date(day: date) -> str:
     return day.isoformat().replace("-", "")
 
 
-_SPECIFIC_CHARACTER_SET = 0x00080005
 _STUDY_ID = 0x00200010
-
-
-def _is_beyond_the_header(tag: int, _vr: str | None, _length: int) -> bool:
-    return tag > _STUDY_ID
-
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UID = re.compile(r"[0-9.]{1,64}")
 
 
-def _text(instance: Dataset, keyword: str) -> str:
+def _text(instance: Elements, keyword: str) -> str:
     return _CONTROLS.sub("", header_text(instance, keyword)).strip()
 
 
-def _first(reports: Sequence[Dataset], keyword: str, tidy: Callable[[str], str]) -> str:
+def _first(reports: Sequence[Elements], keyword: str, tidy: Callable[[str], str]) -> str:
     return next((text for report in reports if (text := tidy(_text(report, keyword)))), "")
 
 
-def _patient_id(report: Dataset) -> str:
+def _patient_id(report: Elements) -> str:
     """The patient id as it was sent: cut or emptied, it would name someone else or no one."""
     text = _text(report, "PatientID")
     if not text or len(text) > 64 or "\\" in text:
@@ -178,7 +165,7 @@ def _patient_id(report: Dataset) -> str:
     return text
 
 
-def _uid(instance: Dataset, keyword: str) -> str:
+def _uid(instance: Elements, keyword: str) -> str:
     text = _text(instance, keyword)
     if not _UID.fullmatch(text):
         raise UnusableEvidenceError(f"{keyword} is missing or no UID")

@@ -7,7 +7,7 @@ It is also some ten times faster than turning each element into an object.
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from struct import Struct
 
@@ -38,11 +38,12 @@ Elements = dict[int, Value]
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """Where the value of one data element lies."""
+    """The value of one data element, and where it is in the bytes."""
 
     tag: int
     start: int
     stop: int
+    value: Value = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +142,8 @@ def elements(data: bytes, *, implicit: bool, little_endian: bool) -> Iterator[El
     at = 0
     while at < len(data):
         tag, vr, length, start = reader.header(at, len(data), implicit=implicit)
-        _, at = reader.value(tag, vr, length, start, len(data), implicit=implicit, depth=0)
-        yield Element(tag, start, at)
+        value, at = reader.value(tag, vr, length, start, len(data), implicit=implicit, depth=0)
+        yield Element(tag, start, at, value)
 
 
 def is_sequence(tag: int, vr: str, length: int) -> bool:

@@ -20,7 +20,7 @@ from pipeline.sr.dicom.uids import IMPLEMENTATION_CLASS_UID
 Attributes = Mapping[str, "str | int | bytes | Sequence[Attributes]"]
 """A data set by DICOM keywords; a sequence holds data sets again. What is empty is written as an empty value."""
 
-Elements = Mapping[int, bytes]
+EncodedElements = Mapping[int, bytes]
 """Encoded data elements by tag."""
 
 
@@ -37,7 +37,7 @@ class EncodingError(DxatrendError, ValueError):
     """What DICOM, or we, cannot write; the text names the field, never the value."""
 
 
-def encode(*parts: Elements) -> bytes:
+def encode(*parts: EncodedElements) -> bytes:
     """A data set of all these elements, in the order of their tags; of two with one tag the later counts."""
     merged = {tag: element for part in parts for tag, element in part.items()}
     return b"".join(merged[tag] for tag in sorted(merged))

@@ -6,20 +6,18 @@ are told apart by what DXA never has: their units, names and codes.
 
 from collections.abc import Iterator
 
-from pydicom.dataset import Dataset
-
 from pipeline.sr.dialects.model import Concept, Lookup
 from pipeline.sr.dicom.content_tree import Code, Item, folded, header_text
 from pipeline.sr.dicom.reader import Elements
 
 
-def other_method(report: Elements | Dataset, root: Item) -> str:
+def other_method(report: Elements, root: Item) -> str:
     """What a report without usable DXA results was measured by; empty when nothing in it tells."""
     by_modality = _MODALITIES.get(header_text(report, "Modality").strip().upper(), "")
     return by_modality or next(_signs(root), "")
 
 
-def other_device(report: Elements | Dataset) -> str:
+def other_device(report: Elements) -> str:
     """By what a machine measures that is known for it, whatever its report says; empty when it may be DXA."""
     if header_text(report, "Modality").strip().upper() == "BDUS":
         return _ULTRASOUND

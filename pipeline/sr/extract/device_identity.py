@@ -8,8 +8,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pydicom.dataset import Dataset
-
 from pipeline.clinical.model import Scanner
 from pipeline.sr.dialects.model import Concept, Dialect, normal_manufacturer
 from pipeline.sr.dicom.content_tree import Item, folded, header_text
@@ -18,9 +16,7 @@ from pipeline.sr.dicom.text import printable
 from pipeline.sr.extract.remarks import Notes
 
 
-def read_scanner(
-    report: Elements | Dataset, root: Item, dialect: Dialect, dialects: Sequence[Dialect], notes: Notes
-) -> Scanner:
+def read_scanner(report: Elements, root: Item, dialect: Dialect, dialects: Sequence[Dialect], notes: Notes) -> Scanner:
     """The machine a report names; without a serial number where it names none, or several."""
     model, behind_model = _split_model(printable(header_text(report, "ManufacturerModelName")))
     in_header = _serial_number(printable(header_text(report, "DeviceSerialNumber")), notes)

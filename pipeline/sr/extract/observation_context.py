@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pydicom.dataset import Dataset
-
 from pipeline.sr.dialects.model import Dialect, Fact
 from pipeline.sr.dicom.content_tree import Item, folded, header_text
 from pipeline.sr.dicom.reader import Elements
@@ -73,7 +71,7 @@ class Facts:
         return {fact: texts.pop() for fact, texts in told.items() if len(texts) == 1}
 
 
-def patient_facts(report: Elements | Dataset, facts: dict[Fact, str], notes: Notes) -> PatientFacts:
+def patient_facts(report: Elements, facts: dict[Fact, str], notes: Notes) -> PatientFacts:
     """What the header tells of the patient on that day, and the content where the header does not."""
     told = {
         Fact.AGE: _age(header_text(report, "PatientAge")) or facts.get(Fact.AGE, ""),

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydicom.dataset import Dataset
-
 from pipeline.clinical.model import Measurement, Scanner
 from pipeline.sr.dialects.model import Dialect, Texts
 from pipeline.sr.dicom.content_tree import Item, header_text
@@ -33,7 +31,7 @@ class PhantomReport(UnreadableReportError):
         self.scan = scan
 
 
-def is_phantom(report: Elements | Dataset, root: Item, dialect: Dialect) -> bool:
+def is_phantom(report: Elements, root: Item, dialect: Dialect) -> bool:
     """Whether a report is of a phantom, by DICOM's own mark or by the signs of the dialect."""
     if header_text(report, "QualityControlSubject").strip().upper() == "YES":
         return True

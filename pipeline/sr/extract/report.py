@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, tzinfo
 
-from pydicom.dataset import Dataset
-
 from pipeline.clinical.model import Exam, Measurement, Patient, Scanner, Sex
 from pipeline.clinical.person_names import normal_name
 from pipeline.clinical.regions import Side
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.sr.codes import SCHEME
 from pipeline.sr.dialects.model import Dialect, Fact, normal_manufacturer
-from pipeline.sr.dicom.content_tree import Item, as_elements, folded, header_text
+from pipeline.sr.dicom.content_tree import Item, folded, header_text
 from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.dicom.text import person_name, printable
 from pipeline.sr.dicom.uids import DEVICE_UID
@@ -77,7 +75,7 @@ class Report:
 
 
 def extract(
-    report: Elements | Dataset,
+    report: Elements,
     dialects: Sequence[Dialect],
     aliases: Sequence[Alias] = (),
     spellings: Sequence[Spelling] = (),
@@ -94,12 +92,11 @@ def extract(
         RejectionNote: it takes back instances that were sent before.
         UnreadableReportError: with the reason why a person must look, or why it is put aside.
     """
-    elements = as_elements(report)
-    if is_key_object_selection(elements):
-        raise read_key_objects(elements)
-    source = _Source(elements, dialects, aliases, spellings, _clock(elements, zone))
+    if is_key_object_selection(report):
+        raise read_key_objects(report)
+    source = _Source(report, dialects, aliases, spellings, _clock(report, zone))
     refusals: list[UnreadableReportError] = []
-    for place, read in _places(elements, source.clock):
+    for place, read in _places(report, source.clock):
         notes = Notes()
         try:
             return _report(source, place, read(notes), notes)
@@ -109,14 +106,14 @@ def extract(
             refusals.append(refusal)
     if refusals:
         raise refusals[0]
-    if _is_our_own(elements, ()):
+    if _is_our_own(report, ()):
         raise UnreadableReportError(Reason.OWN_ADDENDUM)  # a face of one: pixels or a PDF
     raise UnreadableReportError(Reason.PICTURE if _is_picture(source) else Reason.NOT_A_REPORT)
 
 
-def trees(report: Elements | Dataset) -> Iterator[tuple[Place, Item]]:
+def trees(report: Elements) -> Iterator[tuple[Place, Item]]:
     """The results in each place of an object as content items, for a person to look at; broken ones are left out."""
-    for place, read in _places(elements := as_elements(report), _clock(elements)):
+    for place, read in _places(report, _clock(report)):
         try:
             yield place, read(Notes())
         except UnreadableReportError:

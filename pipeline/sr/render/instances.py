@@ -8,7 +8,6 @@ differ share a UID.
 import hashlib
 from collections.abc import Iterable
 
-from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 import pipeline
@@ -16,8 +15,9 @@ from pipeline.clinical.model import Exam, Interpretation
 from pipeline.sr import codes
 from pipeline.sr.author.content import DEVICE
 from pipeline.sr.author.iod_modules import contributing_equipment, dates, patient_and_study
-from pipeline.sr.dicom.content_tree import read_instance, read_tree
+from pipeline.sr.dicom.content_tree import header_text, read_tree
 from pipeline.sr.dicom.header import tidy_header, written_at
+from pipeline.sr.dicom.reader import Elements, read_elements
 from pipeline.sr.dicom.uids import derived_uid
 from pipeline.sr.dicom.writer import Attributes, Authored, coded, elements, encode
 from pipeline.sr.render import drawing
@@ -45,7 +45,7 @@ def author_renderings(
 
     The plots show ``history``, the patient's exams in any order, and ``plot_context`` what lies between them.
     """
-    data_set = read_instance(addendum.data_set, ExplicitVRLittleEndian)
+    data_set = read_elements(addendum.data_set, ExplicitVRLittleEndian)
     content = page_content(data_set, read_tree(data_set), interpretation, history, plot_context)
     pages = lay_out(content, fonts.patient_name(content.patient_name), fonts.width)
     wanted = set(forms)
@@ -55,13 +55,13 @@ def author_renderings(
     )
 
 
-def _images(addendum: Dataset, exam: Exam, pages: Iterable[Page], fonts: Fonts) -> Iterable[Authored]:
+def _images(addendum: Elements, exam: Exam, pages: Iterable[Page], fonts: Fonts) -> Iterable[Authored]:
     """Yield a grey Secondary Capture image of each page (PS3.3 A.8.1)."""
     for number, pixels in enumerate(drawing.images(tuple(pages), fonts), 1):
         attributes: Attributes = {
             **_shared_attributes(addendum, exam, "image"),
             "Modality": "OT",
-            "SeriesNumber": IMAGE_SERIES + int(addendum.SeriesNumber),
+            "SeriesNumber": IMAGE_SERIES + int(header_text(addendum, "SeriesNumber")),
             "InstanceNumber": number,
             "ImageType": "DERIVED\\SECONDARY",
             "PatientOrientation": "",
@@ -82,13 +82,13 @@ def _images(addendum: Dataset, exam: Exam, pages: Iterable[Page], fonts: Fonts) 
         yield _authored(SecondaryCaptureImageStorage, addendum, attributes, f"image {number}", pixels)
 
 
-def _pdf(addendum: Dataset, exam: Exam, pages: Iterable[Page], fonts: Fonts) -> Authored:
+def _pdf(addendum: Elements, exam: Exam, pages: Iterable[Page], fonts: Fonts) -> Authored:
     """Return an Encapsulated PDF of all pages (PS3.3 A.45.1)."""
     document = drawing.pdf(tuple(pages), fonts, title=TITLE)
     attributes: Attributes = {
         **_shared_attributes(addendum, exam, "pdf"),
         "Modality": "DOC",
-        "SeriesNumber": PDF_SERIES + int(addendum.SeriesNumber),
+        "SeriesNumber": PDF_SERIES + int(header_text(addendum, "SeriesNumber")),
         "InstanceNumber": 1,
         "AcquisitionDateTime": "",
         "DocumentTitle": TITLE,
@@ -101,8 +101,8 @@ def _pdf(addendum: Dataset, exam: Exam, pages: Iterable[Page], fonts: Fonts) -> 
     return _authored(EncapsulatedPDFStorage, addendum, attributes, "pdf", document)
 
 
-def _authored(sop_class_uid: str, addendum: Dataset, attributes: Attributes, kind: str, drawn: bytes) -> Authored:
-    sop_instance_uid = derived_uid(kind, addendum.SOPInstanceUID, hashlib.sha256(drawn).hexdigest())
+def _authored(sop_class_uid: str, addendum: Elements, attributes: Attributes, kind: str, drawn: bytes) -> Authored:
+    sop_instance_uid = derived_uid(kind, header_text(addendum, "SOPInstanceUID"), hashlib.sha256(drawn).hexdigest())
     identity = {"SOPClassUID": sop_class_uid, "SOPInstanceUID": sop_instance_uid}
     return Authored(
         sop_class_uid=sop_class_uid,
@@ -111,7 +111,7 @@ def _authored(sop_class_uid: str, addendum: Dataset, attributes: Attributes, kin
     )
 
 
-def _shared_attributes(addendum: Dataset, exam: Exam, kind: str) -> Attributes:
+def _shared_attributes(addendum: Elements, exam: Exam, kind: str) -> Attributes:
     """Return the attributes that image and PDF have in common: patient, study, dates, equipment, source addendum."""
     moment = written_at(addendum)
     assert moment is not None, "an addendum has a date"
@@ -120,7 +120,7 @@ def _shared_attributes(addendum: Dataset, exam: Exam, kind: str) -> Attributes:
         **patient_and_study(tidy_header([addendum], exam.study_instance_uid)),
         **dates(moment),
         **contributing_equipment(exam),
-        "SeriesInstanceUID": derived_uid(f"series of {kind}", addendum.SOPInstanceUID),
+        "SeriesInstanceUID": derived_uid(f"series of {kind}", header_text(addendum, "SOPInstanceUID")),
         "SeriesDescription": f"{TITLE} ({kind})",
         "Manufacturer": DEVICE,
         "ManufacturerModelName": DEVICE,
@@ -129,8 +129,8 @@ def _shared_attributes(addendum: Dataset, exam: Exam, kind: str) -> Attributes:
         "BurnedInAnnotation": "YES",
         "SourceInstanceSequence": [
             {
-                "ReferencedSOPClassUID": addendum.SOPClassUID,
-                "ReferencedSOPInstanceUID": addendum.SOPInstanceUID,
+                "ReferencedSOPClassUID": header_text(addendum, "SOPClassUID"),
+                "ReferencedSOPInstanceUID": header_text(addendum, "SOPInstanceUID"),
                 "PurposeOfReferenceCodeSequence": [coded(codes.SOURCE_REPORT)],
             }
         ],

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from pydicom.dataset import Dataset
-
 import pipeline
 from pipeline.clinical.model import Change, Exam, Finding, Interpretation, Narrative, Result, Suggestion
 from pipeline.clinical.wording.impression import is_in_impression
@@ -16,6 +14,7 @@ from pipeline.clinical.wording.names import bmd_in_text, difference_in_text, lsc
 from pipeline.sr import codes
 from pipeline.sr.author.content import DEVICE
 from pipeline.sr.dicom.content_tree import Code, Item, header_text
+from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.dicom.values import read_date
 from pipeline.sr.render.plots import Plot, PlotContext, plots
 
@@ -64,7 +63,7 @@ class PageContent:
 
 
 def page_content(
-    addendum: Dataset,
+    addendum: Elements,
     document: Item,
     interpretation: Interpretation,
     history: Iterable[Exam],
@@ -114,7 +113,7 @@ WITHIN_LSC = "less than LSC"
 """Printed instead of a change that is not significant (N6)."""
 
 
-def _facts(addendum: Dataset, interpretation: Interpretation) -> Iterator[tuple[str, str]]:
+def _facts(addendum: Elements, interpretation: Interpretation) -> Iterator[tuple[str, str]]:
     exam = interpretation.exam
     born = read_date(header_text(addendum, "PatientBirthDate"))
     issuer = header_text(addendum, "IssuerOfPatientID")

@@ -17,7 +17,8 @@ from pipeline.edge.store import exams, outbox, receipts, service_status, work_qu
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.schema import exam, reading
 from pipeline.sr.author.readback import ReadBack, read_back
-from pipeline.sr.dicom.content_tree import read_instance, read_tree
+from pipeline.sr.dicom.content_tree import read_tree
+from pipeline.sr.dicom.reader import read_elements
 from tests.factories.instances import instance, lose_the_worker
 from tests.factories.reports import container, encode, num, region, report, spine, text
 
@@ -84,7 +85,7 @@ def test_a_prior_is_found_in_the_store(app: App) -> None:
     with app.database.read() as connection:
         latest = outbox.latest(connection, 2)
     assert latest is not None
-    said = read_back(read_tree(read_instance(latest.data_set, ExplicitVRLittleEndian)))
+    said = read_back(read_tree(read_elements(latest.data_set, ExplicitVRLittleEndian)))
     assert said.regions["L1-L4"]["RESULT"] == ("NO_LSC",)
     assert said.regions["L1-L4"]["DIFF"] == ("-0.038",)
 
@@ -105,7 +106,7 @@ def _latest(app: App, number: int) -> ReadBack:
     with app.database.read() as connection:
         addendum = outbox.latest(connection, number)
     assert addendum is not None
-    return read_back(read_tree(read_instance(addendum.data_set, ExplicitVRLittleEndian)))
+    return read_back(read_tree(read_elements(addendum.data_set, ExplicitVRLittleEndian)))
 
 
 def test_an_earlier_exam_that_is_held_is_told_and_compared_once_it_is_resolved(app: App) -> None:

@@ -32,7 +32,7 @@ from pipeline.edge.store.schema import exam, history_query, receipt
 from pipeline.edge.store.service_status import HistoryStatus
 from pipeline.sr.author.readback import read_back
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
-from pipeline.sr.dicom.reader import split_file
+from pipeline.sr.dicom.reader import read_elements, split_file
 from tests import peers
 from tests.expected import exams_of
 from tests.factories.instances import instance
@@ -240,7 +240,7 @@ def latest_flags(app: App, number: int) -> Sequence[str]:
     with app.database.read() as connection:
         latest = outbox.latest(connection, number)
     assert latest is not None
-    return read_back(read_tree(read_instance(latest.data_set, ExplicitVRLittleEndian))).flags
+    return read_back(read_tree(read_elements(latest.data_set, ExplicitVRLittleEndian))).flags
 
 
 def test_an_exam_that_waits_for_history_says_why(tmp_path: Path) -> None:

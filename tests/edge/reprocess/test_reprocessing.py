@@ -27,7 +27,8 @@ from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.reprocessing_runs import Scope
 from pipeline.edge.store.schema import exam, provenance, shard
 from pipeline.sr.author.readback import ReadBack, read_back
-from pipeline.sr.dicom.content_tree import read_instance, read_tree
+from pipeline.sr.dicom.content_tree import read_tree
+from pipeline.sr.dicom.reader import read_elements
 from tests.factories.instances import instance
 from tests.factories.reports import encode, region, report, spine
 from tests.folders import VENDORS
@@ -143,7 +144,7 @@ def said(app: App, exam_number: int) -> ReadBack:
     with app.database.read() as connection:
         latest = outbox.latest(connection, exam_number)
     assert latest is not None
-    return read_back(read_tree(read_instance(latest.data_set, ExplicitVRLittleEndian)))
+    return read_back(read_tree(read_elements(latest.data_set, ExplicitVRLittleEndian)))
 
 
 def addenda(app: App) -> list[int]:

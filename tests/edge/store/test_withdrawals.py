@@ -30,6 +30,7 @@ from tests.edge.reprocess.test_reprocessing import (
     said,
     two_visits,
 )
+from tests.factories.elements import elements_of
 from tests.factories.instances import NOW
 from tests.factories.rejection_notes import OF_INTEREST, PATIENT_SAFETY, QUALITY, RETENTION, WORKLIST, rejection_note
 from tests.factories.reports import container, encode, region, report
@@ -75,7 +76,7 @@ def latest(app: App, exam_number: int) -> Dataset:
 
 
 def sentences(app: App, exam_number: int) -> str:
-    tree = read_tree(latest(app, exam_number))
+    tree = read_tree(elements_of(latest(app, exam_number)))
     return " ".join(item.value for item in tree.walk() if item.value_type == "TEXT")
 
 

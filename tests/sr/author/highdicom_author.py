@@ -37,6 +37,7 @@ from pipeline.sr import codes
 from pipeline.sr.dicom.content_tree import Code, Item
 from pipeline.sr.dicom.header import words, written_at
 from pipeline.sr.dicom.uids import DEVICE_UID
+from tests.factories.elements import elements_of
 
 HEADER = (
     *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
@@ -109,7 +110,7 @@ def encoded(data_set: Dataset) -> bytes:
 
 
 def _by_date(reports: Sequence[Dataset]) -> list[Dataset]:
-    return sorted(reports, key=lambda report: (str(written_at(report) or ""), report.SOPInstanceUID))
+    return sorted(reports, key=lambda report: (str(written_at(elements_of(report)) or ""), report.SOPInstanceUID))
 
 
 def _tidied(report: Dataset, ours: Dataset) -> Dataset:

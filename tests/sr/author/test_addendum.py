@@ -31,6 +31,7 @@ from pipeline.sr.dicom.outline import outline
 from pipeline.sr.dicom.writer import dicom_file
 from tests.factories import interpretations as make
 from tests.factories.addenda import TYPE_2, UNTIDY, addendum_of_kind, another, of, raw, read, to, tree
+from tests.factories.elements import elements_of
 from tests.factories.patients import NAMES
 from tests.folders import ROOT
 from tests.golden import assert_as_approved
@@ -211,7 +212,7 @@ def test_procedure_algorithm_and_private_scheme_are_declared() -> None:
     assert (performed.CodeValue, performed.CodingSchemeDesignator) == ("241686001", "SCT")
     (scheme,) = addendum.CodingSchemeIdentificationSequence
     assert scheme.CodingSchemeDesignator == codes.SCHEME
-    said = {item.concept: item.value or item.code for item in read_tree(addendum).walk()}
+    said = {item.concept: item.value or item.code for item in read_tree(elements_of(addendum)).walk()}
     assert said[codes.PROCEDURE_REPORTED] == codes.DXA
     assert said[codes.ALGORITHM_VERSION] == "2024.1"
     assert said[codes.LANGUAGE] == codes.ENGLISH
@@ -283,27 +284,35 @@ def test_it_is_dated_with_the_last_report_it_rests_on() -> None:
 
 def test_the_digest_is_of_what_is_said_and_of_the_reports_it_rests_on() -> None:
     said, sources = make.interpretation(), [make.report(number=1), make.report(number=2)]
-    digest = draft(said, sources).digest
-    assert digest == draft(make.interpretation(), [make.report(number=2), make.report(number=1)]).digest
+    digest = draft(said, [*map(elements_of, sources)]).digest
+    assert (
+        digest
+        == draft(make.interpretation(), [elements_of(make.report(number=2)), elements_of(make.report(number=1))]).digest
+    )
     others = {
-        draft(said, sources[:1]).digest,
-        draft(another(), sources).digest,
-        draft(make.interpretation(conclusions=("Another sentence.",)), sources).digest,
-        draft(make.interpretation(make.finding(bmd="0.93", since_prior=make.change())), sources).digest,
-        draft(replace(said, rules_version="2025.1"), sources).digest,
+        draft(said, [*map(elements_of, sources[:1])]).digest,
+        draft(another(), [*map(elements_of, sources)]).digest,
+        draft(make.interpretation(conclusions=("Another sentence.",)), [*map(elements_of, sources)]).digest,
+        draft(
+            make.interpretation(make.finding(bmd="0.93", since_prior=make.change())),
+            [*map(elements_of, sources)],
+        ).digest,
+        draft(replace(said, rules_version="2025.1"), [*map(elements_of, sources)]).digest,
     }
     assert len(others - {digest}) == 5
 
 
 def test_the_digest_does_not_change_with_what_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """A new version of the software, or another region of the prior, is no reason to write again."""
-    digest = draft(make.interpretation(), [make.report()]).digest
+    digest = draft(make.interpretation(), [elements_of(make.report())]).digest
     elsewhere = make.change()._replace(
         reference=make.exam(2022, make.measurement(), make.measurement("total hip left"))
     )
-    assert draft(make.interpretation(make.finding(since_prior=elsewhere)), [make.report()]).digest == digest
+    assert (
+        draft(make.interpretation(make.finding(since_prior=elsewhere)), [elements_of(make.report())]).digest == digest
+    )
     monkeypatch.setattr(pipeline, "__version__", "99.0")
-    assert draft(make.interpretation(), [make.report()]).digest == digest
+    assert draft(make.interpretation(), [elements_of(make.report())]).digest == digest
 
 
 # Whatever the reports are like
@@ -363,7 +372,7 @@ def test_a_uid_of_others_is_referred_to_as_it_is(monkeypatch: pytest.MonkeyPatch
     addendum = read(of(make.interpretation(visit=visit), sources=[source]))
     assert referenced(addendum.CurrentRequestedProcedureEvidenceSequence)[0][::2] == ("1.2.008", "1.2.03.4")
     assert addendum.StudyInstanceUID == "1.2.008"
-    assert "1.2.008" in [item.value for item in read_tree(addendum).walk()]
+    assert "1.2.008" in [item.value for item in read_tree(elements_of(addendum)).walk()]
 
 
 def test_what_one_report_leaves_out_another_supplies() -> None:
@@ -460,4 +469,4 @@ def test_what_an_addendum_quotes_of_untidy_reports_is_no_correction_of_itself(na
     """Else the exam would get another addendum at every look."""
     sources = [raw(**UNTIDY[name])]
     study = make.interpretation().exam.study_instance_uid
-    assert header_corrections(of(sources=sources).data_set, sources, study) == ()
+    assert header_corrections(of(sources=sources).data_set, [*map(elements_of, sources)], study) == ()

@@ -13,17 +13,23 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pipeline.clinical.model import Change, Finding, Interpretation, Overall
 from pipeline.sr.author.addendum import author
 from pipeline.sr.author.readback import ReadBack, read_back
-from pipeline.sr.dicom.content_tree import Code, Item, read_instance, read_tree
+from pipeline.sr.dicom.content_tree import Code, Item, read_tree
 from pipeline.sr.dicom.header import dicom_date
+from pipeline.sr.dicom.reader import read_elements
 from tests.factories import interpretations as make
 from tests.factories import patients
+from tests.factories.elements import elements_of
 
 Told = dict[str, tuple[str, ...]]
 
 
 def through_the_wire(case: patients.AddendumCase) -> Item:
-    authored = author(case.interpretation, sources=case.sources, priors=case.priors)
-    return read_tree(read_instance(authored.data_set, ExplicitVRLittleEndian))
+    authored = author(
+        case.interpretation,
+        sources=[*map(elements_of, case.sources)],
+        priors=[*map(elements_of, case.priors)],
+    )
+    return read_tree(read_elements(authored.data_set, ExplicitVRLittleEndian))
 
 
 def of(interpretation: Interpretation) -> patients.AddendumCase:

@@ -11,8 +11,10 @@ from pipeline.sr import codes
 from pipeline.sr.author.addendum import author
 from pipeline.sr.author.content import document
 from pipeline.sr.author.revision_note import revision_note
-from pipeline.sr.dicom.content_tree import read_instance, read_tree
+from pipeline.sr.dicom.content_tree import read_tree
+from pipeline.sr.dicom.reader import read_elements
 from tests.factories import interpretations as make
+from tests.factories.elements import elements_of
 
 LOST = make.change()
 LOSS = make.interpretation(make.finding(since_prior=LOST))
@@ -85,9 +87,11 @@ def test_other_words_alone_change_no_number() -> None:
 
 
 def test_it_stands_at_the_head_of_the_conclusions() -> None:
-    first = author(LOSS, sources=[make.report()])
-    second = author(make.interpretation(conclusions=("One.",)), sources=[make.report()], predecessor=first.data_set)
-    root = read_tree(read_instance(second.data_set, ExplicitVRLittleEndian))
+    first = author(LOSS, sources=[elements_of(make.report())])
+    second = author(
+        make.interpretation(conclusions=("One.",)), sources=[elements_of(make.report())], predecessor=first.data_set
+    )
+    root = read_tree(read_elements(second.data_set, ExplicitVRLittleEndian))
     (conclusions,) = (item for item in root.children if item.concept == codes.CONCLUSIONS)
     assert [item.value for item in conclusions.children] == [
         "Replaces an earlier addendum. No result and no number changed.",

@@ -24,6 +24,7 @@ from pipeline.sr.dicom.writer import Authored, dicom_file
 from tests.factories import addenda as make_addendum
 from tests.factories import patients, renderings, sample_exams
 from tests.factories.addenda import KINDS, addendum_of_kind
+from tests.factories.elements import elements_of
 from tests.sr.author import validators
 from tests.sr.author.highdicom_author import encoded
 
@@ -37,7 +38,12 @@ Addenda = dict[str, Authored]
 
 def of(case: patients.AddendumCase, *, enhanced: bool = False) -> Authored:
     sop_class_uid = EnhancedSRStorage if enhanced else ComprehensiveSRStorage
-    return author(case.interpretation, sources=case.sources, priors=case.priors, sop_class_uid=sop_class_uid)
+    return author(
+        case.interpretation,
+        sources=[*map(elements_of, case.sources)],
+        priors=[*map(elements_of, case.priors)],
+        sop_class_uid=sop_class_uid,
+    )
 
 
 def of_every_kind() -> Addenda:

@@ -9,6 +9,7 @@ from pipeline.sr.dialects.model import Concept, Lookup
 from pipeline.sr.dialects.region_names import name_region
 from pipeline.sr.dicom.content_tree import Code
 from pipeline.sr.extract.report import extract
+from tests.factories.elements import elements_of
 from tests.factories.reports import container, num, report, text, values
 
 SMALLEST = """
@@ -44,7 +45,7 @@ def test_a_site_writes_its_own_dialect_without_code():
     (acme,) = load_dialects({"acme.toml": SMALLEST})
     unit = ("0001", "99ACME", "Grams per  square centimetre")
     sent = report(container("Spine", container("L1-L4", num("Density", "0.912", unit))), root="ACME Bone Report")
-    read = extract(sent, [*shipped_dialects(), acme])
+    read = extract(elements_of(sent), [*shipped_dialects(), acme])
     assert read.dialect == "acme 3"
     assert values(read) == {"L1-L4": "0.912"}
 
@@ -289,7 +290,7 @@ def test_a_place_is_told_by_the_texts_of_a_container_or_of_the_whole_report():
         container("Data Set 1", text("Data Set Title", "Results Summary"), container("Total", num("BMD", "0.8"))),
         root="BMD Rate of Change Report",
     )
-    assert values(extract(sent, shipped_dialects())) == {"total hip left": "0.8"}
+    assert values(extract(elements_of(sent), shipped_dialects())) == {"total hip left": "0.8"}
 
 
 def test_a_code_counts_before_a_name_and_the_first_of_several_counts():

@@ -5,16 +5,19 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
+from pydicom.uid import ExplicitVRLittleEndian
 
 from pipeline.sr.dicom import content_tree
-from pipeline.sr.dicom.content_tree import Code, Item, header_text, read_instance, read_tree
+from pipeline.sr.dicom.content_tree import Code, Item, header_text, read_tree
+from pipeline.sr.dicom.reader import Elements, read_elements
 from pipeline.sr.extract.report import Reason, UnreadableReportError
+from tests.factories.elements import elements_of
 from tests.factories.reports import code_item, container, each_item, encode, num, put, report, text
 
 
-def received(ds: Dataset) -> Dataset:
+def received(ds: Dataset) -> Elements:
     """A data set as it comes out of its bytes."""
-    return read_instance(encode(ds), "1.2.840.10008.1.2.1")
+    return read_elements(encode(ds), ExplicitVRLittleEndian)
 
 
 def first_of(item: Dataset) -> Item:
@@ -160,7 +163,7 @@ def test_an_object_without_content_tree_is_no_report():
     image = Dataset()
     image.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
     with pytest.raises(UnreadableReportError) as held:
-        read_tree(image)
+        read_tree(elements_of(image))
     assert held.value.reason is Reason.NOT_A_REPORT
 
 
@@ -169,12 +172,12 @@ def test_a_report_with_too_many_items_or_levels_is_held(monkeypatch):
     for _ in range(content_tree.MAX_DEPTH):
         deep = container("deeper", deep)
     with pytest.raises(UnreadableReportError) as held:
-        read_tree(report(deep))
+        read_tree(elements_of(report(deep)))
     assert held.value.reason is Reason.TOO_LARGE
 
     monkeypatch.setattr(content_tree, "MAX_ITEMS", 10)
     with pytest.raises(UnreadableReportError) as held:
-        read_tree(report(*(text("leaf", "x") for _ in range(10))))
+        read_tree(elements_of(report(*(text("leaf", "x") for _ in range(10)))))
     assert held.value.reason is Reason.TOO_LARGE
 
 
@@ -248,7 +251,7 @@ def test_texts_sent_as_unknown_are_read_all_the_same():
     def forget_vrs(item: Dataset) -> None:
         for keyword in ("TextValue", "NumericValue", "CodeMeaning", "ValueType"):
             if keyword in item:
-                put_raw(item, keyword, "UN", str(header_text(item, keyword)).encode())
+                put_raw(item, keyword, "UN", str(header_text(elements_of(item), keyword)).encode())
 
     each_item(ds, forget_vrs)
     assert [item.value for item in read_tree(received(ds)).children] == ["L1-L4", "1"]

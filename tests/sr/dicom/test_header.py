@@ -13,9 +13,9 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from pipeline.sr.dicom.content_tree import header_text, read_instance
+from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.header import check_same_patient, read_header
-from pipeline.sr.dicom.reader import split_file
+from pipeline.sr.dicom.reader import Elements, read_elements, split_file
 from pipeline.sr.dicom.unreadable import UnreadableReportError
 from tests.factories import reports as make
 from tests.folders import ROOT
@@ -30,13 +30,13 @@ KEYWORDS = (
 """All that an addendum takes from a report's header."""
 
 
-def told(report: Dataset) -> dict[str, str]:
+def told(report: Elements) -> dict[str, str]:
     return {keyword: header_text(report, keyword) for keyword in KEYWORDS}
 
 
 def assert_read_alike(data_set: bytes, transfer_syntax: str) -> None:
     header = told(read_header(data_set, transfer_syntax))
-    assert header == told(read_instance(data_set, transfer_syntax))
+    assert header == told(read_elements(data_set, transfer_syntax))
     assert any(header.values())
 
 

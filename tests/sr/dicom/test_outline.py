@@ -9,6 +9,7 @@ from pydicom.sequence import Sequence
 
 from pipeline.sr.dicom.content_tree import read_tree
 from pipeline.sr.dicom.outline import outline, outline_html
+from tests.factories.elements import elements_of
 from tests.factories.reports import (
     LATERALITY,
     code_item,
@@ -27,7 +28,7 @@ def test_an_outline_reads_as_the_report_does():
     femoral_neck = group("femoral neck left", finding_site(("29627003", "SCT", "Neck of femur"), left), bmd="0.700")
     t_score = num("T-score", "-1.3", ("1", "UCUM", "no units"))
     sent = report(measurements(femoral_neck), t_score, text("Comment", "two\nlines"), root="Imaging Measurement Report")
-    assert outline(read_tree(sent)) == dedent(
+    assert outline(read_tree(elements_of(sent))) == dedent(
         """\
         CONTAINER Imaging Measurement Report
           CONTAINER Imaging Measurements
@@ -47,14 +48,16 @@ def test_references_are_told_by_their_uid():
     sop = Dataset()
     sop.ReferencedSOPClassUID, sop.ReferencedSOPInstanceUID = "1.2.3", "4.5.6"
     source.ReferencedSOPSequence = Sequence([sop])
-    assert outline(read_tree(report(source))).splitlines()[1] == "  COMPOSITE Source of Measurement = 4.5.6"
+    assert (
+        outline(read_tree(elements_of(report(source)))).splitlines()[1] == "  COMPOSITE Source of Measurement = 4.5.6"
+    )
 
 
 def test_what_is_missing_or_broken_is_visible():
     nameless, typeless, codeless = num("BMD", "0.9"), num("BMD", "0.9"), code_item("Side", ("1", "99X", ""))
     del nameless.ConceptNameCodeSequence
     del typeless.ValueType
-    assert outline(read_tree(report(nameless, typeless, codeless))).splitlines()[1:] == [
+    assert outline(read_tree(elements_of(report(nameless, typeless, codeless)))).splitlines()[1:] == [
         "  NUM  0.9 g/cm2",
         "  ITEM BMD [it has no Value Type (0040,A040)]",
         "  CODE Side = (1, 99X)",
@@ -62,11 +65,11 @@ def test_what_is_missing_or_broken_is_visible():
 
 
 def test_the_patient_in_the_header_is_not_part_of_an_outline():
-    assert "Marked" not in outline(read_tree(report(container("DXA Report"))))
+    assert "Marked" not in outline(read_tree(elements_of(report(container("DXA Report")))))
 
 
 def test_a_report_cannot_send_commands_to_a_terminal():
-    assert "\x1b" not in outline(read_tree(report(text("Comment", "\x1b[2J\x07"))))
+    assert "\x1b" not in outline(read_tree(elements_of(report(text("Comment", "\x1b[2J\x07")))))
 
 
 class Browser(HTMLParser):
@@ -109,14 +112,14 @@ HOSTILE = (
 @pytest.mark.parametrize("words", HOSTILE)
 def test_what_a_report_says_is_only_text_on_a_web_page(words: str):
     sent = report(container(words, text(words, words), code_item(words, (words[:16], "99X", words)), num(words, "0.9")))
-    page = Browser(outline_html(read_tree(sent)))
+    page = Browser(outline_html(read_tree(elements_of(sent))))
     assert set(page.tags) == {"ul", "li"}
     assert page.open == []
-    assert page.texts == [line.strip() for line in outline(read_tree(sent)).splitlines()]
+    assert page.texts == [line.strip() for line in outline(read_tree(elements_of(sent))).splitlines()]
 
 
 def test_on_a_web_page_each_level_is_a_list_in_a_list():
-    page = outline_html(read_tree(report(container("DXA Report", text("Comment", "well")))))
+    page = outline_html(read_tree(elements_of(report(container("DXA Report", text("Comment", "well"))))))
     root = "CONTAINER DXA Report"
     assert page.count("<ul><li>") == page.count("</li></ul>") == 3
     assert page.endswith(f"<ul><li>{root}<ul><li>TEXT Comment = well</li></ul></li></ul></li></ul>")

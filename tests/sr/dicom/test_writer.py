@@ -25,6 +25,7 @@ from pipeline.sr.dicom.uids import IMPLEMENTATION_CLASS_UID
 from pipeline.sr.dicom.writer import EncodingError, content, dicom_file, elements
 from tests.factories import interpretations as make
 from tests.factories import patients
+from tests.factories.elements import elements_of
 from tests.sr.author import highdicom_author
 
 SOURCES = (make.report(number=1), make.report(number=2))
@@ -38,11 +39,16 @@ def both(
     predecessor: bytes | None = None,
 ) -> tuple[bytes, bytes]:
     """The addendum as we write it, and as highdicom does."""
-    ours = author(interpretation, sources=sources, priors=priors, predecessor=predecessor).data_set
+    ours = author(
+        interpretation,
+        sources=[*map(elements_of, sources)],
+        priors=[*map(elements_of, priors)],
+        predecessor=predecessor,
+    ).data_set
     read = read_instance(ours, ExplicitVRLittleEndian)
     theirs = highdicom_author.data_set(
         read,
-        read_tree(read) if predecessor else document(interpretation),
+        read_tree(elements_of(read)) if predecessor else document(interpretation),
         interpretation.exam,
         sources=sources,
         priors=priors,
@@ -58,7 +64,11 @@ def test_highdicom_writes_the_same_bytes(name: str) -> None:
 
 
 def test_highdicom_writes_the_same_bytes_of_a_superseding_addendum() -> None:
-    first = author(make.interpretation(), sources=SOURCES, priors=PRIORS).data_set
+    first = author(
+        make.interpretation(),
+        sources=[*map(elements_of, SOURCES)],
+        priors=[*map(elements_of, PRIORS)],
+    ).data_set
     ours, theirs = both(make.spread()["every caution"], SOURCES, PRIORS, first)
     assert ours == theirs
 
@@ -72,7 +82,7 @@ def test_highdicom_writes_the_same_bytes_whatever_the_patient_is_like(random: Ra
 
 
 def test_a_file_of_it_begins_as_every_dicom_file_does() -> None:
-    authored = author(make.interpretation(), sources=SOURCES)
+    authored = author(make.interpretation(), sources=[*map(elements_of, SOURCES)])
     with config.strict_reading():
         read = dcmread(BytesIO(dicom_file(authored)))
     assert read.file_meta.MediaStorageSOPClassUID == authored.sop_class_uid == ComprehensiveSRStorage

@@ -18,6 +18,7 @@ from pipeline.sr.dicom.reader import read_elements, split_file
 from pipeline.sr.dicom.unreadable import Reason as EveryReason
 from pipeline.sr.extract.remarks import Unused
 from pipeline.sr.extract.report import Reason, UnreadableReportError, extract
+from tests.factories.elements import elements_of
 from tests.factories.reports import (
     LATERALITY,
     SPINE_BMD,
@@ -723,7 +724,7 @@ def test_a_site_may_assure_the_unit_that_its_scanners_leave_out_and_the_report_s
     assured = (VENDORS / "lunar.toml").read_text(encoding="utf-8") + '\n[units_when_absent]\nbmd = "g/cm2"\n'
     milligrams = region("L2-L4", "912", unit=("mg/cm2", "UCUM", "mg/cm2"))
     sent = report(spine(container("L1-L4", num("BMD", "0.912", None)), milligrams))
-    read_report = extract(sent, load_dialects({"lunar.toml": assured}))
+    read_report = extract(elements_of(sent), load_dialects({"lunar.toml": assured}))
     assert values(read_report) == {"L1-L4": "0.912", "L2-L4": "0.912"}
     assert "L1-L4: BMD came without a unit, which the dialect assures" in read_report.remarks
 

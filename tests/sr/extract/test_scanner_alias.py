@@ -9,6 +9,7 @@ from pipeline.clinical.model import Scanner
 from pipeline.edge.configuration.dialects import shipped_dialects
 from pipeline.sr.extract.report import Report, extract
 from pipeline.sr.extract.scanner_alias import Alias
+from tests.factories.elements import elements_of
 from tests.factories.reports import report, spine
 
 PRODIGY = Scanner("GE Healthcare", "Lunar Prodigy", "DF+500475")
@@ -27,7 +28,7 @@ def _sent(**header: str | None) -> Dataset:
 
 
 def _read(sent: Dataset, *aliases: Alias) -> Report:
-    return extract(sent, shipped_dialects(), aliases)
+    return extract(elements_of(sent), shipped_dialects(), aliases)
 
 
 def test_an_alias_supplies_the_serial_number_and_the_report_says_so() -> None:

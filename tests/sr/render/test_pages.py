@@ -30,6 +30,7 @@ from pipeline.sr.render.page_content import PageContent
 from tests.factories import addenda, patients, renderings
 from tests.factories import interpretations as make
 from tests.factories.addenda import tree
+from tests.factories.elements import elements_of
 from tests.factories.patients import NAMES
 from tests.factories.renderings import addendum_to, fifteen_years, interpreted, read, renderings_of, shown, visit
 from tests.folders import ROOT
@@ -39,7 +40,11 @@ from tests.sr.author import validators
 
 def of_patient(number: int) -> tuple[patients.AddendumCase, Authored, PageContent]:
     case = patients.case(Random(number))
-    addendum = author(case.interpretation, sources=case.sources, priors=case.priors)
+    addendum = author(
+        case.interpretation,
+        sources=[*map(elements_of, case.sources)],
+        priors=[*map(elements_of, case.priors)],
+    )
     return case, addendum, shown(addendum, case.interpretation, case.history)
 
 
@@ -430,7 +435,7 @@ def test_the_pdf_holds_neither_a_date_nor_the_patient_in_its_properties(
 def test_our_own_face_that_comes_back_is_recognised(drawn: tuple[Authored, tuple[Authored, ...]]) -> None:
     for rendering in drawn[1]:
         with pytest.raises(UnreadableReportError) as ignored:
-            extract(read(rendering), [])
+            extract(elements_of(read(rendering)), [])
         assert ignored.value.reason is Reason.OWN_ADDENDUM
 
 
