@@ -1,10 +1,13 @@
 """Do the bytes of a data set hold everything that their own lengths promise?"""
 
 import struct
+import warnings
+from io import BytesIO
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.filereader import read_dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -14,7 +17,7 @@ from pydicom.uid import (
 )
 
 from pipeline.sr.dicom import reader
-from pipeline.sr.dicom.content_tree import read_instance, read_tree
+from pipeline.sr.dicom.content_tree import UNREADABLE, read_instance, read_tree
 from pipeline.sr.dicom.reader import read_elements, split_file
 from pipeline.sr.extract.report import Reason, UnreadableReportError
 from tests.factories.elements import elements_of
@@ -33,6 +36,7 @@ from tests.factories.reports import (
     text,
     values,
 )
+from tests.folders import SAMPLES
 
 SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
 
@@ -69,6 +73,29 @@ def test_a_report_cut_anywhere_never_loses_a_region(syntax, undefined_lengths):
             assert values(read(whole[:length], syntax)) == complete
         except UnreadableReportError:
             continue
+
+
+def test_of_a_report_cut_short_pydicom_reads_most_cuts_without_a_warning_and_we_read_none():
+    """Why the reader is our own: pydicom stops quietly where the bytes stop, and regions would be lost unnoticed."""
+    data_set, syntax = split_file((SAMPLES / "01-stable" / "2022-02-15-1.dcm").read_bytes())
+    cuts = [data_set[:length] for length in range(1, len(data_set), 16)]
+    read_by_pydicom = sum(map(pydicom_reads, cuts))
+    assert read_by_pydicom > len(cuts) * 3 // 4, f"{read_by_pydicom} of {len(cuts)}"
+    assert values(read(data_set, syntax))
+    for cut in cuts:
+        with pytest.raises(UnreadableReportError):
+            read(cut, syntax)
+
+
+def pydicom_reads(data_set: bytes) -> bool:
+    """Whether pydicom reads bytes in Explicit VR Little Endian, every element of them, without error or warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            read_dataset(BytesIO(data_set), is_implicit_VR=False, is_little_endian=True).walk(lambda *_: None)
+        except (*UNREADABLE, AssertionError):
+            return False
+    return True
 
 
 def test_a_cut_inside_the_content_is_called_truncated():
