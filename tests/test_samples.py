@@ -94,7 +94,7 @@ def test_a_rejection_note_names_every_report_of_the_exam_it_takes_back():
     for folder in FOLDERS:
         for exam in json.loads((folder / "expected.json").read_text(encoding="utf-8")).get("withdrawn", ()):
             elements = read_elements(*split_file((folder / exam["rejection_note"]).read_bytes()))
-            named = read_key_objects(elements).rejection.sop_instance_uids
+            named = read_key_objects(elements).sop_instance_uids
             assert list(named) == [report["sop_instance_uid"] for report in exam["reports"]]
 
 

@@ -24,7 +24,7 @@ from pipeline.sr.dicom.outline import outline
 from pipeline.sr.dicom.reader import read_elements, split_file
 from pipeline.sr.dicom.unreadable import Reason
 from pipeline.sr.extract.measurements import OtherScores
-from pipeline.sr.extract.phantom import PhantomReport
+from pipeline.sr.extract.phantom import PhantomReportError
 from pipeline.sr.extract.report import Report, UnreadableReportError, extract, trees
 
 
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     with open_store(options) as app:
         try:
             report = _print_report(app, options.report)
-        except PhantomReport as phantom:
+        except PhantomReportError as phantom:
             print(phantom.reason.sentence, *map(_measurement, phantom.scan.measurements), sep="\n")
             return SUCCESS
         except (UnreadableReportError, FileLeftOutError, OSError) as problem:

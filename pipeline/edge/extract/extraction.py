@@ -28,8 +28,8 @@ from pipeline.edge.store.schema import receipt as receipt_table
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import Elements, read_elements
 from pipeline.sr.dicom.unreadable import IGNORED_REASONS, Reason
-from pipeline.sr.extract.phantom import PhantomReport
-from pipeline.sr.extract.rejection_note import RejectionNote
+from pipeline.sr.extract.phantom import PhantomReportError
+from pipeline.sr.extract.rejection_note import RejectionNoteError
 from pipeline.sr.extract.report import Report, UnreadableReportError, extract
 
 log = logging.getLogger(__name__)
@@ -256,7 +256,7 @@ def _read(app: App, receipt: Receipt, stopped: Callable[[], bool]) -> _Outcome:
         return _Failed(UNEXPECTED, describe_error(error))  # also MemoryError: it may ask for more than there is
 
 
-def _comes_from_another(app: App, receipt: Receipt, outcome: Report | PhantomReport) -> bool:
+def _comes_from_another(app: App, receipt: Receipt, outcome: Report | PhantomReportError) -> bool:
     """Whether a live report is of a machine whose reports its sender may not send."""
     machine = outcome.exam.scanner if isinstance(outcome, Report) else outcome.scan.scanner
     callers = app.settings.service.listener.caller
@@ -269,7 +269,7 @@ def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcom
     if _has_results_beside_pixels(receipt, outcome):
         pixel_retention.record_pixel_bytes(connection, receipt.number, receipt.instance)
     match outcome:
-        case Report() | PhantomReport() if _comes_from_another(app, receipt, outcome):
+        case Report() | PhantomReportError() if _comes_from_another(app, receipt, outcome):
             detail = f"its serial number is not among listener.caller.serial_numbers of {receipt.sender}"
             work_queue.hold(connection, receipt_table, receipt.number, reason=OTHER_CALLER, detail=detail)
             log.warning("held", extra={"receipt": receipt.number, "reason": OTHER_CALLER})
@@ -292,9 +292,9 @@ def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcom
                 archives = [to.name for to in app.settings.service.destination if to.history]
                 history_queries.enqueue(connection, exam, archives, at=receipt.received_at)
             log.info("extracted", extra={"receipt": receipt.number, "exam": exam})
-        case RejectionNote():
+        case RejectionNoteError():
             follow_note(connection, app, receipt, outcome.rejection)
-        case PhantomReport():
+        case PhantomReportError():
             phantom_scans.record(connection, receipt.number, outcome, at=receipt.received_at)
             log.info("phantom", extra={"receipt": receipt.number})
         case UnreadableReportError() if outcome.reason in IGNORED_REASONS or receipt.historical:

@@ -10,7 +10,7 @@ from pipeline.clinical.model import Scanner
 from pipeline.edge.store import scanners, work_queue
 from pipeline.edge.store.schema import phantom_value, receipt, scanner
 from pipeline.sr.dicom.unreadable import Reason
-from pipeline.sr.extract.phantom import PhantomReport
+from pipeline.sr.extract.phantom import PhantomReportError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class PhantomValue:
     area: Decimal | None
 
 
-def record(connection: Connection, receipt_number: int, report: PhantomReport, *, at: datetime) -> None:
+def record(connection: Connection, receipt_number: int, report: PhantomReportError, *, at: datetime) -> None:
     """Keep what a receipt says of a phantom; the receipt has come to its end."""
     scan = report.scan
     number = scanners.number_of(

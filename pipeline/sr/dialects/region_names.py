@@ -18,7 +18,7 @@ from pipeline.sr.dialects.model import LONGEST_NAME, Dialect, PartNames
 from pipeline.sr.dicom.content_tree import folded
 
 
-class UnknownName(UnknownRegionError):
+class UnknownNameError(UnknownRegionError):
     """The name means no region that the dialect knows; something else may still tell."""
 
 
@@ -27,11 +27,11 @@ def name_region(dialect: Dialect, name: str, *, site: Site | None = None, side: 
     """The region of this name, found where site and side are these as far as anything but the name tells.
 
     Raises:
-        UnknownName: the dialect does not know the name.
+        UnknownNameError: the dialect does not know the name.
         UnknownRegionError: the name contradicts site or side, or leaves them open.
     """
     if len(name) > LONGEST_NAME:
-        raise UnknownName("its name is longer than any")
+        raise UnknownNameError("its name is longer than any")
     own_side, words = _take_side(dialect, _words(name))
     parts = _parts(dialect).get(words, ())
     here = [known for known in parts if site in (None, known.site)]
@@ -104,7 +104,7 @@ def _name_vertebrae(dialect: Dialect, name: str) -> tuple[str, ...]:
     if bracketed is None:
         return _vertebrae(text)
     if not dialect.vertebrae.brackets_exclude:
-        raise UnknownName("what the brackets in its name mean is not told")
+        raise UnknownNameError("what the brackets in its name mean is not told")
     levels, without = _vertebrae(bracketed[1]), _vertebrae(bracketed[2])
     kept = tuple(level for level in VERTEBRAE if level in levels and level not in without)
     if not kept or not set(without) <= set(levels):
@@ -116,4 +116,4 @@ def _vertebrae(text: str) -> tuple[str, ...]:
     try:
         return parse_vertebrae(text)
     except UnknownRegionError:  # its text quotes the name, which may be any TEXT of a report
-        raise UnknownName("its name means no region that the dialect knows") from None
+        raise UnknownNameError("its name means no region that the dialect knows") from None

@@ -244,7 +244,7 @@ def _item(
     """An item in which everything stands where it belongs.
 
     Raises:
-        _Misplaced: something does not.
+        _MisplacedError: something does not.
     """
     value_type = _text(elements, _VALUE_TYPE, encodings)
     if not value_type and _BY_REFERENCE not in elements:
@@ -284,7 +284,7 @@ def _value(elements: Elements, value_type: str, encodings: Sequence[str], codes:
     """The text of an item's value, and its unit when it is a number.
 
     Raises:
-        _Misplaced: it is no text, or there are several.
+        _MisplacedError: it is no text, or there are several.
     """
     if value_type == "NUM":
         measured = _items(elements, _MEASURED_VALUES)
@@ -355,7 +355,7 @@ def _items(elements: Elements, tag: int) -> Sequence[Elements]:
     """The items of a sequence.
 
     Raises:
-        _Misplaced: there is something, and it is no sequence.
+        _MisplacedError: there is something, and it is no sequence.
     """
     value = elements.get(tag)
     if value is None:
@@ -369,7 +369,7 @@ def _text(elements: Elements, tag: int, encodings: Sequence[str]) -> str:
     """A value as text, as it was sent but for the padding.
 
     Raises:
-        _Misplaced: it is a sequence.
+        _MisplacedError: it is a sequence.
     """
     value = elements.get(tag)
     if value is None:

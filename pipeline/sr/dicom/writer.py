@@ -47,7 +47,7 @@ def elements(attributes: Attributes) -> dict[int, bytes]:
     """The encoded elements of a data set.
 
     Raises:
-        Unwritable: a value is longer than its value representation allows.
+        EncodingError: a value is longer than its value representation allows.
     """
     encoded = {}
     for keyword, value in attributes.items():
@@ -69,7 +69,7 @@ def content(root: Item) -> dict[int, bytes]:
     """The encoded elements of a content tree: those of its root, with all below it (PS3.3 C.17.3).
 
     Raises:
-        Unwritable: an item is of a kind that we do not write.
+        EncodingError: an item is of a kind that we do not write.
     """
     return dict(_content_item(root))
 

@@ -22,7 +22,7 @@ class PhantomScan:
     measurements: tuple[Measurement, ...]
 
 
-class PhantomReport(UnreadableReportError):
+class PhantomReportError(UnreadableReportError):
     """The report is of a phantom: nothing for a patient's history, everything for the machine's."""
 
     def __init__(self, scan: PhantomScan) -> None:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pipeline.clinical.regions import SPINE, VERTEBRAE, Region, UnknownRegionError
 from pipeline.sr.dialects.model import Concept, Dialect, Fact, FindingSite
-from pipeline.sr.dialects.region_names import UnknownName, name_region, place
+from pipeline.sr.dialects.region_names import UnknownNameError, name_region, place
 from pipeline.sr.dicom.content_tree import Code, Item
 from pipeline.sr.extract.containers import Scan
 
@@ -56,7 +56,7 @@ def region_of(container: Item, dialect: Dialect, scan: Scan, own: Sequence[Item]
     )
     try:
         region = name_region(dialect, _name(container, dialect), site=site, side=side)
-    except UnknownName:
+    except UnknownNameError:
         if told.sites and told.strange:
             raise UnknownRegionError("one of its finding sites is none that the dialect knows") from None
         part = _agreed([known.part or None for known in told.sites], "its finding sites are different parts")

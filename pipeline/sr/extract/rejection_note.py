@@ -32,7 +32,7 @@ class Rejection:
     sop_instance_uids: tuple[str, ...]
 
 
-class RejectionNote(UnreadableReportError):
+class RejectionNoteError(UnreadableReportError):
     """The object is no report: it takes back some that were sent before."""
 
     def __init__(self, rejection: Rejection) -> None:
@@ -45,8 +45,8 @@ def is_key_object_selection(report: Elements) -> bool:
     return header_text(report, "SOPClassUID") == KEY_OBJECT_SELECTION
 
 
-def read_key_objects(report: Elements) -> RejectionNote:
-    """The rejection note that a Key Object Selection document is.
+def read_key_objects(report: Elements) -> Rejection:
+    """Return what a Key Object Selection document rejects.
 
     Raises:
         UnreadableReportError: it rejects nothing, or names nothing to reject.
@@ -62,6 +62,4 @@ def read_key_objects(report: Elements) -> RejectionNote:
     named = dict.fromkeys(uid for item in root.walk() for _, uid in item.references if uid)
     if not named:
         raise UnreadableReportError(Reason.NAMES_NOTHING)
-    return RejectionNote(
-        Rejection(title=f"{title.meaning} ({title.value}, {title.scheme})", sop_instance_uids=tuple(named))
-    )
+    return Rejection(title=f"{title.meaning} ({title.value}, {title.scheme})", sop_instance_uids=tuple(named))

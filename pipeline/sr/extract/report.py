@@ -30,9 +30,9 @@ from pipeline.sr.extract.device_identity import read_scanner
 from pipeline.sr.extract.measurements import OtherScores, Results, read_results
 from pipeline.sr.extract.observation_context import Facts, patient_facts
 from pipeline.sr.extract.patient_check import same_patient
-from pipeline.sr.extract.phantom import PhantomReport, PhantomScan, is_phantom
+from pipeline.sr.extract.phantom import PhantomReportError, PhantomScan, is_phantom
 from pipeline.sr.extract.reanalysis import Analysis, Part
-from pipeline.sr.extract.rejection_note import is_key_object_selection, read_key_objects
+from pipeline.sr.extract.rejection_note import RejectionNoteError, is_key_object_selection, read_key_objects
 from pipeline.sr.extract.remarks import Notes, Unused, quoted
 from pipeline.sr.extract.result_locations import Place, places
 from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here, supply_serial_number
@@ -88,12 +88,12 @@ def extract(
     Times told with an offset from UTC are the department's, who lives in ``zone``; unless given, in this machine's.
 
     Raises:
-        PhantomReport: it is a scan of a phantom.
-        RejectionNote: it takes back instances that were sent before.
+        PhantomReportError: it is a scan of a phantom.
+        RejectionNoteError: it takes back instances that were sent before.
         UnreadableReportError: with the reason why a person must look, or why it is put aside.
     """
     if is_key_object_selection(report):
-        raise read_key_objects(report)
+        raise RejectionNoteError(read_key_objects(report))
     source = _Source(report, dialects, aliases, spellings, _clock(report, zone))
     refusals: list[UnreadableReportError] = []
     for place, read in _places(report, source.clock):
@@ -200,7 +200,7 @@ def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
     layout = lay_out(root, time_point, notes)
     facts = Facts(layout, dialect, notes)
     if is_phantom(source.elements, root, dialect):
-        raise PhantomReport(_phantom_scan(source, root, _require(moment), layout, facts, notes))
+        raise PhantomReportError(_phantom_scan(source, root, _require(moment), layout, facts, notes))
     patient = _patient(source, notes)
     performed_at = _require(moment)
     results = _results(source, root, dialect, layout, facts, notes)

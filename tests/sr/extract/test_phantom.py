@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from pipeline.clinical.model import Scanner
-from pipeline.sr.extract.phantom import PhantomReport
+from pipeline.sr.extract.phantom import PhantomReportError
 from pipeline.sr.extract.report import Reason
 from tests.factories.reports import (
     container,
@@ -23,9 +23,9 @@ from tests.factories.reports import (
 )
 
 
-def phantom(ds) -> PhantomReport:
+def phantom(ds) -> PhantomReportError:
     error = held(ds)
-    assert isinstance(error, PhantomReport)
+    assert isinstance(error, PhantomReportError)
     return error
 
 
