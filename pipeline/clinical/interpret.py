@@ -135,7 +135,7 @@ def interpret(
         overall_since_baseline=result.overall_since_baseline,
         counted=result.counted,
         counted_since_baseline=result.counted_since_baseline,
-        speaking=result.speaking,
+        representative=result.representative,
         response=may_claim_response(result, compared, since_start, context),
         category_change=category_change(context, diagnosis, earlier_exams),
         target=target_of(diagnosis, rules),
@@ -217,13 +217,13 @@ def _days_of(exam: Exam, findings: Sequence[Finding], studies: Collection[str]) 
     return sorted({one.performed_on for one in exams if one.study_instance_uid in studies}, reverse=True)
 
 
-def _is_described(finding: Finding, findings: Sequence[Finding], overall: OverallResult) -> bool:
+def _is_described(finding: Finding, findings: Sequence[Finding], result: OverallResult) -> bool:
     """Whether a finding is put into words: regions used for monitoring; of the sets of the spine at most two."""
     region = finding.measurement.region
     if not finding.followed or region.part != SPINE:
         return finding.followed
     largest = max(len(f.measurement.region.vertebrae) for f in findings if f.measurement.region.monitorable)
-    return finding in overall.spine or len(region.vertebrae) == largest
+    return finding in result.spine or len(region.vertebrae) == largest
 
 
 def _trends(exam: Exam, matches: Sequence[Match], described: Sequence[Finding]) -> tuple[Trend, ...]:

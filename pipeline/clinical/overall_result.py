@@ -56,7 +56,7 @@ class OverallResult:
     counted_since_baseline: tuple[Finding, ...]
     spine: tuple[Finding, ...]
     hips: tuple[Finding, ...]
-    speaking: tuple[Finding, ...]
+    representative: tuple[Finding, ...]
     spine_suspect: bool
     cautions: tuple[Caution, ...]
 
@@ -125,7 +125,7 @@ def overall_result(findings: Sequence[Finding], context: ComparisonContext) -> O
         counted_since_baseline=baseline.counted,
         spine=tuple(spine),
         hips=tuple(hips),
-        speaking=tuple(finding for site in prior.sites.values() for finding in site),
+        representative=tuple(finding for site in prior.sites.values() for finding in site),
         spine_suspect=bool(suspicions),
         cautions=(*cautions, *_other_cautions(findings, prior, context)),
     )
@@ -141,7 +141,7 @@ def may_count(change: Change | None, context: ComparisonContext) -> bool:
 
 
 def may_claim_response(
-    overall_result: OverallResult,
+    result: OverallResult,
     findings: Sequence[Finding],
     since_start: Sequence[Change],
     context: ComparisonContext,
@@ -155,14 +155,14 @@ def may_claim_response(
     begun = recent.therapy_since
     if recent.therapy in (None, Therapy.NONE) or begun is None:
         return False
-    judged = {finding.measurement.region.site for finding in overall_result.counted}
-    priors = [f.since_prior.reference.performed_on for f in overall_result.counted if f.since_prior]
+    judged = {finding.measurement.region.site for finding in result.counted}
+    priors = [f.since_prior.reference.performed_on for f in result.counted if f.since_prior]
     changes = [change for f in findings for change in (f.since_prior, f.since_baseline) if change]
     return (
         months_between(begun, context.exam.performed_on) >= 12
         and all(begun <= prior for prior in priors)
         and {Site.SPINE, Site.HIP} <= judged
-        and all(overall in (Overall.STABLE, Overall.IMPROVED) for overall in overall_result.overalls)
+        and all(overall in (Overall.STABLE, Overall.IMPROVED) for overall in result.overalls)
         and not any(change.result is Result.LOSS for change in (*changes, *since_start))
         and not_fractured(context)
     )

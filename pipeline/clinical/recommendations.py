@@ -59,7 +59,7 @@ def timing_cautions(context: InterpretationContext) -> Iterator[Caution]:
         months = months_between(context.latest, context.exam.performed_on)
         if months < context.rules.short_interval_months:
             yield timing.too_soon(context.latest, context.rules)
-        elif _nothing_to_be_seen_yet(context):
+        elif _too_soon_to_show_change(context):
             yield timing.too_soon_to_show(context.rules)
     for finding, change in context.overall_result.losses:
         yield timing.unexpected_drop(finding, severe=_severe(finding, change, context))
@@ -348,7 +348,7 @@ def _severe(finding: Finding, change: Change, context: InterpretationContext) ->
     return -HUNDRED * change.difference > limit * change.reference_bmd
 
 
-def _nothing_to_be_seen_yet(context: InterpretationContext) -> bool:
+def _too_soon_to_show_change(context: InterpretationContext) -> bool:
     """Whether the expected change since the prior is below every LSC (R2.21, R5.3)."""
     expected = context.rules.expected_percent_per_year
     changes = [

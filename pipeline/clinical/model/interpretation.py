@@ -71,10 +71,9 @@ class Interpretation:
     """Everything the addendum states about one exam.
 
     ``findings`` are in the order of the exam's measurements; ``narrative`` says in words what the other fields hold as
-    values. ``overall`` is the result against the prior and
-    ``overall_since_baseline`` that against the baseline (R3.3), each with the findings ``counted`` in it;
-    ``speaking`` are those that represent spine and hip, counted or not.
-    ``response`` says whether response to therapy may be claimed (R3.9).
+    values. ``overall`` is the result against the prior and ``overall_since_baseline`` that against the baseline (R3.3),
+    each with the findings ``counted`` in it. ``representative`` are the findings that represent spine and hip, counted
+    or not. ``response`` states whether response to therapy may be claimed (R3.9).
     """
 
     exam: Exam
@@ -90,7 +89,7 @@ class Interpretation:
     overall_since_baseline: Overall = Overall.NO_PRIOR
     counted: tuple[Finding, ...] = ()
     counted_since_baseline: tuple[Finding, ...] = ()
-    speaking: tuple[Finding, ...] = ()
+    representative: tuple[Finding, ...] = ()
     response: bool = False
     category_change: CategoryChange | None = None
     target: Target | None = None

@@ -118,13 +118,16 @@ def result(interpretation: Interpretation, described: Sequence[Finding]) -> str:
         return _sentence([NO_STATEMENT.format(since="", why=NOT_COMPARED[Obstacle.PAEDIATRIC])])
     if not described:
         return NOTHING_TO_FOLLOW
-    speaking = interpretation.speaking
+    representative = interpretation.representative
     if overall is Overall.NO_PRIOR:
-        valid = "valid exam" if any(finding.refusals for finding in speaking) else "exam"
-        return f"No earlier {valid} of {_sites(speaking, last=' or ')} is on file; this exam is the baseline."
+        valid = "valid exam" if any(finding.refusals for finding in representative) else "exam"
+        return f"No earlier {valid} of {_sites(representative, last=' or ')} is on file; this exam is the baseline."
     since_baseline = list(_since_baseline(interpretation.counted_since_baseline))
     if overall is Overall.INDETERMINATE:
-        clauses = [*_why_not(speaking or described, beside_baseline=bool(since_baseline)), *_changes(since_baseline)]
+        clauses = [
+            *_why_not(representative or described, beside_baseline=bool(since_baseline)),
+            *_changes(since_baseline),
+        ]
     elif all_unchanged(described):
         clauses = _changes([*_since_prior(described), *_since_baseline(described)])
     else:
