@@ -9,9 +9,9 @@ from dxatrend.cli.store_access import open_store
 from flows.shutdown import stop_on_signals
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import App
-from pipeline.edge.reprocess import on_demand, reprocessing
+from pipeline.edge.reprocess import on_demand
+from pipeline.edge.reprocess.differences import Difference, differences
 from pipeline.edge.reprocess.on_demand import ScopeNotFoundError
-from pipeline.edge.reprocess.reprocessing import Difference
 from pipeline.edge.store.reprocessing_runs import Scope
 
 
@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
             print_errors(unknown)
             return FAILURE
         if options.dry_run:
-            _print_differences(list(reprocessing.differences(app, scope)), as_json=options.json)
+            _print_differences(list(differences(app, scope)), as_json=options.json)
             return SUCCESS
         done = on_demand.reprocess(app, scope, stop_on_signals().is_set)
     if options.json:

@@ -47,7 +47,7 @@ def _run(app: App) -> tuple[ExamCounts, float]:
     began = process_time()
     run = reprocessing.begin(app, Scope())
     reprocessing.take_part(app, run)
-    counts, finished = reprocessing.standing(app, run)
+    counts, finished = reprocessing.progress(app.database, run)
     assert finished
     return counts, process_time() - began
 

@@ -221,7 +221,7 @@ def test_reading_that_takes_too_long_is_held_and_the_others_are_read(app: App, m
         return reads(of, kept)
 
     monkeypatch.setattr(extraction, "read", slow)
-    monkeypatch.setattr(extraction, "READING_SECONDS", 0.5)
+    monkeypatch.setattr(extraction, "MAX_READING_SECONDS", 0.5)
     for who in ("P1", "MARKED", "P2"):
         send(app, who)
     assert extract_waiting(app) == 3

@@ -1,4 +1,4 @@
-"""What do the receipts that wait to be read say, and which exams become due through them?"""
+"""Extract waiting receipts: read each report, record it with its exam, which becomes due, or hold it with a reason."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -11,9 +11,9 @@ from pipeline.clinical.placeholders import known_name, placeholder
 from pipeline.clinical.plausible_dates import implausible_date
 from pipeline.edge.app import App
 from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, describe_error, require_fault_of_one
-from pipeline.edge.extract.caller_scanners import OTHER_CALLER, sends_another_machine, serial_numbers
-from pipeline.edge.extract.rejection_notes import follow_note, may_reject
-from pipeline.edge.extract.time_limit import StoppedError, TimeLimitError, within
+from pipeline.edge.extract.caller_scanners import OTHER_CALLER, bound_serial_numbers, is_bound_to_other_scanners
+from pipeline.edge.extract.rejection_notes import apply_rejection_note, may_reject
+from pipeline.edge.extract.time_limit import StoppedError, TimeLimitError, run_with_time_limit
 from pipeline.edge.store import (
     exams,
     history_queries,
@@ -23,6 +23,7 @@ from pipeline.edge.store import (
     receipts,
     work_queue,
 )
+from pipeline.edge.store.database import Database
 from pipeline.edge.store.receipts import Receipt
 from pipeline.edge.store.schema import receipt as receipt_table
 from pipeline.sr.dicom.content_tree import header_text
@@ -35,16 +36,18 @@ from pipeline.sr.extract.report import Report, UnreadableReportError, extract
 log = logging.getLogger(__name__)
 
 BATCH = 50
-BATCH_BYTES = 64 * 2**20
-"""What is read at once may be so large in all, unless one alone is larger: a picture has up to a hundred megabytes."""
+"""Receipts claimed at once."""
 
-READING_SECONDS = 10
-"""Processor time after which a receipt is read no further; the largest honest one takes a few."""
+BATCH_BYTES = 64 * 2**20
+"""Bytes read at once, unless one receipt alone has more: an image has up to a hundred megabytes."""
+
+MAX_READING_SECONDS = 10
+"""Seconds of processor time after which a receipt is read no further; the largest honest one takes a few."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """Why a receipt could not be read that should have been, or refused."""
+    """Why a receipt could neither be read nor refused."""
 
     reason: str
     detail: str
@@ -58,9 +61,13 @@ def _never() -> bool:
 
 
 def extract_waiting(app: App, *, crash_suspects: bool = False, stopped: Callable[[], bool] = _never) -> int:
-    """Read up to a batch of receipts: each ends in an exam, ignored, or held with its reason; how many there were.
+    """Extract up to a batch of receipts, and return how many there were; each ends in an exam, ignored, or held.
 
-    Or only one, and of those that have lost a worker. What is not read when it is time to stop is given back.
+    With ``crash_suspects`` it is one alone, of those whose worker crashed. What is not read when ``stopped`` becomes
+    true is given back to the queue.
+
+    Raises:
+        StoreError: the database could not be reached; the receipts stay waiting.
     """
     with app.database.write() as connection:
         claimed = work_queue.claim(
@@ -71,34 +78,34 @@ def extract_waiting(app: App, *, crash_suspects: bool = False, stopped: Callable
             crash_suspects=crash_suspects,
             max_bytes=BATCH_BYTES,
         )
-        suspected = receipts.claim_with_other_bytes(connection, limit=BATCH)
-    outcomes = _read_all(app, _load(app, claimed), stopped)
+        ambiguous = receipts.claim_with_other_bytes(connection, limit=BATCH)
+    outcomes = _read_all(app, _load(app.database, claimed), stopped)
     if len(outcomes) < len(claimed):
         with app.database.write() as connection:
             unread = receipt_table.c.id.in_(set(claimed) - {receipt.number for receipt, _ in outcomes})
             work_queue.requeue(connection, receipt_table, where=unread)
     _record_all(app, outcomes)
-    _judge_all(app, suspected, stopped)
-    return len(claimed) + len(suspected)
+    _decide_all(app, ambiguous, stopped)
+    return len(claimed) + len(ambiguous)
 
 
-def _load(app: App, numbers: list[int]) -> list[Receipt]:
-    """The receipts of these numbers; one that cannot be loaded is held."""
+def _load(database: Database, numbers: list[int]) -> list[Receipt]:
+    """Return the receipts of these numbers; one that cannot be loaded is held."""
     try:
-        with app.database.read() as connection:
+        with database.read() as connection:
             return receipts.load(connection, numbers)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are loaded
         require_fault_of_one(error)
         if len(numbers) > 1:
-            return [receipt for number in numbers for receipt in _load(app, [number])]
-        _hold(app, numbers[0], error)
+            return [receipt for number in numbers for receipt in _load(database, [number])]
+        _hold(database, numbers[0], error)
         return []
 
 
 def _read_all(app: App, claimed: Sequence[Receipt], stopped: Callable[[], bool]) -> list[tuple[Receipt, _Outcome]]:
-    """What each receipt says, or why it cannot be read; of those that were read before it was time to stop.
+    """Return what each receipt says, or why it cannot be read, up to the one at which ``stopped`` became true.
 
-    A data set that recording does not need is let go: SQLite has a row in memory twice while it updates it.
+    A data set that recording does not need is dropped: SQLite has a row in memory twice while it updates it.
     """
     outcomes = []
     for receipt in claimed:
@@ -113,7 +120,7 @@ def _read_all(app: App, claimed: Sequence[Receipt], stopped: Callable[[], bool])
 
 
 def _has_results_beside_pixels(receipt: Receipt, outcome: _Outcome) -> bool:
-    """Whether an image was read, whose pixel data may be dropped later."""
+    """Return whether an image was read, whose pixel data may be dropped later."""
     is_read = isinstance(outcome, Report) or (
         isinstance(outcome, UnreadableReportError) and outcome.reason in IGNORED_REASONS
     )
@@ -121,7 +128,7 @@ def _has_results_beside_pixels(receipt: Receipt, outcome: _Outcome) -> bool:
 
 
 def _record_all(app: App, outcomes: Sequence[tuple[Receipt, _Outcome]]) -> None:
-    """Record them together; where that fails, one by one, and hold what cannot be recorded."""
+    """Record all together; where that fails, one by one, and hold what cannot be recorded."""
     if not outcomes:
         return
     try:
@@ -134,37 +141,37 @@ def _record_all(app: App, outcomes: Sequence[tuple[Receipt, _Outcome]]) -> None:
             for alone in outcomes:
                 _record_all(app, [alone])
         else:
-            _hold(app, outcomes[0][0].number, error)
+            _hold(app.database, outcomes[0][0].number, error)
 
 
-def _hold(app: App, number: int, error: Exception) -> None:
+def _hold(database: Database, number: int, error: Exception) -> None:
     detail = describe_error(error)
-    with app.database.write() as connection:
+    with database.write() as connection:
         work_queue.hold(connection, receipt_table, number, reason=UNEXPECTED, detail=detail)
     log.error("held", extra={"receipt": number, "reason": UNEXPECTED, "detail": detail})
 
 
-def _judge_all(app: App, suspected: Sequence[int], stopped: Callable[[], bool]) -> None:
-    """Read and judge each alone, as they may be large; what is not read when it is time to stop is given back."""
-    for position, number in enumerate(suspected):
-        loaded = _load(app, [number])
+def _decide_all(app: App, ambiguous: Sequence[int], stopped: Callable[[], bool]) -> None:
+    """Read each receipt that came with other bytes, alone as it may be large, and decide which one counts."""
+    for position, number in enumerate(ambiguous):
+        loaded = _load(app.database, [number])
         outcomes = _read_all(app, loaded, stopped)
         if len(outcomes) < len(loaded):
             with app.database.write() as connection:
-                receipts.requeue_with_other_bytes(connection, suspected[position:])
+                receipts.requeue_with_other_bytes(connection, ambiguous[position:])
             return
         for receipt, outcome in outcomes:
             try:
-                _judge_suspected(app, receipt, outcome)
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are judged
+                _decide_other_bytes(app, receipt, outcome)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are decided
                 require_fault_of_one(error)
-                _hold(app, receipt.number, error)
+                _hold(app.database, receipt.number, error)
 
 
-def _judge_suspected(app: App, receipt: Receipt, outcome: _Outcome) -> None:
-    """Take a known instance that came with other bytes if it only corrects its header, or the first is a stranger's.
+def _decide_other_bytes(app: App, receipt: Receipt, outcome: _Outcome) -> None:
+    """Record a known instance that came with other bytes if it only corrects the header, or the first is not trusted.
 
-    Else it stays held; and so is the first one, where nothing tells which of two senders is right.
+    Else it stays held; and so is the first one, where nothing shows which of two senders is right.
     """
     if not isinstance(outcome, Report) or _comes_from_another(app, receipt, outcome):
         return
@@ -172,8 +179,8 @@ def _judge_suspected(app: App, receipt: Receipt, outcome: _Outcome) -> None:
         if exams.is_correction(connection, receipt.number, outcome, receipt.sender):
             _record(connection, app, receipt, outcome)
             return
-        goes_on, held = other_bytes.decide(connection, receipt, outcome.exam.scanner)
-        if goes_on:
+        counts, held = other_bytes.decide(connection, receipt, outcome.exam.scanner)
+        if counts:
             _record(connection, app, receipt, outcome)
         for number in held:
             other_bytes.hold_earlier(connection, number, receipt, at=datetime.now(UTC))
@@ -181,20 +188,20 @@ def _judge_suspected(app: App, receipt: Receipt, outcome: _Outcome) -> None:
 
 
 def read_in_time(app: App, receipt: Receipt, stopped: Callable[[], bool] = _never) -> Report:
-    """What the instance of a receipt says, unless it is made to hold us up.
+    """Return the report of a receipt, as ``read`` does, within the time limit.
 
     Raises:
-        UnreadableReportError: it is not a report we can use, with the reason.
-        Stopped: it is time to stop.
+        UnreadableReportError: it is not a report we can use, or takes too long; with the reason.
+        StoppedError: ``stopped`` became true meanwhile.
     """
     try:
-        return within(READING_SECONDS, lambda: read(app, receipt), stopped)
+        return run_with_time_limit(MAX_READING_SECONDS, lambda: read(app, receipt), stopped)
     except TimeLimitError:
         raise UnreadableReportError(Reason.TOO_SLOW) from None
 
 
 def read(app: App, receipt: Receipt) -> Report:
-    """What the instance of a receipt says.
+    """Return the report of a receipt.
 
     Raises:
         UnreadableReportError: it is not a report we can use, with the reason.
@@ -213,36 +220,36 @@ def read(app: App, receipt: Receipt) -> Report:
 
 
 def _is_confirmed(receipt: Receipt) -> bool:
-    """Whether somebody has looked at the dates of a report and released it all the same."""
+    """Return whether an operator has released a report that was held for its dates."""
     return receipt.released_from == Reason.IMPLAUSIBLE_DATE
 
 
 def _is_late(app: App, receipt: Receipt, report: Report) -> bool:
-    """Whether a live report came so long after the day of its exam that the scanner's clock may have been wrong."""
+    """Return whether a live report came so long after its exam that the scanner's clock may have been wrong."""
     days = (receipt.received_at.date() - report.exam.performed_on).days
     return not receipt.historical and not _is_confirmed(receipt) and days > app.settings.service.exam.late_days
 
 
 def _require_one_identity(elements: Elements, instance: receipts.Instance) -> None:
-    """Make sure that the command that brought an instance named the one that it is (PS3.4 B.2).
+    """Require that the C-STORE request named the instance that it brought (PS3.4 B.2).
 
     Else one instance could come under several UIDs, and count as several.
 
     Raises:
-        UnreadableReportError: it named another.
+        UnreadableReportError: it named another one.
     """
     sent = {"SOPInstanceUID": instance.sop_instance_uid, "SOPClassUID": instance.sop_class_uid}
     for keyword, uid in sent.items():
-        if (told := header_text(elements, keyword)) and told != uid.rstrip(" \0"):
+        if (own_uid := header_text(elements, keyword)) and own_uid != uid.rstrip(" \0"):
             raise UnreadableReportError(Reason.OTHER_UID, f"{keyword} is another than that of the C-STORE request")
 
 
 _STRUCTURED_REPORTS = "1.2.840.10008.5.1.4.1.1.88."
-"""How the UIDs of the SR storage classes begin; whatever else is taken may hold a picture."""
+"""How the UIDs of the SR storage classes begin; any other storage class that is taken may hold an image."""
 
 
 def _read(app: App, receipt: Receipt, stopped: Callable[[], bool]) -> _Outcome:
-    """What the receipt says, or why not; of what was raised nothing is kept that holds its bytes in memory."""
+    """Return the report of a receipt, or why there is none; no exception is kept that holds its bytes in memory."""
     if receipt.worker_crashes >= work_queue.MAX_WORKER_CRASHES:
         return _Failed(WORKER_LOST, f"its worker ended {receipt.worker_crashes} times")
     try:
@@ -257,11 +264,11 @@ def _read(app: App, receipt: Receipt, stopped: Callable[[], bool]) -> _Outcome:
 
 
 def _comes_from_another(app: App, receipt: Receipt, outcome: Report | PhantomReportError) -> bool:
-    """Whether a live report is of a machine whose reports its sender may not send."""
-    machine = outcome.exam.scanner if isinstance(outcome, Report) else outcome.scan.scanner
+    """Return whether a live report is of a scanner whose reports its sender may not send."""
+    scanner = outcome.exam.scanner if isinstance(outcome, Report) else outcome.scan.scanner
     callers = app.settings.service.listener.caller
-    return not receipt.historical and sends_another_machine(
-        callers, receipt.sender, machine, app.reference_data.spellings
+    return not receipt.historical and is_bound_to_other_scanners(
+        callers, receipt.sender, scanner, app.reference_data.spellings
     )
 
 
@@ -284,7 +291,7 @@ def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcom
                 reader_fingerprint=app.reference_data.reader_fingerprint,
                 historical=receipt.historical,
                 sender=receipt.sender,
-                bound=serial_numbers(app.settings.service.listener.caller, receipt.sender) is not None,
+                bound=bound_serial_numbers(app.settings.service.listener.caller, receipt.sender) is not None,
                 late=_is_late(app, receipt, outcome),
                 may_reject=lambda sender: may_reject(connection, app, sender, outcome.exam.scanner),
             )
@@ -293,7 +300,7 @@ def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcom
                 history_queries.enqueue(connection, exam, archives, at=receipt.received_at)
             log.info("extracted", extra={"receipt": receipt.number, "exam": exam})
         case RejectionNoteError():
-            follow_note(connection, app, receipt, outcome.rejection)
+            apply_rejection_note(connection, app, receipt, outcome.rejection)
         case PhantomReportError():
             phantom_scans.record(connection, receipt.number, outcome, at=receipt.received_at)
             log.info("phantom", extra={"receipt": receipt.number})

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from pipeline.clinical.model import Scanner
 from pipeline.edge.app import App
-from pipeline.edge.extract.caller_scanners import OTHER_CALLER, sends_another_machine, serial_numbers
+from pipeline.edge.extract.caller_scanners import OTHER_CALLER, bound_serial_numbers, is_bound_to_other_scanners
 from pipeline.edge.store import audit_trail, scanners, senders, withdrawals, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.receipts import Receipt
@@ -23,17 +23,17 @@ from pipeline.sr.extract.rejection_note import Rejection
 log = logging.getLogger(__name__)
 
 
-def follow_note(connection: Connection, app: App, receipt: Receipt, note: Rejection) -> None:
-    """Reject what a note names and put the note aside; or hold it, where it names a report that is not its sender's."""
-    if not receipt.historical and (detail := _why_not(connection, app, receipt, note)):
+def apply_rejection_note(connection: Connection, app: App, receipt: Receipt, note: Rejection) -> None:
+    """Reject the reports that a note names, or hold the note where one of them is not its sender's to take back."""
+    if not receipt.historical and (detail := _reason_to_hold(connection, app, receipt, note)):
         work_queue.hold(connection, receipt_table, receipt.number, reason=OTHER_CALLER, detail=detail)
         log.warning("held", extra={"receipt": receipt.number, "reason": OTHER_CALLER})
         return
     now = datetime.now(UTC)
     alone = not (receipt.historical or _is_archive(connection, app, receipt.sender))
     numbers = withdrawals.reject(connection, receipt.number, note, sent_by=receipt.sender if alone else None, at=now)
-    of = ", ".join(f"E{number}" for number in numbers) or "no exam on file; what comes later is rejected as well"
-    detail = f"{note.title}: {len(note.sop_instance_uids)} instances, of {of}"
+    exams = ", ".join(f"E{number}" for number in numbers) or "no exam on file; what comes later is rejected as well"
+    detail = f"{note.title}: {len(note.sop_instance_uids)} instances, of {exams}"
     work_queue.ignore(connection, receipt_table, receipt.number, reason=Reason.REJECTION_NOTE, detail=detail)
     audit_trail.record(
         connection,
@@ -52,31 +52,31 @@ def follow_note(connection: Connection, app: App, receipt: Receipt, note: Reject
     log.info("rejection note", extra={"receipt": receipt.number, "exams": numbers})
 
 
-def may_reject(connection: Connection, app: App, sender: Sender, machine: Scanner) -> bool:
-    """Whether a caller may take back the reports of a machine."""
+def may_reject(connection: Connection, app: App, sender: Sender, scanner: Scanner) -> bool:
+    """Return whether a caller may take back the reports of a scanner."""
     callers = app.settings.service.listener.caller
-    if sends_another_machine(callers, sender, machine, app.reference_data.spellings):
+    if is_bound_to_other_scanners(callers, sender, scanner, app.reference_data.spellings):
         return False
-    if serial_numbers(callers, sender) is not None or _is_archive(connection, app, sender):
+    if bound_serial_numbers(callers, sender) is not None or _is_archive(connection, app, sender):
         return True
-    known = scanners.find(connection, machine)
-    return known is None or not machine.identified or senders.is_confirmed(connection, known, sender)
+    known = scanners.find(connection, scanner)
+    return known is None or not scanner.identified or senders.is_confirmed(connection, known, sender)
 
 
-def _why_not(connection: Connection, app: App, receipt: Receipt, note: Rejection) -> str:
-    """Why a note waits for a person; empty where its sender may take back all it names, or somebody has released it."""
+def _reason_to_hold(connection: Connection, app: App, receipt: Receipt, note: Rejection) -> str:
+    """Return why a note must be held; empty where its sender may take back all it names, or somebody released it."""
     callers = app.settings.service.listener.caller
-    for machine in withdrawals.scanners_of(connection, note):
-        if sends_another_machine(callers, receipt.sender, machine, app.reference_data.spellings):
+    for scanner in withdrawals.scanners_of(connection, note):
+        if is_bound_to_other_scanners(callers, receipt.sender, scanner, app.reference_data.spellings):
             return f"it rejects reports of a machine not among listener.caller.serial_numbers of {receipt.sender}"
-        if receipt.released_from != OTHER_CALLER and not may_reject(connection, app, receipt.sender, machine):
+        if receipt.released_from != OTHER_CALLER and not may_reject(connection, app, receipt.sender, scanner):
             return f"it rejects reports of a machine for which {receipt.sender} is not confirmed"
     return ""
 
 
 def _is_archive(connection: Connection, app: App, sender: Sender) -> bool:
-    """Whether a sender is a destination or at this machine, or is bound to no scanner and has sent of none."""
+    """Return whether a sender is a destination or this computer, or is bound to no scanner and has sent of none."""
     service = app.settings.service
     if not sender.host or any(to.ae_title == sender.ae_title for to in service.destination):
         return True
-    return serial_numbers(service.listener.caller, sender) is None and not senders.is_scanner(connection, sender)
+    return bound_serial_numbers(service.listener.caller, sender) is None and not senders.is_scanner(connection, sender)

@@ -1,8 +1,8 @@
-"""A limit on how long a thread may compute, for work that is made by strangers and cannot be trusted to end.
+"""Limit the processor time of a call, for reading data sets that were made to keep a reader busy for ever.
 
-The interpreter raises an exception in the thread between two of its instructions. What counts is the thread's own
-processor time: a machine that is busy or was suspended makes nothing too slow. One thread watches over all that is
-limited; it is started with the first, and ends with the process.
+The interpreter raises an exception in the thread between two of its instructions. Only the processor time of that
+thread counts: a computer that is busy or was suspended makes no report too slow. One thread watches all limits; it
+starts with the first, and ends with the process.
 """
 
 import ctypes
@@ -13,30 +13,30 @@ from typing import TypeVar
 
 from pipeline.errors import DxatrendError
 
-LOOK_SECONDS = 0.2
-"""Between two looks at how long it has taken, and at whether it is time to stop."""
+POLL_SECONDS = 0.2
+"""Seconds between two checks of the time used, and of ``stopped``."""
 
 Result = TypeVar("Result")
 
 
 class TimeLimitError(DxatrendError):
-    """The work has used up its time, and was broken off."""
+    """A call that was interrupted as it had used up its time."""
 
 
 class StoppedError(DxatrendError):
-    """It is time to stop, and the work was broken off."""
+    """A call that was interrupted as the service stops."""
 
 
 class _Interruption(BaseException):
-    """Breaks the work off; none of its own handlers takes it for a fault of what it works on."""
+    """Interrupts a call; no handler in it takes this for a fault of the data it reads."""
 
 
-def within(seconds: float, work: Callable[[], Result], stopped: Callable[[], bool]) -> Result:
-    """What ``work`` returns; it must hold nothing that an exception at any place would leave half done.
+def run_with_time_limit(seconds: float, work: Callable[[], Result], stopped: Callable[[], bool]) -> Result:
+    """Return what ``work`` returns; it must hold nothing that an exception at any place would leave half done.
 
     Raises:
         TimeLimitError: it takes more than so many seconds of processor time.
-        Stopped: it is time to stop.
+        StoppedError: ``stopped`` became true while it ran.
     """
     limit = _Limit(seconds, stopped)
     try:
@@ -46,12 +46,12 @@ def within(seconds: float, work: Callable[[], Result], stopped: Callable[[], boo
         finally:
             _WATCHER.end(limit)
     except _Interruption:
-        _end_for_certain(limit)
+        _end_despite_interruption(limit)
         raise (StoppedError if limit.is_stopped else TimeLimitError) from None
 
 
-def _end_for_certain(limit: "_Limit") -> None:
-    """End a limit although another interruption may come while that is done."""
+def _end_despite_interruption(limit: "_Limit") -> None:
+    """End a limit, although another interruption may come meanwhile."""
     while True:
         try:
             _WATCHER.end(limit)
@@ -61,7 +61,7 @@ def _end_for_certain(limit: "_Limit") -> None:
 
 
 class _Limit:
-    """How long the thread that made it may go on."""
+    """The processor time up to which the thread that made it may go on."""
 
     def __init__(self, seconds: float, stopped: Callable[[], bool]) -> None:
         self.is_stopped = False
@@ -70,19 +70,19 @@ class _Limit:
         self._clock = time.pthread_getcpuclockid(self._worker)
         self._until = time.clock_gettime(self._clock) + seconds
 
-    def look(self) -> None:
-        """Break the work off if it is time."""
+    def check(self) -> None:
+        """Interrupt the thread if its time is used up, or ``stopped`` says so."""
         self.is_stopped = self.is_stopped or self._stopped()
         if self.is_stopped or time.clock_gettime(self._clock) > self._until:
             _raise_in(self._worker, _Interruption)
 
-    def lift(self) -> None:
-        """Take back an interruption that the thread has not seen yet."""
+    def cancel(self) -> None:
+        """Withdraw an interruption that the thread has not seen yet."""
         _raise_in(self._worker, None)
 
 
 class _Watcher:
-    """Looks at all limits from a thread of its own, while there are any."""
+    """Checks all limits in a thread of its own, while there are any."""
 
     def __init__(self) -> None:
         self._limits: set[_Limit] = set()
@@ -100,20 +100,20 @@ class _Watcher:
             self._begun.set()
 
     def end(self, limit: _Limit) -> None:
-        """Look at it no more; an exception that is not raised yet never will be."""
+        """Stop checking a limit; an exception that is not raised yet never will be."""
         with self._lock:
             self._limits.discard(limit)
-            limit.lift()
+            limit.cancel()
 
     def _watch(self) -> None:
         while True:
             self._begun.wait()
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
             with self._lock:
                 if not self._limits:
                     self._begun.clear()
                 for limit in self._limits:
-                    limit.look()
+                    limit.check()
 
 
 _WATCHER = _Watcher()

@@ -232,7 +232,7 @@ def _record_unchanged(database: Database, due: DueExam, found: Examination, comp
 
 
 def _issue(app: App, due: DueExam, found: Examination, compared: Entry, *, at: datetime) -> ExamCounts | None:
-    """Author an addendum with its renderings and put them into the outbox; ``None`` where another one came first."""
+    """Write an addendum with its renderings and put them into the outbox; ``None`` if another came first."""
     addendum = author(
         found.interpretation,
         sources=found.sources,

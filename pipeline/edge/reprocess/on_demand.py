@@ -59,7 +59,7 @@ def reprocess(app: App, scope: Scope, stopped: Callable[[], bool]) -> RunSummary
     """
     run = reprocessing.begin(app, scope)
     reprocessing.take_part(app, run, stopped)
-    counts, finished = reprocessing.standing(app, run)
+    counts, finished = reprocessing.progress(app.database, run)
     with app.database.write() as connection:
         detail = {"run": run, "finished": finished, **asdict(counts)}
         audit_trail.record(connection, events.by_operator(Event.REPROCESSED, at=datetime.now(UTC), detail=detail))

@@ -1,4 +1,4 @@
-"""Do the reports of an exam still say the same, read by the dialects and aliases of today?"""
+"""Extract stored reports again with the dialects and aliases of today, and hold exams that fall apart."""
 
 import logging
 from collections.abc import Collection
@@ -15,28 +15,28 @@ from pipeline.sr.extract.report import Report, UnreadableReportError
 log = logging.getLogger(__name__)
 
 READ_OTHERWISE = "read_otherwise"
-"""The reason for which an exam is held whose reports, read again, are no longer one exam."""
+"""The reason for which an exam is held whose reports, extracted again, are no longer one exam."""
 
 
-def read_again(app: App, connection: Connection, numbers: Collection[int]) -> int:
-    """Read the reports of some exams again; how many exams now say something else.
+def reextract(app: App, connection: Connection, numbers: Collection[int]) -> int:
+    """Extract the reports of some exams again, and return how many of these exams are not what they were.
 
-    An exam whose reports can no longer be read, or are now of different exams, is held; what was read before stays.
+    An exam whose reports can no longer be read, or are now of different exams, is held with its former content.
     """
-    return sum(_read_again(app, connection, number) for number in numbers)
+    return sum(_reextract(app, connection, number) for number in numbers)
 
 
-def _read_again(app: App, connection: Connection, number: int) -> bool:
+def _reextract(app: App, connection: Connection, number: int) -> bool:
     (on_file,) = exams.load(connection, [number])
     reader_fingerprint = app.reference_data.reader_fingerprint
-    told: dict[int, Report] = {}
+    reports: dict[int, Report] = {}
     before = {**dict(on_file.reports), **dict(on_file.rejected)}
     for receipt in receipts.load(connection, list(before)):
         try:
-            told[receipt.number] = read_in_time(app, receipt)
+            reports[receipt.number] = read_in_time(app, receipt)
         except UnreadableReportError as unreadable:
             return _hold(connection, number, reader_fingerprint, f"receipt {receipt.number}: {unreadable.reason}")
-        except Exception as error:  # noqa: BLE001 - whatever a report does to its reader, the others are still read
+        except Exception as error:  # noqa: BLE001 - whatever one report raises, the others are still extracted
             require_fault_of_one(error)
             return _hold(
                 connection,
@@ -44,10 +44,10 @@ def _read_again(app: App, connection: Connection, number: int) -> bool:
                 reader_fingerprint,
                 f"receipt {receipt.number}: {UNEXPECTED} {describe_error(error)}",
             )
-    if told == before:
+    if reports == before:
         exams.record_reader_fingerprint(connection, number, reader_fingerprint)
         return False
-    if not exams.replace_reports(connection, number, told, reader_fingerprint):
+    if not exams.replace_reports(connection, number, reports, reader_fingerprint):
         return _hold(connection, number, reader_fingerprint, "its reports are now of different exams")
     log.info("read again", extra={"exam": number})
     return True

@@ -9,7 +9,7 @@ from pipeline.clinical.model import Scanner
 from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.loading import SettingsError, load_configuration
 from pipeline.edge.configuration.service_settings import CallerSettings
-from pipeline.edge.extract.caller_scanners import sends_another_machine
+from pipeline.edge.extract.caller_scanners import is_bound_to_other_scanners
 from pipeline.edge.store import service_status
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.scanners import Respelt
@@ -213,5 +213,5 @@ def test_a_caller_bound_to_a_machine_may_name_it_by_any_of_its_serial_numbers(fo
         caller = CallerSettings(ae_title="SCANNER1", serial_numbers=("1",))
         sender = Sender(ae_title="SCANNER1", host="192.0.2.1")
         machine = Scanner("GE Healthcare", "Lunar Prodigy", "DF+1")
-        assert not sends_another_machine([caller], sender, machine, app.reference_data.spellings)
-        assert sends_another_machine([caller], sender, machine)
+        assert not is_bound_to_other_scanners([caller], sender, machine, app.reference_data.spellings)
+        assert is_bound_to_other_scanners([caller], sender, machine)

@@ -21,6 +21,7 @@ from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.operations import clinical_context_csv
 from pipeline.edge.operations.clinical_context_csv import ContextOf
 from pipeline.edge.reprocess import reprocessing
+from pipeline.edge.reprocess.differences import differences
 from pipeline.edge.reprocess.reextract import READ_OTHERWISE
 from pipeline.edge.store import outbox, receipts, reprocessing_runs, service_status
 from pipeline.edge.store.exam_counts import ExamCounts
@@ -130,7 +131,7 @@ def follow_all(app: App) -> None:
 def run(app: App, scope: Scope | None = None) -> ExamCounts:
     number = reprocessing.begin(app, scope or Scope())
     reprocessing.take_part(app, number)
-    counts, finished = reprocessing.standing(app, number)
+    counts, finished = reprocessing.progress(app.database, number)
     assert finished
     return counts
 
@@ -274,7 +275,7 @@ def test_an_alias_that_supplies_a_serial_number_makes_old_exams_comparable(folde
         EPOCH.format(begins="2010-01-01") + '[[scanner.alias]]\nstation_name = "ROOM2"\n'
     )
     with open_app(folder) as app:
-        (expected,) = [found for found in reprocessing.differences(app, Scope()) if found.exam == 2]
+        (expected,) = [found for found in differences(app, Scope()) if found.exam == 2]
         assert expected.regions["L1-L4"]["RESULT"] == ("NOT_COMPARABLE", "NO_LSC")
         run(app)
         assert said(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
@@ -284,14 +285,14 @@ def test_an_alias_that_supplies_a_serial_number_makes_old_exams_comparable(folde
 def test_a_dry_run_tells_what_would_differ_and_changes_nothing(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc(begins="2023-01-01"))
     with open_app(two_visits) as app:
-        (difference,) = reprocessing.differences(app, Scope())
+        (difference,) = differences(app, Scope())
         assert (difference.exam, difference.changed_inputs) == (2, ("reference_data",))
         assert difference.regions["L1-L4"]["RESULT"] == ("NO_LSC", "LOSS")
         assert difference.regions["L1-L4"]["LSC"] == ("", "0.028")
         assert difference.overall == ("INDETERMINATE", "DECLINED")
         assert addenda(app) == [1, 1, 1]
         assert run(app).issued == 1
-        assert list(reprocessing.differences(app, Scope())) == []
+        assert list(differences(app, Scope())) == []
 
 
 @in_both_databases
@@ -313,7 +314,7 @@ def test_any_number_of_workers_share_one_run(two_visits: Path) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        counts, finished = reprocessing.standing(app, number)
+        counts, finished = reprocessing.progress(app.database, number)
         assert (counts, finished) == (ExamCounts(examined=3, issued=1, unchanged=2), True)
         assert addenda(app) == [1, 2, 1]
 
@@ -340,7 +341,7 @@ def test_it_stops_when_told_to_and_goes_on_later(two_visits: Path) -> None:
     with open_app(two_visits) as app:
         number = reprocessing.begin(app, Scope())
         assert reprocessing.take_part(app, number, stopped=lambda: True) == ExamCounts()
-        assert reprocessing.standing(app, number) == (ExamCounts(), False)
+        assert reprocessing.progress(app.database, number) == (ExamCounts(), False)
         assert run(app).issued == 1
 
 
@@ -379,7 +380,7 @@ def test_an_exam_that_is_due_by_itself_is_left_to_the_live_flow(
     two_visits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (two_visits / "precision.toml").write_text(lsc())
-    monkeypatch.setattr(reprocessing, "LONGEST_YIELD", 0.0)
+    monkeypatch.setattr(reprocessing, "MAX_YIELD_SECONDS", 0.0)
     with open_app(two_visits) as app:
         with app.database.write() as connection:
             connection.execute(update(exam).where(exam.c.id == 2).values(state="waiting"))

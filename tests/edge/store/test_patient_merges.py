@@ -9,7 +9,7 @@ from pipeline.clinical.clinical_context import ClinicalContext, Menopause
 from pipeline.edge.app import App, open_app
 from pipeline.edge.operations import clinical_context_csv
 from pipeline.edge.operations.clinical_context_csv import ContextOf
-from pipeline.edge.reprocess import reprocessing
+from pipeline.edge.reprocess.differences import differences
 from pipeline.edge.store import patient_identity, patient_merges, patients, service_status
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.reprocessing_runs import Scope
@@ -94,7 +94,7 @@ def test_a_late_prior_and_a_record_of_context_under_the_old_id_make_the_new_ids_
 def test_a_dry_run_shows_what_the_merger_would_change(two_ids: Path) -> None:
     with open_app(two_ids) as app:
         merge(app)
-        (difference,) = reprocessing.differences(app, Scope())
+        (difference,) = differences(app, Scope())
         assert (difference.exam, difference.changed_inputs) == (2, ("history",))
 
 

@@ -8,7 +8,7 @@ from pydicom.uid import ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorag
 
 from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
-from pipeline.edge.reprocess.reprocessing import differences
+from pipeline.edge.reprocess.differences import differences
 from pipeline.edge.store import audit_trail, outbox, receipts, service_status, withdrawals, work_queue
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.exam_counts import ExamCounts

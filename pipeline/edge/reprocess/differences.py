@@ -1,0 +1,114 @@
+"""Show which issued addenda would be superseded today, and what would differ in them; nothing is changed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydicom.uid import ExplicitVRLittleEndian
+from sqlalchemy import Connection
+
+from pipeline.clinical.exam_assembly import ContradictionError
+from pipeline.edge.app import App
+from pipeline.edge.follow_up.examination import examine
+from pipeline.edge.provenance import ChangedInput
+from pipeline.edge.reprocess.reextract import reextract
+from pipeline.edge.reprocess.scope import answered_exams, next_linked_patients
+from pipeline.edge.store import exam_summaries, exams, outbox
+from pipeline.edge.store.exam_summaries import ExamSummary, LinkedPatients
+from pipeline.edge.store.reprocessing_runs import Scope
+from pipeline.sr.author.content import document
+from pipeline.sr.author.readback import ReadBack, read_back
+from pipeline.sr.dicom.content_tree import read_tree
+from pipeline.sr.dicom.header import UnusableEvidenceError
+from pipeline.sr.dicom.reader import read_elements
+
+BeforeAfter = tuple[str, str]
+"""The text of one value in the issued addendum, and in the one that would supersede it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """An issued addendum that would differ today: because of which inputs, and in what, before and after.
+
+    ``regions`` has the values that differ by region key and concept; ``held`` is why the exam would be held instead.
+    """
+
+    exam: int
+    addendum: int
+    changed_inputs: tuple[ChangedInput, ...]
+    overall: BeforeAfter
+    regions: Mapping[str, Mapping[str, BeforeAfter]]
+    held: str = ""
+
+
+def differences(app: App, scope: Scope) -> Iterator[Difference]:
+    """Yield the addenda of a scope that would be superseded, patient by patient."""
+    reader_fingerprint = app.reference_data.reader_fingerprint
+    after = 0
+    while numbers := next_linked_patients(app.database, scope, after):
+        with app.database.read() as connection:
+            stale = exam_summaries.has_stale_readings(connection, reader_fingerprint)
+            found = [] if stale else list(_differences(app, connection, numbers, scope))
+        for number in numbers if stale else ():
+            with app.database.trial() as connection:  # reports are extracted again, and that is rolled back
+                reextract(app, connection, exam_summaries.stale_exams(connection, [number], reader_fingerprint))
+                found += _differences(app, connection, [number], scope)
+        yield from found
+        after = numbers[-1]
+
+
+def _differences(app: App, connection: Connection, numbers: Sequence[int], scope: Scope) -> Iterator[Difference]:
+    for summary, linked_patients in answered_exams(connection, numbers, scope):
+        changed_inputs = app.provenance_tracker.changed_inputs(summary, linked_patients)
+        difference = _difference(app, connection, summary, linked_patients, changed_inputs) if changed_inputs else None
+        if difference is not None:
+            yield difference
+
+
+def _difference(
+    app: App,
+    connection: Connection,
+    summary: ExamSummary,
+    linked_patients: LinkedPatients,
+    changed_inputs: tuple[ChangedInput, ...],
+) -> Difference | None:
+    (on_file,) = exams.load(connection, [summary.number])
+    issued = outbox.latest(connection, summary.number)
+    if issued is None:
+        return None
+    before = read_back(read_tree(read_elements(issued.data_set, ExplicitVRLittleEndian)))
+    try:
+        found = examine(connection, on_file, linked_patients, app.reference_data.clinical, app.provenance_tracker)
+    except (ContradictionError, UnusableEvidenceError) as problem:
+        return Difference(
+            exam=summary.number,
+            addendum=issued.number,
+            changed_inputs=changed_inputs,
+            overall=(before.overall, before.overall),
+            regions={},
+            held=str(problem),
+        )
+    if not found.is_new:
+        return None
+    after = read_back(document(found.interpretation))
+    return Difference(
+        exam=summary.number,
+        addendum=issued.number,
+        changed_inputs=changed_inputs,
+        overall=(before.overall, after.overall),
+        regions=_regions(before, after),
+    )
+
+
+def _regions(before: ReadBack, after: ReadBack) -> dict[str, dict[str, BeforeAfter]]:
+    pairs: dict[str, dict[str, BeforeAfter]] = {}
+    for key in sorted(before.regions.keys() | after.regions.keys()):
+        old, new = before.regions.get(key, {}), after.regions.get(key, {})
+        names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+        if names:
+            pairs[key] = {name: (_text(old.get(name)), _text(new.get(name))) for name in names}
+    flags = (", ".join(before.flags), ", ".join(after.flags))
+    return pairs if flags[0] == flags[1] else {"": {"FLAG": flags}, **pairs}
+
+
+def _text(values: Sequence[str] | None) -> str:
+    return ", ".join(values or ())
