@@ -60,7 +60,7 @@ def spine(on: str, *content: str, total: str = "0.900") -> Exam:
     ],
 )
 def test_another_bone_area_is_flagged_and_never_blocks(key: str, then: str, now: str, expected: str | None) -> None:
-    """R2.15: 2 % or 1 cm2 is a note, 5 % wants a look at spine and neck, the total hip is noted only."""
+    """R2.15: 2 % or 1 cm2 is a note, 5 % at spine and neck asks for a review, the total hip is a note only."""
     assert flagged(*pair(key, {"area": then}, {"area": now}), Flag.AREA_CHANGED) == expected
 
 
@@ -281,7 +281,7 @@ def test_every_caution_appears_once_though_prior_and_baseline_share_it() -> None
 
 
 def full(on: str, **more: Any) -> Exam:
-    """An exam that tells everything the cautions ask for."""
+    """An exam with every input of the cautions."""
     level = {"bmc": "9", "area": "10", "t_score": "0", "scan_mode": "array"}
     spine_set: Measurement = measurement("L1-L4", "0.9", bmc="36", area="40", scan_mode="array")
     levels = [measurement(key, "0.9", **level) for key in ("L1", "L2", "L3", "L4")]

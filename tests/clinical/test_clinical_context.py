@@ -161,7 +161,7 @@ def test_each_field_names_the_record_it_rests_on() -> None:
 
 
 def test_a_record_can_say_that_nothing_is_known_any_more() -> None:
-    """A record that was about somebody else has to be taken back without saying "no"."""
+    """A record about another patient must be revoked without recording "no"."""
     wrong = record("2019-01-01", therapy=Therapy.ANABOLIC, therapy_since=date(2018, 1, 1), cancer_therapy=True)
     back = record("2019-01-01", unknown=("therapy",))
     found = context_on([wrong, back], DAY)
@@ -235,7 +235,7 @@ def test_a_record_older_than_its_validity_changes_nothing(records: list[Clinical
 
 
 def interpreted(context: list[ClinicalContext], *, age: int = 68, **more: Any) -> Interpretation:
-    """What is said of a woman with low bone mass, unchanged in two years."""
+    """The interpretation for a woman with low bone mass, unchanged in two years."""
     patient = Patient(patient_id="P1", issuer="H", birth_date=date(2020 - age, 1, 1), sex=Sex.FEMALE)
     spine = {"t_score": "-2.3", "z_score": "-1.1"} | more
     visits = [
@@ -340,7 +340,7 @@ def test_menopause_once_come_stays_and_not_yet_come_holds_for_a_time(
 
 
 def test_an_earlier_diagnosis_is_judged_by_what_held_on_its_own_day() -> None:
-    """R4.8: a T-score of somebody who was classified by Z-score then was no osteoporosis; a hip since replaced was."""
+    """R4.8: a T-score of a patient classified by Z-score then was no osteoporosis; a hip since replaced was."""
     patient = Patient(patient_id="P1", issuer="H", birth_date=date(1970, 1, 1), sex=Sex.FEMALE)
     then, now = (
         exam(on, measurement("total hip left", bmd, t_score=t, z_score=t), patient=patient)

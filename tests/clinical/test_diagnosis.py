@@ -17,7 +17,7 @@ NORLAND = Scanner("Norland", "XR-46", "N1")
 
 
 def patient(age: int | None, sex: Sex = Sex.FEMALE) -> Patient:
-    """Somebody who has that age on the first day of 2020."""
+    """A patient of that age on the first day of 2020."""
     return Patient(patient_id="P1", birth_date=None if age is None else date(2020 - age, 1, 1), sex=sex)
 
 
@@ -82,7 +82,7 @@ def test_the_score_follows_from_sex_age_and_menopause(who: Patient, known: dict[
     ],
 )
 def test_what_would_have_decided_is_named(who: Patient, missing: str, *, t_score: bool) -> None:
-    """R4.1: "menopausal status not supplied"; no T-score to somebody who may be a child, or whose sex has no rule."""
+    """R4.1: "menopausal status not supplied"; no T-score for a patient who may be a child, or whose sex has no rule."""
     found = read(("L1-L4", "-1.5", "-0.5"), who=who)
     assert found.conclusions[2] == f"No diagnostic category: {missing} not supplied."
     assert f"diagnostic category (R4.1: {missing} not supplied)" in found.narrative.small_print[-1]
@@ -164,7 +164,7 @@ def earlier(on: str, t_score: str, **more: Any) -> Exam:
 
 
 def test_a_diagnosis_of_osteoporosis_persists() -> None:
-    """R4.8: on whichever scanner; it is not printed better, and the score of today is told."""
+    """R4.8: on whichever scanner; no better category is printed, and today's score is stated."""
     found = read(("L1-L4", "-2.3", "0"), history=(earlier("2016-01-01", "-2.5"), earlier("2018-01-01", "-2.6")))
     text = "\n".join(found.conclusions)
     assert "Lowest T-score -2.3 (spine L1-L4); prior diagnostic category osteoporosis (2018-01-01)." in text
@@ -176,7 +176,7 @@ def test_a_diagnosis_of_osteoporosis_persists() -> None:
 
 
 def test_what_was_no_diagnosis_does_not_persist() -> None:
-    """R4.8, R4.1, R2.19: better scores, Z-score patients, later exams, somebody else's exam."""
+    """R4.8, R4.1, R2.19: better scores, Z-score patients, later exams, another person's exam."""
     today = ("L1-L4", "-2.3", "0")
     assert diagnosis(today, history=(earlier("2016-01-01", "-2.4"),)).prior_osteoporosis is None
     assert diagnosis(today, history=(earlier("2021-01-01", "-2.6"),)).prior_osteoporosis is None

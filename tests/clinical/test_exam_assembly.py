@@ -73,7 +73,7 @@ def test_the_exam_begins_with_its_earliest_part() -> None:
 
 
 def test_parts_of_two_days_are_not_one_exam() -> None:
-    """A study under which a scanner sends earlier exams as well must not date them all alike."""
+    """A study under which a scanner sends earlier exams as well must not give them all one date."""
     with pytest.raises(ContradictionError, match=r"^parts of one exam are of two days: 2020-01-01; 2020-01-02$"):
         assemble([exam("2020-01-02", uid="1"), SPINE])
 

@@ -83,7 +83,7 @@ def test_no_loss_and_no_response_is_claimed_that_was_not_found(interpretation: I
 
 @pytest.mark.parametrize("interpretation", EVERYBODY)
 def test_nothing_is_stated_twice_and_no_rule_by_its_number(interpretation: Interpretation) -> None:
-    """E16, E17: sources are professional bodies and papers; rules are told in codes."""
+    """E16, E17: sources are professional bodies and papers; rules are coded only."""
     assert len(interpretation.conclusions) == len(set(interpretation.conclusions))
     text = " ".join(interpretation.conclusions)
     assert not re.search(r"\b(?:R\d+\.\d+|C12|source text)\b", text)

@@ -67,7 +67,7 @@ def test_that_an_archive_has_not_answered_is_flagged_beside_the_same_result() ->
 
 
 def test_nothing_to_judge_is_indeterminate_and_a_first_visit_is_a_first_visit() -> None:
-    """R3.9, seed 001: a baseline is told from a follow-up."""
+    """R3.9, seed 001: a baseline is distinguished from a follow-up."""
     first = interpret(exam("2020-01-01", regions=BOTH), [], REFERENCE)
     assert first.overall is Overall.NO_PRIOR
     assert {finding.result for finding in first.findings} == {Result.NO_PRIOR}

@@ -26,7 +26,7 @@ def on(recorded: str, **known: Any) -> ClinicalContext:
 
 
 def born(year: int, sex: Sex = Sex.FEMALE) -> Patient:
-    """Somebody of the first of January."""
+    """A patient born on the first of January."""
     return Patient(patient_id="P1", birth_date=date(year, 1, 1), sex=sex)
 
 
@@ -218,7 +218,7 @@ def three(
 @pytest.mark.parametrize(("spine", "since"), [("0.850", "significant loss"), ("0.950", "significant gain"),
                                               ("0.900", "no significant change")])  # fmt: skip
 def test_a_result_since_the_baseline_is_stated_where_there_is_none_since_the_prior(spine: str, since: str) -> None:
-    """R3.3: and nothing is called impossible that is said in the same sentence."""
+    """R3.3: and no sentence calls impossible what it states."""
     interpretation = three({"L1-L4": spine, "total hip left": "0.800"}, SPINE_AND_HIP, SPINE_AND_HIP)
     assert interpretation.overall is Overall.INDETERMINATE
     first = interpretation.narrative.impression[0]
@@ -350,7 +350,7 @@ def test_who_sent_an_exam_and_its_day_are_doubted_by_name() -> None:
 
 
 def test_the_reference_population_is_named_where_the_scanner_states_it() -> None:
-    """R4.5: race-based or not; of an invalid site it is nobody's business."""
+    """R4.5: race-based or not; not stated for an invalid site."""
     spine = measurement("L1-L4", "0.9", t_score="-2", reference_population="USA  (Black female)")
     hip = measurement("total hip left", "0.8", t_score="-2", reference_population="NHANES III")
     interpretation = interpret(exam("2024-06-01", spine, hip), [exam("2022-06-01", spine, hip)], REFERENCE)

@@ -210,7 +210,7 @@ def test_a_study_is_of_one_day_as_soon_as_one_patient_was_scanned_twice_on_it() 
 
 
 def test_an_entry_states_whether_its_scans_were_of_one_day() -> None:
-    """R1.15: as the days of the study tell; where they do not, an entry of four vertebrae asks for it."""
+    """R1.15: by the days of the study; where they are unknown, an entry of four vertebrae asks for it."""
     dated = [replace(scan, day=date(2024, 3, 1)) for scan in pairs(30)]
     assert tomllib.loads(block(evaluate_study(dated)))["lsc"][0]["same_day"] is True
     assert "fill in" in tomllib.loads(block(evaluate_study(pairs(30))))["lsc"][0]["same_day"].lower()

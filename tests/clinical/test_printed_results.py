@@ -15,7 +15,7 @@ BESIDE = Path(__file__).parents[3] / "shared" / "samples"
 PRINTED = Path(os.environ.get("DXATREND_SAMPLES", BESIDE)) / "numeric" / "printed_spine_results.csv"
 
 WITHOUT_CONTENT = "ME+212290"
-"""The iDXA print-out tells neither content nor area: its sets cannot be recomputed, and are not."""
+"""The iDXA print-out states neither content nor area: its sets cannot be recomputed, and are not."""
 
 
 def printed_exams() -> list[Exam]:

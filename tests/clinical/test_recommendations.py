@@ -33,11 +33,11 @@ NOTHING: dict[str, Any] = {
     "calcium_tablet": False,
     "contrast": False,
 }
-"""Somebody of whom everything is known, and nothing is the matter."""
+"""A patient of whom everything is known, without any risk."""
 
 
 def advise(now: dict[str, str] | Exam, then: dict[str, str] | None = None, **more: Any) -> Interpretation:
-    """What is said of an exam in 2020, beside one in 2018, when ``more`` is known."""
+    """The interpretation of an exam in 2020, after one in 2018, when ``more`` is known."""
     rules = more.pop("rules", Rules())
     before = more.pop("before", "2018-01-01")
     today = now if isinstance(now, Exam) else exam("2020-01-01", regions=now, height_cm=D(160))
@@ -81,7 +81,7 @@ def scored(**scores: str) -> Exam:
     ],
 )
 def test_the_next_exam_is_in_two_years_or_in_one_with_a_reason(known: dict[str, Any], years: str, reason: str) -> None:
-    """R5.1, C13, F5: the timing of the next exam is always said."""
+    """R5.1, C13, F5: the timing of the next exam is always stated."""
     interpretation = advise(THEN, THEN, **known)
     found = suggestion(interpretation, "R5.1")
     assert found is not None

@@ -211,7 +211,7 @@ def by_the_core(case: Case) -> dict[str, tuple[Any, ...]]:
 
 
 def plain(change: Change) -> tuple[Any, ...]:
-    """A change of the core as the second reading tells one."""
+    """A change of the core in the form of the second reading."""
     allowed = Fraction(change.lsc.lsc) if change.lsc else None
     return change.reference.study_instance_uid, Fraction(change.difference), allowed, change.result.value
 

@@ -77,7 +77,7 @@ def test_every_vector_has_a_test_of_its_name(vector: str) -> None:
 
 
 def test_every_rule_in_the_core_is_a_rule_of_the_specification() -> None:
-    """A rule id in a comment that nobody wrote would look like authority."""
+    """A rule id that does not exist would look like authority."""
     core = HERE.parents[1] / "pipeline" / "clinical"
     cited = {
         rule for file in core.rglob("*.py") for rule in re.findall(r"\bR\d+\.\d+\b", file.read_text(encoding="utf-8"))

@@ -299,7 +299,7 @@ def test_sides_that_hardly_differ_are_not_called_exchanged() -> None:
 def test_prior_and_baseline_have_an_overall_result_each(
     region: str, patient: Patient, first: str, prior: str, now: str, overall: Overall, since_baseline: Overall
 ) -> None:
-    """R3.3, R5.1, R5.4: coded and said; a loss since the baseline asks for technique, causes and a year as any loss."""
+    """R3.3, R5.1, R5.4: coded and in words; a loss since the baseline is treated as any loss."""
     visits = [exam("2010-01-01", regions={region: first}), exam("2018-01-01", regions={region: prior})]
     found = interpret(exam("2020-01-01", regions={region: now}, patient=patient), visits, ALL_REFERENCE)
     assert (found.overall, found.overall_since_baseline) == (overall, since_baseline)
@@ -426,7 +426,7 @@ def test_a_fragility_fracture_may_make_the_diagnosis(
     ],
 )
 def test_height_lost_between_exams_is_flagged(heights: tuple[str, ...], lost: str | None) -> None:
-    """R5.2: 2 cm and more, since the last exam that tells it, else since the first."""
+    """R5.2: 2 cm and more, since the last exam with a height, else since the first."""
     days = ("2014-01-01", "2016-01-01", "2020-01-01")[-len(heights) :]
     visits = [exam(d, regions=THEN, height_cm=D(h) if h else None) for d, h in zip(days, heights, strict=True)]
     found = interpret(visits[-1], visits[:-1], REFERENCE)

@@ -121,7 +121,7 @@ def test_exams_in_the_scanners_trend_that_are_not_on_file_are_flagged() -> None:
 
 
 def test_an_earlier_exam_that_is_held_is_flagged_and_not_listed_as_missing() -> None:
-    """R2.19: what waits for a person is compared with nothing, and the reader is told."""
+    """R2.19: a held exam is not compared with, and a caution says so."""
     held = (date(2023, 1, 1), date(2025, 1, 1), date(2023, 1, 1))
     interpretation = followed_up(point("2023-01-01", "0.9"), point(THEN, "0.9"), point(NOW, "0.872"), held=held)
     (caution,) = cautions(interpretation, Flag.EARLIER_HELD)

@@ -12,13 +12,13 @@ from pipeline.clinical.regions import parse_region
 from tests.factories.exams import REFERENCE, ROOM_1, ROOM_2, exam
 
 YOUNG = {"L1-L4": ("1.18", "0.12"), "total hip": ("1.008", "0.126"), "femoral neck": ("1.038", "0.139")}
-"""Mean and standard deviation of young women in g/cm2, as the densitometer of the tests takes them (R4.6)."""
+"""Mean and standard deviation of young women in g/cm2, as the scanner of the tests uses them (R4.6)."""
 
 REGIONS = ("L1-L4", "total hip left", "total hip right", "femoral neck left", "femoral neck right")
 
 
 def adult(number: int) -> Interpretation:
-    """What there is to say of the last visit of an adult."""
+    """The interpretation of the last visit of an adult."""
     random = Random(number)
     birth = date(random.randrange(1930, 1985), 5, 5)
     patient = Patient(patient_id=f"P{number}", birth_date=birth, sex=random.choice((Sex.FEMALE, Sex.FEMALE, Sex.MALE)))

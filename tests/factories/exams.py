@@ -69,6 +69,6 @@ LSCS = (lsc("L1-L4", "0.0223"), lsc("total hip", "0.0267"), lsc("femoral neck", 
 """The LSCs of the commercial sample report (S54)."""
 
 REFERENCE = ClinicalReference(lscs=LSCS)
-"""A department that has told its LSCs and nothing else."""
+"""A department that has supplied its LSCs and nothing else."""
 
 TEXTS = frozenset({"scan_mode", "analysis_protocol", "reference_population", "technologist"})

@@ -51,7 +51,7 @@ STUDY = {
 
 
 def measurement(region: str = "L1-L4", bmd: str = "0.930", *, full: bool = False) -> Measurement:
-    """What an exam says of a region; ``full`` with all that a densitometer prints beside the BMD."""
+    """One region of an exam; ``full`` with all that a scanner prints beside the BMD."""
     bare = Measurement(region=parse_region(region), bmd=Decimal(bmd))
     if not full:
         return bare
@@ -117,7 +117,7 @@ def finding(
     cautions: tuple[Caution, ...] = (),
     full: bool = False,
 ) -> Finding:
-    """A region and what became of it."""
+    """A region with its changes, refusals and cautions."""
     return Finding(
         measurement=measurement(region, bmd, full=full),
         since_prior=since_prior,
@@ -144,7 +144,7 @@ def interpretation(
     visit: Exam | None = None,
     **more: Any,
 ) -> Interpretation:
-    """All there is to say of the visit of 2024; ``more`` are fields of their own."""
+    """The interpretation of the visit of 2024; ``more`` are other fields."""
     findings = findings or (finding(since_prior=change()),)
     return Interpretation(
         exam=visit or exam(2024, *(f.measurement for f in findings)),
@@ -194,7 +194,7 @@ def report(year: int = 2024, number: int = 1, **attributes: object) -> Dataset:
 
 
 def spread() -> dict[str, Interpretation]:
-    """Interpretations that between them use every concept, result, obstacle and flag there is."""
+    """Interpretations that together use every concept, result, obstacle and flag there is."""
     gain = change(Result.GAIN, earlier="0.890", difference="0.040", percent="4.5", rate="0.020")
     stable = change(Result.NO_SIGNIFICANT_CHANGE, earlier="0.930", difference="0.000", percent="0.0")
     no_lsc = change(Result.NO_LSC)
