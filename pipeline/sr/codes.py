@@ -9,7 +9,7 @@ from functools import cache
 
 from pipeline.clinical.model import Category, Flag, Obstacle, Overall, Result
 from pipeline.clinical.regions import FEMORAL_NECK, Region, Side, Site
-from pipeline.sr.dicom.content_tree import Code
+from pipeline.sr.dicom.content_item import Code
 
 # The document: PS3.16 TID 1500 and what it includes
 

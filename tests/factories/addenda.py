@@ -10,7 +10,8 @@ from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage, ExplicitVRLit
 
 from pipeline.clinical.model import Interpretation, Overall, Result
 from pipeline.sr.author.addendum import author
-from pipeline.sr.dicom.content_tree import Item, read_instance, read_tree
+from pipeline.sr.dicom.content_item import Item
+from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from pipeline.sr.dicom.reader import read_elements
 from pipeline.sr.dicom.writer import Authored
 from tests.factories import interpretations as make

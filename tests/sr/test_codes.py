@@ -11,7 +11,7 @@ from pipeline import clinical
 from pipeline.clinical.model import Flag, Obstacle, Overall, Result
 from pipeline.clinical.regions import SITE_OF_PART, SPINE, Region, Side, Site, parse_region
 from pipeline.sr import codes
-from pipeline.sr.dicom.content_tree import Code
+from pipeline.sr.dicom.content_item import Code
 
 REGIONS = [
     *(parse_region(key) for key in ("L1-L4", "L2-L4", "L1,L3", "T12", "L5")),

@@ -25,7 +25,8 @@ from pipeline.sr import codes
 from pipeline.sr.author.content import DEVICE, as_enhanced_sr, digest, document
 from pipeline.sr.author.iod_modules import contributing_equipment, dates, patient_and_study
 from pipeline.sr.author.revision_note import revision_note
-from pipeline.sr.dicom.content_tree import Code, Item, header_text, read_tree
+from pipeline.sr.dicom.content_item import Code, Item
+from pipeline.sr.dicom.content_tree import header_text, read_tree
 from pipeline.sr.dicom.header import Reference, check_same_patient, corrections, reference, tidy_header, written_at
 from pipeline.sr.dicom.reader import Elements, read_elements
 from pipeline.sr.dicom.uids import DEVICE_UID, derived_uid

@@ -26,7 +26,7 @@ from pipeline.clinical.model import (
 )
 from pipeline.clinical.regions import Region
 from pipeline.sr import codes
-from pipeline.sr.dicom.content_tree import Code, Item
+from pipeline.sr.dicom.content_item import Code, Item
 from pipeline.sr.dicom.header import dicom_date
 from pipeline.sr.dicom.uids import DEVICE_UID, derived_uid
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pipeline.sr import codes
-from pipeline.sr.dicom.content_tree import Code, Item
+from pipeline.sr.dicom.content_item import Code, Item
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pipeline.sr import codes
 from pipeline.sr.author.readback import ReadBack, read_back
-from pipeline.sr.dicom.content_tree import Item
+from pipeline.sr.dicom.content_item import Item
 
 
 def revision_note(addendum: Item, predecessor: Item, corrected: Sequence[str] = ()) -> str:

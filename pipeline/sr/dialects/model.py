@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Generic, TypeVar
 
 from pipeline.clinical.regions import Side, Site
-from pipeline.sr.dicom.content_tree import Code, Item, folded
+from pipeline.sr.dicom.content_item import Code, Item, folded
 
 LONGEST_NAME = 256
 """A code meaning has 64 characters (PS3.5 6.2 LO); a longer one than this names nothing we know."""

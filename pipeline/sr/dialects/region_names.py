@@ -15,7 +15,7 @@ from pipeline.clinical.regions import (
     parse_vertebrae,
 )
 from pipeline.sr.dialects.model import LONGEST_NAME, Dialect, PartNames
-from pipeline.sr.dicom.content_tree import folded
+from pipeline.sr.dicom.content_item import folded
 
 
 class UnknownNameError(UnknownRegionError):

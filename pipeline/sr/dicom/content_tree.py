@@ -5,17 +5,16 @@ hold them: no conversion of numbers, dates and names is ever asked for, as one b
 """
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from io import BytesIO
-from typing import NamedTuple
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
-from pydicom.sr._snomed_dict import mapping as snomed_mapping
 
 from pipeline.sr.dicom.character_sets import DEFAULT, declared, decoded, mended
+from pipeline.sr.dicom.content_item import Code, Item
 from pipeline.sr.dicom.reader import SPECIFIC_CHARACTER_SET, Elements, follow, transfer_syntax
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 
@@ -24,58 +23,6 @@ MAX_ITEMS = 10_000
 
 MAX_DEPTH = 32
 """A densitometer's report nests about five deep."""
-
-
-class Code(NamedTuple):
-    """A coded concept. ``meaning`` is for people, and for vendors whose code values nobody publishes."""
-
-    value: str
-    scheme: str
-    meaning: str
-
-    @property
-    def identity(self) -> tuple[str, str]:
-        """Value and scheme, SNOMED RT identifiers translated to SNOMED CT where pydicom knows them."""
-        if self.scheme in _SNOMED_RT and self.value in snomed_mapping["SRT"]:
-            return snomed_mapping["SRT"][self.value], "SCT"
-        return self.value, self.scheme
-
-    def matches(self, other: "Code") -> bool:
-        """Whether both name one concept: by value and scheme, or else by meaning in any letter case."""
-        if all(self.identity) and self.identity == other.identity:
-            return True
-        return bool(self.meaning) and folded(self.meaning) == folded(other.meaning)
-
-    def __str__(self) -> str:
-        return self.meaning or f"({self.value}, {self.scheme})"
-
-
-class Item(NamedTuple):
-    """One content item (PS3.3 C.17.3); a tuple, which is made fastest, as a report has hundreds of them.
-
-    ``value`` is the text as it was sent, without padding; ``code`` the value of a CODE; ``unit`` and ``value``
-    that of a NUM. ``references`` are pairs of SOP Class and SOP Instance UID. ``problems`` name what of this
-    item could not be read. ``template`` is the number of the TID (PS3.16) that a container says it follows.
-    """
-
-    value_type: str
-    relationship: str = ""
-    concept: Code | None = None
-    value: str = ""
-    code: Code | None = None
-    unit: Code | None = None
-    references: tuple[tuple[str, str], ...] = ()
-    children: tuple["Item", ...] = ()
-    problems: tuple[str, ...] = ()
-    template: str = ""
-
-    def walk(self) -> Iterator["Item"]:
-        """This item and everything below it, depth first."""
-        waiting = [self]
-        while waiting:
-            item = waiting.pop()
-            yield item
-            waiting.extend(reversed(item.children))
 
 
 def read_instance(data_set: bytes, transfer_syntax_uid: str) -> Dataset:
@@ -136,11 +83,6 @@ def with_texts(report: Elements, **texts: str) -> Elements:
     return report | {_tag(keyword): text for keyword, text in texts.items()}
 
 
-def folded(text: str) -> str:
-    """A text as we compare it: letter case and the amount of white space do not matter."""
-    return " ".join(text.casefold().split())
-
-
 UNREADABLE = (
     ArithmeticError,
     AttributeError,
@@ -156,8 +98,6 @@ UNREADABLE = (
     struct.error,
 )
 """What pydicom is known to raise on bytes it does not like."""
-
-_SNOMED_RT = {"SRT", "SNM3", "99SDM"}
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,7 @@ The report's header, and with it the patient, is not part of an outline.
 from collections.abc import Iterator
 from html import escape
 
-from pipeline.sr.dicom.content_tree import Code, Item
+from pipeline.sr.dicom.content_item import Code, Item
 
 
 def outline(root: Item) -> str:

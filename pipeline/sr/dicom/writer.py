@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 import pipeline
 from pipeline.errors import DxatrendError
-from pipeline.sr.dicom.content_tree import Code, Item
+from pipeline.sr.dicom.content_item import Code, Item
 from pipeline.sr.dicom.uids import IMPLEMENTATION_CLASS_UID
 
 Attributes = Mapping[str, "str | int | bytes | Sequence[Attributes]"]

@@ -7,7 +7,8 @@ are told apart by what DXA never has: their units, names and codes.
 from collections.abc import Iterator
 
 from pipeline.sr.dialects.model import Concept, Lookup
-from pipeline.sr.dicom.content_tree import Code, Item, folded, header_text
+from pipeline.sr.dicom.content_item import Code, Item, folded
+from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import Elements
 
 

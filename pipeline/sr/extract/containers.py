@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from pipeline.clinical.regions import Side, Site
 from pipeline.sr.dialects.model import ContainerRule, Quantity, Texts, TrendRule
-from pipeline.sr.dicom.content_tree import Item
+from pipeline.sr.dicom.content_item import Item
 from pipeline.sr.extract.remarks import Notes, quoted
 from pipeline.sr.extract.temporal_context import TimePointContext
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from pipeline.clinical.model import Scanner
 from pipeline.sr.dialects.model import Concept, Dialect, normal_manufacturer
-from pipeline.sr.dicom.content_tree import Item, folded, header_text
+from pipeline.sr.dicom.content_item import Item, folded
+from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.dicom.text import printable
 from pipeline.sr.extract.remarks import Notes

@@ -12,7 +12,7 @@ from decimal import Decimal
 from html import unescape
 
 from pipeline.clinical.regions import Side, UnknownRegionError, parse_vertebrae, vertebrae_key
-from pipeline.sr.dicom.content_tree import Code, Item, folded
+from pipeline.sr.dicom.content_item import Code, Item, folded
 from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from pipeline.sr.dicom.values import NoNumberError, read_number

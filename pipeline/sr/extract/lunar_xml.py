@@ -13,7 +13,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
 from pipeline.sr.dialects.model import DateOrder
-from pipeline.sr.dicom.content_tree import Code, Item
+from pipeline.sr.dicom.content_item import Code, Item
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from pipeline.sr.extract.ambiguous_dates import order_of, possible_days
 

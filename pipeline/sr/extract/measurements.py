@@ -11,7 +11,7 @@ from decimal import Decimal
 from pipeline.clinical.model import A_THOUSAND, BEYOND_BONE, ZERO, Measurement
 from pipeline.clinical.regions import Region, Side, UnknownRegionError
 from pipeline.sr.dialects.model import Dialect, Fact, Quantity
-from pipeline.sr.dicom.content_tree import Code, Item, folded
+from pipeline.sr.dicom.content_item import Code, Item, folded
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from pipeline.sr.dicom.values import (
     BMD_DECIMALS,

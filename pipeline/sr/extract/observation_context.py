@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pipeline.sr.dialects.model import Dialect, Fact
-from pipeline.sr.dicom.content_tree import Item, folded, header_text
+from pipeline.sr.dicom.content_item import Item, folded
+from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.dicom.text import person_name, printable
 from pipeline.sr.dicom.values import NoNumberError, is_blank, read_number, without_noise

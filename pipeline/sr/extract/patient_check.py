@@ -6,7 +6,7 @@ from datetime import date
 
 from pipeline.clinical.model import Patient, Sex
 from pipeline.sr.dialects.model import Dialect, Fact
-from pipeline.sr.dicom.content_tree import folded
+from pipeline.sr.dicom.content_item import folded
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from pipeline.sr.extract.ambiguous_dates import possible_days
 from pipeline.sr.extract.observation_context import Facts

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from pipeline.clinical.model import Measurement, Scanner
 from pipeline.sr.dialects.model import Dialect, Texts
-from pipeline.sr.dicom.content_tree import Item, header_text
+from pipeline.sr.dicom.content_item import Item
+from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 

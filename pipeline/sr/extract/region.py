@@ -10,7 +10,7 @@ from typing import TypeVar
 from pipeline.clinical.regions import SPINE, VERTEBRAE, Region, UnknownRegionError
 from pipeline.sr.dialects.model import Concept, Dialect, Fact, FindingSite
 from pipeline.sr.dialects.region_names import UnknownNameError, name_region, place
-from pipeline.sr.dicom.content_tree import Code, Item
+from pipeline.sr.dicom.content_item import Code, Item
 from pipeline.sr.extract.containers import Scan
 
 

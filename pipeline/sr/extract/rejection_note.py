@@ -8,7 +8,8 @@ against what it has measured: such a note takes no exam out of any comparison.
 
 from dataclasses import dataclass
 
-from pipeline.sr.dicom.content_tree import Code, header_text, read_tree
+from pipeline.sr.dicom.content_item import Code
+from pipeline.sr.dicom.content_tree import header_text, read_tree
 from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from pipeline.sr.dicom.content_tree import Item
+from pipeline.sr.dicom.content_item import Item
 
 MOST_NOTES = 200
 """A report with more is broken throughout, and nobody reads on."""

@@ -17,7 +17,8 @@ from pipeline.clinical.regions import Side
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.sr.codes import SCHEME
 from pipeline.sr.dialects.model import Dialect, Fact, normal_manufacturer
-from pipeline.sr.dicom.content_tree import Item, folded, header_text
+from pipeline.sr.dicom.content_item import Item, folded
+from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.dicom.text import person_name, printable
 from pipeline.sr.dicom.uids import DEVICE_UID

@@ -5,7 +5,8 @@ from datetime import date
 from enum import StrEnum
 from functools import partial
 
-from pipeline.sr.dicom.content_tree import Item, has_content_tree, header_text, read_tree
+from pipeline.sr.dicom.content_item import Item
+from pipeline.sr.dicom.content_tree import has_content_tree, header_text, read_tree
 from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.extract.hologic_private import read_document, results_document
 from pipeline.sr.extract.lunar_xml import is_results, read_comments

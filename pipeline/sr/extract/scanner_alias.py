@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from pipeline.clinical.model import Scanner
-from pipeline.sr.dicom.content_tree import folded
+from pipeline.sr.dicom.content_item import folded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

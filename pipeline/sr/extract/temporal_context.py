@@ -10,7 +10,7 @@ from datetime import date, datetime
 
 from pipeline.clinical.model import LONGEST_EXAM
 from pipeline.sr.dialects.model import Dialect, Fact
-from pipeline.sr.dicom.content_tree import Code, Item
+from pipeline.sr.dicom.content_item import Code, Item
 from pipeline.sr.dicom.values import Clock
 from pipeline.sr.extract.acquisition_method import named_method
 from pipeline.sr.extract.ambiguous_dates import possible_days, possible_moments, tells_time

@@ -12,7 +12,7 @@ from pipeline.clinical.regions import Region, UnknownRegionError
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.sr.dialects.model import Dialect, NamedFor, Quantity, Since
 from pipeline.sr.dialects.region_names import name_region
-from pipeline.sr.dicom.content_tree import Item
+from pipeline.sr.dicom.content_item import Item
 from pipeline.sr.dicom.values import BMD_DECIMALS, HIGHEST_BMD, LOWEST_BMD, NoNumberError, read_number, without_noise
 from pipeline.sr.extract.ambiguous_dates import possible_days
 from pipeline.sr.extract.containers import Layout, Trend

@@ -13,7 +13,8 @@ from pipeline.clinical.wording.impression import is_in_impression
 from pipeline.clinical.wording.names import bmd_in_text, difference_in_text, lsc_in_text, region_name, score_in_text
 from pipeline.sr import codes
 from pipeline.sr.author.content import DEVICE
-from pipeline.sr.dicom.content_tree import Code, Item, header_text
+from pipeline.sr.dicom.content_item import Code, Item
+from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.dicom.values import read_date
 from pipeline.sr.render.plots import Plot, PlotContext, plots

@@ -43,8 +43,17 @@ def test_a_command_that_authors_nothing_imports_no_highdicom_no_matplotlib_and_n
     with open_app(tmp_path):
         pass
     imported = imported_by("-m", "dxatrend", "--config", str(tmp_path), *command)
-    assert "pydicom" in imported
+    assert "sqlalchemy" in imported
     assert imported.isdisjoint(LARGE)
+
+
+def test_status_reads_no_dicom_and_imports_no_library_for_it(tmp_path: Path) -> None:
+    (tmp_path / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
+    with open_app(tmp_path):
+        pass
+    imported = imported_by("-m", "dxatrend", "--config", str(tmp_path), "status")
+    assert "pydantic" in imported
+    assert imported.isdisjoint(("pydicom", "pynetdicom", "numpy"))
 
 
 def test_the_import_of_a_large_library_would_be_noticed() -> None:

@@ -34,7 +34,7 @@ from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
 import pipeline
 from pipeline.clinical.model import Exam
 from pipeline.sr import codes
-from pipeline.sr.dicom.content_tree import Code, Item
+from pipeline.sr.dicom.content_item import Code, Item
 from pipeline.sr.dicom.header import words, written_at
 from pipeline.sr.dicom.uids import DEVICE_UID
 from tests.factories.elements import elements_of

@@ -25,7 +25,8 @@ from pipeline.clinical.model import Caution, Flag, Interpretation, Patient, Resu
 from pipeline.sr import codes
 from pipeline.sr.author.addendum import draft, header_corrections
 from pipeline.sr.author.content import document
-from pipeline.sr.dicom.content_tree import Code, read_tree
+from pipeline.sr.dicom.content_item import Code
+from pipeline.sr.dicom.content_tree import read_tree
 from pipeline.sr.dicom.header import UnusableEvidenceError
 from pipeline.sr.dicom.outline import outline
 from pipeline.sr.dicom.writer import dicom_file

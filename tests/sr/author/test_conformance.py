@@ -6,7 +6,7 @@ from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 from pipeline.edge.dicom_net.sop_classes import SR_STORAGE_CLASSES, SR_TRANSFER_SYNTAXES
 from pipeline.sr import codes
 from pipeline.sr.author.content import document
-from pipeline.sr.dicom.content_tree import Code, Item
+from pipeline.sr.dicom.content_item import Code, Item
 from pipeline.sr.dicom.uids import DEVICE_UID, IMPLEMENTATION_CLASS_UID
 from tests.factories import interpretations as make
 from tests.folders import ROOT

@@ -13,7 +13,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pipeline.clinical.model import Change, Finding, Interpretation, Overall
 from pipeline.sr.author.addendum import author
 from pipeline.sr.author.readback import ReadBack, read_back
-from pipeline.sr.dicom.content_tree import Code, Item, read_tree
+from pipeline.sr.dicom.content_item import Code, Item
+from pipeline.sr.dicom.content_tree import read_tree
 from pipeline.sr.dicom.header import dicom_date
 from pipeline.sr.dicom.reader import read_elements
 from tests.factories import interpretations as make

@@ -7,7 +7,7 @@ from pipeline.edge.configuration.dialects import shipped_dialects
 from pipeline.sr.dialects.loader import Dialect, DialectError, load_dialects, normal_manufacturer, parse_dialect
 from pipeline.sr.dialects.model import Concept, Lookup
 from pipeline.sr.dialects.region_names import name_region
-from pipeline.sr.dicom.content_tree import Code
+from pipeline.sr.dicom.content_item import Code
 from pipeline.sr.extract.report import extract
 from tests.factories.elements import elements_of
 from tests.factories.reports import container, num, report, text, values

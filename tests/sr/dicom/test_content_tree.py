@@ -8,7 +8,8 @@ from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian
 
 from pipeline.sr.dicom import content_tree
-from pipeline.sr.dicom.content_tree import Code, Item, header_text, read_tree
+from pipeline.sr.dicom.content_item import Code, Item
+from pipeline.sr.dicom.content_tree import header_text, read_tree
 from pipeline.sr.dicom.reader import Elements, read_elements
 from pipeline.sr.extract.report import Reason, UnreadableReportError
 from tests.factories.elements import elements_of

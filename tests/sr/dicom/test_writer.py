@@ -20,7 +20,8 @@ from pipeline.clinical.model import Interpretation
 from pipeline.sr import codes
 from pipeline.sr.author.addendum import author
 from pipeline.sr.author.content import decimal_string, document
-from pipeline.sr.dicom.content_tree import Item, read_instance, read_tree
+from pipeline.sr.dicom.content_item import Item
+from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from pipeline.sr.dicom.uids import IMPLEMENTATION_CLASS_UID
 from pipeline.sr.dicom.writer import EncodingError, content, dicom_file, elements
 from tests.factories import interpretations as make

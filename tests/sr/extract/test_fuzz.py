@@ -16,7 +16,8 @@ from pydicom.sequence import Sequence as DicomSequence
 from pipeline.clinical.model import Measurement
 from pipeline.edge.configuration.dialects import shipped_dialects
 from pipeline.sr.dicom.character_sets import DEFAULT, declared, decoded
-from pipeline.sr.dicom.content_tree import Code, Item, read_instance, read_tree
+from pipeline.sr.dicom.content_item import Code, Item
+from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from pipeline.sr.dicom.reader import Elements, read_elements
 from pipeline.sr.extract.report import Report, UnreadableReportError, extract
 from tests.factories.mutants import NAMES, mutant
