@@ -29,8 +29,8 @@ from pipeline.edge.extract.caller_scanners import OTHER_CALLER
 from pipeline.edge.follow_up.due_exams import CONTRADICTORY, UNUSABLE_EVIDENCE
 from pipeline.edge.operations import clinical_context_csv
 from pipeline.edge.store.commitment_requests import NOT_REPORTED
-from pipeline.edge.store.exams import REPEATED
 from pipeline.edge.store.patient_identity import ID_CONFLICT
+from pipeline.edge.store.readings import REPEATED
 from pipeline.edge.store.receipts import CORRECTED, OTHER_BYTES
 from pipeline.edge.store.shared_scans import SAME_SCAN
 from pipeline.edge.store.withdrawals import REJECTED

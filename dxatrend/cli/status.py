@@ -135,7 +135,7 @@ def _print_respelt(respelt: Sequence[Respelt]) -> None:
     print("\nThese names seem to belong to one scanner, spelt in two ways, perhaps since an upgrade. Exams under one")
     print("name are not compared with exams under the other. If you know that it is one scanner, add to scanners.toml:")
     for one in respelt:
-        print(f"\n# {one.told}", *one.lines, sep="\n")
+        print(f"\n# {one.respelt}", *one.lines, sep="\n")
 
 
 def _print_new_senders(new: Sequence[NewSender]) -> None:

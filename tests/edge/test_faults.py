@@ -44,13 +44,18 @@ EXTRACTING = (
     " read_results patient_facts same_patient read_scanner supply_serial_number read_trends"
 )
 RECORDING = (
-    "exams:record identity:patient_of patients:number_of machines:number_of exams:_find exams:_exam_of"
-    " exams:_second_of identity:hold_conflicts"
+    "readings:record patient_identity:patient_of patients:number_of scanners:number_of readings:_find"
+    " readings:_record_exam readings:_without_microseconds patient_identity:hold_conflicts"
 )
 FOLLOWING_UP = "examine interpret_exam interpret _data_sets read_header draft author _issue"
 INTERPRETING = "match compare_matches add_cautions diagnose advise trend cross_check"
-DELIVERING = "deliver:_store deliver:_as_kept"
-ONE_DESTINATION = ("dispatch:deliver", "store.outages:current", "store.outbox:claim", "deliver:associate")
+DELIVERING = "deliver.storage_scu:_store deliver.storage_scu:_data_set"
+ONE_DESTINATION = (
+    "deliver.dispatcher:deliver",
+    "store.destination_outages:current",
+    "store.outbox:claim",
+    "deliver.storage_scu:associate",
+)
 
 PLACES = (
     *(f"pipeline.edge.extract.extraction:{name}" for name in READING.split()),
@@ -133,6 +138,12 @@ def delivered(app: App, studies: list[str]) -> int:
         return connection.execute(query).scalar_one()
 
 
+@pytest.mark.parametrize("place", PLACES)
+def test_every_place_of_a_fault_is_a_function(place: str) -> None:
+    module, _, function = place.partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_fault_anywhere_concerns_nobody_else(app: App, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,7 +195,7 @@ def _held(app: App) -> list[str]:
 def test_what_cannot_be_recorded_is_held_with_its_place_and_the_batch_goes_on(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with faulty("pipeline.edge.store.exams:_exam_of"):
+    with faulty("pipeline.edge.store.readings:_record_exam"):
         for who in ("P1", "MARKED", "P2"):
             send(app, who)
         assert extract_waiting(app) == 3

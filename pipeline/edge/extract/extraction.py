@@ -15,11 +15,11 @@ from pipeline.edge.extract.caller_scanners import OTHER_CALLER, bound_serial_num
 from pipeline.edge.extract.rejection_notes import apply_rejection_note, may_reject
 from pipeline.edge.extract.time_limit import StoppedError, TimeLimitError, run_with_time_limit
 from pipeline.edge.store import (
-    exams,
     history_queries,
     other_bytes,
     phantom_scans,
     pixel_retention,
+    readings,
     receipts,
     work_queue,
 )
@@ -176,7 +176,7 @@ def _decide_other_bytes(app: App, receipt: Receipt, outcome: _Outcome) -> None:
     if not isinstance(outcome, Report) or _comes_from_another(app, receipt, outcome):
         return
     with app.database.write() as connection:
-        if exams.is_correction(connection, receipt.number, outcome, receipt.sender):
+        if readings.is_correction(connection, receipt.number, outcome, receipt.sender):
             _record(connection, app, receipt, outcome)
             return
         counts, held = other_bytes.decide(connection, receipt, outcome.exam.scanner)
@@ -282,7 +282,7 @@ def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcom
             log.warning("held", extra={"receipt": receipt.number, "reason": OTHER_CALLER})
         case Report():
             settle = timedelta(seconds=app.settings.service.exam.settle_seconds)
-            exam = exams.record(
+            exam = readings.record(
                 connection,
                 receipt.number,
                 outcome,

@@ -21,7 +21,7 @@ from pipeline.edge.dicom_net.sop_classes import IMAGE_STORAGE_CLASSES, SR_STORAG
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.store import audit_trail, receipts
 from pipeline.edge.store.audit_trail import Event
-from pipeline.edge.store.exams import REPEATED
+from pipeline.edge.store.readings import REPEATED
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import State, receipt
 from pipeline.sr.dicom.content_tree import header_text

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from pipeline.edge.app import App
 from pipeline.edge.errors import UNEXPECTED, describe_error, require_fault_of_one
 from pipeline.edge.extract.extraction import read_in_time
-from pipeline.edge.store import exams, receipts, work_queue
+from pipeline.edge.store import exams, readings, receipts, work_queue
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.sr.extract.report import Report, UnreadableReportError
 
@@ -45,16 +45,16 @@ def _reextract(app: App, connection: Connection, number: int) -> bool:
                 f"receipt {receipt.number}: {UNEXPECTED} {describe_error(error)}",
             )
     if reports == before:
-        exams.record_reader_fingerprint(connection, number, reader_fingerprint)
+        readings.record_reader_fingerprint(connection, number, reader_fingerprint)
         return False
-    if not exams.replace_reports(connection, number, reports, reader_fingerprint):
+    if not readings.replace_reports(connection, number, reports, reader_fingerprint):
         return _hold(connection, number, reader_fingerprint, "its reports are now of different exams")
     log.info("read again", extra={"exam": number})
     return True
 
 
 def _hold(connection: Connection, number: int, reader_fingerprint: str, detail: str) -> bool:
-    exams.record_reader_fingerprint(connection, number, reader_fingerprint)
+    readings.record_reader_fingerprint(connection, number, reader_fingerprint)
     work_queue.hold(connection, exam_table, number, reason=READ_OTHERWISE, detail=detail)
     log.warning("held", extra={"exam": number, "reason": READ_OTHERWISE})
     return True

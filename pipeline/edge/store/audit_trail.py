@@ -1,8 +1,8 @@
-"""Who did what to which object, when, and can we show that nobody has changed this since?
+"""Audit trail: append-only entries of who did what to which object and when, sealed in a SHA-256 hash chain.
 
-The trail is only added to, in the transaction of what it tells of; triggers refuse any other change. Soon afterwards
-``seal`` chains each row to the one before it. Not at once, because a chain lets one writer in at a time, and nobody who
-takes in a report is to wait for another.
+An entry is added in the transaction that does what it records; triggers refuse any other change. Soon afterwards
+``seal`` chains each entry to the one before it. That is not done at once, because only one writer at a time can extend
+a chain, and receiving must not wait.
 """
 
 import functools
@@ -23,43 +23,43 @@ from pipeline.edge.store.schema import addendum, audit, audit_cursor, audit_cut,
 
 
 class Event(StrEnum):
-    """What happened."""
+    """Kind of an audit event."""
 
     RECEIVED = "received"
-    """An instance was answered with success."""
+    """An instance was received and answered with success."""
     REFUSED_CALLER = "refused_caller"
     """An association was rejected."""
     COMPARED = "compared"
-    """An exam was examined: with which others, by which rules, and with what result."""
+    """An exam was compared: with which others, by which rules, and with what result."""
     AUTHORED = "authored"
-    """An addendum was written and kept."""
+    """An addendum was authored and stored."""
     DELIVERED = "delivered"
-    """A destination has an addendum, by the proof that is asked of it."""
+    """A destination has an addendum, with the configured proof."""
     QUERIED = "queried"
-    """An archive was asked what it has of a patient."""
+    """An archive was queried for a patient's prior reports."""
     RELEASED = "released"
     CONTEXT_LOADED = "context_loaded"
     LOADED = "loaded"
     REPROCESSED = "reprocessed"
     MERGED = "merged"
     SPLIT = "split"
-    """The reports of one study were told apart as those of several visits."""
+    """The reports of one study were split into several visits."""
     WITHDRAWN = "withdrawn"
-    """An exam, or some of its reports, were taken out of every comparison, or brought back."""
+    """An exam, or some of its reports, was withdrawn from every comparison, or brought back."""
     CONFIRMED = "confirmed"
-    """Somebody has confirmed that a caller sends a machine's reports."""
+    """A person has confirmed that a caller sends the reports of a scanner."""
     BACKED_UP = "backed_up"
     RESTORED = "restored"
     EXPORTED = "exported"
-    """The trail was looked at."""
+    """The audit trail was read."""
     DROPPED = "dropped"
-    """Something was kept for as long as the settings say, and is no more."""
+    """Something was deleted at the end of its retention time."""
     STARTED = "started"
     STOPPED = "stopped"
 
 
 class Outcome(IntEnum):
-    """How it went (PS3.15 A.5.2, Event Outcome Indicator)."""
+    """Event Outcome Indicator (PS3.15 A.5.2)."""
 
     SUCCESS = 0
     MINOR_FAILURE = 4
@@ -69,9 +69,9 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One thing that happened; ``actor`` is an AE title, a destination, or who typed a command, ``host`` from where.
+    """One audit event; ``actor`` is an AE title, a destination or the user of a command, on ``host``.
 
-    ``detail`` holds what else JSON can hold. It may name what is in the store and is read by nobody but its operators.
+    ``detail`` holds further JSON values. It may contain patient data and is read by operators only.
     """
 
     event: Event
@@ -88,7 +88,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedEntry:
-    """One entry on file, and its place in the chain once it is sealed."""
+    """One entry on file, with its position in the hash chain once it is sealed."""
 
     number: int
     entry: Entry
@@ -98,7 +98,7 @@ class SealedEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """What following the whole chain found: how much is sealed, how much not yet, and where it does not fit."""
+    """Result of verifying the hash chain: the counts of sealed and unsealed entries, and the first break."""
 
     sealed: int
     unsealed: int
@@ -108,25 +108,25 @@ class Chain:
 
 
 BATCH = 1000
-"""How many entries are sealed, sent or dropped in one transaction."""
+"""Entries that are sealed, sent or dropped in one transaction."""
 
 _START = "0" * 64
 _LOCK = 7_311_003
 
 _RECENT = 1000
-"""How far back an entry is looked for whose transaction ended after that of a later one; ``all_of_it`` finds any."""
+"""How many entries back to look for one whose transaction ended after a later one's; with ``all_of_it``, all."""
 
 
 def record(connection: Connection, *entries: Entry) -> None:
-    """Add to the trail what this transaction does."""
+    """Add entries to the audit trail for what this transaction does."""
     if entries:
         rows = [_values(entry) for entry in entries]
         _insert(len(rows)).execute(connection, in_rows(rows))
 
 
 def seal(connection: Connection, *, all_of_it: bool = False) -> int:
-    """Chain up to a batch of entries that are committed and not sealed yet; how many there were."""
-    if connection.dialect.name == "postgresql":  # where a writer does not already keep others out
+    """Seal up to a batch of entries that are committed and not sealed yet, and return their count."""
+    if connection.dialect.name == "postgresql":  # on SQLite a writer excludes others already
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
     position, digest = _end(connection)
     sealed = select(audit_seal.c.audit_id).where(audit_seal.c.audit_id == audit.c.id)
@@ -144,7 +144,7 @@ def seal(connection: Connection, *, all_of_it: bool = False) -> int:
 
 
 def has_unsealed(connection: Connection) -> bool:
-    """Whether anything recent waits to be sealed; cheap enough to be asked every second."""
+    """Return whether a recent entry is not sealed yet; cheap enough to be called every second."""
     last = connection.scalar(select(func.max(audit_seal.c.audit_id))) or 0
     sealed = select(audit_seal.c.audit_id).where(audit_seal.c.audit_id == audit.c.id)
     recent = select(audit.c.id).where(audit.c.id > last - _RECENT, ~sealed.exists())
@@ -152,20 +152,24 @@ def has_unsealed(connection: Connection) -> bool:
 
 
 def verify(connection: Connection) -> Chain:
-    """Follow the chain from its beginning, or from where it was last cut, to its end."""
+    """Verify the hash chain from its beginning, or its last cut, to its end."""
     position, digest = _cut(connection)
     sealed, broken_at = 0, None
     chain = (
-        select(audit_seal.c.position, audit_seal.c.audit_id, audit_seal.c.digest.label("said"), audit)
+        select(audit_seal.c.position, audit_seal.c.audit_id, audit_seal.c.digest.label("stored_digest"), audit)
         .outerjoin(audit, audit.c.id == audit_seal.c.audit_id)
         .where(audit_seal.c.position > position)
         .order_by(audit_seal.c.position)
     )
     for row in connection.execute(chain.execution_options(yield_per=BATCH)):
-        fits = row.id is not None and row.position == position + 1 and row.said == _digest(digest, row.id, _entry(row))
+        fits = (
+            row.id is not None
+            and row.position == position + 1
+            and row.stored_digest == _digest(digest, row.id, _entry(row))
+        )
         if not fits and broken_at is None:
             broken_at = int(row.audit_id)
-        position, digest, sealed = row.position, row.said, sealed + 1
+        position, digest, sealed = row.position, row.stored_digest, sealed + 1
     entries: int = connection.execute(select(func.count()).select_from(audit)).scalar_one()
     return Chain(sealed=sealed, unsealed=max(0, entries - sealed), last_digest=digest, broken_at=broken_at)
 
@@ -173,7 +177,7 @@ def verify(connection: Connection) -> Chain:
 def find(
     connection: Connection, *, since: datetime | None = None, about: Patient | None = None
 ) -> Iterator[SealedEntry]:
-    """The trail in the order it was written: from a moment on, about one patient, or all of it."""
+    """Yield entries in the order they were added: from a moment on, about one patient, or all."""
     query = _with_seals().order_by(audit.c.id)
     if since is not None:
         query = query.where(audit.c.at >= since)
@@ -184,7 +188,7 @@ def find(
 
 
 def unsent(connection: Connection, receiver: str) -> list[SealedEntry]:
-    """Up to a batch of sealed entries that a receiver has not had, in the order of the chain."""
+    """Return up to a batch of sealed entries that a receiver has not got yet, in the order of the chain."""
     query = (
         _with_seals()
         .where(audit_seal.c.position > _sent(connection, receiver))
@@ -195,14 +199,14 @@ def unsent(connection: Connection, receiver: str) -> list[SealedEntry]:
 
 
 def add_receiver(connection: Connection, receiver: str, *, at: datetime) -> None:
-    """Let a receiver that was never told anything have what happens from now on."""
+    """Add a receiver, unless it is known, that gets entries from now on."""
     known = connection.scalar(select(audit_cursor.c.name).where(audit_cursor.c.name == receiver))
     if known is None:
         connection.execute(insert(audit_cursor).values(name=receiver, position=_end(connection)[0], at=at))
 
 
 def lease_receiver(connection: Connection, receiver: str, *, at: datetime) -> bool:
-    """Whether this worker, and no other, is to tell a receiver now."""
+    """Lease a receiver to this worker, and return whether no other worker has it."""
     free = or_(
         audit_cursor.c.leased_until.is_(None),
         audit_cursor.c.leased_until <= at,
@@ -217,14 +221,14 @@ def lease_receiver(connection: Connection, receiver: str, *, at: datetime) -> bo
 
 
 def record_sent(connection: Connection, receiver: str, position: int, *, at: datetime) -> None:
-    """Remember that a receiver has had the chain up to a position."""
+    """Record that a receiver has got the chain up to a position."""
     connection.execute(update(audit_cursor).where(audit_cursor.c.name == receiver).values(position=position, at=at))
 
 
 def drop_entries(connection: Connection, *, before: datetime, at: datetime, receivers: Sequence[str] = ()) -> int:
-    """Drop up to a batch of the oldest entries, all of them from before a moment; how many.
+    """Drop up to a batch of the oldest entries, all from before a moment, and return their count.
 
-    What a receiver has not had yet stays, and so does whatever is not sealed.
+    Entries that a receiver has not got yet stay, and so do entries that are not sealed.
     """
     start, _ = _cut(connection)
     until = start + BATCH
@@ -262,7 +266,7 @@ def _values(entry: Entry) -> dict[str, object]:
         "at": entry.at,
         "event": entry.event.value,
         "outcome": entry.outcome.value,
-        "actor": entry.actor.replace("\0", ""),  # PostgreSQL keeps no such character, and a caller may send one
+        "actor": entry.actor.replace("\0", ""),  # PostgreSQL cannot store it, and a caller may send it
         "host": entry.host,
         "patient_id": entry.patient,
         "receipt_id": entry.receipt,
@@ -303,7 +307,7 @@ def _with_seals() -> Select[Any]:
 
 
 def _end(connection: Connection) -> tuple[int, str]:
-    """Where the chain ends."""
+    """Return the position and digest of the last seal."""
     last = connection.execute(
         select(audit_seal.c.position, audit_seal.c.digest).order_by(audit_seal.c.position.desc()).limit(1)
     ).one_or_none()
@@ -311,7 +315,7 @@ def _end(connection: Connection) -> tuple[int, str]:
 
 
 def _cut(connection: Connection) -> tuple[int, str]:
-    """After which position the chain begins."""
+    """Return the position and digest after which the chain begins."""
     last = connection.execute(
         select(audit_cut.c.position, audit_cut.c.digest).order_by(audit_cut.c.position.desc()).limit(1)
     ).one_or_none()
@@ -323,7 +327,7 @@ def _sent(connection: Connection, receiver: str) -> int:
 
 
 def _concerns(about: Patient) -> ColumnElement[bool]:
-    """Entries on a patient, on any of their exams, on what was received for them, and on what was answered."""
+    """Return the condition of an entry about a patient, or an exam, receipt or addendum of that patient."""
     patients = select(patient.c.id).where(patient_identity.same_patient(about.patient_id, about.issuer or None))
     exams = select(exam.c.id).where(exam.c.patient_id.in_(patients))
     receipts = select(reading.c.receipt_id).where(reading.c.exam_id.in_(exams))

@@ -1,4 +1,4 @@
-"""Requests of scanners for our storage commitment, and what of it we can answer for."""
+"""Storage commitment requests of scanners (N-ACTION), and the result for each object (PS3.4 Annex J, we as SCP)."""
 
 import hashlib
 import json
@@ -15,10 +15,10 @@ from pipeline.edge.store.schema import State, commitment_request, receipt
 
 NO_SUCH_OBJECT_INSTANCE = 0x0112
 CLASS_INSTANCE_CONFLICT = 0x0119
-"""Failure Reasons (PS3.3 C.14.1.1)."""
+"""Failure Reason (0008,1197), PS3.3 C.14.1.1."""
 
 NOT_REPORTED = "not_reported"
-"""The reason for which a promise is held that its scanner would not hear."""
+"""The reason for which a request is held whose result could not be reported to its scanner."""
 
 Reference = tuple[str, str]
 """SOP Class UID and SOP Instance UID of an object, as a scanner names it."""
@@ -26,9 +26,9 @@ Reference = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentRequest:
-    """One scanner's request for our commitment, under its own Transaction UID.
+    """One scanner's request for storage commitment, under the Transaction UID it chose.
 
-    ``attempts`` counts this one, ``losses`` the processes that ended over it.
+    ``attempts`` includes this one. ``worker_crashes`` counts the workers that ended while they had it.
     """
 
     number: int
@@ -41,7 +41,7 @@ class CommitmentRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentResult:
-    """What of it we keep, byte for byte, and what not, with its Failure Reason."""
+    """The objects stored byte for byte as received, and the others, each with its Failure Reason."""
 
     kept: tuple[Reference, ...]
     failed: tuple[tuple[Reference, int], ...]
@@ -50,9 +50,9 @@ class CommitmentResult:
 def record(
     connection: Connection, *, calling_ae_title: str, transaction_uid: str, requested: Sequence[Reference], at: datetime
 ) -> int:
-    """Keep a request until it is answered; its number. The same request again is answered again."""
-    said = {"requested_at": at, "requested": json.dumps(list(requested))}
-    anew = {"state": State.WAITING, "due_at": at, "attempts": 0, "worker_crashes": 0, "reason": None, "detail": None}
+    """Store a request, to be answered, and return its number; a repeated request is answered again."""
+    content = {"requested_at": at, "requested": json.dumps(list(requested))}
+    waiting = {"state": State.WAITING, "due_at": at, "attempts": 0, "worker_crashes": 0, "reason": None, "detail": None}
     number = insert_if_absent(
         connection,
         commitment_request,
@@ -60,32 +60,32 @@ def record(
         transaction_uid=transaction_uid,
         state=State.WAITING,
         due_at=at,
-        **said,
+        **content,
     )
     if number is None:
         same = (commitment_request.c.calling_ae_title == calling_ae_title) & (
             commitment_request.c.transaction_uid == transaction_uid
         )
-        again = update(commitment_request).where(same).values(**said, **anew).returning(commitment_request.c.id)
+        again = update(commitment_request).where(same).values(**content, **waiting).returning(commitment_request.c.id)
         number = connection.execute(again).scalar_one()
     notify(connection)
     return number
 
 
 def count_waiting(connection: Connection, calling_ae_title: str) -> int:
-    """How many requests of a scanner are still to be answered."""
+    """Return how many requests of a scanner are still to be answered."""
     theirs = (commitment_request.c.calling_ae_title == calling_ae_title) & (commitment_request.c.state == State.WAITING)
     return connection.scalar(select(func.count()).select_from(commitment_request).where(theirs)) or 0
 
 
 def claim(connection: Connection, calling_ae_title: str, *, at: datetime) -> int | None:
-    """Take the request of one scanner that is due longest; one at a time, as its objects may take a while."""
+    """Claim the longest due request of a scanner, one at a time, as reading its objects back may take long."""
     theirs = commitment_request.c.calling_ae_title == calling_ae_title
     return next(iter(work_queue.claim(connection, commitment_request, limit=1, at=at, where=theirs)), None)
 
 
 def load(connection: Connection, number: int) -> CommitmentRequest:
-    """One request."""
+    """Return one request."""
     row = connection.execute(select(commitment_request).where(commitment_request.c.id == number)).one()
     return CommitmentRequest(
         number=row.id,
@@ -98,7 +98,7 @@ def load(connection: Connection, number: int) -> CommitmentRequest:
 
 
 def postpone_due(connection: Connection, calling_ae_title: str, *, at: datetime, until: datetime) -> None:
-    """Let what else is due to a scanner wait: it does not hear us."""
+    """Postpone the other due requests of a scanner that cannot be reached."""
     due = (
         (commitment_request.c.state == State.WAITING)
         & (commitment_request.c.due_at <= at)
@@ -109,7 +109,7 @@ def postpone_due(connection: Connection, calling_ae_title: str, *, at: datetime,
 
 
 def failure_reason_of(connection: Connection, sop_class_uid: str, sop_instance_uid: str) -> int | None:
-    """Look an object up and read it back: what cannot be produced byte for byte is not kept, for this reason."""
+    """Read an object back and return its Failure Reason; ``None`` where it is stored byte for byte as received."""
     same = receipt.c.sop_instance_uid == sop_instance_uid
     columns = (receipt.c.id, receipt.c.sop_class_uid, receipt.c.digest)
     is_of_class = (receipt.c.sop_class_uid != sop_class_uid).asc()
@@ -122,7 +122,7 @@ def failure_reason_of(connection: Connection, sop_class_uid: str, sop_instance_u
 
 
 def hold_unreported(connection: Connection, *, asked_before: datetime) -> int:
-    """Hold what could not be told for too long; how many."""
+    """Hold the requests whose result could not be reported for too long, and return their count."""
     old = select(commitment_request.c.id).where(
         commitment_request.c.state == State.WAITING, commitment_request.c.requested_at < asked_before
     )

@@ -1,4 +1,4 @@
-"""Which archive takes nothing at present, since when, and when is it tried again?"""
+"""Outages of destinations: archives that accept nothing at present, and when each is tried again (back-off)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from pipeline.edge.store.schema import outage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """One archive's: ``attempts`` so far in vain, and none before ``due_at``."""
+    """The outage of one archive: ``attempts`` have failed so far, the next is at ``due_at``."""
 
     since: datetime
     attempts: int
@@ -19,14 +19,14 @@ class Outage:
 
 
 def current(connection: Connection, destination: str) -> Outage | None:
-    """The outage of an archive; ``None`` when all is well as far as we know."""
+    """Return the current outage of an archive; ``None`` when there is none."""
     query = select(outage.c.since, outage.c.attempts, outage.c.due_at, outage.c.detail)
     row = connection.execute(query.where(outage.c.destination == destination)).one_or_none()
     return None if row is None else Outage(**row._mapping)
 
 
 def record_failure(connection: Connection, destination: str, *, wait: timedelta, detail: str, at: datetime) -> None:
-    """It was tried in vain: not again before the wait is over."""
+    """Record a failed attempt; the archive is not tried again before the wait is over."""
     before = current(connection, destination)
     end(connection, destination)
     connection.execute(
@@ -41,7 +41,7 @@ def record_failure(connection: Connection, destination: str, *, wait: timedelta,
 
 
 def bring_forward(connection: Connection, by: timedelta, *, at: datetime) -> int:
-    """Make earlier by so much whatever is to be tried later than now: the clock went back; how much that was."""
+    """Move every later due time forward by ``by`` after the clock was set back, and return how many were moved."""
     later = connection.execute(select(outage.c.destination, outage.c.due_at).where(outage.c.due_at > at)).all()
     for row in later:
         mine = outage.c.destination == row.destination
@@ -50,5 +50,5 @@ def bring_forward(connection: Connection, by: timedelta, *, at: datetime) -> int
 
 
 def end(connection: Connection, destination: str) -> None:
-    """It takes what it is sent, or a person wants it tried now."""
+    """End an outage: the archive accepts instances again, or a person wants it tried now."""
     connection.execute(delete(outage).where(outage.c.destination == destination))

@@ -1,24 +1,22 @@
-"""What has each patient had, in a line a visit? Enough to see whether the ground of an addendum has shifted."""
+"""Exam summaries: one row per exam, with the provenance of its latest examination, to detect changed inputs."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from pipeline.edge.store import patient_merges
-from pipeline.edge.store.compiled_statement import CompiledStatement
-from pipeline.edge.store.patient_merges import Merged
+from pipeline.edge.store.patient_merges import MergedIdentities
 from pipeline.edge.store.schema import clinical_context, exam, patient, provenance, reading, scanner
 from pipeline.edge.store.schema import linked_patients as linked_patients_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What a look at an exam rested on: the parts of the body measured, and a digest of each kind of ground."""
+    """The inputs of the latest examination of an exam: the body parts measured, and a digest of each kind of input."""
 
     parts: str
     history: str
@@ -27,9 +25,9 @@ class Provenance:
     rules: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExamSummary:
-    """One exam as its row tells it, and the grounds of the latest look at it."""
+    """One exam without its reports; ``provenance`` is ``None`` until it has been examined."""
 
     provenance: Provenance | None
     number: int
@@ -49,7 +47,7 @@ class ExamSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class ContextRecord:
     """One record of clinical context, by its number."""
 
     number: int
@@ -59,37 +57,54 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkedPatients:
-    """Everything on file that may concern one human being, the first visit first."""
+    """Everything on file that may concern one human being; exams in the order they were performed."""
 
     summaries: Sequence[ExamSummary]
-    records: Sequence[Record]
-    merged: Merged
+    records: Sequence[ContextRecord]
+    merged: MergedIdentities
 
 
 def all_linked_patients(connection: Connection, numbers: Collection[int]) -> Iterator[LinkedPatients]:
-    """What is on file of these persons, those without a visit left out."""
-    values = {"persons": list(numbers)}
-    records: dict[int, list[Record]] = {}
-    for linked_patients_id, number, patient_number, recorded_on in _RECORDS.execute(connection, values):
-        record = Record(number=number, patient_number=patient_number, recorded_on=recorded_on)
-        records.setdefault(linked_patients_id, []).append(record)
+    """Yield what is on file of these linked patients, without those that have no exam."""
+    query = (
+        select(
+            patient.c.linked_patients_id,
+            clinical_context.c.id,
+            clinical_context.c.patient_id,
+            clinical_context.c.recorded_on,
+        )
+        .join(patient, patient.c.id == clinical_context.c.patient_id)
+        .where(patient.c.linked_patients_id.in_(numbers))
+        .order_by(clinical_context.c.id)
+    )
+    records: dict[int, list[ContextRecord]] = {}
+    for row in connection.execute(query):
+        record = ContextRecord(number=row.id, patient_number=row.patient_id, recorded_on=row.recorded_on)
+        records.setdefault(row.linked_patients_id, []).append(record)
     merged = patient_merges.merged(connection, numbers)
-    rows = _summaries_of_linked_patients().execute(connection, values)
-    for linked_patients_id, group in groupby(rows, key=lambda row: row[0]):
-        summaries = [_exam_summary(row[1:]) for row in group]
-        yield LinkedPatients(summaries=summaries, records=records.get(linked_patients_id, ()), merged=merged)
+    summaries = _exam_summaries().where(patient.c.linked_patients_id.in_(numbers))
+    ordered = summaries.order_by(patient.c.linked_patients_id, exam.c.performed_at, exam.c.id)
+    for linked_patients_id, rows in groupby(connection.execute(ordered), key=lambda row: row.linked_patients_id):
+        yield LinkedPatients(
+            summaries=[_exam_summary(row) for row in rows], records=records.get(linked_patients_id, ()), merged=merged
+        )
 
 
 def linked_patients_of(connection: Connection, exam_number: int) -> LinkedPatients:
-    """What is on file of the person an exam is of."""
-    (found,) = all_linked_patients(connection, [_LINKED_PATIENTS.scalar(connection, {"exam": exam_number})])
+    """Return what is on file of the linked patients that an exam belongs to."""
+    query = (
+        select(patient.c.linked_patients_id)
+        .join(exam, exam.c.patient_id == patient.c.id)
+        .where(exam.c.id == exam_number)
+    )
+    (found,) = all_linked_patients(connection, [connection.execute(query).scalar_one()])
     return found
 
 
 def next_linked_patients(
     connection: Connection, after: int, limit: int, *, shard: int = 0, shards: int = 1
 ) -> list[int]:
-    """The persons after a number whose number leaves a remainder, in order."""
+    """Return the next numbers of linked patients after one, in order, of those that belong to a shard."""
     mine = (linked_patients_table.c.id > after) & (linked_patients_table.c.id % shards == shard)
     return list(
         connection.scalars(
@@ -99,7 +114,7 @@ def next_linked_patients(
 
 
 def has_stale_readings(connection: Connection, reader_fingerprint: str) -> bool:
-    """Whether any report was read by other dialects or aliases than today's."""
+    """Return whether any report was extracted with other dialects or aliases than today's."""
     known = select(reading.c.reader_fingerprint)
     first, last = (
         connection.scalar(known.order_by(order).limit(1))
@@ -109,7 +124,7 @@ def has_stale_readings(connection: Connection, reader_fingerprint: str) -> bool:
 
 
 def stale_exams(connection: Connection, numbers: Collection[int], reader_fingerprint: str) -> list[int]:
-    """The exams of these persons of which a report was read by other dialects or aliases than today's."""
+    """Return the exams of these linked patients with a report extracted with other dialects or aliases than today's."""
     query = (
         select(exam.c.id)
         .join(patient, patient.c.id == exam.c.patient_id)
@@ -122,62 +137,31 @@ def stale_exams(connection: Connection, numbers: Collection[int], reader_fingerp
 
 
 def record_provenance(connection: Connection, exam_number: int, found: Provenance) -> None:
-    """What the latest look at an exam rested on."""
+    """Record the inputs of the latest examination of an exam."""
     values = {name: getattr(found, name) for name in ("parts", "history", "reference_data", "context", "rules")}
-    if not _FORGET_PROVENANCE.execute(connection, {"exam": exam_number, **values}):
-        _RECORD_PROVENANCE.execute(connection, {"exam_id": exam_number, **values})
-
-
-_ALL_LINKED_PATIENTS = patient.c.linked_patients_id.in_(bindparam("persons", expanding=True))
-_LINKED_PATIENTS = CompiledStatement(
-    select(patient.c.linked_patients_id)
-    .join(exam, exam.c.patient_id == patient.c.id)
-    .where(exam.c.id == bindparam("exam"))
-)
-_RECORDS = CompiledStatement(
-    select(
-        patient.c.linked_patients_id,
-        clinical_context.c.id,
-        clinical_context.c.patient_id,
-        clinical_context.c.recorded_on,
-    )
-    .join(patient, patient.c.id == clinical_context.c.patient_id)
-    .where(_ALL_LINKED_PATIENTS)
-    .order_by(clinical_context.c.id)
-)
-_FORGET_PROVENANCE = CompiledStatement(
-    update(provenance).where(provenance.c.exam_id == bindparam("exam")).returning(provenance.c.exam_id)
-)
-_RECORD_PROVENANCE = CompiledStatement(insert(provenance))
-
-
-@cache
-def _summaries_of_linked_patients() -> CompiledStatement:
-    return CompiledStatement(
-        _exam_summaries()
-        .where(_ALL_LINKED_PATIENTS)
-        .order_by(patient.c.linked_patients_id, exam.c.performed_at, exam.c.id)
-    )
+    known = update(provenance).where(provenance.c.exam_id == exam_number).values(**values)
+    if connection.execute(known).rowcount == 0:
+        connection.execute(insert(provenance).values(exam_id=exam_number, **values))
 
 
 def _exam_summaries() -> Select[Any]:
     return (
         select(
             patient.c.linked_patients_id,
+            patient.c.patient_id.label("sent_patient_id"),
+            patient.c.issuer,
             exam.c.id,
             exam.c.patient_id,
-            patient.c.patient_id.label("told_id"),
-            patient.c.issuer,
             exam.c.scanner_id,
-            scanner.c.key,
             exam.c.performed_at,
             exam.c.birth_date,
             exam.c.sex,
             exam.c.revision,
             exam.c.state,
             exam.c.historical,
-            exam.c.withdrawn.is_not(None),
+            exam.c.withdrawn,
             exam.c.late,
+            scanner.c.key.label("scanner_key"),
             provenance.c.parts,
             provenance.c.history,
             provenance.c.reference_data,
@@ -191,11 +175,33 @@ def _exam_summaries() -> Select[Any]:
     )
 
 
-def _exam_summary(row: Sequence[Any]) -> ExamSummary:
-    return ExamSummary(_provenance(*row[14:]), *row[:14])
+def _exam_summary(row: Row[Any]) -> ExamSummary:
+    return ExamSummary(
+        provenance=_provenance(row),
+        number=row.id,
+        patient_number=row.patient_id,
+        patient_id=row.sent_patient_id,
+        issuer=row.issuer,
+        scanner_number=row.scanner_id,
+        scanner_key=row.scanner_key,
+        performed_at=row.performed_at,
+        birth_date=row.birth_date,
+        sex=row.sex,
+        revision=row.revision,
+        state=row.state,
+        historical=row.historical,
+        withdrawn=row.withdrawn is not None,
+        late=row.late,
+    )
 
 
-def _provenance(parts: str | None, history: str, reference_data: str, context: str, rules: str) -> Provenance | None:
-    if parts is None:
+def _provenance(row: Row[Any]) -> Provenance | None:
+    if row.parts is None:  # no row of the outer join
         return None
-    return Provenance(parts=parts, history=history, reference_data=reference_data, context=context, rules=rules)
+    return Provenance(
+        parts=row.parts,
+        history=row.history,
+        reference_data=row.reference_data,
+        context=row.context,
+        rules=row.rules,
+    )

@@ -1,24 +1,23 @@
-"""Which archives were asked for a patient's earlier reports, and which exams wait for their answer?"""
+"""Queries to archives for a patient's prior reports, and the exams that wait for their response."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, case, func, select, update
+from sqlalchemy import Connection, case, func, select, update
 
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import work_queue
-from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.database import insert_if_absent, notify
 from pipeline.edge.store.schema import State, exam, history_query, patient
 
 AWAITS_HISTORY = "awaits_history"
-"""The reason of an exam that is due later, because an archive has not answered yet."""
+"""The reason of an exam that is due later, because an archive has not responded yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryQuery:
-    """One patient to ask one archive about; ``attempts`` counts this one."""
+    """One query to one archive about one patient; ``attempts`` includes this one."""
 
     number: int
     attempts: int
@@ -26,7 +25,7 @@ class HistoryQuery:
 
 
 def enqueue(connection: Connection, exam_number: int, destinations: Collection[str], *, at: datetime) -> None:
-    """Have archives asked about the patient of an exam, each once for all."""
+    """Enqueue a query about the patient of an exam to each archive that was never queried about that patient."""
     if not destinations:
         return
     patient_number = connection.execute(select(exam.c.patient_id).where(exam.c.id == exam_number)).scalar_one()
@@ -44,7 +43,7 @@ def enqueue(connection: Connection, exam_number: int, destinations: Collection[s
 
 
 def claim(connection: Connection, destination: str, *, at: datetime) -> HistoryQuery | None:
-    """Take the longest due question for an archive; ``None`` when there is none."""
+    """Claim the longest due query to an archive; ``None`` when there is none."""
     ids = work_queue.claim(connection, history_query, limit=1, at=at, where=history_query.c.destination == destination)
     if not ids:
         return None
@@ -57,9 +56,10 @@ def claim(connection: Connection, destination: str, *, at: datetime) -> HistoryQ
 
 
 def record_response(connection: Connection, number: int, *, instances: int, at: datetime) -> None:
-    """An archive has answered: exams of the patient that wait for it are due, those that went on are looked at again.
+    """Record the response of an archive; the patient's exams that wait for it, or went on without it, become due.
 
-    Those too that somebody follows up at this moment, and where it had nothing: an addendum may say that it is silent.
+    This includes exams that are being followed up at this moment, and a response without instances: an addendum may say
+    that the archive has not responded.
     """
     work_queue.done(connection, history_query, [number])
     connection.execute(
@@ -77,14 +77,12 @@ def record_response(connection: Connection, number: int, *, instances: int, at: 
 
 
 def awaited_since(connection: Connection, exam_number: int) -> datetime | None:
-    """Since when an archive has owed an answer for this exam; ``None`` when none does."""
-    since: datetime | None = _UNANSWERED.scalar(connection, {"exam": exam_number})
-    return since
-
-
-_UNANSWERED = CompiledStatement(
-    select(func.min(history_query.c.requested_at)).where(
-        history_query.c.patient_id == select(exam.c.patient_id).where(exam.c.id == bindparam("exam")).scalar_subquery(),
-        history_query.c.state.in_((State.WAITING, State.HELD)),  # one that a person must look at is not answered either
+    """Return since when the response of an archive is awaited for an exam; ``None`` when none is."""
+    whose = select(exam.c.patient_id).where(exam.c.id == exam_number).scalar_subquery()
+    since: datetime | None = connection.scalar(
+        select(func.min(history_query.c.requested_at)).where(
+            history_query.c.patient_id == whose,
+            history_query.c.state.in_((State.WAITING, State.HELD)),  # a held query has no response either
+        )
     )
-)
+    return since

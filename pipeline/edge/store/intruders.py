@@ -1,6 +1,6 @@
-"""Which side is the intruder's where exams contradict each other: who sent it, how many agree, or which came first.
+"""Decide which of several contradicting groups of exams must be held: by sender, by majority, or by order.
 
-Only one side can be right. If nothing tells which, all of them wait for a person.
+Only one group ("side") can be right. If nothing decides between them, all are held for a person.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,11 +12,11 @@ from pipeline.edge.store.schema import State, exam
 
 
 def intruders(connection: Connection, sides: Sequence[Sequence[int]], *, majority: bool) -> set[int]:
-    """Of sides that contradict each other, each some exams and the first one first, those that must wait.
+    """Return the exams to be held, of sides that contradict each other; each side is some exams, the first side first.
 
-    The sender tells: one that is known for its machine by other exams is believed before one that is not. So does the
-    ``majority``, where each exam says by itself what is right. So does the order, of different senders where the one
-    side is answered already, and where all come from one sender, who has mistaken one of them, by the majority's rule.
+    A side counts whose sender is known for its scanner by other exams, before one whose sender is not. Then, with
+    ``majority``, the side with more exams. Then the order: of different senders the side that has an addendum already;
+    of one sender, with ``majority``, the first side.
     """
     everyone = {number for side in sides for number in side}
     ranks = [(senders.are_known(connection, side, excluding=everyone), len(side) if majority else 0) for side in sides]
@@ -27,13 +27,13 @@ def intruders(connection: Connection, sides: Sequence[Sequence[int]], *, majorit
 
 
 def named(connection: Connection, numbers: Collection[int]) -> str:
-    """Exams as a person finds them in ``held`` and ``status``, each with who sent it."""
+    """Return exams as ``dxatrend held`` prints them, each with its senders."""
     sent_by = senders.of_exams(connection, numbers)
     return ", ".join(f"E{number} ({', '.join(map(str, sent_by.get(number, ())))})" for number in sorted(numbers))
 
 
 def _first(connection: Connection, sides: Sequence[Sequence[int]], *, majority: bool) -> list[Sequence[int]]:
-    """The side that came first, if the order tells anything."""
+    """Return the side that came first, if the order decides; otherwise all or none of the sides."""
     everyone = [number for side in sides for number in side]
     if len({who for of in senders.of_exams(connection, everyone).values() for who in of}) == 1:
         return [sides[0]] if majority else list(sides)

@@ -1,7 +1,7 @@
-"""Decide between objects of one SOP Instance UID and other bytes, of which only one can be what its name says.
+"""Decide between instances with one SOP Instance UID and different bytes, of which only one can be right.
 
-The later one is held as it comes, before anybody has read it. Once it is read it may turn out that the earlier one is
-a stranger's, who had guessed the UID; then that one waits for a person, and the later one goes on.
+The later one is held when it is received, before it is extracted. Once extracted, it may turn out that the earlier one
+is an unknown sender's, who guessed the UID; then the earlier one is held and the later one goes on.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from pipeline.edge.store.receipts import OTHER_BYTES, Receipt
 from pipeline.edge.store.schema import State, exam, reading, receipt
 
 
-def decide(connection: Connection, later: Receipt, machine: Scanner) -> tuple[bool, list[int]]:
-    """Whether an object goes on that is held for its other bytes, and which earlier ones must be held.
+def decide(connection: Connection, later: Receipt, scanner: Scanner) -> tuple[bool, list[int]]:
+    """Return whether a later instance, held for its other bytes, goes on, and which earlier ones must be held.
 
-    Of one sender's the earlier counts. Of different senders the one counts that is known for its scanner; else the
-    earlier where it is answered already; else neither.
+    Of one sender the earlier instance counts. Of different senders the one counts that is known for its scanner, else
+    the earlier if it has an addendum already, else neither.
     """
     earlier = _earlier(connection, later)
     if not earlier or any((one.calling_ae_title, one.host) == _pair(later) for one in earlier):
@@ -28,7 +28,7 @@ def decide(connection: Connection, later: Receipt, machine: Scanner) -> tuple[bo
     read = [one for one in earlier if one.exam_id is not None]
     if not read:  # whatever they were, nothing of them is used
         return all(one.state == State.HELD and one.reason != OTHER_BYTES for one in earlier), []
-    known = scanners.find(connection, machine)
+    known = scanners.find(connection, scanner)
     is_known = known is not None and senders.is_known(connection, known, later.sender)
     known_earlier = senders.are_known(
         connection, [one.exam_id for one in read], excluding=[one.exam_id for one in read]
@@ -40,7 +40,7 @@ def decide(connection: Connection, later: Receipt, machine: Scanner) -> tuple[bo
 
 
 def hold_earlier(connection: Connection, number: int, later: Receipt, *, at: datetime) -> None:
-    """Hold a report that was read: alone where its exam has others, else with its exam."""
+    """Hold an extracted report: alone where its exam has others, else with its exam."""
     detail = f"the SOP Instance UID (0008,0018) is that of receipt {later.number} ({later.sender}), the content is not"
     of: int = connection.execute(select(reading.c.exam_id).where(reading.c.receipt_id == number)).scalar_one()
     others = select(reading.c.receipt_id).where(reading.c.exam_id == of, reading.c.receipt_id != number).limit(1)
@@ -58,7 +58,7 @@ def _pair(one: Receipt) -> tuple[str, str]:
 
 
 def _earlier(connection: Connection, later: Receipt) -> Sequence[Row[Any]]:
-    """Every other object with the UID of one, but for history that was put aside; with its exam, if it was read."""
+    """Return every other instance with the same UID, except ignored history, with its exam if it was extracted."""
     query = (
         select(receipt.c.id, receipt.c.state, receipt.c.reason, receipt.c.calling_ae_title, receipt.c.host)
         .add_columns(reading.c.exam_id, exam.c.state.label("exam_state"))

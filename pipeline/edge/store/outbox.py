@@ -1,6 +1,5 @@
-"""What have we answered, and which archive still has to get it?"""
+"""Outbox: issued addenda with their renderings, and their deliveries to each destination."""
 
-import functools
 import hashlib
 import zlib
 from collections.abc import Collection, Sequence
@@ -8,11 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from pipeline.edge.store import audit_trail, destination_outages, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
-from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.database import notify
 from pipeline.edge.store.schema import State, addendum, delivery, exam
 
@@ -37,7 +35,7 @@ class NewAddendum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddendumOnFile:
-    """One addendum, or a face of one, as it was authored and is sent: its data set in Explicit VR Little Endian."""
+    """One addendum, or a rendering of one, as it was authored; its data set is in Explicit VR Little Endian."""
 
     number: int
     exam_number: int
@@ -50,7 +48,7 @@ class AddendumOnFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One addendum on its way to one destination; ``attempts`` counts this one, ``losses`` the workers it lost."""
+    """The delivery of one addendum to one destination; ``attempts`` includes this one."""
 
     number: int
     attempts: int
@@ -59,15 +57,17 @@ class Delivery:
 
 
 def latest(connection: Connection, exam_number: int) -> AddendumOnFile | None:
-    """The addendum that an exam has now."""
-    found = _latest().execute(connection, {"exam": exam_number})
-    return _addendum(found[0]) if found else None
+    """Return the latest addendum of an exam."""
+    query = _of_exam(exam_number).order_by(addendum.c.id.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _addendum(row)
 
 
 def is_superseded(connection: Connection, exam_number: int, known: AddendumOnFile | None) -> bool:
-    """Whether an exam has a later addendum than the one known; nobody else can issue one in this transaction."""
-    _LOCK_EXAM.execute(connection, {"exam": exam_number})
-    now = _LATEST_NUMBER.scalar(connection, {"exam": exam_number})
+    """Return whether an exam has a later addendum than the one known, and lock the exam against another one."""
+    connection.execute(select(exam.c.id).where(exam.c.id == exam_number).with_for_update())
+    own = (addendum.c.exam_id == exam_number) & addendum.c.rendering_of_id.is_(None)
+    now = connection.scalar(select(func.max(addendum.c.id)).where(own))
     return bool(now != (known.number if known else None))
 
 
@@ -96,7 +96,7 @@ def issue(connection: Connection, new: NewAddendum, destinations: Sequence[str],
 
 
 def issued_since(connection: Connection, moment: datetime) -> int:
-    """How many addenda have been issued since a moment."""
+    """Return how many addenda were issued since a moment, without their renderings."""
     since = (addendum.c.authored_at > moment) & addendum.c.rendering_of_id.is_(None)
     query = select(func.count()).select_from(addendum).where(since)
     return connection.execute(query).scalar_one()
@@ -105,13 +105,13 @@ def issued_since(connection: Connection, moment: datetime) -> int:
 def claim(
     connection: Connection, destination: str, *, limit: int, at: datetime, max_bytes: int | None = None
 ) -> list[int]:
-    """Take the longest due deliveries to one destination, of so many bytes in all; their numbers."""
-    theirs = delivery.c.destination == destination
-    return work_queue.claim(connection, delivery, limit=limit, at=at, where=theirs, max_bytes=max_bytes)
+    """Claim the longest due deliveries to a destination, of at most ``max_bytes`` in all, and return their numbers."""
+    to_destination = delivery.c.destination == destination
+    return work_queue.claim(connection, delivery, limit=limit, at=at, where=to_destination, max_bytes=max_bytes)
 
 
 def deliveries(connection: Connection, numbers: Sequence[int]) -> list[Delivery]:
-    """The deliveries of these numbers, with what is to be delivered, in the order it was authored."""
+    """Return these deliveries with their addenda, in the order they were authored."""
     query = (
         _addenda()
         .add_columns(delivery.c.id.label("delivery_id"), delivery.c.attempts, delivery.c.worker_crashes)
@@ -128,13 +128,13 @@ def deliveries(connection: Connection, numbers: Sequence[int]) -> list[Delivery]
 
 
 def record_delivery(connection: Connection, number: int, *, proof: str, at: datetime) -> None:
-    """The destination has it, and the proof says how we know."""
+    """Record that a destination has an addendum, and the proof of it."""
     work_queue.done(connection, delivery, [number])
     connection.execute(update(delivery).where(delivery.c.id == number).values(done_at=at))
     query = _addenda().add_columns(delivery.c.destination).join(delivery, delivery.c.addendum_id == addendum.c.id)
     row = connection.execute(query.where(delivery.c.id == number)).one()
     sent = _addendum(row)
-    told = {
+    detail = {
         "sop_class_uid": sent.sop_class_uid,
         "sop_instance_uid": sent.sop_instance_uid,
         "digest": hashlib.sha256(sent.data_set).hexdigest(),
@@ -148,19 +148,19 @@ def record_delivery(connection: Connection, number: int, *, proof: str, at: date
             actor=row.destination,
             exam=sent.exam_number,
             addendum=sent.number,
-            detail=told,
+            detail=detail,
         ),
     )
 
 
 def has_delivered_since(connection: Connection, destination: str, *, since: datetime) -> bool:
-    """Whether an archive took anything since a moment."""
+    """Return whether an archive has accepted anything since a moment."""
     query = select(delivery.c.id).where(delivery.c.destination == destination, delivery.c.done_at > since).limit(1)
     return connection.scalar(query) is not None
 
 
 def retry_now(connection: Connection, destination: str, *, at: datetime) -> int:
-    """Forget that an archive was away or refused something: all that it has not got is due; how many."""
+    """Make everything a destination lacks due now, held or in an outage, and return the count."""
     destination_outages.end(connection, destination)
     result = connection.execute(
         update(delivery)
@@ -174,7 +174,7 @@ def retry_now(connection: Connection, destination: str, *, at: datetime) -> int:
 def record_commitment(
     connection: Connection, destinations: Collection[str], sop_instance_uids: Collection[str], at: datetime
 ) -> int:
-    """These archives have committed themselves to keep these addenda; how many deliveries that ends."""
+    """Record the storage commitment of archives for these addenda, and return how many deliveries it completes."""
     ids = _under_way(connection, destinations, sop_instance_uids)
     for number in ids:
         record_delivery(connection, number, proof="commitment", at=at)
@@ -184,7 +184,7 @@ def record_commitment(
 def record_commitment_failure(
     connection: Connection, destinations: Collection[str], sop_instance_uids: Collection[str], at: datetime
 ) -> int:
-    """These archives do not keep these addenda: they are due again; how many deliveries that concerns."""
+    """Make the deliveries due again for which archives refused storage commitment, and return their count."""
     ids = _under_way(connection, destinations, sop_instance_uids)
     for number in ids:
         detail = "the archive did not commit itself to keep it"
@@ -195,30 +195,19 @@ def record_commitment_failure(
 
 
 def addenda(connection: Connection, exam_number: int) -> list[AddendumOnFile]:
-    """Every addendum of an exam, the first one first."""
+    """Return every addendum of an exam, the first one first."""
     query = _of_exam(exam_number).order_by(addendum.c.id)
     return [_addendum(row) for row in connection.execute(query)]
 
 
 def renderings(connection: Connection, number: int) -> list[AddendumOnFile]:
-    """Every face of an addendum, in the order of its pages."""
+    """Return every rendering of an addendum, in the order of its pages."""
     query = _addenda().where(addendum.c.rendering_of_id == number).order_by(addendum.c.id)
     return [_addendum(row) for row in connection.execute(query)]
 
 
-def _of_exam(exam_number: int | BindParameter[int]) -> Select[Any]:
+def _of_exam(exam_number: int) -> Select[Any]:
     return _addenda().where(addendum.c.exam_id == exam_number, addendum.c.rendering_of_id.is_(None))
-
-
-_LOCK_EXAM = CompiledStatement(select(exam.c.id).where(exam.c.id == bindparam("exam")).with_for_update())
-_LATEST_NUMBER = CompiledStatement(
-    select(func.max(addendum.c.id)).where(addendum.c.exam_id == bindparam("exam"), addendum.c.rendering_of_id.is_(None))
-)
-
-
-@functools.cache
-def _latest() -> CompiledStatement:
-    return CompiledStatement(_of_exam(bindparam("exam")).order_by(addendum.c.id.desc()).limit(1))
 
 
 def _addenda() -> Select[Any]:

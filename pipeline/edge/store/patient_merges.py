@@ -1,27 +1,29 @@
-"""Which patients may be one human being, and which of them has somebody said to be one?
+"""Patient merges stated by a person, and the linked patients who may be one human being.
 
-A person gathers every patient of one id, whatever its issuer, and those who were merged: so that what may concern a
-patient is found by one number. Who is really taken for one is decided exam by exam, by issuer, birth date and mergers.
+Linked patients are all patients of one id, whatever the issuer, and all who were merged with them, so that everything
+that may concern a patient is found by one number. Which exams really count as the same patient's is decided exam by
+exam, by issuer, birth date and merges.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from pipeline.clinical.model import Patient
-from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.schema import linked_patients, patient, patient_merge
 
-Merged = Collection[frozenset[tuple[str, str]]]
-"""Sets of (id, issuer) that count as one patient."""
+MergedIdentities = Collection[frozenset[tuple[str, str]]]
+"""Sets of (patient id, issuer) that count as one patient."""
 
 _LOCK = 7_311_004
 
 
 def new_linked_patients(connection: Connection, patient_id: str) -> int:
-    """The number of the person a patient new to us belongs to."""
-    if connection.dialect.name == "postgresql":  # else two who see a new id at once, of two issuers, make two persons
+    """Return the number of the linked patients that a new patient belongs to."""
+    if (
+        connection.dialect.name == "postgresql"
+    ):  # else two who see a new id at once, of two issuers, would not be linked
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK, func.hashtext(patient_id))))
     known = (
         select(patient.c.linked_patients_id).where(patient.c.patient_id == patient_id).order_by(patient.c.id).limit(1)
@@ -33,38 +35,39 @@ def new_linked_patients(connection: Connection, patient_id: str) -> int:
 
 
 def merge(connection: Connection, old: int, new: int, *, at: datetime) -> bool:
-    """From now on a patient's exams count as another one's for comparison.
+    """Let a patient's exams count as another one's for comparison from now on.
 
     Returns whether they do: not where the two are one already, or the old one was merged into somebody else.
     """
     if merged_into(connection, old) is not None or old in _chain(connection, new):
         return False
     connection.execute(insert(patient_merge).values(old_id=old, new_id=new, merged_at=at))
-    _gather(connection, _relatives(connection, {old, new}))
+    _link(connection, _related(connection, {old, new}))
     return True
 
 
 def undo(connection: Connection, old: int, new: int, *, at: datetime) -> bool:
-    """The merger counts no more, as if it had never been; whether there was one."""
-    active = (patient_merge.c.old_id == old) & (patient_merge.c.new_id == new) & patient_merge.c.undone_at.is_(None)
-    if connection.execute(update(patient_merge).where(active).values(undone_at=at)).rowcount == 0:
+    """Undo a merge, as if it had never been, and return whether there was one."""
+    merged_here = (patient_merge.c.old_id == old) & (patient_merge.c.new_id == new) & _ACTIVE
+    if connection.execute(update(patient_merge).where(merged_here).values(undone_at=at)).rowcount == 0:
         return False
-    apart = _relatives(connection, {old})
-    if new not in apart:
+    separated = _related(connection, {old})
+    if new not in separated:
         number = connection.execute(insert(linked_patients).returning(linked_patients.c.id)).scalar_one()
-        connection.execute(update(patient).where(patient.c.id.in_(apart)).values(linked_patients_id=number))
+        connection.execute(update(patient).where(patient.c.id.in_(separated)).values(linked_patients_id=number))
     return True
 
 
 def merged_into(connection: Connection, number: int) -> int | None:
-    """The patient that this one was merged into, if so."""
-    active = (patient_merge.c.old_id == number) & patient_merge.c.undone_at.is_(None)
-    found: int | None = connection.scalar(select(patient_merge.c.new_id).where(active))
+    """Return the patient that this one was merged into, if any."""
+    found: int | None = connection.scalar(
+        select(patient_merge.c.new_id).where(patient_merge.c.old_id == number, _ACTIVE)
+    )
     return found
 
 
 def merged_patients(connection: Connection, number: int) -> set[int]:
-    """A patient and everyone somebody has said to be the same."""
+    """Return a patient and everyone merged with it, over any number of steps."""
     found: set[int] = set()
     wanted = {number}
     while wanted:
@@ -74,55 +77,43 @@ def merged_patients(connection: Connection, number: int) -> set[int]:
 
 
 def merged_identities(connection: Connection, who: Patient) -> frozenset[tuple[str, str]]:
-    """Every id and issuer that somebody has said to be this patient's, its own included."""
+    """Return every (id, issuer) that was merged with this patient's, its own included."""
     own = (who.patient_id, who.issuer)
-    for together in _sets(connection, _MERGED_WITH, {"patient_id": who.patient_id}):
+    linked = select(patient.c.linked_patients_id).where(patient.c.patient_id == who.patient_id)
+    for together in _sets(connection, _NEW.c.linked_patients_id.in_(linked)):
         if own in together:
             return together
     return frozenset([own])
 
 
-def merged(connection: Connection, all_linked_patients: Collection[int]) -> Merged:
-    """Of some persons the patients who were merged, set by set."""
-    return _sets(connection, _MERGED, {"persons": list(all_linked_patients)})
+def merged(connection: Connection, all_linked_patients: Collection[int]) -> MergedIdentities:
+    """Return the sets of identities that were merged among these linked patients."""
+    return _sets(connection, _NEW.c.linked_patients_id.in_(all_linked_patients))
 
 
-_OLD, _NEW = patient.alias("old"), patient.alias("new")
-_PAIRS = (
-    select(_OLD.c.patient_id, _OLD.c.issuer, _NEW.c.patient_id, _NEW.c.issuer)
-    .select_from(patient_merge)
-    .join(_OLD, _OLD.c.id == patient_merge.c.old_id)
-    .join(_NEW, _NEW.c.id == patient_merge.c.new_id)
-    .where(patient_merge.c.undone_at.is_(None))
-)
-_MERGED = CompiledStatement(_PAIRS.where(_NEW.c.linked_patients_id.in_(bindparam("persons", expanding=True))))
-_MERGED_WITH = CompiledStatement(
-    _PAIRS.where(
-        _NEW.c.linked_patients_id.in_(
-            select(patient.c.linked_patients_id).where(patient.c.patient_id == bindparam("patient_id"))
-        )
-    )
-)
 _ACTIVE = patient_merge.c.undone_at.is_(None)
-_NUMBERS = bindparam("numbers", expanding=True, type_=patient.c.id.type)
-_INTO = CompiledStatement(select(patient_merge.c.new_id).where(_ACTIVE, patient_merge.c.old_id.in_(_NUMBERS)))
-_FROM = CompiledStatement(select(patient_merge.c.old_id).where(_ACTIVE, patient_merge.c.new_id.in_(_NUMBERS)))
+_OLD, _NEW = patient.alias("old"), patient.alias("new")
 
 
-def _sets(
-    connection: Connection, query: CompiledStatement, values: Mapping[str, object]
-) -> list[frozenset[tuple[str, str]]]:
-    pairs = query.execute(connection, values)
+def _sets(connection: Connection, condition: ColumnElement[bool]) -> list[frozenset[tuple[str, str]]]:
+    query = (
+        select(_OLD.c.patient_id.label("old_patient_id"), _OLD.c.issuer.label("old_issuer"))
+        .add_columns(_NEW.c.patient_id.label("new_patient_id"), _NEW.c.issuer.label("new_issuer"))
+        .select_from(patient_merge)
+        .join(_OLD, _OLD.c.id == patient_merge.c.old_id)
+        .join(_NEW, _NEW.c.id == patient_merge.c.new_id)
+        .where(_ACTIVE, condition)
+    )
     sets: list[frozenset[tuple[str, str]]] = []
-    for old_id, old_issuer, new_id, new_issuer in pairs:
-        pair = frozenset([(old_id, old_issuer), (new_id, new_issuer)])
+    for row in connection.execute(query):
+        pair = frozenset([(row.old_patient_id, row.old_issuer), (row.new_patient_id, row.new_issuer)])
         touched = [together for together in sets if together & pair]
         sets = [together for together in sets if together not in touched] + [pair.union(*touched)]
     return sets
 
 
 def _chain(connection: Connection, number: int) -> set[int]:
-    """A patient, the one it was merged into, and so on."""
+    """Return a patient, the one it was merged into, and so on."""
     found: set[int] = set()
     following: int | None = number
     while following is not None and following not in found:
@@ -131,8 +122,8 @@ def _chain(connection: Connection, number: int) -> set[int]:
     return found
 
 
-def _relatives(connection: Connection, numbers: Collection[int]) -> set[int]:
-    """These patients and all who share an id with them or were merged with them, however many steps away."""
+def _related(connection: Connection, numbers: Collection[int]) -> set[int]:
+    """Return these patients and all who share an id with them or were merged with them, over any number of steps."""
     found: set[int] = set()
     wanted = set(numbers)
     while wanted:
@@ -144,12 +135,13 @@ def _relatives(connection: Connection, numbers: Collection[int]) -> set[int]:
 
 
 def _merged_directly(connection: Connection, numbers: Collection[int]) -> set[int]:
-    values = {"numbers": list(numbers)}
-    return {*_INTO.scalars(connection, values), *_FROM.scalars(connection, values)}
+    into = select(patient_merge.c.new_id).where(_ACTIVE, patient_merge.c.old_id.in_(numbers))
+    from_ = select(patient_merge.c.old_id).where(_ACTIVE, patient_merge.c.new_id.in_(numbers))
+    return {*connection.scalars(into), *connection.scalars(from_)}
 
 
-def _gather(connection: Connection, numbers: Collection[int]) -> None:
-    """Make these patients one person."""
+def _link(connection: Connection, numbers: Collection[int]) -> None:
+    """Make these patients one group of linked patients."""
     members = patient.c.id.in_(numbers)
     number: int = connection.scalar(select(func.min(patient.c.linked_patients_id)).where(members)) or 0
     connection.execute(update(patient).where(members).values(linked_patients_id=number))

@@ -1,41 +1,30 @@
-"""Under which number do we know a patient, and what has somebody written down about them?"""
+"""Patients on file by id and issuer, and their clinical context loaded from CSV."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, bindparam, insert, select, tuple_
+from sqlalchemy import Connection, insert, select, tuple_
 
 from pipeline.clinical.clinical_context import ClinicalContext, context_on
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import patient_merges
-from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.database import insert_if_absent
 from pipeline.edge.store.schema import clinical_context, exam, patient
 
 _RECORD = TypeAdapter(ClinicalContext)
 
-_FIND = CompiledStatement(
-    select(patient.c.id).where(patient.c.patient_id == bindparam("patient"), patient.c.issuer == bindparam("issuer"))
-)
-_CONTEXTS_OF = CompiledStatement(
-    select(clinical_context.c.record)
-    .join(patient, patient.c.id == clinical_context.c.patient_id)
-    .where(tuple_(patient.c.patient_id, patient.c.issuer).in_(bindparam("together", expanding=True)))
-    .order_by(clinical_context.c.id)
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextOnFile:
-    """One record, and when it was loaded."""
+    """One record of clinical context, and when it was loaded."""
 
     record: ClinicalContext
     loaded_at: datetime
 
 
 def number_of(connection: Connection, patient_id: str, issuer: str) -> int:
-    """The number of a patient, who becomes known if need be; id and issuer trimmed."""
+    """Return the number of a patient, inserted if new; id and issuer are trimmed already."""
     known = find(connection, patient_id, issuer)
     if known is not None:
         return known
@@ -47,13 +36,15 @@ def number_of(connection: Connection, patient_id: str, issuer: str) -> int:
 
 
 def find(connection: Connection, patient_id: str, issuer: str) -> int | None:
-    """The number of a patient we know; ``None`` when we do not."""
-    number: int | None = _FIND.scalar(connection, {"patient": patient_id, "issuer": issuer})
+    """Return the number of a patient on file; ``None`` for any other."""
+    number: int | None = connection.scalar(
+        select(patient.c.id).where(patient.c.patient_id == patient_id, patient.c.issuer == issuer)
+    )
     return number
 
 
 def linked_patients_of(connection: Connection, patient_id: str, issuer: str) -> int | None:
-    """The person a patient is; where no issuer is given, whoever has this id."""
+    """Return the linked patients of an id and issuer, or of the id alone where no issuer is given."""
     same = patient.c.patient_id == patient_id
     query = select(patient.c.linked_patients_id).where(same & (patient.c.issuer == issuer) if issuer else same)
     number: int | None = connection.scalar(query.order_by(patient.c.id).limit(1))
@@ -61,7 +52,7 @@ def linked_patients_of(connection: Connection, patient_id: str, issuer: str) -> 
 
 
 def linked_patients_number(connection: Connection, number: int) -> int:
-    """The person a patient is."""
+    """Return the linked patients that a patient belongs to."""
     linked_patients: int = connection.execute(
         select(patient.c.linked_patients_id).where(patient.c.id == number)
     ).scalar_one()
@@ -69,7 +60,7 @@ def linked_patients_number(connection: Connection, number: int) -> int:
 
 
 def is_on_file_only_under_another_issuer(connection: Connection, patient_id: str, issuer: str) -> bool:
-    """Whether there are exams under this id, and none of them is taken for this patient's."""
+    """Return whether there are exams under this id, and none of them counts as this patient's."""
     own = patient_merges.merged_identities(connection, Patient(patient_id=patient_id, issuer=issuer))
     of_exams = select(patient.c.id).join(exam, exam.c.patient_id == patient.c.id).limit(1)
     mine = of_exams.where(tuple_(patient.c.patient_id, patient.c.issuer).in_(sorted(own)))
@@ -79,7 +70,7 @@ def is_on_file_only_under_another_issuer(connection: Connection, patient_id: str
 
 
 def record_context(connection: Connection, patient_number: int, record: ClinicalContext, *, at: datetime) -> bool:
-    """Keep a record; whether it says anything new for its day. What was kept before stays."""
+    """Store a record and return whether it is new for its day; earlier records stay."""
     of_that_day = [found.record for found in contexts(connection, patient_number) if _same_day(found.record, record)]
     day = record.recorded_on
     if record in of_that_day and context_on(of_that_day, day) == context_on([*of_that_day, record], day):
@@ -94,7 +85,7 @@ def record_context(connection: Connection, patient_number: int, record: Clinical
 
 
 def contexts(connection: Connection, patient_number: int) -> list[ContextOnFile]:
-    """What was written down about a patient, in the order it was loaded."""
+    """Return the clinical context of a patient, in the order it was loaded."""
     query = select(clinical_context.c.record, clinical_context.c.loaded_at).where(
         clinical_context.c.patient_id == patient_number
     )
@@ -105,9 +96,15 @@ def contexts(connection: Connection, patient_number: int) -> list[ContextOnFile]
 
 
 def contexts_of(connection: Connection, who: Patient) -> list[ClinicalContext]:
-    """What the clinical core is to know of a patient beyond the reports."""
-    values = {"together": sorted(patient_merges.merged_identities(connection, who))}
-    return [_RECORD.validate_json(record) for record in _CONTEXTS_OF.scalars(connection, values)]
+    """Return the clinical context of a patient and of all identities merged with it."""
+    identities = sorted(patient_merges.merged_identities(connection, who))
+    query = (
+        select(clinical_context.c.record)
+        .join(patient, patient.c.id == clinical_context.c.patient_id)
+        .where(tuple_(patient.c.patient_id, patient.c.issuer).in_(identities))
+        .order_by(clinical_context.c.id)
+    )
+    return [_RECORD.validate_json(record) for record in connection.scalars(query)]
 
 
 def _same_day(one: ClinicalContext, other: ClinicalContext) -> bool:

@@ -1,4 +1,4 @@
-"""What did each machine measure in its phantom? Kept apart from patients, for whoever watches the machines."""
+"""Phantom scans for the quality control of scanners, stored apart from patients."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from pipeline.sr.extract.phantom import PhantomReportError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhantomValue:
-    """One region of one phantom scan: BMD in g/cm2, BMC in g, area in cm2; ``None`` where nothing known was told."""
+    """One region of one phantom scan: BMD in g/cm², BMC in g, area in cm²; ``None`` where the report has none."""
 
     scanner: Scanner
     performed_at: datetime
@@ -27,7 +27,7 @@ class PhantomValue:
 
 
 def record(connection: Connection, receipt_number: int, report: PhantomReportError, *, at: datetime) -> None:
-    """Keep what a receipt says of a phantom; the receipt has come to its end."""
+    """Store the values of a phantom report; its receipt is then ignored, with the reason ``phantom``."""
     scan = report.scan
     number = scanners.number_of(
         connection, scan.scanner, station_name=scan.station_name, institution=scan.institution, at=at
@@ -50,7 +50,7 @@ def record(connection: Connection, receipt_number: int, report: PhantomReportErr
 
 
 def values(connection: Connection) -> list[PhantomValue]:
-    """Every region of every phantom scan, in the order they were performed."""
+    """Return every region of every phantom scan, in the order they were performed."""
     query = (
         select(phantom_value, scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number)
         .join(scanner, scanner.c.id == phantom_value.c.scanner_id)

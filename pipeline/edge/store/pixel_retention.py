@@ -1,7 +1,7 @@
-"""What remains of a picture once its results have been read?
+"""Drop the pixel data of received images after a retention time.
 
-The results and where they came from stay; the pixels, which are nearly all of its size, may go after a while. The
-receipt keeps the digest of what was sent, so that the same picture sent again is still known.
+The extracted results and the receipt stay. The receipt keeps the digest of the bytes received, so that the same image
+sent again is recognised.
 """
 
 import zlib
@@ -14,16 +14,17 @@ from pipeline.edge.store.schema import State, receipt
 from pipeline.sr.dicom.reader import without_pixels
 
 BATCH = 100
+"""Images per transaction."""
 
 
 def record_pixel_bytes(connection: Connection, receipt_number: int, instance: Instance) -> None:
-    """Remember how many bytes a picture would be smaller by."""
+    """Record how many bytes smaller an image would be without its pixel data."""
     smaller = len(instance.data_set) - len(without_pixels(instance.data_set, instance.transfer_syntax_uid))
     connection.execute(update(receipt).where(receipt.c.id == receipt_number).values(pixel_bytes=smaller))
 
 
 def drop_pixel_data(connection: Connection, *, received_before: datetime) -> int:
-    """Drop the pixels of up to a batch of pictures that came before a moment and need nobody; how many."""
+    """Drop the pixel data of a batch of settled images received before a moment, and return their count."""
     settled = receipt.c.state.in_((State.DONE, State.IGNORED))
     old = (
         select(receipt.c.id, receipt.c.transfer_syntax_uid)

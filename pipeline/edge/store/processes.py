@@ -1,7 +1,7 @@
-"""The live processes of the service: which configuration each works with, and whether it is asked to read it anew.
+"""The live processes of the service, the configuration each works with, and requests to reload it.
 
-A process renews its row for as long as it lives. One that has not for a while is dead, or cut off from the database,
-and counts no more; of this machine's own the system knows at once.
+A process renews its row while it lives. One that has not done so for ``STALE`` is dead or cut off from the database and
+no longer counts. For processes of this host the operating system is queried instead.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from pipeline.edge.store import work_queue
 from pipeline.edge.store.schema import process
 
 STALE = timedelta(seconds=60)
-"""Without a sign of life for so long, a process counts as dead."""
+"""A process whose row was not renewed for this long counts as dead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """Digests of a configuration: what can be read anew while the service runs, and what counts from the next start."""
+    """Digests of a configuration: the part reloaded while the service runs, and the part that needs a restart."""
 
     clinical: str
     service: str
@@ -27,7 +27,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveProcess:
-    """One process: when it read its configuration, and what was wrong when it last was to read it anew."""
+    """One process: when it read its configuration, and the problem of its last reload, if any."""
 
     part: str
     host: str
@@ -41,7 +41,7 @@ class LiveProcess:
 
 
 def register(connection: Connection, part: str, fingerprint: Fingerprint, *, at: datetime) -> None:
-    """This process begins to work with a configuration; rows that the dead have left go."""
+    """Register this process with its configuration, and delete the rows of dead processes."""
     for row in connection.execute(select(process.c.id, process.c.owner, process.c.seen_at)).all():
         if not _is_alive(row.owner, row.seen_at, at):
             connection.execute(delete(process).where(process.c.id == row.id))
@@ -60,24 +60,24 @@ def register(connection: Connection, part: str, fingerprint: Fingerprint, *, at:
 
 
 def renew(connection: Connection, part: str, *, at: datetime) -> bool:
-    """This process lives; whether it is still registered."""
+    """Renew the row of this process, and return whether it is still registered."""
     return connection.execute(update(process).where(_mine(part)).values(seen_at=at)).rowcount == 1
 
 
 def unregister(connection: Connection, part: str) -> None:
-    """This process ends."""
+    """Delete the row of this process, which ends."""
     connection.execute(delete(process).where(_mine(part)))
 
 
 def is_reload_requested(connection: Connection, part: str) -> bool:
-    """Whether somebody has asked this process to read its configuration anew."""
+    """Return whether this process is requested to reload its configuration."""
     return bool(connection.scalar(select(process.c.reload_requested).where(_mine(part))))
 
 
 def record_reload(
     connection: Connection, part: str, *, fingerprint: Fingerprint | None, problem: str | None, at: datetime
 ) -> None:
-    """This process has read its configuration anew, or could not for a reason and works with the old one."""
+    """Record that this process has reloaded its configuration, or the problem for which it keeps the old one."""
     read = {} if fingerprint is None else {"clinical": fingerprint.clinical, "read_at": at}
     connection.execute(
         update(process).where(_mine(part)).values(reload_requested=False, problem=problem, seen_at=at, **read)
@@ -85,19 +85,19 @@ def record_reload(
 
 
 def request_reload(connection: Connection, *, at: datetime) -> int:
-    """Ask every live process to read its configuration anew; how many there are."""
+    """Request every live process to reload its configuration, and return their count."""
     numbers = [number for number, _ in _live(connection, at)]
     connection.execute(update(process).where(process.c.id.in_(numbers)).values(reload_requested=True, problem=None))
     return len(numbers)
 
 
 def live(connection: Connection, *, at: datetime) -> list[LiveProcess]:
-    """Every process of the service that works now, on any machine."""
+    """Return every live process of the service, on any host."""
     return [found for _, found in _live(connection, at)]
 
 
 def outdated(connection: Connection, fingerprint: Fingerprint, *, at: datetime) -> list[LiveProcess]:
-    """The processes that work with another configuration than this one."""
+    """Return the live processes that work with another configuration."""
     return [found for found in live(connection, at=at) if found.fingerprint != fingerprint]
 
 
@@ -120,7 +120,7 @@ def _live(connection: Connection, at: datetime) -> Sequence[tuple[int, LiveProce
 
 
 def _is_alive(owner: str, seen_at: datetime, at: datetime) -> bool:
-    """Whether it was seen lately; a sign of life from the future is from before the clock went back."""
+    """Return whether a process was seen lately; a time in the future is from before the clock was set back."""
     return abs(at - seen_at) <= STALE and not work_queue.is_gone(owner)
 
 

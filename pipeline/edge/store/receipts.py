@@ -1,4 +1,4 @@
-"""What have we been sent, and what is still to be read?"""
+"""Receipts: received instances, stored byte for byte with their digest, and what is to be done with each."""
 
 import hashlib
 import sqlite3
@@ -10,7 +10,7 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any, Self
 
-from sqlalchemy import Connection, Integer, LargeBinary, and_, bindparam, case, func, select, text, update
+from sqlalchemy import Connection, LargeBinary, Row, and_, bindparam, case, func, literal, select, text, update
 
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Entry, Event
@@ -20,13 +20,13 @@ from pipeline.edge.store.schema import State, receipt
 from pipeline.edge.store.senders import Sender
 
 OTHER_BYTES = "other_bytes"
-"""The reason for which a second object with a known SOP Instance UID is held."""
+"""The reason for which a second instance with a known SOP Instance UID and different bytes is held."""
 
 CORRECTED = "corrected"
-"""The reason for which a report is put aside that was sent again with a corrected header."""
+"""The reason for which a report is ignored that was sent again with a corrected header."""
 
 PIECE = 8_000_000
-"""Bytes of a large content that go to a database, or come from it, at a time: its driver has them several times."""
+"""Bytes of a large content that are written or read at a time, because a driver holds them several times."""
 
 _COLUMNS = (
     receipt.c.id,
@@ -42,28 +42,14 @@ _COLUMNS = (
     case((func.length(receipt.c.content) <= PIECE, receipt.c.content)).label("content"),
     func.length(receipt.c.content).label("length"),
 )
-_APPEND = CompiledStatement(
-    update(receipt)
-    .where(receipt.c.id == bindparam("number"))
-    .values(content=receipt.c.content.op("||")(bindparam("piece", type_=LargeBinary())))
-)
-_PART = CompiledStatement(
-    select(func.substr(receipt.c.content, bindparam("start", type_=Integer()), PIECE, type_=LargeBinary())).where(
-        receipt.c.id == bindparam("number")
-    )
-)
-
-_OF_NUMBERS = CompiledStatement(
-    select(*_COLUMNS).where(receipt.c.id.in_(bindparam("numbers", expanding=True))).order_by(receipt.c.id)
-)
 
 _LOCK_UIDS = text("""
     SELECT pg_advisory_xact_lock(7311005, hash)
     FROM (SELECT DISTINCT hashtext(uid) AS hash FROM unnest(CAST(:uids AS text[])) AS uid ORDER BY hash) AS in_turn""")
-"""In one order, so that two listeners with the same ones never wait for each other."""
+"""Locks in one order, so that two listeners with the same UIDs never wait for each other."""
 
 _NOT_OF_USE = receipt.c.historical & ((receipt.c.state == State.IGNORED) | (receipt.c.state == State.WAITING))
-"""History that was put aside, or may yet be: it does not make another copy suspect."""
+"""History that is ignored, or may yet be: a copy with other bytes is not held for it."""
 
 _KNOWN = CompiledStatement(
     select(receipt.c.id, receipt.c.sop_instance_uid, receipt.c.digest, _NOT_OF_USE.label("not_of_use"))
@@ -75,7 +61,7 @@ _KNOWN = CompiledStatement(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One DICOM instance as it came: its encoded data set, without file meta information."""
+    """One DICOM instance as received: its encoded data set, without file meta information."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -85,7 +71,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """One instance on file, under our own number."""
+    """One instance on file, by the number of its receipt."""
 
     number: int
     instance: Instance
@@ -96,16 +82,16 @@ class Receipt:
     released_from: str | None
 
     def without_data_set(self) -> "Receipt":
-        """The same receipt without its bytes, which may be many, once nobody needs them any more."""
+        """Return the same receipt without its data set, to free memory once it is not needed."""
         return replace(self, instance=replace(self.instance, data_set=b""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """One instance as it comes, and from whom; ``Arrival.of`` makes one ready to be kept.
+    """One instance as received, and its sender, compressed and ready to be stored; made by ``Arrival.of``.
 
-    ``size`` in bytes as it came; its bytes are here only once, in ``content``, as they may be many. A historical one
-    gets no addendum, until it comes once more as one that is not.
+    ``size`` is in bytes as received. ``content`` is compressed and the only copy of the bytes. A historical instance
+    gets no addendum, until it is received once more as one that is not.
     """
 
     sop_class_uid: str
@@ -159,27 +145,27 @@ def store(
     at: datetime,
     historical: bool = False,
 ) -> tuple[int, bool]:
-    """Keep one instance, as ``store_all`` does; its number, and whether it is new."""
+    """Store one instance as ``store_all`` does, and return its number and whether it is new."""
     arrival = Arrival.of(instance, calling_ae_title=calling_ae_title, host=host, at=at, historical=historical)
     return store_all(connection, [arrival])[0]
 
 
 def store_all(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
-    """Keep instances; of each its number, and whether it is new.
+    """Store instances, and return for each its number and whether it is new.
 
-    The same SOP Instance UID with the same bytes is kept once. With other bytes both are kept, and the later one is
-    held, because nobody but a person can say which is right; a historical one is put aside, as archives alter what they
-    keep. However many they are, they cost as many statements as one.
+    The same SOP Instance UID with the same bytes is stored once. With other bytes both are stored and the later one is
+    held, because only a person can say which is right; a historical one is ignored instead, as archives alter what they
+    store. Any number of instances costs as many statements as one.
     """
-    if connection.dialect.name == "postgresql":  # else neither of two listeners sees what the other is keeping
+    if connection.dialect.name == "postgresql":  # else two listeners do not see what the other is storing
         connection.execute(_LOCK_UIDS, {"uids": [arrival.sop_instance_uid for arrival in arrivals]})
-    kept: dict[int, tuple[int, bool]] = {}
+    stored: dict[int, tuple[int, bool]] = {}
     waiting = dict(enumerate(arrivals))
-    while waiting:  # once, unless one UID comes several times: then the later ones find the earlier one kept
+    while waiting:  # once, unless one UID comes several times: then the later ones find the earlier one stored
         of_uid = {arrival.sop_instance_uid: place for place, arrival in reversed(waiting.items())}
         turn = {place: waiting.pop(place) for place in sorted(of_uid.values())}
-        kept.update(zip(turn, _keep_different(connection, list(turn.values())), strict=True))
-    results = [kept[place] for place in range(len(arrivals))]
+        stored.update(zip(turn, _store_different(connection, list(turn.values())), strict=True))
+    results = [stored[place] for place in range(len(arrivals))]
     entries = (_entry(arrival, *result) for arrival, result in zip(arrivals, results, strict=True))
     audit_trail.record(connection, *entries)
     if any(new for _, new in results):
@@ -188,7 +174,8 @@ def store_all(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple
 
 
 def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
-    """The receipts of these numbers that exist, in the order of their numbers."""
+    """Return the receipts of these numbers that exist, in the order of their numbers."""
+    query = select(*_COLUMNS).where(receipt.c.id.in_(numbers)).order_by(receipt.c.id)
     return [
         Receipt(
             number=row.id,
@@ -204,12 +191,12 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
             historical=row.historical,
             released_from=row.released_from,
         )
-        for row in _OF_NUMBERS.execute(connection, {"numbers": list(numbers)})
+        for row in connection.execute(query).all()
     ]
 
 
-def _data_set(connection: Connection, row: Any) -> bytes:
-    """The data set of a row; a large one comes and is inflated in pieces, so that it is in memory only once."""
+def _data_set(connection: Connection, row: Row[Any]) -> bytes:
+    """Return the data set of a row; a large one is read and inflated in pieces, so that memory holds it once."""
     inflated, data_set = zlib.decompressobj(), BytesIO()
     for piece in _pieces(connection, row.id, row.length) if row.content is None else (row.content,):
         left = piece
@@ -223,10 +210,11 @@ def _data_set(connection: Connection, row: Any) -> bytes:
 
 
 def _pieces(connection: Connection, number: int, length: int) -> Iterator[bytes]:
-    """A large content, piece by piece; SQLite would read all of it for each part that a statement asks for."""
+    """Yield a large content piece by piece; SQLite would read all of it for each ``substr``."""
     if connection.dialect.name == "postgresql":
         for start in range(1, length + 1, PIECE):
-            yield _PART.scalar(connection, {"number": number, "start": start})
+            part = func.substr(receipt.c.content, start, PIECE, type_=LargeBinary())
+            yield connection.execute(select(part).where(receipt.c.id == number)).scalar_one()
         return
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
@@ -236,7 +224,7 @@ def _pieces(connection: Connection, number: int, length: int) -> Iterator[bytes]
 
 
 def claim_with_other_bytes(connection: Connection, *, limit: int) -> list[int]:
-    """The receipts held for their other bytes that nobody has looked at yet; each is given to one worker, once."""
+    """Claim receipts held for their other bytes that no worker has examined yet; each is claimed once."""
     new = (receipt.c.state == State.HELD) & (receipt.c.reason == OTHER_BYTES) & (receipt.c.attempts == 0)
     suspected = select(receipt.c.id).where(new).order_by(receipt.c.due_at).limit(limit)
     numbers = list(connection.scalars(suspected.with_for_update(skip_locked=True)))
@@ -246,12 +234,12 @@ def claim_with_other_bytes(connection: Connection, *, limit: int) -> list[int]:
 
 
 def requeue_with_other_bytes(connection: Connection, numbers: Sequence[int]) -> None:
-    """Undo the claim of what nobody has looked at yet."""
+    """Undo the claim of receipts held for their other bytes."""
     connection.execute(update(receipt).where(receipt.c.id.in_(numbers)).values(attempts=0))
 
 
-def _keep_different(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
-    """Keep instances of different UIDs."""
+def _store_different(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
+    """Store instances of different UIDs."""
     on_file: defaultdict[str, list[Any]] = defaultdict(list)
     for known in _KNOWN.execute(connection, {"uids": [arrival.sop_instance_uid for arrival in arrivals]}):
         on_file[known.sop_instance_uid].append(known)
@@ -263,7 +251,7 @@ def _keep_different(connection: Connection, arrivals: Sequence[Arrival]) -> list
         if same is None:
             rows.append(_row(arrival, on_file[uid]))
         else:
-            _keep_again(connection, same, arrival)
+            _store_again(connection, same, arrival)
             numbers[uid] = same
     inserted = _insert(connection, rows)
     numbers |= inserted
@@ -271,9 +259,9 @@ def _keep_different(connection: Connection, arrivals: Sequence[Arrival]) -> list
 
 
 def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """Insert the instances that are not on file yet; their numbers by UID.
+    """Insert the instances that are not on file yet, and return their numbers by UID.
 
-    To PostgreSQL a large one goes in pieces.
+    PostgreSQL gets a large one in pieces.
     """
     large: dict[str, memoryview] = {}
     if connection.dialect.name == "postgresql":
@@ -283,7 +271,9 @@ def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str,
     inserted = insert_absent(connection, receipt, begun, key=receipt.c.sop_instance_uid)
     for uid in large.keys() & inserted.keys():
         for start in range(PIECE, len(large[uid]), PIECE):
-            _APPEND.execute(connection, {"number": inserted[uid], "piece": bytes(large[uid][start : start + PIECE])})
+            piece = literal(bytes(large[uid][start : start + PIECE]), LargeBinary())
+            longer = update(receipt).where(receipt.c.id == inserted[uid])
+            connection.execute(longer.values(content=receipt.c.content.op("||")(piece)))
     return inserted
 
 
@@ -317,7 +307,7 @@ def _named(known: Any) -> str:
 
 
 def _entry(arrival: Arrival, number: int, new: bool) -> Entry:
-    told = {
+    detail = {
         "sop_class_uid": arrival.sop_class_uid,
         "sop_instance_uid": arrival.sop_instance_uid,
         "digest": arrival.digest,
@@ -329,14 +319,14 @@ def _entry(arrival: Arrival, number: int, new: bool) -> Entry:
         actor=arrival.calling_ae_title,
         host=arrival.host,
         receipt=number,
-        detail=told,
+        detail=detail,
     )
 
 
-def _keep_again(connection: Connection, number: int, arrival: Arrival) -> None:
-    """Known bytes are read again where they are to be answered now, or as history were put aside before.
+def _store_again(connection: Connection, number: int, arrival: Arrival) -> None:
+    """Make known bytes due again where they were historical and are not now, or were ignored as history.
 
-    Or where their sender has corrected them since, and sends them once more: then they correct the correction.
+    Likewise where their sender has corrected them since and sends them once more: then they correct the correction.
     """
     historical = arrival.historical
     back = and_(receipt.c.calling_ae_title == arrival.calling_ae_title, receipt.c.host == arrival.host)

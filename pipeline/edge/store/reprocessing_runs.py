@@ -1,7 +1,7 @@
-"""How far has a run over all exams come, and who has which part of it?
+"""Reprocessing runs over all exams, split into shards that workers claim.
 
-A run is split into shards by person. A worker claims a shard under a lease and notes after each step up to which person
-it has come, so that any number of workers share one run and whoever takes over goes on where another one died.
+A run is split into shards by linked patients. A worker claims a shard under a lease and records its progress after each
+step, so that several workers share one run and another worker can continue where one died.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from pipeline.edge.store.schema import State, reprocessing_run, shard
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Which exams a run is about: of one person, of one scanner, from a day on; all where ``None``."""
+    """The exams of a run: of linked patients, of a scanner, from a day on; all where ``None``."""
 
     linked_patients: int | None = None
     scanner: int | None = None
@@ -27,7 +27,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """One part of a run that this process has claimed, and up to which person it has come."""
+    """One shard of a run, claimed by this process; done up to ``last_linked_patients``."""
 
     id: int
     number: int
@@ -36,7 +36,7 @@ class Shard:
 
 
 def begin(connection: Connection, scope: Scope, *, shards: int, at: datetime) -> int:
-    """The number of the unfinished run of this scope, or of a new one."""
+    """Return the number of the unfinished run of this scope, or of a new one."""
     filters = {"linked_patients_id": scope.linked_patients, "scanner_id": scope.scanner, "since": scope.since}
     same = [reprocessing_run.c[name].is_not_distinct_from(value) for name, value in filters.items()]
     unfinished = select(func.min(reprocessing_run.c.id)).where(reprocessing_run.c.finished_at.is_(None), *same)
@@ -46,12 +46,12 @@ def begin(connection: Connection, scope: Scope, *, shards: int, at: datetime) ->
     number: int = connection.execute(
         insert(reprocessing_run).values(started_at=at, **filters).returning(reprocessing_run.c.id)
     ).scalar_one()
-    parts = 1 if scope.linked_patients is not None else shards
+    count = 1 if scope.linked_patients is not None else shards
     connection.execute(
         insert(shard),
         [
-            {"reprocessing_run_id": number, "number": part, "shards": parts, "state": State.WAITING, "due_at": at}
-            for part in range(parts)
+            {"reprocessing_run_id": number, "number": one, "shards": count, "state": State.WAITING, "due_at": at}
+            for one in range(count)
         ],
     )
     notify(connection)
@@ -59,13 +59,13 @@ def begin(connection: Connection, scope: Scope, *, shards: int, at: datetime) ->
 
 
 def scope_of(connection: Connection, run: int) -> Scope:
-    """Which exams a run is about."""
+    """Return the scope of a run."""
     row = connection.execute(select(reprocessing_run).where(reprocessing_run.c.id == run)).one()
     return Scope(linked_patients=row.linked_patients_id, scanner=row.scanner_id, since=row.since)
 
 
 def claim(connection: Connection, run: int, *, at: datetime) -> Shard | None:
-    """Take a part of a run that nobody has; ``None`` when there is none."""
+    """Claim a shard of a run that no other worker has; ``None`` when there is none."""
     ids = work_queue.claim(connection, shard, limit=1, at=at, where=shard.c.reprocessing_run_id == run)
     if not ids:
         return None
@@ -74,14 +74,14 @@ def claim(connection: Connection, run: int, *, at: datetime) -> Shard | None:
 
 
 def renew(connection: Connection, mine: Shard, *, at: datetime) -> bool:
-    """Keep a part for longer; whether it is still ours."""
+    """Extend the lease of a shard, and return whether it is still ours."""
     ours = (shard.c.id == mine.id) & (shard.c.lease_owner == work_queue.owner()) & (shard.c.state == State.WAITING)
     result = connection.execute(update(shard).where(ours).values(leased_until=at + work_queue.LEASE, attempts=0))
     return result.rowcount == 1
 
 
 def advance(connection: Connection, mine: Shard, *, last_linked_patients: int, done: ExamCounts, at: datetime) -> bool:
-    """So far this part has come; whether it is still ours."""
+    """Record the progress of a shard, and return whether it is still ours."""
     if not renew(connection, mine, at=at):
         return False
     connection.execute(
@@ -99,7 +99,7 @@ def advance(connection: Connection, mine: Shard, *, last_linked_patients: int, d
 
 
 def finish(connection: Connection, mine: Shard, *, at: datetime) -> None:
-    """This part is done, and with the last one the run."""
+    """Mark a shard as done, and the run as finished with its last shard."""
     work_queue.done(connection, shard, [mine.id])
     run = connection.execute(select(shard.c.reprocessing_run_id).where(shard.c.id == mine.id)).scalar_one()
     connection.execute(select(reprocessing_run.c.id).where(reprocessing_run.c.id == run).with_for_update())
@@ -109,13 +109,13 @@ def finish(connection: Connection, mine: Shard, *, at: datetime) -> None:
 
 
 def is_finished(connection: Connection, run: int) -> bool:
-    """Whether every part of a run is done."""
+    """Return whether every shard of a run is done."""
     query = select(reprocessing_run.c.finished_at).where(reprocessing_run.c.id == run)
     return connection.scalar(query) is not None
 
 
 def counts(connection: Connection, run: int) -> ExamCounts:
-    """What the parts of a run have come to together."""
+    """Return the counts of all shards of a run together."""
     names: Sequence[str] = ("examined", "issued", "unchanged", "held")
     query = select(*(func.coalesce(func.sum(shard.c[name]), 0) for name in names))
     return ExamCounts(

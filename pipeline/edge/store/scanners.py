@@ -1,4 +1,4 @@
-"""Which machines have we heard of, and which of them cannot be told from one another?"""
+"""Scanners on file: those without a serial number, and those that reports name in two spellings."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import combinations
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from pipeline.clinical.model import Epoch, Scanner
 from pipeline.clinical.priors import last_break
-from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.database import insert_if_absent
 from pipeline.edge.store.schema import exam, scanner, unidentified_scanner
 from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here, supply_serial_number
@@ -18,7 +17,7 @@ from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here, su
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnidentifiedScanner:
-    """A machine whose reports do not tell its serial number, and by what else they may be known."""
+    """A scanner whose reports contain no serial number, with what else may identify it."""
 
     scanner: Scanner
     station_name: str
@@ -27,7 +26,7 @@ class UnidentifiedScanner:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What to add to scanners.toml, once somebody has read the serial number off the machine."""
+        """The lines to add to ``scanners.toml``, once a person has read the serial number off the scanner."""
         names = {"station_name": self.station_name, "institution": self.institution}
         if not (self.scanner.manufacturer and self.scanner.model and any(names.values())):
             return (f"# {self.scanner}: nothing in its reports tells it from another; have it tell its serial number",)
@@ -43,28 +42,28 @@ class UnidentifiedScanner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Respelt:
-    """A machine whose reports name it in two ways, as far as we can see: ``scanner`` as it is known, and ``told``."""
+    """A scanner that reports seem to name in two ways: ``scanner`` as it is on file, and ``respelt`` as in others."""
 
     scanner: Scanner
-    told: Scanner
+    respelt: Scanner
     is_configured: bool
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What to add to scanners.toml, once somebody has seen that it is one machine."""
+        """The lines to add to ``scanners.toml``, once a person has confirmed that it is one scanner."""
         parts = ("manufacturer", "model", "serial_number")
         named = [f"{part} = {_quoted(getattr(self.scanner, part))}" for part in parts]
-        pairs = zip(parts, self.scanner.key, self.told.key, strict=True)
-        otherwise = [part for part, mine, theirs in pairs if mine != theirs]
+        pairs = zip(parts, self.scanner.key, self.respelt.key, strict=True)
+        otherwise = [part for part, known, spelt in pairs if known != spelt]
         return (
             *([f"# below [[scanner]] {self.scanner}"] if self.is_configured else ["[[scanner]]", *named]),
             "[[scanner.spelling]]",
-            *(f"{part} = {_quoted(getattr(self.told, part))}" for part in otherwise),
+            *(f"{part} = {_quoted(getattr(self.respelt, part))}" for part in otherwise),
         )
 
 
 def number_of(connection: Connection, machine: Scanner, *, station_name: str, institution: str, at: datetime) -> int:
-    """The number of a machine, which becomes known if need be and was seen now."""
+    """Return the number of a scanner, inserted if new, and record that it was seen now."""
     number = _number_of(connection, machine, at)
     if not machine.identified:
         names = {"station_name": station_name, "institution": institution}
@@ -78,18 +77,18 @@ def number_of(connection: Connection, machine: Scanner, *, station_name: str, in
 
 
 def find(connection: Connection, machine: Scanner) -> int | None:
-    """The number of a machine we have heard of; ``None`` for any other."""
+    """Return the number of a scanner on file; ``None`` for any other."""
     number: int | None = connection.scalar(select(scanner.c.id).where(scanner.c.key == "\t".join(machine.key)))
     return number
 
 
 def with_serial_number(connection: Connection, serial_number: str) -> list[int]:
-    """The numbers of the machines that have this serial number."""
+    """Return the numbers of the scanners with this serial number."""
     return list(connection.scalars(select(scanner.c.id).where(scanner.c.serial_number == serial_number)))
 
 
 def not_identified(connection: Connection, aliases: Sequence[Alias] = ()) -> list[UnidentifiedScanner]:
-    """The machines of which no exam can be compared, and no alias identifies, the one seen last first."""
+    """Return the scanners without a serial number that no alias identifies, the one seen last first."""
     query = select(
         scanner.c.manufacturer,
         scanner.c.model,
@@ -115,9 +114,9 @@ def not_identified(connection: Connection, aliases: Sequence[Alias] = ()) -> lis
 def respelt(
     connection: Connection, configured: Collection[Scanner], spellings: Sequence[Spelling], epochs: Sequence[Epoch]
 ) -> list[Respelt]:
-    """The machines that seem to be told in two ways: the serial number says so, and the calibration epoch agrees.
+    """Return the scanners that seem to be one: their serial numbers agree, and so does the calibration epoch.
 
-    Only a person knows that they are one. Of two that are configured both, somebody has said that they are not.
+    Only a person can confirm that. Two scanners that are both configured count as two.
     """
     days = func.max(exam.c.performed_at)
     query = (
@@ -135,14 +134,14 @@ def respelt(
     found: list[Respelt] = []
     for one, other in combinations(known, 2):
         epoch, epoch_then = (last_break(one, epochs, last_on[machine]) for machine in (one, other))
-        settled = (one in configured and other in configured) or any(one == before.told for before in found)
+        settled = (one in configured and other in configured) or any(one == before.respelt for before in found)
         if not settled and _seem_one(one, other) and epoch == epoch_then:
-            found.append(Respelt(scanner=one, told=other, is_configured=one in configured))
+            found.append(Respelt(scanner=one, respelt=other, is_configured=one in configured))
     return found
 
 
 def _seem_one(one: Scanner, other: Scanner) -> bool:
-    """Whether two scanners share a word of maker and of model, and the serial number but for what stands before it."""
+    """Return whether two scanners share a word of manufacturer and model, and the serial number without its prefix."""
     named = zip(one.key[:2], other.key[:2], strict=True)
     alike = all(set(_WORD.findall(mine)) & set(_WORD.findall(theirs)) for mine, theirs in named)
     mine, theirs = ("".join(_WORD.findall(machine.key[2])) for machine in (one, other))
@@ -154,9 +153,9 @@ _BARE = re.compile(r"[^\d]*(\d{4}.*)")
 
 
 def _bare(serial_number: str) -> str:
-    """The number that is on the machine: ``500475`` of ``DF500475``; nothing where it would be a short one."""
-    told = _BARE.fullmatch(serial_number)
-    return told[1] if told else ""
+    """Return a serial number without its prefix: ``500475`` of ``DF500475``; empty if it has fewer than 4 digits."""
+    match = _BARE.fullmatch(serial_number)
+    return match[1] if match else ""
 
 
 def _number_of(connection: Connection, machine: Scanner, at: datetime) -> int:
@@ -172,25 +171,18 @@ def _number_of(connection: Connection, machine: Scanner, at: datetime) -> int:
     )
     if number is not None:
         return number
-    known: int = _SEEN.scalar(connection, {"machine": key, "at": at})
+    seen = update(scanner).where(scanner.c.key == key).values(last_seen_at=at).returning(scanner.c.id)
+    known: int = connection.execute(seen).scalar_one()
     return known
 
 
-_SEEN = CompiledStatement(
-    update(scanner)
-    .where(scanner.c.key == bindparam("machine"))
-    .values(last_seen_at=bindparam("at"))
-    .returning(scanner.c.id)
-)
-
-
 def _is_known(machine: UnidentifiedScanner, aliases: Sequence[Alias]) -> bool:
-    """Whether the machine's next report will be taken for that of one we know."""
+    """Return whether an alias supplies the serial number of this scanner's next report."""
     names = {"station_name": machine.station_name, "institution": machine.institution}
     return supply_serial_number(machine.scanner, aliases, on=machine.last_seen_at.date(), **names).identified
 
 
 def _quoted(text: str) -> str:
-    """A TOML basic string."""
+    """Return a text as a TOML basic string."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -1,24 +1,23 @@
-"""Which callers have sent reports of which machine, and which of them are new to it and not yet confirmed by a person.
+"""Callers that have sent reports of a scanner, and whether each is confirmed for it.
 
-A caller is a calling AE title at an address. The first one that sends a machine's reports is taken for its own; any
-other one may as well be a stranger who sends another machine's serial number, until somebody confirms it.
+A caller is a calling AE title at an address. The first one that sends reports of a scanner counts as confirmed. Any
+other one may send another scanner's serial number, until a person confirms it.
 """
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, false, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, false, select, update
 
 from pipeline.clinical.model import Scanner
-from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.database import insert_if_absent
 from pipeline.edge.store.schema import exam, reading, receipt, scanner, sender
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
-    """Who sent something: by the network if there is a host; else somebody at this machine brought it in."""
+    """The sender of an instance: a caller on the network if ``host`` is set, else a person who imported it here."""
 
     ae_title: str
     host: str
@@ -29,7 +28,7 @@ class Sender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSender:
-    """A caller that nobody has confirmed for a machine; ``number`` is what ``dxatrend confirm`` takes."""
+    """A caller that nobody has confirmed for a scanner; ``number`` is the argument of ``dxatrend confirm``."""
 
     number: int
     scanner: Scanner
@@ -38,16 +37,16 @@ class NewSender:
 
 
 def record(connection: Connection, scanner_number: int, who: Sender, *, bound: bool, at: datetime) -> None:
-    """A caller has sent a report of a machine, whose row this transaction has locked.
+    """Record that a caller has sent a report of a scanner, whose row this transaction has locked.
 
-    One that the configuration has ``bound`` to the machine needs nobody to confirm it.
+    A caller that the configuration has ``bound`` to the scanner needs no confirmation.
     """
-    same = {"scanner": scanner_number, "ae_title": who.ae_title, "host": who.host}
-    if (number := _KNOWN.scalar(connection, same)) is not None:
+    of_scanner = select(sender.c.id).where(sender.c.scanner_id == scanner_number)
+    if (number := connection.scalar(of_scanner.where(_is(who)))) is not None:
         if bound:
             connection.execute(update(sender).where(_new(number)).values(confirmed_at=at))
         return
-    is_first = _ANY.scalar(connection, {"scanner": scanner_number}) is None
+    is_first = connection.scalar(of_scanner.limit(1)) is None
     insert_if_absent(
         connection,
         sender,
@@ -60,12 +59,14 @@ def record(connection: Connection, scanner_number: int, who: Sender, *, bound: b
 
 
 def unconfirmed(connection: Connection, exams: Collection[int]) -> set[int]:
-    """Of some exams those of which a report came from a caller that nobody has confirmed for their machine."""
-    return set(_UNCONFIRMED.scalars(connection, {"exams": list(exams)})) if exams else set()
+    """Return those of some exams with a report from a caller that nobody has confirmed for their scanner."""
+    if not exams:
+        return set()
+    return set(connection.scalars(_exams_sent().where(sender.c.confirmed_at.is_(None), exam.c.id.in_(exams))))
 
 
 def unconfirmed_senders(connection: Connection) -> list[NewSender]:
-    """The callers that nobody has confirmed, the one that came last first."""
+    """Return the callers that nobody has confirmed, the newest first."""
     query = (
         select(sender, scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number)
         .join(scanner, scanner.c.id == sender.c.scanner_id)
@@ -84,14 +85,14 @@ def unconfirmed_senders(connection: Connection) -> list[NewSender]:
 
 
 def confirm(connection: Connection, number: int, *, at: datetime) -> list[int] | None:
-    """From now on a caller counts as the machine's own; the exams it has sent; ``None`` where it does already."""
+    """Confirm a caller for its scanner, and return the exams it has sent; ``None`` where it was confirmed already."""
     if connection.execute(update(sender).where(_new(number)).values(confirmed_at=at)).rowcount == 0:
         return None
     return list(connection.scalars(_exams_sent().where(sender.c.id == number).distinct().order_by(exam.c.id)))
 
 
 def of_exams(connection: Connection, exams: Iterable[int]) -> dict[int, tuple[Sender, ...]]:
-    """By exam who has sent its reports, each once, the first one first."""
+    """Return the senders of the reports of each exam, each once, in the order of their first report."""
     query = (
         select(reading.c.exam_id, receipt.c.calling_ae_title, receipt.c.host)
         .join(receipt, receipt.c.id == reading.c.receipt_id)
@@ -99,17 +100,17 @@ def of_exams(connection: Connection, exams: Iterable[int]) -> dict[int, tuple[Se
         .order_by(reading.c.exam_id, receipt.c.id)
     )
     found: dict[int, dict[Sender, None]] = {}
-    for number, ae_title, host in connection.execute(query):
-        found.setdefault(number, {})[Sender(ae_title=ae_title, host=host)] = None
+    for row in connection.execute(query):
+        found.setdefault(row.exam_id, {})[Sender(ae_title=row.calling_ae_title, host=row.host)] = None
     return {number: tuple(senders) for number, senders in found.items()}
 
 
 def are_known(connection: Connection, exams: Collection[int], *, excluding: Collection[int]) -> bool:
-    """Whether any of some exams came from a sender known for its machine: by other exams than these ``beside`` it.
+    """Return whether any of some exams came from a sender known for its scanner by exams other than ``excluding``.
 
-    History is brought in by people of the department, or asked of its archives, and is known.
+    History is imported by people of the department or queried from its archives, and counts as known.
     """
-    for row in connection.execute(_whence().where(exam.c.id.in_(list(exams)))).all():
+    for row in connection.execute(_sources().where(exam.c.id.in_(list(exams)))).all():
         who = Sender(ae_title=row.calling_ae_title, host=row.host)
         if row.historical or is_known(connection, row.scanner_id, who, excluding=excluding):
             return True
@@ -117,21 +118,21 @@ def are_known(connection: Connection, exams: Collection[int], *, excluding: Coll
 
 
 def is_known(connection: Connection, scanner_number: int, who: Sender, *, excluding: Collection[int] = ()) -> bool:
-    """Whether a sender is confirmed for a machine, and has sent an exam of it that is none of these ``beside``."""
+    """Return whether a sender is confirmed for a scanner and has sent an exam of it other than ``excluding``."""
     same = (receipt.c.calling_ae_title == who.ae_title) & (receipt.c.host == who.host)
     others = (
         (exam.c.scanner_id == scanner_number) & exam.c.id.not_in(list(excluding)) & sender.c.confirmed_at.is_not(None)
     )
-    return not who.host or connection.execute(_whence().where(same, others).limit(1)).first() is not None
+    return not who.host or connection.execute(_sources().where(same, others).limit(1)).first() is not None
 
 
 def is_scanner(connection: Connection, who: Sender) -> bool:
-    """Whether a caller has sent reports of any machine."""
+    """Return whether a caller has sent reports of any scanner."""
     return connection.scalar(select(sender.c.id).where(_is(who)).limit(1)) is not None
 
 
 def is_confirmed(connection: Connection, scanner_number: int, who: Sender) -> bool:
-    """Whether a machine's reports are known to come from a caller: it was the first, or somebody has confirmed it."""
+    """Return whether a caller is confirmed for a scanner: it was the first to send its reports, or a person said so."""
     own = _is(who) & (sender.c.scanner_id == scanner_number) & sender.c.confirmed_at.is_not(None)
     return connection.scalar(select(sender.c.id).where(own)) is not None
 
@@ -144,8 +145,8 @@ def _new(number: int) -> ColumnElement[bool]:
     return (sender.c.id == number) & sender.c.confirmed_at.is_(None)
 
 
-def _whence() -> Select[tuple[int, str, str, bool, datetime | None]]:
-    """Of every report of an exam its machine and sender, and since when that is confirmed for it."""
+def _sources() -> Select[tuple[int, str, str, bool, datetime | None]]:
+    """Select the scanner and sender of every report of an exam, and since when the sender is confirmed for it."""
     joined = exam.join(reading, reading.c.exam_id == exam.c.id).join(receipt, receipt.c.id == reading.c.receipt_id)
     return select(
         exam.c.scanner_id, receipt.c.calling_ae_title, receipt.c.host, receipt.c.historical, sender.c.confirmed_at
@@ -153,7 +154,7 @@ def _whence() -> Select[tuple[int, str, str, bool, datetime | None]]:
 
 
 def _sent_by() -> ColumnElement[bool]:
-    """Whether a sender is the one from whom a receipt of an exam came, as a live report."""
+    """Return the condition that a receipt of an exam came from a sender, and not as history."""
     return and_(
         sender.c.scanner_id == exam.c.scanner_id,
         sender.c.calling_ae_title == receipt.c.calling_ae_title,
@@ -165,16 +166,3 @@ def _sent_by() -> ColumnElement[bool]:
 def _exams_sent() -> Select[tuple[int]]:
     joined = exam.join(reading, reading.c.exam_id == exam.c.id).join(receipt, receipt.c.id == reading.c.receipt_id)
     return select(exam.c.id).select_from(joined.join(sender, _sent_by()))
-
-
-_ANY = CompiledStatement(select(sender.c.id).where(sender.c.scanner_id == bindparam("scanner")).limit(1))
-_KNOWN = CompiledStatement(
-    select(sender.c.id).where(
-        sender.c.scanner_id == bindparam("scanner"),
-        sender.c.calling_ae_title == bindparam("ae_title"),
-        sender.c.host == bindparam("host"),
-    )
-)
-_UNCONFIRMED = CompiledStatement(
-    _exams_sent().where(sender.c.confirmed_at.is_(None), exam.c.id.in_(bindparam("exams", expanding=True)))
-)

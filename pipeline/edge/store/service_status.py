@@ -1,4 +1,4 @@
-"""How do things stand: received, waiting, delivered, held, and since when?"""
+"""Status of the service as ``dxatrend status`` and ``held`` print it: received, waiting, delivered, held."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ from pipeline.edge.store.senders import NewSender, Sender
 DAY = timedelta(hours=24)
 
 KINDS: dict[str, Table] = {"": receipt, "E": exam, "D": delivery, "C": commitment_request, "Q": history_query}
-"""What a letter before a held number means; a plain number is a receipt's."""
+"""Queue by the letter before a held number; a plain number is a receipt's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScannerStatus:
-    """One machine we have heard of."""
+    """One scanner on file."""
 
     manufacturer: str
     model: str
@@ -39,10 +39,10 @@ class ScannerStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationStatus:
-    """One archive: what it got in the last 24 hours, what it still has to get and since when that waits.
+    """Deliveries to one destination: delivered in the last 24 hours, waiting (``backlog``) and held.
 
-    ``held`` of its deliveries wait for a person; while it takes nothing, ``away_since`` and ``next_try`` say since when
-    and when it is tried again.
+    ``oldest`` is the time of the first that waits. During an outage, ``away_since`` is its begin and ``next_try`` the
+    next attempt.
     """
 
     name: str
@@ -57,9 +57,9 @@ class DestinationStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryStatus:
-    """One archive that is asked for earlier reports: when it last answered, and of how many patients it still has to.
+    """Queries for prior reports to one archive: its last response, and how many patients' are unanswered.
 
-    ``unanswered_since`` is when the first of these was asked about; ``last_problem`` why it was in vain.
+    ``unanswered_since`` is the time of the first of these; ``last_problem`` is why its last attempt failed.
     """
 
     name: str
@@ -72,9 +72,9 @@ class HistoryStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """Everything an administrator asks at 7 in the morning; ``received`` is of the last 24 hours.
+    """State of the whole service; ``received`` counts the last 24 hours.
 
-    ``late`` are the numbers of the exams that came long after their date, which nobody has confirmed.
+    ``late`` are the numbers of exams received long after their date, which nobody has confirmed.
     """
 
     received: int
@@ -91,13 +91,13 @@ class Status:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waits to be read, followed up or delivered; what is held waits for a person."""
+        """Whether nothing waits to be extracted, followed up or delivered; held work does not count."""
         return not (self.to_be_read or self.exams_waiting or any(to.backlog for to in self.destinations))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldWork:
-    """One thing that waits for a person; ``number`` is what ``dxatrend release`` takes."""
+    """One piece of held work; ``number`` is the argument of ``dxatrend release``."""
 
     number: str
     what: str
@@ -105,7 +105,7 @@ class HeldWork:
     reason: str
     detail: str
     sender: str
-    """Who sent it: calling AE title and host, of several reports each sender once."""
+    """Calling AE title and host of its sender; of several reports each sender once."""
 
 
 def status(
@@ -116,7 +116,7 @@ def status(
     reference_data: ReferenceData | None = None,
     archives: Sequence[str] = (),
 ) -> Status:
-    """How things stand now."""
+    """Return the state of the service now."""
     known = select(scanner).order_by(scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number)
     return Status(
         received=_count(connection, receipt, receipt.c.received_at > at - DAY),
@@ -148,7 +148,7 @@ def status(
 
 
 def held(connection: Connection) -> list[HeldWork]:
-    """What waits for a person, the longest first."""
+    """Return the held work, the longest held first."""
     found = [
         HeldWork(
             number=f"{letter}{row.id}",
@@ -167,14 +167,14 @@ def held(connection: Connection) -> list[HeldWork]:
 
 
 def _senders(connection: Connection, queue: Table, numbers: Sequence[int]) -> dict[int, str]:
-    """By number who sent a receipt or a request, or the reports of an exam; the rest is our own."""
+    """Return the senders of receipts, requests or exams by number; other work has none."""
     if queue is exam:
         return {number: ", ".join(map(str, of)) for number, of in senders.of_exams(connection, numbers).items()}
     if "calling_ae_title" not in queue.c:
         return {}
     host = queue.c.host if "host" in queue.c else literal("")
-    query = select(queue.c.id, queue.c.calling_ae_title, host).where(queue.c.id.in_(numbers))
-    return {number: str(Sender(ae_title=title, host=host)) for number, title, host in connection.execute(query)}
+    query = select(queue.c.id, queue.c.calling_ae_title, host.label("host")).where(queue.c.id.in_(numbers))
+    return {row.id: str(Sender(ae_title=row.calling_ae_title, host=row.host)) for row in connection.execute(query)}
 
 
 def _held_in(queue: Table) -> Select[tuple[int, datetime, str, str]]:
@@ -186,8 +186,8 @@ _LATE = exam.c.late & exam.c.withdrawn.is_(None)
 
 
 def _destination(connection: Connection, name: str, at: datetime) -> DestinationStatus:
-    mine = delivery.c.destination == name
-    waiting = mine & (delivery.c.state == State.WAITING)
+    to_destination = delivery.c.destination == name
+    waiting = to_destination & (delivery.c.state == State.WAITING)
     oldest = connection.execute(
         select(addendum.c.authored_at, delivery.c.detail)
         .join(addendum, addendum.c.id == delivery.c.addendum_id)
@@ -198,9 +198,9 @@ def _destination(connection: Connection, name: str, at: datetime) -> Destination
     outage = destination_outages.current(connection, name)
     return DestinationStatus(
         name=name,
-        delivered=_count(connection, delivery, mine & (delivery.c.done_at > at - DAY)),
+        delivered=_count(connection, delivery, to_destination & (delivery.c.done_at > at - DAY)),
         backlog=_count(connection, delivery, waiting),
-        held=_count(connection, delivery, mine & (delivery.c.state == State.HELD)),
+        held=_count(connection, delivery, to_destination & (delivery.c.state == State.HELD)),
         oldest=oldest.authored_at if oldest else None,
         last_problem=outage.detail if outage else oldest.detail if oldest else None,
         away_since=outage.since if outage else None,
@@ -209,18 +209,22 @@ def _destination(connection: Connection, name: str, at: datetime) -> Destination
 
 
 def _history(connection: Connection, name: str) -> HistoryStatus:
-    theirs = history_query.c.destination == name
-    waiting = theirs & (history_query.c.state == State.WAITING)
+    to_archive = history_query.c.destination == name
+    waiting = to_archive & (history_query.c.state == State.WAITING)
     unanswered = connection.execute(
-        select(func.count(), func.min(history_query.c.requested_at), func.min(history_query.c.due_at)).where(waiting)
+        select(
+            func.count().label("queries"),
+            func.min(history_query.c.requested_at).label("since"),
+            func.min(history_query.c.due_at).label("next_try"),
+        ).where(waiting)
     ).one()
     tried = select(history_query.c.detail).where(waiting, history_query.c.detail.is_not(None))
     return HistoryStatus(
         name=name,
-        last_answer=connection.scalar(select(func.max(history_query.c.responded_at)).where(theirs)),
-        unanswered=unanswered[0],
-        unanswered_since=unanswered[1],
-        next_try=unanswered[2],
+        last_answer=connection.scalar(select(func.max(history_query.c.responded_at)).where(to_archive)),
+        unanswered=unanswered.queries,
+        unanswered_since=unanswered.since,
+        next_try=unanswered.next_try,
         last_problem=connection.scalar(tried.order_by(history_query.c.due_at.desc()).limit(1)),
     )
 

@@ -1,9 +1,9 @@
-"""One scan that is on file under two patients, as after a correction at the console: both exams wait for a person.
+"""Find one scan on file under two patients, as after a correction at the console, and hold both exams.
 
-Two reports are of one scan when scanner, second and every density they both tell are the same, and the scanner's own
-name or time for the scan is. A Study Time (0008,0030) may be that of a worklist: where a report tells no other, two
-regions at least have to agree; with no time at all nothing can be said. An exam that is held for its study or its
-patient's birth date already is not held for its scans as well.
+Two reports are of one scan when the scanner, the second and every BMD that both contain are equal, and the scanner's
+own identifier of the scan is. Study Time (0008,0030) may be that of a worklist: where a report has no identifier of the
+scan, at least two regions must agree; a report without any time decides nothing. An exam that is already held for its
+study or its patient's birth date is not held for its scans as well.
 """
 
 from collections.abc import Iterator
@@ -11,10 +11,9 @@ from datetime import datetime, time
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, select
 
 from pipeline.edge.store import work_queue
-from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.patient_identity import ID_CONFLICT
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt
 from pipeline.sr.extract.report import Report
@@ -26,7 +25,7 @@ _REPORT = TypeAdapter(Report)
 
 
 class _Pair(NamedTuple):
-    """One scan twice: of each side the exam, the receipt and who sent it."""
+    """One scan twice: the other exam, and the receipt and sender on each side."""
 
     exam: int
     mine: str
@@ -34,7 +33,7 @@ class _Pair(NamedTuple):
 
 
 def hold(connection: Connection, number: int, *, receipt_number: int | None = None) -> set[int]:
-    """Hold an exam and those of other patients that share a scan with it, or with one receipt of it; which."""
+    """Hold an exam and those of other patients that share a scan with it, or with one receipt of it; return them."""
     pairs = list(_pairs(connection, number, receipt_number))
     for pair in pairs:
         mine, theirs = f"E{number} ({pair.mine})", f"E{pair.exam} ({pair.theirs})"
@@ -44,7 +43,7 @@ def hold(connection: Connection, number: int, *, receipt_number: int | None = No
 
 
 def release_settled(connection: Connection, *, at: datetime) -> None:
-    """Release the exams that were held because of another one that no longer counts, or is the same patient's now."""
+    """Release the exams held because of another one that no longer counts, or is the same patient's by now."""
     held = select(exam.c.id).where(exam.c.state == State.HELD, exam.c.reason == SAME_SCAN).order_by(exam.c.id)
     for number in connection.scalars(held).all():
         if not list(_pairs(connection, number)):
@@ -56,16 +55,16 @@ def _detail(this: str, other: str) -> str:
 
 
 def _pairs(connection: Connection, number: int, receipt_number: int | None = None) -> Iterator[_Pair]:
-    """The exams of other persons that share a scan with an exam, each once."""
+    """Yield the exams of other linked patients that share a scan with an exam, each once."""
     found: set[int] = set()
-    readings = _OF_EXAM if receipt_number is None else _OF_RECEIPT
-    for mine in readings.execute(connection, {"exam": number, "receipt": receipt_number}):
-        at_that_time = {
-            "moment": mine.performed_at,
-            "scanner": mine.scanner_id,
-            "linked_patients": mine.linked_patients_id,
-        }
-        for theirs in _AT_THAT_TIME.execute(connection, at_that_time):
+    own = reading.c.exam_id == number if receipt_number is None else reading.c.receipt_id == receipt_number
+    for mine in connection.execute(_COUNTING.where(own)).all():
+        at_that_time = _COUNTING.where(
+            reading.c.performed_at == mine.performed_at,
+            exam.c.scanner_id == mine.scanner_id,
+            patient.c.linked_patients_id != mine.linked_patients_id,
+        )
+        for theirs in connection.execute(at_that_time).all():
             if theirs.exam_id not in found and _is_one_scan(mine.report, theirs.report):
                 found.add(theirs.exam_id)
                 yield _Pair(theirs.exam_id, _sent(mine), _sent(theirs))
@@ -75,13 +74,13 @@ def _sent(row: Row[Any]) -> str:
     return f"receipt {row.receipt_id} from {row.calling_ae_title}"
 
 
-def _is_one_scan(said: str, said_there: str) -> bool:
-    one, other = _REPORT.validate_json(said), _REPORT.validate_json(said_there)
+def _is_one_scan(report: str, other_report: str) -> bool:
+    one, other = _REPORT.validate_json(report), _REPORT.validate_json(other_report)
     mine, theirs = one.exam.by_region, other.exam.by_region
     shared = mine.keys() & theirs.keys()
     if not shared or any(mine[key].bmd != theirs[key].bmd for key in shared):
         return False
-    scans = [{analysis.scan for analysis in report.analyses if analysis.scan} for report in (one, other)]
+    scans = [{analysis.scan for analysis in each.analyses if analysis.scan} for each in (one, other)]
     if all(scans):
         return bool(scans[0] & scans[1])
     return len(shared) >= _FEWEST_REGIONS and one.exam.performed_at.time() != time()
@@ -99,13 +98,4 @@ _COUNTING = (
     .join(receipt, receipt.c.id == reading.c.receipt_id)
     .where(reading.c.rejected.is_(None), exam.c.withdrawn.is_(None), exam.c.reason.is_distinct_from(ID_CONFLICT))
     .order_by(reading.c.receipt_id)
-)
-_OF_EXAM = CompiledStatement(_COUNTING.where(reading.c.exam_id == bindparam("exam")))
-_OF_RECEIPT = CompiledStatement(_COUNTING.where(reading.c.receipt_id == bindparam("receipt")))
-_AT_THAT_TIME = CompiledStatement(
-    _COUNTING.where(
-        reading.c.performed_at == bindparam("moment"),
-        exam.c.scanner_id == bindparam("scanner"),
-        patient.c.linked_patients_id != bindparam("linked_patients"),
-    )
 )

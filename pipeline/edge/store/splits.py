@@ -1,4 +1,4 @@
-"""One Study Instance UID that a scanner has used for several visits: told apart by hand, each is an exam of its own."""
+"""Split an exam whose Study Instance UID a scanner has used for several visits into one exam per visit, by hand."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -6,23 +6,23 @@ from datetime import date, datetime
 from sqlalchemy import Connection, func, insert, select, update
 
 from pipeline.clinical.model import LONGEST_EXAM
-from pipeline.edge.store import exams, patient_identity
+from pipeline.edge.store import exams, patient_identity, readings
 from pipeline.edge.store.database import notify
 from pipeline.edge.store.schema import State, exam, reading
 
 _Part = tuple[datetime, int]
-"""When one report's scans were made, and its receipt."""
+"""The time of one report's scans, and its receipt."""
 
 
 def split(connection: Connection, number: int, *, at: datetime) -> list[tuple[int, date]]:
-    """Make each visit of an exam an exam of its own: their numbers and days, the one that keeps the number first.
+    """Make each visit of an exam an exam of its own, and return their numbers and days.
 
-    That is the visit whose report came first, as its addendum, if there is one, is of that report. Nothing is done, and
-    nothing returned, where all reports are of one visit.
+    The visit whose report came first keeps the number and is returned first, as an addendum is of that report. Returns
+    nothing, and changes nothing, where all reports are of one visit.
     """
     (on_file,) = exams.load(connection, [number])
-    told = [*on_file.reports, *on_file.rejected]
-    visits = _visits(sorted((report.exam.performed_at, receipt) for receipt, report in told))
+    reports = [*on_file.reports, *on_file.rejected]
+    visits = _visits(sorted((report.exam.performed_at, receipt) for receipt, report in reports))
     if len(visits) == 1:
         return []
     row = connection.execute(select(exam).where(exam.c.id == number)).one()
@@ -30,10 +30,10 @@ def split(connection: Connection, number: int, *, at: datetime) -> list[tuple[in
     same = same_study & (exam.c.scanner_id == row.scanner_id)
     last: int = connection.execute(select(func.max(exam.c.visit)).where(same)).scalar_one()
     due = {"state": State.WAITING, "due_at": at}
-    keeper, *others = sorted(visits, key=lambda parts: min(receipt for _, receipt in parts))
+    first, *others = sorted(visits, key=lambda parts: min(receipt for _, receipt in parts))
     fresh = due | {"attempts": 0, "worker_crashes": 0, "reason": None, "detail": None, "revision": row.revision + 1}
-    connection.execute(update(exam).where(exam.c.id == number).values(performed_at=keeper[0][0], **fresh))
-    numbers = [(number, keeper[0][0].date())]
+    connection.execute(update(exam).where(exam.c.id == number).values(performed_at=first[0][0], **fresh))
+    numbers = [(number, first[0][0].date())]
     kept = ("patient_id", "scanner_id", "study_instance_uid", "birth_date", "sex", "historical", "withdrawn")
     for visit, parts in enumerate(others, last + 1):
         values = {name: getattr(row, name) for name in kept} | due
@@ -43,7 +43,7 @@ def split(connection: Connection, number: int, *, at: datetime) -> list[tuple[in
         connection.execute(update(reading).where(reading.c.receipt_id.in_(receipts)).values(exam_id=new))
         numbers.append((new, parts[0][0].date()))
     for one, _ in numbers:
-        exams.count_rejections(connection, one)
+        readings.count_rejections(connection, one)
         patient_identity.hold_if_in_doubt(connection, one, at=at)
     exams.reexamine_since(connection, row.patient_id, since=min(day for _, day in numbers), at=at)
     notify(connection)
@@ -51,7 +51,7 @@ def split(connection: Connection, number: int, *, at: datetime) -> list[tuple[in
 
 
 def _visits(parts: Sequence[_Part]) -> list[list[_Part]]:
-    """Reports in the order of their scans, visit by visit."""
+    """Group reports, given in the order of their scans, by visit."""
     visits: list[list[_Part]] = []
     for moment, receipt in parts:
         if visits and moment - visits[-1][0][0] <= LONGEST_EXAM:

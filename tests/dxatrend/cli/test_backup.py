@@ -9,7 +9,7 @@ import pytest
 
 from dxatrend.cli.main import main
 from pipeline.edge.app import open_app
-from pipeline.edge.store import audit_trail, exams, receipts
+from pipeline.edge.store import audit_trail, readings, receipts
 from tests.factories.instances import NOW, instance, report
 
 
@@ -23,7 +23,7 @@ def config(tmp_path: Path) -> Path:
         for patient_id, uid in (("P1", "2.25.1"), ("P2", "2.25.2")):
             number, _ = receipts.store(connection, instance(uid=uid), calling_ae_title=f"FOR {patient_id}", at=NOW)
             told = report(patient_id=patient_id, uid=uid, study=f"{uid}.1")
-            exams.record(connection, number, told, due_at=NOW, seen_at=NOW)
+            readings.record(connection, number, told, due_at=NOW, seen_at=NOW)
         audit_trail.seal(connection)
     return folder
 

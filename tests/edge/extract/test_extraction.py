@@ -19,6 +19,7 @@ from pipeline.edge.store import (
     exams,
     phantom_scans,
     pixel_retention,
+    readings,
     receipts,
     scanners,
     service_status,
@@ -143,7 +144,7 @@ def test_a_scan_exported_again_changes_nothing(app: App) -> None:
     receive(app, report(spine()), "2.25.1")
     (before,) = exams_on_file(app)
     again = receive(app, report(spine(), ContentDate="20250101"), "2.25.2")
-    assert settled(app, again) == (State.IGNORED, exams.REPEATED)
+    assert settled(app, again) == (State.IGNORED, readings.REPEATED)
     assert exams_on_file(app) == [before]
 
 

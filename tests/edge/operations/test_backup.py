@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import select, text
 
 from pipeline.edge.operations.backup import BackupError, back_up, restore
-from pipeline.edge.store import audit_trail, exams, outbox, patients, receipts, work_queue
+from pipeline.edge.store import audit_trail, outbox, patients, readings, receipts, work_queue
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database, StoreError, StoreInUseError, StoreTooNewError
 from pipeline.edge.store.outbox import NewAddendum
@@ -55,7 +55,7 @@ def _fill(database: Database, patients_in_it: int = 3) -> None:
                 connection, instance(random.Random(number).randbytes(20_000), uid=uid), calling_ae_title="A", at=NOW
             )
             told = report(patient_id=f"P{number}", uid=uid, study=f"{uid}.1")
-            exam = exams.record(connection, kept, told, due_at=NOW, seen_at=NOW)
+            exam = readings.record(connection, kept, told, due_at=NOW, seen_at=NOW)
             for revision in range(2):
                 predecessor = outbox.latest(connection, exam)
                 addendum = NewAddendum(
@@ -131,7 +131,7 @@ def test_everything_that_was_answered_before_a_backup_began_is_in_it(database: D
             with database.write() as connection:
                 sent = instance(noise.randbytes(10_000), uid=uid)
                 number, _ = receipts.store(connection, sent, calling_ae_title="A", at=NOW)
-                exams.record(connection, number, report(uid=uid, study=uid), due_at=NOW, seen_at=NOW)
+                readings.record(connection, number, report(uid=uid, study=uid), due_at=NOW, seen_at=NOW)
             answered.append(uid)
             time.sleep(0.001)  # SQLite lets nobody else in where a writer comes back at once, which no scanner does
 

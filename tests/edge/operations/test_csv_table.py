@@ -12,7 +12,7 @@ from pipeline.edge.operations import clinical_context_csv
 from pipeline.edge.operations.clinical_context_csv import ContextOf, columns, read_context
 from pipeline.edge.operations.csv_table import CsvTableError
 from pipeline.edge.operations.precision_study_csv import read_study
-from pipeline.edge.store import exams, patients, receipts, work_queue
+from pipeline.edge.store import exams, patients, readings, receipts, work_queue
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.schema import exam
 from tests.factories.instances import NOW, instance, report
@@ -137,7 +137,7 @@ def test_every_column_of_the_context_has_a_reader() -> None:
 def test_loading_context_makes_the_exams_from_that_day_on_due_again_once(database: Database, tmp_path: Path) -> None:
     with database.write() as connection:
         number, _ = receipts.store(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
-        exam_number = exams.record(connection, number, report(), due_at=NOW, seen_at=NOW)
+        exam_number = readings.record(connection, number, report(), due_at=NOW, seen_at=NOW)
         work_queue.claim(connection, exam, limit=1, at=NOW)
         exams.finish_follow_up(connection, exams.load(connection, [exam_number])[0])
     records = read_context(
@@ -158,7 +158,7 @@ def test_loading_context_makes_the_exams_from_that_day_on_due_again_once(databas
 def test_context_of_a_later_day_leaves_earlier_exams_alone(database: Database, tmp_path: Path) -> None:
     with database.write() as connection:
         number, _ = receipts.store(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
-        exam_number = exams.record(connection, number, report(), due_at=NOW, seen_at=NOW)
+        exam_number = readings.record(connection, number, report(), due_at=NOW, seen_at=NOW)
         work_queue.claim(connection, exam, limit=1, at=NOW)
         exams.finish_follow_up(connection, exams.load(connection, [exam_number])[0])
         late = read_context(_file(tmp_path, "patient_id,recorded_on,pregnancy\nP1,2026-03-03,no\n"))

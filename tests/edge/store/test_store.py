@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import func, select
 
-from pipeline.edge.store import exams, outbox, patients, receipts, service_status, work_queue
+from pipeline.edge.store import exams, outbox, patients, readings, receipts, service_status, work_queue
 from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.outbox import NewAddendum
 from pipeline.edge.store.schema import State, exam, metadata, receipt
@@ -29,7 +29,7 @@ def _keep(database: Database, data_set: bytes = b"bytes", uid: str = "2.25.1") -
 def _record(database: Database, **of: str) -> int:
     number, _ = _keep(database, uid=of.get("uid", "2.25.1"))
     with database.write() as connection:
-        return exams.record(connection, number, report(**of), due_at=SETTLED, seen_at=NOW)
+        return readings.record(connection, number, report(**of), due_at=SETTLED, seen_at=NOW)
 
 
 def _issue(database: Database, exam_number: int, uid: str = "2.25.99") -> int:
