@@ -59,14 +59,14 @@ def _places() -> list[dict[str, Any] | None]:
             ("work", "pipeline.edge.extract.extraction:_record", "after", 3),  # recorded, not committed
             ("work", "dxatrend.service.worker:extract_waiting", "after", 2),  # in an exam that is not due yet
             ("work", "pipeline.edge.follow_up.due_exams:claim_due", "after", 2),  # the exam is claimed
-            ("work", "pipeline.edge.follow_up.due_exams:interpret", "after", 2),  # matched, compared, interpreted
+            ("work", "pipeline.edge.follow_up.examination:interpret", "after", 2),  # matched, compared, interpreted
             ("work", "pipeline.edge.follow_up.due_exams:author", "after", 2),  # authored, not kept
             ("work", "pipeline.edge.store.outbox:issue", "after", 3),  # kept, not committed
-            ("work", "pipeline.edge.follow_up.due_exams:_carry", "after", 2),  # in the outbox
+            ("work", "pipeline.edge.follow_up.due_exams:_follow_up", "after", 2),  # in the outbox
             ("work", "pipeline.edge.store.outbox:claim", "after", 2),  # being claimed for the archive
             ("work", "pipeline.edge.deliver.storage_scu:_store", "before", 3),  # not sent
             ("work", "pipeline.edge.deliver.storage_scu:_store", "after", 2),  # sent, not proven
-            ("work", "pipeline.edge.deliver.storage_scu:_prove", "after", 3),  # proven, not recorded
+            ("work", "pipeline.edge.deliver.storage_scu:_confirm_by_query", "after", 3),  # proven, not recorded
             ("work", "pipeline.edge.store.outbox:record_delivery", "after", 2),  # recorded, not committed
         )
     ]

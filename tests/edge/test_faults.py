@@ -47,7 +47,10 @@ RECORDING = (
     "readings:record patient_identity:patient_of patients:number_of scanners:number_of readings:_find"
     " readings:_record_exam readings:_without_microseconds patient_identity:hold_conflicts"
 )
-FOLLOWING_UP = "examine interpret_exam interpret _data_sets read_header draft author _issue"
+FOLLOWING_UP = (
+    "due_exams:examine examination:_assembled examination:interpret examination:_headers examination:read_header"
+    " examination:draft due_exams:author due_exams:_put_into_outbox"
+)
 INTERPRETING = "match compare_matches add_cautions diagnose advise trend cross_check"
 DELIVERING = "deliver.storage_scu:_store deliver.storage_scu:_data_set"
 ONE_DESTINATION = (
@@ -62,7 +65,7 @@ PLACES = (
     *(f"pipeline.sr.extract.report:{name}" for name in EXTRACTING.split()),
     "pipeline.edge.extract.extraction:_record",
     *(f"pipeline.edge.store.{name}" for name in RECORDING.split()),
-    *(f"pipeline.edge.follow_up.due_exams:{name}" for name in FOLLOWING_UP.split()),
+    *(f"pipeline.edge.follow_up.{name}" for name in FOLLOWING_UP.split()),
     *(f"pipeline.clinical.interpret:{name}" for name in INTERPRETING.split()),
     "pipeline.edge.audit.events:compared",
     *(f"pipeline.edge.{name}" for name in DELIVERING.split()),
