@@ -98,12 +98,17 @@ class CallerSettings(Section):
         return self
 
 
+Engine = Literal["event-driven", "pynetdicom"]
+"""What serves the listener's associations: our event-driven server, or pynetdicom's own."""
+
+
 class ListenerSettings(Section):
     """``[listener]``: the Storage SCP that scanners send to, and its limits."""
 
     ae_title: AeTitle = "DXATREND"
     host: Name = "127.0.0.1"
     port: Port = 11112
+    engine: Engine = "event-driven"
     pictures: bool = True
     caller: tuple[CallerSettings, ...] = ()
     associations: Annotated[int, Field(ge=1, le=500)] = 100

@@ -20,7 +20,6 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from pynetdicom import AE, evt
@@ -37,6 +36,7 @@ from pipeline.edge.dicom_net.association import (
 )
 from pipeline.edge.dicom_net.association_requests import HEADER_SIZE, Supported, read_header
 from pipeline.edge.dicom_net.certificate_names import certificate_names
+from pipeline.edge.dicom_net.limits import MAXIMUM_PDU_SIZE, NEGOTIATION_SECONDS, Limits
 from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger(__name__)
@@ -50,13 +50,9 @@ LONGEST_DATA = 1 << 20
 LONGEST_OTHER = 64
 """Bytes of any other PDU; they have four."""
 
-MAXIMUM_PDU_SIZE = 1 << 16
-"""What we ask for."""
-
 MOST_STRANGERS = 256
 """Connections that are no association yet, or not any more."""
 
-NEGOTIATION_SECONDS = 10
 PDU_SECONDS = 30
 """How long one PDU may take from its first byte to its last, either way."""
 
@@ -89,18 +85,6 @@ _LONGEST = {
     A_RELEASE_RP: LONGEST_OTHER,
     A_ABORT: LONGEST_OTHER,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What an administrator may set."""
-
-    associations: int
-    associations_per_caller: int
-    idle_seconds: float
-    largest_object: int
-    largest_request: int
-    memory: int
 
 
 class EventDrivenServer:

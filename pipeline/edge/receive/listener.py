@@ -14,9 +14,11 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
-from pipeline.edge.configuration.service_settings import MEGABYTE, DestinationSettings, ListenerSettings
+from pipeline.edge.configuration.service_settings import MEGABYTE, DestinationSettings, Engine, ListenerSettings
+from pipeline.edge.dicom_net.limits import Limits
+from pipeline.edge.dicom_net.pynetdicom_server import PynetdicomServer
 from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
-from pipeline.edge.dicom_net.server import EventDrivenServer, Limits
+from pipeline.edge.dicom_net.server import EventDrivenServer
 from pipeline.edge.dicom_net.sop_classes import (
     IMAGE_STORAGE_CLASSES,
     SR_STORAGE_CLASSES,
@@ -53,6 +55,11 @@ LONGEST_REFERENCE = 256
 _TRANSFER_SYNTAXES_NOT_SUPPORTED = 0x04
 """Result of a presentation context (PS3.8 Table 9-18)."""
 
+_SERVERS: dict[Engine, type[EventDrivenServer] | type[PynetdicomServer]] = {
+    "event-driven": EventDrivenServer,
+    "pynetdicom": PynetdicomServer,
+}
+
 
 class Listener:
     """Accepts the associations of scanners and archives, from construction until ``close``.
@@ -78,7 +85,7 @@ class Listener:
         self._commitment_scp = StorageCommitmentScp(database, settings.caller, settings.commitment_references)
         self._group_commit = GroupCommit(database)
         try:
-            self._server = EventDrivenServer(
+            self._server = _SERVERS[settings.engine](
                 _application_entity(settings),
                 (settings.host, settings.port),
                 {

@@ -12,6 +12,7 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from pipeline.edge.app import App, open_app
+from pipeline.edge.configuration.service_settings import Engine
 from pipeline.edge.deliver.dispatcher import deliver_due
 from pipeline.edge.dicom_net.storage_commitment import ALL_COMMITTED, SOME_FAILED
 from pipeline.edge.extract.extraction import extract_waiting
@@ -24,12 +25,13 @@ from tests.factories.reports import encode, report, spine
 
 
 @contextmanager
-def _app(folder: Path, *, archive_port: int, listener_port: int) -> Iterator[App]:
+def _app(folder: Path, *, archive_port: int, listener_port: int, engine: Engine = "event-driven") -> Iterator[App]:
     (folder / "service.toml").write_text(f"""
         [store]
         url = "sqlite:///{folder}/store.sqlite3"
         [listener]
         port = {listener_port}
+        engine = "{engine}"
         [[destination]]
         name = "pacs"
         ae_title = "ORTHANC"
@@ -68,13 +70,13 @@ def _backlog(app: App) -> int:
         return service_status.status(connection, ["pacs"], datetime.now(UTC)).destinations[0].backlog
 
 
-def test_orthanc_commits_itself_and_only_then_it_is_delivered(tmp_path: Path) -> None:
+def test_orthanc_commits_itself_and_only_then_it_is_delivered(engine: Engine, tmp_path: Path) -> None:
     listener_port = peers.free_port()
     (tmp_path / "orthanc").mkdir()
     (tmp_path / "app").mkdir()
     with (
         peers.orthanc(tmp_path / "orthanc", modalities={"DXATREND": listener_port}) as pacs,
-        _app(tmp_path / "app", archive_port=pacs.dicom_port, listener_port=listener_port) as app,
+        _app(tmp_path / "app", archive_port=pacs.dicom_port, listener_port=listener_port, engine=engine) as app,
         _listening(app),
     ):
         uid = _issue_one(app)
@@ -102,11 +104,11 @@ def _archive(answer: int = 0x0000, *, commits: bool = True) -> Iterator[int]:
 
 
 @pytest.fixture
-def awaiting(tmp_path: Path) -> Iterator[tuple[App, str]]:
-    """A house whose one addendum is stored and waits for the archive's commitment; and its UID."""
+def awaiting(engine: Engine, tmp_path: Path) -> Iterator[tuple[App, str]]:
+    """An application whose one addendum is stored and waits for the archive's commitment; and its UID."""
     with (
         _archive() as port,
-        _app(tmp_path, archive_port=port, listener_port=peers.free_port()) as app,
+        _app(tmp_path, archive_port=port, listener_port=peers.free_port(), engine=engine) as app,
         _listening(app),
     ):
         uid = _issue_one(app)
@@ -116,14 +118,14 @@ def awaiting(tmp_path: Path) -> Iterator[tuple[App, str]]:
 
 def _report(app: App, event_type: int, *, calling: str = "ORTHANC", **sequences: str) -> int:
     """Tell the listener of a result, in the archive's role; the status that came back, or -1 without association."""
-    told = Dataset()
-    told.TransactionUID = "2.25.77"
+    result = Dataset()
+    result.TransactionUID = "2.25.77"
     for keyword, uid in sequences.items():
         item = Dataset()
         item.ReferencedSOPClassUID = ComprehensiveSRStorage
         item.ReferencedSOPInstanceUID = uid
         item.FailureReason = 0x0112
-        setattr(told, keyword, [item])
+        setattr(result, keyword, [item])
     ae = AE(ae_title=calling)
     ae.add_requested_context(StorageCommitmentPushModel)
     association = ae.associate(
@@ -135,7 +137,7 @@ def _report(app: App, event_type: int, *, calling: str = "ORTHANC", **sequences:
     if not association.is_established:
         return -1
     status, _ = association.send_n_event_report(
-        told, event_type, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+        result, event_type, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
     )
     association.release()
     return int(status.Status)

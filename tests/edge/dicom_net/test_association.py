@@ -29,8 +29,9 @@ from pipeline.edge.dicom_net import association_requests
 from pipeline.edge.dicom_net.association import EventDrivenAssociation
 from pipeline.edge.dicom_net.association_requests import Request, Supported
 from pipeline.edge.dicom_net.command_set import N_ACTION_RSP, CommandSetError, read_command, store_response
+from pipeline.edge.dicom_net.limits import Limits
 from pipeline.edge.dicom_net.response_order import ResponseOrder
-from pipeline.edge.dicom_net.server import EventDrivenServer, Limits
+from pipeline.edge.dicom_net.server import EventDrivenServer
 from tests import peers
 from tests.factories.fast_scanner import (
     A_RELEASE_RQ,

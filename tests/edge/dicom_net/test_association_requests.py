@@ -1,4 +1,8 @@
-"""Who asks for an association is heard as far as PS3.8 allows; else it is told no, and the log says who and why."""
+"""An association request is admitted as far as PS3.8 allows, else rejected or aborted with a line of log.
+
+Of the event-driven listener alone: pynetdicom's own server decodes requests itself, with other tolerances, no limit of
+size and no line of log.
+"""
 
 import socket
 import struct

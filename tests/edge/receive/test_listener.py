@@ -24,7 +24,7 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
 from sqlalchemy import select
 
-from pipeline.edge.configuration.service_settings import CallerSettings, ListenerSettings
+from pipeline.edge.configuration.service_settings import CallerSettings, Engine, ListenerSettings
 from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import receipts
 from pipeline.edge.store.database import Database
@@ -54,12 +54,16 @@ class Scp:
 
 
 @contextmanager
-def _listening(folder: Path, *callers: CallerSettings, pictures: bool = True, reserve_mb: int = 0) -> Iterator[Scp]:
+def _listening(
+    engine: Engine, folder: Path, *callers: CallerSettings, pictures: bool = True, reserve_mb: int = 0
+) -> Iterator[Scp]:
     database = Database(f"sqlite:///{folder}/dxatrend.sqlite3")
     database.migrate()
     port = peers.free_port()
     listener = Listener(
-        ListenerSettings(port=port, caller=callers or (CALLER,), pictures=pictures), database, reserve_mb=reserve_mb
+        ListenerSettings(port=port, engine=engine, caller=callers or (CALLER,), pictures=pictures),
+        database,
+        reserve_mb=reserve_mb,
     )
     try:
         yield Scp(port, database)
@@ -69,10 +73,10 @@ def _listening(folder: Path, *callers: CallerSettings, pictures: bool = True, re
 
 
 @pytest.fixture
-def scp(tmp_path: Path) -> Iterator[Scp]:
+def scp(engine: Engine, tmp_path: Path) -> Iterator[Scp]:
     """A listener that knows SCANNER1 on this machine."""
-    with _listening(tmp_path) as open_app:
-        yield open_app
+    with _listening(engine, tmp_path) as scp:
+        yield scp
 
 
 @pytest.fixture
@@ -105,8 +109,8 @@ def test_an_echo_is_answered(scp: Scp) -> None:
 
 
 @pytest.mark.parametrize("pictures", [True, False])
-def test_a_department_says_whether_pictures_are_taken(tmp_path: Path, pictures: bool) -> None:
-    with _listening(tmp_path, pictures=pictures) as scp:
+def test_a_department_says_whether_pictures_are_taken(engine: Engine, tmp_path: Path, pictures: bool) -> None:
+    with _listening(engine, tmp_path, pictures=pictures) as scp:
         ae = AE(ae_title="SCANNER1")
         ae.add_requested_context(SecondaryCaptureImageStorage, [JPEGLosslessSV1])
         ae.add_requested_context(EnhancedSRStorage)
@@ -153,8 +157,8 @@ def test_an_unknown_caller_or_a_wrong_called_title_is_rejected_with_a_log_line(
     assert scp.kept() == []
 
 
-def test_a_known_title_from_another_host_is_rejected(tmp_path: Path) -> None:
-    with _listening(tmp_path, CallerSettings(ae_title="SCANNER1", host="127.0.0.2")) as scp:
+def test_a_known_title_from_another_host_is_rejected(engine: Engine, tmp_path: Path) -> None:
+    with _listening(engine, tmp_path, CallerSettings(ae_title="SCANNER1", host="127.0.0.2")) as scp:
         assert "Calling AE Title Not Recognized" in peers.echoscu(port=scp.port, called="DXATREND").stderr
 
 
@@ -177,10 +181,10 @@ def test_an_object_that_is_no_dicom_at_all_is_kept_for_a_person(scp: Scp) -> Non
 
 
 def test_a_locked_database_is_out_of_resources_and_recovers_by_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("pipeline.edge.store.database.SQLITE_BUSY_SECONDS", 0.2)
-    with _listening(tmp_path) as scp:
+    with _listening(engine, tmp_path) as scp:
         with closing(sqlite3.connect(tmp_path / "dxatrend.sqlite3", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             assert _send(scp, b"while locked", "2.25.8") == 0xA700
@@ -190,8 +194,10 @@ def test_a_locked_database_is_out_of_resources_and_recovers_by_itself(
         assert len(scp.kept()) == 1
 
 
-def test_a_full_disk_is_out_of_resources_nothing_is_half_written_and_it_recovers_by_itself(tmp_path: Path) -> None:
-    with peers.small_disk(tmp_path / "disk", megabytes=4) as disk, _listening(disk.folder) as scp:
+def test_a_full_disk_is_out_of_resources_nothing_is_half_written_and_it_recovers_by_itself(
+    engine: Engine, tmp_path: Path
+) -> None:
+    with peers.small_disk(tmp_path / "disk", megabytes=4) as disk, _listening(engine, disk.folder) as scp:
         noise = random.Random(7).randbytes
         answers = [_send(scp, noise(400_000), f"2.25.1.{number}") for number in range(15)]
         assert answers[0] == 0x0000
@@ -204,29 +210,29 @@ def test_a_full_disk_is_out_of_resources_nothing_is_half_written_and_it_recovers
 
 
 def test_a_disk_that_fails_in_use_is_out_of_resources_and_all_that_was_answered_is_there_when_it_is_mended(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    engine: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     noise = random.Random(7).randbytes
     sent = {f"2.25.1.{number}": noise(40_000) for number in range(10)}
     with peers.fragile_disk(tmp_path / "disk", megabytes=32) as disk:
-        with _listening(disk.folder) as scp:
+        with _listening(engine, disk.folder) as scp:
             assert {_send(scp, data, uid) for uid, data in sent.items()} == {0x0000}
             disk.fail()
             assert {_send(scp, b"too late", f"2.25.2.{number}") for number in range(3)} == {0xA700}
             peers.wait_until_logged("could not keep an instance from 'SCANNER1': OperationalError SQLITE_", caplog)
         disk.repair()
-        with _listening(disk.folder) as scp:
+        with _listening(engine, disk.folder) as scp:
             assert {one.instance.sop_instance_uid: one.instance.data_set for one in scp.kept()} == sent
             assert _send(scp, b"in time", "2.25.2.0") == 0x0000
 
 
 def test_a_disk_that_is_nearly_full_is_out_of_resources_while_what_was_received_can_still_be_finished(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    engine: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     noise = random.Random(7).randbytes
     with (
         peers.small_disk(tmp_path / "disk", megabytes=12) as disk,
-        _listening(disk.folder, reserve_mb=6) as scp,
+        _listening(engine, disk.folder, reserve_mb=6) as scp,
     ):
         answers = [_send(scp, noise(400_000), f"2.25.1.{number}") for number in range(15)]
         assert answers[0] == 0x0000
@@ -239,8 +245,8 @@ def test_a_disk_that_is_nearly_full_is_out_of_resources_while_what_was_received_
         assert _send(scp, noise(400_000), "2.25.2") == 0x0000
 
 
-def test_closing_the_listener_frees_its_port(tmp_path: Path) -> None:
-    with _listening(tmp_path) as scp:
+def test_closing_the_listener_frees_its_port(engine: Engine, tmp_path: Path) -> None:
+    with _listening(engine, tmp_path) as scp:
         port = scp.port
     with socket.create_server(("127.0.0.1", port)):
         pass

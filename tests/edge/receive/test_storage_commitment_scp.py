@@ -17,7 +17,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 from sqlalchemy import Connection, select, update
 
 from pipeline.edge.app import App, open_app
-from pipeline.edge.configuration.service_settings import CallerSettings
+from pipeline.edge.configuration.service_settings import CallerSettings, Engine
 from pipeline.edge.deliver.commitment_reporter import report_due
 from pipeline.edge.dicom_net.tls import for_listener
 from pipeline.edge.operations import housekeeping
@@ -92,13 +92,14 @@ def _ask(association: Association, *objects: tuple[str, str], transaction: str) 
 
 
 @contextmanager
-def _app(folder: Path, scanner: Scanner, *, called: bool) -> Iterator[App]:
+def _app(engine: Engine, folder: Path, scanner: Scanner, *, called: bool) -> Iterator[App]:
     port = f"port = {scanner.port}" if called else ""
     (folder / "service.toml").write_text(f"""
         [store]
         url = "sqlite:///{folder}/store.sqlite3"
         [listener]
         port = {scanner.listener_port}
+        engine = "{engine}"
         [[listener.caller]]
         ae_title = "{scanner.ae_title}"
         host = "127.0.0.1"
@@ -121,9 +122,9 @@ def scanner() -> Scanner:
 
 
 @pytest.fixture
-def app(tmp_path: Path, scanner: Scanner) -> Iterator[App]:
+def app(engine: Engine, tmp_path: Path, scanner: Scanner) -> Iterator[App]:
     """An application that can call the scanner, and keeps one object."""
-    with _app(tmp_path, scanner, called=True) as app:
+    with _app(engine, tmp_path, scanner, called=True) as app:
         yield app
 
 
@@ -171,15 +172,19 @@ def test_a_scanner_that_speaks_tls_alone_is_called_over_tls(
     assert "does the TLS of both sides fit?" in caplog.text
 
 
-def test_a_scanner_without_a_port_hears_it_on_its_own_association(tmp_path: Path, scanner: Scanner) -> None:
-    with _app(tmp_path, scanner, called=False) as app:
+def test_a_scanner_without_a_port_hears_it_on_its_own_association(
+    engine: Engine, tmp_path: Path, scanner: Scanner
+) -> None:
+    with _app(engine, tmp_path, scanner, called=False) as app:
         assert scanner.ask((EnhancedSRStorage, KEPT), stay_for=1) == 0x0000
         peers.wait_until(lambda: not _waiting(app), what="the result is confirmed")
     assert [event_type for event_type, _ in scanner.heard] == [1]
 
 
-def test_what_a_scanner_did_not_stay_for_it_hears_when_it_asks_again(tmp_path: Path, scanner: Scanner) -> None:
-    with _app(tmp_path, scanner, called=False) as app:
+def test_what_a_scanner_did_not_stay_for_it_hears_when_it_asks_again(
+    engine: Engine, tmp_path: Path, scanner: Scanner
+) -> None:
+    with _app(engine, tmp_path, scanner, called=False) as app:
         assert scanner.ask((EnhancedSRStorage, KEPT), transaction="2.25.70") == 0x0000
         assert scanner.ask((EnhancedSRStorage, KEPT), transaction="2.25.71", stay_for=2) == 0x0000
         peers.wait_until(lambda: not _waiting(app), what="the result is confirmed")
@@ -357,7 +362,9 @@ def test_what_could_not_be_told_for_a_week_is_held_for_a_person(app: App, scanne
     assert (held.number, held.reason) == ("C1", "not_reported")
 
 
-def test_orthanc_as_the_scanner_hears_what_we_keep(tmp_path: Path, sample: Callable[[str], Path]) -> None:
+def test_orthanc_as_the_scanner_hears_what_we_keep(
+    engine: Engine, tmp_path: Path, sample: Callable[[str], Path]
+) -> None:
     """It sends one report, and asks for our commitment to that and to one we never got."""
     sent, unsent = sorted(sample(".").glob("*/*.dcm"))[:2]
     scanner = Scanner(peers.free_port(), ae_title="ORTHANC")
@@ -370,7 +377,7 @@ def test_orthanc_as_the_scanner_hears_what_we_keep(tmp_path: Path, sample: Calla
         uids = {path: dcmread(path).SOPInstanceUID for path in (sent, unsent)}
         (known,) = pacs.find("Instance", SOPInstanceUID=uids[sent])
         both = pacs.find("Instance")
-        with _app(tmp_path / "app", scanner, called=True) as app:
+        with _app(engine, tmp_path / "app", scanner, called=True) as app:
             pacs.post("modalities/DXATREND/store", [known])
             asked = [pacs.post("modalities/DXATREND/storage-commitment", {"Resources": ids}) for ids in ([known], both)]
             report_due(app, _caller(app))
