@@ -1,7 +1,7 @@
-"""Measure one addendum, from interpretation to bytes, against highdicom in the same run.
+"""Time of one addendum, from interpretation to bytes, beside highdicom's in the same run.
 
-Six regions, each with all its numbers, a prior and a baseline. The target is 10 ms for the SR alone; its renderings are
-drawn on top of that, where a destination wants them.
+It has six regions, each with all its numbers, a prior and a baseline. The target is 10 ms for the structured report;
+drawing its renderings, where a destination wants them, comes on top.
 """
 
 from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ def _renderings(interpretation: Interpretation, sources: list[Dataset], priors: 
     """The same addendum with its renderings; matplotlib is loaded and its list of fonts made before."""
     fonts = Fonts()
 
-    def with_faces(*forms: str) -> Callable[[], object]:
+    def with_renderings(*forms: str) -> Callable[[], object]:
         def made() -> object:
             addendum = author(
                 interpretation,
@@ -77,7 +77,7 @@ def _renderings(interpretation: Interpretation, sources: list[Dataset], priors: 
     for forms in (("image",), ("pdf",), ("image", "pdf")):
         yield Row(
             what=f"author it with its renderings: {' and '.join(forms)}",
-            ours=milliseconds(with_faces(*forms), DRAWINGS),
+            ours=milliseconds(with_renderings(*forms), DRAWINGS),
             unit="ms",
         )
 

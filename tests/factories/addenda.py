@@ -86,9 +86,9 @@ def tree(addendum: Authored) -> Item:
     return read_tree(read_elements(addendum.data_set, ExplicitVRLittleEndian))
 
 
-def to(said: dict[str, bytes | None]) -> Authored:
+def to(sent: dict[str, bytes | None]) -> Authored:
     """An addendum to one report that says something odd."""
-    return of(sources=[raw(**said)])
+    return of(sources=[raw(**sent)])
 
 
 def another() -> Interpretation:
@@ -106,7 +106,7 @@ KINDS: dict[str, Callable[[], Authored]] = {
     "superseding": lambda: of(another(), predecessor=of()),
     "final": lambda: of(preliminary=False),
     "without priors": lambda: of(priors=[]),
-    **{f"from {name}": partial(to, said) for name, said in UNTIDY.items() if name != "leading zeros in UIDs"},
+    **{f"from {name}": partial(to, sent) for name, sent in UNTIDY.items() if name != "leading zeros in UIDs"},
     **{
         f"for a {script} name": partial(to, {"SpecificCharacterSet": b"ISO_IR 192", "PatientName": name.encode()})
         for script, name in NAMES.items()

@@ -104,7 +104,7 @@ def _filled(text: str, mark: str = "") -> str:
 
 
 def _what_samples_show() -> dict[str, str]:
-    """What each folder shows, from the table beside the samples."""
+    """What each folder shows, from the table in their README."""
     table = (SAMPLES / "README.md").read_text(encoding="utf-8")
     return {folder: shows for folder, shows in re.findall(r"^\| `([\w-]+)` \| [^|]* \| (.*) \|$", table, re.MULTILINE)}
 

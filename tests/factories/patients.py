@@ -62,7 +62,7 @@ class AddendumCase:
 
 
 def case(random: Random) -> AddendumCase:
-    """The latest exam of a patient, interpreted beside up to five earlier ones."""
+    """The latest exam of a patient, interpreted with up to five earlier ones."""
     patient = _patient(random)
     name = random.choice([*NAMES.values(), "Doe^Jane", "Doe"])
     regions = _regions(random)
@@ -180,14 +180,14 @@ def _epochs(random: Random, scanner: Scanner) -> tuple[Epoch, ...]:
 def _contexts(random: Random, exam: Exam) -> list[ClinicalContext]:
     if random.random() < 0.5:
         return []
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "menopause": random.choice([None, *Menopause]),
         "therapy": random.choice([None, *Therapy]),
         "glucocorticoid_mg": random.choice([None, Decimal(0), Decimal("7.5")]),
         "glucocorticoid_months": random.choice([None, Decimal(6)]),
         "fragility_fracture": random.choice([None, True, False]),
     }
-    return [ClinicalContext(recorded_on=exam.performed_on, **told)]
+    return [ClinicalContext(recorded_on=exam.performed_on, **values)]
 
 
 def _report(random: Random, exam: Exam, name: str, number: int) -> Dataset:

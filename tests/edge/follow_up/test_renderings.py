@@ -98,7 +98,7 @@ def test_each_destination_gets_exactly_the_forms_it_asks_for_and_has_them_bit_fo
     assert kinds == [EnhancedSRStorage, SecondaryCaptureImageStorage, EncapsulatedPDFStorage]
     with app.database.read() as connection:
         backlog = {told.name: told.backlog for told in _status(app)}
-        assert len(outbox.addenda(connection, 2)) == 1, "a face is no addendum"
+        assert len(outbox.addenda(connection, 2)) == 1, "a rendering is no addendum"
     assert backlog == {"all": 6, "reports": 2, "papers": 2}
 
     assert deliver_due(app, app.settings.service.destination[0])[:2] == (6, 0)
@@ -134,7 +134,7 @@ def _file(kept: AddendumOnFile) -> bytes:
     )
 
 
-def test_a_new_addendum_has_faces_of_its_own_and_an_unchanged_one_none(app: App) -> None:
+def test_a_new_addendum_has_renderings_of_its_own_and_an_unchanged_one_none(app: App) -> None:
     _receive(app, "0.912", "2.25.2024.1", 2024)
     assert follow_up(app, claim_due(app.database, 50)) == ExamCounts(issued=1)
     first, renderings = _issued(app, 1)
@@ -154,7 +154,7 @@ def test_a_new_addendum_has_faces_of_its_own_and_an_unchanged_one_none(app: App)
     }
 
 
-def test_show_tells_what_an_object_of_our_own_is(app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_names_what_an_object_of_our_own_is(app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _receive(app, "0.912", "2.25.2024.1", 2024)
     follow_up(app, claim_due(app.database, 50))
     addendum, renderings = _issued(app, 1)
@@ -169,7 +169,7 @@ def test_show_tells_what_an_object_of_our_own_is(app: App, tmp_path: Path, capsy
     assert f"DXA follow-up (pdf), number 1: a rendering of our addendum {addendum.sop_instance_uid}" in told[2]
 
 
-def test_our_own_picture_that_comes_back_is_put_aside(app: App) -> None:
+def test_our_own_image_that_comes_back_is_ignored(app: App) -> None:
     _receive(app, "0.912", "2.25.2024.1", 2024)
     follow_up(app, claim_due(app.database, 50))
     for kept in _issued(app, 1)[1]:
@@ -188,7 +188,7 @@ def test_our_own_picture_that_comes_back_is_put_aside(app: App) -> None:
     assert list(reasons) == ["own_addendum", "own_addendum"]
 
 
-WITHOUT_FACES = """
+WITHOUT_RENDERINGS = """
 import sys
 from pathlib import Path
 from pipeline.edge.follow_up import due_exams, renderings
@@ -200,8 +200,8 @@ print("matplotlib" in sys.modules)
 """
 
 
-def test_a_service_that_sends_no_faces_does_not_load_matplotlib(tmp_path: Path) -> None:
+def test_a_service_that_sends_no_renderings_does_not_load_matplotlib(tmp_path: Path) -> None:
     (tmp_path / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
-    command = [sys.executable, "-c", WITHOUT_FACES, str(tmp_path)]
+    command = [sys.executable, "-c", WITHOUT_RENDERINGS, str(tmp_path)]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"

@@ -1,8 +1,8 @@
-"""What would highdicom make of the same content? The judge of what we write ourselves.
+"""Author the same addendum with highdicom, to compare its bytes with ours.
 
-Everything goes through its own constructors, as slowly as it does: patient and study, evidence, predecessors, every
-content item. Only identity and dates are told it, and what it does not know is put in by pydicom: numbers as they were
-printed (it takes floats), UIDs that break a rule, who the author is, and why a predecessor is named.
+Everything goes through highdicom's constructors: patient and study, evidence, predecessors, every content item. It is
+given identity and dates. What it cannot write is put in with pydicom: numbers as printed (it takes floats), UIDs that
+break a rule, the author, and why a predecessor is named.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ TEMPLATES = {codes.IMAGING_MEASUREMENT_REPORT: "1500", codes.MEASUREMENT_GROUP: 
 
 def data_set(
     ours: Dataset,
-    said: Item,
+    tree: Item,
     exam: Exam,
     *,
     sources: Sequence[Dataset],
@@ -60,7 +60,7 @@ def data_set(
     """The encoded data set of an addendum with this content, and with the identity, dates and patient of ours."""
     made = SOP_CLASSES[ours.SOPClassUID](
         evidence=[*(_tidied(report, ours) for report in _by_date(sources)), *_by_date(priors)],
-        content=content_item(said),
+        content=content_item(tree),
         series_instance_uid=ours.SeriesInstanceUID,
         series_number=ours.SeriesNumber,
         sop_instance_uid=ours.SOPInstanceUID,

@@ -1,4 +1,4 @@
-"""Is the addendum one that every archive takes, that says exactly what was found, and that is the same on any day?"""
+"""An addendum says exactly what was found, is valid whatever the reports are like, and is the same on any day."""
 
 import logging
 import os
@@ -45,7 +45,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.mark.parametrize("name", make.spread())
-def test_what_is_read_back_is_what_was_said(name: str) -> None:
+def test_what_is_read_back_is_what_was_authored(name: str) -> None:
     interpretation = make.spread()[name]
     read_back = tree(of(interpretation))
     assert read_back == document(interpretation)
@@ -77,30 +77,30 @@ def test_numbers_keep_the_decimals_of_the_scanner_and_no_float_is_left() -> None
 
 def test_a_difference_of_nothing_has_no_sign() -> None:
     nothing = make.change(Result.NO_SIGNIFICANT_CHANGE, difference="-0.000", percent="-0.0")
-    said = document(make.interpretation(make.finding(since_prior=nothing)))
-    assert [item.value for item in said.walk() if item.concept in (codes.DIFF, codes.PDIFF)] == ["0.000", "0.0"]
+    root = document(make.interpretation(make.finding(since_prior=nothing)))
+    assert [item.value for item in root.walk() if item.concept in (codes.DIFF, codes.PDIFF)] == ["0.000", "0.0"]
 
 
 def test_a_blank_sentence_and_control_characters_are_left_out() -> None:
-    said = document(make.interpretation(conclusions=("  ", "one\x00line\nand\tanother \x85")))
-    assert [item.value for item in said.walk() if item.concept == codes.CONCLUSION] == ["oneline\nand another"]
+    root = document(make.interpretation(conclusions=("  ", "one\x00line\nand\tanother \x85")))
+    assert [item.value for item in root.walk() if item.concept == codes.CONCLUSION] == ["oneline\nand another"]
 
 
 @pytest.mark.parametrize(
     ("result", "standard"),
     [(Result.GAIN, codes.INCREASED), (Result.LOSS, codes.DECREASED), (Result.NO_SIGNIFICANT_CHANGE, codes.NO_CHANGE)],
 )
-def test_a_change_is_also_said_in_a_standard_code(result: Result, standard: Code) -> None:
-    said = document(make.interpretation(make.finding(since_prior=make.change(result))))
-    assert [item.code for item in said.walk() if item.concept == codes.FINDING] == [standard]
+def test_a_change_is_also_given_in_a_standard_code(result: Result, standard: Code) -> None:
+    root = document(make.interpretation(make.finding(since_prior=make.change(result))))
+    assert [item.code for item in root.walk() if item.concept == codes.FINDING] == [standard]
 
 
 def test_what_could_not_be_judged_has_no_standard_finding() -> None:
-    said = document(make.interpretation(make.finding(since_prior=make.change(Result.NO_LSC)), make.finding("L2-L4")))
-    assert [item for item in said.walk() if item.concept == codes.FINDING] == []
+    root = document(make.interpretation(make.finding(since_prior=make.change(Result.NO_LSC)), make.finding("L2-L4")))
+    assert [item for item in root.walk() if item.concept == codes.FINDING] == []
 
 
-def test_a_region_keeps_its_tracking_uid_from_visit_to_visit() -> None:
+def test_a_region_keeps_its_tracking_uid_from_exam_to_exam() -> None:
     def tracked(interpretation: Interpretation) -> set[str]:
         return {item.value for item in document(interpretation).walk() if item.concept == codes.TRACKING_UID}
 
@@ -112,11 +112,11 @@ def test_a_region_keeps_its_tracking_uid_from_visit_to_visit() -> None:
 
 def test_the_vertebrae_that_were_compared_are_named_where_they_are_not_all() -> None:
     """R2.12"""
-    said = document(make.spread()["some vertebrae in common"])
-    (prior,) = (item for item in said.walk() if item.concept == codes.PRIOR_BMD)
+    root = document(make.spread()["some vertebrae in common"])
+    (prior,) = (item for item in root.walk() if item.concept == codes.PRIOR_BMD)
     sites = [item.code.meaning for item in prior.children if item.concept == codes.FINDING_SITE and item.code]
     assert sites == ["Lumbar spine", "L1 vertebra", "L2 vertebra", "L4 vertebra"]
-    (difference,) = (item for item in said.walk() if item.concept == codes.DIFF)
+    (difference,) = (item for item in root.walk() if item.concept == codes.DIFF)
     assert [item.value for item in difference.children] == ["0.930"]
 
 
@@ -142,8 +142,8 @@ def test_it_is_an_enhanced_sr_where_one_is_asked_for_and_then_another_instance()
     comprehensive, enhanced = of(), of(sop_class_uid=EnhancedSRStorage)
     assert read(enhanced).SOPClassUID == enhanced.sop_class_uid == EnhancedSRStorage
     assert enhanced.sop_instance_uid != comprehensive.sop_instance_uid
-    said = [(item.value, item.code, item.unit) for item in tree(comprehensive).walk()]
-    assert [(item.value, item.code, item.unit) for item in tree(enhanced).walk()] == said
+    contents = [(item.value, item.code, item.unit) for item in tree(comprehensive).walk()]
+    assert [(item.value, item.code, item.unit) for item in tree(enhanced).walk()] == contents
 
 
 @pytest.mark.parametrize("name", make.spread())
@@ -213,10 +213,10 @@ def test_procedure_algorithm_and_private_scheme_are_declared() -> None:
     assert (performed.CodeValue, performed.CodingSchemeDesignator) == ("241686001", "SCT")
     (scheme,) = addendum.CodingSchemeIdentificationSequence
     assert scheme.CodingSchemeDesignator == codes.SCHEME
-    said = {item.concept: item.value or item.code for item in read_tree(elements_of(addendum)).walk()}
-    assert said[codes.PROCEDURE_REPORTED] == codes.DXA
-    assert said[codes.ALGORITHM_VERSION] == "2024.1"
-    assert said[codes.LANGUAGE] == codes.ENGLISH
+    contents = {item.concept: item.value or item.code for item in read_tree(elements_of(addendum)).walk()}
+    assert contents[codes.PROCEDURE_REPORTED] == codes.DXA
+    assert contents[codes.ALGORITHM_VERSION] == "2024.1"
+    assert contents[codes.LANGUAGE] == codes.ENGLISH
 
 
 def test_a_superseding_addendum_names_the_one_it_replaces_and_sorts_after_it() -> None:
@@ -233,7 +233,7 @@ def test_a_superseding_addendum_names_the_one_it_replaces_and_sorts_after_it() -
     assert (first.InstanceNumber, second.InstanceNumber) == (1, 2)
 
 
-def test_what_is_said_again_after_something_else_is_another_document() -> None:
+def test_the_same_content_after_other_content_is_another_document() -> None:
     first = of()
     second = of(another(), predecessor=first)
     third = of(predecessor=second)
@@ -254,7 +254,7 @@ def test_the_order_of_the_reports_does_not_matter() -> None:
     assert of(sources=sources, priors=priors) == of(sources=sources[::-1], priors=priors[::-1])
 
 
-ELSEWHERE = """
+IN_ANOTHER_PROCESS = """
 import datetime, hashlib
 class Later(datetime.datetime):
     @classmethod
@@ -268,7 +268,7 @@ print(hashlib.sha256(dicom_file(of())).hexdigest())
 
 def test_another_process_in_another_year_zone_and_language_gives_the_same_bytes() -> None:
     environment = os.environ | {"TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "4711", "LC_ALL": "C"}
-    command = [sys.executable, "-W", "ignore", "-c", ELSEWHERE]
+    command = [sys.executable, "-W", "ignore", "-c", IN_ANOTHER_PROCESS]
     elsewhere = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True
     )
@@ -283,27 +283,27 @@ def test_it_is_dated_with_the_last_report_it_rests_on() -> None:
     assert (undated.ContentDate, undated.ContentTime) == ("20240514", "102030")
 
 
-def test_the_digest_is_of_what_is_said_and_of_the_reports_it_rests_on() -> None:
-    said, sources = make.interpretation(), [make.report(number=1), make.report(number=2)]
-    digest = draft(said, [*map(elements_of, sources)]).digest
+def test_the_digest_is_of_the_content_and_of_the_reports_it_rests_on() -> None:
+    interpretation, sources = make.interpretation(), [make.report(number=1), make.report(number=2)]
+    digest = draft(interpretation, [*map(elements_of, sources)]).digest
     assert (
         digest
         == draft(make.interpretation(), [elements_of(make.report(number=2)), elements_of(make.report(number=1))]).digest
     )
     others = {
-        draft(said, [*map(elements_of, sources[:1])]).digest,
+        draft(interpretation, [*map(elements_of, sources[:1])]).digest,
         draft(another(), [*map(elements_of, sources)]).digest,
         draft(make.interpretation(conclusions=("Another sentence.",)), [*map(elements_of, sources)]).digest,
         draft(
             make.interpretation(make.finding(bmd="0.93", since_prior=make.change())),
             [*map(elements_of, sources)],
         ).digest,
-        draft(replace(said, rules_version="2025.1"), [*map(elements_of, sources)]).digest,
+        draft(replace(interpretation, rules_version="2025.1"), [*map(elements_of, sources)]).digest,
     }
     assert len(others - {digest}) == 5
 
 
-def test_the_digest_does_not_change_with_what_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_digest_does_not_change_with_what_is_not_in_the_addendum(monkeypatch: pytest.MonkeyPatch) -> None:
     """A new version of the software, or another region of the prior, is no reason to write again."""
     digest = draft(make.interpretation(), [elements_of(make.report())]).digest
     elsewhere = make.change()._replace(
@@ -319,13 +319,13 @@ def test_the_digest_does_not_change_with_what_is_not_said(monkeypatch: pytest.Mo
 # Whatever the reports are like
 
 
-@pytest.mark.parametrize("said", UNTIDY.values(), ids=UNTIDY)
-def test_an_untidy_report_is_answered_without_a_warning_and_not_altered(
-    said: dict[str, bytes | None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("values", UNTIDY.values(), ids=UNTIDY)
+def test_an_untidy_report_gets_an_addendum_without_a_warning_and_is_not_altered(
+    values: dict[str, bytes | None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Warnings are errors here; a warning of pydicom's would quote the patient."""
     monkeypatch.setattr(config.settings, "_writing_validation_mode", config.RAISE)
-    report = raw(**said)
+    report = raw(**values)
     before = [report.get_item(tag) for tag in report.keys()]  # noqa: SIM118 - iterating converts
     addendum = read(of(sources=[report]))
     assert [report.get_item(tag) for tag in report.keys()] == before  # noqa: SIM118
@@ -342,8 +342,8 @@ def test_an_untidy_report_is_answered_without_a_warning_and_not_altered(
         st.binary(max_size=90),
     )
 )
-def test_whatever_bytes_a_report_holds_the_addendum_is_valid(said: dict[str, bytes]) -> None:
-    addendum = of(sources=[raw(**said)])
+def test_whatever_bytes_a_report_holds_the_addendum_is_valid(values: dict[str, bytes]) -> None:
+    addendum = of(sources=[raw(**values)])
     with config.strict_reading():
         read_back = dcmread(BytesIO(dicom_file(addendum)))
         for element in read_back.iterall():
@@ -436,8 +436,8 @@ def test_evidence_that_cannot_be_ours_is_refused_by_the_name_of_the_field_alone(
     caplog.set_level(logging.DEBUG)
     with pytest.raises(UnusableEvidenceError, match=named) as refusal:
         of(sources=sources, priors=priors)
-    for told in (str(refusal.value), caplog.text):
-        assert not any(value in told for value in ("MARKED", "ZZZ", "19991231", "evil"))
+    for written in (str(refusal.value), caplog.text):
+        assert not any(value in written for value in ("MARKED", "ZZZ", "19991231", "evil"))
 
 
 def test_another_issuer_of_the_same_id_is_another_patient() -> None:
@@ -467,7 +467,7 @@ def test_no_patient_is_named_in_a_log(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("name", UNTIDY)
 def test_what_an_addendum_quotes_of_untidy_reports_is_no_correction_of_itself(name: str) -> None:
-    """Else the exam would get another addendum at every look."""
+    """Else the exam would get another addendum at every examination."""
     sources = [raw(**UNTIDY[name])]
     study = make.interpretation().exam.study_instance_uid
     assert header_corrections(of(sources=sources).data_set, [*map(elements_of, sources)], study) == ()

@@ -1,4 +1,4 @@
-"""Does the conformance statement say what we do?"""
+"""The conformance statement says what an addendum holds and what is received."""
 
 from pydicom.charset import python_encoding
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
@@ -18,8 +18,8 @@ PRIVATE = [code for group in codes.private_scheme().values() for code in group]
 
 
 def items() -> list[Item]:
-    """Everything that the addenda to the spread of interpretations say."""
-    trees = [document(said, note="Replaces an earlier addendum.") for said in make.spread().values()]
+    """All content items of the addenda to the spread of interpretations."""
+    trees = [document(found, note="Replaces an earlier addendum.") for found in make.spread().values()]
     return [item for tree in trees for item in tree.walk()]
 
 
@@ -37,10 +37,10 @@ def test_every_code_an_addendum_uses_is_in_the_statement() -> None:
 
 def test_the_spread_of_interpretations_uses_every_code_there_is() -> None:
     """What is not tried here, no validator has seen."""
-    of_faces = {codes.DXA_STUDY_REPORT, codes.SOURCE_REPORT}
-    elsewhere = {codes.REPLACED_REPORT, codes.ACQUISITION_EQUIPMENT, codes.STUDY_UID_AS_PROPERTY, *of_faces}
+    of_renderings = {codes.DXA_STUDY_REPORT, codes.SOURCE_REPORT}
+    outside_the_tree = {codes.REPLACED_REPORT, codes.ACQUISITION_EQUIPMENT, codes.STUDY_UID_AS_PROPERTY, *of_renderings}
     known = {code for code in vars(codes).values() if isinstance(code, Code)}
-    assert (known | set(PRIVATE)) - USED == elsewhere
+    assert (known | set(PRIVATE)) - USED == outside_the_tree
 
 
 def test_the_statement_lists_the_private_scheme_as_it_is() -> None:

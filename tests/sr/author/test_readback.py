@@ -1,4 +1,4 @@
-"""Does our reader recover everything that an addendum says in codes and numbers?"""
+"""Everything that an addendum says in codes and numbers is read back from it."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from tests.factories import interpretations as make
 from tests.factories import patients
 from tests.factories.elements import elements_of
 
-Told = dict[str, tuple[str, ...]]
+Values = dict[str, tuple[str, ...]]
 
 
 def through_the_wire(case: patients.AddendumCase) -> Item:
@@ -37,14 +37,14 @@ def of(interpretation: Interpretation) -> patients.AddendumCase:
     return patients.AddendumCase(interpretation, (), (make.report(),), (make.report(2022), make.report(2019)))
 
 
-def expected(interpretation: Interpretation) -> dict[str, Told]:
+def expected(interpretation: Interpretation) -> dict[str, Values]:
     """What should be read back of each region, from the interpretation itself."""
-    return {f.measurement.region.key: said_of(interpretation, f) for f in interpretation.findings}
+    return {f.measurement.region.key: values_of(interpretation, f) for f in interpretation.findings}
 
 
-def said_of(interpretation: Interpretation, finding: Finding) -> Told:
+def values_of(interpretation: Interpretation, finding: Finding) -> Values:
     exam, measurement = interpretation.exam, finding.measurement
-    said: dict[str, list[object]] = {
+    values: dict[str, list[object]] = {
         "DATE": [dicom_date(exam.performed_on)],
         "STUDY": [exam.study_instance_uid],
         "BMD": [measurement.bmd],
@@ -61,19 +61,19 @@ def said_of(interpretation: Interpretation, finding: Finding) -> Told:
         "FLAG": [caution.flag.value for caution in finding.cautions],
     }
     if finding.since_prior:
-        said |= compared(finding.since_prior, "PRIOR", "")
-        said["RATE"] = [finding.since_prior.rate]
+        values |= compared(finding.since_prior, "PRIOR", "")
+        values["RATE"] = [finding.since_prior.rate]
         if finding.detectable_on:
-            said["DETECTABLE_ON"] = [dicom_date(finding.detectable_on)]
+            values["DETECTABLE_ON"] = [dicom_date(finding.detectable_on)]
         lsc = finding.since_prior.lsc
-        said |= {"LSC": [lsc.lsc], "LSC_CONFIDENCE": [Decimal(95)]} if lsc else {}
+        values |= {"LSC": [lsc.lsc], "LSC_CONFIDENCE": [Decimal(95)]} if lsc else {}
     if finding.since_baseline:
-        said |= compared(finding.since_baseline, "BASELINE", "B")
-        said["BRESULT"] = [finding.since_baseline.result.value]
+        values |= compared(finding.since_baseline, "BASELINE", "B")
+        values["BRESULT"] = [finding.since_baseline.result.value]
     for line in interpretation.trends:
         if line.region == measurement.region:
-            said |= {"SLOPE": [line.slope], "SLOPE_SE": [line.standard_error]}
-    return {name: tuple(printed(values)) for name, values in said.items() if any(v is not None for v in values)}
+            values |= {"SLOPE": [line.slope], "SLOPE_SE": [line.standard_error]}
+    return {name: tuple(printed(found)) for name, found in values.items() if any(v is not None for v in found)}
 
 
 def compared(change: Change, which: str, b: str) -> dict[str, list[object]]:
@@ -89,11 +89,11 @@ def compared(change: Change, which: str, b: str) -> dict[str, list[object]]:
     }
 
 
-def said_of_the_whole(interpretation: Interpretation) -> Told:
+def values_of_the_exam(interpretation: Interpretation) -> Values:
     """What should be read back of the whole exam."""
     before, diagnosis, target = interpretation.category_change, interpretation.diagnosis, interpretation.target
     withdrawn = interpretation.overall is Overall.WITHDRAWN
-    said: dict[str, list[object]] = {
+    values: dict[str, list[object]] = {
         "BOVERALL": [None if withdrawn else interpretation.overall_since_baseline.value],
         "CATEGORY": [diagnosis.category.value if diagnosis and not diagnosis.superseded else None],
         "PCATEGORY": [before and before.before.category.value],
@@ -105,7 +105,7 @@ def said_of_the_whole(interpretation: Interpretation) -> Told:
         "TARGET_T": [target and target.target],
         "TARGET_DISTANCE": [target and target.distance],
     }
-    return {name: tuple(printed(values)) for name, values in said.items() if any(v is not None for v in values)}
+    return {name: tuple(printed(found)) for name, found in values.items() if any(v is not None for v in found)}
 
 
 def printed(values: list[object]) -> Iterator[str]:
@@ -115,18 +115,18 @@ def printed(values: list[object]) -> Iterator[str]:
 
 def assert_recovered(case: patients.AddendumCase) -> None:
     tree = through_the_wire(case)
-    said = read_back(tree)
-    assert dict(said.regions) == expected(case.interpretation)
-    assert said.overall == case.interpretation.overall
-    assert dict(said.whole) == said_of_the_whole(case.interpretation)
-    assert said.flags == tuple(caution.flag for caution in case.interpretation.cautions)
-    assert_no_number_is_lost(tree, said)
+    coded = read_back(tree)
+    assert dict(coded.regions) == expected(case.interpretation)
+    assert coded.overall == case.interpretation.overall
+    assert dict(coded.whole) == values_of_the_exam(case.interpretation)
+    assert coded.flags == tuple(caution.flag for caution in case.interpretation.cautions)
+    assert_no_number_is_lost(tree, coded)
 
 
-def assert_no_number_is_lost(tree: Item, said: ReadBack) -> None:
+def assert_no_number_is_lost(tree: Item, coded: ReadBack) -> None:
     written = Counter(item.value for item in tree.walk() if item.value_type in ("NUM", "DATE"))
-    every = (said.whole, *said.regions.values())
-    recovered = Counter(value for told in every for values in told.values() for value in values)
+    every = (coded.whole, *coded.regions.values())
+    recovered = Counter(value for part in every for values in part.values() for value in values)
     assert written - recovered == Counter()
 
 
@@ -141,7 +141,7 @@ def test_every_code_and_number_of_any_patient_is_recovered(random: Random) -> No
     assert_recovered(patients.case(random))
 
 
-def test_what_is_read_is_told_by_codes_and_not_by_their_meanings() -> None:
+def test_values_are_read_by_codes_and_not_by_their_meanings() -> None:
     """A later version may word a meaning better."""
     tree = through_the_wire(of(make.interpretation()))
 

@@ -1,4 +1,4 @@
-"""Does a reader of the newest addendum see in one line what has changed since the last?"""
+"""One line of a new addendum names what has changed since the one that it replaces."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -27,7 +27,7 @@ def news(now: Interpretation, before: Interpretation = LOSS) -> str:
     return line.removeprefix("Replaces an earlier addendum. ")
 
 
-def test_another_result_is_told_with_the_old_one_the_overall_result_first() -> None:
+def test_another_result_is_noted_with_the_old_one_the_overall_result_first() -> None:
     now = make.interpretation(
         make.finding(since_prior=make.change(Result.NO_LSC)),
         make.finding("total hip left", "0.801"),
@@ -40,10 +40,10 @@ def test_another_result_is_told_with_the_old_one_the_overall_result_first() -> N
     assert "total hip left: no longer measured" in news(LOSS, now)
 
 
-def test_another_number_is_told_with_the_old_one() -> None:
+def test_another_number_is_noted_with_the_old_one() -> None:
     def of(**numbers: str) -> Interpretation:
-        told: dict[str, Any] = {name: Decimal(value) for name, value in numbers.items()}
-        measured = replace(make.measurement(), **told)
+        decimals: dict[str, Any] = {name: Decimal(value) for name, value in numbers.items()}
+        measured = replace(make.measurement(), **decimals)
         return make.interpretation(Finding(measurement=measured, since_prior=LOST, since_baseline=LOST))
 
     assert news(of(bmd="0.931")) == "Changed: L1-L4: BMD 0.931 g/cm2 (was: 0.930)."
@@ -53,7 +53,7 @@ def test_another_number_is_told_with_the_old_one() -> None:
     )
 
 
-def test_another_prior_and_another_lsc_are_told() -> None:
+def test_another_prior_and_another_lsc_are_noted() -> None:
     since_2019 = make.change(since=2019, earlier="0.981", lsc="0.030")
     assert news(make.interpretation(make.finding(since_prior=since_2019))) == (
         "Changed: L1-L4: prior of 2019-05-14 (was: 2022-05-14), prior BMD 0.981 g/cm2 (was: 0.970), "
@@ -61,7 +61,7 @@ def test_another_prior_and_another_lsc_are_told() -> None:
     )
 
 
-def test_the_baseline_is_told_where_it_is_not_the_prior() -> None:
+def test_the_baseline_is_noted_where_it_is_not_the_prior() -> None:
     lost, kept = (make.change(result, since=2019) for result in (Result.LOSS, Result.NO_SIGNIFICANT_CHANGE))
     before, now = (
         make.interpretation(make.finding(since_prior=make.change(), since_baseline=change)) for change in (lost, kept)
@@ -69,7 +69,7 @@ def test_the_baseline_is_told_where_it_is_not_the_prior() -> None:
     assert news(now, before) == "Changed: L1-L4: since baseline no significant change (was: loss)."
 
 
-def test_other_cautions_and_obstacles_are_told() -> None:
+def test_other_cautions_and_obstacles_are_noted() -> None:
     caution = Caution(flag=Flag.LSC_80_EXCEEDED, text="Mind.")
     assert news(make.interpretation(make.finding(since_prior=LOST, cautions=(caution,)))) == (
         "Changed: L1-L4: cautions LSC 80 exceeded (was: none)."

@@ -1,9 +1,9 @@
-"""Do other people's validators find no fault with any addendum, and would they?
+"""No validator of others finds a fault in any addendum, and each would.
 
-Four judge every addendum of every kind that we can think of, of the sample patients, and of 500 patients as they come:
-dicom3tools, DCMTK, PixelMed, and the standard's own tables of modules, which highdicom carries. The last takes the
-place of PyPI's dicom-validator. That reads the standard's DocBook files, which it downloads; its source distributions
-(0.3.5 to 0.9.0) do not carry them, and they are not ours to ship.
+Four judge addenda of every kind, of the sample patients, and of 500 random patients: dicom3tools, DCMTK, PixelMed, and
+the standard's own tables of modules, which highdicom carries. The tables take the place of PyPI's dicom-validator,
+which downloads the standard's DocBook files; its source distributions (0.3.5 to 0.9.0) do not have them, and they are
+not ours to ship.
 """
 
 import re
@@ -31,7 +31,7 @@ from tests.sr.author.highdicom_author import encoded
 PATIENTS = 500
 
 FOR_PIXELMED = 5
-"""It takes as long as all others together, and judges every fifth patient's; once it has judged them all."""
+"""PixelMed takes as long as all others together, so it judges every fifth patient; it once judged all."""
 
 Addenda = dict[str, Authored]
 
@@ -83,7 +83,7 @@ def faults(judge: Callable[[Path], list[str]], files: dict[str, Path]) -> dict[s
     """What is found and not expected, by the name of the addendum."""
     with ThreadPoolExecutor(2) as pool:
         found = dict(zip(files, pool.map(judge, files.values()), strict=True))
-    return {name: unexpected for name, told in found.items() if (unexpected := validators.unexpected(told))}
+    return {name: unexpected for name, lines in found.items() if (unexpected := validators.unexpected(lines))}
 
 
 def test_dicom3tools_finds_no_fault(files: dict[str, Path]) -> None:
@@ -97,8 +97,8 @@ def test_dcmtk_finds_no_fault(files: dict[str, Path]) -> None:
 @pytest.mark.timeout(900)  # it takes a quarter of a second for an addendum, and more on a busy machine
 def test_pixelmed_finds_no_fault(files: dict[str, Path]) -> None:
     judged = dict(list(files.items())[::FOR_PIXELMED]) if len(files) == PATIENTS else files
-    said = validators.pixelmed(list(judged.values()))
-    assert faults(lambda file: said[file], judged) == {}
+    findings = validators.pixelmed(list(judged.values()))
+    assert faults(lambda file: findings[file], judged) == {}
 
 
 def test_the_tables_of_the_standard_know_every_attribute_and_miss_none(files: dict[str, Path]) -> None:
@@ -163,8 +163,8 @@ def test_pixelmed_would_find_a_fault(tmp_path: Path) -> None:
     for folder in folders:
         folder.mkdir()
     files = [spoiled(folder, spoil) for folder, spoil in zip(folders, spoils, strict=True)]
-    said = validators.pixelmed(files)
-    assert [spoil for spoil, file in zip(spoils, files, strict=True) if not validators.unexpected(said[file])] == []
+    findings = validators.pixelmed(files)
+    assert [spoil for spoil, file in zip(spoils, files, strict=True) if not validators.unexpected(findings[file])] == []
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_every_finding_that_we_explain_is_made(tmp_path: Path) -> None:
     page, *_ = renderings.renderings_of(renderings.addendum_to(usual), usual, (), "image")
     paths = written(of_every_kind() | {"a page": page}, tmp_path)
     reports = [path for name, path in paths.items() if name != "a page"]
-    lines = {line for told in validators.pixelmed(reports).values() for line in told}
+    lines = {line for found in validators.pixelmed(reports).values() for line in found}
     lines |= {line for path in paths.values() for line in (*validators.dciodvfy(path), *validators.dsrdump(path))}
     explained = {pattern for pattern in validators.EXPECTED if any(re.fullmatch(pattern, line) for line in lines)}
     assert set(validators.EXPECTED) - explained == set()

@@ -1,9 +1,9 @@
-"""What do other people's validators say of an object?
+"""Run the validators of others on a DICOM file, and take off what is not our fault.
 
-Three peers from Debian: dicom3tools' ``dciodvfy`` knows the modules, DCMTK's ``dsrdump`` the relationships between
-content items, PixelMed's ``DicomSRValidator`` the templates. A fourth is the standard's own tables of modules, which
-highdicom carries. What they say is kept in full; what we know to expect of them is listed here, each with its cause,
-and ``unexpected`` takes it off.
+Three come with Debian: dicom3tools' ``dciodvfy`` knows the modules, DCMTK's ``dsrdump`` the relationships between
+content items, PixelMed's ``DicomSRValidator`` the templates. The fourth is the standard's own tables of modules, which
+highdicom carries. Their output is kept in full; what to expect of them is listed here with its cause, and
+``unexpected`` leaves it out.
 """
 
 import re
@@ -24,7 +24,7 @@ JARS = {
 }
 
 _IODS = ("SR", "SCImage", "EncapsulatedPDF")
-"""How dciodvfy names what it has recognised."""
+"""Names of the IODs that dciodvfy recognises."""
 
 _OURS_IN_A_GROUP = ("RESULT", "BRESULT", "OBSTACLE", "FLAG")
 

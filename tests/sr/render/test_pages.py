@@ -1,4 +1,4 @@
-"""Does a person see on the pages what the addendum says, all of it legible, whatever the patient brings?"""
+"""The pages show what the addendum says, all of it legible, whatever the name, history and findings are."""
 
 import hashlib
 import os
@@ -61,33 +61,33 @@ def usual() -> tuple[Authored, Interpretation, list[Exam]]:
 @pytest.mark.parametrize("number", range(40))
 def test_the_table_carries_the_numbers_of_the_addendum(number: int) -> None:
     case, addendum, content = of_patient(number)
-    said = read_back(tree(addendum)).regions
+    regions = read_back(tree(addendum)).regions
     rows = iter(content.rows)
     for finding in case.interpretation.findings:
         if not finding.measurement.region.monitorable:
             continue
-        row, told = next(rows), said[finding.measurement.region.key]
+        row, values = next(rows), regions[finding.measurement.region.key]
         assert ((row.bmd,), row.t_score, row.z_score) == (
-            told["BMD"],
-            *(first(told, k) and score_in_text(Decimal(first(told, k))) for k in ("T_SCORE", "Z_SCORE")),
+            values["BMD"],
+            *(first(values, k) and score_in_text(Decimal(first(values, k))) for k in ("T_SCORE", "Z_SCORE")),
         )
         if finding.since_prior and finding.since_baseline:
-            lsc = first(told, "LSC")
-            assert (row.bmd_then, row.lsc) == (first(told, "PRIOR_BMD"), lsc_in_text(Decimal(lsc)) if lsc else "none")
-            assert row.reference.replace("-", "") == first(told, "PRIOR_DATE")
+            lsc = first(values, "LSC")
+            assert (row.bmd_then, row.lsc) == (first(values, "PRIOR_BMD"), lsc_in_text(Decimal(lsc)) if lsc else "none")
+            assert row.reference.replace("-", "") == first(values, "PRIOR_DATE")
             if not finding.plausible:
                 assert (row.change, row.verdict) == ("", "change not plausible")
-            elif told["RESULT"] == ("GAIN",) or told["RESULT"] == ("LOSS",):
-                assert row.change == f"{Decimal(first(told, 'DIFF')):+} ({Decimal(first(told, 'PDIFF')):+} %)"
-            if first(told, "BASELINE_STUDY") != first(told, "PRIOR_STUDY"):
+            elif values["RESULT"] == ("GAIN",) or values["RESULT"] == ("LOSS",):
+                assert row.change == f"{Decimal(first(values, 'DIFF')):+} ({Decimal(first(values, 'PDIFF')):+} %)"
+            if first(values, "BASELINE_STUDY") != first(values, "PRIOR_STUDY"):
                 row = next(rows)
-                assert row.bmd_then == first(told, "BASELINE_BMD")
-                assert row.reference.replace("-", "") == first(told, "BASELINE_DATE")
+                assert row.bmd_then == first(values, "BASELINE_BMD")
+                assert row.reference.replace("-", "") == first(values, "BASELINE_DATE")
     assert list(rows) == []
 
 
-def first(told: Mapping[str, tuple[str, ...]], name: str) -> str:
-    return next(iter(told.get(name, ())), "")
+def first(values: Mapping[str, tuple[str, ...]], name: str) -> str:
+    return next(iter(values.get(name, ())), "")
 
 
 def test_the_change_of_what_did_not_change_significantly_is_in_words_only() -> None:
@@ -152,7 +152,7 @@ def test_a_superseding_addendum_says_on_its_pages_what_changed() -> None:
 # The plots
 
 
-def test_scans_of_other_machines_stand_apart_and_are_not_joined() -> None:
+def test_scans_of_other_scanners_are_drawn_apart_and_not_joined() -> None:
     addendum, interpretation, history = usual()
     plots = shown(addendum, interpretation, history).plots
     assert [plot.region for plot in plots] == ["Spine L1-L4", "Left total hip", "Left femoral neck"]
@@ -232,30 +232,30 @@ def contents() -> Iterator[tuple[str, PageContent]]:
 
 
 def test_no_text_leaves_the_margins_or_stands_on_another() -> None:
-    told = Fonts()
+    drawn_in = Fonts()
     for name, content in contents():
-        pages = page_layout.lay_out(content, told.patient_name(content.patient_name), told.width)
+        pages = page_layout.lay_out(content, drawn_in.patient_name(content.patient_name), drawn_in.width)
         for page in pages:
             texts = [mark for mark in page if isinstance(mark, page_marks.Text)]
-            spans = [(text, *span(text, told)) for text in texts]
+            spans = [(text, *span(text, drawn_in)) for text in texts]
             for text, begins, ends in spans:
                 assert begins >= page_marks.LEFT - 0.5, (name, text)
                 assert ends <= page_marks.RIGHT + 0.5, (name, text)
                 assert text.y <= page_marks.HEIGHT - 20, (name, text)
                 assert text.size >= page_marks.SMALLEST, (name, text)
             for one, begins, ends in spans:
-                beside = [t for t, b, _ in spans if t is not one and abs(t.y - one.y) < 3 and begins <= b < ends + 2]
-                assert beside == [], (name, one)
+                too_near = [t for t, b, _ in spans if t is not one and abs(t.y - one.y) < 3 and begins <= b < ends + 2]
+                assert too_near == [], (name, one)
             for chart in (mark for mark in page if isinstance(mark, page_marks.Chart)):
                 assert chart.y + chart.height <= page_marks.BOTTOM, name
 
 
-def span(text: page_marks.Text, told: Fonts) -> tuple[float, float]:
-    wide = told.width(text.text, text.size, text.bold)
+def span(text: page_marks.Text, drawn_in: Fonts) -> tuple[float, float]:
+    wide = drawn_in.width(text.text, text.size, text.bold)
     return (text.x - wide, text.x) if text.end else (text.x, text.x + wide)
 
 
-def test_every_sheet_says_whose_it_is_and_how_many_there_are() -> None:
+def test_every_page_has_name_patient_id_and_page_number() -> None:
     content = crowded()
     pages = page_layout.lay_out(content, "the name", Fonts().width)
     assert len(pages) > 1
@@ -321,20 +321,20 @@ def written(rendering: Authored, folder: Path) -> Path:
 
 
 def pdf_text(rendering: Authored, folder: Path) -> str:
-    document = folder / "face.pdf"
+    document = folder / "rendering.pdf"
     document.write_bytes(read(rendering).EncapsulatedDocument)
-    told = subprocess.run([program("pdftotext"), "-layout", str(document), "-"], capture_output=True, check=True)
-    return told.stdout.decode()
+    printed = subprocess.run([program("pdftotext"), "-layout", str(document), "-"], capture_output=True, check=True)
+    return printed.stdout.decode()
 
 
 @pytest.fixture(scope="module")
 def drawn() -> tuple[Authored, tuple[Authored, ...]]:
-    """The usual addendum and its faces."""
+    """The usual addendum and its renderings."""
     addendum, interpretation, history = usual()
     return addendum, renderings_of(addendum, interpretation, history)
 
 
-def test_an_addendum_has_an_image_for_each_sheet_and_one_pdf(drawn: tuple[Authored, tuple[Authored, ...]]) -> None:
+def test_an_addendum_has_an_image_for_each_page_and_one_pdf(drawn: tuple[Authored, tuple[Authored, ...]]) -> None:
     addendum, made = drawn
     *images, document = made
     assert {rendering.sop_class_uid for rendering in images} == {SecondaryCaptureImageStorage}
@@ -345,7 +345,7 @@ def test_an_addendum_has_an_image_for_each_sheet_and_one_pdf(drawn: tuple[Author
     assert len({rendering.sop_instance_uid for rendering in made}) == len(made)
 
 
-def test_a_face_has_the_header_of_its_addendum_and_names_it(drawn: tuple[Authored, tuple[Authored, ...]]) -> None:
+def test_a_rendering_has_the_header_of_its_addendum_and_names_it(drawn: tuple[Authored, tuple[Authored, ...]]) -> None:
     addendum = addenda.read(drawn[0])
     for rendering in map(read, drawn[1]):
         for keyword in (
@@ -361,7 +361,7 @@ def test_a_face_has_the_header_of_its_addendum_and_names_it(drawn: tuple[Authore
 
 
 @pytest.mark.parametrize("name", make.spread())
-def test_no_validator_finds_a_fault_in_a_face(name: str, tmp_path: Path) -> None:
+def test_no_validator_finds_a_fault_in_a_rendering(name: str, tmp_path: Path) -> None:
     interpretation = make.spread()[name]
     for rendering in renderings_of(addendum_to(interpretation), interpretation, [make.exam(2022), make.exam(2019)]):
         file = written(rendering, tmp_path)
@@ -372,7 +372,7 @@ def test_no_validator_finds_a_fault_in_a_face(name: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("keyword", "of"), [("ConversionType", 0), ("Rows", 0), ("BurnedInAnnotation", -1), ("EncapsulatedDocument", -1)]
 )
-def test_the_validators_would_find_a_fault_in_a_face(
+def test_the_validators_would_find_a_fault_in_a_rendering(
     keyword: str, of: int, drawn: tuple[Authored, tuple[Authored, ...]], tmp_path: Path
 ) -> None:
     file = written(drawn[1][of], tmp_path)
@@ -432,7 +432,7 @@ def test_the_pdf_holds_neither_a_date_nor_the_patient_in_its_properties(
     assert b"DXA-0001" not in document
 
 
-def test_our_own_face_that_comes_back_is_recognised(drawn: tuple[Authored, tuple[Authored, ...]]) -> None:
+def test_our_own_rendering_that_comes_back_is_recognised(drawn: tuple[Authored, tuple[Authored, ...]]) -> None:
     for rendering in drawn[1]:
         with pytest.raises(UnreadableReportError) as ignored:
             extract(elements_of(read(rendering)), [])
@@ -456,15 +456,15 @@ def test_another_process_with_other_settings_draws_the_same_bytes(
         **{"LC_ALL": "de_DE.UTF-8", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7", "MPLCONFIGDIR": str(tmp_path)},
         "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"),
     }
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", DIGESTS], cwd=ROOT, env=os.environ | others, capture_output=True, text=True, check=True
     ).stdout
-    assert told.split() == [hashlib.sha256(rendering.data_set).hexdigest() for rendering in drawn[1]]
+    assert printed.split() == [hashlib.sha256(rendering.data_set).hexdigest() for rendering in drawn[1]]
 
 
-def test_the_picture_shows_the_pdf(drawn: tuple[Authored, tuple[Authored, ...]], tmp_path: Path) -> None:
-    """Both are drawn from the same sheets: printed in grey they differ by a line's tone, not by what stands where."""
-    document = tmp_path / "face.pdf"
+def test_the_image_shows_the_pdf(drawn: tuple[Authored, tuple[Authored, ...]], tmp_path: Path) -> None:
+    """Both are drawn from the same pages: printed in grey they differ by a line's tone, not by what stands where."""
+    document = tmp_path / "rendering.pdf"
     document.write_bytes(read(drawn[1][-1]).EncapsulatedDocument)
     command = [
         program("pdftoppm"),

@@ -1,4 +1,4 @@
-"""Trend plots: what is joined, what stands apart and why, what lies between the scans, and how wide the scale is."""
+"""Trend plots join comparable scans alone, show what lies between scans, and have a scale as wide as the LSC asks."""
 
 import re
 from collections.abc import Sequence
@@ -37,10 +37,10 @@ EXAM = date(2024, 5, 14)
 
 
 def spine(year: int, sets: Sequence[str] = ("L1-L4",), levels: str = "L1-L4", **more: object) -> Exam:
-    """A spine whose single vertebrae are told, each 0.9 g/cm2, and these sets of them."""
-    told = [replace(make.measurement(one, "0.900"), bmc=D("10.80"), area=D("12.00")) for one in _levels(levels)]
+    """A spine with each vertebra at 0.9 g/cm2, and with these sets of them."""
+    vertebrae = [replace(make.measurement(one, "0.900"), bmc=D("10.80"), area=D("12.00")) for one in _levels(levels)]
     printed = [make.measurement(one, "0.900") for one in sets]
-    return _exam(year, *told, *printed, **more)
+    return _exam(year, *vertebrae, *printed, **more)
 
 
 def hip(year: int, bmd: str = "0.800", **more: object) -> Exam:
@@ -58,30 +58,30 @@ def _exam(year: int, *measurements: Measurement, **more: object) -> Exam:
     )
 
 
-def _sets(*told: tuple[int, str]) -> list[tuple[int, Measurement]]:
-    """Spines that tell a set of vertebrae, and no single one."""
-    return [(year, make.measurement(region, "0.900")) for year, region in told]
+def _sets(*sets: tuple[int, str]) -> list[tuple[int, Measurement]]:
+    """Spines with a set of vertebrae and without single ones."""
+    return [(year, make.measurement(region, "0.900")) for year, region in sets]
 
 
 def _levels(levels: str) -> tuple[str, ...]:
     return parse_region(levels).vertebrae
 
 
-def page_of(exam: Exam, history: Sequence[Exam], plot_context: PlotContext | None = None) -> PageContent:
+def content_of(exam: Exam, history: Sequence[Exam], plot_context: PlotContext | None = None) -> PageContent:
     plot_context = plot_context or PlotContext()
     lscs = tuple(make.lsc(m.region.key) for m in exam.measurements if m.region.monitorable)
     reference = ClinicalReference(lscs=lscs, epochs=tuple(plot_context.epochs))
-    said = interpret(exam, history, reference, contexts=plot_context.records)
-    return shown(addendum_to(said), said, history, plot_context)
+    interpretation = interpret(exam, history, reference, contexts=plot_context.records)
+    return shown(addendum_to(interpretation), interpretation, history, plot_context)
 
 
 def plot_of(exam: Exam, history: Sequence[Exam], plot_context: PlotContext | None = None) -> Plot:
-    (plot,) = page_of(exam, history, plot_context).plots
+    (plot,) = content_of(exam, history, plot_context).plots
     return plot
 
 
-def key_of(content: PageContent) -> str:
-    """What stands between the title of the plots and the plots."""
+def words_on_pages(content: PageContent) -> str:
+    """Every text of the pages."""
     pages = page_layout.lay_out(content, "name", Fonts().width)
     return " ".join(mark.text for page in pages for mark in page if isinstance(mark, page_marks.Text))
 
@@ -106,8 +106,8 @@ def test_a_calibration_epoch_is_a_rule_where_it_lies_between_scans(begins: str, 
         Epoch(scanner=make.HORIZON, begins=date(2022, 1, 1), reason="of another scanner", cross_calibrated=False),
     ]
     plot = plot_of(hip(2024), [hip(2020)], PlotContext(epochs=epochs))
-    told = [(one.label, one.on.isoformat(), one.reason) for one in plot.breaks]
-    assert told == ([("calibration", begins, f"calibration checked on {begins} (moved)")] if drawn else [])
+    rules = [(one.label, one.on.isoformat(), one.reason) for one in plot.breaks]
+    assert rules == ([("calibration", begins, f"calibration checked on {begins} (moved)")] if drawn else [])
 
 
 def test_across_a_new_calibration_nothing_is_joined_and_the_rule_says_so() -> None:
@@ -134,21 +134,21 @@ def test_another_major_software_is_a_rule_over_which_no_line_goes(before: str, *
 @pytest.mark.parametrize("fact", ["spinal_hardware", "calcium_tablet", "contrast", "spine_artefact"])
 def test_a_scan_that_is_not_valid_is_a_cross_with_its_reason_and_on_no_line(fact: str) -> None:
     """R2.22"""
-    told = [ClinicalContext(recorded_on=date(2022, 5, 14), **{fact: True})]  # type: ignore[arg-type] # only flags
-    told += [ClinicalContext(recorded_on=EXAM, **{fact: False})]  # type: ignore[arg-type] # only flags
-    content = page_of(spine(2024), [spine(2020), spine(2022)], PlotContext(records=told))
+    records = [ClinicalContext(recorded_on=date(2022, 5, 14), **{fact: True})]  # type: ignore[arg-type] # only flags
+    records += [ClinicalContext(recorded_on=EXAM, **{fact: False})]  # type: ignore[arg-type] # only flags
+    content = content_of(spine(2024), [spine(2020), spine(2022)], PlotContext(records=records))
     (plot,) = content.plots
     assert [point.on.year for point in plot.series] == [2020, 2024]
     (group,) = plot.excluded
     assert [point.on.year for point in group.points] == [2022]
-    assert f"excluded (2022-05-14 {group.reason})" in key_of(content)
+    assert f"excluded (2022-05-14 {group.reason})" in words_on_pages(content)
 
 
 def test_a_region_that_is_not_valid_today_has_no_plot() -> None:
-    told = [ClinicalContext(recorded_on=EXAM, left_hip_prosthesis=True)]
-    assert page_of(hip(2024), [hip(2022)], PlotContext(records=told)).plots == ()
-    said = interpret(hip(2024), [hip(2022)], ClinicalReference(lscs=(make.lsc("total hip"),)), contexts=told)
-    assert plots(said.findings, hip(2024), [hip(2022)]) == (), "whatever the page is told beside"
+    records = [ClinicalContext(recorded_on=EXAM, left_hip_prosthesis=True)]
+    assert content_of(hip(2024), [hip(2022)], PlotContext(records=records)).plots == ()
+    found = interpret(hip(2024), [hip(2022)], ClinicalReference(lscs=(make.lsc("total hip"),)), contexts=records)
+    assert plots(found.findings, hip(2024), [hip(2022)]) == (), "without the record, too"
 
 
 @pytest.mark.parametrize(("birth_date", "child"), [("1998-05-14", False), ("1998-05-15", True), ("2001-01-01", True)])
@@ -156,8 +156,8 @@ def test_a_scan_from_below_twenty_is_a_cross_and_a_child_has_no_plot(birth_date:
     """E6: growth is no gain."""
     patient = replace(make.PATIENT, birth_date=date.fromisoformat(birth_date))
     now, then = (replace(hip(year), patient=patient) for year in (2024, 2018))
-    said = interpret(now, [then], ClinicalReference(lscs=(make.lsc("total hip"),)))
-    (plot,) = plots(said.findings, now, [then])
+    found = interpret(now, [then], ClinicalReference(lscs=(make.lsc("total hip"),)))
+    (plot,) = plots(found.findings, now, [then])
     assert [[point.on.year for point in group.points] for group in plot.excluded] == ([[2018]] if child else [])
     young = interpret(
         then, [replace(then, study_instance_uid="1.9", performed_at=datetime(2015, 1, 1))], ClinicalReference()
@@ -168,18 +168,19 @@ def test_a_scan_from_below_twenty_is_a_cross_and_a_child_has_no_plot(birth_date:
 
 def test_the_page_has_no_number_of_a_site_that_is_not_valid() -> None:
     """N5: nor of a region of it that is not monitored."""
-    told = [ClinicalContext(recorded_on=EXAM, left_hip_prosthesis=True)]
+    records = [ClinicalContext(recorded_on=EXAM, left_hip_prosthesis=True)]
     now = _exam(2024, make.measurement("total hip left", "0.801"), make.measurement("trochanter left", "0.702"))
-    content = page_of(now, [hip(2022, "0.803")], PlotContext(records=told))
-    assert not {"0.801", "0.702", "0.803"} & set(re.findall(r"[0-9.]+", key_of(content)))
+    content = content_of(now, [hip(2022, "0.803")], PlotContext(records=records))
+    assert not {"0.801", "0.702", "0.803"} & set(re.findall(r"[0-9.]+", words_on_pages(content)))
     assert "trochanter not valid" in content.not_monitored
 
 
 def test_held_exams_are_crosses_on_the_axis_up_to_the_exam() -> None:
     days = [date(2023, 1, 1), date(2021, 3, 2), date(2021, 3, 2), EXAM, date(2025, 1, 1)]
-    content = page_of(hip(2024), [hip(2022)], PlotContext(held_days=days))
+    content = content_of(hip(2024), [hip(2022)], PlotContext(held_days=days))
     assert [plot.held_days for plot in content.plots] == [(date(2021, 3, 2), date(2023, 1, 1))]
-    assert "an exam that is held for a person, its numbers not known: 2021-03-02, 2023-01-01." in key_of(content)
+    sentence = "an exam that is held for a person, its numbers not known: 2021-03-02, 2023-01-01."
+    assert sentence in words_on_pages(content)
 
 
 # Vertebrae
@@ -201,8 +202,8 @@ def test_sets_of_vertebrae_are_named_where_they_differ_and_what_was_recomputed_i
 
 
 def test_a_spine_of_other_vertebrae_is_a_cross_and_named() -> None:
-    then, other, now = (_exam(*told) for told in _sets((2020, "L1-L4"), (2022, "L1-L2"), (2024, "L1-L4")))
-    content = page_of(now, [then, other])
+    then, other, now = (_exam(*printed) for printed in _sets((2020, "L1-L4"), (2022, "L1-L2"), (2024, "L1-L4")))
+    content = content_of(now, [then, other])
     assert [(group.reason, [p.on.year for p in group.points]) for group in content.plots[0].excluded] == [
         ("L1-L2 only", [2022])
     ]
@@ -237,9 +238,10 @@ def test_therapies_on_record_are_bars_from_their_beginning_to_the_next_or_the_ex
     )
     assert therapy_courses(records, EXAM) == found
     assert therapy_courses(records[::-1], EXAM) == found
-    content = page_of(hip(2024), [hip(2022)], PlotContext(records=records))
+    content = content_of(hip(2024), [hip(2022)], PlotContext(records=records))
     assert content.plots[0].therapies == found
-    assert "antiresorptive since 2014-06-01 until 2018-12-01; anabolic on record since 2021-03-01." in key_of(content)
+    sentence = "antiresorptive since 2014-06-01 until 2018-12-01; anabolic on record since 2021-03-01."
+    assert sentence in words_on_pages(content)
 
 
 def test_without_therapy_on_record_there_is_no_bar() -> None:
@@ -286,7 +288,7 @@ def test_the_axis_of_age_has_the_birthdays() -> None:
         assert on in (date(1952 + int(age), 2, 28), *([date(on.year, 2, 29)] if on.year % 4 == 0 else []))
 
 
-def test_of_scans_within_a_year_the_age_at_the_last_is_told_and_without_a_birth_date_none() -> None:
+def test_of_scans_within_a_year_the_age_at_the_last_is_drawn_and_without_a_birth_date_none() -> None:
     near = Plot(
         region="Left total hip",
         series=(Point(on=date(2024, 4, 1), bmd=D("0.8")), Point(on=date(2024, 5, 14), bmd=D("0.8"))),
@@ -300,10 +302,10 @@ def test_of_scans_within_a_year_the_age_at_the_last_is_told_and_without_a_birth_
 
 
 def test_no_curve_of_a_reference_population_is_drawn() -> None:
-    """Only the scans, the band of the LSC, rules, bars and words: whatever the report tells of references."""
+    """Only the scans, the band of the LSC, rules, bars and words: whatever reference population the report names."""
     exam = hip(2024)
-    told = replace(exam.measurements[0], reference_population="NHANES III", t_score=D("-1.7"), z_score=D("-0.5"))
-    figure = axes_of(plot_of(replace(exam, measurements=(told,)), [hip(2022)]))
+    measured = replace(exam.measurements[0], reference_population="NHANES III", t_score=D("-1.7"), z_score=D("-0.5"))
+    figure = axes_of(plot_of(replace(exam, measurements=(measured,)), [hip(2022)]))
     lines = [np.size(line.get_xdata()) for line in figure.axes[0].get_lines()]
     assert sorted(lines) == [1, 1, 2], "two scans and what joins them"
 
@@ -313,7 +315,7 @@ def test_no_curve_of_a_reference_population_is_drawn() -> None:
 
 @pytest.mark.parametrize("text", ["-10.2", "1.234", "2024-05-14", "+0.435 (+116.3 %)", "-0.435 (-88.8 %)", "0.031"])
 def test_no_number_breaks_in_a_column(text: str) -> None:
-    told = Fonts()
+    fonts = Fonts()
     wide = {
         "T": ["-10.2"],
         "Z": ["-10.2"],
@@ -326,36 +328,36 @@ def test_no_number_breaks_in_a_column(text: str) -> None:
     for column in page_layout._COLUMNS:
         for one in wide.get(column.head, []):
             if one == text:
-                assert page_marks.wrapped(text, column.text_width, page_marks.BODY, told.width, bold=True) == [text]
+                assert page_marks.wrapped(text, column.text_width, page_marks.BODY, fonts.width, bold=True) == [text]
 
 
 def test_a_site_that_is_not_valid_has_these_words_on_one_line_of_the_table() -> None:
     hardware = [ClinicalContext(recorded_on=EXAM, left_hip_prosthesis=True)]
-    content = page_of(hip(2024), [hip(2022)], PlotContext(records=hardware))
+    content = content_of(hip(2024), [hip(2022)], PlotContext(records=hardware))
     assert [row.bmd for row in content.rows] == ["not valid"]
     pages = page_layout.lay_out(content, "name", Fonts().width)
     assert "not valid" in [mark.text for page in pages for mark in page if isinstance(mark, page_marks.Text)]
 
 
 def test_a_number_keeps_its_unit_where_a_line_ends() -> None:
-    told = Fonts().width
+    measure = Fonts().width
     text = "a loss of -8.7 % at the spine, 0.028 g/cm2, weight 57 kg"
     for width in range(60, 300, 3):
-        lines = page_marks.wrapped(text, width, page_marks.BODY, told)
+        lines = page_marks.wrapped(text, width, page_marks.BODY, measure)
         assert " ".join(lines) == text
         assert not any(line.startswith(("%", "g/cm2", "kg")) for line in lines)
 
 
 def test_numbers_of_more_than_three_decimals_are_shown_with_three() -> None:
     now, then = hip(2024, "0.80149"), hip(2022, "0.90051")
-    (row,) = page_of(now, [then]).rows
+    (row,) = content_of(now, [then]).rows
     assert (row.bmd, row.bmd_then, row.change, row.lsc) == ("0.801", "0.901", "-0.099 (-11.0 %)", "0.028")
 
 
 def test_breaks_and_bars_do_not_depend_on_the_order_of_what_is_on_file() -> None:
     history = [visit(year, scanner=make.HORIZON if year < 2015 else make.PRODIGY) for year in range(2010, 2024)]
-    said = interpreted(visit(2024), history)
-    one, other = (shown(addendum_to(said), said, order).plots for order in (history, history[::-1]))
+    interpretation = interpreted(visit(2024), history)
+    one, other = (shown(addendum_to(interpretation), interpretation, order).plots for order in (history, history[::-1]))
     assert one == other
 
 
