@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from flows.runtime import run_context
 from flows.shutdown import Stop
 from pipeline.edge.app import App
 from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up.due_exams import drain
 from pipeline.edge.store import service_status
 from pipeline.edge.store.service_status import Status
 from tests import peers
@@ -84,11 +86,12 @@ def test_a_run_is_named_and_tagged_and_tells_in_counts_what_it_has_done(prefect:
     assert latest_run(prefect, "delivery") == ("outbox of pacs", ["dxatrend"], "delivered 0, postponed 0")
 
 
-def test_a_worker_that_is_told_to_stop_leaves_all_but_the_chunk_in_hand_to_the_next_one(
+def test_a_worker_that_is_told_to_stop_leaves_all_but_the_exam_in_hand_to_the_next_one(
     prefect: PrefectServer, app: App, stop: Stop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = iter((False, True))
-    monkeypatch.setattr(stop, "is_set", lambda: next(asked))
+    stops_after_one_exam = chain((False, False), repeat(True))
+    monkeypatch.setattr(stop, "is_set", lambda: next(stops_after_one_exam))
     run(prefect, follow_up.follow_up)
-    assert latest_run(prefect, "follow-up")[2] == "issued 2, unchanged 0, held 0"
-    assert status(app).exams_waiting == EXAMS - 2
+    assert latest_run(prefect, "follow-up")[2] == "issued 1, unchanged 0, held 0"
+    assert status(app).exams_waiting == EXAMS - 1
+    assert drain(app, lambda: False).issued == EXAMS - 1, "they are free at once"

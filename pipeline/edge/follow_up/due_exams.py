@@ -49,7 +49,7 @@ AHEAD = timedelta(seconds=0.25)
 """How long before its time an exam may be claimed, to be waited for: about as long as Prefect takes to begin a run."""
 
 CHUNK = 100
-"""Exams claimed at once: two seconds of work, so that a worker that has to stop does so soon."""
+"""Exams claimed at once."""
 
 
 class NotExamined(StrEnum):
@@ -102,17 +102,26 @@ def drain(app: App, stopped: Callable[[], bool], *, most_chunks: float = math.in
     extract_waiting(app, stopped=stopped)
     counts, chunks = ExamCounts(), 0
     while chunks < most_chunks and not stopped() and (numbers := claim_due(app.database, CHUNK)):
-        counts, chunks = counts + follow_up(app, numbers), chunks + 1
+        counts, chunks = counts + follow_up(app, numbers, stopped), chunks + 1
     return counts
 
 
-def follow_up(app: App, numbers: Sequence[int]) -> ExamCounts:
+def follow_up(app: App, numbers: Sequence[int], stopped: Callable[[], bool] = lambda: False) -> ExamCounts:
     """Follow up exams by their numbers; each ends in the outbox, unchanged, postponed, or held with its reason.
+
+    Once ``stopped`` says so, those that are left are given back to the queue.
 
     Raises:
         StoreError: the database could not be reached; the exams stay due.
     """
-    return sum((_follow_up_or_hold(app, number) for number in numbers), ExamCounts())
+    counts = ExamCounts()
+    for position, number in enumerate(numbers):
+        if stopped():
+            with app.database.write() as connection:
+                work_queue.requeue(connection, exam_table, where=exam_table.c.id.in_(numbers[position:]))
+            break
+        counts += _follow_up_or_hold(app, number)
+    return counts
 
 
 def load_due_exam(database: Database, number: int, *, history_wait: timedelta) -> DueExam:
