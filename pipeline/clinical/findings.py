@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pipeline.clinical.compare import compare, detectable_on
 from pipeline.clinical.cross_calibration import lsc_across, predict
 from pipeline.clinical.model import Change, CrossCalibration, Exam, Finding, LeastSignificantChange, Measurement
-from pipeline.clinical.precision import choose, in_force
+from pipeline.clinical.precision import in_force, lsc_for
 from pipeline.clinical.priors import Match, shared_bmds
 
 
@@ -50,9 +50,9 @@ def _since(
     if earlier is None:
         shared = shared_bmds(measurement, exam, reference)
         assert shared is not None, "match() found these exams comparable"
-        return compare(shared.now, shared.then, exam, reference, choose(valid, shared.region), shared.region)
+        return compare(shared.now, shared.then, exam, reference, lsc_for(valid, shared.region), shared.region)
     if cross_calibration is None:
-        return compare(measurement.bmd, earlier.bmd, exam, reference, choose(valid, region))
+        return compare(measurement.bmd, earlier.bmd, exam, reference, lsc_for(valid, region))
     then = predict(cross_calibration, earlier.bmd)
     assert then is not None, "match() found that the line predicts a BMD"
     return compare(measurement.bmd, then, exam, reference, lsc_across(cross_calibration, region), region)

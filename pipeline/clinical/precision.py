@@ -46,13 +46,6 @@ USUAL_LSC = (Decimal("0.010"), Decimal("0.060"))
 FULL_SPINE = "L1-L4"
 
 
-def lsc_for(
-    records: Sequence[LeastSignificantChange], scanner: Scanner, region: Region, on: date
-) -> LeastSignificantChange | None:
-    """Return the LSC that judges a region measured on a scanner on a day; ``None`` where there is none (R1.13)."""
-    return choose(in_force(records, scanner, on), region)
-
-
 def in_force(
     records: Sequence[LeastSignificantChange], scanner: Scanner, on: date
 ) -> Mapping[str, LeastSignificantChange]:
@@ -70,8 +63,11 @@ def in_force(
     return found
 
 
-def choose(valid: Mapping[str, LeastSignificantChange], region: Region) -> LeastSignificantChange | None:
-    """Return the record that serves a region: its own, that of both sides, else the approximation of R1.15."""
+def lsc_for(valid: Mapping[str, LeastSignificantChange], region: Region) -> LeastSignificantChange | None:
+    """Return the LSC that judges a region, of the records ``in_force``; ``None`` where there is none (R1.13).
+
+    The region's own record, else that of both sides, else the approximation of R1.15.
+    """
     if not region.monitorable:
         return None
     own = valid.get(region.key)
@@ -126,23 +122,6 @@ def monitoring_interval(lsc_percent: Decimal, percent_per_year: Decimal) -> Deci
 def degrees_of_freedom(patients: int, repeats: int) -> int:
     """Return the degrees of freedom of a study of so many patients, each scanned so many times (R1.1)."""
     return patients * (repeats - 1)
-
-
-def objections(record: LeastSignificantChange) -> tuple[str, ...]:
-    """Why a record must not be used; empty when it may."""
-    found = []
-    if not record.scanner.identified:
-        found.append("names no scanner: manufacturer, model and serial number are all needed (R2.1)")
-    if not record.region.monitorable:
-        found.append(f"{record.region} is not used for monitoring (R2.17)")
-    if record.valid_until < record.valid_from:
-        found.append("ends before it begins")
-    if _too_small(record):
-        found.append(
-            f"rests on fewer than {MINIMUM_DEGREES_OF_FREEDOM} degrees of freedom: "
-            f"{record.patients} patients x {record.repeats} scans (R1.2)"
-        )
-    return tuple(found)
 
 
 def doubts(record: LeastSignificantChange) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from pipeline.clinical.model import (
     Scanner,
     Sex,
 )
-from pipeline.clinical.precision import lsc_for
+from pipeline.clinical.precision import in_force, lsc_for
 from pipeline.clinical.precision_study import PrecisionScan, UnfitStudyError, evaluate_study, worksheet
 from pipeline.clinical.priors import match
 from pipeline.clinical.regions import parse_region
@@ -275,7 +275,7 @@ def test_an_lsc_is_found_only_on_its_own_scanner_and_days(
     lscs: list[LeastSignificantChange], scanner: Scanner, region: object, on: date
 ) -> None:
     """R1.9, R1.12"""
-    found = lsc_for(lscs, scanner, region, on)  # type: ignore[arg-type] # a region
+    found = lsc_for(in_force(lscs, scanner, on), region)  # type: ignore[arg-type] # a region
     if found is not None:
         assert found.scanner == scanner
         assert found.valid_from <= on <= found.valid_until

@@ -31,7 +31,6 @@ from pipeline.clinical.phantom_qc import Baseline, QualityRule, check, cusum
 from pipeline.clinical.precision import (
     PRINTED_FACTORS,
     WORST_LSC_PERCENT,
-    choose,
     in_force,
     least_significant_change,
     lsc_for,
@@ -178,9 +177,9 @@ def test_v10() -> None:
     on = date(2020, 1, 1)
     for same_day, three, two in ((None, "0.0321", "0.0372"), (False, "0.0321", "0.0372"), (True, "0.0417", "0.0480")):
         records = [lsc("L1-L4", "0.030", same_day=same_day)]
-        found = [lsc_for(records, ROOM_1, parse_region(key), on) for key in ("L1-L3", "L1,L3")]
+        found = [lsc_for(in_force(records, ROOM_1, on), parse_region(key)) for key in ("L1-L3", "L1,L3")]
         assert [record.lsc for record in found if record] == [D(three), D(two)]
-        assert lsc_for(records, ROOM_1, parse_region("L3"), on) is None
+        assert lsc_for(in_force(records, ROOM_1, on), parse_region("L3")) is None
 
 
 @pytest.mark.parametrize(
@@ -203,7 +202,7 @@ def test_v13() -> None:
     published = {"total hip": (D("0.65"), D("0.67")), "femoral neck": (D("1.66"), D("1.31"))}
     for part, (single, both) in published.items():
         assert abs(both / single - 1 / D(2).sqrt()) > D("0.05")
-        assert choose(in_force([lsc(part, "0.020")], ROOM_1, date(2020, 1, 1)), parse_region(f"{part} mean")) is None
+        assert lsc_for(in_force([lsc(part, "0.020")], ROOM_1, date(2020, 1, 1)), parse_region(f"{part} mean")) is None
 
 
 def test_v14() -> None:

@@ -2,13 +2,12 @@
 
 from datetime import date
 from decimal import Decimal
-from itertools import combinations
 from typing import Annotated, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.clinical.model import LeastSignificantChange, Scanner
-from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM, VERTEBRAE_OF_A_STUDY
+from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM, VERTEBRAE_OF_A_STUDY, overlaps
 from pipeline.clinical.precision_study import FILL_IN
 from pipeline.clinical.regions import Region
 from pipeline.edge.configuration.section import Name, RegionKey, Section
@@ -87,8 +86,8 @@ class PrecisionSettings(Section):
     @field_validator("lsc")
     @classmethod
     def _do_not_overlap(cls, entries: tuple[LscSettings, ...]) -> tuple[LscSettings, ...]:
-        for (i, one), (j, other) in combinations(enumerate(entries), 2):
-            same = one.record.scanner == other.record.scanner and one.region == other.region
-            if same and one.valid_from <= other.valid_until and other.valid_from <= one.valid_until:
-                raise ValueError(f"entries {i} and {j} are both valid for {one.region} of one scanner at the same time")
+        for i, j in overlaps([entry.record for entry in entries]):
+            raise ValueError(
+                f"entries {i} and {j} are both valid for {entries[i].region} of one scanner at the same time"
+            )
         return entries
