@@ -21,7 +21,7 @@ def load(options: argparse.Namespace) -> int:
             print_errors("Nothing was loaded:", *(f"  {mistake}" for mistake in error.mistakes))
             return FAILURE
         with app.database.write() as connection:
-            loaded = clinical_context_csv.keep(connection, records)
+            loaded = clinical_context_csv.store_records(connection, records)
     for warning in loaded.warnings:
         print_errors(f"warning: {warning}")
     print(f"{len(records)} records read, {loaded.records} of them new; {loaded.exams} exams are due again")

@@ -94,7 +94,7 @@ def exam_loop(*, run: RunWork, stopped: Callable[[], bool]) -> WorkLoop:
 
     def poll(app: App) -> datetime | None:
         now = datetime.now(UTC)
-        housekeeping.heed_clock(app, now)
+        housekeeping.adjust_to_clock(app.database, now)
         if extract_waiting(app, stopped=stopped):
             return now
         with app.database.read() as connection:
@@ -103,7 +103,7 @@ def exam_loop(*, run: RunWork, stopped: Callable[[], bool]) -> WorkLoop:
         if begin is not None and begin <= now:
             run(app, partial(drain, app, stopped), partial(requeue, app))
             return now
-        if housekeeping.is_overdue(app, now):
+        if housekeeping.is_overdue(app.database, now):
             log.warning("housekeeping is overdue, so its schedule must have failed; doing it now")
             with contextlib.suppress(housekeeping.DamagedStoreError):  # which has been logged
                 housekeeping.run_housekeeping(app)

@@ -1,7 +1,7 @@
-"""How is the whole store carried into one file while it is in use, and back into a store of either kind?
+"""Back up the whole database into one file while it is in use, and restore it into SQLite or PostgreSQL.
 
-A backup is a SQLite database with our present schema, whichever database it was made of: one format to keep, to look
-into and to restore from, and the way from SQLite to PostgreSQL and back.
+A backup is a SQLite database with the present schema, whichever database it was made of: one format to store, to
+inspect and to restore from, and the way from SQLite to PostgreSQL and back.
 """
 
 import contextlib
@@ -27,17 +27,19 @@ from pipeline.edge.store.schema import metadata, patient, receipt
 from pipeline.errors import DxatrendError
 
 ROWS = 1000
+"""Rows in memory at a time."""
+
 ROWS_WITH_BYTES = 20
-"""How many rows are in memory at a time; one with bytes may be a picture."""
+"""The same of a table with binary content, one row of which may be an image."""
 
 
 class BackupError(DxatrendError):
-    """Nothing was written, or nothing restored; the text says why."""
+    """A backup that was not written, or not restored; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copied:
-    """What a backup holds: the SHA-256 of the file, its size in bytes, and its rows by table."""
+    """A backup that was written: the SHA-256 of the file, its size in bytes, and its rows by table."""
 
     digest: str
     size: int
@@ -45,11 +47,11 @@ class Copied:
 
 
 def back_up(database: Database, to: Path) -> Copied:
-    """Copy the store as it is at this moment into a new file, check the copy, and only then give it its name.
+    """Copy the database as it is now into a new file, check the copy, and only then give it its name.
 
     Raises:
-        BackupError: the file is there already, cannot be written, or is not what it should be.
-        StoreError: the database could not be asked.
+        BackupError: the file exists, cannot be written, or failed its check.
+        StoreError: the database could not be reached.
     """
     if not database.is_migrated():
         raise BackupError("the store has the schema of an earlier version: back it up with that one")
@@ -59,21 +61,21 @@ def back_up(database: Database, to: Path) -> Copied:
         rows = _copy_into_file(database, partial)
         _check(partial, rows)
         copied = Copied(digest=_digest(partial), size=partial.stat().st_size, rows=rows)
-        told = {"digest": copied.digest, "size": copied.size}
+        detail = {"digest": copied.digest, "size": copied.size}
         with database.write() as connection:
-            audit_trail.record(connection, events.by_operator(Event.BACKED_UP, at=datetime.now(UTC), detail=told))
-        _give_name(partial, to)
+            audit_trail.record(connection, events.by_operator(Event.BACKED_UP, at=datetime.now(UTC), detail=detail))
+        _publish(partial, to)
     return copied
 
 
 def restore(file: Path, database: Database, *, replace: bool = False) -> dict[str, int]:
-    """Make a store what a backup was, brought to the present schema; the rows by table.
+    """Put a backup in the place of a database, with the present schema, and return its rows by table.
 
     Raises:
-        BackupError: the file is no backup that is whole, or the store is not empty and shall not be replaced.
-        StoreInUseError: a process works with the store.
+        BackupError: the file is no intact backup, or the database is not empty and ``replace`` is not set.
+        StoreInUseError: a process uses the database.
         StoreTooNewError: a later version has made the backup.
-        StoreError: the database could not be asked.
+        StoreError: the database could not be reached.
     """
     digest = _require_backup(file)
     with database.alone():
@@ -99,11 +101,11 @@ def _copy_into_file(database: Database, path: Path) -> dict[str, int]:
 def _restore_into_file(file: Path, path: Path, digest: str) -> dict[str, int]:
     with _new_file(path) as partial:
         rows = _prepare(file, partial, digest)
-        aside = f"{path.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S}"
-        for suffix in ("", "-wal", "-shm"):  # what was there may be all that is left of something
+        former = f"{path.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        for suffix in ("", "-wal", "-shm"):  # the former database is renamed, never deleted
             with contextlib.suppress(FileNotFoundError):
-                path.with_name(path.name + suffix).rename(path.with_name(aside + suffix))
-        _give_name(partial, path)
+                path.with_name(path.name + suffix).rename(path.with_name(former + suffix))
+        _publish(partial, path)
     return rows
 
 
@@ -116,14 +118,14 @@ def _restore_into_server(file: Path, database: Database, digest: str) -> dict[st
             _empty(target)
             for table, batch in _batches(source):
                 target.execute(insert(table), batch)
-            _number_on(target)
+            _continue_numbering(target)
             if {table.name: _count(target, table) for table in metadata.sorted_tables} != rows:
                 raise BackupError("not every row has arrived; the store is as it was")
     return rows
 
 
 def _prepare(file: Path, partial: Path, digest: str) -> dict[str, int]:
-    """A copy of a backup at the present schema, which knows that it was restored."""
+    """Make a copy of a backup with the present schema and an audit entry of the restore; return its rows by table."""
     try:
         shutil.copyfile(file, partial)
     except OSError as error:
@@ -131,8 +133,8 @@ def _prepare(file: Path, partial: Path, digest: str) -> dict[str, int]:
     with _draft(partial) as copy:
         copy.migrate()
         with copy.write() as connection:
-            told = {"digest": digest, "file": file.name}
-            audit_trail.record(connection, events.by_operator(Event.RESTORED, at=datetime.now(UTC), detail=told))
+            detail = {"digest": digest, "file": file.name}
+            audit_trail.record(connection, events.by_operator(Event.RESTORED, at=datetime.now(UTC), detail=detail))
         with copy.read() as connection:
             rows = {table.name: _count(connection, table) for table in metadata.sorted_tables}
     _check(partial, rows)
@@ -140,15 +142,15 @@ def _prepare(file: Path, partial: Path, digest: str) -> dict[str, int]:
 
 
 def _empty(target: Connection) -> None:
-    """Nothing but our tables at the present schema; who shares the database keeps theirs."""
+    """Leave nothing but our tables, empty, at the present schema; tables of others in the database stay."""
     migrate(target)
     metadata.drop_all(target)
     target.execute(text("DROP TABLE alembic_version"))
     migrate(target)
 
 
-def _number_on(target: Connection) -> None:
-    """Let PostgreSQL number new rows after those that came with their numbers."""
+def _continue_numbering(target: Connection) -> None:
+    """Let PostgreSQL number new rows after the restored ones."""
     for table in metadata.sorted_tables:
         if "id" in table.c:
             last = target.scalar(select(func.max(table.c.id)))
@@ -157,7 +159,7 @@ def _number_on(target: Connection) -> None:
 
 
 def _batches(source: Connection) -> Generator[tuple[Table, list[dict[str, Any]]], None, None]:
-    """Every row of every table, those first that others refer to."""
+    """Yield all rows of all tables in batches, those first that others refer to."""
     for table in metadata.sorted_tables:
         size = ROWS_WITH_BYTES if any(isinstance(column.type, LargeBinary) for column in table.c) else ROWS
         rows = select(table).order_by(*table.primary_key.columns).execution_options(yield_per=size)
@@ -167,11 +169,11 @@ def _batches(source: Connection) -> Generator[tuple[Table, list[dict[str, Any]]]
 
 
 def _is_empty(database: Database) -> bool:
-    """Whether nobody's reports and nothing about a patient is in it; what cannot be read counts as something."""
+    """Return whether a database has no report and no patient; one that cannot be read is not empty."""
     try:
         with database.read() as connection:
-            there = [table for table in (receipt, patient) if inspect(connection).has_table(table.name)]
-            return not any(_count(connection, table) for table in there)
+            existing = [table for table in (receipt, patient) if inspect(connection).has_table(table.name)]
+            return not any(_count(connection, table) for table in existing)
     except StoreError:
         return False
 
@@ -186,7 +188,7 @@ def _draft(path: Path) -> contextlib.closing[Database]:
 
 @contextlib.contextmanager
 def _new_file(to: Path) -> Iterator[Path]:
-    """A file beside the one to be, for our eyes only, and gone afterwards."""
+    """Make a partial file beside the final one, readable by us alone, that is gone afterwards."""
     partial = to.with_name(f"{to.name}.partial")
     try:
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o600))
@@ -203,14 +205,14 @@ def _new_file(to: Path) -> Iterator[Path]:
             partial.with_name(partial.name + suffix).unlink(missing_ok=True)
 
 
-def _give_name(partial: Path, to: Path) -> None:
-    """Let a whole file appear under its name, on the disk and not only in memory; never over another one."""
+def _publish(partial: Path, to: Path) -> None:
+    """Give a complete file its name once it is on the disk; never replace another one."""
     _flush(partial)
     try:
         os.link(partial, to)
     except FileExistsError:
         raise BackupError(f"{to} is there already and is not overwritten") from None
-    except OSError:  # a network drive may know no links
+    except OSError:  # a network drive may not support links
         if to.exists():
             raise BackupError(f"{to} is there already and is not overwritten") from None
         partial.rename(to)
@@ -226,7 +228,7 @@ def _flush(path: Path) -> None:
 
 
 def _require_backup(file: Path) -> str:
-    """The SHA-256 of a backup that is whole."""
+    """Return the SHA-256 of an intact backup."""
     try:
         digest = _digest(file)
     except OSError as error:
@@ -236,7 +238,7 @@ def _require_backup(file: Path) -> str:
 
 
 def _check(path: Path, rows: dict[str, int]) -> None:
-    """Let SQLite check the whole file, and count what should be in it."""
+    """Let SQLite check the whole file, and compare the number of rows in it."""
     try:
         with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as file:
             if file.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):

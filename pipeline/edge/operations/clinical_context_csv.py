@@ -1,7 +1,7 @@
-"""Tables of clinical context: read them, and keep their records patient by patient.
+"""Read clinical context (therapy, fractures, menopause …) from CSV tables, and store its records by patient.
 
 The columns are ``patient_id``, ``issuer`` (optional) and the fields of ``ClinicalContext``, which docs/operations.md
-explains. An empty cell tells nothing; ``unknown`` takes back what earlier records told.
+explains. An empty cell says nothing; ``unknown`` takes back what earlier records said.
 """
 
 import dataclasses
@@ -35,12 +35,12 @@ WHO = ("patient_id", "recorded_on")
 ISSUER = "issuer"
 UNKNOWN = "unknown"
 DAYS = ("recorded_on", "therapy_since")
-"""The columns that hold a day, which cannot lie in the future."""
+"""The columns of dates, which cannot lie in the future."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContextOf:
-    """One record, the patient it is about, and the line of the table it stands in."""
+class PatientRecord:
+    """One record of clinical context, its patient, and its line in the table."""
 
     patient_id: str
     issuer: str
@@ -50,7 +50,7 @@ class ContextOf:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """How many records said something new, how many exams are due again for it, and what a person should look at."""
+    """How many records were new, how many exams are due again because of them, and what an operator should check."""
 
     records: int
     exams: int
@@ -58,17 +58,17 @@ class Loaded:
 
 
 def columns() -> dict[str, Callable[[str], Any]]:
-    """Every column a record may have, with what reads it."""
+    """Return the columns that a record may have, each with its reader."""
     hints = get_type_hints(ClinicalContext)
     names = [field.name for field in dataclasses.fields(ClinicalContext) if field.name != UNKNOWN]
     return {name: _reader(hints[name]) for name in names}
 
 
-def read_context(path: Path, *, today: date | None = None) -> list[ContextOf]:
-    """The records of a table; none is of a later day than today, by the clock of this machine if not told.
+def read_context(path: Path, *, today: date | None = None) -> list[PatientRecord]:
+    """Return the records of a table; ``today``, by default this computer's, is the last day that one may have.
 
     Raises:
-        SheetError: with every mistake of every line; then nothing of it is to be used.
+        CsvTableError: with every error of every line; then nothing of the table is to be used.
     """
     readers = columns()
     today = today or date.today()  # noqa: DTZ011 - the department's own day
@@ -79,10 +79,10 @@ def read_context(path: Path, *, today: date | None = None) -> list[ContextOf]:
     return [record for record in records if record is not None]
 
 
-def keep(connection: Connection, records: list[ContextOf], *, at: datetime | None = None) -> Loaded:
-    """Keep the records; the exams of their patients from that day on become due again.
+def store_records(connection: Connection, records: list[PatientRecord], *, at: datetime | None = None) -> Loaded:
+    """Store records; the exams of their patients from the day of the record on become due again.
 
-    A record that concerns no exam because the issuer is another one is kept, and told.
+    A record whose patient has exams only under another issuer concerns none of them; it is stored, with a warning.
     """
     now = at or datetime.now(UTC)
     new = due = 0
@@ -101,23 +101,23 @@ def keep(connection: Connection, records: list[ContextOf], *, at: datetime | Non
     return Loaded(new, due, tuple(warnings))
 
 
-def _record(row: Row, readers: Mapping[str, Callable[[str], Any]], today: date) -> ContextOf | None:
+def _record(row: Row, readers: Mapping[str, Callable[[str], Any]], today: date) -> PatientRecord | None:
     patient_id = row.required("patient_id")
     row.required("recorded_on")
     unknown = tuple(name for name in FIELDS if row.text(name).lower() == UNKNOWN)
     values = {name: row.read(name, reader) for name, reader in readers.items() if name not in unknown}
-    told = {name: value for name, value in values.items() if value is not None}
+    given = {name: value for name, value in values.items() if value is not None}
     row.mistakes += [
-        f"line {row.line}: {name}: a day that has not come yet" for name in DAYS if told.get(name, today) > today
+        f"line {row.line}: {name}: a day that has not come yet" for name in DAYS if given.get(name, today) > today
     ]
     if row.mistakes:
         return None
     try:
-        record = ClinicalContext(**told, unknown=unknown)
+        record = ClinicalContext(**given, unknown=unknown)
     except ImpossibleContextError as impossible:
         row.mistakes.append(f"line {row.line}: {impossible}")
         return None
-    return ContextOf(patient_id=patient_id, issuer=row.text(ISSUER), record=record, line=row.line)
+    return PatientRecord(patient_id=patient_id, issuer=row.text(ISSUER), record=record, line=row.line)
 
 
 def _reader(hint: Any) -> Callable[[str], Any]:

@@ -1,4 +1,4 @@
-"""What stands in a table that a person has typed? Every mistake at once, each by its line."""
+"""Read CSV tables that people type in spreadsheets; all errors are reported together, each by its line."""
 
 import csv
 import re
@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?", re.ASCII)
 
 
 class CsvTableError(DxatrendError):
-    """A table that cannot be used; ``mistakes`` holds every one. They name lines and columns, never a cell's text."""
+    """A table that cannot be used; ``mistakes`` holds every error, by line and column, never with a cell's text."""
 
     def __init__(self, mistakes: Sequence[str]) -> None:
         super().__init__("\n".join(mistakes))
@@ -30,48 +30,48 @@ class CsvTableError(DxatrendError):
 
 
 class _CellError(ValueError):
-    """One cell is not what its column asks for."""
+    """A cell that does not have the form of its column."""
 
 
 @dataclass(slots=True)
 class Row:
-    """One line of a table; what is wrong with it gathers in ``mistakes``."""
+    """One line of a table, with the errors found in it so far."""
 
     line: int
     cells: Mapping[str, str]
     mistakes: list[str] = field(default_factory=list)
 
     def text(self, column: str) -> str:
-        """The text of a cell, trimmed; empty when there is none."""
+        """Return the text of a cell, trimmed; empty where there is none."""
         return self.cells.get(column, "").strip()
 
     def required(self, column: str) -> str:
-        """A text that must be there."""
+        """Return the text of a cell, and note an error where it is empty."""
         if not self.text(column):
             self.mistakes.append(f"line {self.line}: {column} is empty")
         return self.text(column)
 
     def read(self, column: str, reader: Callable[[str], _Value]) -> _Value | None:
-        """A cell in the form its reader gives it; ``None`` when it is empty or mistaken."""
+        """Return what a reader makes of a cell; ``None`` where it is empty, or refused, which is noted as an error."""
         try:
             return reader(self.text(column)) if self.text(column) else None
-        except ValueError as mistaken:
-            self.mistakes.append(f"line {self.line}: {column}: {mistaken}")
+        except ValueError as refused:
+            self.mistakes.append(f"line {self.line}: {column}: {refused}")
             return None
 
 
 def read_csv_table(
-    path: Path, *, required: Collection[str], optional: Collection[str], otherwise: str | None = None
+    path: Path, *, required: Collection[str], optional: Collection[str], fallback_encoding: str | None = None
 ) -> Iterator[Row]:
-    """The lines of a CSV file, separated by commas, semicolons or tabs, whose first line names the columns.
+    """Yield the lines of a CSV file with commas, semicolons or tabs, whose first line names the columns.
 
-    ``otherwise`` is the encoding of a text that is not Unicode; without one it is refused.
+    ``fallback_encoding`` is that of a text that is not Unicode; without one it is refused.
 
     Raises:
-        SheetError: it is no such file, or a column is missing, unknown or named twice.
+        CsvTableError: it is no such file, or a column is missing, unknown or named twice.
     """
     try:
-        text = read_text(path, otherwise=otherwise)
+        text = read_text(path, otherwise=fallback_encoding)
     except UnreadableTextError as error:
         raise CsvTableError([f"{printable(path.name)}: {error}"]) from None
     lines = _lines(text)
@@ -91,7 +91,7 @@ def read_csv_table(
 
 
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The cells of each line, and the number of the line in which they end."""
+    """Yield the cells of each line, and the number of the line in which they end."""
     heads = text.split("\n", 1)[0]
     reader = csv.reader(text.splitlines(), delimiter=max(",;\t", key=heads.count))
     try:
@@ -102,7 +102,7 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def as_date(text: str) -> date:
-    """A day as 2026-03-02, the one form that nobody misreads."""
+    """Read a day written 2026-03-02, the one form that nobody misreads."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -110,21 +110,21 @@ def as_date(text: str) -> date:
 
 
 def as_number(text: str) -> Decimal:
-    """A number with a decimal point or a decimal comma, and without a mark at its thousands."""
+    """Read a number with a decimal point or a decimal comma, without a separator of thousands."""
     if not _NUMBER.fullmatch(text):
         raise _CellError("a number is written 0.927 or 0,927")
     return Decimal(text.replace(",", "."))
 
 
 def as_yes_or_no(text: str) -> bool:
-    """Yes or no."""
+    """Read yes or no."""
     if text.lower() not in YES + NO:
-        raise _CellError("yes or no, or empty where nothing is told")
+        raise _CellError("yes or no, or empty where nothing is known")
     return text.lower() in YES
 
 
 def as_one_of(choices: Collection[StrEnum]) -> Callable[[str], StrEnum]:
-    """One of a few words."""
+    """Return a reader of one of a few words."""
     by_word = {choice.value: choice for choice in choices}
 
     def read(text: str) -> StrEnum:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.clinical.clinical_context import FractureSite, Menopause, Therapy
 from pipeline.clinical.regions import parse_region
 from pipeline.edge.operations import clinical_context_csv
-from pipeline.edge.operations.clinical_context_csv import ContextOf, columns, read_context
+from pipeline.edge.operations.clinical_context_csv import PatientRecord, columns, read_context
 from pipeline.edge.operations.csv_table import CsvTableError
 from pipeline.edge.operations.precision_study_csv import read_study
 from pipeline.edge.store import exams, patients, readings, receipts, work_queue
@@ -62,7 +62,7 @@ def test_every_mistake_is_told_at_once_by_line_and_column_without_the_text(tmp_p
         "line 2: recorded_on: a date is written 2026-03-02",
         "line 2: menopause: one of before, transition, after",
         "line 3: more cells than columns",
-        "line 3: contrast: yes or no, or empty where nothing is told",
+        "line 3: contrast: yes or no, or empty where nothing is known",
         *[mistake for mistake in told if mistake.startswith("line 4")],
     ]
     assert len(told) == 6
@@ -144,12 +144,12 @@ def test_loading_context_makes_the_exams_from_that_day_on_due_again_once(databas
         _file(tmp_path, "patient_id,recorded_on,menopause\nP1,2026-02-01,after\nP9,2026-02-01,after\n")
     )
     with database.write() as connection:
-        loaded = clinical_context_csv.keep(connection, records, at=NOW)
+        loaded = clinical_context_csv.store_records(connection, records, at=NOW)
         assert (loaded.records, loaded.exams) == (2, 1)
         assert work_queue.claim(connection, exam, limit=1, at=NOW) == [exam_number]
         exams.finish_follow_up(connection, exams.load(connection, [exam_number])[0])
     with database.write() as connection:
-        again = clinical_context_csv.keep(connection, records, at=NOW)
+        again = clinical_context_csv.store_records(connection, records, at=NOW)
         assert (again.records, again.exams) == (0, 0)
         (told,) = patients.contexts_of(connection, report().exam.patient)
     assert told == records[0].record
@@ -162,16 +162,16 @@ def test_context_of_a_later_day_leaves_earlier_exams_alone(database: Database, t
         work_queue.claim(connection, exam, limit=1, at=NOW)
         exams.finish_follow_up(connection, exams.load(connection, [exam_number])[0])
         late = read_context(_file(tmp_path, "patient_id,recorded_on,pregnancy\nP1,2026-03-03,no\n"))
-        assert clinical_context_csv.keep(connection, late, at=NOW).exams == 0
+        assert clinical_context_csv.store_records(connection, late, at=NOW).exams == 0
 
 
 def test_a_correction_for_a_day_is_kept_beside_what_it_corrects(database: Database, tmp_path: Path) -> None:
     with database.write() as connection:
         for answer in ("yes", "no", "yes"):
-            one: list[ContextOf] = read_context(
+            one: list[PatientRecord] = read_context(
                 _file(tmp_path, f"patient_id,recorded_on,pregnancy\nP1,2026-02-01,{answer}\n")
             )
-            clinical_context_csv.keep(connection, one, at=NOW)
+            clinical_context_csv.store_records(connection, one, at=NOW)
         found = patients.contexts_of(connection, report().exam.patient)
     assert [record.pregnancy for record in found] == [True, False, True]
 

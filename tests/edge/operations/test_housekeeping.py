@@ -10,7 +10,13 @@ import pytest
 
 from pipeline.edge.app import open_app
 from pipeline.edge.extract.extraction import extract_waiting
-from pipeline.edge.operations.housekeeping import OVERDUE, DamagedStoreError, heed_clock, is_overdue, run_housekeeping
+from pipeline.edge.operations.housekeeping import (
+    OVERDUE_AFTER,
+    DamagedStoreError,
+    adjust_to_clock,
+    is_overdue,
+    run_housekeeping,
+)
 from pipeline.edge.store import receipts
 from pipeline.edge.store.database import Database, StoreError
 from tests import peers
@@ -31,16 +37,16 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_housekeeping_is_not_overdue_on_the_first_day_and_is_after_a_missed_night(config: Path) -> None:
     with open_app(config) as app:
-        assert not is_overdue(app, NOW)
-        assert not is_overdue(app, NOW + OVERDUE)
-        assert is_overdue(app, NOW + OVERDUE + timedelta(seconds=1))
+        assert not is_overdue(app.database, NOW)
+        assert not is_overdue(app.database, NOW + OVERDUE_AFTER)
+        assert is_overdue(app.database, NOW + OVERDUE_AFTER + timedelta(seconds=1))
 
 
 def test_keeping_house_is_remembered(config: Path) -> None:
     with open_app(config) as app:
-        assert not is_overdue(app, NOW - timedelta(days=30))
+        assert not is_overdue(app.database, NOW - timedelta(days=30))
         assert run_housekeeping(app) >= 0
-        assert not is_overdue(app, NOW)
+        assert not is_overdue(app.database, NOW)
 
 
 def test_the_pixels_of_old_pictures_are_dropped_and_the_settings_say_how_old(config: Path) -> None:
@@ -80,7 +86,7 @@ def test_a_damaged_database_is_found_out(tmp_path: Path) -> None:
         app.database.tidy()
     store = tmp_path / "store.sqlite3"
     with closing(sqlite3.connect(store)) as connection:  # one page, and none that is needed to start
-        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'phantom'").fetchone()
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ''").fetchone()
     content = bytearray(store.read_bytes())
     content[(page - 1) * 4096 : (page - 1) * 4096 + 200] = b"\xff" * 200
     store.write_bytes(content)
@@ -92,14 +98,14 @@ def test_a_clock_that_goes_back_is_noticed_once_and_even_after_a_restart(
     config: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with open_app(config) as app:
-        heed_clock(app, NOW)
-        heed_clock(app, NOW - timedelta(seconds=5))
+        adjust_to_clock(app.database, NOW)
+        adjust_to_clock(app.database, NOW - timedelta(seconds=5))
     assert "the clock went back" not in caplog.text
     with open_app(config) as app:
-        heed_clock(app, NOW - timedelta(hours=1))
+        adjust_to_clock(app.database, NOW - timedelta(hours=1))
         assert caplog.text.count("the clock went back") == 1
-        heed_clock(app, NOW - timedelta(hours=1))
-        heed_clock(app, NOW)
+        adjust_to_clock(app.database, NOW - timedelta(hours=1))
+        adjust_to_clock(app.database, NOW)
     assert caplog.text.count("the clock went back") == 1
 
 

@@ -19,7 +19,7 @@ from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.operations import clinical_context_csv
-from pipeline.edge.operations.clinical_context_csv import ContextOf
+from pipeline.edge.operations.clinical_context_csv import PatientRecord
 from pipeline.edge.reprocess import reprocessing
 from pipeline.edge.reprocess.differences import differences
 from pipeline.edge.reprocess.reextract import READ_OTHERWISE
@@ -232,7 +232,7 @@ def test_a_record_of_clinical_context_that_was_loaded_is_followed_up_at_once(two
     with open_app(two_visits) as app:
         record = ClinicalContext(recorded_on=date(2023, 1, 1), menopause=Menopause.AFTER)
         with app.database.write() as connection:
-            clinical_context_csv.keep(connection, [ContextOf(patient_id="P1", issuer="", record=record)])
+            clinical_context_csv.store_records(connection, [PatientRecord(patient_id="P1", issuer="", record=record)])
         follow_all(app)
         assert run(app) == ExamCounts(examined=3)
 
