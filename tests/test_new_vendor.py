@@ -77,7 +77,7 @@ def densities(read: Report) -> dict[str, str]:
     return {measurement.region.key: str(measurement.bmd) for measurement in read.exam.measurements}
 
 
-def promised(title: str) -> dict[str, str]:
+def expected_densities(title: str) -> dict[str, str]:
     return dict(re.findall(r"^\| `(.+?)` \| (\S+) \|$", example(title), re.MULTILINE))
 
 
@@ -86,14 +86,14 @@ def test_the_report_of_the_page_reads_as_the_page_shows_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "result"), [("", "the result"), ("more rules", "the result with them")], ids=["first", "mended"]
+    ("more", "result"), [("", "the result"), ("more rules", "the result with them")], ids=["first", "completed"]
 )
 def test_the_dialect_of_the_page_reads_the_report_of_the_page(more: str, result: str) -> None:
     dialect = example("the dialect")
     rules = f"{example(more)}\n" if more else ""
     dialects = load_dialects({"acme.toml": dialect.replace("[[scan]]", f"{rules}[[scan]]", 1)})
     read = extract(elements_of(sent()), dialects)
-    assert densities(read) == promised(result)
+    assert densities(read) == expected_densities(result)
     spine = read.exam.by_region["L1-L4"]
     assert (str(spine.t_score), str(spine.bmc), spine.scan_mode, spine.technologist) == ("-1.3", "47.97", "quick", "KL")
     assert any("Collum" in remark for remark in read.remarks) is (not more)

@@ -29,18 +29,18 @@ Place = dict[str, Any]
 
 
 def crash_at(place: Place) -> None:
-    """Put the end of everything around one function, at one of its calls in this process."""
+    """Wrap one function so that one of its calls in this process kills the process group."""
     module, _, function = place["at"].partition(":")
     *outer, name = function.split(".")
     holder = functools.reduce(getattr, outer, importlib.import_module(module))
-    setattr(holder, name, _doomed(getattr(holder, name), place["when"], place["call"]))
+    setattr(holder, name, _crashing(getattr(holder, name), place["when"], place["call"]))
 
 
-def _doomed(function: Callable[..., Any], when: str, call: int) -> Callable[..., Any]:
+def _crashing(function: Callable[..., Any], when: str, call: int) -> Callable[..., Any]:
     calls, one_at_a_time = 0, threading.Lock()
 
     @functools.wraps(function)
-    def doomed(*arguments: Any, **named: Any) -> Any:
+    def crashing(*arguments: Any, **named: Any) -> Any:
         nonlocal calls
         with one_at_a_time:
             calls += 1
@@ -54,7 +54,7 @@ def _doomed(function: Callable[..., Any], when: str, call: int) -> Callable[...,
             _end()
         return result
 
-    return doomed
+    return crashing
 
 
 def _end() -> None:

@@ -21,9 +21,9 @@ AFTER_THE_ANSWER = [
 ]
 
 
-def _doomed(place: str) -> dict[str, str]:
+def _crashing_at(place: str) -> dict[str, str]:
     return {
-        "CRASH_INJECTION": place,
+        "CRASH_AT": place,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(CRASH_INJECTION), os.environ.get("PYTHONPATH")])),
     }
 
@@ -40,7 +40,7 @@ def test_killed_between_any_two_stages_the_exam_still_ends_with_one_addendum(
     """
     exam = exams_of("09-first-visit")[0]
     service.destination(orthanc.dicom_port)
-    service.start(environment=_doomed(place))
+    service.start(environment=_crashing_at(place))
     sent = peers.storescu(exam.reports, port=service.port, called="DXATREND")
     service.wait_for_death()
     if place in AFTER_THE_ANSWER:

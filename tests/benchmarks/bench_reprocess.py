@@ -26,7 +26,7 @@ def rows() -> Iterator[Row]:
     """Exams per second and core, and what memory grew by."""
     with archive(EXAMS // len(VISITS), rewrite_every=100, settings=SETTINGS) as app:
         _keep_grounds(app)
-        before = _most_memory(anew=True)
+        before = _most_memory(from_now=True)
         unchanged, seconds = _run(app)
         assert (unchanged.issued, unchanged.unchanged) == (0, 0), unchanged
         what = f"reprocess, {unchanged.examined:,} exams"
@@ -84,9 +84,9 @@ def _shift(app: App, *, every: int) -> None:
         connection.execute(update(exam).where(first).values(revision=exam.c.revision + 1))
 
 
-def _most_memory(*, anew: bool = False) -> float:
-    """The most memory this process has had, in MB, if so asked counted from now on."""
-    if anew:
+def _most_memory(*, from_now: bool = False) -> float:
+    """Return the most memory this process has had, in MB; with ``from_now`` counting starts again."""
+    if from_now:
         Path("/proc/self/clear_refs").write_text("5")
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024

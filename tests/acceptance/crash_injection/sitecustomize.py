@@ -1,7 +1,7 @@
 """Make a process of the service kill its whole group at one place in the work, or have a wrong clock.
 
 Python imports a module of this name at its start when it finds one; the tests put this folder on the path of the
-service. ``DOOM`` names the place: ``module:function:before`` or ``module:Class.method:after``.
+service. ``CRASH_AT`` names the place: ``module:function:before`` or ``module:Class.method:after``.
 ``CLOCK`` names a file that holds by how many seconds the clock is off; it may change while the process runs.
 """
 
@@ -14,8 +14,8 @@ import signal
 import sys
 
 
-class _Doom(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Puts the end of everything around one function as its module is imported."""
+class _Crash(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Wrap one function, as its module is imported, so that calling it kills the process group."""
 
     def __init__(self, place):
         self.module, self.function, self.when = place.split(":")
@@ -39,20 +39,20 @@ class _Doom(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def around(self, function):
         @functools.wraps(function)
-        def doomed(*arguments, **named):
+        def crashing(*arguments, **named):
             if self.when == "after":
                 function(*arguments, **named)
             os.killpg(0, signal.SIGKILL)
 
-        return doomed
+        return crashing
 
 
-if "DOOM" in os.environ:
-    sys.meta_path.insert(0, _Doom(os.environ["DOOM"]))
+if "CRASH_AT" in os.environ:
+    sys.meta_path.insert(0, _Crash(os.environ["CRASH_AT"]))
 
 
 class _Off(datetime.datetime):
-    """A moment, told by a clock that is off."""
+    """A moment by a clock that is off."""
 
     @classmethod
     def now(cls, tz=None):
