@@ -15,7 +15,7 @@ from pipeline.sr.dialects.loader import Dialect
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """The rooms that every step of the work is given."""
+    """Application context of a process: configuration, dialects, reference data, provenance tracker and database."""
 
     folder: Path
     settings: Settings
@@ -27,12 +27,12 @@ class App:
 
 @contextmanager
 def open_app(folder: Path, *, existing: bool = False) -> Iterator[App]:
-    """The house of one configuration folder, its database at the present schema; ``existing`` never makes one.
+    """Open the app of a configuration folder, and migrate its database; with ``existing`` it must be there already.
 
     Raises:
         SettingsError: the configuration cannot be used.
         StoreMissingError: there is no store, and none should be made.
-        StoreError: the database could not be asked, or its file not be made.
+        StoreError: the database could not be queried, or its file not be made.
         StoreInUseError: a backup is being restored into the database.
         StoreTooNewError: a later version of dxatrend has migrated it.
     """

@@ -1,4 +1,4 @@
-"""Read DICOM files of any origin: regular files only, up to a size, so that none hangs us or fills our memory."""
+"""Read DICOM files of any origin: regular files only, up to a size, so that none blocks or fills memory."""
 
 import os
 import stat
@@ -8,7 +8,7 @@ from pipeline.edge.configuration.service_settings import MEGABYTE
 from pipeline.errors import DxatrendError
 
 _PREAMBLE = 132
-"""Bytes up to and with the prefix DICM (PS3.10 section 7.1)."""
+"""Bytes up to and including the prefix DICM (PS3.10 section 7.1)."""
 
 
 class FileLeftOutError(DxatrendError):
@@ -16,17 +16,17 @@ class FileLeftOutError(DxatrendError):
 
 
 def read_dicom_file(path: Path, *, most_mb: int) -> bytes:
-    """The bytes of a file; only its beginning where that is not a DICOM file's.
+    """Return the bytes of a file, or only the first 132 where the prefix DICM is missing.
 
     Raises:
-        FileLeftOutError: it is no regular file, or larger than ``most_mb`` megabytes.
+        FileLeftOutError: it is not a regular file, or larger than ``most_mb`` megabytes.
         OSError: it cannot be read.
     """
-    _see_that_it_is_regular(path.stat().st_mode)  # before it is opened: that alone rewinds a tape or waits for a writer
+    _require_regular(path.stat().st_mode)  # before it is opened: that alone rewinds a tape or waits for a writer
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
         opened = os.fstat(descriptor)
-        _see_that_it_is_regular(opened.st_mode)
+        _require_regular(opened.st_mode)
         start = file.read(_PREAMBLE)
         if start[128:] != b"DICM":
             return start
@@ -37,7 +37,7 @@ def read_dicom_file(path: Path, *, most_mb: int) -> bytes:
     return start + rest
 
 
-def _see_that_it_is_regular(mode: int) -> None:
+def _require_regular(mode: int) -> None:
     if not stat.S_ISREG(mode):
         kinds = {
             stat.S_IFIFO: "a named pipe",

@@ -1,4 +1,4 @@
-"""Is there enough room left on a disk to finish what was begun there?"""
+"""Disk guard: the free space that must stay on the disk of the store."""
 
 import os
 from dataclasses import dataclass
@@ -10,27 +10,27 @@ from pipeline.edge.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class DiskReserve:
-    """A folder, and how many megabytes have to stay free on its disk; without a folder there is always room."""
+    """A folder and the megabytes (10⁶ bytes) to keep free on its disk; without a folder there is always space."""
 
     folder: Path | None
     reserve_mb: int
 
     def free_mb(self) -> int | None:
-        """How many megabytes we may still write there; ``None`` when that cannot be known."""
+        """Return the free space in megabytes; ``None`` when it cannot be determined."""
         if self.folder is None:
             return None
         try:
             disk = os.statvfs(self.folder)
-        except OSError:  # it is not there yet, or no more: whoever writes will be told
+        except OSError:  # not there yet, or no longer: the next write fails
             return None
         return disk.f_bavail * disk.f_frsize // MEGABYTE
 
     def is_short(self) -> bool:
-        """Whether the reserve is being used up."""
+        """Return whether less than the reserve is free."""
         free = self.free_mb()
         return free is not None and free < self.reserve_mb
 
 
 def disk_reserve_of(database: Database, reserve_mb: int) -> DiskReserve:
-    """The room for a store; that of PostgreSQL is PostgreSQL's own affair."""
+    """Return the disk reserve of a store; a PostgreSQL server watches its own disk."""
     return DiskReserve(database.path.absolute().parent if database.path else None, reserve_mb)

@@ -1,29 +1,29 @@
-"""What may be said of an error nobody foresaw? Its kind and its place, never its text, which may quote a patient."""
+"""Unexpected errors: describe them by type and place, never by their text, which may quote patient data."""
 
 import traceback
 
 from pipeline.edge.store.database import StoreError
 
 WORKER_LOST = "worker_lost"
-"""The reason for which work is held whose worker ended again and again while it had it."""
+"""The reason for which work is held whose worker crashed repeatedly."""
 
 UNEXPECTED = "unexpected"
-"""The reason for which work is held that raised what it should not."""
+"""The reason for which work is held that raised an unexpected error."""
 
 
 def require_fault_of_one(error: Exception) -> None:
-    """Make sure that an error is the fault of the one piece of work that raised it, which is held for it.
+    """Require that an error concerns only the work that raised it, which is then held.
 
     Raises:
-        MemoryError: it is the process's fault, which ends.
-        StoreError: it is the database's, which is asked again later.
+        MemoryError: it concerns the process, which ends.
+        StoreError: it concerns the database, and the work is tried again later.
     """
     if isinstance(error, MemoryError) or (isinstance(error, StoreError) and not error.refused):
         raise error
 
 
 def describe_error(error: BaseException) -> str:
-    """The type of an error and the file and line it came from, in our own code where one is there."""
+    """Return the type of an error and the file and line it came from, of our own code if possible."""
     if isinstance(error, StoreError) and error.__context__ is not None:
         return f"{error}{_place(error.__context__)}"
     return f"{type(error).__name__}{_place(error)}"

@@ -1,7 +1,7 @@
-"""The configuration a process works with while it runs: told to all others, and read anew when somebody asks.
+"""Reload the configuration of a running process, and compare it with that of the service's other processes.
 
-Two processes with different configurations would take back each other's addenda. So the fingerprint of each is in the
-store, and what is read anew is taken whole or not at all.
+Two processes with different configurations would supersede each other's addenda. So the fingerprint of each is in the
+store, and a configuration is reloaded as a whole or not at all.
 """
 
 import logging
@@ -24,45 +24,45 @@ from pipeline.errors import DxatrendError
 log = logging.getLogger(__name__)
 
 RENEW_SECONDS = 15
-LOOK_SECONDS = 1
+POLL_SECONDS = 1
 
 _NOT_OF_THE_SERVICE = {"listener": {"host", "port", "tls"}, "addendum": {"font"}}
-"""What may differ from machine to machine, and changes nothing of what is said of a patient."""
+"""Settings that may differ between hosts and have no effect on an addendum."""
 
 
 class OtherConfigurationError(DxatrendError):
-    """The service works with another configuration; what would be written now it may take back."""
+    """The service works with another configuration, and might supersede what would be written now."""
 
 
 def fingerprint(app: App) -> Fingerprint:
-    """Digests of what a house's configuration says of patients and scanners, and of who sends and receives."""
+    """Return the digests of an app's clinical configuration and of its service settings."""
     parts = {"listener", "exam", "addendum", "destination", "keeping"}
-    told = app.settings.service.model_dump(mode="json", include=parts, exclude=_NOT_OF_THE_SERVICE)
-    for entry in (*told["destination"], *told["listener"]["caller"]):
-        entry.pop("tls", None)  # files, which lie elsewhere on another machine
-    return Fingerprint(clinical=app.reference_data.digest, service=fingerprint_of(told))
+    values = app.settings.service.model_dump(mode="json", include=parts, exclude=_NOT_OF_THE_SERVICE)
+    for entry in (*values["destination"], *values["listener"]["caller"]):
+        entry.pop("tls", None)  # files, whose paths may differ between hosts
+    return Fingerprint(clinical=app.reference_data.digest, service=fingerprint_of(values))
 
 
 def outdated(app: App) -> list[str]:
-    """What to say of each process of the service that works with another configuration than this house's."""
+    """Return a message for each process of the service that works with another configuration than this app."""
     ours = fingerprint(app)
     with app.database.read() as connection:
         found = processes.outdated(connection, ours, at=datetime.now(UTC))
-    return [_told(one, ours) for one in found]
+    return [_message(one, ours) for one in found]
 
 
 def require_current(app: App) -> None:
-    """See that whatever is written now is what the service would write.
+    """Require that the service works with the same configuration as this app.
 
     Raises:
-        OtherConfigurationError: it works with another configuration.
+        OtherConfigurationError: it works with another one.
     """
     if different := outdated(app):
         raise OtherConfigurationError("\n".join(different))
 
 
-def read_anew(app: App) -> App:
-    """A house with its clinical configuration as the files have it now; ``service.toml`` counts from the next start.
+def reload(app: App) -> App:
+    """Return the app with the clinical configuration as the files are now; ``service.toml`` needs a restart.
 
     Raises:
         SettingsError: any of the configuration cannot be used.
@@ -80,28 +80,28 @@ def read_anew(app: App) -> App:
 
 
 class LiveConfiguration:
-    """The house of a process whose configuration can be read anew while others work in it."""
+    """The app of a process whose clinical configuration can be reloaded while threads work with it."""
 
     def __init__(self, app: App) -> None:
         self.app = app
-        """As it is at present; whoever has begun something in an earlier one ends it there."""
+        """The present app; work begun with an earlier one is finished with that one."""
         self._signalled = False
 
     def on_signal(self, *_: object) -> None:
-        """Read the configuration anew soon; a signal's handler must wait for nothing."""
+        """Request a reload; a signal handler must not block."""
         self._signalled = True
 
     @contextmanager
-    def told(self, part: str) -> Iterator[None]:
-        """The store knows for as long as the block lasts with what this part of the service works."""
+    def registered(self, part: str) -> Iterator[None]:
+        """Register this process in the store while the block lasts, and reload when that is requested."""
         database = self.app.database
         try:
             with database.write() as connection:
                 processes.register(connection, part, fingerprint(self.app), at=datetime.now(UTC))
-        except StoreError as failure:  # the work begins all the same, and this is tried again
-            log.error("the store could not be told of this process: %s", failure)
+        except StoreError as failure:  # work begins all the same, and this is tried again
+            log.error("this process could not be registered in the store: %s", failure)
         ended = threading.Event()
-        thread = threading.Thread(target=self._look_after, args=(part, ended), name=f"configuration of {part}")
+        thread = threading.Thread(target=self._watch, args=(part, ended), name=f"configuration of {part}")
         thread.start()
         try:
             yield
@@ -111,36 +111,36 @@ class LiveConfiguration:
             try:
                 with database.write() as connection:
                     processes.unregister(connection, part)
-            except StoreError as failure:  # the others find out by themselves
-                log.error("the store could not be told that this process ends: %s", failure)
+            except StoreError as failure:  # its row becomes stale by itself
+                log.error("this process could not be unregistered in the store: %s", failure)
 
-    def _look_after(self, part: str, ended: threading.Event) -> None:
+    def _watch(self, part: str, ended: threading.Event) -> None:
         renewed = datetime.now(UTC)
-        while not ended.wait(LOOK_SECONDS):
+        while not ended.wait(POLL_SECONDS):
             try:
                 with self.app.database.read() as connection:
-                    asked = processes.is_reload_requested(connection, part)
-                if asked or self._signalled:
+                    requested = processes.is_reload_requested(connection, part)
+                if requested or self._signalled:
                     self._signalled = False
-                    self._read_anew(part)
+                    self._reload(part)
                 if abs((datetime.now(UTC) - renewed).total_seconds()) >= RENEW_SECONDS:
                     self._renew(part)
                     renewed = datetime.now(UTC)
-            except StoreError:  # those who do the work tell the log
+            except StoreError:  # logged by those who do the work
                 continue
 
     def _renew(self, part: str) -> None:
         now = datetime.now(UTC)
         with self.app.database.write() as connection:
-            if not processes.renew(connection, part, at=now):  # we were taken for dead
+            if not processes.renew(connection, part, at=now):  # this process counted as dead
                 processes.register(connection, part, fingerprint(self.app), at=now)
 
-    def _read_anew(self, part: str) -> None:
+    def _reload(self, part: str) -> None:
         problem, found = None, None
         try:
-            self.app = read_anew(self.app)
+            self.app = reload(self.app)
             found = fingerprint(self.app)
-            log.info("the clinical configuration was read anew")
+            log.info("the clinical configuration was reloaded")
         except SettingsError as error:
             problem = "; ".join(error.mistakes)
             log.error("the configuration cannot be used, and the one before stays: %s", problem)
@@ -148,7 +148,7 @@ class LiveConfiguration:
             processes.record_reload(connection, part, fingerprint=found, problem=problem, at=datetime.now(UTC))
 
 
-def _told(one: LiveProcess, ours: Fingerprint) -> str:
+def _message(one: LiveProcess, ours: Fingerprint) -> str:
     way = "" if one.fingerprint.service != ours.service else "; dxatrend reload is enough"
     since = f"{one.read_at:%Y-%m-%d %H:%M} UTC"
     return f"restart needed: the service still works with the configuration of {since} ({one}){way}"

@@ -1,6 +1,6 @@
-"""Text files as people's editors save them, and names of files as a terminal may print them.
+"""Read text files in the encodings that editors save them in, and escape file names for a terminal.
 
-Read are UTF-8, and UTF-16 or UTF-32 that say so by a byte order mark; what is neither is refused in words.
+UTF-8 is read, and UTF-16 or UTF-32 with a byte order mark; anything else is refused with a reason.
 """
 
 import codecs
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import DxatrendError
 
-_MARKS = (  # the mark of UTF-16 in this order of bytes is the beginning of that of UTF-32
+_MARKS = (  # the mark of UTF-16-LE is the beginning of that of UTF-32-LE
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -21,16 +21,16 @@ _SURROGATES_OF_BYTES = range(0xDC80, 0xDD00)
 
 
 class UnreadableTextError(DxatrendError):
-    """A file is no text that we read; the sentence goes on after the name of the file, and quotes nothing of it."""
+    """A file is not readable text; the message follows the name of the file, and quotes nothing of its content."""
 
 
 def read_text(path: Path, *, otherwise: str | None = None) -> str:
-    r"""The text of a file, its lines ended by ``\n``.
+    r"""Return the text of a file, with ``\n`` as line end.
 
-    ``otherwise`` is the encoding of what has no byte order mark and is not UTF-8, if any is to be read.
+    ``otherwise`` is the encoding of a file without a byte order mark that is not UTF-8, if such files are accepted.
 
     Raises:
-        UnreadableTextError: it cannot be read, or is no text.
+        UnreadableTextError: it cannot be read, or is not text.
     """
     try:
         content = path.read_bytes()
@@ -55,7 +55,7 @@ def _decoded(content: bytes, otherwise: str) -> str:
 
 
 def printable(name: object) -> str:
-    """The name of a file with whatever cannot be printed written as an escape: bytes of no text, controls, newlines."""
+    """Return a file name with escapes for what cannot be printed: undecodable bytes, controls, newlines."""
     return "".join(one if one.isprintable() else _escaped(one) for one in str(name))
 
 

@@ -71,7 +71,7 @@ def archive(patients: int, *, rewrite_every: int = 1, settings: str = "") -> Ite
                 ):
                     outbox.record_delivery(connection, waiting.number, proof="none", at=datetime.now(UTC))
             _copy(folder / "store.sqlite3", patients, rewrite_every)
-            app.database.tidy()
+            app.database.optimize()
             yield app
 
 

@@ -78,7 +78,7 @@ def restore(file: Path, database: Database, *, replace: bool = False) -> dict[st
         StoreError: the database could not be reached.
     """
     digest = _require_backup(file)
-    with database.alone():
+    with database.exclusive():
         if not replace and not _is_empty(database):
             raise BackupError("the store is not empty; --replace puts the backup in its place")
         database.close()  # no connection of ours may go on with a file that is no longer there

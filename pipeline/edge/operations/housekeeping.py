@@ -97,7 +97,7 @@ def run_housekeeping(app: App) -> float:
             receivers = (RECEIVER,) if service.audit.syslog else ()
             _drop_audit_entries(database, now - timedelta(days=service.keeping.audit_days), now, receivers)
         _remind_of_precision(app.reference_data.clinical.lscs, now.date())
-        database.tidy()
+        database.optimize()
     seconds = time.monotonic() - began
     _record_done(database, datetime.now(UTC), seconds)
     if not sound:

@@ -10,7 +10,8 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, update
 
 from pipeline.edge.store import work_queue
-from pipeline.edge.store.database import insert_if_absent, notify
+from pipeline.edge.store.change_notification import notify
+from pipeline.edge.store.inserts import insert_if_absent
 from pipeline.edge.store.schema import State, commitment_request, receipt
 
 NO_SUCH_OBJECT_INSTANCE = 0x0112

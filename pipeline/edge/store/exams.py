@@ -13,7 +13,7 @@ from pipeline.clinical.model import Exam, Patient
 from pipeline.clinical.person_names import contradict
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.edge.store import patient_identity, patient_merges, work_queue
-from pipeline.edge.store.database import notify
+from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.schema import State, exam, patient, reading
 from pipeline.sr.extract.reanalysis import current, superseded_regions
 from pipeline.sr.extract.report import Report

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, case, func, select, update
 
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import work_queue
-from pipeline.edge.store.database import insert_if_absent, notify
+from pipeline.edge.store.change_notification import notify
+from pipeline.edge.store.inserts import insert_if_absent
 from pipeline.edge.store.schema import State, exam, history_query, patient
 
 AWAITS_HISTORY = "awaits_history"

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from pipeline.edge.store import audit_trail, destination_outages, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
-from pipeline.edge.store.database import notify
+from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.schema import State, addendum, delivery, exam
 
 

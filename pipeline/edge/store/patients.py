@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select, tuple_
 from pipeline.clinical.clinical_context import ClinicalContext, context_on
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import patient_merges
-from pipeline.edge.store.database import insert_if_absent
+from pipeline.edge.store.inserts import insert_if_absent
 from pipeline.edge.store.schema import clinical_context, exam, patient
 
 _RECORD = TypeAdapter(ClinicalContext)

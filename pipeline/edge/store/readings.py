@@ -16,7 +16,8 @@ from pipeline.edge.store import (
     shared_scans,
     work_queue,
 )
-from pipeline.edge.store.database import insert_if_absent, notify
+from pipeline.edge.store.change_notification import notify
+from pipeline.edge.store.inserts import insert_if_absent
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt, rejection, scanner
 from pipeline.edge.store.senders import Sender
 from pipeline.sr.dicom.header import UnusableEvidenceError, corrections, read_header, tidy_header, written_at

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, LargeBinary, Row, and_, bindparam, case, func
 
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Entry, Event
+from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.compiled_statement import CompiledStatement
-from pipeline.edge.store.database import insert_absent, notify
+from pipeline.edge.store.inserts import insert_absent
 from pipeline.edge.store.schema import State, receipt
 from pipeline.edge.store.senders import Sender
 
@@ -125,7 +126,7 @@ class Arrival:
 
 
 def _smaller(data_set: bytes) -> bytes | bytearray:
-    """The bytes compressed; of many no more is in memory meanwhile than what comes out."""
+    """Compress a data set, a large one in pieces, so that memory holds no more than the result besides it."""
     if len(data_set) <= PIECE:
         return zlib.compress(data_set, 1)
     deflated, content = zlib.compressobj(1), bytearray()

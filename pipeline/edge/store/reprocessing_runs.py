@@ -11,7 +11,7 @@ from datetime import date, datetime
 from sqlalchemy import Connection, func, insert, select, update
 
 from pipeline.edge.store import work_queue
-from pipeline.edge.store.database import notify
+from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.schema import State, reprocessing_run, shard
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select, update
 
 from pipeline.clinical.model import Epoch, Scanner
 from pipeline.clinical.priors import last_break
-from pipeline.edge.store.database import insert_if_absent
+from pipeline.edge.store.inserts import insert_if_absent
 from pipeline.edge.store.schema import exam, scanner, unidentified_scanner
 from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here, supply_serial_number
 

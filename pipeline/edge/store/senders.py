@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Select, and_, false, select, update
 
 from pipeline.clinical.model import Scanner
-from pipeline.edge.store.database import insert_if_absent
+from pipeline.edge.store.inserts import insert_if_absent
 from pipeline.edge.store.schema import exam, reading, receipt, scanner, sender
 
 

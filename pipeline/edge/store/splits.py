@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from pipeline.clinical.model import LONGEST_EXAM
 from pipeline.edge.store import exams, patient_identity, readings
-from pipeline.edge.store.database import notify
+from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.schema import State, exam, reading
 
 _Part = tuple[datetime, int]

@@ -83,10 +83,10 @@ def test_a_night_reminds_of_an_lsc_that_runs_out(config: Path, caplog: pytest.Lo
 def test_a_damaged_database_is_found_out(tmp_path: Path) -> None:
     (tmp_path / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
     with open_app(tmp_path) as app:
-        app.database.tidy()
+        app.database.optimize()
     store = tmp_path / "store.sqlite3"
     with closing(sqlite3.connect(store)) as connection:  # one page, and none that is needed to start
-        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ''").fetchone()
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'phantom_value'").fetchone()
     content = bytearray(store.read_bytes())
     content[(page - 1) * 4096 : (page - 1) * 4096 + 200] = b"\xff" * 200
     store.write_bytes(content)
