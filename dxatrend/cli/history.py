@@ -31,7 +31,7 @@ def load(options: argparse.Namespace) -> int:
             loaded = import_files.import_folder(
                 app, options.folder, deliver=options.deliver, advance=advance, stopped=stop.is_set
             )
-    print(", ".join(f"{count} {fate.value}" for fate, count in loaded.fates.items()))
+    print(", ".join(f"{count} {outcome.value}" for outcome, count in loaded.outcomes.items()))
     if loaded.errors:
         print(f"{len(loaded.errors)} files could not be used:")
         for path, reason in loaded.errors.items():

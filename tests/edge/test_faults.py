@@ -27,7 +27,7 @@ from pipeline.edge.deliver.commitment_reporter import report_due
 from pipeline.edge.dicom_net.client import PeerUnavailableError, associate, echo
 from pipeline.edge.extract import extraction
 from pipeline.edge.extract.extraction import extract_waiting
-from pipeline.edge.history.query_retrieve import answer_due
+from pipeline.edge.history.query_retrieve import run_due_query
 from pipeline.edge.store import commitment_requests, receipts, service_status
 from pipeline.edge.store.schema import State, addendum, delivery, exam, history_query, reading, receipt
 from tests import peers
@@ -411,7 +411,7 @@ def test_a_fault_over_one_question_to_an_archive_concerns_no_other(
                 send(app, who)
             assert extract_waiting(app) == 3
             with faulty(place):
-                while answer_due(app, app.settings.service.destination[0]):
+                while run_due_query(app, app.settings.service.destination[0]):
                     pass
             with app.database.read() as connection:
                 states = connection.scalars(select(history_query.c.state).order_by(history_query.c.id)).all()

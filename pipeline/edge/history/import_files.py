@@ -1,8 +1,7 @@
-"""What of an archive of files is history we can use, and what of it could not be read?
+"""Import DICOM files of an archive as history: priors for later exams, which get no addendum.
 
-Files come in by the same way as what scanners send, marked as historical: they are priors for others, and get no
-addendum. The same bytes are kept once, so that a load that was broken off is simply begun again, and may run beside the
-service.
+Files take the same way as instances that scanners send, marked as historical. The same bytes are stored once, so that
+an import that was interrupted is simply repeated, and may run beside the service.
 """
 
 import os
@@ -33,16 +32,16 @@ BATCH = 50
 """Files in one transaction."""
 
 BATCH_BYTES = 64_000_000
-"""What the files of one transaction may have together, but for the last of them: memory stays flat."""
+"""Bytes in one transaction, but for its last file: memory stays flat."""
 
 CALLER = "LOAD"
-"""Whom we say these came from."""
+"""The calling AE title that imported instances are stored with."""
 
 _TAKEN = frozenset(map(str, (*SR_STORAGE_CLASSES, *IMAGE_STORAGE_CLASSES)))
 _NO_ERROR = frozenset({*IGNORED_REASONS, REPEATED})
 
 
-class Fate(StrEnum):
+class FileOutcome(StrEnum):
     """What became of one file."""
 
     NEW = "new"
@@ -55,19 +54,19 @@ class Fate(StrEnum):
 
 @dataclass(slots=True)
 class Loaded:
-    """What became of the files of an archive; ``errors`` by path, with the reason."""
+    """How many files had which outcome, and by path why some could not be used."""
 
-    fates: dict[Fate, int] = field(default_factory=lambda: dict.fromkeys(Fate, 0))
+    outcomes: dict[FileOutcome, int] = field(default_factory=lambda: dict.fromkeys(FileOutcome, 0))
     errors: dict[str, str] = field(default_factory=dict)
 
-    def count(self, fate: Fate) -> None:
-        """One more file."""
-        self.fates[fate] += 1
+    def count(self, outcome: FileOutcome) -> None:
+        """Count one more file."""
+        self.outcomes[outcome] += 1
 
 
-def files(folder: Path, unlisted: Callable[[OSError], object] | None = None) -> Iterator[Path]:
-    """Every file below a folder, always in the same order; ``unlisted`` hears of each folder that shows nothing."""
-    for place, folders, names in os.walk(folder, onerror=unlisted):
+def files(folder: Path, on_error: Callable[[OSError], object] | None = None) -> Iterator[Path]:
+    """Yield every file below a folder, always in the same order; ``on_error`` gets folders that cannot be listed."""
+    for place, folders, names in os.walk(folder, onerror=on_error):
         folders.sort()
         yield from (Path(place, name) for name in sorted(names))
 
@@ -80,24 +79,24 @@ def import_folder(
     advance: Callable[[int], None] = lambda _: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Loaded:
-    """Keep and read every file below a folder, as ``load`` does; the audit trail has how many, and who did it.
+    """Import every file below a folder, as ``import_paths`` does; the audit trail has how many, and who did it.
 
     A folder that cannot be listed is among the ``errors``.
 
     Raises:
-        StoreError: the database could not be asked; what was kept is kept.
+        StoreError: the database could not be reached; what was stored stays.
     """
     unlisted: list[OSError] = []
-    loaded = load(app, files(folder, unlisted.append), deliver=deliver, advance=advance, stopped=stopped)
+    loaded = import_paths(app, files(folder, unlisted.append), deliver=deliver, advance=advance, stopped=stopped)
     loaded.errors |= {str(error.filename): error.strerror or "cannot be listed" for error in unlisted}
-    fates = {fate.value: count for fate, count in loaded.fates.items()}
+    outcomes = {outcome.value: count for outcome, count in loaded.outcomes.items()}
     with app.database.write() as connection:
-        detail = {"fates": fates, "errors": len(loaded.errors), "deliver": deliver}
+        detail = {"fates": outcomes, "errors": len(loaded.errors), "deliver": deliver}
         audit_trail.record(connection, events.by_operator(Event.LOADED, at=datetime.now(UTC), detail=detail))
     return loaded
 
 
-def load(
+def import_paths(
     app: App,
     paths: Iterator[Path],
     *,
@@ -105,22 +104,22 @@ def load(
     advance: Callable[[int], None] = lambda _: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Loaded:
-    """Keep and read files, batch by batch, each batch durable before the next; ``deliver`` answers them as well.
+    """Store and extract files batch by batch, each committed before the next; ``deliver`` has addenda sent for them.
 
     Raises:
-        StoreError: the database could not be asked; what was kept is kept.
+        StoreError: the database could not be reached; what was stored stays.
     """
     loaded = Loaded()
     waiting: dict[int, str] = {}
     for batch in _batches(paths):
-        waiting |= _take_in(app, batch, loaded, historical=not deliver)
-        waiting = _judged(app, waiting, loaded)
+        waiting |= _store(app, batch, loaded, historical=not deliver)
+        waiting = _still_waiting(app, waiting, loaded)
         advance(len(batch))
         if stopped():
             return loaded
     while waiting and extract_waiting(app):
         pass
-    _judged(app, waiting, loaded)
+    _still_waiting(app, waiting, loaded)
     return loaded
 
 
@@ -140,48 +139,48 @@ def _batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # whoever reads it will be told
+    except OSError:  # reading it will report the error
         return 0
 
 
-def _take_in(app: App, paths: Sequence[Path], loaded: Loaded, *, historical: bool) -> dict[int, str]:
-    """Keep what is worth it; which file is which receipt."""
+def _store(app: App, paths: Sequence[Path], loaded: Loaded, *, historical: bool) -> dict[int, str]:
+    """Store the reports and images among some files, extract them, and return the path of each receipt."""
     found: list[tuple[Path, Instance]] = []
     for path in paths:
         try:
             instance = _instance(path, app.settings.service.listener.largest_object_mb)
         except OSError as error:
-            loaded.count(Fate.UNREADABLE)
+            loaded.count(FileOutcome.UNREADABLE)
             loaded.errors[str(path)] = error.strerror or "cannot be read"
         except FileLeftOutError as left_out:
-            loaded.count(Fate.LEFT_OUT)
+            loaded.count(FileOutcome.LEFT_OUT)
             loaded.errors[str(path)] = str(left_out)
         except UnreadableReportError as unreadable:
             if unreadable.reason is Reason.NOT_DICOM:
-                loaded.count(Fate.NOT_DICOM)
+                loaded.count(FileOutcome.NOT_DICOM)
             else:
-                loaded.count(Fate.UNREADABLE)
+                loaded.count(FileOutcome.UNREADABLE)
                 loaded.errors[str(path)] = str(unreadable)
         else:
             if instance.sop_class_uid in _TAKEN:
                 found.append((path, instance))
             else:
-                loaded.count(Fate.OTHER_OBJECT)
-    kept: dict[int, str] = {}
+                loaded.count(FileOutcome.OTHER_OBJECT)
+    stored: dict[int, str] = {}
     if found:
         with app.database.write() as connection:
             for path, instance in found:
                 number, new = receipts.store(
                     connection, instance, calling_ae_title=CALLER, at=datetime.now(UTC), historical=historical
                 )
-                kept[number] = str(path)
-                loaded.count(Fate.NEW if new else Fate.KNOWN)
+                stored[number] = str(path)
+                loaded.count(FileOutcome.NEW if new else FileOutcome.KNOWN)
         extract_waiting(app)
-    return kept
+    return stored
 
 
-def _instance(path: Path, most_mb: int) -> Instance:
-    data_set, transfer_syntax_uid = split_file(read_dicom_file(path, most_mb=most_mb))
+def _instance(path: Path, max_mb: int) -> Instance:
+    data_set, transfer_syntax_uid = split_file(read_dicom_file(path, most_mb=max_mb))
     header = read_header(data_set, transfer_syntax_uid)
     return Instance(
         sop_class_uid=header_text(header, "SOPClassUID"),
@@ -191,15 +190,15 @@ def _instance(path: Path, most_mb: int) -> Instance:
     )
 
 
-def _judged(app: App, waiting: dict[int, str], loaded: Loaded) -> dict[int, str]:
-    """Note what could not be read; what a worker of the service still has is asked for later."""
+def _still_waiting(app: App, waiting: dict[int, str], loaded: Loaded) -> dict[int, str]:
+    """Note what could not be read, and return what waits, as a worker of the service has claimed it."""
     with app.database.read() as connection:
         query = select(receipt.c.id, receipt.c.state, receipt.c.reason, receipt.c.detail)
         rows = connection.execute(query.where(receipt.c.id.in_(list(waiting)))).all()
-    left: dict[int, str] = {}
+    still_waiting: dict[int, str] = {}
     for number, state, reason, detail in rows:
         if state == State.WAITING:
-            left[number] = waiting[number]
+            still_waiting[number] = waiting[number]
         elif state != State.DONE and reason not in _NO_ERROR:
             loaded.errors[waiting[number]] = detail or reason
-    return left
+    return still_waiting

@@ -19,7 +19,7 @@ def query_loop(archive: DestinationSettings) -> WorkLoop:
             due = work_queue.next_due(connection, query_table, where=of_archive)
         if due is None or due > datetime.now(UTC):
             return due
-        query_retrieve.answer_due(app, archive)
+        query_retrieve.run_due_query(app, archive)
         return datetime.now(UTC)
 
     def requeue(app: App) -> None:

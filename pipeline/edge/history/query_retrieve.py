@@ -1,7 +1,7 @@
-"""What does an archive hold of a patient's earlier bone densitometry, and how does it come to us? (PS3.4 Annex C)
+"""Query archives for a patient's earlier reports, and retrieve them: C-FIND, C-MOVE, C-GET (PS3.4 Annex C).
 
-Asked study by study and series by series for reports and what densitometers send beside them; only instances that are
-not on file are retrieved, by C-MOVE to our own listener or by C-GET. They come in as history, as a loaded file does.
+An archive is queried study by study and series by series for reports and images with results; only instances that are
+not on file are retrieved, by C-MOVE to our own listener or by C-GET. They are stored as history, like imported files.
 """
 
 import logging
@@ -33,7 +33,7 @@ from pipeline.edge.dicom_net.statuses import OUT_OF_RESOURCES, PENDING, SUCCESS
 from pipeline.edge.errors import UNEXPECTED, describe_error, require_fault_of_one
 from pipeline.edge.store import audit_trail, history_queries, patients, receipts, work_queue
 from pipeline.edge.store.audit_trail import Outcome
-from pipeline.edge.store.database import StoreError
+from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import addendum, history_query, receipt
 from pipeline.errors import DxatrendError
@@ -41,29 +41,29 @@ from pipeline.errors import DxatrendError
 log = logging.getLogger(__name__)
 
 MODALITIES = ("SR", "BMD", "BD", "OT")
-"""In which series densitometers keep reports and the pictures that hold results."""
+"""The modalities of series in which densitometers put reports and images with results."""
 
 _WILDCARDS = "*?\\"
-"""In an id these would ask for somebody else's as well (PS3.4 C.2.2.2.4)."""
+"""Characters that in a Patient ID would match other patients as well (PS3.4 C.2.2.2.4)."""
 
 _TAKEN = tuple(map(str, (*SR_STORAGE_CLASSES, *IMAGE_STORAGE_CLASSES)))
 
 
 class HistoryQueryError(DxatrendError):
-    """There is no way to ask this archive about this patient and nobody else."""
+    """An archive that cannot be queried about this patient alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """How many studies an archive has of a patient, and how many instances new to us came from it."""
+    """How many studies an archive has of a patient, and how many instances were retrieved that were not on file."""
 
     studies: int
     instances: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """One instance that is not on file."""
+class _Instance:
+    """The UIDs of an instance in an archive."""
 
     study: str
     series: str
@@ -71,87 +71,92 @@ class _Wanted:
 
 
 def fetch(app: App, archive: DestinationSettings, who: Patient, *, by_hand: bool = False) -> Fetched:
-    """Retrieve what an archive has of a patient and we have not; that it was asked is told in the audit trail.
+    """Retrieve what an archive has of a patient and is not on file; the audit trail has the query.
 
     Raises:
-        PeerUnavailableError: it could not be asked, or did not send everything.
-        HistoryQueryError: it cannot be asked about this patient alone.
-        StoreError: the database could not be asked.
+        PeerUnavailableError: the archive did not respond, or did not send everything.
+        HistoryQueryError: it cannot be queried about this patient alone.
+        StoreError: the database could not be reached.
     """
-    if not who.patient_id or any(sign in who.patient_id for sign in _WILDCARDS):
+    if not who.patient_id or any(character in who.patient_id for character in _WILDCARDS):
         raise HistoryQueryError("a PatientID (0010,0020) with a wildcard in it cannot be asked for")
     ae_title = app.settings.service.listener.ae_title
     find = StudyRootQueryRetrieveInformationModelFind
     with associate(archive, ae_title, [find]) as association:
         try:
-            with _answers_read():
+            with _readable_responses():
                 studies = _studies(association, who)
                 offered = [wanted for study in studies for wanted in _instances(association, study)]
         except PeerUnavailableError as problem:
-            _tell(app, archive, who, {"problem": str(problem)}, by_hand=by_hand, outcome=Outcome.MINOR_FAILURE)
+            _record_query(
+                app.database, archive, who, {"problem": str(problem)}, by_hand=by_hand, outcome=Outcome.MINOR_FAILURE
+            )
             raise
-    _tell(app, archive, who, {"studies": len(studies), "offered": len(offered)}, by_hand=by_hand)
+    _record_query(app.database, archive, who, {"studies": len(studies), "offered": len(offered)}, by_hand=by_hand)
     with app.database.read() as connection:
-        wanted = _unknown(connection, offered)
+        wanted = _not_on_file(connection, offered)
     if wanted:
-        with _answers_read():
-            (_get if archive.retrieve == "get" else _move)(app, archive, wanted)
+        with _readable_responses():
+            if archive.retrieve == "get":
+                _get(app.database, ae_title, archive, wanted)
+            else:
+                _move(ae_title, archive, wanted)
     return Fetched(len(studies), len(wanted))
 
 
 @contextmanager
-def _answers_read() -> Iterator[None]:
-    """Whatever an archive answers, it has not answered the question where its answer cannot be read.
+def _readable_responses() -> Iterator[None]:
+    """Treat a response that cannot be read like none.
 
     Raises:
-        PeerUnavailableError: it has not.
+        PeerUnavailableError: a response cannot be read.
     """
     try:
         yield
     except (PeerUnavailableError, StoreError):
         raise
-    except Exception as error:  # noqa: BLE001 - pydicom and pynetdicom raise anything over a broken answer
+    except Exception as error:  # noqa: BLE001 - pydicom and pynetdicom raise anything over a broken response
         require_fault_of_one(error)
         raise PeerUnavailableError(f"its answer cannot be read: {describe_error(error)}") from None
 
 
-def answer_due(app: App, archive: DestinationSettings) -> bool:
-    """Ask an archive the question that has been due longest; whether there was one."""
+def run_due_query(app: App, archive: DestinationSettings) -> bool:
+    """Run the query to an archive that has been due longest, and return whether there was one."""
     with app.database.write() as connection:
-        asked = history_queries.claim(connection, archive.name, at=datetime.now(UTC))
-    if asked is None:
+        query = history_queries.claim(connection, archive.name, at=datetime.now(UTC))
+    if query is None:
         return False
     try:
-        fetched = fetch(app, archive, asked.patient)
+        fetched = fetch(app, archive, query.patient)
     except HistoryQueryError as problem:
         log.warning("no history", extra={"destination": archive.name, "detail": str(problem)})
         fetched = Fetched(0, 0)
-    except Exception as problem:  # noqa: BLE001 - whatever is wrong with one question, the others are asked
+    except Exception as problem:  # noqa: BLE001 - whatever is wrong with one query, the others are run
         if not isinstance(problem, PeerUnavailableError):
             require_fault_of_one(problem)
-            _hold(app, asked.number, archive, describe_error(problem))
+            _hold(app.database, query.number, archive, describe_error(problem))
             return True
-        wait = back_off(asked.attempts, timedelta(seconds=archive.longest_wait_seconds))
+        wait = back_off(query.attempts, timedelta(seconds=archive.longest_wait_seconds))
         with app.database.write() as connection:
             reason, detail = type(problem).__name__, str(problem)
             until = datetime.now(UTC) + wait
-            work_queue.postpone(connection, history_query, asked.number, until=until, reason=reason, detail=detail)
+            work_queue.postpone(connection, history_query, query.number, until=until, reason=reason, detail=detail)
         log.warning("no history yet", extra={"destination": archive.name, "detail": str(problem)})
         return True
     with app.database.write() as connection:
-        history_queries.record_response(connection, asked.number, instances=fetched.instances, at=datetime.now(UTC))
+        history_queries.record_response(connection, query.number, instances=fetched.instances, at=datetime.now(UTC))
     log.info("history", extra={"destination": archive.name, "count": fetched.instances})
     return True
 
 
-def _hold(app: App, number: int, archive: DestinationSettings, detail: str) -> None:
-    with app.database.write() as connection:
+def _hold(database: Database, number: int, archive: DestinationSettings, detail: str) -> None:
+    with database.write() as connection:
         work_queue.hold(connection, history_query, number, reason=UNEXPECTED, detail=detail)
     log.error("held", extra={"destination": archive.name, "reason": UNEXPECTED, "detail": detail})
 
 
-def _tell(
-    app: App,
+def _record_query(
+    database: Database,
     archive: DestinationSettings,
     who: Patient,
     found: Mapping[str, int | str],
@@ -159,35 +164,35 @@ def _tell(
     by_hand: bool,
     outcome: Outcome = Outcome.SUCCESS,
 ) -> None:
-    encoded = encode(_theirs(who), is_implicit_vr=False, is_little_endian=True)
+    encoded = encode(_study_query(who), is_implicit_vr=False, is_little_endian=True)
     query = {
         "sop_class_uid": str(StudyRootQueryRetrieveInformationModelFind),
         "transfer_syntax_uid": str(ExplicitVRLittleEndian),
         "query": b64encode(encoded or b"").decode("ascii"),
     }
-    with app.database.write() as connection:
+    with database.write() as connection:
         patient = patients.find(connection, who.patient_id, who.issuer)
         now = datetime.now(UTC)
         entry = events.asked(archive, patient, query, found=found, by_hand=by_hand, at=now, outcome=outcome)
         audit_trail.record(connection, entry)
 
 
-def _theirs(who: Patient) -> Dataset:
+def _study_query(who: Patient) -> Dataset:
     return _query("STUDY", PatientID=who.patient_id, IssuerOfPatientID="", StudyInstanceUID="", ModalitiesInStudy="")
 
 
 def _studies(association: Association, who: Patient) -> list[str]:
     found = []
-    for match in _find(association, _theirs(who)):
+    for match in _find(association, _study_query(who)):
         issuer = str(match.get("IssuerOfPatientID", "")).strip()
-        is_theirs = str(match.get("PatientID", "")).strip() == who.patient_id
-        if is_theirs and (not who.issuer or issuer in ("", who.issuer)):
+        same_id = str(match.get("PatientID", "")).strip() == who.patient_id
+        if same_id and (not who.issuer or issuer in ("", who.issuer)):
             found.append(str(match.StudyInstanceUID))
     return found
 
 
-def _instances(association: Association, study: str) -> Iterator[_Wanted]:
-    """What may be reports in a study, or pictures with results in them."""
+def _instances(association: Association, study: str) -> Iterator[_Instance]:
+    """Yield the instances of a study that may be reports, or images with results."""
     series = _query("SERIES", StudyInstanceUID=study, SeriesInstanceUID="", Modality="")
     uids = [
         str(match.SeriesInstanceUID)
@@ -198,33 +203,32 @@ def _instances(association: Association, study: str) -> Iterator[_Wanted]:
         query = _query("IMAGE", StudyInstanceUID=study, SeriesInstanceUID=uid, SOPInstanceUID="", SOPClassUID="")
         for match in _find(association, query):
             if str(match.get("SOPClassUID", "")) in ("", *_TAKEN):
-                yield _Wanted(study, uid, str(match.SOPInstanceUID))
+                yield _Instance(study, uid, str(match.SOPInstanceUID))
 
 
-def _unknown(connection: Connection, offered: Sequence[_Wanted]) -> list[_Wanted]:
-    """What is neither on file nor an addendum of ours."""
+def _not_on_file(connection: Connection, offered: Sequence[_Instance]) -> list[_Instance]:
+    """Return the instances that are neither on file nor addenda of ours."""
     uids = [one.instance for one in offered]
     known = set(connection.scalars(select(receipt.c.sop_instance_uid).where(receipt.c.sop_instance_uid.in_(uids))))
     known |= set(connection.scalars(select(addendum.c.sop_instance_uid).where(addendum.c.sop_instance_uid.in_(uids))))
     return [one for one in offered if one.instance not in known]
 
 
-def _move(app: App, archive: DestinationSettings, wanted: Sequence[_Wanted]) -> None:
-    ae_title = app.settings.service.listener.ae_title
+def _move(ae_title: str, archive: DestinationSettings, wanted: Sequence[_Instance]) -> None:
     model = StudyRootQueryRetrieveInformationModelMove
     with associate(archive, ae_title, [model]) as association:
         for one in wanted:
             wait_for_pause(association)
             try:
-                _see_through("C-MOVE", association.send_c_move(_named(one), ae_title, model))
+                _require_success("C-MOVE", association.send_c_move(_image_query(one), ae_title, model))
             except (ValueError, RuntimeError):
                 raise PeerUnavailableError("it does not answer C-MOVE") from None
 
 
-def _get(app: App, archive: DestinationSettings, wanted: Sequence[_Wanted]) -> None:
+def _get(database: Database, ae_title: str, archive: DestinationSettings, wanted: Sequence[_Instance]) -> None:
     model = StudyRootQueryRetrieveInformationModelGet
 
-    def keep(event: evt.Event) -> int:
+    def store(event: evt.Event) -> int:
         instance = Instance(
             sop_class_uid=str(event.request.AffectedSOPClassUID),
             sop_instance_uid=str(event.request.AffectedSOPInstanceUID),
@@ -232,7 +236,7 @@ def _get(app: App, archive: DestinationSettings, wanted: Sequence[_Wanted]) -> N
             data_set=event.request.DataSet.getvalue(),
         )
         try:
-            with app.database.write() as connection:
+            with database.write() as connection:
                 receipts.store(
                     connection, instance, calling_ae_title=archive.ae_title, at=datetime.now(UTC), historical=True
                 )
@@ -241,18 +245,17 @@ def _get(app: App, archive: DestinationSettings, wanted: Sequence[_Wanted]) -> N
             return OUT_OF_RESOURCES
         return SUCCESS
 
-    ae_title = app.settings.service.listener.ae_title
-    handlers = [(evt.EVT_C_STORE, keep)]
+    handlers = [(evt.EVT_C_STORE, store)]
     with associate(archive, ae_title, [model], as_scp=_TAKEN, handlers=handlers) as association:
         for one in wanted:
             wait_for_pause(association)
             try:
-                _see_through("C-GET", association.send_c_get(_named(one), model))
+                _require_success("C-GET", association.send_c_get(_image_query(one), model))
             except (ValueError, RuntimeError):
                 raise PeerUnavailableError("it does not answer C-GET") from None
 
 
-def _named(one: _Wanted) -> Dataset:
+def _image_query(one: _Instance) -> Dataset:
     return _query("IMAGE", StudyInstanceUID=one.study, SeriesInstanceUID=one.series, SOPInstanceUID=one.instance)
 
 
@@ -280,10 +283,10 @@ def _find(association: Association, query: Dataset) -> Iterator[Dataset]:
         raise PeerUnavailableError("it does not answer C-FIND") from None
 
 
-def _see_through(what: str, answers: Iterator[tuple[Dataset, Dataset | None]]) -> None:
-    for status, _ in answers:
+def _require_success(request: str, responses: Iterator[tuple[Dataset, Dataset | None]]) -> None:
+    for status, _ in responses:
         if "Status" not in status:
-            raise PeerUnavailableError(f"no answer to {what}")
+            raise PeerUnavailableError(f"no answer to {request}")
         if status.Status not in (*PENDING, SUCCESS):
-            advice = "; does it know our AE title, host and port?" if what == "C-MOVE" else ""
-            raise PeerUnavailableError(f"{what} was answered with status 0x{status.Status:04X}{advice}")
+            advice = "; does it know our AE title, host and port?" if request == "C-MOVE" else ""
+            raise PeerUnavailableError(f"{request} was answered with status 0x{status.Status:04X}{advice}")

@@ -16,7 +16,7 @@ from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.history import import_files as archives
-from pipeline.edge.history.import_files import Fate, Loaded
+from pipeline.edge.history.import_files import FileOutcome, Loaded, import_paths
 from pipeline.edge.store import outbox, receipts, service_status
 from tests.factories.instances import NOW, instance
 from tests.factories.reports import encode
@@ -50,7 +50,7 @@ def archive(tmp_path: Path) -> Path:
 
 
 def load(app: App, archive: Path, *, deliver: bool = False) -> Loaded:
-    loaded = archives.load(app, archives.files(archive), deliver=deliver)
+    loaded = import_paths(app, archives.files(archive), deliver=deliver)
     while numbers := claim_due(app.database, 50):
         follow_up(app, numbers)
     return loaded
@@ -77,7 +77,7 @@ def test_reports_become_history_and_the_rest_is_counted(app: App, archive: Path)
     reports = len(list((archive / "02").glob("*.dcm")))
     loaded = load(app, archive)
     others = sum(1 for path in archive.rglob("*") if path.is_file()) - reports - 1
-    assert (loaded.fates[Fate.NEW], loaded.fates[Fate.NOT_DICOM]) == (reports + 1, others)
+    assert (loaded.outcomes[FileOutcome.NEW], loaded.outcomes[FileOutcome.NOT_DICOM]) == (reports + 1, others)
     assert list(loaded.errors) == [str(archive / "cut.dcm")]
     assert addenda(app) == 0
     with app.database.read() as connection:
@@ -87,7 +87,7 @@ def test_reports_become_history_and_the_rest_is_counted(app: App, archive: Path)
 def test_a_load_begun_again_keeps_nothing_twice_and_names_the_same_errors(app: App, archive: Path) -> None:
     first = load(app, archive)
     again = load(app, archive)
-    assert (again.fates[Fate.NEW], again.fates[Fate.KNOWN]) == (0, first.fates[Fate.NEW])
+    assert (again.outcomes[FileOutcome.NEW], again.outcomes[FileOutcome.KNOWN]) == (0, first.outcomes[FileOutcome.NEW])
     assert again.errors == first.errors
 
 
@@ -138,8 +138,8 @@ def test_what_is_no_plain_file_or_too_large_is_passed_over_with_its_reason(app: 
         "large.dcm": "is larger than 64 MB (listener.largest_object_mb)",
         "cut.dcm": loaded.errors[str(archive / "cut.dcm")],
     }
-    assert loaded.fates[Fate.LEFT_OUT] == 4
-    assert loaded.fates[Fate.NOT_DICOM] == 3  # notes.txt, empty, expected.json
+    assert loaded.outcomes[FileOutcome.LEFT_OUT] == 4
+    assert loaded.outcomes[FileOutcome.NOT_DICOM] == 3  # notes.txt, empty, expected.json
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may list less")
@@ -162,11 +162,11 @@ def test_a_batch_ends_with_the_file_that_makes_it_too_large_to_hold(
 ) -> None:
     monkeypatch.setattr(archives, "BATCH_BYTES", -1)
     sizes: list[int] = []
-    archives.load(app, archives.files(archive), advance=sizes.append)
+    import_paths(app, archives.files(archive), advance=sizes.append)
     assert set(sizes) == {1}
 
 
 def test_it_stops_after_a_batch_when_told_to(app: App, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "BATCH", 1)
-    loaded = archives.load(app, archives.files(archive), stopped=lambda: True)
-    assert sum(loaded.fates.values()) == 1
+    loaded = import_paths(app, archives.files(archive), stopped=lambda: True)
+    assert sum(loaded.outcomes.values()) == 1

@@ -135,8 +135,8 @@ def test_an_exam_is_compared_with_what_the_pacs_had_and_our_own_addenda_stay_the
         number = claim_due(app.database, 50)
         assert follow_up(app, number) == ExamCounts(), "it waits for history"
         assert claim_due(app.database, 50) == []
-        assert history.answer_due(app, archive_of(app))
-        assert not history.answer_due(app, archive_of(app)), "once for each patient"
+        assert history.run_due_query(app, archive_of(app))
+        assert not history.run_due_query(app, archive_of(app)), "once for each patient"
         while extract_waiting(app):
             pass
         tally = ExamCounts()
@@ -180,7 +180,7 @@ def test_a_dead_pacs_delays_an_exam_no_longer_than_the_department_wants_and_hist
     with department(tmp_path / "app", orthanc.dicom_port, retrieve="get", history_seconds=1) as app:
         for report in latest.reports:
             arrives(app, report)
-        assert history.answer_due(app, archive_of(app)), "it was asked, in vain"
+        assert history.run_due_query(app, archive_of(app)), "it was asked, in vain"
         (number,) = claim_due(app.database, 50)
         assert follow_up(app, [number]) == ExamCounts(issued=1)
         assert "ARCHIVE_SILENT" in latest_flags(app, number)
@@ -191,7 +191,7 @@ def test_a_dead_pacs_delays_an_exam_no_longer_than_the_department_wants_and_hist
         know(orthanc, app)
         with app.database.write() as connection:
             connection.execute(update(history_query).values(due_at=LONG_AGO))
-        assert history.answer_due(app, archive_of(app))
+        assert history.run_due_query(app, archive_of(app))
         while extract_waiting(app):
             pass
         while numbers := claim_due(app.database, 50):
@@ -219,7 +219,7 @@ def test_an_archive_that_answers_late_and_has_nothing_is_no_longer_called_silent
     with department(tmp_path / "app", orthanc.dicom_port, history_seconds=1) as app:
         for report in (*first.reports, *last.reports):
             arrives(app, report)
-        assert history.answer_due(app, archive_of(app))
+        assert history.run_due_query(app, archive_of(app))
         numbers = claim_due(app.database, 50)
         assert follow_up(app, numbers[:1]) == ExamCounts(issued=1)
         with app.database.read() as connection:
@@ -228,7 +228,7 @@ def test_an_archive_that_answers_late_and_has_nothing_is_no_longer_called_silent
         know(orthanc, app)
         with app.database.write() as connection:
             connection.execute(update(history_query).values(due_at=LONG_AGO))
-        assert history.answer_due(app, archive_of(app))
+        assert history.run_due_query(app, archive_of(app))
         with app.database.write() as connection:
             exams.finish_follow_up(connection, in_hand)
         assert sorted(claim_due(app.database, 50)) == sorted(numbers)
@@ -258,7 +258,7 @@ def test_that_an_archive_was_asked_is_on_file_whether_we_did_or_somebody_at_this
     with department(tmp_path / "app", orthanc.dicom_port, retrieve="get") as app:
         know(orthanc, app)
         arrives(app, exams_of("02-spine-loss")[-1].reports[0])
-        history.answer_due(app, archive_of(app))
+        history.run_due_query(app, archive_of(app))
         fetch(app, archive_of(app), PATIENT, by_hand=True)
         with app.database.read() as connection:
             ours, theirs = (one.entry for one in audit_trail.find(connection) if one.entry.event is Event.QUERIED)
