@@ -61,7 +61,7 @@ def _print_exam(app: App, named: str, report: Report) -> None:
         seen = _seen(connection, named, report)
         found = preview(connection, seen.exam, app.reference_data.clinical, vendor_trend=seen.vendor_trend)
     print(
-        f"read as {report.dialect}, from {report.place}",
+        f"read as {report.dialect}, from {report.location}",
         *seen.remarks,
         *_exam(seen.exam),
         *_not_measured(report),
@@ -139,7 +139,7 @@ def _not_measured(report: Report) -> Iterator[str]:
     yield from _section("scans", [" ".join(filter(None, _scan(report, at))) for at in range(len(report.analyses))])
     yield from _section("scores against another reference population", map(_other_scores, report.other_scores))
     yield from _section("the scanner's own trend, never a measurement", map(_trend_point, report.vendor_trend))
-    yield from _section("put aside", [one.replace(" was put aside", "") for one in report.aside])
+    yield from _section("ignored", [one.replace(" was ignored", "") for one in report.ignored])
     yield from _section("left out", [f"{one.what} {one.reason}: {one.text!r}" for one in report.unused])
     left_out = {f"{one.what} {one.reason} and was not used" for one in report.unused}
     yield from _section("remarks", [remark for remark in report.remarks if remark not in left_out])

@@ -24,7 +24,7 @@ from pipeline.edge.configuration.settings import ENV_DELIMITER, ENV_PREFIX, Sett
 from pipeline.edge.text_files import UnreadableTextError, printable, read_text
 from pipeline.errors import DxatrendError
 from pipeline.sr.dialects.loader import Dialect, DialectError, normal_manufacturer
-from pipeline.sr.extract.scanner_alias import Spelling, as_spelt_here
+from pipeline.sr.extract.scanner_alias import Spelling, canonical_scanner
 
 
 class SettingsError(DxatrendError):
@@ -116,15 +116,18 @@ def _spelling_errors(settings: Settings, dialects: Sequence[Dialect]) -> Iterato
     def named(scanner: Scanner) -> Scanner:
         return replace(scanner, manufacturer=normal_manufacturer(scanner.manufacturer, dialects))
 
-    spellings = [Spelling(scanner=named(one.scanner), told=named(one.told)) for one in settings.spellings]
+    spellings = [Spelling(scanner=named(one.scanner), reported=named(one.reported)) for one in settings.spellings]
     listed = {named(entry.scanner) for entry in settings.scanners.scanner}
     first_use: dict[Scanner, Scanner] = {}
     for spelling in spellings:
-        is_another = spelling.told in listed - {spelling.scanner}
-        if is_another or first_use.setdefault(spelling.told, spelling.scanner) != spelling.scanner:
-            yield f"scanners.scanner.spelling: {spelling.told} stands for two scanners"
+        is_another = spelling.reported in listed - {spelling.scanner}
+        if is_another or first_use.setdefault(spelling.reported, spelling.scanner) != spelling.scanner:
+            yield f"scanners.scanner.spelling: {spelling.reported} stands for two scanners"
     lscs = [(named(lsc.scanner), lsc) for lsc in settings.lscs]
     for (name, one), (other_name, other) in combinations(lscs, 2):
-        same = as_spelt_here(name, spellings) == as_spelt_here(other_name, spellings) and one.region == other.region
+        same = (
+            canonical_scanner(name, spellings) == canonical_scanner(other_name, spellings)
+            and one.region == other.region
+        )
         if name != other_name and same and one.valid_from <= other.valid_until and other.valid_from <= one.valid_until:
             yield f"precision.lsc: by its spellings one scanner has two entries for {one.region} at the same time"

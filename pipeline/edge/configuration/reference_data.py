@@ -9,7 +9,7 @@ from pipeline.clinical.model import Scanner
 from pipeline.edge.configuration.fingerprint import fingerprint_of
 from pipeline.edge.configuration.settings import Settings
 from pipeline.sr.dialects.loader import Dialect, normal_manufacturer
-from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here, in_every_spelling
+from pipeline.sr.extract.scanner_alias import Alias, Spelling, canonical_scanner, with_spellings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +40,12 @@ class ReferenceData:
 def reference_data_of(settings: Settings, dialects: tuple[Dialect, ...]) -> ReferenceData:
     """Return the reference data of a configuration, in the words of the reports that its dialects read."""
     spellings = tuple(
-        Spelling(scanner=_as_read(one.scanner, dialects), told=_as_read(one.told, dialects))
+        Spelling(scanner=_as_read(one.scanner, dialects), reported=_as_read(one.reported, dialects))
         for one in settings.spellings
     )
 
     def named(scanner: Scanner) -> Scanner:
-        return as_spelt_here(_as_read(scanner, dialects), spellings)
+        return canonical_scanner(_as_read(scanner, dialects), spellings)
 
     return ReferenceData(
         clinical=ClinicalReference(
@@ -59,9 +59,7 @@ def reference_data_of(settings: Settings, dialects: tuple[Dialect, ...]) -> Refe
             rules=settings.clinical_rules,
         ),
         scanners=tuple(named(entry.scanner) for entry in settings.scanners.scanner),
-        aliases=in_every_spelling(
-            [replace(alias, scanner=named(alias.scanner)) for alias in settings.aliases], spellings
-        ),
+        aliases=with_spellings([replace(alias, scanner=named(alias.scanner)) for alias in settings.aliases], spellings),
         spellings=spellings,
         zone=settings.service.exam.zone,
         reader_fingerprint=_reader_fingerprint(dialects, settings),

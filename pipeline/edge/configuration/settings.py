@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         return tuple(
             Spelling(
                 scanner=entry.scanner,
-                told=Scanner(
+                reported=Scanner(
                     spelling.manufacturer or entry.manufacturer,
                     spelling.model or entry.model,
                     spelling.serial_number or entry.serial_number,

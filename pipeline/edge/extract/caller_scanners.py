@@ -21,7 +21,7 @@ def is_bound_to_other_scanners(
     if not (sender.host and scanner.identified):
         return False
     bound = bound_serial_numbers(callers, sender)
-    names = [scanner, *(spelling.told for spelling in spellings if spelling.scanner == scanner)]
+    names = [scanner, *(spelling.reported for spelling in spellings if spelling.scanner == scanner)]
     return bound is not None and not any(
         Scanner(name.manufacturer, name.model, number) == name for number in bound for name in names
     )

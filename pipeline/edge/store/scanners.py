@@ -12,7 +12,7 @@ from pipeline.clinical.model import Epoch, Scanner
 from pipeline.clinical.priors import last_break
 from pipeline.edge.store.inserts import insert_if_absent
 from pipeline.edge.store.schema import exam, scanner, unidentified_scanner
-from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here, supply_serial_number
+from pipeline.sr.extract.scanner_alias import Alias, Spelling, canonical_scanner, supply_serial_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ def respelt(
     last_on: dict[Scanner, date] = {}
     for row in connection.execute(query):
         machine = Scanner(row.manufacturer, row.model, row.serial_number)
-        if machine.identified and as_spelt_here(machine, spellings) == machine:
+        if machine.identified and canonical_scanner(machine, spellings) == machine:
             last_on[machine] = row.last.date()
     known = sorted(last_on, key=lambda machine: machine not in configured)  # else the one that came first
     found: list[Respelt] = []

@@ -215,9 +215,9 @@ class Texts:
 
     def _holds(self, condition: Condition, container: Item) -> bool:
         if not condition.anywhere:
-            return _is_told(condition, container.children)
+            return _is_met(condition, container.children)
         if condition not in self._answers:
-            self._answers[condition] = _is_told(condition, self._root.walk())
+            self._answers[condition] = _is_met(condition, self._root.walk())
         return self._answers[condition]
 
 
@@ -446,7 +446,7 @@ def _by_spelling(names: tuple[tuple[str, tuple[str, ...]], ...]) -> Mapping[str,
     return listed
 
 
-def _is_told(condition: Condition, items: Iterable[Item]) -> bool:
+def _is_met(condition: Condition, items: Iterable[Item]) -> bool:
     wanted = [folded(words) for words in condition.contains]
     texts: Iterator[str] = (
         item.value for item in items if item.value_type == "TEXT" and condition.text.matches(item.concept)

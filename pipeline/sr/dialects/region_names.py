@@ -40,14 +40,14 @@ def name_region(dialect: Dialect, name: str, *, site: Site | None = None, side: 
     if here:
         if own_side and side and own_side is not side:
             raise UnknownRegionError(f"it is called {own_side} and stands in a scan of the {side}")
-        return place(here[0].part, own_side or side)
+        return region_of_part(here[0].part, own_side or side)
     levels = () if parts else _name_vertebrae(dialect, name)
     if parts or site not in (None, Site.SPINE):
         raise UnknownRegionError(f"its name belongs to another site than the {site}")
     return Region(part=SPINE, vertebrae=levels)
 
 
-def place(part: str, side: Side | None) -> Region:
+def region_of_part(part: str, side: Side | None) -> Region:
     """The region of a part on a side, if the part has sides.
 
     Raises:

@@ -35,7 +35,7 @@ def declared(names: str, inherited: Sequence[str]) -> Sequence[str]:
     return _python_names(names) if names else inherited
 
 
-def mended(value: bytes) -> bytes:
+def corrected(value: bytes) -> bytes:
     """A Specific Character Set in the same bytes, with only such names as pydicom reads without a warning.
 
     A misspelt name is mended and an unknown one left empty.

@@ -13,7 +13,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
-from pipeline.sr.dicom.character_sets import DEFAULT, declared, decoded, mended
+from pipeline.sr.dicom.character_sets import DEFAULT, corrected, declared, decoded
 from pipeline.sr.dicom.content_item import Code, Item
 from pipeline.sr.dicom.reader import SPECIFIC_CHARACTER_SET, Elements, follow, transfer_syntax
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
@@ -37,7 +37,7 @@ def read_instance(data_set: bytes, transfer_syntax_uid: str) -> Dataset:
     if character_sets:
         quiet = bytearray(data)
         for span in character_sets:
-            quiet[span] = mended(data[span])
+            quiet[span] = corrected(data[span])
         data = bytes(quiet)
     try:
         return read_dataset(BytesIO(data), syntax.implicit, syntax.little_endian)

@@ -1,7 +1,6 @@
-"""By which method was this measured, if not by DXA?
+"""Recognise measurements by another method than DXA: ultrasound, quantitative CT, body composition.
 
-Ultrasound of the heel, quantitative CT and body composition come in reports that look much like ours. Their numbers
-are told apart by what DXA never has: their units, names and codes.
+Their reports look much like DXA's. They are recognised by modality, device, and units and names that DXA never has.
 """
 
 from collections.abc import Iterator
@@ -13,13 +12,13 @@ from pipeline.sr.dicom.reader import Elements
 
 
 def other_method(report: Elements, root: Item) -> str:
-    """What a report without usable DXA results was measured by; empty when nothing in it tells."""
+    """Return the method of a report without usable DXA results; empty when nothing in it shows one."""
     by_modality = _MODALITIES.get(header_text(report, "Modality").strip().upper(), "")
     return by_modality or next(_signs(root), "")
 
 
 def other_device(report: Elements) -> str:
-    """By what a machine measures that is known for it, whatever its report says; empty when it may be DXA."""
+    """Return the method of a device that never measures by DXA, by modality or name; empty when it may be DXA."""
     if header_text(report, "Modality").strip().upper() == "BDUS":
         return _ULTRASOUND
     names = folded(f"{header_text(report, 'Manufacturer')} {header_text(report, 'ManufacturerModelName')}")
@@ -27,7 +26,7 @@ def other_device(report: Elements) -> str:
 
 
 def named_method(code: Code | None) -> str:
-    """The other method that a code for how something was measured names; empty when it names none we know."""
+    """Return the method other than DXA that a Measurement Method code names; empty when it names none we know."""
     return _NAMES.find(code) or ""
 
 
@@ -38,7 +37,7 @@ _COMPOSITION = "body composition"
 _MODALITIES = {"BDUS": _ULTRASOUND, "US": _ULTRASOUND, "CT": _CT}
 
 _DEVICES = {"qct": _CT, "mindways": _CT, "xtremect": _CT, "achilles": _ULTRASOUND, "sahara": _ULTRASOUND}
-"""Names of machines, and of makers, of nothing else."""
+"""Names of devices and manufacturers that measure by this method alone."""
 
 _UNITS = {
     "mg/cm3": _CT,

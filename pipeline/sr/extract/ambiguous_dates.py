@@ -1,6 +1,6 @@
-"""Which day can a date mean that a scanner printed for people?
+"""Read printed dates whose order of day and month is ambiguous, as all days they can mean.
 
-``04/06/2026`` is a day in April or in June: both are told, and nobody guesses.
+``04/06/2026`` is a day in April or in June: both are returned.
 """
 
 import re
@@ -12,7 +12,11 @@ from pipeline.sr.dicom.values import Clock, read_datetime, read_time
 
 
 def possible_days(text: str, order: DateOrder | None = None) -> tuple[date, ...]:
-    """The days that the date at the beginning of a text can mean; one where a figure, a name or the site tells."""
+    """Return the days that the date at the beginning of a text can mean.
+
+    It is one where a number above 12, the name of a month or the dialect's ``date_order`` decides, and none where the
+    text has no date.
+    """
     return tuple(dict.fromkeys(_possible(text.strip()[:_LONGEST], order)))
 
 
@@ -24,26 +28,26 @@ def possible_moments(
     latest: date = date.max,
     clock: Clock | None = None,
 ) -> tuple[datetime, ...]:
-    """The moments that a printed date and time can mean, at midnight where no time is told.
+    """Return the moments that a printed date and time can mean, at midnight where there is no time.
 
-    Of two readings one that cannot be, as it is before the earliest day or after the latest, is none.
+    Of two readings, one before ``earliest`` or after ``latest`` is left out.
     """
     moment = read_datetime(text, clock)
     if moment is not None:
         return (moment,)
     days = possible_days(text, order)
-    able = [day for day in days if earliest <= day <= latest] if len(days) > 1 else days
-    return tuple(datetime.combine(day, _time_at_end(text) or time()) for day in able)
+    possible = [day for day in days if earliest <= day <= latest] if len(days) > 1 else days
+    return tuple(datetime.combine(day, _time_at_end(text) or time()) for day in possible)
 
 
-def tells_time(text: str) -> bool:
-    """Whether a printed date has a time behind it."""
-    told = text.strip()[:_LONGEST]
-    return _time_at_end(told) is not None or (read_datetime(told) is not None and len(told) > _DAY_ALONE)
+def has_time(text: str) -> bool:
+    """Whether a printed date is followed by a time."""
+    printed = text.strip()[:_LONGEST]
+    return _time_at_end(printed) is not None or (read_datetime(printed) is not None and len(printed) > _DAY_ALONE)
 
 
 def order_of(texts: Iterable[str]) -> DateOrder | None:
-    """The order of figures that dates of one hand have in common, as far as one of them tells it."""
+    """Return the order of day and month that fits all these dates; ``None`` when both fit, or neither."""
     orders = set(DateOrder)
     for text in texts:
         orders -= {order for order in DateOrder if possible_days(text) and not possible_days(text, order)}
@@ -73,7 +77,7 @@ _MONTHS = (
     "nov",
     "dec dez déc dic",
 )
-"""How the names of the months begin in English, German, French and Spanish."""
+"""Beginnings of the names of months in English, German, French and Spanish."""
 
 
 def _possible(text: str, order: DateOrder | None) -> Iterator[date]:
@@ -92,13 +96,13 @@ def _possible(text: str, order: DateOrder | None) -> Iterator[date]:
 
 
 def _month(name: str) -> int:
-    """The number of a month by the beginning of its name; 0 when it is none."""
-    begins = name.casefold()
+    """Return the number of a month by the beginning of its name; 0 when it is none."""
+    folded_name = name.casefold()
     fits = [
         (len(known), number)
         for number, names in enumerate(_MONTHS, start=1)
         for known in names.split()
-        if begins.startswith(known)
+        if folded_name.startswith(known)
     ]
     return max(fits)[1] if fits else 0
 

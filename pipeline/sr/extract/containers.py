@@ -1,9 +1,9 @@
 """Find the scans of a report, the regions of each scan, and the vendor's own trend.
 
-A scan is a container below the root, a region a container below a scan. A container that the dialect does not know and
-that holds all there is of them is a wrapper, and is looked into. Beside a scan or region that the dialect does know it
-is put aside, as is whatever calls itself earlier: a history under a name nobody told us must not pass for today's
-measurement.
+A scan is a container below the root, a region a container below a scan. A container that the dialect does not know is
+a wrapper when all scans, or all regions, are inside such containers; a wrapper is searched. Beside a scan or region
+that the dialect knows, an unknown container is ignored, as is one whose name speaks of earlier exams: a history under
+an unknown name must not pass for today's measurement.
 """
 
 import re
@@ -15,7 +15,7 @@ from typing import TypeVar
 from pipeline.clinical.regions import Side, Site
 from pipeline.sr.dialects.model import ContainerRule, Quantity, Texts, TrendRule
 from pipeline.sr.dicom.content_item import Item
-from pipeline.sr.extract.remarks import Notes, quoted
+from pipeline.sr.extract.remarks import Remarks, quoted
 from pipeline.sr.extract.temporal_context import TimePointContext
 
 _EARLIER = re.compile(
@@ -25,14 +25,14 @@ _EARLIER = re.compile(
     r"|pr\u00e9c\u00e9d|ant\u00e9r|anteriores|evolu|\u00e9volu|preced|storico)",
     re.IGNORECASE,
 )
-"""How words begin that tell of earlier exams or of differences: English, German, French, Spanish and Italian."""
+"""Beginnings of words for earlier exams or differences: English, German, French, Spanish and Italian."""
 
 _Rule = TypeVar("_Rule", bound=ContainerRule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A container that means something, with the site and side of what is in it as far as anything but names tells."""
+    """A container that a rule of the dialect found, with the site and side of its content where the rule has them."""
 
     container: Item
     site: Site | None
@@ -41,14 +41,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend(Found):
-    """A container of the vendor's own trend, and the rule it was found by."""
+    """A container of the scanner's own trend, and the rule that found it."""
 
     rule: TrendRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionFound:
-    """A container of one region's results, and how a remark calls it."""
+    """A container of one region's results, and its name in remarks."""
 
     container: Item
     label: str
@@ -62,89 +62,89 @@ class Scan(Found):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """The parts of one report, and of which exam it is; ``elsewhere`` is what belongs to no scan, below the root."""
+class Containers:
+    """The scans and trends of one report; ``outside`` are the items below the root that belong to no scan."""
 
     time_point: TimePointContext
     scans: tuple[Scan, ...]
     trends: tuple[Trend, ...]
-    elsewhere: tuple[Item, ...]
+    outside: tuple[Item, ...]
 
 
-def lay_out(root: Item, time_point: TimePointContext, notes: Notes) -> Layout:
-    """Find the parts of a report; a container with numbers that is none of them, or of another exam, is remarked."""
-    finder = _Finder(time_point, Texts(root), notes)
-    finder.look_into(root)
-    return Layout(
-        time_point=time_point, scans=tuple(finder.scans), trends=tuple(finder.trends), elsewhere=tuple(finder.elsewhere)
+def find_containers(root: Item, time_point: TimePointContext, remarks: Remarks) -> Containers:
+    """Find the scans and trends of a report; add a remark on each other container with numbers."""
+    finder = _Finder(time_point, Texts(root), remarks)
+    finder.search(root)
+    return Containers(
+        time_point=time_point, scans=tuple(finder.scans), trends=tuple(finder.trends), outside=tuple(finder.outside)
     )
 
 
 class _Finder:
     """One pass over the containers of a report."""
 
-    def __init__(self, time_point: TimePointContext, texts: Texts, notes: Notes) -> None:
+    def __init__(self, time_point: TimePointContext, texts: Texts, remarks: Remarks) -> None:
         self._time_point = time_point
         self._dialect = time_point.dialect
         self._texts = texts
-        self._notes = notes
+        self._remarks = remarks
         self.scans: list[Scan] = []
         self.trends: list[Trend] = []
-        self.elsewhere: list[Item] = []
+        self.outside: list[Item] = []
 
-    def look_into(self, around: Item) -> None:
-        """Put what is below the root, or below a wrapper, where it belongs."""
-        wrappers = self._wrappers(around.children, self._is_scan)
-        for item in around.children:
+    def search(self, parent: Item) -> None:
+        """Sort what is below the root, or below a wrapper, into scans, trends and the rest."""
+        wrappers = self._wrappers(parent.children, self._is_scan)
+        for item in parent.children:
             if item.value_type != "CONTAINER":
-                self.elsewhere.append(item)
-            elif self._is_set_apart(item, None, None):
+                self.outside.append(item)
+            elif self._is_excluded(item, None, None):
                 continue
             elif rule := self._first(self._dialect.scans, item):
                 self._keep_scan(item, rule)
             elif id(item) in wrappers:
                 if earlier := self._why_earlier(item, alone=len(wrappers) == 1):
-                    self._notes.ignored(item, earlier)
+                    self._remarks.add_ignored(item, earlier)
                 else:
-                    self.look_into(item)
+                    self.search(item)
             else:
-                self._keep_elsewhere(item)
+                self._keep_outside(item)
 
     def _keep_scan(self, item: Item, rule: ContainerRule) -> None:
-        if another := self._time_point.why_another(item.children):
-            self._notes.remark(f"{quoted(item)} was not read: it {another}")
+        if another := self._time_point.why_another_exam(item.children):
+            self._remarks.add(f"{quoted(item)} was not read: it {another}")
             return
         site, side = self._place(item, rule)
         regions = tuple(self._regions(item, item, site, side, count(1)))
         self.scans.append(Scan(container=item, site=site, side=side, regions=regions))
 
-    def _keep_elsewhere(self, item: Item) -> None:
-        """Keep what a container tells that is no scan; its numbers may be results, and of that it is told."""
+    def _keep_outside(self, item: Item) -> None:
+        """Keep a container that is no scan for its observation context; add a remark if it has numbers."""
         if self._holds(item, self._is_scan):  # what else stands there is of another exam as well
-            self._notes.ignored(item, "it stands beside scans, and the dialect does not know it")
+            self._remarks.add_ignored(item, "it stands beside scans, and the dialect does not know it")
             return
-        self.elsewhere.append(item)
+        self.outside.append(item)
         has_numbers = any(below.value_type == "NUM" for below in item.walk())
         if has_numbers and self._dialect.noted.find(item.concept) is None:
-            self._notes.ignored(item, "the dialect does not know it as a scan")
+            self._remarks.add_ignored(item, "the dialect does not know it as a scan")
 
     def _wrappers(self, items: Sequence[Item], is_known: Callable[[Item], bool]) -> set[int]:
-        """Which containers, by their identity, hold what is known, where none of what is known stands beside them."""
-        able = [item for item in items if item.value_type == "CONTAINER" and not self._is_never(item)]
-        if any(is_known(item) for item in able):
+        """Return the ids of the containers that hold something known, if nothing known is beside them."""
+        candidates = [item for item in items if item.value_type == "CONTAINER" and not self._is_never(item)]
+        if any(is_known(item) for item in candidates):
             return set()
-        return {id(item) for item in able if self._holds(item, is_known)}
+        return {id(item) for item in candidates if self._holds(item, is_known)}
 
     def _holds(self, item: Item, is_known: Callable[[Item], bool]) -> bool:
-        """Whether something known stands anywhere below a container."""
-        able = (below for below in item.children if below.value_type == "CONTAINER" and not self._is_never(below))
-        return any(is_known(below) or self._holds(below, is_known) for below in able)
+        """Whether something known is anywhere below a container."""
+        candidates = (below for below in item.children if below.value_type == "CONTAINER" and not self._is_never(below))
+        return any(is_known(below) or self._holds(below, is_known) for below in candidates)
 
     def _is_scan(self, item: Item) -> bool:
         return self._first(self._dialect.scans, item) is not None
 
     def _is_region(self, item: Item) -> bool:
-        """Whether a container below a scan holds a region's results: by its name, or by the density in it."""
+        """Whether a container below a scan holds a region's results: by its concept, or by a BMD in it."""
         wanted = self._dialect.region.container
         if wanted is not None:
             return wanted.matches(item.concept)
@@ -154,18 +154,18 @@ class _Finder:
         return any(self._first(rules, item) for rules in (self._dialect.trends, self._dialect.never))
 
     def _why_earlier(self, wrapper: Item, *, alone: bool) -> str:
-        """Why what stands in a wrapper is not of this exam; empty where nothing says so."""
+        """Return why the content of a wrapper is not of this exam; empty where nothing says so."""
         name = wrapper.concept.meaning if wrapper.concept else ""
         if _EARLIER.search(name):
             return "its name tells of earlier exams or of differences"
-        if self._time_point.is_its_day(name) is False:
+        if self._time_point.is_this_exam(name) is False:
             return "its name is another day"
-        if another := self._time_point.why_another(wrapper.children):
+        if another := self._time_point.why_another_exam(wrapper.children):
             return f"it {another}"
         return "" if alone or not self._time_point.is_of_another_day(wrapper.children) else "it is dated on another day"
 
-    def _is_set_apart(self, item: Item, site: Site | None, side: Side | None) -> bool:
-        """Whether a container is a trend, which is kept beside, or one that is never a measurement."""
+    def _is_excluded(self, item: Item, site: Site | None, side: Side | None) -> bool:
+        """Whether a container is a trend, which is kept separately, or never a measurement of this exam."""
         rule = self._first(self._dialect.trends, item)
         if rule is not None:
             own_site, own_side = self._place(item, rule)
@@ -173,41 +173,41 @@ class _Finder:
             return True
         never = self._first(self._dialect.never, item)
         if never is not None:
-            self._notes.ignored(item, never.because)
+            self._remarks.add_ignored(item, never.because)
         return never is not None
 
     def _regions(
-        self, scan: Item, around: Item, site: Site | None, side: Side | None, counter: Iterator[int]
+        self, scan: Item, parent: Item, site: Site | None, side: Side | None, counter: Iterator[int]
     ) -> Iterator[RegionFound]:
-        """The regions of a scan below it, or below a wrapper in it; the counter tells those of one name apart."""
+        """Yield the regions below a scan or below a wrapper in it; ``counter`` numbers them for remarks."""
         wanted = self._dialect.region.container
-        wrappers = self._wrappers(around.children, self._is_region)
-        for item in around.children:
-            if item.value_type != "CONTAINER" or self._is_set_apart(item, site, side):
+        wrappers = self._wrappers(parent.children, self._is_region)
+        for item in parent.children:
+            if item.value_type != "CONTAINER" or self._is_excluded(item, site, side):
                 continue
             if id(item) in wrappers:
                 if earlier := self._why_earlier(item, alone=len(wrappers) == 1):
-                    self._notes.ignored(item, earlier)
+                    self._remarks.add_ignored(item, earlier)
                 else:
                     yield from self._regions(scan, item, site, side, counter)
                 continue
             if not self._is_region(item) and self._holds(item, self._is_region):
-                self._notes.ignored(item, "it stands beside regions, and the dialect does not know it")
+                self._remarks.add_ignored(item, "it stands beside regions, and the dialect does not know it")
                 continue
             number = next(counter)
             if wanted is not None and not wanted.matches(item.concept):
                 continue
             if self._dialect.noted.find(item.concept):
-                self._notes.remark(f"{quoted(item)} is known, and is no density")
+                self._remarks.add(f"{quoted(item)} is known, and is no density")
                 continue
             label = f"{quoted(item)}, number {number} of {quoted(scan)},"
-            if another := self._time_point.why_another(item.children):
-                self._notes.remark(f"{label} was not read: it {another}")
+            if another := self._time_point.why_another_exam(item.children):
+                self._remarks.add(f"{label} was not read: it {another}")
                 continue
             yield RegionFound(container=item, label=label)
 
     def _place(self, item: Item, rule: ContainerRule) -> tuple[Site | None, Side | None]:
-        """Where a container's results lie: by its rule, else by the first place whose conditions hold."""
+        """Return site and side of a container's results: by its rule, else by the first ``[[place]]`` that fits."""
         if rule.site is not None:
             return rule.site, rule.side
         for place in self._dialect.places:

@@ -1,7 +1,7 @@
-"""Which machine has scanned: what does the header say, and what the content?
+"""Identify the scanner of a report by manufacturer, model and serial number in its header or content (R2.1).
 
-A report that another system wrote carries that system in its header, the same for every scanner it serves: a device
-that the content names with its serial number is the acquiring one.
+A report written by another system has that system in its header, the same for every scanner it serves. So a device
+that the content names with a serial number counts as the scanner.
 """
 
 import re
@@ -14,26 +14,28 @@ from pipeline.sr.dicom.content_item import Item, folded
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.dicom.text import printable
-from pipeline.sr.extract.remarks import Notes
+from pipeline.sr.extract.remarks import Remarks
 
 
-def read_scanner(report: Elements, root: Item, dialect: Dialect, dialects: Sequence[Dialect], notes: Notes) -> Scanner:
-    """The machine a report names; without a serial number where it names none, or several."""
+def read_scanner(
+    report: Elements, root: Item, dialect: Dialect, dialects: Sequence[Dialect], remarks: Remarks
+) -> Scanner:
+    """Return the scanner that a report names; without a serial number where it names none, or several."""
     model, behind_model = _split_model(printable(header_text(report, "ManufacturerModelName")))
-    in_header = _serial_number(printable(header_text(report, "DeviceSerialNumber")), notes)
+    in_header = _serial_number(printable(header_text(report, "DeviceSerialNumber")), remarks)
     header = Scanner(
         normal_manufacturer(printable(header_text(report, "Manufacturer")), dialects),
         model,
-        in_header or _serial_number(behind_model, notes),
+        in_header or _serial_number(behind_model, remarks),
     )
     device = dialect.device
     models = [_split_model(text) for text in _texts(root, device.model)]
-    told = [*_texts(root, device.serial_number), *(serial for _, serial in models)]
-    serials = [serial for serial in dict.fromkeys(_serial_number(text, notes) for text in told) if serial]
+    named_serials = [*_texts(root, device.serial_number), *(serial for _, serial in models)]
+    serials = [serial for serial in dict.fromkeys(_serial_number(text, remarks) for text in named_serials) if serial]
     if not serials:
         return header
     if len(serials) > 1:
-        notes.remark("the report names several devices with a serial number; which one scanned is not told")
+        remarks.add("the report names several devices with a serial number; which one scanned is not told")
         return replace(header, serial_number="")
     manufacturers = _texts(root, device.manufacturer)
     named = Scanner(
@@ -42,30 +44,30 @@ def read_scanner(report: Elements, root: Item, dialect: Dialect, dialects: Seque
         serials[0],
     )
     if header.serial_number and header != named:
-        notes.remark("the header names another device than the one the report says has scanned")
+        remarks.add("the header names another device than the one the report says has scanned")
     return named
 
 
 _PLACEHOLDER = re.compile(
     r"[\W_0]*|x+|n\W?a\W?|nil|null|none|default|undefined|unknown|not (?:set|known|stated|available)"
 )
-"""What stands in a field that nobody has filled; two machines that share it are not one machine."""
+"""Texts of a field that nobody has filled; two scanners that share one are not one scanner."""
 
 
-def _serial_number(text: str, notes: Notes) -> str:
-    """A serial number that tells one machine from another; empty where it is none."""
+def _serial_number(text: str, remarks: Remarks) -> str:
+    """Return a serial number; empty where the text is a placeholder."""
     if not text or not _PLACEHOLDER.fullmatch(folded(text)):
         return text
-    notes.leave_out("the serial number of the scanner", text, "is a placeholder")
+    remarks.add_unused("the serial number of the scanner", text, "is a placeholder")
     return ""
 
 
 _SERIAL = re.compile(r"\s*+S/?N\s*+:?(?P<serial>[^()]++)\)", re.IGNORECASE)
-"""What stands in the last brackets of Hologic's ``Horizon W (S/N 300001M)`` and ``Discovery SL (S/N81234)``."""
+"""The last brackets of Hologic's ``Horizon W (S/N 300001M)`` and ``Discovery SL (S/N81234)``."""
 
 
 def _split_model(text: str) -> tuple[str, str]:
-    """A model, and the serial number that some write behind it."""
+    """Split a model name from the serial number that some scanners append to it."""
     model, _, last = text.rstrip().rpartition("(")
     match = _SERIAL.fullmatch(last)
     serial = match["serial"].strip() if match else ""
@@ -73,7 +75,7 @@ def _split_model(text: str) -> tuple[str, str]:
 
 
 def _texts(root: Item, concept: Concept | None) -> list[str]:
-    """The different texts under one concept name anywhere in the report."""
+    """Return the different texts with one concept name anywhere in the report."""
     if concept is None:
         return []
     items = (item for item in root.walk() if item.value_type == "TEXT" and concept.matches(item.concept))

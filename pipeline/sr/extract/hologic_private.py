@@ -1,8 +1,8 @@
-"""What does Hologic's results document in private (0019,xx00) say?
+"""Read Hologic's results document in private element (0019,xx00) into content items.
 
-APEX writes beside its pictures a document of XML and script, from which its report is drawn: a line for each fact, and
-tables cell by cell. The lines are read as text, and nothing of it is ever executed. What a column holds is said by its
-head, never by its place. It is turned into the content items that APEX's structured report would have.
+APEX writes into its images a document of XML and script, from which its report is drawn: a line for each attribute, and
+tables cell by cell. The lines are read as text; nothing is ever executed. A column is identified by its head, never by
+its position. The document becomes the content items that APEX's structured report would have.
 """
 
 import re
@@ -16,19 +16,19 @@ from pipeline.sr.dicom.content_item import Code, Item, folded
 from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from pipeline.sr.dicom.values import NoNumberError, read_number
-from pipeline.sr.extract.remarks import Notes
+from pipeline.sr.extract.remarks import Remarks
 
 ROOT = "HologicHeader1"
 CREATORS = frozenset({"hologic", "hologic, inc."})
-"""Private creators under which Hologic's densitometers write; one of them names its mammographs' elements as well."""
+"""Private creators of Hologic's densitometers; its mammographs use one of them as well."""
 
 MOST_BYTES = 2**20
 
 
 def results_document(report: Elements) -> str:
-    """The document in a data set, found by its private creator and by how it begins; empty when there is none.
+    """Return the document in a data set, found by private creator and root element; empty when there is none.
 
-    One that is whole and has no table has no results either: APEX leaves such a stub in many a picture.
+    A complete document without a table has no results and does not count: APEX puts such a stub into many images.
     """
     for block in sorted(tag & 0xFF for tag in report if 0x00190010 <= tag <= 0x001900FF):
         creator = report.get(0x00190000 | block)
@@ -39,26 +39,28 @@ def results_document(report: Elements) -> str:
     return ""
 
 
-def read_document(text: str, notes: Notes) -> Item:
-    """The results in the document, as content items.
+def read_document(text: str, remarks: Remarks) -> Item:
+    """Read the document into content items.
 
     Raises:
-        UnreadableReportError: it is larger than any exam's, cut short, or says one thing in two ways.
+        UnreadableReportError: it is larger than ``MOST_BYTES``, cut short, or contradicts itself.
     """
     if len(text) > MOST_BYTES:
         raise UnreadableReportError(Reason.TOO_LARGE, "Hologic's results document")
     if _END not in text:
         raise UnreadableReportError(Reason.BROKEN_RESULTS, "Hologic's results document has no end")
-    lines = _once((match["name"], _clean(match["text"])) for match in _LINE.finditer(text))
+    lines = _unique((match["name"], _clean(match["text"])) for match in _LINE.finditer(text))
     tables = _tables(text)
     day, _, scan_id = lines.get("Scan", "").partition(" - ")  # as in "March 01, 2024 - A0301240C"
     lines |= {"Scan": scan_id.strip(), "Scanned": day.strip()}
-    facts = [_text(name, lines[name]) for name in (*_FACTS, "Scanned") if lines.get(name)]
+    observation_context = [_text(name, lines[name]) for name in (*_FACTS, "Scanned") if lines.get(name)]
     titles = {number: lines.get(f"TableTitle{number}", "") for number in tables}
     stated = _stated_vertebrae(titles.values())
     modes = _modes_of_sides(lines)
-    sets = [_data_set(number, titles[number], table, stated, modes, notes) for number, table in sorted(tables.items())]
-    return _container(ROOT, _container("Scan Information", *facts), *sets)
+    sets = [
+        _data_set(number, titles[number], table, stated, modes, remarks) for number, table in sorted(tables.items())
+    ]
+    return _container(ROOT, _container("Scan Information", *observation_context), *sets)
 
 
 _END = f"</{ROOT}>"
@@ -86,7 +88,7 @@ _FACTS = (
     "TableNote1",
     "FractureRiskStr",
 )
-"""The facts we take; who the patient is, the header says, and two of these may contradict it."""
+"""The attributes that are read; date of birth and sex are only compared with the header's."""
 
 _QUOTED = r'"(?P<text>(?:[^"\\\r\n]|\\.){0,4000})"'
 _LINE = re.compile(rf"(?P<name>\b[A-Za-z]\w{{0,40}})[ \t]*=[ \t]*{_QUOTED}")
@@ -106,31 +108,31 @@ _SIDES = frozenset({"left", "right", "mean", "|diff.|", "|diff|", "diff.", "diff
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A table below its head: for each row the cell under each head, which is a name and a unit."""
+    """A table: its heads, each a name and a unit, and for each row the cell under each head."""
 
     heads: tuple[tuple[str, str], ...]
     rows: tuple[tuple[str, ...], ...]
 
     def column(self, name: str) -> int | None:
-        """Where the column of this name is, its unit aside."""
+        """Return the index of the column of this name, whatever its unit."""
         return next((at for at, (head, _) in enumerate(self.heads) if folded(head) == name), None)
 
 
-def _once(told: Iterator[tuple[str, str]]) -> dict[str, str]:
-    """What each name is given; a script may set it again, but not to something else.
+def _unique(assignments: Iterator[tuple[str, str]]) -> dict[str, str]:
+    """Return the value assigned to each name.
 
     Raises:
-        UnreadableReportError: it does.
+        UnreadableReportError: an attribute that is read is assigned two different values.
     """
     found: dict[str, str] = {}
-    for name, text in told:
+    for name, text in assignments:
         if found.setdefault(name, text) != text and name in _FACTS:
             raise UnreadableReportError(Reason.CONTRADICTORY, f"{name} in Hologic's results document")
     return found
 
 
 def _tables(text: str) -> Mapping[int, _Table]:
-    """The tables by number, those that have a head with a region or a date in it."""
+    """Return the tables by number that have a head with a region or a date in it."""
     cells: dict[int, dict[tuple[int, int], str]] = {}
     for count, match in enumerate(_CELL.finditer(text)):
         if count >= _MOST_CELLS:
@@ -156,23 +158,23 @@ def _table(cells: Mapping[tuple[int, int], str]) -> _Table:
 
 
 def _modes_of_sides(lines: Mapping[str, str]) -> Mapping[str, str]:
-    """By which scan mode each side was scanned, where two scans are in one document; of their mean it is both."""
+    """Return the scan mode of each side, where a document has two scans; of their mean both."""
     modes = [lines.get("ScanMode", ""), lines.get("ScanMode2", "")]
     of_sides = {str(side): mode for side in _LEFT_AND_RIGHT for mode in modes if side in folded(mode).split()}
     return {**of_sides, str(Side.MEAN): ", ".join(of_sides.values())} if len(of_sides) > 1 else {}
 
 
 def _data_set(
-    number: int, title: str, table: _Table, stated: tuple[str, ...], modes: Mapping[str, str], notes: Notes
+    number: int, title: str, table: _Table, stated: tuple[str, ...], modes: Mapping[str, str], remarks: Remarks
 ) -> Item:
-    """A table, called a history where it has dates: what its title says of it may be another table's title."""
+    """Return a table as a container, as a history where it has dates: its title may be another table's."""
     if table.column("scan date") is not None:
         return _container(f"History {number}", _text("Data Set Title", title), *_history(table, stated))
-    return _container(f"Data Set {number}", _text("Data Set Title", title), *_regions(table, stated, modes, notes))
+    return _container(f"Data Set {number}", _text("Data Set Title", title), *_regions(table, stated, modes, remarks))
 
 
-def _regions(table: _Table, stated: tuple[str, ...], modes: Mapping[str, str], notes: Notes) -> Iterator[Item]:
-    """A container for each row; below a row that only names a part, the sides are of that part, each of its scan."""
+def _regions(table: _Table, stated: tuple[str, ...], modes: Mapping[str, str], remarks: Remarks) -> Iterator[Item]:
+    """Yield a container for each row; rows for sides belong to the part named in the row above them."""
     at = table.column("region")
     assert at is not None
     part = ""
@@ -186,22 +188,22 @@ def _regions(table: _Table, stated: tuple[str, ...], modes: Mapping[str, str], n
             continue
         part = name
         if levels and folded(name) == "total":
-            name = _total_of(row, levels, table, stated, notes)
+            name = _total_of(row, levels, table, stated, remarks)
         if content and name:
             yield _container(name, *content)
 
 
 def _total_of(
-    row: Sequence[str], levels: Sequence[Sequence[str]], table: _Table, stated: tuple[str, ...], notes: Notes
+    row: Sequence[str], levels: Sequence[Sequence[str]], table: _Table, stated: tuple[str, ...], remarks: Remarks
 ) -> str:
-    """The vertebrae that a spine's "Total" is of: those a title states, if their content adds up to it."""
+    """Return the vertebrae of a spine's "Total": those a title states, if their BMC adds up to it."""
     if not stated:
-        notes.remark("the vertebrae of the spine's Total are stated nowhere")
+        remarks.add("the vertebrae of the spine's Total are stated nowhere")
         return "Total"
     at, bmc = table.column("region"), table.column("bmc")
     assert at is not None
     if not set(stated) <= {other[at].strip().upper() for other in levels}:
-        notes.remark("a vertebra stated of the spine's Total is not in the table")
+        remarks.add("a vertebra stated of the spine's Total is not in the table")
         return "Total"
     if bmc is None:
         return vertebrae_key(stated)
@@ -209,17 +211,17 @@ def _total_of(
     total, parts = _decimal(row[bmc]), [contents.get(level) for level in stated]
     known = [part for part in parts if part is not None]
     if total is not None and len(known) == len(parts) and abs(sum(known) - total) > _ROUNDING * (len(known) + 1):
-        notes.remark("the content of the stated vertebrae does not add up to the spine's Total")
+        remarks.add("the content of the stated vertebrae does not add up to the spine's Total")
         return "Total"
     return vertebrae_key(stated)
 
 
 _ROUNDING = Decimal("0.005")
-"""g: contents are printed with two decimals."""
+"""In g: BMC is printed with two decimals."""
 
 
 def _history(table: _Table, stated: tuple[str, ...]) -> Iterator[Item]:
-    """A container for each earlier exam, named for the vertebrae that the titles state."""
+    """Yield a container for each earlier exam, named for the vertebrae that the titles state."""
     for row in table.rows:
         content = tuple(_content(table, row, None))
         if content and stated:
@@ -237,7 +239,7 @@ def _content(table: _Table, row: Sequence[str], region: int | None) -> Iterator[
 
 
 def _name_and_unit(head: str) -> tuple[str, str]:
-    """What a column holds, and in which unit."""
+    """Split the head of a column into name and unit."""
     match = _HEADED.fullmatch(head)
     if match is None:
         return "", ""
@@ -245,7 +247,7 @@ def _name_and_unit(head: str) -> tuple[str, str]:
 
 
 def _stated_vertebrae(titles: Iterable[str]) -> tuple[str, ...]:
-    """The one set of vertebrae that the titles state; none when they state none, or several."""
+    """Return the one set of vertebrae that the titles state; none when they state none, or several."""
     stated: set[tuple[str, ...]] = set()
     for match in (match for title in titles for match in _LEVELS.finditer(title)):
         try:
@@ -263,7 +265,7 @@ def _decimal(text: str) -> Decimal | None:
 
 
 def _clean(text: str) -> str:
-    """A text of the script without its marks, as it would be seen."""
+    """Return a text of the script as it would be displayed, without escapes and tags."""
     return unescape(_TAG.sub("", text.replace('\\"', '"'))).replace("\xa0", " ").strip()
 
 

@@ -1,8 +1,8 @@
-"""What does GE's XML in Image Comments (0020,4000) say?
+"""Read the XML of GE Lunar enCORE in Image Comments (0020,4000) into content items.
 
-enCORE writes the results of an exam beside the picture, and beside its own structured report: under the newer root
-``DXA_RESULTS``, where each ROI is today's, and under the older ``DENSITOMETRY_RESULTS``, where today's exam is one of
-those in a trend. Either is turned into the content items that its structured report would have.
+enCORE writes the results of an exam into its images and structured reports: under the newer root ``DXA_RESULTS``, where
+each ROI is of this exam, and under the older ``DENSITOMETRY_RESULTS``, where this exam is one of those in a trend.
+Either becomes the content items that enCORE's structured report would have.
 """
 
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ from pipeline.sr.extract.ambiguous_dates import order_of, possible_days
 ROOTS = ("DXA_RESULTS", "DENSITOMETRY_RESULTS")
 
 MOST_BYTES = 2**20
-"""A Long Text has 10,240 characters; scanners are known to overrun it, not a hundredfold."""
+"""A Long Text (LT) has 10,240 characters; scanners exceed that, but not a hundredfold."""
 
 
 def is_results(text: str) -> bool:
-    """Whether a text is meant to be such a document; one that is whole and names no region has no results in it."""
+    """Whether a text is such a document; a complete one without a region has no results and does not count."""
     if not text.lstrip(_BLANK).startswith("<") or not any(f"<{root}" in text[:_HEAD] for root in ROOTS):
         return False
     whole = text.rstrip(_BLANK).endswith(tuple(f"</{root}>" for root in ROOTS))
@@ -32,10 +32,10 @@ def is_results(text: str) -> bool:
 
 
 def read_comments(text: str, performed_on: date | None) -> Item:
-    """The results in the document, as content items; those of an older root only if one exam in it is of the day.
+    """Read the document into content items; of the older root only if one exam in it is of ``performed_on``.
 
     Raises:
-        UnreadableReportError: it is cut short or is no XML, defines entities, or is larger than any exam's.
+        UnreadableReportError: it is cut short, no XML, defines entities, or is larger than ``MOST_BYTES``.
     """
     document = text.strip(_BLANK)
     if len(document) > MOST_BYTES:
@@ -105,7 +105,7 @@ def _leaves(element: Any) -> Iterator[Item]:
 
 
 def _leaf(name: str, element: Any) -> Item:
-    """A number where a unit is told, else a text; a time beside a date belongs to it."""
+    """Return a number where there is a unit, else a text; a date is joined with the time beside it."""
     text, unit = (element.text or "").strip(), (element.get("units") or "").strip()
     if moment := (element.get("time") or "").strip():
         text = f"{text} {moment}"

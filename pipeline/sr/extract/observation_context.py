@@ -1,8 +1,8 @@
-"""What else does a report tell: of a scan and its analysis, of the patient on that day?
+"""Read the observation context of a scan and its region, and what a report states about the patient on that day.
 
-A fact counts where it stands nearest: in the region's container, else in the scan's, else anywhere outside scans and
-trends. Told differently in one place it is not told at all: these serve cautions, and no exam is lost for them. Whose
-exam it is and of which day is another matter: of that every telling counts.
+A value counts where it is nearest: in the region's container, else in the scan's, else anywhere outside scans and
+trends. Where one container has two different values, none is used: they only serve cautions, and no exam is held for
+them. Of birth date, sex and date of acquisition every value counts, since they identify the exam.
 """
 
 import re
@@ -16,23 +16,23 @@ from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.dicom.text import person_name, printable
 from pipeline.sr.dicom.values import NoNumberError, is_blank, read_number, without_noise
-from pipeline.sr.extract.containers import Layout
-from pipeline.sr.extract.remarks import Notes
+from pipeline.sr.extract.containers import Containers
+from pipeline.sr.extract.remarks import Remarks
 
 _AGE_STRING = re.compile(r"(\d{1,3})([DWMY])", re.ASCII)
 
 _REPORT, _SCAN = "the report", "a scan"
 CM_PER_M = 100
 MONTHS, WEEKS, DAYS = 12, 52, 365
-"""How many of them make a year, near enough for an age."""
+"""How many of them make a year; near enough for an age."""
 
 YOUNGEST = Decimal("0.1")
-"""In years; a stated age of some days is one too, unlike 0, which stands for an unknown one."""
+"""Years for an age of some days; 0 would stand for an unknown age."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PatientFacts:
-    """The patient on the day: ages in years, and what the scanner's references are chosen by."""
+class PatientCharacteristics:
+    """The patient on the day of the exam, ages in years; ``ethnic_group`` chooses the scanner's reference."""
 
     age: Decimal | None
     weight_kg: Decimal | None
@@ -41,59 +41,59 @@ class PatientFacts:
     ethnic_group: str
 
 
-class Facts:
-    """The facts in one report."""
+class ObservationContext:
+    """The observation context of one report: texts by the dialect's ``[facts]``."""
 
-    def __init__(self, layout: Layout, dialect: Dialect, notes: Notes) -> None:
+    def __init__(self, containers: Containers, dialect: Dialect, remarks: Remarks) -> None:
         self._dialect = dialect
-        self._notes = notes
+        self._remarks = remarks
         self._all: dict[tuple[Fact, str], set[str]] = {}
-        self._of_report = self._in((below for item in layout.elsewhere for below in item.walk()), _REPORT)
+        self._of_report = self._in((below for item in containers.outside for below in item.walk()), _REPORT)
 
-    def of(self, items: Sequence[Item] = (), around: Mapping[Fact, str] | None = None) -> dict[Fact, str]:
-        """What holds within these items, which stand in something of which other facts may hold."""
-        return {**(self._of_report if around is None else around), **self._in(items, _SCAN)}
+    def of(self, items: Sequence[Item] = (), inherited: Mapping[Fact, str] | None = None) -> dict[Fact, str]:
+        """Return the values among these items, which take precedence over ``inherited``, or else the report's."""
+        return {**(self._of_report if inherited is None else inherited), **self._in(items, _SCAN)}
 
     def every(self, fact: Fact) -> tuple[frozenset[str], frozenset[str]]:
-        """Every telling of one by which an exam is known, also where they differ: in scans and regions, and outside."""
+        """Return all values of one that identifies the exam: those in scans and regions, and those outside."""
         return frozenset(self._all.get((fact, _SCAN), ())), frozenset(self._all.get((fact, _REPORT), ()))
 
     def _in(self, items: Iterable[Item], where: str) -> dict[Fact, str]:
-        told: dict[Fact, set[str]] = {}
+        values: dict[Fact, set[str]] = {}
         for item in items:
-            fact = self._dialect.facts.find(item.concept) if item.value_type in _TELLING else None
+            fact = self._dialect.facts.find(item.concept) if item.value_type in _VALUE_TYPES else None
             if fact is not None and not is_blank(text := _text(item)):
-                told.setdefault(fact, set()).add(text)
-        for fact, texts in told.items():
-            if fact in _WHOSE_AND_WHEN:
+                values.setdefault(fact, set()).add(text)
+        for fact, texts in values.items():
+            if fact in _IDENTIFYING:
                 self._all.setdefault((fact, where), set()).update(texts)
             if len(texts) > 1:
-                self._notes.remark(f"{where} tells its {fact.replace('_', ' ')} in different ways; none was used")
-        return {fact: texts.pop() for fact, texts in told.items() if len(texts) == 1}
+                self._remarks.add(f"{where} tells its {fact.replace('_', ' ')} in different ways; none was used")
+        return {fact: texts.pop() for fact, texts in values.items() if len(texts) == 1}
 
 
-def patient_facts(report: Elements, facts: dict[Fact, str], notes: Notes) -> PatientFacts:
-    """What the header tells of the patient on that day, and the content where the header does not."""
-    told = {
-        Fact.AGE: _age(header_text(report, "PatientAge")) or facts.get(Fact.AGE, ""),
-        Fact.WEIGHT_KG: header_text(report, "PatientWeight").strip() or facts.get(Fact.WEIGHT_KG, ""),
-        Fact.HEIGHT_CM: _in_cm(header_text(report, "PatientSize")) or facts.get(Fact.HEIGHT_CM, ""),
-        Fact.MENOPAUSE_AGE: facts.get(Fact.MENOPAUSE_AGE, ""),
+def patient_characteristics(report: Elements, context: dict[Fact, str], remarks: Remarks) -> PatientCharacteristics:
+    """Return the patient's characteristics from the header, or else from the content."""
+    texts = {
+        Fact.AGE: _age(header_text(report, "PatientAge")) or context.get(Fact.AGE, ""),
+        Fact.WEIGHT_KG: header_text(report, "PatientWeight").strip() or context.get(Fact.WEIGHT_KG, ""),
+        Fact.HEIGHT_CM: _in_cm(header_text(report, "PatientSize")) or context.get(Fact.HEIGHT_CM, ""),
+        Fact.MENOPAUSE_AGE: context.get(Fact.MENOPAUSE_AGE, ""),
     }
-    numbers = {fact: _number(fact, text, notes) for fact, text in told.items()}
-    return PatientFacts(
+    numbers = {fact: _number(fact, text, remarks) for fact, text in texts.items()}
+    return PatientCharacteristics(
         age=numbers[Fact.AGE],
         weight_kg=numbers[Fact.WEIGHT_KG],
         height_cm=numbers[Fact.HEIGHT_CM],
         menopause_age=numbers[Fact.MENOPAUSE_AGE],
-        ethnic_group=printable(header_text(report, "EthnicGroup")) or facts.get(Fact.ETHNIC_GROUP, ""),
+        ethnic_group=printable(header_text(report, "EthnicGroup")) or context.get(Fact.ETHNIC_GROUP, ""),
     )
 
 
-_WHOSE_AND_WHEN = frozenset({Fact.ACQUIRED_AT, Fact.BIRTH_DATE, Fact.SEX})
-"""No one telling of these may be passed over: another day or another patient holds the report."""
+_IDENTIFYING = frozenset({Fact.ACQUIRED_AT, Fact.BIRTH_DATE, Fact.SEX})
+"""Of these every value is checked: another day or another patient holds the report."""
 
-_TELLING = frozenset({"TEXT", "CODE", "NUM", "PNAME", "DATETIME", "DATE"})
+_VALUE_TYPES = frozenset({"TEXT", "CODE", "NUM", "PNAME", "DATETIME", "DATE"})
 
 _UNITS = {
     Fact.AGE: {"", "a", "y", "yr", "year", "years"},
@@ -104,7 +104,7 @@ _UNITS = {
 
 
 def _text(item: Item) -> str:
-    """What an item tells, a number with its unit."""
+    """Return the value of an item as text, a number with its unit."""
     if item.value_type == "CODE":
         return printable(item.code.meaning or item.code.value) if item.code else ""
     if item.value_type == "PNAME":
@@ -115,7 +115,7 @@ def _text(item: Item) -> str:
 
 
 def _age(text: str) -> str:
-    """The years in an Age String (PS3.5 6.2 AS), such as ``067Y``."""
+    """Return the years in an Age String (PS3.5 6.2 AS), such as ``067Y``; empty when it is none."""
     match = _AGE_STRING.fullmatch(text.strip().upper())
     if match is None:
         return ""
@@ -126,7 +126,7 @@ def _age(text: str) -> str:
 
 
 def _in_cm(text: str) -> str:
-    """A Patient's Size (0010,1020), which is in metres."""
+    """Convert a Patient's Size (0010,1020) from metres to centimetres; empty when it is no number."""
     try:
         number = read_number(text)
     except NoNumberError:
@@ -134,7 +134,7 @@ def _in_cm(text: str) -> str:
     return "" if number.unit else str(number.value * CM_PER_M)
 
 
-def _number(fact: Fact, text: str, notes: Notes) -> Decimal | None:
+def _number(fact: Fact, text: str, remarks: Remarks) -> Decimal | None:
     if not text:
         return None
     try:
@@ -142,6 +142,6 @@ def _number(fact: Fact, text: str, notes: Notes) -> Decimal | None:
     except NoNumberError:
         number = None
     if number is None or folded(number.unit).strip(". ") not in _UNITS[fact]:
-        notes.leave_out(fact.replace("_", " "), text, "is no number in a unit we know")
+        remarks.add_unused(fact.replace("_", " "), text, "is no number in a unit we know")
         return None
     return without_noise(number.value, 1)

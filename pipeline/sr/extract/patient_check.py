@@ -1,4 +1,4 @@
-"""Is the patient whom the results are of the one whom the header names?"""
+"""Check that birth date and sex in the content are those of the header's patient (R2.19)."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,23 +9,23 @@ from pipeline.sr.dialects.model import Dialect, Fact
 from pipeline.sr.dicom.content_item import folded
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from pipeline.sr.extract.ambiguous_dates import possible_days
-from pipeline.sr.extract.observation_context import Facts
-from pipeline.sr.extract.remarks import Notes
+from pipeline.sr.extract.observation_context import ObservationContext
+from pipeline.sr.extract.remarks import Remarks
 
 
-def same_patient(patient: Patient, facts: Facts, dialect: Dialect, notes: Notes) -> Patient:
-    """The patient of the header, with the birth date and sex that only the content tells (R2.19).
+def same_patient(patient: Patient, context: ObservationContext, dialect: Dialect, remarks: Remarks) -> Patient:
+    """Return the header's patient, completed by the birth date and sex of the content (R2.19).
 
-    A printed date that can be read in two orders is the header's if either reading is. Ids are not compared, as
-    consoles print them in forms of their own.
+    A printed date that can be read in two orders agrees with the header if either reading does. Ids are not compared,
+    as consoles print them in forms of their own.
 
     Raises:
-        UnreadableReportError: the content tells another birth date or sex, or two of them.
+        UnreadableReportError: the content has another birth date or sex, or two of them.
     """
-    days = set(_birth_dates(facts, dialect, notes))
+    days = set(_birth_dates(context, dialect, remarks))
     if patient.birth_date is not None:
         days.add(frozenset({patient.birth_date}))
-    sexes = set(_sexes(facts))
+    sexes = set(_sexes(context))
     if patient.sex in _SEXES.values():
         sexes.add(patient.sex)
     born = frozenset[date].intersection(*days) if days else frozenset[date]()
@@ -38,18 +38,18 @@ def same_patient(patient: Patient, facts: Facts, dialect: Dialect, notes: Notes)
 
 
 _SEXES = {"f": Sex.FEMALE, "female": Sex.FEMALE, "m": Sex.MALE, "male": Sex.MALE}
-"""How the content tells a sex; any other word for it contradicts nothing."""
+"""Words for a sex in the content; any other word contradicts nothing."""
 
 
-def _birth_dates(facts: Facts, dialect: Dialect, notes: Notes) -> Iterator[frozenset[date]]:
-    """The days that each telling of the birth date can mean."""
-    for text in frozenset[str]().union(*facts.every(Fact.BIRTH_DATE)):
+def _birth_dates(context: ObservationContext, dialect: Dialect, remarks: Remarks) -> Iterator[frozenset[date]]:
+    """Yield the days that each birth date in the content can mean."""
+    for text in frozenset[str]().union(*context.every(Fact.BIRTH_DATE)):
         if days := possible_days(text, dialect.date_order):
             yield frozenset(days)
         else:
-            notes.remark("a birth date in the content cannot be read; the header's counts")
+            remarks.add("a birth date in the content cannot be read; the header's counts")
 
 
-def _sexes(facts: Facts) -> Iterator[Sex]:
-    told = frozenset[str]().union(*facts.every(Fact.SEX))
-    return (_SEXES[text] for text in map(folded, told) if text in _SEXES)
+def _sexes(context: ObservationContext) -> Iterator[Sex]:
+    texts = frozenset[str]().union(*context.every(Fact.SEX))
+    return (_SEXES[text] for text in map(folded, texts) if text in _SEXES)

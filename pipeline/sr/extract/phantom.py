@@ -1,4 +1,4 @@
-"""Was this a patient, or a phantom that a technologist scanned to see whether the machine still measures the same?"""
+"""Recognise the scan of a phantom, which measures the stability of the scanner and no patient."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhantomScan:
-    """One scan of a phantom: which machine, when, and what it measured, region by region."""
+    """One scan of a phantom: scanner, time, and the measurement of each region."""
 
     scanner: Scanner
     station_name: str
@@ -24,16 +24,16 @@ class PhantomScan:
 
 
 class PhantomReportError(UnreadableReportError):
-    """The report is of a phantom: nothing for a patient's history, everything for the machine's."""
+    """The report is of a phantom: it counts for the scanner's quality control, never for a patient's history."""
 
     def __init__(self, scan: PhantomScan) -> None:
-        values = ", ".join(f"{measurement.region}" for measurement in scan.measurements)
-        super().__init__(Reason.PHANTOM, values)
+        regions = ", ".join(f"{measurement.region}" for measurement in scan.measurements)
+        super().__init__(Reason.PHANTOM, regions)
         self.scan = scan
 
 
 def is_phantom(report: Elements, root: Item, dialect: Dialect) -> bool:
-    """Whether a report is of a phantom, by DICOM's own mark or by the signs of the dialect."""
+    """Whether a report is of a phantom, by Quality Control Subject (0010,0200) or by the signs of the dialect."""
     if header_text(report, "QualityControlSubject").strip().upper() == "YES":
         return True
     signs = dialect.phantom

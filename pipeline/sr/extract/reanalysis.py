@@ -1,8 +1,9 @@
-"""Which of several analyses of one scan counts, and which of two reference populations?
+"""Choose the latest analysis of a scan that was analysed again, and one reference population.
 
-Scanners send an exam in parts, send a scan again that was exported again, and overwrite a scan that was analysed again.
-A scan is the same when site, side and the scanner's own name or time for it are; of its analyses the last one counts
-whole, as another analysis may have left out a vertebra. What cannot be told apart so is left to contradict.
+Scanners send an exam in parts, export a scan again, and analyse a scan again. Two analyses are of one scan when site,
+side, and the scanner's own id or time of the scan agree. The latest analysis of a scan counts as a whole, since another
+analysis may leave out a vertebra. Analyses that cannot be ordered are all kept; if they differ, the exam is held as
+contradictory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,10 +16,10 @@ from pipeline.sr.extract.measurements import is_female
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
-    """One analysis of one scan, as a report tells it: which scan, when it was analysed, the keys of its regions.
+    """One analysis of one scan in a report: which scan, when it was analysed, the keys of its regions.
 
-    ``scan`` is the scanner's own name for the acquisition, else its time; empty when neither is told. ``analysed_at``
-    has two moments where a printed date can be read in two ways, and none where nothing tells.
+    ``scan`` is the scanner's own id of the acquisition, else its time; empty when the report has neither.
+    ``analysed_at`` has two moments where a printed date can be read in two ways, and none where there is no date.
     """
 
     site: str
@@ -29,20 +30,20 @@ class Analysis:
 
     @property
     def same_scan(self) -> tuple[str, str, str] | None:
-        """What analyses of one scan have in common; ``None`` when nothing tells which scan it was."""
+        """Site, side and scan, which analyses of one scan have in common; ``None`` when the scan is not known."""
         return (self.site, self.side, self.scan) if self.scan else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What one report adds to an exam."""
+    """The exam of one report, and the analyses in it."""
 
     exam: Exam
     analyses: tuple[Analysis, ...]
 
 
 def current(parts: Sequence[Part]) -> list[Exam]:
-    """What of each part counts, parts without any left out; to be put together as one exam."""
+    """Return the exam of each part without the superseded measurements; parts without any other are left out."""
     latest = _latest(parts)
     exams = [_without(part, _superseded(part, latest)) for part in parts]
     kept = [exam for exam in exams if exam.measurements] or exams
@@ -50,7 +51,7 @@ def current(parts: Sequence[Part]) -> list[Exam]:
 
 
 def superseded_regions(part: Part, parts: Sequence[Part]) -> tuple[str, ...]:
-    """The regions of a part that a later analysis of their scan has replaced."""
+    """Return the keys of a part's regions that a later analysis of their scan has superseded."""
     return tuple(sorted(_superseded(part, _latest(parts))))
 
 
@@ -58,7 +59,7 @@ _Scan = tuple[str, str, str]
 
 
 def _latest(parts: Sequence[Part]) -> dict[_Scan, datetime]:
-    """When at the earliest each scan was last analysed."""
+    """Return for each scan the earliest moment at which its latest analysis can have been made."""
     latest: dict[_Scan, datetime] = {}
     for analysis in (analysis for part in parts for analysis in part.analyses):
         scan = analysis.same_scan
@@ -85,7 +86,7 @@ def _without(part: Part, regions: set[str]) -> Exam:
 
 
 def _with_one_population(exams: Sequence[Exam]) -> list[Exam]:
-    """The scores against women where a region is told against women in one report and against men in another.
+    """Drop scores against men of regions that another report has against women.
 
     The female reference counts for both (ISCD, R4.5); the BMD is the same and stays.
     """

@@ -1,9 +1,8 @@
-"""Rejection notes of IHE Imaging Object Change Management (IOCM): Key Object Selection documents that take back
-instances sent before (PS3.3 A.35.4, PS3.16 TID 2010; IHE RAD TF-2 4.66).
+"""Read rejection notes: Key Object Selection documents that reject instances sent before (IHE IOCM).
 
-The document title tells why. The instances are those that the content tree refers to; the evidence sequences list
-the same ones again. "Data Retention Policy Expired" says that an archive keeps an instance no longer, and nothing
-against what it has measured: such a note takes no exam out of any comparison.
+PS3.3 A.35.4, PS3.16 TID 2010, IHE RAD TF-2 4.66. The document title is the reason. The instances are those that the
+content tree refers to; the evidence sequences list the same ones again. "Data Retention Policy Expired" only says that
+an archive no longer keeps an instance: such a note takes no exam out of any comparison.
 """
 
 from dataclasses import dataclass
@@ -27,14 +26,14 @@ _TITLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """Why instances are taken back, in the words of the standard, and the SOP Instance UIDs of them."""
+    """The reason for which instances are rejected, in the words of the standard, and their SOP Instance UIDs."""
 
     title: str
     sop_instance_uids: tuple[str, ...]
 
 
 class RejectionNoteError(UnreadableReportError):
-    """The object is no report: it takes back some that were sent before."""
+    """The object is no report: it rejects some that were sent before."""
 
     def __init__(self, rejection: Rejection) -> None:
         super().__init__(Reason.REJECTION_NOTE, f"{rejection.title}: {len(rejection.sop_instance_uids)} instances")

@@ -1,18 +1,18 @@
-"""What in a report was not read as it stands, and why?"""
+"""Remarks on how a report was read: what was left out or ignored, and why."""
 
 from dataclasses import dataclass, field
 
 from pipeline.sr.dicom.content_item import Item
 
-MOST_NOTES = 200
-"""A report with more is broken throughout, and nobody reads on."""
+MOST_REMARKS = 200
+"""The most remarks kept of one report; a report with more is broken throughout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unused:
-    """A value that was told and not used: what it is, its text as it was sent, and the reason.
+    """A value that was not used: what it is, its text as it was sent, and the reason.
 
-    The text may be anything that stood there, and is for nobody's eyes but those who may see the report.
+    The text may be any patient data: show it only to those who may see the report.
     """
 
     what: str
@@ -21,41 +21,41 @@ class Unused:
 
 
 @dataclass(slots=True)
-class Notes:
-    """What is noted while one report is read; remarks name regions and fields, never a patient's data."""
+class Remarks:
+    """The remarks collected while one report is read; they name regions and fields, never a patient's data."""
 
-    remarks: list[str] = field(default_factory=list)
-    unused: list[Unused] = field(default_factory=list)
-    aside: list[str] = field(default_factory=list)
+    _texts: list[str] = field(default_factory=list)
+    _unused: list[Unused] = field(default_factory=list)
+    _ignored: list[str] = field(default_factory=list)
 
-    def remark(self, text: str) -> None:
-        """Tell something about how the report was read."""
-        self.remarks.append(text)
+    def add(self, text: str) -> None:
+        """Add a remark on how the report was read."""
+        self._texts.append(text)
 
-    def leave_out(self, what: str, text: str, reason: str) -> None:
-        """Keep a value that is not used, and tell."""
-        self.unused.append(Unused(what=what, text=text[:_LONGEST_TEXT], reason=reason))
-        self.remark(f"{what} {reason} and was not used")
+    def add_unused(self, what: str, text: str, reason: str) -> None:
+        """Keep a value that is not used, and add a remark on it."""
+        self._unused.append(Unused(what=what, text=text[:_LONGEST_TEXT], reason=reason))
+        self.add(f"{what} {reason} and was not used")
 
-    def ignored(self, item: Item, because: str) -> None:
-        """Tell of something that is as it should be, and no measurement."""
-        self.aside.append(f"{quoted(item)} was put aside: {because}")
+    def add_ignored(self, item: Item, because: str) -> None:
+        """Note an item that is valid but no measurement of this exam."""
+        self._ignored.append(f"{quoted(item)} was ignored: {because}")
 
-    def told(self) -> tuple[str, ...]:
-        """The remarks, each once."""
-        return tuple(dict.fromkeys(self.remarks))[:MOST_NOTES]
+    def texts(self) -> tuple[str, ...]:
+        """Return the remarks, each once."""
+        return tuple(dict.fromkeys(self._texts))[:MOST_REMARKS]
 
-    def apart(self) -> tuple[str, ...]:
-        """What was put aside, each once."""
-        return tuple(dict.fromkeys(self.aside))[:MOST_NOTES]
+    def ignored(self) -> tuple[str, ...]:
+        """Return what was ignored and why, each once."""
+        return tuple(dict.fromkeys(self._ignored))[:MOST_REMARKS]
 
-    def left_out(self) -> tuple[Unused, ...]:
-        """The values, each once."""
-        return tuple(dict.fromkeys(self.unused))[:MOST_NOTES]
+    def unused(self) -> tuple[Unused, ...]:
+        """Return the values that were not used, each once."""
+        return tuple(dict.fromkeys(self._unused))[:MOST_REMARKS]
 
 
 def quoted(item: Item) -> str:
-    """How an item is called, never what it says: concept names are vocabulary, values may be a patient's."""
+    """Name an item by its value type and concept name, never by its value, which may be a patient's."""
     kind = item.value_type or "item"
     return f"{kind} {str(item.concept)[:_LONGEST_QUOTE]!r}" if item.concept else f"{kind} without a name"
 

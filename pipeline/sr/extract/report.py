@@ -1,9 +1,9 @@
-"""Which exam does a scanner's report describe?
+"""Extract an exam from a scanner's report: patient, scanner, time and measurements.
 
-When an exam was performed: Acquisition DateTime (0008,002A), else Acquisition Date and Time (0008,0022 and 0032), else
+An exam was performed at Acquisition DateTime (0008,002A), else Acquisition Date and Time (0008,0022 and 0032), else
 Study Date and Time (0008,0020 and 0030). Content Date is when the report was written, perhaps years after the scan,
 and never counts. An offset from UTC, in a DT or in Timezone Offset From UTC (0008,0201), is applied: days are those of
-the department. Without a time the exam stands at midnight; without a date the report is held.
+the department. Without a time the exam is taken to be at midnight; without a date the report is held.
 """
 
 import re
@@ -26,17 +26,17 @@ from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from pipeline.sr.dicom.values import Clock, read_date, read_datetime, read_offset, read_time
 from pipeline.sr.extract.acquisition_method import other_device, other_method
 from pipeline.sr.extract.ambiguous_dates import possible_moments
-from pipeline.sr.extract.containers import Layout, lay_out
+from pipeline.sr.extract.containers import Containers, find_containers
 from pipeline.sr.extract.device_identity import read_scanner
 from pipeline.sr.extract.measurements import OtherScores, Results, read_results
-from pipeline.sr.extract.observation_context import Facts, patient_facts
+from pipeline.sr.extract.observation_context import ObservationContext, patient_characteristics
 from pipeline.sr.extract.patient_check import same_patient
 from pipeline.sr.extract.phantom import PhantomReportError, PhantomScan, is_phantom
 from pipeline.sr.extract.reanalysis import Analysis, Part
 from pipeline.sr.extract.rejection_note import RejectionNoteError, is_key_object_selection, read_key_objects
-from pipeline.sr.extract.remarks import Notes, Unused, quoted
-from pipeline.sr.extract.result_locations import Place, places
-from pipeline.sr.extract.scanner_alias import Alias, Spelling, as_spelt_here, supply_serial_number
+from pipeline.sr.extract.remarks import Remarks, Unused, quoted
+from pipeline.sr.extract.result_locations import ResultLocation, result_locations
+from pipeline.sr.extract.scanner_alias import Alias, Spelling, canonical_scanner, supply_serial_number
 from pipeline.sr.extract.temporal_context import TimePointContext
 from pipeline.sr.extract.vendor_trend import read_trends
 
@@ -45,11 +45,11 @@ __all__ = ["Reason", "Report", "UnreadableReportError", "extract", "trees"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What one report says, by which dialect, where it stood in the object, and what was not read as it stands.
+    """The exam in one report, the dialect and location it was read by, and what of the report was not used.
 
-    ``remarks`` name regions and fields, never a patient's data; ``unused`` keeps values with the text they came in.
-    ``aside`` is what the dialect knows as no measurement. ``analyses`` tells scans and their analyses apart,
-    ``vendor_trend`` is what the scanner itself says of change, and ``other_scores`` are against another reference
+    ``remarks`` name regions and fields, never a patient's data; ``unused`` are values with the text they came in;
+    ``ignored`` are containers that are no measurement of this exam. ``analyses`` are the scans and when they were
+    analysed, ``vendor_trend`` is the scanner's own trend, and ``other_scores`` are scores against another reference
     population than the exam's.
     """
 
@@ -58,20 +58,20 @@ class Report:
     sop_class_uid: str
     sop_instance_uid: str
     remarks: tuple[str, ...]
-    place: Place = Place.CONTENT_TREE
+    location: ResultLocation = ResultLocation.CONTENT_TREE
     analyses: tuple[Analysis, ...] = ()
     unused: tuple[Unused, ...] = ()
-    aside: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     other_scores: tuple[OtherScores, ...] = ()
     vendor_trend: tuple[TrendPoint, ...] = ()
     ethnic_group: str = ""
     station_name: str = ""
     name: str = field(default="", repr=False)
-    """The patient's name as names are compared, where no birth date tells people apart; empty where one does."""
+    """The patient's name as names are compared, where there is no birth date; empty where there is one."""
 
     @property
     def part(self) -> Part:
-        """What the report adds to its exam."""
+        """The report's exam and analyses, which are one part of the whole exam."""
         return Part(exam=self.exam, analyses=self.analyses)
 
 
@@ -83,66 +83,66 @@ def extract(
     *,
     zone: tzinfo | None = None,
 ) -> Report:
-    """Read a scanner's report in the first dialect that knows it.
+    """Read a scanner's report by the first dialect that knows it.
 
-    An alias may supply a missing serial number; a machine told in another spelling is taken for the one it is.
-    Times told with an offset from UTC are the department's, who lives in ``zone``; unless given, in this machine's.
+    An alias may supply a missing serial number; a spelling is replaced by the scanner it stands for. Times with an
+    offset from UTC are converted to ``zone``, the department's time zone; ``None`` is that of this computer.
 
     Raises:
         PhantomReportError: it is a scan of a phantom.
-        RejectionNoteError: it takes back instances that were sent before.
-        UnreadableReportError: with the reason why a person must look, or why it is put aside.
+        RejectionNoteError: it rejects instances that were sent before.
+        UnreadableReportError: with the reason why it is held for a person, or ignored.
     """
     if is_key_object_selection(report):
         raise RejectionNoteError(read_key_objects(report))
     source = _Source(report, dialects, aliases, spellings, _clock(report, zone))
     refusals: list[UnreadableReportError] = []
-    for place, read in _places(report, source.clock):
-        notes = Notes()
+    for location, read in _locations(report, source.clock):
+        remarks = Remarks()
         try:
-            return _report(source, place, read(notes), notes)
+            return _report(source, location, read(remarks), remarks)
         except UnreadableReportError as refusal:
-            if refusal.reason not in _MAY_STAND_ELSEWHERE:
+            if refusal.reason not in _MAY_BE_IN_ANOTHER_LOCATION:
                 raise
             refusals.append(refusal)
     if refusals:
         raise refusals[0]
     if _is_our_own(report, ()):
-        raise UnreadableReportError(Reason.OWN_ADDENDUM)  # a face of one: pixels or a PDF
-    raise UnreadableReportError(Reason.PICTURE if _is_picture(source) else Reason.NOT_A_REPORT)
+        raise UnreadableReportError(Reason.OWN_ADDENDUM)  # a rendering of one: pixels or a PDF
+    raise UnreadableReportError(Reason.PICTURE if _is_image(source) else Reason.NOT_A_REPORT)
 
 
-def trees(report: Elements) -> Iterator[tuple[Place, Item]]:
-    """The results in each place of an object as content items, for a person to look at; broken ones are left out."""
-    for place, read in _places(report, _clock(report)):
+def trees(report: Elements) -> Iterator[tuple[ResultLocation, Item]]:
+    """Yield the results in each location as content items, to be shown to a person; broken ones are left out."""
+    for location, read in _locations(report, _clock(report)):
         try:
-            yield place, read(Notes())
+            yield location, read(Remarks())
         except UnreadableReportError:
             continue
 
 
-_MAY_STAND_ELSEWHERE = {Reason.UNKNOWN_DIALECT, Reason.NO_BMD}
-"""What is not found in one place of an object may be found in another."""
+_MAY_BE_IN_ANOTHER_LOCATION = {Reason.UNKNOWN_DIALECT, Reason.NO_BMD}
+"""Results that are not found in one location may be in another."""
 
 _MAY_BE_ANOTHER_METHOD = {Reason.UNKNOWN_DIALECT, Reason.NO_BMD, Reason.UNKNOWN_UNIT}
 
 _NO_ID = re.compile("[\\\\\ufffd]")
-"""Two ids are none, and one that is half decoded is half an id."""
+"""Two ids are not usable, nor is one that was decoded in part."""
 
 _LATERALITIES = {"L": Side.LEFT, "R": Side.RIGHT}
 
 _UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(?:\.[0-9]+)*")
 _PIXEL_DATA = 0x7FE00010
-_PICTURE_MODALITIES = {"BMD", "BD", "OT", "CR", "DX"}
-"""What densitometers call their pictures, which a site can often configure."""
+_IMAGE_MODALITIES = {"BMD", "BD", "OT", "CR", "DX"}
+"""Modalities of densitometers' images, which a site can often configure."""
 
 _PRESENTATION_STATES = "1.2.840.10008.5.1.4.1.1.11."
-"""How a picture is shown: what they say is in the picture they are about (PS3.3 A.33)."""
+"""Presentation states say how to display an image and hold no results (PS3.3 A.33)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """An object that is read, and what the department has told us."""
+    """An object to read, and the site's dialects, aliases, spellings and clock."""
 
     elements: Elements
     dialects: Sequence[Dialect]
@@ -151,30 +151,30 @@ class _Source:
     clock: Clock
 
     def text(self, keyword: str) -> str:
-        """A text of the header, as a database and a terminal take it."""
+        """Return a text of the header, printable and on one line."""
         return printable(header_text(self.elements, keyword))
 
     @property
     def software(self) -> str:
-        """The Software Versions (0018,1020), each."""
+        """The Software Versions (0018,1020), separated by commas."""
         return self.text("SoftwareVersions").replace("\\", ", ")
 
     @property
     def operator(self) -> str:
-        """Who scanned, by Operators' Name (0008,1070): the first who is named."""
+        """The first name in Operators' Name (0008,1070)."""
         return person_name(header_text(self.elements, "OperatorsName").split("\\")[0])
 
 
-def _places(elements: Elements, clock: Clock) -> Iterator[tuple[Place, Callable[[Notes], Item]]]:
+def _locations(elements: Elements, clock: Clock) -> Iterator[tuple[ResultLocation, Callable[[Remarks], Item]]]:
     def performed_on() -> date | None:
-        moment, _ = _performed_at(elements, clock, Notes())
+        moment, _ = _performed_at(elements, clock, Remarks())
         return moment.date() if moment else None
 
-    return places(elements, performed_on)
+    return result_locations(elements, performed_on)
 
 
-def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
-    """What the results in one place of an object say."""
+def _report(source: _Source, location: ResultLocation, root: Item, remarks: Remarks) -> Report:
+    """Read the results in one location of an object."""
     uids = [header_text(source.elements, keyword) for keyword in ("SOPClassUID", "SOPInstanceUID")]
     if not all(map(_UID.fullmatch, uids)):
         raise UnreadableReportError(Reason.NO_INSTANCE_UID)
@@ -189,32 +189,32 @@ def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
         raise UnreadableReportError(Reason.NO_STUDY_UID)
     for item in items:
         for problem in item.problems:
-            notes.remark(f"{quoted(item)} is not whole: {problem}")
-    moment, told_on = _performed_at(source.elements, source.clock, notes)
+            remarks.add(f"{quoted(item)} is not whole: {problem}")
+    moment, header_date = _performed_at(source.elements, source.clock, remarks)
     time_point = TimePointContext(
         dialect=dialect,
         study_instance_uid=study_instance_uid,
         performed_at=moment,
-        told_on=told_on,
+        header_date=header_date,
         clock=source.clock,
     )
-    layout = lay_out(root, time_point, notes)
-    facts = Facts(layout, dialect, notes)
+    containers = find_containers(root, time_point, remarks)
+    context = ObservationContext(containers, dialect, remarks)
     if is_phantom(source.elements, root, dialect):
-        raise PhantomReportError(_phantom_scan(source, root, _require(moment), layout, facts, notes))
-    patient = _patient(source, notes)
+        raise PhantomReportError(_phantom_scan(source, root, _require(moment), containers, context, remarks))
+    patient = _patient(source, remarks)
     performed_at = _require(moment)
-    results = _results(source, root, dialect, layout, facts, notes)
-    _require_this_day(facts, time_point, notes)
+    results = _results(source, root, dialect, containers, context, remarks)
+    _require_this_day(context, time_point, remarks)
     _require_this_side(source, results.measurements)
-    of_patient = patient_facts(source.elements, facts.of(), notes)
+    of_patient = patient_characteristics(source.elements, context.of(), remarks)
     exam = Exam(
         study_instance_uid=study_instance_uid,
-        patient=same_patient(patient, facts, dialect, notes),
-        scanner=_scanner(source, root, dialect, performed_at, notes),
+        patient=same_patient(patient, context, dialect, remarks),
+        scanner=_scanner(source, root, dialect, performed_at, remarks),
         performed_at=performed_at,
         measurements=results.measurements,
-        software=source.software or facts.of().get(Fact.SOFTWARE, ""),
+        software=source.software or context.of().get(Fact.SOFTWARE, ""),
         accession_number=source.text("AccessionNumber"),
         institution=source.text("InstitutionName"),
         age=of_patient.age,
@@ -227,13 +227,13 @@ def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
         dialect=str(dialect),
         sop_class_uid=uids[0],
         sop_instance_uid=uids[1],
-        remarks=notes.told(),
-        place=place,
-        analyses=tuple(_analyses(source, results, dialect, facts, performed_at.date())),
-        unused=notes.left_out(),
-        aside=notes.apart(),
+        remarks=remarks.texts(),
+        location=location,
+        analyses=tuple(_analyses(source, results, dialect, context, performed_at.date())),
+        unused=remarks.unused(),
+        ignored=remarks.ignored(),
         other_scores=results.other_scores,
-        vendor_trend=read_trends(layout, dialect),
+        vendor_trend=read_trends(containers, dialect),
         ethnic_group=of_patient.ethnic_group,
         station_name=source.text("StationName"),
         name="" if exam.patient.birth_date else normal_name(header_text(source.elements, "PatientName")),
@@ -241,7 +241,7 @@ def _report(source: _Source, place: Place, root: Item, notes: Notes) -> Report:
 
 
 def _is_our_own(elements: Elements, items: Sequence[Item]) -> bool:
-    """Whether we wrote it: by its header, by its device observer, or by our private codes in it."""
+    """Whether dxatrend wrote it: by its header, its device observer, or our private codes in it."""
     if folded(header_text(elements, "ManufacturerModelName")) == "dxatrend":
         return True
     return any(
@@ -249,11 +249,11 @@ def _is_our_own(elements: Elements, items: Sequence[Item]) -> bool:
     )
 
 
-def _is_picture(source: _Source) -> bool:
-    """Whether it is a picture of a densitometer whose maker we know, or tells how to show one."""
+def _is_image(source: _Source) -> bool:
+    """Whether it is an image of a densitometer of a known manufacturer, or a presentation state."""
     if header_text(source.elements, "SOPClassUID").startswith(_PRESENTATION_STATES):
         return True
-    if header_text(source.elements, "Modality").strip().upper() not in _PICTURE_MODALITIES:
+    if header_text(source.elements, "Modality").strip().upper() not in _IMAGE_MODALITIES:
         return False
     maker = folded(normal_manufacturer(source.text("Manufacturer"), source.dialects))
     makers = {folded(name) for dialect in source.dialects for name, _ in dialect.manufacturers}
@@ -273,16 +273,16 @@ def _choose(source: _Source, root: Item) -> Dialect:
     raise UnreadableReportError(Reason.UNKNOWN_DIALECT, f"its root is {quoted(root)}")
 
 
-def _patient(source: _Source, notes: Notes) -> Patient:
+def _patient(source: _Source, remarks: Remarks) -> Patient:
     patient_id = header_text(source.elements, "PatientID").strip()
     if not patient_id or not patient_id.isprintable() or _NO_ID.search(patient_id):
         raise UnreadableReportError(Reason.NO_PATIENT_ID)
     birth_date = header_text(source.elements, "PatientBirthDate").strip()
     if birth_date and read_date(birth_date) is None:
-        notes.leave_out("Patient's Birth Date (0010,0030)", birth_date, "is no date")
+        remarks.add_unused("Patient's Birth Date (0010,0030)", birth_date, "is no date")
     sex = header_text(source.elements, "PatientSex").strip().upper()
     if sex not in set(Sex):
-        notes.leave_out("Patient's Sex (0010,0040)", sex, "is none of F, M and O")
+        remarks.add_unused("Patient's Sex (0010,0040)", sex, "is none of F, M and O")
         sex = Sex.UNKNOWN
     return Patient(
         patient_id=patient_id,
@@ -296,18 +296,18 @@ def _clock(elements: Elements, zone: tzinfo | None = None) -> Clock:
     return Clock(offset=read_offset(header_text(elements, "TimezoneOffsetFromUTC")), zone=zone)
 
 
-def _performed_at(elements: Elements, clock: Clock, notes: Notes) -> tuple[datetime | None, date | None]:
-    """When an exam was performed by the department's clock, and on which day the header tells."""
+def _performed_at(elements: Elements, clock: Clock, remarks: Remarks) -> tuple[datetime | None, date | None]:
+    """Return when the exam was performed in the department's time, and the day as the header states it."""
     acquired = header_text(elements, "AcquisitionDateTime")
-    told = read_datetime(acquired)
-    if told is not None:
-        return read_datetime(acquired, clock), told.date()
+    stated = read_datetime(acquired)
+    if stated is not None:
+        return read_datetime(acquired, clock), stated.date()
     for event in ("Acquisition", "Study"):
         day = read_date(header_text(elements, f"{event}Date"))
         if day is not None:
             moment = read_time(header_text(elements, f"{event}Time"))
             if moment is None:
-                notes.remark(f"{event} Time is absent or no time; the exam stands at midnight")
+                remarks.add(f"{event} Time is absent or no time; the exam stands at midnight")
                 return datetime.combine(day, time()), day
             return clock.local(datetime.combine(day, moment)), day
     return None, None
@@ -319,29 +319,29 @@ def _require(performed_at: datetime | None) -> datetime:
     return performed_at
 
 
-def _require_this_day(facts: Facts, time_point: TimePointContext, notes: Notes) -> None:
-    """Make sure that nothing is dated on another day than the header.
+def _require_this_day(context: ObservationContext, time_point: TimePointContext, remarks: Remarks) -> None:
+    """Check that nothing is dated on another day than the header.
 
     Raises:
-        UnreadableReportError: a scan or a region is, or all that is told outside them.
+        UnreadableReportError: a scan or a region is, or all dates outside them are.
     """
     fits: dict[str, bool] = {}
-    for text in sorted(frozenset[str]().union(*facts.every(Fact.ACQUIRED_AT))):
-        fit = time_point.is_its_day(text)
+    for text in sorted(frozenset[str]().union(*context.every(Fact.ACQUIRED_AT))):
+        fit = time_point.is_this_exam(text)
         if fit is not None:
             fits[text] = fit
         else:
-            notes.remark("a date of acquisition cannot be read; the header's counts")
-    in_scans, around = ([fits[text] for text in texts if text in fits] for texts in facts.every(Fact.ACQUIRED_AT))
-    if not all(in_scans) or (around and not any(around)):
+            remarks.add("a date of acquisition cannot be read; the header's counts")
+    in_scans, outside = ([fits[text] for text in texts if text in fits] for texts in context.every(Fact.ACQUIRED_AT))
+    if not all(in_scans) or (outside and not any(outside)):
         raise UnreadableReportError(Reason.OTHER_DATE, "in a scan" if not all(in_scans) else "outside the scans")
 
 
 def _require_this_side(source: _Source, measurements: Sequence[Measurement]) -> None:
-    """Make sure that a header that tells a side tells one that was measured.
+    """Check that the side in the header, if any, is one that was measured.
 
     Raises:
-        UnreadableReportError: it does not.
+        UnreadableReportError: it is not.
     """
     sides = {m.region.side for m in measurements if m.region.side in _LATERALITIES.values()}
     for keyword in ("Laterality", "ImageLaterality"):
@@ -350,32 +350,39 @@ def _require_this_side(source: _Source, measurements: Sequence[Measurement]) -> 
             raise UnreadableReportError(Reason.CONTRADICTORY, f"{keyword} is another side than that of the results")
 
 
-def _scanner(source: _Source, root: Item, dialect: Dialect, performed_at: datetime, notes: Notes) -> Scanner:
-    """The machine that has scanned, as far as the report or a person tells."""
-    told = read_scanner(source.elements, root, dialect, source.dialects, notes)
+def _scanner(source: _Source, root: Item, dialect: Dialect, performed_at: datetime, remarks: Remarks) -> Scanner:
+    """Return the scanner that the report names, completed by the site's aliases and spellings."""
+    reported = read_scanner(source.elements, root, dialect, source.dialects, remarks)
     scanner = supply_serial_number(
-        told,
+        reported,
         source.aliases,
         station_name=source.text("StationName"),
         institution=source.text("InstitutionName"),
         on=performed_at.date(),
     )
-    if scanner.serial_number != told.serial_number:
-        notes.remark("the serial number of the scanner is the configuration's word, not the report's")
-    known = as_spelt_here(scanner, source.spellings)
+    if scanner.serial_number != reported.serial_number:
+        remarks.add("the serial number of the scanner is the configuration's word, not the report's")
+    known = canonical_scanner(scanner, source.spellings)
     if known != scanner:
-        notes.remark("the report spells its scanner otherwise; the configuration says that it is this one")
+        remarks.add("the report spells its scanner otherwise; the configuration says that it is this one")
     return known
 
 
-def _results(source: _Source, root: Item, dialect: Dialect, layout: Layout, facts: Facts, notes: Notes) -> Results:
-    """What was measured, if by DXA.
+def _results(
+    source: _Source,
+    root: Item,
+    dialect: Dialect,
+    containers: Containers,
+    context: ObservationContext,
+    remarks: Remarks,
+) -> Results:
+    """Read what was measured by DXA.
 
     Raises:
-        UnreadableReportError: nothing that can be used, by DXA.
+        UnreadableReportError: there is no usable measurement by DXA.
     """
     try:
-        return read_results(layout, dialect, facts, notes, operator=source.operator)
+        return read_results(containers, dialect, context, remarks, operator=source.operator)
     except UnreadableReportError as refusal:
         method = other_method(source.elements, root) if refusal.reason in _MAY_BE_ANOTHER_METHOD else ""
         if method:
@@ -384,42 +391,47 @@ def _results(source: _Source, root: Item, dialect: Dialect, layout: Layout, fact
 
 
 def _phantom_scan(
-    source: _Source, root: Item, performed_at: datetime, layout: Layout, facts: Facts, notes: Notes
+    source: _Source,
+    root: Item,
+    performed_at: datetime,
+    containers: Containers,
+    context: ObservationContext,
+    remarks: Remarks,
 ) -> PhantomScan:
-    """A phantom's scan, also when nothing in it has a name we know."""
-    dialect = layout.time_point.dialect
+    """Return a phantom's scan, without measurements when no region in it is known."""
+    dialect = containers.time_point.dialect
     try:
-        measurements = read_results(layout, dialect, facts, notes).measurements
+        measurements = read_results(containers, dialect, context, remarks).measurements
     except UnreadableReportError:
         measurements = ()
     return PhantomScan(
-        scanner=_scanner(source, root, dialect, performed_at, notes),
+        scanner=_scanner(source, root, dialect, performed_at, remarks),
         station_name=source.text("StationName"),
         institution=source.text("InstitutionName"),
         performed_at=performed_at,
-        software=source.software or facts.of().get(Fact.SOFTWARE, ""),
+        software=source.software or context.of().get(Fact.SOFTWARE, ""),
         measurements=measurements,
     )
 
 
 def _analyses(
-    source: _Source, results: Results, dialect: Dialect, facts: Facts, performed_on: date
+    source: _Source, results: Results, dialect: Dialect, context: ObservationContext, performed_on: date
 ) -> Iterator[Analysis]:
-    """What tells the scans of a report and their analyses apart."""
+    """Yield for each scan of a report which scan it is, and when it was analysed."""
     for scan, regions in results.regions_of_scans:
-        told = facts.of(scan.container.children)
-        acquired = told.get(Fact.ACQUIRED_AT, "") or _acquisition(source)
+        of_scan = context.of(scan.container.children)
+        acquired = of_scan.get(Fact.ACQUIRED_AT, "") or _acquisition(source)
         yield Analysis(
             site=str(scan.site or ""),
             side=str(scan.side or ""),
-            scan=told.get(Fact.SCAN_ID, "") or acquired,
-            analysed_at=_analysed_at(source, told.get(Fact.ANALYSED_AT, ""), dialect, performed_on),
+            scan=of_scan.get(Fact.SCAN_ID, "") or acquired,
+            analysed_at=_analysed_at(source, of_scan.get(Fact.ANALYSED_AT, ""), dialect, performed_on),
             regions=tuple(region.key for region in regions),
         )
 
 
 def _analysed_at(source: _Source, text: str, dialect: Dialect, performed_on: date) -> tuple[datetime, ...]:
-    """When a scan can have been analysed: not before it was made, nor after the object that tells so was written."""
+    """Return when a scan can have been analysed: not before the scan, nor after the object was written."""
     if not text:
         return ()
     written = (read_date(header_text(source.elements, f"{event}Date")) for event in ("Content", "InstanceCreation"))
@@ -428,11 +440,11 @@ def _analysed_at(source: _Source, text: str, dialect: Dialect, performed_on: dat
 
 
 def _acquisition(source: _Source) -> str:
-    """When the header says the scan was acquired, if it tells the time as well as the day."""
+    """Return when the scan was acquired by the header, if it has the time as well as the day."""
     moment = header_text(source.elements, "AcquisitionTime").strip()
     day = header_text(source.elements, "AcquisitionDate").strip()
-    told = header_text(source.elements, "AcquisitionDateTime").strip() or (day + moment if day and moment else "")
-    by_this_clock, by_our_clock = read_datetime(told), read_datetime(told, source.clock)
-    if by_our_clock is None or (by_our_clock == by_this_clock and source.clock.offset is None):
-        return told
-    return f"{by_our_clock:%Y%m%d%H%M%S}"  # else one scan told by two clocks would be two
+    text = header_text(source.elements, "AcquisitionDateTime").strip() or (day + moment if day and moment else "")
+    stated, local = read_datetime(text), read_datetime(text, source.clock)
+    if local is None or (local == stated and source.clock.offset is None):
+        return text
+    return f"{local:%Y%m%d%H%M%S}"  # else one scan with times in two zones would be two

@@ -1,8 +1,8 @@
-"""The department's own word on which machine a report is of (R2.1): aliases and spellings.
+"""Identify the scanner of a report by the site's configuration: aliases and spellings (R2.1).
 
-An alias is the machine that stands behind a station or institution name during some time. It supplies a serial number
-that is missing, and never overrules one that was told; two that differ supply none. A spelling is what a machine has
-called itself otherwise, as before an upgrade; whatever tells it is taken for that machine.
+An alias names the scanner behind a station or institution name during some time. It supplies a missing serial number
+and never overrules one in the report; two aliases that differ supply none. A spelling is another name under which
+reports of a scanner come, such as before a software upgrade.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from pipeline.sr.dicom.content_item import folded
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alias:
-    """A machine and what its reports call themselves; empty names fit any. Both days are included."""
+    """A scanner, and the station and institution its reports name; empty names fit any. Both days are included."""
 
     scanner: Scanner
     station_name: str = ""
@@ -24,11 +24,11 @@ class Alias:
     ends: date = date.max
 
     def fits(self, scanner: Scanner, *, station_name: str, institution: str, on: date) -> bool:
-        """Whether a machine without serial number, called so on a day, is this machine."""
-        told = Scanner(scanner.manufacturer, scanner.model, self.scanner.serial_number)
+        """Whether a scanner without serial number, with these names on a day, is this scanner."""
+        completed = Scanner(scanner.manufacturer, scanner.model, self.scanner.serial_number)
         names = ((self.station_name, station_name), (self.institution, institution))
         return (
-            told == self.scanner
+            completed == self.scanner
             and self.begins <= on <= self.ends
             and all(not wanted or folded(wanted) == folded(name) for wanted, name in names)
         )
@@ -36,31 +36,31 @@ class Alias:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spelling:
-    """A machine, and how reports of it may name it as well."""
+    """A scanner, and another name under which its reports come."""
 
     scanner: Scanner
-    told: Scanner
+    reported: Scanner
 
 
-def as_spelt_here(scanner: Scanner, spellings: Sequence[Spelling]) -> Scanner:
-    """The machine that a scanner is a spelling of; itself when it is none."""
-    return next((spelling.scanner for spelling in spellings if spelling.told == scanner), scanner)
+def canonical_scanner(scanner: Scanner, spellings: Sequence[Spelling]) -> Scanner:
+    """Return the scanner that a name is a spelling of; the name itself when it is none."""
+    return next((spelling.scanner for spelling in spellings if spelling.reported == scanner), scanner)
 
 
-def in_every_spelling(aliases: Sequence[Alias], spellings: Sequence[Spelling]) -> tuple[Alias, ...]:
-    """The aliases, and each once more for every other manufacturer or model under which its machine is known."""
+def with_spellings(aliases: Sequence[Alias], spellings: Sequence[Spelling]) -> tuple[Alias, ...]:
+    """Return the aliases, each repeated for every other manufacturer or model under which its scanner is known."""
     known: dict[tuple[Alias, tuple[str, ...]], Alias] = {}
     for alias in aliases:
-        others = [spelling.told for spelling in spellings if spelling.scanner == alias.scanner]
-        for machine in (alias.scanner, *others):
-            known.setdefault((alias, machine.key[:2]), replace(alias, scanner=machine))
+        others = [spelling.reported for spelling in spellings if spelling.scanner == alias.scanner]
+        for scanner in (alias.scanner, *others):
+            known.setdefault((alias, scanner.key[:2]), replace(alias, scanner=scanner))
     return tuple(known.values())
 
 
 def supply_serial_number(
     scanner: Scanner, aliases: Sequence[Alias], *, station_name: str, institution: str, on: date
 ) -> Scanner:
-    """The machine an unidentified scanner is, by the aliases that fit; itself when none does, or several differ."""
+    """Return the scanner that the fitting aliases name; the given one if it has a serial number or they differ."""
     meant = {
         alias.scanner
         for alias in aliases

@@ -1,7 +1,7 @@
-"""What does the scanner itself say of earlier exams and of the change since?
+"""Read the scanner's own trend: earlier exams and the change since, as the vendor printed them.
 
-It is evidence to check ours against ("the scanner says -2.1 %, we say -2.8 %"), and never a measurement: what of it
-cannot be read is passed over.
+It serves to cross-check our result ("the scanner says -2.1 %, we say -2.8 %") and is never a measurement. What cannot
+be read of it is ignored.
 """
 
 import re
@@ -15,16 +15,16 @@ from pipeline.sr.dialects.region_names import name_region
 from pipeline.sr.dicom.content_item import Item
 from pipeline.sr.dicom.values import BMD_DECIMALS, HIGHEST_BMD, LOWEST_BMD, NoNumberError, read_number, without_noise
 from pipeline.sr.extract.ambiguous_dates import possible_days
-from pipeline.sr.extract.containers import Layout, Trend
+from pipeline.sr.extract.containers import Containers, Trend
 
 MOST_POINTS = 500
-"""A lifetime of exams in every region; a report with more is not read on."""
+"""A lifetime of exams in every region; further points of a report are ignored."""
 
 
-def read_trends(layout: Layout, dialect: Dialect) -> tuple[TrendPoint, ...]:
-    """Every point of every trend whose region the dialect can name, in the order of the report."""
+def read_trends(containers: Containers, dialect: Dialect) -> tuple[TrendPoint, ...]:
+    """Return every point of every trend whose region the dialect can name, in the order of the report."""
     points: list[TrendPoint] = []
-    for trend in layout.trends:
+    for trend in containers.trends:
         for entry, name, printed in _entries(trend, dialect):
             try:
                 region = name_region(dialect, name, site=trend.site, side=trend.side)
@@ -37,7 +37,7 @@ def read_trends(layout: Layout, dialect: Dialect) -> tuple[TrendPoint, ...]:
 
 
 def _entries(trend: Trend, dialect: Dialect) -> Iterator[tuple[Item, str, str]]:
-    """The containers of single exams, each with the name of its region and its date."""
+    """Yield the containers of single exams, each with the name of its region and its printed date."""
     within = [item for item in trend.container.children if item.value_type == "CONTAINER" and item.concept is not None]
     if trend.rule.entries is NamedFor.DATE:
         title = trend.container.concept.meaning if trend.container.concept else ""
@@ -85,19 +85,19 @@ _LONGEST_DATE = 32
 _BOTH = re.compile(
     r"(?P<absolute>[^()]++)\(\s*+(?P<percent>[+-]?\d++(?:[.,]\d++)?)\s*+%\s*+\)\s*+(?P<marks>[*#]*+)", re.ASCII
 )
-"""A change told both ways in one cell, as in ``0.012 (1.3%)*``."""
+"""A change printed both ways in one cell, as in ``0.012 (1.3%)*``."""
 
 _PERCENT = {Since.PREVIOUS: Since.PREVIOUS_PERCENT, Since.BASELINE: Since.BASELINE_PERCENT}
 
 
 def _changes(item: Item, since: Since, dialect: Dialect) -> Iterator[tuple[Since, Decimal, str]]:
-    """The changes in an item, or in the BMD items of a container: which, how much, and the scanner's marks."""
-    told = (
+    """Yield the changes in an item, or in the BMD items of a container: kind, value, and the scanner's marks."""
+    items = (
         [item]
         if item.value_type in ("NUM", "TEXT")
         else [child for child in item.children if dialect.quantities.find(child.concept) is Quantity.BMD]
     )
-    for child in told:
+    for child in items:
         both = _BOTH.fullmatch(child.value.replace("\u2212", "-").strip()) if len(child.value) < _LONGEST_CELL else None
         if both is not None and since in _PERCENT:
             yield from _change(both["absolute"], since, dialect)
@@ -134,7 +134,7 @@ def _marks(text: str) -> str:
 
 
 def _density(item: Item, dialect: Dialect) -> Decimal | None:
-    """A BMD in g/cm2; ``None`` when its unit is not told, or it is one that no bone has."""
+    """Return a BMD in g/cm²; ``None`` when it has no unit, or no bone has such a density."""
     try:
         number = read_number(item.value)
     except NoNumberError:

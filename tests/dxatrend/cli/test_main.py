@@ -289,7 +289,7 @@ def test_show_tells_what_was_used_what_was_left_out_and_why(config: Path, capsys
         "  L1-L4                     0.912 g/cm2",
         "the scanner's own trend, never a measurement:",
         "04/06/2022 (2022-06-04 or 2022-04-06)  0.932 g/cm2",
-        "put aside:",
+        "ignored:",
         "CONTAINER 'L1-L4 Diff.': a difference",
         "left out:",
         "L1-L4: T-score is not a number: 'low'",
@@ -312,7 +312,7 @@ def test_show_reads_pictures_and_phantoms_and_says_why_something_is_held(
     wordy = make.report(make.spine(make.region("L1-L4", "high")))
     assert "no bone mineral density" in _shown(config, wordy, capsys, status=1)
     lateral = hologic_picture(apex([HEADS, ["L2", "13.72", "12.94", "0.943", "", "", ""]], ScanMode="a Lateral Spine"))
-    assert "'Data Set 1' was put aside: a spine seen from the side" in _shown(config, lateral, capsys, status=1)
+    assert "'Data Set 1' was ignored: a spine seen from the side" in _shown(config, lateral, capsys, status=1)
 
 
 def test_a_configuration_that_cannot_be_used_stops_every_command_with_all_mistakes(

@@ -45,7 +45,7 @@ RECORDS = (
     ),
     QcGap(scanner=SCANNER, begins=DAY, ends=date(2020, 2, 1), reason="phantom failed"),
     Alias(scanner=SCANNER, station_name="DXA1", institution="", begins=DAY),
-    Spelling(scanner=SCANNER, told=Scanner("GE", "Lunar Prodigy", "DF+1")),
+    Spelling(scanner=SCANNER, reported=Scanner("GE", "Lunar Prodigy", "DF+1")),
 )
 
 

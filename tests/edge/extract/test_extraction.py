@@ -29,7 +29,7 @@ from pipeline.edge.store.receipts import Instance, Receipt
 from pipeline.edge.store.schema import State, exam, receipt
 from pipeline.sr.dicom.unreadable import Reason
 from pipeline.sr.extract.report import Report
-from pipeline.sr.extract.result_locations import Place
+from pipeline.sr.extract.result_locations import ResultLocation
 from tests.factories.images import (
     COMPUTED_RADIOGRAPHY,
     SECONDARY_CAPTURE,
@@ -180,7 +180,10 @@ def test_a_picture_and_a_report_of_one_scan_agree(app: App) -> None:
     receive(app, report(spine()), "2.25.2")
     assert bmds(app) == {"L1-L4": "0.912", "L2-L4": "0.934"}
     (on_file,) = exams_on_file(app)
-    assert [said.place for _, said in on_file.reports] == [Place.IMAGE_COMMENTS, Place.CONTENT_TREE]
+    assert [said.location for _, said in on_file.reports] == [
+        ResultLocation.IMAGE_COMMENTS,
+        ResultLocation.CONTENT_TREE,
+    ]
 
 
 class FailingReader:

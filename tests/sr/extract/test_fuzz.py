@@ -69,7 +69,7 @@ def read_or_held(elements: Elements) -> Report | UnreadableReportError:
 
 
 def assert_nothing_invented(report: Report, judge: Dataset, seed: int) -> None:
-    told = list(densities(judge)) if report.place == "the content tree" else None
+    told = list(densities(judge)) if report.location == "the content tree" else None
     for measurement in report.exam.measurements:
         assert Decimal("0.1") <= measurement.bmd <= Decimal("3.0"), f"seed {seed}"
         if told is None:

@@ -122,9 +122,7 @@ def test_results_of_the_other_side_than_the_headers_are_held(keyword):
 def test_a_spine_seen_from_the_side_is_not_one_seen_from_the_front(mode):
     error = held(hologic_picture(apex([HEADS, LEVELS["L2"], LEVELS["L3"]], ScanMode=mode)))
     assert error.reason is Reason.NO_BMD
-    assert error.detail == (
-        "CONTAINER 'Data Set 1' was put aside: a spine seen from the side, which has another density"
-    )
+    assert error.detail == ("CONTAINER 'Data Set 1' was ignored: a spine seen from the side, which has another density")
 
 
 @pytest.mark.parametrize("title", ["Previous Results Summary", "Baseline Summary", "Summary of prior exam"])
@@ -136,7 +134,7 @@ def test_the_summary_of_an_earlier_exam_is_not_todays(title):
     ]
     read_report = seen(report(*content, root="BMD Rate of Change Report", Manufacturer="HOLOGIC, Inc."))
     assert values(read_report) == {"L1-L4": "0.912"}
-    assert read_report.aside == ("CONTAINER 'Data Set 2' was put aside: an earlier exam",)
+    assert read_report.ignored == ("CONTAINER 'Data Set 2' was ignored: an earlier exam",)
 
 
 @pytest.mark.parametrize("mode", ["a Prosthetic Left Hip", "a Left Hip Prosthesis", "a Left Hip (prosthetic)"])
@@ -158,12 +156,12 @@ def test_what_surrounds_a_prosthesis_is_no_hip(mode):
 def test_a_report_of_which_all_was_put_aside_is_held_and_tells_what_that_was(content, because):
     error = held(report(content))
     assert error.reason is Reason.NO_BMD
-    assert error.detail.endswith(f" was put aside: {because}")
+    assert error.detail.endswith(f" was ignored: {because}")
 
 
 def test_what_was_put_aside_beside_a_measurement_is_told_and_is_no_remark():
     read_report = seen(report(container("DualFemur", region("Neck Left", "0.812"), region("Neck Diff.", "0.014"))))
-    assert read_report.aside == ("CONTAINER 'Neck Diff.' was put aside: a difference",)
+    assert read_report.ignored == ("CONTAINER 'Neck Diff.' was ignored: a difference",)
     assert read_report.remarks == ()
 
 

@@ -59,7 +59,7 @@ def test_parts_of_one_analysis_complete_each_other():
 
 
 def test_another_scan_of_the_same_region_contradicts():
-    with pytest.raises(ContradictionError, match=r"0\.930 and as 0\.912"):
+    with pytest.raises(ContradictionError, match=r"0\.930 in one report and 0\.912"):
         together(FIRST, told(region("L1-L4", "0.912"), scan="A0301240D", analysed="2024-03-02 09:00"))
 
 

@@ -221,9 +221,9 @@ def test_a_history_in_words_nobody_told_us_is_not_read_either():
     history = container("Verlauf", container("L1-L4", num("BMD", "0.950")))
     read_report = seen(report(container("AP Spine", region("L1-L4", "0.912"), history), history))
     assert values(read_report) == {"L1-L4": "0.912"}
-    assert read_report.aside == (
-        "CONTAINER 'Verlauf' was put aside: it stands beside regions, and the dialect does not know it",
-        "CONTAINER 'Verlauf' was put aside: the dialect does not know it as a scan",
+    assert read_report.ignored == (
+        "CONTAINER 'Verlauf' was ignored: it stands beside regions, and the dialect does not know it",
+        "CONTAINER 'Verlauf' was ignored: the dialect does not know it as a scan",
     )
 
 
@@ -269,7 +269,7 @@ def test_unknown_regions_are_told_and_never_guessed():
 def test_an_unknown_scan_is_told_when_it_holds_numbers():
     knee = container("Left Ortho Knee", region("Head", "2.1"))
     read_report = seen(report(spine(), knee, container("Patient", text("A", "B"))))
-    assert read_report.aside == ("CONTAINER 'Left Ortho Knee' was put aside: the dialect does not know it as a scan",)
+    assert read_report.ignored == ("CONTAINER 'Left Ortho Knee' was ignored: the dialect does not know it as a scan",)
 
 
 def test_a_total_body_is_read_and_what_it_is_made_of_is_noted():
@@ -377,7 +377,7 @@ def test_an_unknown_container_beside_known_scans_is_put_aside_and_listed(name):
     other = container(name, container("Left Femur", region("Neck", "0.702")), text("Age", "60"))
     read_report = seen(report(spine(), other, text("Age", "65")))
     assert values(read_report) == {"L1-L4": "0.912"}
-    assert [one for one in read_report.aside if f"CONTAINER '{name}'" in one]
+    assert [one for one in read_report.ignored if f"CONTAINER '{name}'" in one]
     assert read_report.exam.age == 65
 
 
@@ -385,7 +385,7 @@ def test_an_unknown_container_beside_known_scans_is_put_aside_and_listed(name):
 def test_a_wrapper_whose_name_tells_of_other_exams_is_put_aside_even_where_nothing_else_is_told(name):
     sent = report(container(name, spine()), root="DXA Report")
     assert held(sent).reason is Reason.NO_BMD
-    assert "was put aside" in held(sent).detail
+    assert "was ignored" in held(sent).detail
     now = seen(report(container("Now", spine(region("L1-L4", "0.912"))), container(name, spine(region("L1", "0.8")))))
     assert values(now) == {"L1-L4": "0.912"}
 
@@ -829,7 +829,7 @@ def test_a_region_twice_with_different_values_holds_the_report(apart):
     both = (region("L1-L4", "0.912"), region("L1-L4", "0.913"))
     scans = [spine(one) for one in both] if apart else [spine(*both)]
     error = held(report(*scans))
-    assert (error.reason, error.detail) == (Reason.CONTRADICTORY, "BMD of L1-L4 is told as 0.912 and as 0.913")
+    assert (error.reason, error.detail) == (Reason.CONTRADICTORY, "BMD of L1-L4 is given as 0.912 and as 0.913")
 
 
 def test_two_bmds_in_one_region_hold_the_report():
@@ -841,7 +841,7 @@ def test_t_scores_of_one_region_that_differ_are_all_left_out():
     twice = spine(*(region("L1-L4", "0.912", text("BMD_TSCORE", score)) for score in ("-1.3", "-1.8", "-1.3")))
     read_report = seen(report(twice))
     assert read_report.exam.measurements[0].t_score is None
-    assert read_report.remarks == ("L1-L4: T-score is told more than once and differently, and was not used",)
+    assert read_report.remarks == ("L1-L4: T-score has more than one value and was not used",)
 
 
 # What is not a report for us

@@ -8,7 +8,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from pipeline.clinical.model import Scanner
 from pipeline.sr.extract.report import Reason, UnreadableReportError
-from pipeline.sr.extract.result_locations import Place
+from pipeline.sr.extract.result_locations import ResultLocation
 from tests.factories.images import (
     COMPUTED_RADIOGRAPHY,
     HEADS,
@@ -53,7 +53,7 @@ def test_a_picture_says_by_its_comments_what_a_report_would_have_said():
     )
     read_report = seen(picture(comments=dxa_results(scan("AP Spine", roi("L1-L4", "1.022", more)))))
     (measured,) = read_report.exam.measurements
-    assert read_report.place is Place.IMAGE_COMMENTS
+    assert read_report.location is ResultLocation.IMAGE_COMMENTS
     assert (read_report.dialect, read_report.remarks) == ("lunar 2", ())
     assert values(read_report) == {"L1-L4": "1.022"}
     assert (measured.t_score, measured.percent_young_adult) == (Decimal("-1.3"), Decimal(87))
@@ -188,10 +188,10 @@ def test_comments_larger_than_any_are_held():
 def test_a_reports_own_content_counts_before_its_comments_and_they_where_it_has_none():
     sent = report(spine(region("L1-L4", "0.912")))
     put(sent, "ImageComments", GOOD)
-    assert (values(seen(sent)), seen(sent).place) == ({"L1-L4": "0.912"}, Place.CONTENT_TREE)
+    assert (values(seen(sent)), seen(sent).location) == ({"L1-L4": "0.912"}, ResultLocation.CONTENT_TREE)
     sent = report(container("Notes", text("A", "B")), root="Something else")
     put(sent, "ImageComments", GOOD)
-    assert (values(seen(sent)), seen(sent).place) == ({"L1-L4": "1.022"}, Place.IMAGE_COMMENTS)
+    assert (values(seen(sent)), seen(sent).location) == ({"L1-L4": "1.022"}, ResultLocation.IMAGE_COMMENTS)
 
 
 def test_comments_in_words_are_no_results():
@@ -212,7 +212,7 @@ def spine_document(*, total=TOTAL, history_title="Results History: L1-L4", **lin
 
 def test_a_hologic_picture_says_by_its_document_what_a_report_would_have_said():
     read_report = seen(hologic_picture(spine_document()))
-    assert (read_report.place, read_report.dialect) == (Place.PRIVATE, "hologic 2")
+    assert (read_report.location, read_report.dialect) == (ResultLocation.PRIVATE, "hologic 2")
     assert values(read_report) == {"L1": "0.873", "L2": "0.943", "L3": "0.941", "L4": "0.959", "L1-L4": "0.930"}
     total = read_report.exam.by_region["L1-L4"]
     assert (total.bmc, total.area, total.t_score) == (Decimal("51.85"), Decimal("55.77"), Decimal("-1.1"))
