@@ -186,7 +186,7 @@ def test_two_minutes_of_chaos_lose_and_double_nothing(
             with service.app() as app:
                 released = _come_to_rest(service, app)
                 lost = [uid for uid, sent in load.answered.items() if not _is_kept_once(app, uid, sent)]
-                said = _said(app, archive)
+                counts = _addenda_per_exam(app, archive)
                 addenda = len(archive.kept)
         finally:
             stop.set()
@@ -194,14 +194,14 @@ def test_two_minutes_of_chaos_lose_and_double_nothing(
     with capsys.disabled():
         print(
             f"\nchaos on {store}: {CHAOS_SECONDS:.0f} s, died {dict(died)}\nobjects answered {len(load.answered)} of"
-            f" {load.sent}  lost {len(lost)}  exams {len(said)}  without addendum"
-            f" {sum(count < 1 for count in said.values())}  doubled {sum(count > 1 for count in said.values())}"
+            f" {load.sent}  lost {len(lost)}  exams {len(counts)}  without addendum"
+            f" {sum(count < 1 for count in counts.values())}  doubled {sum(count > 1 for count in counts.values())}"
             f"  addenda {addenda}  released by hand {released}"
         )
     assert lost == []
     assert len(load.answered) == load.sent
-    assert set(said.values()) == {1}
-    assert len(said) == 2 * PATIENTS
+    assert set(counts.values()) == {1}
+    assert len(counts) == 2 * PATIENTS
     assert all(len(digests) == 1 for digests in archive.digests.values()), "one UID, one addendum"
 
 
@@ -259,7 +259,7 @@ def _is_kept_once(app: App, uid: str, sent: bytes) -> bool:
         return [one.instance.data_set for one in receipts.load(connection, numbers)] == [sent]
 
 
-def _said(app: App, archive: MoodyArchive) -> dict[str, int]:
+def _addenda_per_exam(app: App, archive: MoodyArchive) -> dict[str, int]:
     """For each exam, by its study, how many addenda in the archive are not superseded by another."""
     with app.database.read() as connection:
         studies = list(connection.scalars(select(exam.c.study_instance_uid)))

@@ -206,24 +206,24 @@ def test_killed_at_every_point_under_load_nothing_is_lost_and_nothing_is_said_tw
                 peers.wait_until(lambda: _is_idle(app), seconds=30, what="nothing waits")
                 seconds = time.monotonic() - began
                 lost = [uid for uid in scanner.answered if not _is_kept(app, uid, scanner.sent[uid])]
-                said = _said(app, orthanc)
+                counts = _addenda_per_exam(app, orthanc)
                 held = _held(app)
         finally:
             os.killpg(group, signal.SIGKILL)
     with capsys.disabled():
         print(
             f"\ncrash matrix: {len(places)} points ({sum(place is None for place in places)} of them random) in"
-            f" {seconds:.0f} s\nobjects answered {len(scanner.answered)}  lost {len(lost)}  exams {len(said)} "
-            f" without addendum {sum(count < 1 for count in said.values())} "
-            f" duplicated {sum(count > 1 for count in said.values())}  held {len(held)}"
+            f" {seconds:.0f} s\nobjects answered {len(scanner.answered)}  lost {len(lost)}  exams {len(counts)} "
+            f" without addendum {sum(count < 1 for count in counts.values())} "
+            f" duplicated {sum(count > 1 for count in counts.values())}  held {len(held)}"
             f"  released, having been in hand at three deaths, {released}"
         )
     assert lost == []
     assert held == []
     assert released <= len(places) // 5
-    assert set(said.values()) == {1}
+    assert set(counts.values()) == {1}
     assert len(places) >= 40
-    assert len(said) > len(places)
+    assert len(counts) > len(places)
     assert scanner.answered == set(scanner.sent)
 
 
@@ -268,7 +268,7 @@ def _release(service: Service, app: App) -> int:
     return len(unlucky)
 
 
-def _said(app: App, pacs: peers.Orthanc) -> dict[str, int]:
+def _addenda_per_exam(app: App, pacs: peers.Orthanc) -> dict[str, int]:
     """For each exam that was sent, by its study, how many addenda in the archive are not superseded by another."""
     with app.database.read() as connection:
         studies = list(connection.scalars(select(exam.c.study_instance_uid)))

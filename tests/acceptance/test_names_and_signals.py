@@ -30,12 +30,12 @@ def test_check_tells_of_a_name_without_address_and_asks_the_others(tmp_path: Pat
         settings = service.config / "service.toml"
         away = '[[destination]]\nname = "away"\nae_title = "PACS"\nhost = "pacs.invalid"\nport = 104\n'
         settings.write_text(settings.read_text().replace("[[destination]]", f"{away}[[destination]]"))
-        told = service.run("check")
-    lines = told.stdout.splitlines()
+        checked = service.run("check")
+    lines = checked.stdout.splitlines()
     assert "destination pacs: answers" in lines
     assert any(line.startswith("destination away: the name of its host has no address now") for line in lines)
-    assert told.returncode != 0
-    assert "Traceback" not in told.stderr
+    assert checked.returncode != 0
+    assert "Traceback" not in checked.stderr
 
 
 def test_a_name_may_have_an_address_of_either_kind_and_another_one_tomorrow(monkeypatch: pytest.MonkeyPatch) -> None:

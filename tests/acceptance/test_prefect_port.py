@@ -39,20 +39,22 @@ def listener(port: int = 0) -> Iterator[tuple[int, list[str]]]:
         server.server_close()
 
 
-def test_a_stranger_on_prefects_port_is_told_of_and_never_asked_and_the_work_goes_on(tmp_path: Path) -> None:
+def test_another_program_on_prefects_port_is_reported_and_never_called_and_the_work_goes_on(tmp_path: Path) -> None:
     service = Service(tmp_path, destination_port=peers.free_port(), settle_seconds=0)
     with listener(service.prefect_port) as (_, asked):
         service.start()
         try:
             service.send(sorted((SAMPLES / "01-stable").glob("*.dcm")))
             peers.wait_until(lambda: "authored" in service.log.read_text(), seconds=60, what="the exam is answered")
-            said = service.log.read_text()
-            peers.wait_until(lambda: "cannot start: prefect.port" in service.log.read_text(), seconds=20, what="said")
+            log = service.log.read_text()
+            peers.wait_until(
+                lambda: "cannot start: prefect.port" in service.log.read_text(), seconds=20, what="it is logged"
+            )
             checked = service.run("check")
         finally:
             service.stop()
     stolen = "the Prefect server is not used, because another program has taken prefect.port"
-    assert f"{stolen}; the work goes on without it" in said
+    assert f"{stolen}; the work goes on without it" in log
     assert stolen in checked.stdout
     assert checked.returncode == 1
     assert asked == []

@@ -31,8 +31,8 @@ class Running:
         """One command: its exit status and what it said."""
         self._capsys.readouterr()
         status = main([*command, "--config", str(self.config)])
-        said = self._capsys.readouterr()
-        return status, said.out + said.err
+        output = self._capsys.readouterr()
+        return status, output.out + output.err
 
     def processes(self) -> list[tuple[str, str]]:
         """Part and digest of the processes on file."""
@@ -95,14 +95,14 @@ def test_a_command_with_another_configuration_says_that_a_restart_is_needed_and_
     for command in (["check"], ["status"], ["held"]):
         assert "restart needed: the service still works with the configuration of 20" in running.run(*command)[1]
     for command in (["reprocess"], ["context", "load", str(table)], ["load", str(tmp_path)], ["release", "pacs"]):
-        status, said = running.run(*command)
+        status, output = running.run(*command)
         assert status == 1
-        assert "restart needed" in said
-        assert "Nothing was changed; --force" in said
+        assert "restart needed" in output
+        assert "Nothing was changed; --force" in output
     assert running.run("context", "show", "P1")[0] == 1
     assert running.run("reprocess", "--dry-run")[0] == 0
-    status, said = running.run("context", "load", str(table), "--force")
-    assert (status, "1 records read" in said) == (0, True)
+    status, output = running.run("context", "load", str(table), "--force")
+    assert (status, "1 records read" in output) == (0, True)
     running.service.stop()
     assert "restart needed" not in running.run("status")[1], "nobody works with another configuration"
     assert running.run("reprocess")[0] == 0
@@ -131,9 +131,9 @@ def test_the_running_service_takes_a_new_clinical_configuration_and_keeps_the_ol
     (running.config / "rules.toml").unlink()
     (running.config / "precision.toml").write_text(OTHER_PRECISION)
     if way == "command":
-        status, said = running.run("reload")
-        assert status == 0, said
-        assert said.count("has read its clinical configuration again") == 2
+        status, output = running.run("reload")
+        assert status == 0, output
+        assert output.count("has read its clinical configuration again") == 2
     else:
         running.hang_up()
         olds = {digest for _, digest in before}
@@ -150,10 +150,10 @@ def test_the_running_service_takes_a_new_clinical_configuration_and_keeps_the_ol
 def test_what_counts_from_the_next_start_only_is_said_after_a_reload_too(running: Running) -> None:
     told = running.config / "service.toml"
     told.write_text(told.read_text().replace('name = "pacs"', 'name = "other"'))
-    status, said = running.run("reload")
+    status, output = running.run("reload")
     assert status == 1
-    assert "restart needed" in said
-    assert "dxatrend reload is enough" not in said
+    assert "restart needed" in output
+    assert "dxatrend reload is enough" not in output
 
 
 def test_the_dead_block_nobody(running: Running) -> None:
@@ -169,5 +169,5 @@ def test_the_dead_block_nobody(running: Running) -> None:
     )
     assert running.run("reprocess")[0] == 0, "one gave no sign of life, the other's clock was put back"
     running.write(update(process).values(seen_at=datetime.now(UTC)).where(process.c.owner == "third-machine/1.1"))
-    status, said = running.run("reprocess")
-    assert (status, "third-machine" in said) == (1, True)
+    status, output = running.run("reprocess")
+    assert (status, "third-machine" in output) == (1, True)

@@ -24,7 +24,7 @@ from tests.factories.reports import region, report, spine
 
 
 def scan(bmd: str, day: str, *, uid: str, **header: str | None) -> Dataset:
-    """A report of one spine scan in a study of its own."""
+    """Return a report of one spine scan in a study of its own."""
     given: dict[str, Any] = {"StudyInstanceUID": f"{uid}.1", "StudyDate": day, "SOPInstanceUID": uid, **header}
     return report(spine(region("L1-L4", bmd)), **given)
 
@@ -53,16 +53,16 @@ class Department:
         drain(self.app, lambda: False)
 
     def run(self, *command: str) -> int:
-        """One command of the service; its exit status."""
+        """Run one command and return its exit status."""
         return main([*command, "--config", str(self.config)])
 
     def held(self) -> dict[str, HeldWork]:
-        """What is held, by its number."""
+        """Return what is held, by its number."""
         with self.app.database.read() as connection:
             return {one.number: one for one in service_status.held(connection)}
 
-    def said(self, exam: int) -> ReadBack | None:
-        """What the current addendum of an exam says."""
+    def addendum_of(self, exam: int) -> ReadBack | None:
+        """Return the current addendum of an exam, read back."""
         with self.app.database.read() as connection:
             latest = outbox.latest(connection, exam)
         return None if latest is None else read_back(read_tree(read_elements(latest.data_set, ExplicitVRLittleEndian)))
@@ -70,7 +70,7 @@ class Department:
 
 @contextmanager
 def department(folder: Path, url: str, callers: str) -> Iterator[Department]:
-    """A department whose callers are these tables of ``service.toml``."""
+    """Run a listener whose callers are these tables of ``service.toml``."""
     port = peers.free_port()
     (folder / "service.toml").write_text(f"""
         [store]

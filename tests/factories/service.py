@@ -79,24 +79,24 @@ class Service:
             )
 
     def process_group(self) -> int:
-        """What all processes of the service have in common."""
+        """Return the process group of all processes of the service."""
         assert self._process is not None
         return self._process.pid
 
     def answers(self) -> bool:
-        """Whether the listener answers C-ECHO."""
+        """Return whether the listener answers C-ECHO."""
         command = [peers.program("echoscu"), "-aet", "SCANNER1", "-aec", "DXATREND", "127.0.0.1", str(self.port)]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def prefect_answers(self) -> bool:
-        """Whether the Prefect server answers."""
+        """Return whether the Prefect server answers."""
         try:
             return httpx.get(f"{self.prefect_api}/health", trust_env=False, timeout=5).is_success
         except httpx.TransportError:
             return False
 
     def ask_prefect(self, path: str, question: dict[str, Any] | None = None) -> Any:
-        """What its Prefect server answers to us, who know the password; a question is posted."""
+        """Ask its Prefect server with our password and return the response; ``question`` is posted."""
         password = read_password(PrefectSettings(home=self.prefect_home))
         with peers.prefect_client(self.prefect_api, password) as api:
             answer = api.get(path) if question is None else api.post(path, json=question)
@@ -104,7 +104,7 @@ class Service:
 
     @property
     def prefect_api(self) -> str:
-        """Where the Prefect server answers."""
+        """The URL of the Prefect server's API."""
         return f"http://127.0.0.1:{self.prefect_port}/api"
 
     def send(self, reports: Sequence[Path]) -> None:
@@ -113,7 +113,7 @@ class Service:
         assert sent.returncode == 0, sent.stderr
 
     def stop(self) -> int:
-        """End the service as an administrator does; its exit status."""
+        """Stop the service as an administrator does and return its exit status."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         status = self._process.wait(timeout=60)
@@ -139,7 +139,7 @@ class Service:
         path.write_text(re.sub(r"(\[\[destination\]\][^\[]*port = )\d+", rf"\g<1>{port}", path.read_text()))
 
     def status(self, app: App) -> Status:
-        """How things stand."""
+        """Return its status."""
         with app.database.read() as connection:
             return service_status.status(connection, ["pacs"], datetime.now(UTC))
 
@@ -151,12 +151,12 @@ class Service:
 
     @contextmanager
     def app(self) -> Iterator[App]:
-        """The store and the configuration, from outside."""
+        """Open its store and configuration from outside."""
         with open_app(self.config) as app:
             yield app
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run one command to its end."""
+        """Run one command and return when it ends."""
         return subprocess.run(
             [sys.executable, "-m", "dxatrend", "--config", str(self.config), *command],
             capture_output=True,

@@ -61,9 +61,9 @@ def deployed(prefect: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -
     """What ``dxatrend deploy`` has registered; the second time it changed nothing."""
     found = Deployed(tmp_path_factory.mktemp("service"), prefect)
     for _ in range(2):
-        told = found.run("dxatrend", "--config", str(found.config), "deploy")
-        assert told.returncode == 0, told.stderr
-    assert told.stdout.split() == ["housekeeping/nightly", "reprocess/nightly"]
+        registered = found.run("dxatrend", "--config", str(found.config), "deploy")
+        assert registered.returncode == 0, registered.stderr
+    assert registered.stdout.split() == ["housekeeping/nightly", "reprocess/nightly"]
     yield found
     found.close()
 

@@ -28,7 +28,7 @@ def test_where_its_disk_is_nearly_full_no_run_is_recorded_and_the_work_is_done_a
     assert caplog.text.count("is nearly full") == 1
 
 
-def test_status_tells_how_much_room_there_is_and_when_that_is_too_little(
+def test_status_prints_the_free_disk_space_and_when_that_is_too_little(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"\n'

@@ -120,7 +120,7 @@ def test_a_forged_request_with_the_browsers_own_password_lacks_the_token(prefect
         assert ours.post("flows/", json={"name": "forged"}).status_code == httpx.codes.FORBIDDEN
 
 
-def test_a_server_that_takes_anybody_is_not_worked_with_and_check_says_why(
+def test_a_server_without_a_password_is_not_used_and_check_says_why(
     open_server: PrefectServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert prefect_state(open_server.settings) is ServerState.OPEN
@@ -138,8 +138,8 @@ def test_a_server_that_takes_anybody_is_not_worked_with_and_check_says_why(
 @pytest.mark.parametrize(
     ("text", "told"), [("dxatrend:another", "rejects our password"), ("", "password_file cannot be used")]
 )
-def test_check_and_deploy_tell_a_password_that_does_not_serve(
-    prefect: PrefectServer, tmp_path: Path, text: str, told: str
+def test_check_and_deploy_report_a_password_that_does_not_work(
+    prefect: PrefectServer, tmp_path: Path, text: str, problem: str
 ) -> None:
     path = tmp_path / "password"
     path.write_text(text)
@@ -147,7 +147,7 @@ def test_check_and_deploy_tell_a_password_that_does_not_serve(
     for command in ("check", "deploy"):
         ended = _run(tmp_path / command, prefect, command, DXATREND_SERVICE__PREFECT__PASSWORD_FILE=str(path))
         assert ended.returncode == 1
-        assert told in ended.stdout + ended.stderr
+        assert problem in ended.stdout + ended.stderr
         assert "Traceback" not in ended.stderr
 
 

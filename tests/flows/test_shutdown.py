@@ -1,4 +1,4 @@
-"""A process that is told to stop does so, whatever it is doing at that moment."""
+"""A process that gets SIGTERM stops, whatever it is doing at that moment."""
 
 import signal
 import subprocess
@@ -30,14 +30,14 @@ def test_signals_that_rain_on_a_waiting_process_do_not_lock_it() -> None:
             assert process.wait(timeout=20) in (0, -signal.SIGTERM)
 
 
-def test_every_thread_that_waits_is_told() -> None:
+def test_every_waiting_thread_is_woken() -> None:
     stop = Stop()
-    told = [threading.Thread(target=stop.wait) for _ in range(3)]
-    for thread in told:
+    threads = [threading.Thread(target=stop.wait) for _ in range(3)]
+    for thread in threads:
         thread.start()
     assert not stop.wait(0.05)
     stop.set()
-    for thread in told:
+    for thread in threads:
         thread.join(timeout=10)
         assert not thread.is_alive()
     assert stop.is_set()

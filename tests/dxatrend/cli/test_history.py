@@ -45,7 +45,7 @@ def run(config: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     return run
 
 
-def test_patients_are_merged_and_unmerged_and_what_cannot_be_is_said(config: Path, run: Command) -> None:
+def test_patients_are_merged_and_unmerged_and_what_cannot_be_is_reported(config: Path, run: Command) -> None:
     status, printed, _ = run("merge", "OLD", "NEW")
     assert (status, printed) == (0, "1 addenda superseded, 1 exams examined again and unchanged, 0 held\n")
     for arguments, complaint in (
@@ -53,8 +53,8 @@ def test_patients_are_merged_and_unmerged_and_what_cannot_be_is_said(config: Pat
         (("merge", "NOBODY", "NEW"), "nothing is on file about OLD"),
         (("merge", "NEW", "OLD", "--undo"), "OLD was not merged into NEW"),
     ):
-        status, _, told = run(*arguments)
-        assert (status, complaint in told) == (1, True), told
+        status, _, errors = run(*arguments)
+        assert (status, complaint in errors) == (1, True), errors
     status, printed, _ = run("merge", "OLD", "NEW", "--undo")
     assert (status, printed.split()[0]) == (0, "1")
     with open_app(config) as app, app.database.read() as connection:
@@ -88,8 +88,8 @@ def test_a_dry_run_prints_what_would_differ_as_table_and_as_json_and_a_run_does_
 
 @pytest.mark.parametrize("of", [("--patient", "NOBODY"), ("--scanner", "NONE")])
 def test_a_run_about_nobody_we_know_is_refused(run: Command, of: tuple[str, str]) -> None:
-    status, _, told = run("reprocess", *of)
-    assert (status, "on file" in told) == (1, True)
+    status, _, errors = run("reprocess", *of)
+    assert (status, "on file" in errors) == (1, True)
 
 
 def test_an_archive_of_files_is_loaded_and_what_could_not_be_used_is_listed_at_the_end(
@@ -108,15 +108,15 @@ def test_an_archive_of_files_is_loaded_and_what_could_not_be_used_is_listed_at_t
         assert rest[0] == "1 files could not be used:"
         assert rest[1].startswith(f"  {folder}/cut.dcm: ")
         assert "files/s" in progress
-    status, _, told = run("load", str(folder / "nowhere"))
-    assert (status, "is not a folder" in told) == (1, True)
+    status, _, errors = run("load", str(folder / "nowhere"))
+    assert (status, "is not a folder" in errors) == (1, True)
 
 
-def test_archives_are_asked_by_hand_and_one_that_is_away_is_a_failure(
+def test_archives_are_queried_on_demand_and_one_that_is_away_is_a_failure(
     config: Path, run: Command, orthanc: peers.Orthanc
 ) -> None:
-    status, _, told = run("fetch", "SAMPLE-02")
-    assert (status, "history = true" in told) == (1, True)
+    status, _, errors = run("fetch", "SAMPLE-02")
+    assert (status, "history = true" in errors) == (1, True)
     away = 'name = "away"\nae_title = "AWAY"\nhost = "127.0.0.1"\nhistory = true\n'
     there = 'name = "pacs"\nae_title = "ORTHANC"\nhost = "127.0.0.1"\nhistory = true\nretrieve = "get"\n'
     with (config / "service.toml").open("a") as service:
@@ -128,8 +128,8 @@ def test_archives_are_asked_by_hand_and_one_that_is_away_is_a_failure(
     assert run("fetch", "SAMPLE-02")[:2] == (0, answer.format(len(reports)))
     with (config / "service.toml").open("a") as service:
         service.write(f"[[destination]]\n{away}port = {peers.free_port()}\n")
-    status, printed, told = run("fetch", "SAMPLE-02")
-    assert (status, printed, "away: " in told) == (1, answer.format(0), True)
+    status, printed, errors = run("fetch", "SAMPLE-02")
+    assert (status, printed, "away: " in errors) == (1, answer.format(0), True)
     status, printed, _ = run("status")
     assert status == 0
     assert "history from" in printed
@@ -148,15 +148,15 @@ def test_an_exam_is_withdrawn_with_a_reason_and_brought_back_and_what_cannot_be_
         (("withdraw", "1", "--reason", "a receipt"), "exams are written as E12"),
         (("withdraw", "E2", "--undo"), "E2 is not withdrawn"),
     ):
-        status, _, told = run(*arguments)
-        assert (status, complaint in told) == (1, True), told
+        status, _, errors = run(*arguments)
+        assert (status, complaint in errors) == (1, True), errors
     assert "it is withdrawn: scanned under a wrong name" in run("show", "1")[1]
     status, printed, _ = run("withdraw", "e1", "--undo")
     assert (status, printed) == (0, "E1 is used again; the exams that depend on it are due again\n")
     with open_app(config) as app, app.database.read() as connection:
-        told_of = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.WITHDRAWN]
-    assert [(entry.exam, entry.detail["undo"]) for entry in told_of] == [(1, False), (1, True)]
-    assert told_of[0].detail["reason"] == "scanned under a wrong name"
+        entries = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.WITHDRAWN]
+    assert [(entry.exam, entry.detail["undo"]) for entry in entries] == [(1, False), (1, True)]
+    assert entries[0].detail["reason"] == "scanned under a wrong name"
 
 
 def test_a_study_of_two_visits_is_split_and_one_of_a_single_visit_is_not(config: Path, run: Command) -> None:
@@ -165,9 +165,9 @@ def test_a_study_of_two_visits_is_split_and_one_of_a_single_visit_is_not(config:
         follow_all(app)
     status, printed, _ = run("split", "E2")
     assert (status, printed) == (0, "E2 is now E2 (2024-01-01), E3 (2025-01-01)\n")
-    status, _, told = run("split", "E1")
-    assert (status, told) == (1, "all reports of E1 belong to one visit\n")
+    status, _, errors = run("split", "E1")
+    assert (status, errors) == (1, "all reports of E1 belong to one visit\n")
     assert run("split", "E9")[2].startswith("E9 is no exam on file")
     with open_app(config) as app, app.database.read() as connection:
-        told_of = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.SPLIT]
-    assert [(entry.exam, entry.detail["of"]) for entry in told_of] == [(2, 2), (3, 2)]
+        entries = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.SPLIT]
+    assert [(entry.exam, entry.detail["of"]) for entry in entries] == [(2, 2), (3, 2)]

@@ -1,4 +1,4 @@
-"""What a person types, and what comes back: no service runs, and the store is a file."""
+"""Commands and what they print, with a store in a file and no service running."""
 
 import json
 import random
@@ -102,7 +102,7 @@ def test_the_days_of_the_scans_show_whether_a_study_repeated_them_on_one_day(
     days: Sequence[str],
     same_day: bool | str | None,
 ) -> None:
-    """E8, R1.15: what the table does not tell is asked for, and the configuration does not take it otherwise."""
+    """E8, R1.15: what the table does not state is asked for, and the configuration does not take it otherwise."""
     assert main(["precision", str(_study(tmp_path, 30, region=region, days=days)), "--config", str(config)]) == 0
     printed = capsys.readouterr().out
     assert _entry(printed).get("same_day") == same_day
@@ -160,12 +160,12 @@ def test_an_entry_names_the_scanner_and_holds_five_years_or_until_it_is_calibrat
     with (config / "scanners.toml").open("a") as scanners:
         scanners.write(ANOTHER)
     assert main(["precision", str(_study(tmp_path, 30)), "--config", str(config), *more]) == 0
-    told = capsys.readouterr()
-    entry = _entry(told.out)
+    captured = capsys.readouterr()
+    entry = _entry(captured.out)
     assert (entry["manufacturer"], entry["model"]) == (manufacturer, model)
     assert entry["valid_until"] == date.fromisoformat(until)
-    assert "  # repeat the study before: of later exams no change is judged (NO_LSC)" in told.out
-    assert ("replace FILL IN yourself" in told.err) is (manufacturer == "FILL IN")
+    assert "  # repeat the study before: of later exams no change is judged (NO_LSC)" in captured.out
+    assert ("replace FILL IN yourself" in captured.err) is (manufacturer == "FILL IN")
 
 
 @pytest.mark.parametrize(
@@ -176,26 +176,26 @@ def test_an_entry_that_would_end_before_it_begins_is_refused(
 ) -> None:
     """E8: also where it would begin today."""
     assert main(["precision", str(_study(tmp_path, 30)), "--config", str(config), *more]) == 1
-    told = capsys.readouterr()
-    assert "lies before --valid-from" in told.err
-    assert told.out == ""
+    captured = capsys.readouterr()
+    assert "lies before --valid-from" in captured.err
+    assert captured.out == ""
 
 
-def test_an_lsc_that_runs_out_is_told_by_check_and_status(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_and_status_remind_of_an_lsc_that_expires(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """E8, R1.12: in time, and for a year after."""
     today = date.today()  # noqa: DTZ011 - the department's own day
-    for days, told in ((91, None), (90, "expires"), (0, "expires"), (-1, "expired"), (-366, None)):
+    for days, expires in ((91, None), (90, "expires"), (0, "expires"), (-1, "expired"), (-366, None)):
         until = today + timedelta(days=days)
         (config / "precision.toml").write_text(LSC.format(until=until))
         main(["check", "--config", str(config)])
         checked = capsys.readouterr().out
         assert main(["status", "--config", str(config)]) == 0
         for printed in (checked, capsys.readouterr().out):
-            assert ("please repeat the precision study" in printed) is (told is not None), days
-            assert not told or f"(serial number 302081M) {told} on {until}" in printed
+            assert ("please repeat the precision study" in printed) is (expires is not None), days
+            assert not expires or f"(serial number 302081M) {expires} on {until}" in printed
         assert main(["status", "--json", "--config", str(config)]) == 0
         running_out = json.loads(capsys.readouterr().out)["lscs_running_out"]
-        assert [one["valid_until"] for one in running_out] == ([until.isoformat()] if told else [])
+        assert [one["valid_until"] for one in running_out] == ([until.isoformat()] if expires else [])
 
 
 LSC = """
@@ -244,16 +244,16 @@ def test_a_table_of_context_with_a_mistake_is_not_loaded_at_all(
     assert main(["context", "show", "P1", "--config", str(config)]) == 1
 
 
-def test_status_lists_a_machine_without_serial_number_with_lines_that_identify_it(
+def test_status_lists_a_scanner_without_serial_number_with_lines_that_identify_it(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """R2.1: until somebody says which machine it is, nothing it measures is compared."""
+    """R2.1: until somebody says which scanner it is, nothing it measures is compared."""
     with open_app(config) as app, app.database.write() as connection:
-        machine = Scanner("GE Healthcare", "Lunar Prodigy", "")
-        scanners.number_of(connection, machine, station_name="DXA1", institution="", at=datetime.now(UTC))
+        scanner = Scanner("GE Healthcare", "Lunar Prodigy", "")
+        scanners.number_of(connection, scanner, station_name="DXA1", institution="", at=datetime.now(UTC))
     assert main(["status", "--config", str(config)]) == 0
-    told = capsys.readouterr().out
-    lines = told[told.index("[[scanner]]") :].replace('serial_number = ""', 'serial_number = "DF+500475"')
+    captured = capsys.readouterr().out
+    lines = captured[captured.index("[[scanner]]") :].replace('serial_number = ""', 'serial_number = "DF+500475"')
     assert main(["status", "--config", str(config), "--json"]) == 0
     (one,) = json.loads(capsys.readouterr().out)["unidentified"]
     assert one["station_name"] == "DXA1"
@@ -276,7 +276,7 @@ def _shown(config: Path, sent: Dataset, capsys: pytest.CaptureFixture[str], *, s
     return printed.out + printed.err
 
 
-def test_show_tells_what_was_used_what_was_left_out_and_why(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_prints_what_was_used_what_was_left_out_and_why(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trend = make.container("Trend L1-L4", make.container("04/06/2022", make.num("BMD", "0.932")))
     level = make.region("L1-L4", "0.912", make.text("BMD_TSCORE", "low"), make.num("XYZ", "1"))
     difference = make.region("L1-L4 Diff.", "0.014")
@@ -321,9 +321,9 @@ def test_a_configuration_that_cannot_be_used_stops_every_command_with_all_mistak
     (config / "service.toml").write_text("[listener]\nport = 0\n[exam]\nsettle_seconds = -1")
     for command in (["check"], ["status"], ["held"], ["listen"], ["release", "1"]):
         assert main([*command, "--config", str(config)]) == 2
-        told = capsys.readouterr().err
-        assert "service.listener.port" in told
-        assert "service.exam.settle_seconds" in told
+        captured = capsys.readouterr().err
+        assert "service.listener.port" in captured
+        assert "service.exam.settle_seconds" in captured
 
 
 def test_check_names_each_certificate_that_cannot_be_used(
@@ -341,9 +341,9 @@ def test_check_names_each_certificate_that_cannot_be_used(
         {files}
         """)
     assert main(["check", "--config", str(config)]) == 1
-    told = capsys.readouterr().out
-    assert f"listener.tls.key: {tmp_path}/key.pem: No such file or directory" in told
-    assert f"listener.caller SCANNER1: tls.key: {tmp_path}/key.pem: No such file or directory" in told
+    captured = capsys.readouterr().out
+    assert f"listener.tls.key: {tmp_path}/key.pem: No such file or directory" in captured
+    assert f"listener.caller SCANNER1: tls.key: {tmp_path}/key.pem: No such file or directory" in captured
 
 
 @pytest.mark.parametrize("number", ["1", "E7", "d3"])

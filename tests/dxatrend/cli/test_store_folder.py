@@ -1,4 +1,4 @@
-"""Which store a command means depends on the configuration alone, and to ask about a store makes none."""
+"""Which store a command uses depends on the configuration alone, and a query creates none."""
 
 import argparse
 import os
@@ -54,7 +54,7 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that the shell is in."""
     folder = tmp_path / "elsewhere"
     folder.mkdir()
@@ -79,18 +79,18 @@ def run(*command: str, folder: Path, **environment: str) -> subprocess.Completed
 
 
 @pytest.mark.parametrize("command", ASKING, ids=" ".join)
-def test_to_ask_about_a_store_that_is_not_there_makes_none_and_is_told_in_one_sentence(
-    command: list[str], config: Path, elsewhere: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_query_about_a_missing_store_creates_none_and_is_answered_in_one_sentence(
+    command: list[str], config: Path, current_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = files_below(tmp_path)
     assert main.main([*command, "--config", str(config)]) == 1
-    said = capsys.readouterr()
-    told = [line for line in (said.out + said.err).splitlines() if "there is no store at" in line.lower()]
-    assert len(told) == 1
-    assert f"{config.parent}/var/dxatrend.sqlite3" in told[0]
-    assert "Traceback" not in said.err
+    captured = capsys.readouterr()
+    sentences = [line for line in (captured.out + captured.err).splitlines() if "there is no store at" in line.lower()]
+    assert len(sentences) == 1
+    assert f"{config.parent}/var/dxatrend.sqlite3" in sentences[0]
+    assert "Traceback" not in captured.err
     assert files_below(tmp_path) == before
-    assert not list(elsewhere.iterdir())
+    assert not list(current_folder.iterdir())
 
 
 def test_every_command_either_makes_a_store_or_says_that_there_is_none_and_what_writes_can_be_forced() -> None:
@@ -101,27 +101,27 @@ def test_every_command_either_makes_a_store_or_says_that_there_is_none_and_what_
     assert forced == (asking - READ_ONLY) | {"load"}
 
 
-def test_a_database_that_holds_no_store_is_told_as_that_too(
+def test_a_database_without_a_store_is_reported_as_a_missing_store(
     config: Path, postgresql_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (config / "service.toml").write_text(f'[store]\nurl = "{postgresql_url}"')
     for command in (["status"], ["held"], ["backup", str(config / "copy")], ["check"]):
         assert main.main([*command, "--config", str(config)]) == 1
-        said = capsys.readouterr()
-        assert "here is no store at postgresql" in said.out + said.err
+        captured = capsys.readouterr()
+        assert "here is no store at postgresql" in captured.out + captured.err
     with open_app(config):
         assert main.main(["status", "--config", str(config)]) == 0
 
 
-def test_one_configuration_means_one_store_wherever_the_shell_is(config: Path, elsewhere: Path) -> None:
+def test_one_configuration_means_one_store_wherever_the_shell_is(config: Path, current_folder: Path) -> None:
     with open_app(config) as app:
         assert app.database.path == config.parent / "var" / "dxatrend.sqlite3"
-    for folder in (elsewhere, config, config.parent):
+    for folder in (current_folder, config, config.parent):
         assert run("status", "--config", os.path.relpath(config, folder), folder=folder).returncode == 0
         assert run("status", folder=folder, DXATREND_CONFIG=str(config)).returncode == 0
     assert run("status", folder=config.parent).returncode == 0, "the configuration of the folder itself"
-    assert run("status", folder=elsewhere).returncode == 2, "there is none here"
-    assert not list(elsewhere.iterdir())
+    assert run("status", folder=current_folder).returncode == 2, "there is none here"
+    assert not list(current_folder.iterdir())
 
 
 def test_the_data_folder_is_declared_in_the_configuration(config: Path, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_where_nobody_names_a_configuration_that_of_the_machine_counts_before_th
     assert capsys.readouterr().out.startswith(f"{config}: ")
 
 
-def test_certificates_and_fonts_are_beside_the_configuration(config: Path, elsewhere: Path) -> None:
+def test_certificates_and_fonts_are_beside_the_configuration(config: Path, current_folder: Path) -> None:
     (config / "service.toml").write_text("""
         [listener.tls]
         certificate = "tls/ours.pem"
@@ -176,15 +176,15 @@ def test_certificates_and_fonts_are_beside_the_configuration(config: Path, elsew
 
 
 @pytest.mark.parametrize("command", ["serve", "listen", "work", "load", "restore"])
-def test_a_data_folder_that_cannot_be_written_is_one_sentence(command: str, config: Path, elsewhere: Path) -> None:
-    (elsewhere / "file").write_bytes(b"")
-    (config / "service.toml").write_text(f'[store]\nfolder = "{elsewhere}/file"')
-    arguments = {"load": [str(elsewhere)], "restore": [str(elsewhere / "file")]}.get(command, [])
-    ran = run("--config", str(config), command, *arguments, folder=elsewhere)
-    said = ran.stderr.decode()
+def test_a_data_folder_that_cannot_be_written_is_one_sentence(command: str, config: Path, current_folder: Path) -> None:
+    (current_folder / "file").write_bytes(b"")
+    (config / "service.toml").write_text(f'[store]\nfolder = "{current_folder}/file"')
+    arguments = {"load": [str(current_folder)], "restore": [str(current_folder / "file")]}.get(command, [])
+    ran = run("--config", str(config), command, *arguments, folder=current_folder)
+    captured = ran.stderr.decode()
     assert ran.returncode == 1
-    assert f"{elsewhere}/file/var: Not a directory" in said
-    assert len(said.splitlines()) == 1
+    assert f"{current_folder}/file/var: Not a directory" in captured
+    assert len(captured.splitlines()) == 1
 
 
 @pytest.mark.parametrize("path", ["/dev/null", "/tmp"])
@@ -194,31 +194,33 @@ def test_a_store_whose_path_is_a_folders_or_a_devices_is_no_store_to_be_made(
 ) -> None:
     (config / "service.toml").write_text(f'[store]\nurl = "sqlite:///{path}"')
     assert main.main([command, "--config", str(config)]) == 1
-    said = capsys.readouterr()
-    assert f"{path} is no file" in said.out + said.err
-    assert "Traceback" not in said.err
+    captured = capsys.readouterr()
+    assert f"{path} is no file" in captured.out + captured.err
+    assert "Traceback" not in captured.err
 
 
-def test_a_backup_into_a_folder_that_cannot_be_written_is_one_sentence(config: Path, elsewhere: Path) -> None:
+def test_a_backup_into_a_folder_that_cannot_be_written_is_one_sentence(config: Path, current_folder: Path) -> None:
     with open_app(config):
         pass
-    ran = run("--config", str(config), "backup", "/proc/backup.sqlite3", folder=elsewhere)
+    ran = run("--config", str(config), "backup", "/proc/backup.sqlite3", folder=current_folder)
     assert ran.returncode == 1
     assert len(ran.stderr.decode().splitlines()) == 1
 
 
-def test_files_whose_names_are_no_text_are_printed_and_forge_no_line(config: Path, elsewhere: Path) -> None:
+def test_files_whose_names_are_no_text_are_printed_and_forge_no_line(config: Path, current_folder: Path) -> None:
     for size, name in enumerate((b"caf\xe9.dcm", b"two\nlines.dcm", b"\x1b[2J.dcm"), start=2000):
-        (elsewhere / os.fsdecode(name)).write_bytes(SAMPLE.read_bytes()[:size])
+        (current_folder / os.fsdecode(name)).write_bytes(SAMPLE.read_bytes()[:size])
     for surroundings in ({"LC_ALL": "C.UTF-8"}, {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}):
-        ran = run("--config", str(config), "load", str(elsewhere), folder=elsewhere, **surroundings)
+        ran = run("--config", str(config), "load", str(current_folder), folder=current_folder, **surroundings)
         assert b"Traceback" not in ran.stderr
         assert rb"caf\xe9.dcm: " in ran.stdout
         assert rb"two\nlines.dcm: " in ran.stdout
         assert rb"\x1b[2J.dcm: " in ran.stdout
-        shown = run("--config", str(config), "show", os.fsdecode(b"caf\xe9.dcm"), folder=elsewhere, **surroundings)
+        shown = run("--config", str(config), "show", os.fsdecode(b"caf\xe9.dcm"), folder=current_folder, **surroundings)
         assert b"Traceback" not in shown.stderr
-        missing = run("--config", str(config), "show", os.fsdecode(b"\xff\n.dcm"), folder=elsewhere, **surroundings)
+        missing = run(
+            "--config", str(config), "show", os.fsdecode(b"\xff\n.dcm"), folder=current_folder, **surroundings
+        )
         assert (missing.returncode, len(missing.stderr.splitlines())) == (1, 2)
 
 
@@ -254,8 +256,8 @@ def test_check_says_of_each_caller_without_a_host_that_its_title_is_the_only_sec
     with open_app(config):
         pass
     assert main.main(["check", "--config", str(config)]) == 0
-    said = [line for line in capsys.readouterr().out.splitlines() if "is the only secret" in line]
-    assert [line.split(":")[0] for line in said] == ["listener.caller OPEN1", "listener.caller OPEN2"]
+    captured = [line for line in capsys.readouterr().out.splitlines() if "is the only secret" in line]
+    assert [line.split(":")[0] for line in captured] == ["listener.caller OPEN1", "listener.caller OPEN2"]
 
 
 def test_every_example_of_a_caller_names_its_host() -> None:

@@ -62,7 +62,7 @@ def bound(url: str, tmp_path: Path) -> Iterator[Department]:
 
 
 def flags(of: Department, exam: int) -> tuple[str, ...]:
-    said = of.said(exam)
+    said = of.addendum_of(exam)
     assert said is not None
     return said.flags
 
@@ -76,9 +76,9 @@ def test_a_report_of_a_scanner_that_its_caller_is_not_bound_to_is_held_and_says_
     assert (held.number, held.reason) == ("2", "other_caller")
     assert held.sender == "SCANNER2 at 127.0.0.1"
     assert "listener.caller.serial_numbers of SCANNER2" in held.detail
-    assert bound.said(1) is not None
-    assert bound.said(2) is not None
-    assert bound.said(3) is None
+    assert bound.addendum_of(1) is not None
+    assert bound.addendum_of(2) is not None
+    assert bound.addendum_of(3) is None
 
 
 def test_a_phantom_of_another_callers_scanner_is_held_too(bound: Department) -> None:
@@ -108,7 +108,7 @@ def test_a_held_report_goes_on_once_its_caller_is_bound_to_its_scanner(
         assert after.run("release", "1") == 0
         after.work()
         assert not after.held()
-        assert after.said(1) is not None
+        assert after.addendum_of(1) is not None
 
 
 def test_callers_of_one_title_are_told_apart_by_their_addresses(url: str, tmp_path: Path) -> None:

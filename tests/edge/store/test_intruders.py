@@ -51,7 +51,7 @@ def test_another_patient_in_a_study_is_held_on_the_side_of_who_is_not_known(
     (one,) = made.held().values()
     assert one.sender == "INTRUDER at 127.0.0.1"
     assert "(SCANNER1 at 127.0.0.1)" in one.detail, "both senders are named"
-    assert made.said(3 if intruder_first else 2) is not None
+    assert made.addendum_of(3 if intruder_first else 2) is not None
 
 
 @pytest.mark.parametrize(("field", "wrong"), [("PatientBirthDate", "19620102"), ("PatientSex", "M")])
@@ -64,7 +64,7 @@ def test_a_wrong_first_birth_date_or_sex_of_who_is_not_known_holds_nobody_else(
     made.work()
     assert held(made) == {"E2": "id_conflict"}
     assert "E3 (SCANNER1 at 127.0.0.1)" in made.held()["E2"].detail
-    assert made.said(3) is not None
+    assert made.addendum_of(3) is not None
 
 
 def test_where_the_senders_are_equally_known_the_majority_tells_and_until_then_both_wait(made: Department) -> None:
@@ -80,8 +80,8 @@ def test_where_the_senders_are_equally_known_the_majority_tells_and_until_then_b
     made.send(scan("0.912", "20250301", uid="2.25.13"))
     made.work()
     assert held(made) == {"E3": "id_conflict"}
-    assert made.said(4) is not None
-    assert made.said(5) is not None
+    assert made.addendum_of(4) is not None
+    assert made.addendum_of(5) is not None
 
 
 def test_where_only_the_order_tells_what_is_answered_already_stays(made: Department) -> None:
@@ -117,7 +117,7 @@ def test_two_birth_dates_of_one_sender_hold_the_later_one_and_then_the_one_that_
     made.send(scan("0.912", "20250301", uid="2.25.13"))
     made.work()
     assert held(made) == {"E2": "id_conflict"}
-    assert made.said(3) is not None
+    assert made.addendum_of(3) is not None
 
 
 def test_one_conflict_that_is_judged_releases_nothing_that_another_one_holds(made: Department) -> None:
@@ -152,7 +152,7 @@ def test_who_has_guessed_a_uid_does_not_keep_the_honest_report_out(
     (one,) = made.held().values()
     assert one.reason == ("no_study_date" if "StudyDate" in squatted else "other_bytes")
     assert one.reason != "other_bytes" or "SCANNER1 at 127.0.0.1" in one.detail
-    said = [made.said(number) for number in (2, 3)]
+    said = [made.addendum_of(number) for number in (2, 3)]
     assert any(one is not None and one.regions["L1-L4"]["BMD"] == ("0.912",) for one in said)
 
 
@@ -163,7 +163,7 @@ def test_other_bytes_under_an_honest_reports_uid_are_held_and_name_both_senders(
     (one,) = made.held().values()
     assert (one.reason, one.sender) == ("other_bytes", "INTRUDER at 127.0.0.1")
     assert "receipt 2 (SCANNER1 at 127.0.0.1)" in one.detail
-    assert made.said(2) is not None
+    assert made.addendum_of(2) is not None
 
 
 def test_where_nothing_tells_whose_a_uid_is_both_wait(made: Department) -> None:
@@ -184,7 +184,7 @@ def test_nobody_corrects_what_another_has_sent(made: Department) -> None:
         wrong = scan("0.912", "20250301", uid=uid, AccessionNumber="A9", StudyInstanceUID=f"{UID}.1")
         made.send(wrong, calling="INTRUDER")
         made.work()
-    said = made.said(2)
+    said = made.addendum_of(2)
     assert said is not None
     with made.app.database.read() as connection:
         latest = outbox.latest(connection, 2)
