@@ -97,7 +97,7 @@ def test_each_destination_gets_exactly_the_forms_it_asks_for_and_has_them_bit_fo
     kinds = [addendum.sop_class_uid, *(rendering.sop_class_uid for rendering in renderings)]
     assert kinds == [EnhancedSRStorage, SecondaryCaptureImageStorage, EncapsulatedPDFStorage]
     with app.database.read() as connection:
-        backlog = {told.name: told.backlog for told in _status(app)}
+        backlog = {status.name: status.backlog for status in _status(app)}
         assert len(outbox.addenda(connection, 2)) == 1, "a rendering is no addendum"
     assert backlog == {"all": 6, "reports": 2, "papers": 2}
 
@@ -158,15 +158,15 @@ def test_show_names_what_an_object_of_our_own_is(app: App, tmp_path: Path, capsy
     _receive(app, "0.912", "2.25.2024.1", 2024)
     follow_up(app, claim_due(app.database, 50))
     addendum, renderings = _issued(app, 1)
-    told = []
+    printed = []
     for kept in (addendum, *renderings):
         (tmp_path / "ours.dcm").write_bytes(_file(kept))
         assert main(["show", str(tmp_path / "ours.dcm"), "--config", str(app.folder)]) == 0
-        told.append(capsys.readouterr().out)
-    assert "CODE Overall serial result = No prior" in told[0]
-    assert f"our addendum {addendum.sop_instance_uid}" in told[0]
-    assert f"DXA follow-up (image), number 1: a rendering of our addendum {addendum.sop_instance_uid}" in told[1]
-    assert f"DXA follow-up (pdf), number 1: a rendering of our addendum {addendum.sop_instance_uid}" in told[2]
+        printed.append(capsys.readouterr().out)
+    assert "CODE Overall serial result = No prior" in printed[0]
+    assert f"our addendum {addendum.sop_instance_uid}" in printed[0]
+    assert f"DXA follow-up (image), number 1: a rendering of our addendum {addendum.sop_instance_uid}" in printed[1]
+    assert f"DXA follow-up (pdf), number 1: a rendering of our addendum {addendum.sop_instance_uid}" in printed[2]
 
 
 def test_our_own_image_that_comes_back_is_ignored(app: App) -> None:

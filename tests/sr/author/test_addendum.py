@@ -269,10 +269,8 @@ print(hashlib.sha256(dicom_file(of())).hexdigest())
 def test_another_process_in_another_year_zone_and_language_gives_the_same_bytes() -> None:
     environment = os.environ | {"TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "4711", "LC_ALL": "C"}
     command = [sys.executable, "-W", "ignore", "-c", IN_ANOTHER_PROCESS]
-    elsewhere = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True
-    )
-    assert elsewhere.stdout.strip() == sha256(dicom_file(of())).hexdigest()
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    assert ran.stdout.strip() == sha256(dicom_file(of())).hexdigest()
 
 
 def test_it_is_dated_with_the_last_report_it_rests_on() -> None:
@@ -306,11 +304,12 @@ def test_the_digest_is_of_the_content_and_of_the_reports_it_rests_on() -> None:
 def test_the_digest_does_not_change_with_what_is_not_in_the_addendum(monkeypatch: pytest.MonkeyPatch) -> None:
     """A new version of the software, or another region of the prior, is no reason to write again."""
     digest = draft(make.interpretation(), [elements_of(make.report())]).digest
-    elsewhere = make.change()._replace(
+    of_another_exam = make.change()._replace(
         reference=make.exam(2022, make.measurement(), make.measurement("total hip left"))
     )
     assert (
-        draft(make.interpretation(make.finding(since_prior=elsewhere)), [elements_of(make.report())]).digest == digest
+        draft(make.interpretation(make.finding(since_prior=of_another_exam)), [elements_of(make.report())]).digest
+        == digest
     )
     monkeypatch.setattr(pipeline, "__version__", "99.0")
     assert draft(make.interpretation(), [elements_of(make.report())]).digest == digest

@@ -83,7 +83,7 @@ def test_other_cautions_and_obstacles_are_noted() -> None:
 
 
 def test_other_words_alone_change_no_number() -> None:
-    assert news(make.interpretation(conclusions=("Said otherwise.",))) == "No result and no number changed."
+    assert news(make.interpretation(conclusions=("Another sentence.",))) == "No result and no number changed."
 
 
 def test_it_stands_at_the_head_of_the_conclusions() -> None:
