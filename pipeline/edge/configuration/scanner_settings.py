@@ -30,7 +30,7 @@ class AliasSettings(Section):
     @model_validator(mode="after")
     def _names_something(self) -> Self:
         if not (self.station_name.strip() or self.institution.strip()):
-            raise ValueError("give station_name or institution, else every machine of the model would be this one")
+            raise ValueError("give station_name or institution, else every scanner of the model would be this one")
         return self
 
 

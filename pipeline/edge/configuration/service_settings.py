@@ -92,9 +92,9 @@ class CallerSettings(Section):
     @model_validator(mode="after")
     def _can_be_called(self) -> Self:
         if self.port is not None and self.host is None:
-            raise ValueError("a port needs a host: commitments are told there")
+            raise ValueError("a port needs a host: commitments are reported there")
         if self.tls is not None and self.port is None:
-            raise ValueError("tls needs a port: commitments are told there")
+            raise ValueError("tls needs a port: commitments are reported there")
         return self
 
 

@@ -68,9 +68,9 @@ def _reason_to_hold(connection: Connection, app: App, receipt: Receipt, note: Re
     callers = app.settings.service.listener.caller
     for scanner in withdrawals.scanners_of(connection, note):
         if is_bound_to_other_scanners(callers, receipt.sender, scanner, app.reference_data.spellings):
-            return f"it rejects reports of a machine not among listener.caller.serial_numbers of {receipt.sender}"
+            return f"it rejects reports of a scanner not among listener.caller.serial_numbers of {receipt.sender}"
         if receipt.released_from != OTHER_CALLER and not may_reject(connection, app, receipt.sender, scanner):
-            return f"it rejects reports of a machine for which {receipt.sender} is not confirmed"
+            return f"it rejects reports of a scanner for which {receipt.sender} is not confirmed"
     return ""
 
 

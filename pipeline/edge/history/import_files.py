@@ -47,7 +47,7 @@ class FileOutcome(StrEnum):
     NEW = "new"
     KNOWN = "known before"
     NOT_DICOM = "no DICOM"
-    OTHER_OBJECT = "no report or picture"
+    OTHER_OBJECT = "no report or image"
     UNREADABLE = "unreadable"
     LEFT_OUT = "left out"
 

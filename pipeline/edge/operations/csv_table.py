@@ -78,8 +78,8 @@ def read_csv_table(
     _, heads = next(lines, (0, []))
     columns = [name.strip().lower() for name in heads]
     mistakes = [f"the column {name} is missing" for name in required if name not in columns]
-    mistakes += [f"nobody knows the column {name!r}" for name in columns if name not in {*required, *optional}]
-    mistakes += [f"the column {name} stands twice" for name in sorted(set(columns)) if columns.count(name) > 1]
+    mistakes += [f"the column {name!r} is unknown" for name in columns if name not in {*required, *optional}]
+    mistakes += [f"the column {name} is there twice" for name in sorted(set(columns)) if columns.count(name) > 1]
     if mistakes:
         raise CsvTableError(mistakes)
     for line, cells in lines:

@@ -113,7 +113,7 @@ def _drop_pixel_data(database: Database, *, received_before: datetime) -> None:
     while batch := _drop_a_batch(database, received_before):
         dropped += batch
     if dropped:
-        log.info("the pixels of old pictures were dropped", extra={"count": dropped})
+        log.info("pixel data of old images was dropped", extra={"count": dropped})
 
 
 def _remind_of_precision(lscs: Sequence[LeastSignificantChange], today: date) -> None:

@@ -1,4 +1,4 @@
-"""Extract stored reports again with the dialects and aliases of today, and hold exams that fall apart."""
+"""Extract stored reports again with the dialects and aliases of today, and hold exams that are no longer one."""
 
 import logging
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""A machine that an upgrade has given another name is one machine once the department says so, and status asks."""
+"""A scanner that an upgrade has given another name is one scanner once the department says so, as status proposes."""
 
 import tomllib
 from pathlib import Path
@@ -46,7 +46,7 @@ serial_number = "1"
 
 
 def before_and_after(app: App, **then: str) -> None:
-    """An exam of 2022 under one name of the machine, and one of 2024 under that of scanners.toml."""
+    """An exam of 2022 under one name of the scanner, and one of 2024 under that of scanners.toml."""
     told = {"ManufacturerModelName": "Prodigy"} | then
     receive(app, l1_l4("0.950", date="20220101", **told), "2.25.1")
     receive(app, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
@@ -75,7 +75,7 @@ def proposed(app: App) -> list[Respelt]:
     ],
     ids=["the model alone", "all three"],
 )
-def test_an_exam_under_a_spelling_is_compared_as_the_machines_own(folder: Path, then: dict[str, str]) -> None:
+def test_an_exam_under_a_spelling_is_compared_as_the_scanners_own(folder: Path, then: dict[str, str]) -> None:
     (folder / "scanners.toml").write_text(PRODIGY + UPGRADED)
     (folder / "precision.toml").write_text(lsc())
     with open_app(folder) as app:
@@ -85,7 +85,7 @@ def test_an_exam_under_a_spelling_is_compared_as_the_machines_own(folder: Path, 
 
 
 @in_both_databases
-def test_a_spelling_that_is_added_makes_earlier_exams_the_machines_own(folder: Path) -> None:
+def test_a_spelling_that_is_added_makes_earlier_exams_the_scanners_own(folder: Path) -> None:
     (folder / "precision.toml").write_text(lsc())
     with open_app(folder) as app:
         before_and_after(app)
@@ -101,7 +101,7 @@ def test_a_spelling_that_is_added_makes_earlier_exams_the_machines_own(folder: P
         assert said(app, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_SCANNER",)
 
 
-def test_what_is_configured_under_a_spelling_counts_for_the_machine(folder: Path) -> None:
+def test_what_is_configured_under_a_spelling_counts_for_the_scanner(folder: Path) -> None:
     (folder / "scanners.toml").write_text(PRODIGY + UPGRADED)
     (folder / "precision.toml").write_text(lsc().replace('"Lunar Prodigy"', '"Prodigy"'))
     with open_app(folder) as app:
@@ -140,7 +140,7 @@ def test_an_alias_supplies_the_serial_number_under_every_spelling(folder: Path) 
     ],
     ids=["model", "serial number without its prefix", "manufacturer and model"],
 )
-def test_status_proposes_what_made_one_machine_of_the_two(folder: Path, then: dict[str, str]) -> None:
+def test_status_proposes_what_makes_one_scanner_of_the_two(folder: Path, then: dict[str, str]) -> None:
     configured = PRODIGY.replace("DF+1", "DF+500475")
     (folder / "scanners.toml").write_text(configured)
     with open_app(folder) as app:
@@ -157,7 +157,7 @@ def test_status_proposes_what_made_one_machine_of_the_two(folder: Path, then: di
         assert proposed(app) == []
 
 
-def test_a_machine_that_is_not_configured_is_proposed_with_its_whole_entry(folder: Path) -> None:
+def test_a_scanner_that_is_not_configured_is_proposed_with_its_whole_entry(folder: Path) -> None:
     with open_app(folder) as app:
         before_and_after(app)
         (found,) = proposed(app)
@@ -176,7 +176,7 @@ def test_a_machine_that_is_not_configured_is_proposed_with_its_whole_entry(folde
     ],
     ids=["another serial number", "another maker", "another model", "another epoch", "two that are configured"],
 )
-def test_what_may_be_two_machines_is_not_proposed(folder: Path, then: dict[str, str], more: str) -> None:
+def test_what_may_be_two_scanners_is_not_proposed(folder: Path, then: dict[str, str], more: str) -> None:
     (folder / "scanners.toml").write_text(more or PRODIGY)
     with open_app(folder) as app:
         before_and_after(
@@ -207,7 +207,7 @@ def test_spellings_that_cannot_be_meant_are_refused(folder: Path, scanners: str,
         load_configuration(folder)
 
 
-def test_a_caller_bound_to_a_machine_may_name_it_by_any_of_its_serial_numbers(folder: Path) -> None:
+def test_a_caller_bound_to_a_scanner_may_name_it_by_any_of_its_serial_numbers(folder: Path) -> None:
     (folder / "scanners.toml").write_text(PRODIGY + UPGRADED)
     with open_app(folder) as app:
         caller = CallerSettings(ae_title="SCANNER1", serial_numbers=("1",))

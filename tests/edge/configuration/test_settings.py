@@ -71,7 +71,7 @@ def test_a_form_that_nobody_can_send_is_a_mistake_under_its_key(config: Path, li
     assert told.startswith(mistake)
 
 
-def test_the_plan_of_the_house_is_read_as_it_stands(config: Path) -> None:
+def test_a_whole_configuration_is_read_as_it_stands(config: Path) -> None:
     """The example of the interface that outside scripts rely on."""
     (config / "service.toml").write_text("""
         [store]
@@ -130,7 +130,7 @@ def test_the_environment_overrides_any_key(config: Path, monkeypatch: pytest.Mon
     assert (listener.port, listener.ae_title) == (11113, "ROOM2")
 
 
-def test_every_mistake_is_told_at_once_each_under_its_key(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_errors_are_reported_together_each_under_its_key(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (config / "service.toml").write_text("""
         [store]
         url = "mysql://somewhere"
@@ -176,7 +176,7 @@ def test_an_lsc_that_cannot_be_trusted_is_refused(config: Path, change: tuple[st
 
 
 def test_an_alias_that_names_nothing_is_refused(config: Path) -> None:
-    """It would make every machine of the model this one."""
+    """It would make every scanner of the model this one."""
     (config / "scanners.toml").write_text("""
         [[scanner]]
         manufacturer = "GE Healthcare"

@@ -1,4 +1,4 @@
-"""Which caller sends which machine's reports is bound by the configuration, or told until a person has confirmed it."""
+"""Which caller sends which scanner's reports is bound by the configuration, or noted until somebody confirms it."""
 
 import json
 from collections.abc import Iterator
@@ -111,7 +111,7 @@ def test_a_held_report_goes_on_once_its_caller_is_bound_to_its_scanner(
         assert after.addendum_of(1) is not None
 
 
-def test_callers_of_one_title_are_told_apart_by_their_addresses(url: str, tmp_path: Path) -> None:
+def test_callers_of_one_title_are_distinguished_by_their_addresses(url: str, tmp_path: Path) -> None:
     with department(tmp_path, url, ONE_TITLE) as made:
         made.send(scan("0.912", "20240301", uid="2.25.11"), calling="DXA", host="127.0.0.2")
         made.send(scan("0.912", "20250301", uid="2.25.12"), calling="DXA", host="127.0.0.3")
@@ -123,7 +123,7 @@ def test_callers_of_one_title_are_told_apart_by_their_addresses(url: str, tmp_pa
 @pytest.mark.parametrize(
     "callers", [ONE_TITLE.replace("127.0.0.2", "dxa1.example"), ONE_TITLE.replace('host = "127.0.0.2"', "")]
 )
-def test_callers_of_one_title_that_could_not_be_told_apart_are_a_mistake(callers: str, tmp_path: Path) -> None:
+def test_callers_of_one_title_that_could_not_be_distinguished_are_an_error(callers: str, tmp_path: Path) -> None:
     (tmp_path / "service.toml").write_text(callers)
     with pytest.raises(SettingsError, match="several are called DXA"):
         load_configuration(tmp_path)

@@ -1,4 +1,4 @@
-"""What becomes of what scanners really send: parts, repetitions, new analyses, phantoms, pictures, wrong patients."""
+"""What becomes of what scanners really send: parts, repetitions, new analyses, phantoms, images, wrong patients."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -120,7 +120,7 @@ def test_an_instance_sent_under_another_uid_than_its_own_is_held(app: App, comma
 
 
 @pytest.mark.parametrize("sent", [picture(), rejection_note(["2.25.1"]), report(PatientID="PHANTOM")])
-def test_so_is_whatever_else_would_be_put_aside(app: App, sent: Dataset) -> None:
+def test_so_is_whatever_else_would_be_ignored(app: App, sent: Dataset) -> None:
     assert settled_as(app, sent, sop_instance_uid="2.25.99") == (State.HELD, Reason.OTHER_UID)
 
 
@@ -174,7 +174,7 @@ def test_an_old_analysis_exported_again_does_not_come_back(app: App) -> None:
     assert bmds(app) == {"L1-L4": "0.912"}
 
 
-def test_a_picture_and_a_report_of_one_scan_agree(app: App) -> None:
+def test_an_image_and_a_report_of_one_scan_agree(app: App) -> None:
     shot = picture(comments=dxa_results(scan("AP Spine", roi("L1-L4", "0.912"), roi("L2-L4", "0.934"))))
     receive(app, shot, "2.25.1")
     receive(app, report(spine()), "2.25.2")
@@ -317,7 +317,7 @@ def test_history_is_of_the_same_id_and_issuer_and_where_one_is_missing_of_the_sa
 # Machines
 
 
-def test_a_machine_without_serial_number_is_listed_with_the_lines_that_would_identify_it(app: App) -> None:
+def test_a_scanner_without_serial_number_is_listed_with_the_lines_that_would_identify_it(app: App) -> None:
     for uid, station in (("2.25.1", 'LUNAR"1'), ("2.25.2", "LUNAR2"), ("2.25.3", "LUNAR2")):
         sent = report(spine(), DeviceSerialNumber=None, StationName=station, StudyInstanceUID=f"{uid}.9")
         receive(app, sent, uid)
@@ -349,7 +349,7 @@ def test_a_phantom_goes_to_its_own_table_and_makes_no_exam(app: App) -> None:
     assert (second.region, second.bmd) == ("", None)
 
 
-def test_a_machine_that_nothing_tells_from_others_cannot_be_given_a_name(app: App) -> None:
+def test_a_scanner_that_nothing_distinguishes_from_others_cannot_be_given_a_name(app: App) -> None:
     receive(app, report(spine(), DeviceSerialNumber=None, StationName="", InstitutionName=""), "2.25.1")
     with app.database.read() as connection:
         (found,) = scanners.not_identified(connection)
@@ -360,13 +360,13 @@ def test_a_machine_that_nothing_tells_from_others_cannot_be_given_a_name(app: Ap
 # Pictures
 
 
-def test_a_picture_without_results_is_put_aside_and_a_strange_one_held(app: App) -> None:
+def test_an_image_without_results_is_ignored_and_an_unknown_one_held(app: App) -> None:
     assert settled(app, receive(app, picture(), "2.25.1")) == (State.IGNORED, "picture")
     assert settled(app, receive(app, picture(Manufacturer="ACME"), "2.25.2")) == (State.HELD, "not_a_report")
 
 
 @pytest.mark.parametrize("sop_class", [SECONDARY_CAPTURE, COMPUTED_RADIOGRAPHY])
-def test_the_pixels_of_a_picture_are_dropped_after_a_while_and_its_results_stay(app: App, sop_class: str) -> None:
+def test_the_pixels_of_an_image_are_dropped_after_a_while_and_its_results_stay(app: App, sop_class: str) -> None:
     shot = picture(comments=dxa_results(scan("AP Spine", roi("L1-L4", "0.912"))), SOPClassUID=sop_class)
     number = receive(app, shot, syntax=JPEGLossless)
     whole = report(spine(region("L2-L4", "0.934")))
@@ -381,7 +381,7 @@ def test_the_pixels_of_a_picture_are_dropped_after_a_while_and_its_results_stay(
     assert bmds(app) == {"L1-L4": "0.912", "L2-L4": "0.934"}
 
 
-def test_a_picture_sent_again_is_known_when_its_pixels_are_gone(app: App) -> None:
+def test_an_image_sent_again_is_known_when_its_pixels_are_gone(app: App) -> None:
     shot = picture(comments=dxa_results(scan("AP Spine", roi("L1-L4", "0.912"))))
     number = receive(app, shot)
     with app.database.write() as connection:

@@ -1,4 +1,4 @@
-"""However many large pictures wait, a worker has only a few of them in memory at once."""
+"""However many large images wait, a worker has only a few of them in memory at once."""
 
 import subprocess
 import sys
@@ -41,7 +41,7 @@ def worker(service: Service) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def keep_large_pictures(app: App, *, named: Callable[[int], str]) -> None:
-    """Have pictures of one exam wait, each in a request that names it so."""
+    """Have images of one exam wait, each in a request that names it so."""
     picture = dcmread(PICTURE)
     picture.PixelData = bytes(PIXELS)
     at = datetime.now(UTC) - timedelta(minutes=1)
@@ -60,7 +60,7 @@ def keep_large_pictures(app: App, *, named: Callable[[int], str]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("is_usable", [True, False], ids=["of one exam", "of which none can be used"])
-def test_a_worker_stays_small_when_many_large_pictures_wait(tmp_path: Path, is_usable: bool) -> None:
+def test_a_worker_stays_small_when_many_large_images_wait(tmp_path: Path, is_usable: bool) -> None:
     service = Service(tmp_path / "service", destination_port=1, settle_seconds=0)
     with service.app() as app:
         keep_large_pictures(app, named=lambda number: f"2.25.{90 if is_usable else 91}{number}")

@@ -21,7 +21,7 @@ def send(app: App, cases: Path, *names: str) -> None:
         follow_all(app)
 
 
-def test_a_machine_whose_model_an_upgrade_has_respelt_is_one_machine(cases: Path, folder: Path) -> None:
+def test_a_scanner_whose_model_an_upgrade_has_respelt_is_one_scanner(cases: Path, folder: Path) -> None:
     (folder / "scanners.toml").write_text((PRODIGY + UPGRADED).replace('"DF+1"', '"DF+500475"'))
     (folder / "precision.toml").write_text(lsc().replace('"DF+1"', '"DF+500475"'))
     with open_app(folder) as app:
@@ -52,7 +52,7 @@ def test_a_corrected_accession_number_is_quoted(cases: Path, folder: Path, names
 
 @pytest.fixture
 def judged(folder: Path) -> Path:
-    """A department with an LSC of 0.028 for the machine of the cases, at the default for what is late."""
+    """A department with an LSC of 0.028 for the scanner of the cases, at the default for what is late."""
     (folder / "precision.toml").write_text(lsc().replace('"DF+1"', '"DF+500475"'))
     settings = folder / "service.toml"
     settings.write_text(settings.read_text().replace("late_days = 36500", ""))

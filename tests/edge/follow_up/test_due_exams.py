@@ -109,7 +109,7 @@ def _latest(app: App, number: int) -> ReadBack:
     return read_back(read_tree(read_elements(addendum.data_set, ExplicitVRLittleEndian)))
 
 
-def test_an_earlier_exam_that_is_held_is_told_and_compared_once_it_is_resolved(app: App) -> None:
+def test_an_earlier_exam_that_is_held_is_mentioned_and_compared_once_it_is_resolved(app: App) -> None:
     """Else a radiologist would read "no earlier exam" of a patient who has one."""
     _receive(app, _l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
     _receive(app, _l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
@@ -166,13 +166,13 @@ def test_a_mans_scores_against_women_are_the_ones_that_count(app: App, parts: li
     assert "MALE_REFERENCE" not in said.flags
 
 
-def test_a_mans_scores_against_men_alone_are_told_as_such(app: App) -> None:
+def test_a_mans_scores_against_men_alone_are_reported_as_such(app: App) -> None:
     _receive(app, report(spine(MEN), PatientSex="M"), "2.25.1")
     assert _follow_up(app) == ExamCounts(issued=1)
     assert "MALE_REFERENCE" in _latest(app, 1).flags
 
 
-def test_a_change_that_the_scanner_tells_otherwise_is_told_beside_ours(app: App) -> None:
+def test_a_change_that_the_scanner_reports_otherwise_stands_beside_ours(app: App) -> None:
     _receive(app, _l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
     printed = container("PCHANGE_VS_PREVIOUS", num("BMD", "-2.1", ("%", "UCUM", "%")))
     trend = container(

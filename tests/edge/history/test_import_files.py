@@ -103,7 +103,7 @@ def test_history_that_is_loaded_once_more_to_be_delivered_is_answered(app: App, 
     assert addenda(app) > 0
 
 
-def test_an_archives_altered_copy_of_what_a_scanner_sent_is_put_aside(app: App, archive: Path) -> None:
+def test_an_archives_altered_copy_of_what_a_scanner_sent_is_ignored(app: App, archive: Path) -> None:
     path = next((archive / "02").glob("*.dcm"))
     sent = dcmread(path)
     sent.InstitutionalDepartmentName = "as it was before the archive altered it"
@@ -166,7 +166,7 @@ def test_a_batch_ends_with_the_file_that_makes_it_too_large_to_hold(
     assert set(sizes) == {1}
 
 
-def test_it_stops_after_a_batch_when_told_to(app: App, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_stops_after_the_batch_in_hand(app: App, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "BATCH", 1)
     loaded = import_paths(app, archives.files(archive), stopped=lambda: True)
     assert sum(loaded.outcomes.values()) == 1

@@ -251,7 +251,7 @@ def test_an_exam_that_waits_for_history_says_why(tmp_path: Path) -> None:
             assert connection.scalar(select(exam.c.reason)) == AWAITS_HISTORY
 
 
-def test_that_an_archive_was_asked_is_on_file_whether_we_did_or_somebody_at_this_machine(
+def test_each_query_to_an_archive_is_on_file_whether_the_service_made_it_or_an_operator(
     tmp_path: Path, orthanc: peers.Orthanc
 ) -> None:
     archive_has(orthanc, "02-spine-loss")

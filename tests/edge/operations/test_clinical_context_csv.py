@@ -34,14 +34,14 @@ def test_a_table_with_several_lines_for_a_day_tells_nothing_new_the_second_time(
         assert clinical_context_csv.store_records(connection, back, at=NOW).records == 1
         assert clinical_context_csv.store_records(connection, back, at=NOW).records == 0
         assert clinical_context_csv.store_records(connection, records, at=NOW).records == 1, (
-            "what was taken back is told again"
+            "what was taken back is recorded again"
         )
         kept = patients.contexts_of(connection, report().exam.patient)
     assert [record.unknown for record in kept if record.unknown] == [("therapy",)]
 
 
 @in_both_databases
-def test_a_patient_on_file_only_under_another_issuer_is_told_by_the_field_and_loaded(folder: Path) -> None:
+def test_a_patient_on_file_only_under_another_issuer_is_named_by_the_field_and_loaded(folder: Path) -> None:
     """E7: the exams are of no issuer; the record concerns them once the two are merged, and not after the undoing."""
     with open_app(folder) as app:
         receive(app, l1_l4("0.950", study="2.25.10", PatientID="SECRET1"), "2.25.1")
@@ -75,8 +75,8 @@ def _merge(app: App, old: tuple[str, str], new: tuple[str, str], *, undo: bool =
 
 
 @in_both_databases
-def test_every_record_up_to_an_exams_day_is_ground_of_its_addendum_and_a_later_one_is_not(folder: Path) -> None:
-    """E7: the oldest record may be the one that holds; a new one beside a newer one shifts the ground all the same."""
+def test_every_record_up_to_an_exams_day_is_an_input_of_its_addendum_and_a_later_one_is_not(folder: Path) -> None:
+    """E7: the oldest record may be the one that holds; a new one beside a newer one changes the inputs all the same."""
     with open_app(folder) as app:
         receive(app, l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
         receive(app, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")

@@ -1,4 +1,4 @@
-"""Tables that people type are read whole or not at all, and every mistake is told with its line."""
+"""Tables that people type are read whole or not at all, and every error is reported with its line."""
 
 from datetime import date
 from decimal import Decimal
@@ -49,7 +49,7 @@ def test_semicolons_and_a_byte_order_mark_are_what_spreadsheets_write(tmp_path: 
     assert one.record.pregnancy is True
 
 
-def test_every_mistake_is_told_at_once_by_line_and_column_without_the_text(tmp_path: Path) -> None:
+def test_all_errors_are_reported_together_by_line_and_column_without_the_text(tmp_path: Path) -> None:
     told = _mistakes(
         tmp_path,
         "patient_id,recorded_on,menopause,glucocorticoid_mg,contrast\n"
@@ -73,8 +73,8 @@ def test_columns_that_are_missing_unknown_or_doubled_are_named(tmp_path: Path) -
     told = _mistakes(tmp_path, "patient_id,drug,therapy,therapy\nP1,x,,\n")
     assert told == [
         "the column recorded_on is missing",
-        "nobody knows the column 'drug'",
-        "the column therapy stands twice",
+        "the column 'drug' is unknown",
+        "the column therapy is there twice",
     ]
 
 

@@ -42,14 +42,14 @@ def test_housekeeping_is_not_overdue_on_the_first_day_and_is_after_a_missed_nigh
         assert is_overdue(app.database, NOW + OVERDUE_AFTER + timedelta(seconds=1))
 
 
-def test_keeping_house_is_remembered(config: Path) -> None:
+def test_housekeeping_is_recorded(config: Path) -> None:
     with open_app(config) as app:
         assert not is_overdue(app.database, NOW - timedelta(days=30))
         assert run_housekeeping(app) >= 0
         assert not is_overdue(app.database, NOW)
 
 
-def test_the_pixels_of_old_pictures_are_dropped_and_the_settings_say_how_old(config: Path) -> None:
+def test_the_pixels_of_old_images_are_dropped_and_the_settings_say_how_old(config: Path) -> None:
     with open_app(config) as app:
         days = app.settings.service.keeping.pixels_days
         for number, age in enumerate((days + 1, days - 1), start=1):
@@ -109,7 +109,7 @@ def test_a_clock_that_goes_back_is_noticed_once_and_even_after_a_restart(
     assert caplog.text.count("the clock went back") == 1
 
 
-def test_a_disk_that_can_only_be_read_is_told_as_such_and_used_again_when_it_can_be_written(tmp_path: Path) -> None:
+def test_a_disk_that_can_only_be_read_is_reported_as_such_and_used_again_when_it_can_be_written(tmp_path: Path) -> None:
     with peers.small_disk(tmp_path / "disk", megabytes=4) as disk:
         database = Database(f"sqlite:///{disk.folder}/store.sqlite3")
         database.migrate()

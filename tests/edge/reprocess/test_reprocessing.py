@@ -1,4 +1,4 @@
-"""When the ground of an addendum shifts it is superseded, when it does not nothing happens, and nobody waits for it."""
+"""When inputs of an addendum change it is superseded if it would differ; else nothing happens, and nobody waits."""
 
 import threading
 from collections.abc import Callable
@@ -172,7 +172,7 @@ def test_a_new_lsc_supersedes_the_addenda_it_judges_and_no_other(two_visits: Pat
 @pytest.mark.parametrize(
     "other", [lsc(region="total hip"), lsc(ends="2021-12-31"), lsc().replace("DF+1", "DF+2")], ids=str
 )
-def test_an_lsc_of_another_part_time_or_machine_shifts_no_ground(two_visits: Path, other: str) -> None:
+def test_an_lsc_of_another_part_time_or_scanner_changes_no_input(two_visits: Path, other: str) -> None:
     (two_visits / "precision.toml").write_text(other)
     assert run_in(two_visits) == ExamCounts(examined=3)
 
@@ -221,7 +221,7 @@ def test_a_prior_that_a_scanner_sends_late_is_followed_up_at_once(two_visits: Pa
         assert run(app) == ExamCounts(examined=4)
 
 
-def test_a_later_exam_shifts_no_ground_of_an_earlier_one(two_visits: Path) -> None:
+def test_a_later_exam_changes_no_input_of_an_earlier_one(two_visits: Path) -> None:
     with open_app(two_visits) as app:
         receive(app, l1_l4("0.900", study="2.25.13", date="20250101"), "2.25.4")
         follow_all(app)
@@ -336,7 +336,7 @@ def test_a_part_whose_worker_died_is_taken_up_by_the_next_where_it_was_left(two_
         assert reprocessing.take_part(app, number) == ExamCounts(examined=1, unchanged=1), "the first person was done"
 
 
-def test_it_stops_when_told_to_and_goes_on_later(two_visits: Path) -> None:
+def test_it_stops_when_it_has_to_and_continues_later(two_visits: Path) -> None:
     (two_visits / "precision.toml").write_text(lsc())
     with open_app(two_visits) as app:
         number = reprocessing.begin(app, Scope())
@@ -468,7 +468,7 @@ def test_historical_exams_that_contradict_themselves_are_held(folder: Path) -> N
 
 
 @in_both_databases
-def test_exams_without_grounds_are_examined_once(two_visits: Path) -> None:
+def test_exams_without_provenance_are_examined_once(two_visits: Path) -> None:
     with open_app(two_visits) as app:
         with app.database.write() as connection:
             connection.execute(provenance.delete())
