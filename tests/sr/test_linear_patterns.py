@@ -13,7 +13,7 @@ from typing import TypeGuard
 import pytest
 
 import pipeline
-from pipeline.sr.dialects.model import Pattern as NamePattern
+from pipeline.sr.dialects.concepts import Pattern as NamePattern
 
 MEGABYTE = 2**20
 PART = MEGABYTE // 64

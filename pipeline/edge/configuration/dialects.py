@@ -77,7 +77,7 @@ def dialects_in_force(folder: Path) -> tuple[DialectInForce, ...]:
         for file, dialect in zip(texts, load_dialects(texts), strict=True):
             own[dialect.name] = DialectInForce(dialect=dialect, path=folder / file, shipped=shipped.get(dialect.name))
     except DialectError as error:
-        errors += error.mistakes
+        errors += error.errors
     if errors:
         raise DialectError(errors)
     added = (one for one in own.values() if one.shipped is None)

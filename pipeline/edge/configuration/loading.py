@@ -68,7 +68,7 @@ def load_configuration(folder: Path) -> tuple[Settings, tuple[Dialect, ...]]:
     try:
         dialects = tuple(one.dialect for one in dialects_in_force(folder / "dialects"))
     except DialectError as error:
-        mistakes += [f"dialects/{mistake}" for mistake in error.mistakes]
+        mistakes += [f"dialects/{mistake}" for mistake in error.errors]
     if settings is not None:
         mistakes += _spelling_errors(settings, dialects)
     if mistakes or settings is None:

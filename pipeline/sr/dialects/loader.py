@@ -1,4 +1,4 @@
-"""How does one vendor name the things in its reports? A dialect says it as data, so that a site can add one.
+"""Load dialects from TOML text: how a vendor names what is in its reports, as data that a site can add to.
 
 A dialect is a TOML file in ``vendors``, or of a site in ``config/dialects``; ``docs/dialects.md`` has the format.
 """
@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from pipeline.clinical.regions import SITE_OF_PART, SPINE, Side, Site, UnknownRegionError, parse_vertebrae
 from pipeline.errors import DxatrendError
+from pipeline.sr.dialects.concepts import Concept, Lookup
 from pipeline.sr.dialects.model import (
-    Concept,
     Condition,
     ContainerRule,
     DateOrder,
@@ -22,7 +22,6 @@ from pipeline.sr.dialects.model import (
     Dialect,
     Fact,
     FindingSite,
-    Lookup,
     NamedFor,
     NeverRule,
     PartNames,
@@ -42,43 +41,43 @@ __all__ = ["Dialect", "DialectError", "load_dialects", "normal_manufacturer", "p
 
 
 class DialectError(DxatrendError):
-    """Dialects that cannot be used; its text lists every mistake on its own line, under its key."""
+    """Dialects that cannot be used; its text has a line for each error, with its key."""
 
-    def __init__(self, mistakes: Sequence[str]) -> None:
-        super().__init__("\n".join(mistakes))
-        self.mistakes = tuple(mistakes)
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = tuple(errors)
 
 
 def load_dialects(texts: Mapping[str, str]) -> tuple[Dialect, ...]:
-    """The dialects in TOML texts, by the name of each text's file, in the order given.
+    """Return the dialects in TOML texts, keyed by the names of their files, in the same order.
 
     Raises:
-        DialectError: with every mistake of every text.
+        DialectError: with all errors of all texts.
     """
     dialects: list[Dialect] = []
-    mistakes: list[str] = []
+    errors: list[str] = []
     for file, text in texts.items():
         try:
             dialects.append(parse_dialect(tomllib.loads(text)))
-        except tomllib.TOMLDecodeError as error:
-            mistakes.append(f"{file}: {error}")
-        except DialectError as error:
-            mistakes += [f"{file}: {mistake}" for mistake in error.mistakes]
+        except tomllib.TOMLDecodeError as broken:
+            errors.append(f"{file}: {broken}")
+        except DialectError as refused:
+            errors += [f"{file}: {error}" for error in refused.errors]
     names = [dialect.name for dialect in dialects]
-    mistakes += [f"name: two dialects are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1]
-    if mistakes:
-        raise DialectError(mistakes)
+    errors += [f"name: two dialects are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1]
+    if errors:
+        raise DialectError(errors)
     return tuple(dialects)
 
 
 def parse_dialect(data: Mapping[str, Any]) -> Dialect:
-    """The dialect that a TOML document describes.
+    """Return the dialect that a TOML document describes.
 
     Raises:
-        DialectError: with every mistake in it.
+        DialectError: with all errors in it.
     """
-    mistakes: list[str] = []
-    table = _Table(data, "", mistakes)
+    errors: list[str] = []
+    table = _Table(data, "", errors)
     quantities = tuple(table.listed("quantities", Quantity))
     dialect = Dialect(
         name=table.text("name"),
@@ -109,14 +108,14 @@ def parse_dialect(data: Mapping[str, Any]) -> Dialect:
     )
     table.finish()
     if not any(quantity is Quantity.BMD for _, quantity in quantities):
-        mistakes.append("quantities.bmd: is missing; without it no report could be read")
+        errors.append("quantities.bmd: is missing; without it no report could be read")
     if not dialect.unit("g/cm2") and not dialect.unit("mg/cm2"):
-        mistakes.append("units: neither g/cm2 nor mg/cm2 is among them; without one no BMD could be read")
+        errors.append("units: neither g/cm2 nor mg/cm2 is among them; without one no BMD could be read")
     for quantity, unit in dialect.units_when_absent.items():
         if dialect.unit(unit) != unit:
-            mistakes.append(f"units_when_absent.{quantity}: {unit!r} is none of the units")
-    if mistakes:
-        raise DialectError(mistakes)
+            errors.append(f"units_when_absent.{quantity}: {unit!r} is none of the units")
+    if errors:
+        raise DialectError(errors)
     return dialect
 
 
@@ -129,15 +128,15 @@ _Key = TypeVar("_Key", bound=StrEnum)
 
 
 class _Table:
-    """A table of a dialect's TOML, read key by key; what is wrong or left over goes to the mistakes."""
+    """A table of a dialect's TOML, read key by key; wrong values and unknown keys are added to the errors."""
 
-    def __init__(self, data: Mapping[str, Any], path: str, mistakes: list[str]) -> None:
+    def __init__(self, data: Mapping[str, Any], path: str, errors: list[str]) -> None:
         self._left = dict(data)
         self._path = path
-        self._mistakes = mistakes
+        self._errors = errors
 
     def wrong(self, key: str, what: str) -> None:
-        self._mistakes.append(f"{self._path}{key}: {what}")
+        self._errors.append(f"{self._path}{key}: {what}")
 
     def text(self, key: str, *, required: bool = True) -> str:
         value = self._left.pop(key, "")
@@ -193,7 +192,7 @@ class _Table:
         if not isinstance(value, dict):
             self.wrong(key, "must be a table")
             value = {}
-        return _Table(value, f"{self._path}{key}.", self._mistakes)
+        return _Table(value, f"{self._path}{key}.", self._errors)
 
     def tables(self, key: str, *, required: bool = False) -> Iterator["_Table"]:
         value = self._left.pop(key, [])
@@ -203,12 +202,12 @@ class _Table:
         elif required and not value:
             self.wrong(key, f"at least one [[{key}]] is needed")
         for number, entry in enumerate(value, start=1):
-            table = _Table(entry, f"{self._path}{key}[{number}].", self._mistakes)
+            table = _Table(entry, f"{self._path}{key}[{number}].", self._errors)
             yield table
             table.finish()
 
     def listed(self, key: str, kind: type[_Key]) -> Iterator[tuple[Concept, _Key]]:
-        """The concepts listed in a table under each member of an enumeration."""
+        """Yield the concepts listed in a table under each member of an enumeration."""
         table = self.table(key)
         for member in kind:
             for entry in table.tables(member.value):
@@ -216,7 +215,7 @@ class _Table:
         table.finish()
 
     def concept(self, key: str) -> Concept | None:
-        """A concept, or ``None`` when the key is not there."""
+        """Return a concept, or ``None`` when the key is absent."""
         if key not in self._left:
             return None
         table = self.table(key)
@@ -331,7 +330,7 @@ def _region_rule(table: _Table) -> RegionRule:
 
 
 def _part_names(table: _Table) -> Iterator[PartNames]:
-    """``[names.hip]`` and its like: for each part of the site, what the vendor calls it."""
+    """Read ``[names.hip]`` and the other sites: for each part the vendor's names."""
     for site in Site:
         parts = table.table(site.value)
         for part, names in parts.lists():
@@ -408,7 +407,7 @@ def _phantom_signs(table: _Table) -> PhantomSigns:
 
 
 def _populations(table: _Table) -> dict[str, Concept]:
-    """``female`` and ``male``: how the reference populations of each are called."""
+    """Read ``female`` and ``male``: the names of their reference populations."""
     populations = {sex: Concept(meanings=table.texts(sex)) for sex in ("female", "male")}
     table.finish()
     return populations

@@ -1,4 +1,4 @@
-"""Which region does a vendor's name mean?"""
+"""Translate a vendor's region name into a region, by the names of a dialect."""
 
 import re
 from collections.abc import Mapping
@@ -14,21 +14,22 @@ from pipeline.clinical.regions import (
     UnknownRegionError,
     parse_vertebrae,
 )
-from pipeline.sr.dialects.model import LONGEST_NAME, Dialect, PartNames
+from pipeline.sr.dialects.concepts import LONGEST_NAME
+from pipeline.sr.dialects.model import Dialect, PartNames
 from pipeline.sr.dicom.content_item import folded
 
 
 class UnknownNameError(UnknownRegionError):
-    """The name means no region that the dialect knows; something else may still tell."""
+    """The dialect does not know the name; finding sites may still identify the region."""
 
 
 @lru_cache(maxsize=4096)
 def name_region(dialect: Dialect, name: str, *, site: Site | None = None, side: Side | None = None) -> Region:
-    """The region of this name, found where site and side are these as far as anything but the name tells.
+    """Return the region with this name; ``site`` and ``side`` are those of the scan or of its codes, where known.
 
     Raises:
         UnknownNameError: the dialect does not know the name.
-        UnknownRegionError: the name contradicts site or side, or leaves them open.
+        UnknownRegionError: the name contradicts the site or side, or leaves it open.
     """
     if len(name) > LONGEST_NAME:
         raise UnknownNameError("its name is longer than any")
@@ -36,7 +37,7 @@ def name_region(dialect: Dialect, name: str, *, site: Site | None = None, side: 
     parts = _parts(dialect).get(words, ())
     here = [known for known in parts if site in (None, known.site)]
     if len(here) > 1:
-        raise UnknownRegionError("its name means different parts at different sites, and the site is not told")
+        raise UnknownRegionError("its name means different parts at different sites, and the site is not stated")
     if here:
         if own_side and side and own_side is not side:
             raise UnknownRegionError(f"it is called {own_side} and stands in a scan of the {side}")
@@ -48,20 +49,20 @@ def name_region(dialect: Dialect, name: str, *, site: Site | None = None, side: 
 
 
 def region_of_part(part: str, side: Side | None) -> Region:
-    """The region of a part on a side, if the part has sides.
+    """Return the region of a part, on a side if the part has sides.
 
     Raises:
-        UnknownRegionError: it has, and the side is not told.
+        UnknownRegionError: the part has sides, and the side is not known.
     """
     if SITE_OF_PART[part] not in (Site.HIP, Site.FOREARM):
         return Region(part=part)
     if side is None:
-        raise UnknownRegionError("its side is not told")
+        raise UnknownRegionError("its side is not stated")
     return Region(part=part, side=side)
 
 
 def _words(name: str) -> str:
-    """A name without case and without the punctuation between its words; ``1/3`` and ``33%`` stay as they are."""
+    """Fold a name and drop the punctuation between its words; ``1/3`` and ``33%`` stay as they are."""
     return folded(_PUNCTUATION.sub(" ", name))
 
 
@@ -72,7 +73,7 @@ _BRACKETED = re.compile(r"([^()]+)\(([^()]+)\)")
 
 @lru_cache(maxsize=64)
 def _parts(dialect: Dialect) -> Mapping[str, tuple[PartNames, ...]]:
-    """The parts that each name of a dialect means, at one site or another."""
+    """Return the parts for each name of a dialect, at any site."""
     parts: dict[str, tuple[PartNames, ...]] = {}
     for known in dialect.parts:
         for name in dict.fromkeys(map(_words, known.names)):
@@ -86,7 +87,7 @@ def _sides(dialect: Dialect) -> tuple[tuple[Side, str], ...]:
 
 
 def _take_side(dialect: Dialect, words: str) -> tuple[Side | None, str]:
-    """The side that a name begins or ends with, and the rest of the name."""
+    """Split a name into the side it begins or ends with, and the rest."""
     for side, word in _sides(dialect):
         if words.startswith(f"{word} "):
             return side, words.removeprefix(f"{word} ")
@@ -96,7 +97,7 @@ def _take_side(dialect: Dialect, words: str) -> tuple[Side | None, str]:
 
 
 def _name_vertebrae(dialect: Dialect, name: str) -> tuple[str, ...]:
-    """The vertebrae that ``L1-L4``, ``L1,L3``, ``L2 - L4`` or ``L1-L4 (L2)``, which leaves L2 out, stands for."""
+    """Return the vertebrae of ``L1-L4``, ``L1,L3``, ``L2 - L4`` or ``L1-L4 (L2)``, which excludes L2."""
     text = folded(_DASHES.sub("-", name))
     for word in map(folded, dialect.vertebrae.words):
         text = text.removeprefix(word).strip()
@@ -104,7 +105,7 @@ def _name_vertebrae(dialect: Dialect, name: str) -> tuple[str, ...]:
     if bracketed is None:
         return _vertebrae(text)
     if not dialect.vertebrae.brackets_exclude:
-        raise UnknownNameError("what the brackets in its name mean is not told")
+        raise UnknownNameError("what the brackets in its name mean is not stated")
     levels, without = _vertebrae(bracketed[1]), _vertebrae(bracketed[2])
     kept = tuple(level for level in VERTEBRAE if level in levels and level not in without)
     if not kept or not set(without) <= set(levels):

@@ -5,7 +5,7 @@ Their reports look much like DXA's. They are recognised by modality, device, and
 
 from collections.abc import Iterator
 
-from pipeline.sr.dialects.model import Concept, Lookup
+from pipeline.sr.dialects.concepts import Concept, Lookup
 from pipeline.sr.dicom.content_item import Code, Item, folded
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import Elements

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.clinical.model import Scanner
-from pipeline.sr.dialects.model import Concept, Dialect, normal_manufacturer
+from pipeline.sr.dialects.concepts import Concept
+from pipeline.sr.dialects.model import Dialect, normal_manufacturer
 from pipeline.sr.dicom.content_item import Item, folded
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import Elements
@@ -35,7 +36,7 @@ def read_scanner(
     if not serials:
         return header
     if len(serials) > 1:
-        remarks.add("the report names several devices with a serial number; which one scanned is not told")
+        remarks.add("the report names several devices with a serial number; which one scanned is not stated")
         return replace(header, serial_number="")
     manufacturers = _texts(root, device.manufacturer)
     named = Scanner(

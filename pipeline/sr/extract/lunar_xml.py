@@ -76,7 +76,7 @@ def _trend(name: str, trend: Any) -> Item:
 
 
 def _today(name: str, trend: Any, performed_on: date | None, order: DateOrder | None) -> Iterator[Item]:
-    """The one exam of a trend that can be of the day, as a region."""
+    """Yield the one exam of a trend that can be of ``performed_on``, as a region."""
     exams = [exam for exam in trend.findall("EXAM") if performed_on in possible_days(_date(exam), order)]
     if performed_on is not None and len(exams) == 1:
         yield _container(name, *_leaves(exams[0]))
@@ -98,7 +98,7 @@ def _date(exam: Any) -> str:
 
 
 def _leaves(element: Any) -> Iterator[Item]:
-    """What stands directly in an element, and has nothing in it but text."""
+    """Yield the children of an element that hold only text."""
     for child in element:
         if len(child) == 0 and isinstance(child.tag, str):
             yield _leaf(child.tag, child)

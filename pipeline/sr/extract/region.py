@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from pipeline.clinical.regions import SPINE, VERTEBRAE, Region, UnknownRegionError
-from pipeline.sr.dialects.model import Concept, Dialect, Fact, FindingSite
+from pipeline.sr.dialects.concepts import Concept
+from pipeline.sr.dialects.model import Dialect, Fact, FindingSite
 from pipeline.sr.dialects.region_names import UnknownNameError, name_region, region_of_part
 from pipeline.sr.dicom.content_item import Code, Item
 from pipeline.sr.extract.containers import Scan

@@ -4,8 +4,8 @@ import pytest
 
 from pipeline.clinical.regions import SITE_OF_PART, Region, Side, Site, UnknownRegionError, parse_region
 from pipeline.edge.configuration.dialects import shipped_dialects
+from pipeline.sr.dialects.concepts import Concept, Lookup
 from pipeline.sr.dialects.loader import Dialect, DialectError, load_dialects, normal_manufacturer, parse_dialect
-from pipeline.sr.dialects.model import Concept, Lookup
 from pipeline.sr.dialects.region_names import name_region
 from pipeline.sr.dicom.content_item import Code
 from pipeline.sr.extract.report import extract
@@ -35,10 +35,10 @@ def dialect(name: str) -> Dialect:
     return next(known for known in shipped_dialects() if known.name == name)
 
 
-def mistakes_in(toml: str) -> tuple[str, ...]:
+def errors_in(toml: str) -> tuple[str, ...]:
     with pytest.raises(DialectError) as error:
         load_dialects({"acme.toml": toml})
-    return error.value.mistakes
+    return error.value.errors
 
 
 def test_a_site_writes_its_own_dialect_without_code():
@@ -54,7 +54,7 @@ def test_three_dialects_are_shipped():
     assert [str(known) for known in shipped_dialects()] == ["hologic 2", "lunar 2", "tid1500 2"]
 
 
-def test_every_mistake_in_every_dialect_is_told_at_once_under_its_key():
+def test_every_error_in_every_dialect_is_told_at_once_under_its_key():
     broken = """
     nam = "acme"
     version = 3
@@ -112,7 +112,7 @@ def test_every_mistake_in_every_dialect_is_told_at_once_under_its_key():
     """
     with pytest.raises(DialectError) as error:
         load_dialects({"acme.toml": broken, "other.toml": "name = "})
-    assert sorted(error.value.mistakes) == [
+    assert sorted(error.value.errors) == [
         "acme.toml: device.serial: is no key we know",
         "acme.toml: facts.shoe_size: is no key we know",
         "acme.toml: finding_site[1].site: needs a site, a part or a vertebra",
@@ -147,11 +147,11 @@ def test_every_mistake_in_every_dialect_is_told_at_once_under_its_key():
         "acme.toml: version: must be a text",
         "other.toml: Invalid value (at end of document)",
     ]
-    assert str(error.value).splitlines() == list(error.value.mistakes)
+    assert str(error.value).splitlines() == list(error.value.errors)
 
 
 def test_a_dialect_needs_at_least_a_report_and_a_scan():
-    assert mistakes_in('name = "a"\nversion = "1"\nquantities.bmd = [{ meaning = "B" }]\nunits."g/cm2" = []') == (
+    assert errors_in('name = "a"\nversion = "1"\nquantities.bmd = [{ meaning = "B" }]\nunits."g/cm2" = []') == (
         "acme.toml: report: at least one [[report]] is needed",
         "acme.toml: scan: at least one [[scan]] is needed",
     )
