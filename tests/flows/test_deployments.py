@@ -81,7 +81,7 @@ def test_what_is_deployed_is_named_scheduled_and_explained_and_a_worker_runs_it(
     peers.wait_until(lambda: deployed.state(started) in over, seconds=60, what="the run has ended")
     assert deployed.state(started) == "COMPLETED", worker.stdout + worker.stderr
     (counts,) = deployed.ask("artifacts/filter", {})
-    assert [row["what"] for row in json.loads(counts["data"])] == ["looked at", "issued", "unchanged", "held"]
+    assert [row["what"] for row in json.loads(counts["data"])] == ["examined", "issued", "unchanged", "held"]
 
 
 @pytest.mark.parametrize(("name", "most"), [("reprocess", 2), ("housekeeping", 1)])
