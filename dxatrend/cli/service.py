@@ -59,7 +59,7 @@ def listen(options: argparse.Namespace) -> int:
             return FAILURE
         live = LiveConfiguration(app)
         signal.signal(signal.SIGHUP, live.on_signal)
-        with contextlib.closing(listener), events.told(app, "listener"), live.registered("listener"):
+        with contextlib.closing(listener), events.service_lifetime(app, "listener"), live.registered("listener"):
             stop.wait()
     return SUCCESS
 
@@ -74,7 +74,7 @@ def work(options: argparse.Namespace) -> int:
         live = LiveConfiguration(app)
         signal.signal(signal.SIGHUP, live.on_signal)
         stop = stop_on_signals()
-        with events.told(app, "worker"), live.registered("worker"):
+        with events.service_lifetime(app, "worker"), live.registered("worker"):
             return SUCCESS if run_worker(lambda: live.app, stop) else FAILURE
 
 

@@ -82,7 +82,7 @@ def _loops(app: App, stop: Stop) -> list[tuple[WorkLoop, PrefectRunner | None]]:
     loops += [(commitment_loop(caller), None) for caller in callers_to_be_called(service.listener.caller)]
     loops += [(query_loop(archive), None) for archive in service.destination if archive.history]
     forwarder = AuditForwarder(app)
-    loops.append((WorkLoop(name="audit trail", poll=lambda _: forwarder.look(), requeue=nothing_claimed), None))
+    loops.append((WorkLoop(name="audit trail", poll=lambda _: forwarder.poll(), requeue=nothing_claimed), None))
     return loops
 
 

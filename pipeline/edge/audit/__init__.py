@@ -1,1 +1,1 @@
-"""The audit trail of the service, told as DICOM audit messages (PS3.15 A.5) over syslog."""
+"""The audit trail: events of this service, sealed, and sent as DICOM audit messages (PS3.15 A.5) over syslog."""

@@ -1,6 +1,6 @@
-"""How does one entry of the audit trail read as a DICOM audit message? (PS3.15 A.5)
+"""Render an entry of the audit trail as a DICOM audit message in XML (PS3.15 A.5).
 
-Entries of ours that the standard has no message for are not sent: they stand in the trail alone.
+Entries for which the standard has no message are not sent: they stay in the audit trail alone.
 """
 
 import base64
@@ -23,7 +23,7 @@ class Code(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What an entry is about, as the messages ask for it; empty where nobody knows."""
+    """What an entry is about, in the fields of the messages; empty where it is unknown."""
 
     patient_id: str = ""
     study_instance_uid: str = ""
@@ -34,14 +34,14 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Who we are: our AE title, and the machine we run on."""
+    """The sender of audit messages: our AE title, and the name of the machine we run on."""
 
     ae_title: str
     host: str
 
 
 class _Kind(NamedTuple):
-    """Event ID, its type, and what was done: C, R, U, D or E."""
+    """Event ID, Event Action Code (C, R, U, D or E) and Event Type Code."""
 
     event: Code
     action: str
@@ -87,12 +87,12 @@ _PATIENT, _REPORT, _SECURITY_RESOURCE = "1", "3", "13"
 
 
 def has_message(event: Event) -> bool:
-    """Whether the standard has a message for it."""
+    """Return whether the standard has a message for an event."""
     return event in _KINDS
 
 
 def message(entry: Entry, subject: Subject, source: Source) -> bytes:
-    """The message in UTF-8."""
+    """Return the audit message of an entry, in UTF-8."""
     kind = _KINDS[entry.event]
     root = Element("AuditMessage")
     event = SubElement(
@@ -109,34 +109,34 @@ def message(entry: Entry, subject: Subject, source: Source) -> bytes:
     identification = SubElement(root, "AuditSourceIdentification", AuditSourceID=source.ae_title)
     _code(identification, "AuditSourceTypeCode", _SERVER_PROCESS)
     _objects(root, entry, kind, subject)
-    written: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
-    return written
+    encoded: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
+    return encoded
 
 
 def _participants(root: Element, entry: Entry, source: Source) -> None:
-    def ours(role: Code, *, asked: bool) -> None:
-        _participant(root, source.ae_title, source.host, role, asked=asked)
+    def ourselves(role: Code, *, is_requestor: bool) -> None:
+        _participant(root, source.ae_title, source.host, role, is_requestor=is_requestor)
 
-    def theirs(role: Code | None, *, asked: bool) -> None:
-        _participant(root, entry.actor, entry.host, role, asked=asked)
+    def peer(role: Code | None, *, is_requestor: bool) -> None:
+        _participant(root, entry.actor, entry.host, role, is_requestor=is_requestor)
 
     match entry.event:
         case Event.RECEIVED:
-            theirs(_SOURCE, asked=True)
-            ours(_DESTINATION, asked=False)
+            peer(_SOURCE, is_requestor=True)
+            ourselves(_DESTINATION, is_requestor=False)
         case Event.DELIVERED | Event.QUERIED:
-            ours(_SOURCE, asked=True)
-            theirs(_DESTINATION, asked=False)
+            ourselves(_SOURCE, is_requestor=True)
+            peer(_DESTINATION, is_requestor=False)
         case Event.STARTED | Event.STOPPED:
-            ours(_APPLICATION, asked=False)
-            theirs(_LAUNCHER, asked=True)
+            ourselves(_APPLICATION, is_requestor=False)
+            peer(_LAUNCHER, is_requestor=True)
         case Event.REFUSED_CALLER:
-            ours(_APPLICATION, asked=False)
-            theirs(None, asked=True)
+            ourselves(_APPLICATION, is_requestor=False)
+            peer(None, is_requestor=True)
         case Event.COMPARED | Event.AUTHORED:
-            ours(_APPLICATION, asked=True)
+            ourselves(_APPLICATION, is_requestor=True)
         case _:
-            theirs(None, asked=True)
+            peer(None, is_requestor=True)
 
 
 def _objects(root: Element, entry: Entry, kind: _Kind, subject: Subject) -> None:
@@ -150,8 +150,8 @@ def _objects(root: Element, entry: Entry, kind: _Kind, subject: Subject) -> None
             _query(root, entry)
         case _ if entry.event is Event.REFUSED_CALLER:
             alert = _object(root, entry.host or entry.actor, _SYSTEM, _SECURITY_RESOURCE, _NODE_ID, entry.actor)
-            told = f"{entry.detail.get('reason', '')} ({entry.detail.get('times', 1)} times)"
-            value = base64.b64encode(told.encode()).decode()
+            alert_text = f"{entry.detail.get('reason', '')} ({entry.detail.get('times', 1)} times)"
+            value = base64.b64encode(alert_text.encode()).decode()
             SubElement(alert, "ParticipantObjectDetail", type="Alert Description", value=value)
         case _ if entry.event is Event.EXPORTED:
             _object(root, "dxatrend:audit", _SYSTEM, _SECURITY_RESOURCE, _URI, "Security Audit Log")
@@ -167,10 +167,10 @@ def _study(root: Element, subject: Subject) -> None:
 
 
 def _query(root: Element, entry: Entry) -> None:
-    asked = _object(root, str(entry.detail.get("sop_class_uid", "")), _SYSTEM, _REPORT, _SOP_CLASS_UID, None)
-    SubElement(asked, "ParticipantObjectQuery").text = str(entry.detail.get("query", ""))
+    query = _object(root, str(entry.detail.get("sop_class_uid", "")), _SYSTEM, _REPORT, _SOP_CLASS_UID, None)
+    SubElement(query, "ParticipantObjectQuery").text = str(entry.detail.get("query", ""))
     syntax = base64.b64encode(str(entry.detail.get("transfer_syntax_uid", "")).encode()).decode()
-    SubElement(asked, "ParticipantObjectDetail", type="TransferSyntax", value=syntax)
+    SubElement(query, "ParticipantObjectDetail", type="TransferSyntax", value=syntax)
 
 
 def _patient(root: Element, subject: Subject) -> None:
@@ -178,28 +178,30 @@ def _patient(root: Element, subject: Subject) -> None:
 
 
 def _object(root: Element, identifier: str, kind: str, role: str, id_type: Code, name: str | None) -> Element:
-    made = SubElement(
+    element = SubElement(
         root,
         "ParticipantObjectIdentification",
         ParticipantObjectID=_clean(identifier) or "unknown",
         ParticipantObjectTypeCode=kind,
         ParticipantObjectTypeCodeRole=role,
     )
-    _code(made, "ParticipantObjectIDTypeCode", id_type)
+    _code(element, "ParticipantObjectIDTypeCode", id_type)
     if name is not None:
-        SubElement(made, "ParticipantObjectName").text = _clean(name)  # never a patient's
-    return made
+        SubElement(element, "ParticipantObjectName").text = _clean(name)  # never a patient's
+    return element
 
 
-def _participant(root: Element, who: str, host: str, role: Code | None, *, asked: bool) -> None:
-    made = SubElement(root, "ActiveParticipant", UserID=_clean(who) or "unknown", UserIsRequestor=str(asked).lower())
+def _participant(root: Element, who: str, host: str, role: Code | None, *, is_requestor: bool) -> None:
+    element = SubElement(
+        root, "ActiveParticipant", UserID=_clean(who) or "unknown", UserIsRequestor=str(is_requestor).lower()
+    )
     if role == _APPLICATION:
-        made.set("AlternativeUserID", f"dxatrend {__version__}")
+        element.set("AlternativeUserID", f"dxatrend {__version__}")
     if host:
-        made.set("NetworkAccessPointID", _clean(host))
-        made.set("NetworkAccessPointTypeCode", _IP_ADDRESS if is_ip_address(host) else _MACHINE_NAME)
+        element.set("NetworkAccessPointID", _clean(host))
+        element.set("NetworkAccessPointTypeCode", _IP_ADDRESS if is_ip_address(host) else _MACHINE_NAME)
     if role:
-        _code(made, "RoleIDCode", role)
+        _code(element, "RoleIDCode", role)
 
 
 def _code(parent: Element, name: str, code: Code) -> None:
@@ -207,5 +209,5 @@ def _code(parent: Element, name: str, code: Code) -> None:
 
 
 def _clean(text: str) -> str:
-    """What a caller named itself may hold characters that XML has no way to write."""
+    """Replace the characters that XML cannot hold; an AE title may have any."""
     return "".join(character if character.isprintable() else "?" for character in text)

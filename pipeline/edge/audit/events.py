@@ -1,4 +1,4 @@
-"""What does the audit trail tell: of an exam, of the service, of whoever typed a command?"""
+"""Audit events of this service: an exam compared, an addendum authored, an archive queried, a command given."""
 
 import getpass
 import hashlib
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 def compared(
     on_file: ExamOnFile, interpretation: Interpretation, reference_data: ReferenceData, *, issued: bool, at: datetime
 ) -> Entry:
-    """An exam was examined, whether or not anything new came of it."""
+    """Return the entry of an examined exam, whether or not an addendum was issued."""
     return Entry(
         event=Event.COMPARED,
         at=at,
@@ -44,7 +44,7 @@ def compared(
 
 
 def authored(number: int, exam: int, sop_instance_uid: str, data_set: bytes, *, at: datetime) -> Entry:
-    """An addendum was written and kept."""
+    """Return the entry of an addendum that was authored and stored."""
     return Entry(
         event=Event.AUTHORED,
         at=at,
@@ -55,7 +55,7 @@ def authored(number: int, exam: int, sop_instance_uid: str, data_set: bytes, *, 
     )
 
 
-def asked(
+def archive_queried(
     archive: DestinationSettings,
     patient: int | None,
     query: Mapping[str, str],
@@ -65,7 +65,7 @@ def asked(
     at: datetime,
     outcome: Outcome = Outcome.SUCCESS,
 ) -> Entry:
-    """An archive was asked what it has of a patient: by ourselves, or by somebody at this machine."""
+    """Return the entry of a query to an archive about a patient, sent by the service or ``by_hand``."""
     return Entry(
         event=Event.QUERIED,
         at=at,
@@ -78,27 +78,27 @@ def asked(
 
 
 @contextmanager
-def told(app: App, part: str) -> Iterator[None]:
-    """A part of the service runs for as long as the block does; of one that was killed only the start is told."""
-    of = {"part": part, "version": __version__, "configuration": app.reference_data.digest}
-    _tell(app, Event.STARTED, of)
+def service_lifetime(app: App, part: str) -> Iterator[None]:
+    """Record that a part of the service runs as long as the block; one that is killed records its start alone."""
+    detail = {"part": part, "version": __version__, "configuration": app.reference_data.digest}
+    _record(app, Event.STARTED, detail)
     try:
         yield
     finally:
-        _tell(app, Event.STOPPED, of)
+        _record(app, Event.STOPPED, detail)
 
 
-def by_operator(event: Event, *, at: datetime, outcome: Outcome = Outcome.SUCCESS, **of: Any) -> Entry:
-    """Somebody at this machine did something: under which of its users."""
-    return Entry(event=event, at=at, outcome=outcome, actor=_operator(), host=socket.gethostname(), **of)
+def by_operator(event: Event, *, at: datetime, outcome: Outcome = Outcome.SUCCESS, **fields: Any) -> Entry:
+    """Return the entry of what a user of this machine did, under the name of that user."""
+    return Entry(event=event, at=at, outcome=outcome, actor=_operator(), host=socket.gethostname(), **fields)
 
 
-def _tell(app: App, event: Event, of: Mapping[str, str]) -> None:
+def _record(app: App, event: Event, detail: Mapping[str, str]) -> None:
     try:
         with app.database.write() as connection:
-            audit_trail.record(connection, by_operator(event, at=datetime.now(UTC), detail=of))
+            audit_trail.record(connection, by_operator(event, at=datetime.now(UTC), detail=detail))
     except StoreError as failure:  # the work begins, and ends, all the same
-        log.error("the audit trail could not be told: %s", failure)
+        log.error("the audit trail could not be written: %s", failure)
 
 
 def _region(finding: Finding) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Who chains what was added to the audit trail, and who has to be told of it?"""
+"""Audit forwarder: seal new entries of the audit trail, and send them to the syslog receiver."""
 
 import logging
 import socket
@@ -21,20 +21,20 @@ from pipeline.sr.dicom.header import read_header
 log = logging.getLogger(__name__)
 
 RECEIVER = "syslog"
-"""The name under which the trail remembers how far it was sent."""
+"""The name under which the store remembers how far the audit trail was sent."""
 
 EVERY = timedelta(seconds=1)
-"""How soon an entry is chained and sent."""
+"""How soon an entry is sealed and sent."""
 
 LONGEST_WAIT = timedelta(minutes=5)
-"""How long we wait at most before a receiver that was away is tried again."""
+"""The longest wait before a receiver that was unreachable is tried again."""
 
 _SEVERITY = {0: 5, 4: 4, 8: 3, 12: 2}
-"""From Event Outcome Indicator to the severity of syslog."""
+"""Syslog severity by Event Outcome Indicator."""
 
 
 class AuditForwarder:
-    """Seals the trail once a second, and sends it on; a receiver that is away holds up nothing but itself."""
+    """Seals the audit trail once a second and sends it; an unreachable receiver delays nothing else."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -46,11 +46,11 @@ class AuditForwarder:
             with app.database.write() as connection:
                 audit_trail.add_receiver(connection, RECEIVER, at=datetime.now(UTC))
 
-    def look(self) -> datetime:
-        """Chain what was added, and send it; when there will be more to do.
+    def poll(self) -> datetime:
+        """Seal and send what was added; return when to poll again.
 
         Raises:
-            StoreError: the database could not be asked.
+            StoreError: the database failed.
         """
         now = time.monotonic()
         if now >= self._due:
@@ -85,7 +85,7 @@ class AuditForwarder:
     def _send(self) -> bool:
         with self._app.database.read() as connection:
             unsent = audit_trail.unsent(connection, RECEIVER)
-            lines = [line for one in unsent if (line := self._line(connection, one)) is not None]
+            lines = [line for entry in unsent if (line := self._line(connection, entry)) is not None]
         if not unsent or not self._is_ours():
             return False
         if lines:
@@ -97,31 +97,31 @@ class AuditForwarder:
         return True
 
     def _is_ours(self) -> bool:
-        """Of several workers one tells the receiver."""
+        """Whether this worker, of several, sends to the receiver."""
         with self._app.database.write() as connection:
             return audit_trail.lease_receiver(connection, RECEIVER, at=datetime.now(UTC))
 
-    def _line(self, connection: Connection, one: SealedEntry) -> Line | None:
-        """The message of an entry, if it has one; what cannot be written holds up no other, and stays in the trail."""
-        entry = one.entry
+    def _line(self, connection: Connection, sealed: SealedEntry) -> Line | None:
+        """Return the message of an entry, if it has one; one that cannot be rendered stays in the audit trail alone."""
+        entry = sealed.entry
         if not dicom_message.has_message(entry.event):
             return None
         try:
             message = dicom_message.message(entry, _subject(connection, entry), self._source)
         except Exception as error:  # noqa: BLE001 - as above
             require_fault_of_one(error)
-            log.error("entry %s of the audit trail has no message: %s", one.number, describe_error(error))
+            log.error("entry %s of the audit trail has no message: %s", sealed.number, describe_error(error))
             return None
         return Line(entry.at, _SEVERITY[entry.outcome], message)
 
 
 def _subject(connection: Connection, entry: Entry) -> Subject:
-    """What an entry is about, looked up by its numbers."""
-    of_the_instance = {
+    """Return what an entry is about, looked up by its numbers."""
+    instance_uids = {
         name: str(entry.detail.get(name, "")) for name in ("sop_class_uid", "sop_instance_uid") if entry.detail
     }
     if entry.receipt is not None:
-        return _subject_of_receipt(connection, entry.receipt, of_the_instance)
+        return _subject_of_receipt(connection, entry.receipt, instance_uids)
     if entry.patient is not None:
         known = connection.scalar(select(patient.c.patient_id).where(patient.c.id == entry.patient))
         return Subject(patient_id=known or "")
@@ -134,14 +134,14 @@ def _subject(connection: Connection, entry: Entry) -> Subject:
     ).one_or_none()
     if row is None:
         return Subject()
-    if entry.addendum is not None and not of_the_instance.get("sop_class_uid"):
+    if entry.addendum is not None and not instance_uids.get("sop_class_uid"):
         kind = connection.scalar(select(addendum.c.sop_class_uid).where(addendum.c.id == entry.addendum))
-        of_the_instance["sop_class_uid"] = kind or ""
-    return Subject(patient_id=row.patient_id, study_instance_uid=row.study_instance_uid, **of_the_instance)
+        instance_uids["sop_class_uid"] = kind or ""
+    return Subject(patient_id=row.patient_id, study_instance_uid=row.study_instance_uid, **instance_uids)
 
 
-def _subject_of_receipt(connection: Connection, number: int, of_the_instance: dict[str, str]) -> Subject:
-    """What the received bytes say of themselves, however they were read since."""
+def _subject_of_receipt(connection: Connection, number: int, instance_uids: dict[str, str]) -> Subject:
+    """Return what the received bytes say of themselves, whatever became of them since."""
     found = receipts.load(connection, [number])
     try:
         header = read_header(found[0].instance.data_set, found[0].instance.transfer_syntax_uid)
@@ -149,7 +149,7 @@ def _subject_of_receipt(connection: Connection, number: int, of_the_instance: di
             patient_id=header_text(header, "PatientID"),
             study_instance_uid=header_text(header, "StudyInstanceUID"),
             accession_number=header_text(header, "AccessionNumber"),
-            **of_the_instance,
+            **instance_uids,
         )
     except Exception:  # noqa: BLE001 - whatever was received, the message that it was is sent
-        return Subject(**of_the_instance)
+        return Subject(**instance_uids)

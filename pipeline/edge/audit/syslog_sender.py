@@ -1,7 +1,6 @@
-"""How does a message reach a syslog receiver, and do we know that it has?
+"""Send messages to a syslog receiver (RFC 5424) over UDP (RFC 5426) or TLS (RFC 5425).
 
-RFC 5424 over UDP (RFC 5426), where nobody ever knows, or over TLS (RFC 5425), where the receiver closes the connection
-in an orderly way once it has read everything.
+UDP never confirms anything. Over TLS the receiver confirms by closing the connection in an orderly way.
 """
 
 import contextlib
@@ -18,18 +17,18 @@ from pipeline.edge.dicom_net import tls
 from pipeline.errors import DxatrendError
 
 SECONDS = 10
-"""How long a receiver may take for each step."""
+"""How long a receiver may take for each step of a connection."""
 
 _AUTHPRIV = 10
 _PORTS = {"udp": 514, "tls": 6514}
 
 
 class SyslogUnreachableError(DxatrendError):
-    """The receiver may not have got everything; the same messages are to be sent again."""
+    """The receiver may not have everything; the same messages are to be sent again."""
 
 
 class Line(NamedTuple):
-    """One message, when it happened, and how grave it is: 5 notice, 4 warning, 3 error, 2 critical."""
+    """One message, its time, and its severity: 5 notice, 4 warning, 3 error, 2 critical."""
 
     at: datetime
     severity: int
@@ -37,7 +36,7 @@ class Line(NamedTuple):
 
 
 def send(lines: Sequence[Line], settings: AuditSettings, host: str) -> None:
-    """Hand lines to the receiver, in their order.
+    """Send lines to the receiver, in their order.
 
     Raises:
         SyslogUnreachableError: it has not taken all of them, as far as we know.
@@ -64,7 +63,7 @@ def _framed(line: Line, host: str) -> bytes:
 def _send_datagrams(framed: Sequence[bytes], address: tuple[str, int]) -> None:
     family, kind, protocol, _, there = socket.getaddrinfo(*address, type=socket.SOCK_DGRAM)[0]
     with socket.socket(family, kind, protocol) as sender:
-        sender.connect(there)  # so that a machine that tells us nobody listens is heard
+        sender.connect(there)  # so that an ICMP message that nobody listens is an error
         for datagram in framed:
             sender.send(datagram)
 
@@ -82,6 +81,6 @@ def _send_over_tls(framed: Sequence[bytes], address: tuple[str, int], settings: 
 
 
 def _wait_until_read(secure: ssl.SSLSocket) -> None:
-    """RFC 5425 4.4: the receiver answers our close with its own, after whatever it had still to read."""
-    with contextlib.suppress(ssl.SSLEOFError):  # it closed its side without a word, yet did not break it off
+    """Wait until the receiver answers our close with its own, once it has read everything (RFC 5425 4.4)."""
+    with contextlib.suppress(ssl.SSLEOFError):  # it closed its side without a TLS alert, yet in an orderly way
         secure.unwrap().close()

@@ -1,9 +1,8 @@
-"""Which addenda wait for an archive, and when do we try again?
+"""Dispatcher of the outbox: deliver what is due to each destination, and retry until delivery is confirmed.
 
-Each archive has its own outbox, and two kinds of trouble are told apart. What concerns the archive as a whole is an
-outage: it is tried with one addendum at a time, after waits that grow, and no addendum is the worse for it. What
-concerns one addendum makes that one wait, and the others go on; one that an archive refuses again and again, while it
-takes others, is held for a person.
+Each destination has its own outbox. A problem of the destination as a whole is an outage: it is tried with one addendum
+at a time, with back-off, and no attempt counts against an addendum. A problem of one addendum makes that one wait, and
+the others go on; one that is refused again and again, while others are accepted, is held for a person.
 """
 
 import logging
@@ -34,49 +33,50 @@ log = logging.getLogger(__name__)
 
 BATCH = 50
 BATCH_BYTES = 64 * 2**20
-"""What is sent at once may be so large in all, unless one alone is larger: a page as a picture has megabytes."""
+"""The most bytes of one batch, unless one addendum alone is larger: a page as an image has megabytes."""
 
-PROVEN_BY = {"commitment": "commitment", "find": "C-FIND", "none": "answer to C-STORE"}
-"""How the audit trail names each kind of proof."""
+PROOF_NAMES = {"commitment": "commitment", "find": "C-FIND", "none": "answer to C-STORE"}
+"""The names of the kinds of proof in the audit trail."""
 
 COMMITMENT_WAIT = timedelta(minutes=10)
-"""How long an archive may take to commit itself before we store and ask again."""
+"""How long a destination may take to report its commitment before we store and request again."""
 
 MOST_FAILURES = 10
-"""An addendum that failed so often, and at last while the archive took others, is held; or that lost so many workers.
+"""Failures after which an addendum is held, if the destination accepts others; and worker crashes after which it is.
 
-It is not held after the third, as an exam is: its bytes are our own, and whatever ends a worker finds one under way.
+An exam is held after the third crash. An addendum is not: its bytes are our own, and whatever ends a worker finds one
+under way.
 """
 
 MOST_REFUSALS = 48
-"""An addendum that was refused so often is held, whatever the archive does with others: a day and a half of trying."""
+"""Refusals after which an addendum is held in any case: a day and a half of retries."""
 
 REFUSED = "refused"
 UNANSWERED = "unanswered"
-"""The reasons for which a delivery is held: the archive said no to it, or broke off whenever it was sent."""
+"""The reasons for which a delivery is held: it was refused, or the association ended whenever it was sent."""
 
 
 def next_due(connection: Connection, destination: str) -> datetime | None:
-    """When the next delivery to an archive is to be tried; ``None`` when nothing waits for it."""
+    """Return when the next delivery to a destination is due; ``None`` when nothing waits for it."""
     due = work_queue.next_due(connection, delivery_table, where=delivery_table.c.destination == destination)
     outage = destination_outages.current(connection, destination)
     return max(due, outage.due_at) if due and outage else due
 
 
-def empty(app: App, destination: str, stopped: Callable[[], bool]) -> tuple[int, int]:
-    """Send all that is due for a destination, by its name, or until it is time to stop.
+def send_due(app: App, destination: str, stopped: Callable[[], bool]) -> tuple[int, int]:
+    """Deliver all that is due to a destination, by its name, until ``stopped`` returns true.
 
-    How many it has now, and how many wait for something.
+    Returns how many were delivered, and how many were postponed.
     """
     (to,) = (to for to in app.settings.service.destination if to.name == destination)
     delivered = postponed = 0
-    while not stopped() and (more := deliver_due(app, to)) != (0, 0):
+    while not stopped() and (more := deliver_batch(app, to)) != (0, 0):
         delivered, postponed = delivered + more[0], postponed + more[1]
     return delivered, postponed
 
 
-def deliver_due(app: App, destination: DestinationSettings) -> tuple[int, int]:
-    """Send one batch of what is due for a destination; how many it has now, and how many wait for something."""
+def deliver_batch(app: App, destination: DestinationSettings) -> tuple[int, int]:
+    """Deliver one batch of what is due to a destination; return how many were delivered and how many postponed."""
     with app.database.write() as connection:
         outage = destination_outages.current(connection, destination.name)
         if outage and outage.due_at > datetime.now(UTC):
@@ -84,15 +84,15 @@ def deliver_due(app: App, destination: DestinationSettings) -> tuple[int, int]:
         limit = 1 if outage else BATCH
         now = datetime.now(UTC)
         claimed = outbox.claim(connection, destination.name, limit=limit, at=now, max_bytes=BATCH_BYTES)
-    fit, lost = _apart(_load(app, claimed, destination))
-    for waiting in lost:
+    deliverable, suspects = _separate_crash_suspects(_load(app, claimed, destination))
+    for waiting in suspects:
         names = {"addendum": waiting.addendum.number, "destination": destination.name}
         _hold(app, waiting.number, names, WORKER_LOST, f"its worker ended {waiting.worker_crashes} times")
-    return _Batch(app, destination, fit).send() if fit else (0, len(claimed))
+    return _Batch(app, destination, deliverable).send() if deliverable else (0, len(claimed))
 
 
 def _load(app: App, numbers: Sequence[int], to: DestinationSettings) -> list[Delivery]:
-    """The deliveries of these numbers; one that cannot be loaded is held."""
+    """Load deliveries by their numbers; hold one that cannot be loaded."""
     try:
         with app.database.read() as connection:
             return outbox.deliveries(connection, numbers)
@@ -105,15 +105,15 @@ def _load(app: App, numbers: Sequence[int], to: DestinationSettings) -> list[Del
 
 
 class _Batch:
-    """Deliveries that go to one archive over one association."""
+    """Deliveries that go to one destination over one association."""
 
     def __init__(self, app: App, destination: DestinationSettings, claimed: Sequence[Delivery]) -> None:
         self._app, self._to, self._claimed = app, destination, claimed
         self._delivered = self._postponed = 0
 
     def send(self) -> tuple[int, int]:
-        """Send them; how many the archive has now, and how many wait for something."""
-        answers = deliver(
+        """Send them; return how many were delivered, and how many were postponed."""
+        problems = deliver(
             [waiting.addendum for waiting in self._claimed],
             self._to,
             self._app.settings.service.listener.ae_title,
@@ -122,17 +122,17 @@ class _Batch:
         answered = False
         problem: DeliveryError | None = None
         try:
-            with closing(answers):
-                for waiting, problem in zip(self._claimed, answers, strict=False):
+            with closing(problems):
+                for waiting, problem in zip(self._claimed, problems, strict=False):
                     self._record_or_hold(waiting, problem)
                     answered = answered or not isinstance(problem, DeliveryUnavailableError)
         except PeerUnavailableError as unavailable:
-            self._conclude(unavailable)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one archive, the others get theirs
+            self._finish(unavailable)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one destination, the others get theirs
             require_fault_of_one(error)
-            self._conclude(PeerUnavailableError(f"{UNEXPECTED}: {describe_error(error)}"))
+            self._finish(PeerUnavailableError(f"{UNEXPECTED}: {describe_error(error)}"))
         else:
-            self._conclude(None if answered else problem or PeerUnavailableError("the association ended"))
+            self._finish(None if answered else problem or PeerUnavailableError("the association ended"))
         return self._delivered, self._postponed
 
     def _record_or_hold(self, waiting: Delivery, problem: DeliveryError | None) -> None:
@@ -148,13 +148,13 @@ class _Batch:
         names = {"addendum": waiting.addendum.number, "destination": self._to.name}
         with self._app.database.write() as connection:
             if problem is None:
-                outbox.record_delivery(connection, waiting.number, proof=PROVEN_BY[self._to.proof], at=now)
+                outbox.record_delivery(connection, waiting.number, proof=PROOF_NAMES[self._to.proof], at=now)
                 self._delivered += 1
                 log.info("delivered", extra=names)
                 return
             self._postponed += 1
             reason, detail = type(problem).__name__, str(problem)
-            if (held_for := self._hopeless(connection, waiting, problem, now)) is None:
+            if (held_for := self._reason_to_hold(connection, waiting, problem, now)) is None:
                 until = now + self._wait(waiting, problem)
                 work_queue.postpone(
                     connection, delivery_table, waiting.number, until=until, reason=reason, detail=detail
@@ -165,12 +165,12 @@ class _Batch:
             level = logging.INFO if isinstance(problem, CommitmentAwaitedError) else logging.WARNING
             log.log(level, "not delivered yet", extra={**names, "reason": reason, "detail": detail})
 
-    def _conclude(self, problem: DeliveryError | PeerUnavailableError | None) -> None:
-        """Give back what was not tried, and note whether the archive answers at all."""
+    def _finish(self, problem: DeliveryError | PeerUnavailableError | None) -> None:
+        """Requeue what was not tried, and record an outage or its end."""
         name, now = self._to.name, datetime.now(UTC)
         with self._app.database.write() as connection:
-            mine = delivery_table.c.id.in_([waiting.number for waiting in self._claimed])
-            work_queue.requeue(connection, delivery_table, where=mine)
+            own = delivery_table.c.id.in_([waiting.number for waiting in self._claimed])
+            work_queue.requeue(connection, delivery_table, where=own)
             outage = destination_outages.current(connection, name)
             if problem is not None:
                 wait = back_off(outage.attempts + 1 if outage else 1, self._longest)
@@ -183,8 +183,10 @@ class _Batch:
         elif outage is not None:
             log.info("takes addenda again", extra={"destination": name, "attempts": outage.attempts})
 
-    def _hopeless(self, connection: Connection, waiting: Delivery, problem: DeliveryError, now: datetime) -> str | None:
-        """The reason to hold it, if it is this addendum and not the archive that is in trouble."""
+    def _reason_to_hold(
+        self, connection: Connection, waiting: Delivery, problem: DeliveryError, now: datetime
+    ) -> str | None:
+        """Return the reason to hold an addendum, if the problem is its own and not the destination's."""
         if isinstance(problem, UndeliverableError):
             return UNEXPECTED
         if isinstance(problem, DeliveryUnconfirmedError) or waiting.attempts < MOST_FAILURES:
@@ -207,9 +209,9 @@ class _Batch:
         return timedelta(seconds=self._to.longest_wait_seconds)
 
 
-def _apart(claimed: Sequence[Delivery]) -> tuple[list[Delivery], list[Delivery]]:
-    lost = [waiting for waiting in claimed if waiting.worker_crashes >= MOST_FAILURES]
-    return [waiting for waiting in claimed if waiting not in lost], lost
+def _separate_crash_suspects(claimed: Sequence[Delivery]) -> tuple[list[Delivery], list[Delivery]]:
+    suspects = [waiting for waiting in claimed if waiting.worker_crashes >= MOST_FAILURES]
+    return [waiting for waiting in claimed if waiting not in suspects], suspects
 
 
 def _hold(app: App, number: int, names: Mapping[str, object], reason: str, detail: str) -> None:

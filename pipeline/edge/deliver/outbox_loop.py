@@ -19,7 +19,7 @@ def outbox_loop(destination: str, *, run: RunWork, stopped: Callable[[], bool]) 
             due = dispatcher.next_due(connection, destination)
         if due is None or due > datetime.now(UTC):
             return due
-        run(app, partial(dispatcher.empty, app, destination, stopped), partial(requeue, app))
+        run(app, partial(dispatcher.send_due, app, destination, stopped), partial(requeue, app))
         return datetime.now(UTC)
 
     def requeue(app: App) -> None:

@@ -1,1 +1,1 @@
-"""How do scanners reach us: sockets, associations, and who has to wait?"""
+"""DICOM networking: the event-driven server, associations, the client, TLS, SOP classes, storage commitment."""

@@ -1,10 +1,9 @@
-"""Read an A-ASSOCIATE-RQ PDU (PS3.8 9.3.2): its titles first, and of its proposal what is answered.
+"""Decode A-ASSOCIATE-RQ PDUs (PS3.8 9.3.2): the AE titles first, and of the proposal only what is answered.
 
-Whoever connects chooses what stands in a proposal, and pynetdicom takes a moment over every UID in it: 240 kB of
-transfer syntaxes would hold up everybody for the better part of a second. So it is given, of each presentation
-context, the one transfer syntax that will be taken, and of the user information only what has a meaning here. Items
-that nobody has defined are skipped, as PS3.8 9.3.1 asks. As a scanner sends the same bytes each time, what they mean
-is remembered.
+The requestor chooses the content of its proposal, and pynetdicom decodes each UID slowly: 240 kB of transfer syntaxes
+would hold up everybody for most of a second. So pynetdicom gets, of each presentation context, the one transfer syntax
+that will be accepted, and of the user information only the items that we use. Unknown items are skipped, as PS3.8 9.3.1
+asks. Decoded proposals are cached, as a scanner sends the same bytes each time.
 """
 
 import copy
@@ -18,23 +17,23 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from pipeline.errors import DxatrendError
 
-LONGEST = 12_288
-"""Bytes of a request whose proposal is remembered; 100 contexts with two transfer syntaxes each."""
+LONGEST_CACHED = 12_288
+"""Bytes of a request whose proposal is cached; 100 contexts with two transfer syntaxes each."""
 
-MOST = 16
-"""So many are remembered: callers choose what is in them."""
+MOST_CACHED = 16
+"""Proposals that are cached: callers choose what is in them."""
 
 HEADER_SIZE = 74
-"""PS3.8 Table 9-11: everything that is negotiated comes after these bytes."""
+"""Bytes before the proposal (PS3.8 Table 9-11)."""
 
 MOST_CONTEXTS = 128
-"""PS3.8 9.3.2.2: they bear the odd numbers from 1 to 255."""
+"""Their IDs are the odd numbers from 1 to 255 (PS3.8 9.3.2.2)."""
 
 MOST_TRANSFER_SYNTAXES = 256
 """In one presentation context; DICOM defines some seventy."""
 
 SMALLEST_PDU = 64
-"""A caller that takes only shorter PDUs could be answered in hundreds of them; the usual is 16,384."""
+"""The shortest maximum length accepted: a peer with a shorter one would get hundreds of PDUs; usual is 16,384."""
 
 LONGEST_UID, LONGEST_VERSION_NAME = 64, 16
 """PS3.8 Annex F, PS3.7 D.3.3.2.3."""
@@ -48,12 +47,12 @@ _PADDING = b"\0 "
 
 
 class AssociationRequestError(DxatrendError):
-    """These bytes ask for no association; the text says what is wrong with them and quotes none."""
+    """These bytes are no A-ASSOCIATE-RQ; the text says what is wrong with them and quotes none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Who calls whom, and in which versions of the protocol; the titles are for comparing and for the log."""
+    """AE titles and protocol versions of a request; the titles are fit for comparing and for the log."""
 
     called: str
     calling: str
@@ -61,12 +60,12 @@ class Header:
 
     @property
     def is_version_1(self) -> bool:
-        """Whether the one version there is is among them: only its bit counts (PS3.8 9.3.2)."""
+        """Whether version 1, the only one, is offered: only its bit counts (PS3.8 9.3.2)."""
         return bool(self.versions & 0x0001)
 
 
 class Supported:
-    """What may be taken: by SOP class its transfer syntaxes, those we like best first."""
+    """The supported SOP classes, each with its transfer syntaxes, the preferred one first."""
 
     def __init__(self, transfer_syntaxes: Mapping[str, Sequence[str]]) -> None:
         self._of = {sop_class: tuple(syntaxes) for sop_class, syntaxes in transfer_syntaxes.items()}
@@ -75,49 +74,49 @@ class Supported:
         return sop_class in self._of
 
     def choose(self, sop_class: str, offered: Collection[str]) -> str | None:
-        """The transfer syntax that is taken of those offered, if any is."""
+        """Return the preferred transfer syntax among those offered, ``None`` where none is supported."""
         return next((syntax for syntax in self._of.get(sop_class, ()) if syntax in offered), None)
 
 
 def read_header(pdu: bytes | bytearray) -> Header:
-    """Read what stands before the proposal; ``pdu`` has at least ``HEADER_SIZE`` bytes."""
+    """Decode what precedes the proposal; ``pdu`` has at least ``HEADER_SIZE`` bytes."""
     return Header(called=_title(pdu[10:26]), calling=_title(pdu[26:42]), versions=int.from_bytes(pdu[6:8], "big"))
 
 
 class Request:
-    """An A-ASSOCIATE-RQ PDU as pynetdicom's state machine takes it.
+    """A decoded A-ASSOCIATE-RQ PDU, as pynetdicom's state machine takes it.
 
     Raises:
-        AssociationRequestError: it cannot be read.
+        AssociationRequestError: it cannot be decoded.
     """
 
     protocol_version = 0x0001
 
     def __init__(self, pdu: bytes, supported: Supported) -> None:
         self._header = read_header(pdu)
-        remembered = _remembered if len(pdu) <= LONGEST else _read_proposal
-        self._proposal = remembered(pdu[HEADER_SIZE:], supported)
+        read = _cached_proposal if len(pdu) <= LONGEST_CACHED else _read_proposal
+        self._proposal = read(pdu[HEADER_SIZE:], supported)
         try:
             _titled(A_ASSOCIATE(), self._header)
         except ValueError:
             raise AssociationRequestError("an AE title has other characters than it may") from None
 
     def to_primitive(self) -> A_ASSOCIATE:
-        """A primitive of its own, with lists of its own."""
-        known = self._proposal
-        primitive = copy.copy(known)
-        primitive.presentation_context_definition_list = known.presentation_context_definition_list  # copies it
-        primitive.user_information = known.user_information  # copies it
+        """Return a primitive of its own, with lists of its own."""
+        proposal = self._proposal
+        primitive = copy.copy(proposal)
+        primitive.presentation_context_definition_list = proposal.presentation_context_definition_list  # copies it
+        primitive.user_information = proposal.user_information  # copies it
         return _titled(primitive, self._header)
 
 
 class RejectedRequest:
-    """The same of a caller that will not be let in: nothing of its proposal is looked at."""
+    """An A-ASSOCIATE-RQ of a requestor that is rejected: its proposal is not decoded."""
 
     protocol_version = 0x0001
 
     def to_primitive(self) -> A_ASSOCIATE:
-        """A primitive that proposes nothing."""
+        """Return a primitive that proposes nothing."""
         return A_ASSOCIATE()
 
 
@@ -128,7 +127,7 @@ def _titled(primitive: A_ASSOCIATE, header: Header) -> A_ASSOCIATE:
 
 
 def _title(raw: bytes | bytearray) -> str:
-    """Spaces around a title do not count (PS3.8 Table 9-11); nor do the NULs with which some fill it up."""
+    """Decode an AE title without the spaces around it (PS3.8 Table 9-11), or the NULs that some senders pad it with."""
     text = raw.strip(_PADDING).decode("ascii", "backslashreplace")
     return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
 
@@ -144,12 +143,12 @@ def _read_proposal(items: bytes, supported: Supported) -> A_ASSOCIATE:
         raise AssociationRequestError(f"pynetdicom cannot read what it proposes ({type(error).__name__})") from None
 
 
-_remembered = functools.lru_cache(maxsize=MOST)(_read_proposal)
+_cached_proposal = functools.lru_cache(maxsize=MOST_CACHED)(_read_proposal)
 _ANY_HEADER = A_ASSOCIATE_RQ().encode()
 
 
 def _reduced(items: bytes, supported: Supported) -> bytes:
-    """The same proposal with nothing in it but what counts."""
+    """Return the proposal reduced to the items that we use."""
     application, user = b"", b""
     contexts: dict[int, bytes] = {}
     for kind, body in _items(items):
@@ -167,7 +166,7 @@ def _reduced(items: bytes, supported: Supported) -> bytes:
 
 
 def _read_context(body: bytes, supported: Supported) -> tuple[int, bytes]:
-    """Its number, and its item with one transfer syntax."""
+    """Return the ID of a presentation context, and its item with one transfer syntax."""
     if len(body) < 4:
         raise AssociationRequestError("a presentation context is cut short")
     number = body[0]
@@ -194,7 +193,7 @@ def _read_context(body: bytes, supported: Supported) -> tuple[int, bytes]:
 
 
 def _read_user_information(body: bytes, supported: Supported) -> bytes:
-    """Of each item that we answer or tell, the first."""
+    """Return the first of each user information item that we use."""
     found: dict[object, bytes] = {}
     for kind, value in _items(body):
         match kind:
@@ -223,7 +222,7 @@ def _read_user_information(body: bytes, supported: Supported) -> bytes:
 
 
 def _read_role(value: bytes) -> tuple[str, bytes]:
-    """The SOP class of an SCP/SCU Role Selection (PS3.7 D.3.3.4), and its value."""
+    """Return the SOP class of an SCP/SCU Role Selection (PS3.7 D.3.3.4), and its value."""
     length = int.from_bytes(value[:2], "big")
     if len(value) != length + 4:
         raise AssociationRequestError("a role selection is cut short")

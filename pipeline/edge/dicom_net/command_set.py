@@ -1,7 +1,7 @@
-"""What does the command set of a C-STORE look like on the wire? (PS3.7 9.3.1; always Implicit VR Little Endian)
+"""Decode DIMSE command sets, and encode the response to a C-STORE (PS3.7 6.3, 9.3.1; Implicit VR Little Endian).
 
-pynetdicom builds and takes apart a Dataset for each of these hundred bytes, which costs more than storing the object.
-Every other message stays pynetdicom's.
+pynetdicom makes a ``Dataset`` of these hundred bytes, which costs more than storing the object. Every message other
+than C-STORE stays pynetdicom's.
 """
 
 import struct
@@ -31,12 +31,12 @@ _ANY_NUMBER = struct.Struct("<H")
 
 
 class CommandSetError(DxatrendError):
-    """These bytes are no command set."""
+    """These bytes are no command set, or it lacks an element."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command set, taken apart into its elements of group 0000 by element number."""
+    """A command set: its elements of group 0000, by element number."""
 
     elements: dict[int, bytes] = field(repr=False)
 
@@ -47,12 +47,12 @@ class Command:
 
     @property
     def is_store_request(self) -> bool:
-        """Whether it asks to store the data set that follows."""
+        """Whether it is a C-STORE request with a data set."""
         return self.field == C_STORE_RQ and self.has_data_set
 
     @property
     def is_cancel(self) -> bool:
-        """Whether it asks to end another request (PS3.7 9.3.2.3)."""
+        """Whether it is a C-CANCEL request (PS3.7 9.3.2.3)."""
         return self.field == C_CANCEL_RQ
 
     @property
@@ -62,7 +62,7 @@ class Command:
 
     @property
     def message_id(self) -> int:
-        """What the answer has to refer to."""
+        """The Message ID (0000,0110), which the response refers to."""
         value = self.elements.get(_MESSAGE_ID, b"")
         if len(value) != _ANY_NUMBER.size:
             raise CommandSetError("no Message ID (0000,0110)")
@@ -70,17 +70,17 @@ class Command:
 
     @property
     def sop_class_uid(self) -> str:
-        """The class of the object to be stored."""
+        """The Affected SOP Class UID (0000,0002)."""
         return self._uid(_AFFECTED_SOP_CLASS_UID, "Affected SOP Class UID (0000,0002)")
 
     @property
     def sop_instance_uid(self) -> str:
-        """The name of the object to be stored."""
+        """The Affected SOP Instance UID (0000,1000)."""
         return self._uid(_AFFECTED_SOP_INSTANCE_UID, "Affected SOP Instance UID (0000,1000)")
 
     @property
     def move_originator(self) -> str | None:
-        """Whose C-MOVE this object answers, by AE title; ``None`` where it answers none."""
+        """The Move Originator AE Title (0000,1030); ``None`` where the object was not moved."""
         title = self.elements.get(_MOVE_ORIGINATOR, b"").decode("ascii", "replace").strip("\0 ")
         return title or None
 
@@ -95,10 +95,10 @@ class Command:
 
 
 def read_command(encoded: bytes) -> Command:
-    """Take a command set apart.
+    """Decode a command set.
 
     Raises:
-        CommandSetError: it is none.
+        CommandSetError: these bytes are none.
     """
     elements: dict[int, bytes] = {}
     at, end = 0, len(encoded)
@@ -117,7 +117,7 @@ def read_command(encoded: bytes) -> Command:
 
 
 def store_response(message_id: int, sop_class_uid: str, sop_instance_uid: str, status: int) -> bytes:
-    """The answer to a C-STORE request (PS3.7 Table 9.3-2)."""
+    """Encode the response to a C-STORE request (PS3.7 Table 9.3-2)."""
     body = b"".join(
         (
             _text(_AFFECTED_SOP_CLASS_UID, sop_class_uid),

@@ -173,7 +173,7 @@ def _record_query(
     with database.write() as connection:
         patient = patients.find(connection, who.patient_id, who.issuer)
         now = datetime.now(UTC)
-        entry = events.asked(archive, patient, query, found=found, by_hand=by_hand, at=now, outcome=outcome)
+        entry = events.archive_queried(archive, patient, query, found=found, by_hand=by_hand, at=now, outcome=outcome)
         audit_trail.record(connection, entry)
 
 

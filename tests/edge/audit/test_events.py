@@ -13,7 +13,7 @@ from dxatrend.cli.main import main
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.service_settings import CallerSettings, ListenerSettings
-from pipeline.edge.deliver.dispatcher import deliver_due
+from pipeline.edge.deliver.dispatcher import deliver_batch
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.receive.listener import Listener
@@ -96,7 +96,7 @@ def test_who_sent_what_what_was_compared_with_what_and_which_bytes_went_where_is
     with open_app(_config(tmp_path / "config", orthanc.dicom_port)) as app:
         _visit(app, "2.25.1", "0.950", "20220101")
         received = _visit(app, "2.25.2", "0.912", "20240101")
-        assert deliver_due(app, app.settings.service.destination[0]) == (2, 0)
+        assert deliver_batch(app, app.settings.service.destination[0]) == (2, 0)
         with app.database.read() as connection:
             (first,), (second,) = (outbox.addenda(connection, number) for number in (1, 2))
         trail = [one.entry for one in _trail(app)]

@@ -283,7 +283,7 @@ def test_over_udp_a_visit_is_told_from_the_instance_received_to_the_addendum(tmp
     with _over_udp() as (settings, receiver), _app(tmp_path, settings) as app:
         forwarder = AuditForwarder(app)
         _visit(app)
-        forwarder.look()
+        forwarder.poll()
         peers.wait_until(lambda: len(receiver.got) == 3, what="three messages have come")
         received, read, written = receiver.messages()
     assert [_event_of(one) for one in (received, read, written)] == ["110104", "110103", "110103"]
@@ -315,19 +315,19 @@ def test_over_tls_nothing_is_lost_while_the_receiver_is_away_and_nothing_is_held
         def look_until(done: Callable[[], bool]) -> None:
             deadline = time.monotonic() + 30
             while not done() and time.monotonic() < deadline:
-                forwarder.look()
+                forwarder.poll()
                 time.sleep(0.01)
             assert done()
 
         _told(app, *(Entry(event=Event.STARTED, at=NOW, actor=f"USER{number}") for number in range(5)))
-        forwarder.look()
+        forwarder.poll()
         assert "takes no audit messages" in caplog.text
         with _over_tls(ours, theirs, port) as receiver:
             look_until(lambda: len(receiver.got) >= 5)
             _told(app, Entry(event=Event.STOPPED, at=NOW, actor="USER5"))
             look_until(lambda: len(receiver.got) >= 6)
             for _ in range(5):
-                forwarder.look()
+                forwarder.poll()
         launchers = [one.findall("ActiveParticipant")[1].get("UserID") for one in receiver.messages()]
         assert launchers == [f"USER{number}" for number in range(6)], "each once, and in order"
         assert all(list(mistakes(one)) == [] for one in receiver.messages())
@@ -359,7 +359,7 @@ def test_a_receiver_that_is_not_who_it_should_be_is_told_nothing(tmp_path: Path)
         thread.start()
         forwarder = AuditForwarder(app)
         _told(app, Entry(event=Event.STARTED, at=NOW, actor="USER"))
-        forwarder.look()
+        forwarder.poll()
         thread.join()
         with app.database.read() as connection:
             assert len(audit_trail.unsent(connection, "syslog")) == 1
@@ -371,7 +371,7 @@ def test_nobody_is_told_anything_unless_that_is_set(tmp_path: Path) -> None:
     with _app(tmp_path, "") as app:
         forwarder = AuditForwarder(app)
         _told(app, ENTRY)
-        forwarder.look()
+        forwarder.poll()
         with app.database.read() as connection:
             assert audit_trail.verify(connection).sealed == 1, "the chain goes on all the same"
 

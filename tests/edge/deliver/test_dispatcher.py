@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from dxatrend.cli import main
 from pipeline.edge.app import App, open_app
 from pipeline.edge.deliver import dispatcher
-from pipeline.edge.deliver.dispatcher import deliver_due
+from pipeline.edge.deliver.dispatcher import deliver_batch
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.store import outbox, receipts, service_status
@@ -96,7 +96,7 @@ def _uids(app: App) -> list[str]:
 
 def _send(app: App, name: str = "pacs") -> tuple[int, int]:
     (to,) = (to for to in app.settings.service.destination if to.name == name)
-    return deliver_due(app, to)
+    return deliver_batch(app, to)
 
 
 def _status(app: App, name: str = "pacs") -> DestinationStatus:

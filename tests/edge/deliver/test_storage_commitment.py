@@ -13,7 +13,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 
 from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.service_settings import Engine
-from pipeline.edge.deliver.dispatcher import deliver_due
+from pipeline.edge.deliver.dispatcher import deliver_batch
 from pipeline.edge.dicom_net.storage_commitment import ALL_COMMITTED, SOME_FAILED
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
@@ -80,7 +80,7 @@ def test_orthanc_commits_itself_and_only_then_it_is_delivered(engine: Engine, tm
         _listening(app),
     ):
         uid = _issue_one(app)
-        delivered, postponed = deliver_due(app, app.settings.service.destination[0])
+        delivered, postponed = deliver_batch(app, app.settings.service.destination[0])
         assert (delivered, postponed) == (0, 1), "stored is not committed"
         peers.wait_until(lambda: _backlog(app) == 0, what="the commitment has come")
         assert len(pacs.find("Instance", SOPInstanceUID=uid)) == 1
@@ -112,7 +112,7 @@ def awaiting(engine: Engine, tmp_path: Path) -> Iterator[tuple[App, str]]:
         _listening(app),
     ):
         uid = _issue_one(app)
-        assert deliver_due(app, app.settings.service.destination[0]) == (0, 1)
+        assert deliver_batch(app, app.settings.service.destination[0]) == (0, 1)
         yield app, uid
 
 
@@ -154,7 +154,7 @@ def test_a_failed_commitment_makes_it_due_again(awaiting: tuple[App, str]) -> No
     app, uid = awaiting
     assert _report(app, SOME_FAILED, FailedSOPSequence=uid) == 0x0000
     assert _backlog(app) == 1
-    assert deliver_due(app, app.settings.service.destination[0]) == (0, 1), "it is sent again at once"
+    assert deliver_batch(app, app.settings.service.destination[0]) == (0, 1), "it is sent again at once"
 
 
 def test_a_commitment_to_something_else_ends_nothing(awaiting: tuple[App, str]) -> None:
@@ -192,7 +192,7 @@ def test_an_archive_that_will_not_commit_itself_leaves_it_undelivered(
         _app(tmp_path, archive_port=port, listener_port=peers.free_port()) as app,
     ):
         _issue_one(app)
-        assert deliver_due(app, app.settings.service.destination[0]) == (0, 1)
+        assert deliver_batch(app, app.settings.service.destination[0]) == (0, 1)
         with app.database.read() as connection:
             to = service_status.status(connection, ["pacs"], datetime.now(UTC)).destinations[0]
     assert to.backlog == 1

@@ -68,16 +68,16 @@ def _stock(handlers: Mapping[Any, Any]) -> Iterator[int]:
 
 
 @contextmanager
-def _reactor(handlers: Mapping[Any, Any], **limits: float) -> Iterator[int]:
+def _event_driven(handlers: Mapping[Any, Any], **limits: float) -> Iterator[int]:
     """Ours."""
     port = peers.free_port()
     usual: dict[str, Any] = {"associations": 100, "associations_per_caller": 100, "idle_seconds": 60}
     room: dict[str, Any] = {"largest_object": 1_000_000, "largest_request": 100_000, "memory": 4_000_000}
-    reactor = EventDrivenServer(_entity(), (peers.LOOPBACK, port), handlers, Limits(**(usual | room | limits)))
+    server = EventDrivenServer(_entity(), (peers.LOOPBACK, port), handlers, Limits(**(usual | room | limits)))
     try:
         yield port
     finally:
-        reactor.close()
+        server.close()
 
 
 def _entity() -> AE:
@@ -88,7 +88,7 @@ def _entity() -> AE:
     return ae
 
 
-@pytest.fixture(params=[_stock, _reactor], ids=["pynetdicom", "ours"])
+@pytest.fixture(params=[_stock, _event_driven], ids=["pynetdicom", "ours"])
 def server(request: pytest.FixtureRequest) -> Any:
     """Either server, given handlers."""
     return request.param
@@ -139,7 +139,7 @@ def test_what_comes_back_is_what_pynetdicom_sends(server: Any, sent: list[bytes]
 
 
 def test_a_command_that_ends_pynetdicoms_thread_ends_with_an_abort() -> None:
-    with _reactor(STORE) as port:
+    with _event_driven(STORE) as port:
         assert _answers(port, REQUEST, data_pdu(3, b"no command")) == [A_ASSOCIATE_AC, A_ABORT]
 
 
@@ -201,7 +201,7 @@ def test_an_answer_may_come_later_and_holds_nobody_up() -> None:
         return later[-1]
 
     handlers = {evt.EVT_C_STORE: commitment_request, evt.EVT_C_ECHO: lambda event: 0x0000}
-    with _reactor(handlers) as port, Scanner(port, called="DXATREND") as waiting:
+    with _event_driven(handlers) as port, Scanner(port, called="DXATREND") as waiting:
         waiting.socket.sendall(SENT.message(1) + A_RELEASE_RQ)
         assert peers.echoscu(port=port, called="DXATREND").returncode == 0
         peers.wait_until(lambda: later)
@@ -242,7 +242,7 @@ def _command_field(body: bytes) -> int:
 
 def test_a_peer_that_leaves_before_its_answer_disturbs_nobody() -> None:
     later: Future[int] = Future()
-    with _reactor({evt.EVT_C_STORE: lambda event: later, evt.EVT_C_ECHO: lambda event: 0x0000}) as port:
+    with _event_driven({evt.EVT_C_STORE: lambda event: later, evt.EVT_C_ECHO: lambda event: 0x0000}) as port:
         leaving = Scanner(port, called="DXATREND")
         leaving.socket.sendall(SENT.message(1))
         time.sleep(0.1)
@@ -253,7 +253,7 @@ def test_a_peer_that_leaves_before_its_answer_disturbs_nobody() -> None:
 
 
 def test_an_object_larger_than_allowed_is_refused_and_the_next_is_taken() -> None:
-    with _reactor(STORE, largest_object=100_000) as port:
+    with _event_driven(STORE, largest_object=100_000) as port:
         scanner = Scanner(port, called="DXATREND")
         assert scanner.store(Object(EnhancedSRStorage, "2.25.1", bytes(100_001))) == 0xA700
         assert scanner.store(Object(EnhancedSRStorage, "2.25.2", bytes(100_000))) == 0x0000
@@ -269,7 +269,7 @@ def test_what_is_received_and_not_yet_kept_fills_no_more_memory_than_it_may() ->
 
     sent = Object(EnhancedSRStorage, "2.25.1", bytes(60_000))
     with (
-        _reactor({evt.EVT_C_STORE: commitment_request}, memory=130_000) as port,
+        _event_driven({evt.EVT_C_STORE: commitment_request}, memory=130_000) as port,
         Scanner(port, called="DXATREND") as first,
         Scanner(port, called="DXATREND") as second,
     ):
@@ -286,7 +286,7 @@ def test_what_is_received_and_not_yet_kept_fills_no_more_memory_than_it_may() ->
 
 def test_an_idle_association_makes_room_for_a_newcomer_and_a_busy_one_does_not() -> None:
     with (
-        _reactor(STORE, associations_per_caller=2) as port,
+        _event_driven(STORE, associations_per_caller=2) as port,
         Scanner(port, called="DXATREND") as first,
         Scanner(port, called="DXATREND") as second,
     ):
@@ -300,7 +300,7 @@ def test_an_idle_association_makes_room_for_a_newcomer_and_a_busy_one_does_not()
 
 
 def test_a_caller_that_has_its_share_does_not_keep_others_out() -> None:
-    with _reactor(STORE, associations=5, associations_per_caller=4) as port, ExitStack() as crowd:
+    with _event_driven(STORE, associations=5, associations_per_caller=4) as port, ExitStack() as crowd:
         for _ in range(4):
             crowd.enter_context(Scanner(port, called="DXATREND", calling="CROWD"))
         with pytest.raises(ConnectionRefusedError):
@@ -309,7 +309,7 @@ def test_a_caller_that_has_its_share_does_not_keep_others_out() -> None:
 
 
 def test_who_sends_the_ae_title_of_a_scanner_from_elsewhere_does_not_take_its_share() -> None:
-    with _reactor(STORE, associations_per_caller=2) as port, ExitStack() as crowd:
+    with _event_driven(STORE, associations_per_caller=2) as port, ExitStack() as crowd:
         for _ in range(2):
             crowd.enter_context(Scanner(port, called="DXATREND", source="127.0.0.2"))
         with pytest.raises(ConnectionRefusedError):
@@ -318,7 +318,7 @@ def test_who_sends_the_ae_title_of_a_scanner_from_elsewhere_does_not_take_its_sh
 
 
 def test_a_silent_association_is_aborted() -> None:
-    with _reactor(STORE, idle_seconds=0.5) as port, Scanner(port, called="DXATREND", seconds=5) as silent:
+    with _event_driven(STORE, idle_seconds=0.5) as port, Scanner(port, called="DXATREND", seconds=5) as silent:
         assert silent.receive()[0] == A_ABORT
 
 
@@ -393,12 +393,12 @@ def test_what_is_done_to_one_request_is_not_done_to_the_next() -> None:
 def test_no_caller_fills_the_memory_with_proposals() -> None:
     for number in range(100):
         Request(association_request(called="A", calling="B", sop_classes=[f"2.25.{number}"] * 120), SUPPORTED)
-    assert association_requests._remembered.cache_info().currsize == association_requests.MOST
+    assert association_requests._cached_proposal.cache_info().currsize == association_requests.MOST_CACHED
     longer = association_request(called="A", calling="B", sop_classes=["2.25." + "9" * 59] * 127)
-    assert len(longer) > association_requests.LONGEST
-    before = association_requests._remembered.cache_info()
+    assert len(longer) > association_requests.LONGEST_CACHED
+    before = association_requests._cached_proposal.cache_info()
     assert len(Request(longer, SUPPORTED).to_primitive().presentation_context_definition_list) == 127
-    assert association_requests._remembered.cache_info() == before
+    assert association_requests._cached_proposal.cache_info() == before
 
 
 @given(st.binary(max_size=200))
@@ -419,7 +419,7 @@ def _written_out(value: Any) -> Any:
     return value
 
 
-class _Nowhere:
+class _NullTransport:
     """A connection to nobody."""
 
     def send(self, bytestream: bytes) -> None:
@@ -431,13 +431,13 @@ class _Nowhere:
     _shutdown_socket = close
 
 
-class _Endless:
+class _UnlimitedMemory:
     largest_object = largest_request = 1 << 20
 
-    def take(self, size: int) -> bool:
+    def reserve(self, size: int) -> bool:
         return True
 
-    def give(self, size: int) -> None:
+    def release(self, size: int) -> None:
         pass
 
 
@@ -451,23 +451,23 @@ def test_fifty_thousand_garbage_pdus_raise_nothing() -> None:
         for _ in range(500):
             association = EventDrivenAssociation(
                 ae,
-                _Nowhere(),
+                _NullTransport(),
                 local=address,
                 remote=address,
                 handlers={evt.EVT_C_STORE: (lambda event: 0x0000, None)},
-                memory=_Endless(),
+                memory=_UnlimitedMemory(),
                 services=services,
                 wake=lambda: None,
                 has_capacity=lambda: True,
                 supported=SUPPORTED,
-                complain=lambda why: None,
+                log_problem=lambda why: None,
             )
             if chance.random() < 0.5:
-                association.take(REQUEST)
+                association.take_pdu(REQUEST)
             for _ in range(100):
-                association.take(_damaged(chance, chance.choice(whole)))
+                association.take_pdu(_damaged(chance, chance.choice(whole)))
                 while association.has_more:
-                    association.read_on(0)
+                    association.read_fragments(0)
                 assert association.state in {f"Sta{number}" for number in range(1, 14)}
             association.end()
 

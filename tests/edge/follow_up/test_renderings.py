@@ -14,7 +14,7 @@ from pydicom.uid import EncapsulatedPDFStorage, EnhancedSRStorage, SecondaryCapt
 
 from dxatrend.cli.main import main
 from pipeline.edge.app import App, open_app
-from pipeline.edge.deliver.dispatcher import deliver_due
+from pipeline.edge.deliver.dispatcher import deliver_batch
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.store import outbox, receipts, service_status
@@ -101,7 +101,7 @@ def test_each_destination_gets_exactly_the_forms_it_asks_for_and_has_them_bit_fo
         assert len(outbox.addenda(connection, 2)) == 1, "a rendering is no addendum"
     assert backlog == {"all": 6, "reports": 2, "papers": 2}
 
-    assert deliver_due(app, app.settings.service.destination[0])[:2] == (6, 0)
+    assert deliver_batch(app, app.settings.service.destination[0])[:2] == (6, 0)
 
     for kept in (addendum, *renderings):
         (found,) = orthanc.find("Instance", SOPInstanceUID=kept.sop_instance_uid)

@@ -1,0 +1,67 @@
+"""pynetdicom's upper layer (PS3.8 9.2) without its thread: the state machine advances when it is told to."""
+
+import queue
+import time
+from typing import Any
+
+from pynetdicom.association import Association
+from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import TRANSITION_TABLE
+from pynetdicom.timer import Timer
+
+_TAKES_PRIMITIVE = frozenset(["Evt1", "Evt7", "Evt8", "Evt9", "Evt11", "Evt14", "Evt15"])
+"""The events of PS3.8 Table 9-10 for a primitive in ``to_provider_queue``, which the action takes from there."""
+
+
+class EventDrivenUpperLayer(DULServiceProvider):
+    """Upper layer service of one association; ``advance`` stands for the loop of pynetdicom's thread."""
+
+    def __init__(self, association: Association, transport: Any) -> None:
+        super().__init__(association)
+        self.socket = transport
+        self.artim_timer = _SteadyTimer(None)
+        # Nothing waits at these two queues or peeks into them.
+        self.event_queue: Any = queue.SimpleQueue()
+        self._recv_pdu: Any = queue.SimpleQueue()
+
+    def send_pdu(self, primitive: Any) -> None:
+        """Queue a primitive, and have the association processed."""
+        super().send_pdu(primitive)
+        self.assoc.wake()
+
+    def advance(self) -> bool:
+        """Process one event by the state machine; return whether there was one."""
+        if self.event_queue.empty() and not self._process_recv_primitive():
+            return False
+        event = self.event_queue.get()
+        if (event, self.state_machine.current_state) in TRANSITION_TABLE:
+            self.state_machine.do_action(event)
+        elif event in _TAKES_PRIMITIVE:
+            self.to_provider_queue.get()  # a response that comes too late
+        return True
+
+
+class _SteadyTimer(Timer):
+    """pynetdicom's timer by the monotonic clock, which nobody sets."""
+
+    _began: float | None = None
+
+    def start(self) -> None:
+        """Start the timer anew."""
+        self._began = time.monotonic()
+
+    def stop(self) -> None:
+        """Stop the timer."""
+        self._began = None
+
+    @property
+    def expired(self) -> bool:
+        """Whether it runs and its time is over."""
+        return self._began is not None and self.remaining < 0
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left; 1 where it does not run."""
+        if self.timeout is None or self._began is None:
+            return 1.0
+        return float(self.timeout - (time.monotonic() - self._began))
