@@ -21,6 +21,7 @@ from pipeline.edge.configuration.dialects import dialects_in_force
 from pipeline.edge.configuration.folders import SYSTEM_DATA_FOLDER, SYSTEM_FOLDER
 from pipeline.edge.configuration.section import CONFIGURATION_FOLDER
 from pipeline.edge.configuration.settings import ENV_DELIMITER, ENV_PREFIX, Settings
+from pipeline.edge.configuration.suggestions import did_you_mean, keys_beside
 from pipeline.edge.text_files import UnreadableTextError, printable, read_text
 from pipeline.errors import DxatrendError
 from pipeline.sr.dialects.loader import Dialect, DialectError, normal_manufacturer
@@ -47,7 +48,8 @@ def load_configuration(folder: Path) -> tuple[Settings, tuple[Dialect, ...]]:
         raise SettingsError((f"{printable(folder)}: there is no such configuration folder",))
     for path in sorted(folder.glob("*.toml")):
         if path.stem not in Settings.model_fields:
-            mistakes.append(f"{printable(path.name)}: no part of the configuration has this name")
+            hint = did_you_mean(path.stem, Settings.model_fields)
+            mistakes.append(f"{printable(path.name)}: no part of the configuration has this name{hint}")
             continue
         try:
             files[path.stem] = tomllib.loads(read_text(path), parse_float=Decimal)
@@ -101,13 +103,18 @@ def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     for name in sorted(environment):
         part, delimiter, _ = name.upper().removeprefix(ENV_PREFIX).partition(ENV_DELIMITER)
         if name.upper().startswith(ENV_PREFIX) and delimiter and part.lower() not in Settings.model_fields:
-            yield f"{name}: no part of the configuration is called {part.lower()!r}"
+            hint = did_you_mean(part.lower(), Settings.model_fields)
+            yield f"{name}: no part of the configuration is called {part.lower()!r}{hint}"
 
 
 def _mistakes(error: ValidationError) -> Iterator[str]:
     for mistake in error.errors(include_url=False, include_input=False, include_context=False):
         key = ".".join(str(step) for step in mistake["loc"])
-        yield f"{key}: {mistake['msg'].removeprefix('Value error, ')}"
+        if mistake["type"] == "extra_forbidden":
+            known = keys_beside(Settings, mistake["loc"])
+            yield f"{key}: there is no such key{did_you_mean(str(mistake['loc'][-1]), known)}"
+        else:
+            yield f"{key}: {mistake['msg'].removeprefix('Value error, ')}"
 
 
 def _spelling_errors(settings: Settings, dialects: Sequence[Dialect]) -> Iterator[str]:
