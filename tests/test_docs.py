@@ -46,6 +46,11 @@ DECISIONS = (ROOT / "docs" / "decisions" / "README.md").read_text()
 SENTENCE = ["receive", "store", "extract", "match", "compare", "interpret", "author", "deliver"]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROSE = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "sample_dicom" / "README.md"]
+OLD_WORDS = (
+    # The brackets keep these patterns from finding themselves.
+    "[h]ouse|[k]eeper|[m]ishap|[g]rounds|[s]urveyor|[u]pkeep|[c]hore|[w]hereabouts|[w]hence|[d]oom|[k]nock|[i]nquiry"
+)
+TEXT_FILES = {".py", ".md", ".toml", ".sql", ".service", ".yaml", ".ini", ".mako", ".csv", ""}
 NOT_COMMITTED = {".git", ".venv", "var", "build", "__pycache__", ".hypothesis"}
 
 
@@ -218,6 +223,14 @@ def test_the_decisions_tell_the_size_of_own_code_where_a_library_exists(lines, f
     """Within a tenth: whoever lets it grow reads the reason for it again."""
     size = sum(len((ROOT / file).read_text().splitlines()) for file in re.findall(r"`(.*?)`", files))
     assert size == pytest.approx(int(lines), rel=0.1)
+
+
+def test_no_committed_text_uses_a_word_that_the_glossary_has_replaced():
+    """A word that only its inventor understands comes back easily; docs/architecture.md has the plain one."""
+    old = re.compile(rf"\b(?:{OLD_WORDS})\b", re.IGNORECASE)
+    texts = {path: path.read_bytes().decode(errors="ignore") for path in committed() if path.suffix in TEXT_FILES}
+    assert len(texts) > 300
+    assert {str(path.relative_to(ROOT)): words for path, text in texts.items() if (words := old.findall(text))} == {}
 
 
 @pytest.mark.parametrize("page", PROSE, ids=lambda page: str(page.relative_to(ROOT)))

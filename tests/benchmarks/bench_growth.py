@@ -25,11 +25,11 @@ MOST = 1.5
 def rows() -> Iterator[Row]:
     """Both costs at each size, and their ratio to the smallest; in turn, so that a busy machine is so for all."""
     with ExitStack() as stack:
-        houses = {exams: stack.enter_context(_filled(exams)) for exams in SIZES}
+        apps = {exams: stack.enter_context(_filled(exams)) for exams in SIZES}
         news: dict[int, list[float]] = {exams: [] for exams in SIZES}
         looks: dict[int, list[float]] = {exams: [] for exams in SIZES}
         for number in range(NEW_EXAMS):
-            for exams, app in houses.items():
+            for exams, app in apps.items():
                 news[exams].append(_milliseconds(partial(_new_exam, app, _every(exams) * number)))
                 looks[exams].append(_milliseconds(partial(_look, app)))
     for exams in SIZES:

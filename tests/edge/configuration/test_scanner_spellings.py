@@ -53,7 +53,7 @@ def before_and_after(app: App, **then: str) -> None:
     follow_all(app)
 
 
-def house_scanners(app: App) -> list[str]:
+def scanners_of(app: App) -> list[str]:
     with app.database.read() as connection:
         return [one.model for one in service_status.status(connection, [], NOW).scanners]
 
@@ -182,7 +182,7 @@ def test_what_may_be_two_scanners_is_not_proposed(folder: Path, then: dict[str, 
         before_and_after(
             app, **({} if "Manufacturer" not in then else {"ManufacturerModelName": "Lunar Prodigy"}) | then
         )
-        assert len(house_scanners(app)) == 2
+        assert len(scanners_of(app)) == 2
         assert proposed(app) == []
 
 
