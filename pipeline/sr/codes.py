@@ -1,7 +1,6 @@
-"""Which code stands for which concept?
+"""Codes of every concept in an addendum: DICOM (DCM), SNOMED CT (SCT), LOINC (LN), UCUM, UMLS, and our private scheme.
 
-Every concept the addendum uses is here once, with its authority: DICOM (DCM), SNOMED CT (SCT), LOINC (LN), UCUM and
-UMLS where they have one, and one private scheme for what they lack.
+Each concept is here once; the private scheme ``99DXATREND`` has what the standard ones lack.
 """
 
 from enum import StrEnum
@@ -54,7 +53,7 @@ DECREASED = Code("1250004", "SCT", "Decreased")
 NO_CHANGE = Code("260388006", "SCT", "No change")
 
 CHANGE_OF_RESULT = {Result.GAIN: INCREASED, Result.LOSS: DECREASED, Result.NO_SIGNIFICANT_CHANGE: NO_CHANGE}
-"""The standard code beside the private ``RESULT``, for readers who do not know ours."""
+"""The standard code beside the private ``RESULT``, for systems that do not know the private scheme."""
 
 # Measurements and their properties: PS3.16 TID 300, 310 and 311
 
@@ -74,7 +73,7 @@ NO_UNITS = Code("1", "UCUM", "no units")
 REPLACED_REPORT = Code("121360", "DCM", "Replaced report")  # PS3.16 CID 7009
 ACQUISITION_EQUIPMENT = Code("109101", "DCM", "Acquisition Equipment")  # PS3.16 CID 7005
 
-# BMD, T- and Z-score: LOINC tells site and side; which region within the site is for the tracking identifier to tell
+# BMD, T- and Z-score: a LOINC code names site and side; the tracking identifier names the region within the site
 
 _DXA_BY_SITE = {
     (Site.SPINE, None): ("Lumbar spine", "24966-4", "38267-1", "85394-5"),
@@ -92,17 +91,17 @@ _Z_SCORE = Code("121416", "DCM", "Z-Score of measurement")
 
 
 def bmd(region: Region) -> Code:
-    """The concept of this region's BMD."""
+    """Return the concept of a region's BMD."""
     return _dxa(region, 1, "Mass/Area") or _BONE_BMD
 
 
 def t_score(region: Region) -> Code:
-    """The concept of this region's T-score; LOINC has none for the total body."""
+    """Return the concept of a region's T-score, a private code where LOINC has none, as for the total body."""
     return _dxa(region, 2, "T-score") or T_SCORE
 
 
 def z_score(region: Region) -> Code:
-    """The concept of this region's Z-score."""
+    """Return the concept of a region's Z-score."""
     return _dxa(region, 3, "Z-score") or _Z_SCORE
 
 
@@ -150,13 +149,13 @@ _SIDE = {
 
 
 def finding_sites(region: Region) -> tuple[Code, ...]:
-    """Where this region lies; of the spine also each vertebra in it."""
+    """Return the finding sites of a region; of the spine also each vertebra."""
     nearest = _SITE_OF_PART.get(region.part, _NEAREST_OF_SITE[region.site])
     return (nearest, *(_VERTEBRA[level] for level in region.vertebrae))
 
 
 def laterality(region: Region) -> Code | None:
-    """The side of this region, if it has one."""
+    """Return the code of a region's side; ``None`` when it has none."""
     return _SIDE[region.side] if region.side else None
 
 
@@ -224,7 +223,7 @@ RULES = {
     "R5.8": "Fracture risk by FRAX",
     "C12": "Secondary causes of low BMD",
 }
-"""What each rule is about that suggests something or lacked an input."""
+"""The subject of each rule that makes a suggestion or reports a missing input."""
 
 _KEYS = {
     **{
@@ -247,23 +246,23 @@ _SPELT = {word: word for word in ("BMC", "BMD", "BMI", "DXA", "GLSC", "LSC", "QC
 
 
 def private(member: StrEnum) -> Code:
-    """The private code of a member of our vocabulary: its value, and its name in words."""
+    """Return the private code of an enumeration's member: its value, and its name in words as the meaning."""
     meaning = " ".join(_SPELT.get(word, word.lower()) for word in member.name.split("_"))
     return Code(member.value, SCHEME, meaning[0].upper() + meaning[1:])
 
 
 def rule(identifier: str) -> Code:
-    """The private code of a clinical rule, by its identifier such as ``R5.1``."""
+    """Return the private code of a clinical rule, by its identifier such as ``R5.1``."""
     return Code(identifier, SCHEME, RULES[identifier])
 
 
 def key(concept: Code) -> str:
-    """By which name outside scripts know a concept of an addendum: a private one by its value; empty if by none."""
+    """Return the name by which scripts know a concept of an addendum: a private code's value; empty if it has none."""
     return concept.value if concept.scheme == SCHEME else _KEYS.get(concept.identity, "")
 
 
 def words(value: str) -> str:
-    """What a value of the private scheme means, as within a sentence; one we do not know stays as it is."""
+    """Return the meaning of a private code value as within a sentence; an unknown value stays as it is."""
     meaning = _meanings().get(value, value)
     return meaning if meaning[1:2].isupper() or meaning[1:2] == "-" else meaning[:1].lower() + meaning[1:]
 
@@ -274,7 +273,7 @@ def _meanings() -> dict[str, str]:
 
 
 def private_scheme() -> dict[str, tuple[Code, ...]]:
-    """The whole private scheme, by what its codes are for."""
+    """Return all codes of the private scheme, by their use."""
     return {
         "Concept names": (
             *(RESULT, OBSTACLE, PRIOR_BMD, BASELINE_BMD, DIFF, PDIFF, BDIFF, BPDIFF, BRESULT, LSC, CONFIDENCE),

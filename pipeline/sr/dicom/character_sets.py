@@ -1,6 +1,6 @@
-"""Which text do a report's bytes stand for, in character sets that are declared well, badly or not at all?
+"""Decode text by Specific Character Set (0008,0005), also where it is misspelt, wrong or missing (PS3.5 6.1).
 
-What cannot be decoded becomes a replacement mark, never an error: ids, codes and numbers are ASCII in any of them.
+Bytes that cannot be decoded become U+FFFD, never an error: ids, codes and numbers are ASCII in every character set.
 """
 
 import re
@@ -18,11 +18,11 @@ _RUN = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*")
 _WITH_EXTENSIONS, _WITHOUT = re.compile(r"^ISO.2022.IR."), re.compile(r"^ISO.IR.")
 
 DEFAULT: tuple[str, ...] = (default_encoding,)
-"""What holds where no character set is declared."""
+"""The encoding where no character set is declared."""
 
 
 def decoded(value: bytes, encodings: Sequence[str]) -> str:
-    """Text in the declared character sets (PS3.5 section 6.1)."""
+    """Decode bytes in the declared character sets (PS3.5 6.1)."""
     if b"\x1b" in value:
         return "".join(_decoded_run(run, encodings[0]) for run in _RUN.findall(value))
     if value.isascii():
@@ -31,14 +31,14 @@ def decoded(value: bytes, encodings: Sequence[str]) -> str:
 
 
 def declared(names: str, inherited: Sequence[str]) -> Sequence[str]:
-    """The Python names of the character sets in a Specific Character Set (0008,0005), or those that held before."""
+    """Return the Python names of the encodings in a Specific Character Set; the inherited ones when it is empty."""
     return _python_names(names) if names else inherited
 
 
 def corrected(value: bytes) -> bytes:
-    """A Specific Character Set in the same bytes, with only such names as pydicom reads without a warning.
+    """Return a Specific Character Set of the same length that pydicom reads without a warning.
 
-    A misspelt name is mended and an unknown one left empty.
+    A misspelt name is corrected and an unknown one left empty.
     """
     names = [known_name(name) for name in value.decode(default_encoding).rstrip(" \0").split("\\")]
     first, others = names[0], [name for name in names[1:] if name not in STAND_ALONE_ENCODINGS]
@@ -47,7 +47,7 @@ def corrected(value: bytes) -> bytes:
 
 
 def known_name(name: str) -> str:
-    """The defined term (PS3.3 C.12.1.1.2) that is meant; empty when none is."""
+    """Return the defined term (PS3.3 C.12.1.1.2) for a possibly misspelt name; empty when it is unknown."""
     spelt = _WITH_EXTENSIONS.sub("ISO 2022 IR ", _WITHOUT.sub("ISO_IR ", name.strip()))
     return spelt if spelt in python_encoding else ""
 
@@ -60,11 +60,11 @@ def _python_names(names: str) -> tuple[str, ...]:
 _LONGEST = 1024
 
 _WITH_ESCAPES = ("iso2022_jp", "iso2022_jp_2")
-"""Codecs that read the escape sequence themselves; that of Chinese (ISO-IR 58) takes it for text."""
+"""Codecs that read the escape sequence themselves; that of Chinese (ISO-IR 58) would take it for text."""
 
 
 def _decoded_run(run: bytes, first: str) -> str:
-    """One run of text that begins with the escape sequence of its character set, if with any."""
+    """Decode one run of text, which may begin with the escape sequence of its character set."""
     length = 4 if run.startswith((b"\x1b$(", b"\x1b$)")) else 3
     encoding = CODES_TO_ENCODINGS.get(run[:length])
     if encoding is None:

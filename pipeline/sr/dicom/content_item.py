@@ -7,7 +7,7 @@ _SNOMED_RT = {"SRT", "SNM3", "99SDM"}
 
 
 class Code(NamedTuple):
-    """A coded concept. ``meaning`` is for people, and for vendors whose code values nobody publishes."""
+    """A coded concept; ``meaning`` is for people, and for vendors whose code values are not published."""
 
     value: str
     scheme: str
@@ -34,7 +34,7 @@ class Code(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One content item (PS3.3 C.17.3); a tuple, which is made fastest, as a report has hundreds of them.
+    """One content item (PS3.3 C.17.3); a tuple, which is fastest to make, as a report has hundreds of them.
 
     ``value`` is the text as it was sent, without padding; ``code`` the value of a CODE; ``unit`` and ``value``
     that of a NUM. ``references`` are pairs of SOP Class and SOP Instance UID. ``problems`` name what of this
@@ -53,7 +53,7 @@ class Item(NamedTuple):
     template: str = ""
 
     def walk(self) -> Iterator["Item"]:
-        """This item and everything below it, depth first."""
+        """Yield this item and everything below it, depth first."""
         waiting = [self]
         while waiting:
             item = waiting.pop()
@@ -62,5 +62,5 @@ class Item(NamedTuple):
 
 
 def folded(text: str) -> str:
-    """A text as we compare it: letter case and the amount of white space do not matter."""
+    """Fold a text for comparison: letter case and the amount of white space do not matter."""
     return " ".join(text.casefold().split())

@@ -1,7 +1,7 @@
-"""What stands in a structured report, item by item, whatever state it is in?
+"""Read the content tree of a structured report from its elements, item by item (PS3.3 C.17.3).
 
-A broken item loses itself and says so; its neighbours are read all the same. Values are taken as the bytes
-hold them: no conversion of numbers, dates and names is ever asked for, as one bad value would raise.
+A broken item is left out with its problem named; its neighbours are read all the same. Values stay the texts that were
+sent: numbers, dates and names are not converted here, as one bad value would raise.
 """
 
 import struct
@@ -26,7 +26,7 @@ MAX_DEPTH = 32
 
 
 def read_instance(data_set: bytes, transfer_syntax_uid: str) -> Dataset:
-    """The data set in the bytes that came over DICOM, whole or not at all, as pydicom's; no file meta information.
+    """Read a whole data set, without file meta information, as one of pydicom's, for handing over to pynetdicom.
 
     Raises:
         UnreadableReportError: the bytes are no data set in this transfer syntax, a part is missing, or they are
@@ -35,10 +35,10 @@ def read_instance(data_set: bytes, transfer_syntax_uid: str) -> Dataset:
     syntax = transfer_syntax(transfer_syntax_uid)
     data, _, character_sets = follow(data_set, transfer_syntax_uid)
     if character_sets:
-        quiet = bytearray(data)
+        corrected_data = bytearray(data)
         for span in character_sets:
-            quiet[span] = corrected(data[span])
-        data = bytes(quiet)
+            corrected_data[span] = corrected(data[span])
+        data = bytes(corrected_data)
     try:
         return read_dataset(BytesIO(data), syntax.implicit, syntax.little_endian)
     except UNREADABLE as broken:  # its text may quote the patient
@@ -46,7 +46,7 @@ def read_instance(data_set: bytes, transfer_syntax_uid: str) -> Dataset:
 
 
 def read_tree(report: Elements) -> Item:
-    """The content tree of a report, root first.
+    """Return the root of a report's content tree.
 
     Raises:
         UnreadableReportError: there is no content tree, or it is larger or deeper than any densitometer's.
@@ -97,7 +97,7 @@ UNREADABLE = (
     Warning,
     struct.error,
 )
-"""What pydicom is known to raise on bytes it does not like."""
+"""The exceptions that pydicom is known to raise on broken bytes."""
 
 
 @lru_cache(maxsize=256)
@@ -137,21 +137,21 @@ _VALUES = {
     "SCOORD3D": 0x00700023,
     "TCOORD": 0x0040A130,
 }
-"""Where each value type keeps the text of its value."""
+"""The tag of the value of each value type."""
 
 _CONTENT_PROBLEM = "the Content Sequence (0040,A730) is unreadable"
 
 
 class _MisplacedError(Exception):
-    """A sequence stands where a text belongs, or the other way round."""
+    """An element is a sequence where a text is expected, or the other way round."""
 
 
 _Codes = dict[tuple[int, Sequence[str]], Code]
-"""Codes that were read already, by their sequence and its character sets."""
+"""Codes that were read already, by the identity of their sequence and its character sets."""
 
 
 class _Walk:
-    """One pass over one report, with its budget."""
+    """One pass over one report, with a limit of items and depth."""
 
     def __init__(self) -> None:
         self._items_left = MAX_ITEMS
@@ -181,10 +181,10 @@ def _item(
     children: tuple[Item, ...],
     problems: tuple[str, ...],
 ) -> Item:
-    """An item in which everything stands where it belongs.
+    """Read an item in which every element is of the expected kind.
 
     Raises:
-        _MisplacedError: something does not.
+        _MisplacedError: one is not.
     """
     value_type = _text(elements, _VALUE_TYPE, encodings)
     if not value_type and _BY_REFERENCE not in elements:
@@ -209,7 +209,7 @@ def _item(
 def _broken_item(
     elements: Elements, encodings: Sequence[str], children: tuple[Item, ...], problems: tuple[str, ...]
 ) -> Item:
-    """An item as far as it can be read: what is misplaced in it is left out, and named."""
+    """Read an item as far as possible: an element of another kind is left out and named in its problems."""
     sound = dict(elements)
     for what, tags, read in _PARTS:
         try:
@@ -221,7 +221,7 @@ def _broken_item(
 
 
 def _value(elements: Elements, value_type: str, encodings: Sequence[str], codes: _Codes) -> tuple[str, Code | None]:
-    """The text of an item's value, and its unit when it is a number.
+    """Return the text of an item's value, and its unit when it is a number.
 
     Raises:
         _MisplacedError: it is no text, or there are several.
@@ -260,7 +260,7 @@ def _read_code(coded: Elements, encodings: Sequence[str]) -> Code:
 
 
 def _template(elements: Elements, encodings: Sequence[str]) -> str:
-    """The Template Identifier (0040,DB00); nothing depends on it, so that an unreadable one is none."""
+    """Return the Template Identifier (0040,DB00); empty when it is unreadable, since nothing depends on it."""
     try:
         return "".join(_text(item, _TEMPLATE_IDENTIFIER, encodings) for item in _items(elements, _TEMPLATE)[:1])
     except _MisplacedError:
@@ -292,7 +292,7 @@ _PARTS: tuple[_Part, ...] = (
 
 
 def _items(elements: Elements, tag: int) -> Sequence[Elements]:
-    """The items of a sequence.
+    """Return the items of a sequence.
 
     Raises:
         _MisplacedError: there is something, and it is no sequence.
@@ -306,7 +306,7 @@ def _items(elements: Elements, tag: int) -> Sequence[Elements]:
 
 
 def _text(elements: Elements, tag: int, encodings: Sequence[str]) -> str:
-    """A value as text, as it was sent but for the padding.
+    """Return a value as text, as it was sent but without padding.
 
     Raises:
         _MisplacedError: it is a sequence.
@@ -320,7 +320,7 @@ def _text(elements: Elements, tag: int, encodings: Sequence[str]) -> str:
 
 
 def _plain_text(value: bytes | str) -> str:
-    """What nearly all texts are, and needs no character set; empty when it does."""
+    """Return an ASCII text without padding, as nearly all are; empty where a character set is needed."""
     if isinstance(value, bytes) and value.isascii() and b"\x1b" not in value:
         return value.decode("ascii").rstrip(" \0")
     return ""
@@ -331,7 +331,7 @@ def _as_text(value: bytes | str, encodings: Sequence[str]) -> str:
 
 
 def _encodings(elements: Elements, inherited: Sequence[str]) -> Sequence[str]:
-    """The character sets of a data set, or those of what it stands in."""
+    """Return the encodings of a data set, or those inherited from the data set around it."""
     if SPECIFIC_CHARACTER_SET not in elements:
         return inherited
     names = elements[SPECIFIC_CHARACTER_SET]

@@ -1,7 +1,7 @@
-"""Which patient and study does the addendum belong to, however untidy the reports say it?
+"""Read the patient and study attributes of reports, and tidy them for the header of the addendum.
 
-Scanners leave out what they must send, overrun lengths, and misspell dates and sexes. What DICOM cannot hold is left
-empty here, on a header of our own; the reports stay as they are. What would join the wrong records is refused.
+Scanners leave out required attributes, exceed lengths, and misspell dates and sexes. What DICOM cannot hold is left
+empty in the addendum's header; the reports stay as they are. What would join the wrong records is refused.
 """
 
 import re
@@ -18,12 +18,12 @@ from pipeline.sr.dicom.values import read_date, read_time
 
 
 class UnusableEvidenceError(DxatrendError, ValueError):
-    """Reports that no addendum can rest on; the text names the DICOM fields, never their values."""
+    """Reports that no addendum can refer to; the text names the DICOM fields, never their values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """One instance, as the sequences of evidence and of predecessors name it."""
+    """The UIDs of one instance, as the sequences of evidence and of predecessors need them."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -66,7 +66,7 @@ def read_header(data_set: bytes, transfer_syntax_uid: str) -> Elements:
 
 
 def tidy_header(reports: Sequence[Elements], study_instance_uid: str) -> Header:
-    """The header that these reports of one study share, each attribute from the first report that has it.
+    """Return the header that these reports of one study share, each attribute from the first report that has it.
 
     Raises:
         UnusableEvidenceError: there is no report, one belongs to another study, or the patient id cannot be written.
@@ -92,13 +92,13 @@ def tidy_header(reports: Sequence[Elements], study_instance_uid: str) -> Header:
 
 
 def corrections(now: Header, before: Header) -> tuple[str, ...]:
-    """What a header tells otherwise than an earlier one, by its words; what is no longer told corrects nothing."""
+    """Return the names of the attributes that differ from an earlier header; one that is now empty corrects nothing."""
     pairs = ((field.name, getattr(now, field.name), getattr(before, field.name)) for field in fields(Header))
-    return tuple(name.replace("_", " ") for name, told, was in pairs if told and told != was)
+    return tuple(name.replace("_", " ") for name, value, earlier in pairs if value and value != earlier)
 
 
 def reference(instance: Elements) -> Reference:
-    """How to refer to an instance.
+    """Return the reference to an instance.
 
     Raises:
         UnusableEvidenceError: one of its four UIDs is missing or is none.
@@ -112,34 +112,34 @@ def reference(instance: Elements) -> Reference:
 
 
 def written_at(report: Elements) -> datetime | None:
-    """When the report says it was written: Content Date and Time, in the scanner's own clock."""
+    """Return Content Date and Time, when the report was written, in the scanner's local time."""
     day = read_date(_text(report, "ContentDate"))
     return datetime.combine(day, read_time(_text(report, "ContentTime")) or time()) if day else None
 
 
 def check_same_patient(instances: Iterable[Elements], patient: Patient) -> None:
-    """Make sure that every instance is this patient's: id and issuer agree, and birth date where known (R2.19).
+    """Check that every instance is this patient's: id and issuer agree, and birth date where known (R2.19).
 
     Raises:
         UnusableEvidenceError: one is not.
     """
     for instance in instances:
-        theirs = Patient(
+        found = Patient(
             patient_id=_patient_id(instance),
             issuer=printable(header_text(instance, "IssuerOfPatientID")),
             birth_date=read_date(_text(instance, "PatientBirthDate")),
         )
-        if contradictions := patient.differing_fields(theirs):
+        if contradictions := patient.differing_fields(found):
             raise UnusableEvidenceError(f"evidence of another patient: {', '.join(contradictions)} differ")
 
 
 def words(text: str) -> str:
-    """What of a text fits into a Long String (PS3.5 6.2 LO)."""
+    """Cut a text to what fits into a Long String (PS3.5 6.2 LO)."""
     return _CONTROLS.sub("", text).replace("\\", " ").strip()[:64].strip()
 
 
 def dicom_date(day: date) -> str:
-    """Eight digits (PS3.5 6.2 DA)."""
+    """Format a date as eight digits (PS3.5 6.2 DA)."""
     return day.isoformat().replace("-", "")
 
 
@@ -158,7 +158,7 @@ def _first(reports: Sequence[Elements], keyword: str, tidy: Callable[[str], str]
 
 
 def _patient_id(report: Elements) -> str:
-    """The patient id as it was sent: cut or emptied, it would name someone else or no one."""
+    """Return the patient id as it was sent: cut or emptied, it would name someone else or no one."""
     text = _text(report, "PatientID")
     if not text or len(text) > 64 or "\\" in text:
         raise UnusableEvidenceError("PatientID (0010,0020) is missing, longer than 64 characters, or more than one")
@@ -173,14 +173,14 @@ def _uid(instance: Elements, keyword: str) -> str:
 
 
 def _name(text: str) -> str:
-    """A person name: up to three groups of 64 characters, each of up to five components (PS3.5 6.2)."""
+    """Cut a person name to three groups of 64 characters, each of up to five components (PS3.5 6.2)."""
     groups = text.replace("\\", " ").split("=")[:3]
     name = "=".join("^".join(group.split("^")[:5])[:64].strip() for group in groups).rstrip("=")
     return name if name.strip("^=") else ""
 
 
 def _short(text: str) -> str:
-    """A key of up to 16 characters; a longer one is left out, as half a key finds the wrong thing."""
+    """Return a key of up to 16 characters; empty for a longer one, as half a key finds the wrong record."""
     return text if len(text) <= 16 and "\\" not in text else ""
 
 

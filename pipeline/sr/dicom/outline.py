@@ -1,6 +1,6 @@
-"""How does a structured report read, one line per content item, on a terminal or on a web page?
+"""Outline of a structured report: one line per content item, as text or as HTML.
 
-The report's header, and with it the patient, is not part of an outline.
+The report's header, and with it the patient, is not part of the outline.
 """
 
 from collections.abc import Iterator
@@ -10,19 +10,19 @@ from pipeline.sr.dicom.content_item import Code, Item
 
 
 def outline(root: Item) -> str:
-    """The whole tree as text, each level two spaces further in."""
+    """Return the whole tree as text, each level indented by two more spaces."""
     return "\n".join(lines(root))
 
 
 def lines(item: Item, depth: int = 0) -> Iterator[str]:
-    """One line for an item and each below it, such as ``NUM  Bone Mineral Density = 0.912 g/cm2``."""
+    """Yield a line for an item and each below it, such as ``NUM  Bone Mineral Density = 0.912 g/cm2``."""
     yield "  " * depth + _line(item)
     for child in item.children:
         yield from lines(child, depth + 1)
 
 
 def outline_html(root: Item) -> str:
-    """The same lines as nested lists, to be put into a page; whatever a report says is text there and nothing else."""
+    """Return the same lines as nested HTML lists; all text of the report is escaped."""
     below = "".join(map(outline_html, root.children))
     return f"<ul><li>{escape(_line(root))}{below}</li></ul>"
 
@@ -30,13 +30,13 @@ def outline_html(root: Item) -> str:
 def _line(item: Item) -> str:
     concept = str(item.concept) if item.concept else ""
     value = _value(item)
-    told = " = ".join(part for part in (concept, value) if part)
+    text = " = ".join(part for part in (concept, value) if part)
     problems = "".join(f" [{problem}]" for problem in item.problems)
-    return _printable(f"{item.value_type or 'ITEM':<4} {told}{problems}".rstrip())
+    return _printable(f"{item.value_type or 'ITEM':<4} {text}{problems}".rstrip())
 
 
 def _value(item: Item) -> str:
-    """What an item says, as a reader wants it."""
+    """Return the value of an item for a reader."""
     if item.code is not None:
         return str(item.code)
     if item.references:
@@ -45,12 +45,12 @@ def _value(item: Item) -> str:
 
 
 def _unit(unit: Code | None) -> str:
-    """A unit's UCUM code; what counts nothing, ``1`` and UCUM's ``{notes}``, is left out."""
+    """Return a unit's UCUM code; empty for ``1`` and for annotations in braces, which are no unit."""
     if unit is None or unit.value == "1" or unit.value.startswith("{"):
         return ""
     return unit.value or unit.meaning
 
 
 def _printable(line: str) -> str:
-    """A line that stays one line, and does nothing else to a terminal."""
+    """Replace control characters by spaces, so that a terminal shows one line."""
     return "".join(letter if letter.isprintable() else " " for letter in line)

@@ -1,8 +1,7 @@
-"""Do the bytes of a data set hold everything that their own lengths promise, and what stands in them?
+"""Strict reader of encoded data sets: every length is followed at every depth, and a cut-off data set is refused.
 
-pydicom reads what is there and stops quietly where the bytes stop: a report cut short would lose regions
-without a word. So every length is followed here, at every depth, and what cannot be followed to its end is not read.
-It is also some ten times faster than turning each element into an object.
+pydicom reads what is there and stops without an error where the bytes stop: a report cut short would lose regions
+unnoticed. Values stay bytes, which is also some ten times faster than turning each element into an object.
 """
 
 import zlib
@@ -19,7 +18,7 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 
 MAX_BYTES = 64 * 2**20
-"""No structured report comes near; a deflated bomb does."""
+"""More than any structured report has; a deflated data set may inflate to more."""
 
 MAX_ELEMENTS = 100_000
 """The largest radiation dose reports seen have 160,000; a densitometer's have some thousands."""
@@ -30,10 +29,10 @@ MAX_DEPTH = 64
 SPECIFIC_CHARACTER_SET = 0x00080005
 
 Value = bytes | str | list["Elements"]
-"""What stands in an element: its bytes as they came, a text that was decoded elsewhere, or the items of a sequence."""
+"""The value of an element: its bytes, a text that is decoded already, or the items of a sequence."""
 
 Elements = dict[int, Value]
-"""A data set or an item: its elements by tag."""
+"""A data set or an item: the values of its elements by tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class TransferSyntax:
-    """How a data set was turned into bytes (PS3.5 section 10)."""
+    """The encoding of a data set (PS3.5 section 10)."""
 
     implicit: bool
     little_endian: bool
@@ -57,7 +56,7 @@ class TransferSyntax:
 
 @lru_cache(maxsize=64)
 def transfer_syntax(uid: str) -> TransferSyntax:
-    """What a transfer syntax UID means.
+    """Return the encoding that a transfer syntax UID stands for.
 
     Raises:
         UnreadableReportError: no transfer syntax has this UID.
@@ -70,7 +69,7 @@ def transfer_syntax(uid: str) -> TransferSyntax:
 
 
 def inflate(data_set: bytes) -> bytes:
-    """The data set inside a deflated one.
+    """Inflate a deflated data set.
 
     Raises:
         UnreadableReportError: the stream is broken, cut short, or larger than any report.
@@ -88,7 +87,7 @@ def inflate(data_set: bytes) -> bytes:
 
 
 def split_file(file: bytes) -> tuple[bytes, str]:
-    """The encoded data set in a DICOM file, and the UID of its transfer syntax.
+    """Split a DICOM file into its encoded data set and the UID of its transfer syntax (PS3.10).
 
     Raises:
         UnreadableReportError: the bytes have no preamble, or no whole file meta information.
@@ -110,7 +109,7 @@ def split_file(file: bytes) -> tuple[bytes, str]:
 
 
 def read_elements(data_set: bytes, transfer_syntax_uid: str) -> Elements:
-    """Every element of a data set that is whole, at every depth.
+    """Read every element of a data set, at every depth.
 
     Raises:
         UnreadableReportError: the bytes are no data set in this transfer syntax, a part is missing, lengths contradict
@@ -120,25 +119,25 @@ def read_elements(data_set: bytes, transfer_syntax_uid: str) -> Elements:
 
 
 def follow(data_set: bytes, transfer_syntax_uid: str) -> tuple[bytes, Elements, list[slice]]:
-    """The bytes of a data set, inflated where deflated; its elements; and where in the bytes character sets are named.
+    """Return the bytes of a data set, inflated; its elements; and where in the bytes each character set is declared.
 
     Raises:
         UnreadableReportError: as for ``read_elements``.
     """
     syntax = transfer_syntax(transfer_syntax_uid)
     data = inflate(data_set) if syntax.deflated else data_set
-    reader = _started(data, implicit=syntax.implicit, little_endian=syntax.little_endian)
+    reader = _reader_of(data, implicit=syntax.implicit, little_endian=syntax.little_endian)
     found, _ = reader.data_set(0, len(data), False, syntax.implicit, 0)
     return data, found, reader.character_sets
 
 
 def elements(data: bytes, *, implicit: bool, little_endian: bool) -> Iterator[Element]:
-    """The elements at the top of a data set, one after the other, each once it is known to be whole.
+    """Yield the elements at the top level of a data set, each once it is known to be whole.
 
     Raises:
-        UnreadableReportError: as for ``read_elements``, as soon as it is found out.
+        UnreadableReportError: as for ``read_elements``, when the element concerned is reached.
     """
-    reader = _started(data, implicit=implicit, little_endian=little_endian)
+    reader = _reader_of(data, implicit=implicit, little_endian=little_endian)
     at = 0
     while at < len(data):
         tag, vr, length, start = reader.header(at, len(data), implicit=implicit)
@@ -160,10 +159,10 @@ def is_sequence(tag: int, vr: str, length: int) -> bool:
 
 
 def without_pixels(data_set: bytes, transfer_syntax_uid: str) -> bytes:
-    """The data set without its pixel data (group 7FE0), all else byte for byte; a deflated one as it is.
+    """Return the data set without its pixel data (group 7FE0), all else byte for byte; a deflated one unchanged.
 
     Raises:
-        UnreadableReportError: as for ``read_elements``, as far as the elements at its top go.
+        UnreadableReportError: as for ``read_elements``, as far as its top level goes.
     """
     syntax = transfer_syntax(transfer_syntax_uid)
     if syntax.deflated:
@@ -189,8 +188,12 @@ _SHORT_VRS = frozenset(str(vr).encode("ascii") for vr in STANDARD_VR) - _LONG_VR
 _FRAGMENTED_VRS = (b"OB", b"OW")
 
 
-def _started(data: bytes, *, implicit: bool, little_endian: bool) -> "_Reader":
-    """A reader of bytes that begin as every composite object does: with group 0008, in the encoding announced."""
+def _reader_of(data: bytes, *, implicit: bool, little_endian: bool) -> "_Reader":
+    """Return a reader of bytes that begin like every composite object: with group 0008, in the given encoding.
+
+    Raises:
+        UnreadableReportError: they do not, or are too many or too few.
+    """
     if len(data) > MAX_BYTES:
         raise UnreadableReportError(Reason.TOO_LARGE, f"more than {MAX_BYTES} bytes")
     if len(data) < 8:
@@ -203,7 +206,7 @@ def _started(data: bytes, *, implicit: bool, little_endian: bool) -> "_Reader":
 
 
 class _Reader:
-    """One pass over the bytes of a data set, with its budget."""
+    """One pass over the bytes of a data set, with a limit of elements."""
 
     def __init__(self, data: bytes, *, little_endian: bool) -> None:
         endian = "<" if little_endian else ">"
@@ -216,7 +219,7 @@ class _Reader:
         self.character_sets: list[slice] = []
 
     def data_set(self, at: int, limit: int, delimited: bool, implicit: bool, depth: int) -> tuple[Elements, int]:
-        """The elements from a position up to a limit, or to the delimiter before it; and the position after them."""
+        """Return the elements from a position to a limit or delimiter, and the position after them."""
         data, short_header, short_vrs = self._data, self._short_header, _SHORT_VRS
         found: Elements = {}
         while at != limit or delimited:
@@ -250,7 +253,7 @@ class _Reader:
         return found, at
 
     def _repeated_items(self, start: int, end: int, depth: int) -> list[Elements]:
-        """The items of a sequence: a report holds the same codes again and again, byte for byte."""
+        """Return the items of a sequence, from a cache by its bytes: a report repeats the same codes."""
         if end - start > _LONGEST_CODE:
             return self._items(start, end, False, False, depth)[0]
         content = self._data[start:end]
@@ -264,7 +267,7 @@ class _Reader:
         return known
 
     def header(self, at: int, limit: int, *, implicit: bool) -> tuple[int, bytes, int, int]:
-        """Tag, VR (none when implicit) and length of the element or delimiter at a position; where its value starts."""
+        """Return tag, VR (empty when implicit) and length of the element at a position, and where its value starts."""
         self._need(8, at, limit)
         group, number, vr, length = self._short_header(self._data, at)
         tag = group << 16 | number
@@ -280,7 +283,7 @@ class _Reader:
     def value(
         self, tag: int, vr: bytes, length: int, start: int, limit: int, *, implicit: bool, depth: int
     ) -> tuple[Value, int]:
-        """What stands in an element, and the position after it."""
+        """Return the value of an element, and the position after it."""
         delimited = length == _UNDEFINED
         if is_sequence(tag, vr.decode("ascii"), length) or (delimited and self._holds_items(tag, vr, start)):
             end = limit if delimited else self._end(length, start, limit)
@@ -295,7 +298,7 @@ class _Reader:
         return self._data[start:end], end
 
     def _items(self, at: int, limit: int, delimited: bool, implicit: bool, depth: int) -> tuple[list[Elements], int]:
-        """The items of a sequence, and the position after it."""
+        """Return the items of a sequence, and the position after it."""
         if depth > MAX_DEPTH:
             raise UnreadableReportError(Reason.TOO_LARGE, f"sequences nested deeper than {MAX_DEPTH}")
         data, header, items = self._data, self._implicit_header, list[Elements]()
@@ -317,7 +320,7 @@ class _Reader:
         return items, at
 
     def _after_fragments(self, at: int, limit: int) -> int:
-        """The position after the fragments of a compressed value, which are not looked at."""
+        """Return the position after the fragments of a compressed value, which are skipped."""
         while True:
             tag, length, start = self._delimiter(at, limit)
             if tag == _SEQUENCE_END:
@@ -327,18 +330,18 @@ class _Reader:
             at = self._end(length, start, limit)
 
     def _delimiter(self, at: int, limit: int) -> tuple[int, int, int]:
-        """Tag and length of the item or delimiter at a position, and where what it holds starts."""
+        """Return tag and length of the item or delimiter at a position, and where its content starts."""
         if at + 8 > limit:
             self._need(8, at, limit)
         group, number, length = self._implicit_header(self._data, at)
         return group << 16 | number, length, at + 8
 
     def _holds_items(self, tag: int, vr: bytes, start: int) -> bool:
-        """Whether an element without a VR that nobody knows holds items all the same."""
+        """Whether an element of unknown tag without a VR holds items."""
         return not vr and _known_as_sequence(tag) is None and self._data[start : start + 4] in _ITEM_TAGS
 
     def _looks_explicit(self, start: int) -> bool:
-        """Whether an item's first element carries a VR: some writers put implicit items into explicit reports."""
+        """Whether an item's first element has a VR: some writers put implicit items into explicit reports."""
         vr = self._data[start + 4 : start + 6]
         return len(vr) < 2 or (0x40 < vr[0] < 0x5B and 0x40 < vr[1] < 0x5B)
 
@@ -356,7 +359,7 @@ class _Reader:
 
 @lru_cache(maxsize=8192)
 def _known_as_sequence(tag: int) -> bool | None:
-    """Whether the standard's dictionary makes an element a sequence; ``None`` when it does not know it."""
+    """Whether an element is a sequence by the standard's dictionary; ``None`` when its tag is unknown."""
     try:
         return dictionary_VR(tag) == "SQ"
     except KeyError:

@@ -1,13 +1,13 @@
-"""Text of a data set as a database and a terminal take it: printable, without padding, on one line."""
+"""Make text of a data set printable, without padding and on one line, for databases and terminals."""
 
 
 def printable(text: str) -> str:
-    """A text as a database and a terminal take it."""
+    """Replace characters that cannot be printed by spaces, and strip the text."""
     if not text.isprintable():
         text = "".join(letter if letter.isprintable() else " " for letter in text)
     return text.strip()
 
 
 def person_name(name: str) -> str:
-    """A person's name on one line, whatever its character set: only the first of its writings."""
+    """Return a person's name on one line: the first of its representations (PS3.5 6.2.1.1)."""
     return " ".join(printable(name.split("=")[0].replace("^", " ")).split())

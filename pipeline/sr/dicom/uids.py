@@ -1,7 +1,6 @@
-"""Which identifier does a thing get, so that it gets the same one on any day and on any machine?
+"""Derive UIDs from what they identify, so that they are the same on any day and any computer (PS3.5 B.2).
 
-UIDs are UUID-derived (PS3.5 B.2): the root 2.25 followed by a version 5 UUID of what they identify, so that none is
-ever drawn at random and two different things do not meet by chance.
+A UID is the root 2.25 followed by a version 5 UUID of the parts that name the thing; nothing is random.
 """
 
 from uuid import UUID, uuid5
@@ -10,12 +9,12 @@ _OURS = UUID("5f0b3b6e-92a4-5c0d-9d35-0d0f4a1f7c11")
 
 
 def derived_uid(*parts: str) -> str:
-    """The UID of what these parts name; other parts, or another order of them, give another UID."""
+    """Return the UID for these parts; other parts, or another order of them, give another UID."""
     name = "".join(f"{len(part)}:{part}" for part in parts)
     return f"2.25.{uuid5(_OURS, name).int}"
 
 
 DEVICE_UID = derived_uid("device", "dxatrend")
-"""Who made the observation: this software, wherever it runs. A report that names it as observer is one of ours."""
+"""The device observer of addenda: this software, wherever it runs. A report with this observer is one of ours."""
 
 IMPLEMENTATION_CLASS_UID = derived_uid("implementation", "dxatrend")

@@ -1,4 +1,4 @@
-"""Why is a report held for a person, or put aside, instead of being read?"""
+"""Reasons for which a report is held for a person, or ignored, instead of being read."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from pipeline.errors import DxatrendError
 
 
 class Reason(StrEnum):
-    """Why a report is held; the value is what the store keeps, ``sentence`` what a person reads."""
+    """Why a report is held or ignored; the store keeps the value, and a person reads ``sentence``."""
 
     NOT_DICOM = "not_dicom"
     TRUNCATED = "truncated"
@@ -40,18 +40,18 @@ class Reason(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What happened, for the person who looks."""
+        """What happened, as a sentence for a person."""
         return _SENTENCES[self]
 
 
 IGNORED_REASONS = frozenset(
     {Reason.OWN_ADDENDUM, Reason.PICTURE, Reason.PHANTOM, Reason.KEY_OBJECTS, Reason.RETENTION_EXPIRED}
 )
-"""For these a report is put aside: it is what it should be, and there is nothing for a person to do."""
+"""Reasons for which a report is ignored: it is valid, and there is nothing for a person to do."""
 
 
 class UnreadableReportError(DxatrendError):
-    """A report that must wait for a person, or be put aside.
+    """A report that must be held for a person, or ignored.
 
     ``detail`` names DICOM fields, regions and codes, never a patient's data, as it is stored, shown and logged.
     """
@@ -68,13 +68,13 @@ _SENTENCES = {
     Reason.TOO_LARGE: "The report is larger or deeper than any densitometer's report; it was not read to its end.",
     Reason.TOO_SLOW: "The report takes longer to read than any densitometer's report; it was not read to its end.",
     Reason.NOT_A_REPORT: "The object has no content tree, and no results beside one that we know.",
-    Reason.PICTURE: "This is a densitometer's picture without results in it.",
-    Reason.OWN_ADDENDUM: "This is an addendum dxatrend wrote itself, come back.",
-    Reason.PHANTOM: "This is a scan of a phantom, kept apart from patients.",
+    Reason.PICTURE: "This is a densitometer's image without results in it.",
+    Reason.OWN_ADDENDUM: "This is an addendum that dxatrend has written itself.",
+    Reason.PHANTOM: "This is a scan of a phantom, kept separate from patients.",
     Reason.REJECTION_NOTE: "This note rejects instances that were sent before.",
     Reason.KEY_OBJECTS: "This selection of key objects rejects nothing.",
-    Reason.RETENTION_EXPIRED: "This note says that instances are kept no longer; what they have measured stays true.",
-    Reason.NAMES_NOTHING: "This note rejects instances, and which ones cannot be told.",
+    Reason.RETENTION_EXPIRED: "This note says that instances are kept no longer; what they have measured stays valid.",
+    Reason.NAMES_NOTHING: "This note rejects instances, without saying which.",
     Reason.UNKNOWN_DIALECT: "No dialect knows this kind of report; config/dialects may add one.",
     Reason.BROKEN_RESULTS: "The results beside the content tree cannot be read to their end.",
     Reason.OTHER_METHOD: "What was measured is no bone mineral density by DXA, and is not comparable with one.",

@@ -1,4 +1,4 @@
-"""Read the numbers, dates and times that scanners print, exactly as printed and no further than they can be trusted."""
+"""Read numbers, dates and times as scanners print them: numbers as ``Decimal``, never float."""
 
 import re
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from pipeline.clinical.model import MOST_DECIMALS
 from pipeline.errors import DxatrendError
 
 LOWEST_BMD, HIGHEST_BMD = Decimal("0.1"), Decimal("3.0")
-"""g/cm2; no living bone lies outside, a number in mg/cm2 does."""
+"""In g/cm²: no living bone has less or more; a number in mg/cm² has."""
 
 BMD_DECIMALS = 3
-"""What densitometers print of a BMD in g/cm2."""
+"""The decimals that densitometers print of a BMD in g/cm²."""
 
 
 class NoNumberError(DxatrendError, ValueError):
@@ -23,7 +23,7 @@ class NoNumberError(DxatrendError, ValueError):
 
 
 class Number(NamedTuple):
-    """A printed number, the unit text that followed it if any, and what had to be read past.
+    """A printed number, the text of the unit after it, and remarks on how it was read.
 
     ``marks`` are the scanner's ``*`` and ``#`` after it: in a change, significant and dissimilar.
     """
@@ -35,7 +35,7 @@ class Number(NamedTuple):
 
 
 def read_number(text: str) -> Number:
-    """The number in a text such as ``0.912``, ``0,912``, ``-1.0*`` or ``82 %``.
+    """Read the number in a text such as ``0.912``, ``0,912``, ``-1.0*`` or ``82 %``.
 
     Raises:
         NoNumberError: the text holds none, or more than one.
@@ -57,32 +57,32 @@ def read_number(text: str) -> Number:
 
 
 def is_blank(text: str) -> bool:
-    """Whether the scanner printed no value: nothing, or the dashes that stand for it."""
+    """Whether the scanner printed no value: an empty text or dashes."""
     return not text.strip(" -\u2013\u2014")
 
 
 def without_noise(value: Decimal, decimals: int) -> Decimal:
-    """A number as the machine knew it that then went through floating point: ``0.91200000047684`` is 0.912.
+    """Remove the digits that floating point has added to a number: ``0.91200000047684`` is 0.912.
 
-    A binary float of 32 bits holds seven digits. So a number with more decimals than any machine measures that lies
-    within a few of its steps of one with fewer is that one, with ``decimals`` at least. Any other keeps its digits, up
-    to the twentieth: beyond, no text of a float tells anything.
+    A binary float of 32 bits holds seven digits. So a number with more decimals than any scanner measures is rounded to
+    fewer, at least to ``decimals``, if that changes it by a few float steps only. Any other keeps its digits up to the
+    twentieth decimal, beyond which the text of a float holds no information.
     """
-    told = -_exponent(value)
-    for shorter in range(decimals, min(_FEW_DECIMALS + 1, told - 1)) if told > _FEW_DECIMALS else ():
+    stated = -_exponent(value)
+    for shorter in range(decimals, min(_FEW_DECIMALS + 1, stated - 1)) if stated > _FEW_DECIMALS else ():
         rounded = round(value, shorter)
         if abs(value - rounded) <= abs(value) * _FLOAT_STEPS:
             return rounded
-    return value if told <= MOST_DECIMALS else round(value, MOST_DECIMALS)
+    return value if stated <= MOST_DECIMALS else round(value, MOST_DECIMALS)
 
 
 def decimals_of(value: Decimal) -> int:
-    """How many digits stand behind the point."""
+    """Return the number of decimals."""
     return max(0, -_exponent(value))
 
 
 def agrees(bmd: Decimal, bmc: Decimal, area: Decimal) -> bool:
-    """Whether BMC over area is the BMD, each being anywhere within its last printed digit."""
+    """Whether BMC divided by area is the BMD, within half a unit of the last printed digit of each."""
     of_bmd, of_bmc, of_area = map(_half_digit, (bmd, bmc, area))
     if area <= of_area:
         return False
@@ -90,7 +90,7 @@ def agrees(bmd: Decimal, bmc: Decimal, area: Decimal) -> bool:
 
 
 def read_date(text: str) -> date | None:
-    """A DICOM DA, or the dotted form before 1993 (PS3.5 section 6.2); ``None`` when it is no date."""
+    """Read a DICOM DA, or its dotted form before 1993 (PS3.5 6.2); ``None`` when it is no date."""
     match = _DATE.fullmatch(text.strip())
     if match is None:
         return None
@@ -101,7 +101,7 @@ def read_date(text: str) -> date | None:
 
 
 def read_time(text: str) -> time | None:
-    """A DICOM TM: hours, with minutes, seconds and a fraction as far as known; ``None`` when it is no time."""
+    """Read a DICOM TM: hours, with minutes, seconds and a fraction as far as given; ``None`` when it is no time."""
     match = _TIME.fullmatch(text.strip())
     if match is None:
         return None
@@ -115,28 +115,28 @@ def read_time(text: str) -> time | None:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """By which clock a report tells its times, and in which zone the department lives.
+    """The time zone of a report's times, and that of the department.
 
-    ``offset`` is the report's Timezone Offset From UTC (0008,0201), if it tells one; without ``zone`` the department
-    lives in this machine's.
+    ``offset`` is the report's Timezone Offset From UTC (0008,0201), if it has one; without ``zone`` the department's
+    time zone is that of this computer.
     """
 
     offset: timezone | None = None
     zone: tzinfo | None = None
 
     def local(self, moment: datetime, offset: timezone | None = None) -> datetime:
-        """A moment as the department's clocks showed it; the one told where no offset says what clock it is by."""
-        by = offset or self.offset
-        if by is None:
+        """Convert a moment to the department's local time; without an offset it is taken to be local already."""
+        known_offset = offset or self.offset
+        if known_offset is None:
             return moment
         try:
-            return moment.replace(tzinfo=by).astimezone(self.zone).replace(tzinfo=None)
+            return moment.replace(tzinfo=known_offset).astimezone(self.zone).replace(tzinfo=None)
         except (OverflowError, ValueError, OSError):  # at the ends of the calendar
             return moment
 
 
 def read_offset(text: str) -> timezone | None:
-    """An offset from UTC such as ``+0100`` (PS3.5 6.2 DT); ``None`` when it is none."""
+    """Read an offset from UTC such as ``+0100`` (PS3.5 6.2 DT); ``None`` when it is none."""
     match = _OFFSET.fullmatch(text.strip())
     if match is None:
         return None
@@ -145,13 +145,13 @@ def read_offset(text: str) -> timezone | None:
 
 
 def read_datetime(text: str, clock: Clock | None = None) -> datetime | None:
-    """A DICOM DT with at least a day, in the department's own local time; ``None`` when it is none.
+    """Read a DICOM DT with at least a day, in the department's local time; ``None`` when it is none.
 
-    Without a clock it is the time that is told, by whatever clock.
+    Without a clock it is the time as stated, in whatever zone.
     """
-    told = text.strip()
-    offset = read_offset(told[-5:]) if _WITH_OFFSET.fullmatch(told) else None
-    local = told[:-5] if _WITH_OFFSET.fullmatch(told) else told
+    stripped = text.strip()
+    offset = read_offset(stripped[-5:]) if _WITH_OFFSET.fullmatch(stripped) else None
+    local = stripped[:-5] if _WITH_OFFSET.fullmatch(stripped) else stripped
     day, moment = read_date(local[:8]), read_time(local[8:]) if local[8:] else time()
     if day is None or moment is None:
         return None
@@ -166,19 +166,19 @@ _DATE = re.compile(r"(\d{4})(\.?)(\d{2})\2(\d{2})", re.ASCII)
 _TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?", re.ASCII)
 
 _LONGEST = 64
-"""A DICOM decimal string has sixteen characters; whoever prints a float of 64 bits in full overruns it."""
+"""In characters; a DICOM decimal string has sixteen, and a float of 64 bits printed in full exceeds that."""
 
 _MOST_DIGITS = 15
-"""No measurement has more before the point."""
+"""No measurement has more digits before the point."""
 
 _FEW_DECIMALS = 5
 """More than any densitometer prints."""
 
 _FLOAT_STEPS = Decimal(2) ** -21
-"""Some steps of a float of 32 bits, in parts of the number: what calculating with it may cost."""
+"""A few steps of a float of 32 bits, relative to the number: the error of calculating with it."""
 
 _PLAIN = re.compile(r"-?\d{1,6}(?:\.\d{1,6})?", re.ASCII)
-"""What nearly every value is, and needs no second look."""
+"""The form of nearly every value, which is read directly."""
 
 _NUMBER = re.compile(
     r"(?P<number>[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,2})?)"

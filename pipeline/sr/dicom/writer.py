@@ -1,7 +1,7 @@
-"""How do attributes and content items become bytes?
+"""Write attributes and content items as encoded data sets in Explicit VR Little Endian (PS3.5 7.1).
 
-Explicit VR Little Endian (PS3.5 7.1), every length told, every value padded to an even one. Nothing here knows what is
-said; highdicom and pydicom write the same addenda in the tests, and the bytes must be equal.
+Every length is explicit, every value padded to an even length. In the tests highdicom and pydicom write the same
+addenda, and the bytes must be equal.
 """
 
 import struct
@@ -18,7 +18,7 @@ from pipeline.sr.dicom.content_item import Code, Item
 from pipeline.sr.dicom.uids import IMPLEMENTATION_CLASS_UID
 
 Attributes = Mapping[str, "str | int | bytes | Sequence[Attributes]"]
-"""A data set by DICOM keywords; a sequence holds data sets again. What is empty is written as an empty value."""
+"""A data set by DICOM keywords; a sequence holds data sets again. An empty value is written as such."""
 
 EncodedElements = Mapping[int, bytes]
 """Encoded data elements by tag."""
@@ -26,7 +26,7 @@ EncodedElements = Mapping[int, bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authored:
-    """One DICOM instance as we made it: its data set in Explicit VR Little Endian, without file meta information."""
+    """A DICOM instance by dxatrend: its data set in Explicit VR Little Endian, without file meta information."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -34,17 +34,17 @@ class Authored:
 
 
 class EncodingError(DxatrendError, ValueError):
-    """What DICOM, or we, cannot write; the text names the field, never the value."""
+    """A value cannot be encoded; the text names the field, never the value."""
 
 
 def encode(*parts: EncodedElements) -> bytes:
-    """A data set of all these elements, in the order of their tags; of two with one tag the later counts."""
+    """Join elements into a data set in the order of their tags; of two with one tag the later counts."""
     merged = {tag: element for part in parts for tag, element in part.items()}
     return b"".join(merged[tag] for tag in sorted(merged))
 
 
 def elements(attributes: Attributes) -> dict[int, bytes]:
-    """The encoded elements of a data set.
+    """Encode the elements of a data set.
 
     Raises:
         EncodingError: a value is longer than its value representation allows.
@@ -60,22 +60,22 @@ def elements(attributes: Attributes) -> dict[int, bytes]:
 
 
 def coded(code: Code) -> Attributes:
-    """A code as an item of a sequence (PS3.3 8.8)."""
+    """Return a code as an item of a sequence (PS3.3 8.8)."""
     keyword = "CodeValue" if len(code.value) <= _LONGEST["SH"] else "LongCodeValue"
     return {keyword: code.value, "CodingSchemeDesignator": code.scheme, "CodeMeaning": code.meaning}
 
 
 def content(root: Item) -> dict[int, bytes]:
-    """The encoded elements of a content tree: those of its root, with all below it (PS3.3 C.17.3).
+    """Encode a content tree as the elements of its root, with all below it (PS3.3 C.17.3).
 
     Raises:
-        EncodingError: an item is of a kind that we do not write.
+        EncodingError: an item has a value type that is not written here.
     """
     return dict(_content_item(root))
 
 
 def dicom_file(instance: Authored) -> bytes:
-    """An instance as a DICOM file (PS3.10 section 7)."""
+    """Encode an instance as a DICOM file (PS3.10 section 7)."""
     meta = elements(
         {
             "FileMetaInformationVersion": b"\x00\x01",
@@ -94,10 +94,10 @@ _LONGEST = {
     **{"AE": 16, "CS": 16, "DA": 8, "DS": 16, "DT": 26, "IS": 12, "LO": 64, "SH": 16, "TM": 16, "UI": 64},
     **{"LT": 10_240, "ST": 1024},
 }
-"""How many characters each value representation holds (PS3.5 6.2); of a person name, each of its three groups 64."""
+"""The most characters of each value representation (PS3.5 6.2); a person name has 64 in each of three groups."""
 
-_PARTED_BY = {"PN": "=", "CS": "\\"}
-"""What parts the groups of a name, and several of the standard's own terms."""
+_SEPARATORS = {"PN": "=", "CS": "\\"}
+"""The separator of the groups of a name, and of several defined terms."""
 
 _BINARY = {"US": "<H", "UL": "<L"}
 
@@ -120,7 +120,7 @@ _UNITS = 0x004008EA
 
 @cache
 def _dictionary(keyword: str) -> tuple[int, str]:
-    """Tag and value representation of a keyword."""
+    """Return tag and value representation of a keyword."""
     tag = tag_for_keyword(keyword)
     assert tag is not None, keyword
     vr = dictionary_VR(tag)
@@ -133,7 +133,7 @@ def _value(keyword: str, vr: str, value: str | int | bytes) -> bytes:
     if vr in _BINARY:
         return struct.pack(_BINARY[vr], value)
     text = str(value)
-    parts = text.split(_PARTED_BY[vr]) if vr in _PARTED_BY else [text]
+    parts = text.split(_SEPARATORS[vr]) if vr in _SEPARATORS else [text]
     if max(map(len, parts)) > _LONGEST.get(vr, 64 if vr == "PN" else len(text)):
         raise EncodingError(f"{keyword} is longer than its value representation {vr} allows")
     return text.encode()
@@ -153,7 +153,7 @@ def _sequence(tag: int, items: Iterable[bytes]) -> bytes:
 
 
 def _content_item(item: Item) -> Iterator[tuple[int, bytes]]:
-    """The elements of one content item with all below it, in the order of their tags."""
+    """Yield the elements of one content item with all below it, in the order of their tags."""
     if item.concept is None:  # only by-reference items have none, and we write no such
         raise EncodingError(f"a content item of value type {item.value_type} has no concept name")
     if item.relationship:
@@ -192,13 +192,13 @@ def _content_value(item: Item) -> Iterator[tuple[int, bytes]]:
 
 @cache
 def _constant(tag: int, term: str) -> bytes:
-    """One of the standard's own terms."""
+    """Encode a defined term of the standard."""
     return _element(tag, "CS", term.encode("ascii"))
 
 
 @lru_cache(maxsize=4096)
 def _coded(tag: int, code: Code) -> bytes:
-    """A sequence of one code; the same few come hundreds of times."""
+    """Encode a sequence of one code; cached, as a few codes are repeated hundreds of times."""
     return _sequence(tag, [encode(elements(coded(code)))])
 
 
