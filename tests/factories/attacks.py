@@ -72,10 +72,10 @@ def _again_and_again(sent: bytes, *, at_once: int = 10) -> Attack:
     def attack(target: Target) -> None:
         while target.goes_on:
             with ExitStack() as connections, suppress(OSError):
-                open_app = [connections.enter_context(closing(target.connect())) for _ in range(at_once)]
-                for connection in open_app:
+                opened = [connections.enter_context(closing(target.connect())) for _ in range(at_once)]
+                for connection in opened:
                     connection.sendall(sent)
-                for connection in open_app:
+                for connection in opened:
                     connection.recv(10)
 
     return attack
@@ -211,8 +211,8 @@ def _element(group: int, number: int, value: bytes) -> bytes:
 
 def _nested(depth: int) -> bytes:
     """A sequence in a sequence in a sequence."""
-    open_app = struct.pack("<HHLHHL", 8, 0x1199, 0xFFFFFFFF, 0xFFFE, 0xE000, 0xFFFFFFFF)
-    return _element(8, 0x1150, text("1.2")) + open_app * depth
+    opening = struct.pack("<HHLHHL", 8, 0x1199, 0xFFFFFFFF, 0xFFFE, 0xE000, 0xFFFFFFFF)
+    return _element(8, 0x1150, text("1.2")) + opening * depth
 
 
 def _fragments(control: int, fragment: bytes, *, size: int = _LONGEST_PDU) -> bytes:
@@ -293,7 +293,7 @@ BY_CALLERS: dict[str, Attack] = {
     "14,000 C-ECHOs in one PDU, answers unread": _in_associations(_ECHOES, Verification, associations=5, reads=False),
     "C-ECHOs in a PDU each, 20 associations": _in_associations(_ONE_ECHO * 500, Verification, associations=20),
     "20,000 C-CANCELs in one PDU": _in_associations(_fragments(3, _command(C_CANCEL_RQ, Verification)), Verification),
-    "answers to what nobody asked": _in_associations(_fragments(3, _command(C_ECHO_RSP, Verification)), Verification),
+    "responses to no request": _in_associations(_fragments(3, _command(C_ECHO_RSP, Verification)), Verification),
     "C-FINDs without end": _in_associations(_FIND * 200, EnhancedSRStorage),
     "5,000 C-STOREs in one PDU": _in_associations(pdu(4, _STORES), EnhancedSRStorage),
     "an object in fragments of 2 bytes": _in_associations(

@@ -18,17 +18,17 @@ class Identity:
 
     @property
     def settings(self) -> TlsSettings:
-        """As dxatrend is told."""
+        """The TLS settings of dxatrend."""
         return TlsSettings(certificate=self.certificate, key=self.key, ca=self.ca)
 
     @property
     def toml(self) -> str:
-        """As dxatrend is told in a file."""
+        """The TLS settings of dxatrend in TOML."""
         return f'certificate = "{self.certificate}"\nkey = "{self.key}"\nca = "{self.ca}"\n'
 
     @property
     def dcmtk(self) -> list[str]:
-        """As DCMTK is told."""
+        """The TLS options of DCMTK."""
         return ["+tls", str(self.key), str(self.certificate), "--add-cert-file", str(self.ca)]
 
 

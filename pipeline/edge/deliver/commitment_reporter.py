@@ -59,7 +59,7 @@ def report_due(app: App, caller: CallerSettings) -> None:
                     association = until_reported.enter_context(called)
                 commitment_results.report(app.database, association, request, answer)
             except (PeerUnavailableError, CommitmentNotReportedError) as problem:
-                log.warning("%r did not hear what we keep of its objects: %s", caller.ae_title, problem)
+                log.warning("%r did not confirm a result of storage commitment: %s", caller.ae_title, problem)
                 _postpone(app.database, request, problem)
                 return
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one request, the others are answered

@@ -194,6 +194,6 @@ class MessageAssembler(DIMSEServiceProvider):
         if primitive.is_valid_request:
             self.assoc.serve(primitive, context_id, len(data_set))
         elif self.msg_queue.qsize() >= MOST_UNREAD_RESPONSES:
-            raise CommandSetError("it answers what nobody asked")
+            raise CommandSetError("it responds to no request of ours")
         else:
             self.msg_queue.put((context_id, primitive))

@@ -14,7 +14,7 @@ PER_SECONDS = 60.0
 """The period after which lines of a kind are logged as they happen again."""
 
 MOST_KINDS = 200
-"""Kinds that are told apart at once: peers choose the names in them."""
+"""Kinds that are distinguished at once: peers choose the names in them."""
 
 
 class RateLimitedLog:
@@ -38,7 +38,7 @@ class RateLimitedLog:
                 began, count, suppressed = now, 0, max(0, count - AT_ONCE)
             self._counts[kind] = (began, count + 1)
         if suppressed:
-            self._log.warning("%d more like the next line were not told", suppressed)
+            self._log.warning("%d more like the next line were not logged", suppressed)
         if count < AT_ONCE:
             self._log.warning(message, *arguments)
 
@@ -48,4 +48,4 @@ class RateLimitedLog:
             suppressed = sum(max(0, count - AT_ONCE) for _, count in self._counts.values())
             self._counts.clear()
         if suppressed:
-            self._log.warning("%d more complaints of the network were not told one by one", suppressed)
+            self._log.warning("%d more warnings about peers were not logged", suppressed)

@@ -1,4 +1,4 @@
-"""pynetdicom's upper layer (PS3.8 9.2) without its thread: the state machine advances when it is told to."""
+"""pynetdicom's upper layer (PS3.8 9.2) without its thread: the state machine advances when the association does."""
 
 import queue
 import time
@@ -47,7 +47,7 @@ class _SteadyTimer(Timer):
     _began: float | None = None
 
     def start(self) -> None:
-        """Start the timer anew."""
+        """Start the timer, from its full time."""
         self._began = time.monotonic()
 
     def stop(self) -> None:

@@ -142,7 +142,7 @@ class Listener:
         is_ours = request.MoveOriginatorApplicationEntityTitle == self._settings.ae_title
         historical = is_ours and role.sends_history
         if not (historical or role.sends_reports):
-            self._rate_limited.warning(f"{caller} sends", "%r may tell us of commitments, not send reports", caller)
+            self._rate_limited.warning(f"{caller} sends", "%r may report its commitments, not send reports", caller)
             return NOT_AUTHORISED
         if self._disk_reserve.is_short():
             self._rate_limited.warning("no room", "the disk is nearly full: nothing is taken until there is room again")
@@ -175,7 +175,7 @@ class Listener:
         """Take a scanner's request for our storage commitment (N-ACTION); return the status of the response."""
         caller = event.assoc.requestor.ae_title
         if not self._role_of(event.assoc).sends_reports:
-            self._rate_limited.warning(f"{caller} asks", "%r may tell us of commitments, not ask for ours", caller)
+            self._rate_limited.warning(f"{caller} asks", "%r may report its commitments, not request ours", caller)
             return NOT_AUTHORISED, None
         return self._commitment_scp.handle_request(event)
 
@@ -185,7 +185,7 @@ class Listener:
         destinations = self._role_of(event.assoc).commits_for
         if not destinations:
             self._rate_limited.warning(
-                f"{caller} tells", "%r may not tell us of commitments: it is no destination", caller
+                f"{caller} reports", "%r may not report commitments: it is no destination", caller
             )
             return NOT_AUTHORISED, None
         information = event.request.EventInformation
@@ -193,7 +193,7 @@ class Listener:
         try:
             result = read_result(event.event_type, data_set, event.context.transfer_syntax)
         except CommitmentMessageError as bad:
-            self._rate_limited.warning(f"{caller} told wrongly", "%r told of a commitment: %s", caller, bad)
+            self._rate_limited.warning(f"{caller} reports wrongly", "%r reported a commitment: %s", caller, bad)
             return INVALID_ARGUMENT, None
         now = datetime.now(UTC)
         try:
@@ -201,7 +201,7 @@ class Listener:
                 delivered = outbox.record_commitment(connection, destinations, result.committed, now)
                 refused = outbox.record_commitment_failure(connection, destinations, result.failed, now)
         except StoreError as failure:
-            log.error("could not keep a commitment from %r: %s", caller, failure)
+            log.error("a commitment reported by %r could not be stored: %s", caller, failure)
             return PROCESSING_FAILURE, None
         log.info("committed", extra={"caller": caller, "count": delivered})
         if refused:

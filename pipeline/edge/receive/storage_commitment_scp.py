@@ -90,7 +90,7 @@ class StorageCommitmentScp:
         try:
             number = self._store(caller, request)
         except StoreError as failure:
-            log.error("could not keep a request for commitment from %r: %s", caller, failure)
+            log.error("a request for commitment of %r could not be stored: %s", caller, failure)
             return PROCESSING_FAILURE, None
         if number is None:
             what = f"{MOST_WAITING} of its requests for commitment wait already"
@@ -138,7 +138,7 @@ class StorageCommitmentScp:
                 try:
                     commitment_results.report(self._database, association, request, answer)
                 except CommitmentNotReportedError as problem:
-                    what = "%r did not hear what we keep of its objects: %s"
+                    what = "%r did not confirm a result of storage commitment: %s"
                     self._rate_limited.warning(f"{caller} did not hear", what, caller, problem)
                     with self._database.write() as connection:  # it is the first again when the scanner requests again
                         work_queue.requeue(connection, request_table, where=request_table.c.id == request.number)
@@ -147,7 +147,7 @@ class StorageCommitmentScp:
                     require_fault_of_one(error)
                     commitment_results.hold(self._database, request.number, UNEXPECTED, describe_error(error))
         except StoreError as failure:
-            log.error("%r could not be told what we keep of its objects: %s", caller, failure)
+            log.error("results of storage commitment could not be reported to %r: %s", caller, failure)
         finally:
             with self._lock:
                 following = self._reporting.pop(caller)

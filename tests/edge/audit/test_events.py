@@ -1,4 +1,4 @@
-"""What happened to a report can be told from the audit trail alone, from the scanner's caller to the PACS's proof."""
+"""The audit trail alone shows what happened to a report, from the scanner that sent it to the proof of the PACS."""
 
 import hashlib
 from collections.abc import Iterator
@@ -121,7 +121,7 @@ def test_who_sent_what_what_was_compared_with_what_and_which_bytes_went_where_is
     assert trail[6].addendum == first.number
 
 
-def test_an_exam_that_was_looked_at_again_in_vain_is_on_file_too(app: App) -> None:
+def test_an_exam_that_was_examined_again_without_a_change_is_on_file_too(app: App) -> None:
     _visit(app, "2.25.1", "0.950", "20220101")
     follow_up(app, [1])
     last = _trail(app)[-1].entry

@@ -183,7 +183,7 @@ def _app(folder: Path, audit_settings: str, *, keeping: str = "") -> Iterator[Ap
         yield app
 
 
-def _told(app: App, *entries: Entry) -> None:
+def _record(app: App, *entries: Entry) -> None:
     with app.database.write() as connection:
         audit_trail.record(connection, *entries)
 
@@ -255,7 +255,7 @@ def test_a_refused_caller_is_a_security_alert_that_names_it() -> None:
     assert base64.b64decode(detail.get("value")) == b"unknown (3 times)"
 
 
-def test_a_question_to_an_archive_is_a_query_that_holds_what_was_asked() -> None:
+def test_a_query_to_an_archive_is_a_query_message_that_holds_the_query() -> None:
     """PS3.15 A.5.3.10."""
     asked = Entry(
         event=Event.QUERIED,
@@ -279,7 +279,7 @@ def test_a_question_to_an_archive_is_a_query_that_holds_what_was_asked() -> None
     assert (syntax.get("type"), base64.b64decode(syntax.get("value"))) == ("TransferSyntax", b"1.2.840.10008.1.2.1")
 
 
-def test_over_udp_a_visit_is_told_from_the_instance_received_to_the_addendum(tmp_path: Path) -> None:
+def test_over_udp_an_exam_is_reported_from_the_instance_received_to_the_addendum(tmp_path: Path) -> None:
     with _over_udp() as (settings, receiver), _app(tmp_path, settings) as app:
         forwarder = AuditForwarder(app)
         _visit(app)
@@ -298,7 +298,7 @@ def test_over_udp_a_visit_is_told_from_the_instance_received_to_the_addendum(tmp
     assert receiver.got[0].startswith(b"<85>1 ")
     assert b" dxatrend " in receiver.got[0]
     assert b"DICOM+RFC3881 - \xef\xbb\xbf<?xml" in receiver.got[0]
-    assert b"Doe" not in b"".join(receiver.got), "a patient's name is never told"
+    assert b"Doe" not in b"".join(receiver.got), "a patient's name is never sent"
 
 
 def test_over_tls_nothing_is_lost_while_the_receiver_is_away_and_nothing_is_held_up(
@@ -319,12 +319,12 @@ def test_over_tls_nothing_is_lost_while_the_receiver_is_away_and_nothing_is_held
                 time.sleep(0.01)
             assert done()
 
-        _told(app, *(Entry(event=Event.STARTED, at=NOW, actor=f"USER{number}") for number in range(5)))
+        _record(app, *(Entry(event=Event.STARTED, at=NOW, actor=f"USER{number}") for number in range(5)))
         forwarder.poll()
         assert "takes no audit messages" in caplog.text
         with _over_tls(ours, theirs, port) as receiver:
             look_until(lambda: len(receiver.got) >= 5)
-            _told(app, Entry(event=Event.STOPPED, at=NOW, actor="USER5"))
+            _record(app, Entry(event=Event.STOPPED, at=NOW, actor="USER5"))
             look_until(lambda: len(receiver.got) >= 6)
             for _ in range(5):
                 forwarder.poll()
@@ -333,7 +333,7 @@ def test_over_tls_nothing_is_lost_while_the_receiver_is_away_and_nothing_is_held
         assert all(list(mistakes(one)) == [] for one in receiver.messages())
 
 
-def test_a_receiver_that_is_not_who_it_should_be_is_told_nothing(tmp_path: Path) -> None:
+def test_a_receiver_with_a_wrong_certificate_is_sent_nothing(tmp_path: Path) -> None:
     ours = Authority(tmp_path / "authority").sign("ours")
     stranger = Authority(tmp_path / "another").sign("stranger")
     theirs = Identity(certificate=stranger.certificate, key=stranger.key, ca=ours.ca)
@@ -358,7 +358,7 @@ def test_a_receiver_that_is_not_who_it_should_be_is_told_nothing(tmp_path: Path)
         thread = threading.Thread(target=receive)
         thread.start()
         forwarder = AuditForwarder(app)
-        _told(app, Entry(event=Event.STARTED, at=NOW, actor="USER"))
+        _record(app, Entry(event=Event.STARTED, at=NOW, actor="USER"))
         forwarder.poll()
         thread.join()
         with app.database.read() as connection:
@@ -367,10 +367,10 @@ def test_a_receiver_that_is_not_who_it_should_be_is_told_nothing(tmp_path: Path)
     assert refused
 
 
-def test_nobody_is_told_anything_unless_that_is_set(tmp_path: Path) -> None:
+def test_nothing_is_sent_unless_a_receiver_is_configured(tmp_path: Path) -> None:
     with _app(tmp_path, "") as app:
         forwarder = AuditForwarder(app)
-        _told(app, ENTRY)
+        _record(app, ENTRY)
         forwarder.poll()
         with app.database.read() as connection:
             assert audit_trail.verify(connection).sealed == 1, "the chain goes on all the same"
@@ -379,7 +379,7 @@ def test_nobody_is_told_anything_unless_that_is_set(tmp_path: Path) -> None:
 def test_housekeeping_drops_what_is_older_than_the_trail_is_kept_and_says_so(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     with _app(tmp_path, "", keeping="audit_days = 30") as app:
-        _told(
+        _record(
             app,
             Entry(event=Event.STARTED, at=now - timedelta(days=31), actor="long ago"),
             Entry(event=Event.STARTED, at=now - timedelta(days=29), actor="lately"),
@@ -395,7 +395,7 @@ def test_housekeeping_drops_what_is_older_than_the_trail_is_kept_and_says_so(tmp
 
 def test_the_trail_is_kept_for_ever_unless_that_is_set(tmp_path: Path) -> None:
     with _app(tmp_path, "") as app:
-        _told(app, Entry(event=Event.STARTED, at=NOW - timedelta(days=9_000), actor="long ago"))
+        _record(app, Entry(event=Event.STARTED, at=NOW - timedelta(days=9_000), actor="long ago"))
         run_housekeeping(app)
         with app.database.read() as connection:
             assert len(list(audit_trail.find(connection))) == 1

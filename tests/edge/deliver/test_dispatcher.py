@@ -28,7 +28,7 @@ from tests.factories.reports import encode, report, spine
 
 
 class Pacs:
-    """An archive that can be opened and shut, and answers each addendum as told."""
+    """An archive that can be opened and shut, and answers each addendum as the test says."""
 
     def __init__(self) -> None:
         self.port = peers.free_port()
@@ -37,7 +37,7 @@ class Pacs:
         self.associations = 0
 
     @contextmanager
-    def open_app(self) -> Iterator[None]:
+    def open(self) -> Iterator[None]:
         ae = AE(ae_title="ORTHANC")
         ae.add_supported_context(ComprehensiveSRStorage, ExplicitVRLittleEndian)
         handlers: list[tuple[evt.EventType, Callable[[evt.Event], object]]] = [
@@ -140,7 +140,7 @@ def test_an_archive_that_comes_back_gets_everything_at_once(
     for _ in range(dispatcher.MOST_REFUSALS + 5):
         assert _send(app) == (0, 0)
         _wait_is_over(app)
-    with pacs.open_app():
+    with pacs.open():
         assert _send(app) == (1, 0), "one to see whether it answers"
         assert _send(app) == (2, 0)
     status = _status(app)
@@ -151,7 +151,7 @@ def test_an_archive_that_comes_back_gets_everything_at_once(
 
 
 def test_an_archive_that_is_away_delays_no_other(app: App, pacs: Pacs) -> None:
-    with pacs.open_app():
+    with pacs.open():
         assert _send(app, "other") == (0, 0)
         assert _send(app, "pacs") == (3, 0)
     assert _status(app, "other").away_since is not None
@@ -161,7 +161,7 @@ def test_an_archive_that_is_away_delays_no_other(app: App, pacs: Pacs) -> None:
 def test_an_addendum_that_is_refused_waits_alone(app: App, pacs: Pacs) -> None:
     first, *others = _uids(app)
     pacs.answer = lambda uid: 0xC000 if uid == first else 0x0000
-    with pacs.open_app():
+    with pacs.open():
         assert _send(app) == (2, 1)
     assert pacs.asked == [first, *others]
     status = _status(app)
@@ -172,7 +172,7 @@ def test_an_addendum_that_is_refused_waits_alone(app: App, pacs: Pacs) -> None:
 def test_a_poison_addendum_is_held_with_its_reason_while_others_go_on(app: App, pacs: Pacs) -> None:
     first = _uids(app)[0]
     pacs.answer = lambda uid: 0xA900 if uid == first else 0x0000
-    with pacs.open_app():
+    with pacs.open():
         for _ in range(dispatcher.MOST_FAILURES):
             _send(app)
             _wait_is_over(app)
@@ -186,7 +186,7 @@ def test_an_archive_that_refuses_everything_is_given_more_than_a_day_before_anyt
     app: App, pacs: Pacs
 ) -> None:
     pacs.answer = lambda uid: 0xC000
-    with pacs.open_app():
+    with pacs.open():
         for _ in range(dispatcher.MOST_REFUSALS - 1):
             assert _send(app) == (0, 3)
             _wait_is_over(app)
@@ -198,7 +198,7 @@ def test_an_archive_that_refuses_everything_is_given_more_than_a_day_before_anyt
 def test_an_addendum_on_which_the_archive_breaks_off_blocks_no_other_and_is_held(app: App, pacs: Pacs) -> None:
     first = _uids(app)[0]
     pacs.answer = lambda uid: -1 if uid == first else 0x0000
-    with pacs.open_app():
+    with pacs.open():
         _send(app)
         _wait_is_over(app)
         for _ in range(2 * dispatcher.MOST_FAILURES):
@@ -212,7 +212,7 @@ def test_an_addendum_on_which_the_archive_breaks_off_blocks_no_other_and_is_held
 def test_a_full_archive_is_tried_for_as_long_as_it_takes(app: App, pacs: Pacs) -> None:
     """0xA700: it may have room tomorrow, or on Monday."""
     pacs.answer = lambda uid: 0xA700
-    with pacs.open_app():
+    with pacs.open():
         for _ in range(dispatcher.MOST_REFUSALS + 5):
             _send(app)
             assert _status(app).next_try is not None
@@ -225,7 +225,7 @@ def test_a_full_archive_is_tried_for_as_long_as_it_takes(app: App, pacs: Pacs) -
 
 def test_an_archive_set_up_wrongly_holds_no_addendum_and_says_what_is_wrong(app: App, pacs: Pacs) -> None:
     pacs.answer = lambda uid: 0x0124
-    with pacs.open_app():
+    with pacs.open():
         for _ in range(dispatcher.MOST_REFUSALS + 1):
             assert _send(app) == (0, 0)
             _wait_is_over(app)
@@ -240,7 +240,7 @@ def test_a_delivery_that_ends_its_worker_ten_times_is_held_and_no_other_with_it(
             claimed = outbox.deliveries(connection, outbox.claim(connection, "pacs", limit=50, at=datetime.now(UTC)))
             assert [waiting.number for waiting in claimed] == [(number * 2) - 1 for number in expected]
             lose_the_worker(connection, delivery)
-    with pacs.open_app():
+    with pacs.open():
         while _send(app) != (0, 0):
             pass
     (held,) = _held(app)
@@ -252,7 +252,7 @@ def test_release_of_a_destination_tries_now_what_waits_or_is_held_for_it(
     app: App, pacs: Pacs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pacs.answer = lambda uid: 0xC000
-    with pacs.open_app():
+    with pacs.open():
         for _ in range(dispatcher.MOST_REFUSALS):
             _send(app)
             _wait_is_over(app)
@@ -285,5 +285,5 @@ def test_addenda_are_sent_in_batches_of_bearable_size(app: App, pacs: Pacs, monk
         sizes = [len(outbox.addenda(connection, number)[0].data_set) for number in (1, 2, 3)]
         assert list(connection.scalars(select(delivery.c.size).distinct())) == sorted(set(sizes))
     monkeypatch.setattr(dispatcher, "BATCH_BYTES", 2 * max(sizes))
-    with pacs.open_app():
+    with pacs.open():
         assert [_send(app), _send(app)] == [(2, 0), (1, 0)]

@@ -163,13 +163,13 @@ def test_a_commitment_to_something_else_ends_nothing(awaiting: tuple[App, str]) 
     assert _backlog(app) == 1
 
 
-def test_only_the_archive_itself_may_tell_of_its_commitment(awaiting: tuple[App, str]) -> None:
+def test_only_the_archive_itself_may_report_its_commitment(awaiting: tuple[App, str]) -> None:
     app, uid = awaiting
     assert _report(app, ALL_COMMITTED, calling="STRANGER", ReferencedSOPSequence=uid) == -1
     assert _backlog(app) == 1
 
 
-def test_an_archive_that_may_tell_of_commitments_may_not_send_reports(awaiting: tuple[App, str]) -> None:
+def test_an_archive_that_may_report_commitments_may_not_send_reports(awaiting: tuple[App, str]) -> None:
     app, _ = awaiting
     ae = AE(ae_title="ORTHANC")
     ae.add_requested_context(EnhancedSRStorage)

@@ -51,7 +51,7 @@ def _to(port: int, *, ae_title: str = "ORTHANC", proof: str = "none") -> Destina
 
 @contextmanager
 def _archive(answer: Callable[[evt.Event], int], *, transfer_syntax: str = ExplicitVRLittleEndian) -> Iterator[int]:
-    """A PACS on a free port that answers each C-STORE as told."""
+    """A PACS on a free port that answers each C-STORE by ``answer``."""
     ae = AE(ae_title="ORTHANC")
     ae.require_calling_aet = ["DXATREND"]
     ae.add_supported_context(Verification)
@@ -128,7 +128,7 @@ def test_no_answer_is_not_success(addendum: AddendumOnFile) -> None:
         assert isinstance(_deliver(addendum, _to(port)), DeliveryUnavailableError)
 
 
-def test_nobody_there_is_told_once_for_all(addendum: AddendumOnFile) -> None:
+def test_a_destination_that_is_away_is_reported_once_for_all_addenda(addendum: AddendumOnFile) -> None:
     with pytest.raises(PeerUnavailableError, match="no association"):
         list(deliver([addendum, addendum], _to(peers.free_port()), "DXATREND"))
 
@@ -143,7 +143,7 @@ def test_what_was_not_tried_because_the_association_ended_is_not_answered_for(ad
     assert isinstance(problem, DeliveryUnavailableError)
 
 
-def test_an_archive_that_does_not_know_us_is_told_as_such(addendum: AddendumOnFile) -> None:
+def test_an_archive_that_does_not_know_us_is_named_as_such(addendum: AddendumOnFile) -> None:
     with _archive(lambda event: 0x0000) as port:
         problem = _deliver(addendum, _to(port), calling="NOBODY")
     assert "does it know our AE title?" in str(problem)
@@ -171,7 +171,7 @@ def test_one_refused_addendum_does_not_keep_the_next_from_delivery(addendum: Add
     assert problems[1] is None
 
 
-def test_an_echo_tells_whether_a_destination_is_there(orthanc: peers.Orthanc) -> None:
+def test_an_echo_shows_whether_a_destination_answers(orthanc: peers.Orthanc) -> None:
     echo(_to(orthanc.dicom_port), "DXATREND")
     with pytest.raises(PeerUnavailableError):
         echo(_to(orthanc.dicom_port, ae_title="SOMEBODY"), "DXATREND")

@@ -1,4 +1,4 @@
-"""Our association is pynetdicom's in everything but its waiting: what a peer sees is the same."""
+"""The event-driven association is pynetdicom's in everything but its waiting: a peer sees the same."""
 
 import random
 import socket
@@ -130,7 +130,7 @@ STORE = {evt.EVT_C_STORE: lambda event: 0x0000}
     ],
     ids=["release", "store", "abort", "twice", "unknown PDU", "no association", "release at once", "HTTP"],
 )
-def test_what_comes_back_is_what_pynetdicom_sends(server: Any, sent: list[bytes], answered: list[int]) -> None:
+def test_the_pdus_that_come_back_are_pynetdicoms(server: Any, sent: list[bytes], answered: list[int]) -> None:
     """Where it aborts, pynetdicom may do so once for each further piece that it cannot read; once is enough."""
     with server(STORE) as port:
         came = _answers(port, *sent)
@@ -308,7 +308,7 @@ def test_a_caller_that_has_its_share_does_not_keep_others_out() -> None:
         assert crowd.enter_context(Scanner(port, called="DXATREND")).store(SENT) == 0x0000
 
 
-def test_who_sends_the_ae_title_of_a_scanner_from_elsewhere_does_not_take_its_share() -> None:
+def test_who_sends_the_ae_title_of_a_scanner_from_another_host_does_not_take_its_share() -> None:
     with _event_driven(STORE, associations_per_caller=2) as port, ExitStack() as crowd:
         for _ in range(2):
             crowd.enter_context(Scanner(port, called="DXATREND", source="127.0.0.2"))
@@ -360,9 +360,7 @@ SUPPORTED = Supported({EnhancedSRStorage: [ImplicitVRLittleEndian], "2.25.3": [E
 
 
 @given(called=titles, calling=titles, sop_classes=st.lists(uids | st.sampled_from(["2.25.3"]), max_size=4))
-def test_a_proposal_heard_before_means_what_pynetdicom_reads_in_it(
-    called: str, calling: str, sop_classes: list[str]
-) -> None:
+def test_a_cached_proposal_means_what_pynetdicom_reads_in_it(called: str, calling: str, sop_classes: list[str]) -> None:
     """But for the transfer syntaxes, of which the one is left that is taken, or the first where none is."""
     for caller in (calling, "ANOTHER", calling):
         sent = association_request(called=called, calling=caller, sop_classes=sop_classes)
@@ -374,7 +372,7 @@ def test_a_proposal_heard_before_means_what_pynetdicom_reads_in_it(
         assert _written_out(Request(sent, SUPPORTED).to_primitive()) == _written_out(expected)
 
 
-def test_of_the_transfer_syntaxes_offered_the_one_we_like_best_is_left() -> None:
+def test_of_the_transfer_syntaxes_offered_the_preferred_one_is_left() -> None:
     (context,) = Request(REQUEST, SUPPORTED).to_primitive().presentation_context_definition_list
     assert context.transfer_syntax == [ImplicitVRLittleEndian]
 

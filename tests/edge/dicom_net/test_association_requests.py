@@ -101,7 +101,7 @@ def _answer(port: int, request: bytes) -> bytes:
         "empty version name",
     ],
 )
-def test_what_ps3_8_lets_pass_is_let_in(port: int, request_: bytes) -> None:
+def test_what_ps3_8_allows_is_admitted(port: int, request_: bytes) -> None:
     assert _answer(port, request_)[0] == ACCEPTED
 
 
@@ -117,7 +117,7 @@ def test_what_ps3_8_lets_pass_is_let_in(port: int, request_: bytes) -> None:
     ],
     ids=["8-bit title", "text after a NUL", "no title", "8-bit called title", "no version", "all versions but one"],
 )
-def test_who_is_not_let_in_is_rejected_and_logged_with_address_and_reason(
+def test_who_is_not_admitted_is_rejected_and_logged_with_address_and_reason(
     port: int, request_: bytes, answer: bytes, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     received = _answer(port, request_)
@@ -152,8 +152,8 @@ def test_a_request_that_cannot_be_decoded_is_aborted_and_logged_with_address_and
     assert "127.0.0.1" in caplog.text
 
 
-def test_a_stranger_is_rejected_before_its_proposal_has_come(port: int) -> None:
-    """It announces a quarter of a megabyte; after the titles it is told no."""
+def test_an_unknown_caller_is_rejected_before_its_proposal_has_come(port: int) -> None:
+    """It announces a quarter of a megabyte; it is rejected after the titles."""
     body = struct.pack(">Hxx", 1) + b"DXATREND".ljust(16) + b"STRANGER".ljust(16) + bytes(32)
     assert _answer(port, struct.pack(">BxL", 1, 250_000) + body)[0] == REJECTED
 

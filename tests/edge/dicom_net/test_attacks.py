@@ -1,4 +1,4 @@
-"""Whatever knocks, a scanner is heard: within two seconds, in bounded memory, and nobody's name gets into the log."""
+"""Under every attack a scanner is served within two seconds, in bounded memory, and no name gets into the log."""
 
 import itertools
 import random
@@ -194,7 +194,7 @@ def test_every_file_of_a_fuzzing_corpus(besieged: Besieged, samples: Path) -> No
 
 
 @pytest.mark.parametrize("calling", ["STRANGER", "", "é"])
-def test_a_stranger_never_reaches_the_store(besieged: Besieged, calling: str) -> None:
+def test_an_unknown_caller_never_reaches_the_store(besieged: Besieged, calling: str) -> None:
     request = pdu(1, association_request(called="DXATREND", calling="A" * 16)[6:].replace(b"A" * 16, _title(calling)))
     with closing(_connect(besieged.port)) as connection:
         connection.sendall(request)

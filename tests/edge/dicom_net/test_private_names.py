@@ -1,4 +1,4 @@
-"""The names of pynetdicom that it does not promise to keep, and that we use: an upgrade that lacks one fails here.
+"""The private and undocumented names of pynetdicom that we use: an upgrade that lacks one fails here by its name.
 
 Where one is gone, mend what uses it, or serve with ``listener.engine = "pynetdicom"`` meanwhile.
 """

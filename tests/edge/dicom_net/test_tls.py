@@ -69,7 +69,7 @@ def _listening(engine: Engine, folder: Path, identity: Identity, *callers: Calle
 
 @contextmanager
 def _archive(folder: Path, identity: Identity) -> Iterator[DestinationSettings]:
-    """DCMTK's receiver over TLS, as a destination that is told nothing of certificates yet."""
+    """DCMTK's receiver over TLS, as a destination without certificates yet."""
     with peers.storescp(folder / "archive", options=identity.dcmtk) as port:
         yield DestinationSettings(name="pacs", ae_title="ANY", host=peers.LOOPBACK, port=port)
 
@@ -149,7 +149,7 @@ def test_a_caller_is_bound_to_the_names_in_its_certificate(
         assert peers.echoscu(port=port, called="DXATREND", options=scanner.dcmtk).returncode == 0
 
 
-def test_a_caller_with_the_certificate_of_another_is_rejected_logged_and_told_to_the_audit_trail(
+def test_a_caller_with_the_certificate_of_another_is_rejected_logged_and_audited(
     engine: Engine,
     tmp_path: Path,
     authority: Authority,

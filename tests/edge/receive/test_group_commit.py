@@ -135,7 +135,7 @@ def test_two_listeners_that_receive_the_same_at_once_keep_it_once(database: Data
     assert _count(database) == 41
 
 
-def test_nobody_is_told_success_before_the_commit(tmp_path: Path) -> None:
+def test_success_is_answered_after_the_commit_and_never_before(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/dxatrend.sqlite3")
     database.migrate()
     group_commit = GroupCommit(database)

@@ -213,7 +213,7 @@ def test_an_object_whose_bytes_are_no_longer_what_was_sent_is_not_committed(app:
     assert [event_type for event_type, _ in scanner.heard] == [2]
 
 
-def test_a_scanner_that_cannot_be_reached_is_told_when_it_can_even_after_a_restart(
+def test_a_scanner_that_cannot_be_reached_hears_the_result_later_even_after_a_restart(
     app: App, scanner: Scanner, tmp_path: Path
 ) -> None:
     scanner.ask((EnhancedSRStorage, KEPT))
@@ -228,7 +228,7 @@ def test_a_scanner_that_cannot_be_reached_is_told_when_it_can_even_after_a_resta
     assert _waiting(app) == []
 
 
-def test_a_scanner_that_answers_with_a_failure_is_told_again(app: App, scanner: Scanner) -> None:
+def test_a_result_that_a_scanner_answers_with_a_failure_is_reported_again(app: App, scanner: Scanner) -> None:
     scanner.answer = 0x0110
     scanner.ask((EnhancedSRStorage, KEPT))
     with scanner.listening():
@@ -346,11 +346,11 @@ def test_a_request_that_lacks_something_is_an_invalid_argument(
     assert _waiting(app) == []
 
 
-def test_a_stranger_may_not_ask(app: App, scanner: Scanner) -> None:
+def test_an_unknown_caller_may_not_request_commitment(app: App, scanner: Scanner) -> None:
     assert scanner.call("STRANGER").is_rejected
 
 
-def test_what_could_not_be_told_for_a_week_is_held_for_a_person(app: App, scanner: Scanner) -> None:
+def test_a_result_that_could_not_be_reported_for_a_week_is_held_for_a_person(app: App, scanner: Scanner) -> None:
     scanner.ask((EnhancedSRStorage, KEPT))
     housekeeping.run_housekeeping(app)
     assert len(_waiting(app)) == 1
