@@ -224,10 +224,10 @@ def _is_confirmed(receipt: Receipt) -> bool:
     return receipt.released_from == Reason.IMPLAUSIBLE_DATE
 
 
-def _is_late(app: App, receipt: Receipt, report: Report) -> bool:
+def _is_late(receipt: Receipt, report: Report, *, late_days: int) -> bool:
     """Return whether a live report came so long after its exam that the scanner's clock may have been wrong."""
     days = (receipt.received_at.date() - report.exam.performed_on).days
-    return not receipt.historical and not _is_confirmed(receipt) and days > app.settings.service.exam.late_days
+    return not receipt.historical and not _is_confirmed(receipt) and days > late_days
 
 
 def _require_one_identity(elements: Elements, instance: receipts.Instance) -> None:
@@ -273,6 +273,7 @@ def _comes_from_another(app: App, receipt: Receipt, outcome: Report | PhantomRep
 
 
 def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcome) -> None:
+    service, spellings = app.settings.service, app.reference_data.spellings
     if _has_results_beside_pixels(receipt, outcome):
         pixel_retention.record_pixel_bytes(connection, receipt.number, receipt.instance)
     match outcome:
@@ -281,7 +282,7 @@ def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcom
             work_queue.hold(connection, receipt_table, receipt.number, reason=OTHER_CALLER, detail=detail)
             log.warning("held", extra={"receipt": receipt.number, "reason": OTHER_CALLER})
         case Report():
-            settle = timedelta(seconds=app.settings.service.exam.settle_seconds)
+            settle = timedelta(seconds=service.exam.settle_seconds)
             exam = readings.record(
                 connection,
                 receipt.number,
@@ -291,16 +292,16 @@ def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcom
                 reader_fingerprint=app.reference_data.reader_fingerprint,
                 historical=receipt.historical,
                 sender=receipt.sender,
-                bound=bound_serial_numbers(app.settings.service.listener.caller, receipt.sender) is not None,
-                late=_is_late(app, receipt, outcome),
-                may_reject=lambda sender: may_reject(connection, app, sender, outcome.exam.scanner),
+                bound=bound_serial_numbers(service.listener.caller, receipt.sender) is not None,
+                late=_is_late(receipt, outcome, late_days=service.exam.late_days),
+                may_reject=lambda sender: may_reject(connection, service, spellings, sender, outcome.exam.scanner),
             )
             if not receipt.historical:
-                archives = [to.name for to in app.settings.service.destination if to.history]
+                archives = [to.name for to in service.destination if to.history]
                 history_queries.enqueue(connection, exam, archives, at=receipt.received_at)
             log.info("extracted", extra={"receipt": receipt.number, "exam": exam})
         case RejectionNoteError():
-            apply_rejection_note(connection, app, receipt, outcome.rejection)
+            apply_rejection_note(connection, service, spellings, receipt, outcome.rejection)
         case PhantomReportError():
             phantom_scans.record(connection, receipt.number, outcome, at=receipt.received_at)
             log.info("phantom", extra={"receipt": receipt.number})

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from pipeline.clinical.exam_assembly import ContradictionError
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
+from pipeline.edge.configuration.service_settings import DestinationSettings
 from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, describe_error, require_fault_of_one
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up import renderings
@@ -255,7 +256,7 @@ def _issue(app: App, due: DueExam, found: Examination, compared: Entry, *, at: d
     with app.database.write() as connection:
         if outbox.is_superseded(connection, due.number, found.predecessor):
             return None
-        numbers = _put_into_outbox(app, connection, due.number, found, instances, at=at)
+        numbers = _put_into_outbox(connection, due.number, found, instances, app.settings.service.destination, at=at)
         authored = [
             events.authored(number, due.number, one.sop_instance_uid, one.data_set, at=at)
             for number, one in zip(numbers, instances, strict=True)
@@ -291,18 +292,17 @@ def _renderings(app: App, addendum: Authored, found: Examination) -> tuple[Autho
 
 
 def _put_into_outbox(
-    app: App,
     connection: Connection,
     exam_number: int,
     found: Examination,
     instances: Sequence[Authored],
+    destinations: Sequence[DestinationSettings],
     *,
     at: datetime,
 ) -> list[int]:
     """Put an addendum, which comes first, and its renderings into the outbox; return their numbers."""
     numbers: list[int] = []
     for instance in instances:
-        destinations = renderings.destinations_of(app.settings.service.destination, instance)
         addendum = NewAddendum(
             exam_number=exam_number,
             predecessor=found.predecessor.number if found.predecessor and not numbers else None,
@@ -313,6 +313,6 @@ def _put_into_outbox(
             overall=found.interpretation.overall,
             data_set=instance.data_set,
         )
-        number = outbox.issue(connection, addendum, destinations, at=at)
-        numbers.append(number)
+        names = renderings.destinations_of(destinations, instance)
+        numbers.append(outbox.issue(connection, addendum, names, at=at))
     return numbers

@@ -20,6 +20,7 @@ from pipeline.edge.dicom_net.sop_classes import IMAGE_STORAGE_CLASSES, SR_STORAG
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.store import audit_trail, receipts
 from pipeline.edge.store.audit_trail import Event
+from pipeline.edge.store.database import Database
 from pipeline.edge.store.readings import REPEATED
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import State, receipt
@@ -113,13 +114,13 @@ def import_paths(
     waiting: dict[int, str] = {}
     for batch in _batches(paths):
         waiting |= _store(app, batch, loaded, historical=not deliver)
-        waiting = _still_waiting(app, waiting, loaded)
+        waiting = _still_waiting(app.database, waiting, loaded)
         advance(len(batch))
         if stopped():
             return loaded
     while waiting and extract_waiting(app):
         pass
-    _still_waiting(app, waiting, loaded)
+    _still_waiting(app.database, waiting, loaded)
     return loaded
 
 
@@ -190,9 +191,9 @@ def _instance(path: Path, max_mb: int) -> Instance:
     )
 
 
-def _still_waiting(app: App, waiting: dict[int, str], loaded: Loaded) -> dict[int, str]:
+def _still_waiting(database: Database, waiting: dict[int, str], loaded: Loaded) -> dict[int, str]:
     """Note what could not be read, and return what waits, as a worker of the service has claimed it."""
-    with app.database.read() as connection:
+    with database.read() as connection:
         query = select(receipt.c.id, receipt.c.state, receipt.c.reason, receipt.c.detail)
         rows = connection.execute(query.where(receipt.c.id.in_(list(waiting)))).all()
     still_waiting: dict[int, str] = {}

@@ -95,9 +95,10 @@ def _step(
             if app.provenance_tracker.changed_inputs(summary, linked_patients):
                 changed.append(summary.number)
     counts = ExamCounts(examined=examined)
+    per_minute = app.settings.service.reprocess.addenda_per_minute
     for number in changed:
         _let_due_work_go_first(app.database)
-        if not _await_turn(app, mine, stopped):
+        if not _await_turn(app.database, mine, per_minute, stopped):
             return None
         counts += _reexamine(app, number)
     return counts
@@ -140,15 +141,14 @@ def _has_due_work(database: Database) -> bool:
     return False
 
 
-def _await_turn(app: App, mine: Shard, stopped: Callable[[], bool]) -> bool:
+def _await_turn(database: Database, mine: Shard, per_minute: int, stopped: Callable[[], bool]) -> bool:
     """Wait until another addendum may be issued; false if stopped or the shard is lost."""
-    most = app.settings.service.reprocess.addenda_per_minute
     while not stopped():
         now = datetime.now(UTC)
-        with app.database.write() as connection:
+        with database.write() as connection:
             if not reprocessing_runs.renew(connection, mine, at=now):
                 return False
-            if outbox.issued_since(connection, now - timedelta(minutes=1)) < most:
+            if outbox.issued_since(connection, now - timedelta(minutes=1)) < per_minute:
                 return True
         time.sleep(_POLL_SECONDS)
     return False
