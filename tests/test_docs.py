@@ -140,6 +140,26 @@ def test_every_reason_for_holding_has_an_advice():
     assert {*Reason, *of_exams, *of_the_edge} - advised == set()
 
 
+def test_what_the_page_tells_to_look_for_is_printed_or_logged():
+    trouble, log_lines = (
+        "".join(re.findall(rf"^{re.escape(head)}.*\n((?:\|.*\n)+)", OPERATIONS, re.MULTILINE))
+        for head in ("| trouble | what you see |", "| log line |")
+    )
+    cells = re.findall(r"^\|[^|]+\|([^|]+)\|", trouble, re.MULTILINE) + re.findall(
+        r"^\|([^|]+)\|", log_lines, re.MULTILINE
+    )
+    quoted = {quote for cell in cells for quote in re.findall(r"`([^`]+ [^`]+)`", cell) if quote[:9] != "dxatrend "}
+    assert len(quoted) > 15
+    texts = [text for package in ("pipeline", "flows", "dxatrend") for text in texts_in(ROOT / package)]
+    parts = [part.strip() for text in texts if "%" in text for part in re.split("%[srd]", text) if len(part) > 15]
+    assert {
+        quote
+        for quote in quoted
+        if not any(quote.removeprefix("CRITICAL ") in text for text in texts)
+        and not any(part in quote for part in parts)
+    } == set()
+
+
 def test_the_conformance_statement_lists_every_sop_class_and_transfer_syntax_we_take():
     uids = {*SR_STORAGE_CLASSES, *IMAGE_STORAGE_CLASSES, *SR_TRANSFER_SYNTAXES}
     assert {uid for uid in uids if f"| {uid} |" not in CONFORMANCE} == set()
@@ -285,6 +305,14 @@ def leads_somewhere(page: Path, file: str, heading: str) -> bool:
         return target.exists()
     titles = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
     return heading in {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+def texts_in(folder: Path) -> Iterator[str]:
+    """Every string of one line in the modules of a folder."""
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value.strip():
+                yield node.value
 
 
 def committed() -> list[Path]:
