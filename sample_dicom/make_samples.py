@@ -1,6 +1,6 @@
-"""Which reports would their scanners send of the synthetic patients, and what should we see in them?
+"""Make the reports that scanners would send of the synthetic patients, and what should be read from them.
 
-Run as ``python sample_dicom/make_samples.py [FOLDER]``: rewrites every report and every expected.json below this
+Run it as ``python sample_dicom/make_samples.py [FOLDER]``: it rewrites every report and every expected.json below this
 folder, or another, byte for byte the same each time.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 from zlib import crc32
 
-from patients import SR_CLASSES, ExamSummary, Machine, Outcome, Patient, Row, Scan, patients
+from patients import SR_CLASSES, Outcome, Patient, Row, Scan, Scanner, Visit, patients
 from pictures import HOLOGIC_MODES, add_picture
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -39,7 +39,7 @@ def make(folder: Path) -> None:
 
 
 REJECTION_NOTE = "rejection.ko"
-"""Not called a report's name: it is none."""
+"""Unlike the name of a report's file, as it is none."""
 
 # Content items
 
@@ -56,19 +56,19 @@ UNITY: Code = ("1", "UCUM", "no units")
 
 
 def private(meaning: str, value: str = "") -> Code:
-    """An invented code for a vendor's own concept."""
+    """Return an invented code for a vendor's own concept."""
     return value or f"{crc32(meaning.encode()):08X}", SAMPLE, meaning
 
 
 def coded(code: Code) -> list[Dataset]:
-    """A code sequence."""
+    """Return a code sequence."""
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code
     return [item]
 
 
 def container(concept: Code, *children: Dataset, relationship: str = "CONTAINS") -> Dataset:
-    """A CONTAINER and what is in it."""
+    """Return a CONTAINER and its content."""
     item = _item("CONTAINER", concept, relationship)
     item.ContinuityOfContent = "SEPARATE"
     if children:
@@ -77,7 +77,7 @@ def container(concept: Code, *children: Dataset, relationship: str = "CONTAINS")
 
 
 def num(concept: Code, value: str, unit: Code) -> Dataset:
-    """A NUM, its value exactly as printed."""
+    """Return a NUM with its value exactly as printed."""
     measured = Dataset()
     measured.MeasurementUnitsCodeSequence = coded(unit)
     measured.NumericValue = value
@@ -87,21 +87,21 @@ def num(concept: Code, value: str, unit: Code) -> Dataset:
 
 
 def text(concept: Code, value: str, relationship: str = "CONTAINS") -> Dataset:
-    """A TEXT."""
+    """Return a TEXT."""
     item = _item("TEXT", concept, relationship)
     item.TextValue = value
     return item
 
 
 def uid_reference(concept: Code, value: str) -> Dataset:
-    """A UIDREF that sets the context of what it stands with."""
+    """Return a UIDREF that sets the context of its siblings."""
     item = _item("UIDREF", concept, "HAS OBS CONTEXT")
     item.UID = value
     return item
 
 
 def code_item(concept: Code, value: Code, relationship: str, *children: Dataset) -> Dataset:
-    """A CODE."""
+    """Return a CODE."""
     item = _item("CODE", concept, relationship)
     item.ConceptCodeSequence = coded(value)
     if children:
@@ -123,14 +123,14 @@ def _item(value_type: str, concept: Code, relationship: str) -> Dataset:
 LUNAR_SCANS = {"AP Spine": "20001", "Left Femur": "20002", "Right Femur": "20003", "DualFemur": "20019"}
 
 
-def lunar_content(patient: Patient, visit: ExamSummary, scans: Sequence[Scan]) -> Dataset:
-    """The root of one report."""
+def lunar_content(patient: Patient, visit: Visit, scans: Sequence[Scan]) -> Dataset:
+    """Return the root of one report."""
     return container(
         private("DXA Report", "1000"), *(_lunar_scan(patient, visit, scan) for scan in scans), relationship=""
     )
 
 
-def _lunar_scan(patient: Patient, visit: ExamSummary, scan: Scan) -> Dataset:
+def _lunar_scan(patient: Patient, visit: Visit, scan: Scan) -> Dataset:
     regions = [_lunar_region(patient, visit, region) for region in scan.rows]
     if scan.name == "DualFemur":  # a difference between the sides is no measurement
         regions.append(container(private("Neck Diff."), num(private("BMD", "3"), "0.014", G_PER_CM2)))
@@ -138,7 +138,7 @@ def _lunar_scan(patient: Patient, visit: ExamSummary, scan: Scan) -> Dataset:
     return container(private(scan.name, LUNAR_SCANS[scan.name]), *regions, *trends)
 
 
-def _lunar_region(patient: Patient, visit: ExamSummary, region: Row) -> Dataset:
+def _lunar_region(patient: Patient, visit: Visit, region: Row) -> Dataset:
     score = scores(patient, visit, region)
     return container(
         private(region.printed),
@@ -152,14 +152,14 @@ def _lunar_region(patient: Patient, visit: ExamSummary, region: Row) -> Dataset:
     )
 
 
-def _lunar_trend(patient: Patient, visit: ExamSummary, region: Row) -> Dataset:
-    """The vendor's own history, latest first: each date is a container's name, and every BMD in it a trap."""
+def _lunar_trend(patient: Patient, visit: Visit, region: Row) -> Dataset:
+    """Return the vendor's own history, latest first: each date is a container's name, every BMD in it a trap."""
     visits = [v for v in (patient.visits if visit.is_withdrawn else patient.counted) if v.on <= visit.on]
     dated = [_lunar_trend_entry(patient, then, visits[i - 1] if i else None) for i, then in enumerate(visits)]
     return container(private(f"Trend {region.printed}"), *reversed(dated))
 
 
-def _lunar_trend_entry(patient: Patient, then: ExamSummary, before: ExamSummary | None) -> Dataset:
+def _lunar_trend_entry(patient: Patient, then: Visit, before: Visit | None) -> Dataset:
     bmd = _largest_spine(then).bmd
     change = []
     if before is not None:
@@ -173,15 +173,15 @@ def _lunar_trend_entry(patient: Patient, then: ExamSummary, before: ExamSummary 
     )
 
 
-def _largest_spine(visit: ExamSummary) -> Row:
+def _largest_spine(visit: Visit) -> Row:
     return visit.scans[0].rows[-1]
 
 
 # Hologic: "BMD Rate of Change Report", as a running quality-control system reads it
 
 
-def hologic_content(patient: Patient, visit: ExamSummary, scans: Sequence[Scan]) -> Dataset:
-    """The root of one report, which carries one scan."""
+def hologic_content(patient: Patient, visit: Visit, scans: Sequence[Scan]) -> Dataset:
+    """Return the root of one report, which carries one scan."""
     (scan,) = scans
     earlier = [
         (then, region)
@@ -212,7 +212,7 @@ def hologic_content(patient: Patient, visit: ExamSummary, scans: Sequence[Scan])
     )
 
 
-def _hologic_region(patient: Patient, visit: ExamSummary, region: Row) -> Dataset:
+def _hologic_region(patient: Patient, visit: Visit, region: Row) -> Dataset:
     score = scores(patient, visit, region)
     return container(
         private(region.printed),
@@ -243,8 +243,8 @@ SITES = {
 LEFT_OR_RIGHT = {"left": ("7771000", "SCT", "Left"), "right": ("24028007", "SCT", "Right")}
 
 
-def tid1500_content(patient: Patient, visit: ExamSummary, scans: Sequence[Scan]) -> Dataset:
-    """The root of one report; patient 03's comes from a workstation and names the scanner as procedure device."""
+def tid1500_content(patient: Patient, visit: Visit, scans: Sequence[Scan]) -> Dataset:
+    """Return the root of one report; patient 03's is a workstation's and names the scanner as procedure device."""
     groups = [_tid1500_group(patient, visit, region) for scan in scans for region in scan.rows]
     return container(
         ("126000", "DCM", "Imaging Measurement Report"),
@@ -255,7 +255,7 @@ def tid1500_content(patient: Patient, visit: ExamSummary, scans: Sequence[Scan])
         ),
         code_item(("121005", "DCM", "Observer Type"), ("121007", "DCM", "Device"), "HAS OBS CONTEXT"),
         uid_reference(("121012", "DCM", "Device Observer UID"), uid("observer")),
-        *(_procedure_device(visit.machine) if patient.number == "03" else []),
+        *(_procedure_device(visit.scanner) if patient.number == "03" else []),
         code_item(
             ("121058", "DCM", "Procedure reported"),
             ("241686001", "SCT", "Dual energy X-ray photon absorptiometry"),
@@ -266,16 +266,16 @@ def tid1500_content(patient: Patient, visit: ExamSummary, scans: Sequence[Scan])
     )
 
 
-def _procedure_device(machine: Machine) -> list[Dataset]:
+def _procedure_device(scanner: Scanner) -> list[Dataset]:
     return [
         text(("113877", "DCM", "Device Name"), "Room 4", "HAS OBS CONTEXT"),
-        text(("113878", "DCM", "Device Manufacturer"), machine.manufacturer, "HAS OBS CONTEXT"),
-        text(("113879", "DCM", "Device Model Name"), machine.model, "HAS OBS CONTEXT"),
-        text(("113880", "DCM", "Device Serial Number"), machine.serial_number, "HAS OBS CONTEXT"),
+        text(("113878", "DCM", "Device Manufacturer"), scanner.manufacturer, "HAS OBS CONTEXT"),
+        text(("113879", "DCM", "Device Model Name"), scanner.model, "HAS OBS CONTEXT"),
+        text(("113880", "DCM", "Device Serial Number"), scanner.serial_number, "HAS OBS CONTEXT"),
     ]
 
 
-def _tid1500_group(patient: Patient, visit: ExamSummary, region: Row) -> Dataset:
+def _tid1500_group(patient: Patient, visit: Visit, region: Row) -> Dataset:
     part, _, side = region.key.rpartition(" ")
     lateral = [code_item(LATERALITY, LEFT_OR_RIGHT[side], "HAS CONCEPT MOD")] if part else []
     bmd, t_score, z_score = LOINC[side if part else "spine"]
@@ -302,12 +302,12 @@ CONTENT = {"lunar": lunar_content, "hologic": hologic_content, "tid1500": tid150
 
 
 def uid(*parts: str) -> UID:
-    """A UID derived from what it names (PS3.5 B.2)."""
+    """Return a UID derived from what it names (PS3.5 B.2)."""
     return UID(f"2.25.{uuid5(NAMESPACE_OID, '/'.join(('dxatrend samples', *parts))).int}")
 
 
-def report(patient: Patient, visit: ExamSummary, part: int) -> Dataset:
-    """One report of a visit."""
+def report(patient: Patient, visit: Visit, part: int) -> Dataset:
+    """Return one report of a visit."""
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 100"
     on, at = visit.moments[part - 1].split() if visit.moments else (visit.on, visit.at)
@@ -342,7 +342,7 @@ def report(patient: Patient, visit: ExamSummary, part: int) -> Dataset:
     return ds
 
 
-def _add_content(ds: Dataset, patient: Patient, visit: ExamSummary, scans: Sequence[Scan]) -> None:
+def _add_content(ds: Dataset, patient: Patient, visit: Visit, scans: Sequence[Scan]) -> None:
     ds.Modality = "SR"
     ds.ReferencedPerformedProcedureStepSequence = []
     ds.CompletionFlag = "COMPLETE"
@@ -355,19 +355,19 @@ def _add_content(ds: Dataset, patient: Patient, visit: ExamSummary, scans: Seque
         ds.ContentTemplateSequence = [template]
 
 
-def _add_equipment(ds: Dataset, patient: Patient, visit: ExamSummary) -> None:
+def _add_equipment(ds: Dataset, patient: Patient, visit: Visit) -> None:
     if patient.number == "03":
         ds.Manufacturer, ds.ManufacturerModelName = "Sample Workstation", "SW-1"
         ds.DeviceSerialNumber, ds.SoftwareVersions = "SW1-0007", "9.0"
         return
-    ds.Manufacturer, ds.ManufacturerModelName = visit.machine.manufacturer, visit.machine.model
-    if visit.machine.serial_number:
-        ds.DeviceSerialNumber = visit.machine.serial_number
-    ds.SoftwareVersions = visit.machine.software
+    ds.Manufacturer, ds.ManufacturerModelName = visit.scanner.manufacturer, visit.scanner.model
+    if visit.scanner.serial_number:
+        ds.DeviceSerialNumber = visit.scanner.serial_number
+    ds.SoftwareVersions = visit.scanner.software
 
 
-def rejection_note(patient: Patient, visit: ExamSummary) -> Dataset:
-    """What an archive sends to take a visit back (IHE IOCM): a Key Object Selection that names its reports."""
+def rejection_note(patient: Patient, visit: Visit) -> Dataset:
+    """Return an archive's rejection note for a visit (IHE IOCM): a Key Object Selection that names its reports."""
     ds = report(patient, visit, 1)
     del ds.ContentSequence
     ds.SOPClassUID = KeyObjectSelectionDocumentStorage
@@ -392,7 +392,7 @@ def rejection_note(patient: Patient, visit: ExamSummary) -> Dataset:
 
 
 def _composite(patient: Patient, instance: UID) -> Dataset:
-    """A content item that refers to a report."""
+    """Return a content item that refers to a report."""
     item = Dataset()
     item.RelationshipType, item.ValueType = "CONTAINS", "COMPOSITE"
     item.ReferencedSOPSequence = [_referenced(patient, instance)]
@@ -406,7 +406,7 @@ def _referenced(patient: Patient, instance: UID) -> Dataset:
 
 
 def write(ds: Dataset, path: Path) -> None:
-    """A file whose bytes depend on the report alone, not on the library's version."""
+    """Return a file whose bytes depend on the report alone, not on the library's version."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = ds.SOPClassUID
     meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
@@ -421,7 +421,7 @@ def write(ds: Dataset, path: Path) -> None:
 
 
 def expected(patient: Patient) -> dict[str, Any]:
-    """The content of expected.json."""
+    """Return the content of expected.json."""
     withdrawn = [
         _expected_exam(patient, visit) | {"rejection_note": REJECTION_NOTE}
         for visit in patient.visits
@@ -436,9 +436,9 @@ def expected(patient: Patient) -> dict[str, Any]:
     }
 
 
-def _expected_exam(patient: Patient, visit: ExamSummary) -> dict[str, Any]:
+def _expected_exam(patient: Patient, visit: Visit) -> dict[str, Any]:
     rows = {region.key: region for scan in visit.scans for region in scan.rows}
-    machine = visit.machine.known_as or visit.machine
+    scanner = visit.scanner.known_as or visit.scanner
     return {
         "study_instance_uid": uid(patient.folder, visit.on),
         "date": visit.on,
@@ -451,9 +451,9 @@ def _expected_exam(patient: Patient, visit: ExamSummary) -> dict[str, Any]:
             for number, scans in enumerate(visit.parts, start=1)
         ],
         "scanner": {
-            "manufacturer": machine.normal_manufacturer,
-            "model": machine.model,
-            "serial_number": machine.serial_number,
+            "manufacturer": scanner.normal_manufacturer,
+            "model": scanner.model,
+            "serial_number": scanner.serial_number,
         },
         "regions": {key: _expected_region(patient, visit, region) for key, region in rows.items()},
         "addendum": {
@@ -467,7 +467,7 @@ def _expected_exam(patient: Patient, visit: ExamSummary) -> dict[str, Any]:
     }
 
 
-def _expected_region(patient: Patient, visit: ExamSummary, region: Row) -> dict[str, str]:
+def _expected_region(patient: Patient, visit: Visit, region: Row) -> dict[str, str]:
     score = scores(patient, visit, region)
     return {
         "bmd": region.bmd,
@@ -480,7 +480,7 @@ def _expected_region(patient: Patient, visit: ExamSummary, region: Row) -> dict[
     }
 
 
-def _expected_finding(patient: Patient, visit: ExamSummary, region: Row, outcome: Outcome) -> dict[str, Any]:
+def _expected_finding(patient: Patient, visit: Visit, region: Row, outcome: Outcome) -> dict[str, Any]:
     finding: dict[str, Any] = {"RESULT": outcome.result}
     if outcome.obstacles:
         finding["OBSTACLE"] = list(outcome.obstacles)
@@ -507,7 +507,7 @@ def _expected_finding(patient: Patient, visit: ExamSummary, region: Row, outcome
     }
 
 
-def _bmd(visit: ExamSummary, key: str) -> str:
+def _bmd(visit: Visit, key: str) -> str:
     return next(region.bmd for scan in visit.scans for region in scan.rows if region.key == key)
 
 

@@ -1,6 +1,6 @@
-"""Who are the seventeen synthetic patients, what was measured of them, and what should the addendum say of it?
+"""The seventeen synthetic patients: their visits, their measurements, and what the addenda should say.
 
-Nobody in here exists. What to expect is written down by hand; README.md tells where the numbers come from.
+None of them exists. What to expect is written by hand; README.md says where the numbers come from.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,16 +19,16 @@ SIDES = ("left", "right", "mean")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine:
-    """A densitometer as its reports name it, and the one name we know its maker by."""
+class Scanner:
+    """A densitometer as its reports name it, with the normal name of its manufacturer."""
 
     manufacturer: str
     model: str
     serial_number: str
     software: str
     normal_manufacturer: str
-    known_as: "Machine | None" = None
-    """The machine it is, where its reports name it otherwise."""
+    known_as: "Scanner | None" = None
+    """The scanner it is, if its reports name it otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExamSummary:
+class Visit:
     """One exam: its scans, which of them each report carries, and what the addendum should say.
 
     ``moments`` tells when each report's scans were made, where it is not the time of the visit. ``is_withdrawn`` says
@@ -75,7 +75,7 @@ class ExamSummary:
 
     on: str
     at: str
-    machine: Machine
+    scanner: Scanner
     scans: tuple[Scan, ...]
     parts: tuple[tuple[int, ...], ...]
     overall: str
@@ -94,24 +94,24 @@ class Patient:
     sex: str
     born: str
     shows: str
-    visits: tuple[ExamSummary, ...]
+    visits: tuple[Visit, ...]
     sop_class: str = ENHANCED_SR
     texts: dict[str, str] = field(default_factory=dict)
-    """What the header says otherwise than everybody's, by keyword."""
+    """What its header has in other values than everybody's, by keyword."""
 
     @property
-    def counted(self) -> tuple[ExamSummary, ...]:
-        """The visits that were not withdrawn."""
+    def counted(self) -> tuple[Visit, ...]:
+        """Return the visits that were not withdrawn."""
         return tuple(visit for visit in self.visits if not visit.is_withdrawn)
 
     @property
     def number(self) -> str:
-        """Two digits, first in the folder's name."""
+        """Return the two digits that begin the folder's name."""
         return self.folder[:2]
 
 
 def patients() -> Iterator[Patient]:
-    """Everybody, in the order of their numbers."""
+    """Return all patients in the order of their numbers."""
     yield _stable()
     yield _spine_loss()
     yield _gain()
@@ -131,16 +131,16 @@ def patients() -> Iterator[Patient]:
     yield _withdrawn()
 
 
-# The machines, and their LSCs in sample_dicom/precision.toml
+# The scanners, and their LSCs in sample_dicom/precision.toml
 
-PRODIGY = Machine(
+PRODIGY = Scanner(
     manufacturer="GE Healthcare",
     model="Lunar Prodigy",
     serial_number="DF+500475",
     software="16 [SP 2]",
     normal_manufacturer="GE Healthcare",
 )
-PRODIGY_BEFORE_ITS_UPGRADE = Machine(
+PRODIGY_BEFORE_ITS_UPGRADE = Scanner(
     manufacturer="GE MEDICAL SYSTEMS, LUNAR",
     model="Prodigy",
     serial_number="500475",
@@ -150,7 +150,7 @@ PRODIGY_BEFORE_ITS_UPGRADE = Machine(
 )
 PRODIGY_LSC = {"spine": "0.028", "total hip": "0.021", "femoral neck": "0.029", "total hip mean": "0.016"}
 
-IDXA = Machine(
+IDXA = Scanner(
     manufacturer="GE Healthcare",
     model="Lunar iDXA",
     serial_number="ME+212290",
@@ -159,7 +159,7 @@ IDXA = Machine(
 )
 NO_LSC: dict[str, str] = {}
 
-HORIZON = Machine(
+HORIZON = Scanner(
     manufacturer="HOLOGIC, Inc.",
     model="Horizon A",
     serial_number="302081M",
@@ -168,7 +168,7 @@ HORIZON = Machine(
 )
 HORIZON_LSC = {"spine": "0.022", "total hip": "0.027", "femoral neck": "0.029"}
 
-SECOND_HORIZON = Machine(
+SECOND_HORIZON = Scanner(
     manufacturer="Hologic",
     model="Horizon A",
     serial_number="302999M",
@@ -176,7 +176,7 @@ SECOND_HORIZON = Machine(
     normal_manufacturer="Hologic",
 )
 
-OSTEO = Machine(
+OSTEO = Scanner(
     manufacturer="Osteo Example",
     model="OE-100",
     serial_number="OE100-0042",
@@ -185,7 +185,7 @@ OSTEO = Machine(
 )
 OSTEO_LSC = {"spine": "0.026", "total hip": "0.020", "femoral neck": "0.030"}
 
-OSTEO_WITHOUT_SERIAL = Machine(
+OSTEO_WITHOUT_SERIAL = Scanner(
     manufacturer="Osteo Example",
     model="OE-100",
     serial_number="",
@@ -196,7 +196,7 @@ OSTEO_WITHOUT_SERIAL = Machine(
 
 def _visit(
     when: str,
-    machine: Machine,
+    scanner: Scanner,
     *scans: Scan,
     overall: str,
     outcomes: dict[str, Outcome],
@@ -204,14 +204,14 @@ def _visit(
     parts: tuple[tuple[int, ...], ...] = (),
     moments: tuple[str, ...] = (),
     is_withdrawn: bool = False,
-) -> ExamSummary:
-    """A visit on a day and at a DICOM time; all scans in one report unless told otherwise."""
+) -> Visit:
+    """Return a visit on a day and at a DICOM time; all scans are in one report unless ``parts`` says otherwise."""
     on, at = when.split()
     parts = parts or (tuple(range(len(scans))),)
-    return ExamSummary(
+    return Visit(
         on=on,
         at=at,
-        machine=machine,
+        scanner=scanner,
         scans=scans,
         parts=parts,
         overall=overall,
@@ -226,17 +226,17 @@ def _visit(
 
 
 def _first(keys: Iterable[str]) -> dict[str, Outcome]:
-    """Nothing to compare with yet."""
+    """Return what to expect with nothing to compare with."""
     return {key: Outcome(result="NO_PRIOR") for key in keys}
 
 
 def _refused(obstacle: str, keys: Iterable[str]) -> dict[str, Outcome]:
-    """No comparison, for one reason."""
+    """Return what to expect without a comparison, for one reason."""
     return {key: Outcome(result="NOT_COMPARABLE", obstacles=(obstacle,)) for key in keys}
 
 
 def _compared(lscs: dict[str, str], results: dict[str, str]) -> dict[str, Outcome]:
-    """``LOSS``, or ``NSC LOSS`` where the result against the baseline is another."""
+    """Read ``LOSS``, or ``NSC LOSS`` where the result against the baseline is another."""
     outcomes = {}
     for key, told in results.items():
         part = "spine" if key == "L1-L4" else key.rsplit(" ", 1)[0]
@@ -256,13 +256,13 @@ NOTHING_CHANGED = {key: "NSC" for key in LEFT}
 
 
 def _row(key: str, bmd: str, area: str, *, printed: str = "") -> Row:
-    """A region whose BMC is what BMD and area make it, two decimals as printed."""
+    """Return a region whose BMC follows from BMD and area, two decimals as printed."""
     bmc = (Decimal(bmd) * Decimal(area)).quantize(Decimal("0.01"), ROUND_HALF_UP)
     return Row(key=key, printed=printed or key, bmd=bmd, bmc=str(bmc), area=area)
 
 
 def _vertebra(key: str, bmc: str, area: str, *, printed: str = "") -> Row:
-    """A region of the spine whose BMD is its BMC over its area, three decimals as printed."""
+    """Return a region of the spine whose BMD is its BMC over its area, three decimals as printed."""
     bmd = (Decimal(bmc) / Decimal(area)).quantize(Decimal("0.001"), ROUND_HALF_UP)
     return Row(key=key, printed=printed or key, bmd=str(bmd), bmc=bmc, area=area)
 
@@ -272,14 +272,14 @@ def _lunar_spine(bmd: str, area: str) -> Scan:
 
 
 def _lunar_femur(side: str, neck: str, total: str) -> Scan:
-    """One femur: the scan tells the side, its regions do not."""
+    """Return one femur: the scan has the side, its regions do not."""
     neck_key, total_key = _hip(side.lower())
     rows = (_row(neck_key, neck, "4.91", printed="Neck"), _row(total_key, total, "31.40", printed="Total"))
     return Scan(name=f"{side} Femur", rows=rows)
 
 
 def _lunar_dual_femur(*sides: tuple[str, str]) -> Scan:
-    """Both femora and their mean: each region tells its side."""
+    """Return both femora and their mean: each region has its side."""
     rows = []
     for side, (neck, total) in zip(SIDES, sides, strict=True):
         rows.append(_row(f"femoral neck {side}", neck, "5.61", printed=f"Neck {side.title()}"))
@@ -288,7 +288,7 @@ def _lunar_dual_femur(*sides: tuple[str, str]) -> Scan:
 
 
 def _hologic_spine(*vertebrae: tuple[str, str], total: str = "L1-L4") -> Scan:
-    """L1 to L4 by BMC and area, and their sum."""
+    """Return L1 to L4 by BMC and area, and their sum."""
     rows = [_vertebra(level, bmc, area) for level, (bmc, area) in zip(LEVELS, vertebrae, strict=True)]
     bmc, area = (sum(Decimal(pair[i]) for pair in vertebrae) for i in (0, 1))
     return Scan(name="Lumbar Spine", rows=(*rows, _vertebra("L1-L4", str(bmc), str(area), printed=total)))
@@ -305,7 +305,7 @@ def _osteo_spine(bmd: str, area: str) -> Scan:
 
 
 def _osteo_hip(side: str, neck: str, total: str) -> Scan:
-    """One hip whose tracking identifiers are our own keys."""
+    """Return one hip whose tracking identifiers are our own keys."""
     neck_key, total_key = _hip(side.lower())
     return Scan(name="hip", rows=(_row(neck_key, neck, "5.02"), _row(total_key, total, "33.75")))
 
@@ -469,7 +469,7 @@ def _other_machine() -> Patient:
         sex="F",
         born="1960-04-18",
         sop_class=COMPREHENSIVE_SR,
-        shows="The follow-up was on another machine of the same model: nothing is compared.",
+        shows="The follow-up was on another scanner of the same model: nothing is compared.",
         visits=(
             _visit(
                 "2021-03-10 100000",
@@ -528,7 +528,7 @@ def _no_lsc() -> Patient:
         sex="F",
         born="1964-12-05",
         sop_class=COMPREHENSIVE_SR,
-        shows="No precision study of this machine is on file: the change is told, its significance is not.",
+        shows="No precision study of this scanner is on file: the change is stated, its significance is not.",
         visits=(
             _visit(
                 "2020-01-22 093000",
@@ -835,7 +835,7 @@ def _two_spellings() -> Patient:
         dialect="lunar",
         sex="F",
         born="1955-04-28",
-        shows="One machine whose upgrade has changed maker, model and serial number as told; the spine loses.",
+        shows="One scanner whose upgrade has changed its manufacturer, model and serial number; the spine loses.",
         visits=(
             _visit(
                 "2019-09-17 101500",

@@ -1,4 +1,4 @@
-"""Which pictures do scanners without an SR licence send, and how do the results stand beside them?
+"""Pictures that scanners without an SR licence send, with the results beside the pixels.
 
 GE writes XML into Image Comments (0020,4000), Hologic a document of XML and script into private (0019,xx00); both
 layouts are as public programs and masked copies of real objects show them.
@@ -9,13 +9,13 @@ from datetime import date
 from decimal import Decimal
 from xml.etree import ElementTree
 
-from patients import COMPUTED_RADIOGRAPHY, ExamSummary, Patient, Row, Scan
+from patients import COMPUTED_RADIOGRAPHY, Patient, Row, Scan, Visit
 from pydicom.dataset import Dataset
 from scores import age, one_decimal, scores
 
 
-def add_picture(ds: Dataset, patient: Patient, visit: ExamSummary, scans: Sequence[Scan]) -> None:
-    """A picture of one scan, and its results beside it, on a header that names patient and study."""
+def add_picture(ds: Dataset, patient: Patient, visit: Visit, scans: Sequence[Scan]) -> None:
+    """Put a picture of one scan, and its results beside it, on a header that names patient and study."""
     (scan,) = scans
     if patient.sop_class == COMPUTED_RADIOGRAPHY:
         ds.Modality, ds.ProtocolName = "CR", scan.name
@@ -32,7 +32,7 @@ def add_picture(ds: Dataset, patient: Patient, visit: ExamSummary, scans: Sequen
 
 
 SIDE = 16
-"""Pixels; nobody will look at these pictures."""
+"""Pixels by pixels: small, as nobody looks at these pictures."""
 
 
 def _even(value: bytes) -> bytes:
@@ -42,8 +42,8 @@ def _even(value: bytes) -> bytes:
 # GE Lunar: XML, each element with the number that enCORE gives it
 
 
-def lunar_comments(patient: Patient, visit: ExamSummary, scan: Scan) -> str:
-    """The results of one scan, and its trend with the latest exam first."""
+def lunar_comments(patient: Patient, visit: Visit, scan: Scan) -> str:
+    """Return the results of one scan, and its trend with the latest exam first."""
     root = ElementTree.Element("DXA_RESULTS")
     told_at = f"{visit.at[:2]}:{visit.at[2:4]}:{visit.at[4:6]}"
     ElementTree.SubElement(root, "EXAM_DATE", time=told_at, id="82").text = _lunar_date(visit)
@@ -70,7 +70,7 @@ def lunar_comments(patient: Patient, visit: ExamSummary, scan: Scan) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _lunar_date(visit: ExamSummary) -> str:
+def _lunar_date(visit: Visit) -> str:
     return f"{date.fromisoformat(visit.on):%d-%b-%Y}"
 
 
@@ -92,16 +92,16 @@ HEADS = (
 HISTORY_HEADS = ("Scan Date", "Age", "BMD[g/cm&sup2;]", "BMD Change vs Baseline", "BMD Change vs Previous")
 
 
-def hologic_document(patient: Patient, visit: ExamSummary, scan: Scan) -> str:
-    """The results of one scan; which vertebrae the spine's "Total" is of, only the title of its history tells."""
+def hologic_document(patient: Patient, visit: Visit, scan: Scan) -> str:
+    """Return the results of one scan; only the title of its history says of which vertebrae the "Total" is."""
     on, total = date.fromisoformat(visit.on), scan.rows[-1]
     lines = {
         "Scan": f"{on:%B %d, %Y} - A{on:%m%d%y}0{visit.scans.index(scan) + 1}",
         "ScanMode": HOLOGIC_MODES[scan.name],
         "AnalDate": f"{on:%m/%d/%Y} {visit.at[:2]}:{visit.at[2:4]}",
         "AnalProtocol": scan.name.rpartition(" ")[2],
-        "Model": f"{visit.machine.model} (S/N {visit.machine.serial_number})",
-        "HologicSoftwareVer": visit.machine.software,
+        "Model": f"{visit.scanner.model} (S/N {visit.scanner.serial_number})",
+        "HologicSoftwareVer": visit.scanner.software,
         "DOB": f"{date.fromisoformat(patient.born):%m/%d/%Y}",
         "Age": str(age(patient, visit)),
         "TableTitle1": "Results Summary:",
@@ -120,13 +120,13 @@ def _table(number: int, rows: Sequence[Sequence[str]]) -> Iterator[str]:
             yield f'ResultsTable{number}[{row:2}][{column:2}] = "{cell}";'
 
 
-def _cells(patient: Patient, visit: ExamSummary, region: Row) -> tuple[str, ...]:
+def _cells(patient: Patient, visit: Visit, region: Row) -> tuple[str, ...]:
     score = scores(patient, visit, region)
     values = region.area, region.bmc, region.bmd, score.t, score.young_adult, score.z, score.age_matched
     return (region.printed, *values)
 
 
-def _history_cells(patient: Patient, visit: ExamSummary, scan: Scan, region: Row) -> Iterator[tuple[str, ...]]:
+def _history_cells(patient: Patient, visit: Visit, scan: Scan, region: Row) -> Iterator[tuple[str, ...]]:
     visits = list(_history(patient, visit, scan, region))
     _, first = visits[-1]
     for at, (then, told) in enumerate(visits):
@@ -136,13 +136,13 @@ def _history_cells(patient: Patient, visit: ExamSummary, scan: Scan, region: Row
 
 
 def _change(now: Row, before: Row) -> str:
-    """As printed: the difference, and the percentage in brackets."""
+    """Return the difference as printed, with the percentage in brackets."""
     difference = Decimal(now.bmd) - Decimal(before.bmd)
     return f"{difference} ({one_decimal(100 * difference / Decimal(before.bmd))}%)"
 
 
-def _history(patient: Patient, visit: ExamSummary, scan: Scan, region: Row) -> Iterator[tuple[ExamSummary, Row]]:
-    """What was measured of a region in this and each earlier visit, the latest first."""
+def _history(patient: Patient, visit: Visit, scan: Scan, region: Row) -> Iterator[tuple[Visit, Row]]:
+    """Return the measurements of a region in this and each earlier visit, the latest first."""
     for then in reversed([one for one in patient.visits if one.on <= visit.on]):
         for other in then.scans:
             for told in other.rows:

@@ -1,6 +1,6 @@
-"""How does a BMD of a synthetic patient compare with other people's, as a scanner would print it?
+"""T-scores, Z-scores and percentages of the synthetic patients, as a scanner would print them.
 
-Means and standard deviations of young adults as clinical reference R4.6 has them; the fall with age is invented: 0.03
+Means and standard deviations of young adults are those of rule R4.6; the decrease with age is invented: 0.03
 standard deviations a year from the age of 30.
 """
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
-from patients import ExamSummary, Patient, Row
+from patients import Patient, Row, Visit
 
 YOUNG_ADULTS = {
     "lunar": {"spine": ("1.180", "0.120"), "femoral neck": ("1.038", "0.139"), "total hip": ("1.008", "0.126")},
@@ -27,8 +27,8 @@ class Scores:
     age_matched: str
 
 
-def scores(patient: Patient, visit: ExamSummary, region: Row) -> Scores:
-    """T- and Z-score to one decimal, percentages to whole numbers."""
+def scores(patient: Patient, visit: Visit, region: Row) -> Scores:
+    """Return T- and Z-score to one decimal, percentages to whole numbers."""
     part = region.key.rsplit(" ", 1)[0] if region.key[0] != "L" else "spine"
     mean, deviation = map(Decimal, YOUNG_ADULTS[patient.dialect][part])
     bmd = Decimal(region.bmd)
@@ -41,14 +41,14 @@ def scores(patient: Patient, visit: ExamSummary, region: Row) -> Scores:
     )
 
 
-def age(patient: Patient, visit: ExamSummary) -> int:
-    """In whole years, on the day of a visit."""
+def age(patient: Patient, visit: Visit) -> int:
+    """Return the age in whole years on the day of a visit."""
     born, on = date.fromisoformat(patient.born), date.fromisoformat(visit.on)
     return on.year - born.year - ((on.month, on.day) < (born.month, born.day))
 
 
 def one_decimal(number: Decimal) -> str:
-    """Rounded half up, and zero without a sign."""
+    """Round half up, and zero without a sign."""
     return str(number.quantize(Decimal("0.1"), ROUND_HALF_UP) + 0)
 
 
