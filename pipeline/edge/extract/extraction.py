@@ -287,13 +287,15 @@ def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcom
                 connection,
                 receipt.number,
                 outcome,
-                due_at=receipt.received_at + settle,
-                seen_at=receipt.received_at,
-                reader_fingerprint=app.reference_data.reader_fingerprint,
-                historical=receipt.historical,
-                sender=receipt.sender,
-                bound=bound_serial_numbers(service.listener.caller, receipt.sender) is not None,
-                late=_is_late(receipt, outcome, late_days=service.exam.late_days),
+                readings.ReportArrival(
+                    seen_at=receipt.received_at,
+                    due_at=receipt.received_at + settle,
+                    reader_fingerprint=app.reference_data.reader_fingerprint,
+                    historical=receipt.historical,
+                    sender=receipt.sender,
+                    bound=bound_serial_numbers(service.listener.caller, receipt.sender) is not None,
+                    late=_is_late(receipt, outcome, late_days=service.exam.late_days),
+                ),
                 may_reject=lambda sender: may_reject(connection, service, spellings, sender, outcome.exam.scanner),
             )
             if not receipt.historical:

@@ -1,7 +1,7 @@
 """Readings: the extracted report of each receipt, recorded in the exam it belongs to."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import TypeAdapter
@@ -29,18 +29,28 @@ REPEATED = "repeated"
 """The reason for which a report is ignored that has the same content as another one of its exam."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportArrival:
+    """How a report came: when, by which caller and reader, and when its exam is due for it.
+
+    ``bound`` is a caller that the configuration binds to the scanner; ``late`` a report sent long after its exam.
+    """
+
+    seen_at: datetime
+    due_at: datetime
+    reader_fingerprint: str = ""
+    historical: bool = False
+    sender: Sender | None = None
+    bound: bool = False
+    late: bool = False
+
+
 def record(
     connection: Connection,
     receipt_number: int,
     report: Report,
+    arrival: ReportArrival,
     *,
-    due_at: datetime,
-    seen_at: datetime,
-    reader_fingerprint: str = "",
-    historical: bool = False,
-    sender: Sender | None = None,
-    bound: bool = False,
-    late: bool = False,
     may_reject: Callable[[Sender], bool] = lambda _: True,
 ) -> int:
     """Record the report of a receipt in its exam, which becomes due, and return the number of the exam.
@@ -53,22 +63,23 @@ def record(
     reprocessing.
     """
     study, who = report.exam.study_instance_uid, report.exam.patient
+    historical = arrival.historical
     patient_number = patient_identity.patient_of(connection, who, study)
     scanner_number = scanners.number_of(
         connection,
         report.exam.scanner,
         station_name=report.station_name,
         institution=report.exam.institution,
-        at=seen_at,
+        at=arrival.seen_at,
     )
-    if sender is not None and sender.host and not historical and report.exam.scanner.identified:
-        senders.record(connection, scanner_number, sender, bound=bound, at=seen_at)
+    if arrival.sender is not None and arrival.sender.host and not historical and report.exam.scanner.identified:
+        senders.record(connection, scanner_number, arrival.sender, bound=arrival.bound, at=arrival.seen_at)
     known = _find(connection, report, patient_number, scanner_number)
     same = None if known is None else _same_content(connection, known, receipt_number, report, historical=historical)
     if known is not None and same is not None:
         if (
             historical
-            or not _may_correct(connection, same, sender)
+            or not _may_correct(connection, same, arrival.sender)
             or not _corrects(connection, receipt_number, same, study)
         ):
             detail = f"it says what receipt {same} says"
@@ -78,7 +89,13 @@ def record(
         detail = f"receipt {receipt_number} says the same, and tells patient or order otherwise"
         work_queue.ignore(connection, receipt, same, reason=receipts.CORRECTED, detail=detail)
     number = _record_exam(
-        connection, report, patient_number, scanner_number, due_at=due_at, historical=historical, late=late
+        connection,
+        report,
+        patient_number,
+        scanner_number,
+        due_at=arrival.due_at,
+        historical=historical,
+        late=arrival.late,
     )
     rejected = _rejected_as(connection, report.sop_instance_uid, may_reject)
     connection.execute(delete(reading).where(reading.c.receipt_id == receipt_number))  # where it was historical before
@@ -88,17 +105,17 @@ def record(
             exam_id=number,
             performed_at=_without_microseconds(report),
             report=_REPORT.dump_json(report).decode(),
-            reader_fingerprint=reader_fingerprint,
+            reader_fingerprint=arrival.reader_fingerprint,
             rejected=rejected,
         )
     )
     if known is not None or rejected is not None:
         count_rejections(connection, number)
     work_queue.done(connection, receipt, [receipt_number])
-    held = patient_identity.hold_conflicts(connection, number, who, patient_number, study, at=due_at)
+    held = patient_identity.hold_conflicts(connection, number, who, patient_number, study, at=arrival.due_at)
     held |= shared_scans.hold(connection, number, receipt_number=receipt_number)
     for changed in sorted({number, *held}) if not historical else ():
-        exams.reexamine_later_exams(connection, changed, at=due_at)
+        exams.reexamine_later_exams(connection, changed, at=arrival.due_at)
     notify(connection)
     return number
 

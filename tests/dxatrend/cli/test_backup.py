@@ -23,7 +23,7 @@ def config(tmp_path: Path) -> Path:
         for patient_id, uid in (("P1", "2.25.1"), ("P2", "2.25.2")):
             number, _ = receipts.store(connection, instance(uid=uid), calling_ae_title=f"FOR {patient_id}", at=NOW)
             measured = report(patient_id=patient_id, uid=uid, study=f"{uid}.1")
-            readings.record(connection, number, measured, due_at=NOW, seen_at=NOW)
+            readings.record(connection, number, measured, readings.ReportArrival(due_at=NOW, seen_at=NOW))
         audit_trail.seal(connection)
     return folder
 

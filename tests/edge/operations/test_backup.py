@@ -55,7 +55,7 @@ def _fill(database: Database, patients_in_it: int = 3) -> None:
                 connection, instance(random.Random(number).randbytes(20_000), uid=uid), calling_ae_title="A", at=NOW
             )
             told = report(patient_id=f"P{number}", uid=uid, study=f"{uid}.1")
-            exam = readings.record(connection, kept, told, due_at=NOW, seen_at=NOW)
+            exam = readings.record(connection, kept, told, readings.ReportArrival(due_at=NOW, seen_at=NOW))
             for revision in range(2):
                 predecessor = outbox.latest(connection, exam)
                 addendum = NewAddendum(
@@ -131,7 +131,9 @@ def test_everything_that_was_answered_before_a_backup_began_is_in_it(database: D
             with database.write() as connection:
                 sent = instance(noise.randbytes(10_000), uid=uid)
                 number, _ = receipts.store(connection, sent, calling_ae_title="A", at=NOW)
-                readings.record(connection, number, report(uid=uid, study=uid), due_at=NOW, seen_at=NOW)
+                readings.record(
+                    connection, number, report(uid=uid, study=uid), readings.ReportArrival(due_at=NOW, seen_at=NOW)
+                )
             answered.append(uid)
             time.sleep(0.001)  # SQLite lets nobody else in where a writer comes back at once, which no scanner does
 

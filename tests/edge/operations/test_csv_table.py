@@ -137,7 +137,7 @@ def test_every_column_of_the_context_has_a_reader() -> None:
 def test_loading_context_makes_the_exams_from_that_day_on_due_again_once(database: Database, tmp_path: Path) -> None:
     with database.write() as connection:
         number, _ = receipts.store(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
-        exam_number = readings.record(connection, number, report(), due_at=NOW, seen_at=NOW)
+        exam_number = readings.record(connection, number, report(), readings.ReportArrival(due_at=NOW, seen_at=NOW))
         work_queue.claim(connection, exam, limit=1, at=NOW)
         exams.finish_follow_up(connection, exams.load(connection, [exam_number])[0])
     records = read_context(
@@ -158,7 +158,7 @@ def test_loading_context_makes_the_exams_from_that_day_on_due_again_once(databas
 def test_context_of_a_later_day_leaves_earlier_exams_alone(database: Database, tmp_path: Path) -> None:
     with database.write() as connection:
         number, _ = receipts.store(connection, instance(), calling_ae_title="SCANNER1", at=NOW)
-        exam_number = readings.record(connection, number, report(), due_at=NOW, seen_at=NOW)
+        exam_number = readings.record(connection, number, report(), readings.ReportArrival(due_at=NOW, seen_at=NOW))
         work_queue.claim(connection, exam, limit=1, at=NOW)
         exams.finish_follow_up(connection, exams.load(connection, [exam_number])[0])
         late = read_context(_file(tmp_path, "patient_id,recorded_on,pregnancy\nP1,2026-03-03,no\n"))

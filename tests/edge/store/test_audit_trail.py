@@ -216,7 +216,7 @@ def test_the_trail_of_one_patient_is_what_concerns_their_exams_receipts_and_adde
         for patient_id, uid in (("P1", "2.25.1"), ("P2", "2.25.2")):
             number, _ = receipts.store(connection, instance(uid=uid), calling_ae_title="SCANNER1", at=NOW)
             told = report(patient_id=patient_id, uid=uid, study=f"{uid}.1")
-            exam = readings.record(connection, number, told, due_at=NOW, seen_at=NOW)
+            exam = readings.record(connection, number, told, readings.ReportArrival(due_at=NOW, seen_at=NOW))
             audit_trail.record(
                 connection,
                 _entry(actor=f"sent for {patient_id}", receipt=number),

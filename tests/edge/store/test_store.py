@@ -29,7 +29,7 @@ def _keep(database: Database, data_set: bytes = b"bytes", uid: str = "2.25.1") -
 def _record(database: Database, **of: str) -> int:
     number, _ = _keep(database, uid=of.get("uid", "2.25.1"))
     with database.write() as connection:
-        return readings.record(connection, number, report(**of), due_at=SETTLED, seen_at=NOW)
+        return readings.record(connection, number, report(**of), readings.ReportArrival(due_at=SETTLED, seen_at=NOW))
 
 
 def _issue(database: Database, exam_number: int, uid: str = "2.25.99") -> int:
