@@ -1,4 +1,4 @@
-"""Pictures of densitometers with results beside the pixels: plain functions, every field with a default."""
+"""Images of densitometers with results beside the pixel data: functions with a default for every field."""
 
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset

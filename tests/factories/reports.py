@@ -1,4 +1,4 @@
-"""Structured reports to read: plain functions, every field with a default, any nonsense possible."""
+"""Structured reports to read: functions with a default for every field, which also write invalid values."""
 
 import struct
 import zlib
@@ -59,7 +59,7 @@ def report(*content: Dataset, root: Concept = "DXA Report", **header: str | None
 
 
 def spine(*regions: Dataset) -> Dataset:
-    """Lunar's container for a spine scan; L1-L4 with 0.912 g/cm2 unless told otherwise."""
+    """Lunar's container for a spine scan; L1-L4 with 0.912 g/cm2 by default."""
     return container("AP Spine", *(regions or (region("L1-L4", "0.912"),)))
 
 
@@ -137,7 +137,7 @@ def put(ds: Dataset, keyword: str, value: str) -> None:
 
 
 def encode(ds: Dataset, transfer_syntax: str = ExplicitVRLittleEndian, *, undefined_lengths: bool = False) -> bytes:
-    """The bytes of a data set as they come over DICOM, written without pydicom's opinion on any value."""
+    """The bytes of a data set as they come over DICOM, without pydicom's checks of values."""
     syntax = UID(transfer_syntax)
     endian = "<" if syntax.is_little_endian else ">"
     data = _encoded(ds, endian, implicit=syntax.is_implicit_VR, undefined=undefined_lengths)
@@ -151,7 +151,7 @@ def deflate(data: bytes) -> bytes:
 
 
 def read(data_set: bytes, transfer_syntax: str = ExplicitVRLittleEndian, zone: tzinfo | None = None) -> Report:
-    """What the shipped dialects make of the bytes, in a department that lives in a zone."""
+    """Extract a report by the shipped dialects, in a department of this time zone."""
     return extract(read_elements(data_set, transfer_syntax), shipped_dialects(), zone=zone)
 
 
