@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from pipeline.edge.deliver.storage_scu import (
     DeliveryUnconfirmedError,
     deliver,
 )
-from pipeline.edge.dicom_net.client import PeerUnavailableError, back_off, echo
+from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.errors import DxatrendError
 from pipeline.sr.dicom.reader import split_file
@@ -169,17 +168,3 @@ def test_one_refused_addendum_does_not_keep_the_next_from_delivery(addendum: Add
         problems = list(deliver([addendum, addendum], _to(port), "DXATREND"))
     assert isinstance(problems[0], DeliveryRefusedError)
     assert problems[1] is None
-
-
-def test_an_echo_shows_whether_a_destination_answers(orthanc: peers.Orthanc) -> None:
-    echo(_to(orthanc.dicom_port), "DXATREND")
-    with pytest.raises(PeerUnavailableError):
-        echo(_to(orthanc.dicom_port, ae_title="SOMEBODY"), "DXATREND")
-
-
-def test_waits_grow_to_their_limit_and_no_further() -> None:
-    longest = timedelta(hours=1)
-    waits = [back_off(attempts, longest) for attempts in range(1, 40)]
-    assert waits[0] < timedelta(seconds=2)
-    assert all(later > earlier * 1.2 for earlier, later in itertools.pairwise(waits[:11]))
-    assert max(waits) <= longest * 1.2
