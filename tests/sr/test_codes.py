@@ -1,4 +1,4 @@
-"""Does each code stand for what it says, and each concept for one code only?"""
+"""Each code stands for one concept, and each concept for one code."""
 
 import re
 from itertools import product

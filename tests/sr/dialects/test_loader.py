@@ -1,4 +1,4 @@
-"""How does one vendor name the things in its reports? A dialect says it as data."""
+"""A dialect says as data how a vendor names what is in its reports."""
 
 import pytest
 
@@ -54,7 +54,7 @@ def test_three_dialects_are_shipped():
     assert [str(known) for known in shipped_dialects()] == ["hologic 2", "lunar 2", "tid1500 2"]
 
 
-def test_every_error_in_every_dialect_is_told_at_once_under_its_key():
+def test_all_errors_in_all_dialects_are_reported_together_under_their_keys():
     broken = """
     nam = "acme"
     version = 3
@@ -282,7 +282,7 @@ def test_every_region_key_is_a_tracking_identifier():
         assert name_region(dialect("tid1500"), region.key) == region
 
 
-def test_a_place_is_told_by_the_texts_of_a_container_or_of_the_whole_report():
+def test_a_place_is_known_by_the_texts_of_a_container_or_of_the_whole_report():
     scan_mode = next(place for place in dialect("hologic").places if place.where[0].anywhere and place.side)
     assert (scan_mode.site, scan_mode.side) == (Site.HIP, Side.LEFT)
     sent = report(

@@ -1,4 +1,4 @@
-"""What stands in a structured report, item by item, whatever state it is in?"""
+"""The content tree of a structured report is read item by item, whatever its state."""
 
 import pytest
 from pydicom.dataelem import RawDataElement

@@ -1,4 +1,4 @@
-"""Is the header of a report read as the whole report would be?"""
+"""The header of a report is read like the whole report."""
 
 from pathlib import Path
 

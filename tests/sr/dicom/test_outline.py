@@ -1,4 +1,4 @@
-"""How does a structured report read, one line per content item?"""
+"""The outline of a structured report has one line per content item."""
 
 from html.parser import HTMLParser
 from textwrap import dedent
@@ -42,7 +42,7 @@ def test_an_outline_reads_as_the_report_does():
     )
 
 
-def test_references_are_told_by_their_uid():
+def test_references_are_shown_by_their_uid():
     source = text("Source of Measurement", "")
     source.ValueType = "COMPOSITE"
     sop = Dataset()

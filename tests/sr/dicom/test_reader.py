@@ -1,4 +1,4 @@
-"""Do the bytes of a data set hold everything that their own lengths promise?"""
+"""A data set is read only if its bytes hold everything that its lengths announce."""
 
 import struct
 import warnings

@@ -1,4 +1,4 @@
-"""Which number does a scanner's text hold, exactly as printed, and how far can it be trusted?"""
+"""Numbers, dates and times are read exactly as printed."""
 
 import struct
 from datetime import date, datetime, time
@@ -101,7 +101,7 @@ def test_marks_of_significance_are_left_out_and_remarked(marks):
     )
 
 
-def test_a_unit_printed_after_the_number_is_told():
+def test_a_unit_printed_after_the_number_is_returned():
     assert read_number("82 %").unit == read_number("82%").unit == "%"
     assert read_number("0.912  g/cm\u00b2").unit == "g/cm\u00b2"
 

@@ -1,4 +1,4 @@
-"""Do we write, byte for byte, what highdicom and pydicom would?"""
+"""What is written is, byte for byte, what highdicom and pydicom write."""
 
 import struct
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which day can a date mean that a scanner printed for people?"""
+"""Printed dates are read as every day they can mean."""
 
 from datetime import date, datetime
 
@@ -36,7 +36,7 @@ def test_a_date_that_can_mean_one_day_is_read(text, day):
 
 
 @pytest.mark.parametrize("text", ["04/06/2026", "4-6-2026", "04 06 2026"])
-def test_an_ambiguous_date_is_never_guessed_and_may_be_told_by_the_site(text):
+def test_an_ambiguous_date_is_never_guessed_and_the_site_may_state_the_order(text):
     assert set(possible_days(text)) == {date(2026, 4, 6), date(2026, 6, 4)}
     assert possible_days(text, DateOrder.MONTH_FIRST) == (date(2026, 4, 6),)
     assert possible_days(text, DateOrder.DAY_FIRST) == (date(2026, 6, 4),)

@@ -1,4 +1,4 @@
-"""Which machine has scanned: what does the header say, and what the content?"""
+"""The scanner is identified by header and content."""
 
 from typing import Any
 

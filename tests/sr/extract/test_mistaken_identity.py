@@ -1,4 +1,4 @@
-"""Can anything else pass for what this machine measured today, in these vertebrae, on this side?"""
+"""Nothing else passes for what this scanner measured today, in these vertebrae, on this side."""
 
 from datetime import date
 from typing import Any
@@ -59,12 +59,12 @@ def test_a_region_a_scan_or_a_report_of_another_day_is_held(sent):
     assert held(sent).reason is Reason.OTHER_DATE
 
 
-def test_a_region_that_tells_the_day_of_the_header_is_read():
+def test_a_region_dated_on_the_day_of_the_header_is_read():
     sent = report(spine(region("L1-L4", "0.912", text("EXAM_DATE", "01-Mar-2024"))))
     assert values(seen(sent)) == {"L1-L4": "0.912"}
 
 
-def test_a_date_that_nobody_can_read_is_remarked():
+def test_an_unreadable_date_is_remarked():
     read_report = seen(report(spine(), text("EXAM_DATE", "le premier mars")))
     assert read_report.remarks == ("a date of acquisition cannot be read; the header's counts",)
 
@@ -75,7 +75,7 @@ def densitometry(*exams: tuple[str, str]) -> str:
     return f"<DENSITOMETRY_RESULTS><CURRENT_EXAM>{scan('AP Spine', trend)}</CURRENT_EXAM></DENSITOMETRY_RESULTS>"
 
 
-def test_an_earlier_exam_whose_figures_would_fit_today_is_not_todays_where_the_others_tell_the_order():
+def test_an_earlier_exam_whose_figures_would_fit_today_is_not_todays_where_the_others_show_the_order():
     """3 April, printed with the month first, is 4 March read with the day first."""
     today: dict[str, Any] = {"StudyDate": "20240403"}
     swapped = [("05/23/2019", "1.050"), ("03/04/2024", "1.001")]
@@ -153,13 +153,13 @@ def test_what_surrounds_a_prosthesis_is_no_hip(mode):
         (spine(container("CHANGE_VS_PREVIOUS L1-L4", num("BMD", "0.01"))), "a change"),
     ],
 )
-def test_a_report_of_which_all_was_put_aside_is_held_and_tells_what_that_was(content, because):
+def test_a_report_of_which_all_was_ignored_is_held_and_names_what_that_was(content, because):
     error = held(report(content))
     assert error.reason is Reason.NO_BMD
     assert error.detail.endswith(f" was ignored: {because}")
 
 
-def test_what_was_put_aside_beside_a_measurement_is_told_and_is_no_remark():
+def test_what_was_ignored_beside_a_measurement_is_listed_and_is_no_remark():
     read_report = seen(report(container("DualFemur", region("Neck Left", "0.812"), region("Neck Diff.", "0.014"))))
     assert read_report.ignored == ("CONTAINER 'Neck Diff.' was ignored: a difference",)
     assert read_report.remarks == ()
@@ -223,7 +223,7 @@ def test_of_two_birth_dates_in_one_report_neither_is_overlooked():
         assert held(of_subject(*told, PatientBirthDate=None)).reason is Reason.OTHER_PATIENT
 
 
-def test_a_birth_date_that_nobody_can_read_is_remarked_and_never_quoted():
+def test_an_unreadable_birth_date_is_remarked_and_never_quoted():
     read_report = seen(hologic_of(DOB="Ostern 1950"))
     assert read_report.remarks == ("a birth date in the content cannot be read; the header's counts",)
 
@@ -231,7 +231,7 @@ def test_a_birth_date_that_nobody_can_read_is_remarked_and_never_quoted():
 @pytest.mark.parametrize(
     ("day", "known"), [("04/23/1950", date(1950, 4, 23)), ("04/03/1950", None), ("04/04/1950", date(1950, 4, 4))]
 )
-def test_a_birth_date_that_only_the_content_tells_is_the_patients_unless_it_has_two_readings(day, known):
+def test_a_birth_date_in_the_content_alone_is_the_patients_unless_it_has_two_readings(day, known):
     assert seen(of_subject(born(day), PatientBirthDate=None)).exam.patient.birth_date == known
 
 

@@ -1,4 +1,4 @@
-"""What else does a report tell: of a scan and its analysis, of the patient on that day?"""
+"""Observation context of a scan and its analysis, and the patient on that day."""
 
 from decimal import Decimal
 
@@ -33,7 +33,7 @@ def hologic(*information, regions=None) -> Report:
     return seen(report(*content, root="BMD Rate of Change Report", Manufacturer="HOLOGIC, Inc."))
 
 
-def test_the_header_tells_who_the_patient_was_on_that_day():
+def test_the_header_has_the_patient_on_that_day():
     sent = report(spine(), PatientAge="074Y", PatientWeight="61.5", PatientSize="1.58", EthnicGroup="White")
     read_report = seen(sent)
     exam = read_report.exam
@@ -50,7 +50,7 @@ def test_an_age_is_read_in_any_of_dicoms_units(sent, age):
     assert seen(report(spine(), PatientAge=sent)).exam.age == age
 
 
-def test_the_content_tells_what_the_header_does_not():
+def test_the_content_supplies_what_the_header_lacks():
     exam = hologic(
         text("Age", "74"), text("Weight", "61.5  kg"), text("Height", "158.0 cm"), text("MenopauseAge", "51")
     ).exam
@@ -64,7 +64,7 @@ def test_a_weight_in_a_unit_we_do_not_know_is_not_used_and_kept():
     assert [(unused.what, unused.text) for unused in read_report.unused] == [("weight kg", "135 lb")]
 
 
-def test_a_fact_told_differently_in_one_place_is_not_told():
+def test_a_value_stated_twice_and_differently_in_one_container_is_not_used():
     read_report = hologic(text("Scan Mode", "a Lumbar Spine"), text("Scan Mode", "f Lumbar Spine"))
     assert read_report.exam.measurements[0].scan_mode == ""
     assert any("scan mode in different ways" in remark for remark in read_report.remarks)
@@ -82,7 +82,7 @@ def test_scan_mode_and_technologist_go_with_the_measurement():
     assert (measured.scan_mode, measured.technologist) == ("a Lumbar Spine", "AB")
 
 
-def test_the_nearest_of_several_tellings_counts():
+def test_the_nearest_of_several_values_counts():
     near = region("L1-L4", "0.930", text("Scan Mode", "f Lumbar Spine"))
     read_report = hologic(text("Scan Mode", "a Lumbar Spine"), regions=[near, region("L2-L4", "0.940")])
     assert [measured.scan_mode for measured in read_report.exam.measurements] == ["f Lumbar Spine", "a Lumbar Spine"]
@@ -117,7 +117,7 @@ def man(*populations: tuple[str, str], apart: bool = False):
 
 @pytest.mark.parametrize("apart", [True, False])
 @pytest.mark.parametrize("women", ["Female", "USA (Women 20-40)", "Caucasian female"])
-def test_against_men_and_against_women_the_female_reference_counts_and_the_other_is_kept_apart(apart, women):
+def test_against_men_and_against_women_the_female_reference_counts_and_the_other_is_kept_separately(apart, women):
     for order in (1, -1):
         read_report = seen(man(*[("USA Male", "-1.8"), (women, "-1.3")][::order], apart=apart))
         (measured,) = read_report.exam.measurements
@@ -129,7 +129,7 @@ def test_against_men_and_against_women_the_female_reference_counts_and_the_other
         assert len(read_report.remarks) == 1
 
 
-def test_one_reference_population_is_told_with_its_scores():
+def test_one_reference_population_is_kept_with_its_scores():
     (measured,) = seen(man(("USA Men", "-1.8"))).exam.measurements
     assert (measured.t_score, measured.reference_population) == (Decimal("-1.8"), "male (USA Men)")
 
@@ -152,13 +152,13 @@ def test_in_a_standard_report_the_population_may_stand_below_each_score():
     assert [other.t_score for other in read_report.other_scores] == [Decimal("-1.8")]
 
 
-def test_scores_against_populations_nobody_can_rank_are_all_left_out_and_kept():
+def test_scores_against_populations_of_unknown_sex_are_all_left_out_and_kept():
     read_report = seen(man(("Local A", "-1.8"), ("Local B", "-1.3")))
     assert read_report.exam.measurements[0].t_score is None
     assert [unused.text for unused in read_report.unused] == ["-1.8 and as -1.3"]
 
 
-def test_a_code_sequence_without_a_meaning_tells_by_its_value():
+def test_a_code_without_a_meaning_is_read_by_its_value():
     sent = report(measurements(group("L1-L4")), root=TID1500)
     item = code_item(POPULATION, ("NH3", "99X", ""))
     item.ConceptCodeSequence = [coded(("NH3", "99X", ""))]

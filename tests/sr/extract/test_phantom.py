@@ -1,4 +1,4 @@
-"""Was this a patient, or a phantom? And was it DXA at all?"""
+"""Scans of phantoms and measurements by another method than DXA are recognised."""
 
 from decimal import Decimal
 
@@ -56,14 +56,14 @@ def test_a_phantom_is_known_by_dicoms_mark_its_id_its_name_or_its_scan(sent):
     assert scan.performed_at.year == 2024
 
 
-def test_a_phantom_tells_its_machine_and_no_patient():
+def test_a_phantom_scan_has_a_scanner_and_no_patient():
     error = phantom(report(spine(region("L1-L4", "1.177")), PatientID="PHANTOM 17", SoftwareVersions="16"))
     assert error.scan.scanner == Scanner("GE Healthcare", "Lunar Prodigy", "DF+1")
     assert error.scan.software == "16"
     assert (error.reason, error.detail) == (Reason.PHANTOM, "L1-L4")
 
 
-def test_a_phantom_whose_regions_nobody_knows_is_a_phantom_all_the_same():
+def test_a_phantom_of_unknown_regions_is_a_phantom_all_the_same():
     assert phantom(report(spine(region("Block", "1.177")), PatientID="PHANTOM")).scan.measurements == ()
 
 
@@ -99,7 +99,7 @@ def test_what_is_measured_by_another_method_is_recognised(content, header, metho
         ({"Modality": "BDUS"}, "ultrasound"),
     ],
 )
-def test_a_machine_that_is_no_dxa_is_held_even_where_its_numbers_look_like_it(header, method):
+def test_a_device_that_is_no_dxa_is_held_even_where_its_numbers_look_like_it(header, method):
     """QCT's areal equivalent comes in g/cm2, and is not comparable with DXA."""
     error = held(report(measurements(group("L1-L4", bmd="0.812")), root=("126000", "DCM", ""), **header))
     assert (error.reason, error.detail) == (Reason.OTHER_METHOD, method)

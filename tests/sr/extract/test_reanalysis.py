@@ -1,4 +1,4 @@
-"""Which of several analyses of one scan counts, and which of two reference populations?"""
+"""The latest analysis of a scan counts, and one reference population."""
 
 import pytest
 
@@ -64,7 +64,7 @@ def test_another_scan_of_the_same_region_contradicts():
 
 
 @pytest.mark.parametrize(("scan", "analysed"), [("", "2024-03-02 09:00"), ("A0301240C", "")])
-def test_what_does_not_tell_scan_or_analysis_is_left_to_contradict(scan, analysed):
+def test_measurements_without_scan_or_analysis_contradict(scan, analysed):
     with pytest.raises(ContradictionError):
         together(FIRST, told(region("L1-L4", "0.912"), scan=scan, analysed=analysed))
 

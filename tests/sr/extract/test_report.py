@@ -1,4 +1,4 @@
-"""Which exam does a scanner's report describe?"""
+"""An exam is extracted from a scanner's report."""
 
 import itertools
 from datetime import date, datetime
@@ -62,7 +62,7 @@ def hologic(title: str, *regions: Dataset, mode: str = "", history: tuple[Datase
 # Who, on which machine, when
 
 
-def test_a_report_says_who_was_scanned_on_which_machine_when_and_how_dense():
+def test_a_report_has_patient_scanner_time_and_densities():
     sent = report(
         spine(
             region(
@@ -166,7 +166,7 @@ def test_a_report_without_a_usable_uid_is_held(keyword, uid):
     assert held(report(spine(), **{keyword: uid})).reason is expected
 
 
-def test_a_scanner_without_serial_number_is_told_as_such():
+def test_a_scanner_without_serial_number_has_none():
     scanner = seen(report(spine(), DeviceSerialNumber=None, StationName="ROOM2")).exam.scanner
     assert scanner == Scanner("GE Healthcare", "Lunar Prodigy", "")
     assert not scanner.identified
@@ -217,7 +217,7 @@ def test_a_trend_is_never_read_as_a_measurement():
     assert values(seen(sent)) == {"L1-L4": "0.912"}
 
 
-def test_a_history_in_words_nobody_told_us_is_not_read_either():
+def test_a_history_under_an_unknown_name_is_not_read_either():
     history = container("Verlauf", container("L1-L4", num("BMD", "0.950")))
     read_report = seen(report(container("AP Spine", region("L1-L4", "0.912"), history), history))
     assert values(read_report) == {"L1-L4": "0.912"}
@@ -255,7 +255,7 @@ def test_brackets_leave_a_vertebra_out():
     assert values(seen(report(spine(region("L1-L4 (L2)", "1.001"))))) == {"L1,L3-L4": "1.001"}
 
 
-def test_unknown_regions_are_told_and_never_guessed():
+def test_unknown_regions_are_remarked_and_never_guessed():
     read_report = seen(report(spine(region("L1-L4", "0.912"), region("Total", "0.9"), region("Custom 1", "0.8"))))
     assert values(read_report) == {"L1-L4": "0.912"}
     assert read_report.remarks == (
@@ -266,7 +266,7 @@ def test_unknown_regions_are_told_and_never_guessed():
     )
 
 
-def test_an_unknown_scan_is_told_when_it_holds_numbers():
+def test_an_unknown_scan_is_listed_when_it_holds_numbers():
     knee = container("Left Ortho Knee", region("Head", "2.1"))
     read_report = seen(report(spine(), knee, container("Patient", text("A", "B"))))
     assert read_report.ignored == ("CONTAINER 'Left Ortho Knee' was ignored: the dialect does not know it as a scan",)
@@ -299,7 +299,7 @@ def test_a_data_set_that_is_neither_summary_nor_history_is_not_read():
 
 
 @pytest.mark.parametrize(("title", "mode"), [("Results Summary: Left Hip", ""), ("Results Summary", "f Left Hip")])
-def test_a_hip_has_the_side_that_title_or_scan_mode_tells(title, mode):
+def test_a_hip_has_the_side_of_title_or_scan_mode(title, mode):
     sent = hologic(title, region("Neck", "0.702"), region("Total", "0.812"), mode=mode)
     assert values(seen(sent)) == {"femoral neck left": "0.702", "total hip left": "0.812"}
 
@@ -373,7 +373,7 @@ def test_several_wrappers_beside_each_other_are_all_looked_into():
 
 
 @pytest.mark.parametrize("name", ["History", "Previous exam", "03/01/2022", "Any other name"])
-def test_an_unknown_container_beside_known_scans_is_put_aside_and_listed(name):
+def test_an_unknown_container_beside_known_scans_is_ignored_and_listed(name):
     other = container(name, container("Left Femur", region("Neck", "0.702")), text("Age", "60"))
     read_report = seen(report(spine(), other, text("Age", "65")))
     assert values(read_report) == {"L1-L4": "0.912"}
@@ -382,7 +382,7 @@ def test_an_unknown_container_beside_known_scans_is_put_aside_and_listed(name):
 
 
 @pytest.mark.parametrize("name", ["History", "Prior results", "Vorbefunde", "Baseline", "03/01/2022", "Neck Diff."])
-def test_a_wrapper_whose_name_tells_of_other_exams_is_put_aside_even_where_nothing_else_is_told(name):
+def test_a_wrapper_whose_name_speaks_of_other_exams_is_ignored_even_where_nothing_else_does(name):
     sent = report(container(name, spine()), root="DXA Report")
     assert held(sent).reason is Reason.NO_BMD
     assert "was ignored" in held(sent).detail
@@ -390,7 +390,7 @@ def test_a_wrapper_whose_name_tells_of_other_exams_is_put_aside_even_where_nothi
     assert values(now) == {"L1-L4": "0.912"}
 
 
-def test_of_two_wrappers_the_one_dated_on_another_day_is_put_aside_and_alone_it_holds_the_report():
+def test_of_two_wrappers_the_one_dated_on_another_day_is_ignored_and_alone_it_holds_the_report():
     def dated(day: str, *scans: Dataset) -> Dataset:
         return container("Visit", text("Scan Date", day), *scans)
 
@@ -410,7 +410,7 @@ def test_a_wrapper_with_another_patients_birth_date_holds_the_report():
     assert held(sent).reason is Reason.OTHER_PATIENT
 
 
-def test_two_wrappers_that_tell_one_region_differently_hold_the_report():
+def test_two_wrappers_with_different_values_of_one_region_hold_the_report():
     sent = report(container("One", spine(region("L1-L4", "0.9"))), container("Two", spine(region("L1-L4", "0.8"))))
     assert held(sent).reason is Reason.CONTRADICTORY
 
@@ -418,7 +418,7 @@ def test_two_wrappers_that_tell_one_region_differently_hold_the_report():
 # How many digits
 
 
-def test_digits_that_floating_point_has_added_to_any_number_are_left_out_and_told():
+def test_digits_that_floating_point_has_added_to_any_number_are_left_out_with_a_remark():
     noisy = region(
         "L1-L4",
         "0.91200000047684",
@@ -436,7 +436,7 @@ def test_digits_that_floating_point_has_added_to_any_number_are_left_out_and_tol
     assert values(seen(report(spine(milligrams)))) == {"L1-L4": "0.912"}
 
 
-def test_more_digits_than_a_scanner_prints_that_are_no_noise_are_kept_and_told():
+def test_more_digits_than_a_scanner_prints_that_are_no_noise_are_kept_with_a_remark():
     read_report = seen(report(spine(region("L1-L4", "0.9123456789"))))
     assert values(read_report) == {"L1-L4": "0.9123456789"}
     assert read_report.remarks == ("L1-L4: BMD: it has more digits than densitometers print, and all were kept",)
@@ -462,7 +462,7 @@ def test_a_laterality_gives_the_side_that_the_name_leaves_open():
 
 
 @pytest.mark.parametrize("scheme", ["SCT", "SRT", "SNM3", "99SDM"])
-def test_without_a_name_the_finding_site_tells_the_region_in_any_edition_of_snomed(scheme):
+def test_without_a_name_the_finding_site_names_the_region_in_any_edition_of_snomed(scheme):
     site, lateral = (HIP, LEFT) if scheme == "SCT" else (("T-D2500", scheme, ""), ("G-A101", scheme, ""))
     total = code_item(("106233006", "SCT", ""), ("255619001", "SCT", "Total"))
     sent = tid1500(group("Lesion 1", finding_site(site, code_item(LATERALITY, lateral), total)))
@@ -489,7 +489,7 @@ def bmd_of(value: str, *below: Dataset) -> Dataset:
     return item
 
 
-def test_a_finding_site_below_the_number_itself_tells_its_region():
+def test_a_finding_site_below_the_number_itself_names_its_region():
     """TID 300 and 1419 let each number of a group have its own."""
     lone = bare(bmd_of("0.9", finding_site(L1)), bmd_of("0.8", finding_site(L2)), bmd_of("1.1", finding_site(L3)))
     assert values(seen(tid1500(lone))) == {"L1": "0.9", "L2": "0.8", "L3": "1.1"}
@@ -497,7 +497,7 @@ def test_a_finding_site_below_the_number_itself_tells_its_region():
     assert values(seen(tid1500(bare(bmd_of("0.95", *sites))))) == {"L1-L4": "0.95"}
 
 
-def test_a_laterality_below_the_number_or_below_its_finding_site_tells_its_side():
+def test_a_laterality_below_the_number_or_below_its_finding_site_names_its_side():
     both = bare(
         bmd_of("0.71", finding_site(NECK, code_item(LATERALITY, LEFT))),
         bmd_of("0.72", finding_site(NECK), code_item(LATERALITY, RIGHT)),
@@ -628,7 +628,7 @@ def test_a_number_of_another_day_among_those_of_today_is_not_todays():
         (code_item(("1", "99X", "Temporal relation"), "Previous"), "has a modifier that the dialect does not know"),
     ],
 )
-def test_a_number_of_another_method_or_with_a_modifier_nobody_knows_is_left_out(below, why):
+def test_a_number_of_another_method_or_with_an_unknown_modifier_is_left_out(below, why):
     named = named_as("L1-L4")
     read_report = seen(tid1500(bare(named, bmd_of("0.5", below)), group("L2-L4", bmd="0.934")))
     assert values(read_report) == {"L2-L4": "0.934"}
@@ -667,7 +667,7 @@ def test_vertebrae_as_finding_sites_are_a_set():
         group("Doe^Jane"),
     ],
 )
-def test_a_group_whose_name_and_codes_contradict_or_do_not_tell_is_not_read(contradiction):
+def test_a_group_whose_name_and_codes_contradict_or_name_no_region_is_not_read(contradiction):
     read_report = seen(tid1500(contradiction, group("L2-L4", bmd="0.934")))
     assert values(read_report) == {"L2-L4": "0.934"}
     assert read_report.remarks[0].startswith("CONTAINER 'Measurement Group', number 1 of ")
@@ -696,7 +696,7 @@ def test_a_unit_in_any_spelling_seen_is_known_by_value_or_meaning(spelling):
         assert values(seen(report(spine(region("L1-L4", "0.912", unit=unit))))) == {"L1-L4": "0.912"}
 
 
-def test_milligrams_are_divided_by_a_thousand_exactly_and_told():
+def test_milligrams_are_divided_by_a_thousand_exactly_with_a_remark():
     read_report = seen(report(spine(region("L1-L4", "912.3", unit=("mg/cm2", "UCUM", "mg/cm2")))))
     assert values(read_report) == {"L1-L4": "0.9123"}
     assert read_report.remarks == (
@@ -752,7 +752,7 @@ def test_a_bmd_in_grams_that_is_called_milligrams_is_held_and_not_put_right():
     assert held(report(spine(region("L1-L4", "1.23", unit=("mg/cm2", "UCUM", "?"))))).reason is Reason.IMPLAUSIBLE
 
 
-def test_comma_and_marks_are_read_past_and_told():
+def test_comma_and_marks_are_read_with_a_remark():
     read_report = seen(report(spine(region("L1-L4", "0,912*", text("BMD_TSCORE", "-1,3#")))))
     (measured,) = read_report.exam.measurements
     assert (measured.bmd, measured.t_score) == (Decimal("0.912"), Decimal("-1.3"))
@@ -788,7 +788,7 @@ def test_a_region_whose_bmd_is_no_number_is_lost_alone():
         text("BMD_ZSCORE", "9999"),
     ],
 )
-def test_another_value_that_cannot_be_used_is_told_and_leaves_the_bmd(other):
+def test_another_value_that_cannot_be_used_is_remarked_and_leaves_the_bmd(other):
     read_report = seen(report(spine(region("L1-L4", "0.912", other))))
     (measured,) = read_report.exam.measurements
     assert (measured.bmc, measured.area, measured.t_score, measured.z_score) == (None, None, None, None)
@@ -817,7 +817,7 @@ def test_the_mean_of_two_sides_need_not_be_content_over_area():
 # A region twice
 
 
-def test_a_region_twice_with_equal_values_is_one_and_each_tells_what_it_knows():
+def test_a_region_twice_with_equal_values_is_one_with_the_values_of_both():
     area = num("AREA", "39.47", ("cm2", "UCUM", "cm2"))
     sent = report(spine(region("L1-L4", "0.912"), region("L1 - L4", "0.9120", area, text("BMD_TSCORE", "-1.3"))))
     (measured,) = seen(sent).exam.measurements
@@ -847,13 +847,13 @@ def test_t_scores_of_one_region_that_differ_are_all_left_out():
 # What is not a report for us
 
 
-def test_a_report_without_bmd_is_held_and_told_why():
+def test_a_report_without_bmd_is_held_with_the_reason():
     error = held(report(spine(container("L1-L4", text("BMD_TSCORE", "-1.3")))))
     assert (error.reason, error.detail) == (Reason.NO_BMD, "L1-L4 was not read: there is no BMD in it")
     assert held(report()).reason is Reason.NO_BMD
 
 
-def test_a_report_of_an_unknown_kind_is_held_and_its_title_told():
+def test_a_report_of_an_unknown_kind_is_held_with_its_title():
     error = held(report(spine(), root="Radiation Dose Report"))
     assert (error.reason, error.detail) == (Reason.UNKNOWN_DIALECT, "its root is CONTAINER 'Radiation Dose Report'")
 
@@ -869,7 +869,7 @@ def test_our_own_addendum_is_known_when_it_comes_back(ours):
     assert held(ours).reason is Reason.OWN_ADDENDUM
 
 
-def test_every_reason_has_its_sentence_and_its_exception_tells_it():
+def test_every_reason_has_its_sentence_and_its_exception_shows_it():
     assert Reason is EveryReason
     for reason in Reason:
         assert reason.sentence.endswith(".")
@@ -877,7 +877,7 @@ def test_every_reason_has_its_sentence_and_its_exception_tells_it():
         assert str(UnreadableReportError(reason, "why")) == f"{reason.sentence} (why)"
 
 
-def test_a_broken_item_is_told_and_its_neighbours_are_read():
+def test_a_broken_item_is_remarked_and_its_neighbours_are_read():
     broken = num("BMC", "1")
     del broken.ValueType
     read_report = seen(report(spine(region("L1-L4", "0.912", broken))))

@@ -1,4 +1,4 @@
-"""Where in an object do its results stand, and are they read there as they would be in a content tree?"""
+"""Results are read from images as from a content tree."""
 
 from datetime import date
 from decimal import Decimal
@@ -46,7 +46,7 @@ TOTAL = ["Total", "55.77", "51.85", "0.930", "-1.1", "88", " "]
 # GE's XML in Image Comments
 
 
-def test_a_picture_says_by_its_comments_what_a_report_would_have_said():
+def test_an_image_has_in_its_comments_what_a_report_would_have():
     more = (
         '<BMD_PYA units="%" id="7">87</BMD_PYA><BMD_TSCORE id="6">-1.3</BMD_TSCORE><BMC units=" g" id="5">40.36</BMC>'
         '<AREA units=" cm2" id="2">39.47</AREA>'
@@ -64,7 +64,7 @@ def test_a_picture_says_by_its_comments_what_a_report_would_have_said():
 @pytest.mark.parametrize(
     "syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, JPEGLossless], ids=lambda s: s.name
 )
-def test_a_picture_is_read_in_any_transfer_syntax(syntax):
+def test_an_image_is_read_in_any_transfer_syntax(syntax):
     sent = picture(comments=dxa_results(scan("AP Spine", roi("L1-L4", "1.022"))), SOPClassUID=COMPUTED_RADIOGRAPHY)
     assert values(read(encode(sent, syntax), syntax)) == {"L1-L4": "1.022"}
 
@@ -141,7 +141,7 @@ def test_a_density_without_a_unit_in_the_comments_is_not_used():
     assert held(picture(comments=without)).reason is Reason.UNKNOWN_UNIT
 
 
-def test_milligrams_in_the_comments_are_told_from_grams():
+def test_milligrams_in_the_comments_are_distinguished_from_grams():
     milligrams = dxa_results(scan("AP Spine", roi("L1-L4", "1022", unit=' units="mg/cm2"')))
     assert values(seen(picture(comments=milligrams))) == {"L1-L4": "1.022"}
     grams = dxa_results(scan("AP Spine", roi("L1-L4", "1022")))
@@ -210,7 +210,7 @@ def spine_document(*, total=TOTAL, history_title="Results History: L1-L4", **lin
     return apex([HEADS, *LEVELS, total], history, titles=("Results Summary:", history_title), **lines)
 
 
-def test_a_hologic_picture_says_by_its_document_what_a_report_would_have_said():
+def test_a_hologic_image_has_in_its_document_what_a_report_would_have():
     read_report = seen(hologic_picture(spine_document()))
     assert (read_report.location, read_report.dialect) == (ResultLocation.PRIVATE, "hologic 2")
     assert values(read_report) == {"L1": "0.873", "L2": "0.943", "L3": "0.941", "L4": "0.959", "L1-L4": "0.930"}
@@ -266,7 +266,7 @@ def test_a_total_is_of_the_vertebrae_stated_only_if_their_content_adds_up():
     assert "the content of the stated vertebrae does not add up to the spine's Total" in read_report.remarks
 
 
-def test_both_hips_in_one_document_are_told_apart_below_the_name_of_their_part():
+def test_both_hips_in_one_document_are_distinguished_below_the_name_of_their_part():
     heads = ["Region", "BMD[g/cm&sup2;]"]
     rows = [["Neck", " "], ["Left", "0.702"], ["Right", "0.710"], ["Mean", "0.706"], ["|Diff.|", "0.108"],
             ["Total", " "], ["Left", "0.812"], ["Right", "0.820"]]  # fmt: skip
@@ -300,7 +300,7 @@ def test_each_of_two_hips_in_one_document_has_the_mode_of_its_own_scan(order):
     }
 
 
-def test_a_forearm_has_the_side_that_its_protocol_of_analysis_tells():
+def test_a_forearm_has_the_side_of_its_protocol_of_analysis():
     rows = [["Region", "BMD[g/cm&sup2;]"], ["1/3", "0.602"]]
     document = apex(rows, ScanMode="a Forearm", AnalProtocol="Left Forearm")
     assert values(seen(hologic_picture(document))) == {"33% radius left": "0.602"}
@@ -324,7 +324,7 @@ def test_a_head_is_read_as_it_would_be_seen(head):
         ("later", {}, []),
     ],
 )
-def test_an_analysis_is_not_before_its_scan_and_not_after_the_picture_that_tells_of_it(printed, header, analysed):
+def test_an_analysis_is_not_before_its_scan_and_not_after_the_image_with_its_results(printed, header, analysed):
     (analysis,) = seen(hologic_picture(spine_document(AnalDate=printed), **header)).analyses
     assert analysis.scan == "A0301240C"
     assert [moment.date() for moment in analysis.analysed_at] == analysed
@@ -387,11 +387,11 @@ def test_no_patient_of_the_document_is_in_any_text():
 
 
 @pytest.mark.parametrize("modality", ["OT", "CR", "BMD", "BD"])
-def test_a_densitometers_picture_without_results_is_put_aside(modality):
+def test_a_densitometers_image_without_results_is_ignored(modality):
     assert held(picture(Modality=modality)).reason is Reason.PICTURE
 
 
-def test_a_picture_whose_results_are_a_stub_is_one_without_results():
+def test_an_image_whose_results_are_a_stub_is_one_without_results():
     """Of 837 documents seen 130 had no table."""
     general = "<GeneralData><ReportType>18</ReportType></GeneralData>"
     for stub in ("", general, f'{general}<JavaScriptFile>ScanMode = "a Lumbar Spine";</JavaScriptFile>'):
@@ -400,12 +400,12 @@ def test_a_picture_whose_results_are_a_stub_is_one_without_results():
     assert held(picture(comments=dxa_results(scan("LVA"))[:-5])).reason is Reason.BROKEN_RESULTS
 
 
-def test_a_picture_of_another_maker_or_kind_is_held():
+def test_an_image_of_another_manufacturer_or_kind_is_held():
     assert held(picture(Manufacturer="ACME")).reason is Reason.NOT_A_REPORT
     assert held(picture(Modality="MR")).reason is Reason.NOT_A_REPORT
 
 
-def test_how_to_show_a_picture_is_put_aside():
+def test_a_presentation_state_is_ignored():
     state = picture(SOPClassUID="1.2.840.10008.5.1.4.1.1.11.1", Modality="PR", Manufacturer="ACME")
     assert held(state).reason is Reason.PICTURE
 

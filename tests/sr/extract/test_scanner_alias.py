@@ -1,4 +1,4 @@
-"""An alias supplies the serial number that a report does not tell, and overrules nothing."""
+"""An alias supplies the serial number that a report lacks, and overrules nothing."""
 
 from datetime import date
 from typing import Any
@@ -42,7 +42,7 @@ def test_without_an_alias_the_scanner_stays_unidentified() -> None:
     assert not _read(_sent()).exam.scanner.identified
 
 
-def test_a_serial_number_that_was_told_is_never_overruled() -> None:
+def test_a_serial_number_in_the_report_is_never_overruled() -> None:
     read = _read(_sent(DeviceSerialNumber="OTHER"), Alias(scanner=PRODIGY, station_name="DXA1"))
     assert read.exam.scanner.serial_number == "OTHER"
 
@@ -61,7 +61,7 @@ def test_an_alias_fits_by_model_name_and_day_or_not_at_all() -> None:
         assert not _read(_sent(**otherwise), alias).exam.scanner.identified
 
 
-def test_two_aliases_that_mean_different_machines_supply_nothing() -> None:
+def test_two_aliases_for_different_scanners_supply_nothing() -> None:
     other = Scanner("GE Healthcare", "Lunar Prodigy", "DF+999999")
     both = (Alias(scanner=PRODIGY, station_name="DXA1"), Alias(scanner=other, institution="Hospital"))
     assert not _read(_sent(InstitutionName="Hospital"), *both).exam.scanner.identified

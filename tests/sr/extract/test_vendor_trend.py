@@ -1,4 +1,4 @@
-"""What does the scanner itself say of earlier exams? Evidence, and never a measurement."""
+"""The scanner's own trend is evidence, and never a measurement."""
 
 from datetime import date
 from decimal import Decimal
@@ -25,7 +25,7 @@ def entry(day: str, *content):
     return container(day, *content)
 
 
-def test_a_trend_tells_bmd_and_change_of_each_exam_in_it():
+def test_a_trend_has_bmd_and_change_of_each_exam_in_it():
     now = entry(
         "01-Mar-2024",
         num("BMD", "0.912"),
