@@ -64,13 +64,13 @@ def apex(
     **lines: str,
 ) -> str:
     """Hologic's results document: lines of script, and tables cell by cell."""
-    told = {
+    attributes = {
         "Scan": "March 01, 2024 - A0301240C",
         "ScanMode": "a Lumbar Spine",
         "AnalDate": "03/01/2024 10:30",
         "Model": "Horizon W (S/N 300001M)",
     } | lines
-    script = [f'{name} = "{text}";' for name, text in told.items() if text]
+    script = [f'{name} = "{text}";' for name, text in attributes.items() if text]
     script += [f'TableTitle{number} = "{title}";' for number, title in enumerate(titles, start=1)]
     for number, rows in enumerate((table, *more_tables), start=1):
         for row, cells in enumerate(rows):

@@ -36,8 +36,8 @@ def cases() -> dict[str, AddendumCase]:
 
 
 def _cases(folder: Path) -> Iterator[AddendumCase]:
-    told = json.loads((folder / "expected.json").read_text(encoding="utf-8"))["exams"]
-    files = [[folder / report["file"] for report in exam["reports"]] for exam in told]
+    content = json.loads((folder / "expected.json").read_text(encoding="utf-8"))["exams"]
+    files = [[folder / report["file"] for report in exam["reports"]] for exam in content]
     exams = [assemble([_exam(file) for file in reports]) for reports in files]
     headers = {
         exam.study_instance_uid: tuple(map(_header, reports)) for exam, reports in zip(exams, files, strict=True)
@@ -63,8 +63,8 @@ def _header(file: Path) -> Dataset:
 @cache
 def spellings() -> tuple[Spelling, ...]:
     """Those of sample_dicom/scanners.toml, as the service knows them."""
-    told = tomllib.loads((SAMPLES / "scanners.toml").read_text(encoding="utf-8"))
-    settings = Settings(scanners=ScannersSettings(**told))
+    content = tomllib.loads((SAMPLES / "scanners.toml").read_text(encoding="utf-8"))
+    settings = Settings(scanners=ScannersSettings(**content))
     return reference_data_of(settings, shipped_dialects()).spellings
 
 

@@ -30,13 +30,13 @@ KEYWORDS = (
 """All that an addendum takes from a report's header."""
 
 
-def told(report: Elements) -> dict[str, str]:
+def texts_of(report: Elements) -> dict[str, str]:
     return {keyword: header_text(report, keyword) for keyword in KEYWORDS}
 
 
 def assert_read_alike(data_set: bytes, transfer_syntax: str) -> None:
-    header = told(read_header(data_set, transfer_syntax))
-    assert header == told(read_elements(data_set, transfer_syntax))
+    header = texts_of(read_header(data_set, transfer_syntax))
+    assert header == texts_of(read_elements(data_set, transfer_syntax))
     assert any(header.values())
 
 

@@ -204,11 +204,11 @@ def test_no_mutated_report_raises_anything_but_a_reason(data, syntax, undefined_
     received = bytearray(encode(report(spine()), syntax, undefined_lengths=undefined_lengths))
     for _ in range(data.draw(st.integers(1, 4))):
         received[data.draw(st.integers(0, len(received) - 1))] = data.draw(st.integers(0, 255))
-    told = what_is_told(bytes(received), syntax)
-    assert "Marked" not in told
+    texts = all_texts_of(bytes(received), syntax)
+    assert "Marked" not in texts
 
 
-def what_is_told(data_set: bytes, syntax: str) -> str:
+def all_texts_of(data_set: bytes, syntax: str) -> str:
     """The one region a report says, or why it is held."""
     try:
         (measured,) = read(data_set, syntax).exam.measurements

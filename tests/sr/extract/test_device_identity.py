@@ -16,8 +16,8 @@ def hologic(*information, **header: str | None):
         container("Scan Information", *information),
         container("Data Set 1", text("Data Set Title", "Results Summary"), region("L1-L4", "0.930")),
     ]
-    told: dict[str, Any] = {"Manufacturer": "HOLOGIC, Inc.", "ManufacturerModelName": "Horizon W"} | header
-    return report(*content, root="BMD Rate of Change Report", **told)
+    attributes: dict[str, Any] = {"Manufacturer": "HOLOGIC, Inc.", "ManufacturerModelName": "Horizon W"} | header
+    return report(*content, root="BMD Rate of Change Report", **attributes)
 
 
 @pytest.mark.parametrize("model", ["Horizon W (S/N 300001M)", "Horizon W (S/N300001M)", "Horizon W (SN: 300001M)"])

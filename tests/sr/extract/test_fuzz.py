@@ -69,14 +69,14 @@ def read_or_held(elements: Elements) -> Report | UnreadableReportError:
 
 
 def assert_nothing_invented(report: Report, judge: Dataset, seed: int) -> None:
-    told = list(densities(judge)) if report.location == "the content tree" else None
+    expected = list(densities(judge)) if report.location == "the content tree" else None
     for measurement in report.exam.measurements:
         assert Decimal("0.1") <= measurement.bmd <= Decimal("3.0"), f"seed {seed}"
-        if told is None:
+        if expected is None:
             beside = [judge.get_item(tag).value for tag in (0x00204000, 0x00191000) if tag in judge]
             assert str(measurement.bmd) in str(beside), f"seed {seed}"
         else:
-            assert any(one.is_of(measurement) for one in told), f"seed {seed}: {measurement}"
+            assert any(one.is_of(measurement) for one in expected), f"seed {seed}: {measurement}"
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ def densities(
         units = {unit.value, unit.meaning} if unit else set()
         value = text(measured, 0x0040A30A, encodings)
     number, _, printed = value.strip().partition(" ")
-    told = frozenset(one.strip().casefold() for one in (*units, printed) if one.strip())
-    yield Density(names, within, number.rstrip("*#"), told)
+    expected = frozenset(one.strip().casefold() for one in (*units, printed) if one.strip())
+    yield Density(names, within, number.rstrip("*#"), expected)
     children = items(item, 0x0040A730)
     name = code(item, 0x0040A043, encodings)
     meaning = (name.meaning if name and name.scheme not in ("DCM", "SCT", "LN") else "",)  # there the code counts

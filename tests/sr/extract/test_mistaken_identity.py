@@ -70,8 +70,8 @@ def test_an_unreadable_date_is_remarked():
 
 
 def densitometry(*exams: tuple[str, str]) -> str:
-    told = "".join(f'<EXAM date="{date}"><BMD units="g/cm2">{bmd}</BMD></EXAM>' for date, bmd in exams)
-    trend = f"<TREND><TREND_ROI>L1-L4</TREND_ROI>{told}</TREND>"
+    content = "".join(f'<EXAM date="{date}"><BMD units="g/cm2">{bmd}</BMD></EXAM>' for date, bmd in exams)
+    trend = f"<TREND><TREND_ROI>L1-L4</TREND_ROI>{content}</TREND>"
     return f"<DENSITOMETRY_RESULTS><CURRENT_EXAM>{scan('AP Spine', trend)}</CURRENT_EXAM></DENSITOMETRY_RESULTS>"
 
 
@@ -129,8 +129,8 @@ def test_a_spine_seen_from_the_side_is_not_one_seen_from_the_front(mode):
 def test_the_summary_of_an_earlier_exam_is_not_todays(title):
     sets = [("Results Summary", region("L1-L4", "0.912")), (title, region("L2-L4", "0.955"))]
     content = [
-        container(f"Data Set {number}", text("Data Set Title", said), told)
-        for number, (said, told) in enumerate(sets, start=1)
+        container(f"Data Set {number}", text("Data Set Title", title), content)
+        for number, (title, content) in enumerate(sets, start=1)
     ]
     read_report = seen(report(*content, root="BMD Rate of Change Report", Manufacturer="HOLOGIC, Inc."))
     assert values(read_report) == {"L1-L4": "0.912"}
@@ -192,12 +192,12 @@ def of(sex: str) -> Any:
     return code_item(("121032", "DCM", "Subject Sex"), ("X", "DCM", sex))
 
 
-def of_subject(*told: Any, **header: str | None) -> Any:
-    return report(*told, measurements(group("L1-L4")), root=TID1500, **header)
+def of_subject(*content: Any, **header: str | None) -> Any:
+    return report(*content, measurements(group("L1-L4")), root=TID1500, **header)
 
 
-def hologic_of(**told: Any) -> Any:
-    return hologic_picture(apex([HEADS, LEVELS["L1"], LEVELS["L2"]], **told), PatientBirthDate="19500403")
+def hologic_of(**content: Any) -> Any:
+    return hologic_picture(apex([HEADS, LEVELS["L1"], LEVELS["L2"]], **content), PatientBirthDate="19500403")
 
 
 @pytest.mark.parametrize("day", ["04/04/1950", "05/03/1950", "04/03/1951", "19500304", "April 4, 1950"])
@@ -218,9 +218,9 @@ def test_a_birth_date_that_can_be_the_headers_in_one_order_is_no_conflict(day):
 
 def test_of_two_birth_dates_in_one_report_neither_is_overlooked():
     both = (born("19500403"), born("19610403"))
-    for told in (both, both[::-1]):
-        assert held(of_subject(*told, PatientBirthDate="19500403")).reason is Reason.OTHER_PATIENT
-        assert held(of_subject(*told, PatientBirthDate=None)).reason is Reason.OTHER_PATIENT
+    for content in (both, both[::-1]):
+        assert held(of_subject(*content, PatientBirthDate="19500403")).reason is Reason.OTHER_PATIENT
+        assert held(of_subject(*content, PatientBirthDate=None)).reason is Reason.OTHER_PATIENT
 
 
 def test_an_unreadable_birth_date_is_remarked_and_never_quoted():

@@ -98,8 +98,8 @@ def test_the_operator_in_the_header_is_the_technologist_whatever_the_name_is_wri
 
 
 def test_in_a_standard_report_the_reference_population_may_be_a_code_or_a_text():
-    for told in (text(POPULATION, "NHANES III"), code_item(POPULATION, "NHANES III")):
-        sent = report(measurements(group("L1-L4", told)), root=TID1500)
+    for stated in (text(POPULATION, "NHANES III"), code_item(POPULATION, "NHANES III")):
+        sent = report(measurements(group("L1-L4", stated)), root=TID1500)
         assert seen(sent).exam.measurements[0].reference_population == "NHANES III"
 
 
@@ -108,11 +108,11 @@ def test_in_a_standard_report_the_reference_population_may_be_a_code_or_a_text()
 
 def man(*populations: tuple[str, str], apart: bool = False):
     """A spine told against several reference populations."""
-    told = [
+    stated = [
         region("L1-L4", "1.022", text("Reference Population", population), text("BMD_TSCORE", score))
         for population, score in populations
     ]
-    return report(*([spine(one) for one in told] if apart else [spine(*told)]), PatientSex="M")
+    return report(*([spine(one) for one in stated] if apart else [spine(*stated)]), PatientSex="M")
 
 
 @pytest.mark.parametrize("apart", [True, False])

@@ -8,7 +8,7 @@ from pipeline.sr.extract.report import Report
 from tests.factories.reports import container, encode, read, region, report, spine, text
 
 
-def told(
+def analysed_report(
     *regions,
     scan: str = "A0301240C",
     analysed: str = "2024-03-01 10:30",
@@ -38,8 +38,8 @@ def together(*reports: Report) -> dict[str, str]:
     return {measured.region.key: str(measured.bmd) for measured in there.measurements}
 
 
-FIRST = told(region("L1-L4", "0.930"))
-AGAIN = told(region("L1-L4", "0.912"), analysed="2024-03-02 09:00")
+FIRST = analysed_report(region("L1-L4", "0.930"))
+AGAIN = analysed_report(region("L1-L4", "0.912"), analysed="2024-03-02 09:00")
 
 
 def test_a_scan_analysed_again_counts_as_analysed_last():
@@ -50,41 +50,43 @@ def test_a_scan_analysed_again_counts_as_analysed_last():
 
 def test_a_later_analysis_replaces_the_earlier_one_whole():
     """It may have left a vertebra out: what it no longer tells, it no longer says."""
-    without_l2 = told(region("L1,L3-L4", "0.925"), analysed="2024-03-02 09:00")
+    without_l2 = analysed_report(region("L1,L3-L4", "0.925"), analysed="2024-03-02 09:00")
     assert together(FIRST, without_l2) == {"L1,L3-L4": "0.925"}
 
 
 def test_parts_of_one_analysis_complete_each_other():
-    assert together(FIRST, told(region("L2-L4", "0.948"))) == {"L1-L4": "0.930", "L2-L4": "0.948"}
+    assert together(FIRST, analysed_report(region("L2-L4", "0.948"))) == {"L1-L4": "0.930", "L2-L4": "0.948"}
 
 
 def test_another_scan_of_the_same_region_contradicts():
     with pytest.raises(ContradictionError, match=r"0\.930 in one report and 0\.912"):
-        together(FIRST, told(region("L1-L4", "0.912"), scan="A0301240D", analysed="2024-03-02 09:00"))
+        together(FIRST, analysed_report(region("L1-L4", "0.912"), scan="A0301240D", analysed="2024-03-02 09:00"))
 
 
 @pytest.mark.parametrize(("scan", "analysed"), [("", "2024-03-02 09:00"), ("A0301240C", "")])
 def test_measurements_without_scan_or_analysis_contradict(scan, analysed):
     with pytest.raises(ContradictionError):
-        together(FIRST, told(region("L1-L4", "0.912"), scan=scan, analysed=analysed))
+        together(FIRST, analysed_report(region("L1-L4", "0.912"), scan=scan, analysed=analysed))
 
 
 def test_an_analysis_date_with_two_readings_decides_only_where_both_say_the_same():
-    later = told(region("L1-L4", "0.912"), analysed="04/05/2024 09:00")
+    later = analysed_report(region("L1-L4", "0.912"), analysed="04/05/2024 09:00")
     assert together(FIRST, later) == {"L1-L4": "0.912"}, "on 4 May and on 5 April"
-    for other in (told(region("L1-L4", "0.9"), analysed=when) for when in ("2024-04-20 09:00", "03/06/2024 09:00")):
+    for other in (
+        analysed_report(region("L1-L4", "0.9"), analysed=when) for when in ("2024-04-20 09:00", "03/06/2024 09:00")
+    ):
         with pytest.raises(ContradictionError):
             together(later, other)
 
 
 def test_another_site_of_one_visit_is_not_touched_by_a_new_analysis():
-    hip = told(region("Total", "0.812"), scan="A0301240E", title="Results Summary: Left Hip")
+    hip = analysed_report(region("Total", "0.812"), scan="A0301240E", title="Results Summary: Left Hip")
     assert together(FIRST, hip, AGAIN) == {"L1-L4": "0.912", "total hip left": "0.812"}
 
 
 def test_the_same_scan_name_on_two_sides_is_two_scans():
-    left = told(region("Total", "0.812"), title="Results Summary: Left Hip")
-    right = told(region("Total", "0.820"), title="Results Summary: Right Hip", analysed="2024-03-02 09:00")
+    left = analysed_report(region("Total", "0.812"), title="Results Summary: Left Hip")
+    right = analysed_report(region("Total", "0.820"), title="Results Summary: Right Hip", analysed="2024-03-02 09:00")
     assert together(left, right) == {"total hip left": "0.812", "total hip right": "0.820"}
 
 

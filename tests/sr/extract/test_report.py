@@ -889,17 +889,17 @@ def test_no_error_and_no_remark_ever_names_the_patient():
     """Whatever is wrong with the report: its texts are stored, shown and logged."""
     marked = {"PatientID": "ZZ-ID", "PatientName": "ZZ^MARKED", "PatientBirthDate": "ZZDATE", "PatientSex": "ZZ"}
     named = named_as("ZZ^MARKED")
-    told: list[str] = []
+    texts: list[str] = []
     keywords = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "StudyDate", "StudyTime", "PatientID")
     contents = (spine(), spine(region("L1-L4", "ZZ")), measurements(container("Measurement Group", named)))
     for keyword, value, content in itertools.product(keywords, ("ZZ", "Z\0Z", None), contents):
         header: dict[str, Any] = marked | {keyword: value}
         try:
-            told += seen(report(content, **header)).remarks
+            texts += seen(report(content, **header)).remarks
         except UnreadableReportError as error:
-            told.append(str(error))
-    assert told
-    assert not any("ZZ" in text for text in told)
+            texts.append(str(error))
+    assert texts
+    assert not any("ZZ" in text for text in texts)
 
 
 # Other people's files

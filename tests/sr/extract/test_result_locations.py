@@ -101,14 +101,14 @@ def test_a_trend_in_the_comments_is_kept_beside_and_never_measured():
 
 
 def older(*exams: tuple[str, str], unit: str = ' units="g/cm2"') -> str:
-    told = "".join(
+    entries = "".join(
         f"<EXAM><EXAM_DATE>{date}</EXAM_DATE><BMD{unit}>{bmd}</BMD><YAT>-1.5</YAT><AMZ>0.4</AMZ>"
         "<BMD_CHANGE><TYPE>ROC_VS_PREVIOUS</TYPE><VALUE>-2.7</VALUE></BMD_CHANGE></EXAM>"
         for date, bmd in exams
     )
     return (
         '<DENSITOMETRY_RESULTS><CURRENT_EXAM><SCAN type="AP Spine"><TREND><TREND_ROI>L1-L4</TREND_ROI>'
-        f"<BASELINE_EXAM_DATE>3/13/2022</BASELINE_EXAM_DATE>{told}</TREND></SCAN></CURRENT_EXAM></DENSITOMETRY_RESULTS>"
+        f"<BASELINE_EXAM_DATE>3/13/2022</BASELINE_EXAM_DATE>{entries}</TREND></SCAN></CURRENT_EXAM></DENSITOMETRY_RESULTS>"
     )
 
 

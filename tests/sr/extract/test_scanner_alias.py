@@ -16,7 +16,7 @@ PRODIGY = Scanner("GE Healthcare", "Lunar Prodigy", "DF+500475")
 
 
 def _sent(**header: str | None) -> Dataset:
-    told: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         "Manufacturer": "GE Healthcare",
         "ManufacturerModelName": "Lunar Prodigy",
         "DeviceSerialNumber": None,
@@ -24,7 +24,7 @@ def _sent(**header: str | None) -> Dataset:
         "StudyDate": "20240301",
         **header,
     }
-    return report(spine(), **told)
+    return report(spine(), **attributes)
 
 
 def _read(sent: Dataset, *aliases: Alias) -> Report:
