@@ -31,8 +31,8 @@ from pipeline.edge.history.query_retrieve import run_due_query
 from pipeline.edge.store import commitment_requests, receipts, service_status
 from pipeline.edge.store.schema import State, addendum, delivery, exam, history_query, reading, receipt
 from tests import peers
-from tests.edge.receive.test_storage_commitment_scp import Scanner as AskingScanner
 from tests.edge.test_letters import put_text
+from tests.factories.commitment_scanner import Scanner as AskingScanner
 from tests.factories.instances import instance
 from tests.factories.reports import encode, region, report, spine, text
 
