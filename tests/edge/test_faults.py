@@ -40,8 +40,9 @@ SECONDS = 10
 
 READING = "read_elements _require_one_identity extract read"
 EXTRACTING = (
-    "is_key_object_selection result_locations _is_our_own _choose other_device _performed_at find_containers is_phantom"
-    " _patient read_results patient_characteristics same_patient read_scanner supply_serial_number read_trends"
+    "is_key_object_selection result_locations _is_our_own _choose other_device read_performed_at find_containers"
+    " is_phantom _patient read_results patient_characteristics same_patient read_scanner supply_serial_number"
+    " read_trends"
 )
 RECORDING = (
     "readings:record patient_identity:patient_of patients:number_of scanners:number_of readings:_find"

@@ -1,15 +1,13 @@
 """Extract an exam from a scanner's report: patient, scanner, time and measurements.
 
-An exam was performed at Acquisition DateTime (0008,002A), else Acquisition Date and Time (0008,0022 and 0032), else
-Study Date and Time (0008,0020 and 0030). Content Date is when the report was written, perhaps years after the scan,
-and never counts. An offset from UTC, in a DT or in Timezone Offset From UTC (0008,0201), is applied: days are those of
-the department. Without a time the exam is taken to be at midnight; without a date the report is held.
+Results are read from the first location that has any, by the first dialect that knows the report. What must not be
+guessed, such as an unknown unit, patient or date, holds the report for a person.
 """
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, tzinfo
+from datetime import date, datetime, tzinfo
 
 from pipeline.clinical.model import Exam, Measurement, Patient, Scanner, Sex
 from pipeline.clinical.person_names import normal_name
@@ -23,11 +21,17 @@ from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.dicom.text import person_name, printable
 from pipeline.sr.dicom.uids import DEVICE_UID
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
-from pipeline.sr.dicom.values import Clock, read_date, read_datetime, read_offset, read_time
+from pipeline.sr.dicom.values import Clock, read_date
 from pipeline.sr.extract.acquisition_method import other_device, other_method
-from pipeline.sr.extract.ambiguous_dates import possible_moments
 from pipeline.sr.extract.containers import Containers, find_containers
 from pipeline.sr.extract.device_identity import read_scanner
+from pipeline.sr.extract.exam_time import (
+    clock_of,
+    possible_analysis_times,
+    read_acquisition_time,
+    read_performed_at,
+    require_this_day,
+)
 from pipeline.sr.extract.measurements import OtherScores, Results, read_results
 from pipeline.sr.extract.observation_context import ObservationContext, patient_characteristics
 from pipeline.sr.extract.patient_check import same_patient
@@ -95,7 +99,7 @@ def extract(
     """
     if is_key_object_selection(report):
         raise RejectionNoteError(read_key_objects(report))
-    source = _Source(report, dialects, aliases, spellings, _clock(report, zone))
+    source = _Source(report, dialects, aliases, spellings, clock_of(report, zone))
     refusals: list[UnreadableReportError] = []
     for location, read in _locations(report, source.clock):
         remarks = Remarks()
@@ -114,7 +118,7 @@ def extract(
 
 def trees(report: Elements) -> Iterator[tuple[ResultLocation, Item]]:
     """Yield the results in each location as content items, to be shown to a person; broken ones are left out."""
-    for location, read in _locations(report, _clock(report)):
+    for location, read in _locations(report, clock_of(report)):
         try:
             yield location, read(Remarks())
         except UnreadableReportError:
@@ -167,7 +171,7 @@ class _Source:
 
 def _locations(elements: Elements, clock: Clock) -> Iterator[tuple[ResultLocation, Callable[[Remarks], Item]]]:
     def performed_on() -> date | None:
-        moment, _ = _performed_at(elements, clock, Remarks())
+        moment, _ = read_performed_at(elements, clock, Remarks())
         return moment.date() if moment else None
 
     return result_locations(elements, performed_on)
@@ -190,7 +194,7 @@ def _report(source: _Source, location: ResultLocation, root: Item, remarks: Rema
     for item in items:
         for problem in item.problems:
             remarks.add(f"{quoted(item)} is not whole: {problem}")
-    moment, header_date = _performed_at(source.elements, source.clock, remarks)
+    moment, header_date = read_performed_at(source.elements, source.clock, remarks)
     time_point = TimePointContext(
         dialect=dialect,
         study_instance_uid=study_instance_uid,
@@ -205,7 +209,7 @@ def _report(source: _Source, location: ResultLocation, root: Item, remarks: Rema
     patient = _patient(source, remarks)
     performed_at = _require(moment)
     results = _results(source, root, dialect, containers, context, remarks)
-    _require_this_day(context, time_point, remarks)
+    require_this_day(context, time_point, remarks)
     _require_this_side(source, results.measurements)
     of_patient = patient_characteristics(source.elements, context.of(), remarks)
     exam = Exam(
@@ -255,9 +259,9 @@ def _is_image(source: _Source) -> bool:
         return True
     if header_text(source.elements, "Modality").strip().upper() not in _IMAGE_MODALITIES:
         return False
-    maker = folded(normal_manufacturer(source.text("Manufacturer"), source.dialects))
-    makers = {folded(name) for dialect in source.dialects for name, _ in dialect.manufacturers}
-    return _PIXEL_DATA in source.elements and maker in makers
+    manufacturer = folded(normal_manufacturer(source.text("Manufacturer"), source.dialects))
+    known = {folded(name) for dialect in source.dialects for name, _ in dialect.manufacturers}
+    return _PIXEL_DATA in source.elements and manufacturer in known
 
 
 def _choose(source: _Source, root: Item) -> Dialect:
@@ -292,49 +296,10 @@ def _patient(source: _Source, remarks: Remarks) -> Patient:
     )
 
 
-def _clock(elements: Elements, zone: tzinfo | None = None) -> Clock:
-    return Clock(offset=read_offset(header_text(elements, "TimezoneOffsetFromUTC")), zone=zone)
-
-
-def _performed_at(elements: Elements, clock: Clock, remarks: Remarks) -> tuple[datetime | None, date | None]:
-    """Return when the exam was performed in the department's time, and the day as the header states it."""
-    acquired = header_text(elements, "AcquisitionDateTime")
-    stated = read_datetime(acquired)
-    if stated is not None:
-        return read_datetime(acquired, clock), stated.date()
-    for event in ("Acquisition", "Study"):
-        day = read_date(header_text(elements, f"{event}Date"))
-        if day is not None:
-            moment = read_time(header_text(elements, f"{event}Time"))
-            if moment is None:
-                remarks.add(f"{event} Time is absent or no time; the exam stands at midnight")
-                return datetime.combine(day, time()), day
-            return clock.local(datetime.combine(day, moment)), day
-    return None, None
-
-
 def _require(performed_at: datetime | None) -> datetime:
     if performed_at is None:
         raise UnreadableReportError(Reason.NO_STUDY_DATE)
     return performed_at
-
-
-def _require_this_day(context: ObservationContext, time_point: TimePointContext, remarks: Remarks) -> None:
-    """Check that nothing is dated on another day than the header.
-
-    Raises:
-        UnreadableReportError: a scan or a region is, or all dates outside them are.
-    """
-    fits: dict[str, bool] = {}
-    for text in sorted(frozenset[str]().union(*context.every(Fact.ACQUIRED_AT))):
-        fit = time_point.is_this_exam(text)
-        if fit is not None:
-            fits[text] = fit
-        else:
-            remarks.add("a date of acquisition cannot be read; the header's counts")
-    in_scans, outside = ([fits[text] for text in texts if text in fits] for texts in context.every(Fact.ACQUIRED_AT))
-    if not all(in_scans) or (outside and not any(outside)):
-        raise UnreadableReportError(Reason.OTHER_DATE, "in a scan" if not all(in_scans) else "outside the scans")
 
 
 def _require_this_side(source: _Source, measurements: Sequence[Measurement]) -> None:
@@ -420,31 +385,13 @@ def _analyses(
     """Yield for each scan of a report which scan it is, and when it was analysed."""
     for scan, regions in results.regions_of_scans:
         of_scan = context.of(scan.container.children)
-        acquired = of_scan.get(Fact.ACQUIRED_AT, "") or _acquisition(source)
+        acquired = of_scan.get(Fact.ACQUIRED_AT, "") or read_acquisition_time(source.elements, source.clock)
         yield Analysis(
             site=str(scan.site or ""),
             side=str(scan.side or ""),
             scan=of_scan.get(Fact.SCAN_ID, "") or acquired,
-            analysed_at=_analysed_at(source, of_scan.get(Fact.ANALYSED_AT, ""), dialect, performed_on),
+            analysed_at=possible_analysis_times(
+                source.elements, of_scan.get(Fact.ANALYSED_AT, ""), dialect.date_order, performed_on, source.clock
+            ),
             regions=tuple(region.key for region in regions),
         )
-
-
-def _analysed_at(source: _Source, text: str, dialect: Dialect, performed_on: date) -> tuple[datetime, ...]:
-    """Return when a scan can have been analysed: not before the scan, nor after the object was written."""
-    if not text:
-        return ()
-    written = (read_date(header_text(source.elements, f"{event}Date")) for event in ("Content", "InstanceCreation"))
-    latest = max((day for day in written if day is not None), default=date.max)
-    return possible_moments(text, dialect.date_order, earliest=performed_on, latest=latest, clock=source.clock)
-
-
-def _acquisition(source: _Source) -> str:
-    """Return when the scan was acquired by the header, if it has the time as well as the day."""
-    moment = header_text(source.elements, "AcquisitionTime").strip()
-    day = header_text(source.elements, "AcquisitionDate").strip()
-    text = header_text(source.elements, "AcquisitionDateTime").strip() or (day + moment if day and moment else "")
-    stated, local = read_datetime(text), read_datetime(text, source.clock)
-    if local is None or (local == stated and source.clock.offset is None):
-        return text
-    return f"{local:%Y%m%d%H%M%S}"  # else one scan with times in two zones would be two
