@@ -148,11 +148,11 @@ def test_everything_that_was_answered_before_a_backup_began_is_in_it(database: D
             back_up(database, file)
             with closing(sqlite3.connect(file)) as backup:
                 kept = backup.execute("SELECT sop_instance_uid, digest, content FROM receipt ORDER BY id").fetchall()
-                (readings,) = backup.execute("SELECT count(*) FROM reading").fetchone()
-                (told,) = backup.execute("SELECT count(*) FROM audit WHERE event = 'received'").fetchone()
+                (reading_count,) = backup.execute("SELECT count(*) FROM reading").fetchone()
+                (receipt_count,) = backup.execute("SELECT count(*) FROM audit WHERE event = 'received'").fetchone()
             assert [uid for uid, _, _ in kept] == [f"2.25.{n + 1}" for n in range(len(kept))]
             assert len(kept) >= before
-            assert len(kept) == readings == told, "of one moment"
+            assert len(kept) == reading_count == receipt_count, "of one moment"
             assert all(zlib.decompress(content) for _, _, content in kept)
     finally:
         stop.set()
