@@ -245,6 +245,11 @@ class EventDrivenAssociation(Association):
             self.is_answering, self._held = True, size
             self._services.submit(self._serve_in_thread, request, context_id)
 
+    def bind(self, event: evt.EventType, handler: Callable[..., Any], args: list[Any] | None = None) -> None:
+        """Bind a handler to an event of this association alone: all of a server share one mapping until then."""
+        self._handlers = {known: list(of) if isinstance(of, list) else of for known, of in self._handlers.items()}
+        super().bind(event, handler, args)
+
     @property
     def _is_paused(self) -> bool:
         # pynetdicom's send_* methods wait until its loop is paused: there is none.

@@ -27,16 +27,20 @@ class ResponseOrder:
 
     def __init__(self) -> None:
         self._outstanding: weakref.WeakSet[Association] = weakref.WeakSet()
+        self._bound: weakref.WeakSet[Association] = weakref.WeakSet()
+        """The associations on which ``EVT_PDU_SENT`` is heeded: on all others it would cost time for each PDU."""
         self._sent = threading.Condition()
 
     def begin(self, association: Association) -> None:
         """Note, in a handler of ``EVT_N_ACTION``, that its response is outstanding."""
         with self._sent:
             self._outstanding.add(association)
+            if association not in self._bound:
+                self._bound.add(association)
+                association.bind(evt.EVT_PDU_SENT, self._pdu_sent)
 
-    def pdu_sent(self, event: evt.Event) -> None:
-        """Note that the response was sent; a handler of ``EVT_PDU_SENT``."""
-        if not self._outstanding or not isinstance(event.pdu, P_DATA_TF):
+    def _pdu_sent(self, event: evt.Event) -> None:
+        if event.assoc not in self._outstanding or not isinstance(event.pdu, P_DATA_TF):
             return
         if any(_ends_response(item.presentation_data_value) for item in event.pdu.presentation_data_value_items):
             with self._sent:

@@ -90,7 +90,6 @@ class Listener:
                 (settings.host, settings.port),
                 {
                     evt.EVT_ACCEPTED: self._log_rejected_contexts,
-                    evt.EVT_PDU_SENT: self._commitment_scp.pdu_sent,
                     evt.EVT_C_ECHO: lambda event: SUCCESS,
                     evt.EVT_C_STORE: self._store,
                     evt.EVT_N_EVENT_REPORT: self._take_commitment_result,

@@ -66,10 +66,6 @@ class StorageCommitmentScp:
         self._reporters.shutdown(wait=False, cancel_futures=True)
         self._rate_limited.close()
 
-    def pdu_sent(self, event: evt.Event) -> None:
-        """Note that a response was sent; a handler of ``EVT_PDU_SENT``."""
-        self._response_order.pdu_sent(event)
-
     def handle_request(self, event: evt.Event) -> tuple[int, None]:
         """Store the request of an N-ACTION; return the status of the response (PS3.7 10.1.4.1.10)."""
         caller = event.assoc.requestor.ae_title

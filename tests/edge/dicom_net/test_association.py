@@ -226,7 +226,7 @@ def test_a_request_of_ours_follows_the_answer_to_the_peers_however_late_that_is(
         return 0x0000, None
 
     classes = (StorageCommitmentPushModel,)
-    with server({evt.EVT_N_ACTION: answer_late, evt.EVT_PDU_SENT: order.pdu_sent}) as port:
+    with server({evt.EVT_N_ACTION: answer_late}) as port:
         with Scanner(port, called="DXATREND", sop_classes=classes) as scanner:
             scanner.socket.sendall(action_request(b""))
             commands = [_command_field(scanner.receive()[1]) for _ in range(2)]
