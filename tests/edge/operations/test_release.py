@@ -25,7 +25,7 @@ def test_a_held_query_to_an_archive_is_released_as_a_held_receipt_is(database: D
     with database.write() as connection:
         receipt, _ = receipts.store(connection, instance(), calling_ae_title="SCANNER", at=NOW)
         patient = patients.number_of(connection, "P1", "")
-        asked = {"destination": "PACS", "patient_id": patient, "asked_since": NOW, "due_at": NOW}
+        asked = {"destination": "PACS", "patient_id": patient, "requested_at": NOW, "due_at": NOW}
         connection.execute(insert(history_query).values(state=State.WAITING, **asked))
         query = connection.scalars(select(history_query.c.id)).one()
         work_queue.hold(connection, service_status.KINDS[""], receipt, reason="unexpected", detail="")
