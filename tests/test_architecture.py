@@ -55,7 +55,7 @@ CONTRACTS = [
     ("prefect", "pipeline/edge/configuration/settings.py", "import prefect"),
     ("cycles", "pipeline/clinical/regions.py", "import pipeline.clinical.model"),
 ]
-"""Lines that break each import contract, each in a file: an import upwards, one aside, a module without a floor."""
+"""Lines that break each import contract, each in a file: an import upwards, one sideways, a module without a floor."""
 
 
 @pytest.mark.parametrize("ring", MAY_IMPORT)

@@ -69,7 +69,7 @@ def hold_if_in_doubt(connection: Connection, number: int, *, at: datetime) -> No
 
 
 def reassess_after_merge(connection: Connection, old: int, new: int, *, at: datetime) -> None:
-    """Release and hold exams anew after a patient was merged into another one, or a merge was undone."""
+    """Release and hold exams again after a patient was merged into another one, or a merge was undone."""
     both = patient_merges.merged_patients(connection, old) | patient_merges.merged_patients(connection, new)
     for row in connection.execute(_JUDGED.where(exam.c.patient_id.in_(both))).all():
         detail = _problem(connection, row, alone=row.patient_id == old or row.state == State.HELD)

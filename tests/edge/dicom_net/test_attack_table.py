@@ -90,7 +90,7 @@ class Siege:
     def _attacked(self, attack: Attack) -> tuple[float, float, float]:
         """The slowest answer to a scanner meanwhile, and the peak memory of listener and worker."""
         for pid in self._processes():
-            Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak is counted anew; see proc(5)
+            Path(f"/proc/{pid}/clear_refs").write_text("5")  # counting of the peak starts again; see proc(5)
         target = Target(self.service.port, self.tls, time.monotonic() + ATTACK_SECONDS)
         attacker = multiprocessing.get_context("fork").Process(target=attack, args=(target,))
         attacker.start()
