@@ -230,7 +230,7 @@ def _value(elements: Elements, value_type: str, encodings: Sequence[str], codes:
         measured = _items(elements, _MEASURED_VALUES)
         if not measured:  # legal: a Numeric Value Qualifier says why nothing was measured
             return "", None
-        if len(measured) > 1:  # the standard allows one, and nobody can tell which it would be
+        if len(measured) > 1:  # the standard allows one, and nothing shows which it would be
             raise _MisplacedError
         return _text(measured[0], _NUMERIC_VALUE, encodings), _code(measured[0], _UNITS, encodings, codes)
     tag = _VALUES.get(value_type)
@@ -288,7 +288,7 @@ _PARTS: tuple[_Part, ...] = (
     ("code", (_CONCEPT_CODE,), lambda elements, encodings: _code(elements, _CONCEPT_CODE, encodings, {})),
     ("references", (_REFERENCED_SOPS,), lambda elements, encodings: _references(elements, encodings)),
 )
-"""What an item is made of: how it is called, where it stands, how it is read."""
+"""The parts of an item: name, tags and reading function of each."""
 
 
 def _items(elements: Elements, tag: int) -> Sequence[Elements]:

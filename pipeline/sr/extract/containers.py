@@ -120,7 +120,7 @@ class _Finder:
 
     def _keep_outside(self, item: Item) -> None:
         """Keep a container that is no scan for its observation context; add a remark if it has numbers."""
-        if self._holds(item, self._is_scan):  # what else stands there is of another exam as well
+        if self._holds(item, self._is_scan):  # the rest of it is of another exam as well
             self._remarks.add_ignored(item, "it stands beside scans, and the dialect does not know it")
             return
         self.outside.append(item)
@@ -157,7 +157,7 @@ class _Finder:
         """Return why the content of a wrapper is not of this exam; empty where nothing says so."""
         name = wrapper.concept.meaning if wrapper.concept else ""
         if _EARLIER.search(name):
-            return "its name tells of earlier exams or of differences"
+            return "its name speaks of earlier exams or of differences"
         if self._time_point.is_this_exam(name) is False:
             return "its name is another day"
         if another := self._time_point.why_another_exam(wrapper.children):

@@ -68,7 +68,7 @@ class ObservationContext:
             if fact in _IDENTIFYING:
                 self._all.setdefault((fact, where), set()).update(texts)
             if len(texts) > 1:
-                self._remarks.add(f"{where} tells its {fact.replace('_', ' ')} in different ways; none was used")
+                self._remarks.add(f"{where} states its {fact.replace('_', ' ')} in different ways; none was used")
         return {fact: texts.pop() for fact, texts in values.items() if len(texts) == 1}
 
 

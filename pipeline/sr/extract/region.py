@@ -70,7 +70,7 @@ def region_of(container: Item, dialect: Dialect, scan: Scan, own: Sequence[Item]
         )
     else:
         if coded.vertebrae and coded.vertebrae != region.vertebrae:
-            raise UnknownRegionError("its name and its finding sites tell different vertebrae")
+            raise UnknownRegionError("its name and its finding sites name different vertebrae")
     if own:
         _require_just_that(region, _CodedPlace(own, dialect), _CodedPlace(container.children, dialect))
     return region
@@ -115,7 +115,7 @@ def _require_just_that(region: Region, own: _CodedPlace, container: _CodedPlace)
     levels = {place.vertebrae for place in (own, container) if place.vertebrae}
     other_levels = own.vertebrae and levels != {region.vertebrae}
     if own.has_unknown or other_levels or any(known.part not in ("", region.part) for known in own.sites):
-        raise UnknownRegionError("a number in it tells another place, or one that the dialect does not know")
+        raise UnknownRegionError("a number in it names another place, or one that the dialect does not know")
 
 
 def _agreed(values: Sequence[_T | None], problem: str) -> _T | None:
