@@ -136,7 +136,7 @@ def test_a_server_without_a_password_is_not_used_and_check_says_why(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("dxatrend:another", "rejects our password"), ("", "password_file cannot be used")]
+    ("text", "problem"), [("dxatrend:another", "rejects our password"), ("", "password_file cannot be used")]
 )
 def test_check_and_deploy_report_a_password_that_does_not_work(
     prefect: PrefectServer, tmp_path: Path, text: str, problem: str
