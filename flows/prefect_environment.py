@@ -2,9 +2,12 @@
 
 import ipaddress
 import os
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from flows.port_owner import Port
+from pipeline.edge.configuration.folders import CONFIG_VARIABLE
+from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.configuration.service_settings import PrefectSettings
 
 HOME_VARIABLE = "PREFECT_HOME"
@@ -14,6 +17,17 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 """This machine, by the names that variables such as NO_PROXY know."""
 
 _WEEK_SECONDS = 7 * 86_400
+
+
+def enter_client_environment(config: Path) -> PrefectSettings:
+    """Set the variables of a Prefect client in this process, and return the settings of this configuration folder.
+
+    To be called before Prefect is imported. Runs that Prefect starts from here find the configuration as well.
+    """
+    settings, _ = load_configuration(config)
+    os.environ[CONFIG_VARIABLE] = str(config.absolute())
+    os.environ.update(client_environment(settings.service.prefect))
+    return settings.service.prefect
 
 
 def client_environment(settings: PrefectSettings) -> dict[str, str]:

@@ -219,27 +219,27 @@ COMMANDS: dict[str, Command] = {
         examples=("dxatrend --config /etc/dxatrend serve",),
     ),
     "listen": Command(
-        run="service:listen",
+        run="processes:listen",
         summary="Run the listener alone: receive and store what scanners send.",
         examples=("dxatrend listen",),
     ),
     "work": Command(
-        run="service:work",
+        run="processes:work",
         summary="Run a worker alone: extract, follow up and deliver what has been received.",
         examples=("dxatrend work",),
     ),
     "prefect": Command(
-        run="service:prefect",
+        run="prefect_server:prefect",
         summary="Run the Prefect server alone, where it serves several machines.",
         examples=("dxatrend prefect",),
     ),
     "schedules": Command(
-        run="service:schedules",
+        run="prefect_server:schedules",
         summary="Start the scheduled Prefect runs, such as housekeeping and the nightly reprocessing.",
         examples=("dxatrend schedules",),
     ),
     "deploy": Command(
-        run="service:deploy",
+        run="prefect_server:deploy",
         summary="Register the scheduled runs with the work pool dxatrend of an existing Prefect server.",
         examples=("dxatrend deploy",),
     ),

@@ -31,7 +31,7 @@ def test_help_imports_none_of_the_libraries_that_commands_need(command: str) -> 
 
 
 def test_the_libraries_that_help_does_not_import_are_those_that_commands_do() -> None:
-    imported = imported_by("-c", "import dxatrend.cli.service, dxatrend.cli.history")
+    imported = imported_by("-c", "import dxatrend.cli.processes, dxatrend.cli.prefect_server, dxatrend.cli.history")
     assert imported.issuperset(NEEDED_TO_RUN)
 
 
@@ -45,6 +45,12 @@ def test_a_command_that_authors_nothing_imports_no_highdicom_no_matplotlib_and_n
     imported = imported_by("-m", "dxatrend", "--config", str(tmp_path), *command)
     assert "sqlalchemy" in imported
     assert imported.isdisjoint(LARGE)
+
+
+def test_the_supervisor_reads_no_dicom_and_imports_no_library_for_it() -> None:
+    imported = imported_by("-c", "import dxatrend.cli.service")
+    assert "pydantic" in imported
+    assert imported.isdisjoint((*LARGE, "pydicom", "pynetdicom", "numpy"))
 
 
 def test_status_reads_no_dicom_and_imports_no_library_for_it(tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""``dxatrend prefect``, ``schedules`` and ``deploy``: the Prefect server, and what it starts by the clock."""
+
+import argparse
+import contextlib
+import signal
+from typing import NoReturn
+
+from dxatrend.cli.output import FAILURE, SUCCESS
+from dxatrend.service.supervisor import serve_prefect
+from flows.prefect_environment import enter_client_environment
+from flows.prefect_runner import PrefectRunner
+from pipeline.edge.app import open_app
+from pipeline.edge.configuration.loading import load_configuration
+
+
+def prefect(options: argparse.Namespace) -> NoReturn:
+    """Become the Prefect server of several machines."""
+    settings, _ = load_configuration(options.config)
+    serve_prefect(settings.service.prefect)
+
+
+def schedules(options: argparse.Namespace) -> int:
+    """Start the scheduled Prefect runs until SIGTERM."""
+    settings = enter_client_environment(options.config)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # each of its runs reads the configuration itself
+    with open_app(options.config):  # nobody replaces the store while this runs
+        # Importing Prefect competes with the start of its server, which everything else waits for.
+        with contextlib.closing(PrefectRunner(settings)) as runner:
+            runner.wait_for_server()
+        from flows.deployments import run_schedules  # noqa: PLC0415 - Prefect reads its settings when it is imported
+
+        run_schedules()
+    return SUCCESS
+
+
+def deploy(options: argparse.Namespace) -> int:
+    """Register the scheduled runs with the work pool of the Prefect server and print their names."""
+    with contextlib.closing(PrefectRunner(enter_client_environment(options.config))) as runner:
+        if not runner.is_there():
+            return FAILURE
+    from flows.deployments import deploy as register  # noqa: PLC0415 - Prefect reads its settings when it is imported
+
+    print(*register(), sep="\n")
+    return SUCCESS

@@ -1,0 +1,55 @@
+"""``dxatrend listen`` and ``work``: the two processes of the service that may run on several machines."""
+
+import argparse
+import contextlib
+import logging
+import signal
+
+from dxatrend.cli.output import FAILURE, SUCCESS
+from dxatrend.service.memory import give_back_large_blocks
+from flows.prefect_environment import enter_client_environment
+from flows.shutdown import stop_on_signals
+from pipeline.edge.app import open_app
+from pipeline.edge.audit import events
+from pipeline.edge.dicom_net.tls import TlsError
+from pipeline.edge.live_configuration import LiveConfiguration
+from pipeline.edge.receive.listener import Listener
+
+log = logging.getLogger(__name__)
+
+
+def listen(options: argparse.Namespace) -> int:
+    """Run the listener until SIGTERM."""
+    give_back_large_blocks()
+    stop = stop_on_signals()
+    with open_app(options.config) as app:
+        service = app.settings.service
+        try:
+            listener = Listener(
+                service.listener, app.database, service.destination, reserve_mb=service.store.reserve_mb
+            )
+        except OSError as error:
+            log.error("cannot listen: %s", error.strerror)
+            return FAILURE
+        except TlsError as unusable:
+            log.error("cannot listen: listener.%s", unusable)
+            return FAILURE
+        live = LiveConfiguration(app)
+        signal.signal(signal.SIGHUP, live.on_signal)
+        with contextlib.closing(listener), events.service_lifetime(app, "listener"), live.registered("listener"):
+            stop.wait()
+    return SUCCESS
+
+
+def work(options: argparse.Namespace) -> int:
+    """Run a worker until SIGTERM; fails where an unexpected error ended it."""
+    give_back_large_blocks()
+    enter_client_environment(options.config)
+    from dxatrend.service.worker import run_worker  # noqa: PLC0415 - Prefect reads its settings when it is imported
+
+    with open_app(options.config) as app:
+        live = LiveConfiguration(app)
+        signal.signal(signal.SIGHUP, live.on_signal)
+        stop = stop_on_signals()
+        with events.service_lifetime(app, "worker"), live.registered("worker"):
+            return SUCCESS if run_worker(lambda: live.app, stop) else FAILURE
