@@ -1,1 +1,1 @@
-"""Work of operators: backup, housekeeping, and CSV tables of clinical context and precision studies."""
+"""Work of operators: patient merges, releases, exam corrections, backup, housekeeping, and CSV tables."""
