@@ -201,7 +201,7 @@ def test_an_argument_that_is_no_text_is_refused_in_words(app: App, tmp_path: Pat
             check=False,
         )
         assert ended.returncode == 2
-        assert b"is no text" in ended.stderr
+        assert b"is not text" in ended.stderr
 
 
 def test_a_name_in_chinese_by_escape_sequences_is_read_without_them() -> None:
