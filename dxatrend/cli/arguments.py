@@ -1,7 +1,7 @@
 """Arguments and help of every command, and which function of which module runs it.
 
-Nothing is imported here but the standard library and constants, so that ``--help`` is quick: the module of a command
-is imported when the command runs.
+Nothing is imported here but the standard library and constants, so that ``--help`` and shell completion are quick: the
+module of a command is imported when the command runs.
 """
 
 import argparse
@@ -35,9 +35,14 @@ class Command:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the arguments of the process, or these; ``run`` of the result names the function of the command.
 
-    Ends the process with status 2 where they are wrong, and with 0 after ``--help`` or ``--version``.
+    Ends the process with status 2 where they are wrong, and with 0 after ``--help``, ``--version`` or a completion.
     """
-    return build_parser().parse_args(arguments)
+    parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks which words may come next
+        import argcomplete  # noqa: PLC0415 - of use to a shell only
+
+        argcomplete.autocomplete(parser)
+    return parser.parse_args(arguments)
 
 
 def build_parser() -> Parser:
