@@ -24,6 +24,7 @@ from prefect.settings import (
 
 from flows import follow_up as under_prefect
 from flows.prefect_password import read_password
+from flows.runtime import run_context
 from pipeline.edge.app import App
 from pipeline.edge.extract import extraction
 from pipeline.edge.follow_up import due_exams, examination
@@ -93,7 +94,7 @@ def _prefects_share(app: App, patients: range) -> float:
         }
         with (
             temporary_settings(as_in_the_worker),
-            patch.object(under_prefect, "app", lambda: app),
+            run_context(app, stopped=lambda: False),
         ):
             under_prefect.follow_up()  # finds nothing, and warms up
             _receive(app, patients)

@@ -1,17 +1,16 @@
-"""SQL statements that SQLAlchemy compiles once, for the few that every received instance needs.
+"""SQL statements that SQLAlchemy compiles once, for those that every received instance and every exam need.
 
 ``connection.execute`` caches the SQL text, but looks the statement up at each execution and builds a result object,
 which takes several times as long as SQLite's own work. A ``CompiledStatement`` hands its SQL text straight to the
 driver and returns named tuples. The price: rows are ``Any`` to mypy, and it reads ``construct_expanded_state`` and the
 event dispatch of SQLAlchemy, which is why ``SQLAlchemy<2.1`` is pinned.
 
-It is used where a benchmark needs it, which is receiving: the lookup and insert of receipts, and the insert into the
-audit trail. Measured side by side in one process, on SQLite, in processor time (medians of 6 rounds):
+It is used where a benchmark needs it: the statements of receiving one object, and the some forty of extracting and
+following up one exam. All others are plain. Measured on SQLite, in processor time:
 
 - receiving one object: 0.12 ms compiled, 0.73 ms plain;
-- following up one exam: 8.3 ms with its other 40 statements compiled as well, 19 ms with them plain and built at each
-  call, 10.4 ms with them plain and built once with bound parameters. Measured at a load of 9 on 2 cores, 19 ms is 52
-  exams per second and core where 60 are the target: the statements of a follow-up are still to be built once.
+- following up one exam: 6.5 ms compiled, 13.8 ms plain and built at each call, on two nearly idle cores. On busy ones
+  plain statements took 19 ms: 52 exams per second and core, where 60 are the target.
 
 The way back is ``connection.execute(statement, values)`` at each use.
 """
@@ -52,6 +51,14 @@ class CompiledStatement:
             return list(compiled.rows(cursor.fetchall())) if compiled.returns_rows else []
         finally:
             cursor.close()
+
+    def scalars(self, connection: Connection, values: Mapping[str, object]) -> list[Any]:
+        """Execute the statement and return the first column of each row."""
+        return [row[0] for row in self.execute(connection, values)]
+
+    def scalar(self, connection: Connection, values: Mapping[str, object]) -> Any:
+        """Execute the statement and return the first column of the first row; ``None`` where there is none."""
+        return next(iter(self.scalars(connection, values)), None)
 
 
 def parameters_in_rows(table: Table, columns: Sequence[str], rows: int) -> list[dict[str, BindParameter[Any]]]:
@@ -97,7 +104,7 @@ class _Compiled:
         if self._constants or self._lists:
             given = {**self._constants, **values}
             for name, names in self._lists.items():
-                given.update(zip(names, values[name], strict=True))  # type: ignore[call-overload]  # a list
+                given.update(zip(names, _flat(given[name]), strict=True))
         if self._is_positional:
             return tuple([convert(given[name]) if convert else given[name] for name, convert in self._parameters])
         return {name: convert(given[name]) if convert else given[name] for name, convert in self._parameters}
@@ -108,3 +115,8 @@ class _Compiled:
             yield self._make(
                 [convert(value) if convert else value for convert, value in zip(self._converters, row, strict=True)]
             )
+
+
+def _flat(values: Any) -> Any:
+    """Return the values of a list, those of tuples one after the other."""
+    return chain.from_iterable(values) if values and isinstance(values[0], tuple) else values

@@ -6,9 +6,10 @@ from datetime import date, datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from pipeline.edge.store import patient_merges
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.patient_merges import MergedIdentities
 from pipeline.edge.store.schema import clinical_context, exam, patient, provenance, reading, scanner
 from pipeline.edge.store.schema import linked_patients as linked_patients_table
@@ -66,25 +67,14 @@ class LinkedPatients:
 
 def all_linked_patients(connection: Connection, numbers: Collection[int]) -> Iterator[LinkedPatients]:
     """Yield what is on file of these linked patients, without those that have no exam."""
-    query = (
-        select(
-            patient.c.linked_patients_id,
-            clinical_context.c.id,
-            clinical_context.c.patient_id,
-            clinical_context.c.recorded_on,
-        )
-        .join(patient, patient.c.id == clinical_context.c.patient_id)
-        .where(patient.c.linked_patients_id.in_(numbers))
-        .order_by(clinical_context.c.id)
-    )
+    values = {"linked_patients": list(numbers)}
     records: dict[int, list[ContextRecord]] = {}
-    for row in connection.execute(query):
+    for row in _CONTEXT_RECORDS.execute(connection, values):
         record = ContextRecord(number=row.id, patient_number=row.patient_id, recorded_on=row.recorded_on)
         records.setdefault(row.linked_patients_id, []).append(record)
     merged = patient_merges.merged(connection, numbers)
-    summaries = _exam_summaries().where(patient.c.linked_patients_id.in_(numbers))
-    ordered = summaries.order_by(patient.c.linked_patients_id, exam.c.performed_at, exam.c.id)
-    for linked_patients_id, rows in groupby(connection.execute(ordered), key=lambda row: row.linked_patients_id):
+    found = _EXAM_SUMMARIES.execute(connection, values)
+    for linked_patients_id, rows in groupby(found, key=lambda row: row.linked_patients_id):
         yield LinkedPatients(
             summaries=[_exam_summary(row) for row in rows], records=records.get(linked_patients_id, ()), merged=merged
         )
@@ -92,12 +82,8 @@ def all_linked_patients(connection: Connection, numbers: Collection[int]) -> Ite
 
 def linked_patients_of(connection: Connection, exam_number: int) -> LinkedPatients:
     """Return what is on file of the linked patients that an exam belongs to."""
-    query = (
-        select(patient.c.linked_patients_id)
-        .join(exam, exam.c.patient_id == patient.c.id)
-        .where(exam.c.id == exam_number)
-    )
-    (found,) = all_linked_patients(connection, [connection.execute(query).scalar_one()])
+    number: int = _LINKED_PATIENTS.scalar(connection, {"exam": exam_number})
+    (found,) = all_linked_patients(connection, [number])
     return found
 
 
@@ -139,40 +125,61 @@ def stale_exams(connection: Connection, numbers: Collection[int], reader_fingerp
 def record_provenance(connection: Connection, exam_number: int, found: Provenance) -> None:
     """Record the inputs of the latest examination of an exam."""
     values = {name: getattr(found, name) for name in ("parts", "history", "reference_data", "context", "rules")}
-    known = update(provenance).where(provenance.c.exam_id == exam_number).values(**values)
-    if connection.execute(known).rowcount == 0:
-        connection.execute(insert(provenance).values(exam_id=exam_number, **values))
+    if not _UPDATE_PROVENANCE.execute(connection, {"exam": exam_number, **values}):
+        _INSERT_PROVENANCE.execute(connection, {"exam_id": exam_number, **values})
 
 
-def _exam_summaries() -> Select[Any]:
-    return (
-        select(
-            patient.c.linked_patients_id,
-            patient.c.patient_id.label("sent_patient_id"),
-            patient.c.issuer,
-            exam.c.id,
-            exam.c.patient_id,
-            exam.c.scanner_id,
-            exam.c.performed_at,
-            exam.c.birth_date,
-            exam.c.sex,
-            exam.c.revision,
-            exam.c.state,
-            exam.c.historical,
-            exam.c.withdrawn,
-            exam.c.late,
-            scanner.c.key.label("scanner_key"),
-            provenance.c.parts,
-            provenance.c.history,
-            provenance.c.reference_data,
-            provenance.c.context,
-            provenance.c.rules,
-        )
-        .select_from(exam)
-        .join(patient, patient.c.id == exam.c.patient_id)
-        .join(scanner, scanner.c.id == exam.c.scanner_id)
-        .outerjoin(provenance, provenance.c.exam_id == exam.c.id)
+_LINKED_PATIENTS = CompiledStatement(
+    select(patient.c.linked_patients_id)
+    .join(exam, exam.c.patient_id == patient.c.id)
+    .where(exam.c.id == bindparam("exam"))
+)
+_AMONG = patient.c.linked_patients_id.in_(bindparam("linked_patients", expanding=True))
+_CONTEXT_RECORDS = CompiledStatement(
+    select(
+        patient.c.linked_patients_id,
+        clinical_context.c.id,
+        clinical_context.c.patient_id,
+        clinical_context.c.recorded_on,
     )
+    .join(patient, patient.c.id == clinical_context.c.patient_id)
+    .where(_AMONG)
+    .order_by(clinical_context.c.id)
+)
+_EXAM_SUMMARIES = CompiledStatement(
+    select(
+        patient.c.linked_patients_id,
+        patient.c.patient_id.label("sent_patient_id"),
+        patient.c.issuer,
+        exam.c.id,
+        exam.c.patient_id,
+        exam.c.scanner_id,
+        exam.c.performed_at,
+        exam.c.birth_date,
+        exam.c.sex,
+        exam.c.revision,
+        exam.c.state,
+        exam.c.historical,
+        exam.c.withdrawn,
+        exam.c.late,
+        scanner.c.key.label("scanner_key"),
+        provenance.c.parts,
+        provenance.c.history,
+        provenance.c.reference_data,
+        provenance.c.context,
+        provenance.c.rules,
+    )
+    .select_from(exam)
+    .join(patient, patient.c.id == exam.c.patient_id)
+    .join(scanner, scanner.c.id == exam.c.scanner_id)
+    .outerjoin(provenance, provenance.c.exam_id == exam.c.id)
+    .where(_AMONG)
+    .order_by(patient.c.linked_patients_id, exam.c.performed_at, exam.c.id)
+)
+_UPDATE_PROVENANCE = CompiledStatement(
+    update(provenance).where(provenance.c.exam_id == bindparam("exam")).returning(provenance.c.exam_id)
+)
+_INSERT_PROVENANCE = CompiledStatement(insert(provenance))
 
 
 def _exam_summary(row: Row[Any]) -> ExamSummary:

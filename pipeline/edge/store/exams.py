@@ -1,12 +1,14 @@
 """Exams on file with their reports, the history of a patient, and which exams are to be examined again."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
+from functools import cache
 from itertools import combinations, groupby
+from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Connection, Select, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, bindparam, select, tuple_, update
 
 from pipeline.clinical.exam_assembly import ContradictionError, assemble
 from pipeline.clinical.model import Exam, Patient
@@ -14,6 +16,7 @@ from pipeline.clinical.person_names import contradict
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.edge.store import patient_identity, patient_merges, work_queue
 from pipeline.edge.store.change_notification import notify
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.schema import State, exam, patient, reading
 from pipeline.sr.extract.reanalysis import current, superseded_regions
 from pipeline.sr.extract.report import Report
@@ -94,7 +97,7 @@ class ExamOnFile:
 
 def load(connection: Connection, numbers: Sequence[int]) -> list[ExamOnFile]:
     """Return these exams in the order of the numbers given, with their reports in the order they were received."""
-    found = _load(connection, exam.c.id.in_(numbers))
+    found = _load(_OF_NUMBERS.execute(connection, {"numbers": list(numbers)}))
     return sorted(found, key=lambda one: numbers.index(one.number))
 
 
@@ -112,37 +115,25 @@ def exam_of_receipt(connection: Connection, receipt_number: int) -> ExamOnFile |
 def history(connection: Connection, who: Patient, *, but: int | None = None) -> list[ExamOnFile]:
     """Return every exam of a patient that counts and is not held, in the order performed, except exam ``but``."""
     identities = patient_merges.merged_identities(connection, who)
-    on_time = ~exam.c.late if but is None else ~exam.c.late | (exam.c.id < but)
-    may_be_theirs = _may_be_of(who, identities, but=but)
-    found = _load(connection, may_be_theirs & on_time & exam.c.withdrawn.is_(None) & (exam.c.state != State.HELD))
+    statement = _history(has_issuer=bool(who.issuer))
+    found = _load(statement.execute(connection, _values_of(who, identities, but)))
     theirs = (_as_theirs(earlier, who, identities) for earlier in found)
     return [earlier for earlier in theirs if earlier is not None]
 
 
 def held_days(connection: Connection, who: Patient, *, but: int | None = None) -> list[date]:
     """Return the days of a patient's held exams, except exam ``but``."""
-    may_be_theirs = _may_be_of(who, patient_merges.merged_identities(connection, who), but=but)
-    held = may_be_theirs & (exam.c.state == State.HELD) & exam.c.withdrawn.is_(None)
-    query = select(exam.c.performed_at).where(held).order_by(exam.c.performed_at)
-    return [performed_at.date() for performed_at in connection.scalars(query)]
+    identities = patient_merges.merged_identities(connection, who)
+    found = _held_days(has_issuer=bool(who.issuer)).scalars(connection, _values_of(who, identities, but))
+    return [performed_at.date() for performed_at in found]
 
 
 def reexamine_since(connection: Connection, patient_number: int, *, since: date, at: datetime) -> int:
     """Make the exams of a patient's linked patients due again from a day on, and return their count."""
-    other = patient.alias()
-    linked = (
-        select(patient.c.id)
-        .join(other, other.c.linked_patients_id == patient.c.linked_patients_id)
-        .where(other.c.id == patient_number)
-    )
-    later = exam.c.patient_id.in_(linked) & (exam.c.performed_at >= datetime.combine(since, time.min))
-    again = connection.execute(
-        update(exam)
-        .where(later, exam.c.state == State.DONE, ~exam.c.historical)
-        .values(state=State.WAITING, due_at=at, revision=exam.c.revision + 1)
-    )
+    values = {"patient": patient_number, "since": datetime.combine(since, time.min), "at": at}
+    again = _REEXAMINE.execute(connection, values)
     notify(connection)
-    return again.rowcount
+    return len(again)
 
 
 def reexamine_later_exams(connection: Connection, number: int, *, at: datetime) -> int:
@@ -151,8 +142,7 @@ def reexamine_later_exams(connection: Connection, number: int, *, at: datetime) 
     A late exam concerns no exam that was on file before it. A historical exam changes nothing until the next run over
     all exams, as an archive may supply thousands.
     """
-    query = select(exam.c.patient_id, exam.c.performed_at, exam.c.historical, exam.c.late)
-    row = connection.execute(query.where(exam.c.id == number)).one()
+    (row,) = _PLACE.execute(connection, {"exam": number})
     if row.late or row.historical:
         return 0
     return reexamine_since(connection, row.patient_id, since=row.performed_at.date(), at=at)
@@ -169,8 +159,7 @@ def confirm_date(connection: Connection, number: int, *, at: datetime) -> bool:
 
 def finish_follow_up(connection: Connection, of: ExamOnFile) -> None:
     """Mark an exam as followed up; it stays due when a report was added meanwhile."""
-    locked = select(exam.c.revision).where(exam.c.id == of.number).with_for_update()
-    if connection.execute(locked).scalar_one() == of.revision:
+    if _LOCKED_REVISION.scalar(connection, {"exam": of.number}) == of.revision:
         work_queue.done(connection, exam, [of.number])
     else:
         connection.execute(
@@ -180,12 +169,31 @@ def finish_follow_up(connection: Connection, of: ExamOnFile) -> None:
         )
 
 
-def _may_be_of(who: Patient, identities: Collection[tuple[str, str]], *, but: int | None) -> ColumnElement[bool]:
+@cache
+def _history(*, has_issuer: bool) -> CompiledStatement:
+    counts = (exam.c.state != State.HELD) & exam.c.withdrawn.is_(None)
+    on_time = ~exam.c.late | (exam.c.id < bindparam("but"))
+    return CompiledStatement(_READINGS.where(_may_be_theirs(has_issuer=has_issuer), on_time, counts))
+
+
+@cache
+def _held_days(*, has_issuer: bool) -> CompiledStatement:
+    held = (exam.c.state == State.HELD) & exam.c.withdrawn.is_(None)
+    query = select(exam.c.performed_at).where(_may_be_theirs(has_issuer=has_issuer), held)
+    return CompiledStatement(query.order_by(exam.c.performed_at))
+
+
+def _may_be_theirs(*, has_issuer: bool) -> ColumnElement[bool]:
     """Return the condition of exams that may be a patient's: of the same id, or of a merged identity."""
-    merged = tuple_(patient.c.patient_id, patient.c.issuer).in_(sorted(identities))
-    same = patient_identity.same_patient(who.patient_id, who.issuer or None)
-    may_be_theirs = exam.c.patient_id.in_(select(patient.c.id).where(same | merged))
-    return may_be_theirs if but is None else may_be_theirs & (exam.c.id != but)
+    merged = tuple_(patient.c.patient_id, patient.c.issuer).in_(bindparam("identities", expanding=True))
+    same = patient_identity.same_patient(bindparam("patient"), bindparam("issuer") if has_issuer else None)
+    return exam.c.patient_id.in_(select(patient.c.id).where(same | merged)) & (exam.c.id != bindparam("but"))
+
+
+def _values_of(who: Patient, identities: Collection[tuple[str, str]], but: int | None) -> Mapping[str, object]:
+    """Return the values of ``_may_be_theirs``; no exam has the number 0."""
+    values = {"patient": who.patient_id, "identities": sorted(identities), "but": but or 0}
+    return values | ({"issuer": who.issuer} if who.issuer else {})
 
 
 def _as_theirs(earlier: ExamOnFile, who: Patient, identities: Collection[tuple[str, str]]) -> ExamOnFile | None:
@@ -203,9 +211,9 @@ def _is_same_person(other: Patient, who: Patient) -> bool:
     return other.issuer == who.issuer or (who.birth_date is not None and other.birth_date == who.birth_date)
 
 
-def _load(connection: Connection, condition: ColumnElement[bool]) -> list[ExamOnFile]:
+def _load(readings: Sequence[Any]) -> list[ExamOnFile]:
     found: list[ExamOnFile] = []
-    for number, rows in groupby(connection.execute(_readings().where(condition)), key=lambda row: row.id):
+    for number, rows in groupby(readings, key=lambda row: row.id):
         of_exam = list(rows)
         reports = {row.receipt_id: _REPORT.validate_json(row.report) for row in of_exam}
         rejected = {row.receipt_id for row in of_exam if row.rejected is not None}
@@ -227,18 +235,35 @@ def _load(connection: Connection, condition: ColumnElement[bool]) -> list[ExamOn
     return found
 
 
-def _readings() -> Select[tuple[int, int, int, bool, str | None, int, bool]]:
-    return (
-        select(
-            exam.c.id,
-            exam.c.revision,
-            exam.c.worker_crashes,
-            exam.c.historical,
-            exam.c.withdrawn,
-            exam.c.visit,
-            exam.c.late,
-        )
-        .add_columns(reading.c.receipt_id, reading.c.report, reading.c.rejected)
-        .join(reading, reading.c.exam_id == exam.c.id)
-        .order_by(exam.c.performed_at, exam.c.id, reading.c.receipt_id)
+_READINGS = (
+    select(
+        exam.c.id,
+        exam.c.revision,
+        exam.c.worker_crashes,
+        exam.c.historical,
+        exam.c.withdrawn,
+        exam.c.visit,
+        exam.c.late,
     )
+    .add_columns(reading.c.receipt_id, reading.c.report, reading.c.rejected)
+    .join(reading, reading.c.exam_id == exam.c.id)
+    .order_by(exam.c.performed_at, exam.c.id, reading.c.receipt_id)
+)
+_OF_NUMBERS = CompiledStatement(_READINGS.where(exam.c.id.in_(bindparam("numbers", expanding=True))))
+_PLACE = CompiledStatement(
+    select(exam.c.patient_id, exam.c.performed_at, exam.c.historical, exam.c.late).where(exam.c.id == bindparam("exam"))
+)
+_OTHER = patient.alias()
+_LINKED = (
+    select(patient.c.id)
+    .join(_OTHER, _OTHER.c.linked_patients_id == patient.c.linked_patients_id)
+    .where(_OTHER.c.id == bindparam("patient"))
+)
+_REEXAMINE = CompiledStatement(
+    update(exam)
+    .where(exam.c.patient_id.in_(_LINKED), exam.c.performed_at >= bindparam("since"))
+    .where(exam.c.state == State.DONE, ~exam.c.historical)
+    .values(state=State.WAITING, due_at=bindparam("at"), revision=exam.c.revision + 1)
+    .returning(exam.c.id)
+)
+_LOCKED_REVISION = CompiledStatement(select(exam.c.revision).where(exam.c.id == bindparam("exam")).with_for_update())

@@ -4,11 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.change_notification import notify
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.inserts import insert_if_absent
 from pipeline.edge.store.schema import State, exam, history_query, patient
 
@@ -79,11 +80,13 @@ def record_response(connection: Connection, number: int, *, instances: int, at: 
 
 def awaited_since(connection: Connection, exam_number: int) -> datetime | None:
     """Return since when the response of an archive is awaited for an exam; ``None`` when none is."""
-    whose = select(exam.c.patient_id).where(exam.c.id == exam_number).scalar_subquery()
-    since: datetime | None = connection.scalar(
-        select(func.min(history_query.c.requested_at)).where(
-            history_query.c.patient_id == whose,
-            history_query.c.state.in_((State.WAITING, State.HELD)),  # a held query has no response either
-        )
-    )
+    since: datetime | None = _AWAITED_SINCE.scalar(connection, {"exam": exam_number})
     return since
+
+
+_AWAITED_SINCE = CompiledStatement(
+    select(func.min(history_query.c.requested_at)).where(
+        history_query.c.patient_id == select(exam.c.patient_id).where(exam.c.id == bindparam("exam")).scalar_subquery(),
+        history_query.c.state.in_((State.WAITING, State.HELD)),  # a held query has no response either
+    )
+)

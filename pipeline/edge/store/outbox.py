@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, func, insert, select, update
 
 from pipeline.edge.store import audit_trail, destination_outages, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.change_notification import notify
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.schema import State, addendum, delivery, exam
 
 
@@ -58,39 +59,34 @@ class Delivery:
 
 def latest(connection: Connection, exam_number: int) -> AddendumOnFile | None:
     """Return the latest addendum of an exam."""
-    query = _of_exam(exam_number).order_by(addendum.c.id.desc()).limit(1)
-    row = connection.execute(query).one_or_none()
-    return None if row is None else _addendum(row)
+    rows = _LATEST.execute(connection, {"exam": exam_number})
+    return _addendum(rows[0]) if rows else None
 
 
 def is_superseded(connection: Connection, exam_number: int, known: AddendumOnFile | None) -> bool:
     """Return whether an exam has a later addendum than the one known, and lock the exam against another one."""
-    connection.execute(select(exam.c.id).where(exam.c.id == exam_number).with_for_update())
-    own = (addendum.c.exam_id == exam_number) & addendum.c.rendering_of_id.is_(None)
-    now = connection.scalar(select(func.max(addendum.c.id)).where(own))
+    _LOCK_EXAM.execute(connection, {"exam": exam_number})
+    now = _LATEST_NUMBER.scalar(connection, {"exam": exam_number})
     return bool(now != (known.number if known else None))
 
 
 def issue(connection: Connection, new: NewAddendum, destinations: Sequence[str], *, at: datetime) -> int:
     """Store an addendum or a rendering, make it due for each destination, and return its number."""
-    number: int = connection.execute(
-        insert(addendum)
-        .values(
-            exam_id=new.exam_number,
-            predecessor_id=new.predecessor,
-            rendering_of_id=new.rendering_of,
-            sop_class_uid=new.sop_class_uid,
-            sop_instance_uid=new.sop_instance_uid,
-            digest=new.digest,
-            overall=new.overall,
-            authored_at=at,
-            content=zlib.compress(new.data_set, 1),
-        )
-        .returning(addendum.c.id)
-    ).scalar_one()
+    values = {
+        "exam_id": new.exam_number,
+        "predecessor_id": new.predecessor,
+        "rendering_of_id": new.rendering_of,
+        "sop_class_uid": new.sop_class_uid,
+        "sop_instance_uid": new.sop_instance_uid,
+        "digest": new.digest,
+        "overall": new.overall,
+        "authored_at": at,
+        "content": zlib.compress(new.data_set, 1),
+    }
+    number: int = _INSERT.scalar(connection, values)
     waiting = {"addendum_id": number, "size": len(new.data_set), "state": State.WAITING, "due_at": at}
-    if destinations:
-        connection.execute(insert(delivery), [{**waiting, "destination": name} for name in destinations])
+    for destination in destinations:
+        _INSERT_DELIVERY.execute(connection, {**waiting, "destination": destination})
     notify(connection)
     return number
 
@@ -206,7 +202,7 @@ def renderings(connection: Connection, number: int) -> list[AddendumOnFile]:
     return [_addendum(row) for row in connection.execute(query)]
 
 
-def _of_exam(exam_number: int) -> Select[Any]:
+def _of_exam(exam_number: int | BindParameter[int]) -> Select[Any]:
     return _addenda().where(addendum.c.exam_id == exam_number, addendum.c.rendering_of_id.is_(None))
 
 
@@ -220,6 +216,15 @@ def _addenda() -> Select[Any]:
         addendum.c.overall,
         addendum.c.content,
     )
+
+
+_LATEST = CompiledStatement(_of_exam(bindparam("exam")).order_by(addendum.c.id.desc()).limit(1))
+_LATEST_NUMBER = CompiledStatement(
+    select(func.max(addendum.c.id)).where(addendum.c.exam_id == bindparam("exam"), addendum.c.rendering_of_id.is_(None))
+)
+_LOCK_EXAM = CompiledStatement(select(exam.c.id).where(exam.c.id == bindparam("exam")).with_for_update())
+_INSERT = CompiledStatement(insert(addendum).returning(addendum.c.id))
+_INSERT_DELIVERY = CompiledStatement(insert(delivery))
 
 
 def _addendum(row: Row[Any]) -> AddendumOnFile:

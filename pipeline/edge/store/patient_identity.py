@@ -4,11 +4,12 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, Row, bindparam, select, update
 
 from pipeline.clinical.model import Patient, Sex
 from pipeline.clinical.person_names import contradict
 from pipeline.edge.store import patient_merges, patients, work_queue
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.intruders import intruders, named
 from pipeline.edge.store.schema import State, exam, patient
 
@@ -18,12 +19,8 @@ ID_CONFLICT = "id_conflict"
 
 def patient_of(connection: Connection, who: Patient, study_instance_uid: str) -> int:
     """Return the number of a report's patient, where another report of the study may supply a missing issuer."""
-    same_study = (
-        select(patient.c.id, patient.c.issuer)
-        .join(exam, exam.c.patient_id == patient.c.id)
-        .where(exam.c.study_instance_uid == study_instance_uid, patient.c.patient_id == who.patient_id)
-    )
-    known: dict[str, int] = {row.issuer: row.id for row in connection.execute(same_study)}
+    same_study = _SAME_STUDY.execute(connection, {"study": study_instance_uid, "patient": who.patient_id})
+    known: dict[str, int] = {row.issuer: row.id for row in same_study}
     if not who.issuer and len(known) == 1:
         return next(iter(known.values()))
     number = patients.number_of(connection, who.patient_id, who.issuer)
@@ -42,7 +39,7 @@ def hold_conflicts(
     decide which that is. A held exam that is no longer in doubt is released, as when more exams agree. Returns the
     exams that were held or released.
     """
-    withdrawn = connection.scalar(select(exam.c.withdrawn).where(exam.c.id == number))
+    withdrawn = _WITHDRAWN.scalar(connection, {"exam": number})
     if withdrawn is not None:  # it does not count
         return set()
     same = patient_merges.merged_patients(connection, patient_number)
@@ -89,7 +86,7 @@ def release_settled(connection: Connection, number: int, *, at: datetime) -> Non
             work_queue.release(connection, exam, held.id, at=at)
 
 
-def same_patient(patient_id: str, issuer: str | None) -> ColumnElement[bool]:
+def same_patient(patient_id: str | BindParameter[str], issuer: str | BindParameter[str] | None) -> ColumnElement[bool]:
     """Return the condition that a patient on file may be this one: same id, and same issuer or one has none."""
     same_id = patient.c.patient_id == patient_id
     return same_id if issuer is None else same_id & patient.c.issuer.in_([issuer, ""])
@@ -101,17 +98,34 @@ _JUDGED = (
     .where(exam.c.withdrawn.is_(None))
     .order_by(exam.c.id)
 )
+_WITHDRAWN = CompiledStatement(select(exam.c.withdrawn).where(exam.c.id == bindparam("exam")))
+_SAME_STUDY = CompiledStatement(
+    select(patient.c.id, patient.c.issuer)
+    .join(exam, exam.c.patient_id == patient.c.id)
+    .where(exam.c.study_instance_uid == bindparam("study"), patient.c.patient_id == bindparam("patient"))
+)
+_SAME = bindparam("same", expanding=True, type_=exam.c.patient_id.type)
+_OF_OTHER_PATIENTS = CompiledStatement(
+    select(exam.c.id)
+    .where(exam.c.study_instance_uid == bindparam("study"), exam.c.patient_id.not_in(_SAME))
+    .where(exam.c.withdrawn.is_(None))
+    .order_by(exam.c.id)
+)
+_OTHERS = select(exam.c.id, exam.c.name).where(exam.c.patient_id.in_(_SAME), exam.c.withdrawn.is_(None))
+_OTHER_SEX = _OTHERS.where(exam.c.sex != bindparam("known"), exam.c.sex != "", exam.c.id != bindparam("exam")).limit(1)
+_OTHER_BIRTH_DATE = _OTHERS.where(exam.c.birth_date != bindparam("known"), exam.c.id != bindparam("exam")).limit(1)
+_NAMES = _OTHERS.where(exam.c.birth_date.is_(None), exam.c.name != "")
+_CERTAIN = exam.c.reason.is_distinct_from(ID_CONFLICT)
+_ANY_OTHER_SEX, _CERTAIN_OTHER_SEX = CompiledStatement(_OTHER_SEX), CompiledStatement(_OTHER_SEX.where(_CERTAIN))
+_ANY_OTHER_BIRTH_DATE = CompiledStatement(_OTHER_BIRTH_DATE)
+_CERTAIN_OTHER_BIRTH_DATE = CompiledStatement(_OTHER_BIRTH_DATE.where(_CERTAIN))
+_ANY_NAMES = CompiledStatement(_NAMES)
+_CERTAIN_NAMES = CompiledStatement(_NAMES.where((exam.c.id == bindparam("exam")) | _CERTAIN))
 
 
 def _of_other_patients(connection: Connection, same: Collection[int], study_instance_uid: str) -> list[int]:
     """Return the exams of a study that are filed under other patients."""
-    query = (
-        select(exam.c.id)
-        .where(exam.c.study_instance_uid == study_instance_uid, exam.c.patient_id.not_in(same))
-        .where(exam.c.withdrawn.is_(None))
-        .order_by(exam.c.id)
-    )
-    return list(connection.scalars(query))
+    return _OF_OTHER_PATIENTS.scalars(connection, {"study": study_instance_uid, "same": list(same)})
 
 
 def _concerned(connection: Connection, same: Collection[int], study_instance_uid: str) -> Sequence[Row[Any]]:
@@ -204,23 +218,16 @@ def _contradictions(
     connection: Connection, number: int, who: Patient, same: Collection[int], *, certain: bool
 ) -> Iterator[str]:
     """Yield in what other exams of a patient contradict one; with ``certain`` of exams not held for an id conflict."""
-    others = select(exam.c.id, exam.c.name).where(exam.c.patient_id.in_(same), exam.c.withdrawn.is_(None))
-    if certain:
-        others = others.where((exam.c.id == number) | exam.c.reason.is_distinct_from(ID_CONFLICT))
-    if who.sex and _any(connection, others, number, exam.c.sex != who.sex.value, exam.c.sex != ""):
+    values = {"same": list(same), "exam": number}
+    other_sex = _CERTAIN_OTHER_SEX if certain else _ANY_OTHER_SEX
+    if who.sex and other_sex.execute(connection, {**values, "known": who.sex.value}):
         yield "PatientSex (0010,0040) is another than in other exams of this patient"
+    other_birth_date = _CERTAIN_OTHER_BIRTH_DATE if certain else _ANY_OTHER_BIRTH_DATE
     if who.birth_date is None:
-        unknown = others.where(exam.c.birth_date.is_(None), exam.c.name != "")
-        names: dict[int, str] = {row.id: row.name for row in connection.execute(unknown)}
+        unknown = _CERTAIN_NAMES.execute(connection, values) if certain else _ANY_NAMES.execute(connection, values)
+        names: dict[int, str] = {row.id: row.name for row in unknown}
         own = names.pop(number, "")
         if any(contradict(own, other) for other in names.values()):
             yield "PatientName (0010,0010) is another than in other exams of this patient, and no birth date is told"
-    elif _any(connection, others, number, exam.c.birth_date != who.birth_date):
+    elif other_birth_date.execute(connection, {**values, "known": who.birth_date}):
         yield "PatientBirthDate (0010,0030) is another than in other exams of this patient"
-
-
-def _any(
-    connection: Connection, exams: Select[tuple[int, str]], number: int, *contradicting: ColumnElement[bool]
-) -> bool:
-    query = exams.where(exam.c.id != number, *contradicting).limit(1)
-    return connection.execute(query).first() is not None

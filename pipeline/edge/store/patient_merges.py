@@ -5,12 +5,14 @@ that may concern a patient is found by one number. Which exams really count as t
 exam, by issuer, birth date and merges.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from pipeline.clinical.model import Patient
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.schema import linked_patients, patient, patient_merge
 
 MergedIdentities = Collection[frozenset[tuple[str, str]]]
@@ -79,8 +81,7 @@ def merged_patients(connection: Connection, number: int) -> set[int]:
 def merged_identities(connection: Connection, who: Patient) -> frozenset[tuple[str, str]]:
     """Return every (id, issuer) that was merged with this patient's, its own included."""
     own = (who.patient_id, who.issuer)
-    linked = select(patient.c.linked_patients_id).where(patient.c.patient_id == who.patient_id)
-    for together in _sets(connection, _NEW.c.linked_patients_id.in_(linked)):
+    for together in _sets(_PAIRS_LINKED_TO.execute(connection, {"patient_id": who.patient_id})):
         if own in together:
             return together
     return frozenset([own])
@@ -88,24 +89,38 @@ def merged_identities(connection: Connection, who: Patient) -> frozenset[tuple[s
 
 def merged(connection: Connection, all_linked_patients: Collection[int]) -> MergedIdentities:
     """Return the sets of identities that were merged among these linked patients."""
-    return _sets(connection, _NEW.c.linked_patients_id.in_(all_linked_patients))
+    return _sets(_PAIRS_AMONG.execute(connection, {"linked_patients": list(all_linked_patients)}))
 
 
 _ACTIVE = patient_merge.c.undone_at.is_(None)
 _OLD, _NEW = patient.alias("old"), patient.alias("new")
-
-
-def _sets(connection: Connection, condition: ColumnElement[bool]) -> list[frozenset[tuple[str, str]]]:
-    query = (
-        select(_OLD.c.patient_id.label("old_patient_id"), _OLD.c.issuer.label("old_issuer"))
-        .add_columns(_NEW.c.patient_id.label("new_patient_id"), _NEW.c.issuer.label("new_issuer"))
-        .select_from(patient_merge)
-        .join(_OLD, _OLD.c.id == patient_merge.c.old_id)
-        .join(_NEW, _NEW.c.id == patient_merge.c.new_id)
-        .where(_ACTIVE, condition)
+_PAIRS = (
+    select(_OLD.c.patient_id.label("old_patient_id"), _OLD.c.issuer.label("old_issuer"))
+    .add_columns(_NEW.c.patient_id.label("new_patient_id"), _NEW.c.issuer.label("new_issuer"))
+    .select_from(patient_merge)
+    .join(_OLD, _OLD.c.id == patient_merge.c.old_id)
+    .join(_NEW, _NEW.c.id == patient_merge.c.new_id)
+    .where(_ACTIVE)
+)
+_PAIRS_AMONG = CompiledStatement(
+    _PAIRS.where(_NEW.c.linked_patients_id.in_(bindparam("linked_patients", expanding=True)))
+)
+_PAIRS_LINKED_TO = CompiledStatement(
+    _PAIRS.where(
+        _NEW.c.linked_patients_id.in_(
+            select(patient.c.linked_patients_id).where(patient.c.patient_id == bindparam("patient_id"))
+        )
     )
+)
+_NUMBERS = bindparam("numbers", expanding=True, type_=patient.c.id.type)
+_INTO = CompiledStatement(select(patient_merge.c.new_id).where(_ACTIVE, patient_merge.c.old_id.in_(_NUMBERS)))
+_FROM = CompiledStatement(select(patient_merge.c.old_id).where(_ACTIVE, patient_merge.c.new_id.in_(_NUMBERS)))
+
+
+def _sets(pairs: Sequence[Any]) -> list[frozenset[tuple[str, str]]]:
+    """Return the sets of identities that pairs of merged patients form."""
     sets: list[frozenset[tuple[str, str]]] = []
-    for row in connection.execute(query):
+    for row in pairs:
         pair = frozenset([(row.old_patient_id, row.old_issuer), (row.new_patient_id, row.new_issuer)])
         touched = [together for together in sets if together & pair]
         sets = [together for together in sets if together not in touched] + [pair.union(*touched)]
@@ -135,9 +150,8 @@ def _related(connection: Connection, numbers: Collection[int]) -> set[int]:
 
 
 def _merged_directly(connection: Connection, numbers: Collection[int]) -> set[int]:
-    into = select(patient_merge.c.new_id).where(_ACTIVE, patient_merge.c.old_id.in_(numbers))
-    from_ = select(patient_merge.c.old_id).where(_ACTIVE, patient_merge.c.new_id.in_(numbers))
-    return {*connection.scalars(into), *connection.scalars(from_)}
+    values = {"numbers": list(numbers)}
+    return {*_INTO.scalars(connection, values), *_FROM.scalars(connection, values)}
 
 
 def _link(connection: Connection, numbers: Collection[int]) -> None:

@@ -4,15 +4,26 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, insert, select, tuple_
+from sqlalchemy import Connection, bindparam, insert, select, tuple_
 
 from pipeline.clinical.clinical_context import ClinicalContext, context_on
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import patient_merges
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.inserts import insert_if_absent
 from pipeline.edge.store.schema import clinical_context, exam, patient
 
 _RECORD = TypeAdapter(ClinicalContext)
+
+_FIND = CompiledStatement(
+    select(patient.c.id).where(patient.c.patient_id == bindparam("patient"), patient.c.issuer == bindparam("issuer"))
+)
+_CONTEXTS_OF = CompiledStatement(
+    select(clinical_context.c.record)
+    .join(patient, patient.c.id == clinical_context.c.patient_id)
+    .where(tuple_(patient.c.patient_id, patient.c.issuer).in_(bindparam("identities", expanding=True)))
+    .order_by(clinical_context.c.id)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +48,7 @@ def number_of(connection: Connection, patient_id: str, issuer: str) -> int:
 
 def find(connection: Connection, patient_id: str, issuer: str) -> int | None:
     """Return the number of a patient on file; ``None`` for any other."""
-    number: int | None = connection.scalar(
-        select(patient.c.id).where(patient.c.patient_id == patient_id, patient.c.issuer == issuer)
-    )
+    number: int | None = _FIND.scalar(connection, {"patient": patient_id, "issuer": issuer})
     return number
 
 
@@ -98,13 +107,8 @@ def contexts(connection: Connection, patient_number: int) -> list[ContextOnFile]
 def contexts_of(connection: Connection, who: Patient) -> list[ClinicalContext]:
     """Return the clinical context of a patient and of all identities merged with it."""
     identities = sorted(patient_merges.merged_identities(connection, who))
-    query = (
-        select(clinical_context.c.record)
-        .join(patient, patient.c.id == clinical_context.c.patient_id)
-        .where(tuple_(patient.c.patient_id, patient.c.issuer).in_(identities))
-        .order_by(clinical_context.c.id)
-    )
-    return [_RECORD.validate_json(record) for record in connection.scalars(query)]
+    found = _CONTEXTS_OF.scalars(connection, {"identities": identities})
+    return [_RECORD.validate_json(record) for record in found]
 
 
 def _same_day(one: ClinicalContext, other: ClinicalContext) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Connection, case, delete, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, insert, literal, select, update
 
 from pipeline.edge.store import (
     exams,
@@ -17,6 +17,7 @@ from pipeline.edge.store import (
     work_queue,
 )
 from pipeline.edge.store.change_notification import notify
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.inserts import insert_if_absent
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt, rejection, scanner
 from pipeline.edge.store.senders import Sender
@@ -85,7 +86,7 @@ def record(
             detail = f"it says what receipt {same} says"
             work_queue.ignore(connection, receipt, receipt_number, reason=REPEATED, detail=detail)
             return known
-        connection.execute(delete(reading).where(reading.c.receipt_id == same))
+        _DELETE.execute(connection, {"receipt": same})
         detail = f"receipt {receipt_number} says the same, and tells patient or order otherwise"
         work_queue.ignore(connection, receipt, same, reason=receipts.CORRECTED, detail=detail)
     number = _record_exam(
@@ -98,17 +99,16 @@ def record(
         late=arrival.late,
     )
     rejected = _rejected_as(connection, report.sop_instance_uid, may_reject)
-    connection.execute(delete(reading).where(reading.c.receipt_id == receipt_number))  # where it was historical before
-    connection.execute(
-        insert(reading).values(
-            receipt_id=receipt_number,
-            exam_id=number,
-            performed_at=_without_microseconds(report),
-            report=_REPORT.dump_json(report).decode(),
-            reader_fingerprint=arrival.reader_fingerprint,
-            rejected=rejected,
-        )
-    )
+    _DELETE.execute(connection, {"receipt": receipt_number})  # where it was historical before
+    values = {
+        "receipt_id": receipt_number,
+        "exam_id": number,
+        "performed_at": _without_microseconds(report),
+        "report": _REPORT.dump_json(report).decode(),
+        "reader_fingerprint": arrival.reader_fingerprint,
+        "rejected": rejected,
+    }
+    _INSERT.execute(connection, values)
     if known is not None or rejected is not None:
         count_rejections(connection, number)
     work_queue.done(connection, receipt, [receipt_number])
@@ -204,13 +204,8 @@ def replace_reports(
 
 def _find(connection: Connection, report: Report, patient_number: int, scanner_number: int) -> int | None:
     """Return the exam a report belongs to; of several visits under one study the nearest in time."""
-    query = select(exam.c.id, exam.c.performed_at).where(
-        exam.c.patient_id == patient_number,
-        exam.c.scanner_id == scanner_number,
-        exam.c.study_instance_uid == report.exam.study_instance_uid,
-    )
-    moment = report.exam.performed_at
-    found = connection.execute(query).all()
+    study, moment = report.exam.study_instance_uid, report.exam.performed_at
+    found = _FIND.execute(connection, {"patient": patient_number, "scanner": scanner_number, "study": study})
     nearest = min(found, key=lambda row: (abs(row.performed_at - moment), row.id), default=None)
     return None if nearest is None else int(nearest.id)
 
@@ -263,13 +258,7 @@ def _corrects(connection: Connection, later: int, earlier: int, study_instance_u
 
 def _rejected_as(connection: Connection, sop_instance_uid: str, may_reject: Callable[[Sender], bool]) -> str | None:
     """Return the title of the first rejection note that names an instance and whose sender may reject it."""
-    query = (
-        select(rejection.c.title, receipt.c.calling_ae_title, receipt.c.host)
-        .join(receipt, receipt.c.id == rejection.c.receipt_id)
-        .where(rejection.c.sop_instance_uid == sop_instance_uid, rejection.c.undone_at.is_(None))
-        .order_by(rejection.c.id)
-    )
-    for row in connection.execute(query).all():
+    for row in _REJECTIONS.execute(connection, {"uid": sop_instance_uid}):
         if may_reject(Sender(ae_title=row.calling_ae_title, host=row.host)):
             return str(row.title)
     return None
@@ -339,3 +328,20 @@ def _record_exam(
         .returning(exam.c.id)
     ).scalar_one()
     return added
+
+
+_FIND = CompiledStatement(
+    select(exam.c.id, exam.c.performed_at).where(
+        exam.c.patient_id == bindparam("patient"),
+        exam.c.scanner_id == bindparam("scanner"),
+        exam.c.study_instance_uid == bindparam("study"),
+    )
+)
+_REJECTIONS = CompiledStatement(
+    select(rejection.c.title, receipt.c.calling_ae_title, receipt.c.host)
+    .join(receipt, receipt.c.id == rejection.c.receipt_id)
+    .where(rejection.c.sop_instance_uid == bindparam("uid"), rejection.c.undone_at.is_(None))
+    .order_by(rejection.c.id)
+)
+_DELETE = CompiledStatement(delete(reading).where(reading.c.receipt_id == bindparam("receipt")))
+_INSERT = CompiledStatement(insert(reading))

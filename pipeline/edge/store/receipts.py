@@ -44,6 +44,10 @@ _COLUMNS = (
     func.length(receipt.c.content).label("length"),
 )
 
+_OF_NUMBERS = CompiledStatement(
+    select(*_COLUMNS).where(receipt.c.id.in_(bindparam("numbers", expanding=True))).order_by(receipt.c.id)
+)
+
 _LOCK_UIDS = text("""
     SELECT pg_advisory_xact_lock(7311005, hash)
     FROM (SELECT DISTINCT hashtext(uid) AS hash FROM unnest(CAST(:uids AS text[])) AS uid ORDER BY hash) AS in_turn""")
@@ -176,7 +180,6 @@ def store_all(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple
 
 def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
     """Return the receipts of these numbers that exist, in the order of their numbers."""
-    query = select(*_COLUMNS).where(receipt.c.id.in_(numbers)).order_by(receipt.c.id)
     return [
         Receipt(
             number=row.id,
@@ -192,7 +195,7 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
             historical=row.historical,
             released_from=row.released_from,
         )
-        for row in connection.execute(query).all()
+        for row in _OF_NUMBERS.execute(connection, {"numbers": list(numbers)})
     ]
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import combinations
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from pipeline.clinical.model import Epoch, Scanner
 from pipeline.clinical.priors import last_break
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.inserts import insert_if_absent
 from pipeline.edge.store.schema import exam, scanner, unidentified_scanner
 from pipeline.sr.extract.scanner_alias import Alias, Spelling, canonical_scanner, supply_serial_number
@@ -171,9 +172,16 @@ def _number_of(connection: Connection, machine: Scanner, at: datetime) -> int:
     )
     if number is not None:
         return number
-    seen = update(scanner).where(scanner.c.key == key).values(last_seen_at=at).returning(scanner.c.id)
-    known: int = connection.execute(seen).scalar_one()
+    known: int = _SEEN.scalar(connection, {"named": key, "at": at})
     return known
+
+
+_SEEN = CompiledStatement(
+    update(scanner)
+    .where(scanner.c.key == bindparam("named"))
+    .values(last_seen_at=bindparam("at"))
+    .returning(scanner.c.id)
+)
 
 
 def _is_known(machine: UnidentifiedScanner, aliases: Sequence[Alias]) -> bool:

@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, false, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, false, select, update
 
 from pipeline.clinical.model import Scanner
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.inserts import insert_if_absent
 from pipeline.edge.store.schema import exam, reading, receipt, scanner, sender
 
@@ -41,12 +42,12 @@ def record(connection: Connection, scanner_number: int, who: Sender, *, bound: b
 
     A caller that the configuration has ``bound`` to the scanner needs no confirmation.
     """
-    of_scanner = select(sender.c.id).where(sender.c.scanner_id == scanner_number)
-    if (number := connection.scalar(of_scanner.where(_is(who)))) is not None:
+    caller = {"scanner": scanner_number, "ae_title": who.ae_title, "host": who.host}
+    if (number := _OF_SCANNER.scalar(connection, caller)) is not None:
         if bound:
             connection.execute(update(sender).where(_new(number)).values(confirmed_at=at))
         return
-    is_first = connection.scalar(of_scanner.limit(1)) is None
+    is_first = connection.scalar(select(sender.c.id).where(sender.c.scanner_id == scanner_number).limit(1)) is None
     insert_if_absent(
         connection,
         sender,
@@ -62,7 +63,7 @@ def unconfirmed(connection: Connection, exams: Collection[int]) -> set[int]:
     """Return those of some exams with a report from a caller that nobody has confirmed for their scanner."""
     if not exams:
         return set()
-    return set(connection.scalars(_exams_sent().where(sender.c.confirmed_at.is_(None), exam.c.id.in_(exams))))
+    return set(_UNCONFIRMED.scalars(connection, {"exams": list(exams)}))
 
 
 def unconfirmed_senders(connection: Connection) -> list[NewSender]:
@@ -166,3 +167,15 @@ def _sent_by() -> ColumnElement[bool]:
 def _exams_sent() -> Select[tuple[int]]:
     joined = exam.join(reading, reading.c.exam_id == exam.c.id).join(receipt, receipt.c.id == reading.c.receipt_id)
     return select(exam.c.id).select_from(joined.join(sender, _sent_by()))
+
+
+_OF_SCANNER = CompiledStatement(
+    select(sender.c.id).where(
+        sender.c.scanner_id == bindparam("scanner"),
+        sender.c.calling_ae_title == bindparam("ae_title"),
+        sender.c.host == bindparam("host"),
+    )
+)
+_UNCONFIRMED = CompiledStatement(
+    _exams_sent().where(sender.c.confirmed_at.is_(None), exam.c.id.in_(bindparam("exams", expanding=True)))
+)

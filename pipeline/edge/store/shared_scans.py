@@ -11,9 +11,10 @@ from datetime import datetime, time
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from pipeline.edge.store import work_queue
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.patient_identity import ID_CONFLICT
 from pipeline.edge.store.schema import State, exam, patient, reading, receipt
 from pipeline.sr.extract.report import Report
@@ -57,14 +58,13 @@ def _detail(this: str, other: str) -> str:
 def _pairs(connection: Connection, number: int, receipt_number: int | None = None) -> Iterator[_Pair]:
     """Yield the exams of other linked patients that share a scan with an exam, each once."""
     found: set[int] = set()
-    own = reading.c.exam_id == number if receipt_number is None else reading.c.receipt_id == receipt_number
-    for mine in connection.execute(_COUNTING.where(own)).all():
-        at_that_time = _COUNTING.where(
-            reading.c.performed_at == mine.performed_at,
-            exam.c.scanner_id == mine.scanner_id,
-            patient.c.linked_patients_id != mine.linked_patients_id,
-        )
-        for theirs in connection.execute(at_that_time).all():
+    if receipt_number is None:
+        own = _OF_EXAM.execute(connection, {"exam": number})
+    else:
+        own = _OF_RECEIPT.execute(connection, {"receipt": receipt_number})
+    for mine in own:
+        values = {"moment": mine.performed_at, "scanner": mine.scanner_id, "linked_patients": mine.linked_patients_id}
+        for theirs in _OF_OTHERS_AT_THAT_TIME.execute(connection, values):
             if theirs.exam_id not in found and _is_one_scan(mine.report, theirs.report):
                 found.add(theirs.exam_id)
                 yield _Pair(theirs.exam_id, _sent(mine), _sent(theirs))
@@ -98,4 +98,13 @@ _COUNTING = (
     .join(receipt, receipt.c.id == reading.c.receipt_id)
     .where(reading.c.rejected.is_(None), exam.c.withdrawn.is_(None), exam.c.reason.is_distinct_from(ID_CONFLICT))
     .order_by(reading.c.receipt_id)
+)
+_OF_EXAM = CompiledStatement(_COUNTING.where(reading.c.exam_id == bindparam("exam")))
+_OF_RECEIPT = CompiledStatement(_COUNTING.where(reading.c.receipt_id == bindparam("receipt")))
+_OF_OTHERS_AT_THAT_TIME = CompiledStatement(
+    _COUNTING.where(
+        reading.c.performed_at == bindparam("moment"),
+        exam.c.scanner_id == bindparam("scanner"),
+        patient.c.linked_patients_id != bindparam("linked_patients"),
+    )
 )

@@ -5,6 +5,7 @@ blocks nothing: the next worker claims it when the lease has run out, or its own
 worker crashed is a crash suspect and is claimed alone from then on, so that it takes no other work with it.
 """
 
+import functools
 import os
 import socket
 from collections.abc import Collection, Sequence
@@ -13,8 +14,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, case, func, literal, or_, select, update
 
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.schema import State, commitment_request, delivery, exam, history_query, receipt, shard
 
 QUEUES = (receipt, exam, delivery, commitment_request, history_query, shard)
@@ -188,9 +190,18 @@ def _free(queue: Table, at: datetime) -> ColumnElement[bool]:
 def _settle(
     connection: Connection, queue: Table, ids: Collection[int], *, state: State, reason: str | None, detail: str | None
 ) -> None:
-    settled = {"state": state, "reason": reason, "detail": detail}
-    free = {"attempts": 0, "worker_crashes": 0, "lease_owner": None, "leased_until": None}
-    connection.execute(update(queue).where(queue.c.id.in_(ids)).values(**settled, **free))
+    values = {"ids": list(ids), "to": state, "why": reason, "details": detail}
+    _settling(queue).execute(connection, values)
+
+
+@functools.cache
+def _settling(queue: Table) -> CompiledStatement:
+    return CompiledStatement(
+        update(queue)
+        .where(queue.c.id.in_(bindparam("ids", expanding=True)))
+        .values(state=bindparam("to"), reason=bindparam("why"), detail=bindparam("details"))
+        .values(attempts=0, worker_crashes=0, lease_owner=None, leased_until=None)
+    )
 
 
 def _within_bytes(due: Sequence[Row[Any]], max_bytes: int | None) -> list[int]:

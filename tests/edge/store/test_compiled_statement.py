@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, tuple_, update
 
 from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.database import Database, StoreError
-from pipeline.edge.store.schema import State, receipt
+from pipeline.edge.store.schema import State, linked_patients, patient, receipt
 from tests.factories.instances import NOW
 
 COLUMNS = {
@@ -49,6 +49,19 @@ def test_moments_flags_bytes_and_lists_of_any_length_are_what_sqlalchemy_gives(f
             found = find.execute(connection, {"uids": uids})
             assert [tuple(row) for row in found] == [tuple(row) for row in connection.execute(FIND, {"uids": uids})]
             assert {row.received_at.tzinfo for row in found} <= {NOW.tzinfo}
+
+
+def test_a_list_of_pairs_finds_each_pair_and_no_other_mixture(database: Database) -> None:
+    pair = tuple_(patient.c.patient_id, patient.c.issuer)
+    find = CompiledStatement(
+        select(patient.c.id).where(pair.in_(bindparam("pairs", expanding=True))).order_by(patient.c.id)
+    )
+    with database.write() as connection:
+        connection.execute(insert(linked_patients), [{"id": 1}])
+        named = [{"patient_id": who, "issuer": issuer, "linked_patients_id": 1} for who in "AB" for issuer in "XY"]
+        connection.execute(insert(patient), named)
+        assert find.scalars(connection, {"pairs": [("A", "Y"), ("B", "X")]}) == [2, 3]
+        assert find.scalar(connection, {"pairs": [("C", "X")]}) is None
 
 
 def test_what_a_statement_itself_sets_is_set_beside_what_is_given(full: Database) -> None:
