@@ -36,9 +36,12 @@ HONEST = "127.0.0.2"
 
 ATTACK_SECONDS = 1.5
 SLOWEST_ANSWER = 2.0
+CALM_ANSWER = 0.2
+"""Seconds that a scanner waits where nobody attacks and the machine has nothing else to do."""
+
 MOST_MEGABYTES = 400
 
-ATTEMPTS = 3
+ATTEMPTS = 4
 MOST_LINES = 5_000
 """Of log, in all attacks together."""
 
@@ -71,13 +74,15 @@ class Siege:
     def suffers(self, name: str, attack: Attack) -> None:
         """Let it be attacked, and see that a scanner is served all the same.
 
-        The machine may be busy with something else for a moment: what is too slow is tried twice more.
+        The machine may be busy with something else for a moment, as with what an earlier attack has left to
+        other services: what is too slow is tried again once a scanner is served quickly without any attack.
         """
         seen = len(self.service.log.read_text())
         for _ in range(ATTEMPTS):
             slowest, listener, worker = self._attacked(attack)
             if slowest < SLOWEST_ANSWER:
                 break
+            peers.wait_until(lambda: self.hear() < CALM_ANSWER, seconds=60, what="the machine is calm")
         _ROWS.append((name, self.name, slowest, listener, worker))
         assert REACHES.get(name, "") in self.service.log.read_text()[seen:], "the attack reaches what it attacks"
         assert slowest < SLOWEST_ANSWER
