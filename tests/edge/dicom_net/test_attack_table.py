@@ -41,7 +41,7 @@ CALM_ANSWER = 0.2
 
 MOST_MEGABYTES = 400
 
-ATTEMPTS = 4
+ATTEMPTS = 6
 MOST_LINES = 5_000
 """Of log, in all attacks together."""
 
