@@ -26,9 +26,6 @@ MOST_CACHED = 16
 HEADER_SIZE = 74
 """Bytes before the proposal (PS3.8 Table 9-11)."""
 
-MOST_CONTEXTS = 128
-"""Their IDs are the odd numbers from 1 to 255 (PS3.8 9.3.2.2)."""
-
 MOST_TRANSFER_SYNTAXES = 256
 """In one presentation context; DICOM defines some seventy."""
 
