@@ -22,6 +22,9 @@ ATTEMPTS = 3
 MOST_MEGABYTES = 120
 """By how much the listener may grow under any attack."""
 
+OF_THE_POOL = 12
+"""Files that a pool of database connections may have opened since: three each."""
+
 MARK = "ZZMARKED"
 REQUEST = association_request(called="DXATREND", calling="SCANNER1")
 CALLERS = '[{"ae_title": "SCANNER1"}, {"ae_title": "SCANNER2"}]'
@@ -61,7 +64,8 @@ class Besieged:
         self.hear()
         assert self._megabytes("VmHWM") < self._memory + MOST_MEGABYTES
         peers.wait_until(lambda: self._status("Threads") <= self._threads + 1, what="threads are at their baseline")
-        peers.wait_until(lambda: self._open_files() <= self._files + 2, what="no connection is left")
+        peers.wait_until(lambda: self.service.open_connections() == 0, what="no connection is left")
+        peers.wait_until(lambda: self._open_files() <= self._files + OF_THE_POOL, what="no file is left open")
         log = self.service.log.read_text()
         assert MARK not in log
         assert "Traceback" not in log
