@@ -22,6 +22,7 @@ from dxatrend.cli.arguments import build_parser
 from pipeline.clinical.clinical_context import VISIT_FACTS, ClinicalContext
 from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.configuration.settings import Settings
+from pipeline.edge.configuration.suggestions import sections_in
 from pipeline.edge.deliver.dispatcher import REFUSED, UNANSWERED
 from pipeline.edge.dicom_net.sop_classes import IMAGE_STORAGE_CLASSES, SR_STORAGE_CLASSES, SR_TRANSFER_SYNTAXES
 from pipeline.edge.errors import UNEXPECTED, WORKER_LOST
@@ -69,11 +70,10 @@ def keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fiel
     """Every key of a part of the configuration as ``listener.caller.host``, and what is known of it."""
     for name, field in section.model_fields.items():
         key = f"{prefix}{field.alias or name}"
-        kinds = (field.annotation, *get_args(field.annotation))
-        nested = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        if nested:
-            yield from keys(nested[0], f"{key}.")
-        else:
+        nested = list(sections_in(field.annotation))
+        for below in nested:
+            yield from keys(below, f"{key}.")
+        if not nested:
             yield key, field
 
 

@@ -12,7 +12,8 @@ from pipeline.edge.app import open_app
 from pipeline.edge.configuration.dialects import DialectInForce, Origin, dialects_in_force
 from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.configuration.service_settings import ListenerSettings, ServiceSettings
-from pipeline.edge.dicom_net.client import PeerUnavailableError, echo
+from pipeline.edge.deliver.kinds import sender
+from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.dicom_net.tls import TlsError, for_calling, for_listener
 from pipeline.edge.live_configuration import outdated
 from pipeline.edge.store.database import StoreError, StoreInUseError, StoreMissingError, StoreTooNewError
@@ -92,11 +93,11 @@ def _tls_problems(listener: ListenerSettings) -> Iterator[str]:
 
 
 def _print_destinations(service: ServiceSettings) -> int:
-    """Send a C-ECHO to each destination, print the result and return how many failed."""
+    """Ask each destination whether it answers, print the result and return how many do not."""
     failed = 0
     for destination in service.destination:
         try:
-            echo(destination, service.listener.ae_title)
+            sender(destination, service).check()
             print(f"destination {destination.name}: answers")
         except PeerUnavailableError as problem:
             failed += 1

@@ -68,7 +68,7 @@ def fetch(options: argparse.Namespace) -> int:
     """Query each archive for a patient's reports; fails where one of them does not answer."""
     patient = Patient(patient_id=options.patient.strip(), issuer=options.issuer.strip())
     with open_store(options) as app:
-        archives = [destination for destination in app.settings.service.destination if destination.history]
+        archives = app.settings.service.archives
         if not archives:
             print_errors("no destination has history = true")
             return FAILURE

@@ -26,7 +26,7 @@ def listen(options: argparse.Namespace) -> int:
         service = app.settings.service
         try:
             listener = Listener(
-                service.listener, app.database, service.destination, reserve_mb=service.store.reserve_mb
+                service.listener, app.database, service.dicom_destinations, reserve_mb=service.store.reserve_mb
             )
         except OSError as error:
             log.error("cannot listen: %s", error.strerror)

@@ -60,7 +60,7 @@ def _status(app: App) -> Status:
             [destination.name for destination in destinations],
             datetime.now(UTC),
             reference_data=app.reference_data,
-            archives=[archive.name for archive in destinations if archive.history],
+            archives=[archive.name for archive in app.settings.service.archives],
         )
 
 

@@ -80,7 +80,7 @@ def _loops(app: App, stop: Stop) -> list[tuple[WorkLoop, PrefectRunner | None]]:
         run = _under_prefect(prefect, partial(_delivery_flow, destination.name), stop)
         loops.append((outbox_loop(destination.name, run=run, stopped=stop.is_set), prefect))
     loops += [(commitment_loop(caller), None) for caller in callers_to_be_called(service.listener.caller)]
-    loops += [(query_loop(archive), None) for archive in service.destination if archive.history]
+    loops += [(query_loop(archive), None) for archive in service.archives]
     forwarder = AuditForwarder(app)
     loops.append((WorkLoop(name="audit trail", poll=lambda _: forwarder.poll(), requeue=nothing_claimed), None))
     return loops

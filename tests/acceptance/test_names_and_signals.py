@@ -12,7 +12,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 from sqlalchemy import func, select
 
-from pipeline.edge.configuration.service_settings import DestinationSettings
+from pipeline.edge.configuration.destination_settings import DicomDestination
 from pipeline.edge.dicom_net.client import PeerUnavailableError, echo
 from pipeline.edge.store import receipts
 from pipeline.edge.store.receipts import Instance
@@ -47,7 +47,7 @@ def test_a_name_may_have_an_address_of_either_kind_and_another_one_tomorrow(monk
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     port = peers.free_port()
-    to = DestinationSettings(name="pacs", ae_title="PACS", host="pacs.test", port=port)
+    to = DicomDestination(name="pacs", ae_title="PACS", host="pacs.test", port=port)
     for address in ("::1", "127.0.0.1"):
         ae = AE(ae_title="PACS")
         ae.add_supported_context(Verification)

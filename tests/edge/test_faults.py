@@ -22,7 +22,8 @@ from dxatrend.service.worker import run_worker
 from flows.shutdown import Stop
 from pipeline.edge.app import App, open_app
 from pipeline.edge.audit import syslog_sender
-from pipeline.edge.configuration.service_settings import AuditSettings, CallerSettings, DestinationSettings
+from pipeline.edge.configuration.destination_settings import DestinationSettings, DicomDestination
+from pipeline.edge.configuration.service_settings import AuditSettings, CallerSettings
 from pipeline.edge.deliver.commitment_reporter import report_due
 from pipeline.edge.dicom_net.client import PeerUnavailableError, associate, echo
 from pipeline.edge.extract import extraction
@@ -55,7 +56,7 @@ FOLLOWING_UP = (
 INTERPRETING = "match compare_matches add_cautions diagnose advise trend cross_check"
 DELIVERING = "deliver.storage_scu:_store deliver.storage_scu:_data_set"
 ONE_DESTINATION = (
-    "deliver.dispatcher:deliver",
+    "deliver.storage_scu:deliver",
     "store.destination_outages:current",
     "store.outbox:claim",
     "deliver.storage_scu:associate",
@@ -317,7 +318,7 @@ def test_what_else_keeps_a_host_from_being_called_is_not_told_of_its_name(monkey
 
     monkeypatch.setattr(socket, "getaddrinfo", fails)
     with pytest.raises(PeerUnavailableError, match="no association: OSError"):
-        echo(DestinationSettings(name="pacs", host="pacs.invalid", port=104, ae_title="PACS"), "DXATREND")
+        echo(DicomDestination(name="pacs", host="pacs.invalid", port=104, ae_title="PACS"), "DXATREND")
 
 
 @pytest.mark.parametrize("fault", [socket.gaierror(-3, "Temporary failure in name resolution"), UnicodeError("label")])
@@ -328,7 +329,7 @@ def test_a_host_whose_name_has_no_address_is_away(fault: Exception, monkeypatch:
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     where: dict[str, Any] = {"host": "pacs.invalid", "port": 104, "ae_title": "PACS"}
     with pytest.raises(PeerUnavailableError, match="name of its host has no address"):
-        echo(DestinationSettings(name="pacs", **where), "DXATREND")
+        echo(DicomDestination(name="pacs", **where), "DXATREND")
     with (
         pytest.raises(PeerUnavailableError, match="name of its host has no address"),
         associate(CallerSettings(**where), "DXATREND", as_scp=[StorageCommitmentPushModel]),
@@ -419,7 +420,7 @@ def test_a_fault_over_one_question_to_an_archive_concerns_no_other(
                 send(app, who)
             assert extract_waiting(app) == 3
             with faulty(place):
-                while run_due_query(app, app.settings.service.destination[0]):
+                while run_due_query(app, app.settings.service.archives[0]):
                     pass
             with app.database.read() as connection:
                 states = connection.scalars(select(history_query.c.state).order_by(history_query.c.id)).all()

@@ -4,7 +4,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.edge.configuration.service_settings import TlsSettings
+from pipeline.edge.configuration.section import TlsSettings
 from tests import peers
 
 

@@ -99,7 +99,7 @@ def app_with_scanner(engine: Engine, folder: Path, scanner: Scanner, *, called: 
         with app.database.write() as connection:
             receipts.store(connection, instance(uid=KEPT), calling_ae_title="SCANNER1", at=NOW)
         service = app.settings.service
-        listener = Listener(service.listener, app.database, service.destination)
+        listener = Listener(service.listener, app.database, service.dicom_destinations)
         try:
             yield app
         finally:

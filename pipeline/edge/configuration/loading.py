@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 
 from pipeline.clinical.model import Scanner
+from pipeline.edge.configuration.destination_settings import KINDS
 from pipeline.edge.configuration.dialects import dialects_in_force
 from pipeline.edge.configuration.folders import SYSTEM_DATA_FOLDER, SYSTEM_FOLDER
 from pipeline.edge.configuration.section import CONFIGURATION_FOLDER
@@ -109,12 +110,21 @@ def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
 
 def _mistakes(error: ValidationError) -> Iterator[str]:
     for mistake in error.errors(include_url=False, include_input=False, include_context=False):
-        key = ".".join(str(step) for step in mistake["loc"])
+        key = ".".join(str(step) for step in _as_written(mistake["loc"]))
         if mistake["type"] == "extra_forbidden":
             known = keys_beside(Settings, mistake["loc"])
             yield f"{key}: there is no such key{did_you_mean(str(mistake['loc'][-1]), known)}"
+        elif mistake["type"] == "union_tag_invalid":
+            yield f"{key}.kind: there is no such kind; the kinds are {', '.join(KINDS)}"
         else:
             yield f"{key}: {mistake['msg'].removeprefix('Value error, ')}"
+
+
+def _as_written(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Return where an error is without the kind that pydantic puts after the number of a destination."""
+    if location[:2] == ("service", "destination") and location[3:4] and location[3] in KINDS:
+        return (*location[:3], *location[4:])
+    return location
 
 
 def _spelling_errors(settings: Settings, dialects: Sequence[Dialect]) -> Iterator[str]:

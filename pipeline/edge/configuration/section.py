@@ -44,3 +44,11 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(min_length=1)]
 RegionKey = Annotated[Region, BeforeValidator(_region)]
 ConfigPath = Annotated[Path, AfterValidator(_beside_configuration)]
+
+
+class TlsSettings(Section):
+    """``[….tls]``: PEM files of our certificate and private key, and of the authority that signs the other side's."""
+
+    certificate: ConfigPath
+    key: ConfigPath
+    ca: ConfigPath

@@ -1,6 +1,5 @@
 """Settings of ``service.toml``: store, listener and callers, exams, addenda, destinations, Prefect, audit trail."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -10,7 +9,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from pipeline.edge.configuration.section import AeTitle, ConfigPath, Name, Port, Section
+from pipeline.edge.configuration.destination_settings import Destination, DicomDestination
+from pipeline.edge.configuration.section import AeTitle, ConfigPath, Name, Port, Section, TlsSettings
 from pipeline.edge.ip_address import is_ip_address
 
 MEGABYTE = 1_000_000
@@ -69,14 +69,6 @@ class StoreSettings(Section):
     folder: ConfigPath | None = None
     url: Annotated[str, AfterValidator(_database_url)] = "sqlite:///var/dxatrend.sqlite3"
     reserve_mb: Annotated[int, Field(ge=0)] = 256
-
-
-class TlsSettings(Section):
-    """``[….tls]``: PEM files of our certificate and private key, and of the authority that signs the other side's."""
-
-    certificate: ConfigPath
-    key: ConfigPath
-    ca: ConfigPath
 
 
 class CallerSettings(Section):
@@ -192,42 +184,6 @@ class AddendumSettings(Section):
     font: Annotated[ConfigPath, AfterValidator(_font)] | None = None
 
 
-def _without_repetition(content: tuple[str, ...]) -> tuple[str, ...]:
-    for form in content:
-        if content.count(form) > 1:
-            raise ValueError(f"{form!r} is listed twice")
-    return content
-
-
-def _can_be_rendered(content: tuple[str, ...]) -> tuple[str, ...]:
-    """Require matplotlib for images and PDF; only the extra ``dxatrend[render]`` installs it."""
-    pages = [form for form in content if form != "sr"]
-    if pages and find_spec("matplotlib") is None:
-        raise ValueError(f"{' and '.join(pages)} cannot be drawn without matplotlib: install dxatrend[render]")
-    return content
-
-
-Form = Literal["sr", "image", "pdf"]
-"""A form in which an addendum may be sent."""
-
-
-class DestinationSettings(Section):
-    """``[[destination]]``: a PACS that gets every addendum, in which forms, and how delivery is confirmed."""
-
-    name: Name
-    ae_title: AeTitle
-    host: Name
-    port: Port
-    proof: Literal["commitment", "find", "none"] = "none"
-    content: Annotated[
-        tuple[Form, ...], Field(min_length=1), AfterValidator(_without_repetition), AfterValidator(_can_be_rendered)
-    ] = ("sr",)
-    history: bool = False
-    retrieve: Literal["move", "get"] = "move"
-    longest_wait_seconds: Annotated[float, Field(ge=1, le=86_400)] = 3600
-    tls: TlsSettings | None = None
-
-
 class PrefectSettings(Section):
     """``[prefect]``: the server that ``serve`` starts, or ``api_url`` of one that runs elsewhere."""
 
@@ -262,13 +218,23 @@ class ServiceSettings(Section):
     keeping: KeepingSettings = KeepingSettings()
     audit: AuditSettings = AuditSettings()
     reprocess: ReprocessSettings = ReprocessSettings()
-    destination: tuple[DestinationSettings, ...] = ()
+    destination: tuple[Destination, ...] = ()
     prefect: PrefectSettings = PrefectSettings()
 
     @field_validator("destination")
     @classmethod
-    def _one_name_each(cls, destinations: tuple[DestinationSettings, ...]) -> tuple[DestinationSettings, ...]:
+    def _one_name_each(cls, destinations: tuple[Destination, ...]) -> tuple[Destination, ...]:
         names = [destination.name for destination in destinations]
         for name in sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two destinations are called {name!r}")
         return destinations
+
+    @property
+    def dicom_destinations(self) -> tuple[DicomDestination, ...]:
+        """The destinations that are called over DICOM."""
+        return tuple(to for to in self.destination if isinstance(to, DicomDestination))
+
+    @property
+    def archives(self) -> tuple[DicomDestination, ...]:
+        """The destinations that are asked for a patient's earlier reports."""
+        return tuple(to for to in self.dicom_destinations if to.history)

@@ -1,6 +1,6 @@
 """Suggestions for misspelt keys and files of the configuration: "did you mean …?"."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import get_args
 
@@ -15,17 +15,29 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def keys_beside(model: type[BaseModel], key: Sequence[str | int]) -> list[str]:
     """Return the keys that are known in the section of ``key``, a path from ``model`` as pydantic locates errors."""
-    section: type[BaseModel] | None = model
+    sections = [model]
     for step in key[:-1]:
-        if isinstance(step, str) and section is not None:
-            section = _section_below(section, step)
-    return [] if section is None else [field.alias or name for name, field in section.model_fields.items()]
+        if isinstance(step, str):
+            sections = _of_kind(sections, step) or [below for one in sections for below in _sections_below(one, step)]
+    return [field.alias or name for section in sections for name, field in section.model_fields.items()]
 
 
-def _section_below(section: type[BaseModel], key: str) -> type[BaseModel] | None:
-    """Return the section under a key, also where it is optional or repeated."""
+def _of_kind(sections: Iterable[type[BaseModel]], kind: str) -> list[type[BaseModel]]:
+    """Return the sections for this ``kind``, which pydantic puts into the path where there are several."""
+    kinds = ((section, section.model_fields.get("kind")) for section in sections)
+    return [section for section, field in kinds if field and kind in get_args(field.annotation)]
+
+
+def _sections_below(section: type[BaseModel], key: str) -> Iterator[type[BaseModel]]:
+    """Yield the sections under a key, also where it is optional or repeated."""
     for name, field in section.model_fields.items():
         if key in (name, field.alias):
-            kinds = (field.annotation, *get_args(field.annotation))
-            return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
-    return None
+            yield from sections_in(field.annotation)
+
+
+def sections_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """Yield every section in the type of a key, also where it is optional, repeated or of several kinds."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from sections_in(part)

@@ -13,15 +13,15 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection
 
 from pipeline.edge.app import App
-from pipeline.edge.configuration.service_settings import DestinationSettings
-from pipeline.edge.deliver.storage_scu import (
+from pipeline.edge.configuration.destination_settings import Destination
+from pipeline.edge.deliver.kinds import sender
+from pipeline.edge.deliver.sender import (
     CommitmentAwaitedError,
     DeliveryError,
     DeliveryRefusedError,
     DeliveryUnavailableError,
     DeliveryUnconfirmedError,
     UndeliverableError,
-    deliver,
 )
 from pipeline.edge.dicom_net.client import PeerUnavailableError, back_off
 from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, describe_error, require_fault_of_one
@@ -35,9 +35,6 @@ BATCH = 50
 BATCH_BYTES = 64 * 2**20
 """The most bytes of one batch, unless one addendum alone is larger: a page as an image has megabytes."""
 
-PROOF_NAMES = {"commitment": "commitment", "find": "C-FIND", "none": "answer to C-STORE"}
-"""The names of the kinds of proof in the audit trail."""
-
 COMMITMENT_WAIT = timedelta(minutes=10)
 """How long a destination may take to report its commitment before we store and request again."""
 
@@ -50,6 +47,12 @@ under way.
 
 MOST_REFUSALS = 48
 """Refusals after which an addendum is held in any case: a day and a half of retries."""
+
+OVERTAKING_WAIT = timedelta(seconds=5)
+"""How long an addendum waits for an earlier one to the same exam that another worker is sending."""
+
+SUPERSEDED = "superseded"
+"""The reason for which a delivery is ignored: a later addendum takes its place in that destination."""
 
 REFUSED = "refused"
 UNANSWERED = "unanswered"
@@ -75,7 +78,7 @@ def send_due(app: App, destination: str, stopped: Callable[[], bool]) -> tuple[i
     return delivered, postponed
 
 
-def deliver_batch(app: App, destination: DestinationSettings) -> tuple[int, int]:
+def deliver_batch(app: App, destination: Destination) -> tuple[int, int]:
     """Deliver one batch of what is due to a destination; return how many were delivered and how many postponed."""
     with app.database.write() as connection:
         outage = destination_outages.current(connection, destination.name)
@@ -84,14 +87,17 @@ def deliver_batch(app: App, destination: DestinationSettings) -> tuple[int, int]
         limit = 1 if outage else BATCH
         now = datetime.now(UTC)
         claimed = outbox.claim(connection, destination.name, limit=limit, at=now, max_bytes=BATCH_BYTES)
-    deliverable, suspects = _separate_crash_suspects(_load(app, claimed, destination))
+    loaded = _load(app, claimed, destination)
+    if destination.takes_replacements:
+        loaded = _without_replaced(app, loaded, destination)
+    deliverable, suspects = _separate_crash_suspects(loaded)
     for waiting in suspects:
         names = {"addendum": waiting.addendum.number, "destination": destination.name}
         _hold(app, waiting.number, names, WORKER_LOST, f"its worker ended {waiting.worker_crashes} times")
     return _Batch(app, destination, deliverable).send() if deliverable else (0, len(claimed))
 
 
-def _load(app: App, numbers: Sequence[int], to: DestinationSettings) -> list[Delivery]:
+def _load(app: App, numbers: Sequence[int], to: Destination) -> list[Delivery]:
     """Load deliveries by their numbers; hold one that cannot be loaded."""
     try:
         with app.database.read() as connection:
@@ -104,21 +110,39 @@ def _load(app: App, numbers: Sequence[int], to: DestinationSettings) -> list[Del
         return []
 
 
-class _Batch:
-    """Deliveries that go to one destination over one association."""
+def _without_replaced(app: App, loaded: Sequence[Delivery], to: Destination) -> list[Delivery]:
+    """Settle the deliveries whose addendum has been superseded, and postpone those that might overtake an earlier one.
 
-    def __init__(self, app: App, destination: DestinationSettings, claimed: Sequence[Delivery]) -> None:
+    In such a destination the addendum that comes last is the one that counts, so the order must be that of authoring
+    also where several workers deliver.
+    """
+    numbers = [waiting.number for waiting in loaded]
+    with app.database.write() as connection:
+        superseded = outbox.superseded(connection, to.name, numbers)
+        for number in superseded:
+            work_queue.ignore(
+                connection, delivery_table, number, reason=SUPERSEDED, detail="a later one takes its place"
+            )
+        overtaking = outbox.overtaking(connection, to.name, numbers)
+        for number in overtaking:
+            until = datetime.now(UTC) + OVERTAKING_WAIT
+            detail = "an earlier addendum to the exam is being sent"
+            work_queue.postpone(connection, delivery_table, number, until=until, reason=SUPERSEDED, detail=detail)
+    return [waiting for waiting in loaded if waiting.number not in superseded | overtaking]
+
+
+class _Batch:
+    """Deliveries that go to one destination over one connection."""
+
+    def __init__(self, app: App, destination: Destination, claimed: Sequence[Delivery]) -> None:
         self._app, self._to, self._claimed = app, destination, claimed
+        self._sender = sender(destination, app.settings.service)
         self._delivered = self._postponed = 0
 
     def send(self) -> tuple[int, int]:
         """Send them; return how many were delivered, and how many were postponed."""
-        problems = deliver(
-            [waiting.addendum for waiting in self._claimed],
-            self._to,
-            self._app.settings.service.listener.ae_title,
-            attempt=max(waiting.attempts for waiting in self._claimed),
-        )
+        attempt = max(waiting.attempts for waiting in self._claimed)
+        problems = self._sender.deliver([waiting.addendum for waiting in self._claimed], attempt=attempt)
         answered = False
         problem: DeliveryError | None = None
         try:
@@ -148,7 +172,7 @@ class _Batch:
         names = {"addendum": waiting.addendum.number, "destination": self._to.name}
         with self._app.database.write() as connection:
             if problem is None:
-                outbox.record_delivery(connection, waiting.number, proof=PROOF_NAMES[self._to.proof], at=now)
+                outbox.record_delivery(connection, waiting.number, proof=self._sender.proof, at=now)
                 self._delivered += 1
                 log.info("delivered", extra=names)
                 return

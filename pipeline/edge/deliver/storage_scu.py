@@ -13,8 +13,16 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, StudyRootQueryRetrieveInformationModelFind
 
-from pipeline.edge.configuration.service_settings import DestinationSettings
-from pipeline.edge.dicom_net.client import PeerUnavailableError, associate
+from pipeline.edge.configuration.destination_settings import DicomDestination
+from pipeline.edge.deliver.sender import (
+    CommitmentAwaitedError,
+    DeliveryError,
+    DeliveryRefusedError,
+    DeliveryUnavailableError,
+    DeliveryUnconfirmedError,
+    UndeliverableError,
+)
+from pipeline.edge.dicom_net.client import PeerUnavailableError, associate, echo
 from pipeline.edge.dicom_net.statuses import (
     DUPLICATE_SOP_INSTANCE,
     NOT_AUTHORISED,
@@ -25,7 +33,6 @@ from pipeline.edge.dicom_net.statuses import (
 from pipeline.edge.dicom_net.storage_commitment import request_commitment
 from pipeline.edge.errors import describe_error, require_fault_of_one
 from pipeline.edge.store.outbox import AddendumOnFile
-from pipeline.errors import DxatrendError
 from pipeline.sr.dicom.content_tree import read_instance
 
 BATCH_SECONDS = 120
@@ -42,32 +49,32 @@ PROOF_CONTEXTS = {
 """The SOP classes that an association needs beside those of the addenda, by kind of proof."""
 
 
-class DeliveryError(DxatrendError):
-    """The destination does not have one addendum yet, as far as we know."""
+PROOF_NAMES = {"commitment": "commitment", "find": "C-FIND", "none": "answer to C-STORE"}
+"""The names of the kinds of proof in the audit trail."""
 
 
-class DeliveryUnavailableError(DeliveryError):
-    """No response to this addendum, or one that asks to try later."""
+class DicomSender:
+    """Sends to a PACS over DICOM."""
 
+    def __init__(self, to: DicomDestination, calling_ae_title: str) -> None:
+        self._to, self._calling_ae_title = to, calling_ae_title
 
-class DeliveryRefusedError(DeliveryError):
-    """The destination responded with a failure status."""
+    @property
+    def proof(self) -> str:
+        """The kind of proof that the settings ask for."""
+        return PROOF_NAMES[self._to.proof]
 
+    def deliver(self, addenda: Sequence[AddendumOnFile], *, attempt: int) -> Generator[DeliveryError | None]:
+        """Send addenda by C-STORE over one association."""
+        return deliver(addenda, self._to, self._calling_ae_title, attempt=attempt)
 
-class UndeliverableError(DeliveryError):
-    """Sending it raised an unexpected error."""
-
-
-class DeliveryUnconfirmedError(DeliveryError):
-    """The destination has stored it, as it says; the proof is still to come."""
-
-
-class CommitmentAwaitedError(DeliveryUnconfirmedError):
-    """Storage commitment was requested; its result comes to our listener."""
+    def check(self) -> None:
+        """Verify by C-ECHO that the PACS answers."""
+        echo(self._to, self._calling_ae_title)
 
 
 def deliver(
-    addenda: Sequence[AddendumOnFile], to: DestinationSettings, calling_ae_title: str, *, attempt: int = 1
+    addenda: Sequence[AddendumOnFile], to: DicomDestination, calling_ae_title: str, *, attempt: int = 1
 ) -> Generator[DeliveryError | None]:
     """Send addenda to a destination over one association, and get the proof that its settings ask for.
 
@@ -98,7 +105,7 @@ def _require_contexts(association: Association, sop_classes: Sequence[str]) -> N
 
 
 def _send(
-    association: Association, addenda: Sequence[AddendumOnFile], to: DestinationSettings
+    association: Association, addenda: Sequence[AddendumOnFile], to: DicomDestination
 ) -> Iterator[DeliveryError | None]:
     end = time.monotonic() + BATCH_SECONDS
     for addendum in addenda:
@@ -110,7 +117,7 @@ def _send(
             return  # to send more on an association that has gone silent would take half a minute
 
 
-def _deliver_one(association: Association, addendum: AddendumOnFile, to: DestinationSettings) -> DeliveryError | None:
+def _deliver_one(association: Association, addendum: AddendumOnFile, to: DicomDestination) -> DeliveryError | None:
     try:
         _store(association, addendum)
         if to.proof == "find":

@@ -16,7 +16,8 @@ from pynetdicom.association import Association
 from pynetdicom.events import EventHandlerType
 from pynetdicom.sop_class import Verification
 
-from pipeline.edge.configuration.service_settings import CallerSettings, DestinationSettings
+from pipeline.edge.configuration.destination_settings import DicomDestination
+from pipeline.edge.configuration.service_settings import CallerSettings
 from pipeline.edge.dicom_net.statuses import SUCCESS
 from pipeline.edge.dicom_net.tls import TlsError, for_calling
 from pipeline.edge.errors import describe_error
@@ -44,7 +45,7 @@ class PeerUnavailableError(DxatrendError):
 
 @contextmanager
 def associate(
-    to: DestinationSettings | CallerSettings,
+    to: DicomDestination | CallerSettings,
     calling_ae_title: str,
     sop_classes: Sequence[str] = (),
     *,
@@ -97,7 +98,7 @@ def associate(
             association.release()
 
 
-def echo(to: DestinationSettings, calling_ae_title: str) -> None:
+def echo(to: DicomDestination, calling_ae_title: str) -> None:
     """Verify by C-ECHO that a destination answers.
 
     Raises:

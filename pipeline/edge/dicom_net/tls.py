@@ -7,7 +7,7 @@ import ssl
 import stat
 from pathlib import Path
 
-from pipeline.edge.configuration.service_settings import TlsSettings
+from pipeline.edge.configuration.section import TlsSettings
 from pipeline.errors import DxatrendError
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL:!PSK"

@@ -299,7 +299,7 @@ def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcom
                 may_reject=lambda sender: may_reject(connection, service, spellings, sender, outcome.exam.scanner),
             )
             if not receipt.historical:
-                archives = [to.name for to in service.destination if to.history]
+                archives = [to.name for to in service.archives]
                 history_queries.enqueue(connection, exam, archives, at=receipt.received_at)
             log.info("extracted", extra={"receipt": receipt.number, "exam": exam})
         case RejectionNoteError():

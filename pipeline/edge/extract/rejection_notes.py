@@ -86,6 +86,6 @@ def _reason_to_hold(
 
 def _is_archive(connection: Connection, service: ServiceSettings, sender: Sender) -> bool:
     """Return whether a sender is a destination or this computer, or is bound to no scanner and has sent of none."""
-    if not sender.host or any(to.ae_title == sender.ae_title for to in service.destination):
+    if not sender.host or any(to.ae_title == sender.ae_title for to in service.dicom_destinations):
         return True
     return bound_serial_numbers(service.listener.caller, sender) is None and not senders.is_scanner(connection, sender)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from pipeline.clinical.exam_assembly import ContradictionError
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
-from pipeline.edge.configuration.service_settings import DestinationSettings
+from pipeline.edge.configuration.destination_settings import DestinationSettings
 from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, describe_error, require_fault_of_one
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up import renderings

@@ -11,7 +11,7 @@ from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
 from pipeline.clinical.clinical_context import ClinicalContext
 from pipeline.clinical.model import Epoch, Exam, Interpretation
-from pipeline.edge.configuration.service_settings import DestinationSettings, Form
+from pipeline.edge.configuration.destination_settings import DestinationSettings, Form
 from pipeline.sr.dicom.writer import Authored
 
 FORMS: dict[str, Form] = {SecondaryCaptureImageStorage: "image", EncapsulatedPDFStorage: "pdf"}
@@ -52,7 +52,7 @@ def render(
 def destinations_of(destinations: Iterable[DestinationSettings], instance: Authored) -> list[str]:
     """Return the names of the destinations that get an addendum, or a rendering, in the form that it has."""
     form = FORMS.get(instance.sop_class_uid, "sr")
-    return [destination.name for destination in destinations if form in destination.content]
+    return [destination.name for destination in destinations if form in destination.delivered_forms]
 
 
 @cache

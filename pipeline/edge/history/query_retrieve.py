@@ -26,7 +26,7 @@ from sqlalchemy import Connection, select
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
-from pipeline.edge.configuration.service_settings import DestinationSettings
+from pipeline.edge.configuration.destination_settings import DicomDestination
 from pipeline.edge.dicom_net.client import PeerUnavailableError, associate, back_off, wait_for_pause
 from pipeline.edge.dicom_net.sop_classes import IMAGE_STORAGE_CLASSES, SR_STORAGE_CLASSES
 from pipeline.edge.dicom_net.statuses import OUT_OF_RESOURCES, PENDING, SUCCESS
@@ -70,7 +70,7 @@ class _Instance:
     instance: str
 
 
-def fetch(app: App, archive: DestinationSettings, who: Patient, *, by_hand: bool = False) -> Fetched:
+def fetch(app: App, archive: DicomDestination, who: Patient, *, by_hand: bool = False) -> Fetched:
     """Retrieve what an archive has of a patient and is not on file; the audit trail has the query.
 
     Raises:
@@ -120,7 +120,7 @@ def _readable_responses() -> Iterator[None]:
         raise PeerUnavailableError(f"its answer cannot be read: {describe_error(error)}") from None
 
 
-def run_due_query(app: App, archive: DestinationSettings) -> bool:
+def run_due_query(app: App, archive: DicomDestination) -> bool:
     """Run the query to an archive that has been due longest, and return whether there was one."""
     with app.database.write() as connection:
         query = history_queries.claim(connection, archive.name, at=datetime.now(UTC))
@@ -149,7 +149,7 @@ def run_due_query(app: App, archive: DestinationSettings) -> bool:
     return True
 
 
-def _hold(database: Database, number: int, archive: DestinationSettings, detail: str) -> None:
+def _hold(database: Database, number: int, archive: DicomDestination, detail: str) -> None:
     with database.write() as connection:
         work_queue.hold(connection, history_query, number, reason=UNEXPECTED, detail=detail)
     log.error("held", extra={"destination": archive.name, "reason": UNEXPECTED, "detail": detail})
@@ -157,7 +157,7 @@ def _hold(database: Database, number: int, archive: DestinationSettings, detail:
 
 def _record_query(
     database: Database,
-    archive: DestinationSettings,
+    archive: DicomDestination,
     who: Patient,
     found: Mapping[str, int | str],
     *,
@@ -214,7 +214,7 @@ def _not_on_file(connection: Connection, offered: Sequence[_Instance]) -> list[_
     return [one for one in offered if one.instance not in known]
 
 
-def _move(ae_title: str, archive: DestinationSettings, wanted: Sequence[_Instance]) -> None:
+def _move(ae_title: str, archive: DicomDestination, wanted: Sequence[_Instance]) -> None:
     model = StudyRootQueryRetrieveInformationModelMove
     with associate(archive, ae_title, [model]) as association:
         for one in wanted:
@@ -225,7 +225,7 @@ def _move(ae_title: str, archive: DestinationSettings, wanted: Sequence[_Instanc
                 raise PeerUnavailableError("it does not answer C-MOVE") from None
 
 
-def _get(database: Database, ae_title: str, archive: DestinationSettings, wanted: Sequence[_Instance]) -> None:
+def _get(database: Database, ae_title: str, archive: DicomDestination, wanted: Sequence[_Instance]) -> None:
     model = StudyRootQueryRetrieveInformationModelGet
 
     def store(event: evt.Event) -> int:

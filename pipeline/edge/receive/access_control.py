@@ -4,7 +4,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.edge.configuration.service_settings import CallerSettings, DestinationSettings, ListenerSettings
+from pipeline.edge.configuration.destination_settings import DicomDestination
+from pipeline.edge.configuration.service_settings import CallerSettings, ListenerSettings
 from pipeline.edge.dicom_net.admission import (
     CALLED_AE_TITLE_NOT_RECOGNISED,
     CALLING_AE_TITLE_NOT_RECOGNISED,
@@ -38,7 +39,7 @@ class AccessControl:
     def __init__(
         self,
         settings: ListenerSettings,
-        destinations: Sequence[DestinationSettings],
+        destinations: Sequence[DicomDestination],
         rejected_callers: RejectedCallers,
     ) -> None:
         self._ae_title, self._callers = settings.ae_title, settings.caller
@@ -91,7 +92,7 @@ class AccessControl:
     def _callers_at(self, ae_title: str, host: str) -> list[CallerSettings]:
         return [caller for caller in self._callers if self._is_at(caller, ae_title, host)]
 
-    def _is_at(self, configured: CallerSettings | DestinationSettings, ae_title: str, host: str) -> bool:
+    def _is_at(self, configured: CallerSettings | DicomDestination, ae_title: str, host: str) -> bool:
         """Whether a peer has the AE title and an address of a configured one; without a host any address does."""
         if configured.ae_title != ae_title:
             return False

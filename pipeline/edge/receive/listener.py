@@ -14,7 +14,8 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
-from pipeline.edge.configuration.service_settings import MEGABYTE, DestinationSettings, Engine, ListenerSettings
+from pipeline.edge.configuration.destination_settings import DicomDestination
+from pipeline.edge.configuration.service_settings import MEGABYTE, Engine, ListenerSettings
 from pipeline.edge.dicom_net.limits import Limits
 from pipeline.edge.dicom_net.pynetdicom_server import PynetdicomServer
 from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
@@ -73,7 +74,7 @@ class Listener:
         self,
         settings: ListenerSettings,
         database: Database,
-        destinations: Sequence[DestinationSettings] = (),
+        destinations: Sequence[DicomDestination] = (),
         *,
         reserve_mb: int = 0,
     ) -> None:

@@ -149,6 +149,37 @@ def record_delivery(connection: Connection, number: int, *, proof: str, at: date
     )
 
 
+def superseded(connection: Connection, destination: str, numbers: Collection[int]) -> set[int]:
+    """Return those of these deliveries to whose exam the destination has, or will get, a later addendum."""
+    later, its_delivery = addendum.alias("later"), delivery.alias("its_delivery")
+    query = (
+        select(delivery.c.id)
+        .join(addendum, addendum.c.id == delivery.c.addendum_id)
+        .join(later, (later.c.exam_id == addendum.c.exam_id) & (later.c.id > addendum.c.id))
+        .join(its_delivery, (its_delivery.c.addendum_id == later.c.id) & (its_delivery.c.destination == destination))
+        .where(delivery.c.id.in_(numbers), its_delivery.c.state != State.HELD)
+    )
+    return set(connection.scalars(query))
+
+
+def overtaking(connection: Connection, destination: str, numbers: Collection[int]) -> set[int]:
+    """Return those of these deliveries that would overtake an earlier one to the same exam, claimed by someone else."""
+    earlier, its_delivery = addendum.alias("earlier"), delivery.alias("its_delivery")
+    query = (
+        select(delivery.c.id)
+        .join(addendum, addendum.c.id == delivery.c.addendum_id)
+        .join(earlier, (earlier.c.exam_id == addendum.c.exam_id) & (earlier.c.id < addendum.c.id))
+        .join(its_delivery, (its_delivery.c.addendum_id == earlier.c.id) & (its_delivery.c.destination == destination))
+        .where(
+            delivery.c.id.in_(numbers),
+            its_delivery.c.id.not_in(numbers),
+            its_delivery.c.state == State.WAITING,
+            its_delivery.c.lease_owner.is_not(None),
+        )
+    )
+    return set(connection.scalars(query))
+
+
 def has_delivered_since(connection: Connection, destination: str, *, since: datetime) -> bool:
     """Return whether an archive has accepted anything since a moment."""
     query = select(delivery.c.id).where(delivery.c.destination == destination, delivery.c.done_at > since).limit(1)

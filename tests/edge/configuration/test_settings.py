@@ -56,6 +56,10 @@ def test_a_folder_with_dialects_alone_gives_the_defaults(config: Path) -> None:
     [
         ('content = ["sr", "fax"]', "service.destination.0.content.1: Input should be 'sr', 'image' or 'pdf'"),
         ('content = ["pdf", "pdf"]', "service.destination.0.content: 'pdf' is listed twice"),
+        ('kind = "fax"', "service.destination.0.kind: there is no such kind; the kinds are dicom, "),
+        ("kind = 5", "service.destination.0.kind: there is no such kind; the kinds are dicom, "),
+        ('kind = "folder"\nfolder = "x"', "service.destination.0.ae_title: there is no such key"),
+        ('prof = "find"', "service.destination.0.prof: there is no such key; did you mean 'proof'?"),
         ("content = []", "service.destination.0.content: Tuple should have at least 1 item"),
         ('[service.addendum]\nsop_class = "basic"', "service.addendum.sop_class: Input should be 'comprehensive' or"),
         ('[service.addendum]\nfont = "missing.ttf"', "service.addendum.font: there is no such file"),
@@ -67,8 +71,7 @@ def test_a_form_that_nobody_can_send_is_a_mistake_under_its_key(config: Path, li
     line = line.replace("service.addendum", "addendum").replace("SERVICE", str(file))
     pacs = '[[destination]]\nname = "pacs"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = 104'
     file.write_text(f"{pacs}\n{line}\n")
-    (told,) = _mistakes(config)
-    assert told.startswith(mistake)
+    assert _mistakes(config)[0].startswith(mistake)
 
 
 def test_a_whole_configuration_is_read_as_it_stands(config: Path) -> None:
@@ -109,7 +112,7 @@ def test_a_whole_configuration_is_read_as_it_stands(config: Path) -> None:
     (epoch,) = settings.epochs
     assert (lsc.lsc, lsc.region, lsc.valid_until) == (Decimal("0.028"), parse_region("L1-L4"), date(2030, 1, 1))
     assert (epoch.begins, epoch.cross_calibrated, epoch.scanner) == (date(2024, 3, 1), True, lsc.scanner)
-    assert settings.service.destination[0].proof == "commitment"
+    assert settings.service.dicom_destinations[0].proof == "commitment"
 
 
 def test_an_lsc_may_be_given_as_its_precision_error(config: Path) -> None:

@@ -268,7 +268,7 @@ def test_a_host_that_swallows_connections_costs_its_own_outbox_a_few_seconds(
 ) -> None:
     """A host that is switched off answers nothing at all; a full listen queue looks the same."""
     monkeypatch.setattr("pipeline.edge.dicom_net.client.CONNECTION_SECONDS", 0.5)
-    port = app.settings.service.destination[1].port
+    port = app.settings.service.dicom_destinations[1].port
     with socket.socket() as swallows:
         swallows.bind(("127.0.0.1", port))
         swallows.listen(0)

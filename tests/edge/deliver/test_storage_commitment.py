@@ -46,7 +46,7 @@ def _app(folder: Path, *, archive_port: int, listener_port: int, engine: Engine 
 @contextmanager
 def _listening(app: App) -> Iterator[None]:
     service = app.settings.service
-    listener = Listener(service.listener, app.database, service.destination)
+    listener = Listener(service.listener, app.database, service.dicom_destinations)
     try:
         yield
     finally:

@@ -11,14 +11,14 @@ from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, Implicit
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
-from pipeline.edge.configuration.service_settings import DestinationSettings
-from pipeline.edge.deliver.storage_scu import (
+from pipeline.edge.configuration.destination_settings import DicomDestination
+from pipeline.edge.deliver.sender import (
     DeliveryError,
     DeliveryRefusedError,
     DeliveryUnavailableError,
     DeliveryUnconfirmedError,
-    deliver,
 )
+from pipeline.edge.deliver.storage_scu import deliver
 from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.errors import DxatrendError
@@ -42,8 +42,8 @@ def addendum(sample: Callable[[str], Path]) -> AddendumOnFile:
     )
 
 
-def _to(port: int, *, ae_title: str = "ORTHANC", proof: str = "none") -> DestinationSettings:
-    return DestinationSettings.model_validate(
+def _to(port: int, *, ae_title: str = "ORTHANC", proof: str = "none") -> DicomDestination:
+    return DicomDestination.model_validate(
         {"name": "pacs", "ae_title": ae_title, "host": "127.0.0.1", "port": port, "proof": proof}
     )
 
@@ -62,7 +62,7 @@ def _archive(answer: Callable[[evt.Event], int], *, transfer_syntax: str = Expli
 
 
 def _deliver(
-    addendum: AddendumOnFile, to: DestinationSettings, calling: str = "DXATREND"
+    addendum: AddendumOnFile, to: DicomDestination, calling: str = "DXATREND"
 ) -> DeliveryError | PeerUnavailableError | None:
     try:
         (problem,) = deliver([addendum], to, calling)

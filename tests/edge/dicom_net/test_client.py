@@ -11,13 +11,14 @@ from pynetdicom import AE, evt
 from pynetdicom.events import EventHandlerType
 from pynetdicom.sop_class import StorageCommitmentPushModel, StudyRootQueryRetrieveInformationModelFind, Verification
 
-from pipeline.edge.configuration.service_settings import CallerSettings, DestinationSettings
+from pipeline.edge.configuration.destination_settings import DicomDestination
+from pipeline.edge.configuration.service_settings import CallerSettings
 from pipeline.edge.dicom_net.client import PeerUnavailableError, associate, back_off, echo
 from tests import peers
 
 
-def _to(port: int, *, ae_title: str = "PACS") -> DestinationSettings:
-    return DestinationSettings(name="pacs", ae_title=ae_title, host=peers.LOOPBACK, port=port)
+def _to(port: int, *, ae_title: str = "PACS") -> DicomDestination:
+    return DicomDestination(name="pacs", ae_title=ae_title, host=peers.LOOPBACK, port=port)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from pydicom.uid import EnhancedSRStorage
 
-from pipeline.edge.configuration.service_settings import CallerSettings, DestinationSettings, Engine, ListenerSettings
+from pipeline.edge.configuration.destination_settings import DicomDestination
+from pipeline.edge.configuration.service_settings import CallerSettings, Engine, ListenerSettings
 from pipeline.edge.dicom_net import tls
 from pipeline.edge.dicom_net.client import PeerUnavailableError, echo
 from pipeline.edge.receive.listener import Listener
@@ -68,10 +69,10 @@ def _listening(engine: Engine, folder: Path, identity: Identity, *callers: Calle
 
 
 @contextmanager
-def _archive(folder: Path, identity: Identity) -> Iterator[DestinationSettings]:
+def _archive(folder: Path, identity: Identity) -> Iterator[DicomDestination]:
     """DCMTK's receiver over TLS, as a destination without certificates yet."""
     with peers.storescp(folder / "archive", options=identity.dcmtk) as port:
-        yield DestinationSettings(name="pacs", ae_title="ANY", host=peers.LOOPBACK, port=port)
+        yield DicomDestination(name="pacs", ae_title="ANY", host=peers.LOOPBACK, port=port)
 
 
 def test_dcmtks_scanner_sends_over_tls(

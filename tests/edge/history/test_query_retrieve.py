@@ -17,7 +17,7 @@ from sqlalchemy import func, select, update
 
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import App, open_app
-from pipeline.edge.configuration.service_settings import DestinationSettings
+from pipeline.edge.configuration.destination_settings import DicomDestination
 from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
@@ -67,7 +67,7 @@ def department(folder: Path, pacs_port: int, *, retrieve: str = "move", history_
         """)
     with open_app(folder) as app:
         service = app.settings.service
-        listener = Listener(service.listener, app.database, service.destination)
+        listener = Listener(service.listener, app.database, service.dicom_destinations)
         try:
             yield app
         finally:
@@ -102,8 +102,8 @@ def on_file(app: App) -> int:
         return connection.execute(select(func.count()).select_from(receipt)).scalar_one()
 
 
-def archive_of(app: App) -> DestinationSettings:
-    return app.settings.service.destination[0]
+def archive_of(app: App) -> DicomDestination:
+    return app.settings.service.dicom_destinations[0]
 
 
 @pytest.mark.parametrize("retrieve", ["move", "get"])

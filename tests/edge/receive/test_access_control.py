@@ -5,12 +5,9 @@ from contextlib import closing
 
 import pytest
 
-from pipeline.edge.configuration.service_settings import (
-    CallerSettings,
-    DestinationSettings,
-    ListenerSettings,
-    TlsSettings,
-)
+from pipeline.edge.configuration.destination_settings import DicomDestination
+from pipeline.edge.configuration.section import TlsSettings
+from pipeline.edge.configuration.service_settings import CallerSettings, ListenerSettings
 from pipeline.edge.dicom_net.admission import (
     CALLED_AE_TITLE_NOT_RECOGNISED,
     CALLING_AE_TITLE_NOT_RECOGNISED,
@@ -32,11 +29,11 @@ CALLERS = (
     CallerSettings(ae_title="PACS", host=HERE),
 )
 DESTINATIONS = (
-    DestinationSettings(name="pacs", ae_title="PACS", host=HERE, port=104, proof="commitment"),
-    DestinationSettings(name="mirror", ae_title="PACS", host=HERE, port=105, proof="commitment"),
-    DestinationSettings(name="archive", ae_title="ARCHIVE", host=HERE, port=104, history=True),
-    DestinationSettings(name="fetched", ae_title="FETCHED", host=HERE, port=104, history=True, retrieve="get"),
-    DestinationSettings(name="silent", ae_title="SILENT", host=HERE, port=104),
+    DicomDestination(name="pacs", ae_title="PACS", host=HERE, port=104, proof="commitment"),
+    DicomDestination(name="mirror", ae_title="PACS", host=HERE, port=105, proof="commitment"),
+    DicomDestination(name="archive", ae_title="ARCHIVE", host=HERE, port=104, history=True),
+    DicomDestination(name="fetched", ae_title="FETCHED", host=HERE, port=104, history=True, retrieve="get"),
+    DicomDestination(name="silent", ae_title="SILENT", host=HERE, port=104),
 )
 
 

@@ -1,0 +1,89 @@
+"""Settings of ``[[destination]]``: who gets the addenda, by which kind of interface, and what makes a delivery count.
+
+Each kind is one class here and one module in ``pipeline/edge/deliver/``. ``kind`` chooses; without it a destination is
+a PACS that is called over DICOM.
+"""
+
+from importlib.util import find_spec
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Discriminator, Field, Tag
+
+from pipeline.edge.configuration.section import AeTitle, ConfigPath, Name, Port, Section, TlsSettings
+
+
+def _without_repetition(content: tuple[str, ...]) -> tuple[str, ...]:
+    for form in content:
+        if content.count(form) > 1:
+            raise ValueError(f"{form!r} is listed twice")
+    return content
+
+
+def _can_be_rendered(content: tuple[str, ...]) -> tuple[str, ...]:
+    """Require matplotlib for images and PDF; only the extra ``dxatrend[render]`` installs it."""
+    pages = [form for form in content if form != "sr"]
+    if pages and find_spec("matplotlib") is None:
+        raise ValueError(f"{' and '.join(pages)} cannot be drawn without matplotlib: install dxatrend[render]")
+    return content
+
+
+Form = Literal["sr", "image", "pdf"]
+"""A form in which an addendum may be sent."""
+
+Forms = Annotated[
+    tuple[Form, ...], Field(min_length=1), AfterValidator(_without_repetition), AfterValidator(_can_be_rendered)
+]
+
+
+class DestinationSettings(Section):
+    """What every kind of ``[[destination]]`` has: a name, the forms of an addendum, the longest wait between tries."""
+
+    name: Name
+    content: Forms = ("sr",)
+    longest_wait_seconds: Annotated[float, Field(ge=1, le=86_400)] = 3600
+
+    @property
+    def delivered_forms(self) -> tuple[Form, ...]:
+        """The forms that are deliveries of their own; a form that is only enclosed with another one is none."""
+        return self.content
+
+    @property
+    def takes_replacements(self) -> bool:
+        """Whether an addendum there takes the place of the one it supersedes, so that the earlier may not come last."""
+        return False
+
+
+class DicomDestination(DestinationSettings):
+    """``kind = "dicom"``: a PACS that gets every addendum by C-STORE, and how delivery is confirmed."""
+
+    kind: Literal["dicom"] = "dicom"
+    ae_title: AeTitle
+    host: Name
+    port: Port
+    proof: Literal["commitment", "find", "none"] = "none"
+    history: bool = False
+    retrieve: Literal["move", "get"] = "move"
+    tls: TlsSettings | None = None
+
+
+class FolderDestination(DestinationSettings):
+    """``kind = "folder"``: a folder that gets every addendum as a DICOM file (PS3.10), named by its UID."""
+
+    kind: Literal["folder"]
+    folder: ConfigPath
+
+
+def kind_of(destination: object) -> str:
+    """Return the ``kind`` of a destination, as settings or as it is written; without one it is ``dicom``."""
+    written = destination.get("kind", "dicom") if isinstance(destination, dict) else getattr(destination, "kind", "")
+    return str(written)
+
+
+KINDS = ("dicom", "folder")
+"""Every kind of destination."""
+
+Destination = Annotated[
+    Annotated[DicomDestination, Tag("dicom")] | Annotated[FolderDestination, Tag("folder")],
+    Discriminator(kind_of),
+]
+"""A destination of any kind."""
