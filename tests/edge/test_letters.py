@@ -26,7 +26,7 @@ from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.schema import State, exam, receipt
 from pipeline.sr.dicom.character_sets import decoded
 from pipeline.sr.dicom.content_tree import header_text, read_instance
-from tests.edge.follow_up.test_due_exams import LONG_AGO
+from tests.factories.answered_exams import LONG_AGO
 from tests.factories.elements import elements_of
 from tests.factories.instances import instance
 from tests.factories.reports import each_item, encode, region, report, spine, text

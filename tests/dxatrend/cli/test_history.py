@@ -13,8 +13,8 @@ from pipeline.edge.app import open_app
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Event
 from tests import peers
-from tests.edge.reprocess.test_reprocessing import addenda, follow_all, l1_l4, lsc, receive
 from tests.expected import exams_of
+from tests.factories.answered_exams import addenda, follow_all, l1_l4, lsc, receive
 
 Command = Callable[..., tuple[int, str, str]]
 

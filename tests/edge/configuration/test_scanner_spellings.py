@@ -14,20 +14,17 @@ from pipeline.edge.store import service_status
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.scanners import Respelt
 from pipeline.edge.store.senders import Sender
-from tests.edge.reprocess.test_reprocessing import (
+from tests.factories.answered_exams import (
     EPOCH,
-    folder,
     follow_all,
     in_both_databases,
     l1_l4,
+    latest_readback,
     lsc,
     receive,
     run,
-    said,
 )
 from tests.factories.instances import NOW
-
-__all__ = ["folder"]
 
 PRODIGY = """
 [[scanner]]
@@ -80,7 +77,7 @@ def test_an_exam_under_a_spelling_is_compared_as_the_scanners_own(folder: Path, 
     (folder / "precision.toml").write_text(lsc())
     with open_app(folder) as app:
         before_and_after(app, **then)
-        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
+        assert latest_readback(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
         assert proposed(app) == []
 
 
@@ -89,16 +86,16 @@ def test_a_spelling_that_is_added_makes_earlier_exams_the_scanners_own(folder: P
     (folder / "precision.toml").write_text(lsc())
     with open_app(folder) as app:
         before_and_after(app)
-        assert said(app, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_SCANNER",)
+        assert latest_readback(app, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_SCANNER",)
     (folder / "scanners.toml").write_text(PRODIGY + UPGRADED)
     with open_app(folder) as app:
         run(app)
-        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
+        assert latest_readback(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
         assert run(app) == ExamCounts(examined=2)
     (folder / "scanners.toml").write_text(PRODIGY)
     with open_app(folder) as app:
         run(app)
-        assert said(app, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_SCANNER",)
+        assert latest_readback(app, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_SCANNER",)
 
 
 def test_what_is_configured_under_a_spelling_counts_for_the_scanner(folder: Path) -> None:
@@ -106,7 +103,7 @@ def test_what_is_configured_under_a_spelling_counts_for_the_scanner(folder: Path
     (folder / "precision.toml").write_text(lsc().replace('"Lunar Prodigy"', '"Prodigy"'))
     with open_app(folder) as app:
         before_and_after(app)
-        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
+        assert latest_readback(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
 
 
 def test_an_epoch_counts_for_every_spelling(folder: Path) -> None:
@@ -114,7 +111,7 @@ def test_an_epoch_counts_for_every_spelling(folder: Path) -> None:
     (folder / "precision.toml").write_text(lsc())
     with open_app(folder) as app:
         before_and_after(app)
-        assert said(app, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_EPOCH",)
+        assert latest_readback(app, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_EPOCH",)
 
 
 def test_an_alias_supplies_the_serial_number_under_every_spelling(folder: Path) -> None:
@@ -127,7 +124,7 @@ def test_an_alias_supplies_the_serial_number_under_every_spelling(folder: Path) 
         receive(app, nameless, "2.25.1")
         receive(app, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
         follow_all(app)
-        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
+        assert latest_readback(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
 
 
 @in_both_databases

@@ -22,7 +22,7 @@ from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.sr.dicom.writer import Authored, dicom_file
 from tests import peers
-from tests.edge.follow_up.test_due_exams import LONG_AGO
+from tests.factories.answered_exams import LONG_AGO
 from tests.factories.instances import instance
 from tests.factories.reports import encode, region, report, spine
 from tests.folders import ROOT

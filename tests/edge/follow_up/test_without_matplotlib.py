@@ -14,7 +14,7 @@ from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.store import receipts
 from pipeline.edge.store.exam_counts import ExamCounts
-from tests.edge.follow_up.test_due_exams import LONG_AGO
+from tests.factories.answered_exams import LONG_AGO
 from tests.factories.instances import instance
 from tests.factories.reports import encode, region, report, spine
 from tests.folders import ROOT

@@ -9,10 +9,8 @@ from pipeline.edge.operations import clinical_context_csv
 from pipeline.edge.operations.clinical_context_csv import Loaded, PatientRecord, read_context
 from pipeline.edge.store import exam_summaries, patient_merges, patients
 from pipeline.edge.store.exam_counts import ExamCounts
-from tests.edge.reprocess.test_reprocessing import folder, follow_all, in_both_databases, l1_l4, receive, run
+from tests.factories.answered_exams import follow_all, in_both_databases, l1_l4, receive, run
 from tests.factories.instances import NOW, report
-
-__all__ = ["folder"]
 
 HEADS = "patient_id,issuer,recorded_on,pregnancy\n"
 

@@ -8,9 +8,7 @@ from pipeline.edge.app import open_app
 from pipeline.edge.operations.exam_corrections import ExamNotFoundError, find_exam, split, undo_withdrawal, withdraw
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Event
-from tests.edge.reprocess.test_reprocessing import folder, follow_all, l1_l4, receive
-
-__all__ = ["folder"]
+from tests.factories.answered_exams import follow_all, l1_l4, receive
 
 
 def test_an_exam_is_withdrawn_once_and_counts_again_once(folder: Path) -> None:

@@ -20,7 +20,7 @@ from pipeline.edge.operations.housekeeping import (
 from pipeline.edge.store import receipts
 from pipeline.edge.store.database import Database, StoreError
 from tests import peers
-from tests.edge.reprocess.test_reprocessing import lsc
+from tests.factories.answered_exams import lsc
 from tests.factories.images import dxa_results, picture, roi, scan
 from tests.factories.instances import NOW, instance
 from tests.factories.reports import encode

@@ -1,170 +1,55 @@
 """When inputs of an addendum change it is superseded if it would differ; else nothing happens, and nobody waits."""
 
 import threading
-from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import update
 
 from pipeline.clinical.clinical_context import ClinicalContext, Menopause
 from pipeline.clinical.model import LeastSignificantChange, Scanner
 from pipeline.clinical.regions import Region
 from pipeline.clinical.rules import Rules
-from pipeline.edge.app import App, open_app
-from pipeline.edge.extract.extraction import extract_waiting
-from pipeline.edge.follow_up.due_exams import claim_due, follow_up
+from pipeline.edge.app import open_app
+from pipeline.edge.follow_up.due_exams import follow_up
 from pipeline.edge.operations import clinical_context_csv
 from pipeline.edge.operations.clinical_context_csv import PatientRecord
 from pipeline.edge.reprocess import reprocessing
 from pipeline.edge.reprocess.differences import differences
 from pipeline.edge.reprocess.reextract import READ_OTHERWISE
-from pipeline.edge.store import outbox, receipts, reprocessing_runs, service_status
+from pipeline.edge.store import reprocessing_runs, service_status
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.reprocessing_runs import Scope
 from pipeline.edge.store.schema import exam, provenance, shard
-from pipeline.sr.author.readback import ReadBack, read_back
-from pipeline.sr.dicom.content_tree import read_tree
-from pipeline.sr.dicom.reader import read_elements
-from tests.factories.instances import instance
-from tests.factories.reports import encode, region, report, spine
+from tests.factories.answered_exams import (
+    EPOCH,
+    LONG_AGO,
+    addenda,
+    follow_all,
+    in_both_databases,
+    l1_l4,
+    latest_readback,
+    lsc,
+    receive,
+    run,
+    run_in,
+)
 from tests.folders import VENDORS
 
-LONG_AGO = datetime.now(UTC) - timedelta(days=1)
-LSC = """
-[[lsc]]
-manufacturer = "GE Healthcare"
-model = "Lunar Prodigy"
-serial_number = "DF+1"
-region = "{region}"
-same_day = false
-lsc = "{lsc}"
-patients = 30
-repeats = 2
-valid_from = {begins}
-valid_until = {ends}
-source = "in vivo study"
-"""
-EPOCH = """
-[[scanner]]
-manufacturer = "GE Healthcare"
-model = "Lunar Prodigy"
-serial_number = "DF+1"
-[[scanner.epoch]]
-from = {begins}
-reason = "moved"
-cross_calibrated = false
-"""
 
-Write = Callable[[str, str], None]
-
-
-def lsc(region: str = "L1-L4", lsc: str = "0.028", begins: str = "2000-01-01", ends: str = "2050-01-01") -> str:
-    return LSC.format(region=region, lsc=lsc, begins=begins, ends=ends)
-
-
-in_both_databases = pytest.mark.parametrize("folder", ["sqlite", "postgresql"], indirect=True)
-"""Where the two are asked in different words, or several ask at once; the rest is the same above either."""
-
-
-@pytest.fixture
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A configuration whose files may be changed between two openings of the app."""
-    url = f"sqlite:///{tmp_path}/store.sqlite3"
-    if getattr(request, "param", "sqlite") == "postgresql":
-        url = request.getfixturevalue("postgresql_url")
-    (tmp_path / "service.toml").write_text(f"""
-        [store]
-        url = "{url}"
-        [exam]
-        late_days = 36500
-        [reprocess]
-        addenda_per_minute = 10000
-        shards = 3
-        [[destination]]
-        name = "pacs"
-        ae_title = "PACS"
-        host = "127.0.0.1"
-        port = 104
-        """)
-    return tmp_path
-
-
-@pytest.fixture
-def two_visits(folder: Path) -> Path:
-    """A patient with exams in 2022 and 2024 on one scanner, both answered; another patient with one."""
-    with open_app(folder) as app:
-        receive(app, l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
-        receive(app, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
-        receive(app, l1_l4("0.800", study="2.25.12", date="20240101", PatientID="P2"), "2.25.3")
-        follow_all(app)
-    return folder
-
-
-def receive(app: App, sent: Dataset, uid: str, *, historical: bool = False) -> None:
-    sent.SOPInstanceUID = uid
-    with app.database.write() as connection:
-        receipts.store(
-            connection,
-            instance(encode(sent), uid=uid),
-            calling_ae_title="SCANNER1",
-            at=LONG_AGO,
-            historical=historical,
-        )
-    while extract_waiting(app):
-        pass
-
-
-def l1_l4(bmd: str, *, study: str = "2.25.10", date: str = "20240101", **header: str) -> Dataset:
-    return report(spine(region("L1-L4", bmd)), StudyInstanceUID=study, StudyDate=date, **header)
-
-
-def follow_all(app: App) -> None:
-    while numbers := claim_due(app.database, 50):
-        follow_up(app, numbers)
-
-
-def run(app: App, scope: Scope | None = None) -> ExamCounts:
-    number = reprocessing.begin(app, scope or Scope())
-    reprocessing.take_part(app, number)
-    counts, finished = reprocessing.progress(app.database, number)
-    assert finished
-    return counts
-
-
-def run_in(folder: Path) -> ExamCounts:
-    with open_app(folder) as app:
-        return run(app)
-
-
-def said(app: App, exam_number: int) -> ReadBack:
-    with app.database.read() as connection:
-        latest = outbox.latest(connection, exam_number)
-    assert latest is not None
-    return read_back(read_tree(read_elements(latest.data_set, ExplicitVRLittleEndian)))
-
-
-def addenda(app: App) -> list[int]:
-    """How many addenda each of the first three exams has."""
-    with app.database.read() as connection:
-        return [len(outbox.addenda(connection, number)) for number in (1, 2, 3)]
-
-
-def test_where_nothing_changed_nothing_is_examined_again(two_visits: Path) -> None:
-    assert run_in(two_visits) == ExamCounts(examined=3)
+def test_where_nothing_changed_nothing_is_examined_again(two_exams: Path) -> None:
+    assert run_in(two_exams) == ExamCounts(examined=3)
 
 
 @in_both_databases
-def test_a_new_lsc_supersedes_the_addenda_it_judges_and_no_other(two_visits: Path) -> None:
+def test_a_new_lsc_supersedes_the_addenda_it_judges_and_no_other(two_exams: Path) -> None:
     """The exams of 2022 and of the other patient rest on the LSC as well, but say nothing else for it."""
-    (two_visits / "precision.toml").write_text(lsc(begins="2023-01-01"))
-    with open_app(two_visits) as app:
+    (two_exams / "precision.toml").write_text(lsc(begins="2023-01-01"))
+    with open_app(two_exams) as app:
         assert run(app) == ExamCounts(examined=3, issued=1, unchanged=1)
-        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
+        assert latest_readback(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
         assert addenda(app) == [1, 2, 1]
         assert run(app) == ExamCounts(examined=3)
 
@@ -172,64 +57,64 @@ def test_a_new_lsc_supersedes_the_addenda_it_judges_and_no_other(two_visits: Pat
 @pytest.mark.parametrize(
     "other", [lsc(region="total hip"), lsc(ends="2021-12-31"), lsc().replace("DF+1", "DF+2")], ids=str
 )
-def test_an_lsc_of_another_part_time_or_scanner_changes_no_input(two_visits: Path, other: str) -> None:
-    (two_visits / "precision.toml").write_text(other)
-    assert run_in(two_visits) == ExamCounts(examined=3)
+def test_an_lsc_of_another_part_time_or_scanner_changes_no_input(two_exams: Path, other: str) -> None:
+    (two_exams / "precision.toml").write_text(other)
+    assert run_in(two_exams) == ExamCounts(examined=3)
 
 
-def test_an_lsc_that_is_ended_earlier_no_longer_judges_the_exams_after_its_end(two_visits: Path) -> None:
-    (two_visits / "precision.toml").write_text(lsc())
-    run_in(two_visits)
-    (two_visits / "precision.toml").write_text(lsc(ends="2023-12-31"))
-    with open_app(two_visits) as app:
+def test_an_lsc_that_is_ended_earlier_no_longer_judges_the_exams_after_its_end(two_exams: Path) -> None:
+    (two_exams / "precision.toml").write_text(lsc())
+    run_in(two_exams)
+    (two_exams / "precision.toml").write_text(lsc(ends="2023-12-31"))
+    with open_app(two_exams) as app:
         assert run(app).issued == 1
-        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("NO_LSC",)
+        assert latest_readback(app, 2).regions["L1-L4"]["RESULT"] == ("NO_LSC",)
 
 
 def test_that_an_lsc_has_run_out_since_the_exam_changes_nothing(
-    two_visits: Path, monkeypatch: pytest.MonkeyPatch
+    two_exams: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R1.13: what holds is the record valid on the day of the scan. A verdict does not depend on today's date."""
-    (two_visits / "precision.toml").write_text(lsc(ends="2024-01-01"))
-    assert run_in(two_visits).issued == 1
+    (two_exams / "precision.toml").write_text(lsc(ends="2024-01-01"))
+    assert run_in(two_exams).issued == 1
 
     monkeypatch.setattr(reprocessing, "datetime", SimpleNamespace(now=lambda _: datetime(2040, 1, 1, tzinfo=UTC)))
-    assert run_in(two_visits) == ExamCounts(examined=3)
+    assert run_in(two_exams) == ExamCounts(examined=3)
 
 
-def test_a_new_epoch_ends_the_comparison(two_visits: Path) -> None:
-    (two_visits / "scanners.toml").write_text(EPOCH.format(begins="2023-06-01"))
-    with open_app(two_visits) as app:
+def test_a_new_epoch_ends_the_comparison(two_exams: Path) -> None:
+    (two_exams / "scanners.toml").write_text(EPOCH.format(begins="2023-06-01"))
+    with open_app(two_exams) as app:
         assert run(app) == ExamCounts(examined=3, issued=1, unchanged=1)
-        assert said(app, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_EPOCH",)
+        assert latest_readback(app, 2).regions["L1-L4"]["OBSTACLE"] == ("OTHER_EPOCH",)
 
 
-def test_a_rule_taken_differently_is_applied_to_what_was_said(two_visits: Path) -> None:
-    (two_visits / "rules.toml").write_text("usual_interval_months = 36")
-    with open_app(two_visits) as app:
+def test_a_rule_taken_differently_is_applied_to_what_was_said(two_exams: Path) -> None:
+    (two_exams / "rules.toml").write_text("usual_interval_months = 36")
+    with open_app(two_exams) as app:
         assert run(app).examined == 3
         assert run(app) == ExamCounts(examined=3)
 
 
 @in_both_databases
-def test_a_prior_that_a_scanner_sends_late_is_followed_up_at_once(two_visits: Path) -> None:
-    with open_app(two_visits) as app:
+def test_a_prior_that_a_scanner_sends_late_is_followed_up_at_once(two_exams: Path) -> None:
+    with open_app(two_exams) as app:
         receive(app, l1_l4("0.900", study="2.25.13", date="20230101"), "2.25.4")
         follow_all(app)
-        assert said(app, 2).regions["L1-L4"]["DIFF"] == ("0.012",)
+        assert latest_readback(app, 2).regions["L1-L4"]["DIFF"] == ("0.012",)
         assert addenda(app) == [1, 2, 1]
         assert run(app) == ExamCounts(examined=4)
 
 
-def test_a_later_exam_changes_no_input_of_an_earlier_one(two_visits: Path) -> None:
-    with open_app(two_visits) as app:
+def test_a_later_exam_changes_no_input_of_an_earlier_one(two_exams: Path) -> None:
+    with open_app(two_exams) as app:
         receive(app, l1_l4("0.900", study="2.25.13", date="20250101"), "2.25.4")
         follow_all(app)
         assert run(app) == ExamCounts(examined=4)
 
 
-def test_a_record_of_clinical_context_that_was_loaded_is_followed_up_at_once(two_visits: Path) -> None:
-    with open_app(two_visits) as app:
+def test_a_record_of_clinical_context_that_was_loaded_is_followed_up_at_once(two_exams: Path) -> None:
+    with open_app(two_exams) as app:
         record = ClinicalContext(recorded_on=date(2023, 1, 1), menopause=Menopause.AFTER)
         with app.database.write() as connection:
             clinical_context_csv.store_records(connection, [PatientRecord(patient_id="P1", issuer="", record=record)])
@@ -246,17 +131,17 @@ def replace_lunar(config: Path, old: str, new: str) -> None:
 
 
 @in_both_databases
-def test_a_dialect_that_changed_reads_the_reports_again_and_only_what_they_say_counts(two_visits: Path) -> None:
-    replace_lunar(two_visits, "[[report]]\nroot", '[[noted]]\nmeaning = "Looked over"\n\n[[report]]\nroot')
-    assert run_in(two_visits) == ExamCounts(examined=3)
-    (two_visits / "scanners.toml").write_text(EPOCH.format(begins="2010-01-01"))
-    with open_app(two_visits) as app:
+def test_a_dialect_that_changed_reads_the_reports_again_and_only_what_they_say_counts(two_exams: Path) -> None:
+    replace_lunar(two_exams, "[[report]]\nroot", '[[noted]]\nmeaning = "Looked over"\n\n[[report]]\nroot')
+    assert run_in(two_exams) == ExamCounts(examined=3)
+    (two_exams / "scanners.toml").write_text(EPOCH.format(begins="2010-01-01"))
+    with open_app(two_exams) as app:
         assert run(app).issued == 0
 
 
-def test_an_exam_whose_report_can_no_longer_be_read_is_held_and_keeps_its_addendum(two_visits: Path) -> None:
-    replace_lunar(two_visits, 'root = { meaning = "DXA Report" }', 'root = { meaning = "Another Report" }')
-    with open_app(two_visits) as app:
+def test_an_exam_whose_report_can_no_longer_be_read_is_held_and_keeps_its_addendum(two_exams: Path) -> None:
+    replace_lunar(two_exams, 'root = { meaning = "DXA Report" }', 'root = { meaning = "Another Report" }')
+    with open_app(two_exams) as app:
         assert run(app).issued == 0
         with app.database.read() as connection:
             held = service_status.held(connection)
@@ -270,7 +155,7 @@ def test_an_alias_that_supplies_a_serial_number_makes_old_exams_comparable(folde
             sent = l1_l4(bmd, study=f"2.25.{study}", date=day, DeviceSerialNumber="", StationName="ROOM2")
             receive(app, sent, f"2.25.{uid}")
         follow_all(app)
-        assert said(app, 2).regions["L1-L4"]["OBSTACLE"] == ("SCANNER_UNKNOWN",)
+        assert latest_readback(app, 2).regions["L1-L4"]["OBSTACLE"] == ("SCANNER_UNKNOWN",)
     (folder / "scanners.toml").write_text(
         EPOCH.format(begins="2010-01-01") + '[[scanner.alias]]\nstation_name = "ROOM2"\n'
     )
@@ -278,13 +163,13 @@ def test_an_alias_that_supplies_a_serial_number_makes_old_exams_comparable(folde
         (expected,) = [found for found in differences(app, Scope()) if found.exam == 2]
         assert expected.regions["L1-L4"]["RESULT"] == ("NOT_COMPARABLE", "NO_LSC")
         run(app)
-        assert said(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
+        assert latest_readback(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
 
 
 @in_both_databases
-def test_a_dry_run_tells_what_would_differ_and_changes_nothing(two_visits: Path) -> None:
-    (two_visits / "precision.toml").write_text(lsc(begins="2023-01-01"))
-    with open_app(two_visits) as app:
+def test_a_dry_run_tells_what_would_differ_and_changes_nothing(two_exams: Path) -> None:
+    (two_exams / "precision.toml").write_text(lsc(begins="2023-01-01"))
+    with open_app(two_exams) as app:
         (difference,) = differences(app, Scope())
         assert (difference.exam, difference.changed_inputs) == (2, ("reference_data",))
         assert difference.regions["L1-L4"]["RESULT"] == ("NO_LSC", "LOSS")
@@ -296,17 +181,17 @@ def test_a_dry_run_tells_what_would_differ_and_changes_nothing(two_visits: Path)
 
 
 @in_both_databases
-def test_a_run_may_be_about_one_patient_one_scanner_or_a_time(two_visits: Path) -> None:
-    (two_visits / "precision.toml").write_text(lsc())
-    with open_app(two_visits) as app:
+def test_a_run_may_be_about_one_patient_one_scanner_or_a_time(two_exams: Path) -> None:
+    (two_exams / "precision.toml").write_text(lsc())
+    with open_app(two_exams) as app:
         assert run(app, Scope(linked_patients=2)) == ExamCounts(examined=1, unchanged=1)
         assert run(app, Scope(since=date(2025, 1, 1))) == ExamCounts()
         assert run(app, Scope(scanner=1, since=date(2024, 1, 1))) == ExamCounts(examined=2, issued=1)
 
 
-def test_any_number_of_workers_share_one_run(two_visits: Path) -> None:
-    (two_visits / "precision.toml").write_text(lsc())
-    with open_app(two_visits) as app:
+def test_any_number_of_workers_share_one_run(two_exams: Path) -> None:
+    (two_exams / "precision.toml").write_text(lsc())
+    with open_app(two_exams) as app:
         number = reprocessing.begin(app, Scope())
         assert reprocessing.begin(app, Scope()) == number, "an unfinished run goes on, none begins beside it"
         threads = [threading.Thread(target=reprocessing.take_part, args=(app, number)) for _ in range(3)]
@@ -320,9 +205,9 @@ def test_any_number_of_workers_share_one_run(two_visits: Path) -> None:
 
 
 @in_both_databases
-def test_a_part_whose_worker_died_is_taken_up_by_the_next_where_it_was_left(two_visits: Path) -> None:
-    (two_visits / "precision.toml").write_text(lsc())
-    with open_app(two_visits) as app:
+def test_a_part_whose_worker_died_is_taken_up_by_the_next_where_it_was_left(two_exams: Path) -> None:
+    (two_exams / "precision.toml").write_text(lsc())
+    with open_app(two_exams) as app:
         number = reprocessing.begin(app, Scope())
         with app.database.write() as connection:
             for _ in range(3):
@@ -336,34 +221,34 @@ def test_a_part_whose_worker_died_is_taken_up_by_the_next_where_it_was_left(two_
         assert reprocessing.take_part(app, number) == ExamCounts(examined=1, unchanged=1), "the first person was done"
 
 
-def test_it_stops_when_it_has_to_and_continues_later(two_visits: Path) -> None:
-    (two_visits / "precision.toml").write_text(lsc())
-    with open_app(two_visits) as app:
+def test_it_stops_when_it_has_to_and_continues_later(two_exams: Path) -> None:
+    (two_exams / "precision.toml").write_text(lsc())
+    with open_app(two_exams) as app:
         number = reprocessing.begin(app, Scope())
         assert reprocessing.take_part(app, number, stopped=lambda: True) == ExamCounts()
         assert reprocessing.progress(app.database, number) == (ExamCounts(), False)
         assert run(app).issued == 1
 
 
-def test_a_class_of_reference_data_that_is_renamed_re_examines_nobody(two_visits: Path) -> None:
-    (two_visits / "precision.toml").write_text(lsc())
-    assert run_in(two_visits).issued == 1
+def test_a_class_of_reference_data_that_is_renamed_re_examines_nobody(two_exams: Path) -> None:
+    (two_exams / "precision.toml").write_text(lsc())
+    assert run_in(two_exams).issued == 1
     names = {kind: kind.__qualname__ for kind in (LeastSignificantChange, Rules, Region, Scanner)}
     try:
         for kind, name in names.items():
             kind.__qualname__ = f"Renamed{name}"
-        assert run_in(two_visits) == ExamCounts(examined=3)
+        assert run_in(two_exams) == ExamCounts(examined=3)
     finally:
         for kind, name in names.items():
             kind.__qualname__ = name
 
 
 @in_both_databases
-def test_no_more_addenda_are_issued_in_a_minute_than_the_department_wants(two_visits: Path) -> None:
-    (two_visits / "precision.toml").write_text(lsc())
-    text = (two_visits / "service.toml").read_text()
-    (two_visits / "service.toml").write_text(text.replace("10000", "3"))
-    with open_app(two_visits) as app:
+def test_no_more_addenda_are_issued_in_a_minute_than_the_department_wants(two_exams: Path) -> None:
+    (two_exams / "precision.toml").write_text(lsc())
+    text = (two_exams / "service.toml").read_text()
+    (two_exams / "service.toml").write_text(text.replace("10000", "3"))
+    with open_app(two_exams) as app:
         number = reprocessing.begin(app, Scope())
         asked: list[int] = []
 
@@ -377,21 +262,21 @@ def test_no_more_addenda_are_issued_in_a_minute_than_the_department_wants(two_vi
 
 @in_both_databases
 def test_an_exam_that_is_due_by_itself_is_left_to_the_live_flow(
-    two_visits: Path, monkeypatch: pytest.MonkeyPatch
+    two_exams: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (two_visits / "precision.toml").write_text(lsc())
+    (two_exams / "precision.toml").write_text(lsc())
     monkeypatch.setattr(reprocessing, "MAX_YIELD_SECONDS", 0.0)
-    with open_app(two_visits) as app:
+    with open_app(two_exams) as app:
         with app.database.write() as connection:
             connection.execute(update(exam).where(exam.c.id == 2).values(state="waiting"))
         assert run(app) == ExamCounts(examined=2, unchanged=2)
         follow_all(app)
-        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
+        assert latest_readback(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
 
 
-def test_all_who_share_a_run_give_way_while_live_exams_are_due(two_visits: Path) -> None:
-    (two_visits / "precision.toml").write_text(lsc())
-    with open_app(two_visits) as app:
+def test_all_who_share_a_run_give_way_while_live_exams_are_due(two_exams: Path) -> None:
+    (two_exams / "precision.toml").write_text(lsc())
+    with open_app(two_exams) as app:
         receive(app, l1_l4("0.900", study="2.25.14", date="20250101", PatientID="P3"), "2.25.5")
         number = reprocessing.begin(app, Scope())
         nights = [threading.Thread(target=reprocessing.take_part, args=(app, number)) for _ in range(3)]
@@ -406,19 +291,19 @@ def test_all_who_share_a_run_give_way_while_live_exams_are_due(two_visits: Path)
         assert addenda(app) == [1, 2, 1]
 
 
-def test_an_exam_that_ends_its_worker_again_and_again_is_held(two_visits: Path) -> None:
-    (two_visits / "precision.toml").write_text(lsc())
-    with open_app(two_visits) as app:
+def test_an_exam_that_ends_its_worker_again_and_again_is_held(two_exams: Path) -> None:
+    (two_exams / "precision.toml").write_text(lsc())
+    with open_app(two_exams) as app:
         with app.database.write() as connection:
             connection.execute(update(exam).where(exam.c.id == 2).values(worker_crashes=3))
         assert run(app) == ExamCounts(examined=3, unchanged=2, held=1)
 
 
 @in_both_databases
-def test_two_who_follow_up_one_exam_at_once_issue_one_addendum(two_visits: Path) -> None:
+def test_two_who_follow_up_one_exam_at_once_issue_one_addendum(two_exams: Path) -> None:
     """The live flow and a run over all exams may meet at one exam."""
-    (two_visits / "precision.toml").write_text(lsc())
-    with open_app(two_visits) as app:
+    (two_exams / "precision.toml").write_text(lsc())
+    with open_app(two_exams) as app:
         threads = [threading.Thread(target=follow_up, args=(app, [2])) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -433,7 +318,7 @@ def test_a_historical_exam_is_a_prior_for_others_and_gets_no_addendum(folder: Pa
         receive(app, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
         follow_all(app)
         assert addenda(app)[:2] == [0, 1]
-        assert said(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
+        assert latest_readback(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
         assert run(app) == ExamCounts(examined=1)
 
 
@@ -468,8 +353,8 @@ def test_historical_exams_that_contradict_themselves_are_held(folder: Path) -> N
 
 
 @in_both_databases
-def test_exams_without_provenance_are_examined_once(two_visits: Path) -> None:
-    with open_app(two_visits) as app:
+def test_exams_without_provenance_are_examined_once(two_exams: Path) -> None:
+    with open_app(two_exams) as app:
         with app.database.write() as connection:
             connection.execute(provenance.delete())
         assert run(app) == ExamCounts(examined=3, unchanged=3)

@@ -14,7 +14,7 @@ from pipeline.edge.store import outbox
 from pipeline.edge.store.schema import addendum
 from pipeline.sr.author.readback import ReadBack
 from tests import peers
-from tests.edge.reprocess.test_reprocessing import follow_all, l1_l4, lsc, receive, run_in, said
+from tests.factories.answered_exams import follow_all, l1_l4, latest_readback, lsc, receive, run_in
 from tests.folders import ROOT
 
 PATIENTS = 16
@@ -75,4 +75,4 @@ def _told(app: App) -> Iterator[tuple[int, ReadBack]]:
     for number in range(1, 2 * PATIENTS + 1):
         with app.database.read() as connection:
             count = len(outbox.addenda(connection, number))
-        yield count, said(app, number)
+        yield count, latest_readback(app, number)

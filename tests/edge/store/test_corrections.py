@@ -6,10 +6,17 @@ import pytest
 from pydicom.dataset import Dataset
 
 from pipeline.edge.app import App, open_app
-from tests.edge.reprocess.test_reprocessing import addenda, folder, follow_all, in_both_databases, l1_l4, receive
-from tests.edge.store.test_withdrawals import held, latest, reason_of, sentences
-
-__all__ = ["folder"]
+from tests.factories.answered_exams import (
+    addenda,
+    follow_all,
+    held,
+    in_both_databases,
+    l1_l4,
+    latest,
+    reason_of,
+    receive,
+    sentences,
+)
 
 
 def told(**header: str) -> Dataset:

@@ -13,19 +13,8 @@ from pipeline.edge.reprocess.differences import differences
 from pipeline.edge.store import patient_identity, patient_merges, patients, service_status
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.reprocessing_runs import Scope
-from tests.edge.reprocess.test_reprocessing import (
-    addenda,
-    folder,
-    follow_all,
-    in_both_databases,
-    l1_l4,
-    receive,
-    run,
-    said,
-)
+from tests.factories.answered_exams import addenda, follow_all, in_both_databases, l1_l4, latest_readback, receive, run
 from tests.factories.instances import NOW
-
-__all__ = ["folder"]
 
 
 @pytest.fixture
@@ -57,11 +46,11 @@ def test_after_a_merger_exams_are_compared_across_the_two_ids_and_after_its_undo
     with open_app(two_ids) as app:
         assert merge(app)
         assert run(app).issued == 1
-        assert said(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
+        assert latest_readback(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
         assert run(app) == ExamCounts(examined=2)
         assert merge(app, undo=True)
         assert run(app).issued == 1
-        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
+        assert latest_readback(app, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
         assert addenda(app)[:2] == [1, 3]
 
 
@@ -70,7 +59,7 @@ def test_an_exam_that_comes_after_the_merger_is_compared_as_well_under_either_id
         merge(app)
         receive(app, l1_l4("0.900", study="2.25.12", date="20250101", PatientID="OLD"), "2.25.3")
         follow_all(app)
-        assert said(app, 3).regions["L1-L4"]["DIFF"] == ("-0.012",)
+        assert latest_readback(app, 3).regions["L1-L4"]["DIFF"] == ("-0.012",)
 
 
 @in_both_databases
@@ -82,7 +71,7 @@ def test_a_late_prior_and_a_record_of_context_under_the_old_id_make_the_new_ids_
         run(app)
         receive(app, l1_l4("0.900", study="2.25.12", date="20230101", PatientID="OLD"), "2.25.3")
         follow_all(app)
-        assert said(app, 2).regions["L1-L4"]["DIFF"] == ("0.012",)
+        assert latest_readback(app, 2).regions["L1-L4"]["DIFF"] == ("0.012",)
         record = ClinicalContext(recorded_on=date(2023, 6, 1), menopause=Menopause.AFTER)
         with app.database.write() as connection:
             loaded = clinical_context_csv.store_records(
@@ -111,7 +100,7 @@ def test_mergers_reach_over_several_ids_and_in_no_circle(two_ids: Path) -> None:
         assert not merge(app), "it is merged already"
         assert not merge(app, "OLD", "OLDEST"), "it is merged into somebody else"
         assert run(app).issued == 2
-        assert said(app, 2).regions["L1-L4"]["BDIFF"] == ("-0.068",)
+        assert latest_readback(app, 2).regions["L1-L4"]["BDIFF"] == ("-0.068",)
         assert merge(app, undo=True)
         assert run(app).issued == 1
         assert not merge(app, undo=True)

@@ -7,13 +7,20 @@ from pydicom.dataset import Dataset
 
 from pipeline.edge.app import App, open_app
 from pipeline.edge.store import patient_merges, patients, service_status, shared_scans
-from tests.edge.reprocess.test_reprocessing import addenda, folder, follow_all, in_both_databases, lsc, receive, said
-from tests.edge.reprocess.test_reprocessing import l1_l4 as without_acquisition
-from tests.edge.store.test_withdrawals import held, undo, withdraw
+from tests.factories.answered_exams import (
+    addenda,
+    follow_all,
+    held,
+    in_both_databases,
+    latest_readback,
+    lsc,
+    receive,
+    undo,
+    withdraw,
+)
+from tests.factories.answered_exams import l1_l4 as without_acquisition
 from tests.factories.instances import NOW
 from tests.factories.reports import region, report, spine
-
-__all__ = ["folder"]
 
 
 def l1_l4(bmd: str, *, date: str = "20240101", time: str = "101112", **header: str) -> Dataset:
@@ -53,7 +60,7 @@ def test_the_right_exam_goes_on_once_the_wrong_one_is_withdrawn_and_is_held_agai
         same_scan_twice(app)
         withdraw(app, 3)
         assert held(app) == []
-        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
+        assert latest_readback(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
         assert addenda(app) == [1, 1, 0]
         undo(app, 3)
         assert sorted(held(app)) == [("E2", "same_scan"), ("E3", "same_scan")]

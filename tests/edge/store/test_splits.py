@@ -8,22 +8,20 @@ from pydicom.dataset import Dataset
 from pipeline.edge.app import App, open_app
 from pipeline.edge.store import splits
 from pipeline.edge.store.exam_counts import ExamCounts
-from tests.edge.reprocess.test_reprocessing import (
+from tests.factories.answered_exams import (
     addenda,
-    folder,
     follow_all,
+    held,
     in_both_databases,
     l1_l4,
+    latest,
+    latest_readback,
     lsc,
     receive,
     run,
-    said,
 )
-from tests.edge.store.test_withdrawals import held, latest
 from tests.factories.instances import NOW
 from tests.factories.reports import container, region, report
-
-__all__ = ["folder"]
 
 
 def hip(bmd: str, day: str, **header: str) -> Dataset:
@@ -55,10 +53,10 @@ def test_each_visit_gets_an_addendum_and_the_later_one_is_compared_with_the_earl
         (first, day), (second, later) = split(app)
         assert (first, day, later) == (1, date(2022, 1, 1), date(2024, 1, 1))
         assert held(app) == []
-        assert set(said(app, 1).regions) == {"L1-L4"}
-        assert set(said(app, second).regions) == {"L1-L4", "total hip left"}
-        assert said(app, second).regions["L1-L4"]["RESULT"] == ("LOSS",)
-        assert said(app, second).regions["L1-L4"]["PRIOR_DATE"] == ("20220101",)
+        assert set(latest_readback(app, 1).regions) == {"L1-L4"}
+        assert set(latest_readback(app, second).regions) == {"L1-L4", "total hip left"}
+        assert latest_readback(app, second).regions["L1-L4"]["RESULT"] == ("LOSS",)
+        assert latest_readback(app, second).regions["L1-L4"]["PRIOR_DATE"] == ("20220101",)
         assert addenda(app)[0] == 1, "what was said of the first visit still holds"
         assert latest(app, 1).StudyInstanceUID == latest(app, second).StudyInstanceUID
         assert latest(app, 1).SOPInstanceUID != latest(app, second).SOPInstanceUID
@@ -72,8 +70,8 @@ def test_what_comes_later_goes_to_the_visit_it_lies_nearest(folder: Path) -> Non
         _, (second, _) = split(app)
         receive(app, hip("0.830", "20220101"), "2.25.4")
         follow_all(app)
-        assert said(app, 1).regions["total hip left"]["BMD"] == ("0.830",)
-        assert said(app, second).regions["total hip left"]["BMD"] == ("0.800",)
+        assert latest_readback(app, 1).regions["total hip left"]["BMD"] == ("0.830",)
+        assert latest_readback(app, second).regions["total hip left"]["BMD"] == ("0.800",)
         receive(app, l1_l4("0.900", date="20250101"), "2.25.5")
         follow_all(app)
         assert held(app) == [(f"E{second}", "contradictory")]
@@ -88,7 +86,7 @@ def test_the_visit_that_came_first_keeps_the_exam_and_its_addendum(folder: Path)
         receive(app, l1_l4("0.950", date="20220101"), "2.25.2")
         follow_all(app)
         assert split(app) == [(1, date(2024, 1, 1)), (2, date(2022, 1, 1))]
-        assert said(app, 1).regions["L1-L4"]["PRIOR_DATE"] == ("20220101",)
+        assert latest_readback(app, 1).regions["L1-L4"]["PRIOR_DATE"] == ("20220101",)
 
 
 def test_parts_of_one_visit_are_not_told_apart_even_over_midnight(folder: Path) -> None:

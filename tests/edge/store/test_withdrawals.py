@@ -9,47 +9,33 @@ from pydicom.uid import ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorag
 from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.reprocess.differences import differences
-from pipeline.edge.store import audit_trail, outbox, receipts, service_status, withdrawals, work_queue
+from pipeline.edge.store import audit_trail, receipts, work_queue
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.reprocessing_runs import Scope
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.store.schema import receipt as receipt_table
-from pipeline.sr.dicom.content_tree import read_instance, read_tree
-from tests.edge.reprocess.test_reprocessing import (
+from tests.factories.answered_exams import (
     LONG_AGO,
     addenda,
-    folder,
     follow_all,
+    held,
     in_both_databases,
     l1_l4,
+    latest,
+    latest_readback,
     lsc,
+    reason_of,
     receive,
     run,
-    said,
-    two_visits,
+    sentences,
+    undo,
+    withdraw,
 )
-from tests.factories.elements import elements_of
 from tests.factories.instances import NOW
 from tests.factories.rejection_notes import OF_INTEREST, PATIENT_SAFETY, QUALITY, RETENTION, WORKLIST, rejection_note
 from tests.factories.reports import container, encode, region, report
-
-__all__ = ["folder", "two_visits"]
-
-
-def withdraw(app: App, number: int, reason: str = "scanned under a wrong name") -> bool:
-    with app.database.write() as connection:
-        done = withdrawals.withdraw(connection, number, reason, at=NOW)
-    follow_all(app)
-    return done
-
-
-def undo(app: App, number: int) -> bool:
-    with app.database.write() as connection:
-        done = withdrawals.undo(connection, number, at=NOW)
-    follow_all(app)
-    return done
 
 
 def reject(app: App, note: Dataset) -> int:
@@ -68,29 +54,6 @@ def reject(app: App, note: Dataset) -> int:
     return number
 
 
-def latest(app: App, exam_number: int) -> Dataset:
-    with app.database.read() as connection:
-        on_file = outbox.latest(connection, exam_number)
-    assert on_file is not None
-    return read_instance(on_file.data_set, ExplicitVRLittleEndian)
-
-
-def sentences(app: App, exam_number: int) -> str:
-    tree = read_tree(elements_of(latest(app, exam_number)))
-    return " ".join(item.value for item in tree.walk() if item.value_type == "TEXT")
-
-
-def reason_of(app: App, receipt: int) -> tuple[str, str]:
-    with app.database.read() as connection:
-        row = connection.exec_driver_sql(f"SELECT state, reason FROM receipt WHERE id = {receipt}").one()
-    return row.state, row.reason
-
-
-def held(app: App) -> list[tuple[str, str]]:
-    with app.database.read() as connection:
-        return [(one.number, one.reason) for one in service_status.held(connection)]
-
-
 def hip_too(app: App) -> None:
     """A second report of the exam of 2024: its spine is in receipt 2, its hip in the one after."""
     hip = report(container("Left Femur", region("Total", "0.800")), StudyInstanceUID="2.25.11", StudyDate="20240101")
@@ -98,36 +61,36 @@ def hip_too(app: App) -> None:
 
 
 @in_both_databases
-def test_a_withdrawn_exam_is_no_prior_any_more_and_its_addendum_says_that_it_is_withdrawn(two_visits: Path) -> None:
-    (two_visits / "precision.toml").write_text(lsc())
-    with open_app(two_visits) as app:
+def test_a_withdrawn_exam_is_no_prior_any_more_and_its_addendum_says_that_it_is_withdrawn(two_exams: Path) -> None:
+    (two_exams / "precision.toml").write_text(lsc())
+    with open_app(two_exams) as app:
         run(app)
-        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
+        assert latest_readback(app, 2).regions["L1-L4"]["RESULT"] == ("LOSS",)
         before = latest(app, 1)
         assert withdraw(app, 1)
-        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
+        assert latest_readback(app, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
         addendum = latest(app, 1)
         (predecessor,) = addendum.PredecessorDocumentsSequence
         replaced = predecessor.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
         assert replaced.ReferencedSOPInstanceUID == before.SOPInstanceUID
-        assert said(app, 1).overall == "WITHDRAWN"
-        assert said(app, 1).regions == {}
+        assert latest_readback(app, 1).overall == "WITHDRAWN"
+        assert latest_readback(app, 1).regions == {}
         assert "This exam was withdrawn: scanned under a wrong name." in sentences(app, 1)
         assert run(app) == ExamCounts(examined=2), "nothing was left for the night"
 
 
 @in_both_databases
-def test_a_withdrawal_that_is_undone_leaves_everything_as_it_was(two_visits: Path) -> None:
-    with open_app(two_visits) as app:
-        before = said(app, 1), said(app, 2)
+def test_a_withdrawal_that_is_undone_leaves_everything_as_it_was(two_exams: Path) -> None:
+    with open_app(two_exams) as app:
+        before = latest_readback(app, 1), latest_readback(app, 2)
         withdraw(app, 1)
         assert undo(app, 1)
-        assert (said(app, 1), said(app, 2)) == before
+        assert (latest_readback(app, 1), latest_readback(app, 2)) == before
         assert run(app) == ExamCounts(examined=3)
 
 
-def test_an_exam_is_withdrawn_once_and_brought_back_once(two_visits: Path) -> None:
-    with open_app(two_visits) as app:
+def test_an_exam_is_withdrawn_once_and_brought_back_once(two_exams: Path) -> None:
+    with open_app(two_exams) as app:
         assert not undo(app, 1)
         assert withdraw(app, 1)
         assert not withdraw(app, 1)
@@ -165,36 +128,36 @@ def test_an_exam_with_another_birth_date_counts_once_the_wrong_one_is_withdrawn(
         assert held(app) == [("E2", "id_conflict")]
         withdraw(app, 1)
         assert held(app) == []
-        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
+        assert latest_readback(app, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
 
 
-def test_a_report_that_comes_later_does_not_bring_a_withdrawn_exam_back(two_visits: Path) -> None:
-    with open_app(two_visits) as app:
+def test_a_report_that_comes_later_does_not_bring_a_withdrawn_exam_back(two_exams: Path) -> None:
+    with open_app(two_exams) as app:
         withdraw(app, 2)
         hip_too(app)
         follow_all(app)
-        assert said(app, 2).overall == "WITHDRAWN"
+        assert latest_readback(app, 2).overall == "WITHDRAWN"
 
 
-def test_the_exam_is_withdrawn_even_where_its_reports_have_come_to_contradict_each_other(two_visits: Path) -> None:
-    with open_app(two_visits) as app:
+def test_the_exam_is_withdrawn_even_where_its_reports_have_come_to_contradict_each_other(two_exams: Path) -> None:
+    with open_app(two_exams) as app:
         receive(app, l1_l4("0.700", study="2.25.11", date="20240101"), "2.25.23")
         follow_all(app)
         assert held(app) == [("E2", "contradictory")]
         withdraw(app, 2)
         assert held(app) == []
-        assert said(app, 2).overall == "WITHDRAWN"
+        assert latest_readback(app, 2).overall == "WITHDRAWN"
 
 
-def test_a_withdrawn_exam_that_waited_for_a_person_is_not_told_as_an_exam_that_does(two_visits: Path) -> None:
-    with open_app(two_visits) as app:
+def test_a_withdrawn_exam_that_waited_for_a_person_is_not_told_as_an_exam_that_does(two_exams: Path) -> None:
+    with open_app(two_exams) as app:
         with app.database.write() as connection:
             work_queue.hold(connection, exam_table, 1, reason="contradictory", detail="-")
         receive(app, l1_l4("0.900", study="2.25.15", date="20250101"), "2.25.24")
         follow_all(app)
-        assert "EARLIER_HELD" in said(app, 4).flags
+        assert "EARLIER_HELD" in latest_readback(app, 4).flags
         withdraw(app, 1)
-        assert "EARLIER_HELD" not in said(app, 4).flags
+        assert "EARLIER_HELD" not in latest_readback(app, 4).flags
 
 
 def test_history_that_is_withdrawn_is_no_prior_either(folder: Path) -> None:
@@ -202,89 +165,89 @@ def test_history_that_is_withdrawn_is_no_prior_either(folder: Path) -> None:
         receive(app, l1_l4("0.950", date="20220101"), "2.25.1", historical=True)
         receive(app, l1_l4("0.912", study="2.25.11", date="20240101"), "2.25.2")
         follow_all(app)
-        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("NO_LSC",)
+        assert latest_readback(app, 2).regions["L1-L4"]["RESULT"] == ("NO_LSC",)
         withdraw(app, 1)
-        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
+        assert latest_readback(app, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
 
 
-def test_a_dry_run_has_nothing_to_say_of_a_withdrawn_exam(two_visits: Path) -> None:
-    with open_app(two_visits) as app:
+def test_a_dry_run_has_nothing_to_say_of_a_withdrawn_exam(two_exams: Path) -> None:
+    with open_app(two_exams) as app:
         withdraw(app, 1)
-    (two_visits / "precision.toml").write_text(lsc())
-    with open_app(two_visits) as app:
+    (two_exams / "precision.toml").write_text(lsc())
+    with open_app(two_exams) as app:
         assert list(differences(app, Scope())) == []
 
 
 @in_both_databases
 @pytest.mark.parametrize("title", [QUALITY, PATIENT_SAFETY, WORKLIST], ids=lambda title: str(title[0]))
 def test_a_rejection_note_withdraws_the_exam_whose_report_it_names(
-    two_visits: Path, title: tuple[str, str, str]
+    two_exams: Path, title: tuple[str, str, str]
 ) -> None:
-    with open_app(two_visits) as app:
+    with open_app(two_exams) as app:
         number = reject(app, rejection_note(["2.25.1"], title=title))
         assert reason_of(app, number) == ("ignored", "rejection_note")
-        assert said(app, 1).overall == "WITHDRAWN"
+        assert latest_readback(app, 1).overall == "WITHDRAWN"
         assert f"withdrawn: {title[2]} ({title[0]}, DCM)" in sentences(app, 1)
-        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
+        assert latest_readback(app, 2).regions["L1-L4"]["RESULT"] == ("NO_PRIOR",)
         with app.database.read() as connection:
             (told,) = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.WITHDRAWN]
         assert (told.actor, told.receipt, told.exam) == ("ARCHIVE", number, 1)
 
 
 @in_both_databases
-def test_of_an_exam_only_the_rejected_report_is_taken_out(two_visits: Path) -> None:
-    with open_app(two_visits) as app:
+def test_of_an_exam_only_the_rejected_report_is_taken_out(two_exams: Path) -> None:
+    with open_app(two_exams) as app:
         hip_too(app)
         follow_all(app)
-        assert set(said(app, 2).regions) == {"L1-L4", "total hip left"}
+        assert set(latest_readback(app, 2).regions) == {"L1-L4", "total hip left"}
         reject(app, rejection_note(["2.25.2"]))
-        assert set(said(app, 2).regions) == {"total hip left"}
-        assert said(app, 2).overall != "WITHDRAWN"
+        assert set(latest_readback(app, 2).regions) == {"total hip left"}
+        assert latest_readback(app, 2).overall != "WITHDRAWN"
         assert run(app) == ExamCounts(examined=3)
         assert undo(app, 2)
-        assert set(said(app, 2).regions) == {"L1-L4", "total hip left"}
+        assert set(latest_readback(app, 2).regions) == {"L1-L4", "total hip left"}
 
 
 @in_both_databases
-def test_a_corrected_report_sent_after_the_rejection_counts_though_it_measured_the_same(two_visits: Path) -> None:
-    with open_app(two_visits) as app:
+def test_a_corrected_report_sent_after_the_rejection_counts_though_it_measured_the_same(two_exams: Path) -> None:
+    with open_app(two_exams) as app:
         reject(app, rejection_note(["2.25.2"]))
-        assert said(app, 2).overall == "WITHDRAWN"
+        assert latest_readback(app, 2).overall == "WITHDRAWN"
         corrected = l1_l4("0.912", study="2.25.11", date="20240101", AccessionNumber="RIGHT")
         receive(app, corrected, "2.25.21")
         follow_all(app)
-        assert said(app, 2).regions["L1-L4"]["RESULT"] == ("NO_LSC",)
+        assert latest_readback(app, 2).regions["L1-L4"]["RESULT"] == ("NO_LSC",)
         assert latest(app, 2).AccessionNumber == "RIGHT"
 
 
 @in_both_databases
-def test_a_report_that_was_rejected_before_it_came_does_not_count(two_visits: Path) -> None:
-    with open_app(two_visits) as app:
+def test_a_report_that_was_rejected_before_it_came_does_not_count(two_exams: Path) -> None:
+    with open_app(two_exams) as app:
         number = reject(app, rejection_note(["2.25.30"]))
         assert reason_of(app, number) == ("ignored", "rejection_note")
         receive(app, l1_l4("0.800", study="2.25.16", date="20230101"), "2.25.30")
         follow_all(app)
         assert addenda(app)[:2] == [1, 1]
-        assert said(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",), "it is compared with 2022"
+        assert latest_readback(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",), "it is compared with 2022"
 
 
-def test_the_end_of_a_retention_period_makes_no_measurement_untrue(two_visits: Path) -> None:
-    with open_app(two_visits) as app:
+def test_the_end_of_a_retention_period_makes_no_measurement_untrue(two_exams: Path) -> None:
+    with open_app(two_exams) as app:
         number = reject(app, rejection_note(["2.25.1"], title=RETENTION))
         assert reason_of(app, number) == ("ignored", "retention_expired")
-        assert said(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
+        assert latest_readback(app, 2).regions["L1-L4"]["DIFF"] == ("-0.038",)
         assert addenda(app)[:2] == [1, 1]
 
 
-def test_key_objects_that_reject_nothing_are_put_aside(two_visits: Path) -> None:
-    with open_app(two_visits) as app:
+def test_key_objects_that_reject_nothing_are_put_aside(two_exams: Path) -> None:
+    with open_app(two_exams) as app:
         number = reject(app, rejection_note(["2.25.1"], title=OF_INTEREST))
         assert reason_of(app, number) == ("ignored", "key_objects")
-        assert said(app, 1).overall != "WITHDRAWN"
+        assert latest_readback(app, 1).overall != "WITHDRAWN"
 
 
-def test_a_rejection_note_that_names_nothing_is_held(two_visits: Path) -> None:
-    with open_app(two_visits) as app:
+def test_a_rejection_note_that_names_nothing_is_held(two_exams: Path) -> None:
+    with open_app(two_exams) as app:
         reject(app, rejection_note([]))
         assert held(app) == [("4", "names_nothing")]
 
@@ -297,14 +260,14 @@ def test_a_rejected_report_that_waited_for_a_person_waits_no_more(folder: Path) 
         assert held(app) == []
 
 
-def test_a_caller_that_is_bound_to_its_machines_rejects_nothing_of_another_one(two_visits: Path) -> None:
-    service = (two_visits / "service.toml").read_text()
+def test_a_caller_that_is_bound_to_its_machines_rejects_nothing_of_another_one(two_exams: Path) -> None:
+    service = (two_exams / "service.toml").read_text()
     bound = '[listener]\n[[listener.caller]]\nae_title = "ARCHIVE"\nserial_numbers = ["DF+2"]\n'
-    (two_visits / "service.toml").write_text(service + bound)
-    with open_app(two_visits) as app:
+    (two_exams / "service.toml").write_text(service + bound)
+    with open_app(two_exams) as app:
         reject(app, rejection_note(["2.25.1"]))
         assert [reason for _, reason in held(app)] == ["other_caller"]
-        assert said(app, 1).overall != "WITHDRAWN"
+        assert latest_readback(app, 1).overall != "WITHDRAWN"
 
 
 SCANNERS_AND_AN_ARCHIVE = """
@@ -361,7 +324,7 @@ def test_who_sends_scanners_reports_rejects_those_of_its_own_and_an_archive_any(
         send(app, of_scanner(1), "SCANNER1")
         send(app, of_scanner(2), "SCANNER2")
         note = send(app, rejection_note(["2.25.71"]), caller)
-        assert (said(app, 1).overall == "WITHDRAWN") is withdrawn
+        assert (latest_readback(app, 1).overall == "WITHDRAWN") is withdrawn
         assert held(app) == ([] if withdrawn else [(str(note), "other_caller")])
 
 
@@ -376,7 +339,7 @@ def test_a_scanners_note_on_another_ones_report_is_followed_once_somebody_has_re
             pass
         follow_all(app)
         assert held(app) == []
-        assert said(app, 1).overall == "WITHDRAWN"
+        assert latest_readback(app, 1).overall == "WITHDRAWN"
 
 
 @pytest.mark.parametrize("caller", ["SCANNER2", "BOUND"])
@@ -386,7 +349,7 @@ def test_no_scanner_rejects_another_ones_report_before_it_comes(scanners: Path, 
         send(app, of_scanner(2), "SCANNER2")
         send(app, rejection_note(["2.25.71"]), caller)
         send(app, of_scanner(1, date="20250301"), "SCANNER1")
-        assert said(app, 3).overall != "WITHDRAWN"
+        assert latest_readback(app, 3).overall != "WITHDRAWN"
 
 
 @pytest.mark.parametrize(("caller", "reason"), [("BOUND", "unknown_dialect"), ("SCANNER1", "rejected")])
