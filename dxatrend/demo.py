@@ -84,8 +84,8 @@ def demo() -> int:
     """Play every sample patient, print each addendum and return 0 when each is as expected."""
     console = Console()
     exams = sorted((*expected_exams(), *withdrawn_exams()), key=lambda exam: (exam.date, exam.study))
-    listener, archive, prefect = _free_ports(3)
-    _prepare(listener, archive, prefect)
+    listener, archive, prefect, desk = _free_ports(4)
+    _prepare(listener, archive, prefect, desk)
     with _archive(archive) as addenda, _service():
         _play(console, exams, listener, addenda)
     wrong = 0
@@ -126,7 +126,7 @@ def current(addenda: Sequence[Dataset]) -> list[Dataset]:
     return [addendum for addendum in addenda if addendum.SOPInstanceUID not in superseded]
 
 
-def _prepare(listener: int, archive: int, prefect: int) -> None:
+def _prepare(listener: int, archive: int, prefect: int, desk: int) -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     config = FOLDER / "config"
     config.mkdir(parents=True)
@@ -154,6 +154,8 @@ proof = "none"
 [prefect]
 port = {prefect}
 home = "prefect"
+[desk]
+port = {desk}
 """,
         encoding="utf-8",
     )

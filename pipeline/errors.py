@@ -18,8 +18,9 @@ Each error is defined beside what raises it; this is the tree::
     │   ├── extract         StoppedError  TimeLimitError
     │   ├── audit           SyslogUnreachableError
     │   └── operations      BackupError  CsvTableError  DamagedStoreError  FileLeftOutError
-    │                       UnreadableTextError
+    │                       UnreadableTextError  AccountError  LogInRefusedError
     └── flows, dxatrend     UnusablePasswordError  NotFoundError
+        └── desk            BodyTooLargeError  CannotServeError  NoRoleError
 """
 
 

@@ -70,8 +70,8 @@ def test_every_part_of_the_compose_file_finds_the_password_that_the_prefect_serv
         assert any(volume.split(":")[1] == str(Path(path).parent) for volume in part["volumes"])
 
 
-def test_the_parts_of_the_compose_file_share_one_database_and_only_the_listener_is_heard_outside():
-    assert {name for name, part in COMPOSE["services"].items() if "ports" in part} == {"listener"}
+def test_the_parts_of_the_compose_file_share_one_database_and_only_listener_and_desk_are_heard_outside():
+    assert {name for name, part in COMPOSE["services"].items() if "ports" in part} == {"listener", "desk"}
     assert COMPOSE["services"]["worker"]["deploy"]["replicas"] > 1
 
 

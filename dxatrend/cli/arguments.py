@@ -208,6 +208,35 @@ def _split(parser: Parser) -> None:
     parser.add_argument("exam", metavar="E12", help="the exam, as held prints it")
 
 
+def _desk(parser: Parser) -> None:
+    actions = parser.add_subparsers(metavar="user", required=False)
+    user = actions.add_parser("user", help="the accounts of those who may use the desk")
+    changes = user.add_subparsers(metavar="add|list|password|role|remove", required=True)
+    add = changes.add_parser("add", help="add an account; its password is asked for, or read from standard input")
+    add.add_argument("name", type=_text)
+    add.add_argument("--role", choices=_ROLES, required=True, help="each may do what those before it may")
+    add.add_argument("--proxy", action="store_true", help="no password: the proxy in front says who it is")
+    add.set_defaults(run="desk:add_user")
+    listed = changes.add_parser("list", help="list the accounts, their roles and open sessions")
+    listed.set_defaults(run="desk:list_users")
+    password = changes.add_parser("password", help="set another password, and log the account out")
+    password.add_argument("name", type=_text)
+    password.set_defaults(run="desk:set_password")
+    role = changes.add_parser("role", help="give an account another role")
+    role.add_argument("name", type=_text)
+    role.add_argument("role", choices=_ROLES)
+    role.set_defaults(run="desk:set_role")
+    remove = changes.add_parser("remove", help="remove an account, and log it out")
+    remove.add_argument("name", type=_text)
+    remove.set_defaults(run="desk:remove_user")
+    for one in (user, add, listed, password, role, remove):
+        _add_config(one, default=argparse.SUPPRESS)
+
+
+_ROLES = ("look", "read", "act", "configure")
+"""As ``pipeline.edge.configuration.desk_settings.Role``, which is slow to import."""
+
+
 def _show(parser: Parser) -> None:
     parser.add_argument("report", metavar="FILE|N", help="a DICOM file, or the number of a receipt")
 
@@ -220,7 +249,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "serve": Command(
         run="service:serve",
-        summary="Run everything one machine needs: listener, worker, Prefect server and schedules.",
+        summary="Run everything one machine needs: listener, worker, desk, Prefect server and schedules.",
         examples=("dxatrend --config /etc/dxatrend serve",),
     ),
     "listen": Command(
@@ -232,6 +261,12 @@ COMMANDS: dict[str, Command] = {
         run="processes:work",
         summary="Run a worker alone: extract, follow up and deliver what has been received.",
         examples=("dxatrend work",),
+    ),
+    "desk": Command(
+        run="desk:serve",
+        summary="Run the desk alone: the pages that show what happened, why, and what to do; or administer its users.",
+        examples=("dxatrend desk", "dxatrend desk user add mary --role act"),
+        arguments=_desk,
     ),
     "prefect": Command(
         run="prefect_server:prefect",

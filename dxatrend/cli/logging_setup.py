@@ -28,6 +28,9 @@ _LOGGED_BY_US = (
 )
 """Parts of pynetdicom that log each broken PDU; we log those ourselves, at a limited rate."""
 
+_LIBRARIES = ("pydicom", "pynetdicom", "highdicom", "alembic", "httpx", "httpcore", "prefect", "sqlalchemy", "uvicorn")
+"""What they log below an error may quote a patient, and is of no use to an administrator."""
+
 
 class _Formatter(logging.Formatter):
     """Formats a record as one line: time, level, message and fields as name=value."""
@@ -51,7 +54,7 @@ def to_standard_error(level: int = logging.INFO) -> None:
     # Warnings of the DICOM libraries quote the values they warn about.
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").setLevel(logging.CRITICAL)
-    for library in ("pydicom", "pynetdicom", "highdicom", "alembic", "httpx", "httpcore", "prefect", "sqlalchemy"):
+    for library in _LIBRARIES:
         logging.getLogger(library).setLevel(logging.ERROR)
     for part in _LOGGED_BY_US:
         logging.getLogger(f"pynetdicom.{part}").setLevel(logging.CRITICAL)

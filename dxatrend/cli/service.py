@@ -17,10 +17,10 @@ RELOAD_SECONDS = 30
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Run listener, worker, Prefect server and schedules until SIGTERM."""
+    """Run listener, worker, desk, Prefect server and schedules until SIGTERM."""
     with open_app(options.config) as app:  # migrates the database, before two children would
-        prefect = app.settings.service.prefect
-    supervise(options.config, prefect, stop_on_signals())
+        service = app.settings.service
+    supervise(options.config, service.prefect, stop_on_signals(), desk=service.desk.enabled)
     return SUCCESS
 
 

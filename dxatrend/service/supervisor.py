@@ -1,4 +1,4 @@
-"""Supervisor of the processes of one machine: listener, worker, Prefect server and schedules.
+"""Supervisor of the processes of one machine: listener, worker, desk, Prefect server and schedules.
 
 Each is a process of its own, so that none delays another. The supervisor starts them, restarts what ends, and stops
 all of them on SIGTERM. Should it be killed itself, the kernel ends its children.
@@ -96,9 +96,9 @@ class _Child:
         log.error("cannot start: %s", obstacle, extra={"child": self.name})
 
 
-def supervise(config: Path, prefect: PrefectSettings, stop: Stop) -> None:
+def supervise(config: Path, prefect: PrefectSettings, stop: Stop, *, desk: bool) -> None:
     """Run everything one machine needs until ``stop`` is set; SIGHUP is passed on to our processes."""
-    children = _children(config, prefect)
+    children = _children(config, prefect, desk=desk)
     signalled: list[int] = []
     signal.signal(signal.SIGHUP, lambda number, _: signalled.append(number))
     while not stop.is_set():
@@ -123,9 +123,11 @@ def serve_prefect(prefect: PrefectSettings) -> NoReturn:
     os.execve(sys.executable, PREFECT_SERVER, {**os.environ, **environment})
 
 
-def _children(config: Path, prefect: PrefectSettings) -> list[_Child]:
+def _children(config: Path, prefect: PrefectSettings, *, desk: bool) -> list[_Child]:
     ours = [sys.executable, "-m", "dxatrend", "--config", str(config)]
     children = [_Child("listener", [*ours, "listen"]), _Child("worker", [*ours, "work"])]
+    if desk:
+        children.append(_Child("desk", [*ours, "desk"]))
     if prefect.api_url is None:
         environment = server_environment(prefect, make_password(prefect))
         prefect.home.mkdir(parents=True, exist_ok=True)

@@ -30,6 +30,7 @@ class Service:
     def __init__(self, folder: Path, *, destination_port: int, settle_seconds: float = 1, url: str = "") -> None:
         self.port = peers.free_port()
         self.prefect_port = peers.free_port()
+        self.desk_port = peers.free_port()
         self.config = folder / "config"
         self.log = folder / "service.log"
         self.prefect_home = folder / "prefect"
@@ -56,6 +57,8 @@ class Service:
             [prefect]
             port = {self.prefect_port}
             home = "{self.prefect_home}"
+            [desk]
+            port = {self.desk_port}
             """)
         self._process: subprocess.Popen[bytes] | None = None
 

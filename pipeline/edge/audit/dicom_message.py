@@ -53,6 +53,8 @@ _INSTANCES_ACCESSED = Code("110103", "DICOM Instances Accessed")
 _INSTANCES_TRANSFERRED = Code("110104", "DICOM Instances Transferred")
 _QUERY = Code("110112", "Query")
 _PATIENT_RECORD = Code("110110", "Patient Record")
+_SECURITY_ALERT = Code("110113", "Security Alert")
+_USER_AUTHENTICATION = Code("110114", "User Authentication")
 
 _KINDS = {
     Event.RECEIVED: _Kind(_INSTANCES_TRANSFERRED, "C"),
@@ -63,7 +65,12 @@ _KINDS = {
     Event.CONTEXT_LOADED: _Kind(_PATIENT_RECORD, "U"),
     Event.MERGED: _Kind(_PATIENT_RECORD, "U"),
     Event.WITHDRAWN: _Kind(_INSTANCES_ACCESSED, "U"),
-    Event.REFUSED_CALLER: _Kind(Code("110113", "Security Alert"), "E", Code("110126", "Node Authentication")),
+    Event.VIEWED: _Kind(_PATIENT_RECORD, "R"),
+    Event.REFUSED_CALLER: _Kind(_SECURITY_ALERT, "E", Code("110126", "Node Authentication")),
+    Event.LOGGED_IN: _Kind(_USER_AUTHENTICATION, "E", Code("110122", "Login")),
+    Event.LOG_IN_REFUSED: _Kind(_USER_AUTHENTICATION, "E", Code("110122", "Login")),
+    Event.LOGGED_OUT: _Kind(_USER_AUTHENTICATION, "E", Code("110123", "Logout")),
+    Event.ACCOUNT_CHANGED: _Kind(_SECURITY_ALERT, "E", Code("110137", "User Security Attributes Changed")),
     Event.EXPORTED: _Kind(Code("110101", "Audit Log Used"), "R"),
     Event.STARTED: _Kind(_ACTIVITY, "E", Code("110120", "Application Start")),
     Event.STOPPED: _Kind(_ACTIVITY, "E", Code("110121", "Application Stop")),
@@ -80,10 +87,11 @@ _NODE_ID = Code("110182", "Node ID")
 _SERVER_PROCESS = Code("4", "Application Server Process or Thread", "RFC-3881")
 _PATIENT_NUMBER = Code("2", "Patient Number", "RFC-3881")
 _URI = Code("12", "URI", "RFC-3881")
+_USER_ID = Code("11", "User Identifier", "RFC-3881")
 
 _MACHINE_NAME, _IP_ADDRESS = "1", "2"
 _PERSON, _SYSTEM = "1", "2"
-_PATIENT, _REPORT, _SECURITY_RESOURCE = "1", "3", "13"
+_PATIENT, _REPORT, _SECURITY_USER, _SECURITY_RESOURCE = "1", "3", "11", "13"
 
 
 def has_message(event: Event) -> bool:
@@ -153,6 +161,9 @@ def _objects(root: Element, entry: Entry, kind: _Kind, subject: Subject) -> None
             alert_text = f"{entry.detail.get('reason', '')} ({entry.detail.get('times', 1)} times)"
             value = base64.b64encode(alert_text.encode()).decode()
             SubElement(alert, "ParticipantObjectDetail", type="Alert Description", value=value)
+        case _ if entry.event is Event.ACCOUNT_CHANGED:
+            account = str(entry.detail.get("account", ""))
+            _object(root, account, _PERSON, _SECURITY_USER, _USER_ID, account)
         case _ if entry.event is Event.EXPORTED:
             _object(root, "dxatrend:audit", _SYSTEM, _SECURITY_RESOURCE, _URI, "Security Audit Log")
 

@@ -6,6 +6,8 @@ import logging
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +22,17 @@ from pipeline.edge.store.database import StoreError
 from pipeline.edge.store.exams import ExamOnFile
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """A person who does something, by name, and the machine this person works at."""
+
+    name: str
+    host: str
+
+
+_OPERATOR: ContextVar[Operator | None] = ContextVar("who does what this thread is doing", default=None)
 
 
 def compared(
@@ -73,7 +86,7 @@ def archive_queried(
         host=archive.host,
         outcome=outcome,
         patient=patient,
-        detail={**query, **found, "by": _operator() if by_hand else f"dxatrend {__version__}"},
+        detail={**query, **found, "by": operator().name if by_hand else f"dxatrend {__version__}"},
     )
 
 
@@ -88,9 +101,25 @@ def service_lifetime(app: App, part: str) -> Iterator[None]:
         _record(app, Event.STOPPED, detail)
 
 
+@contextmanager
+def acting(operator: Operator) -> Iterator[None]:
+    """Name who does what this thread does in the block; a command without it is its user's."""
+    before = _OPERATOR.set(operator)
+    try:
+        yield
+    finally:
+        _OPERATOR.reset(before)
+
+
+def operator() -> Operator:
+    """Return who is acting: whom ``acting`` names, or the user of this machine who has started the process."""
+    return _OPERATOR.get() or Operator(name=_user_name(), host=socket.gethostname())
+
+
 def by_operator(event: Event, *, at: datetime, outcome: Outcome = Outcome.SUCCESS, **fields: Any) -> Entry:
-    """Return the entry of what a user of this machine did, under the name of that user."""
-    return Entry(event=event, at=at, outcome=outcome, actor=_operator(), host=socket.gethostname(), **fields)
+    """Return the entry of what a person did, under the name of that person."""
+    who = operator()
+    return Entry(event=event, at=at, outcome=outcome, actor=who.name, host=who.host, **fields)
 
 
 def _record(app: App, event: Event, detail: Mapping[str, str]) -> None:
@@ -131,7 +160,7 @@ def _refusal(refusal: Refusal) -> dict[str, str]:
     return {"study": refusal.exam.study_instance_uid, "obstacle": refusal.obstacle.value}
 
 
-def _operator() -> str:
+def _user_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run under a number that has no name

@@ -1,4 +1,4 @@
-"""Settings of ``service.toml``: store, listener and callers, exams, addenda, destinations, Prefect, audit trail."""
+"""Settings of ``service.toml``: store, listener, callers, exams, addenda, destinations, Prefect, audit trail, desk."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from pipeline.edge.configuration.desk_settings import DeskSettings
 from pipeline.edge.configuration.destination_settings import Destination, DicomDestination
 from pipeline.edge.configuration.section import AeTitle, ConfigPath, Name, Port, Section, TlsSettings
 from pipeline.edge.ip_address import is_ip_address
@@ -220,6 +221,7 @@ class ServiceSettings(Section):
     reprocess: ReprocessSettings = ReprocessSettings()
     destination: tuple[Destination, ...] = ()
     prefect: PrefectSettings = PrefectSettings()
+    desk: DeskSettings = DeskSettings()
 
     @field_validator("destination")
     @classmethod

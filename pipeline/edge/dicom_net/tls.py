@@ -1,6 +1,7 @@
 """TLS contexts for DICOM in both directions: PS3.15 B.9, Non-Downgrading BCP 195 Secure Transport Connection Profile.
 
-TLS 1.2 or later, authenticated encryption with forward secrecy, and a certificate on either side.
+TLS 1.2 or later, authenticated encryption with forward secrecy, and a certificate on either side. The desk's browsers
+show none.
 """
 
 import ssl
@@ -36,22 +37,43 @@ def for_calling(settings: TlsSettings) -> ssl.SSLContext:
     return _loaded(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), settings)
 
 
+def for_browsers(certificate: Path, key: Path) -> ssl.SSLContext:
+    """Return the context of the desk: it shows a certificate, and asks browsers for none.
+
+    Raises:
+        TlsError: a file cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _restrict(context)
+    _load_own(context, certificate, key)
+    return context
+
+
 def _loaded(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(CIPHERS)
-    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    _restrict(context)
     context.verify_mode = ssl.CERT_REQUIRED
     _require_private(settings.key)
     try:
         context.load_verify_locations(settings.ca)
     except OSError as error:
         raise TlsError(f"tls.ca: {settings.ca}: {_why(error)}") from None
+    _load_own(context, settings.certificate, settings.key)
+    return context
+
+
+def _restrict(context: ssl.SSLContext) -> None:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+
+
+def _load_own(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    _require_private(key)
     try:
         # A key that asks for a password would wait for somebody to type it.
-        context.load_cert_chain(settings.certificate, settings.key, password=lambda: b"")
+        context.load_cert_chain(certificate, key, password=lambda: b"")
     except OSError as error:
-        raise TlsError(f"tls.certificate, tls.key: {settings.certificate}, {settings.key}: {_why(error)}") from None
-    return context
+        raise TlsError(f"tls.certificate, tls.key: {certificate}, {key}: {_why(error)}") from None
 
 
 def _require_private(key: Path) -> None:

@@ -56,6 +56,14 @@ class Event(StrEnum):
     """Something was deleted at the end of its retention time."""
     STARTED = "started"
     STOPPED = "stopped"
+    LOGGED_IN = "logged_in"
+    LOGGED_OUT = "logged_out"
+    LOG_IN_REFUSED = "log_in_refused"
+    """A wrong password at the desk, or an attempt before the next one was due."""
+    VIEWED = "viewed"
+    """A person has looked at a patient's data at the desk."""
+    ACCOUNT_CHANGED = "account_changed"
+    """An account of the desk was added or removed, or has another password or role."""
 
 
 class Outcome(IntEnum):

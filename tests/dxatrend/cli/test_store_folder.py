@@ -40,7 +40,7 @@ ASKING = [
     ["split", "E1"],
     ["reload"],
 ]
-MAKE_ONE = {"demo", "serve", "listen", "work", "schedules", "load", "restore"}
+MAKE_ONE = {"demo", "serve", "desk", "listen", "work", "schedules", "load", "restore"}
 NEED_NONE = {"prefect", "deploy", "precision"}
 READ_ONLY = {"status", "held", "show", "backup", "check", "audit", "context", "reload"}
 

@@ -556,6 +556,40 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'waiting'"),
         postgresql_where=sa.text("state = 'waiting'"),
     )
+    op.create_table(
+        "desk_account",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("password", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_desk_account")),
+        sa.UniqueConstraint("name", name=op.f("uq_desk_account_name")),
+        comment="who may use the desk; password: Argon2id as a PHC string, none where a proxy says who it is",
+    )
+    op.create_table(
+        "desk_session",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("message", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_desk_session")),
+        comment="a browser that is logged in; digest: SHA-256 of its token; message: what the next page tells, once",
+    )
+    op.create_index(op.f("ix_desk_session_name"), "desk_session", ["name"], unique=False)
+    op.create_table(
+        "desk_throttle",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_desk_throttle")),
+        sa.UniqueConstraint("digest", name=op.f("uq_desk_throttle_digest")),
+        comment="refused log-ins of one name, or from one address, by its SHA-256; none is tried before due_at",
+    )
     sqlite = op.get_bind().dialect.name == "sqlite"
     for statement in _refusals_of_sqlite() if sqlite else _refusals_of_postgresql():
         op.execute(statement)
