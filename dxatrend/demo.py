@@ -25,12 +25,15 @@ from pynetdicom.dsutils import encode
 from pynetdicom.presentation import DEFAULT_TRANSFER_SYNTAXES
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
 
 from pipeline.edge.app import App, open_app
 from pipeline.edge.dicom_net.sop_classes import SR_STORAGE_CLASSES
 from pipeline.edge.dicom_net.statuses import SUCCESS
 from pipeline.edge.store import service_status
 from pipeline.sr.author.readback import ReadBack, read_back
+from pipeline.sr.dicom.content_item import Item
 from pipeline.sr.dicom.content_tree import read_tree
 from pipeline.sr.dicom.outline import outline
 from pipeline.sr.dicom.reader import read_elements
@@ -47,6 +50,12 @@ SERVICE = "DXATREND"
 SETTLE_SECONDS = 1
 TIMEOUT_SECONDS = 180
 
+WIDE = 120
+"""Columns of the table where the output is no terminal."""
+
+_RESULTS = {"NO_PRIOR": "first exam", "INDETERMINATE": "no statement"}
+"""Overall results whose words say more than their code in lower case."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -54,6 +63,11 @@ class Expected:
 
     folder: Path
     exam: Mapping[str, Any]
+
+    @property
+    def patient_id(self) -> str:
+        """Patient ID."""
+        return str(json.loads((self.folder / "expected.json").read_text(encoding="utf-8"))["patient_id"])
 
     @property
     def study(self) -> str:
@@ -80,18 +94,28 @@ class Expected:
         return list(_differences(self.exam["addendum"], addendum))
 
 
-def demo() -> int:
-    """Play every sample patient, print each addendum and return 0 when each is as expected."""
-    console = Console()
+def demo(*, outlines: bool = False) -> int:
+    """Play every sample patient, print what became of each exam, and return 0 when all are as expected.
+
+    ``outlines`` prints the content of each addendum as well.
+    """
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
     exams = sorted((*expected_exams(), *withdrawn_exams()), key=lambda exam: (exam.date, exam.study))
     listener, archive, prefect, desk = _free_ports(4)
     _prepare(listener, archive, prefect, desk)
     with _archive(archive) as addenda, _service():
         _play(console, exams, listener, addenda)
-    wrong = 0
-    for exam in exams:
-        wrong += _print_result(console, exam, current([a for a in addenda if a.StudyInstanceUID == exam.study]))
-    console.print(f"\n{len(exams)} exams of {len(_folders())} sample patients, {wrong} not as expected.")
+    of_patients = sorted(exams, key=lambda exam: (exam.folder.name, exam.date))
+    answers = [(exam, _answer(exam, addenda)) for exam in of_patients]
+    if outlines:
+        for exam, answer in answers:
+            _print_outline(console, exam, answer)
+    console.print(_table(answers))
+    wrong = sum(bool(answer.differences) for _, answer in answers)
+    console.print(
+        f"{len(exams)} exams of {len(_folders())} sample patients: "
+        f"{f'{wrong} not as they should be' if wrong else 'all as they should be'}."
+    )
     console.print(f"The addenda are in {FOLDER / 'archive'}, the store and the log of the service in {FOLDER}.")
     return 1 if wrong else 0
 
@@ -250,20 +274,49 @@ def _send(report: Path, port: int) -> None:
         time.sleep(0.5)
 
 
-def _print_result(console: Console, exam: Expected, found: list[Dataset]) -> int:
-    """Print an exam's addendum and how it differs from what is expected; return 1 where it does, else 0."""
-    console.rule(f"{exam.folder.name}, {exam.date}")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What the archive has got for one exam: the current addendum, in words, and where it is not as expected."""
+
+    tree: Item | None
+    result: str
+    differences: list[str]
+
+
+def _answer(exam: Expected, addenda: Sequence[Dataset]) -> _Answer:
+    found = current([addendum for addendum in addenda if addendum.StudyInstanceUID == exam.study])
     if len(found) != 1:
-        console.print(f"[bold red]{len(found)} addenda instead of one")
-        return 1
+        return _Answer(tree=None, result="", differences=[f"{len(found)} addenda instead of one"])
     tree = read_tree(read_elements(encode(found[0], False, True) or b"", ExplicitVRLittleEndian))
-    console.print(outline(tree), markup=False, highlight=False, soft_wrap=True)
-    differences = exam.differences(read_back(tree))
-    for difference in differences:
-        console.print(f"[bold red]{difference}")
-    if not differences:
-        console.print("[green]as expected")
-    return 1 if differences else 0
+    addendum = read_back(tree)
+    return _Answer(tree=tree, result=_in_words(addendum), differences=exam.differences(addendum))
+
+
+def _in_words(addendum: ReadBack) -> str:
+    """Return the overall result, and the regions or the obstacles it comes from."""
+    overall = _RESULTS.get(addendum.overall, addendum.overall.lower())
+    results = {region: " ".join(values.get("RESULT", ())) for region, values in addendum.regions.items()}
+    changed = [f"{region} {result.lower()}" for region, result in results.items() if result in ("GAIN", "LOSS")]
+    if addendum.overall != "INDETERMINATE":
+        return f"{overall}: {', '.join(changed)}" if changed else overall
+    obstacles = [code for values in addendum.regions.values() for code in values.get("OBSTACLE", ())]
+    why = dict.fromkeys(obstacles or [result for result in results.values() if result == "NO_LSC"])
+    return f"{overall}: {', '.join(why)}" if why else overall
+
+
+def _table(answers: Sequence[tuple[Expected, _Answer]]) -> Table:
+    """Return a table with a row per exam: patient, date, result, and whether that is as it should be."""
+    table = Table("patient", "sample", "date", "result", "as it should be", box=None, pad_edge=False)
+    for exam, answer in answers:
+        as_expected = Text("\n".join(answer.differences), "bold red") if answer.differences else Text("yes", "green")
+        table.add_row(exam.patient_id, exam.folder.name, exam.date, answer.result, as_expected)
+    return table
+
+
+def _print_outline(console: Console, exam: Expected, answer: _Answer) -> None:
+    console.rule(f"{exam.folder.name}, {exam.date}")
+    if answer.tree is not None:
+        console.print(outline(answer.tree), markup=False, highlight=False, soft_wrap=True)
 
 
 def _differences(expected: Mapping[str, Any], addendum: ReadBack) -> Iterator[str]:

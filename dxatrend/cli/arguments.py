@@ -115,6 +115,10 @@ def _text(argument: str) -> str:
         raise argparse.ArgumentTypeError("is not text in the character set of this terminal") from None
 
 
+def _demo(parser: Parser) -> None:
+    parser.add_argument("--outline", action="store_true", help="print the content of each addendum as well")
+
+
 def _release(parser: Parser) -> None:
     parser.add_argument(
         "number",
@@ -244,8 +248,9 @@ def _show(parser: Parser) -> None:
 COMMANDS: dict[str, Command] = {
     "demo": Command(
         run="demo:run",
-        summary="Send the sample patients through the whole service on this machine and print each addendum.",
-        examples=("dxatrend demo",),
+        summary="Send the sample patients through the whole service on this machine and print each result.",
+        examples=("dxatrend demo", "dxatrend demo --outline"),
+        arguments=_demo,
     ),
     "serve": Command(
         run="service:serve",

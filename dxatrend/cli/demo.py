@@ -5,6 +5,6 @@ import argparse
 from dxatrend.demo import demo
 
 
-def run(_: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Play every sample patient and return 0 when each addendum is as expected."""
-    return demo()
+    return demo(outlines=options.outline)
