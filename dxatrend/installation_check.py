@@ -1,0 +1,150 @@
+"""Check an installation: the configuration, the store, certificates, the Prefect server and each destination.
+
+``dxatrend check`` prints the results, and the page Set-up of the desk shows them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+
+from dxatrend.precision_reminders import reminders
+from flows.prefect_runner import prefect_state
+from pipeline.clinical.precision import doubts
+from pipeline.edge.app import open_app
+from pipeline.edge.configuration.dialects import DialectInForce, Origin, dialects_in_force
+from pipeline.edge.configuration.loading import load_configuration
+from pipeline.edge.configuration.service_settings import ListenerSettings, PrefectSettings, ServiceSettings
+from pipeline.edge.configuration.settings import Settings
+from pipeline.edge.deliver.kinds import sender
+from pipeline.edge.dicom_net.client import PeerUnavailableError
+from pipeline.edge.dicom_net.tls import TlsError, for_calling, for_listener
+from pipeline.edge.live_configuration import outdated
+from pipeline.edge.store.database import StoreError, StoreInUseError, StoreMissingError, StoreTooNewError
+from pipeline.edge.text_files import printable
+
+
+class Level(StrEnum):
+    """What a result asks of the reader."""
+
+    PROBLEM = "problem"
+    """It must be corrected, or does not answer: the check as a whole fails."""
+    ADVICE = "advice"
+    """The service works, but a person should look at it."""
+    FACT = "fact"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One line on an installation."""
+
+    level: Level
+    text: str
+
+
+def check(folder: Path, *, on: date) -> Iterator[CheckResult]:
+    """Yield everything there is to say of an installation; each destination is asked whether it answers.
+
+    Raises:
+        SettingsError: the configuration has errors; nothing else can be checked then.
+    """
+    settings, _ = load_configuration(folder)
+    yield from check_configuration(folder, on=on)
+    yield check_prefect(settings.service.prefect)
+    yield from check_destinations(settings.service)
+
+
+def check_configuration(folder: Path, *, on: date) -> Iterator[CheckResult]:
+    """Yield what the files, the store and the certificates show, without calling anybody.
+
+    Raises:
+        SettingsError: the configuration has errors.
+    """
+    settings, dialects = load_configuration(folder)
+    yield CheckResult(
+        Level.FACT, f"{printable(folder)}: {len(dialects)} dialects, {len(settings.lscs)} LSC records, no errors"
+    )
+    yield from map(_dialect, dialects_in_force(folder / "dialects"))
+    yield from _lscs(settings, on)
+    for caller in settings.service.listener.caller:
+        if caller.host is None and caller.certificate is None:
+            yield CheckResult(
+                Level.ADVICE,
+                f"listener.caller {caller.ae_title}: without a host its AE title is the only secret: "
+                "anyone who knows it can send in its name",
+            )
+    for problem in (*_store_problems(folder), *_tls_problems(settings.service.listener)):
+        yield CheckResult(Level.PROBLEM, problem)
+
+
+def check_prefect(settings: PrefectSettings) -> CheckResult:
+    """Return the state of the Prefect server; one that is away is no problem, as the work goes on without it."""
+    state = prefect_state(settings)
+    return CheckResult(Level.PROBLEM if state.is_wrong else Level.FACT, f"the Prefect server {state}")
+
+
+def check_destinations(service: ServiceSettings) -> Iterator[CheckResult]:
+    """Ask one destination after the other whether it answers, and yield what it says."""
+    for destination in service.destination:
+        try:
+            sender(destination, service).check()
+        except PeerUnavailableError as problem:
+            yield CheckResult(Level.PROBLEM, f"destination {destination.name}: {problem}")
+        else:
+            yield CheckResult(Level.FACT, f"destination {destination.name}: answers")
+
+
+def _lscs(settings: Settings, on: date) -> Iterator[CheckResult]:
+    for lsc in settings.lscs:
+        for doubt in doubts(lsc):
+            yield CheckResult(Level.ADVICE, f"please check: LSC of {lsc.region} on {lsc.scanner}: {doubt}")
+    for reminder in reminders(settings.lscs, on):
+        yield CheckResult(Level.ADVICE, reminder)
+
+
+def _dialect(one: DialectInForce) -> CheckResult:
+    """Return the result on a dialect: name, version, date and origin, and what to do about an old copy."""
+    name = one.dialect if one.dialect.date is None else f"{one.dialect} of {one.dialect.date}"
+    if one.path is None:
+        return CheckResult(Level.FACT, f"dialect {name}: {one.origin.value}")
+    line = f"dialect {name}: {printable(one.path)}, {one.origin.value}"
+    changed = f" ({one.shipped} of {one.shipped and one.shipped.date}): take over what has changed"
+    advice = {
+        Origin.OLDER: changed,
+        Origin.UNDATED: changed,
+        Origin.SAME: ": remove it, and an upgrade brings the next",
+    }
+    if one.origin in advice:
+        return CheckResult(Level.ADVICE, f"please check: {line}{advice[one.origin]}")
+    return CheckResult(Level.FACT, line)
+
+
+def _store_problems(folder: Path) -> Iterator[str]:
+    """Yield what is wrong with the store, which is not created here, or with the configuration of its users."""
+    try:
+        with open_app(folder, existing=True) as app:
+            yield from outdated(app)
+    except StoreMissingError as missing:
+        yield f"store.url: there is no store at {printable(missing)} yet; the service creates it when it first starts"
+    except StoreTooNewError:
+        yield "store.url: the store was written by a newer version of dxatrend"
+    except StoreError as failure:
+        yield f"store.url: the database could not be queried: {printable(failure)}"
+    except StoreInUseError:
+        yield "store.url: a backup is being restored"
+
+
+def _tls_problems(listener: ListenerSettings) -> Iterator[str]:
+    """Yield which certificates cannot be used, of the listener and for calling scanners."""
+    try:
+        if listener.tls:
+            for_listener(listener.tls)
+    except TlsError as unusable:
+        yield f"listener.{unusable}"
+    for caller in listener.caller:
+        try:
+            if caller.tls:
+                for_calling(caller.tls)
+        except TlsError as unusable:
+            yield f"listener.caller {caller.ae_title}: {unusable}"
