@@ -10,8 +10,9 @@ from flows.shutdown import stop_on_signals
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import App
 from pipeline.edge.reprocess import on_demand
-from pipeline.edge.reprocess.differences import Difference, differences
+from pipeline.edge.reprocess.differences import differences
 from pipeline.edge.reprocess.on_demand import ScopeNotFoundError
+from pipeline.edge.store.reprocessing_results import Difference
 from pipeline.edge.store.reprocessing_runs import Scope
 
 

@@ -7,17 +7,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dxatrend.cli.output import SUCCESS, cell, print_json, print_table, today
-from dxatrend.cli.precision_reminders import print_reminders
+from dxatrend.precision_reminders import reminders
 from flows.prefect_disk_space import prefect_disk_reserve
 from pipeline.clinical.precision import running_out
 from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.disk_space import DiskReserve, disk_reserve_of
 from pipeline.edge.live_configuration import outdated
+from pipeline.edge.overview.rejected_callers import CallerToAdmit, callers_to_admit
 from pipeline.edge.store import service_status
 from pipeline.edge.store.scanners import Respelt, UnidentifiedScanner
 from pipeline.edge.store.senders import NewSender
 from pipeline.edge.store.service_status import Status
+from pipeline.edge.text_files import printable
 
 MOST_NAMED = 5
 """How many of many late exams are named, the latest ones; ``status --json`` lists them all."""
@@ -29,13 +31,15 @@ def run(options: argparse.Namespace) -> int:
         restart_needed = outdated(app)
         found = _status(app)
         service = app.settings.service
+        with app.database.read() as connection:
+            rejected = callers_to_admit(connection, service.listener, at=datetime.now(UTC))
         disks = {
             "the store": disk_reserve_of(app.database, service.store.reserve_mb),
             "Prefect": prefect_disk_reserve(service.prefect),
         }
         reference_data = app.reference_data
     if options.json:
-        print_json(_as_json(found, restart_needed, disks, reference_data))
+        print_json(_as_json(found, restart_needed, disks, reference_data, rejected))
         return SUCCESS
     for restart in restart_needed:
         print(restart)
@@ -48,7 +52,10 @@ def run(options: argparse.Namespace) -> int:
         _print_respelt(found.respelt)
     if found.new_senders:
         _print_new_senders(found.new_senders)
-    print_reminders(reference_data.clinical.lscs)
+    if rejected:
+        _print_rejected(rejected)
+    for reminder in reminders(reference_data.clinical.lscs, today()):
+        print(reminder)
     return SUCCESS
 
 
@@ -65,7 +72,11 @@ def _status(app: App) -> Status:
 
 
 def _as_json(
-    found: Status, restart_needed: Sequence[str], disks: Mapping[str, DiskReserve], reference_data: ReferenceData
+    found: Status,
+    restart_needed: Sequence[str],
+    disks: Mapping[str, DiskReserve],
+    reference_data: ReferenceData,
+    rejected: Sequence[CallerToAdmit],
 ) -> dict[str, Any]:
     store, prefect = disks.values()
     return {
@@ -74,6 +85,9 @@ def _as_json(
         "free_mb": {"store": store.free_mb(), "Prefect": prefect.free_mb()},
         "respelt": [dataclasses.asdict(one) | {"lines": one.lines} for one in found.respelt],
         "unidentified": [dataclasses.asdict(one) | {"lines": one.lines} for one in found.unidentified],
+        "rejected_callers": [
+            {**dataclasses.asdict(one.caller), "advice": one.advice, "lines": one.lines} for one in rejected
+        ],
         "lscs_running_out": [
             {"scanner": str(lsc.scanner), "region": str(lsc.region), "valid_until": lsc.valid_until}
             for lsc in running_out(reference_data.clinical.lscs, today())
@@ -154,3 +168,17 @@ def _print_new_senders(new: Sequence[NewSender]) -> None:
             for one in new
         ],
     )
+
+
+def _print_rejected(rejected: Sequence[CallerToAdmit]) -> None:
+    """Print callers whose associations were rejected in the last days, and what would let them in."""
+    print("\nThese callers were rejected in the last 30 days. If one of them may send:")
+    for one in rejected:
+        caller = one.caller
+        print(
+            f"\n# {printable(caller.calling_ae_title)!r} at {printable(caller.host)}, which called "
+            f"{printable(caller.called_ae_title)!r}: {caller.times} times, last {cell(caller.last_at)}",
+            f"# {one.advice}",
+            *one.lines,
+            sep="\n",
+        )

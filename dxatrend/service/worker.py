@@ -25,6 +25,7 @@ from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import AHEAD, claim_due, drain, follow_up
 from pipeline.edge.history.query_loop import query_loop
 from pipeline.edge.operations import housekeeping
+from pipeline.edge.reprocess.requested_runs import requested_loop
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.database import StoreError
 from pipeline.edge.store.schema import exam as exam_table
@@ -81,6 +82,7 @@ def _loops(app: App, stop: Stop) -> list[tuple[WorkLoop, PrefectRunner | None]]:
         loops.append((outbox_loop(destination.name, run=run, stopped=stop.is_set), prefect))
     loops += [(commitment_loop(caller), None) for caller in callers_to_be_called(service.listener.caller)]
     loops += [(query_loop(archive), None) for archive in service.archives]
+    loops.append((requested_loop(stop.is_set), None))
     forwarder = AuditForwarder(app)
     loops.append((WorkLoop(name="audit trail", poll=lambda _: forwarder.poll(), requeue=nothing_claimed), None))
     return loops

@@ -1,4 +1,4 @@
-"""Read text files in the encodings that editors save them in, and escape file names for a terminal.
+"""Read text files in the encodings that editors save them in, and escape text for a terminal and for TOML.
 
 UTF-8 is read, and UTF-16 or UTF-32 with a byte order mark; anything else is refused with a reason.
 """
@@ -57,6 +57,14 @@ def _decoded(content: bytes, otherwise: str) -> str:
 def printable(name: object) -> str:
     """Return a file name with escapes for what cannot be printed: undecodable bytes, controls, newlines."""
     return "".join(one if one.isprintable() else _escaped(one) for one in str(name))
+
+
+def toml_string(text: str) -> str:
+    """Return a text as a TOML basic string, whatever is in it."""
+    escaped = "".join(
+        f"\\{one}" if one in '\\"' else one if one.isprintable() else f"\\U{ord(one):08x}" for one in text
+    )
+    return f'"{escaped}"'
 
 
 def _escaped(character: str) -> str:

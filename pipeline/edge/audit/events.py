@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,9 @@ from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Entry, Event, Outcome
 from pipeline.edge.store.database import StoreError
+from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.exams import ExamOnFile
+from pipeline.edge.store.reprocessing_runs import Run
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +89,16 @@ def archive_queried(
         outcome=outcome,
         patient=patient,
         detail={**query, **found, "by": operator().name if by_hand else f"dxatrend {__version__}"},
+    )
+
+
+def reprocessed(run: Run, counts: ExamCounts, *, at: datetime) -> Entry:
+    """Return the entry of a run that the workers have finished for the person who had requested it."""
+    return Entry(
+        event=Event.REPROCESSED,
+        at=at,
+        actor=f"dxatrend {__version__}",
+        detail={"run": run.number, "finished": True, "requested_by": run.requested_by, **asdict(counts)},
     )
 
 

@@ -14,7 +14,8 @@ from pipeline.edge.dicom_net.admission import (
 )
 from pipeline.edge.dicom_net.host_addresses import HostAddresses
 from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
-from pipeline.edge.receive.rejected_callers import RejectedCallers
+from pipeline.edge.receive.rejected_callers import REASONS, RejectedCallers
+from pipeline.edge.store.rejected_callers import RejectedFor
 
 log = logging.getLogger(__name__)
 
@@ -59,25 +60,25 @@ class AccessControl:
         """Admit a peer that has a role here; log and audit any other, and return how it is rejected."""
         calling, host = requestor.calling, requestor.host
         role = self.role_of(calling, host, requestor.certificate)
+        rejection = CALLING_AE_TITLE_NOT_RECOGNISED
         if requestor.called != self._ae_title:
-            rejection, reason = CALLED_AE_TITLE_NOT_RECOGNISED, "it called another AE title than ours"
+            rejection, reason = CALLED_AE_TITLE_NOT_RECOGNISED, RejectedFor.OTHER_CALLED
         elif role.commits_for or role.sends_history or role.sends_reports:
+            self._rejected_callers.forget(calling, host)
             return None
         elif self._callers_at(calling, host):
-            rejection = CALLING_AE_TITLE_NOT_RECOGNISED
-            reason = "its certificate is not made out to listener.caller.certificate"
+            reason = RejectedFor.OTHER_CERTIFICATE
         else:
-            rejection = CALLING_AE_TITLE_NOT_RECOGNISED
-            reason = "no listener.caller in service.toml has this AE title and host"
+            reason = RejectedFor.NOT_CONFIGURED
         self._rate_limited.warning(
             f"{calling} {host}",
             "association of %r at %s to %r rejected: %s",
             calling,
             host,
             requestor.called,
-            reason,
+            REASONS[reason],
         )
-        self._rejected_callers.note(calling, host, reason)
+        self._rejected_callers.note(calling, host, requestor.called, reason)
         return rejection
 
     def role_of(self, ae_title: str, host: str, certificate: frozenset[str] = frozenset()) -> Role:

@@ -1,26 +1,55 @@
-"""Record rejected callers in the audit trail, a few a minute: one that tries all day must not fill the store."""
+"""Record rejected callers in the store and in the audit trail, so that one that tries all day fills neither.
+
+The store has a row for each, up to date within seconds: a person who sets up a scanner waits for it. The audit trail
+gets an entry for each at most once a minute. Both are written in a thread of its own.
+"""
 
 import logging
 import threading
+import time
 from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from pipeline.edge.store import audit_trail
+from pipeline.edge.store import audit_trail, rejected_callers
 from pipeline.edge.store.audit_trail import Entry, Event, Outcome
 from pipeline.edge.store.database import Database, StoreError
+from pipeline.edge.store.rejected_callers import RejectedCaller, RejectedFor
 
 log = logging.getLogger(__name__)
 
 FIRST_SECONDS = 1.0
-"""How soon the first rejected caller is recorded."""
+"""How soon a rejected caller is in the store."""
 
 NEXT_SECONDS = 60.0
-"""How long the audit trail then waits for more of them before they are recorded."""
+"""How long the audit trail waits, after an entry, for more of them before they are recorded."""
 
 MOST_CALLERS = 20
 """How many callers are recorded by name each time; any others are counted."""
 
-_OTHERS = ("", "", "others")
+MOST_OF_ONE_HOST = 5
+"""How many of them may be of one host, so that titles which it makes up do not hide another."""
+
+REASONS = {
+    RejectedFor.OTHER_CALLED: "it called another AE title than ours",
+    RejectedFor.NOT_CONFIGURED: "no listener.caller in service.toml has this AE title and host",
+    RejectedFor.OTHER_CERTIFICATE: "its certificate is not made out to listener.caller.certificate",
+}
+"""The reasons as log and audit trail tell them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Who was rejected, and for what; the others, beyond those recorded by name, have no host."""
+
+    calling: str
+    host: str
+    called: str
+    reason: RejectedFor | None
+
+
+_OTHERS = _Caller("", "", "", None)
 
 
 class RejectedCallers:
@@ -29,49 +58,118 @@ class RejectedCallers:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._noted: Counter[tuple[str, str, str]] = Counter()
-        self._wait = FIRST_SECONDS
+        self._noted: dict[_Caller, RejectedCaller] = {}
+        self._unaudited: Counter[_Caller] = Counter()
+        self._audit_at = time.monotonic()
+        self._on_file = self._read()
+        self._admitted: set[tuple[str, str]] = set()
         self._timer: threading.Timer | None = None
+        self._due = 0.0
+        self._recording = threading.Lock()
+        self._is_closed = False
 
-    def note(self, calling_ae_title: str, host: str, reason: str) -> None:
+    def note(self, calling_ae_title: str, host: str, called_ae_title: str, reason: RejectedFor) -> None:
         """Count a rejected caller; it is recorded later, in a thread of its own."""
+        now = datetime.now(UTC)
         with self._lock:
-            caller = (calling_ae_title, host, reason)
-            if caller not in self._noted and len(self._noted) >= MOST_CALLERS:
-                caller = _OTHERS
-            self._noted[caller] += 1
-            if self._timer is None:
-                self._timer = threading.Timer(self._wait, self._record)
-                self._timer.daemon = True
-                self._timer.start()
+            caller = _Caller(calling_ae_title, host, called_ae_title, reason)
+            if _has_room(self._unaudited, caller):
+                self._unaudited[caller] += 1
+            else:
+                self._unaudited[_OTHERS] += 1
+            if before := self._noted.get(caller):
+                self._noted[caller] = replace(before, times=before.times + 1, last_at=now)
+            elif _has_room(self._noted, caller):
+                self._noted[caller] = RejectedCaller(
+                    calling_ae_title=calling_ae_title,
+                    host=host,
+                    called_ae_title=called_ae_title,
+                    reason=reason,
+                    times=1,
+                    first_at=now,
+                    last_at=now,
+                )
+            self._schedule(FIRST_SECONDS)
+
+    def forget(self, calling_ae_title: str, host: str) -> None:
+        """Forget a caller that is admitted, if it was rejected before."""
+        caller = (calling_ae_title, host)
+        if caller in self._on_file:
+            with self._lock:
+                self._on_file.discard(caller)
+                self._admitted.add(caller)
+                self._schedule(FIRST_SECONDS)
 
     def close(self) -> None:
         """Record what is left."""
         with self._lock:
-            timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
-            timer.join()
-            self._record()
+            self._is_closed = True
+            if self._timer is not None:
+                self._timer.cancel()
+        self._record()
+
+    def _schedule(self, seconds: float) -> None:
+        """Record after so many seconds, unless that is to be sooner anyway."""
+        due = time.monotonic() + seconds
+        if self._is_closed or (self._timer is not None and self._due <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._due = threading.Timer(seconds, self._record), due
+        self._timer.daemon = True
+        self._timer.start()
 
     def _record(self) -> None:
-        with self._lock:
-            noted, self._noted, self._timer = self._noted, Counter(), None
-            self._wait = NEXT_SECONDS
+        with self._recording:
+            with self._lock:
+                self._timer = None
+                noted, self._noted = list(self._noted.values()), {}
+                admitted, self._admitted = self._admitted, set()
+                unaudited = self._unaudited_by_now()
+                self._on_file |= {(caller.calling_ae_title, caller.host) for caller in noted}
+            if not (noted or admitted or unaudited):
+                return
+            try:
+                with self._database.write() as connection:
+                    now = datetime.now(UTC)
+                    audit_trail.record(connection, *(_entry(*counted, now) for counted in unaudited.items()))
+                    rejected_callers.forget(connection, admitted)
+                    rejected_callers.record(connection, noted)
+            except StoreError as failure:
+                log.error("rejected callers could not be recorded: %s", failure)
+
+    def _unaudited_by_now(self) -> Counter[_Caller]:
+        """Return what the audit trail gets now: nothing, while its last entries are younger than ``NEXT_SECONDS``."""
+        wait = self._audit_at - time.monotonic()
+        if wait > 0 and not self._is_closed:
+            if self._unaudited:
+                self._schedule(wait)
+            return Counter()
+        unaudited, self._unaudited = self._unaudited, Counter()
+        self._audit_at = time.monotonic() + NEXT_SECONDS
+        return unaudited
+
+    def _read(self) -> set[tuple[str, str]]:
+        """Return the calling AE titles and hosts that are in the store."""
         try:
-            with self._database.write() as connection:
-                now = datetime.now(UTC)
-                audit_trail.record(connection, *(_entry(*caller, times, now) for caller, times in noted.items()))
-        except StoreError as failure:
-            log.error("rejected callers could not be recorded in the audit trail: %s", failure)
+            with self._database.read() as connection:
+                return {(one.calling_ae_title, one.host) for one in rejected_callers.all_of_them(connection)}
+        except StoreError:  # logged by those who do the work
+            return set()
 
 
-def _entry(caller: str, host: str, reason: str, times: int, at: datetime) -> Entry:
+def _has_room(known: Collection[_Caller], caller: _Caller) -> bool:
+    """Return whether a caller may be recorded by name beside those that are."""
+    of_host = sum(one.host == caller.host for one in known)
+    return caller in known or (len(known) < MOST_CALLERS and of_host < MOST_OF_ONE_HOST)
+
+
+def _entry(caller: _Caller, times: int, at: datetime) -> Entry:
     return Entry(
         event=Event.REFUSED_CALLER,
         at=at,
-        actor=caller,
-        host=host,
+        actor=caller.calling,
+        host=caller.host,
         outcome=Outcome.SERIOUS_FAILURE,
-        detail={"reason": reason, "times": times},
+        detail={"reason": REASONS[caller.reason] if caller.reason else "others", "times": times},
     )

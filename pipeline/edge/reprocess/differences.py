@@ -1,7 +1,6 @@
 """Show which issued addenda would be superseded today, and what would differ in them; nothing is changed."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import Connection
@@ -14,6 +13,7 @@ from pipeline.edge.reprocess.reextract import reextract
 from pipeline.edge.reprocess.scope import answered_exams, next_linked_patients
 from pipeline.edge.store import exam_summaries, exams, outbox
 from pipeline.edge.store.exam_summaries import ExamSummary, LinkedPatients
+from pipeline.edge.store.reprocessing_results import BeforeAfter, Difference
 from pipeline.edge.store.reprocessing_runs import Scope
 from pipeline.sr.author.content import document
 from pipeline.sr.author.readback import ReadBack, read_back
@@ -21,47 +21,43 @@ from pipeline.sr.dicom.content_tree import read_tree
 from pipeline.sr.dicom.header import UnusableEvidenceError
 from pipeline.sr.dicom.reader import read_elements
 
-BeforeAfter = tuple[str, str]
-"""The text of one value in the issued addendum, and in the one that would supersede it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """An issued addendum that would differ today: because of which inputs, and in what, before and after.
-
-    ``regions`` has the values that differ by region key and concept; ``held`` is why the exam would be held instead.
-    """
-
-    exam: int
-    addendum: int
-    changed_inputs: tuple[ChangedInput, ...]
-    overall: BeforeAfter
-    regions: Mapping[str, Mapping[str, BeforeAfter]]
-    held: str = ""
-
 
 def differences(app: App, scope: Scope) -> Iterator[Difference]:
     """Yield the addenda of a scope that would be superseded, patient by patient."""
-    reader_fingerprint = app.reference_data.reader_fingerprint
     after = 0
     while numbers := next_linked_patients(app.database, scope, after):
-        with app.database.read() as connection:
-            stale = exam_summaries.has_stale_readings(connection, reader_fingerprint)
-            found = [] if stale else list(_differences(app, connection, numbers, scope))
-        for number in numbers if stale else ():
-            with app.database.trial() as connection:  # reports are extracted again, and that is rolled back
-                reextract(app, connection, exam_summaries.stale_exams(connection, [number], reader_fingerprint))
-                found += _differences(app, connection, [number], scope)
+        _, found = differences_of(app, numbers, scope)
         yield from found
         after = numbers[-1]
 
 
-def _differences(app: App, connection: Connection, numbers: Sequence[int], scope: Scope) -> Iterator[Difference]:
+def differences_of(app: App, numbers: Sequence[int], scope: Scope) -> tuple[int, list[Difference]]:
+    """Return how many exams of linked patients were compared, and the addenda of these that would be superseded."""
+    reader_fingerprint = app.reference_data.reader_fingerprint
+    with app.database.read() as connection:
+        if not exam_summaries.has_stale_readings(connection, reader_fingerprint):
+            return _differences(app, connection, numbers, scope)
+    compared, found = 0, []
+    for number in numbers:
+        with app.database.trial() as connection:  # reports are extracted again, and that is rolled back
+            reextract(app, connection, exam_summaries.stale_exams(connection, [number], reader_fingerprint))
+            of_patient = _differences(app, connection, [number], scope)
+        compared += of_patient[0]
+        found += of_patient[1]
+    return compared, found
+
+
+def _differences(
+    app: App, connection: Connection, numbers: Sequence[int], scope: Scope
+) -> tuple[int, list[Difference]]:
+    compared, found = 0, []
     for summary, linked_patients in answered_exams(connection, numbers, scope):
+        compared += 1
         changed_inputs = app.provenance_tracker.changed_inputs(summary, linked_patients)
         difference = _difference(app, connection, summary, linked_patients, changed_inputs) if changed_inputs else None
         if difference is not None:
-            yield difference
+            found.append(difference)
+    return compared, found
 
 
 def _difference(

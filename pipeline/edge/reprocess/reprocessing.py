@@ -11,13 +11,22 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select, update
 
 from pipeline.edge.app import App
+from pipeline.edge.audit import events
 from pipeline.edge.follow_up.due_exams import follow_up
+from pipeline.edge.reprocess.differences import differences_of
 from pipeline.edge.reprocess.reextract import reextract
 from pipeline.edge.reprocess.scope import answered_exams, next_linked_patients
-from pipeline.edge.store import exam_summaries, outbox, reprocessing_runs, work_queue
+from pipeline.edge.store import (
+    audit_trail,
+    exam_summaries,
+    outbox,
+    reprocessing_results,
+    reprocessing_runs,
+    work_queue,
+)
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.exam_counts import ExamCounts
-from pipeline.edge.store.reprocessing_runs import Scope, Shard
+from pipeline.edge.store.reprocessing_runs import Run, Scope, Shard
 from pipeline.edge.store.schema import State, shard
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.store.schema import receipt as receipt_table
@@ -25,11 +34,14 @@ from pipeline.edge.store.schema import receipt as receipt_table
 MAX_YIELD_SECONDS = 10.0
 """How long one exam lets due work go first; if that takes longer, something else is wrong with it."""
 
+PATIENTS_COMPARED_AT_ONCE = 20
+"""Linked patients between two moments at which a dry run lets due work go first."""
+
 _POLL_SECONDS = 0.1
 
 
 def begin(app: App, scope: Scope) -> int:
-    """Return the number of the unfinished run of this scope, or begin a new one."""
+    """Return the number of the unfinished run of this scope, or begin a new one, for whoever takes part in it."""
     with app.database.write() as connection:
         shards = app.settings.service.reprocess.shards
         return reprocessing_runs.begin(connection, scope, shards=shards, at=datetime.now(UTC))
@@ -44,14 +56,14 @@ def take_part(app: App, run: int, stopped: Callable[[], bool] = lambda: False) -
     done = ExamCounts()
     with app.database.write() as connection:
         work_queue.reclaim_from_dead_processes(connection)
-        scope = reprocessing_runs.scope_of(connection, run)
+        wanted = reprocessing_runs.find(connection, run)
     while not stopped():
         with app.database.write() as connection:
             mine = reprocessing_runs.claim(connection, run, at=datetime.now(UTC))
         if mine is None:
             break
         try:
-            done += _work_on(app, mine, scope, stopped)
+            done += _work_on(app, mine, wanted, stopped)
         finally:
             with app.database.write() as connection:
                 work_queue.requeue(connection, shard, where=shard.c.id == mine.id)
@@ -64,10 +76,10 @@ def progress(database: Database, run: int) -> tuple[ExamCounts, bool]:
         return reprocessing_runs.counts(connection, run), reprocessing_runs.is_finished(connection, run)
 
 
-def _work_on(app: App, mine: Shard, scope: Scope, stopped: Callable[[], bool]) -> ExamCounts:
+def _work_on(app: App, mine: Shard, run: Run, stopped: Callable[[], bool]) -> ExamCounts:
     done, after = ExamCounts(), mine.last_linked_patients
-    while numbers := next_linked_patients(app.database, scope, after, shard=mine):
-        step = _step(app, mine, numbers, scope, stopped)
+    while numbers := next_linked_patients(app.database, run.scope, after, shard=mine):
+        step = (_dry_step if run.dry_run else _step)(app, mine, numbers, run, stopped)
         if step is None:
             return done
         after = numbers[-1]
@@ -78,19 +90,39 @@ def _work_on(app: App, mine: Shard, scope: Scope, stopped: Callable[[], bool]) -
             ):
                 return done
     with app.database.write() as connection:
-        reprocessing_runs.finish(connection, mine, at=datetime.now(UTC))
+        is_last = reprocessing_runs.finish(connection, mine, at=datetime.now(UTC))
+        if is_last and run.requested_by and not run.dry_run:
+            counts = reprocessing_runs.counts(connection, run.number)
+            audit_trail.record(connection, events.reprocessed(run, counts, at=datetime.now(UTC)))
     return done
 
 
-def _step(
-    app: App, mine: Shard, numbers: Sequence[int], scope: Scope, stopped: Callable[[], bool]
+def _dry_step(
+    app: App, mine: Shard, numbers: Sequence[int], run: Run, stopped: Callable[[], bool]
 ) -> ExamCounts | None:
+    """Find the addenda of linked patients that would be superseded; ``None`` if stopped."""
+    counts = ExamCounts()
+    for first in range(0, len(numbers), PATIENTS_COMPARED_AT_ONCE):
+        if stopped():
+            return None
+        _let_due_work_go_first(app.database)
+        compared, found = differences_of(app, numbers[first : first + PATIENTS_COMPARED_AT_ONCE], run.scope)
+        held = sum(bool(difference.held) for difference in found)
+        counts += ExamCounts(examined=compared, issued=len(found) - held, held=held)
+        with app.database.write() as connection:
+            if not reprocessing_runs.renew(connection, mine, at=datetime.now(UTC)):
+                return None
+            reprocessing_results.add(connection, run.number, found)
+    return counts
+
+
+def _step(app: App, mine: Shard, numbers: Sequence[int], run: Run, stopped: Callable[[], bool]) -> ExamCounts | None:
     """Examine the exams of linked patients again whose inputs changed; ``None`` if stopped or the shard is lost."""
     _reextract_stale(app, numbers)
     examined = 0
     changed: list[int] = []
     with app.database.read() as connection:
-        for summary, linked_patients in answered_exams(connection, numbers, scope):
+        for summary, linked_patients in answered_exams(connection, numbers, run.scope):
             examined += 1
             if app.provenance_tracker.changed_inputs(summary, linked_patients):
                 changed.append(summary.number)

@@ -1,14 +1,15 @@
 """Reprocessing runs over all exams, split into shards that workers claim.
 
 A run is split into shards by linked patients. A worker claims a shard under a lease and records its progress after each
-step, so that several workers share one run and another worker can continue where one died.
+step, so that several workers share one run and another worker can continue where one died. A dry run is done likewise,
+and changes nothing.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.change_notification import notify
@@ -26,6 +27,16 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run: over which exams, whether it changes anything, and the person for whom the workers do it, if any."""
+
+    number: int
+    scope: Scope
+    dry_run: bool
+    requested_by: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
     """One shard of a run, claimed by this process; done up to ``last_linked_patients``."""
 
@@ -35,16 +46,33 @@ class Shard:
     last_linked_patients: int
 
 
-def begin(connection: Connection, scope: Scope, *, shards: int, at: datetime) -> int:
-    """Return the number of the unfinished run of this scope, or of a new one."""
+def begin(
+    connection: Connection,
+    scope: Scope,
+    *,
+    shards: int,
+    at: datetime,
+    dry_run: bool = False,
+    requested_by: str | None = None,
+) -> int:
+    """Return the number of the unfinished run of this scope, or of a new one.
+
+    ``requested_by`` makes it the workers' task; without it whoever begins a run takes part in it.
+    """
     filters = {"linked_patients_id": scope.linked_patients, "scanner_id": scope.scanner, "since": scope.since}
     same = [reprocessing_run.c[name].is_not_distinct_from(value) for name, value in filters.items()]
-    unfinished = select(func.min(reprocessing_run.c.id)).where(reprocessing_run.c.finished_at.is_(None), *same)
+    unfinished = select(func.min(reprocessing_run.c.id)).where(
+        _UNFINISHED, reprocessing_run.c.dry_run == dry_run, *same
+    )
     known: int | None = connection.scalar(unfinished)
     if known is not None:
+        unclaimed = (reprocessing_run.c.id == known) & reprocessing_run.c.requested_by.is_(None)
+        connection.execute(update(reprocessing_run).where(unclaimed).values(requested_by=requested_by))
         return known
     number: int = connection.execute(
-        insert(reprocessing_run).values(started_at=at, **filters).returning(reprocessing_run.c.id)
+        insert(reprocessing_run)
+        .values(started_at=at, dry_run=dry_run, requested_by=requested_by, **filters)
+        .returning(reprocessing_run.c.id)
     ).scalar_one()
     count = 1 if scope.linked_patients is not None else shards
     connection.execute(
@@ -58,10 +86,25 @@ def begin(connection: Connection, scope: Scope, *, shards: int, at: datetime) ->
     return number
 
 
-def scope_of(connection: Connection, run: int) -> Scope:
-    """Return the scope of a run."""
-    row = connection.execute(select(reprocessing_run).where(reprocessing_run.c.id == run)).one()
-    return Scope(linked_patients=row.linked_patients_id, scanner=row.scanner_id, since=row.since)
+def find(connection: Connection, number: int) -> Run:
+    """Return a run."""
+    row = connection.execute(select(reprocessing_run).where(reprocessing_run.c.id == number)).one()
+    scope = Scope(linked_patients=row.linked_patients_id, scanner=row.scanner_id, since=row.since)
+    return Run(number=row.id, scope=scope, dry_run=row.dry_run, requested_by=row.requested_by)
+
+
+def requested(connection: Connection, *, at: datetime) -> int | None:
+    """Return the first unfinished run that a person has requested and that has a shard nobody works on."""
+    free = select(shard.c.id).where(
+        shard.c.reprocessing_run_id == reprocessing_run.c.id,
+        shard.c.state == State.WAITING,
+        or_(shard.c.leased_until.is_(None), shard.c.leased_until <= at),
+    )
+    query = select(func.min(reprocessing_run.c.id)).where(
+        _UNFINISHED, reprocessing_run.c.requested_by.is_not(None), free.exists()
+    )
+    number: int | None = connection.scalar(query)
+    return number
 
 
 def claim(connection: Connection, run: int, *, at: datetime) -> Shard | None:
@@ -98,14 +141,26 @@ def advance(connection: Connection, mine: Shard, *, last_linked_patients: int, d
     return True
 
 
-def finish(connection: Connection, mine: Shard, *, at: datetime) -> None:
-    """Mark a shard as done, and the run as finished with its last shard."""
+def finish(connection: Connection, mine: Shard, *, at: datetime) -> bool:
+    """Mark a shard as done, and the run as finished with its last shard; return whether it was the last."""
     work_queue.done(connection, shard, [mine.id])
     run = connection.execute(select(shard.c.reprocessing_run_id).where(shard.c.id == mine.id)).scalar_one()
     connection.execute(select(reprocessing_run.c.id).where(reprocessing_run.c.id == run).with_for_update())
     left = select(shard.c.id).where(shard.c.reprocessing_run_id == run, shard.c.state != State.DONE).limit(1)
-    if connection.scalar(left) is None:
-        connection.execute(update(reprocessing_run).where(reprocessing_run.c.id == run).values(finished_at=at))
+    if connection.scalar(left) is not None:
+        return False
+    finished = update(reprocessing_run).where(reprocessing_run.c.id == run, _UNFINISHED).values(finished_at=at)
+    return connection.execute(finished).rowcount == 1
+
+
+def end(connection: Connection, run: int, problem: str, *, at: datetime) -> bool:
+    """End a run before its end, for a reason, and return whether it was unfinished; what is done of it stays."""
+    ended = update(reprocessing_run).where(reprocessing_run.c.id == run, _UNFINISHED)
+    if connection.execute(ended.values(finished_at=at, problem=problem)).rowcount == 0:
+        return False
+    left = (shard.c.reprocessing_run_id == run) & (shard.c.state != State.DONE)
+    connection.execute(update(shard).where(left).values(state=State.DONE, lease_owner=None, leased_until=None))
+    return True
 
 
 def is_finished(connection: Connection, run: int) -> bool:
@@ -121,3 +176,6 @@ def counts(connection: Connection, run: int) -> ExamCounts:
     return ExamCounts(
         *(int(found) for found in connection.execute(query.where(shard.c.reprocessing_run_id == run)).one())
     )
+
+
+_UNFINISHED = reprocessing_run.c.finished_at.is_(None)

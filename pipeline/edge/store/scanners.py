@@ -13,6 +13,7 @@ from pipeline.clinical.priors import last_break
 from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.inserts import insert_if_absent
 from pipeline.edge.store.schema import exam, scanner, unidentified_scanner
+from pipeline.edge.text_files import toml_string
 from pipeline.sr.extract.scanner_alias import Alias, Spelling, canonical_scanner, supply_serial_number
 
 
@@ -33,11 +34,11 @@ class UnidentifiedScanner:
             return (f"# {self.scanner}: nothing in its reports tells it from another; have it tell its serial number",)
         return (
             "[[scanner]]",
-            f"manufacturer = {_quoted(self.scanner.manufacturer)}",
-            f"model = {_quoted(self.scanner.model)}",
+            f"manufacturer = {toml_string(self.scanner.manufacturer)}",
+            f"model = {toml_string(self.scanner.model)}",
             'serial_number = ""',
             "[[scanner.alias]]",
-            *(f"{key} = {_quoted(name)}" for key, name in names.items() if name),
+            *(f"{key} = {toml_string(name)}" for key, name in names.items() if name),
         )
 
 
@@ -53,13 +54,13 @@ class Respelt:
     def lines(self) -> tuple[str, ...]:
         """The lines to add to ``scanners.toml``, once a person has confirmed that it is one scanner."""
         parts = ("manufacturer", "model", "serial_number")
-        named = [f"{part} = {_quoted(getattr(self.scanner, part))}" for part in parts]
+        named = [f"{part} = {toml_string(getattr(self.scanner, part))}" for part in parts]
         pairs = zip(parts, self.scanner.key, self.respelt.key, strict=True)
         otherwise = [part for part, known, spelt in pairs if known != spelt]
         return (
             *([f"# below [[scanner]] {self.scanner}"] if self.is_configured else ["[[scanner]]", *named]),
             "[[scanner.spelling]]",
-            *(f"{part} = {_quoted(getattr(self.respelt, part))}" for part in otherwise),
+            *(f"{part} = {toml_string(getattr(self.respelt, part))}" for part in otherwise),
         )
 
 
@@ -188,9 +189,3 @@ def _is_known(machine: UnidentifiedScanner, aliases: Sequence[Alias]) -> bool:
     """Return whether an alias supplies the serial number of this scanner's next report."""
     names = {"station_name": machine.station_name, "institution": machine.institution}
     return supply_serial_number(machine.scanner, aliases, on=machine.last_seen_at.date(), **names).identified
-
-
-def _quoted(text: str) -> str:
-    """Return a text as a TOML basic string."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

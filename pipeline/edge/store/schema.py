@@ -355,9 +355,23 @@ reprocessing_run = Table(
     _reference("linked_patients"),
     _reference("scanner"),
     Column("since", Date),
+    Column("dry_run", Boolean, nullable=False, server_default=false()),
+    Column("requested_by", Text),
     Column("started_at", Instant, nullable=False),
     Column("finished_at", Instant),
-    comment="one reprocessing run over all exams, or those of linked patients, a scanner or a time (since)",
+    Column("problem", Text),
+    _index_where("finished_at IS NULL", "id", name="ix_reprocessing_run_unfinished"),
+    comment="one reprocessing run over all exams, or those of linked patients, a scanner or a time (since); dry_run: "
+    "it changes nothing; requested_by: the person for whom the workers do it; problem: why it ended early",
+)
+
+reprocessing_difference = Table(
+    "reprocessing_difference",
+    metadata,
+    Column("reprocessing_run_id", ForeignKey("reprocessing_run.id"), primary_key=True),
+    Column("exam_id", ForeignKey("exam.id"), primary_key=True),
+    Column("content", Text, nullable=False),
+    comment="an addendum that a dry run found to differ, with what before and after, as JSON; bounded rows",
 )
 
 shard = Table(
@@ -450,6 +464,22 @@ process = Table(
     Column("problem", Text),
     UniqueConstraint("owner", "part"),
     comment="a live process and digests of its configuration; problem: why its last reload failed",
+)
+
+rejected_caller = Table(
+    "rejected_caller",
+    metadata,
+    _id(),
+    Column("calling_ae_title", String(64), nullable=False),
+    Column("host", String(64), nullable=False),
+    Column("called_ae_title", String(64), nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("times", BigInteger, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    UniqueConstraint("calling_ae_title", "host", "called_ae_title"),
+    Index(None, "host"),
+    comment="a caller whose associations were rejected, until one is admitted; bounded rows, of one host and in all",
 )
 
 housekeeping = Table(

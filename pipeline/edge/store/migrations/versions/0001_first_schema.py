@@ -250,19 +250,52 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_rejection_sop_instance_uid"), "rejection", ["sop_instance_uid"], unique=False)
     op.create_table(
+        "rejected_caller",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("calling_ae_title", sa.String(length=64), nullable=False),
+        sa.Column("host", sa.String(length=64), nullable=False),
+        sa.Column("called_ae_title", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.String(length=32), nullable=False),
+        sa.Column("times", sa.BigInteger(), nullable=False),
+        sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rejected_caller")),
+        sa.UniqueConstraint(
+            "calling_ae_title",
+            "host",
+            "called_ae_title",
+            name=op.f("uq_rejected_caller_calling_ae_title_host_called_ae_title"),
+        ),
+        comment="a caller whose associations were rejected, until one is admitted; bounded rows, of one host and in "
+        "all",
+    )
+    op.create_index(op.f("ix_rejected_caller_host"), "rejected_caller", ["host"], unique=False)
+    op.create_table(
         "reprocessing_run",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("linked_patients_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("since", sa.Date(), nullable=True),
+        sa.Column("dry_run", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("requested_by", sa.Text(), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("problem", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["linked_patients_id"], ["linked_patients.id"], name=op.f("fk_reprocessing_run_linked_patients_id")
         ),
         sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_reprocessing_run_scanner_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reprocessing_run")),
-        comment="one reprocessing run over all exams, or those of linked patients, a scanner or a time (since)",
+        comment="one reprocessing run over all exams, or those of linked patients, a scanner or a time (since); "
+        "dry_run: it changes nothing; requested_by: the person for whom the workers do it; problem: why it ended early",
+    )
+    op.create_index(
+        "ix_reprocessing_run_unfinished",
+        "reprocessing_run",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("finished_at IS NULL"),
+        postgresql_where=sa.text("finished_at IS NULL"),
     )
     op.create_table(
         "sender",
@@ -421,6 +454,25 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'waiting'"),
         postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_table(
+        "reprocessing_difference",
+        sa.Column(
+            "reprocessing_run_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("exam_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_reprocessing_difference_exam_id")),
+        sa.ForeignKeyConstraint(
+            ["reprocessing_run_id"],
+            ["reprocessing_run.id"],
+            name=op.f("fk_reprocessing_difference_reprocessing_run_id"),
+        ),
+        sa.PrimaryKeyConstraint("reprocessing_run_id", "exam_id", name=op.f("pk_reprocessing_difference")),
+        comment="an addendum that a dry run found to differ, with what before and after, as JSON; bounded rows",
     )
     op.create_table(
         "addendum",

@@ -1,0 +1,1 @@
+"""What a person wants to know, combined from the store and the settings; for the desk, the command line and alarms."""

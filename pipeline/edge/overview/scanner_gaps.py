@@ -1,0 +1,70 @@
+"""What scanners on file lack, so that less is said of their exams than could be, each with the lines to add."""
+
+import shlex
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Connection, select
+
+from pipeline.clinical.model import Scanner
+from pipeline.edge.configuration.reference_data import ReferenceData
+from pipeline.edge.store import scanners, senders
+from pipeline.edge.store.scanners import Respelt, UnidentifiedScanner
+from pipeline.edge.store.schema import scanner
+from pipeline.edge.store.senders import NewSender
+from pipeline.sr.extract.scanner_alias import canonical_scanner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScannerWithoutLsc:
+    """A scanner for which no LSC is valid today: no change of its exams is judged."""
+
+    scanner: Scanner
+    last_seen_at: datetime
+    expired_on: date | None
+    """When its last LSC expired, if it had any."""
+
+    @property
+    def command(self) -> str:
+        """The command that prints the lines for ``precision.toml`` from a precision study."""
+        return f"dxatrend precision study.csv --serial-number {shlex.quote(self.scanner.serial_number)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScannerGaps:
+    """Scanners without serial number, in two spellings, with senders nobody has confirmed, or without an LSC."""
+
+    unidentified: tuple[UnidentifiedScanner, ...]
+    respelt: tuple[Respelt, ...]
+    new_senders: tuple[NewSender, ...]
+    without_lsc: tuple[ScannerWithoutLsc, ...]
+
+    def __bool__(self) -> bool:
+        """Whether any scanner lacks anything."""
+        return bool(self.unidentified or self.respelt or self.new_senders or self.without_lsc)
+
+
+def scanner_gaps(connection: Connection, reference_data: ReferenceData, *, on: date) -> ScannerGaps:
+    """Return what scanners on file lack."""
+    clinical = reference_data.clinical
+    return ScannerGaps(
+        unidentified=tuple(scanners.not_identified(connection, reference_data.aliases)),
+        respelt=tuple(scanners.respelt(connection, reference_data.scanners, reference_data.spellings, clinical.epochs)),
+        new_senders=tuple(senders.unconfirmed_senders(connection)),
+        without_lsc=tuple(_without_lsc(connection, reference_data, on)),
+    )
+
+
+def _without_lsc(connection: Connection, reference_data: ReferenceData, on: date) -> list[ScannerWithoutLsc]:
+    lscs = reference_data.clinical.lscs
+    valid = {lsc.scanner for lsc in lscs if lsc.valid_from <= on <= lsc.valid_until}
+    found = []
+    for row in connection.execute(select(scanner).order_by(scanner.c.last_seen_at.desc(), scanner.c.id)):
+        machine = Scanner(row.manufacturer, row.model, row.serial_number)
+        is_canonical = canonical_scanner(machine, reference_data.spellings) == machine
+        if machine.identified and is_canonical and machine not in valid:
+            expired = [lsc.valid_until for lsc in lscs if lsc.scanner == machine and lsc.valid_until < on]
+            found.append(
+                ScannerWithoutLsc(scanner=machine, last_seen_at=row.last_seen_at, expired_on=max(expired, default=None))
+            )
+    return found
