@@ -301,7 +301,8 @@ def _in_words(addendum: ReadBack) -> str:
         return f"{overall}: {', '.join(changed)}" if changed else overall
     obstacles = [code for values in addendum.regions.values() for code in values.get("OBSTACLE", ())]
     why = dict.fromkeys(obstacles or [result for result in results.values() if result == "NO_LSC"])
-    return f"{overall}: {', '.join(why)}" if why else overall
+    words = ", ".join(code.lower().replace("_", " ").replace("lsc", "LSC") for code in why)
+    return f"{overall}: {words}" if words else overall
 
 
 def _table(answers: Sequence[tuple[Expected, _Answer]]) -> Table:
