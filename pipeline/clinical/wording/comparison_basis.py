@@ -5,6 +5,10 @@ from collections.abc import Sequence
 from pipeline.clinical.model import Exam, Finding, Flag
 from pipeline.clinical.wording.names import lsc_in_text, region_names, site_in_text
 
+LSC_OF_EACH = "LSC (g/cm2, 95 % confidence)"  # F2
+
+REFERENCE_POPULATION = "Reference population"  # R4.5
+
 
 def basis(findings: Sequence[Finding], exam: Exam) -> tuple[str, ...]:
     """F1, F2: the earlier exams, the scanner, and the LSCs."""
@@ -43,7 +47,7 @@ def least_significant_changes(findings: Sequence[Finding]) -> tuple[str, ...]:
             if change is not None and change.lsc is not None:
                 value = f"{site_in_text(change.lsc.region)} {lsc_in_text(change.lsc.lsc)}"
                 by_source.setdefault(change.lsc.source, {})[value] = None
-    return tuple(f"LSC (g/cm2, 95 % confidence): {', '.join(of)} ({source})." for source, of in by_source.items())
+    return tuple(f"{LSC_OF_EACH}: {', '.join(of)} ({source})." for source, of in by_source.items())
 
 
 def reference_populations(findings: Sequence[Finding]) -> tuple[str, ...]:
@@ -56,7 +60,7 @@ def reference_populations(findings: Sequence[Finding]) -> tuple[str, ...]:
     populations = [
         name if len(of) == len(findings) else f"{name} ({region_names(of)})" for name, of in by_population.items()
     ]
-    return (f"Reference population: {'; '.join(populations)}.",) if populations else ()
+    return (f"{REFERENCE_POPULATION}: {'; '.join(populations)}.",) if populations else ()
 
 
 def _exam(role: str, earlier: Exam, of: Sequence[Finding], compared: Sequence[Finding]) -> str:

@@ -52,6 +52,8 @@ NOT_COMPARED = {
 
 NO_STATEMENT = "no statement on change{since} is possible: {why}"  # F4
 
+NOT_COUNTED = "Not counted"  # R2.17, E13
+
 NO_LSC = "significance cannot be assessed: no facility LSC on file for this scanner and region on this date"  # R1.13
 
 # E22: what a radiologist should review before trusting the result; a flag not listed here appears by its own name.
@@ -147,7 +149,7 @@ def outside_the_result(described: Iterable[Finding], counted: Collection[Finding
     uncounted = [f for f in described if f not in counted and (f.measurement.region.part, f.result) not in means]
     uncounted = [f for f in uncounted if not any(map(is_in_impression, f.cautions))]
     significant = list(filter(_is_significant, (*_since_prior(uncounted), *_since_baseline(uncounted))))
-    return (f"Not counted: {'; '.join(_changes(significant))}.",) if significant else ()
+    return (f"{NOT_COUNTED}: {'; '.join(_changes(significant))}.",) if significant else ()
 
 
 def withdrawn(reason: str) -> str:

@@ -22,6 +22,14 @@ from pipeline.sr.render.page_marks import (
     Text,
     Tone,
 )
+from pipeline.sr.render.plot_geometry import (
+    Axis,
+    age_ticks,
+    bmd_axis,
+    labelled_breaks,
+    time_axis,
+    unbroken_stretches,
+)
 from pipeline.sr.render.plots import Plot, Point, ScanGroup
 
 _TITLE_HEIGHT, _SCALE_WIDTH, _YEARS_HEIGHT = 15.0, 28.0, 13.0
@@ -120,16 +128,10 @@ _RULE_DISTANCE = 10.0
 def _draw_breaks(axes: Axes, plot: Plot, fonts: Fonts, width: float, height: float) -> None:
     """Draw a vertical rule for each break with its label along it; rules near each other share one label."""
     begins, ends = axes.get_xlim()
-    groups: list[tuple[float, list[str]]] = []
-    for rule in sorted(plot.breaks, key=lambda rule: rule.on):
-        at = float(rule.on.toordinal())
-        axes.axvline(at, color="0.35", linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=2)
-        if groups and (at - groups[-1][0]) * width / (ends - begins) < _RULE_DISTANCE:
-            groups[-1] = groups[-1][0], list(dict.fromkeys([*groups[-1][1], rule.label]))
-        else:
-            groups.append((at, [rule.label]))
-    for at, labels in groups:
-        text = _shortened(", ".join(labels), height - 6, fonts)
+    for rule in plot.breaks:
+        axes.axvline(rule.on.toordinal(), color="0.35", linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=2)
+    for at, label in labelled_breaks(plot.breaks, _RULE_DISTANCE * (ends - begins) / width):
+        text = _shortened(label, height - 6, fonts)
         axes.annotate(
             text,
             (at, 1),
@@ -149,15 +151,7 @@ def _draw_breaks(axes: Axes, plot: Plot, fonts: Fonts, width: float, height: flo
 def _draw_ages(axes: Axes, plot: Plot, birth_date: date, fonts: Fonts, width: float) -> None:
     """Draw the axis of age above the plot: birthdays or, where none lies in it, the age at the last scan."""
     begins, ends = axes.get_xlim()
-    years = range(date.fromordinal(int(begins)).year, date.fromordinal(int(ends)).year + 1)
-    birthdays = [(year - birth_date.year, _birthday(birth_date, year).toordinal()) for year in years]
-    within = [(age, day) for age, day in birthdays if age >= 0 and begins <= day <= ends]
-    step = max(1, -(-len(within) // max(1, int(width / _AGE_WIDTH))))
-    shown = [(float(day), str(age)) for age, day in within if age % step == 0]
-    if not shown:
-        last = plot.series[-1].on
-        age = last.year - birth_date.year - (last < _birthday(birth_date, last.year))
-        shown = [(float(last.toordinal()), str(age))] if age >= 0 else []
+    shown = age_ticks(plot, birth_date, Axis(begins, ends, ()), most=int(width / _AGE_WIDTH))
     above = axes.twiny()
     above.set_xlim(begins, ends)
     above.set_xticks([at for at, _ in shown], [age for _, age in shown])
@@ -169,14 +163,6 @@ def _draw_ages(axes: Axes, plot: Plot, birth_date: date, fonts: Fonts, width: fl
 
 _AGE_WIDTH = 22.0
 """Width of an age above the axis, in points."""
-
-
-def _birthday(birth_date: date, year: int) -> date:
-    """Return the birthday in a year; of somebody born on 29 February it is 28 February where there is no other."""
-    try:
-        return birth_date.replace(year=year)
-    except ValueError:  # 29 February
-        return birth_date.replace(year=year, day=28)
 
 
 _CROSSES = ("x", "+")
@@ -217,22 +203,11 @@ def _draw_scans(axes: Axes, plot: Plot, accent: str) -> None:
         days, low = [float(day.toordinal()) for day in plot.held_days], [0.04] * len(plot.held_days)
         on_axis = axes.get_xaxis_transform()
         axes.plot(days, low, transform=on_axis, zorder=3, **_cross_marker("x"))  # type: ignore[arg-type] # its style
-    for joined in _unbroken_stretches(plot):
+    for joined in unbroken_stretches(plot):
         axes.plot(*_coordinates(joined), color=accent, linewidth=1.4, zorder=4)
     for point in plot.series:
         size, inside = (7.0 if point is plot.series[-1] else 4.5), ("white" if point.recomputed else accent)
         axes.plot(*_coordinates([point]), color=accent, marker="o", markersize=size, markerfacecolor=inside, zorder=5)
-
-
-def _unbroken_stretches(plot: Plot) -> Iterator[list[Point]]:
-    """Yield the runs of comparable scans that are joined by a line: no break interrupts them."""
-    stretch: list[Point] = []
-    for point in plot.series:
-        if stretch and any(b.interrupts and stretch[-1].on < b.on <= point.on for b in plot.breaks):
-            yield stretch
-            stretch = []
-        stretch.append(point)
-    yield stretch
 
 
 def _coordinates(points: Sequence[Point]) -> tuple[list[float], list[float]]:
@@ -240,61 +215,22 @@ def _coordinates(points: Sequence[Point]) -> tuple[list[float], list[float]]:
     return [float(point.on.toordinal()) for point in points], [float(point.bmd) for point in points]
 
 
-def _points(plot: Plot) -> list[Point]:
-    return [*plot.series, *(point for group in (*plot.not_comparable, *plot.excluded) for point in group.points)]
-
-
-_LEAST_SPAN = 0.18
-"""Least span of the scale of BMD without an LSC, in g/cm²: three usual LSCs to each side."""
-
-_LEAST_LSCS = 3
-"""LSCs that the scale shows at least on each side of the BMD compared with, so that noise looks small."""
-
-
 def _set_bmd_scale(axes: Axes, plot: Plot) -> None:
     """Set limits and ticks of the vertical axis, in g/cm²: round numbers."""
-    _, bmds = _coordinates(_points(plot))
-    if plot.band:
-        reach = _LEAST_LSCS * plot.band.lsc
-        bmds += [float(plot.band.bmd + reach), float(plot.band.bmd - reach)]
-    low, high = min(bmds), max(bmds)
-    middle, half = (low + high) / 2, max(high - low, 0.0 if plot.band else _LEAST_SPAN) * 0.6
-    axes.set_ylim(middle - half, middle + half * (1.5 if plot.breaks else 1.0))  # space for the labels of the rules
-    step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0) if 2.5 * half / step <= 7)
-    first = int((middle - half) / step)
-    ticks = [number * step for number in range(first, first + 10) if abs(number * step - middle) <= half]
-    axes.set_yticks(ticks, [f"{tick:.2f}" for tick in ticks])
+    axis = bmd_axis(plot, plot.band, above=1.5 if plot.breaks else 1.0)  # space for the labels of the rules
+    axes.set_ylim(axis.begins, axis.ends)
+    axes.set_yticks([at for at, _ in axis.ticks], [text for _, text in axis.ticks])
 
 
 def _set_time_scale(axes: Axes, plot: Plot, width: float) -> None:
     """Set limits and ticks of the horizontal axis, in days: beginnings of years, with space for the last BMD."""
-    days, _ = _coordinates(_points(plot))
-    days += [float(day.toordinal()) for day in plot.held_days]
-    span = max(max(days) - min(days), 200.0)
-    per_point = span / (width - _RIGHT_MARGIN - 8)
-    begins, ends = max(days) - span - 8 * per_point, max(days) + _RIGHT_MARGIN * per_point
-    axes.set_xlim(begins, ends)
-    axes.set_xticks(*_year_ticks(_points(plot), begins, ends, most=int(width / _YEAR_WIDTH)))
+    axis = time_axis(plot, width, right_margin=_RIGHT_MARGIN, year_width=_YEAR_WIDTH)
+    axes.set_xlim(axis.begins, axis.ends)
+    axes.set_xticks([at for at, _ in axis.ticks], [text for _, text in axis.ticks])
 
 
 _YEAR_WIDTH = 34.0
 """Width of a year below the axis, in points."""
-
-
-def _year_ticks(points: Sequence[Point], begins: float, ends: float, *, most: int) -> tuple[list[float], list[str]]:
-    """Return positions and labels of at most ``most`` years, evenly spaced.
-
-    Where fewer than two years begin within the limits, they are those of the first and the last scan, by month.
-    """
-    years = range(min(point.on.year for point in points), max(point.on.year for point in points) + 2)
-    within = [year for year in years if begins <= date(year, 1, 1).toordinal() <= ends]
-    if len(within) < 2:
-        days = sorted({point.on for point in points})
-        first_and_last = [days[0], days[-1]] if len(days) > 1 else days
-        return [float(day.toordinal()) for day in first_and_last], [f"{day:%Y-%m}" for day in first_and_last]
-    step = -(-len(within) // most)
-    shown = within[::step]
-    return [float(date(year, 1, 1).toordinal()) for year in shown], [str(year) for year in shown]
 
 
 def _style_axes(axes: Axes, fonts: Fonts) -> None:

@@ -41,11 +41,15 @@ class PlotContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One scan of a region; ``bmd`` in g/cm², ``recomputed`` if its report prints another set of vertebrae."""
+    """One scan of a region; ``bmd`` in g/cm², ``recomputed`` if its report prints another set of vertebrae.
+
+    ``printed`` is that set, where it is not the one drawn.
+    """
 
     on: date
     bmd: Decimal
     recomputed: bool = False
+    printed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,7 @@ class ScanGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Break:
-    """A day on which scanner, calibration or major software changed; ``label`` for the plot, ``reason`` in full.
+    """A day on which scanner, calibration, software or scan mode changed; ``label`` for the plot, ``reason`` in full.
 
     If it ``interrupts``, scans on its two sides are comparable only after review, and no line joins them.
     """
@@ -97,7 +101,9 @@ class Plot:
 
     ``series`` are comparable scans, the oldest first, this exam's last. ``sets`` name vertebrae that reports of the
     series print instead of those drawn, ``excluded`` are scans that are not valid, ``held_days`` those of exams held
-    for a person. With ``birth_date`` the plot has an axis of age.
+    for a person. With ``birth_date`` the plot has an axis of age. ``band`` is about the prior, ``baseline_band`` about
+    the baseline where that is another exam with its own comparison of the same vertebrae; ``prior_on`` and
+    ``baseline_on`` are their days.
     """
 
     region: str
@@ -110,6 +116,9 @@ class Plot:
     therapies: tuple[TherapyCourse, ...] = ()
     held_days: tuple[date, ...] = ()
     birth_date: date | None = None
+    baseline_band: Band | None = None
+    prior_on: date | None = None
+    baseline_on: date | None = None
 
     @property
     def legend(self) -> tuple[str, ...]:
@@ -160,40 +169,62 @@ def therapy_courses(records: Sequence[ClinicalContext], until: date) -> tuple[Th
     return tuple(course for course in courses if course.therapy is not Therapy.NONE and course.begins <= until)
 
 
-def _plot(finding: Finding, exam: Exam, earlier: Sequence[Exam], plot_context: PlotContext) -> Plot:
+def drawn_region(finding: Finding) -> Region:
+    """Return the region that the plot of a finding draws: the vertebrae that were compared, where these are fewer."""
     prior = finding.since_prior
-    region, bmd = finding.measurement.region, finding.measurement.bmd
-    if prior is not None and prior.region is not None and prior.bmd is not None:
-        region, bmd = prior.region, prior.bmd
-    scans = [(one, point) for one in earlier if (point := _point(one, region)) is not None]
+    return prior.region if prior is not None and prior.region is not None else finding.measurement.region
+
+
+def _plot(finding: Finding, exam: Exam, earlier: Sequence[Exam], plot_context: PlotContext) -> Plot:
+    prior, region = finding.since_prior, drawn_region(finding)
+    bmd = prior.bmd if prior is not None and prior.bmd is not None else finding.measurement.bmd
+    scans = [(one, point) for one in earlier if (point := scan_of(one, region)) is not None]
     left_out = [(point, reason) for one, point in scans if (reason := _invalid(one, region, plot_context))]
-    left_out += [(point, f"{name} only") for one in earlier for point, name in _other_set(one, region)]
+    left_out += [(point, f"{name} only") for one in earlier for point, name in other_set(one, region)]
     valid = [(one, point) for one, point in scans if not _invalid(one, region, plot_context)]
     series, joined = _series(finding, exam, valid)
     rest = [(one, point) for one, point in valid if one.key not in joined]
     with_exam = [*(one for one, _ in valid), exam]
-    this = Point(on=exam.performed_on, bmd=bmd, recomputed=_is_recomputed(exam, region))
+    this = _point_of(exam, region, bmd)
     return Plot(
         region=region_name(region),
         series=(*series, this),
         not_comparable=tuple(_not_comparable(rest, exam)),
-        band=Band(bmd=prior.reference_bmd, lsc=prior.lsc.lsc) if prior and prior.lsc else None,
+        band=_band(prior),
         sets=tuple(_sets(with_exam, region)),
         excluded=tuple(_excluded(left_out)),
-        breaks=tuple(_breaks(with_exam, exam.scanner, plot_context.epochs)),
+        breaks=tuple(_breaks(with_exam, exam.scanner, plot_context.epochs, region)),
         therapies=therapy_courses(plot_context.records, exam.performed_on),
         held_days=tuple(sorted({day for day in plot_context.held_days if day < exam.performed_on})),
         birth_date=exam.patient.birth_date,
+        baseline_band=_baseline_band(finding),
+        prior_on=prior.reference.performed_on if prior else None,
+        baseline_on=finding.since_baseline.reference.performed_on if finding.since_baseline else None,
     )
 
 
-def _point(exam: Exam, region: Region) -> Point | None:
+def _band(change: Change | None) -> Band | None:
+    return Band(bmd=change.reference_bmd, lsc=change.lsc.lsc) if change and change.lsc else None
+
+
+def _baseline_band(finding: Finding) -> Band | None:
+    """Return the band about the baseline, if it is another exam than the prior and the same vertebrae were compared."""
+    prior, baseline = finding.since_prior, finding.since_baseline
+    if prior is None or baseline is None or prior.reference.key == baseline.reference.key:
+        return None
+    return _band(baseline) if prior.region == baseline.region else None
+
+
+def scan_of(exam: Exam, region: Region) -> Point | None:
+    """Return the scan of a region, recomputed where its report prints other vertebrae; ``None`` where it has none."""
     bmd = _bmd(exam, region)
-    return None if bmd is None else Point(on=exam.performed_on, bmd=bmd, recomputed=_is_recomputed(exam, region))
+    return None if bmd is None else _point_of(exam, region, bmd)
 
 
-def _is_recomputed(exam: Exam, region: Region) -> bool:
-    return region.part == SPINE and region.key not in exam.by_region
+def _point_of(exam: Exam, region: Region, bmd: Decimal) -> Point:
+    if region.part != SPINE or region.key in exam.by_region:
+        return Point(on=exam.performed_on, bmd=bmd)
+    return Point(on=exam.performed_on, bmd=bmd, recomputed=True, printed=str(_printed_set(exam, region) or ""))
 
 
 def _printed_set(exam: Exam, region: Region) -> Region | None:
@@ -215,7 +246,7 @@ def _sets(exams: Iterable[Exam], region: Region) -> Iterator[str]:
         yield f"printed as {printed}: {', '.join(dict.fromkeys(when))}"
 
 
-def _other_set(exam: Exam, region: Region) -> Iterator[tuple[Point, str]]:
+def other_set(exam: Exam, region: Region) -> Iterator[tuple[Point, str]]:
     """Yield the spine of a report without the vertebrae drawn: its own BMD, which is not comparable."""
     printed = _printed_set(exam, region) if region.part == SPINE and _bmd(exam, region) is None else None
     if printed is not None:
@@ -247,8 +278,8 @@ def _groups(by_reason: Mapping[str, Sequence[Point]], most: int, others: str) ->
         yield ScanGroup(reason=others, points=tuple(sorted(rest, key=lambda point: point.on)))
 
 
-def _breaks(exams: Sequence[Exam], scanner: Scanner, epochs: Sequence[Epoch]) -> Iterator[Break]:
-    """Yield changes of scanner, calibration and major software between one scan and the next (R2.1 to R2.6)."""
+def _breaks(exams: Sequence[Exam], scanner: Scanner, epochs: Sequence[Epoch], region: Region) -> Iterator[Break]:
+    """Yield changes of scanner, calibration, major software and mode between a scan and the next (R2.1 to R2.6)."""
     for one, other in pairwise(exams):
         if one.scanner != other.scanner:
             serials = " to ".join(e.scanner.serial_number or "not stated" for e in (one, other))
@@ -262,6 +293,19 @@ def _breaks(exams: Sequence[Exam], scanner: Scanner, epochs: Sequence[Epoch]) ->
         if one.software and other.software and major_version(one.software) != major_version(other.software):
             reason = f"software {one.software} to {other.software}"
             yield Break(on=_middle(one, other), label="software", reason=reason, interrupts=True)
+        yield from _changes_of_mode(one, other, region)
+
+
+def _changes_of_mode(one: Exam, other: Exam, region: Region) -> Iterator[Break]:
+    """Yield another scan mode or protocol of analysis, where both reports state it (R2.5)."""
+    before, after = (exam.by_region.get((_printed_set(exam, region) or region).key) for exam in (one, other))
+    if before is None or after is None:
+        return
+    protocols = before.analysis_protocol, after.analysis_protocol
+    for what, (then, now) in (("scan mode", (before.scan_mode, after.scan_mode)), ("analysis", protocols)):
+        if then and now and then != now:
+            reason = f"{what} {then} to {now}"
+            yield Break(on=_middle(one, other), label=what, reason=reason, interrupts=True)
 
 
 def _middle(one: Exam, other: Exam) -> date:

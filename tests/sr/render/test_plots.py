@@ -15,7 +15,7 @@ from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Epoch, Exam, Measurement
 from pipeline.clinical.regions import parse_region
-from pipeline.sr.render import drawing_plots, page_layout, page_marks
+from pipeline.sr.render import drawing_plots, page_layout, page_marks, plot_geometry
 from pipeline.sr.render.fonts import Fonts
 from pipeline.sr.render.page_content import PageContent
 from pipeline.sr.render.plots import (
@@ -124,8 +124,38 @@ def test_another_major_software_is_a_rule_over_which_no_line_goes(before: str, *
     """R2.4"""
     plot = plot_of(hip(2024), [hip(2020, software=before), hip(2022)])
     assert [one.label for one in plot.breaks] == ["software"] * drawn
-    stretches = [[point.on.year for point in stretch] for stretch in drawing_plots._unbroken_stretches(plot)]
+    stretches = [[point.on.year for point in stretch] for stretch in plot_geometry.unbroken_stretches(plot)]
     assert stretches == ([[2020], [2022, 2024]] if drawn else [[2020, 2022, 2024]])
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "label"),
+    [
+        ({"scan_mode": "Standard"}, {"scan_mode": "Thick"}, "scan mode"),
+        ({"analysis_protocol": "Hip"}, {"analysis_protocol": "Hip 2"}, "analysis"),
+        ({"scan_mode": "Thick"}, {"scan_mode": "Thick"}, ""),
+        ({}, {"scan_mode": "Thick"}, ""),
+    ],
+)
+def test_another_scan_mode_is_a_rule_over_which_no_line_goes(
+    then: dict[str, str], now: dict[str, str], label: str
+) -> None:
+    """R2.5"""
+    old, new = hip(2022), hip(2024)
+    old = replace(old, measurements=(replace(old.measurements[0], **then),))  # type: ignore[arg-type] # texts only
+    new = replace(new, measurements=(replace(new.measurements[0], **now),))  # type: ignore[arg-type] # texts only
+    plot = plot_of(new, [old])
+    assert [(one.label, one.interrupts) for one in plot.breaks] == [(label, True)] * bool(label)
+    assert len(list(plot_geometry.unbroken_stretches(plot))) == (2 if label else 1)
+
+
+def test_prior_and_baseline_have_their_days_and_each_a_band_where_they_are_two_exams() -> None:
+    plot = plot_of(hip(2024), [hip(2020, "0.850"), hip(2022, "0.830")])
+    assert (plot.prior_on, plot.baseline_on) == (date(2022, 5, 14), date(2020, 5, 14))
+    assert plot.band is not None
+    assert plot.baseline_band is not None
+    assert (plot.band.bmd, plot.baseline_band.bmd) == (D("0.830"), D("0.850"))
+    assert plot_of(hip(2024), [hip(2022)]).baseline_band is None
 
 
 # Excluded and held
@@ -197,6 +227,7 @@ def test_sets_of_vertebrae_are_named_where_they_differ_and_what_was_recomputed_i
         (2022, True),
         (2024, False),
     ]
+    assert [point.printed for point in plot.series] == ["L1-L4", "", "L1-L4", ""]
     assert plot.sets == ("printed as L1-L4: 2018, 2022",)
     assert plot.legend == plot.sets
 
