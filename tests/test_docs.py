@@ -28,7 +28,7 @@ from pipeline.edge.dicom_net.sop_classes import IMAGE_STORAGE_CLASSES, SR_STORAG
 from pipeline.edge.errors import UNEXPECTED, WORKER_LOST
 from pipeline.edge.extract.caller_scanners import OTHER_CALLER
 from pipeline.edge.follow_up.due_exams import CONTRADICTORY, UNUSABLE_EVIDENCE
-from pipeline.edge.operations import clinical_context_csv
+from pipeline.edge.operations import clinical_context
 from pipeline.edge.store.commitment_requests import NOT_REPORTED
 from pipeline.edge.store.patient_identity import ID_CONFLICT
 from pipeline.edge.store.readings import REPEATED
@@ -111,7 +111,7 @@ def test_every_column_of_clinical_context_is_explained_with_its_kind_and_its_wor
     (table,) = re.findall(r"^\| column \| kind \|.*\n((?:\|.*\n)+)", OPERATIONS, re.MULTILINE)
     rows = re.findall(r"^\| `([a-z_]+)` \| (.+?) \| (.+?) \|", table, re.MULTILINE)
     hints = get_type_hints(ClinicalContext)
-    assert {name for name, _, _ in rows} | {"recorded_on", "source"} == set(clinical_context_csv.columns())
+    assert {name for name, _, _ in rows} | {"recorded_on", "source"} == set(clinical_context.readers())
     for name, kind, allowed in rows:
         days = VISIT_FACTS.get(name)
         assert kind == {None: "state", 0: "visit fact, that day"}.get(days, f"visit fact, {days} days"), name

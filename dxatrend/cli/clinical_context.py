@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dxatrend.cli.output import FAILURE, SUCCESS, print_errors
 from dxatrend.cli.store_access import open_store
-from pipeline.edge.operations import clinical_context_csv
+from pipeline.edge.operations import clinical_context, clinical_context_csv
 from pipeline.edge.operations.csv_table import CsvTableError
 from pipeline.edge.store import patients
 from pipeline.edge.store.patients import ContextOnFile
@@ -21,7 +21,7 @@ def load(options: argparse.Namespace) -> int:
             print_errors("Nothing was loaded:", *(f"  {mistake}" for mistake in error.mistakes))
             return FAILURE
         with app.database.write() as connection:
-            loaded = clinical_context_csv.store_records(connection, records)
+            loaded = clinical_context.store_records(connection, records)
     for warning in loaded.warnings:
         print_errors(f"warning: {warning}")
     print(f"{len(records)} records read, {loaded.records} of them new; {loaded.exams} exams are due again")
@@ -41,7 +41,8 @@ def show(options: argparse.Namespace) -> int:
 
 
 def _lines(found: ContextOnFile) -> Iterator[str]:
-    yield f"{found.record.recorded_on}, loaded {found.loaded_at:%Y-%m-%d %H:%M} UTC"
+    by = f" by {found.loaded_by}" if found.loaded_by else ""
+    yield f"{found.record.recorded_on}, loaded {found.loaded_at:%Y-%m-%d %H:%M} UTC{by}"
     for field in dataclasses.fields(found.record):
         value = getattr(found.record, field.name)
         if value not in (None, "") and field.name not in ("recorded_on", "unknown"):

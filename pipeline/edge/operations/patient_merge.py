@@ -1,13 +1,13 @@
 """Merge two patient ids that belong to one human being, or undo such a merge."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from sqlalchemy import Connection
 
 from pipeline.clinical.model import Patient
 from pipeline.edge.audit import events
-from pipeline.edge.store import audit_trail, patient_identity, patient_merges, patients, shared_scans
+from pipeline.edge.store import audit_trail, exams, patient_identity, patient_merges, patients, shared_scans
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database
 from pipeline.errors import DxatrendError
@@ -17,31 +17,41 @@ class PatientMergeError(DxatrendError):
     """Two patients that cannot be merged, or cannot be told apart again; the text says why."""
 
 
-def merge(database: Database, old: Patient, new: Patient) -> list[int]:
+def merge(database: Database, old: Patient, new: Patient, *, make_due: bool = False) -> list[int]:
     """Count the exams of ``old`` as those of ``new`` from now on; the audit trail has it.
 
-    Returns the numbers of the linked patients whose exams now have to be examined again.
+    Returns the numbers of the linked patients whose exams now have to be examined again; with ``make_due`` they are due
+    for a worker.
 
     Raises:
         PatientMergeError: one of them is not on file, they are one already, or ``old`` was merged into somebody else.
     """
     problem = "OLD and NEW are one patient already, or OLD was merged into somebody else"
-    return _change(database, old, new, patient_merges.merge, undo=False, problem=problem)
+    return _change(database, old, new, patient_merges.merge, undo=False, problem=problem, make_due=make_due)
 
 
-def unmerge(database: Database, old: Patient, new: Patient) -> list[int]:
+def unmerge(database: Database, old: Patient, new: Patient, *, make_due: bool = False) -> list[int]:
     """Count the exams of ``old`` and of ``new`` as those of two patients again; the audit trail has it.
 
-    Returns the numbers of the linked patients whose exams now have to be examined again.
+    Returns the numbers of the linked patients whose exams now have to be examined again; with ``make_due`` they are due
+    for a worker.
 
     Raises:
         PatientMergeError: one of them is not on file, or ``old`` was not merged into ``new``.
     """
-    return _change(database, old, new, patient_merges.undo, undo=True, problem="OLD was not merged into NEW")
+    problem = "OLD was not merged into NEW"
+    return _change(database, old, new, patient_merges.undo, undo=True, problem=problem, make_due=make_due)
 
 
 def _change(
-    database: Database, old: Patient, new: Patient, change: Callable[..., bool], *, undo: bool, problem: str
+    database: Database,
+    old: Patient,
+    new: Patient,
+    change: Callable[..., bool],
+    *,
+    undo: bool,
+    problem: str,
+    make_due: bool,
 ) -> list[int]:
     now = datetime.now(UTC)
     with database.write() as connection:
@@ -53,6 +63,8 @@ def _change(
         detail = {"old": old_number, "new": new_number, "undo": undo}
         audit_trail.record(connection, events.by_operator(Event.MERGED, at=now, patient=new_number, detail=detail))
         both = (old_number, new_number)
+        for number in both if make_due else ():
+            exams.reexamine_since(connection, number, since=date.min, at=now)
         return sorted({patients.linked_patients_number(connection, number) for number in both})
 
 

@@ -8,7 +8,7 @@ a chain, and receiving must not wait.
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -37,6 +37,8 @@ class Event(StrEnum):
     """A destination has an addendum, with the configured proof."""
     QUERIED = "queried"
     """An archive was queried for a patient's prior reports."""
+    ASKED = "asked"
+    """A person wants archives to be queried for a patient's prior reports; each query is an event of its own."""
     RELEASED = "released"
     CONTEXT_LOADED = "context_loaded"
     LOADED = "loaded"
@@ -193,6 +195,20 @@ def find(
         query = query.where(_concerns(about))
     for row in connection.execute(query.execution_options(yield_per=BATCH)):
         yield _sealed(row)
+
+
+def latest_about(
+    connection: Connection, patients: Collection[int], exams: Collection[int], *, most: int, event: Event | None = None
+) -> list[SealedEntry]:
+    """Return the latest entries that name one of these patients or exams by number, the latest first."""
+    found: dict[int, SealedEntry] = {}
+    for column, numbers in ((audit.c.patient_id, patients), (audit.c.exam_id, exams)):
+        query = _with_seals().where(column.in_(numbers), column.is_not(None)).order_by(audit.c.id.desc()).limit(most)
+        if event is not None:
+            query = query.where(audit.c.event == event.value)
+        for row in connection.execute(query) if numbers else ():
+            found[row.id] = _sealed(row)
+    return [found[number] for number in sorted(found, reverse=True)[:most]]
 
 
 def unsent(connection: Connection, receiver: str) -> list[SealedEntry]:

@@ -44,6 +44,18 @@ def enqueue(connection: Connection, exam_number: int, destinations: Collection[s
         )
 
 
+def ask_again(connection: Connection, patient_number: int, destinations: Collection[str], *, at: datetime) -> None:
+    """Make a query about a patient to each archive due now, also where it was answered or is held."""
+    for destination in destinations:
+        due = {"requested_at": at, "state": State.WAITING, "due_at": at}
+        new = insert_if_absent(connection, history_query, patient_id=patient_number, destination=destination, **due)
+        if new is None:
+            this = (history_query.c.patient_id == patient_number) & (history_query.c.destination == destination)
+            again = {"attempts": 0, "worker_crashes": 0, "reason": None, "detail": None}
+            connection.execute(update(history_query).where(this).values(**due, **again))
+    notify(connection)
+
+
 def claim(connection: Connection, destination: str, *, at: datetime) -> HistoryQuery | None:
     """Claim the longest due query to an archive; ``None`` when there is none."""
     ids = work_queue.claim(connection, history_query, limit=1, at=at, where=history_query.c.destination == destination)

@@ -1,4 +1,4 @@
-"""Patients on file by id and issuer, and their clinical context loaded from CSV."""
+"""Patients on file by id and issuer, and the clinical context recorded of them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,10 +28,11 @@ _CONTEXTS_OF = CompiledStatement(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextOnFile:
-    """One record of clinical context, and when it was loaded."""
+    """One record of clinical context, when it was recorded here, and by whom."""
 
     record: ClinicalContext
     loaded_at: datetime
+    loaded_by: str
 
 
 def number_of(connection: Connection, patient_id: str, issuer: str) -> int:
@@ -78,7 +79,9 @@ def is_on_file_only_under_another_issuer(connection: Connection, patient_id: str
     return connection.scalar(of_exams.where(patient.c.patient_id == patient_id)) is not None
 
 
-def record_context(connection: Connection, patient_number: int, record: ClinicalContext, *, at: datetime) -> bool:
+def record_context(
+    connection: Connection, patient_number: int, record: ClinicalContext, *, at: datetime, by: str
+) -> bool:
     """Store a record and return whether it is new for its day; earlier records stay."""
     of_that_day = [found.record for found in contexts(connection, patient_number) if _same_day(found.record, record)]
     day = record.recorded_on
@@ -87,7 +90,7 @@ def record_context(connection: Connection, patient_number: int, record: Clinical
     written = _RECORD.dump_json(record, exclude_none=True).decode()
     connection.execute(
         insert(clinical_context).values(
-            patient_id=patient_number, recorded_on=record.recorded_on, record=written, loaded_at=at
+            patient_id=patient_number, recorded_on=record.recorded_on, record=written, loaded_at=at, loaded_by=by
         )
     )
     return True
@@ -95,11 +98,9 @@ def record_context(connection: Connection, patient_number: int, record: Clinical
 
 def contexts(connection: Connection, patient_number: int) -> list[ContextOnFile]:
     """Return the clinical context of a patient, in the order it was loaded."""
-    query = select(clinical_context.c.record, clinical_context.c.loaded_at).where(
-        clinical_context.c.patient_id == patient_number
-    )
+    query = select(clinical_context).where(clinical_context.c.patient_id == patient_number)
     return [
-        ContextOnFile(record=_RECORD.validate_json(row.record), loaded_at=row.loaded_at)
+        ContextOnFile(record=_RECORD.validate_json(row.record), loaded_at=row.loaded_at, loaded_by=row.loaded_by)
         for row in connection.execute(query.order_by(clinical_context.c.id))
     ]
 

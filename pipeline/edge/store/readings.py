@@ -107,6 +107,7 @@ def record(
         "report": _REPORT.dump_json(report).decode(),
         "reader_fingerprint": arrival.reader_fingerprint,
         "rejected": rejected,
+        "accession_number": report.exam.accession_number,
     }
     _INSERT.execute(connection, values)
     if known is not None or rejected is not None:
@@ -196,7 +197,11 @@ def replace_reports(
         )
     )
     for receipt_number, report in reports.items():
-        values = {"report": _REPORT.dump_json(report).decode(), "performed_at": _without_microseconds(report)}
+        values = {
+            "report": _REPORT.dump_json(report).decode(),
+            "performed_at": _without_microseconds(report),
+            "accession_number": report.exam.accession_number,
+        }
         one = update(reading).where(reading.c.receipt_id == receipt_number)
         connection.execute(one.values(**values, reader_fingerprint=reader_fingerprint))
     return True

@@ -209,7 +209,9 @@ clinical_context = Table(
     Column("recorded_on", Date, nullable=False),
     Column("record", Text, nullable=False),
     Column("loaded_at", Instant, nullable=False),
-    comment="clinical context of a patient on a day, loaded from CSV, as JSON; records combine field by field",
+    Column("loaded_by", Text, nullable=False, server_default=""),
+    comment="clinical context of a patient on a day, from CSV or the desk, as JSON; records combine field by field; "
+    "loaded_by: who",
 )
 
 scanner = Table(
@@ -301,8 +303,11 @@ reading = Table(
     Column("report", Text, nullable=False),
     Column("reader_fingerprint", String(16), nullable=False, server_default="", index=True),
     Column("rejected", Text),
+    Column("accession_number", Text, nullable=False, server_default=""),
+    _index_where("accession_number <> ''", "accession_number", name="ix_reading_accession_number"),
     comment="the extracted report of one receipt, as JSON; reader_fingerprint: digest of the dialects and aliases "
-    "it was extracted with; rejected: title of the rejection note that names it, whereupon it does not count",
+    "it was extracted with; rejected: title of the rejection note that names it, whereupon it does not count; "
+    "accession_number: the report's, to be found by",
 )
 
 rejection = Table(
@@ -507,6 +512,8 @@ audit = Table(
     Column("addendum_id", BigInteger),
     Column("detail", Text, nullable=False),
     Index(None, "at"),
+    _index_where("patient_id IS NOT NULL", "patient_id", name="ix_audit_patient"),
+    _index_where("exam_id IS NOT NULL", "exam_id", name="ix_audit_exam"),
     comment="audit trail: who did what to which object, when, with what outcome (PS3.15 A.5); triggers refuse changes",
 )
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from pipeline.clinical.clinical_context import ClinicalContext, Therapy
 from pipeline.edge.app import App, open_app
-from pipeline.edge.operations import clinical_context_csv
-from pipeline.edge.operations.clinical_context_csv import Loaded, PatientRecord, read_context
+from pipeline.edge.operations import clinical_context
+from pipeline.edge.operations.clinical_context import Loaded, PatientRecord
+from pipeline.edge.operations.clinical_context_csv import read_context
 from pipeline.edge.store import exam_summaries, patient_merges, patients
 from pipeline.edge.store.exam_counts import ExamCounts
 from tests.factories.answered_exams import follow_all, in_both_databases, l1_l4, receive, run
@@ -26,12 +27,12 @@ def test_a_table_with_several_lines_for_a_day_tells_nothing_new_the_second_time(
     text = "patient_id,recorded_on,source,pregnancy,therapy\n" + "P1,{0},order,no,\nP1,{0},ward,,anabolic\n" * 2
     records = read_context(_file(folder, text.format("2026-02-01")))
     with open_app(folder) as app, app.database.write() as connection:
-        assert clinical_context_csv.store_records(connection, records, at=NOW).records == 2
-        assert clinical_context_csv.store_records(connection, records, at=NOW).records == 0
+        assert clinical_context.store_records(connection, records, at=NOW).records == 2
+        assert clinical_context.store_records(connection, records, at=NOW).records == 0
         back = read_context(_file(folder, "patient_id,recorded_on,therapy\nP1,2026-02-01,unknown\n"))
-        assert clinical_context_csv.store_records(connection, back, at=NOW).records == 1
-        assert clinical_context_csv.store_records(connection, back, at=NOW).records == 0
-        assert clinical_context_csv.store_records(connection, records, at=NOW).records == 1, (
+        assert clinical_context.store_records(connection, back, at=NOW).records == 1
+        assert clinical_context.store_records(connection, back, at=NOW).records == 0
+        assert clinical_context.store_records(connection, records, at=NOW).records == 1, (
             "what was taken back is recorded again"
         )
         kept = patients.contexts_of(connection, report().exam.patient)
@@ -63,7 +64,7 @@ def test_a_patient_on_file_only_under_another_issuer_is_named_by_the_field_and_l
 
 def _loaded(app: App, path: Path) -> Loaded:
     with app.database.write() as connection:
-        return clinical_context_csv.store_records(connection, read_context(path), at=NOW)
+        return clinical_context.store_records(connection, read_context(path), at=NOW)
 
 
 def _merge(app: App, old: tuple[str, str], new: tuple[str, str], *, undo: bool = False) -> None:
@@ -85,7 +86,7 @@ def test_every_record_up_to_an_exams_day_is_an_input_of_its_addendum_and_a_later
         for record, counts in ((newer, True), (older, True), (later, False)):
             with app.database.write() as connection:
                 one = PatientRecord(patient_id="P1", issuer="", record=record)
-                assert clinical_context_csv.store_records(connection, [one], at=NOW).exams == counts
+                assert clinical_context.store_records(connection, [one], at=NOW).exams == counts
             assert ["context" in changed_inputs for changed_inputs in _shifts(app)] == [False, counts]
             follow_all(app)
             assert _shifts(app) == [(), ()]

@@ -8,8 +8,9 @@ import pytest
 
 from pipeline.clinical.clinical_context import FractureSite, Menopause, Therapy
 from pipeline.clinical.regions import parse_region
-from pipeline.edge.operations import clinical_context_csv
-from pipeline.edge.operations.clinical_context_csv import PatientRecord, columns, read_context
+from pipeline.edge.operations import clinical_context
+from pipeline.edge.operations.clinical_context import PatientRecord, readers
+from pipeline.edge.operations.clinical_context_csv import read_context
 from pipeline.edge.operations.csv_table import CsvTableError
 from pipeline.edge.operations.precision_study_csv import read_study
 from pipeline.edge.store import exams, patients, readings, receipts, work_queue
@@ -121,7 +122,7 @@ def test_a_fracture_has_a_site_of_three(tmp_path: Path) -> None:
 
 def test_unknown_takes_back_and_empty_tells_nothing(tmp_path: Path) -> None:
     """E7: for every column of what is known of a patient."""
-    names = [name for name in columns() if name not in ("recorded_on", "source")]
+    names = [name for name in readers() if name not in ("recorded_on", "source")]
     path = _file(tmp_path, f"patient_id,recorded_on,{','.join(names)}\nP1,2026-02-01{',Unknown' * len(names)}\n")
     (one,) = read_context(path)
     assert one.record.unknown == tuple(names)
@@ -131,7 +132,7 @@ def test_unknown_takes_back_and_empty_tells_nothing(tmp_path: Path) -> None:
 
 
 def test_every_column_of_the_context_has_a_reader() -> None:
-    assert {"recorded_on", "menopause", "frax_hip_percent", "non_dominant_arm", "pregnancy"} <= columns().keys()
+    assert {"recorded_on", "menopause", "frax_hip_percent", "non_dominant_arm", "pregnancy"} <= readers().keys()
 
 
 def test_loading_context_makes_the_exams_from_that_day_on_due_again_once(database: Database, tmp_path: Path) -> None:
@@ -144,12 +145,12 @@ def test_loading_context_makes_the_exams_from_that_day_on_due_again_once(databas
         _file(tmp_path, "patient_id,recorded_on,menopause\nP1,2026-02-01,after\nP9,2026-02-01,after\n")
     )
     with database.write() as connection:
-        loaded = clinical_context_csv.store_records(connection, records, at=NOW)
+        loaded = clinical_context.store_records(connection, records, at=NOW)
         assert (loaded.records, loaded.exams) == (2, 1)
         assert work_queue.claim(connection, exam, limit=1, at=NOW) == [exam_number]
         exams.finish_follow_up(connection, exams.load(connection, [exam_number])[0])
     with database.write() as connection:
-        again = clinical_context_csv.store_records(connection, records, at=NOW)
+        again = clinical_context.store_records(connection, records, at=NOW)
         assert (again.records, again.exams) == (0, 0)
         (told,) = patients.contexts_of(connection, report().exam.patient)
     assert told == records[0].record
@@ -162,7 +163,7 @@ def test_context_of_a_later_day_leaves_earlier_exams_alone(database: Database, t
         work_queue.claim(connection, exam, limit=1, at=NOW)
         exams.finish_follow_up(connection, exams.load(connection, [exam_number])[0])
         late = read_context(_file(tmp_path, "patient_id,recorded_on,pregnancy\nP1,2026-03-03,no\n"))
-        assert clinical_context_csv.store_records(connection, late, at=NOW).exams == 0
+        assert clinical_context.store_records(connection, late, at=NOW).exams == 0
 
 
 def test_a_correction_for_a_day_is_kept_beside_what_it_corrects(database: Database, tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ def test_a_correction_for_a_day_is_kept_beside_what_it_corrects(database: Databa
             one: list[PatientRecord] = read_context(
                 _file(tmp_path, f"patient_id,recorded_on,pregnancy\nP1,2026-02-01,{answer}\n")
             )
-            clinical_context_csv.store_records(connection, one, at=NOW)
+            clinical_context.store_records(connection, one, at=NOW)
         found = patients.contexts_of(connection, report().exam.patient)
     assert [record.pregnancy for record in found] == [True, False, True]
 

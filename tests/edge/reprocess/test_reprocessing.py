@@ -14,8 +14,8 @@ from pipeline.clinical.regions import Region
 from pipeline.clinical.rules import Rules
 from pipeline.edge.app import open_app
 from pipeline.edge.follow_up.due_exams import follow_up
-from pipeline.edge.operations import clinical_context_csv
-from pipeline.edge.operations.clinical_context_csv import PatientRecord
+from pipeline.edge.operations import clinical_context
+from pipeline.edge.operations.clinical_context import PatientRecord
 from pipeline.edge.reprocess import reprocessing
 from pipeline.edge.reprocess.differences import differences
 from pipeline.edge.reprocess.reextract import READ_OTHERWISE
@@ -117,7 +117,7 @@ def test_a_record_of_clinical_context_that_was_loaded_is_followed_up_at_once(two
     with open_app(two_exams) as app:
         record = ClinicalContext(recorded_on=date(2023, 1, 1), menopause=Menopause.AFTER)
         with app.database.write() as connection:
-            clinical_context_csv.store_records(connection, [PatientRecord(patient_id="P1", issuer="", record=record)])
+            clinical_context.store_records(connection, [PatientRecord(patient_id="P1", issuer="", record=record)])
         follow_all(app)
         assert run(app) == ExamCounts(examined=3)
 

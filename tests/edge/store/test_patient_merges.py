@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.clinical.clinical_context import ClinicalContext, Menopause
 from pipeline.edge.app import App, open_app
-from pipeline.edge.operations import clinical_context_csv
-from pipeline.edge.operations.clinical_context_csv import PatientRecord
+from pipeline.edge.operations import clinical_context
+from pipeline.edge.operations.clinical_context import PatientRecord
 from pipeline.edge.reprocess.differences import differences
 from pipeline.edge.store import patient_identity, patient_merges, patients, service_status
 from pipeline.edge.store.exam_counts import ExamCounts
@@ -74,7 +74,7 @@ def test_a_late_prior_and_a_record_of_context_under_the_old_id_make_the_new_ids_
         assert latest_readback(app, 2).regions["L1-L4"]["DIFF"] == ("0.012",)
         record = ClinicalContext(recorded_on=date(2023, 6, 1), menopause=Menopause.AFTER)
         with app.database.write() as connection:
-            loaded = clinical_context_csv.store_records(
+            loaded = clinical_context.store_records(
                 connection, [PatientRecord(patient_id="OLD", issuer="", record=record)]
             )
         assert loaded.exams == 1

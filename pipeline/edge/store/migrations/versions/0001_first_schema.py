@@ -31,6 +31,22 @@ def upgrade() -> None:
         "changes",
     )
     op.create_index(op.f("ix_audit_at"), "audit", ["at"], unique=False)
+    op.create_index(
+        "ix_audit_patient",
+        "audit",
+        ["patient_id"],
+        unique=False,
+        sqlite_where=sa.text("patient_id IS NOT NULL"),
+        postgresql_where=sa.text("patient_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_audit_exam",
+        "audit",
+        ["exam_id"],
+        unique=False,
+        sqlite_where=sa.text("exam_id IS NOT NULL"),
+        postgresql_where=sa.text("exam_id IS NOT NULL"),
+    )
     op.create_table(
         "audit_cursor",
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -336,9 +352,11 @@ def upgrade() -> None:
         sa.Column("recorded_on", sa.Date(), nullable=False),
         sa.Column("record", sa.Text(), nullable=False),
         sa.Column("loaded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("loaded_by", sa.Text(), server_default="", nullable=False),
         sa.ForeignKeyConstraint(["patient_id"], ["patient.id"], name=op.f("fk_clinical_context_patient_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_clinical_context")),
-        comment="clinical context of a patient on a day, loaded from CSV, as JSON; records combine field by field",
+        comment="clinical context of a patient on a day, from CSV or the desk, as JSON; records combine field by field;"
+        " loaded_by: who",
     )
     op.create_index(op.f("ix_clinical_context_patient_id"), "clinical_context", ["patient_id"], unique=False)
     op.create_table(
@@ -561,12 +579,21 @@ def upgrade() -> None:
         sa.Column("report", sa.Text(), nullable=False),
         sa.Column("reader_fingerprint", sa.String(length=16), server_default="", nullable=False),
         sa.Column("rejected", sa.Text(), nullable=True),
+        sa.Column("accession_number", sa.Text(), server_default="", nullable=False),
         sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_reading_exam_id")),
         sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_reading_receipt_id")),
         sa.PrimaryKeyConstraint("receipt_id", name=op.f("pk_reading")),
         comment="the extracted report of one receipt, as JSON; reader_fingerprint: digest of the dialects and aliases"
         " it was extracted with; rejected: title of the rejection note that names it, whereupon it does not "
-        "count",
+        "count; accession_number: the report's, to be found by",
+    )
+    op.create_index(
+        "ix_reading_accession_number",
+        "reading",
+        ["accession_number"],
+        unique=False,
+        sqlite_where=sa.text("accession_number <> ''"),
+        postgresql_where=sa.text("accession_number <> ''"),
     )
     op.create_index(op.f("ix_reading_exam_id"), "reading", ["exam_id"], unique=False)
     op.create_index(op.f("ix_reading_performed_at"), "reading", ["performed_at"], unique=False)
