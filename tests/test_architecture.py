@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "sr": PURE
     | IN_MEMORY
     | {"defusedxml", "pydicom", "highdicom", "matplotlib", "pipeline.clinical", "pipeline.sr", "pipeline"},
+    "messages": PURE | IN_MEMORY | {"base64", "pydicom", "pipeline.clinical", "pipeline.sr", "pipeline.messages"},
 }
 """What the inner rings may import. Whatever is not here could make them depend on a machine, a moment or a network."""
 
@@ -45,6 +46,7 @@ CONTRACTS = [
     ("packages", "pipeline/edge/configuration/settings.py", "import flows"),
     ("packages", "flows/runtime.py", "import dxatrend"),
     ("rings", "pipeline/clinical/model/exam.py", "import pipeline.sr.codes"),
+    ("rings", "pipeline/sr/codes.py", "import pipeline.messages.exam_result"),
     ("rings", "pipeline/newcomer.py", ""),
     ("edge", "pipeline/edge/store/database.py", "import pipeline.edge.app"),
     ("edge", "pipeline/edge/receive/listener.py", "import pipeline.edge.extract.extraction"),

@@ -5,11 +5,13 @@ a PACS that is called over DICOM.
 """
 
 from importlib.util import find_spec
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from pipeline.edge.configuration.section import AeTitle, ConfigPath, Name, Port, Section, TlsSettings
+from pipeline.edge.configuration.hl7_mapping import read_mapping
+from pipeline.edge.configuration.section import AeTitle, ClientTlsSettings, ConfigPath, Name, Port, Section, TlsSettings
+from pipeline.messages.hl7.mapping import Hl7Mapping
 
 
 def _without_repetition(content: tuple[str, ...]) -> tuple[str, ...]:
@@ -30,9 +32,9 @@ def _can_be_rendered(content: tuple[str, ...]) -> tuple[str, ...]:
 Form = Literal["sr", "image", "pdf"]
 """A form in which an addendum may be sent."""
 
-Forms = Annotated[
-    tuple[Form, ...], Field(min_length=1), AfterValidator(_without_repetition), AfterValidator(_can_be_rendered)
-]
+_ENCLOSING = (Field(min_length=1), AfterValidator(_without_repetition), AfterValidator(_can_be_rendered))
+
+Forms = Annotated[tuple[Form, ...], *_ENCLOSING]
 
 
 class DestinationSettings(Section):
@@ -73,17 +75,47 @@ class FolderDestination(DestinationSettings):
     folder: ConfigPath
 
 
+class Hl7Destination(DestinationSettings):
+    """``kind = "hl7"``: a system that gets every result as an HL7 version 2 message (ORU^R01) over MLLP."""
+
+    kind: Literal["hl7"]
+    host: Name
+    port: Port
+    mapping: Annotated[Hl7Mapping, BeforeValidator(read_mapping)]
+    answer_seconds: Annotated[float, Field(ge=1, le=60)] = 30
+    content: Annotated[tuple[Literal["sr", "pdf"], ...], *_ENCLOSING] = ("sr",)
+    tls: ClientTlsSettings | None = None
+
+    @model_validator(mode="after")
+    def _has_what_the_mapping_encloses(self) -> Self:
+        if self.mapping.encloses_pdf != ("pdf" in self.content):
+            raise ValueError('content: "pdf" is listed exactly where the mapping has an obx with {pdf}')
+        return self
+
+    @property
+    def delivered_forms(self) -> tuple[Form, ...]:
+        """One message for each addendum; its pages are enclosed."""
+        return ("sr",)
+
+    @property
+    def takes_replacements(self) -> bool:
+        """A correction replaces what the same order had before."""
+        return True
+
+
 def kind_of(destination: object) -> str:
     """Return the ``kind`` of a destination, as settings or as it is written; without one it is ``dicom``."""
     written = destination.get("kind", "dicom") if isinstance(destination, dict) else getattr(destination, "kind", "")
     return str(written)
 
 
-KINDS = ("dicom", "folder")
+KINDS = ("dicom", "folder", "hl7")
 """Every kind of destination."""
 
 Destination = Annotated[
-    Annotated[DicomDestination, Tag("dicom")] | Annotated[FolderDestination, Tag("folder")],
+    Annotated[DicomDestination, Tag("dicom")]
+    | Annotated[FolderDestination, Tag("folder")]
+    | Annotated[Hl7Destination, Tag("hl7")],
     Discriminator(kind_of),
 ]
 """A destination of any kind."""

@@ -2,9 +2,9 @@
 
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from pipeline.clinical.regions import Region, UnknownRegionError, parse_region
 
@@ -52,3 +52,17 @@ class TlsSettings(Section):
     certificate: ConfigPath
     key: ConfigPath
     ca: ConfigPath
+
+
+class ClientTlsSettings(Section):
+    """``[….tls]`` of a system that may ask for no certificate of ours, and that a public authority may have signed."""
+
+    ca: ConfigPath | None = None
+    certificate: ConfigPath | None = None
+    key: ConfigPath | None = None
+
+    @model_validator(mode="after")
+    def _has_both_or_neither(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together")
+        return self

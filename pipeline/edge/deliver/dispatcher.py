@@ -136,7 +136,7 @@ class _Batch:
 
     def __init__(self, app: App, destination: Destination, claimed: Sequence[Delivery]) -> None:
         self._app, self._to, self._claimed = app, destination, claimed
-        self._sender = sender(destination, app.settings.service)
+        self._sender = sender(destination, app.settings.service, app.database)
         self._delivered = self._postponed = 0
 
     def send(self) -> tuple[int, int]:

@@ -1,16 +1,26 @@
 """The kinds of destination: which sender serves which settings."""
 
-from pipeline.edge.configuration.destination_settings import Destination, DicomDestination, FolderDestination
+from pipeline.edge.configuration.destination_settings import (
+    Destination,
+    DicomDestination,
+    FolderDestination,
+    Hl7Destination,
+)
 from pipeline.edge.configuration.service_settings import ServiceSettings
 from pipeline.edge.deliver.folder import FolderSender
+from pipeline.edge.deliver.hl7_sender import Hl7Sender
+from pipeline.edge.deliver.results_on_file import ResultsOnFile
 from pipeline.edge.deliver.sender import Sender
 from pipeline.edge.deliver.storage_scu import DicomSender
+from pipeline.edge.store.database import Database
 
 
-def sender(to: Destination, service: ServiceSettings) -> Sender:
-    """Return the sender for a destination."""
+def sender(to: Destination, service: ServiceSettings, database: Database | None = None) -> Sender:
+    """Return the sender for a destination; to check one it needs no database."""
     match to:
         case DicomDestination():
             return DicomSender(to, service.listener.ae_title)
         case FolderDestination():
             return FolderSender(to)
+        case Hl7Destination():
+            return Hl7Sender(to, ResultsOnFile(database, service.exam.zone))

@@ -8,7 +8,7 @@ import ssl
 import stat
 from pathlib import Path
 
-from pipeline.edge.configuration.section import TlsSettings
+from pipeline.edge.configuration.section import ClientTlsSettings, TlsSettings
 from pipeline.errors import DxatrendError
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL:!PSK"
@@ -49,16 +49,38 @@ def for_browsers(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
+def for_client(settings: ClientTlsSettings) -> ssl.SSLContext:
+    """Return the context in which we call a system that is no DICOM application: our own certificate may be missing.
+
+    Without an authority of its own the other side's certificate must be signed by one that this machine trusts.
+
+    Raises:
+        TlsError: a file cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _restrict(context)
+    if settings.ca is None:
+        context.load_default_certs()
+    else:
+        _load_authority(context, settings.ca)
+    if settings.certificate is not None and settings.key is not None:
+        _load_own(context, settings.certificate, settings.key)
+    return context
+
+
 def _loaded(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
     _restrict(context)
     context.verify_mode = ssl.CERT_REQUIRED
-    _require_private(settings.key)
-    try:
-        context.load_verify_locations(settings.ca)
-    except OSError as error:
-        raise TlsError(f"tls.ca: {settings.ca}: {_why(error)}") from None
+    _load_authority(context, settings.ca)
     _load_own(context, settings.certificate, settings.key)
     return context
+
+
+def _load_authority(context: ssl.SSLContext, authority: Path) -> None:
+    try:
+        context.load_verify_locations(authority)
+    except OSError as error:
+        raise TlsError(f"tls.ca: {authority}: {_why(error)}") from None
 
 
 def _restrict(context: ssl.SSLContext) -> None:

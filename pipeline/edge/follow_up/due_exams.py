@@ -32,6 +32,7 @@ from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.store.outbox import NewAddendum
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.sr.author.addendum import author
+from pipeline.sr.author.content import section_sizes
 from pipeline.sr.dicom.header import UnusableEvidenceError
 from pipeline.sr.dicom.writer import Authored
 
@@ -311,6 +312,7 @@ def _put_into_outbox(
             sop_instance_uid=instance.sop_instance_uid,
             digest=found.draft.digest,
             overall=found.interpretation.overall,
+            sections=section_sizes(found.interpretation.narrative) if not numbers else {},
             data_set=instance.data_set,
         )
         names = renderings.destinations_of(destinations, instance)

@@ -1,8 +1,9 @@
 """Outbox: issued addenda with their renderings, and their deliveries to each destination."""
 
 import hashlib
+import json
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -21,7 +22,7 @@ class NewAddendum:
     """One addendum, or a rendering of the addendum ``rendering_of``, to be issued.
 
     ``digest`` is of its content. ``data_set`` is in Explicit VR Little Endian. ``predecessor`` is the number of the
-    addendum it supersedes.
+    addendum it supersedes. ``sections`` says how many of its sentences belong to each section, in their order.
     """
 
     exam_number: int
@@ -31,6 +32,7 @@ class NewAddendum:
     sop_instance_uid: str
     digest: str
     overall: str
+    sections: Mapping[str, int] = field(default_factory=dict)
     data_set: bytes = field(repr=False)
 
 
@@ -44,6 +46,8 @@ class AddendumOnFile:
     sop_instance_uid: str
     digest: str
     overall: str
+    authored_at: datetime
+    sections: Mapping[str, int] = field(default_factory=dict)
     data_set: bytes = field(repr=False)
 
 
@@ -81,6 +85,7 @@ def issue(connection: Connection, new: NewAddendum, destinations: Sequence[str],
         "digest": new.digest,
         "overall": new.overall,
         "authored_at": at,
+        "sections": json.dumps(dict(new.sections)) if new.sections else None,
         "content": zlib.compress(new.data_set, 1),
     }
     number: int = _INSERT.scalar(connection, values)
@@ -245,6 +250,8 @@ def _addenda() -> Select[Any]:
         addendum.c.sop_instance_uid,
         addendum.c.digest,
         addendum.c.overall,
+        addendum.c.authored_at,
+        addendum.c.sections,
         addendum.c.content,
     )
 
@@ -266,6 +273,8 @@ def _addendum(row: Row[Any]) -> AddendumOnFile:
         sop_instance_uid=row.sop_instance_uid,
         digest=row.digest,
         overall=row.overall,
+        authored_at=row.authored_at,
+        sections=json.loads(row.sections) if row.sections else {},
         data_set=zlib.decompress(row.content),
     )
 

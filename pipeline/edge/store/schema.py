@@ -335,10 +335,12 @@ addendum = Table(
     Column("digest", String(64), nullable=False),
     Column("overall", String(32), nullable=False),
     Column("authored_at", Instant, nullable=False),
+    Column("sections", Text),
     Column("content", LargeBinary, nullable=False),
     UniqueConstraint("sop_instance_uid"),
     Index(None, "authored_at"),
-    comment="an addendum, or a rendering of one (rendering_of_id): its data set as sent (zlib); digest: of its content",
+    comment="an addendum, or a rendering of one (rendering_of_id): its data set as sent (zlib); digest: of its content"
+    "; sections: how many of its sentences belong to each, as JSON",
 )
 
 provenance = Table(

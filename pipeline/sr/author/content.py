@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import fields
 from decimal import Decimal
 from enum import StrEnum
 
@@ -20,6 +21,7 @@ from pipeline.clinical.model import (
     Finding,
     Interpretation,
     LeastSignificantChange,
+    Narrative,
     Overall,
     Refusal,
     Trend,
@@ -57,6 +59,16 @@ def document(interpretation: Interpretation, *, note: str = "") -> Item:
         children=(*_observation_context(), *_containers(interpretation, note)),
         template="1500",
     )
+
+
+def section_sizes(narrative: Narrative) -> dict[str, int]:
+    """Return how many conclusions of an addendum belong to each section of its narrative, in their order."""
+    sections = {
+        field.name: getattr(narrative, field.name) for field in fields(Narrative) if field.name != "small_print"
+    }
+    return {
+        name: sum(len(tuple(_sentence(codes.CONCLUSION, text))) for text in texts) for name, texts in sections.items()
+    }
 
 
 def digest(addendum: Item, rules_version: str, source_uids: Iterable[str]) -> str:

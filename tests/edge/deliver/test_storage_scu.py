@@ -24,6 +24,7 @@ from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.errors import DxatrendError
 from pipeline.sr.dicom.reader import split_file
 from tests import peers
+from tests.factories.instances import NOW
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def addendum(sample: Callable[[str], Path]) -> AddendumOnFile:
         sop_instance_uid=report.SOPInstanceUID,
         digest="",
         overall="STABLE",
+        authored_at=NOW,
         data_set=split_file(Path(str(report.filename)).read_bytes())[0],
     )
 

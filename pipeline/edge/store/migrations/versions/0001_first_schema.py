@@ -503,6 +503,7 @@ def upgrade() -> None:
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("overall", sa.String(length=32), nullable=False),
         sa.Column("authored_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sections", sa.Text(), nullable=True),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_addendum_exam_id")),
         sa.ForeignKeyConstraint(["predecessor_id"], ["addendum.id"], name=op.f("fk_addendum_predecessor_id")),
@@ -510,7 +511,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_addendum")),
         sa.UniqueConstraint("sop_instance_uid", name=op.f("uq_addendum_sop_instance_uid")),
         comment="an addendum, or a rendering of one (rendering_of_id): its data set as sent (zlib); digest: of its "
-        "content",
+        "content; sections: how many of its sentences belong to each, as JSON",
     )
     op.create_index(op.f("ix_addendum_authored_at"), "addendum", ["authored_at"], unique=False)
     op.create_index(op.f("ix_addendum_exam_id"), "addendum", ["exam_id"], unique=False)
