@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -11,17 +12,22 @@ from pathlib import Path
 
 from dxatrend.precision_reminders import reminders
 from flows.prefect_runner import prefect_state
+from pipeline.clinical.cross_calibration import cross_calibration_doubts, cross_calibration_objections
+from pipeline.clinical.model import CrossCalibration, LeastSignificantChange
 from pipeline.clinical.precision import doubts
+from pipeline.clinical.precision_register import without_effect
 from pipeline.edge.app import open_app
 from pipeline.edge.configuration.dialects import DialectInForce, Origin, dialects_in_force
 from pipeline.edge.configuration.loading import load_configuration
+from pipeline.edge.configuration.reference_data import reference_data_of
 from pipeline.edge.configuration.service_settings import ListenerSettings, PrefectSettings, ServiceSettings
-from pipeline.edge.configuration.settings import Settings
 from pipeline.edge.deliver.kinds import sender
 from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.dicom_net.tls import TlsError, for_calling, for_listener
 from pipeline.edge.live_configuration import outdated
+from pipeline.edge.store import precision_register
 from pipeline.edge.store.database import StoreError, StoreInUseError, StoreMissingError, StoreTooNewError
+from pipeline.edge.store.precision_register import RegisteredRecords
 from pipeline.edge.text_files import printable
 
 
@@ -66,7 +72,7 @@ def check_configuration(folder: Path, *, on: date) -> Iterator[CheckResult]:
         Level.FACT, f"{printable(folder)}: {len(dialects)} dialects, {len(settings.lscs)} LSC records, no errors"
     )
     yield from map(_dialect, dialects_in_force(folder / "dialects"))
-    yield from _lscs(settings, on)
+    yield from _precision(folder, on)
     for caller in settings.service.listener.caller:
         if caller.host is None and caller.certificate is None:
             yield CheckResult(
@@ -95,11 +101,35 @@ def check_destinations(service: ServiceSettings) -> Iterator[CheckResult]:
             yield CheckResult(Level.FACT, f"destination {destination.name}: answers")
 
 
-def _lscs(settings: Settings, on: date) -> Iterator[CheckResult]:
-    for lsc in settings.lscs:
+def _precision(folder: Path, on: date) -> Iterator[CheckResult]:
+    """Yield what is doubtful in the LSCs and cross-calibrations that count, by the register where there is a store."""
+    configured = reference_data_of(*load_configuration(folder)).clinical
+    counting, registered = configured, RegisteredRecords()
+    with (
+        suppress(StoreError, StoreMissingError, StoreInUseError, StoreTooNewError),  # told of below
+        open_app(folder, existing=True) as app,
+        app.database.read() as connection,
+    ):
+        counting = app.reference_in_force(connection).reference_data.clinical
+        registered = precision_register.registered(connection)
+    for lsc in counting.lscs:
         for doubt in doubts(lsc):
             yield CheckResult(Level.ADVICE, f"please check: LSC of {lsc.region} on {lsc.scanner}: {doubt}")
-    for reminder in reminders(settings.lscs, on):
+    for one in counting.cross_calibrations:
+        for doubt in (*cross_calibration_objections(one), *cross_calibration_doubts(one)):
+            text = f"please check: cross-calibration of {one.region} from {one.old} to {one.new}: {doubt}"
+            yield CheckResult(Level.ADVICE, text)
+    entries: list[LeastSignificantChange | CrossCalibration] = [
+        *without_effect(configured.lscs, registered.lscs),
+        *without_effect(configured.cross_calibrations, registered.cross_calibrations),
+    ]
+    for entry in entries:
+        yield CheckResult(
+            Level.ADVICE,
+            f"please check: {entry.region}, {entry.source}: this entry has no effect, as the register has another "
+            "record from the same day on; dxatrend precision import proposes it",
+        )
+    for reminder in reminders(counting.lscs, on):
         yield CheckResult(Level.ADVICE, reminder)
 
 

@@ -6,6 +6,7 @@ module of a command is imported when the command runs.
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -42,7 +43,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         import argcomplete  # noqa: PLC0415 - of use to a shell only
 
         argcomplete.autocomplete(parser)
-    return parser.parse_args(arguments)
+    return parser.parse_args(_with_action(sys.argv[1:] if arguments is None else arguments))
 
 
 def build_parser() -> Parser:
@@ -128,14 +129,96 @@ def _release(parser: Parser) -> None:
     )
 
 
+_OF_REGISTER = ("study", "propose", "list", "worksheet", "accept", "decline", "withdraw", "import")
+"""The actions of ``dxatrend precision``."""
+
+
+def _with_action(arguments: Sequence[str]) -> list[str]:
+    """Insert ``study`` between ``precision`` and a file: the command had this one action at first."""
+    words = list(arguments)
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        at += 2 if words[at] == "--config" else 1
+    if words[at : at + 1] == ["precision"] and not {*words[at + 1 : at + 2]} <= {*_OF_REGISTER, "-h", "--help"}:
+        words.insert(at + 1, "study")
+    return words
+
+
 def _precision(parser: Parser) -> None:
+    actions = parser.add_subparsers(metavar="|".join(_OF_REGISTER), required=True)
+    study = actions.add_parser("study", help="print a study's worksheet and its entries for precision.toml")
+    _add_study(study)
+    study.add_argument("--serial-number", type=_text, help="of the scanner, as in scanners.toml")
+    study.add_argument("--source", type=_text, help="how addenda name the study")
+    study.set_defaults(run="precision:run")
+    propose = actions.add_parser("propose", help="put a study and its LSCs into the register, to be accepted")
+    _add_study(propose)
+    _add_proposal(propose)
+    propose.add_argument("--serial-number", type=_text, help="of the scanner; needed where there are several")
+    propose.add_argument("--same-day", choices=("yes", "no"), help="whether scans were repeated on one day, if undated")
+    propose.add_argument("--software", type=_text, default="", help="of the scanner; default: that of its latest exam")
+    propose.set_defaults(run="precision_register:propose")
+    listed = actions.add_parser("list", help="print what counts, what is missing and what waits for a decision")
+    listed.add_argument("--all", action="store_true", help="also what no longer counts")
+    _add_json(listed)
+    listed.set_defaults(run="precision_register:show")
+    worksheet = actions.add_parser("worksheet", help="print the worksheet of the study behind a record")
+    worksheet.add_argument("number", metavar="R3", help="as list prints it")
+    worksheet.set_defaults(run="precision_register:print_worksheet")
+    accept = actions.add_parser("accept", help="let proposed records count")
+    decline = actions.add_parser("decline", help="decide that proposed records are not to count")
+    withdraw = actions.add_parser("withdraw", help="let accepted records count no longer, for any day")
+    for action, decision in ((accept, "accept"), (decline, "decline"), (withdraw, "withdraw")):
+        action.add_argument("numbers", nargs="+", metavar="R3", help="as list prints it")
+        action.add_argument(
+            "--reason", type=_text, default="", required=action is not accept, metavar="TEXT", help="why; it is kept"
+        )
+        if action is not decline:
+            action.add_argument("--dry-run", action="store_true", help="print which addenda would change, and how")
+        action.set_defaults(run=f"precision_register:{decision}")
+    imported = actions.add_parser("import", help="take precision.toml and scanners.toml into the register")
+    imported.set_defaults(run="precision_register:import_files")
+    for action in actions.choices.values():
+        _add_config(action, default=argparse.SUPPRESS)
+
+
+def _add_study(parser: Parser) -> None:
     parser.add_argument(
-        "file", type=Path, metavar="FILE.csv", help="columns patient, scan, region, bmd, technologist, date"
+        "file",
+        type=Path,
+        metavar="FILE.csv",
+        help="columns patient, scan, region, bmd, and technologist, date, area, bmc, unit if known",
     )
-    parser.add_argument("--serial-number", type=_text, help="of the scanner, as in scanners.toml")
     parser.add_argument("--valid-from", type=date.fromisoformat, metavar="DATE", help="default: today")
     parser.add_argument("--valid-until", type=date.fromisoformat, metavar="DATE", help="default: in five years")
-    parser.add_argument("--source", type=_text, help="how addenda name the study")
+
+
+def _add_proposal(parser: Parser) -> None:
+    parser.add_argument("--source", type=_text, required=True, help="how addenda name the study")
+    parser.add_argument("--reason", type=_text, default="", metavar="TEXT", help="why it was made; it is kept")
+    parser.add_argument("--both-sides", action="store_true", help="what was measured on one side serves both")
+
+
+def _cross_calibration(parser: Parser) -> None:
+    actions = parser.add_subparsers(metavar="study|phantom|propose", required=True)
+    study = actions.add_parser("study", help="print the worksheet of patients scanned on both scanners")
+    study.add_argument("--source", type=_text, default="", help=argparse.SUPPRESS)
+    study.set_defaults(run="cross_calibration:study", both_sides=False)
+    propose = actions.add_parser("propose", help="put a study and its lines into the register, to be accepted")
+    _add_proposal(propose)
+    propose.set_defaults(run="cross_calibration:propose")
+    for action in (study, propose):
+        action.add_argument(
+            "file", type=Path, metavar="FILE.csv", help="patient, scanner (old, new), scan, region, bmd, date"
+        )
+        action.add_argument("--old", type=_text, required=True, metavar="SERIAL", help="the scanner that is replaced")
+        action.add_argument("--new", type=_text, required=True, metavar="SERIAL", help="the scanner that takes over")
+        action.add_argument("--valid-from", type=date.fromisoformat, metavar="DATE", help="default: today")
+    phantom = actions.add_parser("phantom", help="compare ten scans of one phantom on each scanner")
+    phantom.add_argument("file", type=Path, metavar="FILE.csv", help="columns scanner (old, new), scan, region, bmd")
+    phantom.set_defaults(run="cross_calibration:phantom")
+    for action in (study, propose, phantom):
+        _add_config(action, default=argparse.SUPPRESS)
 
 
 def _context(parser: Parser) -> None:
@@ -318,10 +401,25 @@ COMMANDS: dict[str, Command] = {
         writes=True,
     ),
     "precision": Command(
-        run="precision:run",
-        summary="Evaluate a precision study and print its entries for precision.toml.",
-        examples=("dxatrend precision study.csv --serial-number DF+500475 --valid-from 2026-03-01",),
+        run="",
+        summary="Evaluate precision studies, and keep the register of LSCs: propose, compare, accept, withdraw.",
+        examples=(
+            "dxatrend precision study.csv --serial-number DF+500475 --valid-from 2026-03-01",
+            'dxatrend precision propose study.csv --serial-number DF+500475 --source "in vivo study, March 2026"',
+            "dxatrend precision accept R3 --dry-run",
+            "dxatrend precision list",
+        ),
         arguments=_precision,
+    ),
+    "cross-calibration": Command(
+        run="",
+        summary="Evaluate scans on an old and a new scanner, and propose the line between them.",
+        examples=(
+            "dxatrend cross-calibration study pairs.csv --old DF+500475 --new ME+200111",
+            'dxatrend cross-calibration propose pairs.csv --old DF+500475 --new ME+200111 --source "in vivo, May 2026"',
+            "dxatrend cross-calibration phantom phantom.csv",
+        ),
+        arguments=_cross_calibration,
     ),
     "context": Command(
         run="",

@@ -1,13 +1,12 @@
-"""``dxatrend precision``: evaluate a precision study and print its entries for precision.toml."""
+"""``dxatrend precision study``: evaluate a precision study and print its entries for precision.toml."""
 
 import argparse
 
 from dxatrend.cli.output import FAILURE, SUCCESS, print_errors, today
-from pipeline.clinical.precision_study import FILL_IN, UnfitStudyError, evaluate_studies, toml_block, worksheet
+from pipeline.clinical.precision_study import FILL_IN, UnfitStudyError, toml_block, worksheet
 from pipeline.edge.configuration.loading import load_configuration
-from pipeline.edge.operations import precision_study_csv
-from pipeline.edge.operations.csv_table import CsvTableError
 from pipeline.edge.operations.precision_entries import scanner_of_study, validity
+from pipeline.edge.operations.precision_study_csv import evaluate_table, read_content
 
 
 def run(options: argparse.Namespace) -> int:
@@ -18,14 +17,13 @@ def run(options: argparse.Namespace) -> int:
         print_errors(f"--valid-until {options.valid_until} lies before --valid-from {begins}")
         return FAILURE
     try:
-        evaluated = evaluate_studies(precision_study_csv.read_study(options.file))
-    except (CsvTableError, UnfitStudyError) as unfit:
-        reasons = unfit.mistakes if isinstance(unfit, CsvTableError) else unfit.reasons
-        print_errors("This is not a usable precision study:", *(f"  {reason}" for reason in reasons))
+        evaluated = evaluate_table(read_content(options.file))
+    except UnfitStudyError as unfit:
+        print_unfit("precision study", unfit)
         return FAILURE
-    for study in evaluated:
-        print(worksheet(study))
-    usable = [study for study in evaluated if not study.objections]
+    for one in evaluated:
+        print(worksheet(one.study) + ("computed from the vertebrae of each scan (R1.15)\n" if one.reanalysed else ""))
+    usable = [one.study for one in evaluated if not one.study.objections]
     if usable:
         known = [entry.scanner for entry in settings.scanners.scanner]
         scanner = scanner_of_study(known, options.serial_number)
@@ -46,3 +44,8 @@ def run(options: argparse.Namespace) -> int:
                 )
             )
     return SUCCESS if len(usable) == len(evaluated) else FAILURE
+
+
+def print_unfit(what: str, unfit: UnfitStudyError) -> None:
+    """Print why a table is no usable study, every reason on a line of its own."""
+    print_errors(f"This is not a usable {what}:", *(f"  {reason}" for reason in unfit.reasons))

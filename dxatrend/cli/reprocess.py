@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
             print_errors(unknown)
             return FAILURE
         if options.dry_run:
-            _print_differences(list(differences(app, scope)), as_json=options.json)
+            print_differences(list(differences(app, scope)), as_json=options.json)
             return SUCCESS
         done = on_demand.reprocess(app, scope, stop_on_signals().is_set)
     if options.json:
@@ -48,7 +48,8 @@ def _scope(app: App, options: argparse.Namespace) -> Scope:
     return on_demand.find_scope(app.database, patient=patient, serial_number=options.scanner, since=options.since)
 
 
-def _print_differences(found: Sequence[Difference], *, as_json: bool) -> None:
+def print_differences(found: Sequence[Difference], *, as_json: bool) -> None:
+    """Print which addenda would be superseded, and in what they would differ."""
     if as_json:
         print_json([dataclasses.asdict(difference) for difference in found])
         return

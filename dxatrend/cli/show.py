@@ -59,7 +59,8 @@ def _print_exam(app: App, named: str, report: Report) -> None:
     """Print the exam that a report is part of, what else the report contains, and the interpretation."""
     with app.database.read() as connection:
         seen = _seen(connection, named, report)
-        found = preview(connection, seen.exam, app.reference_data.clinical, vendor_trend=seen.vendor_trend)
+        clinical = app.reference_in_force(connection).reference_data.clinical
+        found = preview(connection, seen.exam, clinical, vendor_trend=seen.vendor_trend)
     print(
         f"read as {report.dialect}, from {report.location}",
         *seen.remarks,

@@ -37,7 +37,8 @@ def run(options: argparse.Namespace) -> int:
             "the store": disk_reserve_of(app.database, service.store.reserve_mb),
             "Prefect": prefect_disk_reserve(service.prefect),
         }
-        reference_data = app.reference_data
+        with app.database.read() as connection:
+            reference_data = app.reference_in_force(connection).reference_data
     if options.json:
         print_json(_as_json(found, restart_needed, disks, reference_data, rejected))
         return SUCCESS

@@ -151,6 +151,7 @@ def evaluate_study(scans: Sequence[PrecisionScan]) -> PrecisionStudy:
         doubts=(
             *_doubts(scans[0].region, precision_error, percent, technologists),
             *_doubts_of_days(patients),
+            *_doubts_of_repeats(patients),
         ),
     )
 
@@ -221,7 +222,7 @@ def toml_block(
         "region": _quoted(str(serves)),
         "same_day": _same_day_entry(evaluated.same_day, serves),
         "precision_error": _quoted(_places(evaluated.precision_error, 6)),
-        "patients": str(_patients_at(evaluated, repeats)),
+        "patients": str(patients_at(evaluated, repeats)),
         "repeats": str(repeats),
         "valid_from": valid_from.isoformat(),
         "valid_until": valid_until.isoformat() + (f"  # {reminder}" if reminder else ""),
@@ -246,7 +247,7 @@ def _same_day_entry(same_day: bool | None, region: Region) -> str:
     return _quoted(FILL_IN) if _asks_for_days(region) else ""
 
 
-def _patients_at(evaluated: PrecisionStudy, repeats: int) -> int:
+def patients_at(evaluated: PrecisionStudy, repeats: int) -> int:
     """Return how many patients with so many repeats give the study's degrees of freedom."""
     return evaluated.degrees_of_freedom // (repeats - 1)
 
@@ -295,6 +296,15 @@ def _doubts_of_days(patients: Sequence[PatientScatter]) -> Iterator[str]:
     if True in same_day and False in same_day:
         twice = f"{same_day.count(True)} of {len(same_day)} patients were scanned twice on one day"
         yield f"{twice}: taken as a study of one day (R1.15)"
+
+
+def _doubts_of_repeats(patients: Sequence[PatientScatter]) -> Iterator[str]:
+    """Name patients with fewer scans than most, of whom a scan may be missing in the table."""
+    counts = [patient.scans for patient in patients]
+    usual = max(sorted(set(counts), reverse=True), key=counts.count)
+    if fewer := [patient for patient in patients if patient.scans < usual]:
+        named = ", ".join(f"{patient.patient} ({patient.scans})" for patient in fewer)
+        yield f"most patients have {usual} scans, and fewer have: {named}"
 
 
 def _same_day(patients: Sequence[PatientScatter]) -> bool | None:

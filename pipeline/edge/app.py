@@ -2,27 +2,39 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from sqlalchemy import Connection
 
 from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.configuration.reference_data import ReferenceData, reference_data_of
 from pipeline.edge.configuration.settings import Settings
-from pipeline.edge.provenance import ProvenanceTracker
+from pipeline.edge.reference_in_force import ReferenceInForce, ReferenceReader
 from pipeline.edge.store.database import Database
+from pipeline.edge.store.precision_register import RegisteredRecords
 from pipeline.sr.dialects.loader import Dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """Application context of a process: configuration, dialects, reference data, provenance tracker and database."""
+    """Application context of a process: configuration, dialects, the configured reference data, and the database."""
 
     folder: Path
     settings: Settings
     dialects: tuple[Dialect, ...]
     reference_data: ReferenceData
-    provenance_tracker: ProvenanceTracker
     database: Database
+    supposed: RegisteredRecords | None = None
+    """A precision register to work with instead of the one on file, for a dry run."""
+    _reference_reader: ReferenceReader = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_reference_reader", ReferenceReader(self.reference_data, self.supposed))
+
+    def reference_in_force(self, connection: Connection) -> ReferenceInForce:
+        """Return what exams are judged by now: the configuration, and what is recorded in the database (R7.6)."""
+        return self._reference_reader.in_force(connection)
 
 
 @contextmanager
@@ -49,7 +61,6 @@ def open_app(folder: Path, *, existing: bool = False) -> Iterator[App]:
                 settings=settings,
                 dialects=dialects,
                 reference_data=reference_data,
-                provenance_tracker=ProvenanceTracker(reference_data.clinical),
                 database=database,
             )
     finally:

@@ -15,7 +15,6 @@ from pipeline.edge.app import App
 from pipeline.edge.configuration.fingerprint import fingerprint_of
 from pipeline.edge.configuration.loading import SettingsError, load_configuration
 from pipeline.edge.configuration.reference_data import reference_data_of
-from pipeline.edge.provenance import ProvenanceTracker
 from pipeline.edge.store import processes
 from pipeline.edge.store.database import StoreError
 from pipeline.edge.store.processes import Fingerprint, LiveProcess
@@ -69,14 +68,7 @@ def reload(app: App) -> App:
     """
     settings, dialects = load_configuration(app.folder)
     settings = settings.model_copy(update={"service": app.settings.service})
-    reference_data = reference_data_of(settings, dialects)
-    return replace(
-        app,
-        settings=settings,
-        dialects=dialects,
-        reference_data=reference_data,
-        provenance_tracker=ProvenanceTracker(reference_data.clinical),
-    )
+    return replace(app, settings=settings, dialects=dialects, reference_data=reference_data_of(settings, dialects))
 
 
 class LiveConfiguration:

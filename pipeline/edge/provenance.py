@@ -6,12 +6,12 @@ context up to it, and on the rules. A fingerprint of each kind is stored with th
 microseconds, so that of a hundred thousand exams only those are examined again whose inputs have changed.
 
 Nothing here depends on today's date: an LSC judges the exams of its own days, so that its expiry changes no input of an
-exam; only an edit of ``valid_until`` does.
+exam; nor does an edit of ``valid_until``, or a later LSC, as long as the same one judges the day.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -137,7 +137,7 @@ class _ReferenceFingerprints:
         scanners = {scanner_key, *(_key(calibration.old) for calibration in cross_calibrations)}
         return fingerprint_of(
             [
-                lsc
+                replace(lsc, valid_until=date.max)  # until when it goes on changes nothing that it judges now
                 for lsc in reference.lscs
                 if _key(lsc.scanner) == scanner_key
                 and lsc.valid_from <= day <= lsc.valid_until

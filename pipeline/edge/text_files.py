@@ -36,6 +36,15 @@ def read_text(path: Path, *, otherwise: str | None = None) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise UnreadableTextError(error.strerror or "cannot be read") from None
+    return decode_text(content, otherwise=otherwise)
+
+
+def decode_text(content: bytes, *, otherwise: str | None = None) -> str:
+    r"""Return the text of a file's content, as ``read_text`` does.
+
+    Raises:
+        UnreadableTextError: it is not text.
+    """
     mark, encoding = next(((mark, name) for mark, name in _MARKS if content.startswith(mark)), (b"", "utf-8"))
     if not mark and b"\0" in content:
         raise UnreadableTextError("is not UTF-8 text; UTF-16 is read where the file begins with a byte order mark")

@@ -8,6 +8,7 @@ from time import process_time
 from sqlalchemy import insert, update
 
 from pipeline.edge.app import App
+from pipeline.edge.provenance import ProvenanceTracker
 from pipeline.edge.reprocess import reprocessing
 from pipeline.edge.store import exam_summaries
 from pipeline.edge.store.exam_counts import ExamCounts
@@ -59,10 +60,11 @@ def _keep_grounds(app: App) -> None:
     assert first is not None
     after = 0
     with app.database.write() as connection:
+        tracker = app.reference_in_force(connection).provenance_tracker
         connection.execute(provenance.delete())
         while numbers := exam_summaries.next_linked_patients(connection, after, 1000):
             found = [
-                {"exam_id": visit.number, **_plain(app, visit, linked_patients, first.parts)}
+                {"exam_id": visit.number, **_plain(tracker, visit, linked_patients, first.parts)}
                 for linked_patients in exam_summaries.all_linked_patients(connection, numbers)
                 for visit in linked_patients.summaries
             ]
@@ -71,9 +73,12 @@ def _keep_grounds(app: App) -> None:
 
 
 def _plain(
-    app: App, visit: exam_summaries.ExamSummary, linked_patients: exam_summaries.LinkedPatients, parts: str
+    tracker: ProvenanceTracker,
+    visit: exam_summaries.ExamSummary,
+    linked_patients: exam_summaries.LinkedPatients,
+    parts: str,
 ) -> dict[str, str]:
-    found = app.provenance_tracker.provenance(visit, linked_patients, parts)
+    found = tracker.provenance(visit, linked_patients, parts)
     return {name: getattr(found, name) for name in ("parts", "history", "reference_data", "context", "rules")}
 
 

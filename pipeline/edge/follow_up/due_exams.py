@@ -181,11 +181,10 @@ def _follow_up(app: App, number: int) -> ExamCounts | None:
     if due.awaits_history_until is not None:
         log.warning("history is not complete: an archive has not answered yet", extra={"exam": number})
     with app.database.read() as connection:
-        found = examine(
-            connection, due.on_file, due.linked_patients, app.reference_data.clinical, app.provenance_tracker
-        )
+        reference = app.reference_in_force(connection)
+        found = examine(connection, due.on_file, due.linked_patients, reference)
     now = datetime.now(UTC)
-    compared = events.compared(due.on_file, found.interpretation, app.reference_data, issued=found.is_new, at=now)
+    compared = events.compared(due.on_file, found.interpretation, reference.reference_data, issued=found.is_new, at=now)
     if not found.is_new:
         return _record_unchanged(app.database, due, found, compared)
     return _issue(app, due, found, compared, at=now)

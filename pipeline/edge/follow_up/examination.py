@@ -14,6 +14,7 @@ from pipeline.clinical.model import Exam, Interpretation, Patient
 from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.clinical.withdrawal import withdrawn
 from pipeline.edge.provenance import ProvenanceTracker, parts_of
+from pipeline.edge.reference_in_force import ReferenceInForce
 from pipeline.edge.store import exams, history_queries, outbox, patients, receipts, senders
 from pipeline.edge.store.exam_summaries import LinkedPatients, Provenance
 from pipeline.edge.store.exams import ExamOnFile
@@ -53,8 +54,7 @@ def examine(
     connection: Connection,
     on_file: ExamOnFile,
     linked_patients: LinkedPatients,
-    reference: ClinicalReference,
-    provenance_tracker: ProvenanceTracker,
+    reference: ReferenceInForce,
 ) -> Examination:
     """Match, compare and interpret an exam with all that is on file now.
 
@@ -62,6 +62,7 @@ def examine(
         ContradictionError: its reports contradict each other.
         UnusableEvidenceError: they lack what an addendum must quote.
     """
+    provenance_tracker = reference.provenance_tracker
     if on_file.withdrawn:
         return _examine_withdrawn(connection, on_file, linked_patients, provenance_tracker)
     number = on_file.number
@@ -77,8 +78,9 @@ def examine(
         unconfirmed={one.study_instance_uid for one in (on_file, *earlier) if one.number in unconfirmed},
         late={one.study_instance_uid for one in (on_file, *earlier) if one.late},
     )
+    clinical = reference.reference_data.clinical
     interpretation = interpret(
-        exam, history, reference, contexts=contexts, vendor_trend=on_file.vendor_trend, doubts=doubts
+        exam, history, clinical, contexts=contexts, vendor_trend=on_file.vendor_trend, doubts=doubts
     )
     sources, predecessor = _headers(connection, [on_file]), outbox.latest(connection, number)
     study = on_file.study_instance_uid

@@ -74,6 +74,15 @@ def read_csv_table(
         text = read_text(path, otherwise=fallback_encoding)
     except UnreadableTextError as error:
         raise CsvTableError([f"{printable(path.name)}: {error}"]) from None
+    yield from rows_of_text(text, required=required, optional=optional)
+
+
+def rows_of_text(text: str, *, required: Collection[str], optional: Collection[str]) -> Iterator[Row]:
+    """Yield the lines of a CSV text, as ``read_csv_table`` does.
+
+    Raises:
+        CsvTableError: a column is missing, unknown or named twice, or a cell never ends.
+    """
     lines = _lines(text)
     _, heads = next(lines, (0, []))
     columns = [name.strip().lower() for name in heads]

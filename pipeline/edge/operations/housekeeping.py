@@ -96,7 +96,9 @@ def run_housekeeping(app: App) -> float:
         if service.keeping.audit_days is not None:
             receivers = (RECEIVER,) if service.audit.syslog else ()
             _drop_audit_entries(database, now - timedelta(days=service.keeping.audit_days), now, receivers)
-        _remind_of_precision(app.reference_data.clinical.lscs, now.date())
+        with database.read() as connection:
+            lscs = app.reference_in_force(connection).reference_data.clinical.lscs
+        _remind_of_precision(lscs, now.date())
         database.optimize()
     seconds = time.monotonic() - began
     _record_done(database, datetime.now(UTC), seconds)

@@ -95,7 +95,7 @@ def examine_now(app: App, connection: Connection, number: int, others: Sequence[
     linked_patients = exam_summaries.linked_patients_of(connection, number)
     (on_file,) = exams.load(connection, [number])
     try:
-        found = examine(connection, on_file, linked_patients, app.reference_data.clinical, app.provenance_tracker)
+        found = examine(connection, on_file, linked_patients, app.reference_in_force(connection))
     except (ContradictionError, UnusableEvidenceError):
         return None
     numbers = {((one.study_instance_uid, one.visit), one.scanner.key): one.number for one in others}

@@ -9,6 +9,7 @@ from pipeline.clinical.exam_assembly import ContradictionError
 from pipeline.edge.app import App
 from pipeline.edge.follow_up.examination import examine
 from pipeline.edge.provenance import ChangedInput
+from pipeline.edge.reference_in_force import ReferenceInForce
 from pipeline.edge.reprocess.reextract import reextract
 from pipeline.edge.reprocess.scope import answered_exams, next_linked_patients
 from pipeline.edge.store import exam_summaries, exams, outbox
@@ -51,20 +52,23 @@ def _differences(
     app: App, connection: Connection, numbers: Sequence[int], scope: Scope
 ) -> tuple[int, list[Difference]]:
     compared, found = 0, []
+    reference = app.reference_in_force(connection)
     for summary, linked_patients in answered_exams(connection, numbers, scope):
         compared += 1
-        changed_inputs = app.provenance_tracker.changed_inputs(summary, linked_patients)
-        difference = _difference(app, connection, summary, linked_patients, changed_inputs) if changed_inputs else None
+        changed_inputs = reference.provenance_tracker.changed_inputs(summary, linked_patients)
+        if not changed_inputs:
+            continue
+        difference = _difference(connection, summary, linked_patients, reference, changed_inputs)
         if difference is not None:
             found.append(difference)
     return compared, found
 
 
 def _difference(
-    app: App,
     connection: Connection,
     summary: ExamSummary,
     linked_patients: LinkedPatients,
+    reference: ReferenceInForce,
     changed_inputs: tuple[ChangedInput, ...],
 ) -> Difference | None:
     (on_file,) = exams.load(connection, [summary.number])
@@ -73,7 +77,7 @@ def _difference(
         return None
     before = read_back(read_tree(read_elements(issued.data_set, ExplicitVRLittleEndian)))
     try:
-        found = examine(connection, on_file, linked_patients, app.reference_data.clinical, app.provenance_tracker)
+        found = examine(connection, on_file, linked_patients, reference)
     except (ContradictionError, UnusableEvidenceError) as problem:
         return Difference(
             exam=summary.number,

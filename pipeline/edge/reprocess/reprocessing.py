@@ -122,9 +122,10 @@ def _step(app: App, mine: Shard, numbers: Sequence[int], run: Run, stopped: Call
     examined = 0
     changed: list[int] = []
     with app.database.read() as connection:
+        provenance_tracker = app.reference_in_force(connection).provenance_tracker
         for summary, linked_patients in answered_exams(connection, numbers, run.scope):
             examined += 1
-            if app.provenance_tracker.changed_inputs(summary, linked_patients):
+            if provenance_tracker.changed_inputs(summary, linked_patients):
                 changed.append(summary.number)
     counts = ExamCounts(examined=examined)
     per_minute = app.settings.service.reprocess.addenda_per_minute

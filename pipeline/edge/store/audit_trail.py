@@ -50,6 +50,8 @@ class Event(StrEnum):
     """An exam, or some of its reports, was withdrawn from every comparison, or brought back."""
     CONFIRMED = "confirmed"
     """A person has confirmed that a caller sends the reports of a scanner."""
+    REGISTERED = "registered"
+    """A record of the precision register was proposed, imported, accepted, declined or withdrawn."""
     BACKED_UP = "backed_up"
     RESTORED = "restored"
     EXPORTED = "exported"

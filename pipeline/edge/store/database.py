@@ -25,6 +25,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from pipeline.edge.store import register_schema as register_schema  # its tables belong to the schema of every database
 from pipeline.edge.store.change_notification import ChangeNotification, PostgresNotification, SqliteNotification
 from pipeline.errors import DxatrendError
 

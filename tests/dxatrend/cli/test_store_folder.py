@@ -39,10 +39,26 @@ ASKING = [
     ["withdraw", "E1", "--reason", "wrong"],
     ["split", "E1"],
     ["reload"],
+    ["precision", "list"],
+    ["precision", "accept", "R1"],
+    ["precision", "propose", "study.csv", "--source", "study"],
+    ["precision", "import"],
+    ["cross-calibration", "study", "pairs.csv", "--old", "A", "--new", "B"],
 ]
 MAKE_ONE = {"demo", "serve", "desk", "listen", "work", "schedules", "load", "restore"}
-NEED_NONE = {"prefect", "deploy", "precision"}
-READ_ONLY = {"status", "held", "show", "backup", "check", "audit", "context", "reload"}
+NEED_NONE = {"prefect", "deploy"}
+READ_ONLY = {
+    "precision",
+    "cross-calibration",
+    "status",
+    "held",
+    "show",
+    "backup",
+    "check",
+    "audit",
+    "context",
+    "reload",
+}
 
 
 @pytest.fixture

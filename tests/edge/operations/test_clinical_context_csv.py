@@ -96,4 +96,5 @@ def test_every_record_up_to_an_exams_day_is_an_input_of_its_addendum_and_a_later
 def _shifts(app: App) -> list[tuple[str, ...]]:
     with app.database.read() as connection:
         linked_patients = exam_summaries.linked_patients_of(connection, 1)
-    return [tuple(app.provenance_tracker.changed_inputs(visit, linked_patients)) for visit in linked_patients.summaries]
+        tracker = app.reference_in_force(connection).provenance_tracker
+    return [tuple(tracker.changed_inputs(visit, linked_patients)) for visit in linked_patients.summaries]

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.clinical.clinical_context import FractureSite, Menopause, Therapy
+from pipeline.clinical.precision_study import PrecisionScan
 from pipeline.clinical.regions import parse_region
 from pipeline.edge.operations import clinical_context
 from pipeline.edge.operations.clinical_context import PatientRecord, readers
 from pipeline.edge.operations.clinical_context_csv import read_context
 from pipeline.edge.operations.csv_table import CsvTableError
-from pipeline.edge.operations.precision_study_csv import read_study
+from pipeline.edge.operations.precision_study_csv import read_table
 from pipeline.edge.store import exams, patients, readings, receipts, work_queue
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.schema import exam
@@ -23,6 +24,13 @@ def _file(folder: Path, text: str) -> Path:
     path = folder / "table.csv"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def read_study(path: Path) -> list[PrecisionScan]:
+    table = read_table(path.read_bytes())
+    if table.mistakes:
+        raise CsvTableError(table.mistakes)
+    return table.scans
 
 
 def _mistakes(folder: Path, text: str) -> list[str]:

@@ -329,6 +329,48 @@ def upgrade() -> None:
         comment="a caller that has sent reports of a scanner; confirmed_at is set for the first one and by a person",
     )
     op.create_table(
+        "register_study",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("file_name", sa.Text(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_register_study")),
+        sa.UniqueConstraint("kind", "digest", name=op.f("uq_register_study_kind_digest")),
+        comment="a study as its table was handed in (zlib), with the SHA-256 of the file; never changed",
+    )
+    op.create_table(
+        "register_record",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.Column("facts", sa.Text(), nullable=True),
+        sa.Column("study_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("proposed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("proposed_by", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["study_id"], ["register_study.id"], name=op.f("fk_register_record_study_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_register_record")),
+        comment="an LSC or a cross-calibration with the facts of its study, as JSON; never changed, only superseded",
+    )
+    op.create_index(op.f("ix_register_record_study_id"), "register_record", ["study_id"], unique=False)
+    op.create_table(
+        "register_decision",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("record_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("standing", sa.String(length=16), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("decided_by", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["record_id"], ["register_record.id"], name=op.f("fk_register_decision_record_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_register_decision")),
+        comment="who accepted, declined or withdrew a record, when and why; the last one counts, none is changed",
+    )
+    op.create_index(op.f("ix_register_decision_record_id"), "register_decision", ["record_id"], unique=False)
+    op.create_table(
         "unidentified_scanner",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

@@ -1,0 +1,233 @@
+"""The precision register as a person reads it: what counts, until when, what is missing, and what asks for a new study.
+
+One line for each scanner and region. Technologists, software and missing LSCs are judged by the scanner's latest exams.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pydicom.uid import ExplicitVRLittleEndian
+from sqlalchemy import Connection
+
+from pipeline.clinical.cross_calibration import cross_calibration_doubts, lsc_across
+from pipeline.clinical.model import CrossCalibration, LeastSignificantChange, Result, Scanner
+from pipeline.clinical.precision import doubts, in_force, lsc_for
+from pipeline.clinical.precision_register import Standing, StudyFacts, without_effect
+from pipeline.clinical.redo_study import reasons_to_repeat
+from pipeline.clinical.regions import Side
+from pipeline.edge.app import App
+from pipeline.edge.configuration.reference_data import ReferenceData
+from pipeline.edge.store import outbox, precision_register, scanner_exams
+from pipeline.edge.store import scanners as scanner_table
+from pipeline.edge.store.precision_register import RecordOnFile
+from pipeline.edge.store.scanner_exams import ScannedExam
+from pipeline.sr.author.readback import read_back
+from pipeline.sr.dicom.content_tree import read_tree
+from pipeline.sr.dicom.reader import read_elements
+
+LATEST_EXAMS = 500
+"""How many of a scanner's latest exams are looked at."""
+
+MOST_ADDENDA = 100
+"""How many addenda of these are read, to count those that said ``NO_LSC``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LscLine:
+    """An LSC that counts on some day: from where, for how many more days, and what a person should do about it.
+
+    ``record`` is ``None`` for an entry of ``precision.toml`` that the register does not hold. ``days_left`` counts from
+    today to its last day, ``None`` if it does not count today. ``repeat`` says why the study has to be repeated.
+    """
+
+    lsc: LeastSignificantChange
+    record: RecordOnFile | None
+    days_left: int | None
+    repeat: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+    @property
+    def facts(self) -> StudyFacts | None:
+        """The facts of its study, if the register has the study."""
+        return self.record.facts if self.record else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingLsc:
+    """A region that a scanner measures and for which no LSC counts today.
+
+    ``ended_on`` is the last day of its last LSC, ``None`` if there was none. ``exams`` have measured it since, of which
+    the addenda of ``no_lsc`` say that no change was judged; ``looked_at_all`` is false where there were more to read.
+    """
+
+    scanner: Scanner
+    region: str
+    ended_on: date | None
+    exams: int
+    no_lsc: int
+    looked_at_all: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossCalibrationLine:
+    """A cross-calibration that counts, with its generalised LSC and what a person should check."""
+
+    cross_calibration: CrossCalibration
+    record: RecordOnFile | None
+    glsc: LeastSignificantChange
+    doubts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Register:
+    """The register: what waits for a decision, what counts, what is missing, what no longer counts.
+
+    ``without_effect`` are entries of the files that the register has another record for.
+    """
+
+    proposed: tuple[RecordOnFile, ...]
+    counting: tuple[LscLine, ...]
+    missing: tuple[MissingLsc, ...]
+    cross_calibrations: tuple[CrossCalibrationLine, ...]
+    past: tuple[RecordOnFile, ...]
+    without_effect: tuple[LeastSignificantChange | CrossCalibration, ...]
+
+
+def register(app: App, *, on: date) -> Register:
+    """Return the register as of a day."""
+    with app.database.read() as connection:
+        reference_data = app.reference_in_force(connection).reference_data
+        records = precision_register.records(connection)
+        held = precision_register.registered(connection)
+        machines = dict.fromkeys((*reference_data.scanners, *scanner_table.identified(connection)))
+        exams = {
+            machine: scanner_exams.latest(connection, machine, limit=LATEST_EXAMS)
+            for machine in (*machines, *(lsc.scanner for lsc in reference_data.clinical.lscs))
+        }
+        missing = [one for machine in machines for one in _missing(connection, reference_data, machine, exams, on)]
+    clinical, configured = reference_data.clinical, app.reference_data.clinical
+    counting = [_lsc_line(lsc, records, reference_data, exams, on) for lsc in clinical.lscs]
+    now = {line.record.number for line in counting if line.record and line.lsc.valid_until >= on}
+    lines = [_cross_calibration_line(one, records) for one in clinical.cross_calibrations]
+    now |= {line.record.number for line in lines if line.record}
+    return Register(
+        proposed=tuple(one for one in records if one.standing is Standing.PROPOSED),
+        counting=tuple(line for line in counting if line.lsc.valid_until >= on),
+        missing=tuple(missing),
+        cross_calibrations=tuple(lines),
+        past=tuple(one for one in records if one.standing is not Standing.PROPOSED and one.number not in now),
+        without_effect=(
+            *without_effect(configured.lscs, held.lscs),
+            *without_effect(configured.cross_calibrations, held.cross_calibrations),
+        ),
+    )
+
+
+def record_of(value: LeastSignificantChange | CrossCalibration, records: Sequence[RecordOnFile]) -> RecordOnFile | None:
+    """Return the accepted record that a counting value is, whose last day may be later; the one decided last."""
+    same = [one for one in records if one.standing is Standing.ACCEPTED and _is_of(value, one.value)]
+    return max(same, key=lambda one: one.decisions[-1].number, default=None)
+
+
+def _is_of(value: LeastSignificantChange | CrossCalibration, record: LeastSignificantChange | CrossCalibration) -> bool:
+    if isinstance(value, CrossCalibration) or isinstance(record, CrossCalibration):
+        return value == record
+    return (value.scanner, value.region, value.valid_from, value.lsc, value.source) == (
+        record.scanner,
+        record.region,
+        record.valid_from,
+        record.lsc,
+        record.source,
+    )
+
+
+def _lsc_line(
+    lsc: LeastSignificantChange,
+    records: Sequence[RecordOnFile],
+    reference_data: ReferenceData,
+    exams: Mapping[Scanner, Sequence[ScannedExam]],
+    on: date,
+) -> LscLine:
+    record = record_of(lsc, records)
+    facts = record.facts if record else None
+    counts_today = lsc.valid_from <= on <= lsc.valid_until
+    latest = exams[lsc.scanner]
+    followed = any(
+        other.scanner == lsc.scanner and other.region == lsc.region and other.valid_from > lsc.valid_until
+        for other in reference_data.clinical.lscs
+    )
+    repeat = reasons_to_repeat(
+        lsc,
+        facts,
+        epochs=reference_data.clinical.epochs,
+        software_now=next((exam.software for exam in latest if exam.software), ""),
+        exams_by_technologist=Counter(name for exam in latest for name in exam.technologists),
+        on=on,
+    )
+    return LscLine(
+        lsc=lsc,
+        record=record,
+        days_left=(lsc.valid_until - on).days if counts_today else None,
+        repeat=repeat if counts_today and not followed else (),
+        doubts=(*doubts(lsc), *(facts.doubts if facts else ())),
+    )
+
+
+def _cross_calibration_line(value: CrossCalibration, records: Sequence[RecordOnFile]) -> CrossCalibrationLine:
+    return CrossCalibrationLine(
+        cross_calibration=value,
+        record=record_of(value, records),
+        glsc=lsc_across(value, value.region),
+        doubts=cross_calibration_doubts(value),
+    )
+
+
+def _missing(
+    connection: Connection,
+    reference_data: ReferenceData,
+    machine: Scanner,
+    exams: Mapping[Scanner, Sequence[ScannedExam]],
+    on: date,
+) -> list[MissingLsc]:
+    """Return the regions of a scanner's latest exams for which no LSC counts today."""
+    lscs = reference_data.clinical.lscs
+    today = in_force(lscs, machine, on)
+    without: dict[str, list[tuple[ScannedExam, str]]] = {}
+    for exam in exams[machine]:
+        then = in_force(lscs, machine, exam.performed_on)
+        for region in exam.regions:
+            if region.monitorable and lsc_for(today, region) is None and lsc_for(then, region) is None:
+                name = region.part if region.side in (Side.LEFT, Side.RIGHT) else region.key
+                without.setdefault(name, []).append((exam, region.key))
+    found: list[MissingLsc] = []
+    for name, measured in without.items():
+        ended = [
+            lsc.valid_until
+            for lsc in lscs
+            if lsc.scanner == machine and name in (lsc.region.key, lsc.region.part) and lsc.valid_until < on
+        ]
+        numbers = dict.fromkeys(exam.number for exam, _ in measured)
+        read = list(numbers)[:MOST_ADDENDA]
+        keys = {key for _, key in measured}
+        found.append(
+            MissingLsc(
+                scanner=machine,
+                region=name,
+                ended_on=max(ended, default=None),
+                exams=len(numbers),
+                no_lsc=sum(_says_no_lsc(connection, number, keys) for number in read),
+                looked_at_all=len(read) == len(numbers) and len(exams[machine]) < LATEST_EXAMS,
+            )
+        )
+    return found
+
+
+def _says_no_lsc(connection: Connection, number: int, keys: set[str]) -> bool:
+    """Return whether the current addendum of an exam says of one of these regions that no change was judged."""
+    issued = outbox.latest(connection, number)
+    if issued is None:
+        return False
+    regions = read_back(read_tree(read_elements(issued.data_set, ExplicitVRLittleEndian))).regions
+    return any(Result.NO_LSC in regions.get(key, {}).get("RESULT", ()) for key in keys)

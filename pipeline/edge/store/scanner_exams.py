@@ -1,0 +1,66 @@
+"""The latest exams on a scanner: with which software, by which technologists, and of which regions."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from pipeline.clinical.model import Scanner
+from pipeline.clinical.regions import Region, Side
+from pipeline.edge.store.schema import State, exam, reading, scanner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScannedExam:
+    """One exam that was followed up, as its reports state it; texts are empty where they state none."""
+
+    number: int
+    performed_on: date
+    software: str
+    technologists: frozenset[str]
+    regions: tuple[Region, ...]
+
+
+def latest(connection: Connection, machine: Scanner, *, limit: int) -> list[ScannedExam]:
+    """Return the latest exams on a scanner that were followed up and not withdrawn, the newest first."""
+    chosen = (
+        select(exam.c.id)
+        .join(scanner, scanner.c.id == exam.c.scanner_id)
+        .where(scanner.c.key == "\t".join(machine.key), exam.c.state == State.DONE, exam.c.withdrawn.is_(None))
+        .order_by(exam.c.performed_at.desc(), exam.c.id.desc())
+        .limit(limit)
+    ).subquery()
+    query = (
+        select(exam.c.id, exam.c.performed_at, reading.c.report)
+        .join(chosen, chosen.c.id == exam.c.id)
+        .join(reading, reading.c.exam_id == exam.c.id)
+        .where(reading.c.rejected.is_(None))
+        .order_by(exam.c.performed_at.desc(), exam.c.id.desc(), reading.c.receipt_id)
+    )
+    found: dict[int, ScannedExam] = {}
+    for row in connection.execute(query):
+        read = json.loads(row.report)["exam"]
+        measured = read["measurements"]
+        before = found.get(row.id)
+        found[row.id] = ScannedExam(
+            number=row.id,
+            performed_on=row.performed_at.date(),
+            software=read["software"] or (before.software if before else ""),
+            technologists=_technologists(measured) | (before.technologists if before else frozenset()),
+            regions=tuple(dict.fromkeys((*(before.regions if before else ()), *map(_region, measured)))),
+        )
+    return list(found.values())
+
+
+def _technologists(measured: list[Mapping[str, Any]]) -> frozenset[str]:
+    names = (" ".join(str(one["technologist"]).split()) for one in measured)
+    return frozenset(name for name in names if name)
+
+
+def _region(measurement: Mapping[str, Any]) -> Region:
+    region = measurement["region"]
+    side = region["side"]
+    return Region(part=region["part"], side=Side(side) if side else None, vertebrae=tuple(region["vertebrae"]))
