@@ -3,7 +3,7 @@
 ``dxatrend check`` prints the results, and the page Set-up of the desk shows them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -12,15 +12,18 @@ from pathlib import Path
 
 from dxatrend.precision_reminders import reminders
 from flows.prefect_runner import prefect_state
+from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.cross_calibration import cross_calibration_doubts, cross_calibration_objections
 from pipeline.clinical.model import CrossCalibration, LeastSignificantChange
 from pipeline.clinical.precision import doubts
 from pipeline.clinical.precision_register import without_effect
-from pipeline.edge.app import open_app
+from pipeline.edge.app import App, open_app
+from pipeline.edge.configuration.destination_settings import Destination
 from pipeline.edge.configuration.dialects import DialectInForce, Origin, dialects_in_force
 from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.configuration.reference_data import reference_data_of
 from pipeline.edge.configuration.service_settings import ListenerSettings, PrefectSettings, ServiceSettings
+from pipeline.edge.configuration.settings import Settings
 from pipeline.edge.deliver.kinds import sender
 from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.dicom_net.tls import TlsError, for_calling, for_listener
@@ -29,6 +32,7 @@ from pipeline.edge.store import precision_register
 from pipeline.edge.store.database import StoreError, StoreInUseError, StoreMissingError, StoreTooNewError
 from pipeline.edge.store.precision_register import RegisteredRecords
 from pipeline.edge.text_files import printable
+from pipeline.sr.dialects.loader import Dialect
 
 
 class Level(StrEnum):
@@ -49,30 +53,61 @@ class CheckResult:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrecisionInUse:
+    """The LSCs and cross-calibrations of the files, those of the register, and those that count of both."""
+
+    configured: ClinicalReference
+    registered: RegisteredRecords
+    counting: ClinicalReference
+
+
 def check(folder: Path, *, on: date) -> Iterator[CheckResult]:
     """Yield everything there is to say of an installation; each destination is asked whether it answers.
 
     Raises:
         SettingsError: the configuration has errors; nothing else can be checked then.
     """
-    settings, _ = load_configuration(folder)
-    yield from check_configuration(folder, on=on)
+    settings, dialects = load_configuration(folder)
+    configured = reference_data_of(settings, dialects).clinical
+    precision = PrecisionInUse(configured=configured, registered=RegisteredRecords(), counting=configured)
+    with (
+        suppress(StoreError, StoreMissingError, StoreInUseError, StoreTooNewError),  # told of below
+        open_app(folder, existing=True) as app,
+    ):
+        precision = precision_in_use(app)
+    yield from check_configuration(folder, settings, dialects, precision, on=on)
+    for problem in _store_problems(folder):
+        yield CheckResult(Level.PROBLEM, problem)
+    yield from check_certificates(settings.service.listener)
     yield check_prefect(settings.service.prefect)
-    yield from check_destinations(settings.service)
+    for destination in settings.service.destination:
+        yield check_destination(destination, settings.service)
 
 
-def check_configuration(folder: Path, *, on: date) -> Iterator[CheckResult]:
-    """Yield what the files, the store and the certificates show, without calling anybody.
+def precision_in_use(app: App) -> PrecisionInUse:
+    """Return the LSCs and cross-calibrations by which exams are judged now.
 
     Raises:
-        SettingsError: the configuration has errors.
+        StoreError: the database could not be queried.
     """
-    settings, dialects = load_configuration(folder)
+    with app.database.read() as connection:
+        return PrecisionInUse(
+            configured=app.reference_data.clinical,
+            registered=precision_register.registered(connection),
+            counting=app.reference_in_force(connection).reference_data.clinical,
+        )
+
+
+def check_configuration(
+    folder: Path, settings: Settings, dialects: Sequence[Dialect], precision: PrecisionInUse, *, on: date
+) -> Iterator[CheckResult]:
+    """Yield what the files of a configuration without errors show, and the register beside them."""
     yield CheckResult(
         Level.FACT, f"{printable(folder)}: {len(dialects)} dialects, {len(settings.lscs)} LSC records, no errors"
     )
     yield from map(_dialect, dialects_in_force(folder / "dialects"))
-    yield from _precision(folder, on)
+    yield from _precision(precision, on)
     for caller in settings.service.listener.caller:
         if caller.host is None and caller.certificate is None:
             yield CheckResult(
@@ -80,7 +115,11 @@ def check_configuration(folder: Path, *, on: date) -> Iterator[CheckResult]:
                 f"listener.caller {caller.ae_title}: without a host its AE title is the only secret: "
                 "anyone who knows it can send in its name",
             )
-    for problem in (*_store_problems(folder), *_tls_problems(settings.service.listener)):
+
+
+def check_certificates(listener: ListenerSettings) -> Iterator[CheckResult]:
+    """Yield which certificates cannot be used, of the listener and for calling scanners."""
+    for problem in _tls_problems(listener):
         yield CheckResult(Level.PROBLEM, problem)
 
 
@@ -90,28 +129,18 @@ def check_prefect(settings: PrefectSettings) -> CheckResult:
     return CheckResult(Level.PROBLEM if state.is_wrong else Level.FACT, f"the Prefect server {state}")
 
 
-def check_destinations(service: ServiceSettings) -> Iterator[CheckResult]:
-    """Ask one destination after the other whether it answers, and yield what it says."""
-    for destination in service.destination:
-        try:
-            sender(destination, service).check()
-        except PeerUnavailableError as problem:
-            yield CheckResult(Level.PROBLEM, f"destination {destination.name}: {problem}")
-        else:
-            yield CheckResult(Level.FACT, f"destination {destination.name}: answers")
+def check_destination(destination: Destination, service: ServiceSettings) -> CheckResult:
+    """Ask a destination whether it answers."""
+    try:
+        sender(destination, service).check()
+    except PeerUnavailableError as problem:
+        return CheckResult(Level.PROBLEM, f"destination {destination.name}: {problem}")
+    return CheckResult(Level.FACT, f"destination {destination.name}: answers")
 
 
-def _precision(folder: Path, on: date) -> Iterator[CheckResult]:
-    """Yield what is doubtful in the LSCs and cross-calibrations that count, by the register where there is a store."""
-    configured = reference_data_of(*load_configuration(folder)).clinical
-    counting, registered = configured, RegisteredRecords()
-    with (
-        suppress(StoreError, StoreMissingError, StoreInUseError, StoreTooNewError),  # told of below
-        open_app(folder, existing=True) as app,
-        app.database.read() as connection,
-    ):
-        counting = app.reference_in_force(connection).reference_data.clinical
-        registered = precision_register.registered(connection)
+def _precision(precision: PrecisionInUse, on: date) -> Iterator[CheckResult]:
+    """Yield what is doubtful in the LSCs and cross-calibrations that count, and which entries do not."""
+    configured, registered, counting = precision.configured, precision.registered, precision.counting
     for lsc in counting.lscs:
         for doubt in doubts(lsc):
             yield CheckResult(Level.ADVICE, f"please check: LSC of {lsc.region} on {lsc.scanner}: {doubt}")
@@ -166,7 +195,6 @@ def _store_problems(folder: Path) -> Iterator[str]:
 
 
 def _tls_problems(listener: ListenerSettings) -> Iterator[str]:
-    """Yield which certificates cannot be used, of the listener and for calling scanners."""
     try:
         if listener.tls:
             for_listener(listener.tls)

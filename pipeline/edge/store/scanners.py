@@ -84,6 +84,12 @@ def find(connection: Connection, machine: Scanner) -> int | None:
     return number
 
 
+def all_of_them(connection: Connection) -> list[tuple[int, Scanner]]:
+    """Return every scanner on file with its number, by name."""
+    query = select(scanner).order_by(scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number, scanner.c.id)
+    return [(row.id, Scanner(row.manufacturer, row.model, row.serial_number)) for row in connection.execute(query)]
+
+
 def with_serial_number(connection: Connection, serial_number: str) -> list[int]:
     """Return the numbers of the scanners with this serial number."""
     return list(connection.scalars(select(scanner.c.id).where(scanner.c.serial_number == serial_number)))
