@@ -235,6 +235,28 @@ def _context(parser: Parser) -> None:
         _add_config(action, default=argparse.SUPPRESS)
 
 
+def _qc(parser: Parser) -> None:
+    _add_json(parser)
+    actions = parser.add_subparsers(metavar="chart|import|remedy|service")
+    chart = actions.add_parser("chart", help="print the control charts of a scanner as CSV")
+    load = actions.add_parser("import", help="load phantom scans that were typed in a table, all of them or none")
+    load.add_argument("file", type=Path, metavar="FILE.csv", help="docs/operations.md lists the columns")
+    remedy = actions.add_parser("remedy", help="record what was done about a stop; a good scan then ends it")
+    remedy.add_argument("stop", type=int, metavar="N", help="the number of the stop, as qc prints it")
+    remedy.add_argument("--not-the-scanner", action="store_true", help="as where the phantom lay askew: lift the stop")
+    service = actions.add_parser("service", help="record work on a scanner, which its control chart shows")
+    for action, run in ((chart, "chart"), (load, "load"), (remedy, "remedy"), (service, "service")):
+        action.set_defaults(run=f"qc:{run}")
+        _add_config(action, default=argparse.SUPPRESS)
+    for action in (chart, load, service):
+        action.add_argument("--serial-number", type=_text, required=True, help="of the scanner, as in its reports")
+    for action in (remedy, service):
+        action.add_argument("--what", type=_text, required=True, metavar="TEXT", help="what was done")
+        action.add_argument("--on", type=date.fromisoformat, metavar="DATE", help="default: today")
+    for action in (load, remedy):
+        _add_force(action)
+
+
 def _backup(parser: Parser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="a new file; it will contain patient data")
 
@@ -420,6 +442,16 @@ COMMANDS: dict[str, Command] = {
             "dxatrend cross-calibration phantom phantom.csv",
         ),
         arguments=_cross_calibration,
+    ),
+    "qc": Command(
+        run="qc:show",
+        summary="Show whether each scanner is fit by its phantom; record remedies, service and phantom scans.",
+        examples=(
+            "dxatrend qc",
+            "dxatrend qc import phantom.csv --serial-number DF+500475",
+            'dxatrend qc remedy 3 --what "tube replaced"',
+        ),
+        arguments=_qc,
     ),
     "context": Command(
         run="",

@@ -52,7 +52,7 @@ def _print_report(app: App, named: str) -> Report:
     elements = read_elements(*_read_bytes(app, named))
     for place, tree in trees(elements):
         print(f"{place}:", outline(tree), "", sep="\n")
-    return extract(elements, app.dialects, known.aliases, known.spellings, zone=known.zone)
+    return extract(elements, app.dialects, known.aliases, known.spellings, phantoms=known.phantoms, zone=known.zone)
 
 
 def _print_exam(app: App, named: str, report: Report) -> None:

@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from dxatrend.cli import fitness_lines
 from dxatrend.cli.output import SUCCESS, cell, print_json, print_table, today
 from dxatrend.precision_reminders import reminders
 from flows.prefect_disk_space import prefect_disk_reserve
+from pipeline.clinical.model import Scanner
 from pipeline.clinical.precision import running_out
 from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.disk_space import DiskReserve, disk_reserve_of
 from pipeline.edge.live_configuration import outdated
+from pipeline.edge.overview import scanner_fitness
 from pipeline.edge.overview.rejected_callers import CallerToAdmit, callers_to_admit
+from pipeline.edge.overview.scanner_fitness import ScannerFitness
 from pipeline.edge.store import service_status
 from pipeline.edge.store.scanners import Respelt, UnidentifiedScanner
 from pipeline.edge.store.senders import NewSender
@@ -39,14 +43,16 @@ def run(options: argparse.Namespace) -> int:
         }
         with app.database.read() as connection:
             reference_data = app.reference_in_force(connection).reference_data
+        fitness = scanner_fitness.fitness_of_all(app, at=datetime.now(UTC))
     if options.json:
-        print_json(_as_json(found, restart_needed, disks, reference_data, rejected))
+        quality = {"quality_control": [fitness_lines.as_json(one) for one in fitness]}
+        print_json(_as_json(found, restart_needed, disks, reference_data, rejected) | quality)
         return SUCCESS
     for restart in restart_needed:
         print(restart)
     _print_counts(found)
     _print_disks(disks)
-    _print_tables(found)
+    _print_tables(found, fitness)
     if found.unidentified:
         _print_unidentified(found.unidentified)
     if found.respelt:
@@ -115,10 +121,19 @@ def _print_disks(disks: Mapping[str, DiskReserve]) -> None:
             print(f"disk       {free} MB free on the disk of {name}{short}")
 
 
-def _print_tables(found: Status) -> None:
+def _print_tables(found: Status, fitness: Sequence[ScannerFitness]) -> None:
+    quality = {one.scanner: one for one in fitness}
     print_table(
-        ("scanner", "serial number", "last seen"),
-        [(f"{one.manufacturer} {one.model}", one.serial_number, one.last_seen_at) for one in found.scanners],
+        ("scanner", "serial number", "last seen", "last phantom scan", "quality control"),
+        [
+            (
+                f"{one.manufacturer} {one.model}",
+                one.serial_number,
+                one.last_seen_at,
+                *_quality(quality.get(Scanner(one.manufacturer, one.model, one.serial_number))),
+            )
+            for one in found.scanners
+        ],
     )
     print_table(
         ("destination", "delivered in 24 hours", "backlog", "oldest", "held", "away since", "next try", "last problem"),
@@ -135,6 +150,14 @@ def _print_tables(found: Status) -> None:
                 for of in found.history
             ],
         )
+
+
+def _quality(one: ScannerFitness | None) -> tuple[str, str]:
+    """Return when a scanner last scanned a phantom, and whether it is fit by it."""
+    if one is None:
+        return "", ""
+    to_do = "; see dxatrend qc" if one.advice or one.unknown else ""
+    return fitness_lines.phantom_age(one), f"{one.fitness.value}{to_do}"
 
 
 def _print_unidentified(unidentified: Sequence[UnidentifiedScanner]) -> None:

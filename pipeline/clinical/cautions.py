@@ -319,7 +319,7 @@ def cautions_not_evaluated(finding: Finding, context: ComparisonContext) -> Iter
 
 def _gaps(exam: Exam, qc_gaps: Sequence[QcGap]) -> Iterator[QcGap]:
     """Return the QC gaps in which an exam was made (R7.6)."""
-    return (gap for gap in qc_gaps if gap.begins <= exam.performed_on <= gap.ends and gap.scanner == exam.scanner)
+    return (gap for gap in qc_gaps if gap.scanner == exam.scanner and gap.covers(exam.performed_at))
 
 
 def major_version(software: str) -> str:

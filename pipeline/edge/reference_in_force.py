@@ -64,11 +64,12 @@ def _combined(configured: ReferenceData, recorded: RecordedReference) -> Referen
         )
         for one in register.cross_calibrations
     ]
+    stops = [replace(gap, scanner=canonical_scanner(gap.scanner, spellings)) for gap in recorded.qc_gaps]
     clinical = replace(
         configured.clinical,
         lscs=counting_lscs(configured.clinical.lscs, lscs),
         cross_calibrations=counting_cross_calibrations(configured.clinical.cross_calibrations, cross_calibrations),
-        qc_gaps=(*configured.clinical.qc_gaps, *recorded.qc_gaps),
+        qc_gaps=(*configured.clinical.qc_gaps, *stops),
     )
     reference_data = replace(configured, clinical=clinical)
     return ReferenceInForce(reference_data, ProvenanceTracker(clinical))

@@ -11,6 +11,7 @@ from pipeline.clinical.model.exam import LONGEST_EXAM, Exam, Measurement, other_
 from pipeline.clinical.model.interpretation import Interpretation, Narrative, NotEvaluated, Overall, Suggestion
 from pipeline.clinical.model.limits import A_THOUSAND, BEYOND_BONE, MOST_DECIMALS, ZERO, ImpossibleMeasurementError
 from pipeline.clinical.model.patient import Patient, Sex
+from pipeline.clinical.model.phantom import Phantom
 from pipeline.clinical.model.precision import CrossCalibration, LeastSignificantChange
 from pipeline.clinical.model.scanner import Epoch, QcGap, Scanner
 
@@ -40,6 +41,7 @@ __all__ = [
     "Obstacle",
     "Overall",
     "Patient",
+    "Phantom",
     "QcGap",
     "Refusal",
     "Result",

@@ -1,7 +1,7 @@
 """Scanner (densitometer): its identity, its calibration epochs and the days without verified quality control."""
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, time
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,24 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QcGap:
-    """Days on which a scanner's quality control failed or was not verified, first and last included (R7.6)."""
+    """Days on which a scanner's quality control failed or was not verified, first and last included (R7.6).
+
+    ``after`` and ``before`` are the last good phantom scan and the next one, in the scanner's time, where both days
+    are not in doubt as a whole.
+    """
 
     scanner: Scanner
     begins: date
     ends: date
     reason: str
+    after: datetime | None = None
+    before: datetime | None = None
+
+    def covers(self, performed_at: datetime) -> bool:
+        """Whether a scan of that moment is in doubt; one at midnight has no known time, and counts as its whole day."""
+        if not self.begins <= performed_at.date() <= self.ends:
+            return False
+        if performed_at.time() == time.min:
+            return True
+        is_after = self.after is None or performed_at > self.after
+        return is_after and (self.before is None or performed_at < self.before)

@@ -9,6 +9,7 @@ from pipeline.clinical.model import Scanner
 from pipeline.edge.configuration.fingerprint import fingerprint_of
 from pipeline.edge.configuration.settings import Settings
 from pipeline.sr.dialects.loader import Dialect, normal_manufacturer
+from pipeline.sr.extract.known_phantoms import KnownPhantom
 from pipeline.sr.extract.scanner_alias import Alias, Spelling, canonical_scanner, with_spellings
 
 
@@ -22,17 +23,18 @@ class ReferenceData:
     """The scanners of ``scanners.toml``."""
     aliases: tuple[Alias, ...]
     spellings: tuple[Spelling, ...]
+    phantoms: tuple[KnownPhantom, ...]
     zone: tzinfo | None
     """The time zone of the department; ``None`` for this machine's."""
     reader_fingerprint: str
-    """A fingerprint of what extraction depends on: our version, the dialects, aliases, spellings, the time zone."""
+    """A fingerprint of what extraction depends on: our version, dialects, aliases, spellings, phantoms, time zone."""
     digest: str = field(init=False, repr=False, compare=False)
     """A fingerprint of all this, by which the audit trail names what a comparison rested on."""
 
     def __post_init__(self) -> None:
         clinical = self.clinical
         of_scanners = (clinical.lscs, clinical.epochs, clinical.cross_calibrations, clinical.qc_gaps)
-        names = (self.scanners, self.aliases, self.spellings)
+        names = (self.scanners, self.aliases, self.spellings, self.phantoms)
         digest = fingerprint_of(*of_scanners, asdict(clinical.rules), *names, self.zone, self.reader_fingerprint)
         object.__setattr__(self, "digest", digest)
 
@@ -61,6 +63,7 @@ def reference_data_of(settings: Settings, dialects: tuple[Dialect, ...]) -> Refe
         scanners=tuple(named(entry.scanner) for entry in settings.scanners.scanner),
         aliases=with_spellings([replace(alias, scanner=named(alias.scanner)) for alias in settings.aliases], spellings),
         spellings=spellings,
+        phantoms=settings.phantoms,
         zone=settings.service.exam.zone,
         reader_fingerprint=_reader_fingerprint(dialects, settings),
     )
@@ -74,4 +77,5 @@ def _as_read(scanner: Scanner, dialects: tuple[Dialect, ...]) -> Scanner:
 def _reader_fingerprint(dialects: tuple[Dialect, ...], settings: Settings) -> str:
     content = [dialect.fingerprint for dialect in dialects]
     zone = settings.service.exam.time_zone
-    return fingerprint_of(pipeline.__version__, content, settings.aliases, settings.spellings, zone)
+    patterns = [(known.patient_ids, known.patient_names) for known in settings.phantoms]
+    return fingerprint_of(pipeline.__version__, content, settings.aliases, settings.spellings, patterns, zone)

@@ -1,14 +1,17 @@
-"""Settings of ``scanners.toml``: calibration epochs, QC gaps, aliases, spellings and cross-calibrations."""
+"""Settings of ``scanners.toml``: epochs, QC gaps, aliases, spellings, cross-calibrations and phantoms."""
 
 from datetime import date
 from decimal import Decimal
 from itertools import combinations
 from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from pipeline.clinical.model import CrossCalibration, Scanner
+from pipeline.clinical.model import CrossCalibration, Phantom, Scanner
 from pipeline.edge.configuration.section import Name, RegionKey, Section
+
+FEWEST_LETTERS = 3
+"""Letters and digits of a pattern by which a phantom is recognised."""
 
 
 class QcGapSettings(Section):
@@ -113,11 +116,69 @@ class CrossCalibrationSettings(Section):
         return CrossCalibration(old=self.old.scanner, new=self.new.scanner, **values)
 
 
+def _pattern(text: str) -> str:
+    """Refuse a pattern that would make phantoms of patients."""
+    if sum(letter.isalnum() for letter in text) < FEWEST_LETTERS:
+        raise ValueError(f"a pattern has at least {FEWEST_LETTERS} letters or digits, else it fits patients as well")
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+class PhantomSettings(Section):
+    """``[[phantom]]``: a phantom, the patient ids and names it is scanned under, and the region that is judged (R7)."""
+
+    name: Name
+    patient_id: tuple[Pattern, ...] = ()
+    patient_name: tuple[Pattern, ...] = ()
+    region: RegionKey
+    kind: str = ""
+    serial_number: str = ""
+    since: date = date.min
+    until: date = date.max
+    replaces: str = ""
+
+    @model_validator(mode="after")
+    def _can_be_recognised(self) -> Self:
+        if not (self.patient_id or self.patient_name):
+            raise ValueError("give patient_id or patient_name: under which of them is the phantom scanned?")
+        if self.since > self.until:
+            raise ValueError("until is before since")
+        return self
+
+    @property
+    def record(self) -> Phantom:
+        """The entry as a clinical value."""
+        return Phantom(**{name: getattr(self, name) for name in type(self).model_fields if "patient" not in name})
+
+
 class ScannersSettings(Section):
     """``scanners.toml``."""
 
     scanner: tuple[ScannerSettings, ...] = ()
     cross_calibration: tuple[CrossCalibrationSettings, ...] = ()
+    phantom: tuple[PhantomSettings, ...] = ()
+
+    @field_validator("phantom")
+    @classmethod
+    def _replace_one_another(cls, entries: tuple[PhantomSettings, ...]) -> tuple[PhantomSettings, ...]:
+        names = [entry.name for entry in entries]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two phantoms are called {name!r}")
+        replaced = {entry.name: entry.replaces for entry in entries if entry.replaces}
+        for entry in entries:
+            if entry.replaces and entry.replaces not in names:
+                raise ValueError(f"{entry.name!r} replaces {entry.replaces!r}, which is not listed")
+            chain, earlier = {entry.name}, entry.replaces
+            while earlier:
+                if earlier in chain:
+                    raise ValueError(f"{entry.name!r} replaces itself")
+                chain.add(earlier)
+                earlier = replaced.get(earlier, "")
+        for name in sorted({name for name in replaced.values() if list(replaced.values()).count(name) > 1}):
+            raise ValueError(f"{name!r} is replaced by two phantoms")
+        return entries
 
     @field_validator("scanner")
     @classmethod

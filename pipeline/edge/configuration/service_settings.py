@@ -158,6 +158,19 @@ class KeepingSettings(Section):
     audit_days: Annotated[int, Field(ge=30, le=36_500)] | None = None
 
 
+class QualityControlSettings(Section):
+    """``[quality_control]``: after how many days without a phantom scan there is a notice, and an alarm."""
+
+    phantom_notice_days: Annotated[int, Field(ge=1, le=365)] = 7
+    phantom_alarm_days: Annotated[int, Field(ge=1, le=365)] = 14
+
+    @model_validator(mode="after")
+    def _warns_first(self) -> Self:
+        if self.phantom_alarm_days < self.phantom_notice_days:
+            raise ValueError("phantom_alarm_days is less than phantom_notice_days")
+        return self
+
+
 class ReprocessSettings(Section):
     """``[reprocess]``: the pace at which exams whose inputs have changed are examined again."""
 
@@ -219,6 +232,7 @@ class ServiceSettings(Section):
     keeping: KeepingSettings = KeepingSettings()
     audit: AuditSettings = AuditSettings()
     reprocess: ReprocessSettings = ReprocessSettings()
+    quality_control: QualityControlSettings = QualityControlSettings()
     destination: tuple[Destination, ...] = ()
     prefect: PrefectSettings = PrefectSettings()
     desk: DeskSettings = DeskSettings()

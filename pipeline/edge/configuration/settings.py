@@ -11,6 +11,8 @@ from pipeline.edge.configuration.precision_settings import PrecisionSettings
 from pipeline.edge.configuration.rules_settings import RulesSettings
 from pipeline.edge.configuration.scanner_settings import ScannersSettings
 from pipeline.edge.configuration.service_settings import ServiceSettings
+from pipeline.sr.dialects.concepts import Concept
+from pipeline.sr.extract.known_phantoms import KnownPhantom
 from pipeline.sr.extract.scanner_alias import Alias, Spelling
 
 ENV_PREFIX = "DXATREND_"
@@ -84,6 +86,18 @@ class Settings(BaseSettings):
     def cross_calibrations(self) -> tuple[CrossCalibration, ...]:
         """The cross-calibrations of ``scanners.toml``."""
         return tuple(entry.record for entry in self.scanners.cross_calibration)
+
+    @property
+    def phantoms(self) -> tuple[KnownPhantom, ...]:
+        """The phantoms of ``scanners.toml``, with what they are recognised by."""
+        return tuple(
+            KnownPhantom(
+                phantom=entry.record,
+                patient_ids=Concept(meanings=entry.patient_id),
+                patient_names=Concept(meanings=entry.patient_name),
+            )
+            for entry in self.scanners.phantom
+        )
 
     @property
     def qc_gaps(self) -> tuple[QcGap, ...]:

@@ -14,6 +14,7 @@ from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, describe_error, requir
 from pipeline.edge.extract.caller_scanners import OTHER_CALLER, bound_serial_numbers, is_bound_to_other_scanners
 from pipeline.edge.extract.rejection_notes import apply_rejection_note, may_reject
 from pipeline.edge.extract.time_limit import StoppedError, TimeLimitError, run_with_time_limit
+from pipeline.edge.quality_control import stops
 from pipeline.edge.store import (
     history_queries,
     other_bytes,
@@ -210,7 +211,7 @@ def read(app: App, receipt: Receipt) -> Report:
     elements = read_elements(instance.data_set, instance.transfer_syntax_uid)
     _require_one_identity(elements, instance)
     known = app.reference_data
-    report = extract(elements, app.dialects, known.aliases, known.spellings, zone=known.zone)
+    report = extract(elements, app.dialects, known.aliases, known.spellings, phantoms=known.phantoms, zone=known.zone)
     if field := placeholder(report.exam.patient, known.clinical.rules):
         raise UnreadableReportError(Reason.PLACEHOLDER_ID, field)
     impossible = implausible_date(report.exam, received_on=receipt.received_at.date())
@@ -305,7 +306,8 @@ def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcom
         case RejectionNoteError():
             apply_rejection_note(connection, service, spellings, receipt, outcome.rejection)
         case PhantomReportError():
-            phantom_scans.record(connection, receipt.number, outcome, at=receipt.received_at)
+            scanner = phantom_scans.record(connection, receipt.number, outcome.scan, at=receipt.received_at)
+            stops.update(connection, app.reference_data, scanner, at=datetime.now(UTC))
             log.info("phantom", extra={"receipt": receipt.number})
         case UnreadableReportError() if outcome.reason in IGNORED_REASONS or receipt.historical:
             work_queue.ignore(connection, receipt_table, receipt.number, reason=outcome.reason, detail=str(outcome))

@@ -13,11 +13,13 @@ from pipeline.clinical.precision import running_out
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.audit.forwarder import RECEIVER
+from pipeline.edge.quality_control import stops
 from pipeline.edge.store import (
     audit_trail,
     commitment_requests,
     destination_outages,
     pixel_retention,
+    scanners,
     work_queue,
 )
 from pipeline.edge.store.audit_trail import Event
@@ -99,6 +101,7 @@ def run_housekeeping(app: App) -> float:
         with database.read() as connection:
             lscs = app.reference_in_force(connection).reference_data.clinical.lscs
         _remind_of_precision(lscs, now.date())
+        _judge_phantoms(app, now)
         database.optimize()
     seconds = time.monotonic() - began
     _record_done(database, datetime.now(UTC), seconds)
@@ -122,6 +125,15 @@ def _remind_of_precision(lscs: Sequence[LeastSignificantChange], today: date) ->
     """Warn in good time of LSCs that run out: after its last day no change is judged, and nothing else shows it."""
     if due := running_out(lscs, today):
         log.warning("precision studies have to be repeated; see dxatrend status", extra={"count": len(due)})
+
+
+def _judge_phantoms(app: App, at: datetime) -> None:
+    """Judge the phantom of each scanner again: a day has passed, on which it may not have been repeated."""
+    with app.database.read() as connection:
+        numbers = scanners.numbers(connection)
+    for number in numbers:
+        with app.database.write() as connection:
+            stops.update(connection, app.reference_data, number, at=at, days_are_over=True)
 
 
 def _seal_audit_trail(database: Database) -> None:

@@ -136,6 +136,20 @@ def reexamine_since(connection: Connection, patient_number: int, *, since: date,
     return len(again)
 
 
+def reexamine_scanner(connection: Connection, scanner_number: int, *, since: datetime, at: datetime) -> int:
+    """Make the exams of a scanner due again from a day on, as its quality control has changed; return their count."""
+    concerned = (exam.c.scanner_id == scanner_number) & (exam.c.performed_at >= datetime.combine(since, time.min))
+    again = (
+        update(exam)
+        .where(concerned, exam.c.state == State.DONE, ~exam.c.historical)
+        .values(state=State.WAITING, due_at=at, revision=exam.c.revision + 1)
+    )
+    count = connection.execute(again).rowcount
+    if count:
+        notify(connection)
+    return count
+
+
 def reexamine_later_exams(connection: Connection, number: int, *, at: datetime) -> int:
     """Make an exam and the patient's later ones due again, because what is known of it has changed; return the count.
 

@@ -1,73 +1,156 @@
-"""Phantom scans for the quality control of scanners, stored apart from patients."""
+"""Phantom scans for the quality control of scanners, stored apart from patients: of reports, and typed in tables.
 
+A report's scan is stored with the Patient ID and Patient's Name it came under, and which phantom that is the
+configuration says at each reading: a phantom that becomes known later has its history.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
-from pipeline.clinical.model import Scanner
 from pipeline.edge.store import scanners, work_queue
-from pipeline.edge.store.schema import phantom_value, receipt, scanner
+from pipeline.edge.store.schema import phantom_scan, phantom_value, receipt, scanner
 from pipeline.sr.dicom.unreadable import Reason
-from pipeline.sr.extract.phantom import PhantomReportError
+from pipeline.sr.extract.known_phantoms import KnownPhantom, PhantomScan, phantom_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PhantomValue:
-    """One region of one phantom scan: BMD in g/cm², BMC in g, area in cm²; ``None`` where the report has none."""
+class PhantomValues:
+    """What one region of a phantom measured: BMD in g/cm², BMC in g, area in cm²; ``None`` where it is not told."""
 
-    scanner: Scanner
+    bmd: Decimal
+    bmc: Decimal | None = None
+    area: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhantomScanOnFile:
+    """One phantom scan: ``performed_at`` in the scanner's time; ``phantom`` is named where a table named it."""
+
+    number: int
     performed_at: datetime
+    recorded_at: datetime
     software: str
+    phantom: str
+    patient_id: str
+    patient_name: str
+    is_typed: bool
+    values: Mapping[str, PhantomValues]
+    """By region key."""
+
+    def is_of(self, phantoms: Sequence[KnownPhantom]) -> str:
+        """Return the name of the phantom that was scanned; empty where the configuration knows none, or two."""
+        if self.phantom:
+            return self.phantom if any(known.phantom.name == self.phantom for known in phantoms) else ""
+        named = {"patient_id": self.patient_id, "patient_name": self.patient_name}
+        found = phantom_of(phantoms, on=self.performed_at.date(), **named)
+        return found.name if found else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPhantomScan:
+    """A phantom scan that was typed in a table."""
+
+    phantom: str
+    performed_at: datetime
     region: str
-    bmd: Decimal | None
-    bmc: Decimal | None
-    area: Decimal | None
+    values: PhantomValues
+    software: str = ""
 
 
-def record(connection: Connection, receipt_number: int, report: PhantomReportError, *, at: datetime) -> None:
-    """Store the values of a phantom report; its receipt is then ignored, with the reason ``phantom``."""
-    scan = report.scan
-    number = scanners.number_of(
+def record(connection: Connection, receipt_number: int, scan: PhantomScan, *, at: datetime) -> int:
+    """Store a phantom's scan and return its scanner's number; its receipt is then ignored, with the reason phantom."""
+    scanner_number = scanners.number_of(
         connection, scan.scanner, station_name=scan.station_name, institution=scan.institution, at=at
     )
-    rows: list[dict[str, object]] = [
-        {"region": m.region.key, "bmd": str(m.bmd), "bmc": _text(m.bmc), "area": _text(m.area)}
-        for m in scan.measurements
-    ]
-    for row in rows or [{"region": "", "bmd": None, "bmc": None, "area": None}]:
-        connection.execute(
-            insert(phantom_value).values(
-                receipt_id=receipt_number,
-                scanner_id=number,
-                performed_at=scan.performed_at,
-                software=scan.software,
-                **row,
-            )
-        )
-    work_queue.ignore(connection, receipt, receipt_number, reason=Reason.PHANTOM, detail=str(report))
-
-
-def values(connection: Connection) -> list[PhantomValue]:
-    """Return every region of every phantom scan, in the order they were performed."""
-    query = (
-        select(phantom_value, scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number)
-        .join(scanner, scanner.c.id == phantom_value.c.scanner_id)
-        .order_by(phantom_value.c.performed_at, phantom_value.c.receipt_id, phantom_value.c.region)
+    number = _insert(
+        connection,
+        receipt_id=receipt_number,
+        scanner_id=scanner_number,
+        patient_id=scan.patient_id,
+        patient_name=scan.patient_name,
+        performed_at=scan.performed_at.replace(tzinfo=None),
+        software=scan.software,
+        recorded_at=at,
     )
-    return [
-        PhantomValue(
-            scanner=Scanner(row.manufacturer, row.model, row.serial_number),
-            performed_at=row.performed_at,
-            software=row.software,
-            region=row.region,
-            bmd=_decimal(row.bmd),
-            bmc=_decimal(row.bmc),
-            area=_decimal(row.area),
+    for measured in scan.measurements:
+        values = PhantomValues(bmd=measured.bmd, bmc=measured.bmc, area=measured.area)
+        _insert_values(connection, number, measured.region.key, values)
+    regions = ", ".join(str(measured.region) for measured in scan.measurements)
+    work_queue.ignore(connection, receipt, receipt_number, reason=Reason.PHANTOM, detail=regions)
+    return scanner_number
+
+
+def is_recorded(connection: Connection, receipt_number: int) -> bool:
+    """Return whether a report is on file as a phantom scan."""
+    found = select(phantom_scan.c.id).where(phantom_scan.c.receipt_id == receipt_number)
+    return connection.scalar(found) is not None
+
+
+def record_typed(connection: Connection, scanner_number: int, scans: Sequence[NewPhantomScan], *, at: datetime) -> None:
+    """Store phantom scans of one scanner that were typed in a table."""
+    for scan in scans:
+        number = _insert(
+            connection,
+            scanner_id=scanner_number,
+            phantom=scan.phantom,
+            performed_at=scan.performed_at,
+            software=scan.software,
+            recorded_at=at,
         )
-        for row in connection.execute(query)
+        _insert_values(connection, number, scan.region, scan.values)
+
+
+def of_scanner(connection: Connection, scanner_number: int) -> list[PhantomScanOnFile]:
+    """Return every phantom scan of a scanner in the order they were performed."""
+    ordered = (phantom_scan.c.performed_at, phantom_scan.c.id)
+    mine = phantom_scan.c.scanner_id == scanner_number
+    values: dict[int, dict[str, PhantomValues]] = {}
+    measured = select(phantom_value).join(phantom_scan, phantom_scan.c.id == phantom_value.c.phantom_scan_id)
+    for row in connection.execute(measured.where(mine)):
+        found = PhantomValues(bmd=Decimal(row.bmd), bmc=_decimal(row.bmc), area=_decimal(row.area))
+        values.setdefault(row.phantom_scan_id, {})[row.region] = found
+    return [
+        PhantomScanOnFile(
+            number=row.id,
+            performed_at=row.performed_at,
+            recorded_at=row.recorded_at,
+            software=row.software,
+            phantom=row.phantom,
+            patient_id=row.patient_id,
+            patient_name=row.patient_name,
+            is_typed=row.receipt_id is None,
+            values=dict(sorted(values.get(row.id, {}).items())),
+        )
+        for row in connection.execute(select(phantom_scan).where(mine).order_by(*ordered))
     ]
+
+
+def last_performed_at(connection: Connection) -> dict[int, datetime]:
+    """Return when each scanner last scanned a phantom, by its number."""
+    query = select(scanner.c.id, _LAST.label("last")).order_by(scanner.c.id)
+    return {row.id: row.last for row in connection.execute(query) if row.last is not None}
+
+
+_LAST = (
+    select(func.max(phantom_scan.c.performed_at))
+    .where(phantom_scan.c.scanner_id == scanner.c.id)
+    .correlate(scanner)
+    .scalar_subquery()
+)
+
+
+def _insert(connection: Connection, **values: object) -> int:
+    number: int = connection.execute(insert(phantom_scan).values(**values).returning(phantom_scan.c.id)).scalar_one()
+    return number
+
+
+def _insert_values(connection: Connection, number: int, region: str, values: PhantomValues) -> None:
+    printed = {"bmd": str(values.bmd), "bmc": _text(values.bmc), "area": _text(values.area)}
+    connection.execute(insert(phantom_value).values(phantom_scan_id=number, region=region, **printed))
 
 
 def _text(number: Decimal | None) -> str | None:

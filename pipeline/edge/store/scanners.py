@@ -90,6 +90,23 @@ def all_of_them(connection: Connection) -> list[tuple[int, Scanner]]:
     return [(row.id, Scanner(row.manufacturer, row.model, row.serial_number)) for row in connection.execute(query)]
 
 
+def numbers(connection: Connection) -> list[int]:
+    """Return the numbers of the scanners with a serial number, in the order they first came."""
+    return list(connection.scalars(select(scanner.c.id).where(scanner.c.serial_number != "").order_by(scanner.c.id)))
+
+
+def last_seen_at(connection: Connection, number: int) -> datetime:
+    """Return when something of a scanner last came."""
+    seen: datetime = connection.execute(select(scanner.c.last_seen_at).where(scanner.c.id == number)).scalar_one()
+    return seen
+
+
+def of_number(connection: Connection, number: int) -> Scanner:
+    """Return the scanner of a number."""
+    row = connection.execute(select(scanner).where(scanner.c.id == number)).one()
+    return Scanner(row.manufacturer, row.model, row.serial_number)
+
+
 def with_serial_number(connection: Connection, serial_number: str) -> list[int]:
     """Return the numbers of the scanners with this serial number."""
     return list(connection.scalars(select(scanner.c.id).where(scanner.c.serial_number == serial_number)))

@@ -1,26 +1,13 @@
 """Recognise the scan of a phantom, which measures the stability of the scanner and no patient."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
 
-from pipeline.clinical.model import Measurement, Scanner
 from pipeline.sr.dialects.model import Dialect, Texts
 from pipeline.sr.dicom.content_item import Item
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhantomScan:
-    """One scan of a phantom: scanner, time, and the measurement of each region."""
-
-    scanner: Scanner
-    station_name: str
-    institution: str
-    performed_at: datetime
-    software: str
-    measurements: tuple[Measurement, ...]
+from pipeline.sr.extract.known_phantoms import KnownPhantom, PhantomScan
 
 
 class PhantomReportError(UnreadableReportError):
@@ -32,9 +19,12 @@ class PhantomReportError(UnreadableReportError):
         self.scan = scan
 
 
-def is_phantom(report: Elements, root: Item, dialect: Dialect) -> bool:
-    """Whether a report is of a phantom, by Quality Control Subject (0010,0200) or by the signs of the dialect."""
+def is_phantom(report: Elements, root: Item, dialect: Dialect, phantoms: Sequence[KnownPhantom] = ()) -> bool:
+    """Whether a report is of a phantom, by Quality Control Subject (0010,0200), by the department or by the dialect."""
     if header_text(report, "QualityControlSubject").strip().upper() == "YES":
+        return True
+    named = (header_text(report, "PatientID"), header_text(report, "PatientName"))
+    if any(known.names_it(*named) for known in phantoms):
         return True
     signs = dialect.phantom
     return (

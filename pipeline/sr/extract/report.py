@@ -32,10 +32,11 @@ from pipeline.sr.extract.exam_time import (
     read_performed_at,
     require_this_day,
 )
+from pipeline.sr.extract.known_phantoms import KnownPhantom, PhantomScan
 from pipeline.sr.extract.measurements import OtherScores, Results, read_results
 from pipeline.sr.extract.observation_context import ObservationContext, patient_characteristics
 from pipeline.sr.extract.patient_check import same_patient
-from pipeline.sr.extract.phantom import PhantomReportError, PhantomScan, is_phantom
+from pipeline.sr.extract.phantom import PhantomReportError, is_phantom
 from pipeline.sr.extract.reanalysis import Analysis, Part
 from pipeline.sr.extract.rejection_note import RejectionNoteError, is_key_object_selection, read_key_objects
 from pipeline.sr.extract.remarks import Remarks, Unused, quoted
@@ -85,11 +86,13 @@ def extract(
     aliases: Sequence[Alias] = (),
     spellings: Sequence[Spelling] = (),
     *,
+    phantoms: Sequence[KnownPhantom] = (),
     zone: tzinfo | None = None,
 ) -> Report:
     """Read a scanner's report by the first dialect that knows it.
 
-    An alias may supply a missing serial number; a spelling is replaced by the scanner it stands for. Times with an
+    An alias may supply a missing serial number; a spelling is replaced by the scanner it stands for. ``phantoms`` are
+    those of the department, beside the signs of the dialect. Times with an
     offset from UTC are converted to ``zone``, the department's time zone; ``None`` is that of this computer.
 
     Raises:
@@ -99,7 +102,7 @@ def extract(
     """
     if is_key_object_selection(report):
         raise RejectionNoteError(read_key_objects(report))
-    source = _Source(report, dialects, aliases, spellings, clock_of(report, zone))
+    source = _Source(report, dialects, aliases, spellings, phantoms, clock_of(report, zone))
     refusals: list[UnreadableReportError] = []
     for location, read in _locations(report, source.clock):
         remarks = Remarks()
@@ -146,12 +149,13 @@ _PRESENTATION_STATES = "1.2.840.10008.5.1.4.1.1.11."
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """An object to read, and the site's dialects, aliases, spellings and clock."""
+    """An object to read, and the site's dialects, aliases, spellings, phantoms and clock."""
 
     elements: Elements
     dialects: Sequence[Dialect]
     aliases: Sequence[Alias]
     spellings: Sequence[Spelling]
+    phantoms: Sequence[KnownPhantom]
     clock: Clock
 
     def text(self, keyword: str) -> str:
@@ -204,7 +208,7 @@ def _report(source: _Source, location: ResultLocation, root: Item, remarks: Rema
     )
     containers = find_containers(root, time_point, remarks)
     context = ObservationContext(containers, dialect, remarks)
-    if is_phantom(source.elements, root, dialect):
+    if is_phantom(source.elements, root, dialect, source.phantoms):
         raise PhantomReportError(_phantom_scan(source, root, _require(moment), containers, context, remarks))
     patient = _patient(source, remarks)
     performed_at = _require(moment)
@@ -371,6 +375,8 @@ def _phantom_scan(
         measurements = ()
     return PhantomScan(
         scanner=_scanner(source, root, dialect, performed_at, remarks),
+        patient_id=source.text("PatientID"),
+        patient_name=source.text("PatientName"),
         station_name=source.text("StationName"),
         institution=source.text("InstitutionName"),
         performed_at=performed_at,

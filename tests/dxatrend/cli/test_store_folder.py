@@ -35,6 +35,8 @@ ASKING = [
     ["fetch", "P1"],
     ["merge", "P1", "P2"],
     ["context", "show", "P1"],
+    ["qc"],
+    ["qc", "remedy", "1", "--what", "tube replaced"],
     ["confirm", "1"],
     ["withdraw", "E1", "--reason", "wrong"],
     ["split", "E1"],
@@ -49,6 +51,7 @@ MAKE_ONE = {"demo", "serve", "desk", "listen", "work", "schedules", "load", "res
 NEED_NONE = {"prefect", "deploy"}
 READ_ONLY = {
     "precision",
+    "qc",
     "cross-calibration",
     "status",
     "held",

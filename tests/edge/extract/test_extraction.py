@@ -25,6 +25,7 @@ from pipeline.edge.store import (
     service_status,
     work_queue,
 )
+from pipeline.edge.store.phantom_scans import PhantomValues
 from pipeline.edge.store.receipts import Instance, Receipt
 from pipeline.edge.store.schema import State, exam, receipt
 from pipeline.sr.dicom.unreadable import Reason
@@ -343,10 +344,11 @@ def test_a_phantom_goes_to_its_own_table_and_makes_no_exam(app: App) -> None:
     assert settled(app, number) == settled(app, nameless) == (State.IGNORED, "phantom")
     assert exams_on_file(app) == []
     with app.database.read() as connection:
-        first, second = phantom_scans.values(connection)
-    assert (first.region, first.bmd, first.bmc) == ("L1-L4", Decimal("1.177"), None)
-    assert first.scanner == Scanner("GE Healthcare", "Lunar Prodigy", "DF+1")
-    assert (second.region, second.bmd) == ("", None)
+        first, second = phantom_scans.of_scanner(connection, 1)
+        assert scanners.of_number(connection, 1) == Scanner("GE Healthcare", "Lunar Prodigy", "DF+1")
+    assert first.values == {"L1-L4": PhantomValues(bmd=Decimal("1.177"))}
+    assert (first.patient_id, first.is_of([])) == ("SPINE PHANTOM", "")
+    assert second.values == {}
 
 
 def test_a_scanner_that_nothing_distinguishes_from_others_cannot_be_given_a_name(app: App) -> None:

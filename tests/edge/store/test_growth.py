@@ -14,7 +14,7 @@ from pipeline.edge.store.schema import delivery, exam, metadata
 from tests.benchmarks import archive
 
 PATIENTS = 400
-SMALL = {"scanner", "sender", "process", "housekeeping", "unidentified_scanner"}
+SMALL = {"scanner", "sender", "process", "housekeeping", "unidentified_scanner", "qc_stop", "qc_mark"}
 """Tables that do not grow with the number of exams."""
 
 

@@ -232,26 +232,77 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_patient_linked_patients_id"), "patient", ["linked_patients_id"], unique=False)
     op.create_table(
-        "phantom_value",
-        sa.Column("receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("region", sa.String(length=64), nullable=False),
+        "phantom_scan",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("phantom", sa.Text(), server_default="", nullable=False),
+        sa.Column("patient_id", sa.Text(), server_default="", nullable=False),
+        sa.Column("patient_name", sa.Text(), server_default="", nullable=False),
         sa.Column("performed_at", sa.DateTime(), nullable=False),
         sa.Column("software", sa.Text(), nullable=False),
-        sa.Column("bmd", sa.String(length=32), nullable=True),
-        sa.Column("bmc", sa.String(length=32), nullable=True),
-        sa.Column("area", sa.String(length=32), nullable=True),
-        sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_phantom_value_receipt_id")),
-        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_phantom_value_scanner_id")),
-        sa.PrimaryKeyConstraint("receipt_id", "region", name=op.f("pk_phantom_value")),
-        comment="a phantom scan: one row per region, values as printed in g/cm2, g, cm2; one empty row without any",
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_phantom_scan_receipt_id")),
+        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_phantom_scan_scanner_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_phantom_scan")),
+        sa.UniqueConstraint("receipt_id", name=op.f("uq_phantom_scan_receipt_id")),
+        comment="one scan of a phantom: of a report (receipt_id), or typed in a table, which names the phantom; "
+        "patient_id and patient_name: what its report says there, by which the configuration recognises it",
     )
     op.create_index(
-        op.f("ix_phantom_value_scanner_id_region_performed_at"),
-        "phantom_value",
-        ["scanner_id", "region", "performed_at"],
-        unique=False,
+        op.f("ix_phantom_scan_scanner_id_performed_at"), "phantom_scan", ["scanner_id", "performed_at"], unique=False
     )
+    op.create_table(
+        "phantom_value",
+        sa.Column("phantom_scan_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("region", sa.String(length=64), nullable=False),
+        sa.Column("bmd", sa.String(length=32), nullable=False),
+        sa.Column("bmc", sa.String(length=32), nullable=True),
+        sa.Column("area", sa.String(length=32), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["phantom_scan_id"], ["phantom_scan.id"], name=op.f("fk_phantom_value_phantom_scan_id")
+        ),
+        sa.PrimaryKeyConstraint("phantom_scan_id", "region", name=op.f("pk_phantom_value")),
+        comment="what a phantom scan measured in one region, as printed, in g/cm2, g, cm2",
+    )
+    op.create_table(
+        "qc_stop",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("phantom", sa.Text(), nullable=False),
+        sa.Column("region", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("confirmed", sa.Boolean(), nullable=False),
+        sa.Column("last_good_at", sa.DateTime(), nullable=True),
+        sa.Column("shown_at", sa.DateTime(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("remedy", sa.Text(), nullable=True),
+        sa.Column("remedied_on", sa.Date(), nullable=True),
+        sa.Column("remedied_by", sa.Text(), nullable=True),
+        sa.Column("remedy_recorded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("annulled", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("fit_again_at", sa.DateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_qc_stop_scanner_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_qc_stop")),
+        comment="since a phantom scan (shown_at) a scanner is unverified, and so are its exams since last_good_at, "
+        "until a remedy is recorded and a good scan follows (fit_again_at); annulled: it was not the scanner, and "
+        "counts nowhere",
+    )
+    op.create_index(op.f("ix_qc_stop_scanner_id"), "qc_stop", ["scanner_id"], unique=False)
+    op.create_table(
+        "qc_mark",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("scanner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_qc_mark_scanner_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_qc_mark")),
+        comment="service of a scanner, recorded by a person: drawn in its chart, and judged by phantom before and "
+        "after",
+    )
+    op.create_index(op.f("ix_qc_mark_scanner_id"), "qc_mark", ["scanner_id"], unique=False)
     op.create_table(
         "rejection",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

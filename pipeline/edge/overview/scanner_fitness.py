@@ -1,0 +1,219 @@
+"""Is each scanner fit today? Its last phantom scan, what that said, open stops, and phantoms that nobody has named."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from pipeline.clinical.model import Scanner
+from pipeline.clinical.phantom_chart import Bridge, JudgedScan, Outcome
+from pipeline.edge.app import App
+from pipeline.edge.quality_control.charts import ScannerQuality, Series, quality_of
+from pipeline.edge.store import phantom_scans, qc_stops, scanners
+from pipeline.edge.store.phantom_scans import PhantomScanOnFile
+from pipeline.edge.store.qc_stops import Stop
+
+IN_USE = timedelta(days=30)
+"""A scanner that has sent nothing for longer is not in use, and nobody need scan its phantom."""
+
+
+class Fitness(StrEnum):
+    """What a person has to know first of a scanner."""
+
+    STOPPED = "stopped"
+    """Exams carry a caution until a remedy is recorded and a good scan follows."""
+    REPEAT = "repeat the phantom twice"
+    OVERDUE = "phantom overdue"
+    """No phantom was scanned for longer than the alarm allows."""
+    DUE = "phantom due"
+    WARNING = "warning"
+    NO_LIMITS = "no limits yet"
+    UNKNOWN_PHANTOM = "phantom not named"
+    """It is scanned, but no [[phantom]] of the configuration says what it is."""
+    NO_PHANTOM = "no phantom scans"
+    FIT = "fit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownPhantom:
+    """Scans of a phantom that the configuration does not name, under one id and name of its reports."""
+
+    patient_id: str
+    patient_name: str
+    scans: int
+    first: datetime
+    last: datetime
+    regions: tuple[str, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines to add to ``scanners.toml`` once a person has named the phantom."""
+        by_id, by_name = _quoted(self.patient_id), _quoted(self.patient_name.replace("^", " ").strip())
+        return (
+            "[[phantom]]",
+            'name = ""',
+            f"patient_id = [{by_id}]" if self.patient_id.strip() else f"patient_name = [{by_name}]",
+            f"region = {_quoted(self.regions[0] if self.regions else '')}",
+            f"since = {self.first.date()}",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScannerFitness:
+    """One scanner's line: its fitness, its last phantom scan in its own time, and how many days ago that was."""
+
+    number: int
+    scanner: Scanner
+    name: str
+    fitness: Fitness
+    last_phantom_at: datetime | None
+    days_ago: int | None
+    stops: Sequence[Stop]
+    """Its open stops."""
+    quality: ScannerQuality
+
+    @property
+    def series(self) -> Sequence[Series]:
+        """Its control charts, the phantom that was scanned last first."""
+        return self.quality.series
+
+    @property
+    def last(self) -> JudgedScan | None:
+        """The last judged scan of the phantom in use."""
+        return self.series[0].chart.last if self.series else None
+
+    @property
+    def unknown(self) -> tuple[UnknownPhantom, ...]:
+        """The phantoms that nobody has named."""
+        found: dict[tuple[str, str], list[PhantomScanOnFile]] = {}
+        for scan in self.quality.unknown:
+            found.setdefault((scan.patient_id, scan.patient_name), []).append(scan)
+        return tuple(
+            UnknownPhantom(
+                patient_id=patient_id,
+                patient_name=patient_name,
+                scans=len(scans),
+                first=scans[0].performed_at,
+                last=scans[-1].performed_at,
+                regions=tuple(sorted({region for scan in scans for region in scan.values})),
+            )
+            for (patient_id, patient_name), scans in found.items()
+        )
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What a person should do, the most urgent first."""
+        return (
+            *(_about_stop(stop) for stop in self.stops),
+            *(text for one in self.series for text in _about_series(one)),
+            *(_about_bridge(bridge) for one in self.series for bridge in one.chart.bridges if _is_news(bridge)),
+        )
+
+
+def fitness_of_all(app: App, *, at: datetime) -> list[ScannerFitness]:
+    """Return the fitness of each scanner on file with a serial number, in the order they first came."""
+    with app.database.read() as connection:
+        numbers = scanners.numbers(connection)
+        last = phantom_scans.last_performed_at(connection)
+        return [_fitness(app, connection, number, last.get(number), at=at) for number in numbers]
+
+
+def fitness_of(app: App, scanner_number: int, *, at: datetime) -> ScannerFitness:
+    """Return the fitness of one scanner."""
+    with app.database.read() as connection:
+        last = phantom_scans.last_performed_at(connection).get(scanner_number)
+        return _fitness(app, connection, scanner_number, last, at=at)
+
+
+def _fitness(
+    app: App, connection: Connection, number: int, last_phantom_at: datetime | None, *, at: datetime
+) -> ScannerFitness:
+    quality = quality_of(connection, app.reference_data, number)
+    stops = [stop for stop in qc_stops.of_scanner(connection, number) if stop.is_open]
+    now = at.astimezone(app.reference_data.zone).replace(tzinfo=None)
+    days_ago = None if last_phantom_at is None else max(0, (now.date() - last_phantom_at.date()).days)
+    in_use = at - scanners.last_seen_at(connection, number) <= IN_USE
+    return ScannerFitness(
+        number=number,
+        scanner=quality.scanner,
+        name=_name(app, quality.scanner),
+        fitness=_worst(app, quality, stops, days_ago if in_use else None),
+        last_phantom_at=last_phantom_at,
+        days_ago=days_ago,
+        stops=stops,
+        quality=quality,
+    )
+
+
+def _worst(app: App, quality: ScannerQuality, stops: Sequence[Stop], days_ago: int | None) -> Fitness:
+    limits = app.settings.service.quality_control
+    last = quality.series[0].chart.last if quality.series else None
+    if stops:
+        return Fitness.STOPPED
+    if any(one.chart.awaiting is not None for one in quality.series):
+        return Fitness.REPEAT
+    if days_ago is not None and days_ago >= limits.phantom_alarm_days:
+        return Fitness.OVERDUE
+    if days_ago is not None and days_ago >= limits.phantom_notice_days:
+        return Fitness.DUE
+    if last is None:
+        return Fitness.UNKNOWN_PHANTOM if quality.unknown else Fitness.NO_PHANTOM
+    match last.outcome:
+        case Outcome.NO_LIMITS:
+            return Fitness.NO_LIMITS
+        case Outcome.WARNING:
+            return Fitness.WARNING
+        case _:
+            return Fitness.FIT
+
+
+def _name(app: App, scanner: Scanner) -> str:
+    """Return what the department calls a scanner; empty where it has no name."""
+    named = zip(app.settings.scanners.scanner, app.reference_data.scanners, strict=True)
+    return next((entry.name for entry, known in named if known == scanner), "")
+
+
+def _about_stop(stop: Stop) -> str:
+    begun = f"Stop {stop.number}, since {stop.begins:%Y-%m-%d %H:%M}: {stop.reason}."
+    if stop.remedied_on is None:
+        return f"{begun} Measure no patients; find the cause and record the remedy: dxatrend qc remedy {stop.number}"
+    return f"{begun} Remedied on {stop.remedied_on} ({stop.remedy}). It ends with the next good scan of the phantom."
+
+
+def _about_series(series: Series) -> tuple[str, ...]:
+    chart, found = series.chart, []
+    if chart.awaiting is not None:
+        rules = ", ".join(rule.value for rule in chart.awaiting.rules if rule.fails)
+        done = len(chart.awaiting.repeats)
+        again = "twice" if done == 0 else "once more"
+        found.append(f"{series.phantom.name}: outside its limits ({rules}). Scan the phantom {again} today.")
+    if chart.segments and chart.segments[-1].missing_days:
+        segment = chart.segments[-1]
+        found.append(
+            f"{series.phantom.name}: no limits yet, {segment.missing_days} more days of the phantom are needed"
+            f" since {segment.begins:%Y-%m-%d} ({segment.reason})."
+        )
+    return tuple(found)
+
+
+def _is_news(bridge: Bridge) -> bool:
+    """Whether the phantom says otherwise than the configuration, or the configuration says nothing yet."""
+    return bridge.holds is not None and (not bridge.mark.is_epoch or bridge.holds != bridge.mark.is_bridged)
+
+
+def _about_bridge(bridge: Bridge) -> str:
+    moved = f"{bridge.percent:+.2f}" if bridge.percent is not None else "?"
+    held = f"held within 1 % ({moved} %)" if bridge.holds else f"moved by {moved} %, more than 1 %"
+    proposed = "true" if bridge.holds else "false"
+    also = "" if bridge.holds else " Ask the manufacturer (R2.6)."
+    return (
+        f"After {bridge.mark.what} ({bridge.mark.day}) the phantom {held}.{also} If the calibration was touched, "
+        f"scanners.toml says: [[scanner.epoch]] from = {bridge.mark.day}, cross_calibrated = {proposed}"
+    )
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
