@@ -16,7 +16,14 @@ from dxatrend.desk.rendering import STATIC
 from dxatrend.desk.routes import DeskRoute, Dispatcher
 from dxatrend.desk.security import Guard
 
-PAGES = ("home", "log_in", "account", "reprocessing", "setup")
+PAGES = (
+    "account",
+    "home",
+    "log_in",
+    "reprocessing",
+    "setup",
+    "trail",
+)
 """The modules of ``dxatrend.desk.pages``, each with its ``ROUTES``."""
 
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

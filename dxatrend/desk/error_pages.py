@@ -47,4 +47,5 @@ class ErrorPages:
             "text": text or words.text,
             "address": self._settings.address if status == HTTPStatus.MISDIRECTED_REQUEST else "",
         }
-        return HTMLResponse(self._renderer.render("error.html", values), status)
+        # Whatever else is sent on the connection was not asked for: a body that was refused may have no end.
+        return HTMLResponse(self._renderer.render("error.html", values), status, headers={"connection": "close"})

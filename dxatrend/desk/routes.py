@@ -95,6 +95,8 @@ class Dispatcher:
             if route.method == "POST":
                 form = await request.form(max_files=1, max_fields=_MOST_FIELDS)
             return await to_thread.run_sync(self._answer, route, request, form, limiter=self._threads)
+        except BodyTooLargeError:
+            return self._errors.response(413)
         except HTTPException as error:
             return self._errors.response(error.status_code, text=error.detail if error.status_code == 400 else "")
         finally:
@@ -104,7 +106,7 @@ class Dispatcher:
         """Return the answer, an error page if need be; runs in a thread."""
         try:
             return self._serve(route, request, form)
-        except (HTTPException, BodyTooLargeError):
+        except HTTPException:
             raise
         except StoreError as failure:
             log.error("a page could not be shown: %s", failure)

@@ -46,7 +46,7 @@ _HEADERS = {
 
 
 class BodyTooLargeError(DxatrendError):
-    """More was sent than a form may have."""
+    """More was sent than a form may have; raised where the form is read."""
 
 
 class Guard:
@@ -85,10 +85,7 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, complete)
             return
-        try:
-            await self._inner(scope, bounded, complete)
-        except BodyTooLargeError:
-            await self._errors.response(413)(scope, receive, complete)
+        await self._inner(scope, bounded, complete)
 
     def _refusal(self, scope: Scope, largest: int) -> ASGIApp | None:
         if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_TARGET:

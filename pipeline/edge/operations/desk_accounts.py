@@ -22,6 +22,7 @@ SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 256
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}", re.ASCII)
+_TELLING_NAME = 3
 _KIBIBYTES, _PASSES = 19 * 1024, 2
 
 
@@ -51,7 +52,7 @@ def add(database: Database, name: str, role: Role, password: str | None) -> None
 
 
 def set_password(database: Database, name: str, password: str, *, keep_session: str = "") -> None:
-    """Give an account another password, and end its sessions besides one.
+    """Give an account another password, end its sessions besides one, and the wait after refused log-ins.
 
     Raises:
         AccountError: there is no such account, or the password cannot be used.
@@ -61,6 +62,7 @@ def set_password(database: Database, name: str, password: str, *, keep_session: 
         if not desk_accounts.set_password(connection, name, hashed, at=now):
             raise AccountError(f"there is no account {name}")
         desk_sessions.end_all(connection, name, besides=keep_session)
+        desk_sessions.forget_failures(connection, desk_sessions.digest_of_name(name))
         audit_trail.record(connection, _entry(name, now, change="password"))
 
 
@@ -103,8 +105,8 @@ def is_password(password: str, hashed: str | None) -> bool:
 def _hash(name: str, password: str) -> str:
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
         raise AccountError(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
-    if name in password.lower() and len(password) < len(name) + SHORTEST_PASSWORD // 2:
-        raise AccountError("a password is not the name of the account with a few letters added")
+    if len(name) >= _TELLING_NAME and name in password.lower():
+        raise AccountError("a password does not contain the name of the account")
     if len(set(password)) < SHORTEST_PASSWORD // 2:
         raise AccountError("a password has at least six different characters")
     return _argon2id().derive_phc_encoded(password.encode())

@@ -4,7 +4,6 @@ Refused log-ins are delayed in the database, by name and by address, before a pa
 somebody types may be a password or a patient's, so one that no account has is stored nowhere.
 """
 
-import hashlib
 import secrets
 import threading
 from dataclasses import dataclass
@@ -48,12 +47,12 @@ class Token:
     @property
     def digest(self) -> str:
         """What the database knows of it."""
-        return _digest("session", self.secret)
+        return desk_sessions.digest_of("session", self.secret)
 
     @property
     def form_token(self) -> str:
         """What every form of the session carries; nobody can forge it, and the session does not follow from it."""
-        return _digest("form", self.secret)
+        return desk_sessions.digest_of("form", self.secret)
 
 
 def log_in(database: Database, name: str, password: str, *, host: str, idle: timedelta) -> Token:
@@ -63,7 +62,7 @@ def log_in(database: Database, name: str, password: str, *, host: str, idle: tim
         LogInRefusedError: the name or the password is wrong, or it is too early for another attempt.
     """
     name = normal_name(name)
-    by_name, by_address = _digest("name", name), _digest("address", host)
+    by_name, by_address = desk_sessions.digest_of_name(name), desk_sessions.digest_of("address", host)
     with _one_at_a_time:
         now = datetime.now(UTC)
         with database.read() as connection:
@@ -108,7 +107,3 @@ def _refuse(database: Database, by_name: str, by_address: str, who: Operator) ->
         audit_trail.record(connection, refused)
         due = desk_sessions.due_again(connection, (by_name, by_address))
     raise LogInRefusedError(due if due is not None and due > now else None)
-
-
-def _digest(kind: str, text: str) -> str:
-    return hashlib.sha256(f"{kind}:{text}".encode()).hexdigest()

@@ -198,13 +198,13 @@ def find(
     connection: Connection, *, since: datetime | None = None, about: Patient | None = None
 ) -> Iterator[SealedEntry]:
     """Yield entries in the order they were added: from a moment on, about one patient, or all."""
-    query = _with_seals().order_by(audit.c.id)
+    query = with_seals().order_by(audit.c.id)
     if since is not None:
         query = query.where(audit.c.at >= since)
     if about is not None:
         query = query.where(_concerns(about))
     for row in connection.execute(query.execution_options(yield_per=BATCH)):
-        yield _sealed(row)
+        yield sealed_entry(row)
 
 
 def latest_about(
@@ -213,23 +213,23 @@ def latest_about(
     """Return the latest entries that name one of these patients or exams by number, the latest first."""
     found: dict[int, SealedEntry] = {}
     for column, numbers in ((audit.c.patient_id, patients), (audit.c.exam_id, exams)):
-        query = _with_seals().where(column.in_(numbers), column.is_not(None)).order_by(audit.c.id.desc()).limit(most)
+        query = with_seals().where(column.in_(numbers), column.is_not(None)).order_by(audit.c.id.desc()).limit(most)
         if event is not None:
             query = query.where(audit.c.event == event.value)
         for row in connection.execute(query) if numbers else ():
-            found[row.id] = _sealed(row)
+            found[row.id] = sealed_entry(row)
     return [found[number] for number in sorted(found, reverse=True)[:most]]
 
 
 def unsent(connection: Connection, receiver: str) -> list[SealedEntry]:
     """Return up to a batch of sealed entries that a receiver has not got yet, in the order of the chain."""
     query = (
-        _with_seals()
+        with_seals()
         .where(audit_seal.c.position > _sent(connection, receiver))
         .order_by(audit_seal.c.position)
         .limit(BATCH)
     )
-    return [_sealed(row) for row in connection.execute(query)]
+    return [sealed_entry(row) for row in connection.execute(query)]
 
 
 def add_receiver(connection: Connection, receiver: str, *, at: datetime) -> None:
@@ -289,6 +289,18 @@ def drop_entries(connection: Connection, *, before: datetime, at: datetime, rece
     return gone.rowcount
 
 
+def with_seals() -> Select[Any]:
+    """Return the query of every entry with its seal, if it has one yet."""
+    return select(audit, audit_seal.c.position, audit_seal.c.digest).outerjoin(
+        audit_seal, audit_seal.c.audit_id == audit.c.id
+    )
+
+
+def sealed_entry(row: Row[Any]) -> SealedEntry:
+    """Return the entry of a row of ``with_seals``."""
+    return SealedEntry(number=row.id, entry=_entry(row), position=row.position, digest=row.digest)
+
+
 @functools.cache
 def _insert(count: int) -> CompiledStatement:
     columns = [column.name for column in audit.c if column is not audit.c.id]
@@ -325,19 +337,9 @@ def _entry(row: Row[Any]) -> Entry:
     )
 
 
-def _sealed(row: Row[Any]) -> SealedEntry:
-    return SealedEntry(number=row.id, entry=_entry(row), position=row.position, digest=row.digest)
-
-
 def _digest(before: str, number: int, entry: Entry) -> str:
     content = {**_values(entry), "id": number, "at": entry.at.isoformat(timespec="microseconds")}
     return hashlib.sha256(f"{before}{json.dumps(content, sort_keys=True)}".encode("ascii")).hexdigest()
-
-
-def _with_seals() -> Select[Any]:
-    return select(audit, audit_seal.c.position, audit_seal.c.digest).outerjoin(
-        audit_seal, audit_seal.c.audit_id == audit.c.id
-    )
 
 
 def _end(connection: Connection) -> tuple[int, str]:

@@ -4,6 +4,7 @@ Only digests are stored: whoever reads the database, or a backup of it, can neit
 somebody has typed into the log-in form.
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +33,16 @@ class Session:
     created_at: datetime
     seen_at: datetime
     message: str | None
+
+
+def digest_of(kind: str, text: str) -> str:
+    """Return what is stored of a secret, a name that was typed or an address."""
+    return hashlib.sha256(f"{kind}:{text}".encode()).hexdigest()
+
+
+def digest_of_name(name: str) -> str:
+    """Return under which digest the refused log-ins of a name are counted."""
+    return digest_of("name", name)
 
 
 def begin(connection: Connection, digest: str, name: str, *, idle: timedelta, at: datetime) -> None:

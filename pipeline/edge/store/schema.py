@@ -546,6 +546,9 @@ housekeeping = Table(
     comment="when housekeeping was last done, so that a missed schedule is caught up",
 )
 
+BESIDES_THE_USUAL = "event NOT IN ('received', 'compared', 'authored', 'delivered')"
+"""The condition of an audit entry that is not one of the few which every report adds; it is quoted by queries."""
+
 audit = Table(
     "audit",
     metadata,
@@ -564,6 +567,7 @@ audit = Table(
     Index(None, "at"),
     _index_where("patient_id IS NOT NULL", "patient_id", name="ix_audit_patient"),
     _index_where("exam_id IS NOT NULL", "exam_id", name="ix_audit_exam"),
+    _index_where(BESIDES_THE_USUAL, "at", name="ix_audit_besides_the_usual"),
     comment="audit trail: who did what to which object, when, with what outcome (PS3.15 A.5); triggers refuse changes",
 )
 

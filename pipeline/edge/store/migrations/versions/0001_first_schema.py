@@ -47,6 +47,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("exam_id IS NOT NULL"),
         postgresql_where=sa.text("exam_id IS NOT NULL"),
     )
+    op.create_index(
+        "ix_audit_besides_the_usual",
+        "audit",
+        ["at"],
+        unique=False,
+        sqlite_where=sa.text("event NOT IN ('received', 'compared', 'authored', 'delivered')"),
+        postgresql_where=sa.text("event NOT IN ('received', 'compared', 'authored', 'delivered')"),
+    )
     op.create_table(
         "audit_cursor",
         sa.Column("name", sa.String(length=64), nullable=False),
