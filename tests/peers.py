@@ -74,9 +74,13 @@ def wait_until_logged(what: str, caplog: pytest.LogCaptureFixture, *, times: int
 
 
 @contextmanager
-def orthanc(folder: Path, *, modalities: Mapping[str, int] | None = None) -> Iterator["Orthanc"]:
+def orthanc(
+    folder: Path, *, modalities: Mapping[str, int] | None = None, dicomweb: bool = False
+) -> Iterator["Orthanc"]:
     """Orthanc on loopback, stored in a folder; it knows the modalities given as AE title and port."""
-    peer = Orthanc(folder)
+    if dicomweb and not Path(DICOMWEB).exists():
+        missing("orthanc-dicomweb")
+    peer = Orthanc(folder, dicomweb=dicomweb)
     try:
         peer.start()
         for ae_title, port in (modalities or {}).items():
@@ -86,14 +90,19 @@ def orthanc(folder: Path, *, modalities: Mapping[str, int] | None = None) -> Ite
         peer.close()
 
 
+DICOMWEB = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+"""Orthanc's DICOMweb plugin, of Debian's orthanc-dicomweb."""
+
+
 class Orthanc:
     """A PACS. It keeps its ports and what it holds across ``stop`` and ``start``, so that an outage can be played."""
 
     ae_title = "ORTHANC"
     host = LOOPBACK
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, dicomweb: bool = False) -> None:
         self.dicom_port, self.http_port = free_port(), free_port()
+        self._plugins = [DICOMWEB] if dicomweb else []
         self._http = httpx.Client(base_url=f"http://{LOOPBACK}:{self.http_port}", trust_env=False, timeout=30)
         self._configuration = folder / "orthanc.json"
         self._configuration.write_text(json.dumps(self._settings(folder)))
@@ -168,7 +177,7 @@ class Orthanc:
             "HttpPort": self.http_port,
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False,
-            "Plugins": [],
+            "Plugins": self._plugins,
         }
 
 

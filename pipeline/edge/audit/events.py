@@ -14,7 +14,7 @@ from typing import Any
 from pipeline import __version__
 from pipeline.clinical.model import Change, Finding, Interpretation, Refusal
 from pipeline.edge.app import App
-from pipeline.edge.configuration.destination_settings import DicomDestination
+from pipeline.edge.configuration.destination_settings import DicomDestination, StowDestination
 from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Entry, Event, Outcome
@@ -71,7 +71,7 @@ def authored(number: int, exam: int, sop_instance_uid: str, data_set: bytes, *, 
 
 
 def archive_queried(
-    archive: DicomDestination,
+    archive: DicomDestination | StowDestination,
     patient: int | None,
     query: Mapping[str, str],
     *,

@@ -6,10 +6,12 @@ a PACS that is called over DICOM.
 
 from importlib.util import find_spec
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from pipeline.edge.configuration.hl7_mapping import read_mapping
+from pipeline.edge.configuration.login_settings import LoginSettings
 from pipeline.edge.configuration.section import AeTitle, ClientTlsSettings, ConfigPath, Name, Port, Section, TlsSettings
 from pipeline.messages.hl7.mapping import Hl7Mapping
 
@@ -103,19 +105,65 @@ class Hl7Destination(DestinationSettings):
         return True
 
 
+def _http_url(text: str) -> str:
+    try:
+        url = urlsplit(text)
+        usable = url.scheme in ("http", "https") and bool(url.hostname) and (url.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("a URL of this kind is https://host:port/path")
+    if url.username or url.password or url.query or url.fragment:
+        raise ValueError("host, port and path alone; a login has a section of its own")
+    return text
+
+
+class HttpDestination(DestinationSettings):
+    """What the kinds have in common that are called over HTTP: URL, login and TLS."""
+
+    url: Annotated[str, AfterValidator(_http_url)]
+    login: LoginSettings | None = None
+    tls: ClientTlsSettings | None = None
+
+    @model_validator(mode="after")
+    def _keeps_a_login_secret(self) -> Self:
+        scheme = urlsplit(self.url).scheme
+        if scheme == "http" and (self.login or self.tls) and not _is_this_machine(self.url):
+            raise ValueError("login and tls need https://")
+        return self
+
+    @property
+    def host(self) -> str:
+        """The server's name or address."""
+        return urlsplit(self.url).hostname or ""
+
+
+def _is_this_machine(url: str) -> bool:
+    return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
+
+
+class StowDestination(HttpDestination):
+    """``kind = "stow"``: an archive that gets every addendum over DICOMweb (STOW-RS), and may be asked for history."""
+
+    kind: Literal["stow"]
+    proof: Literal["find", "none"] = "none"
+    history: bool = False
+
+
 def kind_of(destination: object) -> str:
     """Return the ``kind`` of a destination, as settings or as it is written; without one it is ``dicom``."""
     written = destination.get("kind", "dicom") if isinstance(destination, dict) else getattr(destination, "kind", "")
     return str(written)
 
 
-KINDS = ("dicom", "folder", "hl7")
+KINDS = ("dicom", "folder", "hl7", "stow")
 """Every kind of destination."""
 
 Destination = Annotated[
     Annotated[DicomDestination, Tag("dicom")]
     | Annotated[FolderDestination, Tag("folder")]
-    | Annotated[Hl7Destination, Tag("hl7")],
+    | Annotated[Hl7Destination, Tag("hl7")]
+    | Annotated[StowDestination, Tag("stow")],
     Discriminator(kind_of),
 ]
 """A destination of any kind."""

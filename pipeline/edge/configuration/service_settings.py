@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from pipeline.edge.configuration.desk_settings import DeskSettings
-from pipeline.edge.configuration.destination_settings import Destination, DicomDestination
+from pipeline.edge.configuration.destination_settings import Destination, DicomDestination, StowDestination
 from pipeline.edge.configuration.section import AeTitle, ConfigPath, Name, Port, Section, TlsSettings
 from pipeline.edge.ip_address import is_ip_address
 
@@ -251,6 +251,6 @@ class ServiceSettings(Section):
         return tuple(to for to in self.destination if isinstance(to, DicomDestination))
 
     @property
-    def archives(self) -> tuple[DicomDestination, ...]:
+    def archives(self) -> tuple[DicomDestination | StowDestination, ...]:
         """The destinations that are asked for a patient's earlier reports."""
-        return tuple(to for to in self.dicom_destinations if to.history)
+        return tuple(to for to in self.destination if isinstance(to, DicomDestination | StowDestination) and to.history)

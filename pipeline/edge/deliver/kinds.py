@@ -5,6 +5,7 @@ from pipeline.edge.configuration.destination_settings import (
     DicomDestination,
     FolderDestination,
     Hl7Destination,
+    StowDestination,
 )
 from pipeline.edge.configuration.service_settings import ServiceSettings
 from pipeline.edge.deliver.folder import FolderSender
@@ -12,6 +13,7 @@ from pipeline.edge.deliver.hl7_sender import Hl7Sender
 from pipeline.edge.deliver.results_on_file import ResultsOnFile
 from pipeline.edge.deliver.sender import Sender
 from pipeline.edge.deliver.storage_scu import DicomSender
+from pipeline.edge.deliver.stow_sender import StowSender
 from pipeline.edge.store.database import Database
 
 
@@ -24,3 +26,5 @@ def sender(to: Destination, service: ServiceSettings, database: Database | None 
             return FolderSender(to)
         case Hl7Destination():
             return Hl7Sender(to, ResultsOnFile(database, service.exam.zone))
+        case StowDestination():
+            return StowSender(to)

@@ -3,14 +3,14 @@
 from datetime import UTC, datetime
 
 from pipeline.edge.app import App
-from pipeline.edge.configuration.destination_settings import DicomDestination
+from pipeline.edge.configuration.destination_settings import DicomDestination, StowDestination
 from pipeline.edge.history import query_retrieve
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.schema import history_query as query_table
 from pipeline.edge.work_loop import WorkLoop
 
 
-def query_loop(archive: DicomDestination) -> WorkLoop:
+def query_loop(archive: DicomDestination | StowDestination) -> WorkLoop:
     """Return the loop that queries this archive."""
     of_archive = query_table.c.destination == archive.name
 

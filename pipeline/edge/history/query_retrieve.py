@@ -1,15 +1,17 @@
 """Query archives for a patient's earlier reports, and retrieve them: C-FIND, C-MOVE, C-GET (PS3.4 Annex C).
 
 An archive is queried study by study and series by series for reports and images with results; only instances that are
-not on file are retrieved, by C-MOVE to our own listener or by C-GET. They are stored as history, like imported files.
+not on file are retrieved, by C-MOVE to our own listener or by C-GET, or over DICOMweb. They are stored as history, like
+imported files.
 """
 
 import logging
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
@@ -26,11 +28,12 @@ from sqlalchemy import Connection, select
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
-from pipeline.edge.configuration.destination_settings import DicomDestination
+from pipeline.edge.configuration.destination_settings import DicomDestination, StowDestination
 from pipeline.edge.dicom_net.client import PeerUnavailableError, associate, back_off, wait_for_pause
-from pipeline.edge.dicom_net.sop_classes import IMAGE_STORAGE_CLASSES, SR_STORAGE_CLASSES
 from pipeline.edge.dicom_net.statuses import OUT_OF_RESOURCES, PENDING, SUCCESS
 from pipeline.edge.errors import UNEXPECTED, describe_error, require_fault_of_one
+from pipeline.edge.history import dicomweb
+from pipeline.edge.history.archived_instance import MODALITIES, TAKEN, ArchivedInstance, is_of
 from pipeline.edge.store import audit_trail, history_queries, patients, receipts, work_queue
 from pipeline.edge.store.audit_trail import Outcome
 from pipeline.edge.store.database import Database, StoreError
@@ -40,13 +43,8 @@ from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
 
-MODALITIES = ("SR", "BMD", "BD", "OT")
-"""The modalities of series in which densitometers put reports and images with results."""
-
 _WILDCARDS = "*?\\"
 """Characters that in a Patient ID would match other patients as well (PS3.4 C.2.2.2.4)."""
-
-_TAKEN = tuple(map(str, (*SR_STORAGE_CLASSES, *IMAGE_STORAGE_CLASSES)))
 
 
 class HistoryQueryError(DxatrendError):
@@ -61,16 +59,11 @@ class Fetched:
     instances: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Instance:
-    """The UIDs of an instance in an archive."""
-
-    study: str
-    series: str
-    instance: str
+Archive = DicomDestination | StowDestination
+"""A destination that may be asked for history."""
 
 
-def fetch(app: App, archive: DicomDestination, who: Patient, *, by_hand: bool = False) -> Fetched:
+def fetch(app: App, archive: Archive, who: Patient, *, by_hand: bool = False) -> Fetched:
     """Retrieve what an archive has of a patient and is not on file; the audit trail has the query.
 
     Raises:
@@ -81,12 +74,10 @@ def fetch(app: App, archive: DicomDestination, who: Patient, *, by_hand: bool = 
     if not who.patient_id or any(character in who.patient_id for character in _WILDCARDS):
         raise HistoryQueryError("a PatientID (0010,0020) with a wildcard in it cannot be asked for")
     ae_title = app.settings.service.listener.ae_title
-    find = StudyRootQueryRetrieveInformationModelFind
-    with associate(archive, ae_title, [find]) as association:
+    with _asking(archive, ae_title) as search:
         try:
             with _readable_responses():
-                studies = _studies(association, who)
-                offered = [wanted for study in studies for wanted in _instances(association, study)]
+                studies, offered = search(who)
         except PeerUnavailableError as problem:
             _record_query(
                 app.database, archive, who, {"problem": str(problem)}, by_hand=by_hand, outcome=Outcome.MINOR_FAILURE
@@ -97,11 +88,36 @@ def fetch(app: App, archive: DicomDestination, who: Patient, *, by_hand: bool = 
         wanted = _not_on_file(connection, offered)
     if wanted:
         with _readable_responses():
-            if archive.retrieve == "get":
+            if isinstance(archive, StowDestination):
+                dicomweb.retrieve(app.database, archive, wanted)
+            elif archive.retrieve == "get":
                 _get(app.database, ae_title, archive, wanted)
             else:
                 _move(ae_title, archive, wanted)
     return Fetched(len(studies), len(wanted))
+
+
+Search = Callable[[Patient], tuple[list[str], list[ArchivedInstance]]]
+"""Asks an archive for the studies of a patient, and what may be reports in them."""
+
+
+@contextmanager
+def _asking(archive: Archive, ae_title: str) -> Iterator[Search]:
+    """Be connected with an archive, and yield what asks it.
+
+    Raises:
+        PeerUnavailableError: there is no association.
+    """
+    if isinstance(archive, StowDestination):
+        yield partial(dicomweb.search, archive)
+        return
+    with associate(archive, ae_title, [StudyRootQueryRetrieveInformationModelFind]) as association:
+
+        def search(who: Patient) -> tuple[list[str], list[ArchivedInstance]]:
+            studies = _studies(association, who)
+            return studies, [wanted for study in studies for wanted in _instances(association, study)]
+
+        yield search
 
 
 @contextmanager
@@ -120,7 +136,7 @@ def _readable_responses() -> Iterator[None]:
         raise PeerUnavailableError(f"its answer cannot be read: {describe_error(error)}") from None
 
 
-def run_due_query(app: App, archive: DicomDestination) -> bool:
+def run_due_query(app: App, archive: Archive) -> bool:
     """Run the query to an archive that has been due longest, and return whether there was one."""
     with app.database.write() as connection:
         query = history_queries.claim(connection, archive.name, at=datetime.now(UTC))
@@ -149,7 +165,7 @@ def run_due_query(app: App, archive: DicomDestination) -> bool:
     return True
 
 
-def _hold(database: Database, number: int, archive: DicomDestination, detail: str) -> None:
+def _hold(database: Database, number: int, archive: Archive, detail: str) -> None:
     with database.write() as connection:
         work_queue.hold(connection, history_query, number, reason=UNEXPECTED, detail=detail)
     log.error("held", extra={"destination": archive.name, "reason": UNEXPECTED, "detail": detail})
@@ -157,7 +173,7 @@ def _hold(database: Database, number: int, archive: DicomDestination, detail: st
 
 def _record_query(
     database: Database,
-    archive: DicomDestination,
+    archive: Archive,
     who: Patient,
     found: Mapping[str, int | str],
     *,
@@ -184,14 +200,12 @@ def _study_query(who: Patient) -> Dataset:
 def _studies(association: Association, who: Patient) -> list[str]:
     found = []
     for match in _find(association, _study_query(who)):
-        issuer = str(match.get("IssuerOfPatientID", "")).strip()
-        same_id = str(match.get("PatientID", "")).strip() == who.patient_id
-        if same_id and (not who.issuer or issuer in ("", who.issuer)):
+        if is_of(who, str(match.get("PatientID", "")), str(match.get("IssuerOfPatientID", ""))):
             found.append(str(match.StudyInstanceUID))
     return found
 
 
-def _instances(association: Association, study: str) -> Iterator[_Instance]:
+def _instances(association: Association, study: str) -> Iterator[ArchivedInstance]:
     """Yield the instances of a study that may be reports, or images with results."""
     series = _query("SERIES", StudyInstanceUID=study, SeriesInstanceUID="", Modality="")
     uids = [
@@ -202,11 +216,11 @@ def _instances(association: Association, study: str) -> Iterator[_Instance]:
     for uid in uids:
         query = _query("IMAGE", StudyInstanceUID=study, SeriesInstanceUID=uid, SOPInstanceUID="", SOPClassUID="")
         for match in _find(association, query):
-            if str(match.get("SOPClassUID", "")) in ("", *_TAKEN):
-                yield _Instance(study, uid, str(match.SOPInstanceUID))
+            if str(match.get("SOPClassUID", "")) in ("", *TAKEN):
+                yield ArchivedInstance(study, uid, str(match.SOPInstanceUID))
 
 
-def _not_on_file(connection: Connection, offered: Sequence[_Instance]) -> list[_Instance]:
+def _not_on_file(connection: Connection, offered: Sequence[ArchivedInstance]) -> list[ArchivedInstance]:
     """Return the instances that are neither on file nor addenda of ours."""
     uids = [one.instance for one in offered]
     known = set(connection.scalars(select(receipt.c.sop_instance_uid).where(receipt.c.sop_instance_uid.in_(uids))))
@@ -214,7 +228,7 @@ def _not_on_file(connection: Connection, offered: Sequence[_Instance]) -> list[_
     return [one for one in offered if one.instance not in known]
 
 
-def _move(ae_title: str, archive: DicomDestination, wanted: Sequence[_Instance]) -> None:
+def _move(ae_title: str, archive: DicomDestination, wanted: Sequence[ArchivedInstance]) -> None:
     model = StudyRootQueryRetrieveInformationModelMove
     with associate(archive, ae_title, [model]) as association:
         for one in wanted:
@@ -225,7 +239,7 @@ def _move(ae_title: str, archive: DicomDestination, wanted: Sequence[_Instance])
                 raise PeerUnavailableError("it does not answer C-MOVE") from None
 
 
-def _get(database: Database, ae_title: str, archive: DicomDestination, wanted: Sequence[_Instance]) -> None:
+def _get(database: Database, ae_title: str, archive: DicomDestination, wanted: Sequence[ArchivedInstance]) -> None:
     model = StudyRootQueryRetrieveInformationModelGet
 
     def store(event: evt.Event) -> int:
@@ -246,7 +260,7 @@ def _get(database: Database, ae_title: str, archive: DicomDestination, wanted: S
         return SUCCESS
 
     handlers = [(evt.EVT_C_STORE, store)]
-    with associate(archive, ae_title, [model], as_scp=_TAKEN, handlers=handlers) as association:
+    with associate(archive, ae_title, [model], as_scp=TAKEN, handlers=handlers) as association:
         for one in wanted:
             wait_for_pause(association)
             try:
@@ -255,7 +269,7 @@ def _get(database: Database, ae_title: str, archive: DicomDestination, wanted: S
                 raise PeerUnavailableError("it does not answer C-GET") from None
 
 
-def _image_query(one: _Instance) -> Dataset:
+def _image_query(one: ArchivedInstance) -> Dataset:
     return _query("IMAGE", StudyInstanceUID=one.study, SeriesInstanceUID=one.series, SOPInstanceUID=one.instance)
 
 

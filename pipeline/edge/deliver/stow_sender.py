@@ -1,0 +1,184 @@
+"""Store addenda over DICOMweb: STOW-RS, and QIDO-RS as the proof (PS3.18 10.5 and 10.6).
+
+An addendum is stored when the answer names it in the Referenced SOP Sequence and not in the Failed SOP Sequence. HTTP
+200 alone says nothing: an archive may answer so and have kept nothing.
+"""
+
+import json
+import time
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from pydicom.uid import ExplicitVRLittleEndian
+
+from pipeline.edge.configuration.destination_settings import StowDestination
+from pipeline.edge.deliver.folder import as_file
+from pipeline.edge.deliver.sender import (
+    DeliveryError,
+    DeliveryRefusedError,
+    DeliveryUnavailableError,
+    DeliveryUnconfirmedError,
+    UndeliverableError,
+)
+from pipeline.edge.dicom_net.client import PeerUnavailableError
+from pipeline.edge.dicom_net.statuses import OUT_OF_RESOURCES
+from pipeline.edge.errors import describe_error, require_fault_of_one
+from pipeline.edge.http_client import HttpClient, NoResponseError, Response, require_welcome
+from pipeline.edge.store.outbox import AddendumOnFile
+from pipeline.sr.dicom.content_tree import header_text
+from pipeline.sr.dicom.reader import read_elements
+
+BATCH_SECONDS = 120
+"""How long one batch may take; well within a lease, however slowly an archive answers."""
+
+DICOM_JSON = "application/dicom+json"
+
+BOUNDARY = "dxatrend-addendum-5f0b3b6e92a45c0d"
+"""What separates the parts of a request: no addendum has it in it, and each request has one part."""
+
+STORED = (200, 202)
+"""HTTP statuses with which an archive tells which instances it stored (PS3.18 table 10.5.3-1), besides 409."""
+
+RETRY = (408, 425, 429, 500, 502, 503, 504)
+"""HTTP statuses that say nothing against the addendum: the server is busy or in trouble."""
+
+FAILED, REFERENCED, REFERENCED_INSTANCE, FAILURE_REASON = "00081198", "00081199", "00081155", "00081197"
+
+PROOF_NAMES = {"find": "QIDO-RS", "none": "answer to STOW-RS"}
+
+
+class StowSender:
+    """Sends to an archive over DICOMweb."""
+
+    def __init__(self, to: StowDestination) -> None:
+        self._to = to
+
+    @property
+    def proof(self) -> str:
+        """The kind of proof that the settings ask for."""
+        return PROOF_NAMES[self._to.proof]
+
+    def deliver(self, addenda: Sequence[AddendumOnFile], *, attempt: int) -> Generator[DeliveryError | None]:
+        """Store each addendum in a request of its own."""
+        end = time.monotonic() + BATCH_SECONDS
+        with HttpClient(self._to) as client:
+            for addendum in addenda:
+                if time.monotonic() > end:
+                    return
+                problem = self._deliver_one(client, addendum)
+                yield problem
+                if isinstance(problem, DeliveryUnavailableError):
+                    return
+
+    def check(self) -> None:
+        """Verify by a search for no patient that the archive answers QIDO-RS, as far as it offers it."""
+        with HttpClient(self._to) as client:
+            try:
+                response = client.request(
+                    "GET", "/studies", headers={"Accept": DICOM_JSON}, parameters={"StudyInstanceUID": "2.25.0"}
+                )
+            except NoResponseError as silence:
+                raise PeerUnavailableError(str(silence)) from None
+        require_welcome(response, "QIDO-RS")
+        if response.status not in (200, 204):
+            raise PeerUnavailableError(f"QIDO-RS was answered with HTTP {response.status}")
+
+    def _deliver_one(self, client: HttpClient, addendum: AddendumOnFile) -> DeliveryError | None:
+        try:
+            _store(client, addendum)
+            if self._to.proof == "find":
+                _confirm_by_query(client, addendum)
+        except PeerUnavailableError:
+            raise
+        except NoResponseError as silence:
+            return DeliveryUnavailableError(str(silence))
+        except DeliveryError as problem:
+            return problem
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are sent
+            require_fault_of_one(error)
+            return UndeliverableError(describe_error(error))
+        return None
+
+
+def _store(client: HttpClient, addendum: AddendumOnFile) -> None:
+    part = f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode("ascii")
+    response = client.request(
+        "POST",
+        "/studies",
+        headers={
+            "Accept": DICOM_JSON,
+            "Content-Type": f'multipart/related; type="application/dicom"; boundary={BOUNDARY}',
+        },
+        content=part + as_file(addendum) + f"\r\n--{BOUNDARY}--\r\n".encode("ascii"),
+    )
+    require_welcome(response, "STOW-RS")
+    said = f"STOW-RS was answered with HTTP {response.status}"
+    if response.status in RETRY:
+        raise DeliveryUnavailableError(said)
+    stored, failed = _instances(response)
+    if addendum.sop_instance_uid in failed:
+        reason = failed[addendum.sop_instance_uid]
+        if reason & 0xFF00 == OUT_OF_RESOURCES:
+            raise DeliveryUnavailableError(f"{said}, failure reason 0x{reason:04X}: out of resources")
+        raise DeliveryRefusedError(f"{said}, failure reason 0x{reason:04X}")
+    if response.status in STORED:
+        if addendum.sop_instance_uid not in stored:
+            raise DeliveryUnavailableError(f"{said}, and the answer does not say that it was stored")
+        return
+    raise DeliveryRefusedError(said)
+
+
+def _instances(response: Response) -> tuple[set[str], dict[str, int]]:
+    """Return which instances were stored, and which were not with their failure reasons (PS3.18 10.5.3.2)."""
+    try:
+        told = json.loads(response.body)
+    except (ValueError, RecursionError):
+        return set(), {}
+    told = told[0] if isinstance(told, list) and told else told
+    if not isinstance(told, dict):
+        return set(), {}
+    stored = {str(_value(item, REFERENCED_INSTANCE)) for item in _items(told, REFERENCED)}
+    failed = {str(_value(item, REFERENCED_INSTANCE)): _value(item, FAILURE_REASON) for item in _items(told, FAILED)}
+    return stored, {uid: reason if isinstance(reason, int) else 0 for uid, reason in failed.items()}
+
+
+def _items(told: dict[str, Any], tag: str) -> list[dict[str, Any]]:
+    element = told.get(tag)
+    items = element.get("Value", []) if isinstance(element, dict) else []
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def _value(item: dict[str, Any], tag: str) -> object:
+    element = item.get(tag)
+    values = element.get("Value", []) if isinstance(element, dict) else []
+    return values[0] if isinstance(values, list) and values else None
+
+
+def _confirm_by_query(client: HttpClient, addendum: AddendumOnFile) -> None:
+    """Search for the addendum by its UIDs (QIDO-RS, instances of a series)."""
+    header = read_elements(addendum.data_set, ExplicitVRLittleEndian)
+    study, series = (header_text(header, f"{level}InstanceUID") for level in ("Study", "Series"))
+    try:
+        response = client.request(
+            "GET",
+            f"/studies/{study}/series/{series}/instances",
+            headers={"Accept": DICOM_JSON},
+            parameters={"SOPInstanceUID": addendum.sop_instance_uid},
+        )
+    except NoResponseError as silence:
+        raise DeliveryUnconfirmedError(f"stored, but QIDO-RS: {silence}") from None
+    if response.status not in (200, 204, 404):
+        raise DeliveryUnconfirmedError(f"stored, but QIDO-RS was answered with HTTP {response.status}")
+    if addendum.sop_instance_uid not in found_instances(response):
+        raise DeliveryUnconfirmedError("stored, but not found by QIDO-RS yet")
+
+
+def found_instances(response: Response) -> set[str]:
+    """Return the SOP Instance UIDs in the answer to a search."""
+    try:
+        found = json.loads(response.body) if response.body else []
+    except (ValueError, RecursionError):
+        return set()
+    return (
+        {str(_value(one, "00080018")) for one in found if isinstance(one, dict)} if isinstance(found, list) else set()
+    )
