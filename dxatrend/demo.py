@@ -1,18 +1,13 @@
 """Demonstration: send the sample patients through the whole service on loopback and check each addendum.
 
 ``var/demo`` holds the result: the configuration, the store, the log of the service, and the addenda as the archive
-received them.
+received them; ``dxatrend desk --demo`` shows it in a browser.
 """
 
 import json
-import shutil
-import signal
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,16 +15,27 @@ from typing import Any
 
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom import AE, evt
+from pynetdicom import AE
 from pynetdicom.dsutils import encode
-from pynetdicom.presentation import DEFAULT_TRANSFER_SYNTAXES
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from dxatrend.demo_installation import (
+    CONFIG,
+    FOLDER,
+    LOOPBACK,
+    SAMPLES,
+    SCANNER,
+    SERVICE,
+    free_ports,
+    make_anew,
+    running_archive,
+    running_service,
+    write_service_settings,
+)
 from pipeline.edge.app import App, open_app
-from pipeline.edge.dicom_net.sop_classes import SR_STORAGE_CLASSES
 from pipeline.edge.dicom_net.statuses import SUCCESS
 from pipeline.edge.store import service_status
 from pipeline.sr.author.readback import ReadBack, read_back
@@ -38,16 +44,6 @@ from pipeline.sr.dicom.content_tree import read_tree
 from pipeline.sr.dicom.outline import outline
 from pipeline.sr.dicom.reader import read_elements
 
-HOME = Path(__file__).parent.parent
-SAMPLES = HOME / "sample_dicom"
-FOLDER = Path("var/demo")
-
-LOOPBACK = "127.0.0.1"
-SCANNER = "DEMO_SCANNER"
-ARCHIVE = "DEMO_ARCHIVE"
-SERVICE = "DXATREND"
-
-SETTLE_SECONDS = 1
 TIMEOUT_SECONDS = 180
 
 WIDE = 120
@@ -101,9 +97,10 @@ def demo(*, outlines: bool = False) -> int:
     """
     console = Console(width=None if sys.stdout.isatty() else WIDE)
     exams = sorted((*expected_exams(), *withdrawn_exams()), key=lambda exam: (exam.date, exam.study))
-    listener, archive, prefect, desk = _free_ports(4)
-    _prepare(listener, archive, prefect, desk)
-    with _archive(archive) as addenda, _service():
+    listener, archive, prefect, desk = free_ports(4)
+    make_anew()
+    write_service_settings(listener=listener, archive=archive, prefect=prefect, desk=desk)
+    with running_archive(archive) as addenda, running_service():
         _play(console, exams, listener, addenda)
     of_patients = sorted(exams, key=lambda exam: (exam.folder.name, exam.date))
     answers = [(exam, _answer(exam, addenda)) for exam in of_patients]
@@ -114,9 +111,9 @@ def demo(*, outlines: bool = False) -> int:
     wrong = sum(bool(answer.differences) for _, answer in answers)
     console.print(
         f"{len(exams)} exams of {len(_folders())} sample patients: "
-        f"{f'{wrong} not as they should be' if wrong else 'all as they should be'}."
+        f"{f'{wrong} not as they should be' if wrong else 'all as they should be'}. The files are in {FOLDER}."
     )
-    console.print(f"The addenda are in {FOLDER / 'archive'}, the store and the log of the service in {FOLDER}.")
+    console.print("To look at them in a browser: .venv/bin/dxatrend desk --demo")
     return 1 if wrong else 0
 
 
@@ -150,76 +147,6 @@ def current(addenda: Sequence[Dataset]) -> list[Dataset]:
     return [addendum for addendum in addenda if addendum.SOPInstanceUID not in superseded]
 
 
-def _prepare(listener: int, archive: int, prefect: int, desk: int) -> None:
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    config = FOLDER / "config"
-    config.mkdir(parents=True)
-    for name in ("scanners.toml", "precision.toml"):
-        shutil.copy(SAMPLES / name, config)
-    (config / "service.toml").write_text(
-        f"""
-[store]
-url = "sqlite:///dxatrend.sqlite3"
-[listener]
-ae_title = "{SERVICE}"
-port = {listener}
-[[listener.caller]]
-ae_title = "{SCANNER}"
-host = "{LOOPBACK}"
-[exam]
-settle_seconds = {SETTLE_SECONDS}
-late_days = 36500
-[[destination]]
-name = "archive"
-ae_title = "{ARCHIVE}"
-host = "{LOOPBACK}"
-port = {archive}
-proof = "none"
-[prefect]
-port = {prefect}
-home = "prefect"
-[desk]
-port = {desk}
-""",
-        encoding="utf-8",
-    )
-
-
-@contextmanager
-def _service() -> Iterator[None]:
-    """Run the service as a department does."""
-    command = [sys.executable, "-m", "dxatrend", "--config", str(FOLDER / "config"), "serve"]
-    with (FOLDER / "serve.log").open("wb") as log:
-        service = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        yield
-    finally:
-        service.send_signal(signal.SIGTERM)
-        service.wait()
-
-
-@contextmanager
-def _archive(port: int) -> Iterator[list[Dataset]]:
-    """Run a PACS that stores structured reports as files; yield what it has, in the order it came."""
-    received: list[Dataset] = []
-    folder = FOLDER / "archive"
-    folder.mkdir(parents=True)
-
-    def store(event: evt.Event) -> int:
-        (folder / f"{len(received) + 1:03}.dcm").write_bytes(event.encoded_dataset())
-        received.append(event.dataset)
-        return SUCCESS
-
-    ae = AE(ae_title=ARCHIVE)
-    for sop_class in SR_STORAGE_CLASSES:
-        ae.add_supported_context(sop_class, DEFAULT_TRANSFER_SYNTAXES)
-    server = ae.start_server((LOOPBACK, port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
-    try:
-        yield received
-    finally:
-        server.shutdown()
-
-
 def _play(console: Console, exams: list[Expected], listener: int, addenda: list[Dataset]) -> None:
     """Send all reports in the order of the exam dates, then the rejection notes, and wait for the addenda."""
     columns = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -231,7 +158,7 @@ def _play(console: Console, exams: list[Expected], listener: int, addenda: list[
                 _send(report, listener)
                 progress.advance(sending)
             progress.update(waiting, completed=_exams_with_addendum(exams, addenda))
-        with open_app(FOLDER / "config") as app:
+        with open_app(CONFIG) as app:
 
             def wait_until_idle() -> None:
                 deadline = time.monotonic() + TIMEOUT_SECONDS
@@ -338,9 +265,3 @@ def _differences(expected: Mapping[str, Any], addendum: ReadBack) -> Iterator[st
 
 def _as_list(value: str | list[str]) -> list[str]:
     return value if isinstance(value, list) else [value]
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(count)]
-        return [probe.getsockname()[1] for probe in probes]

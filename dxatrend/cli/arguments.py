@@ -318,6 +318,7 @@ def _split(parser: Parser) -> None:
 
 
 def _desk(parser: Parser) -> None:
+    parser.add_argument("--demo", action="store_true", help="show what dxatrend demo has left, with accounts to try")
     actions = parser.add_subparsers(metavar="user", required=False)
     user = actions.add_parser("user", help="the accounts of those who may use the desk")
     changes = user.add_subparsers(metavar="add|list|password|role|remove", required=True)

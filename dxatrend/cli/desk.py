@@ -25,7 +25,22 @@ log = logging.getLogger(__name__)
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Serve the desk until SIGTERM, also while the database is away."""
+    """Serve the desk until SIGTERM, also while the database is away; or that of the demonstration."""
+    return _serve_demo() if options.demo else _serve(options)
+
+
+def _serve_demo() -> int:
+    from dxatrend import demo_desk  # noqa: PLC0415 - the desk of a department needs no demonstration
+
+    try:
+        demo_desk.serve(stop_on_signals())
+    except demo_desk.NoDemonstrationError as problem:
+        print_errors(problem)
+        return FAILURE
+    return SUCCESS
+
+
+def _serve(options: argparse.Namespace) -> int:
     from dxatrend.desk import server  # noqa: PLC0415 - accounts need no web server
     from dxatrend.desk.application import application  # noqa: PLC0415 - as above
     from dxatrend.desk.desk import Desk  # noqa: PLC0415 - as above
