@@ -8,7 +8,7 @@ from functools import partial
 from typing import Literal
 from urllib.parse import quote
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, move_on_after, to_thread
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -33,6 +33,9 @@ Handler = Callable[[Visit], Response]
 
 THREADS = 8
 """How many pages are made at once; others wait."""
+
+LONGEST_ANSWER = 25.0
+"""Seconds after which a browser is told that the database does not answer: one that hangs would say nothing."""
 
 _MOST_FIELDS = 2_000
 
@@ -94,7 +97,12 @@ class Dispatcher:
         try:
             if route.method == "POST":
                 form = await request.form(max_files=1, max_fields=_MOST_FIELDS)
-            return await to_thread.run_sync(self._answer, route, request, form, limiter=self._threads)
+            with move_on_after(LONGEST_ANSWER):
+                return await to_thread.run_sync(
+                    self._answer, route, request, form, limiter=self._threads, abandon_on_cancel=True
+                )
+            log.error("a page took longer than %s seconds", LONGEST_ANSWER, extra={"detail": route.path})
+            return self._errors.response(503, text=_TOO_SLOW if route.method == "POST" else "")
         except BodyTooLargeError:
             return self._errors.response(413)
         except HTTPException as error:
@@ -166,6 +174,9 @@ def _has_token(form: FormData, visitor: Visitor) -> bool:
 _FORGED = "Nothing was changed. Forms are taken from pages of the desk only: open the page again and send it there."
 _OLD_FORM = "Nothing was changed. Somebody has logged in anew since it was opened: reload it, and send it again."
 _LOGGED_OUT = "Nothing was changed. Log in, and do it again."
+_TOO_SLOW = (
+    "It is not known whether what you asked for was done: look, once the database answers, before you repeat it."
+)
 _ROLE = "Your role is {}; this needs the role {}. Ask whoever administers dxatrend."
 _NO_ROLE = "You are logged in, but nobody has given you a role: an administrator does it by dxatrend desk user add."
 _TOO_NEW = "It was written by a newer version of dxatrend than this page. Restart dxatrend, or install that version."

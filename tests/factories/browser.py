@@ -124,7 +124,9 @@ class RunningDesk:
             reduced_motion="reduce",
         )
         if role is not None:
-            context.add_cookies([{"name": n, "value": v, "url": self.url} for n, v in self.cookie(role).items()])
+            secure = self.desk.settings.is_https
+            for name, value in self.cookie(role).items():
+                context.add_cookies([{"name": name, "value": value, "url": self.url, "secure": secure}])
         try:
             yield Visitor(context)
         finally:
