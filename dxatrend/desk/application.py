@@ -20,6 +20,8 @@ PAGES = (
     "account",
     "home",
     "log_in",
+    "precision",
+    "precision_studies",
     "reprocessing",
     "setup",
     "trail",

@@ -131,6 +131,13 @@ def record_of(value: LeastSignificantChange | CrossCalibration, records: Sequenc
     return max(same, key=lambda one: one.decisions[-1].number, default=None)
 
 
+def doubts_of(record: RecordOnFile) -> tuple[str, ...]:
+    """Return what a person should check in a record, whether or not it counts."""
+    if isinstance(record.value, CrossCalibration):
+        return cross_calibration_doubts(record.value)
+    return tuple(dict.fromkeys((*doubts(record.value), *(record.facts.doubts if record.facts else ()))))
+
+
 def _is_of(value: LeastSignificantChange | CrossCalibration, record: LeastSignificantChange | CrossCalibration) -> bool:
     if isinstance(value, CrossCalibration) or isinstance(record, CrossCalibration):
         return value == record
@@ -171,7 +178,7 @@ def _lsc_line(
         record=record,
         days_left=(lsc.valid_until - on).days if counts_today else None,
         repeat=repeat if counts_today and not followed else (),
-        doubts=(*doubts(lsc), *(facts.doubts if facts else ())),
+        doubts=doubts_of(record) if record else doubts(lsc),
     )
 
 

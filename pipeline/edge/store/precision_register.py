@@ -87,7 +87,7 @@ class RecordOnFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredRecords:
-    """All records of the register by kind, and the number of the last decision, with which alone they change."""
+    """All records of the register by kind, and the number of decisions, with which alone they change."""
 
     version: int = 0
     lscs: tuple[Registered[LeastSignificantChange], ...] = field(default=(), compare=False)
@@ -189,9 +189,12 @@ def records(connection: Connection, numbers: Sequence[int] | None = None) -> lis
 
 
 def version(connection: Connection) -> int:
-    """Return the number of the last decision, 0 before the first one: what counts changes only with it."""
-    last: int | None = _VERSION.scalar(connection, {})
-    return last or 0
+    """Return how many decisions there are: what counts changes only with one more.
+
+    The highest number would not do: of two transactions the one with the lower number may be committed later.
+    """
+    decisions: int = _VERSION.scalar(connection, {})
+    return decisions
 
 
 def registered(connection: Connection) -> RegisteredRecords:
@@ -211,7 +214,7 @@ def registered(connection: Connection) -> RegisteredRecords:
     )
 
 
-_VERSION = CompiledStatement(select(func.max(register_decision.c.id)))
+_VERSION = CompiledStatement(select(func.count()).select_from(register_decision))
 
 
 def _decision(row: Row[Any]) -> Decision:
