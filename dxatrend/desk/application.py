@@ -18,8 +18,10 @@ from dxatrend.desk.security import Guard
 
 PAGES = (
     "account",
+    "exams",
     "home",
     "log_in",
+    "patients",
     "precision",
     "precision_studies",
     "reprocessing",

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from datetime import timedelta, tzinfo
 from pathlib import Path
 
+from dxatrend.desk.page_drawing import PageDrawer
 from dxatrend.desk.rendering import Renderer
 from pipeline.edge.app import App, open_app
 from pipeline.edge.audit import events
@@ -29,6 +30,7 @@ class Desk:
         self.zone: tzinfo | None = settings.service.exam.zone
         """The department's time zone; ``None`` for this machine's own."""
         self.renderer = Renderer(self.zone)
+        self.drawer = PageDrawer()
         self._opening = threading.Lock()
         self._stack = ExitStack()
         self._live: LiveConfiguration | None = None

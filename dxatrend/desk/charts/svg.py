@@ -6,6 +6,7 @@ Lengths and positions are in units of the view box, ``y`` downwards. A text is e
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup, escape
 
@@ -208,26 +209,51 @@ class Box:
         )
 
 
-def beside(
-    x: float, y: float, text: str, taken: list[Box], area: Area, *, distance: float = 8.0
-) -> tuple[float, float]:
-    """Return where a text begins, and its baseline, so that it covers nothing that is taken; it is taken from then on.
+SIDES = ("right", "above", "below", "left")
+"""Where a label may stand beside its mark."""
 
-    It stands on the right of its place, above, below or on the left, and on the right if nothing is free.
+
+def beside(
+    x: float,
+    y: float,
+    text: str,
+    taken: list[Box],
+    area: Area,
+    *,
+    distance: float = 8.0,
+    sides: Sequence[str] = SIDES,
+) -> tuple[float, float]:
+    """Return where a text begins, and its baseline, so that it covers nothing that is taken, and take that place.
+
+    The sides of the mark are tried in their order; where none is free, the text stands on the first one.
     """
     width, half = text_width(text), TEXT / 2
-    lefts = [
-        (x + distance, y),
-        (x - width / 2, y - distance - half),
-        (x - width / 2, y + distance + half),
-        (x - distance - width, y),
-    ]
-    boxes = [Box(left, middle - half, left + width, middle + half) for left, middle in lefts]
+    centred = max(area.left + 2, min(x - width / 2, area.right - width))
+    places = {
+        "right": (x + distance, y),
+        "above": (centred, y - distance - half),
+        "below": (centred, y + distance + half),
+        "left": (x - distance - width, y),
+    }
+    boxes = [Box(left, middle - half, left + width, middle + half) for left, middle in map(places.__getitem__, sides)]
     inside = Box(area.left, area.top, area.right, area.bottom)
     free = (box for box in boxes if _is_within(box, inside) and not any(box.overlaps(other) for other in taken))
     box = next(free, boxes[0])
     taken.append(box)
     return box.left, box.bottom - TEXT * 0.15
+
+
+def along(places: Sequence[tuple[float, float]], *, step: float = 6.0) -> list[Box]:
+    """Return the rectangles that a line takes, so that no label covers it."""
+    boxes = []
+    for (x1, y1), (x2, y2) in pairwise(places):
+        count = max(1, int(max(abs(x2 - x1), abs(y2 - y1)) / step))
+        for n in range(count):
+            one, other = n / count, (n + 1) / count
+            xs = sorted((x1 + (x2 - x1) * one, x1 + (x2 - x1) * other))
+            ys = sorted((y1 + (y2 - y1) * one, y1 + (y2 - y1) * other))
+            boxes.append(Box(xs[0], ys[0] - 2, xs[1], ys[1] + 2))
+    return boxes
 
 
 def element(name: str, *children: Markup, text: str = "", **attributes: str) -> Markup:

@@ -4,7 +4,7 @@ What it shows is a ``Plot``, as on the pages of an addendum; the geometry is ``p
 exam has a ring, prior and baseline their names. No line crosses a break, and no reference curve is drawn.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from enum import StrEnum
 
@@ -148,9 +148,11 @@ class _Drawing:
         for day in self.plot.held_days:
             x, y = self.x(day.toordinal()), self.area.bottom - 7
             yield svg.mark("cross", x, y, "chart-excluded", f"{day}: held for a person")
-            yield from self._name(x, y, "held")
+            yield from self._name(x, y, "held", sides=svg.SIDES)
         for stretch in unbroken_stretches(self.plot):
-            yield svg.line([self._place(point) for point in stretch], "chart-line")
+            places = [self._place(point) for point in stretch]
+            self.taken += svg.along(places)
+            yield svg.line(places, "chart-line")
         for point in self.plot.series:
             name = "chart-scan chart-hollow" if point.recomputed else "chart-scan"
             this = point is self.plot.series[-1]
@@ -160,7 +162,7 @@ class _Drawing:
     def _names(self) -> Iterator[Markup]:
         """Yield the BMD of this exam, the names of prior and baseline, and sets of vertebrae that differ."""
         *earlier, this = self.plot.series
-        yield from self._name(*self._place(this), bmd_in_text(this.bmd), "chart-value", distance=12)
+        yield from self._name(*self._place(this), bmd_in_text(this.bmd), "chart-value", distance=12, sides=svg.SIDES)
         for point in earlier:
             roles = [role for role, on in self._references() if on == point.on]
             if words := [" and ".join(roles)] * bool(roles) + [point.printed] * bool(point.printed):
@@ -172,9 +174,17 @@ class _Drawing:
         return ("prior", self.plot.prior_on), ("baseline", self.plot.baseline_on)
 
     def _name(
-        self, x: float, y: float, text: str, name: str = "chart-name", *, distance: float = 9.0
+        self,
+        x: float,
+        y: float,
+        text: str,
+        name: str = "chart-name",
+        *,
+        distance: float = 9.0,
+        sides: Sequence[str] = ("above", "below", "right", "left"),
     ) -> Iterator[Markup]:
-        yield svg.label(*svg.beside(x, y, text, self.taken, self.area, distance=distance), text, name)
+        place = svg.beside(x, y, text, self.taken, self.area, distance=distance, sides=sides)
+        yield svg.label(*place, text, name)
 
     def _place(self, point: Point) -> tuple[float, float]:
         return self.x(point.on.toordinal()), self.y(float(point.bmd))
@@ -209,8 +219,7 @@ class _Drawing:
                 "recomputed for these vertebrae; the set that was printed is named",
             )
         if self.band:
-            lsc = f"LSC {lsc_in_text(self.band.lsc)} g/cm² about the {self._about()}"
-            yield _BAR, "chart-band", f"{lsc}: a change to its edge or beyond is significant"
+            yield _BAR, "chart-band", f"LSC {lsc_in_text(self.band.lsc)} g/cm² about the {self._about()}"
         for group, shape in self._not_comparable():
             yield shape, "chart-other", f"not comparable: {group.reason}"
         for group, shape in self._excluded():

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from pipeline.edge.overview.addendum_text import Sentence, changes, read_addendum
+from pipeline.edge.overview.patient import patient_name
 from pipeline.edge.overview.results import RegionResult, measured, stated
 from pipeline.edge.overview.stages import Stage, StageSources, stages_of
 from pipeline.edge.store import audit_trail, exams, outbox, patient_file
 from pipeline.edge.store.audit_trail import Event, SealedEntry
-from pipeline.edge.store.patient_file import AddendumRow, DeliveryRow, ExamRow, ReportRow
+from pipeline.edge.store.patient_file import AddendumRow, DeliveryRow, ExamRow, PatientOnFile, ReportRow
 from pipeline.edge.store.schema import State
 
 MOST_ENTRIES = 40
@@ -57,9 +58,11 @@ class ReportOfExam:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExamOverview:
-    """What is on file of an exam; ``addenda`` the latest first."""
+    """What is on file of an exam; ``addenda`` the latest first, ``name`` the patient's as its report has it."""
 
     row: ExamRow
+    patient: PatientOnFile
+    name: str
     stages: tuple[Stage, ...]
     reports: tuple[ReportOfExam, ...]
     regions: tuple[RegionResult, ...]
@@ -88,8 +91,11 @@ def exam_overview(connection: Connection, number: int) -> ExamOverview | None:
     (on_file,) = exams.load(connection, [number])
     addenda = tuple(_addenda(connection, number, rows, deliveries, delivered))
     regions = addenda[0].regions if addenda else measured(on_file)
+    (patient,) = patient_file.patients_of(connection, [row.patient])
     return ExamOverview(
         row=row,
+        patient=patient,
+        name=patient_name(connection, number),
         stages=stages_of(sources),
         reports=tuple(_reports(on_file, reports)),
         regions=() if silent else regions,

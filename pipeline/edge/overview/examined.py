@@ -14,6 +14,7 @@ from pipeline.clinical.wording.names import bmd_in_text, difference_in_text, lsc
 from pipeline.edge.app import App
 from pipeline.edge.follow_up.examination import Examination, examine
 from pipeline.edge.overview.trend_table import ExamNumbers, TrendRow, rows_of
+from pipeline.edge.provenance import ChangedInput
 from pipeline.edge.store import exam_summaries, exams
 from pipeline.edge.store.patient_file import ExamRow
 from pipeline.edge.store.schema import State
@@ -76,10 +77,12 @@ class Examined:
     """An exam examined with all that is on file now.
 
     ``is_current`` says whether its latest addendum says the same; only then ``sentences`` explain that addendum.
+    ``changed_inputs`` is what has changed since it was examined for its addendum.
     """
 
     examination: Examination
     is_current: bool
+    changed_inputs: tuple[ChangedInput, ...]
     trends: tuple[RegionTrend, ...]
     sentences: tuple[Reasoned, ...]
 
@@ -94,15 +97,18 @@ def examine_now(app: App, connection: Connection, number: int, others: Sequence[
         return None
     linked_patients = exam_summaries.linked_patients_of(connection, number)
     (on_file,) = exams.load(connection, [number])
+    reference = app.reference_in_force(connection)
     try:
-        found = examine(connection, on_file, linked_patients, app.reference_in_force(connection))
+        found = examine(connection, on_file, linked_patients, reference)
     except (ContradictionError, UnusableEvidenceError):
         return None
+    summary = next(one for one in linked_patients.summaries if one.number == number)
     numbers = {((one.study_instance_uid, one.visit), one.scanner.key): one.number for one in others}
     held = [(one.number, one.performed_at.date()) for one in others if one.state == State.HELD]
     return Examined(
         examination=found,
         is_current=found.predecessor is not None and not found.is_new,
+        changed_inputs=reference.provenance_tracker.changed_inputs(summary, linked_patients),
         trends=tuple(_trends(app, found, numbers, held)),
         sentences=tuple(_reasoned(found, numbers)),
     )

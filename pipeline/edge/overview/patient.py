@@ -100,6 +100,19 @@ def patient_overview(connection: Connection, number: int) -> PatientOverview | N
     )
 
 
+def patient_name(connection: Connection, exam_number: int) -> str:
+    """Return the patient's name as the first report of an exam that states one has it (PS3.5 6.2.1)."""
+    for report in patient_file.reports_of(connection, exam_number):
+        (receipt,) = receipts.load(connection, [report.receipt])
+        try:
+            header = read_header(receipt.instance.data_set, receipt.instance.transfer_syntax_uid)
+        except UnreadableReportError:
+            continue
+        if name := header_text(header, "PatientName"):
+            return name
+    return ""
+
+
 def _lines(connection: Connection, rows: Sequence[ExamRow]) -> Iterator[ExamLine]:
     numbers = [row.number for row in rows]
     addenda = patient_file.addenda_of(connection, numbers)
@@ -129,14 +142,4 @@ def _regions(connection: Connection, row: ExamRow, *, has_addendum: bool) -> tup
 
 
 def _name(connection: Connection, lines: Sequence[ExamLine]) -> str:
-    """Return the patient's name as the latest report that is on file has it (PS3.5 6.2.1)."""
-    for line in lines:
-        for report in patient_file.reports_of(connection, line.row.number):
-            (receipt,) = receipts.load(connection, [report.receipt])
-            try:
-                header = read_header(receipt.instance.data_set, receipt.instance.transfer_syntax_uid)
-            except UnreadableReportError:
-                continue
-            if name := header_text(header, "PatientName"):
-                return name
-    return ""
+    return next((name for line in lines if (name := patient_name(connection, line.row.number))), "")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from pipeline.clinical.model import Exam, Finding
+from pipeline.clinical.model import Exam, Finding, Scanner
 from pipeline.clinical.regions import SPINE, Region
 from pipeline.clinical.wording.impression import NOT_COMPARED
 from pipeline.clinical.wording.names import bmd_in_text, score_in_text
@@ -75,7 +75,7 @@ def _row(plot: Plot, finding: Finding, region: Region, exam: Exam, numbers: Exam
         t_score=score_in_text(measured.t_score) if measured and measured.t_score is not None else "",
         z_score=score_in_text(measured.z_score) if measured and measured.z_score is not None else "",
         vertebrae=printed,
-        scanner=str(exam.scanner),
+        scanner=_scanner(exam.scanner),
         software=exam.software,
         mode=measured.scan_mode if measured else "",
         role=role,
@@ -83,6 +83,10 @@ def _row(plot: Plot, finding: Finding, region: Region, exam: Exam, numbers: Exam
     )
     is_invalid = not vertebrae and _group_of(point, plot.excluded) is not None
     return replace(row, bmd="", t_score="", z_score="") if is_invalid else row  # N5
+
+
+def _scanner(scanner: Scanner) -> str:
+    return f"{scanner.manufacturer} {scanner.model}, S/N {scanner.serial_number or 'not stated'}"
 
 
 def _use(plot: Plot, finding: Finding, exam: Exam, point: Point) -> tuple[str, str]:

@@ -234,7 +234,8 @@ def addenda(connection: Connection, exam_number: int) -> list[AddendumOnFile]:
 
 def renderings(connection: Connection, number: int) -> list[AddendumOnFile]:
     """Return every rendering of an addendum, in the order of its pages."""
-    query = _addenda().where(addendum.c.rendering_of_id == number).order_by(addendum.c.id)
+    of_exam = addendum.c.exam_id == select(addendum.c.exam_id).where(addendum.c.id == number).scalar_subquery()
+    query = _addenda().where(of_exam, addendum.c.rendering_of_id == number).order_by(addendum.c.id)
     return [_addendum(row) for row in connection.execute(query)]
 
 

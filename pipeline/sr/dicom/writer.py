@@ -74,14 +74,18 @@ def content(root: Item) -> dict[int, bytes]:
     return dict(_content_item(root))
 
 
-def dicom_file(instance: Authored) -> bytes:
-    """Encode an instance as a DICOM file (PS3.10 section 7)."""
+def dicom_file(instance: Authored, *, transfer_syntax_uid: str = ExplicitVRLittleEndian) -> bytes:
+    """Encode an instance as a DICOM file (PS3.10 section 7); its data set is in this transfer syntax already.
+
+    Raises:
+        ValueError: a UID that a file cannot have.
+    """
     meta = elements(
         {
             "FileMetaInformationVersion": b"\x00\x01",
             "MediaStorageSOPClassUID": instance.sop_class_uid,
             "MediaStorageSOPInstanceUID": instance.sop_instance_uid,
-            "TransferSyntaxUID": ExplicitVRLittleEndian,
+            "TransferSyntaxUID": transfer_syntax_uid,
             "ImplementationClassUID": IMPLEMENTATION_CLASS_UID,
             "ImplementationVersionName": f"DXATREND_{pipeline.__version__}"[:16],
         }

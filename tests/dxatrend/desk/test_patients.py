@@ -1,0 +1,339 @@
+"""Patients and exams at the desk: found, shown, explained, corrected; by whom, and by nobody else."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from pipeline.edge.configuration.desk_settings import Role
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.follow_up.due_exams import drain
+from pipeline.edge.operations import exam_corrections
+from pipeline.edge.store import audit_trail, patient_file, receipts, work_queue
+from pipeline.edge.store.audit_trail import Entry, Event
+from pipeline.edge.store.receipts import Instance
+from pipeline.edge.store.schema import exam
+from tests.factories import browser as browsers
+from tests.factories.browser import PHONE, Client, RunningDesk, pixels_of
+from tests.factories.instances import NOW
+from tests.factories.reports import encode, region, report, spine
+
+HOSTILE = ("<script>alert(1)</script>^Eve", "abc\u202egnp.exe^Mallory", "漢" * 64, '"><img src=x onerror=alert(1)>')
+PROTECTED = ("/patients", "/patients/1", "/exams/1", "/addenda/1/pages", "/addenda/1/pdf", "/addenda/1/file")
+LIGHT = {"line": "#0b5f78", "band": "#cfe3ea"}
+DARK = {"line": "#7cc7de", "band": "#24414c"}
+
+
+def trail(desk: RunningDesk, event: Event) -> list[Entry]:
+    with desk.app.database.read() as connection:
+        return [one.entry for one in audit_trail.find(connection) if one.entry.event is event]
+
+
+def number_of(desk: RunningDesk, text: str) -> int:
+    with desk.app.database.read() as connection:
+        (found,) = patient_file.find(connection, text)
+    return found.number
+
+
+def exams_of(desk: RunningDesk, patient: int) -> list[int]:
+    with desk.app.database.read() as connection:
+        return [row.number for row in patient_file.exams_of(connection, [patient], most=50)]
+
+
+def work(desk: RunningDesk) -> None:
+    while extract_waiting(desk.app):
+        pass
+    drain(desk.app, lambda: False)
+
+
+def receive(desk: RunningDesk, sent: Dataset, uid: str) -> None:
+    sent.SOPInstanceUID = uid
+    instance = Instance(
+        sop_class_uid=str(sent.SOPClassUID),
+        sop_instance_uid=uid,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        data_set=encode(sent),
+    )
+    with desk.app.database.write() as connection:
+        receipts.store(connection, instance, calling_ae_title="SCANNER1", at=NOW)
+    work(desk)
+
+
+@pytest.fixture
+def own_desk(sample_store: Path, tmp_path: Path) -> Iterator[RunningDesk]:
+    """A desk that one test may change."""
+    config = browsers.configure(tmp_path)
+    shutil.copy(sample_store / "dxatrend.sqlite3", tmp_path)
+    with browsers.running_desk(config) as running:
+        yield running
+
+
+@pytest.fixture
+def clients() -> Iterator[Callable[..., Client]]:
+    """Make HTTP clients of a desk, and close them."""
+    with ExitStack() as stack:
+        yield lambda of, role=None: stack.enter_context(of.client(role))
+
+
+# Seen
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("viewport", [browsers.SCREEN, PHONE], ids=["screen", "phone"])
+def test_the_pages_are_in_order_and_the_plot_has_its_colours(desk, browser, dark, viewport) -> None:
+    colours = DARK if dark else LIGHT
+    patient = number_of(desk, "SAMPLE-02")
+    with desk.visitor(browser, Role.ACT, dark=dark, viewport=viewport) as visitor:
+        page = visitor.open(f"/patients/{patient}")
+        visitor.assert_in_order()
+        plot = page.locator("svg.chart").first
+        assert pixels_of(plot, colours["line"]) > 300, "the line and the marks"
+        assert pixels_of(plot, colours["band"]) > 3000, "the band"
+        for path in (f"/exams/{exams_of(desk, patient)[0]}", f"/patients/{patient}/context", "/patients"):
+            visitor.open(path)
+            visitor.assert_in_order()
+
+
+def test_a_patient_on_paper_has_the_plot_and_no_button(desk, browser) -> None:
+    with desk.visitor(browser, Role.ACT, dark=True) as visitor:
+        page = visitor.open(f"/patients/{number_of(desk, 'SAMPLE-02')}")
+        page.emulate_media(media="print")
+        assert pixels_of(page.locator("svg.chart").first, LIGHT["line"]) > 300
+        expect(page.get_by_role("button", name="Ask")).to_have_count(0)
+        assert page.pdf().startswith(b"%PDF")
+
+
+def test_the_present_exam_differs_by_its_shape_and_the_band_moves_to_the_baseline(desk, browser) -> None:
+    with desk.visitor(browser, Role.READ) as visitor:
+        page = visitor.open(f"/patients/{number_of(desk, 'SAMPLE-01')}")
+        plot = page.locator("svg.chart").first
+        assert plot.locator(".chart-ring").count() == 2, "the exam and its line of the legend"
+        expect(plot).to_contain_text("about the prior of 2022-02-15")
+        page.get_by_role("link", name="baseline").click()
+        expect(page).to_have_url(re.compile(r"about=baseline"))
+        expect(plot).to_contain_text("about the baseline of 2020-02-11")
+        visitor.assert_in_order()
+
+
+def test_without_script_every_sentence_opens_to_its_rule_numbers_and_lsc(desk, browser) -> None:
+    number = exams_of(desk, number_of(desk, "SAMPLE-02"))[0]
+    with desk.visitor(browser, Role.READ, script=False) as visitor:
+        page = visitor.open(f"/exams/{number}")
+        sentence = page.locator("details.why", has_text="ignificant loss since").first
+        rule = sentence.get_by_text("equals or exceeds the LSC")
+        expect(rule).not_to_be_visible()
+        sentence.locator("summary").click()
+        expect(rule).to_be_visible()
+        expect(sentence.get_by_text(re.compile("30 patients × 2 scans")).first).to_be_visible()
+        expect(sentence.get_by_role("link", name=re.compile("receipt")).first).to_be_visible()
+        expect(page.locator(".stages .word")).to_have_text(
+            ["receive", "extract", "match", "compare", "interpret", "author", "deliver"]
+        )
+
+
+def test_another_machine_is_told_in_the_table_and_as_a_rule_in_the_plot(desk, browser) -> None:
+    with desk.visitor(browser, Role.READ) as visitor:
+        page = visitor.open(f"/patients/{number_of(desk, 'SAMPLE-05')}")
+        expect(page.locator(".chart-break-name").first).to_have_text("scanner")
+        expect(page.locator("td.differs .otherwise").first).to_have_text("differs")
+
+
+def test_a_withdrawn_exam_shows_no_number_and_why(own_desk, clients) -> None:
+    patient = number_of(own_desk, "SAMPLE-01")
+    number = exams_of(own_desk, patient)[0]
+    exam_corrections.withdraw(own_desk.app.database, number, "scanned under a wrong name")
+    work(own_desk)
+    client = clients(own_desk, Role.READ)
+    text = client.get(f"/exams/{number}").text
+    assert "scanned under a wrong name. It takes part in no comparison." in text
+    assert 'id="results"' not in text
+    assert 'id="trends"' not in text
+    assert f'href="/exams/{number}"' in client.get(f"/patients/{patient}").text
+
+
+# Found
+
+
+def test_a_patient_is_found_by_a_form_and_stands_in_no_address(desk, browser) -> None:
+    with desk.visitor(browser, Role.READ) as visitor:
+        page = visitor.open("/patients")
+        page.get_by_label("Patient ID, accession number").fill("SMP24022001")
+        page.get_by_role("button", name="Find").click()
+        expect(page).to_have_url(re.compile(r"/patients/\d+$"))
+        expect(page.get_by_role("heading", level=1)).to_have_text("Sample, Stable")
+        page.goto("/patients")
+        page.get_by_label("Patient ID, accession number").fill("nobody")
+        page.get_by_role("button", name="Find").click()
+        expect(page.get_by_text("Nothing on file")).to_be_visible()
+        visitor.assert_in_order()
+
+
+@pytest.mark.parametrize("text", ["%", "SAMPLE-0", "' OR 1=1 --", "*", "\0", "a" * 64])
+def test_nobody_is_found_by_part_of_an_id(desk, text, clients) -> None:
+    client = clients(desk, Role.READ)
+    answer = client.send_form("/patients", {"text": text, "issuer": "", "token": client.token()})
+    assert answer.status_code == 200
+    assert "<table" not in answer.text
+
+
+# Who may
+
+
+@pytest.mark.parametrize("path", PROTECTED)
+def test_the_role_look_sees_no_patient_and_nobody_else_does(desk, path, clients) -> None:
+    assert clients(desk, Role.LOOK).get(path).status_code == 403
+    assert clients(desk).get(path).headers["location"].startswith("/log-in")
+
+
+@pytest.mark.parametrize("path", ["/patients/1/context", "/patients/1/merge/2"])
+def test_who_may_only_read_changes_nothing(desk, path, clients) -> None:
+    client = clients(desk, Role.READ)
+    assert client.get(path).status_code == 403
+    answer = client.send_form(path, {"token": client.token(), "recorded_on": "2024-01-01", "therapy": "none"})
+    assert answer.status_code == 403
+    for path in ("/patients/1/ask", "/patients/1/merge", "/exams/1/release"):
+        assert client.send_form(path, {"token": client.token()}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/patients/999999", "/exams/999999", "/addenda/999999/pdf", "/receipts/999999/file", "/patients/0"),
+        *("/patients/-1", "/patients/1'", "/patients/99999999999999999999", "/addenda/1/pages/99", "/exams/1/../2x"),
+    ],
+)
+def test_a_guessed_number_leads_nowhere(desk, path, clients) -> None:
+    assert clients(desk, Role.ACT).get(path).status_code == 404
+
+
+def test_every_look_at_a_patient_is_in_the_trail_with_who(own_desk, clients) -> None:
+    client = clients(own_desk, Role.READ)
+    patient = number_of(own_desk, "SAMPLE-01")
+    number = exams_of(own_desk, patient)[0]
+    for path in (f"/patients/{patient}", f"/exams/{number}", f"/addenda/{number}/file"):
+        client.get(path).raise_for_status()
+    looks = trail(own_desk, Event.VIEWED)
+    assert [(entry.actor, entry.patient) for entry in looks] == [("read", patient)] * 3
+    assert looks[1].detail["exam"] == number
+
+
+def test_the_trail_says_who_released_merged_asked_and_recorded(own_desk, browser) -> None:
+    patient, other = number_of(own_desk, "SAMPLE-01"), number_of(own_desk, "SAMPLE-02")
+    number = exams_of(own_desk, patient)[0]
+    with own_desk.app.database.write() as connection:
+        work_queue.hold(connection, exam, number, reason="contradictory", detail="two values of L1-L4")
+    with own_desk.visitor(browser, Role.ACT) as visitor:
+        page = visitor.open(f"/exams/{number}")
+        expect(page.get_by_text("two values of L1-L4").first).to_be_visible()
+        visitor.assert_in_order()
+        page.get_by_role("button", name="Try it again").click()
+        expect(page.get_by_role("status")).to_contain_text("is tried again")
+        page.goto(f"/patients/{patient}")
+        page.get_by_text("Another id is this person").click()
+        page.get_by_label("The other Patient ID").fill("SAMPLE-02")
+        page.get_by_label("Its issuer").fill("SAMPLES")
+        page.get_by_role("button", name="Compare the two").click()
+        expect(page.get_by_text("They differ in")).to_be_visible()
+        visitor.assert_in_order()
+        page.get_by_role("button", name="merge").click()
+        expect(page.get_by_role("status")).to_contain_text("count as one person")
+        visitor.assert_in_order()
+        page.get_by_role("button", name="Undo").click()
+        expect(page.get_by_role("status")).to_contain_text("undone")
+    merges = trail(own_desk, Event.MERGED)
+    assert [(entry.actor, entry.detail["old"], entry.detail["undo"]) for entry in merges] == [
+        ("act", other, False),
+        ("act", other, True),
+    ]
+    assert [entry.actor for entry in trail(own_desk, Event.RELEASED)] == ["act"]
+
+
+def test_clinical_context_is_recorded_shown_with_who_and_examined_again(own_desk, browser) -> None:
+    patient = number_of(own_desk, "SAMPLE-02")
+    with own_desk.visitor(browser, Role.ACT) as visitor:
+        page = visitor.open(f"/patients/{patient}/context")
+        page.get_by_label("Day on which it is true").fill("2019-01-01")
+        page.get_by_label("mg prednisone a day").fill("many")
+        page.get_by_role("button", name="Record").click()
+        expect(page.get_by_text("A number is written")).to_be_visible()
+        visitor.assert_in_order()
+        page.get_by_label("mg prednisone a day").fill("7,5")
+        page.get_by_label("Osteoporosis therapy").select_option("antiresorptive")
+        page.get_by_label("Who says so").fill("order <b>")
+        page.get_by_role("button", name="Record").click()
+        expect(page.get_by_role("status")).to_contain_text("examined again")
+        row = page.get_by_role("row", name=re.compile("antiresorptive"))
+        expect(row).to_contain_text("7.5")
+        expect(row).to_contain_text("by act")
+        expect(row).to_contain_text("order <b>")
+        visitor.assert_in_order()
+        work(own_desk)
+        page.reload()
+        assert page.locator(".chart-therapy").count() > 0, "a bar below the years"
+    (entry,) = trail(own_desk, Event.CONTEXT_LOADED)
+    assert (entry.actor, entry.patient) == ("act", patient)
+
+
+def test_a_record_that_says_nothing_is_not_stored(own_desk, clients) -> None:
+    client = clients(own_desk, Role.ACT)
+    fields = {"recorded_on": "2024-01-01", "source": "order", "token": client.token()}
+    answer = client.send_form("/patients/1/context", fields)
+    assert answer.status_code == 400
+    assert "Nothing is stated" in answer.text
+    assert trail(own_desk, Event.CONTEXT_LOADED) == []
+
+
+# Documents
+
+
+def test_the_received_bytes_and_the_addendum_are_downloaded_as_they_are(desk, tmp_path, clients) -> None:
+    patient = number_of(desk, "SAMPLE-01")
+    number = exams_of(desk, patient)[0]
+    client = clients(desk, Role.READ)
+    with desk.app.database.read() as connection:
+        (row,) = patient_file.reports_of(connection, number)
+        (kept,) = receipts.load(connection, [row.receipt])
+    answer = client.get(f"/receipts/{row.receipt}/file").raise_for_status()
+    assert answer.content.endswith(kept.instance.data_set)
+    assert answer.headers["content-disposition"].startswith("attachment")
+    (tmp_path / "file.dcm").write_bytes(answer.content)
+    assert dcmread(tmp_path / "file.dcm").SOPInstanceUID == kept.instance.sop_instance_uid
+    (tmp_path / "addendum.dcm").write_bytes(client.get(f"/addenda/{number}/file").raise_for_status().content)
+    assert dcmread(tmp_path / "addendum.dcm").Manufacturer == "dxatrend"
+
+
+def test_the_pages_of_an_addendum_are_drawn_on_demand(desk, browser, clients) -> None:
+    number = exams_of(desk, number_of(desk, "SAMPLE-02"))[0]
+    with desk.visitor(browser, Role.READ) as visitor:
+        page = visitor.open(f"/addenda/{number}/pages")
+        visitor.assert_in_order()
+        assert page.locator("img.sheet-image").first.evaluate("image => image.naturalWidth") == 1024
+    client = clients(desk, Role.READ)
+    assert client.get(f"/addenda/{number}/pdf").raise_for_status().content.startswith(b"%PDF")
+    assert not client.get(f"/addenda/{number}/pages/1").is_error
+
+
+# Hostile names
+
+
+def test_no_name_becomes_markup_and_none_turns_the_words_around_it(own_desk, browser) -> None:
+    for position, name in enumerate(HOSTILE):
+        header = {"PatientID": f"H{position}", "PatientName": name, "SpecificCharacterSet": "ISO_IR 192"}
+        sent = report(spine(region("L1-L4", "0.912")), StudyInstanceUID=f"2.25.7{position}", **header)
+        receive(own_desk, sent, f"2.25.8{position}")
+    with own_desk.visitor(browser, Role.ACT, viewport=PHONE) as visitor:
+        for position in range(len(HOSTILE)):
+            patient = number_of(own_desk, f"H{position}")
+            for path in (f"/patients/{patient}", f"/exams/{exams_of(own_desk, patient)[0]}"):
+                page = visitor.open(path)
+                visitor.assert_in_order()
+                assert "\u202e" not in page.content()
+                assert page.locator("img[src=x]").count() == 0
+                assert "alert(1)" not in "".join(page.locator("script").all_text_contents())
