@@ -65,3 +65,9 @@ def test_status_reads_no_dicom_and_imports_no_library_for_it(tmp_path: Path) -> 
 def test_the_import_of_a_large_library_would_be_noticed() -> None:
     author_one = "from tests.factories.addenda import of; of()"
     assert "highdicom" in imported_by("-c", author_one)
+
+
+def test_the_desk_starts_without_highdicom_matplotlib_or_prefect() -> None:
+    imported = imported_by("-c", "from dxatrend.desk import server, application; application.routes()")
+    assert {"starlette", "uvicorn", "jinja2"} <= imported
+    assert imported.isdisjoint((*LARGE, "fastapi"))
