@@ -25,6 +25,7 @@ PAGES = (
     "precision",
     "precision_studies",
     "reprocessing",
+    "scanners",
     "setup",
     "trail",
 )

@@ -120,9 +120,14 @@ class JudgedScan:
         return HUNDRED * (self.scan.bmd - center) / center
 
     @property
-    def has_failed(self) -> bool:
-        """Whether it broke a rule that calls for two repeats."""
-        return any(rule.fails for rule in self.rules)
+    def failed_rules(self) -> tuple[QualityRule, ...]:
+        """The rules it broke that call for two repeats."""
+        return tuple(rule for rule in self.rules if rule.fails)
+
+    @property
+    def asks_for_repeats(self) -> bool:
+        """Whether it was outside its limits, and is no repeat of a scan that was."""
+        return self.outcome in (Outcome.REPEAT, Outcome.REFUTED, Outcome.CONFIRMED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +282,7 @@ class Judging:
         judged.cusum = self._cusum
         judged.rules = tuple(rules)
         judged.outcome = Outcome.WARNING if rules else Outcome.FIT
-        if judged.has_failed:
+        if judged.failed_rules:
             judged.outcome = Outcome.REPEAT
             self.awaiting = judged
 
@@ -306,7 +311,7 @@ class Judging:
 
     def _failure(self, failed: JudgedScan, *, confirmed_at: datetime | None) -> Failure:
         """Return a failure with the last scan before those that the broken rules looked at."""
-        length = max(rule.scans for rule in failed.rules if rule.fails)
+        length = max(rule.scans for rule in failed.failed_rules)
         window = [at for at, _ in self._series if at <= failed.scan.performed_at][-length:]
         first = window[0] if length > 1 else failed.scan.performed_at
         earlier = [one for one in self._scans if one.scan.performed_at < first and one.segment is failed.segment]

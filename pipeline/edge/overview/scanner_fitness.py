@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import Connection
@@ -17,6 +17,9 @@ from pipeline.edge.store.qc_stops import Stop
 
 IN_USE = timedelta(days=30)
 """A scanner that has sent nothing for longer is not in use, and nobody need scan its phantom."""
+
+LATELY = timedelta(days=60)
+"""For how long the phantom before and after work on a scanner is told."""
 
 
 class Fitness(StrEnum):
@@ -70,9 +73,15 @@ class ScannerFitness:
     fitness: Fitness
     last_phantom_at: datetime | None
     days_ago: int | None
-    stops: Sequence[Stop]
-    """Its open stops."""
+    every_stop: Sequence[Stop]
+    """Its stops, also those that have ended; oldest first."""
+    today: date
     quality: ScannerQuality
+
+    @property
+    def stops(self) -> tuple[Stop, ...]:
+        """Its open stops."""
+        return tuple(stop for stop in self.every_stop if stop.is_open)
 
     @property
     def series(self) -> Sequence[Series]:
@@ -108,7 +117,12 @@ class ScannerFitness:
         return (
             *(_about_stop(stop) for stop in self.stops),
             *(text for one in self.series for text in _about_series(one)),
-            *(_about_bridge(bridge) for one in self.series for bridge in one.chart.bridges if _is_news(bridge)),
+            *(
+                _about_bridge(bridge)
+                for one in self.series
+                for bridge in one.chart.bridges
+                if _is_news(bridge, self.today)
+            ),
         )
 
 
@@ -131,7 +145,7 @@ def _fitness(
     app: App, connection: Connection, number: int, last_phantom_at: datetime | None, *, at: datetime
 ) -> ScannerFitness:
     quality = quality_of(connection, app.reference_data, number)
-    stops = [stop for stop in qc_stops.of_scanner(connection, number) if stop.is_open]
+    stops = qc_stops.of_scanner(connection, number)
     now = at.astimezone(app.reference_data.zone).replace(tzinfo=None)
     days_ago = None if last_phantom_at is None else max(0, (now.date() - last_phantom_at.date()).days)
     in_use = at - scanners.last_seen_at(connection, number) <= IN_USE
@@ -142,7 +156,8 @@ def _fitness(
         fitness=_worst(app, quality, stops, days_ago if in_use else None),
         last_phantom_at=last_phantom_at,
         days_ago=days_ago,
-        stops=stops,
+        every_stop=stops,
+        today=now.date(),
         quality=quality,
     )
 
@@ -150,7 +165,7 @@ def _fitness(
 def _worst(app: App, quality: ScannerQuality, stops: Sequence[Stop], days_ago: int | None) -> Fitness:
     limits = app.settings.service.quality_control
     last = quality.series[0].chart.last if quality.series else None
-    if stops:
+    if any(stop.is_open for stop in stops):
         return Fitness.STOPPED
     if any(one.chart.awaiting is not None for one in quality.series):
         return Fitness.REPEAT
@@ -178,14 +193,14 @@ def _name(app: App, scanner: Scanner) -> str:
 def _about_stop(stop: Stop) -> str:
     begun = f"Stop {stop.number}, since {stop.begins:%Y-%m-%d %H:%M}: {stop.reason}."
     if stop.remedied_on is None:
-        return f"{begun} Measure no patients; find the cause and record the remedy: dxatrend qc remedy {stop.number}"
+        return f"{begun} Measure no patients; find the cause, and record the remedy of stop {stop.number}."
     return f"{begun} Remedied on {stop.remedied_on} ({stop.remedy}). It ends with the next good scan of the phantom."
 
 
 def _about_series(series: Series) -> tuple[str, ...]:
     chart, found = series.chart, []
     if chart.awaiting is not None:
-        rules = ", ".join(rule.value for rule in chart.awaiting.rules if rule.fails)
+        rules = ", ".join(rule.value for rule in chart.awaiting.failed_rules)
         done = len(chart.awaiting.repeats)
         again = "twice" if done == 0 else "once more"
         found.append(f"{series.phantom.name}: outside its limits ({rules}). Scan the phantom {again} today.")
@@ -198,9 +213,11 @@ def _about_series(series: Series) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _is_news(bridge: Bridge) -> bool:
-    """Whether the phantom says otherwise than the configuration, or the configuration says nothing yet."""
-    return bridge.holds is not None and (not bridge.mark.is_epoch or bridge.holds != bridge.mark.is_bridged)
+def _is_news(bridge: Bridge, today: date) -> bool:
+    """Whether the phantom says otherwise than the configuration, or of work done lately that is no epoch in it."""
+    if bridge.mark.is_epoch:
+        return bridge.holds is not None and bridge.holds != bridge.mark.is_bridged
+    return bridge.holds is not None and today - bridge.mark.day <= LATELY
 
 
 def _about_bridge(bridge: Bridge) -> str:

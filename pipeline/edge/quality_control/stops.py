@@ -56,7 +56,7 @@ class _Words:
 
     def __str__(self) -> str:
         scan = self.failure.scan
-        rules = ", ".join(rule.value for rule in scan.rules if rule.fails)
+        rules = ", ".join(rule.value for rule in scan.failed_rules)
         repeats = "two repeats confirmed it" if self.failure.confirmed_at else "it was not repeated"
         return f"phantom outside its limits on {scan.scan.day}: {rules}; {repeats}"
 
