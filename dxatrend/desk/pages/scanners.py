@@ -106,8 +106,9 @@ def remedy(visit: Visit) -> Response:
         raise HTTPException(403)
     if number is None or all(stop.number != number for stop in one.every_stop):
         raise not_found()
+    what = visit.text("what", longest=500)
     try:
-        found = record_remedy(visit.app, number, visit.text("what", longest=500), on=_day(visit), annul=annul)
+        found = record_remedy(visit.app, number, what, on=_day(visit), annul=annul)
     except QualityRecordError as problem:
         return visit.redirect(back, problem=f"Nothing was recorded: {problem}.")
     if found.stop.annulled:
