@@ -21,6 +21,9 @@ CONNECTION_SECONDS = 5
 RESPONSE_SECONDS = 60
 MOST_BYTES = 64 * 2**20
 
+RETRY = (408, 425, 429, 500, 502, 503, 504)
+"""HTTP statuses that say nothing against what was sent: the server is busy or in trouble."""
+
 
 class NoResponseError(DxatrendError):
     """The connection was there, and no whole answer came."""

@@ -150,20 +150,49 @@ class StowDestination(HttpDestination):
     history: bool = False
 
 
+def _uri(text: str) -> str:
+    if not urlsplit(text).scheme or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("a URI, such as urn:oid:1.2.3 or https://hospital.example/patients")
+    return text
+
+
+Uri = Annotated[str, AfterValidator(_uri)]
+
+
+class FhirDestination(HttpDestination):
+    """``kind = "fhir"``: a FHIR R4 server that gets every result as a DiagnosticReport with Observations."""
+
+    kind: Literal["fhir"]
+    content: Annotated[tuple[Literal["sr", "pdf"], ...], *_ENCLOSING] = ("sr",)
+    patient_system: Uri | None = None
+    accession_system: Uri | None = None
+
+    @property
+    def delivered_forms(self) -> tuple[Form, ...]:
+        """One transaction for each addendum; its pages are enclosed."""
+        return ("sr",)
+
+    @property
+    def takes_replacements(self) -> bool:
+        """A later result replaces the resources of the earlier one."""
+        return True
+
+
 def kind_of(destination: object) -> str:
     """Return the ``kind`` of a destination, as settings or as it is written; without one it is ``dicom``."""
     written = destination.get("kind", "dicom") if isinstance(destination, dict) else getattr(destination, "kind", "")
     return str(written)
 
 
-KINDS = ("dicom", "folder", "hl7", "stow")
+KINDS = ("dicom", "stow", "hl7", "fhir", "folder")
 """Every kind of destination."""
 
 Destination = Annotated[
     Annotated[DicomDestination, Tag("dicom")]
     | Annotated[FolderDestination, Tag("folder")]
     | Annotated[Hl7Destination, Tag("hl7")]
-    | Annotated[StowDestination, Tag("stow")],
+    | Annotated[StowDestination, Tag("stow")]
+    | Annotated[FhirDestination, Tag("fhir")],
     Discriminator(kind_of),
 ]
 """A destination of any kind."""

@@ -3,11 +3,13 @@
 from pipeline.edge.configuration.destination_settings import (
     Destination,
     DicomDestination,
+    FhirDestination,
     FolderDestination,
     Hl7Destination,
     StowDestination,
 )
 from pipeline.edge.configuration.service_settings import ServiceSettings
+from pipeline.edge.deliver.fhir_sender import FhirSender
 from pipeline.edge.deliver.folder import FolderSender
 from pipeline.edge.deliver.hl7_sender import Hl7Sender
 from pipeline.edge.deliver.results_on_file import ResultsOnFile
@@ -28,3 +30,5 @@ def sender(to: Destination, service: ServiceSettings, database: Database | None 
             return Hl7Sender(to, ResultsOnFile(database, service.exam.zone))
         case StowDestination():
             return StowSender(to)
+        case FhirDestination():
+            return FhirSender(to, ResultsOnFile(database, service.exam.zone))

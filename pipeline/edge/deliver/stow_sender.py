@@ -23,7 +23,7 @@ from pipeline.edge.deliver.sender import (
 from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.dicom_net.statuses import OUT_OF_RESOURCES
 from pipeline.edge.errors import describe_error, require_fault_of_one
-from pipeline.edge.http_client import HttpClient, NoResponseError, Response, require_welcome
+from pipeline.edge.http_client import RETRY, HttpClient, NoResponseError, Response, require_welcome
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import read_elements
@@ -38,9 +38,6 @@ BOUNDARY = "dxatrend-addendum-5f0b3b6e92a45c0d"
 
 STORED = (200, 202)
 """HTTP statuses with which an archive tells which instances it stored (PS3.18 table 10.5.3-1), besides 409."""
-
-RETRY = (408, 425, 429, 500, 502, 503, 504)
-"""HTTP statuses that say nothing against the addendum: the server is busy or in trouble."""
 
 FAILED, REFERENCED, REFERENCED_INSTANCE, FAILURE_REASON = "00081198", "00081199", "00081155", "00081197"
 

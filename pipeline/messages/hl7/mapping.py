@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipeline.clinical.regions import UnknownRegionError, parse_region
-from pipeline.messages.hl7.names import EXAM_NAMES, FIELD_NAMES, NUMBERS, REGION_DATES, REGION_NAMES, TEXTS, WITH_CODE
+from pipeline.messages.hl7.names import EXAM_NAMES, FIELD_NAMES, NUMBERS, REGION_NAMES, TEXTS, WITH_CODE
+from pipeline.messages.quantities import REGION_DATES
 from pipeline.sr import codes
 
 ValueType = Literal["NM", "CWE", "CE", "ST", "TX", "FT", "DT", "ED"]

@@ -8,7 +8,16 @@ from pipeline.clinical.regions import Region
 from pipeline.clinical.wording.names import region_name
 from pipeline.messages.exam_result import ExamResult, RegionResult
 from pipeline.messages.hl7.encoding import escape
-from pipeline.messages.hl7.names import EXAM_CODES, REGION_CODES, REGION_DATES, REGION_NUMBERS, SECTIONS, Quantity
+from pipeline.messages.quantities import (
+    EXAM_CODES,
+    REGION_CODES,
+    REGION_DATES,
+    REGION_NUMBERS,
+    SECTIONS,
+    Quantity,
+    own_code,
+    word_for,
+)
 from pipeline.sr import codes
 from pipeline.sr.dicom.content_item import Code
 
@@ -84,22 +93,11 @@ def _days(found: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{day[:4]}-{day[4:6]}-{day[6:]}" for day in found)
 
 
-def word_for(value: str, words: Mapping[str, str]) -> str:
-    """Return the words for a code value of the private scheme: the receiver's own, or else its meaning."""
-    meaning = codes.words(value)
-    return words.get(value) or meaning[:1].upper() + meaning[1:]
-
-
 def _of_region(quantity: Quantity, region: Region, label: str) -> str:
     """Return OBX-3: a standard code with ours beside it, or ours alone; ours names the region, which LOINC does not."""
-    concept = quantity.code(region)
-    private = f"{quantity.key}^{escape(f'{_OWN_MEANINGS.get(quantity.key, concept.meaning)}, {label}')}^{codes.SCHEME}"
-    return private if concept.scheme == codes.SCHEME else f"{_triple(concept)}^{private}"
+    concept, own = quantity.code(region), _triple(own_code(quantity, region, label))
+    return own if concept.scheme == codes.SCHEME else f"{_triple(concept)}^{own}"
 
 
 def _triple(concept: Code) -> str:
     return f"{concept.value}^{escape(concept.meaning)}^{concept.scheme}"
-
-
-_OWN_MEANINGS = {"BMD": "Bone mineral density", "T_SCORE": "T-score", "Z_SCORE": "Z-score", "AREA": "Area"}
-"""What our codes mean that stand beside a standard one; as codes of ours they are in messages only."""

@@ -18,9 +18,10 @@ from pipeline.clinical.withdrawal import withdrawn
 from pipeline.edge.configuration.hl7_mapping import read_mapping
 from pipeline.messages.exam_result import ExamResult
 from pipeline.messages.hl7.mapping import Hl7Mapping, Observation
-from pipeline.messages.hl7.names import EXAM_NAMES, REGION_CODES, REGION_NAMES, REGION_NUMBERS
+from pipeline.messages.hl7.names import EXAM_NAMES, REGION_NAMES
 from pipeline.messages.hl7.observations import region_id
 from pipeline.messages.hl7.oru import DEFAULT_FIELDS, UnwritableLetterError, control_id, write_message
+from pipeline.messages.quantities import REGION_CODES, REGION_NUMBERS
 from pipeline.sr.author.content import section_sizes
 from tests.factories import addenda, results
 from tests.factories import interpretations as make

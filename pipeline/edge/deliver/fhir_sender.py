@@ -1,0 +1,114 @@
+"""Put results to a FHIR R4 server, each as one transaction (FHIR R4 3.1.0.11.2).
+
+A server has a result when it answers that the transaction was carried out, entry by entry. Every resource is put under
+an id of its own, so that a transaction of which the answer was lost may be sent again.
+"""
+
+import json
+import time
+from collections.abc import Generator, Sequence
+
+from pipeline.edge.configuration.destination_settings import FhirDestination
+from pipeline.edge.deliver.results_on_file import ResultsOnFile
+from pipeline.edge.deliver.sender import (
+    DeliveryError,
+    DeliveryRefusedError,
+    DeliveryUnavailableError,
+    UndeliverableError,
+)
+from pipeline.edge.dicom_net.client import PeerUnavailableError
+from pipeline.edge.errors import describe_error, require_fault_of_one
+from pipeline.edge.http_client import RETRY, HttpClient, NoResponseError, Response, require_welcome
+from pipeline.edge.store.outbox import AddendumOnFile
+from pipeline.messages.fhir.bundle import Systems, write_bundle
+
+BATCH_SECONDS = 120
+"""How long one batch may take; well within a lease, however slowly a server answers."""
+
+FHIR_JSON = "application/fhir+json"
+
+
+class FhirSender:
+    """Sends to a FHIR server."""
+
+    proof = "answer to the transaction"
+
+    def __init__(self, to: FhirDestination, results: ResultsOnFile) -> None:
+        self._to, self._results = to, results
+        self._systems = Systems(patient=to.patient_system or "", accession=to.accession_system or "")
+
+    def deliver(self, addenda: Sequence[AddendumOnFile], *, attempt: int) -> Generator[DeliveryError | None]:
+        """Put each result in a transaction of its own."""
+        end = time.monotonic() + BATCH_SECONDS
+        with HttpClient(self._to) as client:
+            for addendum in addenda:
+                if time.monotonic() > end:
+                    return
+                problem = self._deliver_one(client, addendum)
+                yield problem
+                if isinstance(problem, DeliveryUnavailableError):
+                    return
+
+    def check(self) -> None:
+        """Verify that the server tells what it can, and that it is of a version that we write."""
+        with HttpClient(self._to) as client:
+            try:
+                response = client.request("GET", "/metadata", headers={"Accept": FHIR_JSON})
+            except NoResponseError as silence:
+                raise PeerUnavailableError(str(silence)) from None
+        require_welcome(response, "the request for its capabilities")
+        version = _read(response).get("fhirVersion")
+        if response.status != 200 or not isinstance(version, str):
+            raise PeerUnavailableError(f"HTTP {response.status}, and no FHIR capability statement")
+        if not version.startswith("4."):
+            raise PeerUnavailableError("it speaks another version of FHIR than R4")
+
+    def _deliver_one(self, client: HttpClient, addendum: AddendumOnFile) -> DeliveryError | None:
+        try:
+            self._put(client, addendum)
+        except PeerUnavailableError:
+            raise
+        except NoResponseError as silence:
+            return DeliveryUnavailableError(str(silence))
+        except DeliveryError as problem:
+            return problem
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are sent
+            require_fault_of_one(error)
+            return UndeliverableError(describe_error(error))
+        return None
+
+    def _put(self, client: HttpClient, addendum: AddendumOnFile) -> None:
+        bundle, entries = write_bundle(
+            self._results.result(addendum),
+            systems=self._systems,
+            earlier=self._results.earlier(addendum),
+            pdf=self._results.pdf(addendum) if "pdf" in self._to.content else None,
+        )
+        headers = {"Accept": FHIR_JSON, "Content-Type": f"{FHIR_JSON}; charset=utf-8"}
+        response = client.request("POST", "", headers=headers, content=bundle)
+        require_welcome(response, "the transaction")
+        said = f"the transaction was answered with HTTP {response.status}"
+        if response.status in RETRY:
+            raise DeliveryUnavailableError(said)
+        if response.status not in (200, 201):
+            raise DeliveryRefusedError(said)
+        if not _is_carried_out(response, entries):
+            raise DeliveryUnavailableError(f"{said}, and the answer does not say that it was carried out")
+
+
+def _is_carried_out(response: Response, entries: int) -> bool:
+    """Return whether an answer is the response to a transaction of so many entries, each of which succeeded."""
+    answer = _read(response)
+    told = answer.get("entry")
+    if answer.get("type") != "transaction-response" or not isinstance(told, list) or len(told) != entries:
+        return False
+    outcomes = [entry.get("response") if isinstance(entry, dict) else None for entry in told]
+    return all(isinstance(one, dict) and str(one.get("status", "")).startswith("2") for one in outcomes)
+
+
+def _read(response: Response) -> dict[str, object]:
+    try:
+        answer = json.loads(response.body)
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}

@@ -1,0 +1,1 @@
+"""FHIR R4: the result of an exam as a transaction of resources."""
