@@ -29,13 +29,15 @@ from pipeline.edge.errors import UNEXPECTED, WORKER_LOST
 from pipeline.edge.extract.caller_scanners import OTHER_CALLER
 from pipeline.edge.follow_up.due_exams import CONTRADICTORY, UNUSABLE_EVIDENCE
 from pipeline.edge.operations import clinical_context
+from pipeline.edge.overview.held_reasons import EXPLANATIONS
+from pipeline.edge.reprocess.reextract import READ_OTHERWISE
 from pipeline.edge.store.commitment_requests import NOT_REPORTED
 from pipeline.edge.store.patient_identity import ID_CONFLICT
 from pipeline.edge.store.readings import REPEATED
 from pipeline.edge.store.receipts import CORRECTED, OTHER_BYTES
 from pipeline.edge.store.shared_scans import SAME_SCAN
 from pipeline.edge.store.withdrawals import REJECTED
-from pipeline.sr.dicom.unreadable import Reason
+from pipeline.sr.dicom.unreadable import IGNORED_REASONS, Reason
 from tests import peers
 from tests.folders import ROOT
 
@@ -133,11 +135,25 @@ def test_a_list_can_be_set_by_the_environment_as_the_page_says(monkeypatch):
     assert [caller.ae_title for caller in loaded.service.listener.caller] == [json.loads(value)[0]["ae_title"]]
 
 
-def test_every_reason_for_holding_has_an_advice():
-    advised = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[^|]+) \|", OPERATIONS, re.MULTILINE))))
-    of_exams = {CONTRADICTORY, UNUSABLE_EVIDENCE, OTHER_BYTES, ID_CONFLICT, REPEATED, CORRECTED, SAME_SCAN, REJECTED}
-    of_the_edge = {OTHER_CALLER, UNEXPECTED, WORKER_LOST, REFUSED, UNANSWERED, NOT_REPORTED}
-    assert {*Reason, *of_exams, *of_the_edge} - advised == set()
+OF_EXAMS = {CONTRADICTORY, UNUSABLE_EVIDENCE, OTHER_BYTES, ID_CONFLICT, SAME_SCAN, READ_OTHERWISE}
+OF_THE_EDGE = {OTHER_CALLER, UNEXPECTED, WORKER_LOST, REFUSED, UNANSWERED, NOT_REPORTED}
+
+
+def test_every_reason_for_holding_is_explained_and_no_other():
+    of_reports = {*Reason} - IGNORED_REASONS - {Reason.REJECTION_NOTE}
+    assert set(EXPLANATIONS) == of_reports | OF_EXAMS | OF_THE_EDGE
+
+
+def test_the_page_explains_each_reason_for_holding_in_the_words_of_the_desk():
+    (table,) = re.findall(r"^\| reason \| what it means \|.*\n\|.*\n((?:\|.*\n)+)", OPERATIONS, re.MULTILINE)
+    words = [f"| `{reason}` | {one.meaning} | {one.advice} |" for reason, one in EXPLANATIONS.items()]
+    assert table.splitlines() == words
+
+
+def test_every_reason_for_ignoring_is_explained():
+    (table,) = re.findall(r"^\| reason \| what it is \|.*\n\|.*\n((?:\|.*\n)+)", OPERATIONS, re.MULTILINE)
+    explained = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE))))
+    assert explained == {*IGNORED_REASONS, Reason.REJECTION_NOTE, REPEATED, CORRECTED, REJECTED}
 
 
 def test_what_the_page_tells_to_look_for_is_printed_or_logged():

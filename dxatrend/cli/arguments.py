@@ -144,6 +144,17 @@ def _with_action(arguments: Sequence[str]) -> list[str]:
     return words
 
 
+def _held(parser: Parser) -> None:
+    _add_json(parser)
+    parser.add_argument("--set-aside", action="store_true", help="list what a person has set aside, who, and why")
+
+
+def _set_aside(parser: Parser) -> None:
+    parser.add_argument("number", metavar="N", help="a number that held prints")
+    parser.add_argument("--reason", type=_text, default="", metavar="TEXT", help="why; the audit trail keeps it")
+    parser.add_argument("--undo", action="store_true", help="let it wait for a decision again")
+
+
 def _precision(parser: Parser) -> None:
     actions = parser.add_subparsers(metavar="|".join(_OF_REGISTER), required=True)
     study = actions.add_parser("study", help="print a study's worksheet and its entries for precision.toml")
@@ -413,14 +424,24 @@ COMMANDS: dict[str, Command] = {
     "held": Command(
         run="held:run",
         summary="List what is held for a person to decide, and why.",
-        examples=("dxatrend held", "dxatrend held --json"),
-        arguments=_add_json,
+        examples=("dxatrend held", "dxatrend held --json", "dxatrend held --set-aside"),
+        arguments=_held,
     ),
     "release": Command(
         run="held:release",
         summary="Try held work again, or try now what waits for a destination.",
         examples=("dxatrend release E12", "dxatrend release pacs"),
         arguments=_release,
+        writes=True,
+    ),
+    "set-aside": Command(
+        run="held:set_aside",
+        summary="Stop asking for a decision on held work, which stays held; release still tries it again.",
+        examples=(
+            'dxatrend set-aside 12 --reason "a lateral spine, nothing to compare"',
+            "dxatrend set-aside 12 --undo",
+        ),
+        arguments=_set_aside,
         writes=True,
     ),
     "precision": Command(

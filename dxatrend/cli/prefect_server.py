@@ -11,6 +11,7 @@ from flows.prefect_environment import enter_client_environment
 from flows.prefect_runner import PrefectRunner
 from pipeline.edge.app import open_app
 from pipeline.edge.configuration.loading import load_configuration
+from pipeline.edge.heartbeat import Heartbeat
 
 
 def prefect(options: argparse.Namespace) -> NoReturn:
@@ -23,7 +24,7 @@ def schedules(options: argparse.Namespace) -> int:
     """Start the scheduled Prefect runs until SIGTERM."""
     settings = enter_client_environment(options.config)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # each of its runs reads the configuration itself
-    with open_app(options.config):  # nobody replaces the store while this runs
+    with open_app(options.config) as app, Heartbeat(app.database, "schedules").kept():
         # Importing Prefect competes with the start of its server, which everything else waits for.
         with contextlib.closing(PrefectRunner(settings)) as runner:
             runner.wait_for_server()

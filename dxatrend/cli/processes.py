@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import logging
+import os
 import signal
 
 from dxatrend.cli.output import FAILURE, SUCCESS
@@ -12,6 +13,7 @@ from flows.shutdown import stop_on_signals
 from pipeline.edge.app import open_app
 from pipeline.edge.audit import events
 from pipeline.edge.dicom_net.tls import TlsError
+from pipeline.edge.heartbeat import Heartbeat
 from pipeline.edge.live_configuration import LiveConfiguration
 from pipeline.edge.receive.listener import Listener
 
@@ -28,11 +30,10 @@ def listen(options: argparse.Namespace) -> int:
             listener = Listener(
                 service.listener, app.database, service.dicom_destinations, reserve_mb=service.store.reserve_mb
             )
-        except OSError as error:
-            log.error("cannot listen: %s", error.strerror)
-            return FAILURE
-        except TlsError as unusable:
-            log.error("cannot listen: listener.%s", unusable)
+        except (OSError, TlsError) as error:
+            problem = f"listener.{error}" if isinstance(error, TlsError) else _refusal(error, service.listener.port)
+            log.error("cannot listen: %s", problem)
+            Heartbeat(app.database, "listener").cannot_start(f"cannot listen: {problem}")
             return FAILURE
         live = LiveConfiguration(app)
         signal.signal(signal.SIGHUP, live.on_signal)
@@ -51,5 +52,13 @@ def work(options: argparse.Namespace) -> int:
         live = LiveConfiguration(app)
         signal.signal(signal.SIGHUP, live.on_signal)
         stop = stop_on_signals()
-        with events.service_lifetime(app, "worker"), live.registered("worker"):
-            return SUCCESS if run_worker(lambda: live.app, stop) else FAILURE
+        with events.service_lifetime(app, "worker"), live.registered("worker") as registration:
+            if run_worker(lambda: live.app, stop):
+                return SUCCESS
+            registration.failure = "an unexpected error, which its log tells"
+            return FAILURE
+
+
+def _refusal(error: OSError, port: int) -> str | None:
+    """Return why the system does not let us listen; asyncio adds where it tried."""
+    return f"{os.strerror(error.errno)} (port {port})" if error.errno else error.strerror

@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime
 
 from dxatrend.cli.output import FAILURE, SUCCESS, print_errors
+from dxatrend.service.child_reports import child_reports
 from dxatrend.service.supervisor import supervise
 from flows.shutdown import stop_on_signals
 from pipeline.edge.app import App, open_app
@@ -20,7 +21,8 @@ def serve(options: argparse.Namespace) -> int:
     """Run listener, worker, desk, Prefect server and schedules until SIGTERM."""
     with open_app(options.config) as app:  # migrates the database, before two children would
         service = app.settings.service
-    supervise(options.config, service.prefect, stop_on_signals(), desk=service.desk.enabled)
+        with child_reports(app.database) as reports:
+            supervise(options.config, service.prefect, stop_on_signals(), reports, desk=service.desk.enabled)
     return SUCCESS
 
 

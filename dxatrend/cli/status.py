@@ -1,25 +1,23 @@
-"""``dxatrend status``: what was received, waits, was delivered or is held, and what a person should correct."""
+"""``dxatrend status``: what runs, was received, waits, was delivered or is held, and what a person should correct."""
 
 import argparse
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from dxatrend.cli import fitness_lines
-from dxatrend.cli.output import SUCCESS, cell, print_json, print_table, today
+from dxatrend.cli.output import SUCCESS, cell, print_json, print_table
 from dxatrend.precision_reminders import reminders
 from flows.prefect_disk_space import prefect_disk_reserve
 from pipeline.clinical.model import Scanner
 from pipeline.clinical.precision import running_out
-from pipeline.edge.app import App, open_app
-from pipeline.edge.configuration.reference_data import ReferenceData
-from pipeline.edge.disk_space import DiskReserve, disk_reserve_of
-from pipeline.edge.live_configuration import outdated
-from pipeline.edge.overview import scanner_fitness
-from pipeline.edge.overview.rejected_callers import CallerToAdmit, callers_to_admit
+from pipeline.edge.app import open_app
+from pipeline.edge.overview.parts import Part
+from pipeline.edge.overview.rejected_callers import CallerToAdmit
 from pipeline.edge.overview.scanner_fitness import ScannerFitness
-from pipeline.edge.store import service_status
+from pipeline.edge.overview.today import Disk, Today, today
+from pipeline.edge.store.scanner_activity import PERIODS
 from pipeline.edge.store.scanners import Respelt, UnidentifiedScanner
 from pipeline.edge.store.senders import NewSender
 from pipeline.edge.store.service_status import Status
@@ -32,74 +30,60 @@ MOST_NAMED = 5
 def run(options: argparse.Namespace) -> int:
     """Print the status of the service as text or JSON."""
     with open_app(options.config, existing=True) as app:
-        restart_needed = outdated(app)
-        found = _status(app)
-        service = app.settings.service
-        with app.database.read() as connection:
-            rejected = callers_to_admit(connection, service.listener, at=datetime.now(UTC))
-        disks = {
-            "the store": disk_reserve_of(app.database, service.store.reserve_mb),
-            "Prefect": prefect_disk_reserve(service.prefect),
-        }
-        with app.database.read() as connection:
-            reference_data = app.reference_in_force(connection).reference_data
-        fitness = scanner_fitness.fitness_of_all(app, at=datetime.now(UTC))
+        prefect = prefect_disk_reserve(app.settings.service.prefect)
+        now = today(app, at=datetime.now(UTC), other_disks={"Prefect": prefect})
     if options.json:
-        quality = {"quality_control": [fitness_lines.as_json(one) for one in fitness]}
-        print_json(_as_json(found, restart_needed, disks, reference_data, rejected) | quality)
+        print_json(_as_json(now))
         return SUCCESS
-    for restart in restart_needed:
+    for restart in now.restart_needed:
         print(restart)
-    _print_counts(found)
-    _print_disks(disks)
-    _print_tables(found, fitness)
-    if found.unidentified:
-        _print_unidentified(found.unidentified)
-    if found.respelt:
-        _print_respelt(found.respelt)
-    if found.new_senders:
-        _print_new_senders(found.new_senders)
-    if rejected:
-        _print_rejected(rejected)
-    for reminder in reminders(reference_data.clinical.lscs, today()):
+    _print_parts(now.parts)
+    _print_counts(now.status)
+    _print_disks(now.disks)
+    _print_tables(now.status, now.fitness)
+    if now.status.unidentified:
+        _print_unidentified(now.status.unidentified)
+    if now.status.respelt:
+        _print_respelt(now.status.respelt)
+    if now.status.new_senders:
+        _print_new_senders(now.status.new_senders)
+    if now.rejected_callers:
+        _print_rejected(now.rejected_callers)
+    for reminder in reminders(now.reference_data.clinical.lscs, now.at.astimezone(now.zone).date()):
         print(reminder)
     return SUCCESS
 
 
-def _status(app: App) -> Status:
-    destinations = app.settings.service.destination
-    with app.database.read() as connection:
-        return service_status.status(
-            connection,
-            [destination.name for destination in destinations],
-            datetime.now(UTC),
-            reference_data=app.reference_data,
-            archives=[archive.name for archive in app.settings.service.archives],
-        )
-
-
-def _as_json(
-    found: Status,
-    restart_needed: Sequence[str],
-    disks: Mapping[str, DiskReserve],
-    reference_data: ReferenceData,
-    rejected: Sequence[CallerToAdmit],
-) -> dict[str, Any]:
-    store, prefect = disks.values()
+def _as_json(now: Today) -> dict[str, Any]:
+    found = now.status
+    free_mb = {disk.name: disk.free_mb for disk in now.disks}
     return {
-        "restart_needed": restart_needed,
+        "restart_needed": now.restart_needed,
+        "parts": [dataclasses.asdict(one) | {"is_alive": one.is_alive} for one in now.parts],
         **dataclasses.asdict(found),
-        "free_mb": {"store": store.free_mb(), "Prefect": prefect.free_mb()},
+        "held_by_reason": {one.reason: one.count for one in now.held},
+        "free_mb": {"store": free_mb.get("the store"), "Prefect": free_mb.get("Prefect")},
         "respelt": [dataclasses.asdict(one) | {"lines": one.lines} for one in found.respelt],
         "unidentified": [dataclasses.asdict(one) | {"lines": one.lines} for one in found.unidentified],
         "rejected_callers": [
-            {**dataclasses.asdict(one.caller), "advice": one.advice, "lines": one.lines} for one in rejected
+            {**dataclasses.asdict(one.caller), "advice": one.advice, "lines": one.lines} for one in now.rejected_callers
         ],
         "lscs_running_out": [
             {"scanner": str(lsc.scanner), "region": str(lsc.region), "valid_until": lsc.valid_until}
-            for lsc in running_out(reference_data.clinical.lscs, today())
+            for lsc in running_out(now.reference_data.clinical.lscs, now.at.astimezone(now.zone).date())
         ],
+        "certificates_running_out": [dataclasses.asdict(one) for one in now.certificates],
+        "last_backup": now.last_backup,
+        "quality_control": [fitness_lines.as_json(one) for one in now.fitness],
     }
+
+
+def _print_parts(running: Sequence[Part]) -> None:
+    """Print what runs, and first what does not run as it should."""
+    print_table(
+        ("part", "host", "is", "since", "last heartbeat", "why"),
+        [(one.name, one.host, one.state, one.since, one.seen_at, one.reason) for one in running],
+    )
 
 
 def _print_counts(found: Status) -> None:
@@ -114,22 +98,27 @@ def _print_counts(found: Status) -> None:
         )
 
 
-def _print_disks(disks: Mapping[str, DiskReserve]) -> None:
-    for name, disk in disks.items():
-        if (free := disk.free_mb()) is not None:
-            short = f": nearly full, {disk.reserve_mb} MB are kept free" if disk.is_short() else ""
-            print(f"disk       {free} MB free on the disk of {name}{short}")
+def _print_disks(disks: Sequence[Disk]) -> None:
+    for disk in disks:
+        short = f": nearly full, {disk.reserve_mb} MB are kept free" if disk.is_short else ""
+        print(f"disk       {disk.free_mb} MB free on the disk of {disk.name}{short}")
 
 
 def _print_tables(found: Status, fitness: Sequence[ScannerFitness]) -> None:
     quality = {one.scanner: one for one in fitness}
     print_table(
-        ("scanner", "serial number", "last seen", "last phantom scan", "quality control"),
+        (
+            *("scanner", "serial number", "last seen", "last exam"),
+            *(f"{days} d" for days in PERIODS),
+            *("last phantom scan", "quality control"),
+        ),
         [
             (
                 f"{one.manufacturer} {one.model}",
                 one.serial_number,
                 one.last_seen_at,
+                f"{one.last_exam_at:%Y-%m-%d %H:%M}" if one.last_exam_at else None,
+                *(one.exams_in_days[days] for days in PERIODS),
                 *_quality(quality.get(Scanner(one.manufacturer, one.model, one.serial_number))),
             )
             for one in found.scanners

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from dxatrend.service.child_reports import ChildReports
 from flows.port_owner import Owner
 from flows.prefect_environment import server_environment, server_port
 from flows.prefect_password import make_password
@@ -38,6 +39,7 @@ STEADY_SECONDS = 60
 
 _POLL_SECONDS = 0.2
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 
 @dataclass(slots=True)
@@ -46,6 +48,7 @@ class _Child:
 
     name: str
     command: Sequence[str]
+    reports: ChildReports
     is_ours: bool = True
     """Whether it is a dxatrend process, which reads our configuration."""
     output: Path | None = None
@@ -66,10 +69,11 @@ class _Child:
                 env={**os.environ, **self.environment},
                 stdout=output,
                 stderr=output,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, and this process has one thread
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - two system calls, which wait for no other thread
             )
         self.started = time.monotonic()
         log.info("started", extra={"child": self.name})
+        self.reports.started(self.name, self.process.pid, speaks_for_itself=self.is_ours)
 
     def ensure_running(self) -> None:
         """Start it where it is not running; after a failure, wait longer each time."""
@@ -81,6 +85,7 @@ class _Child:
             self.pause = FIRST_PAUSE if now - self.started > STEADY_SECONDS else min(2 * self.pause, LONGEST_PAUSE)
             self.process, self.due = None, now + self.pause
             log.error("ended unexpectedly and will be restarted", extra={"child": self.name, "status": status})
+            self.reports.ended(self.name, status)
 
     def reload(self) -> None:
         """Make it read its configuration again, if it reads ours."""
@@ -94,11 +99,12 @@ class _Child:
         self.pause = min(2 * self.pause, LONGEST_PAUSE)
         self.due = now + self.pause
         log.error("cannot start: %s", obstacle, extra={"child": self.name})
+        self.reports.cannot_start(self.name, obstacle)
 
 
-def supervise(config: Path, prefect: PrefectSettings, stop: Stop, *, desk: bool) -> None:
+def supervise(config: Path, prefect: PrefectSettings, stop: Stop, reports: ChildReports, *, desk: bool) -> None:
     """Run everything one machine needs until ``stop`` is set; SIGHUP is passed on to our processes."""
-    children = _children(config, prefect, desk=desk)
+    children = _children(config, prefect, reports, desk=desk)
     signalled: list[int] = []
     signal.signal(signal.SIGHUP, lambda number, _: signalled.append(number))
     while not stop.is_set():
@@ -109,7 +115,10 @@ def supervise(config: Path, prefect: PrefectSettings, stop: Stop, *, desk: bool)
         for child in children:
             child.ensure_running()
         stop.wait(_POLL_SECONDS)
-    _end([child.process for child in children if child.process is not None])
+    running = [child for child in children if child.process is not None]
+    _end([child.process for child in running if child.process is not None])
+    for child in running:
+        reports.stopped(child.name)
     log.info("stopped")
 
 
@@ -123,11 +132,11 @@ def serve_prefect(prefect: PrefectSettings) -> NoReturn:
     os.execve(sys.executable, PREFECT_SERVER, {**os.environ, **environment})
 
 
-def _children(config: Path, prefect: PrefectSettings, *, desk: bool) -> list[_Child]:
+def _children(config: Path, prefect: PrefectSettings, reports: ChildReports, *, desk: bool) -> list[_Child]:
     ours = [sys.executable, "-m", "dxatrend", "--config", str(config)]
-    children = [_Child("listener", [*ours, "listen"]), _Child("worker", [*ours, "work"])]
+    children = [_Child("listener", [*ours, "listen"], reports), _Child("worker", [*ours, "work"], reports)]
     if desk:
-        children.append(_Child("desk", [*ours, "desk"]))
+        children.append(_Child("desk", [*ours, "desk"], reports))
     if prefect.api_url is None:
         environment = server_environment(prefect, make_password(prefect))
         prefect.home.mkdir(parents=True, exist_ok=True)
@@ -137,13 +146,14 @@ def _children(config: Path, prefect: PrefectSettings, *, desk: bool) -> list[_Ch
             _Child(
                 "prefect server",
                 PREFECT_SERVER,
+                reports,
                 is_ours=False,
                 output=output,
                 environment=environment,
                 obstacle=obstacle,
             )
         )
-    children.append(_Child("schedules", [*ours, "schedules"]))
+    children.append(_Child("schedules", [*ours, "schedules"], reports))
     return children
 
 
@@ -168,4 +178,4 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 def _end_with_parent() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it handles it, it has not read its configuration yet
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -8,13 +8,14 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pipeline.edge.app import App
 from pipeline.edge.configuration.fingerprint import fingerprint_of
 from pipeline.edge.configuration.loading import SettingsError, load_configuration
 from pipeline.edge.configuration.reference_data import reference_data_of
+from pipeline.edge.heartbeat import Heartbeat
 from pipeline.edge.store import processes
 from pipeline.edge.store.database import StoreError
 from pipeline.edge.store.processes import Fingerprint, LiveProcess
@@ -22,7 +23,6 @@ from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
 
-RENEW_SECONDS = 15
 POLL_SECONDS = 1
 
 _NOT_OF_THE_SERVICE = {"listener": {"host", "port", "tls"}, "addendum": {"font"}}
@@ -71,6 +71,13 @@ def reload(app: App) -> App:
     return replace(app, settings=settings, dialects=dialects, reference_data=reference_data_of(settings, dialects))
 
 
+@dataclass(slots=True)
+class Registration:
+    """The registration of a process that runs; it may set why it ends by itself."""
+
+    failure: str = ""
+
+
 class LiveConfiguration:
     """The app of a process whose clinical configuration can be reloaded while threads work with it."""
 
@@ -84,48 +91,35 @@ class LiveConfiguration:
         self._signalled = True
 
     @contextmanager
-    def registered(self, part: str) -> Iterator[None]:
+    def registered(self, part: str) -> Iterator[Registration]:
         """Register this process in the store while the block lasts, and reload when that is requested."""
-        database = self.app.database
-        try:
-            with database.write() as connection:
-                processes.register(connection, part, fingerprint(self.app), at=datetime.now(UTC))
-        except StoreError as failure:  # work begins all the same, and this is tried again
-            log.error("this process could not be registered in the store: %s", failure)
+        registration = Registration()
+        heartbeat = Heartbeat(self.app.database, part, lambda: fingerprint(self.app))
+        heartbeat.begin()
         ended = threading.Event()
-        thread = threading.Thread(target=self._watch, args=(part, ended), name=f"configuration of {part}")
+        thread = threading.Thread(target=self._watch, args=(part, heartbeat, ended), name=f"configuration of {part}")
         thread.start()
         try:
-            yield
+            yield registration
+        except Exception as error:
+            registration.failure = type(error).__name__
+            raise
         finally:
             ended.set()
             thread.join()
-            try:
-                with database.write() as connection:
-                    processes.unregister(connection, part)
-            except StoreError as failure:  # its row becomes stale by itself
-                log.error("this process could not be unregistered in the store: %s", failure)
+            heartbeat.end(registration.failure)
 
-    def _watch(self, part: str, ended: threading.Event) -> None:
-        renewed = datetime.now(UTC)
+    def _watch(self, part: str, heartbeat: Heartbeat, ended: threading.Event) -> None:
         while not ended.wait(POLL_SECONDS):
+            heartbeat.beat_if_due()
             try:
                 with self.app.database.read() as connection:
                     requested = processes.is_reload_requested(connection, part)
                 if requested or self._signalled:
                     self._signalled = False
                     self._reload(part)
-                if abs((datetime.now(UTC) - renewed).total_seconds()) >= RENEW_SECONDS:
-                    self._renew(part)
-                    renewed = datetime.now(UTC)
             except StoreError:  # logged by those who do the work
                 continue
-
-    def _renew(self, part: str) -> None:
-        now = datetime.now(UTC)
-        with self.app.database.write() as connection:
-            if not processes.renew(connection, part, at=now):  # this process counted as dead
-                processes.register(connection, part, fingerprint(self.app), at=now)
 
     def _reload(self, part: str) -> None:
         problem, found = None, None

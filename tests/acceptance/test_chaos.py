@@ -30,7 +30,7 @@ from sqlalchemy import select
 from dxatrend.cli import main
 from dxatrend.demo import current
 from pipeline.edge.app import App
-from pipeline.edge.store import receipts, service_status
+from pipeline.edge.store import held_work, receipts, service_status
 from pipeline.edge.store.schema import exam, receipt
 from pipeline.sr.dicom.content_tree import read_instance
 from tests import peers
@@ -242,7 +242,7 @@ def _come_to_rest(service: Service, app: App) -> int:
     until = time.monotonic() + 240
     while time.monotonic() < until:
         with app.database.read() as connection:
-            held = service_status.held(connection)
+            held = held_work.held(connection)
             is_idle = service_status.status(connection, ["pacs"], datetime.now(UTC)).is_idle
         if is_idle and not held:
             return released

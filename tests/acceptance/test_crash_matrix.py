@@ -27,7 +27,7 @@ from dxatrend.cli import main
 from dxatrend.demo import current
 from pipeline.edge.app import App
 from pipeline.edge.errors import WORKER_LOST
-from pipeline.edge.store import receipts, service_status
+from pipeline.edge.store import held_work, receipts, service_status
 from pipeline.edge.store.schema import exam, receipt
 from tests import peers
 from tests.factories.reports import encode, region, report, spine
@@ -255,9 +255,9 @@ def _is_kept(app: App, uid: str, sent: bytes) -> bool:
         return [one.instance.data_set for one in receipts.load(connection, numbers)] == [sent]
 
 
-def _held(app: App) -> list[service_status.HeldWork]:
+def _held(app: App) -> list[held_work.HeldWork]:
     with app.database.read() as connection:
-        return service_status.held(connection)
+        return held_work.held(connection)
 
 
 def _release(service: Service, app: App) -> int:

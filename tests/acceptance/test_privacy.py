@@ -7,7 +7,7 @@ from pydicom import DataElement, dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.uid import generate_uid
 
-from pipeline.edge.store import service_status
+from pipeline.edge.store import held_work
 from tests import peers
 from tests.expected import exams_of
 from tests.factories.service import Service
@@ -67,7 +67,7 @@ def test_a_patient_is_named_in_no_log_and_nowhere_in_prefect(
 
         peers.wait_until(settled, seconds=60, what="everything has been tried")
         with app.database.read() as connection:
-            reasons = {work.reason for work in service_status.held(connection)}
+            reasons = {work.reason for work in held_work.held(connection)}
         expected = {"other_bytes", "contradictory", "no_study_date", "id_conflict", "unknown_dialect"}
         assert reasons >= {*expected, "implausible_date"}
     orthanc.start()

@@ -35,9 +35,10 @@ class Running:
         return status, output.out + output.err
 
     def processes(self) -> list[tuple[str, str]]:
-        """Part and digest of the processes on file."""
+        """Part and digest of the processes on file that read the configuration."""
         with self._database.read() as connection:
-            rows = connection.execute(select(process.c.part, process.c.clinical))
+            query = select(process.c.part, process.c.clinical).where(process.c.clinical.is_not(None))
+            rows = connection.execute(query.where(process.c.state == "running"))
             return sorted((row.part, row.clinical) for row in rows)
 
     def write(self, *statements: object) -> None:
@@ -63,6 +64,9 @@ class Running:
 
 COMPARED = audit.c.event == "compared"
 
+PARTS = 3
+"""Listener, worker and desk: the parts that read the clinical configuration."""
+
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def running(
@@ -80,7 +84,7 @@ def running(
     service.start()
     with closing(Database(url or f"sqlite:///{tmp_path}/dxatrend.sqlite3")) as database:
         made = Running(service, database, capsys)
-        peers.wait_until(lambda: len(made.processes()) == 2, seconds=60, what="listener and worker are known")
+        peers.wait_until(lambda: len(made.processes()) == PARTS, seconds=60, what="its parts are known")
         yield made
     service.kill()
 
@@ -125,7 +129,7 @@ def test_the_running_service_takes_a_new_clinical_configuration_and_keeps_the_ol
         running.hang_up()
         logged = "the configuration cannot be used, and the one before stays: rules.no_such_rule"
         log = running.service.log
-        peers.wait_until(lambda: log.read_text().count(logged) == 2, seconds=30, what="the mistake is told")
+        peers.wait_until(lambda: log.read_text().count(logged) == PARTS, seconds=30, what="the mistake is told")
     assert running.processes() == before
 
     (running.config / "rules.toml").unlink()
@@ -133,12 +137,12 @@ def test_the_running_service_takes_a_new_clinical_configuration_and_keeps_the_ol
     if way == "command":
         status, output = running.run("reload")
         assert status == 0, output
-        assert output.count("has read its clinical configuration again") == 2
+        assert output.count("has read its clinical configuration again") == PARTS
     else:
         running.hang_up()
         olds = {digest for _, digest in before}
         peers.wait_until(
-            lambda: not any(digest in olds for _, digest in running.processes()), seconds=30, what="both have read it"
+            lambda: not any(digest in olds for _, digest in running.processes()), seconds=30, what="all have read it"
         )
     assert "restart needed" not in running.run("check")[1]
     running.send("03-gain")
@@ -159,10 +163,17 @@ def test_what_counts_from_the_next_start_only_is_said_after_a_reload_too(running
 def test_the_dead_block_nobody(running: Running) -> None:
     running.service.kill()
     (running.config / "precision.toml").write_text(OTHER_PRECISION)
-    assert len(running.processes()) == 2, "they had no time to say that they end"
+    assert len(running.processes()) == PARTS, "they had no time to say that they end"
     peers.wait_until(lambda: running.run("reprocess")[0] == 0, seconds=10, what="the system knows that they are gone")
     long_ago, later = datetime.now(UTC) - timedelta(minutes=2), datetime.now(UTC) + timedelta(hours=1)
-    row = {"part": "worker", "clinical": "-", "service": "-", "reload_requested": False, "read_at": long_ago}
+    row = {
+        "part": "worker",
+        "state": "running",
+        "since": long_ago,
+        "clinical": "-",
+        "service": "-",
+        "read_at": long_ago,
+    }
     running.write(
         insert(process).values(owner="other-machine/1.1", seen_at=long_ago, **row),
         insert(process).values(owner="third-machine/1.1", seen_at=later, **row),

@@ -29,7 +29,7 @@ from pipeline.edge.dicom_net.client import PeerUnavailableError, associate, echo
 from pipeline.edge.extract import extraction
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.history.query_retrieve import run_due_query
-from pipeline.edge.store import commitment_requests, receipts, service_status
+from pipeline.edge.store import commitment_requests, held_work, receipts
 from pipeline.edge.store.schema import State, addendum, delivery, exam, history_query, reading, receipt
 from tests import peers
 from tests.edge.test_letters import put_text
@@ -199,7 +199,7 @@ def _so_many_are_held(app: App, number: int) -> bool:
 
 def _held(app: App) -> list[str]:
     with app.database.read() as connection:
-        return [f"{one.number} {one.reason} {one.detail}" for one in service_status.held(connection)]
+        return [f"{one.number} {one.reason} {one.detail}" for one in held_work.held(connection)]
 
 
 def test_what_cannot_be_recorded_is_held_with_its_place_and_the_batch_goes_on(
@@ -210,7 +210,7 @@ def test_what_cannot_be_recorded_is_held_with_its_place_and_the_batch_goes_on(
             send(app, who)
         assert extract_waiting(app) == 3
     with app.database.read() as connection:
-        (held,) = service_status.held(connection)
+        (held,) = held_work.held(connection)
         assert connection.execute(select(func.count(reading.c.receipt_id))).scalar_one() == 2
     assert (held.number, held.reason) == ("2", "unexpected")
     assert held.detail.startswith("KeyError at test_faults.py:")
@@ -247,7 +247,7 @@ def test_reading_that_takes_too_long_is_held_and_the_others_are_read(app: App, m
         send(app, who)
     assert extract_waiting(app) == 3
     with app.database.read() as connection:
-        (held,) = service_status.held(connection)
+        (held,) = held_work.held(connection)
     assert (held.number, held.reason) == ("2", "too_slow")
 
 

@@ -11,7 +11,7 @@ from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.reprocess import reprocessing
-from pipeline.edge.store import outbox, receipts, service_status, withdrawals
+from pipeline.edge.store import held_work, outbox, receipts, withdrawals
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.reprocessing_runs import Scope
 from pipeline.sr.author.readback import ReadBack, read_back
@@ -139,4 +139,4 @@ def reason_of(app: App, receipt: int) -> tuple[str, str]:
 
 def held(app: App) -> list[tuple[str, str]]:
     with app.database.read() as connection:
-        return [(one.number, one.reason) for one in service_status.held(connection)]
+        return [(one.number, one.reason) for one in held_work.held(connection)]

@@ -14,8 +14,8 @@ from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import drain
 from pipeline.edge.receive.listener import Listener
-from pipeline.edge.store import outbox, service_status
-from pipeline.edge.store.service_status import HeldWork
+from pipeline.edge.store import held_work, outbox
+from pipeline.edge.store.held_work import HeldWork
 from pipeline.sr.author.readback import ReadBack, read_back
 from pipeline.sr.dicom.content_tree import read_tree
 from pipeline.sr.dicom.reader import read_elements
@@ -59,7 +59,7 @@ class Department:
     def held(self) -> dict[str, HeldWork]:
         """Return what is held, by its number."""
         with self.app.database.read() as connection:
-            return {one.number: one for one in service_status.held(connection)}
+            return {one.number: one for one in held_work.held(connection)}
 
     def addendum_of(self, exam: int) -> ReadBack | None:
         """Return the current addendum of an exam, read back."""

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, LargeBinary, Table, func, insert, inspect, select, text
+from sqlalchemy import Connection, LargeBinary, Table, delete, func, insert, inspect, select, text
 
 from pipeline.edge.audit import events
-from pipeline.edge.store import audit_trail
+from pipeline.edge.store import audit_trail, housekeeping_log
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database, StoreError, migrate
-from pipeline.edge.store.schema import metadata, patient, receipt
+from pipeline.edge.store.schema import metadata, patient, process, receipt
 from pipeline.errors import DxatrendError
 
 ROWS = 1000
@@ -62,8 +62,10 @@ def back_up(database: Database, to: Path) -> Copied:
         _check(partial, rows)
         copied = Copied(digest=_digest(partial), size=partial.stat().st_size, rows=rows)
         detail = {"digest": copied.digest, "size": copied.size}
+        now = datetime.now(UTC)
         with database.write() as connection:
-            audit_trail.record(connection, events.by_operator(Event.BACKED_UP, at=datetime.now(UTC), detail=detail))
+            audit_trail.record(connection, events.by_operator(Event.BACKED_UP, at=now, detail=detail))
+            housekeeping_log.record_done(connection, housekeeping_log.BACKUP, at=now)
         _publish(partial, to)
     return copied
 
@@ -133,6 +135,7 @@ def _prepare(file: Path, partial: Path, digest: str) -> dict[str, int]:
     with _draft(partial) as copy:
         copy.migrate()
         with copy.write() as connection:
+            connection.execute(delete(process))  # none of those that ran at the backup works with this store
             detail = {"digest": digest, "file": file.name}
             audit_trail.record(connection, events.by_operator(Event.RESTORED, at=datetime.now(UTC), detail=detail))
         with copy.read() as connection:

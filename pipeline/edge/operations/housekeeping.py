@@ -6,8 +6,6 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import delete, insert, select
-
 from pipeline.clinical.model import LeastSignificantChange
 from pipeline.clinical.precision import running_out
 from pipeline.edge.app import App
@@ -18,13 +16,13 @@ from pipeline.edge.store import (
     audit_trail,
     commitment_requests,
     destination_outages,
+    housekeeping_log,
     pixel_retention,
     scanners,
     work_queue,
 )
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database
-from pipeline.edge.store.schema import housekeeping
 from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
@@ -49,9 +47,7 @@ class DamagedStoreError(DxatrendError):
 def is_overdue(database: Database, at: datetime) -> bool:
     """Return whether housekeeping has not been done for longer than a night; on the first day it is not overdue."""
     with database.read() as connection:
-        last: datetime | None = connection.scalar(
-            select(housekeeping.c.done_at).where(housekeeping.c.name == HOUSEKEEPING)
-        )
+        last = housekeeping_log.last_done(connection, HOUSEKEEPING)
     if last is None:
         _record_done(database, at, seconds=0)
         return False
@@ -65,7 +61,7 @@ def adjust_to_clock(database: Database, at: datetime) -> None:
     """
     clock = f"clock of {socket.gethostname()}"[:64]
     with database.read() as connection:
-        seen: datetime | None = connection.scalar(select(housekeeping.c.done_at).where(housekeeping.c.name == clock))
+        seen = housekeeping_log.last_done(connection, clock)
     if seen is not None and abs(at - seen) < CLOCK_STEP:
         return
     with database.write() as connection:
@@ -76,8 +72,7 @@ def adjust_to_clock(database: Database, at: datetime) -> None:
             )
             extra = {"seconds": round(back.total_seconds()), "count": moved}
             log.warning("the clock went back; what waits was brought forward", extra=extra)
-        connection.execute(delete(housekeeping).where(housekeeping.c.name == clock))
-        connection.execute(insert(housekeeping).values(name=clock, done_at=at, seconds=0))
+        housekeeping_log.record_done(connection, clock, at=at)
 
 
 def run_housekeeping(app: App) -> float:
@@ -173,5 +168,4 @@ def _drop_a_batch(database: Database, received_before: datetime) -> int:
 
 def _record_done(database: Database, at: datetime, seconds: float) -> None:
     with database.write() as connection:
-        connection.execute(delete(housekeeping).where(housekeeping.c.name == HOUSEKEEPING))
-        connection.execute(insert(housekeeping).values(name=HOUSEKEEPING, done_at=at, seconds=seconds))
+        housekeeping_log.record_done(connection, HOUSEKEEPING, at=at, seconds=seconds)

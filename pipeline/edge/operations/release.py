@@ -14,8 +14,8 @@ from pipeline.edge.audit import events
 from pipeline.edge.store import audit_trail, exams, outbox, work_queue
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database
+from pipeline.edge.store.held_work import KINDS
 from pipeline.edge.store.schema import exam, receipt
-from pipeline.edge.store.service_status import KINDS
 from pipeline.errors import DxatrendError
 
 MOST_DIGITS = 18

@@ -40,6 +40,8 @@ class Event(StrEnum):
     ASKED = "asked"
     """A person wants archives to be queried for a patient's prior reports; each query is an event of its own."""
     RELEASED = "released"
+    SET_ASIDE = "set_aside"
+    """A person has set held work aside, or taken that back."""
     CONTEXT_LOADED = "context_loaded"
     LOADED = "loaded"
     REPROCESSED = "reprocessed"

@@ -192,11 +192,12 @@ def has_delivered_since(connection: Connection, destination: str, *, since: date
 
 
 def retry_now(connection: Connection, destination: str, *, at: datetime) -> int:
-    """Make everything a destination lacks due now, held or in an outage, and return the count."""
+    """Make everything a destination lacks due now, unless it was set aside, and return the count."""
     destination_outages.end(connection, destination)
+    lacks = (delivery.c.state == State.WAITING) | work_queue.waits_for_a_person(delivery)
     result = connection.execute(
         update(delivery)
-        .where(delivery.c.destination == destination, delivery.c.state.in_((State.WAITING, State.HELD)))
+        .where(delivery.c.destination == destination, lacks)
         .values(state=State.WAITING, due_at=at, attempts=0, worker_crashes=0, reason=None, detail=None)
     )
     notify(connection)

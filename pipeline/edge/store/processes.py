@@ -1,20 +1,42 @@
-"""The live processes of the service, the configuration each works with, and requests to reload it.
+"""The processes of the service: whether each runs, the configuration it works with, and requests to reload it.
 
-A process renews its row while it lives. One that has not done so for ``STALE`` is dead or cut off from the database and
-no longer counts. For processes of this host the operating system is queried instead.
+A process renews its row while it lives, and says why it ends. The row stays, so that one that died is seen, until a
+process of the same part on the same host takes it over, or it is forgotten. One that was not renewed for ``STALE`` is
+dead, hangs, or is cut off from the database. For processes of this host the operating system is queried as well.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, insert, select, update
 
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.schema import process
 
 STALE = timedelta(seconds=60)
 """A process whose row was not renewed for this long counts as dead."""
+
+STEADY = timedelta(minutes=10)
+"""After running for so long, earlier failures of its like are forgotten."""
+
+FORGOTTEN = timedelta(days=7)
+"""The row of a dead process is deleted after so long; that of one that was stopped after a day."""
+
+_FORGOTTEN_ONCE_STOPPED = timedelta(days=1)
+
+
+class ProcessState(StrEnum):
+    """What a process has last said of itself, or its supervisor of it."""
+
+    RUNNING = "running"
+    CANNOT_START = "cannot_start"
+    """It could not begin its work, and the reason says why."""
+    ENDED = "ended"
+    """It ended without being told to."""
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +49,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveProcess:
-    """One process: when it read its configuration, and the problem of its last reload, if any."""
+    """One process that reads our configuration: when it read it, and the problem of its last reload, if any."""
 
     part: str
     host: str
@@ -40,38 +62,77 @@ class LiveProcess:
         return f"{self.part} on {self.host}"
 
 
-def register(connection: Connection, part: str, fingerprint: Fingerprint, *, at: datetime) -> None:
-    """Register this process with its configuration, and delete the rows of dead processes."""
-    for row in connection.execute(select(process.c.id, process.c.owner, process.c.seen_at)).all():
-        if not _is_alive(row.owner, row.seen_at, at):
-            connection.execute(delete(process).where(process.c.id == row.id))
-    connection.execute(delete(process).where(_mine(part)))
-    connection.execute(
-        insert(process).values(
-            owner=work_queue.owner(),
-            part=part,
-            clinical=fingerprint.clinical,
-            service=fingerprint.service,
-            read_at=at,
-            seen_at=at,
-            reload_requested=False,
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessOnFile:
+    """One process as its row tells; ``failures`` of the same part on its host went before it, one after the other.
+
+    ``is_alive`` is whether it was seen lately and, on this host, still runs; ``problem`` why its last reload failed.
+    """
+
+    part: str
+    host: str
+    pid: int
+    state: ProcessState
+    since: datetime
+    seen_at: datetime
+    reason: str
+    failures: int
+    problem: str
+    is_alive: bool
+
+
+def register(
+    connection: Connection, part: str, fingerprint: Fingerprint | None, *, at: datetime, owner: str | None = None
+) -> None:
+    """Register a process that runs, with its configuration if it reads one: this process, or another ``owner``."""
+    configuration = {
+        "clinical": fingerprint.clinical if fingerprint else None,
+        "service": fingerprint.service if fingerprint else None,
+        "read_at": at if fingerprint else None,
+        "reload_requested": False,
+        "problem": None,
+    }
+    _forget(connection, at)
+    _put(connection, part, owner or work_queue.owner(), ProcessState.RUNNING, "", at, configuration)
+
+
+def renew(connection: Connection, part: str, *, at: datetime, owner: str | None = None) -> bool:
+    """Renew the row of a process, and return whether it is still registered as running."""
+    is_steady = process.c.since < at - STEADY
+    renewed = (
+        update(process)
+        .where(_is(part, owner or work_queue.owner()), process.c.state == ProcessState.RUNNING)
+        .values(seen_at=at, failures=case((is_steady, 0), else_=process.c.failures))
     )
+    return connection.execute(renewed).rowcount == 1
 
 
-def renew(connection: Connection, part: str, *, at: datetime) -> bool:
-    """Renew the row of this process, and return whether it is still registered."""
-    return connection.execute(update(process).where(_mine(part)).values(seen_at=at)).rowcount == 1
+def record_end(
+    connection: Connection,
+    part: str,
+    state: ProcessState,
+    *,
+    reason: str = "",
+    at: datetime,
+    owner: str | None = None,
+) -> None:
+    """Record that a process has ended, or could not start, and why.
 
-
-def unregister(connection: Connection, part: str) -> None:
-    """Delete the row of this process, which ends."""
-    connection.execute(delete(process).where(_mine(part)))
+    What a process has said of its own end is better than what its supervisor says of it afterwards, and stays.
+    """
+    name = owner or work_queue.owner()
+    own = connection.execute(select(process).where(_is(part, name))).one_or_none()
+    if owner is not None and (
+        (own is not None and own.state != ProcessState.RUNNING)
+        or (own is None and _is_replaced(connection, part, _host(name), at))
+    ):
+        return
+    _put(connection, part, name, state, reason, at, {})
 
 
 def is_reload_requested(connection: Connection, part: str) -> bool:
     """Return whether this process is requested to reload its configuration."""
-    return bool(connection.scalar(select(process.c.reload_requested).where(_mine(part))))
+    return bool(connection.scalar(select(process.c.reload_requested).where(_is(part, work_queue.owner()))))
 
 
 def record_reload(
@@ -79,9 +140,8 @@ def record_reload(
 ) -> None:
     """Record that this process has reloaded its configuration, or the problem for which it keeps the old one."""
     read = {} if fingerprint is None else {"clinical": fingerprint.clinical, "read_at": at}
-    connection.execute(
-        update(process).where(_mine(part)).values(reload_requested=False, problem=problem, seen_at=at, **read)
-    )
+    mine = _is(part, work_queue.owner())
+    connection.execute(update(process).where(mine).values(reload_requested=False, problem=problem, seen_at=at, **read))
 
 
 def request_reload(connection: Connection, *, at: datetime) -> int:
@@ -92,7 +152,7 @@ def request_reload(connection: Connection, *, at: datetime) -> int:
 
 
 def live(connection: Connection, *, at: datetime) -> list[LiveProcess]:
-    """Return every live process of the service, on any host."""
+    """Return every live process that reads our configuration, on any host."""
     return [found for _, found in _live(connection, at)]
 
 
@@ -101,28 +161,98 @@ def outdated(connection: Connection, fingerprint: Fingerprint, *, at: datetime) 
     return [found for found in live(connection, at=at) if found.fingerprint != fingerprint]
 
 
+def on_file(connection: Connection, *, at: datetime) -> list[ProcessOnFile]:
+    """Return every process on file, alive or not, by part and host."""
+    rows = connection.execute(select(process).order_by(process.c.part, process.c.owner))
+    return [
+        ProcessOnFile(
+            part=row.part,
+            host=_host(row.owner),
+            pid=int(row.owner.rpartition("/")[2].partition(".")[0]),
+            state=ProcessState(row.state),
+            since=row.since,
+            seen_at=row.seen_at,
+            reason=row.reason,
+            failures=row.failures,
+            problem=row.problem or "",
+            is_alive=_is_alive(row, at),
+        )
+        for row in rows
+    ]
+
+
 def _live(connection: Connection, at: datetime) -> Sequence[tuple[int, LiveProcess]]:
     return [
         (
             row.id,
             LiveProcess(
                 part=row.part,
-                host=row.owner.rpartition("/")[0],
+                host=_host(row.owner),
                 fingerprint=Fingerprint(clinical=row.clinical, service=row.service),
                 read_at=row.read_at,
                 is_reload_requested=row.reload_requested,
                 problem=row.problem,
             ),
         )
-        for row in connection.execute(select(process).order_by(process.c.id))
-        if _is_alive(row.owner, row.seen_at, at)
+        for row in connection.execute(select(process).where(process.c.clinical.is_not(None)).order_by(process.c.id))
+        if _is_alive(row, at)
     ]
 
 
-def _is_alive(owner: str, seen_at: datetime, at: datetime) -> bool:
+def _put(
+    connection: Connection,
+    part: str,
+    owner: str,
+    state: ProcessState,
+    reason: str,
+    at: datetime,
+    values: dict[str, Any],
+) -> None:
+    """Write the state of a process into its row, into that of a dead one it replaces, or into a new one."""
+    before = _own_or_replaced(connection, part, owner, at)
+    if before is None:
+        new = {"owner": owner, "part": part, "state": state, "since": at, "seen_at": at, "reason": reason}
+        connection.execute(insert(process).values(**new, **values))
+        return
+    failed = before.owner != owner and before.state != ProcessState.STOPPED
+    goes_on = before.state == state and before.reason == reason and state != ProcessState.RUNNING
+    replaced = (
+        update(process)
+        .where(process.c.id == before.id, process.c.owner == before.owner)  # another one may have taken it meanwhile
+        .values(owner=owner, state=state, reason=reason, seen_at=at, since=before.since if goes_on else at, **values)
+        .values(failures=0 if before.state == ProcessState.STOPPED else process.c.failures + int(failed))
+    )
+    if connection.execute(replaced).rowcount == 0:
+        _put(connection, part, owner, state, reason, at, values)
+
+
+def _own_or_replaced(connection: Connection, part: str, owner: str, at: datetime) -> Row[Any] | None:
+    """Return the row of a process, else that of the same part and host that has been dead for the longest time."""
+    rows = connection.execute(select(process).where(process.c.part == part).order_by(process.c.seen_at)).all()
+    own = next((row for row in rows if row.owner == owner), None)
+    dead = (row for row in rows if _host(row.owner) == _host(owner) and not _is_alive(row, at))
+    return own or next(dead, None)
+
+
+def _is_replaced(connection: Connection, part: str, host: str, at: datetime) -> bool:
+    rows = connection.execute(select(process).where(process.c.part == part, process.c.since >= at))
+    return any(_host(row.owner) == host for row in rows)
+
+
+def _forget(connection: Connection, at: datetime) -> None:
+    stopped = (process.c.state == ProcessState.STOPPED) & (process.c.seen_at < at - _FORGOTTEN_ONCE_STOPPED)
+    connection.execute(delete(process).where(stopped | (process.c.seen_at < at - FORGOTTEN)))
+
+
+def _is_alive(row: Row[Any], at: datetime) -> bool:
     """Return whether a process was seen lately; a time in the future is from before the clock was set back."""
-    return abs(at - seen_at) <= STALE and not work_queue.is_gone(owner)
+    runs = row.state == ProcessState.RUNNING and abs(at - row.seen_at) <= STALE
+    return runs and not work_queue.is_gone(row.owner)
 
 
-def _mine(part: str) -> ColumnElement[bool]:
-    return (process.c.owner == work_queue.owner()) & (process.c.part == part)
+def _host(owner: str) -> str:
+    return owner.rpartition("/")[0]
+
+
+def _is(part: str, owner: str) -> ColumnElement[bool]:
+    return (process.c.owner == owner) & (process.c.part == part)

@@ -151,17 +151,12 @@ def respelt(
 
     Only a person can confirm that. Two scanners that are both configured count as two.
     """
-    days = func.max(exam.c.performed_at)
-    query = (
-        select(scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number, days.label("last"))
-        .join(exam, exam.c.scanner_id == scanner.c.id)
-        .group_by(scanner.c.id)
-        .order_by(scanner.c.id)
-    )
+    last = select(func.max(exam.c.performed_at)).where(exam.c.scanner_id == scanner.c.id).scalar_subquery()
+    columns = (scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number, last.label("last"))
     last_on: dict[Scanner, date] = {}
-    for row in connection.execute(query):
+    for row in connection.execute(select(*columns).order_by(scanner.c.id)):
         machine = Scanner(row.manufacturer, row.model, row.serial_number)
-        if machine.identified and canonical_scanner(machine, spellings) == machine:
+        if row.last and machine.identified and canonical_scanner(machine, spellings) == machine:
             last_on[machine] = row.last.date()
     known = sorted(last_on, key=lambda machine: machine not in configured)  # else the one that came first
     found: list[Respelt] = []

@@ -113,7 +113,10 @@ def _count(name: str) -> Column[int]:
 
 
 def _work() -> tuple[Column[Any], ...]:
-    """Return the columns of a queue: state, due time, attempts, worker crashes, lease, and reason of a hold."""
+    """Return the columns of a queue: state, due time, attempts, worker crashes, lease, and reason of a hold.
+
+    What is held and was set aside stays held in every respect, but no longer waits for a person.
+    """
     return (
         Column("state", _StateName(16), nullable=False),
         Column("due_at", Instant, nullable=False),
@@ -123,14 +126,18 @@ def _work() -> tuple[Column[Any], ...]:
         Column("leased_until", Instant),
         Column("reason", String(64)),
         Column("detail", Text),
+        _reference("set_aside"),
     )
 
 
 def _open_work(name: str, *columns: str) -> tuple[Index, ...]:
-    """Return partial indexes of the waiting and the held rows of a queue, which are few however many are done."""
-    return tuple(
-        _index_where(f"state = '{state}'", *columns, name=f"ix_{name}_{state}") for state in (State.WAITING, State.HELD)
-    )
+    """Return partial indexes of the waiting and the held rows of a queue, which are few however many are done.
+
+    Those that wait for a person have their own: what was set aside becomes more with the years.
+    """
+    states = {state.value: f"state = '{state}'" for state in (State.WAITING, State.HELD)}
+    states["to_decide"] = f"{states[State.HELD]} AND set_aside_id IS NULL"
+    return tuple(_index_where(which, *columns, name=f"ix_{name}_{state}") for state, which in states.items())
 
 
 def _index_where(condition: str, *columns: str, name: str) -> Index:
@@ -145,6 +152,16 @@ metadata = MetaData(
         "fk": "fk_%(table_name)s_%(column_0_N_name)s",
         "pk": "pk_%(table_name)s",
     }
+)
+
+set_aside = Table(
+    "set_aside",
+    metadata,
+    _id(),
+    Column("at", Instant, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    comment="a person has set held work aside, for a reason: it stays held and no longer asks for a decision",
 )
 
 receipt = Table(
@@ -166,7 +183,7 @@ receipt = Table(
     Column("content", LargeBinary, nullable=False),
     UniqueConstraint("sop_instance_uid", "digest"),
     *_open_work("receipt", "due_at"),
-    Index(None, "received_at"),
+    Index(None, "historical", "received_at"),
     _index_where("pixel_bytes > 0", "received_at", name="ix_receipt_pixel_bytes"),
     comment="one received instance: its data set as received (zlib), without pixel data once that was dropped; "
     "pixel_bytes is what dropping would free; state says whether it was extracted",
@@ -261,6 +278,7 @@ exam = Table(
     *_open_work("exam", "due_at"),
     Index(None, "study_instance_uid"),
     Index(None, "patient_id", "performed_at"),
+    Index(None, "scanner_id", "performed_at"),
     Index("ix_exam_late", "id", sqlite_where=text("late = 1"), postgresql_where=text("late")),
     comment="one exam: patient + study + scanner, and visit where one study was split; revision counts additions; "
     "historical: a prior only, gets no addendum; withdrawn: why it takes part in no comparison; "
@@ -511,14 +529,19 @@ process = Table(
     _id(),
     Column("owner", String(128), nullable=False),
     Column("part", String(16), nullable=False),
-    Column("clinical", String(16), nullable=False),
-    Column("service", String(16), nullable=False),
-    Column("read_at", Instant, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    _count("failures"),
     Column("seen_at", Instant, nullable=False),
-    Column("reload_requested", Boolean, nullable=False),
+    Column("clinical", String(16)),
+    Column("service", String(16)),
+    Column("read_at", Instant),
+    Column("reload_requested", Boolean, nullable=False, server_default=false()),
     Column("problem", Text),
     UniqueConstraint("owner", "part"),
-    comment="a live process and digests of its configuration; problem: why its last reload failed",
+    comment="a process of the service: its state since when, when it was last seen, how often its like has failed in a "
+    "row, and digests of the configuration that it read, if it reads one; problem: why its last reload failed",
 )
 
 rejected_caller = Table(

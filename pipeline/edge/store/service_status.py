@@ -1,13 +1,14 @@
-"""Status of the service as ``dxatrend status`` and ``held`` print it: received, waiting, delivered, held."""
+"""Status of the service as ``dxatrend status`` and the desk show it: received, waiting, delivered, held."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from pipeline.edge.configuration.reference_data import ReferenceData
-from pipeline.edge.store import destination_outages, scanners, senders, work_queue
+from pipeline.edge.store import destination_outages, scanner_activity, scanners, senders, work_queue
+from pipeline.edge.store.scanner_activity import ScannerStatus
 from pipeline.edge.store.scanners import Respelt, UnidentifiedScanner
 from pipeline.edge.store.schema import (
     State,
@@ -17,24 +18,10 @@ from pipeline.edge.store.schema import (
     exam,
     history_query,
     receipt,
-    scanner,
 )
-from pipeline.edge.store.senders import NewSender, Sender
+from pipeline.edge.store.senders import NewSender
 
 DAY = timedelta(hours=24)
-
-KINDS: dict[str, Table] = {"": receipt, "E": exam, "D": delivery, "C": commitment_request, "Q": history_query}
-"""Queue by the letter before a held number; a plain number is a receipt's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScannerStatus:
-    """One scanner on file."""
-
-    manufacturer: str
-    model: str
-    serial_number: str
-    last_seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +61,17 @@ class HistoryStatus:
 class Status:
     """State of the whole service; ``received`` counts the last 24 hours.
 
+    The oldest of what waits is told by when it was due; an exam is due a while after its last report.
     ``late`` are the numbers of exams received long after their date, which nobody has confirmed.
     """
 
     received: int
     to_be_read: int
     exams_waiting: int
+    commitments_waiting: int
+    oldest_to_be_read: datetime | None
+    oldest_exam_waiting: datetime | None
+    oldest_commitment_waiting: datetime | None
     held: int
     late: tuple[int, ...]
     scanners: tuple[ScannerStatus, ...]
@@ -95,19 +87,6 @@ class Status:
         return not (self.to_be_read or self.exams_waiting or any(to.backlog for to in self.destinations))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldWork:
-    """One piece of held work; ``number`` is the argument of ``dxatrend release``."""
-
-    number: str
-    what: str
-    since: datetime
-    reason: str
-    detail: str
-    sender: str
-    """Calling AE title and host of its sender; of several reports each sender once."""
-
-
 def status(
     connection: Connection,
     destinations: Sequence[str],
@@ -117,22 +96,20 @@ def status(
     archives: Sequence[str] = (),
 ) -> Status:
     """Return the state of the service now."""
-    known = select(scanner).order_by(scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number)
+    recent = receipt.c.received_at > at - DAY
+    zone = reference_data.zone if reference_data else None
+    reports, exams, commitments = (_waiting(connection, queue) for queue in (receipt, exam, commitment_request))
     return Status(
-        received=_count(connection, receipt, receipt.c.received_at > at - DAY),
-        to_be_read=_count(connection, receipt, receipt.c.state == State.WAITING),
-        exams_waiting=_count(connection, exam, exam.c.state == State.WAITING),
-        held=sum(_count(connection, queue, queue.c.state == State.HELD) for queue in work_queue.QUEUES),
+        received=_count(connection, receipt, receipt.c.historical.in_([False, True]) & recent),
+        to_be_read=reports.count,
+        exams_waiting=exams.count,
+        commitments_waiting=commitments.count,
+        oldest_to_be_read=reports.oldest,
+        oldest_exam_waiting=exams.oldest,
+        oldest_commitment_waiting=commitments.oldest,
+        held=sum(_count(connection, queue, work_queue.waits_for_a_person(queue)) for queue in work_queue.QUEUES),
         late=tuple(connection.scalars(select(exam.c.id).where(_LATE).order_by(exam.c.id))),
-        scanners=tuple(
-            ScannerStatus(
-                manufacturer=row.manufacturer,
-                model=row.model,
-                serial_number=row.serial_number,
-                last_seen_at=row.last_seen_at,
-            )
-            for row in connection.execute(known)
-        ),
+        scanners=tuple(scanner_activity.of_scanners(connection, at, zone)),
         unidentified=tuple(scanners.not_identified(connection, reference_data.aliases if reference_data else ())),
         respelt=tuple(
             scanners.respelt(
@@ -145,41 +122,6 @@ def status(
         destinations=tuple(_destination(connection, name, at) for name in destinations),
         history=tuple(_history(connection, name) for name in archives),
     )
-
-
-def held(connection: Connection) -> list[HeldWork]:
-    """Return the held work, the longest held first."""
-    found = [
-        HeldWork(
-            number=f"{letter}{row.id}",
-            what=queue.name,
-            since=row.due_at,
-            reason=row.reason or "",
-            detail=row.detail or "",
-            sender=sent_by.get(row.id, ""),
-        )
-        for letter, queue in KINDS.items()
-        for rows in (connection.execute(_held_in(queue)).all(),)
-        for sent_by in (_senders(connection, queue, [row.id for row in rows]),)
-        for row in rows
-    ]
-    return sorted(found, key=lambda work: work.since)
-
-
-def _senders(connection: Connection, queue: Table, numbers: Sequence[int]) -> dict[int, str]:
-    """Return the senders of receipts, requests or exams by number; other work has none."""
-    if queue is exam:
-        return {number: ", ".join(map(str, of)) for number, of in senders.of_exams(connection, numbers).items()}
-    if "calling_ae_title" not in queue.c:
-        return {}
-    host = queue.c.host if "host" in queue.c else literal("")
-    query = select(queue.c.id, queue.c.calling_ae_title, host.label("host")).where(queue.c.id.in_(numbers))
-    return {row.id: str(Sender(ae_title=row.calling_ae_title, host=row.host)) for row in connection.execute(query)}
-
-
-def _held_in(queue: Table) -> Select[tuple[int, datetime, str, str]]:
-    held = select(queue.c.id, queue.c.due_at, queue.c.reason, queue.c.detail).where(queue.c.state == State.HELD)
-    return held.order_by(queue.c.due_at, queue.c.id)
 
 
 _LATE = exam.c.late & exam.c.withdrawn.is_(None)
@@ -200,7 +142,7 @@ def _destination(connection: Connection, name: str, at: datetime) -> Destination
         name=name,
         delivered=_count(connection, delivery, to_destination & (delivery.c.done_at > at - DAY)),
         backlog=_count(connection, delivery, waiting),
-        held=_count(connection, delivery, to_destination & (delivery.c.state == State.HELD)),
+        held=_count(connection, delivery, to_destination & work_queue.waits_for_a_person(delivery)),
         oldest=oldest.authored_at if oldest else None,
         last_problem=outage.detail if outage else oldest.detail if oldest else None,
         away_since=outage.since if outage else None,
@@ -227,6 +169,17 @@ def _history(connection: Connection, name: str) -> HistoryStatus:
         next_try=unanswered.next_try,
         last_problem=connection.scalar(tried.order_by(history_query.c.due_at.desc()).limit(1)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    count: int
+    oldest: datetime | None
+
+
+def _waiting(connection: Connection, queue: Table) -> _Waiting:
+    query = select(func.count(), func.min(queue.c.due_at)).select_from(queue).where(queue.c.state == State.WAITING)
+    return _Waiting(*connection.execute(query).one())
 
 
 def _count(connection: Connection, table: Table, which: ColumnElement[bool]) -> int:

@@ -14,10 +14,25 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, case, func, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.schema import State, commitment_request, delivery, exam, history_query, receipt, shard
+from pipeline.edge.store.schema import set_aside as set_aside_table
 
 QUEUES = (receipt, exam, delivery, commitment_request, history_query, shard)
 """Every table that is a queue."""
@@ -29,9 +44,9 @@ MAX_WORKER_CRASHES = 3
 """Work whose worker crashed this often is held."""
 
 
-def owner() -> str:
-    """Return the name of this process on a lease: host, process id and start time, as process ids are reused."""
-    pid = os.getpid()
+def owner(pid: int | None = None) -> str:
+    """Return the name of a process of this host, by default this one: host, id and start time, as ids are reused."""
+    pid = os.getpid() if pid is None else pid
     return f"{socket.gethostname()}/{pid}.{_started(pid)}"
 
 
@@ -139,9 +154,34 @@ def release(connection: Connection, queue: Table, number: int, *, at: datetime) 
     result = connection.execute(
         update(queue)
         .where(queue.c.id == number, queue.c.state == State.HELD)
-        .values(**values, reason=None, detail=None)
+        .values(**values, reason=None, detail=None, set_aside_id=None)
     )
     return result.rowcount == 1
+
+
+def waits_for_a_person(queue: Table) -> ColumnElement[bool]:
+    """Return the condition that work is held and nobody has set it aside."""
+    return (queue.c.state == State.HELD) & queue.c.set_aside_id.is_(None)
+
+
+def set_aside(connection: Connection, queue: Table, number: int, *, actor: str, reason: str, at: datetime) -> bool:
+    """Set held work aside, and return whether it waited for a person until now.
+
+    It stays held in every respect; should it be held anew, it waits for a person again.
+    """
+    values = {"at": at, "actor": actor, "reason": reason}
+    aside = connection.execute(insert(set_aside_table).values(**values).returning(set_aside_table.c.id)).scalar_one()
+    waits = update(queue).where(queue.c.id == number, waits_for_a_person(queue)).values(set_aside_id=aside)
+    if connection.execute(waits).rowcount == 1:
+        return True
+    connection.execute(delete(set_aside_table).where(set_aside_table.c.id == aside))
+    return False
+
+
+def take_back(connection: Connection, queue: Table, number: int) -> bool:
+    """Let work that was set aside wait for a person again, and return whether it was set aside."""
+    aside = (queue.c.state == State.HELD) & queue.c.set_aside_id.is_not(None)
+    return connection.execute(update(queue).where(queue.c.id == number, aside).values(set_aside_id=None)).rowcount == 1
 
 
 def requeue(connection: Connection, queue: Table, *, where: ColumnElement[bool] | None = None) -> None:
@@ -200,7 +240,7 @@ def _settling(queue: Table) -> CompiledStatement:
         update(queue)
         .where(queue.c.id.in_(bindparam("ids", expanding=True)))
         .values(state=bindparam("to"), reason=bindparam("why"), detail=bindparam("details"))
-        .values(attempts=0, worker_crashes=0, lease_owner=None, leased_until=None)
+        .values(attempts=0, worker_crashes=0, lease_owner=None, leased_until=None, set_aside_id=None)
     )
 
 

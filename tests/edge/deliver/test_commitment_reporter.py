@@ -12,7 +12,7 @@ from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.service_settings import Engine
 from pipeline.edge.deliver.commitment_reporter import report_due
 from pipeline.edge.dicom_net.tls import for_listener
-from pipeline.edge.store import service_status
+from pipeline.edge.store import held_work
 from pipeline.edge.store.schema import commitment_request, receipt
 from tests import peers
 from tests.factories.certificates import Authority
@@ -133,7 +133,7 @@ def test_a_request_over_which_we_fail_is_held_alone(app: App, scanner: Scanner) 
         report_due(app, caller_of(app))
     assert [result.TransactionUID for _, result in scanner.heard] == ["2.25.72"]
     with app.database.read() as connection:
-        (held,) = service_status.held(connection)
+        (held,) = held_work.held(connection)
     assert (held.number, held.reason) == ("C1", "unexpected")
 
 

@@ -19,9 +19,10 @@ from pipeline.edge.deliver import dispatcher
 from pipeline.edge.deliver.dispatcher import deliver_batch
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
-from pipeline.edge.store import outbox, receipts, service_status
+from pipeline.edge.store import held_work, outbox, receipts, service_status
+from pipeline.edge.store.held_work import HeldWork
 from pipeline.edge.store.schema import delivery, outage
-from pipeline.edge.store.service_status import DestinationStatus, HeldWork
+from pipeline.edge.store.service_status import DestinationStatus
 from tests import peers
 from tests.factories.instances import NOW, instance, lose_the_worker
 from tests.factories.reports import encode, report, spine
@@ -106,7 +107,7 @@ def _status(app: App, name: str = "pacs") -> DestinationStatus:
 
 def _held(app: App) -> list[HeldWork]:
     with app.database.read() as connection:
-        return service_status.held(connection)
+        return held_work.held(connection)
 
 
 def _wait_is_over(app: App) -> None:

@@ -17,12 +17,12 @@ from pipeline.edge.extract import extraction
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.store import (
     exams,
+    held_work,
     phantom_scans,
     pixel_retention,
     readings,
     receipts,
     scanners,
-    service_status,
     work_queue,
 )
 from pipeline.edge.store.phantom_scans import PhantomValues
@@ -88,7 +88,7 @@ def exams_on_file(app: App) -> list[exams.ExamOnFile]:
 
 def held_exams(app: App) -> dict[str, str]:
     with app.database.read() as connection:
-        return {held.number: held.reason for held in service_status.held(connection)}
+        return {held.number: held.reason for held in held_work.held(connection)}
 
 
 def bmds(app: App) -> dict[str, str]:
@@ -216,7 +216,7 @@ def test_whatever_a_report_does_to_its_reader_it_alone_is_held(
     assert extract_waiting(app) == 3
     assert [settled(app, number)[0] for number in (1, 2, 3)] == [State.DONE, State.HELD, State.DONE]
     with app.database.read() as connection:
-        (held,) = service_status.held(connection)
+        (held,) = held_work.held(connection)
     assert (held.number, held.reason) == ("2", "unexpected")
     assert type(failure).__name__ in held.detail
     assert "P1" not in held.detail
@@ -230,7 +230,7 @@ def test_one_study_under_two_patients_holds_both_exams(app: App) -> None:
     receive(app, report(spine(region("L2-L4", "0.934")), PatientID="P2"), "2.25.2")
     assert held_exams(app) == {"E1": "id_conflict", "E2": "id_conflict"}
     with app.database.read() as connection:
-        details = {held.number: held.detail for held in service_status.held(connection)}
+        details = {held.number: held.detail for held in held_work.held(connection)}
     assert details == {
         "E1": "the study is that of E2 (SCANNER1), PatientID (0010,0020) or its issuer is not",
         "E2": "the study is that of E1 (SCANNER1), PatientID (0010,0020) or its issuer is not",

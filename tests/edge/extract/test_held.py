@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
-from pipeline.edge.store import receipts, service_status, work_queue
+from pipeline.edge.store import held_work, receipts, service_status, work_queue
 from pipeline.edge.store.schema import receipt
 from tests.factories.instances import NOW, instance, lose_the_worker
 from tests.factories.reports import encode, measurements, num, region, report, spine
@@ -50,7 +50,7 @@ def test_what_cannot_be_used_is_held_with_its_reason(app: App, data_set: bytes, 
     number = _receive(app, data_set)
     assert extract_waiting(app) == 1
     with app.database.read() as connection:
-        (held,) = service_status.held(connection)
+        (held,) = held_work.held(connection)
         (kept,) = receipts.load(connection, [number])
     assert (held.number, held.reason) == (str(number), reason)
     assert held.detail
@@ -64,7 +64,7 @@ def test_one_bad_report_does_not_keep_the_others_from_being_read(app: App) -> No
     while extract_waiting(app):
         pass
     with app.database.read() as connection:
-        held = {one.number for one in service_status.held(connection)}
+        held = {one.number for one in held_work.held(connection)}
         assert service_status.status(connection, [], NOW).exams_waiting == 1
     assert len(held) == len(BAD)
     assert str(good) not in held
@@ -79,7 +79,7 @@ def test_a_report_that_ends_its_reader_is_held_after_three_times(app: App) -> No
             assert lose_the_worker(connection, receipt) == 1
     assert extract_waiting(app) == 1
     with app.database.read() as connection:
-        (held,) = service_status.held(connection)
+        (held,) = held_work.held(connection)
     assert held.reason == "worker_lost"
 
 
@@ -91,7 +91,7 @@ def test_an_error_nobody_foresaw_is_held_by_its_kind_and_place_alone(app: App, m
     _receive(app, GOOD)
     extract_waiting(app)
     with app.database.read() as connection:
-        (held,) = service_status.held(connection)
+        (held,) = held_work.held(connection)
     assert held.reason == "unexpected"
     assert held.detail.startswith("RuntimeError at test_held.py:")
     assert "ZZMARKED" not in held.detail

@@ -13,7 +13,7 @@ from sqlalchemy import delete, update
 from pipeline.edge.app import App, open_app
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import AHEAD, claim_due, drain, follow_up
-from pipeline.edge.store import exams, outbox, receipts, service_status, work_queue
+from pipeline.edge.store import exams, held_work, outbox, receipts, work_queue
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.schema import exam, reading
 from pipeline.sr.author.readback import ReadBack, read_back
@@ -95,7 +95,7 @@ def test_an_exam_whose_reports_contradict_each_other_is_held_with_both_values(ap
     _receive(app, _l1_l4("0.913"), "2.25.2")
     assert _follow_up(app) == ExamCounts(held=1)
     with app.database.read() as connection:
-        (held,) = service_status.held(connection)
+        (held,) = held_work.held(connection)
         assert outbox.latest(connection, 1) is None
     assert (held.number, held.reason) == ("E1", "contradictory")
     assert "0.912" in held.detail
@@ -203,7 +203,7 @@ def test_an_exam_that_ends_its_worker_three_times_is_held_and_no_other_with_it(a
     assert _follow_up(app) == ExamCounts(held=1)
     assert _follow_up(app) == ExamCounts(issued=1)
     with app.database.read() as connection:
-        (held,) = service_status.held(connection)
+        (held,) = held_work.held(connection)
     assert (held.number, held.reason) == ("E1", "worker_lost")
 
 
@@ -232,7 +232,7 @@ def test_an_error_in_one_exam_does_not_keep_the_others_from_the_outbox(
     monkeypatch.setattr(exams, "history", surprised)
     assert _follow_up(app) == ExamCounts(issued=1, held=1)
     with app.database.read() as connection:
-        (held,) = service_status.held(connection)
+        (held,) = held_work.held(connection)
     assert held.reason == "unexpected"
     assert "ONE" not in held.detail
 

@@ -17,7 +17,7 @@ from pipeline.edge.app import App, open_app
 from pipeline.edge.deliver.dispatcher import deliver_batch
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
-from pipeline.edge.store import outbox, receipts, service_status
+from pipeline.edge.store import held_work, outbox, receipts, service_status
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.sr.dicom.writer import Authored, dicom_file
@@ -183,7 +183,7 @@ def test_our_own_image_that_comes_back_is_ignored(app: App) -> None:
             receipts.store(connection, back, calling_ae_title="PACS", at=LONG_AGO)
     extract_waiting(app)
     with app.database.read() as connection:
-        assert service_status.held(connection) == []
+        assert held_work.held(connection) == []
         reasons = connection.exec_driver_sql("SELECT reason FROM receipt WHERE id > 1").scalars().all()
     assert list(reasons) == ["own_addendum", "own_addendum"]
 

@@ -17,7 +17,7 @@ from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.history import import_files as archives
 from pipeline.edge.history.import_files import FileOutcome, Loaded, import_paths
-from pipeline.edge.store import outbox, receipts, service_status
+from pipeline.edge.store import held_work, outbox, receipts
 from tests.factories.instances import NOW, instance
 from tests.factories.reports import encode
 from tests.folders import SAMPLES
@@ -81,7 +81,7 @@ def test_reports_become_history_and_the_rest_is_counted(app: App, archive: Path)
     assert list(loaded.errors) == [str(archive / "cut.dcm")]
     assert addenda(app) == 0
     with app.database.read() as connection:
-        assert service_status.held(connection) == []
+        assert held_work.held(connection) == []
 
 
 def test_a_load_begun_again_keeps_nothing_twice_and_names_the_same_errors(app: App, archive: Path) -> None:
@@ -115,7 +115,7 @@ def test_an_archives_altered_copy_of_what_a_scanner_sent_is_ignored(app: App, ar
     loaded = load(app, archive)
     assert set(loaded.errors) == {str(path), str(archive / "cut.dcm")}
     with app.database.read() as connection:
-        assert service_status.held(connection) == []
+        assert held_work.held(connection) == []
 
 
 def test_what_is_no_plain_file_or_too_large_is_passed_over_with_its_reason(app: App, archive: Path) -> None:

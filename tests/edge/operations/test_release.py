@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from pipeline.edge.operations.release import NotAPrintedNumberError, PrintedNumber, parse_printed_number, release_held
-from pipeline.edge.store import audit_trail, patients, receipts, service_status, work_queue
+from pipeline.edge.store import audit_trail, held_work, patients, receipts, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.schema import State, history_query
@@ -13,7 +13,7 @@ from tests.factories.instances import NOW, instance
 
 def _held(database: Database) -> list[str]:
     with database.read() as connection:
-        return [one.number for one in service_status.held(connection)]
+        return [one.number for one in held_work.held(connection)]
 
 
 def _released(database: Database) -> list[Entry]:
@@ -28,7 +28,7 @@ def test_a_held_query_to_an_archive_is_released_as_a_held_receipt_is(database: D
         asked = {"destination": "PACS", "patient_id": patient, "requested_at": NOW, "due_at": NOW}
         connection.execute(insert(history_query).values(state=State.WAITING, **asked))
         query = connection.scalars(select(history_query.c.id)).one()
-        work_queue.hold(connection, service_status.KINDS[""], receipt, reason="unexpected", detail="")
+        work_queue.hold(connection, held_work.KINDS[""], receipt, reason="unexpected", detail="")
         work_queue.hold(connection, history_query, query, reason="unexpected", detail="")
     assert sorted(_held(database)) == [f"{receipt}", f"Q{query}"]
     for number in (f"q{query}", f"{receipt}"):

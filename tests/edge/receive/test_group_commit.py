@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection, event, func, select
 
 from pipeline.edge.receive.group_commit import GroupCommit
-from pipeline.edge.store import audit_trail, receipts, service_status
+from pipeline.edge.store import audit_trail, held_work, receipts
 from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import receipt
@@ -96,7 +96,7 @@ def test_a_uid_that_comes_several_times_in_one_commit_is_kept_as_if_they_came_on
     assert other.result(0) == (other_number, True)
     assert other_again.result(0) == (other_number, False)
     with database.read() as connection:
-        (waiting,) = service_status.held(connection)
+        (waiting,) = held_work.held(connection)
         trail = [found.entry for found in audit_trail.find(connection)]
     assert (waiting.number, waiting.reason) == (str(other_number), receipts.OTHER_BYTES)
     assert f"that of receipt {number} (SCANNER1 at 127.0.0.1)," in waiting.detail

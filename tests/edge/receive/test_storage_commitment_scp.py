@@ -13,7 +13,7 @@ from pipeline.edge.app import App
 from pipeline.edge.configuration.service_settings import Engine
 from pipeline.edge.operations import housekeeping
 from pipeline.edge.receive.commitment_results import _read_back, claim_due
-from pipeline.edge.store import commitment_requests, receipts, service_status
+from pipeline.edge.store import commitment_requests, held_work, receipts
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.schema import commitment_request, receipt
 from tests import peers
@@ -98,7 +98,7 @@ def test_a_request_that_ends_its_process_is_held_after_the_third_time(database: 
     assert due is not None
     assert due[0].transaction_uid == "2.25.8"
     with database.read() as connection:
-        (held,) = service_status.held(connection)
+        (held,) = held_work.held(connection)
     assert (held.number, held.reason) == ("C1", "worker_lost")
 
 
@@ -134,7 +134,7 @@ def test_a_result_that_could_not_be_reported_for_a_week_is_held_for_a_person(app
         connection.execute(update(commitment_request).values(requested_at=datetime.now(UTC) - timedelta(days=8)))
     housekeeping.run_housekeeping(app)
     with app.database.read() as connection:
-        (held,) = service_status.held(connection)
+        (held,) = held_work.held(connection)
     assert (held.number, held.reason) == ("C1", "not_reported")
 
 

@@ -19,7 +19,7 @@ from pipeline.edge.operations.clinical_context import PatientRecord
 from pipeline.edge.reprocess import reprocessing
 from pipeline.edge.reprocess.differences import differences
 from pipeline.edge.reprocess.reextract import READ_OTHERWISE
-from pipeline.edge.store import reprocessing_runs, service_status
+from pipeline.edge.store import held_work, reprocessing_runs
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.reprocessing_runs import Scope
 from pipeline.edge.store.schema import exam, provenance, shard
@@ -144,7 +144,7 @@ def test_an_exam_whose_report_can_no_longer_be_read_is_held_and_keeps_its_addend
     with open_app(two_exams) as app:
         assert run(app).issued == 0
         with app.database.read() as connection:
-            held = service_status.held(connection)
+            held = held_work.held(connection)
         assert {(one.number, one.reason) for one in held} == {(f"E{n}", READ_OTHERWISE) for n in (1, 2, 3)}
         assert addenda(app) == [1, 1, 1]
 
@@ -348,7 +348,7 @@ def test_historical_exams_that_contradict_themselves_are_held(folder: Path) -> N
         receive(app, l1_l4("0.951"), "2.25.2", historical=True)
         follow_all(app)
         with app.database.read() as connection:
-            (held,) = service_status.held(connection)
+            (held,) = held_work.held(connection)
         assert (held.number, held.reason) == ("E1", "contradictory")
 
 

@@ -10,7 +10,7 @@ from pipeline.edge.app import App, open_app
 from pipeline.edge.operations import clinical_context
 from pipeline.edge.operations.clinical_context import PatientRecord
 from pipeline.edge.reprocess.differences import differences
-from pipeline.edge.store import patient_identity, patient_merges, patients, service_status
+from pipeline.edge.store import held_work, patient_identity, patient_merges, patients
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.reprocessing_runs import Scope
 from tests.factories.answered_exams import addenda, follow_all, in_both_databases, l1_l4, latest_readback, receive, run
@@ -38,7 +38,7 @@ def merge(app: App, old: str = "OLD", new: str = "NEW", *, undo: bool = False) -
 
 def held(app: App) -> list[tuple[str, str]]:
     with app.database.read() as connection:
-        return [(one.number, one.reason) for one in service_status.held(connection)]
+        return [(one.number, one.reason) for one in held_work.held(connection)]
 
 
 @in_both_databases

@@ -6,7 +6,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from pipeline.edge.app import App, open_app
-from pipeline.edge.store import patient_merges, patients, service_status, shared_scans
+from pipeline.edge.store import held_work, patient_merges, patients, shared_scans
 from tests.factories.answered_exams import (
     addenda,
     follow_all,
@@ -43,7 +43,7 @@ def test_one_scan_under_two_patients_is_held_with_both_exams_and_their_senders(f
     with open_app(folder) as app:
         same_scan_twice(app)
         with app.database.read() as connection:
-            details = {one.number: (one.reason, one.detail) for one in service_status.held(connection)}
+            details = {one.number: (one.reason, one.detail) for one in held_work.held(connection)}
         mine, theirs = "E2 (receipt 2 from SCANNER1)", "E3 (receipt 3 from SCANNER1)"
         ending = "withdraw the wrong one"
         assert details == {

@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import func, select
 
-from pipeline.edge.store import exams, outbox, patients, readings, receipts, service_status, work_queue
+from pipeline.edge.store import exams, held_work, outbox, patients, readings, receipts, service_status, work_queue
 from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.outbox import NewAddendum
 from pipeline.edge.store.schema import State, exam, metadata, receipt
@@ -97,7 +97,7 @@ def test_a_known_uid_with_other_bytes_is_kept_too_and_held_for_a_person(database
     second, new = _keep(database, b"another")
     with database.read() as connection:
         assert len(receipts.load(connection, [first, second])) == 2
-        (waiting,) = service_status.held(connection)
+        (waiting,) = held_work.held(connection)
     assert new
     assert (waiting.number, waiting.reason) == (str(second), receipts.OTHER_BYTES)
 
@@ -114,7 +114,7 @@ def test_of_two_listeners_with_other_bytes_under_one_uid_at_the_same_instant_the
         assert kept == []
     later.join(30)
     with database.read() as connection:
-        (waiting,) = service_status.held(connection)
+        (waiting,) = held_work.held(connection)
         assert service_status.status(connection, [], NOW).to_be_read == 1
     assert kept == [(int(waiting.number), True)]
     assert waiting.number != str(first)
@@ -285,7 +285,7 @@ def test_held_work_waits_for_a_person_and_can_be_released_once(database: Databas
     with database.write() as connection:
         work_queue.hold(connection, receipt, number, reason="no_bmd", detail="nothing usable")
         assert work_queue.claim(connection, receipt, limit=5, at=NOW) == []
-        assert [(held.number, held.reason) for held in service_status.held(connection)] == [(str(number), "no_bmd")]
+        assert [(held.number, held.reason) for held in held_work.held(connection)] == [(str(number), "no_bmd")]
         assert work_queue.release(connection, receipt, number, at=NOW)
         assert not work_queue.release(connection, receipt, number, at=NOW)
         assert work_queue.claim(connection, receipt, limit=5, at=NOW) == [number]

@@ -84,6 +84,15 @@ def upgrade() -> None:
         comment="hash chain: SHA-256 of the previous seal and one row of audit; triggers refuse changes",
     )
     op.create_table(
+        "set_aside",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_set_aside")),
+        comment="a person has set held work aside, for a reason: it stays held and no longer asks for a decision",
+    )
+    op.create_table(
         "commitment_request",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("calling_ae_title", sa.Text(), nullable=False),
@@ -98,6 +107,8 @@ def upgrade() -> None:
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("set_aside_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.ForeignKeyConstraint(["set_aside_id"], ["set_aside.id"], name=op.f("fk_commitment_request_set_aside_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_commitment_request")),
         sa.UniqueConstraint(
             "calling_ae_title", "transaction_uid", name=op.f("uq_commitment_request_calling_ae_title_transaction_uid")
@@ -112,6 +123,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'held'"),
         postgresql_where=sa.text("state = 'held'"),
+    )
+    op.create_index(
+        "ix_commitment_request_to_decide",
+        "commitment_request",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'held' AND set_aside_id IS NULL"),
+        postgresql_where=sa.text("state = 'held' AND set_aside_id IS NULL"),
     )
     op.create_index(
         "ix_commitment_request_waiting",
@@ -150,15 +169,21 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("owner", sa.String(length=128), nullable=False),
         sa.Column("part", sa.String(length=16), nullable=False),
-        sa.Column("clinical", sa.String(length=16), nullable=False),
-        sa.Column("service", sa.String(length=16), nullable=False),
-        sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("failures", sa.Integer(), server_default="0", nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("reload_requested", sa.Boolean(), nullable=False),
+        sa.Column("clinical", sa.String(length=16), nullable=True),
+        sa.Column("service", sa.String(length=16), nullable=True),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reload_requested", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("problem", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_process")),
         sa.UniqueConstraint("owner", "part", name=op.f("uq_process_owner_part")),
-        comment="a live process and digests of its configuration; problem: why its last reload failed",
+        comment="a process of the service: its state since when, when it was last seen, how often its like has failed"
+        " in a row, and digests of the configuration that it read, if it reads one; problem: why its last reload "
+        "failed",
     )
     op.create_table(
         "receipt",
@@ -179,10 +204,12 @@ def upgrade() -> None:
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("set_aside_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("released_from", sa.String(length=64), nullable=True),
         sa.Column("pixel_bytes", sa.Integer(), server_default="0", nullable=False),
         sa.Column("historical", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["set_aside_id"], ["set_aside.id"], name=op.f("fk_receipt_set_aside_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_receipt")),
         sa.UniqueConstraint("sop_instance_uid", "digest", name=op.f("uq_receipt_sop_instance_uid_digest")),
         comment="one received instance: its data set as received (zlib), without pixel data once that was dropped; "
@@ -204,7 +231,15 @@ def upgrade() -> None:
         sqlite_where=sa.text("pixel_bytes > 0"),
         postgresql_where=sa.text("pixel_bytes > 0"),
     )
-    op.create_index(op.f("ix_receipt_received_at"), "receipt", ["received_at"], unique=False)
+    op.create_index(op.f("ix_receipt_historical_received_at"), "receipt", ["historical", "received_at"], unique=False)
+    op.create_index(
+        "ix_receipt_to_decide",
+        "receipt",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'held' AND set_aside_id IS NULL"),
+        postgresql_where=sa.text("state = 'held' AND set_aside_id IS NULL"),
+    )
     op.create_index(
         "ix_receipt_waiting",
         "receipt",
@@ -483,8 +518,10 @@ def upgrade() -> None:
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("set_aside_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.ForeignKeyConstraint(["patient_id"], ["patient.id"], name=op.f("fk_exam_patient_id")),
         sa.ForeignKeyConstraint(["scanner_id"], ["scanner.id"], name=op.f("fk_exam_scanner_id")),
+        sa.ForeignKeyConstraint(["set_aside_id"], ["set_aside.id"], name=op.f("fk_exam_set_aside_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_exam")),
         sa.UniqueConstraint(
             "patient_id",
@@ -509,7 +546,16 @@ def upgrade() -> None:
         "ix_exam_late", "exam", ["id"], unique=False, sqlite_where=sa.text("late = 1"), postgresql_where=sa.text("late")
     )
     op.create_index(op.f("ix_exam_patient_id_performed_at"), "exam", ["patient_id", "performed_at"], unique=False)
+    op.create_index(op.f("ix_exam_scanner_id_performed_at"), "exam", ["scanner_id", "performed_at"], unique=False)
     op.create_index(op.f("ix_exam_study_instance_uid"), "exam", ["study_instance_uid"], unique=False)
+    op.create_index(
+        "ix_exam_to_decide",
+        "exam",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'held' AND set_aside_id IS NULL"),
+        postgresql_where=sa.text("state = 'held' AND set_aside_id IS NULL"),
+    )
     op.create_index(
         "ix_exam_waiting",
         "exam",
@@ -546,6 +592,7 @@ def upgrade() -> None:
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("set_aside_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("last_linked_patients", sa.Integer(), server_default="0", nullable=False),
         sa.Column("examined", sa.Integer(), server_default="0", nullable=False),
         sa.Column("issued", sa.Integer(), server_default="0", nullable=False),
@@ -554,6 +601,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["reprocessing_run_id"], ["reprocessing_run.id"], name=op.f("fk_shard_reprocessing_run_id")
         ),
+        sa.ForeignKeyConstraint(["set_aside_id"], ["set_aside.id"], name=op.f("fk_shard_set_aside_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_shard")),
         sa.UniqueConstraint("reprocessing_run_id", "number", name=op.f("uq_shard_reprocessing_run_id_number")),
         comment="one shard of a run: linked patients with id % shards = number, done up to last_linked_patients",
@@ -565,6 +613,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'held'"),
         postgresql_where=sa.text("state = 'held'"),
+    )
+    op.create_index(
+        "ix_shard_to_decide",
+        "shard",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'held' AND set_aside_id IS NULL"),
+        postgresql_where=sa.text("state = 'held' AND set_aside_id IS NULL"),
     )
     op.create_index(
         "ix_shard_waiting",
@@ -631,10 +687,12 @@ def upgrade() -> None:
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("set_aside_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("instances", sa.Integer(), server_default="0", nullable=False),
         sa.Column("responded_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_history_query_exam_id")),
         sa.ForeignKeyConstraint(["patient_id"], ["patient.id"], name=op.f("fk_history_query_patient_id")),
+        sa.ForeignKeyConstraint(["set_aside_id"], ["set_aside.id"], name=op.f("fk_history_query_set_aside_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_history_query")),
         sa.UniqueConstraint("patient_id", "destination", name=op.f("uq_history_query_patient_id_destination")),
         comment="a query to an archive for a patient's earlier reports: for which exam, and how many instances it had",
@@ -652,6 +710,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'held'"),
         postgresql_where=sa.text("state = 'held'"),
+    )
+    op.create_index(
+        "ix_history_query_to_decide",
+        "history_query",
+        ["destination", "due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'held' AND set_aside_id IS NULL"),
+        postgresql_where=sa.text("state = 'held' AND set_aside_id IS NULL"),
     )
     op.create_index(
         "ix_history_query_waiting",
@@ -714,8 +780,10 @@ def upgrade() -> None:
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("set_aside_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["addendum_id"], ["addendum.id"], name=op.f("fk_delivery_addendum_id")),
+        sa.ForeignKeyConstraint(["set_aside_id"], ["set_aside.id"], name=op.f("fk_delivery_set_aside_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery")),
         sa.UniqueConstraint("addendum_id", "destination", name=op.f("uq_delivery_addendum_id_destination")),
         comment="the outbox: one addendum for one destination",
@@ -728,6 +796,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'held'"),
         postgresql_where=sa.text("state = 'held'"),
+    )
+    op.create_index(
+        "ix_delivery_to_decide",
+        "delivery",
+        ["destination", "due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'held' AND set_aside_id IS NULL"),
+        postgresql_where=sa.text("state = 'held' AND set_aside_id IS NULL"),
     )
     op.create_index(
         "ix_delivery_waiting",

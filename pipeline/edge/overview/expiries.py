@@ -1,0 +1,81 @@
+"""What runs out: LSCs and certificates with their last day, and the last backup."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from pydantic import BaseModel
+from sqlalchemy import Connection
+
+from pipeline.clinical.precision import running_out
+from pipeline.edge.app import App
+from pipeline.edge.configuration.reference_data import ReferenceData
+from pipeline.edge.store import housekeeping_log
+
+CERTIFICATE_NOTICE = timedelta(days=30)
+"""How long before its last day a certificate is told of."""
+
+BACKUP_OVERDUE = timedelta(hours=52)
+"""How old the last backup may be: that of last night may have failed once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expiry:
+    """Something that stops working after its last day."""
+
+    what: str
+    last_day: date
+    consequence: str
+
+    def days_left(self, today: date) -> int:
+        """Return how many days are left; negative once it has run out."""
+        return (self.last_day - today).days
+
+
+def lscs_running_out(reference_data: ReferenceData, today: date) -> list[Expiry]:
+    """Return the LSCs that run out soon or did so within a year, the first one first."""
+    consequence = "no change on this scanner is judged any more (NO_LSC): repeat the precision study"
+    found = [
+        Expiry(what=f"LSC of {lsc.region} on {lsc.scanner}", last_day=lsc.valid_until, consequence=consequence)
+        for lsc in running_out(reference_data.clinical.lscs, today)
+    ]
+    return sorted(found, key=lambda one: (one.last_day, one.what))
+
+
+def certificates_running_out(app: App, today: date) -> list[Expiry]:
+    """Return the certificates and authorities of the configuration that run out soon, the first one first."""
+    found = [
+        Expiry(what=what, last_day=last_day, consequence="no connection is made with it any more: renew it")
+        for what, path in _certificates(app.settings.service, "")
+        if (last_day := _last_day(path)) is not None and last_day - today <= CERTIFICATE_NOTICE
+    ]
+    return sorted(found, key=lambda one: (one.last_day, one.what))
+
+
+def last_backup(connection: Connection) -> datetime | None:
+    """Return when ``dxatrend backup`` was last done; ``None`` where it never was."""
+    return housekeeping_log.last_done(connection, housekeeping_log.BACKUP)
+
+
+def _certificates(section: BaseModel, name: str) -> Iterator[tuple[str, Path]]:
+    """Yield every certificate and authority that a part of the configuration names, under its key."""
+    for key in type(section).model_fields:
+        value = getattr(section, key)
+        if isinstance(value, Path) and key in ("certificate", "ca"):
+            yield f"{name}{key}", value
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, BaseModel):
+                called = getattr(one, "name", None) or getattr(one, "ae_title", None)
+                yield from _certificates(one, f"{name}{key}{f' {called} ' if value is not one and called else '.'}")
+
+
+def _last_day(path: Path) -> date | None:
+    """Return the last day of the first certificate of a file that runs out; ``None`` where it cannot be read."""
+    from cryptography import x509  # noqa: PLC0415 - large, and of use only where TLS is configured
+
+    try:
+        certificates = x509.load_pem_x509_certificates(path.read_bytes())
+    except (OSError, ValueError):  # check says what is wrong with it
+        return None
+    return min(one.not_valid_after_utc for one in certificates).astimezone(UTC).date()

@@ -1,0 +1,96 @@
+"""Today: what runs, was received, waits, is held, was delivered and runs out, read in one go."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from pipeline.edge.app import App
+from pipeline.edge.configuration.reference_data import ReferenceData
+from pipeline.edge.disk_space import DiskReserve, disk_reserve_of
+from pipeline.edge.live_configuration import outdated
+from pipeline.edge.overview import expiries
+from pipeline.edge.overview.expiries import Expiry
+from pipeline.edge.overview.parts import Part, parts
+from pipeline.edge.overview.rejected_callers import CallerToAdmit, callers_to_admit
+from pipeline.edge.overview.scanner_fitness import ScannerFitness, fitness_of_all
+from pipeline.edge.store import held_work, service_status
+from pipeline.edge.store.held_work import HeldReason
+from pipeline.edge.store.service_status import Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """The disk of one part of the service: megabytes that are free, and that are to stay free."""
+
+    name: str
+    free_mb: int
+    reserve_mb: int
+
+    @property
+    def is_short(self) -> bool:
+        """Whether less than the reserve is free."""
+        return self.free_mb < self.reserve_mb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Today:
+    """The state of the service at one moment; times are UTC, and ``zone`` is that of the department."""
+
+    at: datetime
+    zone: tzinfo | None
+    reference_data: ReferenceData
+    """The reference data that judges an exam of today."""
+    parts: tuple[Part, ...]
+    restart_needed: tuple[str, ...]
+    status: Status
+    held: tuple[HeldReason, ...]
+    disks: tuple[Disk, ...]
+    lscs: tuple[Expiry, ...]
+    certificates: tuple[Expiry, ...]
+    last_backup: datetime | None
+    rejected_callers: tuple[CallerToAdmit, ...]
+    fitness: tuple[ScannerFitness, ...]
+
+
+def today(app: App, *, at: datetime, other_disks: Mapping[str, DiskReserve] | None = None) -> Today:
+    """Return the state of the service; ``other_disks`` are those beside the store's.
+
+    Raises:
+        StoreError: the database could not be queried.
+    """
+    service = app.settings.service
+    zone = app.reference_data.zone
+    day = at.astimezone(zone).date()
+    disks = {"the store": disk_reserve_of(app.database, service.store.reserve_mb), **(other_disks or {})}
+    with app.database.read() as connection:
+        known = app.reference_in_force(connection).reference_data
+        return Today(
+            at=at,
+            zone=zone,
+            reference_data=known,
+            parts=tuple(parts(connection, at=at)),
+            restart_needed=tuple(outdated(app)),
+            status=service_status.status(
+                connection,
+                [destination.name for destination in service.destination],
+                at,
+                reference_data=known,
+                archives=[archive.name for archive in service.archives],
+            ),
+            held=tuple(held_work.by_reason(connection)),
+            disks=tuple(_measured(disks)),
+            lscs=tuple(expiries.lscs_running_out(known, day)),
+            certificates=tuple(expiries.certificates_running_out(app, day)),
+            last_backup=expiries.last_backup(connection),
+            rejected_callers=tuple(callers_to_admit(connection, service.listener, at=at)),
+            fitness=tuple(fitness_of_all(app, at=at)),
+        )
+
+
+def _measured(disks: Mapping[str, DiskReserve]) -> list[Disk]:
+    free = {name: disk.free_mb() for name, disk in disks.items()}
+    return [
+        Disk(name=name, free_mb=free_mb, reserve_mb=disks[name].reserve_mb)
+        for name, free_mb in free.items()
+        if free_mb is not None
+    ]

@@ -1,0 +1,22 @@
+"""When recurring work was last done: housekeeping, and backups."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select
+
+from pipeline.edge.store.schema import housekeeping
+
+BACKUP = "backup"
+"""The name of the row that says when ``dxatrend backup`` was last done."""
+
+
+def last_done(connection: Connection, name: str) -> datetime | None:
+    """Return when something was last done; ``None`` where it never was."""
+    done_at: datetime | None = connection.scalar(select(housekeeping.c.done_at).where(housekeeping.c.name == name))
+    return done_at
+
+
+def record_done(connection: Connection, name: str, *, at: datetime, seconds: float = 0) -> None:
+    """Record that something was done now."""
+    connection.execute(delete(housekeeping).where(housekeeping.c.name == name))
+    connection.execute(insert(housekeeping).values(name=name, done_at=at, seconds=seconds))

@@ -1,0 +1,76 @@
+"""A part that died, hangs or cannot begin is seen by ``dxatrend status``, with the reason."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pipeline.edge.app import App
+from pipeline.edge.overview.parts import Part, PartState, parts
+from tests import peers
+from tests.factories.service import Service
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A service that is not started yet."""
+    service = Service(tmp_path, destination_port=peers.free_port())
+    yield service
+    service.kill()
+
+
+def found(app: App) -> dict[str, Part]:
+    with app.database.read() as connection:
+        return {one.name: one for one in parts(connection, at=datetime.now(UTC))}
+
+
+def state(app: App, name: str) -> PartState | None:
+    one = found(app).get(name)
+    return one.state if one else None
+
+
+def test_a_listener_whose_port_is_taken_is_seen_with_the_reason_and_then_runs(service: Service) -> None:
+    with service.app() as app:
+        with socket.socket() as taken:
+            taken.bind(("0.0.0.0", service.port))
+            taken.listen()
+            service.begin("serve")
+            peers.wait_until(
+                lambda: state(app, "listener") is PartState.CANNOT_START, seconds=60, what="the listener is seen"
+            )
+            assert found(app)["listener"].reason == f"cannot listen: Address already in use (port {service.port})"
+            peers.wait_until(lambda: state(app, "worker") is PartState.RUNNING, seconds=60, what="the worker runs")
+        peers.wait_until(lambda: state(app, "listener") is PartState.RUNNING, seconds=90, what="the listener runs")
+        assert {"supervisor", "schedules", "prefect server"} <= found(app).keys()
+        service.stop()
+        assert {one.state for one in found(app).values()} == {PartState.STOPPED}
+
+
+def test_a_killed_worker_is_seen_and_so_is_its_successor(service: Service) -> None:
+    with service.app() as app:
+        service.begin("work")
+        peers.wait_until(lambda: state(app, "worker") is PartState.RUNNING, seconds=60, what="the worker runs")
+        killed = found(app)["worker"].pid
+        service.kill()
+        worker = found(app)["worker"]
+        assert (worker.pid, worker.state, worker.is_missed) == (killed, PartState.SILENT, True)
+        service.begin("work")
+        peers.wait_until(lambda: state(app, "worker") is PartState.RUNNING, seconds=60, what="another worker runs")
+        assert found(app)["worker"].pid != killed
+
+
+def test_the_supervisor_tells_how_a_child_ended(service: Service) -> None:
+    with service.app() as app:
+        service.begin("serve")
+        peers.wait_until(lambda: state(app, "worker") is PartState.RUNNING, seconds=60, what="the worker runs")
+        peers.wait_until(lambda: state(app, "supervisor") is PartState.RUNNING, seconds=60, what="the supervisor runs")
+        (service.config / "rules.toml").write_text("no_such_key = 1")  # its successor cannot read that
+        os.kill(found(app)["worker"].pid or 0, signal.SIGKILL)
+        peers.wait_until(
+            lambda: "status 2" in found(app)["worker"].reason, seconds=60, what="the failing successor is seen"
+        )
+        assert found(app)["worker"].state is PartState.ENDED
