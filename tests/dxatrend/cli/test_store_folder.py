@@ -30,6 +30,7 @@ ASKING = [
     ["audit", "--verify"],
     ["release", "1"],
     ["release", "pacs"],
+    ["set-aside", "1", "--reason", "a lateral spine"],
     ["reprocess"],
     ["reprocess", "--dry-run"],
     ["fetch", "P1"],
