@@ -78,10 +78,11 @@ class FhirSender:
         return None
 
     def _put(self, client: HttpClient, addendum: AddendumOnFile) -> None:
+        result, earlier = self._results.results(addendum)
         bundle, entries = write_bundle(
-            self._results.result(addendum),
+            result,
             systems=self._systems,
-            earlier=self._results.earlier(addendum),
+            earlier=earlier,
             pdf=self._results.pdf(addendum) if "pdf" in self._to.content else None,
         )
         headers = {"Accept": FHIR_JSON, "Content-Type": f"{FHIR_JSON}; charset=utf-8"}

@@ -81,9 +81,9 @@ class Hl7Sender:
         return DeliveryRefusedError(problem) if code in REFUSED else DeliveryUnavailableError(problem)
 
     def _message(self, addendum: AddendumOnFile) -> tuple[str, bytes]:
-        result = self._results.result(addendum)
+        result, earlier = self._results.results(addendum)
         pdf = self._results.pdf(addendum) if self._to.mapping.encloses_pdf else None
-        message = write_message(result, self._to.mapping, earlier=self._results.earlier(addendum), pdf=pdf)
+        message = write_message(result, self._to.mapping, earlier=earlier, pdf=pdf)
         return control_id(result), message
 
     def _answer(self, connection: MllpConnection, identifier: str, answered: set[str]) -> str:

@@ -27,8 +27,8 @@ def sender(to: Destination, service: ServiceSettings, database: Database | None 
         case FolderDestination():
             return FolderSender(to)
         case Hl7Destination():
-            return Hl7Sender(to, ResultsOnFile(database, service.exam.zone))
+            return Hl7Sender(to, ResultsOnFile(database, to.name, service.exam.zone))
         case StowDestination():
             return StowSender(to)
         case FhirDestination():
-            return FhirSender(to, ResultsOnFile(database, service.exam.zone))
+            return FhirSender(to, ResultsOnFile(database, to.name, service.exam.zone))

@@ -1,6 +1,7 @@
 """The results that addenda state, with their earlier versions and pages, for destinations that get messages."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
@@ -13,25 +14,31 @@ from pipeline.sr.dicom.content_tree import read_instance
 
 
 class ResultsOnFile:
-    """Reads results from the store; ``zone`` is the department's time zone, or ``None`` for this machine's own."""
+    """Reads results for one destination from the store.
 
-    def __init__(self, database: Database | None, zone: ZoneInfo | None) -> None:
-        self._database, self._zone = database, zone
+    ``zone`` is the department's time zone, or ``None`` for this machine's own.
+    """
 
-    def result(self, addendum: AddendumOnFile) -> ExamResult:
-        """Return the result that an addendum states."""
+    def __init__(self, database: Database | None, destination: str, zone: ZoneInfo | None) -> None:
+        self._database, self._destination, self._zone = database, destination, zone
+
+    def results(self, addendum: AddendumOnFile) -> tuple[ExamResult, Sequence[ExamResult]]:
+        """Return the result that an addendum states, and the exam's earlier ones that may be in the destination.
+
+        There the result is a correction only if there is an earlier one: whoever became a destination yesterday never
+        had the first.
+        """
+        with self._store.read() as connection:
+            earlier = [self._read(one) for one in outbox.earlier(connection, addendum, self._destination)]
+        return replace(self._read(addendum), supersedes=bool(earlier)), earlier
+
+    def _read(self, addendum: AddendumOnFile) -> ExamResult:
         return read_result(
             addendum.data_set,
             exam_number=addendum.exam_number,
             authored_at=addendum.authored_at.astimezone(self._zone),
             sections=addendum.sections,
         )
-
-    def earlier(self, addendum: AddendumOnFile) -> Sequence[ExamResult]:
-        """Return the results of the exam's earlier addenda, the first one first."""
-        with self._store.read() as connection:
-            known = outbox.addenda(connection, addendum.exam_number)
-        return [self.result(one) for one in known if one.number < addendum.number]
 
     def pdf(self, addendum: AddendumOnFile) -> bytes | None:
         """Return the pages of an addendum; ``None`` where none were drawn."""

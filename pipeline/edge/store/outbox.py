@@ -233,6 +233,17 @@ def addenda(connection: Connection, exam_number: int) -> list[AddendumOnFile]:
     return [_addendum(row) for row in connection.execute(query)]
 
 
+def earlier(connection: Connection, after: AddendumOnFile, destination: str) -> list[AddendumOnFile]:
+    """Return the addenda before this one to the same exam that were meant for a destination, the first one first."""
+    query = (
+        _of_exam(after.exam_number)
+        .join(delivery, delivery.c.addendum_id == addendum.c.id)
+        .where(delivery.c.destination == destination, addendum.c.id < after.number)
+        .order_by(addendum.c.id)
+    )
+    return [_addendum(row) for row in connection.execute(query)]
+
+
 def renderings(connection: Connection, number: int) -> list[AddendumOnFile]:
     """Return every rendering of an addendum, in the order of its pages."""
     of_exam = addendum.c.exam_id == select(addendum.c.exam_id).where(addendum.c.id == number).scalar_subquery()

@@ -13,12 +13,13 @@ import pytest
 from dxatrend.cli.main import main
 from pipeline.edge.app import App
 from pipeline.edge.deliver import dispatcher
-from pipeline.edge.store import work_queue
+from pipeline.edge.store import outbox, work_queue
 from pipeline.edge.store.schema import delivery
 from tests import peers
 from tests.factories import outboxes
 from tests.factories.certificates import Authority
 from tests.factories.hl7_receivers import Receiver, acknowledgement, python_hl7_server, raw_receiver
+from tests.factories.instances import lose_the_worker
 from tests.factories.outboxes import visit
 from tests.factories.reports import container, region
 from tests.folders import ROOT
@@ -223,6 +224,42 @@ def test_a_correction_waits_while_another_worker_sends_what_it_corrects(app: App
         outboxes.wait_is_over(app)
         assert outboxes.deliver(app) == (1, 0)
     assert [str(message.segment("OBR")[25]) for message in receiver.got] == ["P", "C"]
+
+
+def test_a_worker_that_dies_between_answer_and_record_leaves_the_result_to_be_sent_again_under_its_identifier(
+    app: App, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This is what MLLP makes unavoidable; the receiver knows the message by its identifier."""
+
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with python_hl7_server(receiver):
+        with monkeypatch.context() as killed:
+            killed.setattr(outbox, "record_delivery", die)
+            with pytest.raises(KeyboardInterrupt):
+                outboxes.deliver(app)
+        with app.database.write() as connection:
+            assert lose_the_worker(connection, delivery) == 2
+        while outboxes.deliver(app) != (0, 0):
+            pass
+    assert outboxes.states(app) == ["done", "done"]
+    sent = control_ids(receiver)
+    assert (len(sent), len(set(sent))) == (3, 2)
+
+
+def test_a_new_destination_gets_a_result_as_its_first_and_not_as_the_correction_of_one_it_never_had(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    with outboxes.outbox_of(tmp_path, "") as app:
+        outboxes.receive(app, visit(2024))
+    with outboxes.outbox_of(tmp_path, DESTINATION.format(port=receiver.port, mapping=MAPPING)) as app:
+        outboxes.receive(app, visit(2024, part=2, content=container("Left Femur", region("Total", "0.801"))))
+        with python_hl7_server(receiver):
+            assert outboxes.deliver(app) == (1, 0)
+    (message,) = receiver.got
+    assert str(message.segment("OBR")[25]) == "P"
+    assert "D" not in {str(one[11]) for one in message.segments("OBX")}
 
 
 def test_no_log_line_names_the_patient_or_what_a_receiver_says(
