@@ -62,7 +62,7 @@ FIELD_GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     ("FRAX as computed elsewhere", ("frax_hip_percent", "frax_major_percent", "frax_source")),
     (
-        "Bones that cannot be measured",
+        "Bones with hardware, and the arm",
         ("spinal_hardware", "left_hip_prosthesis", "right_hip_prosthesis", "non_dominant_arm"),
     ),
     (

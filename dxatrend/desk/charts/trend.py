@@ -23,7 +23,7 @@ from pipeline.sr.render.plot_geometry import (
     time_axis,
     unbroken_stretches,
 )
-from pipeline.sr.render.plots import Band, Plot, Point, ScanGroup
+from pipeline.sr.render.plots import NOT_COMPARABLE, Band, Plot, Point, ScanGroup
 
 WIDTH = 600.0
 _HEIGHT = 230.0
@@ -115,10 +115,12 @@ class _Drawing:
             yield svg.upper_axis(self.area, self.x, ticks, "age", y=self.area.top - LINE - 4)
 
     def _breaks(self) -> Iterator[Markup]:
-        reasons = {self.x(one.on.toordinal()): one.reason for one in self.plot.breaks}
-        for at, reason in reasons.items():
-            yield svg.line([(at, self.area.top), (at, self.area.bottom)], "chart-break", reason)
-            self.taken.append(Box(at - 1, self.area.top, at + 1, self.area.bottom))
+        tops = {rule.at: self.area.top + LINE * rule.lane for rule in self.rules}  # below the words of other rules
+        for one in self.plot.breaks:
+            at = self.x(one.on.toordinal())
+            top = tops.get(at, self.area.top)
+            yield svg.line([(at, top), (at, self.area.bottom)], "chart-break", one.reason)
+            self.taken.append(Box(at - 1, top, at + 1, self.area.bottom))
         for rule in self.rules:
             yield svg.label(rule.begins, self.area.top + LINE * (rule.lane + 1) - 4, rule.text, "chart-break-name")
 
@@ -221,7 +223,8 @@ class _Drawing:
         if self.band:
             yield _BAR, "chart-band", f"LSC {lsc_in_text(self.band.lsc)} g/cm² about the {self._about()}"
         for group, shape in self._not_comparable():
-            yield shape, "chart-other", f"not comparable: {group.reason}"
+            words = group.reason if group.reason == NOT_COMPARABLE else f"not comparable: {group.reason}"
+            yield shape, "chart-other", words
         for group, shape in self._excluded():
             yield shape, "chart-excluded", f"not used: {group.reason}"
         if self.plot.held_days:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.clinical.exam_assembly import ContradictionError
 from pipeline.clinical.model import Measurement, Obstacle, Result
-from pipeline.clinical.regions import parse_region
+from pipeline.clinical.regions import Site, parse_region
 from pipeline.clinical.wording.impression import NOT_COMPARED
 from pipeline.clinical.wording.names import region_name
 from pipeline.edge.overview.addendum_text import AddendumText
@@ -38,11 +38,7 @@ class RegionResult:
 
 def stated(addendum: AddendumText) -> tuple[RegionResult, ...]:
     """Return the results that an addendum states, without regions that are not used for monitoring."""
-    return tuple(
-        _stated(key, values)
-        for key, values in addendum.coded.regions.items()
-        if Obstacle.NOT_FOR_MONITORING not in values.get("OBSTACLE", ())
-    )
+    return tuple(_stated(key, values) for key, values in addendum.coded.regions.items() if _is_followed(key))
 
 
 def measured(on_file: ExamOnFile) -> tuple[RegionResult, ...]:
@@ -52,6 +48,12 @@ def measured(on_file: ExamOnFile) -> tuple[RegionResult, ...]:
     except ContradictionError:
         return ()
     return tuple(_measured(one) for one in exam.measurements if one.region.monitorable)
+
+
+def _is_followed(key: str) -> bool:
+    """Return whether a region is used for monitoring, or is the total body that a child's BMD is told of (R2.17)."""
+    region = parse_region(key)
+    return region.monitorable or region.site is Site.TOTAL_BODY
 
 
 def _stated(key: str, values: Mapping[str, tuple[str, ...]]) -> RegionResult:

@@ -9,7 +9,7 @@ from pipeline.clinical.regions import SPINE, Region
 from pipeline.clinical.wording.impression import NOT_COMPARED
 from pipeline.clinical.wording.names import bmd_in_text, score_in_text
 from pipeline.sr.render.plot_geometry import age_on
-from pipeline.sr.render.plots import Plot, Point, ScanGroup, other_set, scan_of
+from pipeline.sr.render.plots import NOT_COMPARABLE, Plot, Point, ScanGroup, other_set, scan_of
 
 ExamNumbers = Mapping[tuple[tuple[str, int], tuple[str, str, str]], int]
 """The numbers of exams by ``Exam.key`` and the key of their scanner."""
@@ -100,7 +100,8 @@ def _use(plot: Plot, finding: Finding, exam: Exam, point: Point) -> tuple[str, s
     if (group := _group_of(point, plot.excluded)) is not None:
         return "", f"not used: {group.reason}"
     if (group := _group_of(point, plot.not_comparable)) is not None:
-        return "", _refusal(finding, exam) or f"not comparable: {group.reason}"
+        words = "not comparable" if group.reason == NOT_COMPARABLE else f"not comparable: {group.reason}"
+        return "", _refusal(finding, exam) or words
     return "comparable", ""
 
 

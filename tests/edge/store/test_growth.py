@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event, func, select, text
 
 from pipeline.edge.app import App
+from pipeline.edge.overview.exam import exam_overview
+from pipeline.edge.overview.examined import examine_now
+from pipeline.edge.overview.patient import patient_overview
 from pipeline.edge.overview.today import today
-from pipeline.edge.store import held_work, outbox, service_status, work_queue
+from pipeline.edge.store import held_work, outbox, patient_file, service_status, work_queue
 from pipeline.edge.store.schema import delivery, exam, metadata
 from tests.benchmarks import archive
 
@@ -24,6 +27,7 @@ SMALL = {
     "rejected_caller",
     "qc_stop",
     "qc_mark",
+    "register_decision",
 }
 """Tables that do not grow with the number of exams."""
 
@@ -59,6 +63,25 @@ def test_no_look_at_the_day_or_at_what_is_held_reads_a_whole_table(app: App) -> 
             held_work.set_aside_work(connection, limit=10)
             held_work.by_reason(connection)
     assert len(plans) > 20
+    assert whole_tables(plans) == []
+
+
+def test_no_look_at_a_patient_or_an_exam_reads_a_whole_table(app: App) -> None:
+    with app.database.read() as connection:
+        first = select(func.min(exam.c.id)).scalar_subquery()  # only of that patient the bytes are that patient's
+        somebody = connection.execute(select(exam.c.patient_id).where(exam.c.id == first)).scalar_one()
+    with plans_of(app) as plans, app.database.read() as connection:
+        patient = patient_overview(connection, somebody)
+        assert patient is not None
+        rows = [line.row for line in patient.exams]
+        assert exam_overview(connection, rows[0].number) is not None
+        assert examine_now(app, connection, rows[0].number, rows) is not None
+        issued = patient.exams[0].addendum
+        assert issued is not None
+        outbox.renderings(connection, issued)
+        for text_of_a_form in (patient.own.patient_id, rows[0].study_instance_uid, "ACC"):
+            patient_file.find(connection, text_of_a_form, "")
+    assert len(plans) > 25
     assert whole_tables(plans) == []
 
 
