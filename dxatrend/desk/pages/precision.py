@@ -92,14 +92,12 @@ def show_record(visit: Visit) -> Response:
     worksheet = precision_register.worksheet_of(visit.app, number) if record.study and visit.sees_patients else ""
     next_standing = {Standing.PROPOSED: Standing.ACCEPTED, Standing.ACCEPTED: Standing.WITHDRAWN}.get(record.standing)
     wants_trial = bool(visit.text("trial")) and next_standing is not None
-    found = overview.register(visit.app, on=today(visit))
-    every: list[LscLine | CrossCalibrationLine] = [*found.counting, *found.cross_calibrations]
-    lines = [line for line in every if line.record and line.record.number == number]
     return visit.render(
         "precision_record.html",
         title=f"Record R{number}",
         record=record,
-        line=lines[0] if lines else None,
+        counting=overview.counts_as(visit.app, record),
+        today=today(visit),
         is_cross_calibration=isinstance(record.value, CrossCalibration),
         glsc=lsc_across(record.value, record.value.region) if isinstance(record.value, CrossCalibration) else None,
         doubts=overview.doubts_of(record),

@@ -133,7 +133,7 @@ def _given(visit: Visit) -> _Given:
     content, file_name = b"", ""
     if isinstance(file, UploadFile) and file.filename:
         content = file.file.read(MOST_BYTES + 1)
-        file_name = PurePath(file.filename.replace("\\", "/")).name[:200]
+        file_name = PurePath(file.filename.replace("\\", "/").replace("\0", "")).name[:200]
     else:
         mistakes.append("No file was chosen.")
     return _Given(fields=fields, mistakes=mistakes, file_name=file_name, content=content)

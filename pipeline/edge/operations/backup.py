@@ -23,6 +23,7 @@ from pipeline.edge.audit import events
 from pipeline.edge.store import audit_trail, housekeeping_log
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database, StoreError, migrate
+from pipeline.edge.store.register_schema import register_record
 from pipeline.edge.store.schema import metadata, patient, process, receipt
 from pipeline.errors import DxatrendError
 
@@ -172,10 +173,12 @@ def _batches(source: Connection) -> Generator[tuple[Table, list[dict[str, Any]]]
 
 
 def _is_empty(database: Database) -> bool:
-    """Return whether a database has no report and no patient; one that cannot be read is not empty."""
+    """Return whether a database has no report, patient or precision record; one that cannot be read is not empty."""
     try:
         with database.read() as connection:
-            existing = [table for table in (receipt, patient) if inspect(connection).has_table(table.name)]
+            existing = [
+                table for table in (receipt, patient, register_record) if inspect(connection).has_table(table.name)
+            ]
             return not any(_count(connection, table) for table in existing)
     except StoreError:
         return False

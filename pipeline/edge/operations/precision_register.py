@@ -34,6 +34,7 @@ from pipeline.edge.store.database import Database
 from pipeline.edge.store.precision_register import Kind, NewRecord, RecordOnFile
 from pipeline.edge.text_files import printable
 from pipeline.errors import DxatrendError
+from pipeline.sr.extract.scanner_alias import canonical_scanner
 
 OF_PRECISION_FILE, OF_SCANNERS_FILE = "precision.toml", "scanners.toml"
 """The origin of an imported record; any other comes from a study in the register."""
@@ -107,7 +108,9 @@ class Imported:
 def known_scanners(app: App) -> list[Scanner]:
     """Return the scanners that a study may be of: those of ``scanners.toml``, and those whose reports came."""
     with app.database.read() as connection:
-        return list(dict.fromkeys((*app.reference_data.scanners, *scanners.identified(connection))))
+        on_file = scanners.identified(connection)
+    seen = (canonical_scanner(one, app.reference_data.spellings) for one in on_file)
+    return list(dict.fromkeys((*app.reference_data.scanners, *seen)))
 
 
 def known_scanner(app: App, serial_number: str | None) -> Scanner:

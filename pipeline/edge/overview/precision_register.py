@@ -26,6 +26,7 @@ from pipeline.edge.store.scanner_exams import ScannedExam
 from pipeline.sr.author.readback import read_back
 from pipeline.sr.dicom.content_tree import read_tree
 from pipeline.sr.dicom.reader import read_elements
+from pipeline.sr.extract.scanner_alias import canonical_scanner
 
 LATEST_EXAMS = 500
 """How many of a scanner's latest exams are looked at."""
@@ -101,7 +102,9 @@ def register(app: App, *, on: date) -> Register:
         reference_data = app.reference_in_force(connection).reference_data
         records = precision_register.records(connection)
         held = precision_register.registered(connection)
-        machines = dict.fromkeys((*reference_data.scanners, *scanner_table.identified(connection)))
+        on_file = scanner_table.identified(connection)
+        seen = (canonical_scanner(one, reference_data.spellings) for one in on_file)
+        machines = dict.fromkeys((*reference_data.scanners, *seen))
         exams = {
             machine: scanner_exams.latest(connection, machine, limit=LATEST_EXAMS)
             for machine in (*machines, *(lsc.scanner for lsc in reference_data.clinical.lscs))
@@ -129,6 +132,19 @@ def record_of(value: LeastSignificantChange | CrossCalibration, records: Sequenc
     """Return the accepted record that a counting value is, whose last day may be later; the one decided last."""
     same = [one for one in records if one.standing is Standing.ACCEPTED and _is_of(value, one.value)]
     return max(same, key=lambda one: one.decisions[-1].number, default=None)
+
+
+def counts_as(app: App, record: RecordOnFile) -> LeastSignificantChange | CrossCalibration | None:
+    """Return what counts of a record on any day, perhaps to an earlier day than its own last; ``None`` if nothing."""
+    with app.database.read() as connection:
+        clinical = app.reference_in_force(connection).reference_data.clinical
+        records = precision_register.records(connection)
+    every: list[LeastSignificantChange | CrossCalibration] = [*clinical.lscs, *clinical.cross_calibrations]
+    for value in every:
+        found = record_of(value, records)
+        if found is not None and found.number == record.number:
+            return value
+    return None
 
 
 def doubts_of(record: RecordOnFile) -> tuple[str, ...]:
@@ -208,6 +224,8 @@ def _missing(
             if region.monitorable and lsc_for(today, region) is None and lsc_for(then, region) is None:
                 name = region.part if region.side in (Side.LEFT, Side.RIGHT) else region.key
                 without.setdefault(name, []).append((exam, region.key))
+    numbers = sorted({exam.number for measured in without.values() for exam, _ in measured}, reverse=True)
+    said = {number: _regions_without_lsc(connection, number) for number in numbers[:MOST_ADDENDA]}
     found: list[MissingLsc] = []
     for name, measured in without.items():
         ended = [
@@ -215,26 +233,24 @@ def _missing(
             for lsc in lscs
             if lsc.scanner == machine and name in (lsc.region.key, lsc.region.part) and lsc.valid_until < on
         ]
-        numbers = dict.fromkeys(exam.number for exam, _ in measured)
-        read = list(numbers)[:MOST_ADDENDA]
-        keys = {key for _, key in measured}
+        of_region = {exam.number for exam, _ in measured}
         found.append(
             MissingLsc(
                 scanner=machine,
                 region=name,
                 ended_on=max(ended, default=None),
-                exams=len(numbers),
-                no_lsc=sum(_says_no_lsc(connection, number, keys) for number in read),
-                looked_at_all=len(read) == len(numbers) and len(exams[machine]) < LATEST_EXAMS,
+                exams=len(of_region),
+                no_lsc=len({exam.number for exam, key in measured if key in said.get(exam.number, ())}),
+                looked_at_all=of_region <= said.keys() and len(exams[machine]) < LATEST_EXAMS,
             )
         )
     return found
 
 
-def _says_no_lsc(connection: Connection, number: int, keys: set[str]) -> bool:
-    """Return whether the current addendum of an exam says of one of these regions that no change was judged."""
+def _regions_without_lsc(connection: Connection, number: int) -> frozenset[str]:
+    """Return the regions of which the current addendum of an exam says that no change was judged."""
     issued = outbox.latest(connection, number)
     if issued is None:
-        return False
+        return frozenset()
     regions = read_back(read_tree(read_elements(issued.data_set, ExplicitVRLittleEndian))).regions
-    return any(Result.NO_LSC in regions.get(key, {}).get("RESULT", ()) for key in keys)
+    return frozenset(key for key, values in regions.items() if Result.NO_LSC in values.get("RESULT", ()))

@@ -235,6 +235,24 @@ def test_a_scanner_is_replaced_on_the_desk(register_desk: RunningDesk, browser: 
         visitor.assert_in_order()
 
 
+@pytest.mark.parametrize("role", [Role.LOOK, Role.READ])
+def test_who_may_not_hand_in_sees_the_register_and_no_form(
+    register_desk: RunningDesk, browser: Browser, role: Role
+) -> None:
+    with register_desk.visitor(browser, Role.ACT) as visitor:
+        hand_in(visitor.open("/precision/study"), table(study_rows()))
+    with register_desk.visitor(browser, role) as visitor:
+        page = visitor.open("/precision")
+        expect(page.get_by_role("link", name="R1")).to_be_visible()
+        expect(page.get_by_role("link", name="Hand in a study")).to_have_count(0)
+        expect(page.locator("main form")).to_have_count(0)
+        visitor.assert_in_order()
+        page.get_by_role("link", name="R1").click()
+        expect(page.get_by_text("To decide needs the role configure.")).to_be_visible()
+        expect(page.get_by_role("region", name="Worksheet")).to_have_count(1 if role is Role.READ else 0)
+        visitor.assert_in_order()
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("viewport", [browsers.SCREEN, PHONE], ids=["screen", "phone"])
 def test_the_pages_are_accessible_on_any_screen(
