@@ -38,7 +38,8 @@ def fingerprint(app: App) -> Fingerprint:
     parts = {"listener", "exam", "addendum", "destination", "keeping"}
     values = app.settings.service.model_dump(mode="json", include=parts, exclude=_NOT_OF_THE_SERVICE)
     for entry in (*values["destination"], *values["listener"]["caller"]):
-        entry.pop("tls", None)  # files, whose paths may differ between hosts
+        for files in ("tls", "login", "folder"):  # whose paths may differ between hosts
+            entry.pop(files, None)
     return Fingerprint(clinical=app.reference_data.digest, service=fingerprint_of(values))
 
 
