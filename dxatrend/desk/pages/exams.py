@@ -11,9 +11,11 @@ from dxatrend.desk.routes import DeskRoute, action, page
 from dxatrend.desk.trend_figures import trend_figures
 from dxatrend.desk.visit import Visit, not_found
 from pipeline.edge.configuration.desk_settings import Role
+from pipeline.edge.operations import exam_corrections
 from pipeline.edge.operations.release import PrintedNumber, release_held
 from pipeline.edge.overview.exam import ExamOverview, exam_overview
 from pipeline.edge.overview.examined import Examined, examine_now
+from pipeline.edge.overview.held_reasons import explanation
 from pipeline.edge.overview.patient import MOST_EXAMS, identities_of
 from pipeline.edge.store import outbox, patient_file, receipts
 from pipeline.edge.store.outbox import AddendumOnFile
@@ -37,7 +39,7 @@ def show(visit: Visit) -> Response:
         has_baseline=any(trend.plot.baseline_band for trend in examined.trends) if examined else False,
         words=patient_words,
         event_words=WORDS,
-        is_held=found.row.state == State.HELD,
+        held=explanation(found.row.reason) if found.row.state == State.HELD else None,
     )
 
 
@@ -48,6 +50,25 @@ def release(visit: Visit) -> Response:
     if done:
         return visit.redirect(f"/exams/{number}", done=f"E{number} is tried again.")
     return visit.redirect(f"/exams/{number}", problem=f"E{number} is not held any longer.")
+
+
+def withdraw(visit: Visit) -> Response:
+    """Take an exam out of every comparison, or undo that."""
+    number, undo = visit.path["number"], visit.text("undo") == "yes"
+    reason = " ".join(visit.text("reason").split())
+    with visit.app.database.read() as connection:
+        if patient_file.exam_row(connection, number) is None:
+            raise not_found()
+    if not (undo or reason):
+        return visit.redirect(f"/exams/{number}", problem="Nothing was changed: the addendum has to say why.")
+    if undo:
+        done = exam_corrections.undo_withdrawal(visit.app.database, number, reason)
+    else:
+        done = exam_corrections.withdraw(visit.app.database, number, reason)
+    if not done:
+        return visit.redirect(f"/exams/{number}", problem="Somebody has done that already.")
+    text = f"E{number} counts again" if undo else f"E{number} is withdrawn"
+    return visit.redirect(f"/exams/{number}", done=f"{text}; the patient's exams from then on are examined again.")
 
 
 def pages(visit: Visit) -> Response:
@@ -166,6 +187,7 @@ def _as_file(addendum: AddendumOnFile) -> bytes:
 ROUTES: tuple[DeskRoute, ...] = (
     page("/exams/{number:number}", show, role=Role.READ),
     action("/exams/{number:number}/release", release, role=Role.ACT),
+    action("/exams/{number:number}/withdraw", withdraw, role=Role.ACT),
     page("/addenda/{number:number}/pages", pages, role=Role.READ),
     page("/addenda/{number:number}/pages/{page:number}", picture, role=Role.READ),
     page("/addenda/{number:number}/pdf", pdf, role=Role.READ),

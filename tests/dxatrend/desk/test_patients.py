@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -253,6 +254,40 @@ def test_the_trail_says_who_released_merged_asked_and_recorded(own_desk, browser
         ("act", other, True),
     ]
     assert [entry.actor for entry in trail(own_desk, Event.RELEASED)] == ["act"]
+
+
+def test_an_exam_is_withdrawn_with_a_reason_and_brought_back(own_desk, browser) -> None:
+    number = exams_of(own_desk, number_of(own_desk, "SAMPLE-01"))[1]
+    with own_desk.visitor(browser, Role.ACT) as visitor:
+        page = visitor.open(f"/exams/{number}")
+        page.get_by_text("This exam must not count").click()
+        page.get_by_label("Reason").fill("scanned <u>twice</u>")
+        page.get_by_role("button", name="Withdraw").click()
+        expect(page.get_by_role("status")).to_contain_text("is withdrawn")
+        expect(page.get_by_text("scanned <u>twice</u>. It takes part")).to_be_visible()
+        visitor.assert_in_order()
+        page.get_by_role("button", name="Let it count again").click()
+        expect(page.get_by_role("status")).to_contain_text("counts again")
+    found = [(entry.actor, entry.exam, entry.detail["undo"]) for entry in trail(own_desk, Event.WITHDRAWN)]
+    assert found == [("act", number, False), ("act", number, True)]
+
+
+def test_what_another_person_has_done_already_is_told_and_done_once(own_desk, clients) -> None:
+    number = exams_of(own_desk, number_of(own_desk, "SAMPLE-01"))[1]
+    with own_desk.app.database.write() as connection:
+        work_queue.hold(connection, exam, number, reason="contradictory", detail="two values of L1-L4")
+    one, other = clients(own_desk, Role.ACT), clients(own_desk, Role.ACT)
+    tokens = [client.token() for client in (one, other)]
+
+    def send(client: Client, token: str) -> str:
+        client.send_form(f"/exams/{number}/release", {"token": token})
+        return client.get(f"/exams/{number}").text
+
+    with ThreadPoolExecutor(2) as both:
+        told = "".join(both.map(send, (one, other), tokens))
+    assert "is tried again" in told
+    assert "is not held any longer" in told
+    assert len(trail(own_desk, Event.RELEASED)) == 1
 
 
 def test_clinical_context_is_recorded_shown_with_who_and_examined_again(own_desk, browser) -> None:
