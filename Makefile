@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := menu
 .NOTPARALLEL:
-.PHONY: menu setup demo test lint bench impressions lock peers
+.PHONY: menu setup demo test lint bench impressions pictures lock peers
 
 menu:
 	@echo "dxatrend: targets"
@@ -28,6 +28,9 @@ bench: setup peers ## one table: our medians, those of other programs for the sa
 
 impressions: setup ## docs/impressions.md, and the README's example as text and picture
 	@.venv/bin/python -m tests.factories.impressions
+
+pictures: setup peers ## the README's pictures of the desk, taken from the demo
+	@.venv/bin/python -m tests.factories.desk_pictures
 
 lock: ## resolve requirements.lock again; LOCK=--upgrade for the newest allowed versions
 	@scripts/lock $(LOCK)

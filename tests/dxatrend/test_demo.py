@@ -1,39 +1,23 @@
 """The demonstration ends with a table of results and with how to look, and the desk shows what it says."""
 
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
-from tests import peers
 from tests.factories import browser as browsers
+from tests.factories import demonstration
 
 pytestmark = pytest.mark.slow
-
-LOG_IN = re.compile(r"^  (look|read|act|configure) +(\S+)", re.MULTILINE)
-
-
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "dxatrend", *command],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder in which the demonstration was played, and what it has printed."""
     folder = tmp_path_factory.mktemp("demo")
-    ended = run(folder, "demo")
+    ended = demonstration.run(folder, "demo")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return folder, ended.stdout
 
@@ -60,33 +44,22 @@ def test_its_desk_shows_the_same_data_to_accounts_made_for_the_occasion(
     played: tuple[Path, str], browser: Browser
 ) -> None:
     folder, _ = played
-    with (folder / "desk.log").open("wb") as log:
-        desk = subprocess.Popen([sys.executable, "-m", "dxatrend", "desk", "--demo"], cwd=folder, stdout=log)
-    try:
-        printed = folder / "desk.log"
-        peers.wait_until(lambda: "Ctrl-C" in printed.read_text(), seconds=120, what="the desk answers")
-        text = printed.read_text()
-        address, passwords = text.splitlines()[0], dict(LOG_IN.findall(text))
+    with demonstration.running_desk(folder) as (address, passwords):
         assert address.startswith("http://127.0.0.1:")
         assert len(set(passwords.values())) == 4
-        context = browser.new_context(base_url=address)
-        page = context.new_page()
+        page = browser.new_context(base_url=address).new_page()
         page.goto("/setup")
         page.get_by_label("Name").fill("configure")
         page.get_by_label("Password").fill(passwords["configure"])
         page.get_by_role("button", name="Log in").click()
         page.get_by_role("heading", name="Set-up").wait_for()
         assert page.locator(".note.bad").count() == 0
-        assert page.get_by_role("region", name="First steps").count() == 0, "addenda have been delivered"
+        assert "Addenda reach the PACS" in page.content()
         assert "Lunar iDXA" in page.get_by_role("region", name="Scanners that lack something").inner_text()
-        context.close()
-    finally:
-        desk.send_signal(signal.SIGTERM)
-        assert desk.wait(60) == 0
 
 
 def test_without_a_demonstration_its_desk_says_how_to_get_one(tmp_path: Path) -> None:
-    ended = run(tmp_path, "desk", "--demo")
+    ended = demonstration.run(tmp_path, "desk", "--demo")
     assert ended.returncode == 1
     assert "make demo" in ended.stderr
     assert not list(tmp_path.iterdir()), "nothing is made"

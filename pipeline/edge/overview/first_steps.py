@@ -64,7 +64,7 @@ def _first_delivery(connection: Connection, destinations: Sequence[str]) -> date
 
 
 def _first_receipt(connection: Connection) -> datetime | None:
-    first = select(receipt.c.received_at).where(receipt.c.historical == false()).order_by(receipt.c.id).limit(1)
+    first = select(func.min(receipt.c.received_at)).where(receipt.c.historical == false())
     moment: datetime | None = connection.scalar(first)
     return moment
 
