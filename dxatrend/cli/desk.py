@@ -56,6 +56,7 @@ def _serve(options: argparse.Namespace) -> int:
             server.serve(application(desk), desk.settings)
         except (server.CannotServeError, TlsError) as error:
             log.error("cannot serve the desk: %s", error)
+            desk.fails(f"cannot serve the desk: {error}")
             return FAILURE
     return SUCCESS
 

@@ -19,7 +19,7 @@ from dxatrend.desk.security import Guard
 PAGES = (
     "account",
     "exams",
-    "home",
+    "held",
     "log_in",
     "patients",
     "precision",
@@ -27,6 +27,7 @@ PAGES = (
     "reprocessing",
     "scanners",
     "setup",
+    "today",
     "trail",
 )
 """The modules of ``dxatrend.desk.pages``, each with its ``ROUTES``."""

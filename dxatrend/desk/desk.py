@@ -12,7 +12,7 @@ from pipeline.edge.app import App, open_app
 from pipeline.edge.audit import events
 from pipeline.edge.configuration.desk_settings import DeskSettings
 from pipeline.edge.configuration.settings import Settings
-from pipeline.edge.live_configuration import LiveConfiguration
+from pipeline.edge.live_configuration import LiveConfiguration, Registration
 from pipeline.edge.store.database import StoreError, StoreInUseError
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ class Desk:
         self._opening = threading.Lock()
         self._stack = ExitStack()
         self._live: LiveConfiguration | None = None
+        self._registration: Registration | None = None
 
     @property
     def idle(self) -> timedelta:
@@ -63,6 +64,11 @@ class Desk:
         if self._live is not None:
             self._live.on_signal()
 
+    def fails(self, reason: str) -> None:
+        """Let the store know why the desk ends by itself."""
+        if self._registration is not None:
+            self._registration.failure = reason
+
     def close(self) -> None:
         """Close the store."""
         self._stack.close()
@@ -78,7 +84,7 @@ class Desk:
                     raise StoreError("a backup is being restored") from None
                 live = LiveConfiguration(app)
                 stack.enter_context(events.service_lifetime(app, PART))
-                stack.enter_context(live.registered(PART))
+                self._registration = stack.enter_context(live.registered(PART))
                 self._stack = stack.pop_all()
                 self._live = live
             log.info("the desk has opened the store")

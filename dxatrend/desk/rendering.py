@@ -40,6 +40,8 @@ class Renderer:
             "day": day,
             "counted": counted,
             "size": size,
+            "local_ago": self.local_ago,
+            "with_code": with_code,
         }
         self._environment.globals |= {"asset": asset, "version": __version__, "zone_name": self.zone_name}
 
@@ -78,6 +80,10 @@ class Renderer:
             local.isoformat(), how_long_ago(moment, present), exact
         )
 
+    def local_ago(self, moment: datetime, now: datetime) -> str | Markup:
+        """Return how long ago a moment without a time zone was, as a scanner tells it by the department's clocks."""
+        return self.ago(moment.replace(tzinfo=self._zone or self.local(now).tzinfo), now)
+
 
 def how_long_ago(moment: datetime, now: datetime) -> str:
     """Return the time between a moment and now in its largest unit, such as 3 h ago or in 2 d."""
@@ -96,6 +102,12 @@ def day(value: date | None) -> str:
 def counted(number: int, one: str, several: str = "") -> str:
     """Return a number with its noun, such as 1 exam or 1,204 exams."""
     return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
+def with_code(text: str) -> Markup:
+    """Return a text in which names and commands between backticks are set as code."""
+    parts = [escape(without_direction_marks(part)) for part in text.split("`")]
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 
 def size(number_of_bytes: int) -> str:

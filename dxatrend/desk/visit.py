@@ -84,13 +84,16 @@ class Visit:
         disposition = f"attachment; filename*=utf-8''{quote(name)}"
         return Response(content, media_type=media_type, headers={"content-disposition": disposition})
 
-    def viewed(self, patient: int, **detail: Any) -> None:
-        """Record in the audit trail that the visitor was shown a patient, by our own number of the patient.
+    def viewed(
+        self, patient: int | None = None, *, receipt: int | None = None, exam: int | None = None, **detail: Any
+    ) -> None:
+        """Record in the audit trail that the visitor was shown a patient, by our own number of patient, report or exam.
 
         Raises:
             StoreError: it could not be recorded, so nothing may be shown.
         """
-        entry = events.by_operator(Event.VIEWED, at=self.now, patient=patient, detail={"page": self.target, **detail})
+        subject: dict[str, Any] = {"patient": patient, "receipt": receipt, "exam": exam}
+        entry = events.by_operator(Event.VIEWED, at=self.now, detail={"page": self.target, **detail}, **subject)
         with self.app.database.write() as connection:
             audit_trail.record(connection, entry)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Table
 
 from pipeline.edge.audit import events
 from pipeline.edge.store import audit_trail, exams, outbox, work_queue
-from pipeline.edge.store.audit_trail import Event
+from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.held_work import KINDS
 from pipeline.edge.store.schema import exam, receipt
@@ -81,3 +81,10 @@ def release_destination(database: Database, destination: str) -> int:
         due = outbox.retry_now(connection, destination, at=now)
         audit_trail.record(connection, events.by_operator(Event.RELEASED, at=now, detail={"number": destination}))
     return due
+
+
+def latest_decision(database: Database, held: PrintedNumber, *, since: datetime) -> Entry | None:
+    """Return what a person has last decided on a piece of work since a moment, for another who comes too late."""
+    with database.read() as connection:
+        decisions = {Event.RELEASED, Event.SET_ASIDE}
+        return audit_trail.latest(connection, decisions, lambda one: one.detail.get("number") == str(held), since=since)

@@ -8,7 +8,7 @@ a chain, and receiving must not wait.
 import functools
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -221,6 +221,15 @@ def latest_about(
         for row in connection.execute(query) if numbers else ():
             found[row.id] = sealed_entry(row)
     return [found[number] for number in sorted(found, reverse=True)[:most]]
+
+
+def latest(
+    connection: Connection, events: Collection[Event], is_meant: Callable[[Entry], bool], *, since: datetime
+) -> Entry | None:
+    """Return the latest entry since a moment, of certain kinds and of what is meant."""
+    recent = select(audit).where(audit.c.at >= since, audit.c.event.in_([event.value for event in events]))
+    entries = (_entry(row) for row in connection.execute(recent.order_by(audit.c.id.desc())))
+    return next(filter(is_meant, entries), None)
 
 
 def unsent(connection: Connection, receiver: str) -> list[SealedEntry]:

@@ -91,8 +91,8 @@ def held(
     return sorted(found, key=lambda work: work.since)[:limit]
 
 
-def set_aside_work(connection: Connection, *, limit: int) -> list[SetAside]:
-    """Return the held work that was set aside and still is, the latest first."""
+def set_aside_work(connection: Connection, *, limit: int, numbers: Sequence[str] | None = None) -> list[SetAside]:
+    """Return the held work that was set aside and still is, the latest first; with ``numbers``, only of these."""
     found = []
     for letter, queue in KINDS.items():
         query = (
@@ -101,6 +101,8 @@ def set_aside_work(connection: Connection, *, limit: int) -> list[SetAside]:
             .where(queue.c.state == State.HELD, queue.c.set_aside_id.is_not(None))
             .order_by(set_aside.c.id.desc())
         )
+        if numbers is not None:
+            query = query.where(queue.c.id.in_(_of_queue(letter, numbers)))
         rows = connection.execute(query.limit(limit)).all()
         for row, work in zip(rows, _work(connection, letter, rows), strict=True):
             found.append(SetAside(work=work, at=row.at, actor=row.actor, reason=row.why))
