@@ -41,6 +41,7 @@ WORDS = {
     Event.QC_IMPORTED: "imported earlier phantom scans",
     Event.QC_REMEDIED: "wrote down how a stop was dealt with",
     Event.RELEASED: "released what was held",
+    Event.SET_ASIDE: "set aside what was held",
     Event.CONTEXT_LOADED: "entered clinical context",
     Event.LOADED: "imported files",
     Event.REPROCESSED: "had exams examined again",
