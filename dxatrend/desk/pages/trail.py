@@ -175,7 +175,7 @@ def _record_look(visit: Visit, fields: dict[str, str], **detail: Any) -> None:
 
 def _kinds() -> list[tuple[str, str]]:
     single = [(event.value, WORDS.get(event, event.value.replace("_", " "))) for event in Event]
-    return [(_PEOPLE, "what people did, and what is unusual"), (_ALL, "everything"), *single]
+    return [(_PEOPLE, "what people did"), (_ALL, "everything"), *single]
 
 
 def _row(one: SealedEntry) -> Row:
