@@ -20,6 +20,8 @@ from pydantic.fields import FieldInfo
 
 from dxatrend.cli.arguments import build_parser
 from pipeline.clinical.clinical_context import VISIT_FACTS, ClinicalContext
+from pipeline.edge.alarm_kinds import ALL
+from pipeline.edge.alarms import wording
 from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.configuration.settings import Settings
 from pipeline.edge.configuration.suggestions import sections_in
@@ -350,3 +352,24 @@ def committed() -> list[Path]:
             part in NOT_COMMITTED or part.endswith(("_cache", ".egg-info")) for part in path.relative_to(ROOT).parts
         )
     ]
+
+
+def test_the_table_of_alarms_says_what_the_code_does():
+    (table,) = re.findall(r"^\| alarm \| priority \|.*\n((?:\|.*\n)+)", OPERATIONS, re.MULTILINE)
+    assert table.splitlines()[1:] == [
+        f"| `{kind.name}` | {kind.priority.value} | {kind.cause.format(wording.limit(kind))} "
+        f"| {kind.advice} `{kind.command.format('NAME')}` |"
+        for kind in ALL
+    ]
+
+
+def test_every_metric_is_explained_and_no_other():
+    (table,) = re.findall(r"^\| metric \| is \|.*\n((?:\|.*\n)+)", OPERATIONS, re.MULTILINE)
+    explained = set(re.findall(r"^\| `(dxatrend_[a-z_]+)", table, re.MULTILINE))
+    code = (ROOT / "dxatrend" / "service" / "metrics.py").read_text()
+    named = set(re.findall(r'"(dxatrend_[a-z_]+)"', code))
+    counters = {
+        f"dxatrend_{name}_total" for name in re.findall(r'^            \("([a-z_]+)", "[A-Z]', code, re.MULTILINE)
+    }
+    moments = {f"dxatrend_{name}_timestamp_seconds" for name in re.findall(r'_moment\("([a-z_]+)"', code)}
+    assert explained == named | counters | moments

@@ -358,6 +358,31 @@ _ROLES = ("look", "read", "act", "configure")
 """As ``pipeline.edge.configuration.desk_settings.Role``, which is slow to import."""
 
 
+def _status(parser: Parser) -> None:
+    _add_json(parser)
+    parser.add_argument(
+        "--check", action="store_true", help="print one line for a monitoring system; exit with 0, 1, 2 or 3"
+    )
+
+
+def _alarms(parser: Parser) -> None:
+    _add_json(parser)
+    parser.add_argument("--kinds", action="store_true", help="list every kind of alarm")
+    actions = parser.add_subparsers(metavar="shelve|unshelve|test")
+    shelve = actions.add_parser("shelve", help="hear nothing of an alarm until a day; the audit trail has who said so")
+    shelve.add_argument("alarm", type=_text, metavar="ALARM", help="as dxatrend alarms prints it, or a kind of alarm")
+    shelve.add_argument("--until", type=date.fromisoformat, metavar="DATE", required=True, help="the last such day")
+    shelve.add_argument("--reason", type=_text, required=True, metavar="TEXT", help="why; others read it")
+    shelve.set_defaults(run="alarms:shelve")
+    unshelve = actions.add_parser("unshelve", help="hear of an alarm again")
+    unshelve.add_argument("alarm", type=_text, metavar="ALARM")
+    unshelve.set_defaults(run="alarms:unshelve")
+    test = actions.add_parser("test", help="send a test message by every way out, now")
+    test.set_defaults(run="alarms:test")
+    for action in (shelve, unshelve, test):
+        _add_config(action, default=argparse.SUPPRESS)
+
+
 def _show(parser: Parser) -> None:
     parser.add_argument("report", metavar="FILE|N", help="a DICOM file, or the number of a receipt")
 
@@ -390,6 +415,11 @@ COMMANDS: dict[str, Command] = {
         examples=("dxatrend desk", "dxatrend desk user add mary --role act"),
         arguments=_desk,
     ),
+    "monitor": Command(
+        run="monitor:run",
+        summary="Run the monitor alone: watch for alarms, answer monitoring systems.",
+        examples=("dxatrend monitor",),
+    ),
     "prefect": Command(
         run="prefect_server:prefect",
         summary="Run the Prefect server alone, where it serves several machines.",
@@ -418,8 +448,18 @@ COMMANDS: dict[str, Command] = {
     "status": Command(
         run="status:run",
         summary="Show what was received, waits, was delivered or is held, per scanner and destination.",
-        examples=("dxatrend status", "dxatrend status --json"),
-        arguments=_add_json,
+        examples=("dxatrend status", "dxatrend status --json", "dxatrend status --check"),
+        arguments=_status,
+    ),
+    "alarms": Command(
+        run="alarms:run",
+        summary="List the alarms that are raised; shelve one, or test whether messages get out.",
+        examples=(
+            "dxatrend alarms",
+            'dxatrend alarms shelve destination_away:pacs --until 2026-12-01 --reason "upgrade of the PACS"',
+            "dxatrend alarms test",
+        ),
+        arguments=_alarms,
     ),
     "held": Command(
         run="held:run",

@@ -18,11 +18,16 @@ def report(error: DxatrendError) -> int:
         DxatrendError: the error itself, where no command is expected to end with it.
     """
     status = UNUSABLE_CONFIGURATION if isinstance(error, SettingsError) else FAILURE
-    print(*_lines(error), sep="\n", file=sys.stderr)
+    print(*lines_of(error), sep="\n", file=sys.stderr)
     return status
 
 
-def _lines(error: DxatrendError) -> tuple[str, ...]:
+def lines_of(error: DxatrendError) -> tuple[str, ...]:
+    """Return what an error means.
+
+    Raises:
+        DxatrendError: the error itself, where no command is expected to end with it.
+    """
     match error:
         case SettingsError():
             return ("The configuration cannot be used:", *(f"  {mistake}" for mistake in error.mistakes))

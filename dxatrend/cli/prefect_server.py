@@ -3,28 +3,34 @@
 import argparse
 import contextlib
 import signal
-from typing import NoReturn
 
 from dxatrend.cli.output import FAILURE, SUCCESS
+from dxatrend.service import systemd_notify
 from dxatrend.service.supervisor import serve_prefect
 from flows.prefect_environment import enter_client_environment
 from flows.prefect_runner import PrefectRunner
+from flows.shutdown import stop_on_signals
 from pipeline.edge.app import open_app
 from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.heartbeat import Heartbeat
 
 
-def prefect(options: argparse.Namespace) -> NoReturn:
-    """Become the Prefect server of several machines."""
+def prefect(options: argparse.Namespace) -> int:
+    """Run the Prefect server of several machines until SIGTERM."""
+    stop = stop_on_signals()
     settings, _ = load_configuration(options.config)
-    serve_prefect(settings.service.prefect)
+    return serve_prefect(settings.service.prefect, stop)
 
 
 def schedules(options: argparse.Namespace) -> int:
     """Start the scheduled Prefect runs until SIGTERM."""
     settings = enter_client_environment(options.config)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # each of its runs reads the configuration itself
-    with open_app(options.config) as app, Heartbeat(app.database, "schedules").kept():
+    with (
+        open_app(options.config) as app,
+        Heartbeat(app.database, "schedules").kept(),
+        systemd_notify.ready("starts what is due by the clock"),
+    ):
         # Importing Prefect competes with the start of its server, which everything else waits for.
         with contextlib.closing(PrefectRunner(settings)) as runner:
             runner.wait_for_server()

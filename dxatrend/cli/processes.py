@@ -7,6 +7,7 @@ import os
 import signal
 
 from dxatrend.cli.output import FAILURE, SUCCESS
+from dxatrend.service import systemd_notify
 from dxatrend.service.memory import give_back_large_blocks
 from flows.prefect_environment import enter_client_environment
 from flows.shutdown import stop_on_signals
@@ -37,7 +38,13 @@ def listen(options: argparse.Namespace) -> int:
             return FAILURE
         live = LiveConfiguration(app)
         signal.signal(signal.SIGHUP, live.on_signal)
-        with contextlib.closing(listener), events.service_lifetime(app, "listener"), live.registered("listener"):
+        where = f"listening on {service.listener.host} port {service.listener.port}"
+        with (
+            contextlib.closing(listener),
+            events.service_lifetime(app, "listener"),
+            live.registered("listener"),
+            systemd_notify.ready(where, is_alive=lambda: listener.is_alive),
+        ):
             stop.wait()
     return SUCCESS
 
@@ -52,7 +59,11 @@ def work(options: argparse.Namespace) -> int:
         live = LiveConfiguration(app)
         signal.signal(signal.SIGHUP, live.on_signal)
         stop = stop_on_signals()
-        with events.service_lifetime(app, "worker"), live.registered("worker") as registration:
+        with (
+            events.service_lifetime(app, "worker"),
+            live.registered("worker") as registration,
+            systemd_notify.ready("polls the queues"),
+        ):
             if run_worker(lambda: live.app, stop):
                 return SUCCESS
             registration.failure = "an unexpected error, which its log tells"

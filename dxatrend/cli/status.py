@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from dxatrend.cli import fitness_lines
+from dxatrend.cli import fitness_lines, status_check
 from dxatrend.cli.output import SUCCESS, cell, print_json, print_table
 from dxatrend.precision_reminders import reminders
 from flows.prefect_disk_space import prefect_disk_reserve
@@ -28,7 +28,9 @@ MOST_NAMED = 5
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the status of the service as text or JSON."""
+    """Print the status of the service as text or JSON, or as one line for a monitoring system."""
+    if options.check:
+        return status_check.run(options)
     with open_app(options.config, existing=True) as app:
         prefect = prefect_disk_reserve(app.settings.service.prefect)
         now = today(app, at=datetime.now(UTC), other_disks={"Prefect": prefect})

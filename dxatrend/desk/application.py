@@ -18,6 +18,7 @@ from dxatrend.desk.security import Guard
 
 PAGES = (
     "account",
+    "alarms",
     "exams",
     "held",
     "log_in",

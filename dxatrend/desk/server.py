@@ -7,6 +7,7 @@ import ssl
 import uvicorn
 from starlette.types import ASGIApp
 
+from dxatrend.service import systemd_notify
 from pipeline.edge.configuration.desk_settings import DeskSettings
 from pipeline.edge.dicom_net import tls
 from pipeline.errors import DxatrendError
@@ -29,7 +30,9 @@ def serve(application: ASGIApp, settings: DeskSettings) -> None:
     """
     server = web_server(application, settings)
     with listen(settings) as listening:
-        server.run([listening])
+        listening.listen()
+        with systemd_notify.ready(f"the desk is at {settings.address}"):
+            server.run([listening])
 
 
 def web_server(application: ASGIApp, settings: DeskSettings) -> uvicorn.Server:

@@ -1,4 +1,4 @@
-"""Supervisor of the processes of one machine: listener, worker, desk, Prefect server and schedules.
+"""Supervisor of the processes of one machine: listener, worker, monitor, desk, Prefect server and schedules.
 
 Each is a process of its own, so that none delays another. The supervisor starts them, restarts what ends, and stops
 all of them on SIGTERM. Should it be killed itself, the kernel ends its children.
@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
+from dxatrend.service import systemd_notify
 from dxatrend.service.child_reports import ChildReports
+from dxatrend.service.listener_signs import ListenerSigns
 from flows.port_owner import Owner
 from flows.prefect_environment import server_environment, server_port
 from flows.prefect_password import make_password
@@ -38,6 +39,7 @@ STEADY_SECONDS = 60
 """A child that has run for so long is restarted after the first pause again."""
 
 _POLL_SECONDS = 0.2
+_PREFECT_POLL_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 
@@ -49,6 +51,7 @@ class _Child:
     name: str
     command: Sequence[str]
     reports: ChildReports
+    signs: ListenerSigns
     is_ours: bool = True
     """Whether it is a dxatrend process, which reads our configuration."""
     output: Path | None = None
@@ -66,7 +69,7 @@ class _Child:
             self.process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment, **self.signs.environment_of(self.name)},
                 stdout=output,
                 stderr=output,
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 - two system calls, which wait for no other thread
@@ -92,6 +95,13 @@ class _Child:
         if self.process is not None and self.is_ours:
             self.process.send_signal(signal.SIGHUP)
 
+    def kill(self) -> None:
+        """End it because it hangs; it is started again."""
+        if self.process is not None and self.process.poll() is None:
+            log.error("gives no sign of life and is restarted", extra={"child": self.name})
+            self.process.kill()
+            self.process.wait()
+
     def _start_if_possible(self, now: float) -> None:
         if (obstacle := self.obstacle()) is None:
             self.start()
@@ -104,7 +114,8 @@ class _Child:
 
 def supervise(config: Path, prefect: PrefectSettings, stop: Stop, reports: ChildReports, *, desk: bool) -> None:
     """Run everything one machine needs until ``stop`` is set; SIGHUP is passed on to our processes."""
-    children = _children(config, prefect, reports, desk=desk)
+    signs = ListenerSigns()
+    children = _children(config, prefect, reports, signs, desk=desk)
     signalled: list[int] = []
     signal.signal(signal.SIGHUP, lambda number, _: signalled.append(number))
     while not stop.is_set():
@@ -114,29 +125,50 @@ def supervise(config: Path, prefect: PrefectSettings, stop: Stop, reports: Child
                 child.reload()
         for child in children:
             child.ensure_running()
+        if signs.hear():
+            children[0].kill()
         stop.wait(_POLL_SECONDS)
     running = [child for child in children if child.process is not None]
     _end([child.process for child in running if child.process is not None])
     for child in running:
         reports.stopped(child.name)
+    signs.close()
     log.info("stopped")
 
 
-def serve_prefect(prefect: PrefectSettings) -> NoReturn:
-    """Become the Prefect server of several machines, as closed to strangers as the one that ``serve`` starts.
+def serve_prefect(prefect: PrefectSettings, stop: Stop) -> int:
+    """Run the Prefect server of several machines, as closed to strangers as the one that ``serve`` starts.
+
+    systemd is told once it answers, and from then on as long as it does. Return its exit status.
 
     Raises:
         UnusablePasswordError: its password cannot be stored, or others may read it.
     """
-    environment = server_environment(prefect, make_password(prefect))
-    os.execve(sys.executable, PREFECT_SERVER, {**os.environ, **environment})
+    environment = {**server_environment(prefect, make_password(prefect)), systemd_notify.SOCKET_VARIABLE: ""}
+    process = subprocess.Popen(
+        PREFECT_SERVER,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+        preexec_fn=_end_with_parent,  # noqa: PLW1509 - two system calls, which wait for no other thread
+    )
+    is_ready = False
+    while not stop.wait(_PREFECT_POLL_SECONDS) and process.poll() is None:
+        if server_port(prefect).owner() is Owner.OURS:
+            systemd_notify.notify("WATCHDOG=1" if is_ready else "READY=1")
+            is_ready = True
+    if process.poll() is None:
+        systemd_notify.notify("STOPPING=1")
+        _end([process])
+        return 0
+    return process.returncode
 
 
-def _children(config: Path, prefect: PrefectSettings, reports: ChildReports, *, desk: bool) -> list[_Child]:
+def _children(
+    config: Path, prefect: PrefectSettings, reports: ChildReports, signs: ListenerSigns, *, desk: bool
+) -> list[_Child]:
     ours = [sys.executable, "-m", "dxatrend", "--config", str(config)]
-    children = [_Child("listener", [*ours, "listen"], reports), _Child("worker", [*ours, "work"], reports)]
-    if desk:
-        children.append(_Child("desk", [*ours, "desk"], reports))
+    commands = {"listener": "listen", "worker": "work", "monitor": "monitor", **({"desk": "desk"} if desk else {})}
+    children = [_Child(name, [*ours, command], reports, signs) for name, command in commands.items()]
     if prefect.api_url is None:
         environment = server_environment(prefect, make_password(prefect))
         prefect.home.mkdir(parents=True, exist_ok=True)
@@ -147,13 +179,14 @@ def _children(config: Path, prefect: PrefectSettings, reports: ChildReports, *, 
                 "prefect server",
                 PREFECT_SERVER,
                 reports,
+                signs,
                 is_ours=False,
                 output=output,
                 environment=environment,
                 obstacle=obstacle,
             )
         )
-    children.append(_Child("schedules", [*ours, "schedules"], reports))
+    children.append(_Child("schedules", [*ours, "schedules"], reports, signs))
     return children
 
 

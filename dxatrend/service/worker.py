@@ -15,6 +15,7 @@ from functools import partial
 from flows.prefect_runner import PrefectRunner
 from flows.runtime import run_context
 from flows.shutdown import Stop
+from pipeline.edge.alarms.alarm_loop import alarm_loop
 from pipeline.edge.app import App
 from pipeline.edge.audit.forwarder import AuditForwarder
 from pipeline.edge.deliver.commitment_loop import commitment_loop
@@ -85,6 +86,7 @@ def _loops(app: App, stop: Stop) -> list[tuple[WorkLoop, PrefectRunner | None]]:
     loops.append((requested_loop(stop.is_set), None))
     forwarder = AuditForwarder(app)
     loops.append((WorkLoop(name="audit trail", poll=lambda _: forwarder.poll(), requeue=nothing_claimed), None))
+    loops.append((alarm_loop(app), None))
     return loops
 
 

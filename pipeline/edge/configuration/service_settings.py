@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from pipeline.edge.configuration.alarm_settings import AlarmsSettings, MonitorSettings
 from pipeline.edge.configuration.desk_settings import DeskSettings
 from pipeline.edge.configuration.destination_settings import Destination, DicomDestination, StowDestination
 from pipeline.edge.configuration.section import AeTitle, ConfigPath, Name, Port, Section, TlsSettings
@@ -80,7 +81,14 @@ class CallerSettings(Section):
     certificate: Name | None = None
     port: Port | None = None
     serial_numbers: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    echo_only: bool = False
     tls: TlsSettings | None = None
+
+    @model_validator(mode="after")
+    def _only_echoes(self) -> Self:
+        if self.echo_only and (self.port is not None or self.serial_numbers is not None):
+            raise ValueError("with echo_only it sends no reports: port and serial_numbers mean nothing")
+        return self
 
     @model_validator(mode="after")
     def _can_be_called(self) -> Self:
@@ -236,6 +244,8 @@ class ServiceSettings(Section):
     destination: tuple[Destination, ...] = ()
     prefect: PrefectSettings = PrefectSettings()
     desk: DeskSettings = DeskSettings()
+    alarms: AlarmsSettings = AlarmsSettings()
+    monitor: MonitorSettings = MonitorSettings()
 
     @field_validator("destination")
     @classmethod

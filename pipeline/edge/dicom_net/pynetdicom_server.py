@@ -51,6 +51,11 @@ class PynetdicomServer:
             bound[evt.EVT_C_STORE] = self._store_and_wait
         self._server = ae.start_server(address, block=False, ssl_context=tls, evt_handlers=list(bound.items()))
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its socket is open."""
+        return bool(self._server.socket.fileno() >= 0)
+
     def close(self) -> None:
         """Accept nothing more, and abort every association."""
         self._server.shutdown()

@@ -51,6 +51,9 @@ _POLL_SECONDS = 0.25
 
 _BACKLOG = 512
 
+STUCK_SECONDS = 20
+"""A thread that has not looked at its sockets for so long is stuck."""
+
 
 class EventDrivenServer:
     """A listening socket and all its associations, open until ``close``."""
@@ -92,6 +95,7 @@ class EventDrivenServer:
         self._listening.setblocking(False)
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._is_interrupted = False
+        self._looked_at = time.monotonic()
         self.selector.register(self._listening, selectors.EVENT_READ)
         self.selector.register(self._wakeup, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._run, name="dicom-server")
@@ -105,6 +109,11 @@ class EventDrivenServer:
         self._thread.join()
         self.services.shutdown(wait=False, cancel_futures=True)
         self.rate_limited.close()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs and has looked at its sockets lately."""
+        return self._thread.is_alive() and time.monotonic() - self._looked_at < STUCK_SECONDS
 
     def wake(self, connection: Connection) -> None:
         """Give a connection a turn soon; may be called from any thread."""
@@ -126,6 +135,7 @@ class EventDrivenServer:
         poll_at = time.monotonic()
         try:
             while not (self._closing and self._is_finished()):
+                self._looked_at = time.monotonic()
                 for key, events in self.selector.select(self._select_timeout()):
                     if key.fileobj is self._listening:
                         self._accept()

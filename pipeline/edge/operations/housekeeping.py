@@ -1,5 +1,6 @@
 """Nightly housekeeping: drop old pixel data and audit entries, check the database, refresh its statistics."""
 
+import contextlib
 import logging
 import socket
 import time
@@ -22,7 +23,7 @@ from pipeline.edge.store import (
     work_queue,
 )
 from pipeline.edge.store.audit_trail import Event
-from pipeline.edge.store.database import Database
+from pipeline.edge.store.database import Database, StoreError
 from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
@@ -85,11 +86,13 @@ def run_housekeeping(app: App) -> float:
     began = time.monotonic()
     database, service = app.database, app.settings.service
     sound = database.is_sound()
+    with contextlib.suppress(StoreError):  # a damaged one may not take it
+        _record_finding(database, housekeeping_log.DAMAGED_STORE, is_wrong=not sound)
     if sound:
         now = datetime.now(UTC)
         _drop_pixel_data(database, received_before=now - timedelta(days=service.keeping.pixels_days))
         _give_up_commitment_requests(database, now)
-        _seal_audit_trail(database)
+        _check_audit_trail(database)
         if service.keeping.audit_days is not None:
             receivers = (RECEIVER,) if service.audit.syslog else ()
             _drop_audit_entries(database, now - timedelta(days=service.keeping.audit_days), now, receivers)
@@ -131,10 +134,24 @@ def _judge_phantoms(app: App, at: datetime) -> None:
             stops.update(connection, app.reference_data, number, at=at, days_are_over=True)
 
 
-def _seal_audit_trail(database: Database) -> None:
-    """Seal the entries that the worker may have missed."""
+def _check_audit_trail(database: Database) -> None:
+    """Seal the entries that the worker may have missed, and verify the chain."""
     with database.write() as connection:
         audit_trail.seal(connection, all_of_it=True)
+    with database.read() as connection:
+        broken_at = audit_trail.verify(connection).broken_at
+    if broken_at is not None:
+        log.critical("the audit trail was changed; see dxatrend audit --verify")
+    _record_finding(database, housekeeping_log.BROKEN_AUDIT_TRAIL, is_wrong=broken_at is not None)
+
+
+def _record_finding(database: Database, name: str, *, is_wrong: bool) -> None:
+    """Record since when something is wrong, or that it no longer is."""
+    with database.write() as connection:
+        if not is_wrong:
+            housekeeping_log.forget(connection, name)
+        elif housekeeping_log.last_done(connection, name) is None:
+            housekeeping_log.record_done(connection, name, at=datetime.now(UTC))
 
 
 def _drop_audit_entries(database: Database, before: datetime, at: datetime, receivers: Sequence[str]) -> None:

@@ -45,10 +45,15 @@ def lscs_running_out(reference_data: ReferenceData, today: date) -> list[Expiry]
 
 def certificates_running_out(app: App, today: date) -> list[Expiry]:
     """Return the certificates and authorities of the configuration that run out soon, the first one first."""
+    return [one for one in certificates(app) if one.last_day - today <= CERTIFICATE_NOTICE]
+
+
+def certificates(app: App) -> list[Expiry]:
+    """Return the certificates and authorities of the configuration that can be read, the first to end first."""
     found = [
         Expiry(what=what, last_day=last_day, consequence="no connection is made with it any more: renew it")
         for what, path in _certificates(app.settings.service, "")
-        if (last_day := _last_day(path)) is not None and last_day - today <= CERTIFICATE_NOTICE
+        if (last_day := _last_day(path)) is not None
     ]
     return sorted(found, key=lambda one: (one.last_day, one.what))
 

@@ -33,6 +33,9 @@ class Role:
     sends_history: bool
     """It is an archive that we query for history: it may store what our C-MOVE has requested."""
 
+    echoes: bool = False
+    """It is a configured caller that may verify by C-ECHO that we are here, such as a monitor, and nothing else."""
+
 
 class AccessControl:
     """Knows every configured caller and destination under its present addresses, until ``close``."""
@@ -63,7 +66,7 @@ class AccessControl:
         rejection = CALLING_AE_TITLE_NOT_RECOGNISED
         if requestor.called != self._ae_title:
             rejection, reason = CALLED_AE_TITLE_NOT_RECOGNISED, RejectedFor.OTHER_CALLED
-        elif role.commits_for or role.sends_history or role.sends_reports:
+        elif role.commits_for or role.sends_history or role.sends_reports or role.echoes:
             self._rejected_callers.forget(calling, host)
             return None
         elif self._callers_at(calling, host):
@@ -83,11 +86,12 @@ class AccessControl:
 
     def role_of(self, ae_title: str, host: str, certificate: frozenset[str] = frozenset()) -> Role:
         """Return what a peer may do; ``certificate`` are the names in the certificate that it has shown."""
-        callers = self._callers_at(ae_title, host)
+        callers = [caller for caller in self._callers_at(ae_title, host) if _may_show(caller, certificate)]
         return Role(
-            sends_reports=any(_may_show(caller, certificate) for caller in callers),
+            sends_reports=any(not caller.echo_only for caller in callers),
             commits_for=tuple(to.name for to in self._committing if self._is_at(to, ae_title, host)),
             sends_history=any(self._is_at(to, ae_title, host) for to in self._moving),
+            echoes=any(caller.echo_only for caller in callers),
         )
 
     def _callers_at(self, ae_title: str, host: str) -> list[CallerSettings]:

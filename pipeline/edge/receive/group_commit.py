@@ -60,6 +60,11 @@ class GroupCommit:
         self._waiting.put(_Waiting(instance, sender, at, historical, stored))
         return stored
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Commit what is waiting, and end the thread."""
         self._waiting.put(None)

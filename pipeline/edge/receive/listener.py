@@ -38,6 +38,7 @@ from pipeline.edge.dicom_net.tls import TlsError, for_listener
 from pipeline.edge.disk_space import disk_reserve_of
 from pipeline.edge.receive.access_control import AccessControl, Role
 from pipeline.edge.receive.group_commit import GroupCommit, Stored
+from pipeline.edge.receive.refused_objects import RefusedObjectsLog
 from pipeline.edge.receive.rejected_callers import RejectedCallers
 from pipeline.edge.receive.storage_commitment_scp import StorageCommitmentScp
 from pipeline.edge.store import outbox
@@ -80,6 +81,7 @@ class Listener:
     ) -> None:
         self._settings, self._database = settings, database
         self._rejected_callers = RejectedCallers(database)
+        self._refused_objects = RefusedObjectsLog(database)
         self._access_control = AccessControl(settings, destinations, self._rejected_callers)
         self._disk_reserve = disk_reserve_of(database, reserve_mb)
         self._rate_limited = RateLimitedLog(log)
@@ -120,8 +122,14 @@ class Listener:
         self._commitment_scp.close()
         self._group_commit.close()
         self._rejected_callers.close()
+        self._refused_objects.close()
         self._access_control.close()
         self._rate_limited.close()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it serves its associations and stores what it receives."""
+        return self._server.is_alive and self._group_commit.is_alive
 
     def _role_of(self, association: Association) -> Role:
         requestor = association.requestor
@@ -142,10 +150,11 @@ class Listener:
         is_ours = request.MoveOriginatorApplicationEntityTitle == self._settings.ae_title
         historical = is_ours and role.sends_history
         if not (historical or role.sends_reports):
-            self._rate_limited.warning(f"{caller} sends", "%r may report its commitments, not send reports", caller)
+            self._rate_limited.warning(f"{caller} sends", "%r may not send reports: %s", caller, _what_it_may(role))
             return NOT_AUTHORISED
         if self._disk_reserve.is_short():
             self._rate_limited.warning("no room", "the disk is nearly full: nothing is taken until there is room again")
+            self._refused_objects.note(caller, event.assoc.requestor.address or "", "the disk is nearly full")
             return OUT_OF_RESOURCES
         instance = Instance(
             sop_class_uid=str(request.AffectedSOPClassUID),
@@ -157,11 +166,11 @@ class Listener:
         sender = Sender(ae_title=caller, host=event.assoc.requestor.address or "")
         status: Future[int] = Future()
         stored = self._group_commit.store(instance, sender, at=datetime.now(UTC), historical=historical)
-        stored.add_done_callback(lambda done: self._answer(status, done, caller))
+        stored.add_done_callback(lambda done: self._answer(status, done, sender))
         return status
 
-    def _answer(self, status: "Future[int]", stored: "Future[Stored]", caller: str) -> None:
-        failure = stored.exception()
+    def _answer(self, status: "Future[int]", stored: "Future[Stored]", sender: Sender) -> None:
+        failure, caller = stored.exception(), sender.ae_title
         if failure is None:
             status.set_result(SUCCESS)  # before anything else: the scanner waits for it
             number, new = stored.result()
@@ -170,12 +179,16 @@ class Listener:
         status.set_result(OUT_OF_RESOURCES)
         what = str(failure) if isinstance(failure, StoreError) else type(failure).__name__
         self._rate_limited.warning(f"{caller} {what}", "could not keep an instance from %r: %s", caller, what)
+        self._refused_objects.note(caller, sender.host, what)
 
     def _take_commitment_request(self, event: evt.Event) -> tuple[int, None]:
         """Take a scanner's request for our storage commitment (N-ACTION); return the status of the response."""
         caller = event.assoc.requestor.ae_title
-        if not self._role_of(event.assoc).sends_reports:
-            self._rate_limited.warning(f"{caller} asks", "%r may report its commitments, not request ours", caller)
+        role = self._role_of(event.assoc)
+        if not role.sends_reports:
+            self._rate_limited.warning(
+                f"{caller} asks", "%r may not ask for commitments: %s", caller, _what_it_may(role)
+            )
             return NOT_AUTHORISED, None
         return self._commitment_scp.handle_request(event)
 
@@ -207,6 +220,10 @@ class Listener:
         if refused:
             log.warning("not committed", extra={"caller": caller, "count": refused})
         return SUCCESS, None
+
+
+def _what_it_may(role: Role) -> str:
+    return "it is a destination" if role.commits_for or role.sends_history else "echo_only is set for it"
 
 
 def _application_entity(settings: ListenerSettings) -> AE:

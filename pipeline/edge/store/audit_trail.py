@@ -50,6 +50,8 @@ class Event(StrEnum):
     """The reports of one study were split into several visits."""
     WITHDRAWN = "withdrawn"
     """An exam, or some of its reports, was withdrawn from every comparison, or brought back."""
+    SHELVED = "shelved"
+    """A person wants to hear nothing of an alarm until a day, or to hear of it again."""
     CONFIRMED = "confirmed"
     """A person has confirmed that a caller sends the reports of a scanner."""
     REGISTERED = "registered"
@@ -230,6 +232,12 @@ def latest(
     recent = select(audit).where(audit.c.at >= since, audit.c.event.in_([event.value for event in events]))
     entries = (_entry(row) for row in connection.execute(recent.order_by(audit.c.id.desc())))
     return next(filter(is_meant, entries), None)
+
+
+def rejections(connection: Connection, *, since: datetime) -> list[Entry]:
+    """Return the entries of rejected associations from a moment on, the oldest first."""
+    query = select(audit).where(audit.c.at >= since, audit.c.event == Event.REFUSED_CALLER.value)
+    return [_entry(row) for row in connection.execute(query.order_by(audit.c.at, audit.c.id))]
 
 
 def unsent(connection: Connection, receiver: str) -> list[SealedEntry]:

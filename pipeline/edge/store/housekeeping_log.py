@@ -9,6 +9,12 @@ from pipeline.edge.store.schema import housekeeping
 BACKUP = "backup"
 """The name of the row that says when ``dxatrend backup`` was last done."""
 
+DAMAGED_STORE = "damaged store"
+"""Since when the database fails its check; no row while it passes."""
+
+BROKEN_AUDIT_TRAIL = "broken audit trail"
+"""Since when the chain of the audit trail is broken; no row while it is whole."""
+
 
 def last_done(connection: Connection, name: str) -> datetime | None:
     """Return when something was last done; ``None`` where it never was."""
@@ -18,5 +24,10 @@ def last_done(connection: Connection, name: str) -> datetime | None:
 
 def record_done(connection: Connection, name: str, *, at: datetime, seconds: float = 0) -> None:
     """Record that something was done now."""
-    connection.execute(delete(housekeeping).where(housekeeping.c.name == name))
+    forget(connection, name)
     connection.execute(insert(housekeeping).values(name=name, done_at=at, seconds=seconds))
+
+
+def forget(connection: Connection, name: str) -> None:
+    """Delete what is on file under a name."""
+    connection.execute(delete(housekeeping).where(housekeeping.c.name == name))

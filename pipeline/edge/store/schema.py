@@ -1,6 +1,7 @@
 """Tables, columns and indexes of the database: one schema for SQLite and PostgreSQL.
 
-Some tables are also queues (``receipt``, ``exam``, ``delivery``, ``commitment_request``, ``history_query``, ``shard``).
+Some tables are also queues (``receipt``, ``exam``, ``delivery``, ``commitment_request``, ``history_query``, ``shard``,
+``alarm_message``).
 They share the columns of ``_work``; ``work_queue.py`` moves a row from one state to the next.
 
 Instants are UTC. ``performed_at`` is the scanner's local time and has no time zone.
@@ -567,6 +568,82 @@ housekeeping = Table(
     Column("done_at", Instant, nullable=False),
     Column("seconds", Float, nullable=False),
     comment="when housekeeping was last done, so that a missed schedule is caught up",
+)
+
+alarm = Table(
+    "alarm",
+    metadata,
+    _id(),
+    Column("kind", String(64), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("is_urgent", Boolean, nullable=False),
+    Column("is_flapping", Boolean, nullable=False),
+    Column("observed_at", Instant, nullable=False),
+    Column("raised_at", Instant),
+    Column("told_at", Instant),
+    Column("told_step", Integer, nullable=False),
+    Column("gone_at", Instant),
+    Column("ended_at", Instant),
+    Index(None, "ended_at"),
+    comment="one episode of an alarm: pending until raised_at, open until ended_at; names no patient",
+)
+
+alarm_shelf = Table(
+    "alarm_shelf",
+    metadata,
+    _id(),
+    Column("kind", String(64), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("shelved_at", Instant, nullable=False),
+    Column("shelved_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    UniqueConstraint("kind", "subject"),
+    comment="an alarm that a person wants to hear nothing of until a moment",
+)
+
+alarm_watch = Table(
+    "alarm_watch",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("looked_at", Instant),
+    Column("message_at", Instant),
+    Column("morning", Date),
+    Column("heartbeat_at", Instant),
+    Column("lease_owner", String(128)),
+    Column("leased_until", Instant),
+    comment="one row: when the conditions were last looked at, and the process that looks now",
+)
+
+alarm_message = Table(
+    "alarm_message",
+    metadata,
+    _id(),
+    Column("way", String(16), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    *_work(),
+    Column("done_at", Instant),
+    *_open_work("alarm_message", "way", "due_at"),
+    Index(None, "created_at"),
+    comment="a message of alarms for one way out (mail, webhook, apprise), as JSON; names no patient",
+)
+
+refused_object = Table(
+    "refused_object",
+    metadata,
+    _id(),
+    Column("calling_ae_title", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("times", Integer, nullable=False),
+    UniqueConstraint("calling_ae_title", "host", "reason"),
+    comment="objects of a caller that could not be stored and were answered with A700",
 )
 
 BESIDES_THE_USUAL = "event NOT IN ('received', 'compared', 'authored', 'delivered')"

@@ -31,10 +31,19 @@ from sqlalchemy import (
 )
 
 from pipeline.edge.store.compiled_statement import CompiledStatement
-from pipeline.edge.store.schema import State, commitment_request, delivery, exam, history_query, receipt, shard
+from pipeline.edge.store.schema import (
+    State,
+    alarm_message,
+    commitment_request,
+    delivery,
+    exam,
+    history_query,
+    receipt,
+    shard,
+)
 from pipeline.edge.store.schema import set_aside as set_aside_table
 
-QUEUES = (receipt, exam, delivery, commitment_request, history_query, shard)
+QUEUES = (receipt, exam, delivery, commitment_request, history_query, shard, alarm_message)
 """Every table that is a queue."""
 
 LEASE = timedelta(minutes=5)

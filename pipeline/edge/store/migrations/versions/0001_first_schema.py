@@ -93,6 +93,85 @@ def upgrade() -> None:
         comment="a person has set held work aside, for a reason: it stays held and no longer asks for a decision",
     )
     op.create_table(
+        "alarm",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("kind", sa.String(length=64), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("is_urgent", sa.Boolean(), nullable=False),
+        sa.Column("is_flapping", sa.Boolean(), nullable=False),
+        sa.Column("observed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("raised_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("told_step", sa.Integer(), nullable=False),
+        sa.Column("gone_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alarm")),
+        comment="one episode of an alarm: pending until raised_at, open until ended_at; names no patient",
+    )
+    op.create_index(op.f("ix_alarm_ended_at"), "alarm", ["ended_at"], unique=False)
+    op.create_table(
+        "alarm_message",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("way", sa.String(length=16), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("worker_crashes", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("lease_owner", sa.String(length=128), nullable=True),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.String(length=64), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("set_aside_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["set_aside_id"], ["set_aside.id"], name=op.f("fk_alarm_message_set_aside_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alarm_message")),
+        comment="a message of alarms for one way out (mail, webhook, apprise), as JSON; names no patient",
+    )
+    op.create_index(op.f("ix_alarm_message_created_at"), "alarm_message", ["created_at"], unique=False)
+    for state, which in (
+        ("held", "state = 'held'"),
+        ("to_decide", "state = 'held' AND set_aside_id IS NULL"),
+        ("waiting", "state = 'waiting'"),
+    ):
+        op.create_index(
+            f"ix_alarm_message_{state}",
+            "alarm_message",
+            ["way", "due_at"],
+            unique=False,
+            sqlite_where=sa.text(which),
+            postgresql_where=sa.text(which),
+        )
+    op.create_table(
+        "alarm_shelf",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("kind", sa.String(length=64), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("shelved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("shelved_by", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alarm_shelf")),
+        sa.UniqueConstraint("kind", "subject", name=op.f("uq_alarm_shelf_kind_subject")),
+        comment="an alarm that a person wants to hear nothing of until a moment",
+    )
+    op.create_table(
+        "alarm_watch",
+        sa.Column("name", sa.String(length=16), nullable=False),
+        sa.Column("looked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("message_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("morning", sa.Date(), nullable=True),
+        sa.Column("heartbeat_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("lease_owner", sa.String(length=128), nullable=True),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_alarm_watch")),
+        comment="one row: when the conditions were last looked at, and the process that looks now",
+    )
+    op.create_table(
         "commitment_request",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("calling_ae_title", sa.Text(), nullable=False),
@@ -380,6 +459,21 @@ def upgrade() -> None:
         "all",
     )
     op.create_index(op.f("ix_rejected_caller_host"), "rejected_caller", ["host"], unique=False)
+    op.create_table(
+        "refused_object",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("calling_ae_title", sa.Text(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("times", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_refused_object")),
+        sa.UniqueConstraint(
+            "calling_ae_title", "host", "reason", name=op.f("uq_refused_object_calling_ae_title_host_reason")
+        ),
+        comment="objects of a caller that could not be stored and were answered with A700",
+    )
     op.create_table(
         "reprocessing_run",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
