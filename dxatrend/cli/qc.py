@@ -12,13 +12,15 @@ from pipeline.edge.app import App
 from pipeline.edge.operations import phantom_csv, scanner_quality
 from pipeline.edge.operations.csv_table import CsvTableError
 from pipeline.edge.operations.scanner_quality import QualityRecordError
-from pipeline.edge.overview import chart_table, scanner_fitness
+from pipeline.edge.overview import chart_table, phantom_candidates, scanner_fitness
 
 
 def show(options: argparse.Namespace) -> int:
     """Print one line for each scanner, and what a person should do."""
     with open_store(options) as app:
         found = scanner_fitness.fitness_of_all(app, at=datetime.now(UTC))
+        with app.database.read() as connection:
+            candidates = phantom_candidates.phantom_candidates(connection)
     if options.json:
         print_json([as_json(one) for one in found])
         return SUCCESS
@@ -33,6 +35,14 @@ def show(options: argparse.Namespace) -> int:
         )
         for phantom in unknown:
             print(f"\n# {phantom.scans} scans, last {phantom.last:%Y-%m-%d}", *phantom.lines, sep="\n")
+    if candidates:
+        print("\nThese patients are scanned as phantoms are: often, and always with the same result. If they are, add:")
+        for candidate in candidates:
+            print(
+                f"\n# {len(candidate.exams)} exams on {candidate.scanner}, last {candidate.last}",
+                *candidate.lines,
+                sep="\n",
+            )
     return SUCCESS
 
 

@@ -211,7 +211,8 @@ class Judging:
         self.awaiting: JudgedScan | None = None
         """The scan that waits for its repeats."""
         self._segments: list[Segment] = []
-        self._scans: list[JudgedScan] = []
+        self.judged: list[JudgedScan] = []
+        """The scans so far."""
         self._marks = sorted(marks, key=lambda mark: mark.day)
         self._series: list[tuple[datetime, Decimal]] = []  # one value a day, since the rules began anew
         self._previous: ControlScan | None = None  # since the rules began anew
@@ -224,9 +225,9 @@ class Judging:
         waiting = [] if self.awaiting is None else [self._failure(self.awaiting, confirmed_at=None)]
         return ControlChart(
             segments=tuple(self._segments),
-            scans=tuple(self._scans),
+            scans=tuple(self.judged),
             failures=(*self._confirmed, *waiting),
-            bridges=tuple(_bridges([one.scan for one in self._scans], self._marks)),
+            bridges=tuple(_bridges([one.scan for one in self.judged], self._marks)),
         )
 
     def add(self, scan: ControlScan) -> JudgedScan:
@@ -239,9 +240,9 @@ class Judging:
         self._software = scan.software or self._software
         segment = self._segments[-1]
         judged = JudgedScan(scan=scan, segment=segment, limits=segment.baseline)
-        before = self._scans[-1].scan if self._scans else None
+        before = self.judged[-1].scan if self.judged else None
         is_first_of_day = reason != "" or before is None or before.day != scan.day
-        self._scans.append(judged)
+        self.judged.append(judged)
         if self.awaiting is not None:
             self._add_repeat(judged)
             return judged
@@ -256,9 +257,9 @@ class Judging:
 
     def _new_segment(self, scan: ControlScan) -> str:
         """Return why a scan begins a new segment; empty if it does not."""
-        if not self._scans:
+        if not self.judged:
             return "first scan"
-        before = self._scans[-1].scan
+        before = self.judged[-1].scan
         if before.phantom != scan.phantom:
             return f"phantom {before.phantom} replaced by {scan.phantom}"
         begun = [mark for mark in self._marks if mark.is_epoch and before.day < mark.day <= scan.day]
@@ -314,7 +315,7 @@ class Judging:
         length = max(rule.scans for rule in failed.failed_rules)
         window = [at for at, _ in self._series if at <= failed.scan.performed_at][-length:]
         first = window[0] if length > 1 else failed.scan.performed_at
-        earlier = [one for one in self._scans if one.scan.performed_at < first and one.segment is failed.segment]
+        earlier = [one for one in self.judged if one.scan.performed_at < first and one.segment is failed.segment]
         good = [one.scan.performed_at for one in earlier if one.outcome not in (Outcome.CONFIRMED, Outcome.REPEAT)]
         return Failure(scan=failed, last_good_at=good[-1] if good else None, confirmed_at=confirmed_at)
 

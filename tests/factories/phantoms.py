@@ -1,7 +1,7 @@
 """Simulated scanners: phantom scans day by day with a standard deviation, steps, drift and repeats on request."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from pipeline.clinical.phantom_chart import ControlScan, Judging
+from pipeline.clinical.phantom_chart import ControlScan, Judging, ServiceMark
+from pipeline.edge.app import App
 from pipeline.edge.store import qc_stops
 from pipeline.edge.store.qc_stops import Stop
 from pipeline.edge.store.schema import exam
@@ -42,11 +43,20 @@ def no_shift(day: int) -> float:
 class SimulatedScanner:
     """A scanner whose phantom is scanned once a working day at seven, and repeated twice when the chart asks for it."""
 
-    def __init__(self, seed: int, *, sd_percent: float, shift: Shift = no_shift) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        sd_percent: float,
+        shift: Shift = no_shift,
+        marks: Sequence[ServiceMark] = (),
+        replaced_on: int | None = None,
+    ) -> None:
         self._random = random.Random(seed)
         self._sd, self._shift = sd_percent, shift
         self._scans = 0
-        self.judging = Judging()
+        self._replaced_on = replaced_on
+        self.judging = Judging(marks)
 
     def measure(self, day: int) -> Decimal:
         """Return the BMD of one scan, printed as scanners print it."""
@@ -64,9 +74,15 @@ class SimulatedScanner:
     def _scan(self, day: int, repeat: int) -> None:
         weeks, of_week = divmod(day, 5)
         at = BEGIN + timedelta(days=7 * weeks + of_week, minutes=10 * repeat)
-        scan = ControlScan(number=self._scans + 1, performed_at=at, phantom="Spine", bmd=self.measure(day))
+        phantom = "Spine" if self._replaced_on is None or day < self._replaced_on else "New"
+        scan = ControlScan(number=self._scans + 1, performed_at=at, phantom=phantom, bmd=self.measure(day))
         self._scans += 1
         self.judging.add(scan)
+
+
+def now() -> datetime:
+    """Return the present moment."""
+    return datetime.now(UTC)
 
 
 SCANNERS = """
@@ -123,9 +139,28 @@ class PhantomDepartment:
             self.phantom(day, IN_CONTROL[number % len(IN_CONTROL)], work=False)
         self.made.work()
 
-    def patient(self, day: int, bmd: str = "0.912", at: str = "100000", *, patient: str = "P1") -> int:
-        """Examine a patient on a day and return the number of the exam."""
+    @classmethod
+    def of(cls, config: Path, app: App) -> "PhantomDepartment":
+        """Return a department that is opened again, to look and to work, with nobody to send to it."""
+        return cls(Department(config, app, 0))
+
+    def run(self, *command: str) -> int:
+        """Run one command and return its exit status."""
+        return self.made.run(*command)
+
+    def overall(self, number: int) -> str:
+        """Return the overall result of the present addendum of an exam."""
+        found = self.made.addendum_of(number)
+        assert found is not None
+        return found.overall
+
+    def patient(
+        self, day: int, bmd: str = "0.912", at: str = "100000", *, patient: str = "P1", work: bool = True
+    ) -> int:
+        """Examine a patient on a day and return the number of the exam, if the work is done now."""
         self._send(day, bmd, at, PatientID=patient)
+        if not work:
+            return 0
         self.made.work()
         with self.app.database.read() as connection:
             number: int = connection.execute(select(func.max(exam.c.id))).scalar_one()

@@ -18,6 +18,7 @@ from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.operations.scanner_quality import QualityRecordError, record_remedy, record_service
 from pipeline.edge.overview import chart_table, scanner_fitness
 from pipeline.edge.overview.chart_table import ChartRow
+from pipeline.edge.overview.phantom_candidates import phantom_candidates
 from pipeline.edge.overview.scanner_fitness import Fitness, ScannerFitness
 from pipeline.edge.quality_control.charts import Series
 from pipeline.edge.store import scanners
@@ -59,7 +60,12 @@ def show(visit: Visit) -> Response:
     found = scanner_fitness.fitness_of_all(visit.app, at=visit.now)
     order = list(STATES)
     found.sort(key=lambda one: (order.index(one.fitness), one.number))
-    return visit.render("scanners.html", title="Scanners", found=found, states=STATES)
+    with visit.app.database.read() as connection:
+        candidates = phantom_candidates(connection)
+    if visit.sees_patients:
+        for candidate in candidates:
+            visit.viewed(candidate.patient)
+    return visit.render("scanners.html", title="Scanners", found=found, states=STATES, candidates=candidates)
 
 
 def quality(visit: Visit) -> Response:

@@ -1,4 +1,4 @@
-"""The latest exams on a scanner: with which software, by which technologists, and of which regions."""
+"""The latest exams on a scanner: with which software, by which technologists, of which regions, and of whom often."""
 
 import json
 from collections.abc import Mapping
@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from pipeline.clinical.model import Scanner
 from pipeline.clinical.regions import Region, Side
 from pipeline.edge.store.schema import State, exam, reading, scanner
+
+LATEST = 5_000
+"""Exams among which a patient who is scanned too often is looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,27 @@ def latest(connection: Connection, machine: Scanner, *, limit: int) -> list[Scan
             regions=tuple(dict.fromkeys((*(before.regions if before else ()), *map(_region, measured)))),
         )
     return list(found.values())
+
+
+def frequent(connection: Connection, *, fewest: int) -> list[tuple[int, list[int]]]:
+    """Return the patients who have so many of the latest exams on one scanner, with the numbers of these exams.
+
+    The latest are a few thousand by their numbers: whoever is scanned so often is among them soon.
+    """
+    last = select(func.max(exam.c.id)).scalar_subquery()
+    lately = (exam.c.id > last - LATEST) & exam.c.withdrawn.is_(None)
+    often = (
+        select(exam.c.patient_id, exam.c.scanner_id)
+        .where(lately)
+        .group_by(exam.c.patient_id, exam.c.scanner_id)
+        .having(func.count() >= fewest)
+    )
+    found = []
+    for row in connection.execute(often.order_by(exam.c.patient_id, exam.c.scanner_id)):
+        theirs = (exam.c.patient_id == row.patient_id) & (exam.c.scanner_id == row.scanner_id)
+        numbers = select(exam.c.id).where(theirs, exam.c.withdrawn.is_(None)).order_by(exam.c.performed_at, exam.c.id)
+        found.append((row.patient_id, list(connection.scalars(numbers))))
+    return found
 
 
 def _technologists(measured: list[Mapping[str, Any]]) -> frozenset[str]:

@@ -2,14 +2,17 @@
 
 import json
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from pipeline.edge.operations.housekeeping import run_housekeeping
 from pipeline.edge.operations.scanner_quality import QualityRecordError, record_remedy
+from pipeline.edge.overview import scanner_fitness
+from pipeline.edge.overview.scanner_fitness import Fitness
 from pipeline.edge.store.schema import audit
-from tests.factories.phantoms import PhantomDepartment
+from tests.factories.phantoms import PhantomDepartment, SimulatedScanner, now, phantom_department, step
 
 OUT = ("1.2030", "1.2010", "1.2020")
 """A scan that is 2.2 % above the baseline, and two repeats that are as well."""
@@ -162,3 +165,28 @@ def _trail(department: PhantomDepartment) -> list[str]:
     with department.app.database.read() as connection:
         rows = connection.execute(select(audit.c.detail).where(audit.c.event.startswith("qc_")).order_by(audit.c.id))
         return [json.loads(row.detail)["what"] for row in rows]
+
+
+@pytest.mark.parametrize("sd_percent", [0.3, 0.5])
+def test_a_simulated_scanner_is_stopped_over_dicom_within_days_of_a_step_and_not_before(
+    tmp_path: Path, sd_percent: float
+) -> None:
+    """E24: the phantom is repeated whenever the service asks for it."""
+    with phantom_department(tmp_path, f"sqlite:///{tmp_path}/store.sqlite3") as department:
+        _simulate(department, sd_percent)
+
+
+def _simulate(department: PhantomDepartment, sd_percent: float) -> None:
+    scanner = SimulatedScanner(4, sd_percent=sd_percent, shift=step(1.5, on=40))
+    for day in range(50):
+        on = day - 49
+        department.phantom(on, str(scanner.measure(day)))
+        for at in ("071000", "072000"):
+            (one,) = scanner_fitness.fitness_of_all(department.app, at=now())
+            if one.fitness is Fitness.REPEAT:
+                department.phantom(on, str(scanner.measure(day)), at)
+        if day == 39:
+            assert department.stops() == []
+    (stop,) = department.stops()
+    assert stop.shown_at.date() <= department.date_of(-49 + 40 + 4)
+    assert department.flags(department.patient(0)) == ["QC_UNVERIFIED"]

@@ -1,0 +1,186 @@
+"""Which phantom was scanned: named by the configuration, kept apart until it is, or taken for a patient."""
+
+from pathlib import Path
+
+import pytest
+
+from dxatrend.cli.main import main
+from pipeline.edge.app import open_app
+from pipeline.edge.configuration.loading import SettingsError, load_configuration
+from pipeline.edge.overview import scanner_fitness
+from pipeline.edge.overview.phantom_candidates import phantom_candidates
+from pipeline.edge.overview.scanner_fitness import Fitness
+from pipeline.edge.reprocess import reprocessing
+from pipeline.edge.store.reprocessing_runs import Scope
+from tests.factories.phantoms import IN_CONTROL, SCANNERS, PhantomDepartment, now, phantom_department
+
+NO_PHANTOM = SCANNERS.partition("[[phantom]]")[0]
+
+
+def test_a_phantom_that_nobody_has_named_is_kept_apart_and_counts_once_it_is(tmp_path: Path) -> None:
+    with phantom_department(tmp_path, f"sqlite:///{tmp_path}/store.sqlite3", scanners=NO_PHANTOM) as department:
+        for day in range(-20, 0):
+            department.phantom(day, IN_CONTROL[day % 5], PatientID="SPINE PHANTOM 8", work=False)
+        department.made.work()
+        (one,) = scanner_fitness.fitness_of_all(department.app, at=now())
+        assert (one.fitness, one.series) == (Fitness.UNKNOWN_PHANTOM, [])
+        (phantom,) = one.unknown
+        assert (phantom.scans, phantom.patient_id) == (20, "SPINE PHANTOM 8")
+        lines = "\n".join(phantom.lines).replace('name = ""', 'name = "Eight"')
+    (tmp_path / "scanners.toml").write_text(f"{NO_PHANTOM}\n{lines}\n")
+    with open_app(tmp_path) as app:
+        (one,) = scanner_fitness.fitness_of_all(app, at=now())
+        assert (one.fitness, one.unknown) == (Fitness.FIT, ())
+        assert len(one.series[0].chart.scans) == 20
+
+
+def test_the_days_of_a_phantom_tell_two_apart_that_were_scanned_under_one_id(tmp_path: Path) -> None:
+    with phantom_department(tmp_path, f"sqlite:///{tmp_path}/store.sqlite3") as department:
+        changed = department.date_of(-5)
+        replaced = f'until = {department.date_of(-6)}\n[[phantom]]\nname = "New"\npatient_id = ["QC-7*"]\n'
+        replaced += f'region = "L1-L4"\nsince = {changed}\nreplaces = "Spine phantom 7"\n'
+        department.baseline(20, until=-6)
+        for day in range(-5, 1):
+            department.phantom(day, "1.0500", work=False)
+        department.made.work()
+        assert len(department.stops()) == 1, "until somebody says that it is another one"
+    (tmp_path / "scanners.toml").write_text(f"{SCANNERS}{replaced}")
+    with open_app(tmp_path) as app:
+        (one,) = scanner_fitness.fitness_of_all(app, at=now())
+        (series,) = one.series
+        assert series.phantom.name == "New"
+        assert [segment.phantom for segment in series.chart.segments] == ["Spine phantom 7", "New"]
+        assert not series.chart.failures
+
+
+def test_a_phantom_that_was_scanned_as_a_patient_is_proposed_and_then_moved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its exams are withdrawn, their addenda say so, and its scans judge the scanner."""
+    with phantom_department(tmp_path, f"sqlite:///{tmp_path}/store.sqlite3") as department:
+        for day in range(-16, 0):
+            department.patient(day, IN_CONTROL[day % 5], patient="DAILY", work=False)
+        department.made.work()
+        with department.app.database.read() as connection:
+            (candidate,) = phantom_candidates(connection)
+        assert len(candidate.exams) == 16
+        assert department.run("qc") == 0
+        assert 'patient_id = ["DAILY"]' in capsys.readouterr().out
+    lines = "\n".join(candidate.lines).replace('name = ""', 'name = "Daily"')
+    (tmp_path / "scanners.toml").write_text(f"{SCANNERS}\n{lines}\n")
+    with open_app(tmp_path) as app:
+        run = reprocessing.begin(app, Scope())
+        counts = reprocessing.take_part(app, run)
+        assert counts.held == 0
+        moved = PhantomDepartment.of(tmp_path, app)
+        moved.made.work()
+        assert {moved.overall(number) for number in candidate.exams} == {"WITHDRAWN"}
+        (one,) = scanner_fitness.fitness_of_all(app, at=now())
+        assert [series.phantom.name for series in one.series] == ["Daily"]
+        assert len(one.series[0].chart.scans) == 16
+        with app.database.read() as connection:
+            assert phantom_candidates(connection) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ('name = "A"\nregion = "L1-L4"', "under which of them"),
+        ('name = "A"\nregion = "L1-L4"\npatient_id = ["*"]', "at least 3 letters"),
+        ('name = "A"\nregion = "L1-L4"\npatient_id = ["Q1*"]', "at least 3 letters"),
+        ('name = "A"\nregion = "skull"\npatient_id = ["QC1"]', "phantom"),
+        ('name = "A"\nregion = "L1-L4"\npatient_id = ["QC1"]\nreplaces = "B"', "not listed"),
+        ('name = "A"\nregion = "L1-L4"\npatient_id = ["QC1"]\nreplaces = "A"', "replaces itself"),
+        ('name = "A"\nregion = "L1-L4"\npatient_id = ["QC1"]\nsince = 2026-01-02\nuntil = 2026-01-01', "before since"),
+        (
+            'name = "A"\nregion = "L1-L4"\npatient_id = ["QC1"]\n'
+            '[[phantom]]\nname = "A"\nregion = "L1-L4"\npatient_id = ["QC2"]',
+            "two phantoms",
+        ),
+    ],
+)
+def test_a_phantom_that_could_be_a_patient_or_another_one_is_refused(tmp_path: Path, lines: str, problem: str) -> None:
+    (tmp_path / "scanners.toml").write_text(f"[[phantom]]\n{lines}\n")
+    with pytest.raises(SettingsError, match=problem):
+        load_configuration(tmp_path)
+
+
+HEADS = "date,phantom,bmd,time,region,bmc,area\n"
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """A configuration whose store knows the scanner, and no phantom scan."""
+    with phantom_department(tmp_path, f"sqlite:///{tmp_path}/store.sqlite3") as department:
+        department.patient(-1)
+    return tmp_path
+
+
+def load(config: Path, text: str) -> int:
+    table = config / "phantom.csv"
+    table.write_text(text)
+    return main(["qc", "import", str(table), "--serial-number", "DF+1", "--config", str(config)])
+
+
+def test_history_that_was_typed_elsewhere_is_loaded_whole(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"2025-0{month}-1{day},Spine phantom 7,{IN_CONTROL[day % 5]}" for month in (3, 4) for day in range(10)]
+    assert load(empty, HEADS + "\n".join(lines)) == 0
+    assert "20 phantom scans from 2025-03-10 to 2025-04-19 are on file now" in capsys.readouterr().out
+    assert main(["qc", "chart", "--serial-number", "DF+1", "--config", str(empty)]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 21
+    assert printed[1].startswith("2025-03-10 00:00,Spine phantom 7,L1-L4,1.1770")
+
+
+def test_every_mistake_of_a_table_is_told_at_once_and_nothing_is_taken(
+    empty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert load(empty, HEADS + "2025-03-01,Spine phantom 7,1.177\n2025-03-02,Spine phantom 7,1.177,07:00") == 0
+    capsys.readouterr()
+    table = [
+        "2025-03-01,Spine phantom 7,1.178",
+        "2025-03-02,Spine phantom 7,1.178,07:10",
+        "2025-03-03,Spine phantom 7,1177",
+        "2025-03-04,Hip phantom,1.177",
+        "04.03.2025,Spine phantom 7,1.177",
+        "2025-03-05,Spine phantom 7,1.177,,skull",
+        "2125-03-05,Spine phantom 7,1.177",
+        "2025-03-06,Spine phantom 7,",
+        "2025-03-07,Spine phantom 7,1.177,seven",
+        "2025-03-08,Spine phantom 7,1.177",
+        "2025-03-08,Spine phantom 7,1.177",
+    ]
+    assert load(empty, HEADS + "\n".join(table)) == 1
+    told = capsys.readouterr().err
+    for line, problem in (
+        (2, "on 2025-03-01 is on file already"),
+        (4, "bmd is not between 0 and 10"),
+        (5, "phantom is none of scanners.toml, which names Spine phantom 7"),
+        (6, "a date is written 2026-03-02"),
+        (7, "region names no region we know"),
+        (8, "date is in the future"),
+        (9, "bmd is empty"),
+        (10, "a time is written 07:45"),
+        (12, "on 2025-03-08 is in line 11 too"),
+    ):
+        assert any(f"line {line}: " in found and problem in found for found in told.splitlines()), problem
+    assert "line 3:" not in told
+    assert len(told.splitlines()) == 10
+    main(["qc", "chart", "--serial-number", "DF+1", "--config", str(empty)])
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+@pytest.mark.parametrize("text", ["", HEADS, "date,bmd\n2025-03-01,1.177", "date,phantom,bmd,colour\n"])
+def test_a_table_without_its_columns_or_lines_is_refused(empty: Path, text: str) -> None:
+    assert load(empty, text) == 1
+
+
+@pytest.mark.parametrize(("days", "fitness"), [(-6, Fitness.FIT), (-7, Fitness.DUE), (-14, Fitness.OVERDUE)])
+def test_a_scanner_in_use_whose_phantom_was_not_scanned_for_long_is_told(
+    tmp_path: Path, days: int, fitness: Fitness
+) -> None:
+    """A notice after 7 days, an alarm after 14, by setting."""
+    with phantom_department(tmp_path, f"sqlite:///{tmp_path}/store.sqlite3") as department:
+        department.baseline(16, until=days + 1)
+        (one,) = scanner_fitness.fitness_of_all(department.app, at=now())
+    assert (one.fitness, one.days_ago) == (fitness, -days)
