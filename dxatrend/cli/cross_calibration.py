@@ -17,7 +17,8 @@ from pipeline.clinical.study_worksheets import cross_calibration_worksheet, phan
 from pipeline.edge.app import App
 from pipeline.edge.operations import precision_register
 from pipeline.edge.operations.cross_calibration_csv import read_pairs
-from pipeline.edge.operations.precision_register import CrossCalibrationTerms, HandedIn, RegisterError
+from pipeline.edge.operations.precision_entries import UnknownScannerError, known_scanner
+from pipeline.edge.operations.precision_register import CrossCalibrationTerms, HandedIn
 from pipeline.edge.operations.precision_study_csv import read_content
 
 
@@ -27,7 +28,7 @@ def study(options: argparse.Namespace) -> int:
         try:
             terms = _terms(app, options)
             evaluated = precision_register.evaluate_pairs_of(app, read_content(options.file), terms)
-        except RegisterError as unknown:
+        except UnknownScannerError as unknown:
             print_errors(unknown)
             return FAILURE
         except UnfitStudyError as unfit:
@@ -59,7 +60,7 @@ def propose(options: argparse.Namespace) -> int:
                 file_name=options.file.name, content=read_content(options.file), reason=options.reason or options.source
             )
             proposed = precision_register.propose_cross_calibration(app, table, terms)
-        except RegisterError as unknown:
+        except UnknownScannerError as unknown:
             print_errors(unknown)
             return FAILURE
         except UnfitStudyError as unfit:
@@ -71,8 +72,8 @@ def propose(options: argparse.Namespace) -> int:
 
 def _terms(app: App, options: argparse.Namespace) -> CrossCalibrationTerms:
     return CrossCalibrationTerms(
-        old=precision_register.known_scanner(app, options.old),
-        new=precision_register.known_scanner(app, options.new),
+        old=known_scanner(app, options.old),
+        new=known_scanner(app, options.new),
         valid_from=options.valid_from or today(),
         source=options.source,
         both_sides=options.both_sides,

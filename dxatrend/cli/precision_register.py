@@ -13,7 +13,7 @@ from pipeline.clinical.model import CrossCalibration, LeastSignificantChange
 from pipeline.clinical.precision_register import Standing
 from pipeline.clinical.precision_study import UnfitStudyError
 from pipeline.edge.operations import precision_register
-from pipeline.edge.operations.precision_entries import validity
+from pipeline.edge.operations.precision_entries import UnknownScannerError, known_scanner, software_of, validity
 from pipeline.edge.operations.precision_register import HandedIn, PrecisionTerms, Proposed, RegisterError
 from pipeline.edge.operations.precision_study_csv import read_content
 from pipeline.edge.overview import precision_register as overview
@@ -29,7 +29,7 @@ def propose(options: argparse.Namespace) -> int:
     """Store a precision study and propose its LSCs."""
     with open_store(options) as app:
         try:
-            scanner = precision_register.known_scanner(app, options.serial_number)
+            scanner = known_scanner(app, options.serial_number)
             valid = validity(
                 app.reference_data.clinical.epochs, scanner, options.valid_from or today(), options.valid_until
             )
@@ -40,13 +40,13 @@ def propose(options: argparse.Namespace) -> int:
                 source=options.source,
                 both_sides=options.both_sides,
                 same_day=None if options.same_day is None else options.same_day == YES,
-                software=options.software or precision_register.software_of(app.database, scanner),
+                software=options.software or software_of(app.database, scanner),
             )
             table = HandedIn(
                 file_name=options.file.name, content=read_content(options.file), reason=options.reason or options.source
             )
             proposed = precision_register.propose_precision(app.database, table, terms)
-        except RegisterError as unknown:
+        except UnknownScannerError as unknown:
             print_errors(unknown)
             return FAILURE
         except UnfitStudyError as unfit:
@@ -112,7 +112,7 @@ def _decide(
             numbers = [precision_register.parse_record_number(one) for one in options.numbers]
             if getattr(options, "dry_run", False):
                 for number in numbers:
-                    print(f"R{number}:")
+                    print(f"R{number}: {what(precision_register.find_record(app.database, number))}")
                     print_differences(differences_if(app, number, standing), as_json=False)
                 return SUCCESS
             for number in numbers:

@@ -186,11 +186,10 @@ def _decide(visit: Visit, standing: Standing) -> Response:
 
 
 def _record(visit: Visit, number: int) -> RecordOnFile:
-    with visit.app.database.read() as connection:
-        found = store.records(connection, [number])
-    if not found:
-        raise not_found()
-    return found[0]
+    try:
+        return precision_register.find_record(visit.app.database, number)
+    except RegisterError:
+        raise not_found() from None
 
 
 def _trial(visit: Visit, number: int, standing: Standing) -> Trial:

@@ -19,7 +19,7 @@ from pipeline.clinical.study_worksheets import phantom_worksheet
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.operations import precision_register
 from pipeline.edge.operations.cross_calibration_csv import read_pairs
-from pipeline.edge.operations.precision_entries import validity
+from pipeline.edge.operations.precision_entries import known_scanners, software_of, validity
 from pipeline.edge.operations.precision_register import (
     CrossCalibrationTerms,
     HandedIn,
@@ -83,7 +83,7 @@ def propose_study(visit: Visit) -> Response:
             source=source,
             both_sides=bool(given.fields["both_sides"]),
             same_day={"yes": True, "no": False}.get(given.fields["same_day"]),
-            software=given.fields["software"] or precision_register.software_of(visit.app.database, scanner),
+            software=given.fields["software"] or software_of(visit.app.database, scanner),
         )
         proposed = precision_register.propose_precision(visit.app.database, _handed_in(given), terms)
     except UnfitStudyError as unfit:
@@ -159,7 +159,7 @@ def _handed_in(given: _Given) -> HandedIn:
 
 
 def _scanner(visit: Visit, given: _Given, field: str, what: str) -> Scanner | None:
-    known = {_key(one): one for one in precision_register.known_scanners(visit.app)}
+    known = {_key(one): one for one in known_scanners(visit.app)}
     found = known.get(given.fields[field])
     if found is None:
         given.mistakes.append(f"Choose {what}.")
@@ -186,7 +186,7 @@ def _key(scanner: Scanner) -> str:
 
 
 def _form(visit: Visit, template: str, title: str, fields: dict[str, str], **more: Any) -> Response:
-    scanners = [("", "Choose one")] + [(_key(one), str(one)) for one in precision_register.known_scanners(visit.app)]
+    scanners = [("", "Choose one")] + [(_key(one), str(one)) for one in known_scanners(visit.app)]
     values = {"mistakes": (), "phantom": (), "status": 200, **more}
     return visit.render(
         template,

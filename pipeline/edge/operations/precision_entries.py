@@ -1,4 +1,4 @@
-"""Fill in the scanner and the first and last day of a new entry of ``precision.toml`` (R1.11)."""
+"""Fill in the scanner, its software, and the first and last day of a new LSC (R1.11)."""
 
 from collections.abc import Iterable
 from datetime import date, timedelta
@@ -6,9 +6,18 @@ from typing import NamedTuple
 
 from pipeline.clinical.model import Epoch, Scanner
 from pipeline.clinical.precision_study import FILL_IN
+from pipeline.edge.app import App
+from pipeline.edge.store import scanner_exams, scanners
+from pipeline.edge.store.database import Database
+from pipeline.errors import DxatrendError
+from pipeline.sr.extract.scanner_alias import canonical_scanner
 
 VALID_YEARS = 5
 """How long an entry holds if the scanner is not recalibrated before (R1.11)."""
+
+
+class UnknownScannerError(DxatrendError):
+    """A serial number that no known scanner has, or more than one; the text names those that are known."""
 
 
 class Validity(NamedTuple):
@@ -34,6 +43,35 @@ def scanner_of_study(scanners: Iterable[Scanner], serial_number: str | None) -> 
     wanted = Scanner("", "", serial_number or "").key[-1]
     named = [scanner for scanner in scanners if wanted in ("", scanner.key[-1])]
     return named[0] if len(named) == 1 else Scanner(FILL_IN, FILL_IN, serial_number or FILL_IN)
+
+
+def known_scanners(app: App) -> list[Scanner]:
+    """Return the scanners that a study may be of: those of ``scanners.toml``, and those whose reports came."""
+    with app.database.read() as connection:
+        on_file = scanners.identified(connection)
+    seen = (canonical_scanner(one, app.reference_data.spellings) for one in on_file)
+    return list(dict.fromkeys((*app.reference_data.scanners, *seen)))
+
+
+def known_scanner(app: App, serial_number: str | None) -> Scanner:
+    """Return the scanner with a serial number, or the only one there is.
+
+    Raises:
+        UnknownScannerError: there is none, or more than one.
+    """
+    known = known_scanners(app)
+    found = scanner_of_study(known, serial_number)
+    if found not in known:
+        named = "; ".join(str(one) for one in known) or "none"
+        raise UnknownScannerError(f"not exactly one scanner has this serial number; known are: {named}")
+    return found
+
+
+def software_of(database: Database, scanner: Scanner) -> str:
+    """Return the software of the latest exam on a scanner; empty where no report states it."""
+    with database.read() as connection:
+        latest = scanner_exams.latest(connection, scanner, limit=1)
+    return latest[0].software if latest else ""
 
 
 def _years_later(day: date, years: int) -> date:

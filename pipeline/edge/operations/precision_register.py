@@ -26,15 +26,13 @@ from pipeline.clinical.study_worksheets import cross_calibration_worksheet
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.operations.cross_calibration_csv import read_pairs
-from pipeline.edge.operations.precision_entries import scanner_of_study
 from pipeline.edge.operations.precision_study_csv import EvaluatedStudy, evaluate_table
-from pipeline.edge.store import audit_trail, precision_register, scanner_exams, scanners
+from pipeline.edge.store import audit_trail, precision_register
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.precision_register import Kind, NewRecord, RecordOnFile
 from pipeline.edge.text_files import printable
 from pipeline.errors import DxatrendError
-from pipeline.sr.extract.scanner_alias import canonical_scanner
 
 OF_PRECISION_FILE, OF_SCANNERS_FILE = "precision.toml", "scanners.toml"
 """The origin of an imported record; any other comes from a study in the register."""
@@ -105,35 +103,6 @@ class Imported:
     known: int
 
 
-def known_scanners(app: App) -> list[Scanner]:
-    """Return the scanners that a study may be of: those of ``scanners.toml``, and those whose reports came."""
-    with app.database.read() as connection:
-        on_file = scanners.identified(connection)
-    seen = (canonical_scanner(one, app.reference_data.spellings) for one in on_file)
-    return list(dict.fromkeys((*app.reference_data.scanners, *seen)))
-
-
-def known_scanner(app: App, serial_number: str | None) -> Scanner:
-    """Return the scanner with a serial number, or the only one there is.
-
-    Raises:
-        RegisterError: there is none, or more than one.
-    """
-    known = known_scanners(app)
-    found = scanner_of_study(known, serial_number)
-    if found not in known:
-        named = "; ".join(str(one) for one in known) or "none"
-        raise RegisterError(f"not exactly one scanner has this serial number; known are: {named}")
-    return found
-
-
-def software_of(database: Database, scanner: Scanner) -> str:
-    """Return the software of the latest exam on a scanner; empty where no report states it."""
-    with database.read() as connection:
-        latest = scanner_exams.latest(connection, scanner, limit=1)
-    return latest[0].software if latest else ""
-
-
 def parse_record_number(text: str) -> int:
     """Return the number of a record that is written as ``R3`` or ``3``.
 
@@ -146,16 +115,27 @@ def parse_record_number(text: str) -> int:
     return int(digits)
 
 
+def find_record(database: Database, number: int) -> RecordOnFile:
+    """Return a record of the register.
+
+    Raises:
+        RegisterError: there is no such record.
+    """
+    with database.read() as connection:
+        found = precision_register.records(connection, [number])
+    if not found:
+        raise RegisterError(f"the register has no record {number}")
+    return found[0]
+
+
 def worksheet_of(app: App, number: int) -> str:
     """Return the worksheet of the study behind a record, evaluated again from its table.
 
     Raises:
         RegisterError: there is no such record, or no study behind it.
     """
+    record = find_record(app.database, number)
     with app.database.read() as connection:
-        (record,) = precision_register.records(connection, [number]) or (None,)
-        if record is None:
-            raise RegisterError(f"the register has no record {number}")
         study = None if record.study is None else precision_register.study(connection, record.study)
     if study is None:
         raise RegisterError(f"record {number} comes from {record.origin}, without its study")
@@ -324,6 +304,19 @@ def _propose(
 ) -> Proposed:
     now, who = datetime.now(UTC), events.operator().name
     with database.write() as connection:
+        precision_register.lock_all(connection)
+        known = [
+            one
+            for one in precision_register.records(connection)
+            if one.standing in (Standing.PROPOSED, Standing.ACCEPTED)
+        ]
+        if there := [
+            f"{record.value.region}: the register has the same as R{one.number}"
+            for record in new
+            for one in known
+            if one.value == record.value
+        ]:
+            raise UnfitStudyError(there)
         study = precision_register.add_study(connection, kind, table.file_name, table.content, at=now, by=who)
         numbers = [
             precision_register.propose(

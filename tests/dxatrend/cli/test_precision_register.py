@@ -118,6 +118,9 @@ def test_the_scanner_of_a_study_has_to_be_known(config: Path, capsys: pytest.Cap
     assert "known are: GE Healthcare Lunar Prodigy (serial number DF+1)" in capsys.readouterr().err
     assert called(config, "precision", "accept", "seven") == 1
     assert "records are written as R3" in capsys.readouterr().err
+    for words in (["accept", "R7", "--dry-run"], ["accept", "R7"], ["worksheet", "R7"]):
+        assert called(config, "precision", *words) == 1
+        assert capsys.readouterr().err == "the register has no record 7\n"
 
 
 def test_the_file_is_imported_once_and_check_names_an_entry_without_effect(

@@ -105,6 +105,16 @@ def test_a_proposed_study_counts_nowhere_until_it_is_accepted_and_every_step_is_
     ]
 
 
+def test_a_study_handed_in_twice_is_proposed_once_and_may_come_again_when_it_was_declined(app: App) -> None:
+    propose_precision(app.database, STUDY, terms())
+    with pytest.raises(UnfitStudyError, match="L1-L4: the register has the same as R1"):
+        propose_precision(app.database, STUDY, terms())
+    decline(app.database, 1, "the wrong days")
+    assert propose_precision(app.database, STUDY, terms()).records == (2,)
+    accept(app.database, 2)
+    assert len(counting(app)) == 1, "the same content was declined as another record"
+
+
 @in_both_databases
 def test_a_decision_is_made_once(app: App) -> None:
     propose_precision(app.database, STUDY, terms())
