@@ -11,7 +11,7 @@ from flows.prefect_disk_space import prefect_disk_reserve
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.operations.release import release_destination
 from pipeline.edge.overview.expiries import BACKUP_OVERDUE
-from pipeline.edge.overview.held_reasons import EXPLANATIONS, explanation
+from pipeline.edge.overview.held_reasons import explanation
 from pipeline.edge.overview.scanner_fitness import Fitness
 from pipeline.edge.overview.today import today
 from pipeline.edge.overview.troubles import Kind, Trouble, Urgency, troubles
@@ -25,7 +25,6 @@ _FITNESS = {Fitness.FIT: "good", Fitness.STOPPED: "bad", Fitness.NO_PHANTOM: "no
 """The shape beside each word on quality control; of the others, ``look``."""
 
 _PAGES = {
-    Kind.HELD: ("/held", "See what is held"),
     Kind.QUALITY: ("/scanners", "To Scanners"),
     Kind.SCANNER: ("/setup", "To Set-up"),
     Kind.CALLER: ("/setup", "To Set-up"),
@@ -45,7 +44,7 @@ def show(visit: Visit) -> Response:
         title="Today",
         refresh=REFRESH_SECONDS,
         today=now,
-        troubles=[(one, _SHAPES[one.urgency], _link(visit, one)) for one in found if not _is_held(one)],
+        troubles=[(one, _SHAPES[one.urgency], _link(visit, one)) for one in found if one.kind is not Kind.HELD],
         held=[(one, explanation(one.reason), f"/held?{urlencode({'reason': one.reason})}") for one in now.held],
         fitness={
             (one.scanner.manufacturer, one.scanner.model, one.scanner.serial_number): {
@@ -54,6 +53,7 @@ def show(visit: Visit) -> Response:
             }
             for one in now.fitness
         },
+        late=now.status.late[-_MOST_LATE:] if visit.may(Role.READ) else (),
         periods=PERIODS,
         exam_heads=[(f"In {counted(days, 'day')}", "number") for days in PERIODS],
         may_act=visit.may(Role.ACT),
@@ -72,11 +72,6 @@ def try_now(visit: Visit) -> Response:
     return visit.redirect("/", done=tried if due else f"Nothing waits for {name}.")
 
 
-def _is_held(trouble: Trouble) -> bool:
-    """Return whether something is held for a reason; what is held is told together."""
-    return trouble.kind is Kind.HELD and trouble.subject in EXPLANATIONS
-
-
 def _link(visit: Visit, trouble: Trouble) -> tuple[str, str] | None:
     """Return address and words of the page that helps, if there is one that the visitor may see."""
     path, words = _PAGES.get(trouble.kind, ("", ""))
@@ -84,6 +79,8 @@ def _link(visit: Visit, trouble: Trouble) -> tuple[str, str] | None:
         return None
     return path, words
 
+
+_MOST_LATE = 5
 
 ROUTES: tuple[DeskRoute, ...] = (
     page("/", show, role=Role.LOOK),

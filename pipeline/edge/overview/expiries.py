@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
+from pipeline.clinical.model import Scanner
 from pipeline.clinical.precision import running_out
 from pipeline.edge.app import App
 from pipeline.edge.configuration.reference_data import ReferenceData
@@ -34,11 +35,14 @@ class Expiry:
 
 
 def lscs_running_out(reference_data: ReferenceData, today: date) -> list[Expiry]:
-    """Return the LSCs that run out soon or did so within a year, the first one first."""
-    consequence = "no change on this scanner is judged any more (NO_LSC): repeat the precision study"
+    """Return the LSCs that run out soon or did so within a year, those of a scanner and a day together."""
+    consequence = "no change of these regions is judged any more (NO_LSC): repeat the precision study"
+    regions: dict[tuple[Scanner, date], list[str]] = {}
+    for lsc in running_out(reference_data.clinical.lscs, today):
+        regions.setdefault((lsc.scanner, lsc.valid_until), []).append(str(lsc.region))
     found = [
-        Expiry(what=f"LSC of {lsc.region} on {lsc.scanner}", last_day=lsc.valid_until, consequence=consequence)
-        for lsc in running_out(reference_data.clinical.lscs, today)
+        Expiry(what=f"LSC of {', '.join(named)} on {scanner}", last_day=last_day, consequence=consequence)
+        for (scanner, last_day), named in regions.items()
     ]
     return sorted(found, key=lambda one: (one.last_day, one.what))
 

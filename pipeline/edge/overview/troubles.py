@@ -37,6 +37,7 @@ class Kind(StrEnum):
     DESTINATION = "destination"
     HISTORY = "history"
     HELD = "held"
+    LATE = "late"
     QUALITY = "quality"
     SCANNER = "scanner"
     CALLER = "caller"
@@ -224,8 +225,8 @@ def _of_scanners(now: Today) -> Iterator[Trouble]:
         )
     if status.late:
         yield Trouble(
-            kind=Kind.HELD,
-            subject="late",
+            kind=Kind.LATE,
+            subject="exams",
             urgency=Urgency.TODAY,
             what=f"{len(status.late)} exams came long after their date, so the scanner's clock may be wrong.",
             advice="If the date is right, release the exam: "
@@ -260,13 +261,13 @@ def _of_callers(now: Today) -> Iterator[Trouble]:
 
 
 def _of_configuration(now: Today) -> Iterator[Trouble]:
-    for message in now.restart_needed:
+    if now.restart_needed:
         yield Trouble(
             kind=Kind.CONFIGURATION,
-            subject=message,
+            subject="files",
             urgency=Urgency.TODAY,
             what="The files of the configuration were changed, and the service still works with the former ones.",
-            advice=f"{message[:1].upper()}{message[1:]}.",
+            advice=" ".join(f"{message[:1].upper()}{message[1:]}." for message in now.restart_needed),
         )
 
 

@@ -184,6 +184,7 @@ def test_the_report_is_an_outline_with_what_was_used_and_only_for_whoever_may_se
         page = visitor.open(f"/held/{things.exam}")
         expect(page.get_by_role("table", name=re.compile("Used of report")).first).to_contain_text("L1-L4")
         expect(page.locator("pre").first).to_contain_text("NUM")
+        expect(page.get_by_role("link", name=f"Exam {things.exam}")).to_be_visible()
         page = visitor.open(f"/held/{things.unknown}")
         expect(page.locator(".note.bad")).to_contain_text("No dialect knows this kind of report")
         expect(page.get_by_text("Nothing of it was used.")).to_be_visible()

@@ -194,4 +194,26 @@ def test_the_configuration_that_the_service_does_not_work_with_yet_is_told(app: 
         processes.register(connection, "worker", other, at=datetime.now(UTC), owner="elsewhere/17.1")
     with open_app(app.folder) as again:
         (told,) = of_kind(look(again), Kind.CONFIGURATION)
-    assert "restart needed" in told.subject
+    assert told.advice.startswith("Restart needed: the service still works with the configuration of ")
+
+
+def test_two_regions_whose_lsc_ends_on_one_day_are_told_together(app: App) -> None:
+    path = app.folder / "precision.toml"
+    path.write_text(path.read_text() + outboxes.LSC.replace('"L1-L4"', '"total hip"'))
+    with open_app(app.folder) as again:
+        (told,) = look(again, at=datetime(2029, 12, 1, tzinfo=UTC)).lscs
+    assert told.what == "LSC of L1-L4, total hip on GE Healthcare Lunar Prodigy (serial number DF+1)"
+
+
+def test_postgresql_tells_the_same(tmp_path: Path, postgresql_url: str) -> None:
+    (tmp_path / "sent").mkdir()
+    destinations = SERVICE.format(folder=tmp_path / "sent")
+    with outboxes.outbox_of(tmp_path, destinations, url=postgresql_url) as app:
+        receive_now(app, outboxes.visit(2024))
+        outboxes.deliver(app)
+        one = scanner(app)
+        assert (one.reports_today, one.exams_today, one.answered_today, one.delivered_today) == (1, 1, 1, 1)
+        things = hold_things(app)
+        now = look(app)
+        assert sum(one.count for one in now.held) == now.status.held == len(things)
+        assert {one.kind for one in troubles(now)} >= {Kind.PART, Kind.HELD, Kind.BACKUP}
