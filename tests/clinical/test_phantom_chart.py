@@ -6,8 +6,10 @@ from decimal import Decimal
 
 import pytest
 
+from pipeline.clinical.model import QcGap
 from pipeline.clinical.phantom_chart import ControlChart, ControlScan, Outcome, ServiceMark, judge
 from pipeline.clinical.phantom_qc import QualityRule
+from tests.factories.exams import ROOM_1
 from tests.factories.phantoms import IN_CONTROL, SimulatedScanner, drift, step
 
 D = Decimal
@@ -215,3 +217,31 @@ def _delay(seed: int, sd_percent: float, size: float) -> int:
         if len(scanner.judging.chart().failures) > before:
             return day - 29
     return 200
+
+
+@pytest.mark.parametrize(
+    ("at", "covered"),
+    [
+        ("2026-03-02T06:59", False),
+        ("2026-03-02T07:00", False),
+        ("2026-03-02T07:01", True),
+        ("2026-03-02T00:00", True),
+        ("2026-03-03T12:00", True),
+        ("2026-03-04T10:59", True),
+        ("2026-03-04T11:00", False),
+        ("2026-03-04T00:00", True),
+        ("2026-03-01T23:00", False),
+        ("2026-03-05T00:00", False),
+    ],
+)
+def test_a_stop_concerns_exams_between_two_good_scans_and_days_as_a_whole_where_no_time_is_known(
+    at: str, *, covered: bool
+) -> None:
+    """R7.6"""
+    after, before = datetime(2026, 3, 2, 7), datetime(2026, 3, 4, 11)
+    gap = QcGap(scanner=ROOM_1, begins=after.date(), ends=before.date(), reason="out", after=after, before=before)
+    assert gap.covers(datetime.fromisoformat(at)) is covered
+    whole_days = QcGap(scanner=ROOM_1, begins=after.date(), ends=before.date(), reason="service")
+    assert whole_days.covers(datetime.fromisoformat(at)) is (
+        date(2026, 3, 2) <= date.fromisoformat(at[:10]) <= before.date()
+    )

@@ -81,7 +81,7 @@ def quality(visit: Visit) -> Response:
         "scanner_quality.html",
         title=f"Quality control of {one.name or one.scanner.serial_number}",
         one=one,
-        shown=[_shown(series, one, since, today, number) for number, series in enumerate(one.series)],
+        shown=[_shown(series, one, since, today, number) for number, series in enumerate(one.series) if series.scans],
         states=STATES,
         spans=SPANS,
         span=span,

@@ -225,6 +225,12 @@ def _is_confirmed(receipt: Receipt) -> bool:
     return receipt.released_from == Reason.IMPLAUSIBLE_DATE
 
 
+def _is_of_the_future(receipt: Receipt, phantom: PhantomReportError) -> bool:
+    """Return whether a phantom's scan has a date on which it would hide that none is scanned."""
+    days = (phantom.scan.performed_at.date() - receipt.received_at.date()).days
+    return days > 1 and not _is_confirmed(receipt)
+
+
 def _is_late(receipt: Receipt, report: Report, *, late_days: int) -> bool:
     """Return whether a live report came so long after its exam that the scanner's clock may have been wrong."""
     days = (receipt.received_at.date() - report.exam.performed_on).days
@@ -305,6 +311,10 @@ def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcom
             log.info("extracted", extra={"receipt": receipt.number, "exam": exam})
         case RejectionNoteError():
             apply_rejection_note(connection, service, spellings, receipt, outcome.rejection)
+        case PhantomReportError() if _is_of_the_future(receipt, outcome):
+            detail = "the phantom was scanned after its report came: is the scanner's clock right?"
+            work_queue.hold(connection, receipt_table, receipt.number, reason=Reason.IMPLAUSIBLE_DATE, detail=detail)
+            log.warning("held", extra={"receipt": receipt.number, "reason": Reason.IMPLAUSIBLE_DATE})
         case PhantomReportError():
             scanner = phantom_scans.record(connection, receipt.number, outcome.scan, at=receipt.received_at)
             stops.update(connection, app.reference_data, scanner, at=datetime.now(UTC))

@@ -204,6 +204,12 @@ def _about_series(series: Series) -> tuple[str, ...]:
         done = len(chart.awaiting.repeats)
         again = "twice" if done == 0 else "once more"
         found.append(f"{series.phantom.name}: outside its limits ({rules}). Scan the phantom {again} today.")
+    if series.other_regions:
+        there = ", ".join(series.other_regions)
+        found.append(
+            f"{series.phantom.name}: its last scan has no {series.phantom.region}, by which it would be judged, but "
+            f"{there}. Correct the region in scanners.toml, or the analysis of the phantom."
+        )
     if chart.segments and chart.segments[-1].missing_days:
         segment = chart.segments[-1]
         found.append(

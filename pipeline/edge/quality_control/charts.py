@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -14,12 +15,15 @@ from pipeline.edge.store.phantom_scans import PhantomScanOnFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One phantom on one scanner, with those it replaced: its chart, and its scans by number."""
+    """One phantom on one scanner, with those it replaced: its chart, and the scans in it by number."""
 
     scanner: Scanner
     phantom: Phantom
     chart: ControlChart
     scans: Mapping[int, PhantomScanOnFile]
+    last_at: datetime
+    other_regions: tuple[str, ...] = ()
+    """Regions of the last scan, where it has not the one that is judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,7 @@ def quality_of(connection: Connection, reference_data: ReferenceData, scanner_nu
         else:
             unknown.append(scan)
     series = [_series(scanner, phantoms, phantoms[name], scans, marks) for name, scans in of_series.items()]
-    series.sort(key=lambda one: max(scan.performed_at for scan in one.scans.values()), reverse=True)
+    series.sort(key=lambda one: one.last_at, reverse=True)
     return ScannerQuality(scanner=scanner, series=series, unknown=unknown, marks=marks)
 
 
@@ -101,4 +105,14 @@ def _series(
                 software=scan.software,
             )
         )
-    return Series(scanner=scanner, phantom=phantom, chart=judge(judged, marks), scans=kept)
+    last = scans[-1][1]
+    return Series(
+        scanner=scanner,
+        phantom=phantom,
+        chart=judge(judged, marks),
+        scans=kept,
+        last_at=last.performed_at,
+        other_regions=()
+        if last.number in kept or phantom.region.key in last.values
+        else tuple(last.values) or ("none",),
+    )

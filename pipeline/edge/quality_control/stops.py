@@ -40,7 +40,10 @@ def update(
     """
     now = at.astimezone(reference_data.zone).replace(tzinfo=None)
     changes = 0
-    for series in quality_of(connection, reference_data, scanner_number).series:
+    quality = quality_of(connection, reference_data, scanner_number)
+    if not quality.scanner.identified:
+        return 0  # it may be several scanners, and none of them is compared
+    for series in quality.series:
         if not series.chart.scans:
             continue
         judging = _Judging(connection, scanner_number, series, now=now, at=at)

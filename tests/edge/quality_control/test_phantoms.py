@@ -105,6 +105,38 @@ def test_a_phantom_that_could_be_a_patient_or_another_one_is_refused(tmp_path: P
         load_configuration(tmp_path)
 
 
+def test_a_region_that_the_scans_do_not_have_is_told_and_harms_nothing(tmp_path: Path) -> None:
+    scanners = SCANNERS.replace('region = "L1-L4"', 'region = "L2-L4"')
+    with phantom_department(tmp_path, f"sqlite:///{tmp_path}/store.sqlite3", scanners=scanners) as department:
+        department.phantom(0, "1.177")
+        assert department.made.held() == {}
+        (one,) = scanner_fitness.fitness_of_all(department.app, at=now())
+        assert "has no L2-L4" in one.advice[0]
+        assert "L1-L4. Correct the region" in one.advice[0]
+        assert one.last is None
+        assert department.run("status") == department.run("qc") == 0
+
+
+def test_scanners_without_serial_number_are_not_judged_together(tmp_path: Path) -> None:
+    with phantom_department(tmp_path, f"sqlite:///{tmp_path}/store.sqlite3") as department:
+        for day in range(-20, 0):
+            department.phantom(day, IN_CONTROL[day % 5], work=False, DeviceSerialNumber="")
+        for at in ("070000", "071000", "072000"):
+            department.phantom(0, "1.2500", at, work=False, DeviceSerialNumber="")
+        department.made.work()
+        assert department.stops() == []
+
+
+def test_a_phantom_from_the_future_is_held_as_it_would_hide_that_none_is_scanned(tmp_path: Path) -> None:
+    with phantom_department(tmp_path, f"sqlite:///{tmp_path}/store.sqlite3") as department:
+        department.phantom(5, "1.177")
+        ((number, held),) = department.made.held().items()
+        assert held.reason == "implausible_date"
+        assert department.run("release", number) == 0
+        department.made.work()
+        assert department.made.held() == {}
+
+
 HEADS = "date,phantom,bmd,time,region,bmc,area\n"
 
 
