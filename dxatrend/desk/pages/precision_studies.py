@@ -185,8 +185,13 @@ def _key(scanner: Scanner) -> str:
     return " · ".join(scanner.key)
 
 
+def _label(scanner: Scanner) -> str:
+    """Return a scanner as a list names it, the serial number early, as a narrow list cuts its end."""
+    return f"{scanner.model} {scanner.serial_number} ({scanner.manufacturer})"
+
+
 def _form(visit: Visit, template: str, title: str, fields: dict[str, str], **more: Any) -> Response:
-    scanners = [("", "Choose one")] + [(_key(one), str(one)) for one in known_scanners(visit.app)]
+    scanners = [("", "Choose one")] + [(_key(one), _label(one)) for one in known_scanners(visit.app)]
     values = {"mistakes": (), "phantom": (), "status": 200, **more}
     return visit.render(
         template,

@@ -18,7 +18,7 @@ from tests.factories.browser import PHONE, Client, RunningDesk
 from tests.factories.studies import paired_rows, study_rows, table, vertebra_rows
 from tests.folders import SAMPLES
 
-LUNAR = "GE Healthcare Lunar Prodigy (serial number DF+1)"
+LUNAR = "Lunar Prodigy DF+1 (GE Healthcare)"
 
 
 HEADERS = {"sec-fetch-site": "same-origin"}
