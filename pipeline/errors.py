@@ -7,11 +7,13 @@ Each error is defined beside what raises it; this is the tree::
     │                       UnfitStudyError  UnknownRegionError
     ├── pipeline.sr         UnreadableReportError  DialectError  EncodingError  NoNumberError
     │                       UnusableEvidenceError  UnusableFontError
-    ├── pipeline.edge       SettingsError  OtherConfigurationError  TlsError
+    ├── pipeline.messages   UnusableMessageError  UnwritableLetterError
+    ├── pipeline.edge       SettingsError  OtherConfigurationError  TlsError  LoginError  NoResponseError
     │   ├── store           StoreError  StoreInUseError  StoreMissingError  StoreTooNewError
     │   ├── dicom_net       AssociationRequestError  CommandSetError  CommitmentMessageError
     │   │                   CommitmentNotReportedError  PeerUnavailableError
-    │   ├── deliver         DeliveryError
+    │   ├── deliver         NoAnswerError
+    │   │                   DeliveryError
     │   │                   ├── DeliveryUnavailableError  DeliveryRefusedError  UndeliverableError
     │   │                   └── DeliveryUnconfirmedError ── CommitmentAwaitedError
     │   ├── history         HistoryQueryError

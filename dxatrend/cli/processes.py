@@ -5,18 +5,21 @@ import contextlib
 import logging
 import os
 import signal
+from functools import partial
 
 from dxatrend.cli.output import FAILURE, SUCCESS
 from dxatrend.service import systemd_notify
 from dxatrend.service.memory import give_back_large_blocks
 from flows.prefect_environment import enter_client_environment
 from flows.shutdown import stop_on_signals
-from pipeline.edge.app import open_app
+from pipeline.edge.app import App, open_app
 from pipeline.edge.audit import events
 from pipeline.edge.dicom_net.tls import TlsError
 from pipeline.edge.heartbeat import Heartbeat
 from pipeline.edge.live_configuration import LiveConfiguration
+from pipeline.edge.operations.patient_feed import answer_message
 from pipeline.edge.receive.listener import Listener
+from pipeline.edge.receive.mllp_listener import MllpListener
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +42,30 @@ def listen(options: argparse.Namespace) -> int:
         live = LiveConfiguration(app)
         signal.signal(signal.SIGHUP, live.on_signal)
         where = f"listening on {service.listener.host} port {service.listener.port}"
-        with (
-            contextlib.closing(listener),
-            events.service_lifetime(app, "listener"),
-            live.registered("listener"),
-            systemd_notify.ready(where, is_alive=lambda: listener.is_alive),
-        ):
-            stop.wait()
+        with contextlib.closing(listener), contextlib.ExitStack() as feeds:
+            try:
+                feed = _patient_feed(app, feeds)
+            except OSError as error:
+                log.error("cannot listen for HL7: %s", error.strerror)
+                return FAILURE
+            except TlsError as unusable:
+                log.error("cannot listen for HL7: adt.%s", unusable)
+                return FAILURE
+            with (
+                events.service_lifetime(app, "listener"),
+                live.registered("listener"),
+                systemd_notify.ready(where, is_alive=lambda: listener.is_alive and (feed is None or feed.is_alive)),
+            ):
+                stop.wait()
     return SUCCESS
+
+
+def _patient_feed(app: App, feeds: contextlib.ExitStack) -> MllpListener | None:
+    """Listen for merges of patient ids until the end of the stack, where that is configured."""
+    settings = app.settings.service.adt
+    if settings.port is None:
+        return None
+    return feeds.enter_context(contextlib.closing(MllpListener(settings, partial(answer_message, app))))
 
 
 def work(options: argparse.Namespace) -> int:

@@ -206,6 +206,29 @@ class AddendumSettings(Section):
     font: Annotated[ConfigPath, AfterValidator(_font)] | None = None
 
 
+class AdtCallerSettings(Section):
+    """``[[adt.caller]]``: a system of the hospital that may send patient administration messages."""
+
+    host: Name
+
+
+class AdtSettings(Section):
+    """``[adt]``: the HL7 listener for merges of patient ids (ADT^A40); off unless it has a port."""
+
+    host: Name = "127.0.0.1"
+    port: Port | None = None
+    caller: tuple[AdtCallerSettings, ...] = ()
+    assigning_authority: Name | None = None
+    issuer: str = ""
+    tls: TlsSettings | None = None
+
+    @model_validator(mode="after")
+    def _has_callers(self) -> Self:
+        if self.port is not None and not self.caller:
+            raise ValueError("a port needs at least one adt.caller: nobody else may send")
+        return self
+
+
 class PrefectSettings(Section):
     """``[prefect]``: the server that ``serve`` starts, or ``api_url`` of one that runs elsewhere."""
 
@@ -239,6 +262,7 @@ class ServiceSettings(Section):
     addendum: AddendumSettings = AddendumSettings()
     keeping: KeepingSettings = KeepingSettings()
     audit: AuditSettings = AuditSettings()
+    adt: AdtSettings = AdtSettings()
     reprocess: ReprocessSettings = ReprocessSettings()
     quality_control: QualityControlSettings = QualityControlSettings()
     destination: tuple[Destination, ...] = ()

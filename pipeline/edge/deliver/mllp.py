@@ -8,6 +8,7 @@ from typing import Self
 
 from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.errors import describe_error
+from pipeline.errors import DxatrendError
 
 START, END = b"\x0b", b"\x1c\x0d"
 
@@ -16,7 +17,7 @@ MOST_BYTES = 64 * 1024
 """The most bytes of an answer, which is a few hundred."""
 
 
-class NoAnswerError(Exception):
+class NoAnswerError(DxatrendError):
     """No frame came in time: the connection ended, or there is something else on it."""
 
 

@@ -30,6 +30,28 @@ def merge(database: Database, old: Patient, new: Patient, *, make_due: bool = Fa
     return _change(database, old, new, patient_merges.merge, undo=False, problem=problem, make_due=make_due)
 
 
+def merge_as_told(database: Database, old: Patient, new: Patient) -> bool:
+    """Merge two patient ids because another system says so, and make their exams due; return whether that was new.
+
+    One of the two must be on file: the other one is then put there, so that what comes under it later is known as the
+    same patient's. Where neither is, or they are one already, nothing is done.
+
+    Raises:
+        PatientMergeError: ``old`` was merged into somebody else.
+    """
+    if (old.patient_id, old.issuer) == (new.patient_id, new.issuer):
+        return False
+    with database.write() as connection:
+        numbers = [patients.find(connection, one.patient_id, one.issuer) for one in (old, new)]
+        if numbers == [None, None]:
+            return False
+        old_number, new_number = (patients.number_of(connection, one.patient_id, one.issuer) for one in (old, new))
+        if new_number in patient_merges.merged_patients(connection, old_number):
+            return False
+    merge(database, old, new, make_due=True)
+    return True
+
+
 def unmerge(database: Database, old: Patient, new: Patient, *, make_due: bool = False) -> list[int]:
     """Count the exams of ``old`` and of ``new`` as those of two patients again; the audit trail has it.
 

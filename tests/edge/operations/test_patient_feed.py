@@ -1,0 +1,181 @@
+"""The hospital's own system merges patient ids over HL7 as a person would: audited under its name, and undoable."""
+
+import logging
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hl7.client import MLLPClient
+from sqlalchemy import select
+
+from dxatrend.cli.main import main
+from pipeline.edge.app import App
+from pipeline.edge.operations.patient_feed import answer_message
+from pipeline.edge.receive.mllp_listener import MllpListener
+from pipeline.edge.store import audit_trail
+from pipeline.edge.store.audit_trail import Event
+from pipeline.edge.store.database import Database, StoreError
+from pipeline.edge.store.schema import patient
+from tests import peers
+from tests.factories import outboxes
+from tests.factories.certificates import Authority
+from tests.factories.outboxes import visit
+from tests.messages.hl7.test_adt import a40
+
+ADT = """
+[adt]
+port = {port}
+[[adt.caller]]
+host = "{caller}"
+"""
+
+MERGE = a40("PID|1||NEW^^^H^PI||Marked^Patient", "MRG|OLD^^^H^PI")
+
+
+@contextmanager
+def listening(folder: Path, *, caller: str = "127.0.0.1", url: str = "", more: str = "") -> Iterator[App]:
+    """An app with its HL7 listener, and a visit under each of two ids."""
+    service = ADT.format(port=peers.free_port(), caller=caller) + more
+    with outboxes.outbox_of(folder, "", url=url, service=service) as app:
+        outboxes.receive(app, visit(2022, "0.960", PatientID="OLD"), visit(2024, "0.912", PatientID="NEW"))
+        with closing(MllpListener(app.settings.service.adt, partial(answer_message, app))):
+            yield app
+
+
+def send(app: App, message: bytes) -> str:
+    """What the listener answers to a message: code and text."""
+    with MLLPClient("127.0.0.1", app.settings.service.adt.port) as client:
+        client.socket.settimeout(20)
+        received = client.send(b"\x0b" + message + b"\x1c\x0d")
+    (line,) = (one for one in received.decode().split("\r") if one.startswith("MSA"))
+    _, code, control_id, *text = line.split("|")
+    assert control_id in ("4711", "")
+    return " ".join([code, *text])
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_merge_counts_is_audited_under_the_senders_name_and_can_be_undone(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = "" if kind == "sqlite" else request.getfixturevalue("postgresql_url")
+    with listening(tmp_path, url=url) as app:
+        assert send(app, MERGE) == "AA 1 merged"
+        outboxes.receive(app)
+        assert len(outboxes.addenda(app, 2)) == 2, "the later visit is compared with the earlier one now"
+        assert send(app, MERGE) == "AA 0 merged", "the same again changes nothing"
+        with app.database.read() as connection:
+            trail = [*audit_trail.find(connection)]
+        (entry,) = (one.entry for one in trail if one.entry.event is Event.MERGED)
+        assert (entry.actor, entry.host) == ("HL7 KIS", "127.0.0.1")
+        assert main(["merge", "OLD", "NEW", "--undo", "--config", str(app.folder)]) == 0
+        assert "1 addenda superseded" in capsys.readouterr().out
+
+
+def test_an_id_that_comes_later_is_known_as_the_same_patients(tmp_path: Path) -> None:
+    with listening(tmp_path) as app:
+        assert send(app, a40("PID|1||NEW", "MRG|EARLIER")) == "AA 1 merged"
+        outboxes.receive(app, visit(2020, "0.990", PatientID="EARLIER"))
+        assert len(outboxes.addenda(app, 2)) >= 1
+
+
+def test_of_patients_who_never_were_here_nothing_is_kept(tmp_path: Path) -> None:
+    with listening(tmp_path) as app:
+        assert send(app, a40("PID|1||UNKNOWN1", "MRG|UNKNOWN2")) == "AA 0 merged"
+        with app.database.read() as connection:
+            assert sorted(connection.scalars(select(patient.c.patient_id))) == ["NEW", "OLD"]
+
+
+def test_a_merge_that_contradicts_an_earlier_one_is_for_a_person(tmp_path: Path) -> None:
+    with listening(tmp_path) as app:
+        assert send(app, MERGE) == "AA 1 merged"
+        assert send(app, a40("PID|1||THIRD", "MRG|OLD")).startswith("AE ")
+
+
+def test_an_update_changes_nothing_and_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with listening(tmp_path) as app:
+        before = outboxes.addenda(app, 2)
+        update = a40("PID|1||NEW||Another^Name||19991231|M", event="ADT^A08^ADT_A01")
+        assert send(app, update) == "AA nothing is done for this event"
+        outboxes.receive(app)
+        assert outboxes.addenda(app, 2) == before
+    assert "an update of a patient's data was told by 127.0.0.1" in caplog.text
+    assert "Another" not in caplog.text
+
+
+def test_other_messages_are_rejected_and_unusable_ones_refused(tmp_path: Path) -> None:
+    with listening(tmp_path) as app:
+        assert send(app, a40(event="ORU^R01")) == "AR only ADT is taken here"
+        assert send(app, a40("PID|1||A~B", "MRG|C")).startswith("AE PID-3 has 2 ids")
+        assert send(app, b"nonsense").startswith("AE ")
+        assert send(app, MERGE) == "AA 1 merged"
+
+
+def test_while_the_database_is_away_the_sender_is_asked_to_try_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with listening(tmp_path) as app:
+        with monkeypatch.context() as broken:
+
+            def fails(*_: object) -> None:
+                raise StoreError("away")
+
+            broken.setattr(Database, "write", fails)
+            assert send(app, MERGE).startswith("AR ")
+        assert send(app, MERGE) == "AA 1 merged"
+
+
+def test_who_is_no_caller_is_heard_of_and_not_listened_to(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with listening(tmp_path, caller="192.0.2.9") as app:
+        with (
+            socket.create_connection(("127.0.0.1", app.settings.service.adt.port or 0)) as stranger,
+            suppress(ConnectionError),
+        ):
+            stranger.settimeout(10)
+            stranger.sendall(b"\x0b" + MERGE + b"\x1c\x0d")
+            assert stranger.recv(100) == b""
+        peers.wait_until_logged("a connection for HL7 from 127.0.0.1 was closed", caplog)
+
+
+def test_what_has_no_frame_or_no_end_is_cut_off_and_others_are_heard(tmp_path: Path) -> None:
+    with listening(tmp_path) as app:
+        port = app.settings.service.adt.port or 0
+        for noise in (b"GET / HTTP/1.1\r\n\r\n", b"\x0b" + b"x" * 2_000_000):
+            with socket.create_connection(("127.0.0.1", port)) as stranger, suppress(ConnectionError):
+                stranger.settimeout(20)
+                stranger.sendall(noise)
+                assert stranger.recv(100) == b""
+        assert send(app, MERGE) == "AA 1 merged"
+
+
+def test_over_tls_a_caller_shows_a_certificate(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority")
+    ours, theirs = authority.sign("dxatrend"), authority.sign("kis")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(theirs.ca)
+    with listening(tmp_path, more=f"[adt.tls]\n{ours.toml}") as app:
+        port = app.settings.service.adt.port or 0
+        for certificate in (False, True):
+            if certificate:
+                context.load_cert_chain(theirs.certificate, theirs.key)
+            answered = b""
+            with (
+                suppress(OSError),
+                socket.create_connection(("127.0.0.1", port)) as plain,
+                context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+            ):
+                secured.settimeout(20)
+                secured.sendall(b"\x0b" + MERGE + b"\x1c\x0d")
+                answered = secured.recv(1000)
+            assert (b"MSA|AA" in answered) == certificate
+
+
+def test_a_port_without_callers_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "service.toml").write_text("[adt]\nport = 2576\n")
+    assert main(["check", "--config", str(tmp_path)]) != 0
+    said = capsys.readouterr()
+    assert "service.adt: a port needs at least one adt.caller: nobody else may send" in said.out + said.err
