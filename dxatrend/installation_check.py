@@ -22,7 +22,7 @@ from pipeline.edge.configuration.destination_settings import Destination
 from pipeline.edge.configuration.dialects import DialectInForce, Origin, dialects_in_force
 from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.configuration.reference_data import reference_data_of
-from pipeline.edge.configuration.service_settings import ListenerSettings, PrefectSettings, ServiceSettings
+from pipeline.edge.configuration.service_settings import AdtSettings, ListenerSettings, PrefectSettings, ServiceSettings
 from pipeline.edge.configuration.settings import Settings
 from pipeline.edge.deliver.kinds import sender
 from pipeline.edge.dicom_net.client import PeerUnavailableError
@@ -80,6 +80,7 @@ def check(folder: Path, *, on: date) -> Iterator[CheckResult]:
     for problem in _store_problems(folder):
         yield CheckResult(Level.PROBLEM, problem)
     yield from check_certificates(settings.service.listener)
+    yield from check_patient_feed(settings.service.adt)
     yield check_prefect(settings.service.prefect)
     for destination in settings.service.destination:
         yield check_destination(destination, settings.service)
@@ -121,6 +122,15 @@ def check_certificates(listener: ListenerSettings) -> Iterator[CheckResult]:
     """Yield which certificates cannot be used, of the listener and for calling scanners."""
     for problem in _tls_problems(listener):
         yield CheckResult(Level.PROBLEM, problem)
+
+
+def check_patient_feed(settings: AdtSettings) -> Iterator[CheckResult]:
+    """Yield what is wrong with the certificates of the listener for merges of patient ids."""
+    try:
+        if settings.tls:
+            for_listener(settings.tls)
+    except TlsError as unusable:
+        yield CheckResult(Level.PROBLEM, f"adt.{unusable}")
 
 
 def check_prefect(settings: PrefectSettings) -> CheckResult:

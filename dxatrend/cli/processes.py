@@ -45,11 +45,10 @@ def listen(options: argparse.Namespace) -> int:
         with contextlib.closing(listener), contextlib.ExitStack() as feeds:
             try:
                 feed = _patient_feed(app, feeds)
-            except OSError as error:
-                log.error("cannot listen for HL7: %s", error.strerror)
-                return FAILURE
-            except TlsError as unusable:
-                log.error("cannot listen for HL7: adt.%s", unusable)
+            except (OSError, TlsError) as error:
+                problem = f"adt.{error}" if isinstance(error, TlsError) else _refusal(error, service.adt.port or 0)
+                log.error("cannot listen for HL7: %s", problem)
+                Heartbeat(app.database, "listener").cannot_start(f"cannot listen for HL7: {problem}")
                 return FAILURE
             with (
                 events.service_lifetime(app, "listener"),

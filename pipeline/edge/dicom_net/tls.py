@@ -71,6 +71,7 @@ def for_client(settings: ClientTlsSettings) -> ssl.SSLContext:
 def _loaded(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
     _restrict(context)
     context.verify_mode = ssl.CERT_REQUIRED
+    _require_private(settings.key)
     _load_authority(context, settings.ca)
     _load_own(context, settings.certificate, settings.key)
     return context

@@ -339,9 +339,12 @@ def test_check_names_each_certificate_that_cannot_be_used(
         port = 104
         [listener.caller.tls]
         {files}
+        [adt.tls]
+        {files}
         """)
     assert main(["check", "--config", str(config)]) == 1
     captured = capsys.readouterr().out
+    assert f"adt.tls.key: {tmp_path}/key.pem: No such file or directory" in captured
     assert f"listener.tls.key: {tmp_path}/key.pem: No such file or directory" in captured
     assert f"listener.caller SCANNER1: tls.key: {tmp_path}/key.pem: No such file or directory" in captured
 

@@ -3,6 +3,8 @@
 import logging
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
@@ -24,6 +26,7 @@ from tests import peers
 from tests.factories import outboxes
 from tests.factories.certificates import Authority
 from tests.factories.outboxes import visit
+from tests.folders import ROOT
 from tests.messages.hl7.test_adt import a40
 
 ADT = """
@@ -172,6 +175,30 @@ def test_over_tls_a_caller_shows_a_certificate(tmp_path: Path) -> None:
                 secured.sendall(b"\x0b" + MERGE + b"\x1c\x0d")
                 answered = secured.recv(1000)
             assert (b"MSA|AA" in answered) == certificate
+
+
+def test_the_listener_process_takes_merges_and_says_when_it_cannot(tmp_path: Path) -> None:
+    service = ADT.format(port=peers.free_port(), caller="127.0.0.1")
+    with outboxes.outbox_of(tmp_path, "", service=f"[listener]\nport = {peers.free_port()}\n{service}") as app:
+        outboxes.receive(app, visit(2022, "0.960", PatientID="OLD"))
+        command = [sys.executable, "-m", "dxatrend", "listen", "--config", str(tmp_path)]
+        with subprocess.Popen(command, cwd=ROOT) as process:
+            try:
+                peers.wait_until(partial(_answers, app), what="the listener answers")
+                assert send(app, MERGE) == "AA 1 merged"
+            finally:
+                process.terminate()
+            assert process.wait(60) == 0
+        with socket.create_server(("127.0.0.1", app.settings.service.adt.port or 0)):
+            second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert second.returncode == 1
+    assert "cannot listen for HL7" in second.stderr
+
+
+def _answers(app: App) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", app.settings.service.adt.port or 0)):
+        return True
+    return False
 
 
 def test_a_port_without_callers_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
