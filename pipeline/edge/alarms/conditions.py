@@ -91,7 +91,8 @@ class Conditions:
                 *_messages(connection, ways),
                 *_disk(connection, app, at),
             ]
-        return [*found, *_lscs(app.reference_data.clinical.lscs, calendar, at), *_certificates(app, calendar, at)]
+            lscs = app.reference_in_force(connection).reference_data.clinical.lscs
+        return [*found, *_lscs(lscs, calendar, at), *_certificates(app, calendar, at)]
 
     def _rejected_lately(self, connection: Connection, at: datetime) -> list[Condition]:
         if self._rejected_at is None or abs(at - self._rejected_at) >= READ_FOR:

@@ -24,6 +24,7 @@ from pipeline.edge.follow_up.due_exams import drain
 from pipeline.edge.live_configuration import reload
 from pipeline.edge.operations.backup import back_up
 from pipeline.edge.operations.housekeeping import run_housekeeping
+from pipeline.edge.operations.precision_register import HandedIn, PrecisionTerms, accept, propose_precision
 from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import (
     destination_outages,
@@ -51,6 +52,7 @@ from tests.factories.instances import instance
 from tests.factories.raw_scanner import store
 from tests.factories.receivers import MailServer, WebServer, mail_server, web_server
 from tests.factories.reports import ENHANCED_SR, encode, report, spine
+from tests.factories.studies import study_rows, table
 from tests.factories.watched import Watched, watched
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -312,8 +314,15 @@ def an_lsc_runs_out(department: Watched) -> Iterator[None]:
     path.write_text(lsc("total hip", ends=str((department.now + 60 * DAY).date())))
     department.app = reload(before)
     yield
-    path.write_text(lsc("total hip"))
-    department.app = reload(before)
+    study = HandedIn(file_name="s.csv", content=table(study_rows(regions=("total hip left",))), reason="it runs out")
+    terms = PrecisionTerms(
+        scanner=department.app.reference_data.clinical.lscs[0].scanner,
+        valid_from=department.now.date(),
+        valid_until=(department.now + 1800 * DAY).date(),
+        source="the next study",
+        both_sides=True,
+    )
+    accept(department.app.database, propose_precision(department.app.database, study, terms).records[0])
 
 
 @contextmanager
