@@ -12,6 +12,7 @@ from pathlib import Path
 from pydicom import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.presentation import DEFAULT_TRANSFER_SYNTAXES
+from pynetdicom.sop_class import Verification
 
 from pipeline.edge.dicom_net.sop_classes import SR_STORAGE_CLASSES
 from pipeline.edge.dicom_net.statuses import SUCCESS
@@ -94,6 +95,7 @@ def running_archive(port: int) -> Iterator[list[Dataset]]:
         return SUCCESS
 
     ae = AE(ae_title=ARCHIVE)
+    ae.add_supported_context(Verification)
     for sop_class in SR_STORAGE_CLASSES:
         ae.add_supported_context(sop_class, DEFAULT_TRANSFER_SYNTAXES)
     server = ae.start_server((LOOPBACK, port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from dxatrend.precision_reminders import reminders
-from flows.prefect_runner import prefect_state
+from flows.prefect_runner import ServerState, prefect_state
 from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.cross_calibration import cross_calibration_doubts, cross_calibration_objections
 from pipeline.clinical.model import CrossCalibration, LeastSignificantChange
@@ -136,7 +136,8 @@ def check_patient_feed(settings: AdtSettings) -> Iterator[CheckResult]:
 def check_prefect(settings: PrefectSettings) -> CheckResult:
     """Return the state of the Prefect server; one that is away is no problem, as the work goes on without it."""
     state = prefect_state(settings)
-    return CheckResult(Level.PROBLEM if state.is_wrong else Level.FACT, f"the Prefect server {state}")
+    levels = {ServerState.OURS: Level.FACT, ServerState.SILENT: Level.ADVICE}
+    return CheckResult(levels.get(state, Level.PROBLEM), f"the Prefect server {state}")
 
 
 def check_destination(destination: Destination, service: ServiceSettings) -> CheckResult:

@@ -25,9 +25,6 @@ REFRESH_SECONDS = 3
 RUNS_SHOWN = 20
 DIFFERENCES_SHOWN = 50
 
-_SAID_FIRST = frozenset(("RESULT", "BRESULT", "OBSTACLE", "FLAG", "CATEGORY", "RESPONSE"))
-"""What a reader acts on; the numbers behind it are folded away."""
-
 _NAMES = {"RESULT": "result since the prior exam", "BRESULT": "result since the baseline"}
 """Names of values that say more here than the meanings of their codes."""
 
@@ -43,8 +40,6 @@ class Change:
     what: str
     before: str
     after: str
-    is_number: bool = False
-    """Whether it is one of the numbers behind a result."""
 
 
 def show(visit: Visit) -> Response:
@@ -66,8 +61,9 @@ def show(visit: Visit) -> Response:
         title="Reprocessing",
         refresh=REFRESH_SECONDS if is_running else 0,
         dry_run=dry_run,
-        differences=[(difference, *_sorted(difference)) for difference in shown],
+        differences=[(difference, list(_values(difference))) for difference in shown],
         inputs=_inputs,
+        in_words=_in_words,
         after=after,
         next_after=shown[-1].exam if more else None,
         most_kept=MOST_DIFFERENCES,
@@ -135,27 +131,12 @@ def _inputs(difference: Difference) -> str:
     return ", ".join(one.replace("_", " ") for one in difference.changed_inputs)
 
 
-def _sorted(difference: Difference) -> tuple[list[Change], list[Change]]:
-    """Return the results that would be others, and the numbers behind them."""
-    changes = list(_changes(difference))
-    return [one for one in changes if not one.is_number], [one for one in changes if one.is_number]
-
-
-def _changes(difference: Difference) -> Iterator[Change]:
-    """Yield what would be another in an addendum, in words; the UIDs of studies are left out."""
-    before, after = difference.overall
-    if before != after:
-        yield Change("", "overall result", _in_words(before), _in_words(after))
+def _values(difference: Difference) -> Iterator[Change]:
+    """Yield the values of regions that would be others, in words; the UIDs of studies are left out."""
     for region, concepts in difference.regions.items():
-        for name, (before, after) in sorted(concepts.items(), key=lambda one: one[0] == "BRESULT"):
+        for name, (before, after) in sorted(concepts.items(), key=lambda one: one[0] not in _NAMES):
             if not name.endswith("STUDY"):
-                yield Change(
-                    region,
-                    _name_in_words(name),
-                    _in_words(before),
-                    _in_words(after),
-                    is_number=name not in _SAID_FIRST,
-                )
+                yield Change(region, _name_in_words(name), _in_words(before), _in_words(after))
 
 
 def _name_in_words(name: str) -> str:

@@ -46,10 +46,15 @@ def read_addendum(data_set: bytes) -> AddendumText:
     tree = read_tree(elements)
     return AddendumText(
         patient_name=header_text(elements, "PatientName"),
-        sentences=tuple(_texts(tree, codes.CONCLUSION)),
+        sentences=sentences_of(tree),
         note=" ".join(_texts(tree, codes.COMMENT)),
         coded=read_back(tree),
     )
+
+
+def sentences_of(addendum: Item) -> tuple[str, ...]:
+    """Return the sentences of an addendum's content tree in their order."""
+    return tuple(_texts(addendum, codes.CONCLUSION))
 
 
 def changes(now: Sequence[str], before: Sequence[str]) -> tuple[Sentence, ...]:

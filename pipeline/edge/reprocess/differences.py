@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from pipeline.clinical.exam_assembly import ContradictionError
 from pipeline.edge.app import App
 from pipeline.edge.follow_up.examination import examine
+from pipeline.edge.overview.addendum_text import Kind, changes, sentences_of
 from pipeline.edge.provenance import ChangedInput
 from pipeline.edge.reference_in_force import ReferenceInForce
 from pipeline.edge.reprocess.reextract import reextract
@@ -75,7 +76,8 @@ def _difference(
     issued = outbox.latest(connection, summary.number)
     if issued is None:
         return None
-    before = read_back(read_tree(read_elements(issued.data_set, ExplicitVRLittleEndian)))
+    superseded = read_tree(read_elements(issued.data_set, ExplicitVRLittleEndian))
+    before = read_back(superseded)
     try:
         found = examine(connection, on_file, linked_patients, reference)
     except (ContradictionError, UnusableEvidenceError) as problem:
@@ -89,13 +91,17 @@ def _difference(
         )
     if not found.is_new:
         return None
-    after = read_back(document(found.interpretation))
+    superseding = document(found.interpretation)
+    after = read_back(superseding)
+    sentences = changes(sentences_of(superseding), sentences_of(superseded))
     return Difference(
         exam=summary.number,
         addendum=issued.number,
         changed_inputs=changed_inputs,
         overall=(before.overall, after.overall),
         regions=_regions(before, after),
+        removed=tuple(one.text for one in sentences if one.kind is Kind.REMOVED),
+        added=tuple(one.text for one in sentences if one.kind is Kind.ADDED),
     )
 
 

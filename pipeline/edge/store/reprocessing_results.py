@@ -24,7 +24,8 @@ BeforeAfter = tuple[str, str]
 class Difference:
     """An issued addendum that would differ today: because of which inputs, and in what, before and after.
 
-    ``regions`` has the values that differ by region key and concept; ``held`` is why the exam would be held instead.
+    ``regions`` has the values that differ by region key and concept; ``removed`` and ``added`` are the sentences;
+    ``held`` is why the exam would be held instead.
     """
 
     exam: int
@@ -32,6 +33,8 @@ class Difference:
     changed_inputs: tuple[str, ...]
     overall: BeforeAfter
     regions: Mapping[str, Mapping[str, BeforeAfter]]
+    removed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
     held: str = ""
 
 
@@ -169,6 +172,8 @@ def _difference(content: dict[str, Any]) -> Difference:
         changed_inputs=tuple(content["changed_inputs"]),
         overall=_pair(content["overall"]),
         regions=regions,
+        removed=tuple(content["removed"]),
+        added=tuple(content["added"]),
         held=content["held"],
     )
 

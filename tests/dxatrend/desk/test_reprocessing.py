@@ -63,8 +63,11 @@ def test_a_dry_run_is_watched_and_then_shown_as_before_and_after(
         page.reload()
         visitor.screenshot(f"reprocessing-{viewport['width']}-{'dark' if dark else 'light'}")
         visitor.assert_in_order()
-        rows = page.get_by_role("table", name="Values before and after").get_by_role("row").all_inner_texts()
-        assert any("loss" in row and "no LSC" in row for row in rows), rows
+        table = page.get_by_role("table", name="Before and after")
+        assert table.get_by_role("row").filter(has_text="declined").filter(has_text="indeterminate").count() > 0
+        sentences = table.locator("td.sentences")
+        assert "Significant loss" in " ".join(sentences.all_inner_texts())
+        assert page.get_by_text("result since the prior exam").first.is_hidden()
     assert issued(changed_desk) == before, "nothing was changed"
 
 

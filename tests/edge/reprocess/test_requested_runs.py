@@ -54,6 +54,8 @@ def test_a_requested_dry_run_finds_what_the_command_finds_and_changes_nothing(tw
         (difference,) = found(app, number)
         assert [difference] == list(differences(app, Scope()))
         assert difference.regions["L1-L4"]["RESULT"] == ("NO_LSC", "LOSS")
+        assert any("Significant loss" in sentence for sentence in difference.added)
+        assert not any("Significant loss" in sentence for sentence in difference.removed)
         assert addenda(app) == [1, 1, 1]
 
 
