@@ -1,6 +1,7 @@
 """The rules in words cover every code and every sentence, and are those that docs/safety.md lists."""
 
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 
@@ -11,6 +12,7 @@ from pipeline.clinical.withdrawal import withdrawn
 from tests.clinical.test_safety import RULES as RULES_OF_THE_PAGE
 from tests.factories.adults import adult
 from tests.factories.exams import exam
+from tests.factories.patients import case
 
 
 def test_each_rule_is_one_of_the_safety_page() -> None:
@@ -45,6 +47,15 @@ def test_every_sentence_of_an_adult_is_explained_by_rules_of_the_book() -> None:
             assert set(one.rules) <= set(RULES), one.text
             seen.update(one.rules)
     assert {"R1.8", "R2.4", "R3.9", "R4.3", "R5.1", "F1", "F2", "F4"} <= seen, "the adults have every kind of sentence"
+
+
+def test_every_sentence_of_any_patient_is_explained() -> None:
+    """Any regions, scanners, software, scan modes, dates, contexts and LSCs."""
+    for number in range(150):
+        interpretation = case(Random(number)).interpretation
+        explained = explain(interpretation)
+        assert tuple(one.text for one in explained) == interpretation.conclusions
+        assert [one.text for one in explained if not one.rules or not set(one.rules) <= set(RULES)] == []
 
 
 def test_a_region_is_explained_by_its_own_numbers() -> None:

@@ -114,6 +114,8 @@ def choose_merge(visit: Visit) -> Response:
 
 def confirm_merge(visit: Visit) -> Response:
     """Show both patients side by side before they are merged."""
+    if visit.path["number"] == visit.path["other"]:
+        raise not_found()
     into, other = _overview(visit, visit.path["number"]), _overview(visit, visit.path["other"])
     for one in (into, other):
         visit.viewed(one.number)
