@@ -89,3 +89,19 @@ def test_only_a_peer_with_a_role_that_calls_our_title_is_admitted(
 ) -> None:
     requestor = Requestor(called=called, calling=calling, host=HERE, certificate=frozenset([certificate]))
     assert access_control.admit(requestor) == rejection
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_caller_that_only_echoes_is_admitted_and_may_do_nothing_else(database: Database):
+    settings = ListenerSettings(caller=(CallerSettings(ae_title="MONITOR", host=HERE, echo_only=True),))
+    with closing(RejectedCallers(database)) as rejected, closing(AccessControl(settings, (), rejected)) as control:
+        requestor = Requestor(called="DXATREND", calling="MONITOR", host=HERE, certificate=frozenset())
+        assert control.admit(requestor) is None
+        role = control.role_of("MONITOR", HERE)
+        assert role == Role(sends_reports=False, commits_for=(), sends_history=False, echoes=True)
+
+
+@pytest.mark.parametrize("given", [{"port": 104}, {"serial_numbers": ("DF+1",)}])
+def test_a_caller_that_only_echoes_has_nothing_that_belongs_to_reports(given: dict[str, object]):
+    with pytest.raises(ValueError, match="with echo_only it sends no reports"):
+        CallerSettings.model_validate({"ae_title": "MONITOR", "host": HERE, "echo_only": True, **given})
