@@ -17,7 +17,9 @@ from pipeline.clinical.cross_calibration import cross_calibration_doubts, cross_
 from pipeline.clinical.model import CrossCalibration, LeastSignificantChange
 from pipeline.clinical.precision import doubts
 from pipeline.clinical.precision_register import without_effect
+from pipeline.edge.alarms.ways_out import secret_problems, ways_out
 from pipeline.edge.app import App, open_app
+from pipeline.edge.configuration.alarm_settings import AlarmsSettings
 from pipeline.edge.configuration.destination_settings import Destination
 from pipeline.edge.configuration.dialects import DialectInForce, Origin, dialects_in_force
 from pipeline.edge.configuration.loading import load_configuration
@@ -81,6 +83,7 @@ def check(folder: Path, *, on: date) -> Iterator[CheckResult]:
         yield CheckResult(Level.PROBLEM, problem)
     yield from check_certificates(settings.service.listener)
     yield from check_patient_feed(settings.service.adt)
+    yield from check_alarms(settings.service.alarms)
     yield check_prefect(settings.service.prefect)
     for destination in settings.service.destination:
         yield check_destination(destination, settings.service)
@@ -131,6 +134,15 @@ def check_patient_feed(settings: AdtSettings) -> Iterator[CheckResult]:
             for_listener(settings.tls)
     except TlsError as unusable:
         yield CheckResult(Level.PROBLEM, f"adt.{unusable}")
+
+
+def check_alarms(settings: AlarmsSettings) -> Iterator[CheckResult]:
+    """Yield who is told of alarms, and which secrets cannot be used for that; nothing is sent."""
+    ways = [*ways_out(settings), *(["an outward heartbeat"] if settings.heartbeat else [])]
+    told = f"told by {', '.join(ways)}" if ways else "nobody is told; add [alarms.mail] or [alarms.webhook]"
+    yield CheckResult(Level.FACT, f"alarms: {told}")
+    for problem in secret_problems(settings):
+        yield CheckResult(Level.PROBLEM, problem)
 
 
 def check_prefect(settings: PrefectSettings) -> CheckResult:

@@ -64,8 +64,9 @@ class Metrics(Collector):
                     *_scanners(connection, app),
                     *_parts(connection, at),
                     *_alarms(connection, at),
+                    *_lscs(connection, app),
                 ]
-            yield from (*found, *_expiries(app), *_disk(app), _build())
+            yield from (*found, _certificates(app), *_disk(app), _build())
 
     def _count(self, connection: Connection, app: App, at: datetime) -> None:
         """Count what came since the last scrape."""
@@ -169,26 +170,29 @@ def _moment(name: str, what: str, moment: datetime) -> Metric:
     return GaugeMetricFamily(f"dxatrend_{name}_timestamp_seconds", what, value=moment.timestamp())
 
 
-def _expiries(app: App) -> Iterator[Metric]:
+def _certificates(app: App) -> Metric:
     ends = GaugeMetricFamily(
         "dxatrend_certificate_expiry_timestamp_seconds", "The last day of a certificate", labels=["name"]
     )
     for one in certificates(app):
         ends.add_metric([one.what], _utc(one.last_day).timestamp())
-    yield ends
+    return ends
+
+
+def _lscs(connection: Connection, app: App) -> Iterator[Metric]:
     if not app.settings.service.monitor.serial_numbers:
         return
     last: dict[tuple[str, str], datetime] = {}
-    for lsc in app.reference_data.clinical.lscs:
+    for lsc in app.reference_in_force(connection).reference_data.clinical.lscs:
         key = (lsc.scanner.serial_number, lsc.region.key)
         end = _utc(lsc.valid_until)
         last[key] = max(end, last.get(key, end))
-    lscs = GaugeMetricFamily(
+    family = GaugeMetricFamily(
         "dxatrend_lsc_expiry_timestamp_seconds", "The last day of an LSC", labels=["serial", "region"]
     )
     for labels, end in last.items():
-        lscs.add_metric(list(labels), end.timestamp())
-    yield lscs
+        family.add_metric(list(labels), end.timestamp())
+    yield family
 
 
 def _utc(day: date) -> datetime:

@@ -48,6 +48,7 @@ WORDS = {
     Event.MERGED: "merged two patients, or undid it",
     Event.SPLIT: "split an exam by visit",
     Event.WITHDRAWN: "withdrew an exam, or undid it",
+    Event.SHELVED: "wanted to hear nothing of an alarm, or to hear of it again",
     Event.CONFIRMED: "confirmed a caller",
     Event.BACKED_UP: "made a backup",
     Event.RESTORED: "restored a backup",

@@ -10,7 +10,7 @@ import logging
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -36,6 +36,10 @@ SIGNATURE = "X-Dxatrend-Signature"
 TIMESTAMP = "X-Dxatrend-Timestamp"
 """The headers of a webhook: ``sha256=`` and the HMAC of timestamp, full stop and body; and that timestamp (Unix)."""
 
+_MAIL_PASSWORD = "alarms.mail.password_file"
+_WEBHOOK_SECRET = "alarms.webhook.secret_file"
+_APPRISE_URL = "alarms.apprise.url_file"
+
 Content = Mapping[str, Any]
 Send = Callable[[Content, str], None]
 """Sends a message; the text identifies it, so that a receiver notices one that comes twice."""
@@ -57,6 +61,22 @@ def ways_out(settings: AlarmsSettings) -> dict[str, Send]:
     return ways
 
 
+def secret_problems(settings: AlarmsSettings) -> Iterator[str]:
+    """Yield which files with secrets cannot be used."""
+    given: list[tuple[str | None, Path | None, str]] = []
+    if settings.mail is not None:
+        given.append((settings.mail.password, settings.mail.password_file, _MAIL_PASSWORD))
+    if settings.webhook is not None:
+        given.append((settings.webhook.secret, settings.webhook.secret_file, _WEBHOOK_SECRET))
+    if settings.apprise is not None:
+        given.append((settings.apprise.url, settings.apprise.url_file, _APPRISE_URL))
+    for value, file, setting in given:
+        try:
+            secret(value, file, setting=setting)
+        except SecretError as unusable:
+            yield str(unusable)
+
+
 def send_mail(settings: MailSettings, content: Content, identity: str) -> None:
     """Send a message by mail.
 
@@ -73,7 +93,7 @@ def send_mail(settings: MailSettings, content: Content, identity: str) -> None:
     try:
         with _connected(settings) as server:
             if settings.user is not None:
-                password = secret(settings.password, settings.password_file, setting="alarms.mail.password_file")
+                password = secret(settings.password, settings.password_file, setting=_MAIL_PASSWORD)
                 server.login(settings.user, password or "")
             refused = server.send_message(mail)
     except SecretError as unusable:
@@ -95,7 +115,7 @@ def send_webhook(settings: WebhookSettings, content: Content, identity: str) -> 
     body = json.dumps({"id": identity, **content}).encode()
     headers = {"Content-Type": "application/json", TIMESTAMP: str(round(datetime.now(UTC).timestamp()))}
     try:
-        key = secret(settings.secret, settings.secret_file, setting="alarms.webhook.secret_file")
+        key = secret(settings.secret, settings.secret_file, setting=_WEBHOOK_SECRET)
     except SecretError as unusable:
         raise NotSentError(str(unusable)) from None
     if key is not None:
@@ -117,7 +137,7 @@ def send_by_apprise(settings: AppriseSettings, content: Content) -> None:
     import apprise  # noqa: PLC0415 - slow to import, and few use it
 
     try:
-        url = secret(settings.url, settings.url_file, setting="alarms.apprise.url_file")
+        url = secret(settings.url, settings.url_file, setting=_APPRISE_URL)
     except SecretError as unusable:
         raise NotSentError(str(unusable)) from None
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it logs URLs

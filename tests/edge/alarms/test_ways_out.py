@@ -10,6 +10,7 @@ from pipeline.edge.alarms.ways_out import (
     SIGNATURE,
     TIMESTAMP,
     NotSentError,
+    secret_problems,
     send_by_apprise,
     send_heartbeat,
     send_mail,
@@ -17,6 +18,7 @@ from pipeline.edge.alarms.ways_out import (
     signature,
 )
 from pipeline.edge.configuration.alarm_settings import (
+    AlarmsSettings,
     AppriseSettings,
     HeartbeatSettings,
     MailSettings,
@@ -138,3 +140,16 @@ def test_a_heartbeat_asks_for_its_url():
     with web_server() as server:
         send_heartbeat(HeartbeatSettings(url=f"{server.url}/ping/1"))
         assert [asked for asked, _, _ in server.requests] == ["GET /ping/1"]
+
+
+def test_a_check_finds_every_secret_that_cannot_be_used(tmp_path: Path):
+    (tmp_path / "empty").touch(0o600)
+    given = {
+        "mail": {"to": ["a@b"], "sender": "a@b", "host": "127.0.0.1", "user": "u", "password_file": tmp_path / "none"},
+        "webhook": {"url": "https://localhost", "secret_file": tmp_path / "empty"},
+        "apprise": {"url": "json://localhost"},
+    }
+    assert list(secret_problems(AlarmsSettings.model_validate(given))) == [
+        "alarms.mail.password_file: No such file or directory",
+        "alarms.webhook.secret_file: the file is empty",
+    ]
