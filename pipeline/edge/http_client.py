@@ -7,12 +7,12 @@ no redirection is followed, so that what is sent reaches whom the configuration 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ssl import SSLContext
 
 import httpx
 
 from pipeline.edge.configuration.destination_settings import HttpDestination
 from pipeline.edge.configuration.login_settings import LoginError
+from pipeline.edge.configuration.section import ClientTlsSettings
 from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.dicom_net.tls import TlsError, for_client
 from pipeline.errors import DxatrendError
@@ -47,7 +47,7 @@ class HttpClient:
 
     def __init__(self, to: HttpDestination) -> None:
         try:
-            tls: SSLContext | bool = for_client(to.tls) if to.tls else True
+            tls = for_client(to.tls or ClientTlsSettings())
             headers = to.login.headers() if to.login else {}
         except (TlsError, LoginError) as unusable:
             raise PeerUnavailableError(str(unusable)) from None

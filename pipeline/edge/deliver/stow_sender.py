@@ -68,7 +68,7 @@ class StowSender:
                     return
 
     def check(self) -> None:
-        """Verify by a search for no patient that the archive answers QIDO-RS, as far as it offers it."""
+        """Verify by a search for no study that the archive answers; it need not offer QIDO-RS if we do not use it."""
         with HttpClient(self._to) as client:
             try:
                 response = client.request(
@@ -76,6 +76,8 @@ class StowSender:
                 )
             except NoResponseError as silence:
                 raise PeerUnavailableError(str(silence)) from None
+        if response.status in (405, 501) and self._to.proof == "none" and not self._to.history:
+            return
         require_welcome(response, "QIDO-RS")
         if response.status not in (200, 204):
             raise PeerUnavailableError(f"QIDO-RS was answered with HTTP {response.status}")

@@ -119,8 +119,10 @@ def write_message(
         for one in _observations(version, mapping, _header_fields(version), b"" if pdf is None else pdf):
             if one.key not in known:
                 gone[one.key] = one
-    lines += [_obx(number, one, fields) for number, one in enumerate(observations, 1)]
-    lines += [_obx(number, one, fields, gone=True) for number, one in enumerate(gone.values(), len(observations) + 1)]
+    written = [_obx(number, one, fields) for number, one in enumerate(observations, 1)]
+    written += [_obx(number, one, fields, gone=True) for number, one in enumerate(gone.values(), len(written) + 1)]
+    last = 17 if mapping.version == "2.3.1" else 18  # OBX-18 came with version 2.4
+    lines += [segment("OBX", one[:last]) for one in written]
     try:
         return (SEGMENT_END.join(lines) + SEGMENT_END).encode(ENCODINGS[mapping.character_set])
     except UnicodeEncodeError:
@@ -253,7 +255,7 @@ def _text(wanted: Observation, sentences: Sequence[str]) -> str:
     return escape(" ".join(sentences))
 
 
-def _obx(number: int, one: _Obx, fields: Mapping[str, str], *, gone: bool = False) -> str:
+def _obx(number: int, one: _Obx, fields: Mapping[str, str], *, gone: bool = False) -> list[str]:
     equipment = f"{fields['serial_number']}^{fields['namespace']}".rstrip("^")
     values = {
         1: str(number),
@@ -267,4 +269,4 @@ def _obx(number: int, one: _Obx, fields: Mapping[str, str], *, gone: bool = Fals
         14: fields["performed_at"],
         18: equipment,
     }
-    return segment("OBX", [values.get(place, "") for place in range(1, max(values) + 1)])
+    return [values.get(place, "") for place in range(1, max(values) + 1)]

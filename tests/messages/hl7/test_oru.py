@@ -278,6 +278,12 @@ def test_pages_are_enclosed_where_the_mapping_asks_for_them() -> None:
     assert str(obx[5]) == "^application^pdf^Base64^JVBERi0xLjc="
 
 
+def test_before_version_2_4_there_is_no_field_for_the_equipment() -> None:
+    old = replace(MAPPINGS["free-text"], version="2.3.1")
+    segments = parsed(write_message(results.result_of(0), old)).segments("OBX")
+    assert {len(str(one).split("|")) for one in segments} == {15}
+
+
 def test_dates_are_hl7_dates_and_numbers_decimals() -> None:
     message = parsed(write_message(results.of(addenda.of()), CODED))
     for one in message.segments("OBX"):
