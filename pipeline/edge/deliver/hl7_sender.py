@@ -77,7 +77,7 @@ class Hl7Sender:
             return UndeliverableError(describe_error(error))
         if code in ACCEPTED:
             return None
-        problem = f"the message was answered with {code}"
+        problem = f"message {identifier} was answered with {code}"
         return DeliveryRefusedError(problem) if code in REFUSED else DeliveryUnavailableError(problem)
 
     def _message(self, addendum: AddendumOnFile) -> tuple[str, bytes]:

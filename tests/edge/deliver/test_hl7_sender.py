@@ -95,7 +95,8 @@ def test_an_error_is_a_refusal_of_one_result_and_the_others_follow(
     with raw_receiver(receiver, behave):
         assert outboxes.deliver(sqlite_app) == (1, 1)
         assert outboxes.states(sqlite_app) == ["waiting", "done"]
-        assert outboxes.problems(sqlite_app) == [("DeliveryRefusedError", f"the message was answered with {code}")]
+        (problem,) = outboxes.problems(sqlite_app)
+        assert problem == ("DeliveryRefusedError", f"message {control_ids(receiver)[0]} was answered with {code}")
         for _ in range(dispatcher.MOST_REFUSALS):
             outboxes.wait_is_over(sqlite_app)
             outboxes.deliver(sqlite_app)
