@@ -30,6 +30,7 @@ from pipeline.edge.deliver.kinds import sender
 from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.dicom_net.tls import TlsError, for_calling, for_listener
 from pipeline.edge.live_configuration import outdated
+from pipeline.edge.overview.precision_register import register
 from pipeline.edge.store import precision_register
 from pipeline.edge.store.database import StoreError, StoreInUseError, StoreMissingError, StoreTooNewError
 from pipeline.edge.store.precision_register import RegisteredRecords
@@ -73,12 +74,17 @@ def check(folder: Path, *, on: date) -> Iterator[CheckResult]:
     settings, dialects = load_configuration(folder)
     configured = reference_data_of(settings, dialects).clinical
     precision = PrecisionInUse(configured=configured, registered=RegisteredRecords(), counting=configured)
+    changed: list[tuple[LeastSignificantChange, str]] = []
     with (
         suppress(StoreError, StoreMissingError, StoreInUseError, StoreTooNewError),  # told of below
         open_app(folder, existing=True) as app,
     ):
         precision = precision_in_use(app)
+        changed = [(line.lsc, change) for line in register(app, on=on).counting for change in line.changes]
     yield from check_configuration(folder, settings, dialects, precision, on=on)
+    for lsc, change in changed:
+        text = f"please repeat the precision study: LSC of {lsc.region} on {lsc.scanner}: {change}"
+        yield CheckResult(Level.ADVICE, text)
     for problem in _store_problems(folder):
         yield CheckResult(Level.PROBLEM, problem)
     yield from check_certificates(settings.service.listener)

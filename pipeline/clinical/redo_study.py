@@ -11,7 +11,14 @@ SCANS_OF_A_NEW_TECHNOLOGIST = 100
 """After so many exams a technologist's own precision belongs into the study (ISCD; R1.11)."""
 
 
-def reasons_to_repeat(
+def ending(lsc: LeastSignificantChange, on: date) -> tuple[str, ...]:
+    """Return that an LSC ends within 90 days of a day; empty if it does not."""
+    if lsc.valid_until - on > REMIND:
+        return ()
+    return (f"it ends on {lsc.valid_until}; after that day no change is judged (NO_LSC)",)
+
+
+def changes_since_study(
     lsc: LeastSignificantChange,
     facts: StudyFacts | None,
     *,
@@ -20,14 +27,14 @@ def reasons_to_repeat(
     exams_by_technologist: Mapping[str, int],
     on: date,
 ) -> tuple[str, ...]:
-    """Return why the study of an LSC has to be repeated as of a day; empty if it need not.
+    """Return what has changed since the study of an LSC, so that it has to be repeated; empty if nothing.
 
     ``software_now`` is the version of the scanner's latest exam, ``exams_by_technologist`` counts recent exams.
     """
-    return tuple(_reasons(lsc, facts, epochs, software_now, exams_by_technologist, on))
+    return tuple(_changes(lsc, facts, epochs, software_now, exams_by_technologist, on))
 
 
-def _reasons(
+def _changes(
     lsc: LeastSignificantChange,
     facts: StudyFacts | None,
     epochs: Iterable[Epoch],
@@ -35,8 +42,6 @@ def _reasons(
     exams_by_technologist: Mapping[str, int],
     on: date,
 ) -> Iterator[str]:
-    if lsc.valid_until - on <= REMIND:
-        yield f"it ends on {lsc.valid_until}; after that day no change is judged (NO_LSC)"
     made = facts.ends if facts and facts.ends else lsc.valid_from
     for epoch in epochs:
         if epoch.scanner == lsc.scanner and made < epoch.begins <= on:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pipeline.clinical.model import Epoch
 from pipeline.clinical.precision_register import StudyFacts
 from pipeline.clinical.precision_study import TechnologistPrecision
-from pipeline.clinical.redo_study import reasons_to_repeat
+from pipeline.clinical.redo_study import changes_since_study, ending
 from tests.clinical.test_precision_register import FIRST
 from tests.factories.exams import ROOM_1, ROOM_2
 
@@ -35,7 +35,7 @@ def reasons(
     exams: dict[str, int] | None = None,
     on: date = TODAY,
 ) -> tuple[str, ...]:
-    return reasons_to_repeat(
+    return changes_since_study(
         FIRST, facts, epochs=epochs, software_now=software, exams_by_technologist=exams or {}, on=on
     )
 
@@ -49,8 +49,8 @@ def test_new_software_a_new_technologist_and_the_last_day_each_ask_for_a_new_stu
     """R1.11, R1.12"""
     assert reasons(software="18") == ("the scanner's software is now 18; the study was made with 17",)
     assert reasons(exams={"XY": 100}) == ("technologist XY has made 100 exams and has no part in the study",)
-    assert reasons(on=date(2029, 10, 3)) == ("it ends on 2030-01-01; after that day no change is judged (NO_LSC)",)
-    assert reasons(on=date(2029, 10, 2)) == ()
+    assert ending(FIRST, date(2029, 10, 3)) == ("it ends on 2030-01-01; after that day no change is judged (NO_LSC)",)
+    assert ending(FIRST, date(2029, 10, 2)) == ()
 
 
 def test_a_calibration_epoch_asks_for_a_new_study_whether_or_not_a_phantom_bridged_it() -> None:

@@ -15,7 +15,7 @@ from pipeline.clinical.cross_calibration import cross_calibration_doubts, lsc_ac
 from pipeline.clinical.model import CrossCalibration, LeastSignificantChange, Result, Scanner
 from pipeline.clinical.precision import doubts, in_force, lsc_for
 from pipeline.clinical.precision_register import Standing, StudyFacts, without_effect
-from pipeline.clinical.redo_study import reasons_to_repeat
+from pipeline.clinical.redo_study import changes_since_study, ending
 from pipeline.clinical.regions import Side
 from pipeline.edge.app import App
 from pipeline.edge.configuration.reference_data import ReferenceData
@@ -40,12 +40,14 @@ class LscLine:
     """An LSC that counts on some day: from where, for how many more days, and what a person should do about it.
 
     ``record`` is ``None`` for an entry of ``precision.toml`` that the register does not hold. ``days_left`` counts from
-    today to its last day, ``None`` if it does not count today. ``repeat`` says why the study has to be repeated.
+    today to its last day, ``None`` if it does not count today. ``changes`` have happened since the study, which has to
+    be repeated therefore; ``repeat`` has them and its end, if that is near.
     """
 
     lsc: LeastSignificantChange
     record: RecordOnFile | None
     days_left: int | None
+    changes: tuple[str, ...]
     repeat: tuple[str, ...]
     doubts: tuple[str, ...]
 
@@ -181,7 +183,8 @@ def _lsc_line(
         other.scanner == lsc.scanner and other.region == lsc.region and other.valid_from > lsc.valid_until
         for other in reference_data.clinical.lscs
     )
-    repeat = reasons_to_repeat(
+    matters = counts_today and not followed
+    changes = changes_since_study(
         lsc,
         facts,
         epochs=reference_data.clinical.epochs,
@@ -193,7 +196,8 @@ def _lsc_line(
         lsc=lsc,
         record=record,
         days_left=(lsc.valid_until - on).days if counts_today else None,
-        repeat=repeat if counts_today and not followed else (),
+        changes=changes if matters else (),
+        repeat=(*ending(lsc, on), *changes) if matters else (),
         doubts=doubts_of(record) if record else doubts(lsc),
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 from dxatrend.cli.main import main
 from pipeline.edge.app import open_app
-from tests.factories.answered_exams import follow_all, l1_l4, lsc, receive, run
+from tests.factories.answered_exams import EPOCH, follow_all, l1_l4, lsc, receive, run
 from tests.factories.studies import paired_rows, study_rows, table, vertebra_rows
 
 SERVICE = '[store]\nurl = "sqlite:///{0}/store.sqlite3"\n[exam]\nlate_days = 36500\n'
@@ -136,6 +136,22 @@ def test_the_file_is_imported_once_and_check_names_an_entry_without_effect(
     assert "L1-L4, in vivo study: this entry has no effect" in capsys.readouterr().out
     assert called(config, "precision", "import") == 0
     assert "another record from the same day on: R2" in capsys.readouterr().out
+
+
+def test_check_asks_for_a_new_study_after_a_new_calibration(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """R1.11"""
+    assert proposed(config, study(config, table(study_rows())), "--valid-from", "2025-01-01") == 0
+    assert called(config, "precision", "accept", "R1") == 0
+    called(config, "check")
+    assert "please repeat the precision study" not in capsys.readouterr().out
+    (config / "scanners.toml").write_text(EPOCH.format(begins="2026-01-01"))
+    called(config, "check")
+    told = (
+        "L1-L4 on GE Healthcare Lunar Prodigy (serial number DF+1): a new calibration epoch began on 2026-01-01 (moved)"
+    )
+    assert told in capsys.readouterr().out
+    assert called(config, "precision", "list") == 0
+    assert "repeat the study: a new calibration epoch began on 2026-01-01" in capsys.readouterr().out
 
 
 def test_status_reminds_of_an_lsc_of_the_register(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
