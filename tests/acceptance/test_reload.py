@@ -64,8 +64,8 @@ class Running:
 
 COMPARED = audit.c.event == "compared"
 
-PARTS = 3
-"""Listener, worker and desk: the parts that read the clinical configuration."""
+PARTS = 4
+"""Listener, worker, monitor and desk: the parts that read the clinical configuration."""
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

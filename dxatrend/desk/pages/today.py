@@ -8,6 +8,8 @@ from dxatrend.desk.rendering import counted
 from dxatrend.desk.routes import DeskRoute, action, page
 from dxatrend.desk.visit import Visit, not_found
 from flows.prefect_disk_space import prefect_disk_reserve
+from pipeline.edge.alarm_kinds import Priority
+from pipeline.edge.alarms.listing import raised
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.operations.release import release_destination
 from pipeline.edge.overview.expiries import BACKUP_OVERDUE
@@ -24,6 +26,18 @@ _SHAPES = {Urgency.NOW: "bad", Urgency.TODAY: "look", Urgency.SOON: "wait"}
 _FITNESS = {Fitness.FIT: "good", Fitness.STOPPED: "bad", Fitness.NO_PHANTOM: "none", Fitness.NO_LIMITS: "wait"}
 """The shape beside each word on quality control; of the others, ``look``."""
 
+_ONLY_ALARMS = {
+    "scanner_silent",
+    "objects_refused",
+    "store_damaged",
+    "audit_broken",
+    "disk_filling",
+    "messages_stuck",
+}
+"""The kinds of alarm that no trouble of this moment tells of: they are learned, found at night, or past."""
+
+_ALARM_SHAPES = {Priority.HIGH: "bad", Priority.MEDIUM: "look", Priority.LOW: "wait"}
+
 _PAGES = {
     Kind.QUALITY: ("/scanners", "To Scanners"),
     Kind.SCANNER: ("/setup", "To Set-up"),
@@ -39,12 +53,15 @@ def show(visit: Visit) -> Response:
     prefect = prefect_disk_reserve(visit.app.settings.service.prefect)
     now = today(visit.app, at=visit.now, other_disks={"Prefect": prefect})
     found = troubles(now)
+    with visit.app.database.read() as connection:
+        alarms = [one for one in raised(connection, at=visit.now) if one.kind in _ONLY_ALARMS and one.shelf is None]
     return visit.render(
         "today.html",
         title="Today",
         refresh=REFRESH_SECONDS,
         today=now,
         troubles=[(one, _SHAPES[one.urgency], _link(visit, one)) for one in found if one.kind is not Kind.HELD],
+        alarms=[(one, _ALARM_SHAPES[one.priority]) for one in alarms],
         held=[(one, explanation(one.reason), f"/held?{urlencode({'reason': one.reason})}") for one in now.held],
         fitness={
             (one.scanner.manufacturer, one.scanner.model, one.scanner.serial_number): {

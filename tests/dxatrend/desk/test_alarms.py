@@ -11,7 +11,7 @@ from sqlalchemy import select
 from pipeline.edge.alarms.watch import Watcher
 from pipeline.edge.app import App
 from pipeline.edge.configuration.desk_settings import Role
-from pipeline.edge.store import destination_outages, receipts
+from pipeline.edge.store import destination_outages, housekeeping_log, receipts
 from pipeline.edge.store.schema import audit
 from tests import peers
 from tests.factories import browser as browsers
@@ -133,3 +133,16 @@ def test_without_an_alarm_the_page_says_so(empty_desk: RunningDesk, browser: Bro
         assert page.get_by_text("Nobody is told").count() == 1
         visitor.assert_in_order()
         visitor.screenshot("alarms-none")
+
+
+def test_the_first_page_tells_of_an_alarm_that_no_trouble_of_the_moment_shows(
+    empty_desk: RunningDesk, browser: Browser
+) -> None:
+    with empty_desk.app.database.write() as connection:
+        housekeeping_log.record_done(connection, housekeeping_log.BROKEN_AUDIT_TRAIL, at=datetime.now(UTC))
+    look(empty_desk.app, datetime.now(UTC) - timedelta(minutes=20))
+    with empty_desk.visitor(browser, Role.LOOK) as visitor:
+        page = visitor.open("/")
+        assert page.get_by_role("heading", name="The audit trail was changed: its chain is broken").count() == 1
+        visitor.assert_in_order()
+        visitor.screenshot("today-with-alarm")
