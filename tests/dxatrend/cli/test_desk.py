@@ -1,5 +1,6 @@
 """The accounts of the desk on the command line, and the desk as a process of the service."""
 
+import contextlib
 import os
 import pty
 import signal
@@ -13,9 +14,13 @@ import pytest
 
 from dxatrend.cli.arguments import _ROLES
 from dxatrend.cli.main import main
+from dxatrend.service import supervisor
+from dxatrend.service.child_reports import ChildReports
+from dxatrend.service.listener_signs import ListenerSigns
 from pipeline.edge.app import open_app
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.configuration.loading import load_configuration
+from pipeline.edge.configuration.service_settings import PrefectSettings
 from pipeline.edge.operations import desk_log_in
 from pipeline.edge.store import audit_trail, desk_accounts
 from pipeline.edge.store.audit_trail import Event
@@ -145,3 +150,13 @@ def _answers(address: str) -> bool:
         return httpx.get(f"{address}/log-in", trust_env=False).is_success
     except httpx.TransportError:
         return False
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_service_runs_a_desk_unless_it_is_told_not_to(config: Path, enabled: bool) -> None:
+    elsewhere = PrefectSettings(api_url="http://127.0.0.1:1/api")
+    with open_app(config) as app, contextlib.closing(ListenerSigns()) as signs:
+        reports = ChildReports(app.database)
+        names = [child.name for child in supervisor._children(config, elsewhere, reports, signs, desk=enabled)]
+    assert ("desk" in names) is enabled
+    assert {"listener", "worker", "schedules"} <= set(names)
