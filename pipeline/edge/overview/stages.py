@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from pipeline.clinical.regions import parse_region
 from pipeline.edge.store.audit_trail import SealedEntry
 from pipeline.edge.store.patient_file import AddendumRow, DeliveryRow, ExamRow, ReportRow
 from pipeline.edge.store.schema import State
@@ -107,7 +108,7 @@ def _first(state: StageState, why: str, *, at: datetime) -> tuple[Stage, ...]:
 def _compared(compared: SealedEntry, study: str) -> tuple[Stage, ...]:
     """Return the three stages of an exam that was examined, with what the audit trail has of it."""
     detail, at = compared.entry.detail, compared.entry.at
-    regions = [one for one in detail.get("regions", ()) if isinstance(one, dict)]
+    regions = [one for one in detail.get("regions", ()) if parse_region(one["region"]).monitorable]
     matched = sum(1 for one in regions if one.get("since_prior"))
     refused = {refusal["study"] for one in regions for refusal in one.get("refused", ())} - {study}
     match = [f"{_counted(matched, 'region')} of {len(regions)} with an earlier exam to compare with"]
@@ -127,8 +128,10 @@ def _authored(sources: StageSources) -> Stage:
     if own:
         earlier = f"it replaces {_counted(len(own) - 1, 'earlier one')}" if len(own) > 1 else ""
         facts = (f"addendum {own[-1].number}", *([earlier] if earlier else ()))
-        if exam.state != State.DONE:
-            facts = (*facts, "it will be examined again, and may be replaced")
+        if exam.state == State.HELD:
+            facts = (*facts, "it was written before the exam was held")
+        elif exam.state != State.DONE:
+            facts = (*facts, "the exam is examined again, and it may be replaced")
         return Stage(word="author", state=StageState.DONE, at=own[-1].authored_at, facts=facts)
     if exam.historical or exam.withdrawn:
         return Stage(word="author", state=StageState.NOT_NEEDED, facts=("no addendum is written to it",))

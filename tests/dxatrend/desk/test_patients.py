@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import drain
 from pipeline.edge.operations import exam_corrections
-from pipeline.edge.store import audit_trail, patient_file, receipts, work_queue
+from pipeline.edge.store import audit_trail, history_queries, patient_file, receipts, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import exam
@@ -314,6 +315,33 @@ def test_clinical_context_is_recorded_shown_with_who_and_examined_again(own_desk
         assert page.locator(".chart-therapy").count() > 0, "a bar below the years"
     (entry,) = trail(own_desk, Event.CONTEXT_LOADED)
     assert (entry.actor, entry.patient) == ("act", patient)
+
+
+def test_archives_are_asked_again_and_the_page_says_what_they_answered(sample_store, tmp_path, browser) -> None:
+    pacs = """
+        [[destination]]
+        name = "pacs"
+        ae_title = "PACS"
+        host = "127.0.0.1"
+        port = 104
+        history = true
+        """
+    config = browsers.configure(tmp_path, more=pacs)
+    shutil.copy(sample_store / "dxatrend.sqlite3", tmp_path)
+    with browsers.running_desk(config) as asking, asking.visitor(browser, Role.ACT) as visitor:
+        page = visitor.open("/patients/1")
+        page.get_by_role("button", name="Ask pacs now").click()
+        expect(page.get_by_role("status")).to_contain_text("pacs will be asked now")
+        expect(page.get_by_role("row", name=re.compile("pacs"))).to_contain_text("not yet")
+        visitor.assert_in_order()
+        with asking.app.database.write() as connection:
+            query = history_queries.claim(connection, "pacs", at=datetime.now(UTC))
+            assert query is not None
+            history_queries.record_response(connection, query.number, instances=2, at=datetime.now(UTC))
+        page.reload()
+        expect(page.get_by_role("row", name=re.compile("pacs"))).to_contain_text("2 new reports")
+        expect(page.get_by_role("button", name="Ask pacs again")).to_be_visible()
+        assert [(entry.actor, entry.patient) for entry in trail(asking, Event.ASKED)] == [("act", 1)]
 
 
 def test_a_record_that_says_nothing_is_not_stored(own_desk, clients) -> None:

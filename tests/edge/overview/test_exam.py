@@ -13,6 +13,7 @@ from pipeline.edge.overview.stages import Stage, StageState
 from pipeline.edge.store import outbox, work_queue
 from pipeline.edge.store.schema import delivery, exam
 from tests.factories.answered_exams import follow_all, in_both_databases, l1_l4, lsc, receive, run, withdraw
+from tests.factories.reports import region, report, spine
 
 NOW = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
 
@@ -73,6 +74,15 @@ def test_a_delivery_that_is_stuck_says_why(folder: Path, state: str, expected: S
         found = stage(overview(app), "deliver")
     assert found.state is expected
     assert "0xA900" in found.facts[0]
+
+
+def test_single_vertebrae_are_not_counted_among_the_regions_to_compare(folder: Path) -> None:
+    with open_app(folder) as app:
+        both = report(spine(region("L1-L4", "0.950"), region("L1", "0.9")), StudyInstanceUID="2.25.10")
+        receive(app, both, "2.25.1")
+        follow_all(app)
+        found = overview(app)
+    assert stage(found, "match").facts == ("0 regions of 1 with an earlier exam to compare with",)
 
 
 def test_a_held_exam_says_why_and_goes_no_further(folder: Path) -> None:
