@@ -74,3 +74,14 @@ def test_the_supervisor_tells_how_a_child_ended(service: Service) -> None:
             lambda: "status 2" in found(app)["worker"].reason, seconds=60, what="the failing successor is seen"
         )
         assert found(app)["worker"].state is PartState.ENDED
+
+
+def test_a_desk_whose_port_is_taken_is_seen_with_the_reason(service: Service) -> None:
+    with service.app() as app, socket.socket() as taken:
+        taken.bind(("127.0.0.1", service.desk_port))
+        taken.listen()
+        service.begin("desk")
+        service.wait_for_death()
+        desk = found(app)["desk"]
+        assert desk.state is PartState.ENDED
+        assert desk.reason == f"cannot serve the desk: 127.0.0.1:{service.desk_port}: Address already in use"

@@ -53,7 +53,9 @@ def show(visit: Visit) -> Response:
     before = visit.now - timedelta(days=int(age)) if age else None
     with visit.app.database.read() as connection:
         reasons = held_work.by_reason(connection)
-        found = held_work.held(connection, reason=reason or None, before=before, limit=None if origin else SHOWN + 1)
+        found = held_work.held(
+            connection, reason=reason or None, before=before, limit=_MOST_SEARCHED if origin else SHOWN + 1
+        )
     origins = sorted({one for work in found for one in _origins(work)})
     found = [work for work in found if not origin or origin in _origins(work)]
     return visit.render(
@@ -117,7 +119,7 @@ def show_one(visit: Visit) -> Response:
 
 def release(visit: Visit) -> Response:
     """Try what was ticked again."""
-    return _decide(visit, lambda held: release_held(visit.app.database, held), "will be tried again")
+    return _decide(visit, lambda held: release_held(visit.app.database, held), "is tried again", "are tried again")
 
 
 def set_aside(visit: Visit) -> Response:
@@ -125,17 +127,20 @@ def set_aside(visit: Visit) -> Response:
     reason = visit.text("why", longest=LONGEST_REASON)
     if not reason:
         return visit.redirect(_back(visit), problem="Nothing was set aside: say why, so that others understand it.")
-    return _decide(visit, lambda held: aside.set_aside(visit.app.database, held, reason), "set aside")
+    return _decide(
+        visit, lambda held: aside.set_aside(visit.app.database, held, reason), "is set aside", "are set aside"
+    )
 
 
 def take_back(visit: Visit) -> Response:
     """Let what was ticked wait for a decision again."""
-    return _decide(visit, lambda held: aside.take_back(visit.app.database, held), "waits for a decision again")
+    return _decide(visit, lambda held: aside.take_back(visit.app.database, held), *_AGAIN)
 
 
-def _decide(visit: Visit, do: Callable[[PrintedNumber], bool], done: str) -> Response:
+def _decide(visit: Visit, do: Callable[[PrintedNumber], bool], one_done: str, many_done: str) -> Response:
     """Do something with everything that was ticked, and tell what others have done with it meanwhile."""
-    ticked = [_printed(number) for number in dict.fromkeys(visit.texts("number"))]
+    numbers = [*visit.texts("number"), *(one for reason in visit.texts("all") for one in visit.texts(f"of {reason}"))]
+    ticked = [_printed(number) for number in dict.fromkeys(numbers)]
     if not ticked:
         return visit.redirect(_back(visit), problem="Nothing was changed: tick what you mean.")
     too_late = [held for held in ticked if not do(held)]
@@ -144,7 +149,7 @@ def _decide(visit: Visit, do: Callable[[PrintedNumber], bool], done: str) -> Res
         told.append(f"So it is with {len(too_late) - _MOST_TOLD} more.")
     count = len(ticked) - len(too_late)
     if count:
-        told.insert(0, f"{ticked[0]} {done}." if count == len(ticked) == 1 else f"{counted(count, 'thing')}: {done}.")
+        told.insert(0, f"{counted(count, 'thing')} {one_done if count == 1 else many_done}.")
     text = " ".join(told)
     return visit.redirect(_back(visit), problem=text) if too_late else visit.redirect(_back(visit), done=text)
 
@@ -208,7 +213,9 @@ def _back(visit: Visit) -> str:
     return path if path == "/held" or path.startswith(("/held?", "/held/")) else "/held"
 
 
+_AGAIN = ("waits for a decision again", "wait for a decision again")
 _MOST_TOLD = 5
+_MOST_SEARCHED = 5_000
 _MOST_REPORTS = 20
 
 ROUTES: tuple[DeskRoute, ...] = (

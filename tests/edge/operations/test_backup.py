@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import select, text
 
 from pipeline.edge.operations.backup import BackupError, back_up, restore
-from pipeline.edge.store import audit_trail, outbox, patients, readings, receipts, work_queue
+from pipeline.edge.store import audit_trail, outbox, patients, processes, readings, receipts, work_queue
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database, StoreError, StoreInUseError, StoreTooNewError
 from pipeline.edge.store.outbox import NewAddendum
@@ -255,6 +255,18 @@ def test_a_store_of_a_later_version_is_refused(database: Database) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreTooNewError):
         database.migrate()
+
+
+def test_no_process_that_ran_at_a_backup_counts_as_one_of_the_restored_store(
+    database: Database, tmp_path: Path
+) -> None:
+    with database.write() as connection:
+        processes.register(connection, "worker", None, at=NOW, owner="elsewhere/17.1")
+    back_up(database, tmp_path / "copy")
+    with closing(Database(f"sqlite:///{tmp_path}/restored.sqlite3")) as restored:
+        restore(tmp_path / "copy", restored)
+        with restored.read() as connection:
+            assert processes.on_file(connection, at=NOW) == []
 
 
 def test_a_backup_is_not_touched_by_its_restore(tmp_path: Path) -> None:

@@ -1,14 +1,18 @@
 """What a person sets aside asks for no decision any more, stays held in every other respect, and can be taken back."""
 
+from pathlib import Path
+
 from pipeline.edge.audit import events
 from pipeline.edge.audit.events import Operator
-from pipeline.edge.operations.release import PrintedNumber, release_destination, release_held
+from pipeline.edge.operations.release import PrintedNumber, parse_printed_number, release_destination, release_held
 from pipeline.edge.operations.set_aside import set_aside, take_back
 from pipeline.edge.store import audit_trail, held_work, receipts, service_status, work_queue
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.held_work import SetAside
 from pipeline.edge.store.schema import State, receipt
+from tests.factories import outboxes
+from tests.factories.held_things import hold_things
 from tests.factories.instances import NOW, instance
 
 
@@ -92,5 +96,12 @@ def test_it_is_still_held(database: Database) -> None:
         assert connection.scalar(receipt.select().with_only_columns(receipt.c.state)) == State.HELD
 
 
-def test_a_delivery_that_was_set_aside_is_not_sent_when_its_destination_is_tried(database: Database) -> None:
-    assert release_destination(database, "pacs") == 0
+def test_a_delivery_that_was_set_aside_is_not_sent_when_its_destination_is_tried(tmp_path: Path) -> None:
+    destination = f'[[destination]]\nname = "pacs"\nkind = "folder"\nfolder = "{tmp_path}"'
+    with outboxes.outbox_of(tmp_path, destination) as app:
+        outboxes.receive(app, outboxes.visit(2024))
+        delivery = parse_printed_number(hold_things(app).delivery)
+        assert set_aside(app.database, delivery, "the PACS will never take it")
+        assert release_destination(app.database, "pacs") == 0
+        assert take_back(app.database, delivery)
+        assert release_destination(app.database, "pacs") == 1
