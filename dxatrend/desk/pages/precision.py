@@ -91,7 +91,8 @@ def show_record(visit: Visit) -> Response:
     record = _record(visit, number)
     worksheet = precision_register.worksheet_of(visit.app, number) if record.study and visit.sees_patients else ""
     next_standing = {Standing.PROPOSED: Standing.ACCEPTED, Standing.ACCEPTED: Standing.WITHDRAWN}.get(record.standing)
-    wants_trial = bool(visit.text("trial")) and next_standing is not None
+    may_try = visit.may(Role.ACT)  # it takes seconds of everybody's time
+    wants_trial = may_try and bool(visit.text("trial")) and next_standing is not None
     return visit.render(
         "precision_record.html",
         title=f"Record R{number}",
@@ -104,6 +105,7 @@ def show_record(visit: Visit) -> Response:
         worksheet=worksheet,
         trial=_trial(visit, number, next_standing) if wants_trial and next_standing else None,
         decides=next_standing,
+        may_try=may_try,
         may_decide=visit.may(Role.CONFIGURE),
         results=RESULTS,
         decided=DECIDED,

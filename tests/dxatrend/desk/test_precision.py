@@ -88,15 +88,19 @@ def test_a_study_is_handed_in_looked_at_and_accepted_by_two_people(
         page.get_by_label("Why it was wrong").fill("the wrong scanner")
         page.get_by_role("button", name="Withdraw R1").click()
         expect(page.get_by_role("status")).to_contain_text("R1 is withdrawn.")
+        hand_in(visitor.open("/precision/study"), table(study_rows(seed=2)), begins="2025-06-01")
+        page.get_by_role("link", name="Look what would change").click()
+        expect(page.get_by_text("No exam on this scanner since 1 Jun 2025 has an addendum yet.")).to_be_visible()
         visitor.assert_in_order()
     with register_desk.app.database.read() as connection:
-        (record,) = precision_register.records(connection)
+        record, _ = precision_register.records(connection)
         trail = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.REGISTERED]
     assert (record.proposed_by, [one.by for one in record.decisions]) == ("act", ["configure", "configure"])
     assert [(entry.actor, entry.detail["what"]) for entry in trail] == [
         ("act", "proposed"),
         ("configure", "accepted"),
         ("configure", "withdrawn"),
+        ("configure", "proposed"),
     ]
 
 
@@ -251,6 +255,8 @@ def test_who_may_not_hand_in_sees_the_register_and_no_form(
         expect(page.get_by_text("To decide needs the role configure.")).to_be_visible()
         expect(page.get_by_role("region", name="Worksheet")).to_have_count(1 if role is Role.READ else 0)
         visitor.assert_in_order()
+        page = visitor.open("/precision/1?trial=1")
+        expect(page.get_by_text("To look needs the role act.")).to_be_visible()
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
