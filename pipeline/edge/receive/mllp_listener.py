@@ -95,17 +95,21 @@ class MllpListener:
     def _is_caller(self, host: str) -> bool:
         return any(host in self._addresses.of(caller) for caller in self._callers)
 
-    def _serve(self, connection: socket.socket, host: str) -> None:
+    def _serve(self, plain: socket.socket, host: str) -> None:
+        connection = plain
         try:
-            connection.settimeout(FRAME_SECONDS)
-            with self._secured(connection) as secured:
-                self._answer_all(secured, host)
+            plain.settimeout(FRAME_SECONDS)
+            connection = self._secured(plain)
+            with self._lock:
+                self._connections.discard(plain)
+                self._connections.add(connection)
+            self._answer_all(connection, host)
         except (OSError, _NoFrameError) as error:
             if not self._closed:
                 self._log.warning(host, "a connection for HL7 from %s ended: %s", host, type(error).__name__)
         finally:
             with self._lock:
-                self._connections.discard(connection)
+                self._connections -= {plain, connection}
             connection.close()
 
     def _secured(self, connection: socket.socket) -> socket.socket:

@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
+from sqlalchemy import insert, select
 
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.extract.extraction import extract_waiting
@@ -21,7 +22,7 @@ from pipeline.edge.operations import exam_corrections
 from pipeline.edge.store import audit_trail, history_queries, patient_file, receipts, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.receipts import Instance
-from pipeline.edge.store.schema import exam
+from pipeline.edge.store.schema import State, addendum, delivery, exam
 from tests.factories import browser as browsers
 from tests.factories.browser import PHONE, Client, RunningDesk, pixels_of
 from tests.factories.instances import NOW
@@ -122,6 +123,21 @@ def test_the_present_exam_differs_by_its_shape_and_the_band_moves_to_the_baselin
         expect(page).to_have_url(re.compile(r"about=baseline"))
         expect(plot).to_contain_text("about the baseline of 2020-02-11")
         visitor.assert_in_order()
+
+
+def test_what_a_destination_never_gets_because_a_later_addendum_took_its_place_does_not_wait(own_desk, browser) -> None:
+    number = exams_of(own_desk, number_of(own_desk, "SAMPLE-02"))[0]
+    with own_desk.app.database.write() as connection:
+        mine = select(addendum.c.id).where(addendum.c.exam_id == number, addendum.c.rendering_of_id.is_(None))
+        waiting = {"destination": "ris", "size": 1, "state": State.WAITING, "due_at": NOW}
+        made = insert(delivery).values(addendum_id=mine.limit(1).scalar_subquery(), **waiting).returning(delivery.c.id)
+        detail = "a later addendum takes its place"
+        work_queue.ignore(connection, delivery, connection.scalars(made).one(), reason="superseded", detail=detail)
+    with own_desk.visitor(browser, Role.READ) as visitor:
+        page = visitor.open(f"/exams/{number}")
+        expect(page.get_by_text("not sent").first).to_be_attached()
+        expect(page.get_by_text("a later addendum takes its place").first).to_be_attached()
+        expect(page.get_by_text("next try")).to_have_count(0)
 
 
 def test_without_script_every_sentence_opens_to_its_rule_numbers_and_lsc(desk, browser) -> None:

@@ -5,8 +5,9 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -175,6 +176,22 @@ def test_over_tls_a_caller_shows_a_certificate(tmp_path: Path) -> None:
                 secured.sendall(b"\x0b" + MERGE + b"\x1c\x0d")
                 answered = secured.recv(1000)
             assert (b"MSA|AA" in answered) == certificate
+
+
+def test_a_connection_that_stays_open_does_not_delay_the_end(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    theirs = authority.sign("kis")
+    context.load_verify_locations(theirs.ca)
+    context.load_cert_chain(theirs.certificate, theirs.key)
+    with ExitStack() as until_closed:
+        with listening(tmp_path, more=f"[adt.tls]\n{authority.sign('dxatrend').toml}") as app:
+            plain = socket.create_connection(("127.0.0.1", app.settings.service.adt.port or 0))
+            secured = until_closed.enter_context(context.wrap_socket(plain, server_hostname="127.0.0.1"))
+            secured.settimeout(20)
+            secured.sendall(b"\x0b" + MERGE + b"\x1c\x0d")
+            assert b"MSA|AA" in secured.recv(1000)
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("HL7")]
 
 
 def test_the_listener_process_takes_merges_and_says_when_it_cannot(tmp_path: Path) -> None:
