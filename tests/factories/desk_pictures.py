@@ -18,9 +18,12 @@ TODAY, PATIENT = (ROOT / "docs" / f"desk-{name}.png" for name in ("today", "pati
 SHOWN = "SAMPLE-02"
 """The patient of the README's addendum: a spine that loses more than its LSC."""
 
-SCREEN: ViewportSize = {"width": 1180, "height": 900}
+ROLE = "act"
+"""Whose pages are shown: those of the technologist at seven in the morning."""
+
+SCREEN: ViewportSize = {"width": 1280, "height": 1000}
 MARGIN = 24
-COLOURS = 128
+COLOURS = 256
 
 
 def take() -> None:
@@ -30,8 +33,8 @@ def take() -> None:
         with demonstration.running_desk(Path(name)) as (address, passwords), browsers.chromium() as browser:
             page = browser.new_context(base_url=address, viewport=SCREEN, reduced_motion="reduce").new_page()
             page.goto("/")
-            page.get_by_label("Name").fill("configure")
-            page.get_by_label("Password").fill(passwords["configure"])
+            page.get_by_label("Name").fill(ROLE)
+            page.get_by_label("Password").fill(passwords[ROLE])
             page.get_by_role("button", name="Log in").click()
             page.get_by_role("navigation", name="Pages").wait_for()
             _save(page, TODAY)
