@@ -47,10 +47,12 @@ ASKING = [
     ["precision", "propose", "study.csv", "--source", "study"],
     ["precision", "import"],
     ["cross-calibration", "study", "pairs.csv", "--old", "A", "--new", "B"],
+    ["alarms"],
 ]
-MAKE_ONE = {"demo", "serve", "desk", "listen", "work", "schedules", "load", "restore"}
+MAKE_ONE = {"demo", "serve", "desk", "listen", "work", "monitor", "schedules", "load", "restore"}
 NEED_NONE = {"prefect", "deploy"}
 READ_ONLY = {
+    "alarms",
     "precision",
     "qc",
     "cross-calibration",
