@@ -20,6 +20,7 @@ from pipeline.clinical.precision_register import without_effect
 from pipeline.edge.alarms.ways_out import secret_problems, ways_out
 from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.alarm_settings import AlarmsSettings
+from pipeline.edge.configuration.desk_settings import DeskSettings
 from pipeline.edge.configuration.destination_settings import Destination
 from pipeline.edge.configuration.dialects import DialectInForce, Origin, dialects_in_force
 from pipeline.edge.configuration.loading import load_configuration
@@ -28,7 +29,7 @@ from pipeline.edge.configuration.service_settings import AdtSettings, ListenerSe
 from pipeline.edge.configuration.settings import Settings
 from pipeline.edge.deliver.kinds import sender
 from pipeline.edge.dicom_net.client import PeerUnavailableError
-from pipeline.edge.dicom_net.tls import TlsError, for_calling, for_listener
+from pipeline.edge.dicom_net.tls import TlsError, for_browsers, for_calling, for_listener
 from pipeline.edge.live_configuration import outdated
 from pipeline.edge.overview.precision_register import register
 from pipeline.edge.store import precision_register
@@ -89,6 +90,7 @@ def check(folder: Path, *, on: date) -> Iterator[CheckResult]:
         yield CheckResult(Level.PROBLEM, problem)
     yield from check_certificates(settings.service.listener)
     yield from check_patient_feed(settings.service.adt)
+    yield from check_desk(settings.service.desk)
     yield from check_alarms(settings.service.alarms)
     yield check_prefect(settings.service.prefect)
     for destination in settings.service.destination:
@@ -140,6 +142,19 @@ def check_patient_feed(settings: AdtSettings) -> Iterator[CheckResult]:
             for_listener(settings.tls)
     except TlsError as unusable:
         yield CheckResult(Level.PROBLEM, f"adt.{unusable}")
+
+
+def check_desk(settings: DeskSettings) -> Iterator[CheckResult]:
+    """Yield where the desk is, and whether its certificate cannot be used."""
+    if not settings.enabled:
+        yield CheckResult(Level.FACT, "the desk: dxatrend serve runs none (desk.enabled)")
+        return
+    yield CheckResult(Level.FACT, f"the desk: {settings.address}")
+    try:
+        if settings.tls:
+            for_browsers(settings.tls.certificate, settings.tls.key)
+    except TlsError as unusable:
+        yield CheckResult(Level.PROBLEM, f"desk.{unusable}")
 
 
 def check_alarms(settings: AlarmsSettings) -> Iterator[CheckResult]:

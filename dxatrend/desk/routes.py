@@ -13,7 +13,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from dxatrend.desk.desk import Desk
@@ -163,7 +163,13 @@ class Dispatcher:
         if request.method == "POST" or UNATTENDED in request.headers:
             return self._errors.response(403, title="You are no longer logged in", text=_LOGGED_OUT)
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        if request.headers.get("sec-fetch-site") == "cross-site":
+            return self._again(target)
         return RedirectResponse("/log-in" if target == "/" else f"/log-in?next={quote(target, safe='/')}", 303)
+
+    def _again(self, target: str) -> Response:
+        """Let the browser ask once more by itself: it keeps our cookie back where a page of others has led here."""
+        return HTMLResponse(self._desk.renderer.render("again.html", {"title": "One moment", "target": target}))
 
 
 def _has_token(form: FormData, visitor: Visitor) -> bool:

@@ -18,6 +18,7 @@ from dxatrend.installation_check import (
     Level,
     check_certificates,
     check_configuration,
+    check_desk,
     check_destination,
     check_prefect,
     precision_in_use,
@@ -134,6 +135,7 @@ def _check(visit: Visit, installation: _Installation) -> list[CheckResult]:
         *check_configuration(visit.desk.folder, app.settings, installation.dialects, precision, on=on),
         *(CheckResult(Level.PROBLEM, message) for message in outdated(app)),
         *check_certificates(app.settings.service.listener),
+        *check_desk(app.settings.service.desk),
     ]
 
 

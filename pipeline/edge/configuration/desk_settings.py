@@ -10,6 +10,7 @@ from pipeline.edge.configuration.section import ConfigPath, Name, Port, Section
 from pipeline.edge.ip_address import is_ip_address
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_EVERY_ADDRESS = ("0.0.0.0", "::")
 
 
 class Role(StrEnum):
@@ -81,6 +82,8 @@ class DeskSettings(Section):
             raise ValueError("a host other than 127.0.0.1 needs desk.tls, or desk.proxy: passwords cross the network")
         if self.proxy is not None and self.socket is None and not self.proxy.address:
             raise ValueError("desk.proxy needs the address of the proxy, or desk.socket for it to connect to")
+        if self.host in _EVERY_ADDRESS and self.url is None and self.socket is None:
+            raise ValueError(f"with desk.host = {self.host!r}, desk.url says which address people type")
         if self.proxy is not None and self.url is None:
             raise ValueError("desk.proxy needs desk.url, the address that people type")
         if self.socket is not None and (self.tls is not None or self.proxy is None):

@@ -1,6 +1,7 @@
 """The accounts of the desk on the command line, and the desk as a process of the service."""
 
 import contextlib
+import io
 import os
 import pty
 import signal
@@ -76,13 +77,20 @@ def test_an_account_is_added_listed_changed_and_removed(config: Path, capsys: py
         (["user", "role", "tom", "act"], "there is no account tom"),
         (["user", "remove", "tom"], "there is no account tom"),
     ],
-    ids=" ".join,
+    ids=["too short", "password", "role", "remove"],
 )
-def test_what_cannot_be_done_to_an_account_is_one_sentence(config: Path, arguments: list[str], problem: str) -> None:
+def test_what_cannot_be_done_to_an_account_is_one_sentence(
+    config: Path,
+    arguments: list[str],
+    problem: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with open_app(config):
-        pass
-    refused = run(config, *arguments, password="short" if "add" in arguments else PASSWORD)
-    assert (refused.returncode, refused.stderr) == (1, f"{problem}\n")
+        capsys.readouterr()
+    monkeypatch.setattr("sys.stdin", io.StringIO("short\n" if "add" in arguments else f"{PASSWORD}\n"))
+    assert main(["desk", *arguments, "--config", str(config)]) == 1
+    assert capsys.readouterr().err == f"{problem}\n"
 
 
 def test_a_password_is_asked_for_twice_without_being_shown(config: Path) -> None:

@@ -241,3 +241,24 @@ def test_no_account_is_there_that_nobody_has_made(empty_desk: RunningDesk) -> No
         assert "dxatrend desk user add NAME" in client.get("/log-in").text
     with empty_desk.app.database.read() as connection:
         assert desk_accounts.names(connection) == []
+
+
+def test_a_link_in_a_mail_that_is_read_in_the_browser_leads_to_the_page(desk: RunningDesk, browser: Browser) -> None:
+    """The cookie does not come along with it; the page of an instant asks again, and then it does."""
+    with desk.visitor(browser, Role.READ) as visitor:
+        elsewhere = desk.url.replace("127.0.0.1", "localhost")
+        page = visitor.open(f"{elsewhere}/log-in")
+        page.evaluate("address => { location.href = address }", f"{desk.url}/account?from=mail")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Your account")
+        expect(page).to_have_url(f"{desk.url}/account?from=mail")
+        visitor.assert_in_order()
+    with desk.visitor(browser, None) as stranger:
+        page = stranger.open(f"{elsewhere}/log-in")
+        page.evaluate("address => { location.href = address }", f"{desk.url}/account")
+        expect(page).to_have_url(re.compile("/log-in"))
+
+
+def test_a_form_of_another_site_is_not_let_in_by_that(desk: RunningDesk) -> None:
+    with desk.client() as client:
+        answer = client.post("/account/password", headers={"sec-fetch-site": "cross-site"})
+    assert (answer.status_code, "http-equiv" in answer.text) == (403, False)

@@ -190,6 +190,7 @@ def test_outside_a_request_nobody_but_the_user_of_the_machine_acts() -> None:
     ("settings", "problem"),
     [
         ({"host": "0.0.0.0"}, "needs desk.tls, or desk.proxy"),
+        ({"host": "0.0.0.0", "tls": {"certificate": "a", "key": "b"}}, "which address people type"),
         ({"proxy": {}}, "needs the address of the proxy"),
         ({"proxy": {"address": ["127.0.0.1"]}}, "needs desk.url"),
         ({"proxy": {"address": ["proxy.example"]}, "url": SITE}, "an IP address is needed"),
