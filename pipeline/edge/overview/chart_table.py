@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import groupby
 
 from pipeline.clinical.phantom_chart import JudgedScan
+from pipeline.clinical.phantom_qc import cumulative_deviation
 from pipeline.edge.quality_control.charts import Series
 
 HEADS = (
@@ -22,6 +24,7 @@ HEADS = (
     "outcome",
     "cusum_high",
     "cusum_low",
+    "cumulative_deviation_g_cm2",
     "software",
     "segment",
 )
@@ -35,6 +38,8 @@ class ChartRow:
     phantom: str
     region: str
     judged: JudgedScan
+    cumulative_deviation: Decimal
+    """The sum of deviations from the mean of the segment's first ten scans, in g/cm²: the plot of ANZBMS (R7.4)."""
     bmc: Decimal | None
     area: Decimal | None
     software: str
@@ -49,7 +54,12 @@ class ChartRow:
 def rows(series: Series) -> Iterator[ChartRow]:
     """Yield the scans of a series, oldest first."""
     region = series.phantom.region.key
-    for judged in series.chart.scans:
+    sums = [
+        total
+        for _, of_segment in groupby(series.chart.scans, key=lambda judged: id(judged.segment))
+        for total in cumulative_deviation([judged.scan.bmd for judged in of_segment])
+    ]
+    for judged, total in zip(series.chart.scans, sums, strict=True):
         scan = series.scans[judged.scan.number]
         measured = scan.values.get(region) or next(iter(scan.values.values()))
         yield ChartRow(
@@ -57,6 +67,7 @@ def rows(series: Series) -> Iterator[ChartRow]:
             phantom=judged.scan.phantom,
             region=region,
             judged=judged,
+            cumulative_deviation=total,
             bmc=measured.bmc,
             area=measured.area,
             software=scan.software,
@@ -82,6 +93,7 @@ def cells(row: ChartRow) -> tuple[str, ...]:
         judged.outcome.value,
         f"{judged.cusum[0]:.2f}",
         f"{judged.cusum[1]:.2f}",
+        f"{row.cumulative_deviation:.4f}",
         _inert(row.software),
         _inert(judged.segment.reason),
     )

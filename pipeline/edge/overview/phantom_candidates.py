@@ -11,6 +11,7 @@ from pipeline.clinical.model import Exam, Scanner
 from pipeline.clinical.phantom_candidate import FEWEST_EXAMS, Likeness, likeness_to_phantom
 from pipeline.edge.store import exams, scanner_exams
 from pipeline.edge.store.exams import ExamOnFile
+from pipeline.edge.text_files import toml_string
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +29,11 @@ class PhantomCandidate:
     @property
     def lines(self) -> tuple[str, ...]:
         """The lines to add to ``scanners.toml`` once a person has confirmed that it is a phantom."""
-        escaped = self.patient_id.replace("\\", "\\\\").replace('"', '\\"')
         return (
             "[[phantom]]",
             'name = ""',
-            f'patient_id = ["{escaped}"]',
-            f'region = "{self.likeness.region}"',
+            f"patient_id = [{toml_string(self.patient_id)}]",
+            f"region = {toml_string(self.likeness.region)}",
             f"since = {self.first}",
         )
 

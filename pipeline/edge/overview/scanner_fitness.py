@@ -14,6 +14,7 @@ from pipeline.edge.quality_control.charts import ScannerQuality, Series, quality
 from pipeline.edge.store import phantom_scans, qc_stops, scanners
 from pipeline.edge.store.phantom_scans import PhantomScanOnFile
 from pipeline.edge.store.qc_stops import Stop
+from pipeline.edge.text_files import toml_string
 
 IN_USE = timedelta(days=30)
 """A scanner that has sent nothing for longer is not in use, and nobody need scan its phantom."""
@@ -53,12 +54,12 @@ class UnknownPhantom:
     @property
     def lines(self) -> tuple[str, ...]:
         """The lines to add to ``scanners.toml`` once a person has named the phantom."""
-        by_id, by_name = _quoted(self.patient_id), _quoted(self.patient_name.replace("^", " ").strip())
+        by_id, by_name = toml_string(self.patient_id), toml_string(self.patient_name.replace("^", " ").strip())
         return (
             "[[phantom]]",
             'name = ""',
             f"patient_id = [{by_id}]" if self.patient_id.strip() else f"patient_name = [{by_name}]",
-            f"region = {_quoted(self.regions[0] if self.regions else '')}",
+            f"region = {toml_string(self.regions[0] if self.regions else '')}",
             f"since = {self.first.date()}",
         )
 
@@ -235,8 +236,3 @@ def _about_bridge(bridge: Bridge) -> str:
         f"After {bridge.mark.what} ({bridge.mark.day}) the phantom {held}.{also} If the calibration was touched, "
         f"scanners.toml says: [[scanner.epoch]] from = {bridge.mark.day}, cross_calibrated = {proposed}"
     )
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
