@@ -7,12 +7,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from pipeline.clinical.model import Patient
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.reprocess import requested_runs
 from pipeline.edge.store import audit_trail, outbox
 from pipeline.edge.store.audit_trail import Event
+from pipeline.edge.store.reprocessing_runs import Scope
 from tests.factories import browser as browsers
 from tests.factories.browser import PHONE, RunningDesk
+
+ABOUT = Patient(patient_id="SAMPLE-02", issuer="SAMPLES")
 
 
 @pytest.fixture
@@ -69,6 +73,18 @@ def test_a_dry_run_is_watched_and_then_shown_as_before_and_after(
         assert "Significant loss" in " ".join(sentences.all_inner_texts())
         assert page.get_by_text("result since the prior exam").first.is_hidden()
     assert issued(changed_desk) == before, "nothing was changed"
+
+
+def test_whose_addenda_were_shown_is_in_the_audit_trail(changed_desk: RunningDesk) -> None:
+    requested_runs.request(changed_desk.app, Scope(), dry_run=True)
+    work(changed_desk)
+    with changed_desk.client(Role.READ) as client:
+        assert "Significant loss" in client.get("/reprocessing").text
+    with changed_desk.app.database.read() as connection:
+        found = [one.entry for one in audit_trail.find(connection, about=ABOUT)]
+    viewed = [entry for entry in found if entry.event is Event.VIEWED]
+    assert {(entry.actor, entry.detail["page"]) for entry in viewed} == {("read", "/reprocessing")}
+    assert all(entry.exam for entry in viewed)
 
 
 def test_a_run_is_begun_and_done_by_the_worker_under_the_name_of_who_has_begun_it(
