@@ -19,6 +19,7 @@ _WORDS = {
     403: _Words("This is not open to you", "Your role does not include this page. Ask whoever administers dxatrend."),
     404: _Words("There is no such page", "Nothing is at this address, or what was there is no longer on file."),
     405: _Words("This cannot be done here", "This address does not take what the browser sent."),
+    408: _Words("This took too long", "The browser did not send the whole form. Nothing was changed; send it again."),
     413: _Words("This is too much", "What was sent is larger than this page takes. Nothing was changed."),
     414: _Words("This address is too long", "Shorten what you search for."),
     421: _Words("This desk has another address", "Use the address below; the one in the browser is not known here."),

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Literal
 from urllib.parse import quote
 
-from anyio import CapacityLimiter, move_on_after, to_thread
+from anyio import CapacityLimiter, fail_after, move_on_after, to_thread
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
@@ -96,7 +96,8 @@ class Dispatcher:
         form = FormData()
         try:
             if route.method == "POST":
-                form = await request.form(max_files=1, max_fields=_MOST_FIELDS)
+                with fail_after(LONGEST_ANSWER):
+                    form = await request.form(max_files=1, max_fields=_MOST_FIELDS)
             with move_on_after(LONGEST_ANSWER):
                 return await to_thread.run_sync(
                     self._answer, route, request, form, limiter=self._threads, abandon_on_cancel=True
@@ -105,6 +106,10 @@ class Dispatcher:
             return self._errors.response(503, text=_TOO_SLOW if route.method == "POST" else "")
         except BodyTooLargeError:
             return self._errors.response(413)
+        except TimeoutError:
+            return self._errors.response(408)
+        except ClientDisconnect:
+            return self._errors.response(400)  # nobody reads it any more
         except HTTPException as error:
             return self._errors.response(error.status_code, text=error.detail if error.status_code == 400 else "")
         finally:

@@ -7,6 +7,7 @@ import ssl
 import uvicorn
 from starlette.types import ASGIApp
 
+from dxatrend.desk.http_protocol import ImpatientProtocol
 from dxatrend.service import systemd_notify
 from pipeline.edge.configuration.desk_settings import DeskSettings
 from pipeline.edge.dicom_net import tls
@@ -50,7 +51,7 @@ def web_server(application: ASGIApp, settings: DeskSettings) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             application,
-            http="h11",
+            http=ImpatientProtocol,
             ws="none",
             lifespan="off",
             loop="asyncio",

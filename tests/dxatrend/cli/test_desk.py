@@ -168,3 +168,15 @@ def test_the_service_runs_a_desk_unless_it_is_told_not_to(config: Path, enabled:
         names = [child.name for child in supervisor._children(config, elsewhere, reports, signs, desk=enabled)]
     assert ("desk" in names) is enabled
     assert {"listener", "worker", "schedules"} <= set(names)
+
+
+def test_check_says_where_the_desk_is_and_that_its_key_is_readable_by_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "desk.key").touch(mode=0o644)
+    config = configure(tmp_path, desk='[desk.tls]\ncertificate = "../desk.pem"\nkey = "../desk.key"')
+    assert main(["check", "--config", str(config)]) == 1
+    told = "".join(capsys.readouterr())
+    assert "the desk: https://127.0.0.1:" in told
+    assert "desk.tls.key: " in told
+    assert "others than its owner can read it" in told

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
-from dxatrend.desk import security
+from dxatrend.desk import http_protocol, security
+from dxatrend.desk import routes as desk_routes
 from dxatrend.desk.application import routes
 from dxatrend.desk.navigation import LABELS
 from dxatrend.desk.rendering import STATIC
@@ -149,6 +150,29 @@ def test_a_form_without_an_end_is_refused_once_it_is_too_large(desk: RunningDesk
             pytest.fail("eight megabytes were taken")
         with contextlib.suppress(ConnectionError):
             assert b" 413 " in connection.recv(4096).partition(b"\r\n")[0]
+
+
+def test_a_connection_that_asks_for_nothing_is_closed(empty_desk: RunningDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.3)
+    with empty_desk.client() as client:
+        assert client.get("/log-in").status_code == 200
+        address = (peers.LOOPBACK, empty_desk.desk.settings.port)
+        for sent in (b"", b"GET / HTTP/1.1\r\nHost: x\r\n"):
+            with socket.create_connection(address, timeout=30) as connection:
+                connection.sendall(sent)
+                assert connection.recv(4096) == b"", "it waits no longer"
+        assert client.get("/log-in").status_code == 200
+
+
+def test_a_form_that_does_not_come_to_its_end_is_given_up(desk: RunningDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk_routes, "LONGEST_ANSWER", 0.5)
+    head = (
+        f"POST /log-in HTTP/1.1\r\nHost: {urlsplit(desk.url).netloc}\r\nSec-Fetch-Site: same-origin\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 50\r\n\r\nname="
+    )
+    with socket.create_connection((peers.LOOPBACK, desk.desk.settings.port), timeout=30) as connection:
+        connection.sendall(head.encode())
+        assert b" 408 " in connection.recv(4096).partition(b"\r\n")[0]
 
 
 def test_a_head_that_does_not_end_is_answered_by_closing(desk: RunningDesk) -> None:
