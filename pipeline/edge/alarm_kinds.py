@@ -211,8 +211,10 @@ ALL = (
     Kind(
         name="scanner_silent",
         priority=Priority.MEDIUM,
+        hold_off=_minutes(60),
         headline="{} has sent nothing for longer than usual",
-        cause="nothing has come for more days of work than 99 of 100 of its gaps in a year had; needs 20 days of exams",
+        cause="nothing has come for more days of work than 99 of 100 of its gaps in a year had, and {} more; needs 20 "
+        "days of exams",
         advice="Is it in use? Then look for reports that wait at the scanner. If it is not: shelve this, or name the "
         "days in `alarms.holidays`.",
         page="/",

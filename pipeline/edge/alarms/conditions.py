@@ -72,10 +72,12 @@ class Conditions:
             StoreError: the database could not be queried.
         """
         service = app.settings.service
+        is_old = self._learned_at is None or abs(at - self._learned_at) >= LEARNED_FOR
+        if is_old:
+            self._known = _addresses(service)  # asks a name server, and holds no transaction meanwhile
         with app.database.read() as connection:
-            if self._learned_at is None or abs(at - self._learned_at) >= LEARNED_FOR:
+            if is_old:
                 self._scanners = open_work.scanner_days(connection, since=(at - _YEAR).date())
-                self._known = _addresses(service)
                 self._learned_at = at
             found = [
                 *_parts(connection, at),
@@ -211,7 +213,7 @@ def _destinations(connection: Connection, service: ServiceSettings) -> Iterator[
 def _stuck(connection: Connection) -> Iterator[Condition]:
     for stage, one in open_work.waiting(connection).items():
         if stage != "deliver" and one.since is not None:
-            yield Condition(kind="work_stuck", subject=stage, since=one.since, detail=f"{one.count} wait")
+            yield Condition(kind="work_stuck", subject=stage, since=one.since, detail=f"waiting: {one.count}")
 
 
 def _held(connection: Connection) -> Iterator[Condition]:

@@ -257,6 +257,7 @@ def a_scanner_falls_silent(department: Watched) -> Iterator[None]:
     department.look(after=MINUTE)
     assert department.raised() == []
     department.look(after=3 * DAY)
+    department.pass_time(HOUR, every=3 * MINUTE)
     yield
     write(department, update(scanner).values(last_seen_at=department.now))
 
