@@ -7,6 +7,7 @@ bound. Nothing here knows a patient; serial numbers name devices, and can be lef
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -16,9 +17,11 @@ from sqlalchemy import Connection
 from pipeline import __version__
 from pipeline.edge.alarms.listing import raised
 from pipeline.edge.app import App
+from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.disk_space import disk_reserve_of
 from pipeline.edge.overview.expiries import certificates
 from pipeline.edge.overview.parts import parts
+from pipeline.edge.quality_control.charts import ScannerQuality, quality_of
 from pipeline.edge.store import (
     alarms,
     destination_outages,
@@ -26,6 +29,7 @@ from pipeline.edge.store import (
     housekeeping_log,
     monitor_counts,
     open_work,
+    phantom_scans,
 )
 
 
@@ -39,6 +43,8 @@ class Metrics(Collector):
         self._rejected: Counter[str] = Counter()
         self._delivered: Counter[str] = Counter()
         self._counted_at = datetime.now(UTC)
+        self._phantoms: dict[int, _Deviations] = {}
+        """What the last phantom scan of each scanner has shown, by its number."""
         with current().database.read() as connection:
             self._last_receipt = monitor_counts.last_receipt(connection)
             self._last_entry = monitor_counts.last_audit_entry(connection)
@@ -62,6 +68,7 @@ class Metrics(Collector):
                     *_work(connection),
                     *_destinations(connection, app),
                     *_scanners(connection, app),
+                    *self._deviations(connection, app),
                     *_parts(connection, at),
                     *_alarms(connection, at),
                     *_lscs(connection, app),
@@ -79,6 +86,26 @@ class Metrics(Collector):
             self._delivered[name] += monitor_counts.delivered_between(connection, name, self._counted_at, at)
         self._last_receipt, self._last_entry, self._counted_at = last_receipt, last_entry, at
 
+    def _deviations(self, connection: Connection, app: App) -> Iterator[Metric]:
+        """Yield how far the last phantom scans lie from their means; a chart is drawn anew only for a new scan."""
+        if not app.settings.service.monitor.serial_numbers:
+            return
+        family = GaugeMetricFamily(
+            "dxatrend_phantom_deviation_ratio",
+            "Deviation of the last phantom scan from its mean, as a part of one",
+            labels=["serial", "region"],
+        )
+        reference_data = app.reference_in_force(connection).reference_data
+        for number, last_at in phantom_scans.last_performed_at(connection).items():
+            known = self._phantoms.get(number)
+            if known is None or known.last_at != last_at or known.reference_data is not reference_data:
+                quality = quality_of(connection, reference_data, number)
+                known = _Deviations(last_at, reference_data, tuple(_ratios(quality)))
+                self._phantoms[number] = known
+            for serial, region, ratio in known.ratios:
+                family.add_metric([serial, region], ratio)
+        yield family
+
     def _counters(self) -> Iterator[Metric]:
         for name, what, label, counts in (
             ("received", "Instances received since this process began", "caller", self._received),
@@ -89,6 +116,21 @@ class Metrics(Collector):
             for value, count in counts.items():
                 family.add_metric([value], count)
             yield family
+
+
+@dataclass(frozen=True, slots=True)
+class _Deviations:
+    """What the last phantom scan of a scanner has shown: serial number, region and deviation from the mean."""
+
+    last_at: datetime
+    reference_data: ReferenceData
+    ratios: tuple[tuple[str, str, float], ...]
+
+
+def _ratios(quality: ScannerQuality) -> Iterator[tuple[str, str, float]]:
+    for series in quality.series:
+        if (last := series.chart.last) is not None:
+            yield quality.scanner.serial_number, series.phantom.region.key, float(last.percent) / 100
 
 
 def _work(connection: Connection) -> Iterator[Metric]:

@@ -23,6 +23,7 @@ from pipeline.edge.store.audit_trail import Entry, Event, Outcome, record
 from tests import peers
 from tests.factories.answered_exams import lsc
 from tests.factories.instances import instance
+from tests.factories.phantoms import phantom_department
 from tests.factories.reports import encode, report, spine
 from tests.factories.watched import Watched, watched
 
@@ -120,6 +121,28 @@ def test_serial_numbers_can_be_left_out(tmp_path: Path) -> None:
             assert not [
                 name for name, by_label in found.samples().items() if any("DF+1" in label for label in by_label)
             ]
+
+
+def test_the_deviation_of_the_last_phantom_scan_is_told_by_scanner_and_region(tmp_path: Path) -> None:
+    with phantom_department(tmp_path, f"sqlite:///{tmp_path}/store.sqlite3") as department:
+        department.baseline()
+        port = peers.free_port()
+        app = department.app
+        with closing(MonitorServer(app.settings.service.monitor, port, lambda: app)):
+            get = f"http://127.0.0.1:{port}/metrics"
+            first = ratio(get)
+            assert abs(first) < 0.005
+            department.phantom(-1, "1.1946")
+            assert 0.01 < ratio(get) < 0.02
+
+
+def ratio(url: str) -> float:
+    """The deviation that is told of the one phantom there is."""
+    text = httpx.get(url, trust_env=False, timeout=30).text
+    (family,) = (one for one in text_string_to_metric_families(text) if one.name == "dxatrend_phantom_deviation_ratio")
+    (sample,) = family.samples
+    assert sample.labels == {"serial": "DF+1", "region": "L1-L4"}
+    return sample.value
 
 
 def test_health_follows_the_alarms_and_whether_anybody_watches(monitored: Monitored) -> None:
