@@ -8,6 +8,9 @@ import os
 import select
 import signal
 
+HANDLE_SECONDS = 1.0
+"""How long the main thread may be in one system call, during which Python handles no signal."""
+
 
 class Stop:
     """A request to stop; once set, it stays set."""
@@ -29,10 +32,17 @@ class Stop:
         return self.wait(0)
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until it is set, at most so many seconds; return whether it is set."""
+        """Wait until it is set, at most so many seconds; return whether it is set.
+
+        A signal that comes just before the system call does not interrupt it, so that none lasts for ever: Python
+        handles the signal between two of them.
+        """
+        while seconds is None:
+            if self.wait(HANDLE_SECONDS):
+                return True
         ready = select.poll()
         ready.register(self._reader, select.POLLIN)
-        return bool(ready.poll(None if seconds is None else seconds * 1000))
+        return bool(ready.poll(seconds * 1000))
 
 
 def stop_on_signals() -> Stop:

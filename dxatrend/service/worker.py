@@ -14,7 +14,7 @@ from functools import partial
 
 from flows.prefect_runner import PrefectRunner
 from flows.runtime import run_context
-from flows.shutdown import Stop
+from flows.shutdown import HANDLE_SECONDS, Stop
 from pipeline.edge.alarms.alarm_loop import alarm_loop
 from pipeline.edge.app import App
 from pipeline.edge.audit.forwarder import AuditForwarder
@@ -61,7 +61,8 @@ def run_worker(current: Callable[[], App], stop: Stop) -> bool:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        while thread.is_alive():
+            thread.join(HANDLE_SECONDS)
     return not failed
 
 
