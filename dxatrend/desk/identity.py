@@ -19,7 +19,7 @@ from pipeline.edge.store.desk_sessions import Session
 from pipeline.errors import DxatrendError
 
 UNATTENDED = "dxatrend-refresh"
-"""The header of a request that a page makes by itself: it keeps no session alive."""
+"""The header of a request that a page makes by itself: it keeps no session alive that may see patients."""
 
 _LONGEST_NAME = 64
 
@@ -89,7 +89,7 @@ def identify(desk: Desk, app: App, connection: HTTPConnection) -> Visitor | None
     if session is None or token is None or session.name != name:
         token = desk_log_in.begin_trusted(app.database, name, host=host, idle=desk.idle)
         return Visitor(name=name, role=role, host=host, token=token, by_proxy=True)
-    _renew(app, session, connection, now)
+    _renew(app, session, role, connection, now)
     return Visitor(name=name, role=role, host=host, token=token, message=session.message, by_proxy=named is not None)
 
 
@@ -101,8 +101,10 @@ def _role(account: Account | None, settings: DeskSettings, named: str | None) ->
     raise NoRoleError
 
 
-def _renew(app: App, session: Session, connection: HTTPConnection, now: datetime) -> None:
-    if UNATTENDED in connection.headers or now - session.seen_at < desk_sessions.RENEWED_EVERY:
+def _renew(app: App, session: Session, role: Role, connection: HTTPConnection, now: datetime) -> None:
+    """Keep a session alive that somebody uses, or that shows a screen on the wall, where no patient is seen."""
+    unattended = UNATTENDED in connection.headers and role is not Role.LOOK
+    if unattended or now - session.seen_at < desk_sessions.RENEWED_EVERY:
         return
     with app.database.write() as writing:
         desk_sessions.renew(writing, session.digest, at=now)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from dxatrend.desk.identity import UNATTENDED
 from pipeline.clinical.model import Scanner
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.operations.release import parse_printed_number, release_held
@@ -17,7 +18,7 @@ from pipeline.edge.overview.held_reasons import EXPLANATIONS
 from pipeline.edge.store import audit_trail, destination_outages, held_work, processes, scanners
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.processes import ProcessState
-from pipeline.edge.store.schema import receipt
+from pipeline.edge.store.schema import desk_session, receipt
 from tests.factories import browser as browsers
 from tests.factories.browser import PHONE, RunningDesk, pixels_of
 from tests.factories.held_things import UNKNOWN_NAME, HeldThings, hold_things
@@ -114,7 +115,7 @@ def test_a_service_in_order_says_so(sample_store: Path, tmp_path: Path, browser:
             visitor.assert_in_order()
 
 
-def test_today_refreshes_itself_and_keeps_no_session_alive(troubled, browser, monkeypatch) -> None:
+def test_today_refreshes_itself(troubled, browser, monkeypatch) -> None:
     monkeypatch.setattr("dxatrend.desk.pages.today.REFRESH_SECONDS", 1)
     desk, _ = troubled
     with desk.visitor(browser, Role.LOOK) as visitor:
@@ -122,6 +123,29 @@ def test_today_refreshes_itself_and_keeps_no_session_alive(troubled, browser, mo
         with page.expect_request(lambda request: "dxatrend-refresh" in request.headers, timeout=30_000):
             pass
         expect(page.get_by_role("heading", name="Today")).to_be_visible()
+
+
+@pytest.mark.parametrize(("role", "is_kept"), [(Role.LOOK, True), (Role.READ, False)])
+def test_a_refresh_keeps_a_screen_on_the_wall_logged_in_and_nobody_who_sees_patients(held, role, is_kept) -> None:
+    desk, _ = held
+    with desk.client(role) as client:
+        long_ago = datetime.now(UTC) - desk.desk.idle * 0.9
+        with desk.app.database.write() as connection:
+            connection.execute(update(desk_session).values(seen_at=long_ago))
+        client.get("/", headers={UNATTENDED: "1"}).raise_for_status()
+    with desk.app.database.read() as connection:
+        (seen_at,) = connection.scalars(select(desk_session.c.seen_at)).all()
+    assert (seen_at > long_ago) is is_kept
+
+
+def test_what_is_held_is_decided_without_script(held, browser) -> None:
+    desk, things = held
+    with desk.visitor(browser, Role.ACT, script=False) as visitor:
+        page = visitor.open("/held")
+        page.get_by_role("checkbox", name=things.delivery, exact=True).check()
+        page.get_by_role("button", name="Release").click()
+        expect(page.get_by_role("status")).to_have_text("1 thing is tried again.")
+    assert things.delivery not in waiting(desk)
 
 
 def test_a_destination_is_tried_now_by_whoever_may_act(held, browser) -> None:
