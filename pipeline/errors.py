@@ -14,7 +14,8 @@ Each error is defined beside what raises it; this is the tree::
     │   │                   CommitmentNotReportedError  PeerUnavailableError
     │   ├── deliver         NoAnswerError
     │   │                   DeliveryError
-    │   │                   ├── DeliveryUnavailableError  DeliveryRefusedError  UndeliverableError
+    │   │                   ├── DeliveryUnavailableError  DeliveryRefusedError
+    │   │                   ├── UndeliverableError ── UnwritableError
     │   │                   └── DeliveryUnconfirmedError ── CommitmentAwaitedError
     │   ├── history         HistoryQueryError
     │   ├── extract         StoppedError  TimeLimitError

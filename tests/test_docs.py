@@ -25,7 +25,7 @@ from pipeline.edge.alarms import wording
 from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.configuration.settings import Settings
 from pipeline.edge.configuration.suggestions import sections_in
-from pipeline.edge.deliver.dispatcher import REFUSED, UNANSWERED
+from pipeline.edge.deliver.dispatcher import REFUSED, UNANSWERED, UNWRITABLE
 from pipeline.edge.dicom_net.sop_classes import IMAGE_STORAGE_CLASSES, SR_STORAGE_CLASSES, SR_TRANSFER_SYNTAXES
 from pipeline.edge.errors import UNEXPECTED, WORKER_LOST
 from pipeline.edge.extract.caller_scanners import OTHER_CALLER
@@ -138,7 +138,7 @@ def test_a_list_can_be_set_by_the_environment_as_the_page_says(monkeypatch):
 
 
 OF_EXAMS = {CONTRADICTORY, UNUSABLE_EVIDENCE, OTHER_BYTES, ID_CONFLICT, SAME_SCAN, READ_OTHERWISE}
-OF_THE_EDGE = {OTHER_CALLER, UNEXPECTED, WORKER_LOST, REFUSED, UNANSWERED, NOT_REPORTED}
+OF_THE_EDGE = {OTHER_CALLER, UNEXPECTED, WORKER_LOST, REFUSED, UNANSWERED, UNWRITABLE, NOT_REPORTED}
 
 
 def test_every_reason_for_holding_is_explained_and_no_other():

@@ -19,6 +19,7 @@ class Receiver:
 
     port: int = field(default_factory=peers.free_port)
     answer: str = "AA"
+    encoding: str = "utf-8"
     got: list[hl7.Message] = field(default_factory=list)
 
 
@@ -39,7 +40,7 @@ def python_hl7_server(receiver: Receiver) -> Iterator[None]:
         writer.close()
 
     async def run() -> None:
-        server = await start_hl7_server(serve, port=receiver.port, host=peers.LOOPBACK, encoding="utf-8")
+        server = await start_hl7_server(serve, port=receiver.port, host=peers.LOOPBACK, encoding=receiver.encoding)
         async with server:
             listening.set()
             await stop.wait()

@@ -22,6 +22,7 @@ from pipeline.edge.deliver.sender import (
     DeliveryUnavailableError,
     DeliveryUnconfirmedError,
     UndeliverableError,
+    UnwritableError,
 )
 from pipeline.edge.dicom_net.client import PeerUnavailableError, back_off
 from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, describe_error, require_fault_of_one
@@ -56,7 +57,11 @@ SUPERSEDED = "superseded"
 
 REFUSED = "refused"
 UNANSWERED = "unanswered"
-"""The reasons for which a delivery is held: it was refused, or the association ended whenever it was sent."""
+UNWRITABLE = "unwritable"
+"""The reasons for which a delivery is held.
+
+It was refused, the connection ended whenever it was sent, or a letter of it is not in the destination's character set.
+"""
 
 
 def next_due(connection: Connection, destination: str) -> datetime | None:
@@ -211,6 +216,8 @@ class _Batch:
         self, connection: Connection, waiting: Delivery, problem: DeliveryError, now: datetime
     ) -> str | None:
         """Return the reason to hold an addendum, if the problem is its own and not the destination's."""
+        if isinstance(problem, UnwritableError):
+            return UNWRITABLE
         if isinstance(problem, UndeliverableError):
             return UNEXPECTED
         if isinstance(problem, DeliveryUnconfirmedError) or waiting.attempts < MOST_FAILURES:

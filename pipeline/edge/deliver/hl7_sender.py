@@ -16,6 +16,7 @@ from pipeline.edge.deliver.sender import (
     DeliveryRefusedError,
     DeliveryUnavailableError,
     UndeliverableError,
+    UnwritableError,
 )
 from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.dicom_net.tls import TlsError, for_client
@@ -71,7 +72,7 @@ class Hl7Sender:
         except NoAnswerError as silence:
             return DeliveryUnavailableError(str(silence))
         except UnwritableLetterError as unwritable:
-            return UndeliverableError(str(unwritable))
+            return UnwritableError(str(unwritable))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are sent
             require_fault_of_one(error)
             return UndeliverableError(describe_error(error))

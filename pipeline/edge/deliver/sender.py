@@ -23,7 +23,11 @@ class DeliveryRefusedError(DeliveryError):
 
 
 class UndeliverableError(DeliveryError):
-    """Sending it raised an unexpected error, or the destination's settings cannot express it: a person must look."""
+    """Sending it raised an unexpected error."""
+
+
+class UnwritableError(UndeliverableError):
+    """The destination's character set lacks a letter of the result."""
 
 
 class DeliveryUnconfirmedError(DeliveryError):

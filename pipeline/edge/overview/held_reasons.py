@@ -124,16 +124,20 @@ EXPLANATIONS: Mapping[str, Explanation] = {
         "two visits: `dxatrend split`.",
     ),
     "refused": Explanation(
-        "A PACS refused this addendum ten times while it accepted others, or 48 times in all.",
-        "The detail has the status, the PACS's log has the cause; then release.",
+        "A destination refused this addendum ten times while it accepted others, or 48 times in all.",
+        "The detail has the status, the destination's log has the cause; then release.",
     ),
     "not_reported": Explanation(
         "A scanner did not accept our result of storage commitment for a week.",
         "Is `listener.caller.port` right? Does the scanner know our AE title? Then release.",
     ),
     "unanswered": Explanation(
-        "A PACS broke the association whenever this addendum was sent, and accepted others.",
-        "Check the PACS, then release.",
+        "A destination broke the connection whenever this addendum was sent, and accepted others.",
+        "Check the destination, then release.",
+    ),
+    "unwritable": Explanation(
+        "The character set of an HL7 receiver lacks a letter of this result; no letter is replaced.",
+        "Set `character_set` in its mapping to one that has it, best `UNICODE UTF-8`; restart, then release.",
     ),
     "unexpected": Explanation("An error in dxatrend.", "The detail names the place; please report it."),
     "worker_lost": Explanation(

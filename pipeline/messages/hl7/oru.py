@@ -109,14 +109,15 @@ def write_message(
     Raises:
         UnwritableLetterError: the character set of the mapping lacks a letter.
     """
-    fields = _header_fields(result)
+    encoding = ENCODINGS[mapping.character_set]
+    fields = _header_fields(result, encoding)
     lines = [_msh(mapping, fields, control_id(result))]
     lines += [_line(name, mapping, fields) for name in mapping.segments]
     observations = list(_observations(result, mapping, fields, pdf))
     known = {one.key for one in observations}
     gone: dict[tuple[str, str], _Obx] = {}
     for version in earlier:
-        for one in _observations(version, mapping, _header_fields(version), b"" if pdf is None else pdf):
+        for one in _observations(version, mapping, _header_fields(version, encoding), b"" if pdf is None else pdf):
             if one.key not in known:
                 gone[one.key] = one
     written = [_obx(number, one, fields) for number, one in enumerate(observations, 1)]
@@ -124,12 +125,12 @@ def write_message(
     last = 17 if mapping.version == "2.3.1" else 18  # OBX-18 came with version 2.4
     lines += [segment("OBX", one[:last]) for one in written]
     try:
-        return (SEGMENT_END.join(lines) + SEGMENT_END).encode(ENCODINGS[mapping.character_set])
+        return (SEGMENT_END.join(lines) + SEGMENT_END).encode(encoding)
     except UnicodeEncodeError:
         raise UnwritableLetterError(f"a letter of it is not in {mapping.character_set}") from None
 
 
-def _header_fields(result: ExamResult) -> dict[str, str]:
+def _header_fields(result: ExamResult, encoding: str) -> dict[str, str]:
     """Return the encoded text of each name that any field may have."""
     header, equipment = result.header, result.equipment
     plain = {
@@ -154,9 +155,23 @@ def _header_fields(result: ExamResult) -> dict[str, str]:
         "result_status": status_of(result),
     }
     return {name: escape(text) for name, text in plain.items()} | {
-        "patient_name": person_name(header.patient_name),
+        "patient_name": person_name(_spelt_in(header.patient_name, encoding)),
         "referring_physician": physician(header.referring_physician),
     }
+
+
+def _spelt_in(name: str, encoding: str) -> str:
+    """Return the spellings of a person name that an encoding has, if it has any: each alone is the whole name."""
+    spellings = [group for group in name.split("=") if _has_letters(encoding, group)]
+    return "=".join(spellings) if any(group.strip("^ ") for group in spellings) else name
+
+
+def _has_letters(encoding: str, text: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _msh(mapping: Hl7Mapping, fields: Mapping[str, str], identifier: str) -> str:

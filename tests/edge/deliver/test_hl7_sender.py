@@ -263,6 +263,18 @@ def test_a_new_destination_gets_a_result_as_its_first_and_not_as_the_correction_
     assert "D" not in {str(one[11]) for one in message.segments("OBX")}
 
 
+def test_a_letter_that_the_receiver_has_not_holds_one_result_and_says_what_to_do(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    receiver.encoding = "latin-1"
+    destination = DESTINATION.format(port=receiver.port, mapping=MAPPING.with_name("merge-fields.toml"))
+    with outboxes.outbox_of(tmp_path, destination) as app, python_hl7_server(receiver):
+        outboxes.receive(app, visit(2022, SpecificCharacterSet="ISO_IR 144", PatientName="\xbb\xee"), visit(2024))
+        assert outboxes.deliver(app) == (1, 1)
+        assert outboxes.problems(app) == [("unwritable", "a letter of it is not in 8859/1")]
+        assert sorted(outboxes.states(app)) == ["done", "held"]
+
+
 def test_no_log_line_names_the_patient_or_what_a_receiver_says(
     sqlite_app: App, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -247,6 +247,13 @@ def test_a_letter_that_the_character_set_lacks_is_refused_and_not_replaced() -> 
         write_message(strange, MAPPINGS["merge-fields"])
 
 
+def test_of_several_spellings_of_a_name_those_are_sent_that_the_character_set_has() -> None:
+    result = results.of(addenda.of())
+    name = replace(result, header=replace(result.header, patient_name="Yamada^Tarou=山田^太郎"))
+    message = parsed(write_message(name, MAPPINGS["merge-fields"]), "latin-1")
+    assert str(message.segment("PID")[5]) == "Yamada^Tarou^^^^^L"
+
+
 def mapping(*obx: Observation, **others: object) -> Hl7Mapping:
     return Hl7Mapping(obx=obx, **others)  # type: ignore[arg-type]
 
