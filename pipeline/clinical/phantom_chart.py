@@ -4,9 +4,9 @@ A scan that breaks a rule is repeated twice the same day; scans that come later 
 the mean of the two confirms it is the scanner in doubt.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -27,6 +27,9 @@ from pipeline.clinical.phantom_qc import (
     next_cusum,
     still_out,
 )
+
+BROUGHT_ABOUT = timedelta(days=60)
+"""Work within so many days after a failure may have been done for it."""
 
 _START = (ZERO, ZERO)
 
@@ -56,6 +59,12 @@ class ServiceMark:
     is_epoch: bool = False
     is_bridged: bool = True
     """False for an epoch across which nothing is compared."""
+    after: datetime | None = None
+    """A scan of that day that came before the work, such as the one for which it was done."""
+
+    def is_done_at(self, moment: datetime) -> bool:
+        """Whether a scan of that moment was made after the work."""
+        return self.day <= moment.date() and (self.after is None or moment > self.after)
 
 
 class Outcome(StrEnum):
@@ -185,14 +194,17 @@ class ControlChart:
         good = [one for one in later if one.outcome is Outcome.FIT and one.scan.number not in doubted]
         found = [one.scan.performed_at for one in good if not self._is_refuted(one)]
         for bridge in self.bridges:
-            new = [one for one in later if one.scan.day >= bridge.mark.day and one.segment.begins > shown_at]
+            new = [
+                one for one in later if bridge.mark.is_done_at(one.scan.performed_at) and one.segment.begins > shown_at
+            ]
             if bridge.mark.is_epoch and len(new) >= PHANTOM_SCANS and (bridge.holds or not bridge.mark.is_bridged):
                 found.append(new[PHANTOM_SCANS - 1].scan.performed_at)
         return min(found, default=None)
 
     def _is_refuted(self, one: JudgedScan) -> bool:
         """Whether the baseline of a scan began with work that is said to be bridged, and the phantom says it is not."""
-        begun = [bridge for bridge in self.bridges if bridge.mark.is_epoch and bridge.mark.day <= one.scan.day]
+        epochs = [bridge for bridge in self.bridges if bridge.mark.is_epoch]
+        begun = [bridge for bridge in epochs if bridge.mark.is_done_at(one.scan.performed_at)]
         return bool(begun) and begun[-1].holds is False and begun[-1].mark.is_bridged
 
 
@@ -227,7 +239,7 @@ class Judging:
             segments=tuple(self._segments),
             scans=tuple(self.judged),
             failures=(*self._confirmed, *waiting),
-            bridges=tuple(_bridges([one.scan for one in self.judged], self._marks)),
+            bridges=tuple(_bridge([one.scan for one in self.judged], self._confirmed, mark) for mark in self._marks),
         )
 
     def add(self, scan: ControlScan) -> JudgedScan:
@@ -262,7 +274,8 @@ class Judging:
         before = self.judged[-1].scan
         if before.phantom != scan.phantom:
             return f"phantom {before.phantom} replaced by {scan.phantom}"
-        begun = [mark for mark in self._marks if mark.is_epoch and before.day < mark.day <= scan.day]
+        done = [mark for mark in self._marks if mark.is_epoch and mark.is_done_at(scan.performed_at)]
+        begun = [mark for mark in done if not mark.is_done_at(before.performed_at)]
         if begun:
             return begun[-1].what
         if scan.software and self._software and major_version(scan.software) != major_version(self._software):
@@ -336,19 +349,31 @@ class Judging:
         self._cusum = _START
 
 
-def _bridges(scans: Sequence[ControlScan], marks: Sequence[ServiceMark]) -> Iterator[Bridge]:
-    """Yield for each mark what the ten scans before and after it, of one phantom, say (R2.6)."""
-    for mark in marks:
-        later = [scan for scan in scans if scan.day >= mark.day]
-        phantom = later[0].phantom if later else None
-        after = [scan.bmd for scan in later if scan.phantom == phantom][:PHANTOM_SCANS]
-        earlier = [scan.bmd for scan in scans if scan.day < mark.day and scan.phantom == (phantom or scan.phantom)]
-        before = earlier[-PHANTOM_SCANS:]
-        if min(len(before), len(after)) < PHANTOM_SCANS:
-            yield Bridge(mark=mark, before=len(before), after=len(after), percent=None, holds=None)
-            continue
-        then, now = sum(before, ZERO) / PHANTOM_SCANS, sum(after, ZERO) / PHANTOM_SCANS
-        percent = HUNDRED * (now - then) / then
-        yield Bridge(
-            mark=mark, before=len(before), after=len(after), percent=percent, holds=calibration_holds(before, after)
-        )
+def _bridge(scans: Sequence[ControlScan], confirmed: Sequence[Failure], mark: ServiceMark) -> Bridge:
+    """Return what ten scans before and after the work, of one phantom, say (R2.6).
+
+    Those before are the last good ones: none since a failure that the work may have been done for.
+    """
+    later = [scan for scan in scans if mark.is_done_at(scan.performed_at)]
+    phantom = later[0].phantom if later else None
+    after = [scan.bmd for scan in later if scan.phantom == phantom][:PHANTOM_SCANS]
+    lately = [one for one in confirmed if timedelta() <= mark.day - one.scan.scan.day <= BROUGHT_ABOUT]
+    good_until = min((one.last_good_at for one in lately if one.last_good_at), default=None)
+    earlier = [
+        scan.bmd
+        for scan in scans
+        if not mark.is_done_at(scan.performed_at)
+        and scan.phantom == (phantom or scan.phantom)
+        and (good_until is None or scan.performed_at <= good_until)
+    ]
+    before = earlier[-PHANTOM_SCANS:]
+    if min(len(before), len(after)) < PHANTOM_SCANS:
+        return Bridge(mark=mark, before=len(before), after=len(after), percent=None, holds=None)
+    then, now = sum(before, ZERO) / PHANTOM_SCANS, sum(after, ZERO) / PHANTOM_SCANS
+    return Bridge(
+        mark=mark,
+        before=len(before),
+        after=len(after),
+        percent=HUNDRED * (now - then) / then,
+        holds=calibration_holds(before, after),
+    )

@@ -170,6 +170,22 @@ def test_after_a_new_epoch_the_tenth_scan_shows_it_if_the_phantom_held_or_nothin
     assert (longer.fit_again_at(shown_at, mark.day) is not None) is fit
 
 
+def test_the_ten_scans_before_work_are_good_ones_and_those_of_its_day_are_told_apart() -> None:
+    """R2.6: the scanner failed, and was repaired the same day: it is compared with what it was before it failed."""
+    failed = scans("1.2030", "1.2020", "1.2010", first=25, a_day=3)
+    repaired = scans(*IN_CONTROL, *IN_CONTROL, first=26)
+    mark = ServiceMark(day=date(2024, 1, 26), what="repaired", is_epoch=True, after=failed[-1].performed_at)
+    chart = judge([*in_control(25), *failed, *repaired], [mark])
+    assert [segment.begins for segment in chart.segments] == [BEGIN, repaired[0].performed_at]
+    (failure,) = chart.failures
+    assert failure.confirmed_at == failed[-1].performed_at
+    (bridge,) = chart.bridges
+    assert bridge.holds is True
+    assert bridge.percent is not None
+    assert abs(bridge.percent) < D("0.1")
+    assert chart.fit_again_at(failed[-1].performed_at, mark.day) == repaired[-1].performed_at
+
+
 # Simulated scanners: docs/safety.md has the table
 
 

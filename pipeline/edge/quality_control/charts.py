@@ -1,7 +1,7 @@
 """Control charts of a scanner from what is on file: one for each phantom that is in use, with those it replaced."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -60,14 +60,22 @@ def quality_of(connection: Connection, reference_data: ReferenceData, scanner_nu
 def service_marks(
     connection: Connection, reference_data: ReferenceData, scanner_number: int, scanner: Scanner
 ) -> list[ServiceMark]:
-    """Return the work on a scanner: the epochs of the configuration, and what was recorded in the database."""
+    """Return the work on a scanner: the epochs of the configuration, and what was recorded in the database.
+
+    Work on the day of a stop came after the scan that showed it.
+    """
     epochs = [
         ServiceMark(day=epoch.begins, what=epoch.reason, is_epoch=True, is_bridged=epoch.cross_calibrated)
         for epoch in reference_data.clinical.epochs
         if epoch.scanner == scanner
     ]
     recorded = [ServiceMark(day=mark.day, what=mark.what) for mark in qc_stops.marks(connection, scanner_number)]
-    return sorted([*epochs, *recorded], key=lambda mark: mark.day)
+    shown = [stop.shown_at for stop in qc_stops.of_scanner(connection, scanner_number)]
+    marks = [
+        replace(mark, after=max((at for at in shown if at.date() == mark.day), default=None))
+        for mark in (*epochs, *recorded)
+    ]
+    return sorted(marks, key=lambda mark: mark.day)
 
 
 def _last_used(name: str, successor: Mapping[str, str], used: set[str]) -> str:

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import select
 
 from pipeline.edge.operations.housekeeping import run_housekeeping
-from pipeline.edge.operations.scanner_quality import QualityRecordError, record_remedy
+from pipeline.edge.operations.scanner_quality import QualityRecordError, record_remedy, record_service
 from pipeline.edge.overview import scanner_fitness
 from pipeline.edge.overview.scanner_fitness import Fitness
+from pipeline.edge.quality_control.charts import quality_of
 from pipeline.edge.store.schema import audit
 from tests.factories.phantoms import PhantomDepartment, SimulatedScanner, now, phantom_department, step
 
@@ -165,6 +166,21 @@ def _trail(department: PhantomDepartment) -> list[str]:
     with department.app.database.read() as connection:
         rows = connection.execute(select(audit.c.detail).where(audit.c.event.startswith("qc_")).order_by(audit.c.id))
         return [json.loads(row.detail)["what"] for row in rows]
+
+
+def test_work_on_the_day_of_a_stop_came_after_the_scan_that_showed_it(tmp_path: Path) -> None:
+    """R2.6: so the ten scans after it are of the repaired scanner."""
+    with phantom_department(tmp_path, f"sqlite:///{tmp_path}/store.sqlite3") as department:
+        department.baseline()
+        fail(department)
+        record_service(department.app, 1, "detector replaced", on=department.date_of(0))
+        record_service(department.app, 1, "lamp cleaned", on=department.date_of(-3))
+        with department.app.database.read() as connection:
+            marks = quality_of(connection, department.app.reference_data, 1).marks
+        assert [(mark.what, mark.after) for mark in marks] == [
+            ("lamp cleaned", None),
+            ("detector replaced", _at(department, 0, "07:20")),
+        ]
 
 
 @pytest.mark.parametrize("sd_percent", [0.3, 0.5])
