@@ -142,4 +142,6 @@ def _regions(connection: Connection, row: ExamRow, *, has_addendum: bool) -> tup
 
 
 def _name(connection: Connection, lines: Sequence[ExamLine]) -> str:
-    return next((name for line in lines if (name := patient_name(connection, line.row.number))), "")
+    """Return the name in the latest exam; a held or withdrawn one may be somebody else's, and comes last."""
+    certain_first = sorted(lines, key=lambda line: line.row.state == State.HELD or bool(line.row.withdrawn))
+    return next((name for line in certain_first if (name := patient_name(connection, line.row.number))), "")

@@ -130,6 +130,16 @@ def test_a_held_exam_is_shown_without_numbers(folder: Path) -> None:
     assert found.exams[0].row.reason == "id_conflict"
 
 
+def test_the_name_is_that_of_an_exam_that_is_not_in_doubt(folder: Path) -> None:
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
+        receive(app, l1_l4("0.900", study="2.25.11", date="20240101", PatientName="Other^Person"), "2.25.2")
+        assert overview(app).name == "Other^Person"
+        with app.database.write() as connection:
+            connection.execute(update(exam).where(exam.c.id == 2).values(state="held", reason="id_conflict"))
+        assert overview(app).name == "Marked^Patient"
+
+
 def test_a_report_without_an_addendum_shows_what_was_measured(folder: Path) -> None:
     with open_app(folder) as app:
         receive(app, report(spine(region("L1-L4", "0.912"), region("L2-L4", "0.930"))), "2.25.1", historical=True)
