@@ -27,7 +27,8 @@ from pipeline.edge.operations import desk_accounts
 from pipeline.edge.operations.desk_accounts import AccountError
 from pipeline.errors import DxatrendError
 
-START_SECONDS = 60
+START_SECONDS = 300
+"""How long the desk may take to answer, on a machine that has much else to do."""
 _POLL_SECONDS = 0.2
 
 MAY = {

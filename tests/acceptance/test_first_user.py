@@ -114,7 +114,7 @@ def test_a_first_time_user_comes_from_an_empty_installation_to_the_first_addendu
     to_setup(page).click()
     assert not send()
     row = page.get_by_role("row").filter(has_text="DXA1")
-    row.wait_for(timeout=60_000)
+    row.wait_for(timeout=180_000)
     copy(row.locator("pre").inner_text(), service_file)
     visitor.assert_in_order()
     restart = page.get_by_role("region", name="Callers that were rejected").locator("pre.command").inner_text()
@@ -123,13 +123,13 @@ def test_a_first_time_user_comes_from_an_empty_installation_to_the_first_addendu
     # From here on the list ticks itself.
     open_when_it_answers(page, "/setup")
     visitor.complaints.clear()  # that nobody answered while the service restarted
-    step(page, "The service runs").wait_for(timeout=60_000)
+    step(page, "The service runs").wait_for(timeout=180_000)
     assert step(page, "A PACS is to get the addenda").count() == step(page, "A scanner may send").count() == 1
     page.get_by_role("button", name="Ask each of them now").click()
     assert "destination pacs: answers" in page.get_by_role("list", name="Who answers").inner_text()
     to_setup(page).click()
     peers.wait_until(send, seconds=60, what="the listener takes the report")
-    page.get_by_text("Addenda reach the PACS").wait_for(timeout=120_000)
+    page.get_by_text("Addenda reach the PACS").wait_for(timeout=300_000)
     seconds = time.monotonic() - began
 
     visitor.assert_in_order()
@@ -174,4 +174,4 @@ def open_when_it_answers(page: Page, path: str) -> None:
             return False
         return response is not None and response.ok
 
-    peers.wait_until(answers, seconds=90, what="the desk answers")
+    peers.wait_until(answers, seconds=240, what="the desk answers")

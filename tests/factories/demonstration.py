@@ -32,7 +32,7 @@ def running_desk(folder: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
     with printed.open("wb") as log:
         desk = subprocess.Popen([sys.executable, "-m", "dxatrend", "desk", "--demo"], cwd=folder, stdout=log)
     try:
-        peers.wait_until(lambda: "Ctrl-C" in printed.read_text(), seconds=120, what="the desk answers")
+        peers.wait_until(lambda: "Ctrl-C" in printed.read_text(), seconds=320, what="the desk answers")
         text = printed.read_text()
         yield text.splitlines()[0], dict(_LOG_IN.findall(text))
     finally:
