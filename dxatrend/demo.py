@@ -220,12 +220,16 @@ def _answer(exam: Expected, addenda: Sequence[Dataset]) -> _Answer:
 
 
 def _in_words(addendum: ReadBack) -> str:
-    """Return the overall result, and the regions or the obstacles it comes from."""
+    """Return the overall result since the prior, where it differs since the baseline, and what it comes from."""
     overall = _RESULTS.get(addendum.overall, addendum.overall.lower())
     results = {region: " ".join(values.get("RESULT", ())) for region, values in addendum.regions.items()}
     changed = [f"{region} {result.lower()}" for region, result in results.items() if result in ("GAIN", "LOSS")]
     if addendum.overall != "INDETERMINATE":
-        return f"{overall}: {', '.join(changed)}" if changed else overall
+        since_prior = f"{overall}: {', '.join(changed)}" if changed else overall
+        (since_baseline,) = addendum.whole.get("BOVERALL", ("",))
+        if since_baseline in ("", addendum.overall):
+            return since_prior
+        return f"{since_prior}; since the baseline {_RESULTS.get(since_baseline, since_baseline.lower())}"
     obstacles = [code for values in addendum.regions.values() for code in values.get("OBSTACLE", ())]
     why = dict.fromkeys(obstacles or [result for result in results.values() if result == "NO_LSC"])
     words = ", ".join(code.lower().replace("_", " ").replace("lsc", "LSC") for code in why)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from pipeline.edge.overview.addendum_text import read_addendum
+from pipeline.edge.overview.addendum_text import AddendumText, read_addendum
 from pipeline.edge.overview.results import RegionResult, measured, stated
 from pipeline.edge.store import audit_trail, exams, outbox, patient_file, patient_merges, patients, receipts
 from pipeline.edge.store.audit_trail import SealedEntry
@@ -25,10 +25,15 @@ MOST_ENTRIES = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExamLine:
-    """One exam of a patient: its latest addendum by number, how far it is delivered, and its results by region."""
+    """One exam of a patient: its latest addendum by number, how far it is delivered, and its results by region.
+
+    ``overall`` is the result since the prior, ``overall_since_baseline`` the one since an earlier baseline; each is
+    empty where the addendum states none.
+    """
 
     row: ExamRow
     overall: str
+    overall_since_baseline: str
     addendum: int | None
     deliveries: tuple[DeliveryRow, ...]
     regions: tuple[RegionResult, ...]
@@ -121,22 +126,31 @@ def _lines(connection: Connection, rows: Sequence[ExamRow]) -> Iterator[ExamLine
     exam_of = {one.number: one.exam for one in addenda}
     for row in rows:
         issued = latest.get(row.number)
+        content = _content(connection, row, has_addendum=issued is not None)
         yield ExamLine(
             row=row,
             overall=issued.overall if issued else "",
+            overall_since_baseline=next(iter(content.coded.whole.get("BOVERALL", ())), "") if content else "",
             addendum=issued.number if issued else None,
             deliveries=tuple(one for one in deliveries if exam_of[one.addendum] == row.number),
-            regions=_regions(connection, row, has_addendum=issued is not None),
+            regions=_regions(connection, row, content),
         )
 
 
-def _regions(connection: Connection, row: ExamRow, *, has_addendum: bool) -> tuple[RegionResult, ...]:
+def _content(connection: Connection, row: ExamRow, *, has_addendum: bool) -> AddendumText | None:
+    """Return what the latest addendum says; of a held or withdrawn exam nothing, as nothing may rest on it."""
+    if row.state == State.HELD or row.withdrawn or not has_addendum:
+        return None
+    issued = outbox.latest(connection, row.number)
+    return read_addendum(issued.data_set) if issued else None
+
+
+def _regions(connection: Connection, row: ExamRow, content: AddendumText | None) -> tuple[RegionResult, ...]:
     """Return the results of an exam; of a held or withdrawn one none, as nothing may rest on it."""
+    if content is not None:
+        return stated(content)
     if row.state == State.HELD or row.withdrawn:
         return ()
-    issued = outbox.latest(connection, row.number) if has_addendum else None
-    if issued is not None:
-        return stated(read_addendum(issued.data_set))
     (on_file,) = exams.load(connection, [row.number])
     return measured(on_file)
 

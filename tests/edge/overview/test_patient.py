@@ -48,6 +48,20 @@ def test_each_exam_has_the_results_that_its_addendum_states(folder: Path) -> Non
     assert [one.number for one in found.entries] == sorted((one.number for one in found.entries), reverse=True)
 
 
+def test_a_slow_loss_is_told_since_the_baseline_where_each_step_is_within_the_lsc(folder: Path) -> None:
+    """R3.2"""
+    (folder / "precision.toml").write_text(lsc())
+    with open_app(folder) as app:
+        for year, bmd in ((2020, "0.850"), (2022, "0.835"), (2024, "0.815")):
+            receive(app, l1_l4(bmd, study=f"2.25.{year}", date=f"{year}0101"), f"2.25.1{year}")
+        follow_all(app)
+        latest, middle, first = overview(app).exams
+    assert (latest.overall, latest.overall_since_baseline) == ("STABLE", "DECLINED")
+    assert "significant loss" in latest.regions[0].result_since_baseline
+    assert (middle.overall, middle.overall_since_baseline) == ("STABLE", "STABLE")
+    assert (first.overall, first.overall_since_baseline) == ("NO_PRIOR", "NO_PRIOR")
+
+
 def test_a_change_below_the_lsc_has_no_number(folder: Path) -> None:
     """N6"""
     (folder / "precision.toml").write_text(lsc(lsc="0.051"))
