@@ -239,7 +239,7 @@ def test_every_look_at_a_patient_is_in_the_trail_with_who(own_desk, clients) -> 
         client.get(path).raise_for_status()
     looks = trail(own_desk, Event.VIEWED)
     assert [(entry.actor, entry.patient) for entry in looks] == [("read", patient)] * 3
-    assert looks[1].detail["exam"] == number
+    assert looks[1].exam == number
 
 
 def test_the_trail_says_who_released_merged_asked_and_recorded(own_desk, browser) -> None:
