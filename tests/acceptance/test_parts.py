@@ -40,11 +40,11 @@ def test_a_listener_whose_port_is_taken_is_seen_with_the_reason_and_then_runs(se
             taken.listen()
             service.begin("serve")
             peers.wait_until(
-                lambda: state(app, "listener") is PartState.CANNOT_START, seconds=60, what="the listener is seen"
+                lambda: state(app, "listener") is PartState.CANNOT_START, seconds=180, what="the listener is seen"
             )
             assert found(app)["listener"].reason == f"cannot listen: Address already in use (port {service.port})"
-            peers.wait_until(lambda: state(app, "worker") is PartState.RUNNING, seconds=60, what="the worker runs")
-        peers.wait_until(lambda: state(app, "listener") is PartState.RUNNING, seconds=90, what="the listener runs")
+            peers.wait_until(lambda: state(app, "worker") is PartState.RUNNING, seconds=180, what="the worker runs")
+        peers.wait_until(lambda: state(app, "listener") is PartState.RUNNING, seconds=180, what="the listener runs")
         assert {"supervisor", "schedules", "prefect server"} <= found(app).keys()
         service.stop()
         assert {one.state for one in found(app).values()} == {PartState.STOPPED}
@@ -53,25 +53,25 @@ def test_a_listener_whose_port_is_taken_is_seen_with_the_reason_and_then_runs(se
 def test_a_killed_worker_is_seen_and_so_is_its_successor(service: Service) -> None:
     with service.app() as app:
         service.begin("work")
-        peers.wait_until(lambda: state(app, "worker") is PartState.RUNNING, seconds=60, what="the worker runs")
+        peers.wait_until(lambda: state(app, "worker") is PartState.RUNNING, seconds=180, what="the worker runs")
         killed = found(app)["worker"].pid
         service.kill()
         worker = found(app)["worker"]
         assert (worker.pid, worker.state, worker.is_missed) == (killed, PartState.SILENT, True)
         service.begin("work")
-        peers.wait_until(lambda: state(app, "worker") is PartState.RUNNING, seconds=60, what="another worker runs")
+        peers.wait_until(lambda: state(app, "worker") is PartState.RUNNING, seconds=180, what="another worker runs")
         assert found(app)["worker"].pid != killed
 
 
 def test_the_supervisor_tells_how_a_child_ended(service: Service) -> None:
     with service.app() as app:
         service.begin("serve")
-        peers.wait_until(lambda: state(app, "worker") is PartState.RUNNING, seconds=60, what="the worker runs")
-        peers.wait_until(lambda: state(app, "supervisor") is PartState.RUNNING, seconds=60, what="the supervisor runs")
+        peers.wait_until(lambda: state(app, "worker") is PartState.RUNNING, seconds=180, what="the worker runs")
+        peers.wait_until(lambda: state(app, "supervisor") is PartState.RUNNING, seconds=180, what="the supervisor runs")
         (service.config / "rules.toml").write_text("no_such_key = 1")  # its successor cannot read that
         os.kill(found(app)["worker"].pid or 0, signal.SIGKILL)
         peers.wait_until(
-            lambda: "status 2" in found(app)["worker"].reason, seconds=60, what="the failing successor is seen"
+            lambda: "status 2" in found(app)["worker"].reason, seconds=180, what="the failing successor is seen"
         )
         assert found(app)["worker"].state is PartState.ENDED
 
