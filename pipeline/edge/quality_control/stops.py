@@ -141,4 +141,4 @@ class _Judging:
         found = {"stop": stop.number, "scanner": str(self._series.scanner), "what": what, "exams": again, **detail}
         entry = Entry(event=Event.QC_JUDGED, at=self._at, actor=f"dxatrend {__version__}", detail=found)
         audit_trail.record(self._connection, entry)
-        log.warning("quality control: %s", what, extra={"stop": stop.number, "count": again})
+        log.warning("quality control: %s", what, extra={"detail": f"stop {stop.number}", "count": again})
