@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from playwright.sync_api import Browser
 
 from tests import peers
 from tests.folders import ROOT
@@ -93,6 +94,13 @@ def orthanc(tmp_path: Path) -> Iterator[peers.Orthanc]:
     folder.mkdir()
     with peers.orthanc(folder) as pacs:
         yield pacs
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests; each visit is a window of its own."""
+    with peers.chromium() as chromium:
+        yield chromium
 
 
 @pytest.fixture(scope="session")

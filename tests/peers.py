@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 import httpx
 import psycopg
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 from pydicom import Dataset, dcmread
 
 from flows.prefect_environment import api_url, server_environment
@@ -33,6 +34,15 @@ from flows.prefect_password import make_password, password_file, read_password
 from pipeline.edge.configuration.service_settings import PrefectSettings
 
 LOOPBACK = "127.0.0.1"
+
+_CHROMIUM_ARGUMENTS = (
+    "--no-sandbox",  # it shows our own pages only, and a container's root has no other way
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 WITHOUT_DELAY = {"TCP_NODELAY": "1"}
 """With this in its environment a program that rests on DCMTK answers without waiting 40 ms to fill a packet."""
@@ -179,6 +189,17 @@ class Orthanc:
             "AuthenticationEnabled": False,
             "Plugins": self._plugins,
         }
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Run Debian's Chromium; nothing is downloaded."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program("chromium"), args=list(_CHROMIUM_ARGUMENTS))
+        try:
+            yield browser
+        finally:
+            browser.close()
 
 
 @contextmanager

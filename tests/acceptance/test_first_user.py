@@ -18,7 +18,6 @@ import pytest
 from playwright.sync_api import Browser, Error, Locator, Page
 
 from tests import peers
-from tests.factories import browser as browsers
 from tests.factories.browser import PASSWORD, Visitor
 from tests.folders import SAMPLES
 
@@ -66,13 +65,6 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     opened = Shell(tmp_path)
     yield opened
     opened.stop()
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    """The browser of the user."""
-    with browsers.chromium() as chromium:
-        yield chromium
 
 
 def test_a_first_time_user_comes_from_an_empty_installation_to_the_first_addendum_in_the_pacs(

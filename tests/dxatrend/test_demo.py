@@ -1,13 +1,11 @@
 """The demonstration ends with a table of results and with how to look, and the desk shows what it says."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
-from tests.factories import browser as browsers
 from tests.factories import demonstration
 
 pytestmark = pytest.mark.slow
@@ -20,13 +18,6 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     ended = demonstration.run(folder, "demo")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return folder, ended.stdout
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A Chromium."""
-    with browsers.chromium() as chromium:
-        yield chromium
 
 
 def test_it_ends_with_a_table_of_results_and_two_lines(played: tuple[Path, str]) -> None:

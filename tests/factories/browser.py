@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Response
 
 from dxatrend.desk import server
 from dxatrend.desk.application import application
@@ -31,31 +31,11 @@ from pipeline.edge.operations import desk_accounts, desk_log_in
 from tests import peers
 from tests.folders import SAMPLES
 
-ARGUMENTS = (
-    "--no-sandbox",  # it shows our own pages only, and a container's root has no other way
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
 PHONE = {"width": 360, "height": 740}
 SCREEN = {"width": 1280, "height": 800}
 
 PASSWORD = "a long way to Tipperary"
 """The password of every account that ``RunningDesk.account`` makes."""
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """Run Debian's Chromium; nothing is downloaded."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=peers.program("chromium"), args=list(ARGUMENTS))
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 @contextmanager

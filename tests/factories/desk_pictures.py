@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Locator, Page, ViewportSize
 
-from tests.factories import browser as browsers
+from tests import peers
 from tests.factories import demonstration
 from tests.folders import ROOT
 
@@ -30,7 +30,7 @@ def take() -> None:
     """Play the demonstration, open its desk, and take the pictures."""
     with tempfile.TemporaryDirectory() as name:
         demonstration.run(Path(name), "demo").check_returncode()
-        with demonstration.running_desk(Path(name)) as (address, passwords), browsers.chromium() as browser:
+        with demonstration.running_desk(Path(name)) as (address, passwords), peers.chromium() as browser:
             page = browser.new_context(base_url=address, viewport=SCREEN, reduced_motion="reduce").new_page()
             page.goto("/")
             page.get_by_label("Name").fill(ROLE)

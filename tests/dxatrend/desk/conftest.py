@@ -1,24 +1,16 @@
-"""A desk with sample patients, and the browser that visits it: made once, as both take seconds."""
+"""A desk with sample patients: made once, as that takes seconds."""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
 
 from tests.factories import browser as browsers
 from tests.factories.browser import RunningDesk
 
 PATIENTS = ("01-stable", "02-spine-loss", "05-other-machine", "14-letters", "17-withdrawn")
 """The sample patients on file: a stable one, a loss, another machine, names in many scripts, a withdrawn exam."""
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One Chromium for all tests; each visit is a window of its own."""
-    with browsers.chromium() as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="session")
