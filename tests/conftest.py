@@ -96,9 +96,9 @@ def orthanc(tmp_path: Path) -> Iterator[peers.Orthanc]:
         yield pacs
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests; each visit is a window of its own."""
+    """A Chromium for the tests of one module; while it runs, no test can run an event loop of its own."""
     with peers.chromium() as chromium:
         yield chromium
 

@@ -19,6 +19,7 @@ UPDATE = "A08"
 LONGEST_ID = 64
 
 _UNESCAPED = {"E": "\\", "F": "|", "S": "^", "T": "&", "R": "~"}
+_ESCAPE = re.compile(r"\\([EFSTR])\\")
 
 
 class UnusableMessageError(DxatrendError):
@@ -128,4 +129,4 @@ def _at(fields: Sequence[str], place: int) -> str:
 
 
 def _unescaped(text: str) -> str:
-    return re.sub(r"\\([EFSTR])\\", lambda escape: _UNESCAPED[escape[1]], text)
+    return _ESCAPE.sub(lambda escape: _UNESCAPED[escape[1]], text)
