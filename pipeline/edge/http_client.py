@@ -13,12 +13,15 @@ import httpx
 from pipeline.edge.configuration.destination_settings import HttpDestination
 from pipeline.edge.configuration.login_settings import LoginError
 from pipeline.edge.configuration.section import ClientTlsSettings
+from pipeline.edge.cut_off import CutOff
 from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.dicom_net.tls import TlsError, for_client
 from pipeline.errors import DxatrendError
 
 CONNECTION_SECONDS = 5
 RESPONSE_SECONDS = 60
+"""How long an answer may take; the connection is cut off ``CONNECTION_SECONDS`` later, whatever still comes in."""
+
 MOST_BYTES = 64 * 2**20
 
 RETRY = (408, 425, 429, 500, 502, 503, 504)
@@ -54,6 +57,7 @@ class HttpClient:
         timeout = httpx.Timeout(RESPONSE_SECONDS, connect=CONNECTION_SECONDS)
         self._base = to.url.rstrip("/")
         self._client = httpx.Client(verify=tls, headers=headers, timeout=timeout, trust_env=False)
+        self._cut_off = CutOff()
 
     def __enter__(self) -> "HttpClient":
         return self
@@ -78,9 +82,17 @@ class HttpClient:
         """
         end = time.monotonic() + RESPONSE_SECONDS
         try:
-            with self._client.stream(
-                method, f"{self._base}{path}", headers=headers, params=parameters, content=content
-            ) as answer:
+            with (
+                self._cut_off.after(RESPONSE_SECONDS + CONNECTION_SECONDS),
+                self._client.stream(
+                    method,
+                    f"{self._base}{path}",
+                    headers=headers,
+                    params=parameters,
+                    content=content,
+                    extensions={"trace": self._cut_off.trace},
+                ) as answer,
+            ):
                 body = bytearray()
                 for chunk in answer.iter_bytes():
                     body += chunk

@@ -1,6 +1,7 @@
 """HTTP servers on loopback that answer as a test says."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -74,3 +75,49 @@ def serving(server: HttpServer, tls: SSLContext | None = None) -> Iterator[None]
         httpd.shutdown()
         thread.join()
         httpd.server_close()
+
+
+@dataclass
+class Trickle:
+    """A server that sends a head of one header after the other; ``is_over`` once it has sent them all."""
+
+    port: int
+    is_over: bool = False
+
+
+@contextmanager
+def trickling(*, headers: int = 300, endless_body: bool = False) -> Iterator[Trickle]:
+    """Answer each request ten headers a second, or with a head at once and then a body without end."""
+    trickle = Trickle(peers.free_port())
+    chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+
+    class Handler(BaseHTTPRequestHandler):
+        def respond(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length", "0")))
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+            if endless_body:
+                self.wfile.write(b"Transfer-Encoding: chunked\r\n\r\n")
+            for number in range(headers):
+                self.wfile.write(chunk if endless_body else f"X-{number}: x\r\n".encode())
+                time.sleep(0.1)
+            trickle.is_over = True
+
+        do_GET = do_POST = respond  # noqa: N815 - as http.server names them
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            """Say nothing: the client is to break off."""
+
+    with Server((peers.LOOPBACK, trickle.port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, name="a slow server")
+        thread.start()
+        try:
+            yield trickle
+        finally:
+            server.shutdown()
+            thread.join()

@@ -27,10 +27,11 @@ from pipeline.edge.configuration.alarm_settings import (
     MailSettings,
     WebhookSettings,
 )
+from pipeline.edge.cut_off import CutOff
 from pipeline.errors import DxatrendError
 
 SECONDS = 20
-"""How long a mail server or a web server may take for each of its answers."""
+"""How long a mail server or a web server may take for each of its answers; a web server is cut off after twice that."""
 
 SIGNATURE = "X-Dxatrend-Signature"
 TIMESTAMP = "X-Dxatrend-Timestamp"
@@ -160,16 +161,20 @@ def send_heartbeat(settings: HeartbeatSettings) -> None:
 def _request(method: str, url: str, *, ca: Path | None = None, **given: Any) -> None:
     import httpx  # noqa: PLC0415 - slow to import, and a command that only reads needs none
 
-    host = urlsplit(url).hostname or ""
+    host, cut_off = urlsplit(url).hostname or "", CutOff()
     try:
         verify = ssl.create_default_context(cafile=str(ca) if ca else None)
         # A proxy is for the world outside.
-        with httpx.Client(timeout=SECONDS, verify=verify, trust_env=host not in LOOPBACK) as client:
-            answer = client.request(method, url, **given)
+        with (
+            httpx.Client(timeout=SECONDS, verify=verify, trust_env=host not in LOOPBACK) as client,
+            cut_off.after(2 * SECONDS),
+            client.stream(method, url, extensions={"trace": cut_off.trace}, **given) as answer,
+        ):
+            status, is_success = answer.status_code, answer.is_success  # what else it says may have no end
     except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
         raise NotSentError(f"{host}: {_why(error)}") from None
-    if not answer.is_success:
-        raise NotSentError(f"{host} answered {answer.status_code}")
+    if not is_success:
+        raise NotSentError(f"{host} answered {status}")
 
 
 def _connected(settings: MailSettings) -> smtplib.SMTP:

@@ -69,4 +69,6 @@ class LoginSettings(Section):
                 raise LoginError(f"login.{kind}_file: {type(error).__name__}") from None
         if not found.isprintable() or not found:
             raise LoginError(f"login.{kind}: it is empty, or has a character that cannot be seen")
+        if kind == "token" and not found.isascii():
+            raise LoginError("login.token: a token has no letter beyond ASCII (RFC 6750)")
         return found

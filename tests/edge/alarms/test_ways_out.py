@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.edge.alarms import ways_out
 from pipeline.edge.alarms.ways_out import (
     SIGNATURE,
     TIMESTAMP,
@@ -26,6 +27,7 @@ from pipeline.edge.configuration.alarm_settings import (
 )
 from tests import peers
 from tests.factories.certificates import Authority, Identity
+from tests.factories.http_servers import trickling
 from tests.factories.receivers import PASSWORD, USER, MailServer, mail_server, web_server
 
 CONTENT = {"subject": "[dxatrend here] pacs takes no addenda\nBcc: x@example.org", "text": "Grüße\n", "alarms": []}
@@ -140,6 +142,16 @@ def test_a_heartbeat_asks_for_its_url():
     with web_server() as server:
         send_heartbeat(HeartbeatSettings(url=f"{server.url}/ping/1"))
         assert [asked for asked, _, _ in server.requests] == ["GET /ping/1"]
+
+
+def test_a_web_server_that_answers_without_end_keeps_no_alarm_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    with trickling(endless_body=True) as server:
+        send_webhook(WebhookSettings(url=f"http://127.0.0.1:{server.port}"), CONTENT, "1")
+        assert not server.is_over
+    monkeypatch.setattr(ways_out, "SECONDS", 1)
+    with trickling() as server, pytest.raises(NotSentError, match=r"127\.0\.0\.1: \w+"):
+        send_heartbeat(HeartbeatSettings(url=f"http://127.0.0.1:{server.port}"))
+    assert not server.is_over
 
 
 def test_a_check_finds_every_secret_that_cannot_be_used(tmp_path: Path):

@@ -14,7 +14,7 @@ from pipeline.edge.app import App
 from tests import peers
 from tests.factories import outboxes
 from tests.factories.certificates import Authority
-from tests.factories.http_servers import Asked, HttpServer, serving
+from tests.factories.http_servers import Asked, HttpServer, serving, trickling
 from tests.factories.outboxes import visit
 
 DESTINATION = """
@@ -115,6 +115,28 @@ def test_an_archive_that_hangs_is_not_waited_for_without_end(tmp_path: Path, mon
         with serving(server):
             assert outboxes.deliver(app) == (0, 1)
         assert outboxes.problems(app) == [("DeliveryUnavailableError", "no answer (ReadTimeout)")]
+
+
+def test_an_answer_that_trickles_in_for_ever_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_client, "CONNECTION_SECONDS", 1)
+    monkeypatch.setattr(http_client, "RESPONSE_SECONDS", 1)
+    with trickling() as server:
+        for app in app_for(tmp_path, server.port):
+            assert outboxes.deliver(app) == (0, 1)
+            ((reason, detail),) = outboxes.problems(app)
+            assert (reason, detail[:11]) == ("DeliveryUnavailableError", "no answer (")
+        assert not server.is_over, "we did not wait for its end"
+
+
+def test_a_token_that_no_header_can_have_is_told_and_not_quoted(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s3cr\u00e9t")
+    secret.chmod(0o600)
+    for app in app_for(tmp_path, peers.free_port(), more=f'[destination.login]\ntoken_file = "{secret}"\n'):
+        assert outboxes.deliver(app) == (0, 0)
+        said = str(outboxes.status(app, "archive"))
+        assert "login.token" in said
+        assert "s3cr" not in said
 
 
 def test_what_is_stored_but_not_found_is_asked_for_again(tmp_path: Path) -> None:
