@@ -68,6 +68,19 @@ def peer(connection: HTTPConnection, settings: DeskSettings) -> str:
     return direct
 
 
+def has_session(desk: Desk, app: App, connection: HTTPConnection) -> bool:
+    """Return whether a browser has a session, whoever it is of; without one no form of it is taken.
+
+    Raises:
+        StoreError: the database could not be queried.
+    """
+    token = _token(connection, desk.settings)
+    with app.database.read() as reading:
+        return token is not None and (
+            desk_sessions.find(reading, token.digest, idle=desk.idle, at=datetime.now(UTC)) is not None
+        )
+
+
 def identify(desk: Desk, app: App, connection: HTTPConnection) -> Visitor | None:
     """Return who asks, or ``None`` where nobody is logged in.
 

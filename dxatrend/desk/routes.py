@@ -18,7 +18,16 @@ from starlette.routing import Route
 
 from dxatrend.desk.desk import Desk
 from dxatrend.desk.error_pages import ErrorPages
-from dxatrend.desk.identity import UNATTENDED, NoRoleError, Visitor, cookie, cookie_name, identify, peer
+from dxatrend.desk.identity import (
+    UNATTENDED,
+    NoRoleError,
+    Visitor,
+    cookie,
+    cookie_name,
+    has_session,
+    identify,
+    peer,
+)
 from dxatrend.desk.navigation import Entry
 from dxatrend.desk.security import BodyTooLargeError, comes_from_our_page
 from dxatrend.desk.visit import Visit
@@ -95,15 +104,16 @@ class Dispatcher:
         self._threads = self._threads or CapacityLimiter(THREADS)
         form = FormData()
         try:
+            if route.takes_file:  # eight megabytes are not for strangers
+                refusal = await self._in_thread(route, partial(self._refusal_of_stranger, request))
+                if refusal is not None:
+                    return refusal
             if route.method == "POST":
                 with fail_after(LONGEST_ANSWER):
                     form = await request.form(max_files=1, max_fields=_MOST_FIELDS)
-            with move_on_after(LONGEST_ANSWER):
-                return await to_thread.run_sync(
-                    self._answer, route, request, form, limiter=self._threads, abandon_on_cancel=True
-                )
-            log.error("a page took longer than %s seconds", LONGEST_ANSWER, extra={"detail": route.path})
-            return self._errors.response(503, text=_TOO_SLOW if route.method == "POST" else "")
+            answer = await self._in_thread(route, partial(self._serve, route, request, form))
+            assert answer is not None, "a handler answers"
+            return answer
         except BodyTooLargeError:
             return self._errors.response(413)
         except TimeoutError:
@@ -115,10 +125,17 @@ class Dispatcher:
         finally:
             await form.close()
 
-    def _answer(self, route: DeskRoute, request: Request, form: FormData) -> Response:
+    async def _in_thread(self, route: DeskRoute, make: Callable[[], Response | None]) -> Response | None:
+        """Return what is made in a thread, or an error page once that takes too long."""
+        with move_on_after(LONGEST_ANSWER):
+            return await to_thread.run_sync(self._answer, route, make, limiter=self._threads, abandon_on_cancel=True)
+        log.error("a page took longer than %s seconds", LONGEST_ANSWER, extra={"detail": route.path})
+        return self._errors.response(503, text=_TOO_SLOW if route.method == "POST" else "")
+
+    def _answer(self, route: DeskRoute, make: Callable[[], Response | None]) -> Response | None:
         """Return the answer, an error page if need be; runs in a thread."""
         try:
-            return self._serve(route, request, form)
+            return make()
         except HTTPException:
             raise
         except StoreError as failure:
@@ -131,6 +148,12 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - whatever goes wrong with one page, the others are shown
             log.error("a page failed: %s", describe_error(error), extra={"detail": route.path})
             return self._errors.response(500)
+
+    def _refusal_of_stranger(self, request: Request) -> Response | None:
+        """Return the refusal of a request without a session, from which no file is read."""
+        if has_session(self._desk, self._desk.app(), request):
+            return None
+        return self._errors.response(403, title="You are no longer logged in", text=_LOGGED_OUT)
 
     def _serve(self, route: DeskRoute, request: Request, form: FormData) -> Response:
         desk, app = self._desk, self._desk.app()

@@ -1,5 +1,6 @@
 """What holds for every answer of the desk, whatever page it is: its headers, its size, and the name it is called by."""
 
+import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -31,6 +32,9 @@ LARGEST_BODY = 64 * 1024
 
 LARGEST_UPLOAD = 8_000_000
 """Bytes of a form with a file, at the paths that take one."""
+
+_UTF_8 = re.compile(rb";\s*charset=\"?utf-8\"?")
+"""The encoding of every form of ours. Another one that a request names would be used: some of them take very long."""
 
 _ONE_YEAR = 31_536_000
 _HEADERS = {
@@ -95,6 +99,9 @@ class Guard:
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         if len(hosts) != 1 or hosts[0].decode("latin-1").lower() not in self._hosts:
             return self._errors.response(421)
+        kinds = [value for name, value in scope["headers"] if name == b"content-type"]
+        if any(b"charset" in _UTF_8.sub(b"", kind.lower()) for kind in kinds):
+            return self._errors.response(400)
         lengths = [value for name, value in scope["headers"] if name == b"content-length"]
         if any(not value.isdigit() or int(value[:20]) > largest for value in lengths):
             return self._errors.response(413)

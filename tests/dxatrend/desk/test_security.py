@@ -286,3 +286,25 @@ def test_a_form_of_another_site_is_not_let_in_by_that(desk: RunningDesk) -> None
     with desk.client() as client:
         answer = client.post("/account/password", headers={"sec-fetch-site": "cross-site"})
     assert (answer.status_code, "http-equiv" in answer.text) == (403, False)
+
+
+@pytest.mark.parametrize("charset", ["punycode", "unicode_escape", '"utf-16"', "utf-8; charset=punycode"])
+def test_a_form_in_an_encoding_that_no_page_of_ours_has_is_not_decoded(desk: RunningDesk, charset: str) -> None:
+    part = b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\nmary\r\n--x--\r\n'
+    with desk.client() as client:
+        kind = f"multipart/form-data; boundary=x; charset={charset}"
+        headers = {"sec-fetch-site": "same-origin", "content-type": kind}
+        assert client.post("/log-in", content=part, headers=headers).status_code == 400
+        headers = {"sec-fetch-site": "same-origin", "content-type": 'multipart/form-data; boundary=x; charset="UTF-8"'}
+        answer = client.post("/log-in", content=part, headers=headers)
+    assert "Log in</h1>" in answer.text, "it was read, and lacks the password"
+
+
+def test_a_file_of_a_stranger_is_refused_before_it_is_read(desk: RunningDesk) -> None:
+    head = (
+        f"POST /precision/study HTTP/1.1\r\nHost: {urlsplit(desk.url).netloc}\r\nSec-Fetch-Site: same-origin\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 7000000\r\n\r\n--x\r\n"
+    )
+    with socket.create_connection((peers.LOOPBACK, desk.desk.settings.port), timeout=60) as connection:
+        connection.sendall(head.encode())
+        assert b" 403 " in connection.recv(4096).partition(b"\r\n")[0]
