@@ -62,18 +62,27 @@ def log_in(database: Database, name: str, password: str, *, host: str, idle: tim
         LogInRefusedError: the name or the password is wrong, or it is too early for another attempt.
     """
     name = normal_name(name)
+    require_password(database, name, password, host=host)
+    return _begin(database, Operator(name=name, host=host), idle=idle, forget=desk_sessions.digest_of_name(name))
+
+
+def require_password(database: Database, name: str, password: str, *, host: str) -> None:
+    """Require that a password is that of an account; whoever guesses waits ever longer.
+
+    Raises:
+        LogInRefusedError: the name or the password is wrong, or it is too early for another attempt.
+    """
     by_name, by_address = desk_sessions.digest_of_name(name), desk_sessions.digest_of("address", host)
     with _one_at_a_time:
         now = datetime.now(UTC)
         with database.read() as connection:
             due = desk_sessions.due_again(connection, (by_name, by_address))
-            account = desk_accounts.find(connection, name)
+            account = desk_accounts.find(connection, name) if name.isprintable() else None
         if due is not None and now < due <= now + LONGEST_WAIT:  # else the clock was set back
             raise LogInRefusedError(due)
         if not is_password(password, account.password if account else None):
             known = Operator(name=name if account else UNKNOWN, host=host)
             _refuse(database, by_name, by_address, known)
-    return _begin(database, Operator(name=name, host=host), idle=idle, forget=by_name)
 
 
 def begin_trusted(database: Database, name: str, *, host: str, idle: timedelta) -> Token:

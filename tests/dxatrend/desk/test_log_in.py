@@ -210,3 +210,24 @@ def _wait_longer(desk: RunningDesk) -> None:
     with desk.app.database.write() as connection:
         waiting = desk_throttle.c.due_at > desk_throttle.c.failed_at
         connection.execute(update(desk_throttle).where(waiting).values(due_at=datetime.now(UTC) + timedelta(minutes=5)))
+
+
+def test_whoever_finds_an_open_session_cannot_guess_its_password_without_end(empty_desk: RunningDesk) -> None:
+    with empty_desk.client(Role.READ) as client:
+        token = client.token()
+        fields: dict[str, object] = {"token": token, "present": "wrong wrong wrong", "new": "a third way to Tipperary"}
+        for _ in range(5):
+            client.send_form("/account/password", fields)
+        _wait_longer(empty_desk)
+        client.send_form("/account/password", {**fields, "present": PASSWORD})
+        assert "Too many attempts" in client.get("/account").text
+    refused = [entry for entry in _trail(empty_desk) if entry.event is Event.LOG_IN_REFUSED]
+    assert [(entry.actor, entry.host) for entry in refused] == [("read", "127.0.0.1")] * 5
+
+
+def test_a_password_keeps_the_spaces_at_its_ends(empty_desk: RunningDesk) -> None:
+    new = " another way to Tipperary "
+    with empty_desk.client(Role.READ) as client:
+        client.send_form("/account/password", {"token": client.token(), "present": PASSWORD, "new": new})
+    with empty_desk.client() as client:
+        assert client.send_form("/log-in", {"name": "read", "password": new}).status_code == 303

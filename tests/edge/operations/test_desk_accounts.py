@@ -83,3 +83,8 @@ def test_a_wait_from_before_the_clock_was_set_back_is_no_wait(database: Database
             tomorrow = NOW + timedelta(days=1)
             desk_sessions.count_failure(connection, digest, free=5, longest=desk_log_in.LONGEST_WAIT, at=tomorrow)
     assert desk_log_in.log_in(database, "mary", PASSWORD, host="192.0.2.7", idle=IDLE).secret
+
+
+def test_a_name_that_no_database_can_look_for_is_a_wrong_one(database: Database) -> None:
+    with pytest.raises(LogInRefusedError):
+        desk_log_in.log_in(database, "ma\0ry", PASSWORD, host="192.0.2.7", idle=IDLE)
