@@ -1,7 +1,7 @@
 """One request for a page, as a page sees it: who asks, for what, and how to answer."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -96,6 +96,21 @@ class Visit:
         entry = events.by_operator(Event.VIEWED, at=self.now, detail={"page": self.target, **detail}, **subject)
         with self.app.database.write() as connection:
             audit_trail.record(connection, entry)
+
+    def viewed_exams(self, numbers: Iterable[int], **detail: Any) -> None:
+        """Record in the audit trail that the visitor was shown what addenda say, of each of these exams.
+
+        Raises:
+            StoreError: it could not be recorded, so nothing may be shown.
+        """
+        fields = {"page": self.target, **detail}
+        entries = [
+            events.by_operator(Event.VIEWED, at=self.now, exam=number, detail=fields)
+            for number in dict.fromkeys(numbers)
+        ]
+        if entries:
+            with self.app.database.write() as connection:
+                audit_trail.record(connection, *entries)
 
     def number(self, name: str, default: int | None = None) -> int | None:
         """Return a number of the query or the form, or the default where there is none.

@@ -93,6 +93,11 @@ def show_record(visit: Visit) -> Response:
     next_standing = {Standing.PROPOSED: Standing.ACCEPTED, Standing.ACCEPTED: Standing.WITHDRAWN}.get(record.standing)
     may_try = visit.may(Role.ACT)  # it takes seconds of everybody's time
     wants_trial = may_try and bool(visit.text("trial")) and next_standing is not None
+    found = _trial(visit, number, next_standing) if wants_trial and next_standing else None
+    if found is not None:
+        visit.viewed_exams(change.exam for change in found.changes)
+    if worksheet:  # it names the patients of the study as its table does
+        visit.viewed(record=number)
     return visit.render(
         "precision_record.html",
         title=f"Record R{number}",
@@ -103,7 +108,7 @@ def show_record(visit: Visit) -> Response:
         glsc=lsc_across(record.value, record.value.region) if isinstance(record.value, CrossCalibration) else None,
         doubts=overview.doubts_of(record),
         worksheet=worksheet,
-        trial=_trial(visit, number, next_standing) if wants_trial and next_standing else None,
+        trial=found,
         decides=next_standing,
         may_try=may_try,
         may_decide=visit.may(Role.CONFIGURE),
@@ -119,6 +124,7 @@ def study_file(visit: Visit) -> Response:
         study = store.study(connection, record.study) if record.study is not None else None
     if study is None:
         raise not_found()
+    visit.viewed(record=record.number)
     return visit.download(study.content, study.file_name or "study.csv", "text/csv")
 
 

@@ -1,7 +1,7 @@
 """Reprocessing: what would change today as a list of before and after, begin it, watch it, and the last runs."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,13 +10,11 @@ from starlette.responses import Response
 
 from dxatrend.desk.routes import DeskRoute, action, page
 from dxatrend.desk.visit import Visit
-from pipeline.edge.audit import events
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.configuration.loading import SettingsError
 from pipeline.edge.live_configuration import outdated, reload
 from pipeline.edge.reprocess import requested_runs
-from pipeline.edge.store import audit_trail, reprocessing_results, scanners
-from pipeline.edge.store.audit_trail import Event
+from pipeline.edge.store import reprocessing_results, scanners
 from pipeline.edge.store.reprocessing_results import MOST_DIFFERENCES, Difference, RunOnFile
 from pipeline.edge.store.reprocessing_runs import Scope
 from pipeline.sr import codes
@@ -57,7 +55,7 @@ def show(visit: Visit) -> Response:
         )
         known = scanners.all_of_them(connection)
     shown, more = found[:DIFFERENCES_SHOWN], found[DIFFERENCES_SHOWN:]
-    _record_views(visit, shown)
+    visit.viewed_exams(one.exam for one in shown)
     is_running = any(run.finished_at is None and run.requested_by for run in runs)
     return visit.render(
         "reprocessing.html",
@@ -103,17 +101,6 @@ def stop(visit: Visit) -> Response:
     if number is None or not requested_runs.stop(visit.app, number):
         return visit.redirect("/reprocessing", problem="This run had ended already.")
     return visit.redirect("/reprocessing", done=f"Run {number} is stopped. What it has superseded stays.")
-
-
-def _record_views(visit: Visit, shown: Sequence[Difference]) -> None:
-    """Record in the audit trail that the visitor was shown what addenda say, of each exam."""
-    if shown:
-        entries = [
-            events.by_operator(Event.VIEWED, at=visit.now, exam=one.exam, detail={"page": visit.target})
-            for one in shown
-        ]
-        with visit.app.database.write() as connection:
-            audit_trail.record(connection, *entries)
 
 
 def _scope(visit: Visit) -> Scope:

@@ -89,8 +89,7 @@ def show(visit: Visit) -> Response:
     """Show one page of entries, the newest first, and record that they were looked at."""
     search, fields = _search(visit)
     before = visit.number("before")
-    if before is None and not visit.unattended:
-        _record_look(visit, fields)
+    _record_look(visit, fields, **({} if before is None else {"before": before}))
     with visit.app.database.read() as connection:
         found = audit_search.page(connection, search, before=before, most=ENTRIES + 1)
     shown = found[:ENTRIES]

@@ -107,14 +107,16 @@ def test_the_csv_has_every_entry_and_no_formula(empty_desk: RunningDesk) -> None
 def test_whoever_looks_at_the_trail_is_in_it(empty_desk: RunningDesk) -> None:
     with empty_desk.client(Role.CONFIGURE) as client:
         client.get("/trail?who=mary")
-        client.get("/trail?who=mary", headers={"dxatrend-refresh": "1"})
+        client.get("/trail?who=mary&before=999999", headers={"dxatrend-refresh": "1"})
         client.get("/trail.csv")
     with empty_desk.app.database.read() as connection:
         looks = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.EXPORTED]
     assert [(entry.actor, entry.host, entry.detail["page"]) for entry in looks] == [
         ("configure", "127.0.0.1", "/trail"),
+        ("configure", "127.0.0.1", "/trail"),
         ("configure", "127.0.0.1", "/trail.csv"),
     ]
+    assert looks[1].detail["before"] == 999999
 
 
 def test_every_kind_of_event_has_words() -> None:
