@@ -30,6 +30,9 @@ from pipeline.edge.operations.precision_study_csv import MOST_BYTES, evaluate_ta
 
 STUDY, CROSS_CALIBRATION, PHANTOM = "/precision/study", "/precision/cross-calibration", "/precision/phantom"
 
+MOST_MISTAKES = 100
+"""How many mistakes of a table are shown: some other file may have one in each of its lines."""
+
 FIELDS = (
     "scanner",
     "old",
@@ -204,7 +207,10 @@ def _form(visit: Visit, template: str, title: str, fields: dict[str, str], **mor
 
 
 def _refused(visit: Visit, template: str, title: str, given: _Given, unfit: UnfitStudyError) -> Response:
-    return _form(visit, template, title, given.fields, mistakes=unfit.reasons, status=422)
+    mistakes = list(unfit.reasons[:MOST_MISTAKES])
+    if len(unfit.reasons) > MOST_MISTAKES:
+        mistakes.append(f"… and {len(unfit.reasons) - MOST_MISTAKES:,} more.")
+    return _form(visit, template, title, given.fields, mistakes=mistakes, status=422)
 
 
 def _proposed(visit: Visit, proposed: Proposed) -> Response:

@@ -18,6 +18,8 @@ _Value = TypeVar("_Value")
 YES = ("yes", "y", "true", "1")
 NO = ("no", "n", "false", "0")
 
+MOST_COLUMNS = 100
+
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?", re.ASCII)
 
 
@@ -81,10 +83,12 @@ def rows_of_text(text: str, *, required: Collection[str], optional: Collection[s
     """Yield the lines of a CSV text, as ``read_csv_table`` does.
 
     Raises:
-        CsvTableError: a column is missing, unknown or named twice, or a cell never ends.
+        CsvTableError: a column is missing, unknown or named twice, there are too many, or a cell never ends.
     """
     lines = _lines(text)
     _, heads = next(lines, (0, []))
+    if len(heads) > MOST_COLUMNS:
+        raise CsvTableError([f"the first line has more than {MOST_COLUMNS} columns: it is no table of ours"])
     columns = [name.strip().lower() for name in heads]
     mistakes = [f"the column {name} is missing" for name in required if name not in columns]
     mistakes += [f"the column {name!r} is unknown" for name in columns if name not in {*required, *optional}]

@@ -101,4 +101,4 @@ def cells(row: ChartRow) -> tuple[str, ...]:
 
 def _inert(text: str) -> str:
     """Return a text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

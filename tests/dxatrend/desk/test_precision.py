@@ -78,6 +78,8 @@ def test_a_study_is_handed_in_looked_at_and_accepted_by_two_people(
         visitor.assert_in_order()
     with register_desk.app.database.read() as connection:
         assert precision_register.version(connection) == 0, "to look changes nothing"
+        views = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.VIEWED]
+    assert [(view.actor, view.exam) for view in views if view.exam] == [("act", 2)], "what its addendum would say"
     with register_desk.visitor(browser, Role.CONFIGURE) as visitor:
         page = visitor.open("/precision")
         page.get_by_role("link", name="R1").click()
@@ -162,7 +164,9 @@ def test_what_is_missing_in_the_form_and_in_the_table_is_said_at_once(clients: C
     assert "No file was chosen." in client.post("/precision/study", data=fields, headers=HEADERS).text
 
 
-def test_who_may_look_sees_no_labels_and_who_may_act_decides_nothing(clients: Callable[[Role], Client]) -> None:
+def test_who_may_look_sees_no_labels_and_who_may_act_decides_nothing(
+    clients: Callable[[Role], Client], register_desk: RunningDesk
+) -> None:
     content = table(study_rows())
     client = clients(Role.ACT)
     fields = {
@@ -186,6 +190,12 @@ def test_who_may_look_sees_no_labels_and_who_may_act_decides_nothing(clients: Ca
     assert look.get("/precision/1/study").status_code == 403
     assert look.get("/precision/study").status_code == 403
     assert look.get("/precision/2").status_code == 404
+    with register_desk.app.database.read() as connection:
+        views = [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.VIEWED]
+    assert [(view.actor, view.detail["page"], view.detail["record"]) for view in views] == [
+        ("act", "/precision/1/study", 1),
+        ("act", "/precision/1", 1),
+    ]
     configure = clients(Role.CONFIGURE)
     token = configure.token()
     configure.send_form("/precision/1/decline", {"token": token})
@@ -200,6 +210,9 @@ def test_an_upload_that_is_no_study_is_refused_by_its_size(clients: Callable[[Ro
     fields = {"token": client.token()}
     large = {"file": ("x.csv", b"x" * 1_000_001, "text/csv")}
     assert "larger than 1000 kB" in client.post("/precision/study", data=fields, files=large, headers=HEADERS).text
+    other = {"file": ("x.csv", b"patient,scan,region,bmd\n" + b"P1,1,nowhere,x\n" * 2_000, "text/csv")}
+    text = client.post("/precision/study", data=fields, files=other, headers=HEADERS).text
+    assert ("line 2: " in text, "line 2000: " in text, "more.</li>" in text) == (True, False, True)
     endless = {"file": ("x.csv", b"x" * 9_000_000, "text/csv")}
     assert client.post("/precision/study", data=fields, files=endless, headers=HEADERS).status_code == 413
 

@@ -53,6 +53,11 @@ def test_a_record_is_read_with_every_kind_of_column(tmp_path: Path) -> None:
     assert (one.record.spinal_hardware, one.record.contrast) == (False, None), "empty is unknown, and never no"
 
 
+def test_a_line_of_thousands_of_columns_is_no_table_and_is_not_compared_with_itself(tmp_path: Path) -> None:
+    told = _mistakes(tmp_path, ",".join(f"c{number}" for number in range(150_000)))
+    assert told == ["the first line has more than 100 columns: it is no table of ours"]
+
+
 def test_semicolons_and_a_byte_order_mark_are_what_spreadsheets_write(tmp_path: Path) -> None:
     (one,) = read_context(_file(tmp_path, "\ufeffpatient_id;recorded_on;pregnancy\nP1;2026-02-01;Yes\n\n"))
     assert one.record.pregnancy is True
