@@ -5,11 +5,14 @@ Few requests at a time, each with a time limit. It knows no patient; still it li
 
 import json
 import logging
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -23,7 +26,13 @@ from pipeline.edge.store.database import StoreError
 log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 8
+MOST_CONNECTIONS = 32
+
 REQUEST_SECONDS = 10
+"""How long a connection may be silent."""
+
+LONGEST_SECONDS = 30
+"""How long it may last in all."""
 
 
 class MonitorServer:
@@ -75,10 +84,41 @@ class MonitorServer:
 
 
 class _Server(ThreadingHTTPServer):
+    """Has few connections, and each for a short time: whoever opens many must not take the process its files."""
+
     daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._connections = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._connections.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread could be started
+            self._connections.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        end = threading.Timer(LONGEST_SECONDS, _cut_off, (request,))
+        end.daemon = True
+        end.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            end.cancel()
+            self._connections.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Log nothing: a monitor that breaks off is its own affair."""
+
+
+def _cut_off(connection: socket.socket) -> None:
+    with suppress(OSError):  # it has ended by itself
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _page(path: str, registry: CollectorRegistry, current: Callable[[], App]) -> tuple[HTTPStatus, str, bytes]:

@@ -3,10 +3,11 @@
 import json
 import re
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dxatrend.cli.main import main
+from dxatrend.service import monitor_server
 from dxatrend.service.monitor_server import MonitorServer
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.store import destination_outages, receipts
@@ -121,6 +123,33 @@ def test_serial_numbers_can_be_left_out(tmp_path: Path) -> None:
             assert not [
                 name for name, by_label in found.samples().items() if any("DF+1" in label for label in by_label)
             ]
+
+
+def test_who_opens_many_connections_or_never_ends_a_request_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitor_server, "REQUEST_SECONDS", 600)
+    monkeypatch.setattr(monitor_server, "LONGEST_SECONDS", 2)
+    port = peers.free_port()
+    with watched(tmp_path) as department, ExitStack() as stack:
+        stack.enter_context(
+            closing(MonitorServer(department.app.settings.service.monitor, port, lambda: department.app))
+        )
+        calls = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
+            for _ in range(2 * monitor_server.MOST_CONNECTIONS)
+        ]
+        assert calls[-1].recv(10) == b"", "one too many"
+        assert calls[0].recv(10) == b"", "it asks for nothing"
+        monkeypatch.setattr(monitor_server, "LONGEST_SECONDS", 60)
+        monitored = Monitored(department, f"http://127.0.0.1:{port}")
+
+        def answers() -> bool:
+            with suppress(httpx.TransportError):
+                return "status" in monitored.get("/healthz").json()
+            return False
+
+        peers.wait_until(answers, what="the others are answered again")
 
 
 def test_the_deviation_of_the_last_phantom_scan_is_told_by_scanner_and_region(tmp_path: Path) -> None:
