@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -120,11 +121,16 @@ class MllpListener:
 
     def _answer_all(self, connection: socket.socket, host: str) -> None:
         received = b""
+        begun = time.monotonic()
         while not self._closed:
-            connection.settimeout(FRAME_SECONDS if received else IDLE_SECONDS)
+            if not received:
+                connection.settimeout(IDLE_SECONDS)
+            else:
+                connection.settimeout(max(begun + FRAME_SECONDS - time.monotonic(), 0.001))
             more = connection.recv(65536)
             if not more:
                 return
+            begun = begun if received else time.monotonic()
             received += more
             while END in received:
                 frame, _, received = received.partition(END)
@@ -132,6 +138,7 @@ class MllpListener:
                     raise _NoFrameError
                 connection.settimeout(FRAME_SECONDS)
                 connection.sendall(START + self._answer(frame.removeprefix(START), host) + END)
+                begun = time.monotonic()
             if len(received) > MOST_BYTES or (received and not received.startswith(START)):
                 raise _NoFrameError
 

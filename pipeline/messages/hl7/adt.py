@@ -18,6 +18,9 @@ UPDATE = "A08"
 
 LONGEST_ID = 64
 
+LONGEST_APPLICATION = 180
+"""Characters that are kept of the sender's name, which the audit trail has (HD, HL7 v2.5.1 2.14.9.3)."""
+
 _UNESCAPED = {"E": "\\", "F": "|", "S": "^", "T": "&", "R": "~"}
 _ESCAPE = re.compile(r"\\([EFSTR])\\")
 
@@ -60,7 +63,7 @@ def read_adt(message: bytes, *, authority: str = "") -> AdtMessage:
     event = event or next((_at(one, 1) for one in segments if one[0] == "EVN"), "")
     merging = kind == "ADT" and event == MERGE
     return AdtMessage(
-        application=_unescaped(_at(header, 2).split("^")[0]),
+        application=_printable(_unescaped(_at(header, 2).split("^")[0]))[:LONGEST_APPLICATION],
         control_id=_at(header, 9),
         type=kind,
         event=event,
@@ -126,6 +129,10 @@ def _only_id(field: str, authority: str, name: str) -> str:
 
 def _at(fields: Sequence[str], place: int) -> str:
     return fields[place] if place < len(fields) else ""
+
+
+def _printable(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable())
 
 
 def _unescaped(text: str) -> str:

@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
@@ -18,6 +19,7 @@ from sqlalchemy import select
 from dxatrend.cli.main import main
 from pipeline.edge.app import App
 from pipeline.edge.operations.patient_feed import answer_message
+from pipeline.edge.receive import mllp_listener
 from pipeline.edge.receive.mllp_listener import MllpListener
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Event
@@ -154,6 +156,20 @@ def test_what_has_no_frame_or_no_end_is_cut_off_and_others_are_heard(tmp_path: P
                 stranger.sendall(noise)
                 assert stranger.recv(100) == b""
         assert send(app, MERGE) == "AA 1 merged"
+
+
+def test_a_frame_that_trickles_in_for_ever_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mllp_listener, "FRAME_SECONDS", 1)
+    with (
+        listening(tmp_path) as app,
+        socket.create_connection(("127.0.0.1", app.settings.service.adt.port or 0)) as slow,
+        suppress(ConnectionError),
+    ):
+        slow.sendall(b"\x0b")
+        for _ in range(200):
+            time.sleep(0.1)
+            slow.sendall(b"x")
+        pytest.fail("twenty seconds were waited for a frame of one")
 
 
 def test_over_tls_a_caller_shows_a_certificate(tmp_path: Path) -> None:

@@ -19,6 +19,11 @@ def test_the_ids_of_each_pair_are_read_and_nothing_else_is() -> None:
     assert "Marked" not in repr(told)
 
 
+def test_the_senders_name_is_kept_as_an_audit_trail_can_have_it() -> None:
+    message = a40(event="ADT^A08").replace(b"KIS", b"KIS\0\x1b[31m" + b"x" * 100_000)
+    assert read_adt(message).application == ("KIS[31m" + "x" * 173)
+
+
 def test_of_several_ids_the_assigning_authority_decides() -> None:
     message = a40("PID|1||X^^^OTHER~NEW^^^H&1.2.3&ISO^PI", "MRG|OLD^^^H~Y^^^OTHER")
     assert read_adt(message, authority="H").merges == (MergedIds("OLD", "NEW"),)
