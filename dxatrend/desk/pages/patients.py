@@ -54,7 +54,7 @@ def show(visit: Visit) -> Response:
     reference = Reference.BASELINE if visit.query.get("about") == Reference.BASELINE else Reference.PRIOR
     return visit.render(
         "patient.html",
-        title=patient_words.display_name(found.name),
+        title=f"Patient {number}",  # a browser keeps the titles of pages in its history
         patient=found,
         identities={one.number: one for one in (*found.identities, *found.namesakes)},
         figures=trend_figures(examined, reference) if examined else [],

@@ -231,6 +231,20 @@ def test_a_guessed_number_leads_nowhere(desk, path, clients) -> None:
     assert clients(desk, Role.ACT).get(path).status_code == 404
 
 
+def test_the_history_of_a_browser_names_no_patient(desk, clients) -> None:
+    client = clients(desk, Role.ACT)
+    patient, other = number_of(desk, "SAMPLE-02"), number_of(desk, "SAMPLE-01")
+    name = client.get(f"/patients/{patient}").text.partition("<h1><bdi>")[2].partition("</bdi>")[0]
+    assert name
+    own = f"/patients/{patient}"
+    for path in (own, f"{own}/context", f"{own}/merge/{other}", f"/exams/{exams_of(desk, patient)[0]}"):
+        text = client.get(path).raise_for_status().text
+        title = text.partition("<title>")[2].partition("</title>")[0]
+        assert title.endswith("dxatrend")
+        assert name not in title
+        assert "SAMPLE" not in title
+
+
 def test_every_look_at_a_patient_is_in_the_trail_with_who(own_desk, clients) -> None:
     client = clients(own_desk, Role.READ)
     patient = number_of(own_desk, "SAMPLE-01")
