@@ -7,7 +7,6 @@ bound. Nothing here knows a patient; serial numbers name devices, and can be lef
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -17,11 +16,10 @@ from sqlalchemy import Connection
 from pipeline import __version__
 from pipeline.edge.alarms.listing import raised
 from pipeline.edge.app import App
-from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.disk_space import disk_reserve_of
 from pipeline.edge.overview.expiries import certificates
 from pipeline.edge.overview.parts import parts
-from pipeline.edge.quality_control.charts import ScannerQuality, quality_of
+from pipeline.edge.quality_control.charts import ScannerQuality, quality_in_view
 from pipeline.edge.store import (
     alarms,
     destination_outages,
@@ -43,8 +41,6 @@ class Metrics(Collector):
         self._rejected: Counter[str] = Counter()
         self._delivered: Counter[str] = Counter()
         self._counted_at = datetime.now(UTC)
-        self._phantoms: dict[int, _Deviations] = {}
-        """What the last phantom scan of each scanner has shown, by its number."""
         with current().database.read() as connection:
             self._last_receipt = monitor_counts.last_receipt(connection)
             self._last_entry = monitor_counts.last_audit_entry(connection)
@@ -87,7 +83,7 @@ class Metrics(Collector):
         self._last_receipt, self._last_entry, self._counted_at = last_receipt, last_entry, at
 
     def _deviations(self, connection: Connection, app: App) -> Iterator[Metric]:
-        """Yield how far the last phantom scans lie from their means; a chart is drawn anew only for a new scan."""
+        """Yield how far the last phantom scans lie from their means."""
         if not app.settings.service.monitor.serial_numbers:
             return
         family = GaugeMetricFamily(
@@ -95,14 +91,8 @@ class Metrics(Collector):
             "Deviation of the last phantom scan from its mean, as a part of one",
             labels=["serial", "region"],
         )
-        reference_data = app.reference_in_force(connection).reference_data
-        for number, last_at in phantom_scans.last_performed_at(connection).items():
-            known = self._phantoms.get(number)
-            if known is None or known.last_at != last_at or known.reference_data is not reference_data:
-                quality = quality_of(connection, reference_data, number)
-                known = _Deviations(last_at, reference_data, tuple(_ratios(quality)))
-                self._phantoms[number] = known
-            for serial, region, ratio in known.ratios:
+        for number in phantom_scans.last_performed_at(connection):
+            for serial, region, ratio in _ratios(quality_in_view(app, connection, number)):
                 family.add_metric([serial, region], ratio)
         yield family
 
@@ -116,15 +106,6 @@ class Metrics(Collector):
             for value, count in counts.items():
                 family.add_metric([value], count)
             yield family
-
-
-@dataclass(frozen=True, slots=True)
-class _Deviations:
-    """What the last phantom scan of a scanner has shown: serial number, region and deviation from the mean."""
-
-    last_at: datetime
-    reference_data: ReferenceData
-    ratios: tuple[tuple[str, str, float], ...]
 
 
 def _ratios(quality: ScannerQuality) -> Iterator[tuple[str, str, float]]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from pipeline.clinical.model import Scanner
 from pipeline.clinical.phantom_chart import Bridge, JudgedScan, Outcome
 from pipeline.edge.app import App
-from pipeline.edge.quality_control.charts import ScannerQuality, Series, quality_of
+from pipeline.edge.quality_control.charts import ScannerQuality, Series, quality_in_view
 from pipeline.edge.store import phantom_scans, qc_stops, scanners
 from pipeline.edge.store.phantom_scans import PhantomScanOnFile
 from pipeline.edge.store.qc_stops import Stop
@@ -145,7 +145,7 @@ def fitness_of(app: App, scanner_number: int, *, at: datetime) -> ScannerFitness
 def _fitness(
     app: App, connection: Connection, number: int, last_phantom_at: datetime | None, *, at: datetime
 ) -> ScannerFitness:
-    quality = quality_of(connection, app.reference_data, number)
+    quality = quality_in_view(app, connection, number)
     stops = qc_stops.of_scanner(connection, number)
     now = at.astimezone(app.reference_data.zone).replace(tzinfo=None)
     days_ago = None if last_phantom_at is None else max(0, (now.date() - last_phantom_at.date()).days)

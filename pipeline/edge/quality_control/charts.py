@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection
 
 from pipeline.clinical.model import Phantom, Scanner
 from pipeline.clinical.phantom_chart import ControlChart, ControlScan, ServiceMark, judge
+from pipeline.edge.app import App
 from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.store import phantom_scans, qc_stops, scanners
+from pipeline.edge.store.database import Database
 from pipeline.edge.store.phantom_scans import PhantomScanOnFile
 
 
@@ -55,6 +58,28 @@ def quality_of(connection: Connection, reference_data: ReferenceData, scanner_nu
     series = [_series(scanner, phantoms, phantoms[name], scans, marks) for name, scans in of_series.items()]
     series.sort(key=lambda one: one.last_at, reverse=True)
     return ScannerQuality(scanner=scanner, series=series, unknown=unknown, marks=marks)
+
+
+def quality_in_view(app: App, connection: Connection, scanner_number: int) -> ScannerQuality:
+    """Return the control charts of a scanner to look at, judged anew only after something has changed.
+
+    Years of scans take tenths of a second. The transaction must be one that only reads: what may be rolled back is not
+    remembered.
+    """
+    scanner = scanners.of_number(connection, scanner_number)
+    known = app.reference_data.phantoms
+    marks = service_marks(connection, app.reference_data, scanner_number, scanner)
+    rests_on = (scanner, known, marks, phantom_scans.how_many(connection, scanner_number))
+    of_database = _JUDGED.setdefault(app.database, {})
+    judged = of_database.get(scanner_number)
+    if judged is None or judged[0] != rests_on:
+        judged = rests_on, quality_of(connection, app.reference_data, scanner_number)
+        of_database[scanner_number] = judged
+    return judged[1]
+
+
+_JUDGED: WeakKeyDictionary[Database, dict[int, tuple[object, ScannerQuality]]] = WeakKeyDictionary()
+"""The charts that were looked at last, by scanner, with what they rest on."""
 
 
 def service_marks(

@@ -129,6 +129,13 @@ def of_scanner(connection: Connection, scanner_number: int) -> list[PhantomScanO
     ]
 
 
+def how_many(connection: Connection, scanner_number: int) -> tuple[int, int]:
+    """Return how many phantom scans of a scanner are on file, and the number of the last; none is ever changed."""
+    query = select(func.count(), func.coalesce(func.max(phantom_scan.c.id), 0))
+    row = connection.execute(query.where(phantom_scan.c.scanner_id == scanner_number)).one()
+    return row[0], row[1]
+
+
 def last_performed_at(connection: Connection) -> dict[int, datetime]:
     """Return when each scanner last scanned a phantom, by its number."""
     query = select(scanner.c.id, _LAST.label("last")).order_by(scanner.c.id)

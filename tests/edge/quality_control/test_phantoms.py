@@ -7,6 +7,7 @@ import pytest
 from dxatrend.cli.main import main
 from pipeline.edge.app import open_app
 from pipeline.edge.configuration.loading import SettingsError, load_configuration
+from pipeline.edge.operations.scanner_quality import record_service
 from pipeline.edge.overview import scanner_fitness
 from pipeline.edge.overview.phantom_candidates import phantom_candidates
 from pipeline.edge.overview.scanner_fitness import Fitness
@@ -216,3 +217,17 @@ def test_a_scanner_in_use_whose_phantom_was_not_scanned_for_long_is_told(
         department.baseline(16, until=days + 1)
         (one,) = scanner_fitness.fitness_of_all(department.app, at=now())
     assert (one.fitness, one.days_ago) == (fitness, -days)
+
+
+def test_a_chart_is_judged_anew_for_a_scan_or_a_service_and_not_for_every_look(tmp_path: Path) -> None:
+    """The first page of the desk looks at every chart each time it refreshes."""
+    with phantom_department(tmp_path, f"sqlite:///{tmp_path}/store.sqlite3") as department:
+        department.baseline()
+        first, again = (scanner_fitness.fitness_of(department.app, 1, at=now()) for _ in range(2))
+        assert again.quality is first.quality
+        department.phantom(0, "1.2500")
+        after_scan = scanner_fitness.fitness_of(department.app, 1, at=now())
+        assert (first.fitness, after_scan.fitness) == (Fitness.FIT, Fitness.REPEAT)
+        record_service(department.app, 1, "detector replaced", on=department.date_of(0))
+        after_service = scanner_fitness.fitness_of(department.app, 1, at=now())
+        assert [mark.what for mark in after_service.quality.marks] == ["detector replaced"]
