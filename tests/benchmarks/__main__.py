@@ -9,6 +9,7 @@ import pytest
 from tests.benchmarks import (
     bench_author,
     bench_core,
+    bench_desk,
     bench_extract,
     bench_follow_up,
     bench_growth,
@@ -27,6 +28,7 @@ BENCHMARKS: Mapping[str, ModuleType] = {
     "latency": bench_latency,
     "reprocess": bench_reprocess,
     "growth": bench_growth,
+    "desk": bench_desk,
 }
 """Each has ``rows()``, which measures and yields rows of the table."""
 

@@ -94,6 +94,11 @@ def _time_of(patient: int) -> str:
     return f"{second // 3600:02}{second // 60 % 60:02}{second % 60:02}"
 
 
+def patient_id(patient: int) -> str:
+    """The Patient ID in one patient's reports."""
+    return f"P{_FIRST + patient}"
+
+
 def receive(app: App, instance: Instance) -> None:
     """Keep it as the listener does."""
     with app.database.write() as connection:
@@ -113,7 +118,7 @@ def work_off(app: App) -> ExamCounts:
 @functools.cache
 def _template(year: int) -> Dataset:
     made = dcmread(_REPORT)
-    made.PatientID = f"P{_FIRST}"
+    made.PatientID = patient_id(0)
     del made.IssuerOfPatientID  # few scanners send it, and without it a patient is harder to find
     made.StudyInstanceUID, made.SeriesInstanceUID, made.SOPInstanceUID = (
         f"{UID_ROOT}.{_FIRST}.{year}.{level}" for level in (1, 2, 3)
