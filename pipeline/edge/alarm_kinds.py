@@ -200,6 +200,17 @@ ALL = (
         command="dxatrend held",
     ),
     Kind(
+        name="software_changed",
+        priority=Priority.MEDIUM,
+        headline="{} has new software",
+        cause="the latest exam of a scanner was made with other software than the exams before it; until a service or "
+        "an epoch from that day on is recorded, or for 14 days",
+        advice="Scan the phantom and compare it with before. Record the update as a service of the scanner; if it "
+        "touched the calibration, enter an epoch and repeat the precision study.",
+        page="/scanners",
+        command="dxatrend qc service",
+    ),
+    Kind(
         name="caller_rejected",
         priority=Priority.MEDIUM,
         headline="A known device at {} is rejected",

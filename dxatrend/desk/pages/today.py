@@ -28,6 +28,7 @@ _FITNESS = {Fitness.FIT: "good", Fitness.STOPPED: "bad", Fitness.NO_PHANTOM: "no
 
 _ONLY_ALARMS = {
     "scanner_silent",
+    "software_changed",
     "objects_refused",
     "store_damaged",
     "audit_broken",

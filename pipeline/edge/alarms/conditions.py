@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from pipeline.clinical.model import LeastSignificantChange
+from pipeline.clinical.model import LeastSignificantChange, Scanner
 from pipeline.clinical.precision import FORGOTTEN
 from pipeline.edge.alarms.calendar import Calendar
 from pipeline.edge.alarms.state_machine import Condition
@@ -18,6 +18,8 @@ from pipeline.edge.overview.expiries import certificates_running_out
 from pipeline.edge.overview.parts import parts
 from pipeline.edge.overview.scanner_fitness import IN_USE
 from pipeline.edge.overview.scanner_silence import LEARNED_FROM, silence
+from pipeline.edge.overview.software_changes import LOOKED_AT, software_change
+from pipeline.edge.quality_control.charts import service_marks
 from pipeline.edge.store import (
     alarm_messages,
     audit_trail,
@@ -27,6 +29,7 @@ from pipeline.edge.store import (
     open_work,
     qc_stops,
     refused_objects,
+    scanner_exams,
 )
 from pipeline.edge.store.audit_trail import Entry
 from pipeline.edge.store.open_work import ScannerDays
@@ -60,6 +63,7 @@ class Conditions:
     def __init__(self) -> None:
         self._learned_at: datetime | None = None
         self._scanners: Sequence[ScannerDays] = ()
+        self._new_software: Sequence[Condition] = ()
         self._known: Collection[str] = ()
         """The addresses of configured callers and destinations."""
         self._rejected_at: datetime | None = None
@@ -78,6 +82,7 @@ class Conditions:
         with app.database.read() as connection:
             if is_old:
                 self._scanners = open_work.scanner_days(connection, since=(at - _YEAR).date())
+                self._new_software = list(_new_software(connection, app, self._scanners, calendar, at))
                 self._learned_at = at
             found = [
                 *_parts(connection, at),
@@ -88,6 +93,7 @@ class Conditions:
                 *_stuck(connection),
                 *_held(connection),
                 *self._silent(connection, calendar, at),
+                *self._new_software,
                 *self._phantoms(connection, app, at),
                 *_backup(connection, at),
                 *_messages(connection, ways),
@@ -141,6 +147,28 @@ class Conditions:
             kind = "phantom_overdue" if days >= limits.phantom_alarm_days else "phantom_due"
             if days >= limits.phantom_notice_days:
                 yield Condition(kind=kind, subject=str(one), since=since, detail=f"{days} days ago")
+
+
+def _new_software(
+    connection: Connection, app: App, known: Sequence[ScannerDays], calendar: Calendar, at: datetime
+) -> Iterator[Condition]:
+    """Yield the scanners with new software of which nobody has recorded yet what was done on them."""
+    for one in known:
+        machine = Scanner(one.manufacturer, one.model, one.serial_number)
+        if not machine.identified:
+            continue
+        exams = scanner_exams.latest(connection, machine, limit=LOOKED_AT)
+        change = software_change(exams, on=calendar.local(at).date())
+        marks = service_marks(connection, app.reference_data, one.number, machine) if change else []
+        if change is not None and all(mark.day < change.since for mark in marks):
+            since = datetime.combine(change.since, datetime.min.time(), tzinfo=calendar.local(at).tzinfo)
+            said = f"now {_short(change.now)}, before {_short(change.before)}"
+            yield Condition(kind="software_changed", subject=str(one), since=min(since, at), detail=said)
+
+
+def _short(text: str) -> str:
+    """Return what a report states, on one line and not too long for a message."""
+    return " ".join(text.split())[:64]
 
 
 def _addresses(service: ServiceSettings) -> set[str]:

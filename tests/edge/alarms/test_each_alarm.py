@@ -25,6 +25,7 @@ from pipeline.edge.live_configuration import reload
 from pipeline.edge.operations.backup import back_up
 from pipeline.edge.operations.housekeeping import run_housekeeping
 from pipeline.edge.operations.precision_register import HandedIn, PrecisionTerms, accept, propose_precision
+from pipeline.edge.operations.scanner_quality import record_service
 from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import (
     destination_outages,
@@ -262,6 +263,23 @@ def a_scanner_falls_silent(department: Watched) -> Iterator[None]:
     write(department, update(scanner).values(last_seen_at=department.now))
 
 
+@contextmanager
+def a_scanner_gets_new_software(department: Watched) -> Iterator[None]:
+    for ago, version in ((2, "17"), (1, "18")):
+        day = f"{department.now - ago * DAY:%Y%m%d}"
+        header = {"StudyDate": day, "ContentDate": day, "StudyInstanceUID": f"2.25.8{ago}"}
+        receive(department, report(spine(), SoftwareVersions=version, **header, **MARKED), historical=True)
+    while extract_waiting(department.app):
+        pass
+    write(department, update(exam).values(state=State.DONE))
+    department.look(after=HOUR)
+    yield
+    with department.app.database.read() as connection:
+        number = connection.execute(select(scanner.c.id)).scalar_one()
+    record_service(department.app, number, "software 18")
+    department.look(after=HOUR)
+
+
 def phantom_scan(number: int, at: datetime) -> Callable[[Watched], None]:
     """Type a phantom scan of a scanner."""
     values = PhantomValues(bmd=Decimal("1.000"), bmc=None, area=None)
@@ -363,6 +381,7 @@ CAUSES: dict[str, Cause] = {
     "held_wrong_patient": an_exam_is_under_two_patients,
     "unknown_dialect": a_scanner_sends_another_kind_of_report,
     "scanner_silent": a_scanner_falls_silent,
+    "software_changed": a_scanner_gets_new_software,
     "phantom_stop": quality_control_stops_a_scanner,
     "phantom_due": lambda department: no_phantom_is_scanned(department, 8),
     "phantom_overdue": lambda department: no_phantom_is_scanned(department, 15),
