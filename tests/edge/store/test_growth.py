@@ -12,8 +12,12 @@ from pipeline.edge.app import App
 from pipeline.edge.overview.exam import exam_overview
 from pipeline.edge.overview.examined import examine_now
 from pipeline.edge.overview.patient import patient_overview
+from pipeline.edge.overview.phantom_candidates import phantom_candidates
+from pipeline.edge.overview.precision_register import register
+from pipeline.edge.overview.scanner_fitness import fitness_of_all
 from pipeline.edge.overview.today import today
-from pipeline.edge.store import held_work, outbox, patient_file, service_status, work_queue
+from pipeline.edge.store import audit_search, held_work, outbox, patient_file, service_status, work_queue
+from pipeline.edge.store.audit_search import Search
 from pipeline.edge.store.schema import delivery, exam, metadata
 from tests.benchmarks import archive
 
@@ -27,6 +31,8 @@ SMALL = {
     "rejected_caller",
     "qc_stop",
     "qc_mark",
+    "register_study",
+    "register_record",
     "register_decision",
 }
 """Tables that do not grow with the number of exams."""
@@ -82,6 +88,19 @@ def test_no_look_at_a_patient_or_an_exam_reads_a_whole_table(app: App) -> None:
         for text_of_a_form in (patient.own.patient_id, rows[0].study_instance_uid, "ACC"):
             patient_file.find(connection, text_of_a_form, "")
     assert len(plans) > 25
+    assert whole_tables(plans) == []
+
+
+def test_no_look_at_the_register_the_scanners_or_the_trail_reads_a_whole_table(app: App) -> None:
+    now = datetime.now(UTC)
+    with plans_of(app) as plans:
+        register(app, on=now.date())
+        fitness_of_all(app, at=now)
+        with app.database.read() as connection:
+            phantom_candidates(connection)
+            for search in (Search(since=now), Search(since=now, actor="reader"), Search(since=now, patient=1)):
+                audit_search.page(connection, search, before=None, most=50)
+    assert len(plans) > 10
     assert whole_tables(plans) == []
 
 
