@@ -92,6 +92,16 @@ def test_the_same_instance_sent_again_is_kept_once(database: Database) -> None:
     assert _keep(database) == (first, False)
 
 
+def test_whoever_looks_holds_up_nobody_who_receives(database: Database) -> None:
+    """A write that had to wait for the end of this transaction would never be done."""
+    first, _ = _keep(database)
+    with database.read() as looking:
+        assert list(looking.scalars(select(receipt.c.id))) == [first]
+        _, new = _keep(database, uid="2.25.2")
+        assert new
+        assert looking.scalar(select(func.count()).select_from(receipt))
+
+
 def test_a_known_uid_with_other_bytes_is_kept_too_and_held_for_a_person(database: Database) -> None:
     first, _ = _keep(database, b"one")
     second, new = _keep(database, b"another")
