@@ -222,10 +222,13 @@ def _missing(
     lscs = reference_data.clinical.lscs
     today = in_force(lscs, machine, on)
     without: dict[str, list[tuple[ScannedExam, str]]] = {}
+    every = {region for exam in exams[machine] for region in exam.regions}
+    unserved = {region for region in every if region.monitorable and lsc_for(today, region) is None}
     for exam in exams[machine]:
-        then = in_force(lscs, machine, exam.performed_on)
-        for region in exam.regions:
-            if region.monitorable and lsc_for(today, region) is None and lsc_for(then, region) is None:
+        of_exam = [region for region in exam.regions if region in unserved]
+        then = in_force(lscs, machine, exam.performed_on) if of_exam else {}
+        for region in of_exam:
+            if lsc_for(then, region) is None:
                 name = region.part if region.side in (Side.LEFT, Side.RIGHT) else region.key
                 without.setdefault(name, []).append((exam, region.key))
     numbers = sorted({exam.number for measured in without.values() for exam, _ in measured}, reverse=True)

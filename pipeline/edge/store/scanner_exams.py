@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -86,5 +87,10 @@ def _technologists(measured: list[Mapping[str, Any]]) -> frozenset[str]:
 
 def _region(measurement: Mapping[str, Any]) -> Region:
     region = measurement["region"]
-    side = region["side"]
-    return Region(part=region["part"], side=Side(side) if side else None, vertebrae=tuple(region["vertebrae"]))
+    return _known_region(region["part"], region["side"], tuple(region["vertebrae"]))
+
+
+@cache
+def _known_region(part: str, side: str | None, vertebrae: tuple[str, ...]) -> Region:
+    """Return a region; there are few, and thousands of measurements of them."""
+    return Region(part=part, side=Side(side) if side else None, vertebrae=vertebrae)
