@@ -9,13 +9,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from pydicom.uid import ExplicitVRLittleEndian
 
-from pipeline.clinical.model import Overall
+from pipeline.clinical.model import Overall, Result
 from pipeline.clinical.regions import Region, parse_region
 from pipeline.sr import codes
-from pipeline.sr.author.readback import ReadBack, read_back
+from pipeline.sr.author.readback import ReadBack, is_implausible, is_invalid, read_back
 from pipeline.sr.dicom.content_item import Code, Item
 from pipeline.sr.dicom.content_tree import header_items, header_text, read_tree
 from pipeline.sr.dicom.header import Header, tidy_header
@@ -45,6 +46,41 @@ class RegionResult:
     def first(self, name: str) -> str:
         """Return the first value of a name; empty where there is none."""
         return next(iter(self.values.get(name, ())), "")
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the numbers of this exam are those of bone (R2.22)."""
+        return not is_invalid(self.values)
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether its changes may be reported (R3.1)."""
+        return not is_implausible(self.values)
+
+    @property
+    def unsaid(self) -> frozenset[str]:
+        """The numbers that the addendum has in codes alone, so that no text for a reader may have them (N5, N6).
+
+        They are those of an invalid site, of a change that is not significant or not plausible, and of a fitted line
+        that does not agree with a significant change.
+        """
+        signs = {name: _SIGNS.get(self.first(name), 0) if self.is_plausible else 0 for name in _CHANGE}
+        slope = Decimal(self.first("SLOPE") or 0)
+        hidden = [numbers for name, numbers in _CHANGE.items() if not signs[name]]
+        hidden += [] if self.is_valid else [_MEASURED]
+        hidden += [] if any(slope * sign > 0 for sign in signs.values()) else [_FITTED]
+        return frozenset[str]().union(*hidden)
+
+
+_MEASURED = frozenset({"BMD", "BMC", "AREA", "T_SCORE", "Z_SCORE", "PYA", "PAM"})
+_CHANGE = {
+    "RESULT": frozenset({"DIFF", "PDIFF", "CI_LOW", "CI_HIGH", "RATE"}),
+    "BRESULT": frozenset({"BDIFF", "BPDIFF", "BCI_LOW", "BCI_HIGH"}),
+}
+"""The numbers that belong to each result."""
+
+_FITTED = frozenset({"SLOPE", "SLOPE_SE"})
+_SIGNS: Mapping[str, int] = {Result.GAIN: 1, Result.LOSS: -1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

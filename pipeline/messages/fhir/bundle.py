@@ -24,7 +24,7 @@ RADIOLOGY = (
 DENSITOMETER = Code("BMD", "DCM", "Bone Mineral Densitometry")
 ACCESSION = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN", "display": "Accession ID"}
 
-VALUES = ("valueQuantity", "valueCodeableConcept", "component", "interpretation", "derivedFrom")
+VALUES = ("valueQuantity", "valueCodeableConcept", "component", "interpretation", "derivedFrom", "note")
 """What an observation entered in error has no longer."""
 
 

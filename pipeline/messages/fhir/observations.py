@@ -26,6 +26,9 @@ from pipeline.sr import codes
 MEASURED = ("t_score", "z_score", "bmc", "area", "percent_young_adult", "percent_age_matched")
 """The components of the BMD."""
 
+NOT_VALID = "Not valid: this is not the density of bone alone. No result rests on it, and it must not be reported."
+"""The note on the BMD of an invalid site, which the addendum has in codes alone (R2.22, N5)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -82,6 +85,7 @@ def _of_region(result: ExamResult, region: RegionResult, shared: Mapping[str, Js
         valueQuantity=quantity(bmd, REGION_NUMBERS["bmd"].unit),
         component=_components(region, MEASURED, label),
         derivedFrom=[study_reference(region.first("STUDY"))],
+        note=[] if region.is_valid else [{"text": NOT_VALID}],
     )
     yield now
     for comparison in (SINCE_PRIOR, SINCE_BASELINE):
@@ -102,7 +106,7 @@ def _of_region(result: ExamResult, region: RegionResult, shared: Mapping[str, Js
         yield made(
             comparison.result,
             valueCodeableConcept=coded_value(verdict),
-            interpretation=interpretation(verdict),
+            interpretation=interpretation(verdict) if region.is_plausible else [],
             component=[
                 *_components(region, comparison.components, label),
                 *(_reasons(region, label) if comparison is SINCE_PRIOR else []),

@@ -2,8 +2,9 @@
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from pipeline.clinical.model import Flag
 from pipeline.clinical.regions import Region
 from pipeline.clinical.wording.names import region_name
 from pipeline.messages.exam_result import ExamResult, RegionResult
@@ -76,6 +77,21 @@ def region_values(result: RegionResult, words: Mapping[str, str], regions: Mappi
         values.append(_coded(name, found, words, _of_region(quantity, region, label)))
     values += [Value(name=name, texts=_days(result.values.get(key, ())[:1])) for name, key in REGION_DATES.items()]
     return {value.name: value for value in values}
+
+
+def for_readers(values: Mapping[str, Value], result: RegionResult, words: Mapping[str, str]) -> dict[str, Value]:
+    """Return the values of a region that a text may have: no number that is unsaid, and no change that cannot be."""
+    found = {
+        name: replace(value, texts=())
+        if name in REGION_NUMBERS and REGION_NUMBERS[name].key in result.unsaid
+        else value
+        for name, value in values.items()
+    }
+    if not result.is_plausible:
+        doubt = word_for(Flag.IMPLAUSIBLE_CHANGE, words)
+        for name in ("result", "baseline_result"):
+            found[name] = replace(found[name], texts=tuple(doubt for _ in found[name].texts))
+    return found
 
 
 def region_id(region: Region) -> str:

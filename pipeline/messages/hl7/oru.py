@@ -20,7 +20,7 @@ from pipeline.messages.hl7.encoding import (
     segment,
 )
 from pipeline.messages.hl7.mapping import Hl7Mapping, Observation, fill, names_in
-from pipeline.messages.hl7.observations import Value, exam_values, region_values
+from pipeline.messages.hl7.observations import Value, exam_values, for_readers, region_values
 
 ENCODINGS = {
     "UNICODE UTF-8": "utf-8",
@@ -59,7 +59,11 @@ DEFAULT_FIELDS = {
 """What the fields have that a mapping does not set; accession number and order as in IHE's radiology framework."""
 
 ABNORMAL_FLAGS = {"GAIN": "U", "LOSS": "D"}
-"""OBX-8 beside a result of comparison: significant change up or down (HL7 table 0078); no other flag is true."""
+"""OBX-8 beside a result of comparison: significant change up or down (HL7 table 0078); no other flag is true, nor is
+one of these where the change is not plausible."""
+
+TEXT_TYPES = ("ST", "TX", "FT")
+"""What a person reads as it is."""
 
 
 class UnwritableLetterError(DxatrendError):
@@ -205,13 +209,13 @@ def _observations(
     taken: set[tuple[str, str]] = set()
     for wanted in mapping.obx:
         if wanted.each == "exam":
-            made: Iterable[_Obx] = _written(wanted, of_exam, fields, None)
+            made: Iterable[_Obx] = _written(wanted, of_exam, fields, None, mapping.words)
         else:
             made = (
                 obx
                 for region, values in of_regions
                 if not wanted.regions or region.region.key in wanted.region_keys
-                for obx in _written(wanted, values, fields, region)
+                for obx in _written(wanted, values, fields, region, mapping.words)
             )
         for obx in made:
             if obx.key not in taken:  # else a receiver would take the second for a correction of the first
@@ -220,9 +224,15 @@ def _observations(
 
 
 def _written(
-    wanted: Observation, values: Mapping[str, Value], fields: Mapping[str, str], region: RegionResult | None
+    wanted: Observation,
+    values: Mapping[str, Value],
+    fields: Mapping[str, str],
+    region: RegionResult | None,
+    words: Mapping[str, str],
 ) -> Iterator[_Obx]:
     """Yield the OBX of one entry of the mapping; none where a value that it names is not there."""
+    if region is not None and wanted.type in TEXT_TYPES:
+        values = for_readers(values, region, words)
     names = names_in(wanted.value)
     known = [values[name] for name in names if name in values]
     if any(not values[name].texts if name in values else not fields[name] for name in names):
@@ -237,11 +247,9 @@ def _written(
         for number, text in enumerate(only.texts, 1):
             yield _Obx(wanted.type, code, f"{sub_id}.{number}" if sub_id else str(number), _text(wanted, [text]), unit)
         return
-    flag = (
-        ABNORMAL_FLAGS.get(only.codes[0], "")
-        if only and only.codes and names[0] in ("result", "baseline_result")
-        else ""
-    )
+    is_verdict = only is not None and names[0] in ("result", "baseline_result")
+    is_reported = region is not None and region.is_plausible
+    flag = ABNORMAL_FLAGS.get(only.codes[0], "") if only and only.codes and is_verdict and is_reported else ""
     yield _Obx(wanted.type, code, sub_id, _value(wanted, only, plain), unit, flag)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from pipeline.clinical.model import Flag, Obstacle
 from pipeline.sr import codes
 from pipeline.sr.dicom.content_item import Code, Item
 
@@ -33,6 +34,17 @@ def read_back(addendum: Item) -> ReadBack:
         whole={name: values for name, values in document.items() if name not in ("OVERALL", "FLAG")},
         regions={_region(group): _values(group.children) for group in groups},
     )
+
+
+def is_invalid(values: Mapping[str, tuple[str, ...]]) -> bool:
+    """Return whether a region of the exam itself, not of an earlier one, is an invalid site (R2.22, N5)."""
+    obstacles = zip(values.get("OBSTACLE", ()), values.get("OBSTACLE_DATE", ()), strict=False)
+    return (Obstacle.INVALID_SITE, next(iter(values.get("DATE", ())), "")) in obstacles
+
+
+def is_implausible(values: Mapping[str, tuple[str, ...]]) -> bool:
+    """Return whether a region changed by more than bone can, so that its change is not reported (R3.1)."""
+    return Flag.IMPLAUSIBLE_CHANGE in values.get("FLAG", ())
 
 
 _PREFIX_OF_CHILDREN = {"PRIOR_BMD": "PRIOR_", "BASELINE_BMD": "BASELINE_"}

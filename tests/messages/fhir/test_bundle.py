@@ -21,7 +21,7 @@ from pipeline.sr.author.content import section_sizes
 from tests.factories import addenda, results
 from tests.factories import interpretations as make
 from tests.folders import ROOT
-from tests.messages.hl7.test_oru import HOSTILE
+from tests.messages.hl7.test_oru import HOSTILE, doubted
 
 QUICK = 24
 
@@ -125,6 +125,14 @@ def test_a_comparison_is_derived_from_the_present_and_the_prior_exam() -> None:
     assert (str(then["valueQuantity"]["value"]), then["effectiveDateTime"]) == ("0.970", "2022-05-14")
     assert then["derivedFrom"][0]["identifier"]["value"] == f"urn:oid:{make.STUDY[2022]}"
     assert comparison["interpretation"][0]["coding"][0]["code"] == "D"
+
+
+def test_what_must_not_be_reported_is_said_of_an_invalid_site_and_nothing_is_a_finding() -> None:
+    """N5, R3.1"""
+    found = [one for one in of(doubted()) if one["resourceType"] == "Observation"]
+    noted = {one["bodySite"]["text"] for one in found if "note" in one}
+    assert noted == {"Spine L1-L4"}
+    assert not any("interpretation" in one for one in found)
 
 
 def _has(observation: Resource, code: str) -> bool:

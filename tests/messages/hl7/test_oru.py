@@ -13,7 +13,7 @@ from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.parser import parse_message
 from hl7apy.validation import Validator
 
-from pipeline.clinical.model import Interpretation, Overall, Result
+from pipeline.clinical.model import Caution, Flag, Interpretation, Obstacle, Overall, Refusal, Result
 from pipeline.clinical.withdrawal import withdrawn
 from pipeline.edge.configuration.hl7_mapping import read_mapping
 from pipeline.messages.exam_result import ExamResult
@@ -218,13 +218,51 @@ def test_a_final_addendum_is_final_until_it_is_corrected() -> None:
 
 def test_a_significant_change_alone_has_an_abnormal_flag() -> None:
     flags = {
-        str(one[5]).split("^")[0]: str(one[8])
+        (str(one[5]).split("^")[0], str(one[8]))
         for number in range(QUICK)
         for one in parsed(write_message(results.result_of(number), CODED)).segments("OBX")
         if str(one[2]) == "CWE"
     }
-    assert {flags.pop("GAIN"), flags.pop("LOSS")} == {"U", "D"}
-    assert set(flags.values()) == {""}
+    assert {flag for flag in flags if flag[1]} == {("GAIN", "U"), ("LOSS", "D")}
+
+
+def doubted() -> ExamResult:
+    """A result of a spine that lost more than bone can, which has hardware in it, and of a hip within its LSC."""
+    within = make.change(Result.NO_SIGNIFICANT_CHANGE, difference="-0.010", percent="-1.0")
+    hip = make.finding("total hip left", since_prior=within)
+    implausible = Caution(flag=Flag.IMPLAUSIBLE_CHANGE, text="It is larger than bone can change.", review=True)
+    neck = make.finding("femoral neck left", since_prior=make.change(), cautions=(implausible,))
+    own = Refusal(obstacle=Obstacle.INVALID_SITE, exam=make.exam(), text="There is hardware in the spine.", own=True)
+    return results.of(addenda.of(make.interpretation(make.finding(refusals=(own,)), hip, neck)))
+
+
+def test_a_text_has_no_number_that_must_not_be_reported() -> None:
+    """N5, N6, R3.1: codes and numbers for computers have it, and no flag makes it a finding."""
+    names = ("bmd", "change", "percent", "baseline_change", "result")
+    texts = [Observation(type="ST", each="region", value=f"{{{name}}}", code=f"T_{name}") for name in names]
+    numbers = [Observation(type="NM", each="region", value=f"{{{name}}}") for name in names[:4]]
+    wanted = mapping(*texts, *numbers, CODED.obx[8], words={"IMPLAUSIBLE": "to be checked"})
+    segments = parsed(write_message(doubted(), wanted)).segments("OBX")
+    assert {(str(one[3]), str(one[4])): str(one[5]) for one in segments if str(one[2]) == "ST"} == {
+        ("T_bmd", "total hip L"): "0.930",
+        ("T_bmd", "femoral neck L"): "0.930",
+        ("T_result", "L1-L4"): "Not comparable",
+        ("T_result", "total hip L"): "No significant change",
+        ("T_result", "femoral neck L"): "to be checked",
+    }
+    assert [str(one[5]) for one in segments if str(one[2]) == "NM"].count("0.930") == 3
+    assert {str(one[5]).split("^")[0] for one in segments if str(one[2]) == "CWE"} == {"NOT_COMPARABLE", "NSC", "LOSS"}
+    assert {str(one[8]) for one in segments} == {""}
+
+
+def test_a_text_has_the_numbers_of_a_significant_change_and_of_a_line_that_agrees() -> None:
+    line = Observation(type="TX", each="region", value="{change} ({percent} %), {slope} a year", code="LINE")
+    sent = results.of(addenda.of())
+    (spine,) = sent.regions
+    for slope, expected in (("-0.02", ["-0.040 (-4.1 %), -0.02 a year"]), ("0.02", [])):
+        told = replace(sent, regions=(replace(spine, values={**spine.values, "SLOPE": (slope,)}),))
+        segments = [str(one) for one in hl7.parse(write_message(told, mapping(line)).decode()) if str(one[0]) == "OBX"]
+        assert [one.split("|")[5] for one in segments] == expected
 
 
 def test_the_scanner_is_in_the_field_for_equipment() -> None:
