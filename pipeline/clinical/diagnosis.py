@@ -26,7 +26,7 @@ from pipeline.clinical.model import (
 )
 from pipeline.clinical.regions import FEMORAL_NECK, ONE_THIRD_RADIUS, SPINE, TOTAL_HIP, Side
 from pipeline.clinical.rules import Rules
-from pipeline.clinical.validity import is_child
+from pipeline.clinical.validity import is_child, without_t_scores
 from pipeline.clinical.wording import diagnosis as words
 
 _MALE = re.compile(r"\bmale\b")
@@ -115,6 +115,12 @@ def t_score_applies(exam: Exam, context: ContextOnDay, rules: Rules) -> bool:
     if scale_for(exam, context, rules) is not None:
         return True
     return not is_child(exam) and exam.patient.sex is Sex.FEMALE and age_on(exam) is not None
+
+
+def with_scores_that_apply(exam: Exam, context: ContextOnDay, rules: Rules) -> Exam:
+    """Return an exam without T-scores if none may be reported: of a child, by Z-scores, or of unknown age (R4.1)."""
+    is_by_t = t_score_applies(exam, context, rules) and scale_for(exam, context, rules) is not Scale.Z_SCORE
+    return exam if is_by_t else without_t_scores(exam)
 
 
 def missing_for_scale(exam: Exam, context: ContextOnDay, rules: Rules) -> tuple[str, ...]:

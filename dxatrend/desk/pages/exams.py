@@ -36,6 +36,7 @@ def show(visit: Visit) -> Response:
         examined=examined,
         figures=trend_figures(examined, reference) if examined else [],
         reference=reference,
+        has_band=any(trend.plot.band for trend in examined.trends) if examined else False,
         has_baseline=any(trend.plot.baseline_band for trend in examined.trends) if examined else False,
         words=patient_words,
         event_words=WORDS,
@@ -137,7 +138,7 @@ def receipt_file(visit: Visit) -> Response:
 
 def _exam(visit: Visit, number: int) -> tuple[ExamOverview, Examined | None]:
     with visit.app.database.read() as connection:
-        found = exam_overview(connection, number)
+        found = exam_overview(connection, number, visit.app.reference_data.clinical.rules)
         if found is None:
             raise not_found()
         known = identities_of(connection, found.row.patient)

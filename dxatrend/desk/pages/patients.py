@@ -60,6 +60,7 @@ def show(visit: Visit) -> Response:
         figures=trend_figures(examined, reference) if examined else [],
         latest=latest,
         reference=reference,
+        has_band=any(trend.plot.band for trend in examined.trends) if examined else False,
         has_baseline=any(trend.plot.baseline_band for trend in examined.trends) if examined else False,
         words=patient_words,
         event_words=WORDS,
@@ -169,7 +170,7 @@ def ask(visit: Visit) -> Response:
 
 def _overview(visit: Visit, number: int) -> PatientOverview:
     with visit.app.database.read() as connection:
-        found = patient_overview(connection, number)
+        found = patient_overview(connection, number, visit.app.reference_data.clinical.rules)
     if found is None:
         raise not_found()
     return found

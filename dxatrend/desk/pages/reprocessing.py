@@ -28,6 +28,14 @@ DIFFERENCES_SHOWN = 50
 _NAMES = {"RESULT": "result since the prior exam", "BRESULT": "result since the baseline"}
 """Names of values that say more here than the meanings of their codes."""
 
+_OF_A_CHANGE = frozenset(
+    [
+        *("DIFF", "PDIFF", "CI_LOW", "CI_HIGH", "RATE", "SLOPE", "SLOPE_SE"),
+        *("BDIFF", "BPDIFF", "BCI_LOW", "BCI_HIGH"),
+    ]
+)
+"""The numbers of changes: the sentences have those that may be told, and no reader gets the others (N6)."""
+
 _DATE = re.compile(r"(\d{4})(\d\d)(\d\d)")
 _OF_ANOTHER_EXAM = ("PRIOR", "BASELINE", "OBSTACLE")
 
@@ -133,10 +141,10 @@ def _inputs(difference: Difference) -> str:
 
 
 def _values(difference: Difference) -> Iterator[Change]:
-    """Yield the values of regions that would be others, in words; the UIDs of studies are left out."""
+    """Yield the values of regions that would be others, in words, without numbers of changes and UIDs of studies."""
     for region, concepts in difference.regions.items():
         for name, (before, after) in sorted(concepts.items(), key=lambda one: one[0] not in _NAMES):
-            if not name.endswith("STUDY"):
+            if name not in _OF_A_CHANGE and not name.endswith("STUDY"):
                 yield Change(region, _name_in_words(name), _in_words(before), _in_words(after))
 
 

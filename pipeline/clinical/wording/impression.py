@@ -54,6 +54,8 @@ NO_STATEMENT = "no statement on change{since} is possible: {why}"  # F4
 
 NOT_COUNTED = "Not counted"  # R2.17, E13
 
+SUBJECT_TO_REVIEW = "subject to review"  # E22
+
 NO_LSC = "significance cannot be assessed: no facility LSC on file for this scanner and region on this date"  # R1.13
 
 # E22: what a radiologist should review before trusting the result; a flag not listed here appears by its own name.
@@ -105,7 +107,7 @@ def _category(interpretation: Interpretation) -> tuple[str, ...]:
     then = None if change is None else change.exam.measurement_of(diagnosis.region)
     if then is not None and other_population(decides.measurement, then):
         doubts.append("reference population changed")
-    return (f"{text[:-1]}; subject to review: {', '.join(doubts)}." if doubts else text,)
+    return (f"{text[:-1]}; {SUBJECT_TO_REVIEW}: {', '.join(doubts)}." if doubts else text,)
 
 
 def is_in_impression(caution: Caution) -> bool:
@@ -136,7 +138,7 @@ def result(interpretation: Interpretation, described: Sequence[Finding]) -> str:
         clauses = _changes([*_since_prior(interpretation.counted), *since_baseline])
     clauses += [clause(caution.text) for caution in interpretation.cautions if caution.flag is Flag.PARTIAL]
     if reasons := ", ".join(dict.fromkeys(_reasons_for_review(interpretation))):
-        clauses.append(f"subject to review: {reasons}")
+        clauses.append(f"{SUBJECT_TO_REVIEW}: {reasons}")
     return _sentence([f"discordant: {clauses[0]}", *clauses[1:]] if overall is Overall.DISCORDANT else clauses)
 
 

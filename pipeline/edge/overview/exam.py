@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from pipeline.clinical.rules import Rules
 from pipeline.edge.overview.addendum_text import Sentence, changes, read_addendum
 from pipeline.edge.overview.patient import patient_name
 from pipeline.edge.overview.results import RegionResult, measured, stated
 from pipeline.edge.overview.stages import Stage, StageSources, stages_of
-from pipeline.edge.store import audit_trail, exams, outbox, patient_file
+from pipeline.edge.store import audit_trail, exams, outbox, patient_file, patients
 from pipeline.edge.store.audit_trail import Event, SealedEntry
 from pipeline.edge.store.patient_file import AddendumRow, DeliveryRow, ExamRow, PatientOnFile, ReportRow
 from pipeline.edge.store.schema import State
@@ -70,7 +71,7 @@ class ExamOverview:
     entries: tuple[SealedEntry, ...]
 
 
-def exam_overview(connection: Connection, number: int) -> ExamOverview | None:
+def exam_overview(connection: Connection, number: int, rules: Rules) -> ExamOverview | None:
     """Return what is on file of an exam; ``None`` where no exam has the number."""
     row = patient_file.exam_row(connection, number)
     if row is None:
@@ -90,7 +91,9 @@ def exam_overview(connection: Connection, number: int) -> ExamOverview | None:
     silent = row.state == State.HELD or bool(row.withdrawn)
     (on_file,) = exams.load(connection, [number])
     addenda = tuple(_addenda(connection, number, rows, deliveries, delivered))
-    regions = addenda[0].regions if addenda else measured(on_file)
+    regions = addenda[0].regions if addenda else ()
+    if not (addenda or silent):
+        regions = measured(on_file, patients.contexts_of(connection, on_file.patient), rules)
     (patient,) = patient_file.patients_of(connection, [row.patient])
     return ExamOverview(
         row=row,

@@ -6,10 +6,13 @@ from datetime import date
 
 from sqlalchemy import Connection
 
+from pipeline.clinical.clinical_context import context_on
+from pipeline.clinical.diagnosis import with_scores_that_apply
 from pipeline.clinical.exam_assembly import ContradictionError
 from pipeline.clinical.explanation import explain
-from pipeline.clinical.model import Change, Finding, LeastSignificantChange, Result
+from pipeline.clinical.model import Change, Exam, Finding, LeastSignificantChange, Result
 from pipeline.clinical.rule_book import RULES, Rule
+from pipeline.clinical.rules import Rules
 from pipeline.clinical.wording.names import bmd_in_text, difference_in_text, lsc_in_text, region_name, score_in_text
 from pipeline.edge.app import App
 from pipeline.edge.follow_up.examination import Examination, examine
@@ -19,7 +22,7 @@ from pipeline.edge.store import exam_summaries, exams
 from pipeline.edge.store.patient_file import ExamRow
 from pipeline.edge.store.schema import State
 from pipeline.sr.dicom.header import UnusableEvidenceError
-from pipeline.sr.render.page_content import VERDICTS, WITHIN_LSC
+from pipeline.sr.render.page_content import NOT_PLAUSIBLE, NOT_VALID, VERDICTS, WITHIN_LSC
 from pipeline.sr.render.plots import Plot, PlotContext, drawn_region, plots
 
 
@@ -133,7 +136,12 @@ def _trends(
         region = drawn_region(finding)
         plot = drawn.pop(region_name(region), None)
         if plot is not None:
-            yield RegionTrend(plot=plot, rows=rows_of(plot, finding, region, [*earlier, exam], numbers, held))
+            scans = [_as_reported(one, found, app.reference_data.clinical.rules) for one in (*earlier, exam)]
+            yield RegionTrend(plot=plot, rows=rows_of(plot, finding, region, scans, numbers, held))
+
+
+def _as_reported(exam: Exam, found: Examination, rules: Rules) -> Exam:
+    return with_scores_that_apply(exam, context_on(found.contexts, exam.performed_on), rules)
 
 
 def _reasoned(found: Examination, numbers: ExamNumbers) -> Iterator[Reasoned]:
@@ -153,7 +161,7 @@ def _numbers(finding: Finding, numbers: ExamNumbers) -> Numbers:
     valid = finding.valid
     return Numbers(
         region=region_name(measured.region),
-        bmd=bmd_in_text(measured.bmd) if valid else "not valid",
+        bmd=bmd_in_text(measured.bmd) if valid else NOT_VALID,
         t_score="" if measured.t_score is None else score_in_text(measured.t_score),
         z_score="" if measured.z_score is None else score_in_text(measured.z_score),
         compared=tuple(_compared(finding, numbers)),
@@ -173,8 +181,8 @@ def _compared(finding: Finding, numbers: ExamNumbers) -> Iterator[ComparedWith]:
             on=change.reference.performed_on,
             exam=numbers.get((change.reference.key, change.reference.scanner.key)),
             bmd=bmd_in_text(change.reference_bmd),
-            change=_change(change) if finding.plausible else "larger than bone can change",
-            result=VERDICTS[change.result],
+            change=_change(change) if finding.plausible else "",
+            result=VERDICTS[change.result] if finding.plausible else NOT_PLAUSIBLE,
             lsc=change.lsc,
             lsc_in_text=lsc_in_text(change.lsc.lsc) if change.lsc else "",
         )

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from pipeline.clinical.clinical_context import ClinicalContext
+from pipeline.clinical.rules import Rules
+from pipeline.clinical.wording.impression import SUBJECT_TO_REVIEW
 from pipeline.edge.overview.addendum_text import AddendumText, read_addendum
 from pipeline.edge.overview.results import RegionResult, measured, stated
 from pipeline.edge.store import audit_trail, exams, outbox, patient_file, patient_merges, patients, receipts
@@ -28,12 +31,13 @@ class ExamLine:
     """One exam of a patient: its latest addendum by number, how far it is delivered, and its results by region.
 
     ``overall`` is the result since the prior, ``overall_since_baseline`` the one since an earlier baseline; each is
-    empty where the addendum states none.
+    empty where the addendum states none. ``is_doubted`` says that the addendum has it subject to review (E22).
     """
 
     row: ExamRow
     overall: str
     overall_since_baseline: str
+    is_doubted: bool
     addendum: int | None
     deliveries: tuple[DeliveryRow, ...]
     regions: tuple[RegionResult, ...]
@@ -80,7 +84,7 @@ def identities_of(connection: Connection, number: int) -> tuple[list[PatientOnFi
     return [one for one in linked if one.number in merged], [one for one in linked if one.number not in merged]
 
 
-def patient_overview(connection: Connection, number: int) -> PatientOverview | None:
+def patient_overview(connection: Connection, number: int, rules: Rules) -> PatientOverview | None:
     """Return what is on file of a patient; ``None`` where no patient has the number."""
     known = identities_of(connection, number)
     if known is None:
@@ -88,7 +92,8 @@ def patient_overview(connection: Connection, number: int) -> PatientOverview | N
     identities, namesakes = known
     numbers = [one.number for one in identities]
     rows = patient_file.exams_of(connection, numbers, most=MOST_EXAMS)
-    lines = tuple(_lines(connection, rows))
+    contexts = tuple(context for one in numbers for context in patients.contexts(connection, one))
+    lines = tuple(_lines(connection, rows, [one.record for one in contexts], rules))
     own = next(one for one in identities if one.number == number)
     return PatientOverview(
         number=number,
@@ -99,7 +104,7 @@ def patient_overview(connection: Connection, number: int) -> PatientOverview | N
         namesakes=tuple(namesakes),
         merges=tuple(patient_file.merges_among(connection, numbers)),
         exams=lines,
-        contexts=tuple(context for one in numbers for context in patients.contexts(connection, one)),
+        contexts=contexts,
         queries=tuple(patient_file.history_queries_of(connection, numbers)),
         entries=tuple(audit_trail.latest_about(connection, numbers, [row.number for row in rows], most=MOST_ENTRIES)),
     )
@@ -118,7 +123,9 @@ def patient_name(connection: Connection, exam_number: int) -> str:
     return ""
 
 
-def _lines(connection: Connection, rows: Sequence[ExamRow]) -> Iterator[ExamLine]:
+def _lines(
+    connection: Connection, rows: Sequence[ExamRow], records: Sequence[ClinicalContext], rules: Rules
+) -> Iterator[ExamLine]:
     numbers = [row.number for row in rows]
     addenda = patient_file.addenda_of(connection, numbers)
     latest = {one.exam: one for one in addenda if one.rendering_of is None}
@@ -133,7 +140,8 @@ def _lines(connection: Connection, rows: Sequence[ExamRow]) -> Iterator[ExamLine
             overall_since_baseline=next(iter(content.coded.whole.get("BOVERALL", ())), "") if content else "",
             addendum=issued.number if issued else None,
             deliveries=tuple(one for one in deliveries if exam_of[one.addendum] == row.number),
-            regions=_regions(connection, row, content),
+            is_doubted=content is not None and any(SUBJECT_TO_REVIEW in text for text in content.sentences),
+            regions=stated(content) if content is not None else _measured(connection, row, records, rules),
         )
 
 
@@ -145,14 +153,14 @@ def _content(connection: Connection, row: ExamRow, *, has_addendum: bool) -> Add
     return read_addendum(issued.data_set) if issued else None
 
 
-def _regions(connection: Connection, row: ExamRow, content: AddendumText | None) -> tuple[RegionResult, ...]:
-    """Return the results of an exam; of a held or withdrawn one none, as nothing may rest on it."""
-    if content is not None:
-        return stated(content)
+def _measured(
+    connection: Connection, row: ExamRow, records: Sequence[ClinicalContext], rules: Rules
+) -> tuple[RegionResult, ...]:
+    """Return what an exam measured; of a held or withdrawn one nothing, as nothing may rest on it."""
     if row.state == State.HELD or row.withdrawn:
         return ()
     (on_file,) = exams.load(connection, [row.number])
-    return measured(on_file)
+    return measured(on_file, records, rules)
 
 
 def _name(connection: Connection, lines: Sequence[ExamLine]) -> str:

@@ -13,6 +13,7 @@ from pipeline.edge.reprocess import requested_runs
 from pipeline.edge.store import audit_trail, outbox
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.reprocessing_runs import Scope
+from pipeline.sr import codes
 from tests.factories import browser as browsers
 from tests.factories.browser import PHONE, RunningDesk
 
@@ -79,7 +80,10 @@ def test_whose_addenda_were_shown_is_in_the_audit_trail(changed_desk: RunningDes
     requested_runs.request(changed_desk.app, Scope(), dry_run=True)
     work(changed_desk)
     with changed_desk.client(Role.READ) as client:
-        assert "Significant loss" in client.get("/reprocessing").text
+        page = client.get("/reprocessing").text
+    assert "Significant loss" in page
+    assert codes.words("LSC") in page
+    assert codes.words("CI_LOW") not in page, "numbers of a change stand in the sentences that may have them (N6)"
     with changed_desk.app.database.read() as connection:
         found = [one.entry for one in audit_trail.find(connection, about=ABOUT)]
     viewed = [entry for entry in found if entry.event is Event.VIEWED]

@@ -20,7 +20,7 @@ NOW = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
 
 def overview(app: App, number: int = 1) -> ExamOverview:
     with app.database.read() as connection:
-        found = exam_overview(connection, number)
+        found = exam_overview(connection, number, app.reference_data.clinical.rules)
     assert found is not None
     return found
 
@@ -148,7 +148,7 @@ def test_the_reports_of_an_exam_are_told_with_how_they_were_read(folder: Path) -
 
 def test_an_exam_that_is_not_on_file_has_no_page(folder: Path) -> None:
     with open_app(folder) as app, app.database.read() as connection:
-        assert exam_overview(connection, 7) is None
+        assert exam_overview(connection, 7, app.reference_data.clinical.rules) is None
 
 
 def test_sentences_are_compared_in_their_order() -> None:

@@ -13,6 +13,7 @@ from pipeline.edge.store import patient_file, patients
 from pipeline.edge.store.schema import exam
 from tests.factories.answered_exams import follow_all, in_both_databases, l1_l4, lsc, receive
 from tests.factories.instances import NOW
+from tests.factories.reports import region, report, spine, text
 
 
 def examined(app: App, number: int) -> Examined | None:
@@ -93,6 +94,39 @@ def test_a_scan_that_is_not_valid_has_no_number_in_the_table(folder: Path) -> No
     row = next(row for row in found.trends[0].rows if row.on.year == 2022)
     assert (row.bmd, row.t_score) == ("", "")
     assert "calcium" in row.why
+
+
+def test_the_table_has_no_t_score_where_the_z_score_applies(folder: Path) -> None:
+    """R4.1, C8: the woman is 26 at the first exam and 28 at the second."""
+    scores = text("BMD_TSCORE", "-1.3"), text("BMD_ZSCORE", "-1.2")
+    with open_app(folder) as app:
+        for year, born in ((2022, "19960101"), (2024, "19960101"), (2022, "19500101"), (2024, "19500101")):
+            header = {"PatientBirthDate": born, "PatientID": born, "StudyInstanceUID": f"2.25.{born}{year}"}
+            sent = report(spine(region("L1-L4", "0.912", *scores)), StudyDate=f"{year}0101", **header)
+            receive(app, sent, f"2.25.1{born}{year}")
+        follow_all(app)
+        with app.database.read() as connection:
+            young, old = (
+                examine_now(app, connection, number, patient_file.exams_of(connection, [patient], most=50))
+                for number, patient in ((2, 1), (4, 2))
+            )
+    assert young is not None
+    assert old is not None
+    assert [(row.t_score, row.z_score) for row in young.trends[0].rows] == [("", "-1.2")] * 2
+    assert [(row.t_score, row.z_score) for row in old.trends[0].rows] == [("-1.3", "-1.2")] * 2
+
+
+def test_a_change_larger_than_bone_can_change_has_no_number_and_no_verdict(folder: Path) -> None:
+    """R3.1"""
+    (folder / "precision.toml").write_text(lsc())
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
+        receive(app, l1_l4("0.600", study="2.25.11", date="20240101"), "2.25.2")
+        follow_all(app)
+        found = examined(app, 2)
+    assert found is not None
+    compared = {one for sentence in found.sentences for numbers in sentence.numbers for one in numbers.compared}
+    assert {(one.result, one.change) for one in compared} == {("change not plausible", "")}
 
 
 @pytest.mark.parametrize("values", [{"state": "held", "reason": "id_conflict"}, {"withdrawn": "wrong patient"}])

@@ -1,23 +1,26 @@
 """The overview of a patient has every exam with what its addendum states, and what cannot be said of it."""
 
+from datetime import date
 from pathlib import Path
 
 from sqlalchemy import update
 
+from pipeline.clinical.clinical_context import ClinicalContext
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import App, open_app
 from pipeline.edge.operations.patient_merge import merge, unmerge
 from pipeline.edge.overview.patient import PatientOverview, patient_overview
-from pipeline.edge.store import patient_file
+from pipeline.edge.store import patient_file, patients
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.schema import exam
 from tests.factories.answered_exams import follow_all, in_both_databases, l1_l4, lsc, receive, withdraw
-from tests.factories.reports import region, report, spine
+from tests.factories.instances import NOW
+from tests.factories.reports import region, report, spine, text
 
 
 def overview(app: App, number: int = 1) -> PatientOverview:
     with app.database.read() as connection:
-        found = patient_overview(connection, number)
+        found = patient_overview(connection, number, app.reference_data.clinical.rules)
     assert found is not None
     return found
 
@@ -69,6 +72,28 @@ def test_a_change_below_the_lsc_has_no_number(folder: Path) -> None:
         two_exams(app)
         (spine_now,) = overview(app).exams[0].regions
     assert (spine_now.result, spine_now.change) == ("no significant change", "less than LSC")
+
+
+def test_a_change_larger_than_bone_can_change_is_no_loss(folder: Path) -> None:
+    """R3.1: as on the pages of the addendum."""
+    (folder / "precision.toml").write_text(lsc())
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.950", study="2.25.10", date="20220101"), "2.25.1")
+        receive(app, l1_l4("0.600", study="2.25.11", date="20240101"), "2.25.2")
+        follow_all(app)
+        (spine_now,) = overview(app).exams[0].regions
+    assert (spine_now.result, spine_now.change) == ("change not plausible", "")
+
+
+def test_a_result_that_is_subject_to_review_is_marked(folder: Path) -> None:
+    """R2.4"""
+    (folder / "precision.toml").write_text(lsc())
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.950", study="2.25.10", date="20220101", SoftwareVersions="16.1"), "2.25.1")
+        receive(app, l1_l4("0.900", study="2.25.11", date="20240101", SoftwareVersions="18.2"), "2.25.2")
+        follow_all(app)
+        later, earlier = overview(app).exams
+    assert (later.overall, later.is_doubted, earlier.is_doubted) == ("DECLINED", True, False)
 
 
 def test_why_an_exam_was_not_compared_stands_beside_its_numbers(folder: Path) -> None:
@@ -131,7 +156,7 @@ def test_a_patient_is_found_by_id_accession_number_or_study_and_by_nothing_less(
 
 def test_a_patient_that_nobody_is_has_no_page(folder: Path) -> None:
     with open_app(folder) as app, app.database.read() as connection:
-        assert patient_overview(connection, 1) is None
+        assert patient_overview(connection, 1, app.reference_data.clinical.rules) is None
 
 
 def test_a_held_exam_is_shown_without_numbers(folder: Path) -> None:
@@ -163,3 +188,21 @@ def test_a_report_without_an_addendum_shows_what_was_measured(folder: Path) -> N
         ("Spine L1-L4", "0.912", ""),
         ("Spine L2-L4", "0.930", ""),
     }
+
+
+def test_of_a_report_without_an_addendum_no_score_is_shown_that_must_not_be_reported(folder: Path) -> None:
+    """R4.1, N5: the T-score of a woman of 29; anything of a spine with hardware in it."""
+    scores = text("BMD_TSCORE", "-1.3"), text("BMD_ZSCORE", "-1.2")
+    with open_app(folder) as app:
+        young = report(spine(region("L1-L4", "0.912", *scores)), PatientBirthDate="19950101")
+        old = report(spine(region("L1-L4", "0.912", *scores)), PatientID="P2", StudyInstanceUID="2.25.11")
+        receive(app, young, "2.25.1", historical=True)
+        receive(app, old, "2.25.2", historical=True)
+        (of_young,), (of_old,) = (overview(app, number).exams[0].regions for number in (1, 2))
+        record = ClinicalContext(recorded_on=date(2020, 1, 1), spinal_hardware=True)
+        with app.database.write() as connection:
+            patients.record_context(connection, 2, record, at=NOW, by="ward")
+        (invalid,) = overview(app, 2).exams[0].regions
+    assert (of_young.bmd, of_young.t_score, of_young.z_score) == ("0.912", "", "-1.2")
+    assert (of_old.bmd, of_old.t_score, of_old.z_score) == ("0.912", "-1.3", "-1.2")
+    assert (invalid.bmd, invalid.t_score, invalid.z_score) == ("not valid", "", "")

@@ -77,10 +77,10 @@ def test_no_look_at_a_patient_or_an_exam_reads_a_whole_table(app: App) -> None:
         first = select(func.min(exam.c.id)).scalar_subquery()  # only of that patient the bytes are that patient's
         somebody = connection.execute(select(exam.c.patient_id).where(exam.c.id == first)).scalar_one()
     with plans_of(app) as plans, app.database.read() as connection:
-        patient = patient_overview(connection, somebody)
+        patient = patient_overview(connection, somebody, app.reference_data.clinical.rules)
         assert patient is not None
         rows = [line.row for line in patient.exams]
-        assert exam_overview(connection, rows[0].number) is not None
+        assert exam_overview(connection, rows[0].number, app.reference_data.clinical.rules) is not None
         assert examine_now(app, connection, rows[0].number, rows) is not None
         issued = patient.exams[0].addendum
         assert issued is not None
