@@ -333,9 +333,9 @@ class Judging:
         return Failure(scan=failed, last_good_at=good[-1] if good else None, confirmed_at=confirmed_at)
 
     def _add_to_baseline(self, day: date, value: Decimal) -> None:
-        """Add the value of a day to the baseline while it has not all its days."""
+        """Add the value of a day to the baseline while it has not all its days; each day counts once (R7.2)."""
         segment = self._segments[-1]
-        if segment.is_complete:
+        if segment.is_complete or day in segment.days:
             return
         segment.days.append(day)
         segment.values.append(value)

@@ -84,6 +84,15 @@ def test_two_repeats_say_whether_a_scan_outside_its_limits_was_right(repeats: Se
         assert confirmed[0].confirmed_at == chart.scans[22].scan.performed_at
 
 
+def test_a_day_counts_once_in_the_baseline_however_often_the_phantom_was_scanned() -> None:
+    """R7.2, E24: the second scan of the last day was outside, and its repeats were not."""
+    chart = judge([*in_control(16), *scans("1.177", "1.2030", "1.1770", "1.1780", first=16, a_day=4)])
+    assert chart.scans[17].outcome is Outcome.REFUTED
+    (segment,) = chart.segments
+    assert len(segment.days) == len(set(segment.days)) == 17
+    assert segment.values[-1] == D("1.177")
+
+
 def test_scans_of_a_later_day_stand_in_for_repeats_that_nobody_made() -> None:
     chart = judge([*in_control(20), *scans("1.2030", "1.2020", "1.2010", first=20)])
     assert [failure.confirmed_at for failure in chart.failures] == [BEGIN + timedelta(days=22)]
