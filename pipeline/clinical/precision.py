@@ -36,6 +36,8 @@ FEWER_VERTEBRAE_OTHER_DAY = {3: Decimal("1.39"), 2: Decimal("1.60")}
 VERTEBRAE_OF_A_STUDY = 4
 """The LSC of so many vertebrae serves subsets too, so its study must state whether scans were of one day (R1.15)."""
 
+ONE_DAY = timedelta(days=1)
+
 REMIND = timedelta(days=90)
 FORGOTTEN = timedelta(days=365)
 """How long before its last day a reminder of an LSC begins, and how long after that day it ends (R1.12)."""
@@ -136,16 +138,23 @@ def doubts(record: LeastSignificantChange) -> tuple[str, ...]:
 
 
 def running_out(records: Sequence[LeastSignificantChange], on: date) -> tuple[LeastSignificantChange, ...]:
-    """Return the last record of each scanner and region that ends within 90 days, or ended within a year.
+    """Return the records that end within 90 days, or ended within a year, and that no other one follows.
 
     After that day every change of the region is reported as ``NO_LSC`` (R1.12, R1.13).
     """
-    last: dict[tuple[Scanner, Region], LeastSignificantChange] = {}
-    for record in records:
-        rival = last.get((record.scanner, record.region))
-        if rival is None or record.valid_until > rival.valid_until:
-            last[record.scanner, record.region] = record
-    return tuple(record for record in last.values() if -FORGOTTEN <= record.valid_until - on <= REMIND)
+    near = (record for record in records if -FORGOTTEN <= record.valid_until - on <= REMIND)
+    return tuple(record for record in near if not is_followed(record, records, on))
+
+
+def is_followed(record: LeastSignificantChange, records: Sequence[LeastSignificantChange], on: date) -> bool:
+    """Return whether a later record serves after this one: it has begun, or begins without a day between the two."""
+    return any(
+        other.scanner == record.scanner
+        and other.region == record.region
+        and other.valid_until > record.valid_until
+        and (other.valid_from <= on or other.valid_from - record.valid_until <= ONE_DAY)
+        for other in records
+    )
 
 
 def overlaps(records: Sequence[LeastSignificantChange]) -> tuple[tuple[int, int], ...]:

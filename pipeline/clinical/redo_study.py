@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
+from pipeline.clinical.cautions import major_version
 from pipeline.clinical.model import Epoch, LeastSignificantChange
 from pipeline.clinical.precision import REMIND
 from pipeline.clinical.precision_register import StudyFacts
@@ -29,7 +30,8 @@ def changes_since_study(
 ) -> tuple[str, ...]:
     """Return what has changed since the study of an LSC, so that it has to be repeated; empty if nothing.
 
-    ``software_now`` is the version of the scanner's latest exam, ``exams_by_technologist`` counts recent exams.
+    Of software only another major version counts (R2.4). ``software_now`` is that of the scanner's latest exam,
+    ``exams_by_technologist`` counts recent exams.
     """
     return tuple(_changes(lsc, facts, epochs, software_now, exams_by_technologist, on))
 
@@ -48,12 +50,12 @@ def _changes(
             yield f"a new calibration epoch began on {epoch.begins} ({epoch.reason})"
     if facts is None:
         return
-    if facts.software and software_now and facts.software != software_now:
+    if facts.software and software_now and major_version(facts.software) != major_version(software_now):
         yield f"the scanner's software is now {software_now}; the study was made with {facts.software}"
     studied = {_name(one.technologist) for one in facts.technologists}
     for technologist, exams in sorted(exams_by_technologist.items()):
         if studied and exams >= SCANS_OF_A_NEW_TECHNOLOGIST and _name(technologist) not in studied:
-            yield f"technologist {technologist} has made {exams} exams and has no part in the study"
+            yield f"technologist {technologist} has made {exams} exams, and the study has no precision of theirs"
 
 
 def _name(technologist: str) -> str:

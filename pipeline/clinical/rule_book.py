@@ -44,7 +44,7 @@ RULES: Mapping[str, Rule] = {
     "R1.15": Rule(
         "Two or three vertebrae need an LSC of their own; without one the LSC of L1-L4 is inflated and marked as "
         "approximated. One vertebra is never followed.",
-        "ISCD 2023; Rosen 2023",
+        "ISCD 2023; Rosen 2023 and 2024",
     ),
     "R1.16": Rule("The mean of both hips needs an LSC of its own.", "ISCD 2023"),
     "R1.17": Rule(
@@ -81,13 +81,13 @@ RULES: Mapping[str, Rule] = {
     ),
     "R2.10": Rule(
         "Two cross-calibrated scanners are judged by the generalised LSC, which has the error of both.",
-        "Shepherd and Lu 2007",
+        "after Shepherd and Lu 2007; the formula is derived, and to be confirmed (docs/safety.md)",
     ),
     "R2.11": Rule("A region is compared only with itself.", "ISCD"),
     "R2.12": Rule(
         "Of two spines only the vertebrae that both have are compared: their content over their area, which must meet "
         "the printed BMD within 0.002 g/cm².",
-        "ISCD",
+        f"ISCD; the tolerance is {OUR_CHOICE}",
     ),
     "R2.13": Rule(
         "Adjacent vertebrae that differ by more than 1.0 in T-score are named. Only a person excludes a vertebra, and "
@@ -128,7 +128,7 @@ RULES: Mapping[str, Rule] = {
     "R3.1": Rule(
         "Change is a difference of BMD in g/cm², never of T-scores; percent is of the earlier BMD. A change larger "
         "than bone can change is not reported before somebody has looked.",
-        "ISCD",
+        f"ISCD; what bone can change is {OUR_CHOICE}",
     ),
     "R3.2": Rule("Each exam is compared with the latest comparable one (prior) and the first one (baseline).", "ISCD"),
     "R3.3": Rule(

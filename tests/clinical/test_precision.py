@@ -143,6 +143,16 @@ def test_an_lsc_that_another_follows_is_not_reminded_of() -> None:
     assert running_out([], TODAY) == ()
 
 
+def test_an_lsc_is_reminded_of_until_the_next_one_has_begun_where_days_lie_between() -> None:
+    """R1.12: on those days nothing is judged."""
+    old = lsc("L1-L4", "0.03", valid_until=TODAY - timedelta(days=1))
+    begins = TODAY + timedelta(days=30)
+    new = lsc("L1-L4", "0.02", valid_from=begins, valid_until=begins + timedelta(days=1000))
+    assert running_out([old, new], TODAY) == (old,)
+    assert running_out([old, new], begins - timedelta(days=1)) == (old,)
+    assert running_out([old, new], begins) == ()
+
+
 @pytest.mark.parametrize(
     ("same_day", "three", "two"), [(True, "1.39", "1.60"), (False, "1.07", "1.24"), (None, "1.07", "1.24")]
 )

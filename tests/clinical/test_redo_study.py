@@ -46,9 +46,12 @@ def test_nothing_asks_for_a_new_study_while_nothing_has_changed() -> None:
 
 
 def test_new_software_a_new_technologist_and_the_last_day_each_ask_for_a_new_study() -> None:
-    """R1.11, R1.12"""
+    """R1.11, R1.12, R2.4"""
     assert reasons(software="18") == ("the scanner's software is now 18; the study was made with 17",)
-    assert reasons(exams={"XY": 100}) == ("technologist XY has made 100 exams and has no part in the study",)
+    assert reasons(software="17.2") == (), "a minor version is no reason (R2.4)"
+    assert reasons(exams={"XY": 100}) == (
+        "technologist XY has made 100 exams, and the study has no precision of theirs",
+    )
     assert ending(FIRST, date(2029, 10, 3)) == ("it ends on 2030-01-01; after that day no change is judged (NO_LSC)",)
     assert ending(FIRST, date(2029, 10, 2)) == ()
 

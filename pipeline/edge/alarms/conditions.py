@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection
 
 from pipeline.clinical.model import LeastSignificantChange, Scanner
-from pipeline.clinical.precision import FORGOTTEN
+from pipeline.clinical.precision import REMIND, running_out
 from pipeline.edge.alarms.calendar import Calendar
 from pipeline.edge.alarms.state_machine import Condition
 from pipeline.edge.app import App
@@ -51,7 +51,6 @@ READ_FOR = timedelta(minutes=1)
 _FINDINGS = {housekeeping_log.DAMAGED_STORE: "store_damaged", housekeeping_log.BROKEN_AUDIT_TRAIL: "audit_broken"}
 
 MONTH = timedelta(days=30)
-QUARTER = timedelta(days=90)
 WEEK = timedelta(days=7)
 FOUR_WEEKS = timedelta(weeks=4)
 _YEAR = timedelta(days=365)
@@ -296,23 +295,18 @@ def _weeks_left(connection: Connection, app: App, free_mb: int, at: datetime) ->
 
 
 def _lscs(lscs: Sequence[LeastSignificantChange], calendar: Calendar, at: datetime) -> Iterator[Condition]:
-    """Yield the scanners of which an LSC ends within 90 days, and no later one follows it."""
+    """Yield the scanners of which an LSC ends within 90 days, and none follows it on the next day."""
     today = calendar.local(at).date()
     ending: dict[str, list[LeastSignificantChange]] = {}
-    for lsc in lscs:
-        is_followed = any(
-            other.scanner == lsc.scanner and other.region == lsc.region and other.valid_until > lsc.valid_until
-            for other in lscs
-        )
-        if not is_followed and today - FORGOTTEN <= lsc.valid_until <= today + QUARTER:
-            ending.setdefault(f"{lsc.scanner.model} {lsc.scanner.serial_number}", []).append(lsc)
+    for lsc in running_out(lscs, today):
+        ending.setdefault(f"{lsc.scanner.model} {lsc.scanner.serial_number}", []).append(lsc)
     for subject, of_it in ending.items():
         last = min(lsc.valid_until for lsc in of_it)
         left = last - today
         step = 2 if left < timedelta() else 1 if left <= MONTH else 0
         regions = ", ".join(lsc.region.key for lsc in of_it)
         said = f"{regions}: {'ended' if step == 2 else 'ends'} on {last}"
-        begin = datetime.combine(last - QUARTER, calendar.morning, tzinfo=calendar.local(at).tzinfo)
+        begin = datetime.combine(last - REMIND, calendar.morning, tzinfo=calendar.local(at).tzinfo)
         yield Condition(kind="lsc_ends", subject=subject, since=begin, detail=said, step=step, is_urgent=step == 2)
 
 

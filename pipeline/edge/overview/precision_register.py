@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from pipeline.clinical.cross_calibration import cross_calibration_doubts, lsc_across
 from pipeline.clinical.model import CrossCalibration, LeastSignificantChange, Result, Scanner
-from pipeline.clinical.precision import doubts, in_force, lsc_for
+from pipeline.clinical.precision import doubts, in_force, is_followed, lsc_for
 from pipeline.clinical.precision_register import Standing, StudyFacts, without_effect
 from pipeline.clinical.redo_study import changes_since_study, ending
 from pipeline.clinical.regions import Side
@@ -179,11 +179,7 @@ def _lsc_line(
     facts = record.facts if record else None
     counts_today = lsc.valid_from <= on <= lsc.valid_until
     latest = exams[lsc.scanner]
-    followed = any(
-        other.scanner == lsc.scanner and other.region == lsc.region and other.valid_from > lsc.valid_until
-        for other in reference_data.clinical.lscs
-    )
-    matters = counts_today and not followed
+    matters = counts_today and not is_followed(lsc, reference_data.clinical.lscs, on)
     changes = changes_since_study(
         lsc,
         facts,
