@@ -6,5 +6,3 @@ ROOT = Path(__file__).parent.parent
 VENDORS = ROOT / "pipeline" / "sr" / "dialects" / "vendors"
 """The dialects shipped in the package."""
 SAMPLES = ROOT / "sample_dicom"
-SHARED = ROOT.parent / "shared"
-"""Third-party files and cases, beside the project where somebody has them."""

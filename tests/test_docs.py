@@ -20,8 +20,7 @@ from pydantic.fields import FieldInfo
 
 from dxatrend.cli.arguments import build_parser
 from pipeline.clinical.clinical_context import VISIT_FACTS, ClinicalContext
-from pipeline.edge.alarm_kinds import ALL
-from pipeline.edge.alarms import wording
+from pipeline.edge.alarm_kinds import ALL, Kind
 from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.configuration.settings import Settings
 from pipeline.edge.configuration.suggestions import sections_in
@@ -357,10 +356,22 @@ def committed() -> list[Path]:
 def test_the_table_of_alarms_says_what_the_code_does():
     (table,) = re.findall(r"^\| alarm \| priority \|.*\n((?:\|.*\n)+)", OPERATIONS, re.MULTILINE)
     assert table.splitlines()[1:] == [
-        f"| `{kind.name}` | {kind.priority.value} | {kind.cause.format(wording.limit(kind))} "
+        f"| `{kind.name}` | {kind.priority.value} | {kind.cause.format(_limit(kind))} "
         f"| {kind.advice} `{kind.command.format('NAME')}` |"
         for kind in ALL
     ]
+
+
+def _limit(kind: Kind) -> str:
+    """Return the default hold-off of a kind in words, as the documentation gives it."""
+    if kind.working_days:
+        return "a day of work" if kind.working_days == 1 else f"{kind.working_days} days of work"
+    minutes = round(kind.hold_off.total_seconds() / 60)
+    for length, unit in ((1440, "day"), (60, "hour"), (1, "minute")):
+        if minutes >= length and minutes % length == 0:
+            count = minutes // length
+            return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+    return "no time"
 
 
 def test_every_metric_is_explained_and_no_other():

@@ -234,9 +234,6 @@ def test_below_three_months_no_change_has_a_part_in_the_result_whatever_it_is(
     assert bool(exam_wide) is not soon
 
 
-HIPS = ("total hip left", "total hip right")
-
-
 def hips(left: tuple[str, str], right: tuple[str, str], day: str, part: str = "total hip") -> Exam:
     """Both sides, each with BMD and area."""
     return exam(

@@ -37,7 +37,6 @@ LARGE = Object(SecondaryCaptureImageStorage, "2.25.606", b"")
 
 C_ECHO_RQ, C_ECHO_RSP, C_FIND_RQ, C_CANCEL_RQ = 0x0030, 0x8030, 0x0020, 0x0FFF
 _LONGEST_PDU = 1 << 20
-_LONGEST_REQUEST = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)

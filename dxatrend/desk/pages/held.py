@@ -110,7 +110,6 @@ def show_one(visit: Visit) -> Response:
         known=explanation(work.reason),
         put_aside=put_aside[0] if put_aside else None,
         reports=[(one, report_view.view(visit.app, one)) for one in receipts],
-        kinds=KINDS,
         longest=LONGEST_REASON,
         back="/held",
         may_act=visit.may(Role.ACT),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from pipeline.edge.alarm_kinds import KINDS, Kind, Priority
+from pipeline.edge.alarm_kinds import KINDS, Priority
 from pipeline.edge.alarms.calendar import Calendar
 from pipeline.edge.alarms.state_machine import Alarm, Line, News
 from pipeline.edge.configuration.alarm_settings import AlarmsSettings
@@ -151,15 +151,3 @@ def _lasted(alarm: Alarm) -> str:
 
 def _iso(at: datetime) -> str:
     return at.isoformat(timespec="seconds")
-
-
-def limit(kind: Kind) -> str:
-    """Return the default hold-off of a kind in words, as the documentation gives it."""
-    if kind.working_days:
-        return "a day of work" if kind.working_days == 1 else f"{kind.working_days} days of work"
-    minutes = round(kind.hold_off.total_seconds() / 60)
-    for length, unit in ((1440, "day"), (60, "hour"), (1, "minute")):
-        if minutes >= length and minutes % length == 0:
-            count = minutes // length
-            return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
-    return "no time"

@@ -15,15 +15,9 @@ from pipeline.edge.store import destination_outages, housekeeping_log, receipts
 from pipeline.edge.store.schema import audit
 from tests import peers
 from tests.factories import browser as browsers
-from tests.factories.browser import PHONE, SCREEN, RunningDesk
+from tests.factories.browser import PHONE, RunningDesk
 from tests.factories.instances import instance
 
-WAYS_TO_LOOK = (
-    ("screen", SCREEN, False, True),
-    ("phone", PHONE, False, True),
-    ("dark", SCREEN, True, True),
-    ("plain", SCREEN, False, False),
-)
 MORE = f"""
         [[destination]]
         name = "pacs"
