@@ -4,13 +4,12 @@ import shlex
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from pipeline.clinical.model import Scanner
 from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.store import scanners, senders
 from pipeline.edge.store.scanners import Respelt, UnidentifiedScanner
-from pipeline.edge.store.schema import scanner
 from pipeline.edge.store.senders import NewSender
 from pipeline.sr.extract.scanner_alias import canonical_scanner
 
@@ -59,12 +58,9 @@ def _without_lsc(connection: Connection, reference_data: ReferenceData, on: date
     lscs = reference_data.clinical.lscs
     valid = {lsc.scanner for lsc in lscs if lsc.valid_from <= on <= lsc.valid_until}
     found = []
-    for row in connection.execute(select(scanner).order_by(scanner.c.last_seen_at.desc(), scanner.c.id)):
-        machine = Scanner(row.manufacturer, row.model, row.serial_number)
-        is_canonical = canonical_scanner(machine, reference_data.spellings) == machine
-        if machine.identified and is_canonical and machine not in valid:
-            expired = [lsc.valid_until for lsc in lscs if lsc.scanner == machine and lsc.valid_until < on]
-            found.append(
-                ScannerWithoutLsc(scanner=machine, last_seen_at=row.last_seen_at, expired_on=max(expired, default=None))
-            )
+    for scanner, seen in scanners.identified(connection).items():
+        is_canonical = canonical_scanner(scanner, reference_data.spellings) == scanner
+        if is_canonical and scanner not in valid:
+            expired = [lsc.valid_until for lsc in lscs if lsc.scanner == scanner and lsc.valid_until < on]
+            found.append(ScannerWithoutLsc(scanner=scanner, last_seen_at=seen, expired_on=max(expired, default=None)))
     return found

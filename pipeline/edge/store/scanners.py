@@ -112,12 +112,14 @@ def with_serial_number(connection: Connection, serial_number: str) -> list[int]:
     return list(connection.scalars(select(scanner.c.id).where(scanner.c.serial_number == serial_number)))
 
 
-def identified(connection: Connection) -> list[Scanner]:
-    """Return the scanners on file whose manufacturer, model and serial number are known, the one seen last first."""
-    query = select(scanner.c.manufacturer, scanner.c.model, scanner.c.serial_number)
-    rows = connection.execute(query.order_by(scanner.c.last_seen_at.desc(), scanner.c.id))
-    found = (Scanner(row.manufacturer, row.model, row.serial_number) for row in rows)
-    return [machine for machine in found if machine.identified]
+def identified(connection: Connection) -> dict[Scanner, datetime]:
+    """Return the scanners on file whose manufacturer, model and serial number are known, with when each was last seen.
+
+    The one seen last comes first.
+    """
+    rows = connection.execute(select(scanner).order_by(scanner.c.last_seen_at.desc(), scanner.c.id))
+    found = {Scanner(row.manufacturer, row.model, row.serial_number): row.last_seen_at for row in rows}
+    return {machine: seen for machine, seen in found.items() if machine.identified}
 
 
 def not_identified(connection: Connection, aliases: Sequence[Alias] = ()) -> list[UnidentifiedScanner]:
