@@ -27,10 +27,7 @@ def print_fitness(found: Sequence[ScannerFitness]) -> None:
 
 def phantom_age(one: ScannerFitness) -> str:
     """Return when a scanner last scanned a phantom, and how long ago; empty if it never did."""
-    if one.last_phantom_at is None or one.days_ago is None:
-        return ""
-    days = {0: "today", 1: "1 day ago"}.get(one.days_ago, f"{one.days_ago} days ago")
-    return f"{one.last_phantom_at:%Y-%m-%d} ({days})"
+    return f"{one.last_phantom_at:%Y-%m-%d} ({one.phantom_age})" if one.last_phantom_at else ""
 
 
 def as_json(one: ScannerFitness) -> dict[str, object]:

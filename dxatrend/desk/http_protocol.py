@@ -1,4 +1,4 @@
-"""HTTP connections of the desk that nobody can keep open without asking for anything."""
+"""HTTP protocol of the desk: a connection is closed when no complete request comes in time."""
 
 import asyncio
 

@@ -45,10 +45,12 @@ CHANGED = {
 
 PROOFS = {
     "commitment": "storage commitment",
-    "find": "found there by C-FIND",
-    "none": "answered with success",
+    "C-FIND": "found there by C-FIND",
+    "QIDO-RS": "found there by QIDO-RS",
+    "answer to C-STORE": "answered with success",
+    "answer to STOW-RS": "answered with success",
 }
-"""How it was proven that a destination has an addendum; other kinds of destination have words of their own."""
+"""How it was proven that a destination has an addendum, by its name in the audit trail; others are plain words."""
 
 FIELD_GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Therapy", ("therapy", "therapy_since", "menopause")),

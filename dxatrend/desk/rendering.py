@@ -15,7 +15,15 @@ from pipeline import __version__
 _FOLDER = Path(str(resources.files("dxatrend.desk")))
 _TEMPLATES, STATIC = _FOLDER / "templates", _FOLDER / "static"
 
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_UNITS = (
+    (2, 365.25 * 86_400, "years"),
+    (2, 365.25 * 7_200, "months"),
+    (1, 86_400, "d"),
+    (1, 3_600, "h"),
+    (1, 60, "min"),
+)
+"""From how many of a unit on a time is told in it, its length in seconds, and its name."""
+
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of what follows them (UAX 9): a name must not turn the words around it."""
 
@@ -86,11 +94,12 @@ class Renderer:
 
 
 def how_long_ago(moment: datetime, now: datetime) -> str:
-    """Return the time between a moment and now in its largest unit, such as 3 h ago or in 2 d."""
+    """Return the time between a moment and now in its largest unit, such as 3 h ago, in 2 d or 2 years ago."""
     seconds = round((now - moment).total_seconds())
-    for length, unit in _UNITS:
-        if abs(seconds) >= length:
-            return f"{abs(seconds) // length} {unit} ago" if seconds > 0 else f"in {abs(seconds) // length} {unit}"
+    for fewest, length, unit in _UNITS:
+        count = int(abs(seconds) // length)
+        if count >= fewest:
+            return f"{count} {unit} ago" if seconds > 0 else f"in {count} {unit}"
     return "just now" if seconds >= 0 else "in a moment"
 
 

@@ -1,4 +1,4 @@
-"""How a page says where it is, who may see it, and what it answers; everything else about a request is done here."""
+"""Routes of the desk: the address of each page, the role that may see it, and the checks of every request before it."""
 
 import hmac
 import logging

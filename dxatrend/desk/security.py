@@ -1,4 +1,4 @@
-"""What holds for every answer of the desk, whatever page it is: its headers, its size, and the name it is called by."""
+"""Security of every request and answer of the desk: headers, limits of size, and the host names it is called by."""
 
 import re
 from collections.abc import Sequence

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -47,6 +47,11 @@ class Visit:
     def may(self, role: Role) -> bool:
         """Return whether the visitor may do what a role may."""
         return self.visitor is not None and self.visitor.role.includes(role)
+
+    @property
+    def today(self) -> date:
+        """The department's day."""
+        return self.desk.renderer.local(self.now).date()
 
     @property
     def sees_patients(self) -> bool:

@@ -1,4 +1,4 @@
-"""Read text files in the encodings that editors save them in, and escape text for a terminal and for TOML.
+"""Read text files in the encodings that editors save them in, and escape text for a terminal, TOML and spreadsheets.
 
 UTF-8 is read, and UTF-16 or UTF-32 with a byte order mark; anything else is refused with a reason.
 """
@@ -18,6 +18,8 @@ _MARKS = (  # the mark of UTF-16-LE is the beginning of that of UTF-32-LE
 
 _FIRST_SURROGATE_OF_A_BYTE = 0xDC00  # PEP 383
 _SURROGATES_OF_BYTES = range(0xDC80, 0xDD00)
+
+_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class UnreadableTextError(DxatrendError):
@@ -74,6 +76,11 @@ def toml_string(text: str) -> str:
         f"\\{one}" if one in '\\"' else one if one.isprintable() else f"\\U{ord(one):08x}" for one in text
     )
     return f'"{escaped}"'
+
+
+def spreadsheet_text(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula when it opens a CSV file (OWASP, CSV injection)."""
+    return f"'{text}" if text.startswith(_BEGINS_FORMULA) else text
 
 
 def _escaped(character: str) -> str:

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from dxatrend.desk import shapes
 from dxatrend.desk.routes import DeskRoute, action, page
 from dxatrend.desk.visit import Visit
 from pipeline.edge.alarms import listing, shelving, wording
@@ -37,9 +38,9 @@ def show(visit: Visit) -> Response:
         ways=ways,
         heartbeat=settings.heartbeat is not None,
         may_shelve=visit.may(Role.ACT),
-        tomorrow=calendar_of(visit.app.settings.service).local(visit.now).date() + timedelta(days=1),
+        tomorrow=visit.today + timedelta(days=1),
         pages={entry.path for entry in visit.navigation if visit.may(entry.role)} - {"/alarms"},
-        shapes={"high": "bad", "medium": "look", "low": "wait"},
+        shapes=shapes.ALARMS,
     )
 
 

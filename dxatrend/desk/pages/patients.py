@@ -1,7 +1,5 @@
 """Patients: search, one patient's exams and trends, clinical context, merges, and questions to archives."""
 
-from datetime import date
-
 from starlette.responses import Response
 
 from dxatrend.desk import patient_words
@@ -72,7 +70,7 @@ def context_form(visit: Visit) -> Response:
     """Show the form in which a clinical record is entered."""
     found = _patient(visit)
     visit.viewed(found.number)
-    return _context_page(visit, found, {"recorded_on": str(_today(visit))}, {})
+    return _context_page(visit, found, {"recorded_on": str(visit.today)}, {})
 
 
 def record_context(visit: Visit) -> Response:
@@ -80,7 +78,7 @@ def record_context(visit: Visit) -> Response:
     found = _patient(visit)
     fields = {name: visit.text(name, longest=200) for name in clinical_context.readers()}
     try:
-        record = clinical_context.read_record(fields, today=_today(visit))
+        record = clinical_context.read_record(fields, today=visit.today)
     except UnusableRecordError as unusable:
         problems = {field: f"{text[:1].upper()}{text[1:]}." for field, text in unusable.mistakes}
         visit.viewed(found.number)
@@ -186,10 +184,6 @@ def _patient(visit: Visit) -> PatientOnFile:
 
 def _as_patient(one: PatientOnFile) -> Patient:
     return Patient(patient_id=one.patient_id, issuer=one.issuer)
-
-
-def _today(visit: Visit) -> date:
-    return visit.desk.renderer.local(visit.now).date()
 
 
 def _context_page(visit: Visit, found: PatientOnFile, fields: dict[str, str], problems: dict[str, str]) -> Response:

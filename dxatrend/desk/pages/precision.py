@@ -4,14 +4,13 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from starlette.responses import Response
 
 from dxatrend.desk.routes import DeskRoute, action, page
 from dxatrend.desk.visit import Visit, not_found
 from pipeline.clinical.cross_calibration import lsc_across
-from pipeline.clinical.model import CrossCalibration
+from pipeline.clinical.model import CrossCalibration, Result
 from pipeline.clinical.precision import REMIND
 from pipeline.clinical.precision_register import Standing
 from pipeline.edge.configuration.desk_settings import Role
@@ -23,6 +22,7 @@ from pipeline.edge.reprocess.register_trial import trial
 from pipeline.edge.store import precision_register as store
 from pipeline.edge.store.precision_register import RecordOnFile
 from pipeline.edge.store.reprocessing_results import Difference
+from pipeline.sr.render.page_content import VERDICTS
 
 URGENT_DAYS = 30
 """So few days before the last one a study is urgent."""
@@ -32,17 +32,6 @@ TRIAL_SECONDS = 15.0
 
 MOST_SHOWN = 200
 """How many addenda that would change are listed; all that were found are counted."""
-
-RESULTS = {
-    "GAIN": "significant gain",
-    "LOSS": "significant loss",
-    "NSC": "no significant change",
-    "NO_LSC": "not judged, no LSC",
-    "NOT_COMPARABLE": "not comparable",
-    "NO_PRIOR": "no earlier exam",
-    "": "not said",
-}
-"""The words for the result of a region."""
 
 DECIDED = {Standing.ACCEPTED: "accepted", Standing.DECLINED: "declined", Standing.WITHDRAWN: "withdrawn"}
 
@@ -70,7 +59,7 @@ class Trial:
 
 def show(visit: Visit) -> Response:
     """Show what counts, what is missing, what waits for a decision, and what no longer counts."""
-    found = overview.register(visit.app, on=today(visit))
+    found = overview.register(visit.app, on=visit.today)
     lines: list[LscLine | CrossCalibrationLine] = [*found.counting, *found.cross_calibrations]
     return visit.render(
         "precision.html",
@@ -103,7 +92,7 @@ def show_record(visit: Visit) -> Response:
         title=f"Record R{number}",
         record=record,
         counting=overview.counts_as(visit.app, record),
-        today=today(visit),
+        today=visit.today,
         is_cross_calibration=isinstance(record.value, CrossCalibration),
         glsc=lsc_across(record.value, record.value.region) if isinstance(record.value, CrossCalibration) else None,
         doubts=overview.doubts_of(record),
@@ -112,7 +101,6 @@ def show_record(visit: Visit) -> Response:
         decides=next_standing,
         may_try=may_try,
         may_decide=visit.may(Role.CONFIGURE),
-        results=RESULTS,
         decided=DECIDED,
     )
 
@@ -168,11 +156,6 @@ def import_files(visit: Visit) -> Response:
     done = precision_register.import_configured(visit.app)
     text = f"{len(done.accepted)} imported, {len(done.proposed)} proposed, {done.known} were in the register before."
     return visit.redirect("/precision", done=text)
-
-
-def today(visit: Visit) -> date:
-    """Return the department's day."""
-    return visit.desk.renderer.local(visit.now).date()
 
 
 def _decide(visit: Visit, standing: Standing) -> Response:
@@ -253,7 +236,7 @@ def _summary(found: Sequence[Difference]) -> tuple[tuple[int, str, str], ...]:
 
 
 def _words(result: str) -> str:
-    return RESULTS.get(result, result)
+    return VERDICTS[Result(result)] if result else "not said"
 
 
 ROUTES: tuple[DeskRoute, ...] = (

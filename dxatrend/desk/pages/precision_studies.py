@@ -9,7 +9,6 @@ from typing import Any
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from dxatrend.desk.pages.precision import today
 from dxatrend.desk.routes import DeskRoute, action, page
 from dxatrend.desk.visit import Visit
 from pipeline.clinical.cross_calibration_study import evaluate_pairs, evaluate_phantom
@@ -60,12 +59,12 @@ class _Given:
 
 def show_study(visit: Visit) -> Response:
     """Show the form for a precision study."""
-    return _form(visit, "precision_study.html", "Hand in a precision study", {"valid_from": str(today(visit))})
+    return _form(visit, "precision_study.html", "Hand in a precision study", {"valid_from": str(visit.today)})
 
 
 def show_cross_calibration(visit: Visit) -> Response:
     """Show the forms for patients, or a phantom, scanned on an old and a new scanner."""
-    return _form(visit, "cross_calibration.html", "Replace a scanner", {"valid_from": str(today(visit))})
+    return _form(visit, "cross_calibration.html", "Replace a scanner", {"valid_from": str(visit.today)})
 
 
 def propose_study(visit: Visit) -> Response:
@@ -123,7 +122,7 @@ def compare_phantom(visit: Visit) -> Response:
         evaluated = evaluate_phantom(read_pairs(given.content, phantom=True))
     except UnfitStudyError as unfit:
         return _refused(visit, "cross_calibration.html", title, given, unfit)
-    fields = {"valid_from": str(today(visit))}
+    fields = {"valid_from": str(visit.today)}
     return _form(
         visit, "cross_calibration.html", title, fields, phantom=[(one, phantom_worksheet(one)) for one in evaluated]
     )

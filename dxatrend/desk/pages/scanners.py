@@ -9,6 +9,7 @@ from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from dxatrend.desk import shapes
 from dxatrend.desk.charts.control import control_chart
 from dxatrend.desk.routes import DeskRoute, action, page
 from dxatrend.desk.visit import Visit, not_found
@@ -19,22 +20,9 @@ from pipeline.edge.operations.scanner_quality import QualityRecordError, record_
 from pipeline.edge.overview import chart_table, scanner_fitness
 from pipeline.edge.overview.chart_table import ChartRow
 from pipeline.edge.overview.phantom_candidates import phantom_candidates
-from pipeline.edge.overview.scanner_fitness import Fitness, ScannerFitness
+from pipeline.edge.overview.scanner_fitness import ScannerFitness
 from pipeline.edge.quality_control.charts import Series
 from pipeline.edge.store import scanners
-
-STATES = {
-    Fitness.STOPPED: "bad",
-    Fitness.REPEAT: "bad",
-    Fitness.OVERDUE: "bad",
-    Fitness.DUE: "look",
-    Fitness.WARNING: "look",
-    Fitness.UNKNOWN_PHANTOM: "look",
-    Fitness.NO_LIMITS: "wait",
-    Fitness.NO_PHANTOM: "none",
-    Fitness.FIT: "good",
-}
-"""The kind of state that each fitness is shown as."""
 
 SPANS = (("3m", "3 months", 92), ("1y", "1 year", 366), ("4y", "4 years", 4 * 366), ("all", "everything", 0))
 """How much of a chart may be shown: its name in the address, its words, its days."""
@@ -58,14 +46,14 @@ class ShownSeries:
 def show(visit: Visit) -> Response:
     """Show a line for each scanner, what wants a person first."""
     found = scanner_fitness.fitness_of_all(visit.app, at=visit.now)
-    order = list(STATES)
+    order = list(shapes.FITNESS)
     found.sort(key=lambda one: (order.index(one.fitness), one.number))
     with visit.app.database.read() as connection:
         candidates = phantom_candidates(connection)
     if visit.sees_patients:
         for candidate in candidates:
             visit.viewed(candidate.patient)
-    return visit.render("scanners.html", title="Scanners", found=found, states=STATES, candidates=candidates)
+    return visit.render("scanners.html", title="Scanners", found=found, shapes=shapes.FITNESS, candidates=candidates)
 
 
 def quality(visit: Visit) -> Response:
@@ -75,14 +63,14 @@ def quality(visit: Visit) -> Response:
     days = {name: days for name, _, days in SPANS}.get(span)
     if days is None:
         raise HTTPException(400)
-    today = visit.now.astimezone(visit.app.reference_data.zone).date()
+    today = visit.today
     since = today - timedelta(days=days) if days else date.min
     return visit.render(
         "scanner_quality.html",
         title=f"Quality control of {one.name or one.scanner.serial_number}",
         one=one,
         shown=[_shown(series, one, since, today, number) for number, series in enumerate(one.series) if series.scans],
-        states=STATES,
+        shapes=shapes.FITNESS,
         spans=SPANS,
         span=span,
         today=today,

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from dxatrend.desk.routes import DeskRoute, action, page
@@ -25,7 +23,6 @@ from dxatrend.installation_check import (
 )
 from pipeline.edge.app import App
 from pipeline.edge.configuration.desk_settings import Role
-from pipeline.edge.configuration.destination_settings import DicomDestination
 from pipeline.edge.configuration.folders import SYSTEM_FOLDER
 from pipeline.edge.configuration.loading import SettingsError, load_configuration
 from pipeline.edge.configuration.reference_data import reference_data_of
@@ -33,9 +30,9 @@ from pipeline.edge.configuration.service_settings import ServiceSettings
 from pipeline.edge.live_configuration import outdated
 from pipeline.edge.operations.sender_confirmation import confirm_sender
 from pipeline.edge.overview.first_steps import first_steps
+from pipeline.edge.overview.new_destination import NewDestination, new_destination
 from pipeline.edge.overview.rejected_callers import callers_to_admit
 from pipeline.edge.overview.scanner_gaps import scanner_gaps
-from pipeline.edge.text_files import toml_string
 from pipeline.sr.dialects.loader import Dialect
 
 REFRESH_SECONDS = 5
@@ -98,13 +95,15 @@ def _read(visit: Visit) -> _Installation:
 
 def _page(visit: Visit, installation: _Installation, *, asked: Sequence[CheckResult]) -> Response:
     app, service = installation.app, installation.service
-    on = visit.now.astimezone(visit.desk.zone).date()
+    entered = {name: visit.text(name, longest=100) for name in ("ae_title", "host", "port")}
+    taken = [to.name for to in service.destination]
+    new = new_destination(entered, taken=taken) if any(entered.values()) else NewDestination()
     results = [*_check(visit, installation), *asked]
     with app.database.read() as connection:
         reference_data = app.reference_in_force(connection).reference_data
         steps = first_steps(connection, service, has_lsc=bool(reference_data.clinical.lscs), at=visit.now)
         callers = callers_to_admit(connection, service.listener, at=visit.now)
-        gaps = scanner_gaps(connection, reference_data, on=on)
+        gaps = scanner_gaps(connection, reference_data, on=visit.today)
     return visit.render(
         "setup.html",
         title="Set-up",
@@ -120,7 +119,8 @@ def _page(visit: Visit, installation: _Installation, *, asked: Sequence[CheckRes
         start=_start(visit.desk.folder),
         is_system=visit.desk.folder.resolve() == SYSTEM_FOLDER,
         service_file=visit.desk.folder.resolve() / "service.toml",
-        **_destination_form(visit, service),
+        entered=entered,
+        new=new,
     )
 
 
@@ -129,10 +129,9 @@ def _check(visit: Visit, installation: _Installation) -> list[CheckResult]:
     if installation.mistakes:
         return [CheckResult(Level.PROBLEM, mistake) for mistake in installation.mistakes]
     app = installation.app
-    on = visit.now.astimezone(visit.desk.zone).date()
     precision = precision_in_use(app)
     return [
-        *check_configuration(visit.desk.folder, app.settings, installation.dialects, precision, on=on),
+        *check_configuration(visit.desk.folder, app.settings, installation.dialects, precision, on=visit.today),
         *(CheckResult(Level.PROBLEM, message) for message in outdated(app)),
         *check_certificates(app.settings.service.listener),
         *check_desk(app.settings.service.desk),
@@ -145,31 +144,6 @@ def _start(folder: Path) -> str:
         return "sudo systemctl restart dxatrend"
     program = Path(sys.executable).parent / "dxatrend"
     return shlex.join([str(program), "--config", str(folder.resolve()), "serve"])
-
-
-def _destination_form(visit: Visit, service: ServiceSettings) -> dict[str, Any]:
-    """Return what was entered about a PACS, the lines of ``service.toml`` for it, and what is wrong with it."""
-    names = ("ae_title", "host", "port")
-    entered = {name: visit.text(name, longest=100) for name in names}
-    if not any(entered.values()):
-        return {"entered": entered, "destination_lines": (), "destination_problems": {}}
-    taken = {destination.name for destination in service.destination}
-    name = next(name for name in ("pacs", *(f"pacs{number}" for number in range(2, 1000))) if name not in taken)
-    try:
-        to = DicomDestination.model_validate({"name": name, **entered})
-    except ValidationError as error:
-        problems = {
-            str(one["loc"][0]): one["msg"].removeprefix("Value error, ") for one in error.errors() if one["loc"]
-        }
-        return {"entered": entered, "destination_lines": (), "destination_problems": problems}
-    lines = (
-        "[[destination]]",
-        f"name = {toml_string(to.name)}",
-        f"ae_title = {toml_string(to.ae_title)}",
-        f"host = {toml_string(to.host)}",
-        f"port = {to.port}",
-    )
-    return {"entered": entered, "destination_lines": lines, "destination_problems": {}}
 
 
 ROUTES: tuple[DeskRoute, ...] = (

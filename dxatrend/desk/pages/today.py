@@ -4,17 +4,16 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from dxatrend.desk import shapes
 from dxatrend.desk.rendering import counted
 from dxatrend.desk.routes import DeskRoute, action, page
 from dxatrend.desk.visit import Visit, not_found
 from flows.prefect_disk_space import prefect_disk_reserve
-from pipeline.edge.alarm_kinds import Priority
 from pipeline.edge.alarms.listing import raised
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.operations.release import release_destination
 from pipeline.edge.overview.expiries import BACKUP_OVERDUE
 from pipeline.edge.overview.held_reasons import explanation
-from pipeline.edge.overview.scanner_fitness import Fitness
 from pipeline.edge.overview.today import today
 from pipeline.edge.overview.troubles import Kind, Trouble, Urgency, troubles
 from pipeline.edge.store.scanner_activity import PERIODS
@@ -22,9 +21,6 @@ from pipeline.edge.store.scanner_activity import PERIODS
 REFRESH_SECONDS = 30
 
 _SHAPES = {Urgency.NOW: "bad", Urgency.TODAY: "look", Urgency.SOON: "wait"}
-
-_FITNESS = {Fitness.FIT: "good", Fitness.STOPPED: "bad", Fitness.NO_PHANTOM: "none", Fitness.NO_LIMITS: "wait"}
-"""The shape beside each word on quality control; of the others, ``look``."""
 
 _ONLY_ALARMS = {
     "scanner_silent",
@@ -36,8 +32,6 @@ _ONLY_ALARMS = {
     "messages_stuck",
 }
 """The kinds of alarm that no trouble of this moment tells of: they are learned, found at night, or past."""
-
-_ALARM_SHAPES = {Priority.HIGH: "bad", Priority.MEDIUM: "look", Priority.LOW: "wait"}
 
 _PAGES = {
     Kind.QUALITY: ("/scanners", "To Scanners"),
@@ -62,11 +56,11 @@ def show(visit: Visit) -> Response:
         refresh=REFRESH_SECONDS,
         today=now,
         troubles=[(one, _SHAPES[one.urgency], _link(visit, one)) for one in found if one.kind is not Kind.HELD],
-        alarms=[(one, _ALARM_SHAPES[one.priority]) for one in alarms],
+        alarms=[(one, shapes.ALARMS[one.priority]) for one in alarms],
         held=[(one, explanation(one.reason), f"/held?{urlencode({'reason': one.reason})}") for one in now.held],
         fitness={
             (one.scanner.manufacturer, one.scanner.model, one.scanner.serial_number): {
-                "kind": _FITNESS.get(one.fitness, "look"),
+                "kind": shapes.FITNESS[one.fitness],
                 "word": one.fitness.value,
             }
             for one in now.fitness

@@ -20,6 +20,7 @@ from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.store import audit_search, audit_trail
 from pipeline.edge.store.audit_search import Search
 from pipeline.edge.store.audit_trail import Event, Outcome, SealedEntry
+from pipeline.edge.text_files import spreadsheet_text
 
 ENTRIES = 50
 """How many entries a page shows."""
@@ -66,9 +67,9 @@ WORDS = {
 
 _PEOPLE, _ALL = "people", "all"
 _LONGEST_SHOWN = 48
+_DIGESTS = frozenset({"configuration", "digest"})
 _IN_MEMORY = 4_000_000
 _CHUNK = 64 * 1024
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,18 +119,32 @@ def export(visit: Visit) -> Response:
         ["number", "at", "who", "from", "what", "outcome", "patient", "receipt", "exam", "addendum", "detail"]
     )
     with visit.app.database.snapshot() as connection:
-        for one in audit_search.every(connection, search):
-            writer.writerow([_cell(value) for value in _values(one)])
+        for entry in audit_search.every(connection, search):
+            writer.writerow([spreadsheet_text(one) if isinstance(one, str) else one for one in _values(entry)])
     text.detach()
     file.seek(0)
     headers = {"content-disposition": 'attachment; filename="trail.csv"'}
     return StreamingResponse(_chunks(file), media_type="text/csv; charset=utf-8", headers=headers)
 
 
+def short_detail(detail: Any) -> str:
+    """Return the short values of an entry's detail, such as ``part listener, version 1.2``; the CSV has all.
+
+    What is true is named, what is not is left out, and so are digests, which say nothing to a reader.
+    """
+    shown = []
+    for name, value in detail.items():
+        words = name.replace("_", " ")
+        if value is True:
+            shown.append(words)
+        elif name not in _DIGESTS and isinstance(value, str | int) and value is not False and value != "":
+            shown += [f"{words} {value}"] if len(str(value)) <= _LONGEST_SHOWN else []
+    return ", ".join(shown)
+
+
 def _search(visit: Visit) -> tuple[Search, dict[str, str]]:
     """Return what is searched for, and the fields of the form as they were understood."""
-    today = visit.desk.renderer.local(visit.now).date()
-    begins = _day(visit.text("from")) or today - timedelta(days=USUAL_DAYS)
+    begins = _day(visit.text("from")) or visit.today - timedelta(days=USUAL_DAYS)
     ends = _day(visit.text("until"))
     kind, who, patient = visit.text("what") or _PEOPLE, visit.text("who"), visit.number("patient")
     fields = {
@@ -192,15 +207,8 @@ def _row(one: SealedEntry) -> Row:
             for name in ("patient", "exam", "receipt", "addendum")
             if (number := getattr(entry, name)) is not None
         ),
-        detail=_short(entry.detail),
+        detail=short_detail(entry.detail),
     )
-
-
-def _short(detail: Any) -> str:
-    """Return the short values of an entry's detail, such as ``part listener, version 1.2``; the CSV has all."""
-    plain = {name: str(value) for name, value in detail.items() if isinstance(value, str | int) and value != ""}
-    short = {name: value for name, value in plain.items() if len(value) <= _LONGEST_SHOWN}
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in short.items())
 
 
 def _values(one: SealedEntry) -> list[object]:
@@ -217,11 +225,6 @@ def _values(one: SealedEntry) -> list[object]:
         *about,
         detail,
     ]
-
-
-def _cell(value: object) -> object:
-    """Return a value that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _chunks(file: "tempfile.SpooledTemporaryFile[bytes]") -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from itertools import groupby
 from pipeline.clinical.phantom_chart import JudgedScan
 from pipeline.clinical.phantom_qc import cumulative_deviation
 from pipeline.edge.quality_control.charts import Series
+from pipeline.edge.text_files import spreadsheet_text
 
 HEADS = (
     "performed_at",
@@ -81,7 +82,7 @@ def cells(row: ChartRow) -> tuple[str, ...]:
     limits = judged.limits
     return (
         row.performed_at.isoformat(sep=" ", timespec="minutes"),
-        _inert(row.phantom),
+        spreadsheet_text(row.phantom),
         row.region,
         str(judged.scan.bmd),
         f"{judged.percent:.2f}",
@@ -94,11 +95,6 @@ def cells(row: ChartRow) -> tuple[str, ...]:
         f"{judged.cusum[0]:.2f}",
         f"{judged.cusum[1]:.2f}",
         f"{row.cumulative_deviation:.4f}",
-        _inert(row.software),
-        _inert(judged.segment.reason),
+        spreadsheet_text(row.software),
+        spreadsheet_text(judged.segment.reason),
     )
-
-
-def _inert(text: str) -> str:
-    """Return a text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

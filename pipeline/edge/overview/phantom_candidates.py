@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 from pipeline.clinical.exam_assembly import ContradictionError
 from pipeline.clinical.model import Exam, Scanner
 from pipeline.clinical.phantom_candidate import FEWEST_EXAMS, Likeness, likeness_to_phantom
+from pipeline.edge.overview.scanner_fitness import phantom_lines
 from pipeline.edge.store import exams, scanner_exams
 from pipeline.edge.store.exams import ExamOnFile
-from pipeline.edge.text_files import toml_string
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +29,7 @@ class PhantomCandidate:
     @property
     def lines(self) -> tuple[str, ...]:
         """The lines to add to ``scanners.toml`` once a person has confirmed that it is a phantom."""
-        return (
-            "[[phantom]]",
-            'name = ""',
-            f"patient_id = [{toml_string(self.patient_id)}]",
-            f"region = {toml_string(self.likeness.region)}",
-            f"since = {self.first}",
-        )
+        return phantom_lines(patient_id=self.patient_id, region=self.likeness.region, since=self.first)
 
 
 def phantom_candidates(connection: Connection) -> list[PhantomCandidate]:

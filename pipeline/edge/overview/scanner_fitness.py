@@ -1,4 +1,4 @@
-"""Is each scanner fit today? Its last phantom scan, what that said, open stops, and phantoms that nobody has named."""
+"""Fitness of each scanner today: its last phantom scan, what that said, open stops, phantoms that nobody has named."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,13 +54,11 @@ class UnknownPhantom:
     @property
     def lines(self) -> tuple[str, ...]:
         """The lines to add to ``scanners.toml`` once a person has named the phantom."""
-        by_id, by_name = toml_string(self.patient_id), toml_string(self.patient_name.replace("^", " ").strip())
-        return (
-            "[[phantom]]",
-            'name = ""',
-            f"patient_id = [{by_id}]" if self.patient_id.strip() else f"patient_name = [{by_name}]",
-            f"region = {toml_string(self.regions[0] if self.regions else '')}",
-            f"since = {self.first.date()}",
+        return phantom_lines(
+            patient_id=self.patient_id,
+            patient_name=self.patient_name,
+            region=self.regions[0] if self.regions else "",
+            since=self.first.date(),
         )
 
 
@@ -113,11 +111,19 @@ class ScannerFitness:
         )
 
     @property
+    def phantom_age(self) -> str:
+        """How long ago a phantom was last scanned, in words; empty if none ever was."""
+        if self.days_ago is None:
+            return ""
+        return {0: "today", 1: "1 day ago"}.get(self.days_ago, f"{self.days_ago} days ago")
+
+    @property
     def advice(self) -> tuple[str, ...]:
         """What a person should do, the most urgent first."""
         return (
             *(_about_stop(stop) for stop in self.stops),
             *(text for one in self.series for text in _about_series(one)),
+            *_about_fitness(self),
             *(
                 _about_bridge(bridge)
                 for one in self.series
@@ -140,6 +146,18 @@ def fitness_of(app: App, scanner_number: int, *, at: datetime) -> ScannerFitness
     with app.database.read() as connection:
         last = phantom_scans.last_performed_at(connection).get(scanner_number)
         return _fitness(app, connection, scanner_number, last, at=at)
+
+
+def phantom_lines(*, patient_id: str, patient_name: str = "", region: str, since: date) -> tuple[str, ...]:
+    """Return the lines of ``scanners.toml`` for a phantom, whose name a person fills in."""
+    by_id, by_name = toml_string(patient_id), toml_string(patient_name.replace("^", " ").strip())
+    return (
+        "[[phantom]]",
+        'name = ""',
+        f"patient_id = [{by_id}]" if patient_id.strip() else f"patient_name = [{by_name}]",
+        f"region = {toml_string(region)}",
+        f"since = {since}",
+    )
 
 
 def _fitness(
@@ -218,6 +236,21 @@ def _about_series(series: Series) -> tuple[str, ...]:
             f" since {segment.begins:%Y-%m-%d} ({segment.reason})."
         )
     return tuple(found)
+
+
+def _about_fitness(one: ScannerFitness) -> tuple[str, ...]:
+    match one.fitness:
+        case Fitness.OVERDUE | Fitness.DUE:
+            return ("Scan the phantom before the next patient.",)
+        case Fitness.WARNING:
+            return ("Look at the control chart: a drift shows there first. Nothing need be repeated.",)
+        case Fitness.NO_PHANTOM if one.last_phantom_at is None:
+            return (
+                "Name its phantom as [[phantom]] in scanners.toml, scan it, and send the scan like any report. Until "
+                "then nothing shows whether the scanner is fit.",
+            )
+        case _:
+            return ()
 
 
 def _is_news(bridge: Bridge, today: date) -> bool:

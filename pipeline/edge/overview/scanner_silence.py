@@ -1,4 +1,4 @@
-"""Which scanner has sent nothing for longer than usual? Learned from the gaps between its own days with exams."""
+"""Scanners that have sent nothing for longer than usual, as learned from the gaps between their days with exams."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -201,7 +201,8 @@ def _of_scanners(now: Today) -> Iterator[Trouble]:
             subject=f"caller {new.number}",
             urgency=Urgency.TODAY,
             what=f"{new.sender} has sent reports of {new.scanner}, which others had sent before.",
-            advice=f"If it may, `dxatrend confirm {new.number}`; if not, find out what sends in its name.",
+            advice=f"If it may, confirm it in Set-up or by `dxatrend confirm {new.number}`. If not, find out what "
+            "sends in its name.",
             since=new.first_seen_at,
         )
     for machine in status.unidentified:
@@ -210,8 +211,8 @@ def _of_scanners(now: Today) -> Iterator[Trouble]:
             subject=f"{machine.scanner} at {machine.station_name or machine.institution or 'an unnamed station'}",
             urgency=Urgency.TODAY,
             what=f"Reports of {machine.scanner} have no serial number, so nothing that it measures is compared.",
-            advice="Read the serial number off the scanner and add it to `scanners.toml`; "
-            "`dxatrend status` prints the lines.",
+            advice="Read the serial number off the scanner and add it to `scanners.toml`. Set-up and `dxatrend status` "
+            "have the lines.",
             since=machine.last_seen_at,
         )
     for pair in status.respelt:
@@ -221,7 +222,7 @@ def _of_scanners(now: Today) -> Iterator[Trouble]:
             urgency=Urgency.TODAY,
             what=f"{pair.scanner} and {pair.respelt} seem to be one scanner with two names; nothing is compared "
             "between them.",
-            advice="If it is one, add the spelling to `scanners.toml`; `dxatrend status` prints the lines.",
+            advice="If it is one, add the spelling to `scanners.toml`. Set-up and `dxatrend status` have the lines.",
         )
     if status.late:
         yield Trouble(

@@ -74,7 +74,7 @@ def test_a_study_is_handed_in_looked_at_and_accepted_by_two_people(
         expect(page.get_by_text("degrees of freedom     30")).to_be_visible()
         expect(page.get_by_role("button", name="Accept R1")).to_have_count(0)
         page.get_by_role("link", name="Look what would change").click()
-        expect(page.get_by_text("1 × not judged, no LSC → significant loss")).to_be_visible()
+        expect(page.get_by_text("1 × no LSC: not judged → ▼ significant loss")).to_be_visible()
         visitor.assert_in_order()
     with register_desk.app.database.read() as connection:
         assert precision_register.version(connection) == 0, "to look changes nothing"

@@ -217,6 +217,7 @@ def test_a_scanner_in_use_whose_phantom_was_not_scanned_for_long_is_told(
         department.baseline(16, until=days + 1)
         (one,) = scanner_fitness.fitness_of_all(department.app, at=now())
     assert (one.fitness, one.days_ago) == (fitness, -days)
+    assert bool(one.advice) is (fitness is not Fitness.FIT)
 
 
 def test_a_chart_is_judged_anew_for_a_scan_or_a_service_and_not_for_every_look(tmp_path: Path) -> None:
