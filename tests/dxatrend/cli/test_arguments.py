@@ -11,6 +11,7 @@ from importlib import import_module
 import pytest
 
 from dxatrend.cli.arguments import COMMANDS, build_parser, parse
+from dxatrend.cli.command_arguments import ARGUMENTS
 from dxatrend.cli.main import main
 from tests.folders import ROOT
 
@@ -25,6 +26,10 @@ def test_help_lists_every_command_with_its_summary() -> None:
     listed = " ".join(_help().split())
     for name, command in COMMANDS.items():
         assert f" {name} {command.summary}" in listed
+
+
+def test_only_commands_have_arguments() -> None:
+    assert ARGUMENTS.keys() <= COMMANDS.keys()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dxatrend.cli.arguments import _ROLES
+from dxatrend.cli.command_arguments import _ROLES
 from dxatrend.cli.main import main
 from dxatrend.service import supervisor
 from dxatrend.service.child_reports import ChildReports
