@@ -47,10 +47,11 @@ class ScannerDays:
 
 def waiting(connection: Connection) -> dict[str, Waiting]:
     """Return what waits at each stage."""
-    return {stage: _waiting(connection, queue) for stage, queue in STAGES.items()}
+    return {stage: waiting_in(connection, queue) for stage, queue in STAGES.items()}
 
 
-def _waiting(connection: Connection, queue: Table) -> Waiting:
+def waiting_in(connection: Connection, queue: Table) -> Waiting:
+    """Return what waits in one queue."""
     query = select(func.count().label("number"), func.min(queue.c.due_at).label("since"))
     row = connection.execute(query.where(queue.c.state == State.WAITING)).one()
     return Waiting(row.number, row.since)

@@ -1,8 +1,7 @@
 """Tables, columns and indexes of the database: one schema for SQLite and PostgreSQL.
 
 Some tables are also queues (``receipt``, ``exam``, ``delivery``, ``commitment_request``, ``history_query``, ``shard``,
-``alarm_message``).
-They share the columns of ``_work``; ``work_queue.py`` moves a row from one state to the next.
+``alarm_message``). They share the columns of ``_work``; ``work_queue.py`` moves a row from one state to the next.
 
 Instants are UTC. ``performed_at`` is the scanner's local time and has no time zone.
 """

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from pipeline.edge.configuration.reference_data import ReferenceData
-from pipeline.edge.store import destination_outages, scanner_activity, scanners, senders, work_queue
+from pipeline.edge.store import destination_outages, open_work, scanner_activity, scanners, senders, work_queue
 from pipeline.edge.store.scanner_activity import ScannerStatus
 from pipeline.edge.store.scanners import Respelt, UnidentifiedScanner
 from pipeline.edge.store.schema import (
@@ -98,15 +98,17 @@ def status(
     """Return the state of the service now."""
     recent = receipt.c.received_at > at - DAY
     zone = reference_data.zone if reference_data else None
-    reports, exams, commitments = (_waiting(connection, queue) for queue in (receipt, exam, commitment_request))
+    reports, exams, commitments = (
+        open_work.waiting_in(connection, queue) for queue in (receipt, exam, commitment_request)
+    )
     return Status(
         received=_count(connection, receipt, receipt.c.historical.in_([False, True]) & recent),
         to_be_read=reports.count,
         exams_waiting=exams.count,
         commitments_waiting=commitments.count,
-        oldest_to_be_read=reports.oldest,
-        oldest_exam_waiting=exams.oldest,
-        oldest_commitment_waiting=commitments.oldest,
+        oldest_to_be_read=reports.since,
+        oldest_exam_waiting=exams.since,
+        oldest_commitment_waiting=commitments.since,
         held=sum(_count(connection, queue, work_queue.waits_for_a_person(queue)) for queue in work_queue.QUEUES),
         late=tuple(connection.scalars(select(exam.c.id).where(_LATE).order_by(exam.c.id))),
         scanners=tuple(scanner_activity.of_scanners(connection, at, zone)),
@@ -169,17 +171,6 @@ def _history(connection: Connection, name: str) -> HistoryStatus:
         next_try=unanswered.next_try,
         last_problem=connection.scalar(tried.order_by(history_query.c.due_at.desc()).limit(1)),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    count: int
-    oldest: datetime | None
-
-
-def _waiting(connection: Connection, queue: Table) -> _Waiting:
-    query = select(func.count(), func.min(queue.c.due_at)).select_from(queue).where(queue.c.state == State.WAITING)
-    return _Waiting(*connection.execute(query).one())
 
 
 def _count(connection: Connection, table: Table, which: ColumnElement[bool]) -> int:
