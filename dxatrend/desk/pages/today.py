@@ -67,7 +67,7 @@ def show(visit: Visit) -> Response:
         },
         late=now.status.late[-_MOST_LATE:] if visit.may(Role.READ) else (),
         periods=PERIODS,
-        exam_heads=[(f"In {counted(days, 'day')}", "number") for days in PERIODS],
+        exam_heads=[(f"Exams of {counted(days, 'day')}", "number") for days in PERIODS],
         may_act=visit.may(Role.ACT),
         is_backup_old=now.last_backup is None or now.at - now.last_backup > BACKUP_OVERDUE,
         day_of=lambda expiry: expiry.days_left(now.at.astimezone(now.zone).date()),
