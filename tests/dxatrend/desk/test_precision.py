@@ -243,7 +243,7 @@ def test_a_scanner_is_replaced_on_the_desk(register_desk: RunningDesk, browser: 
         page.get_by_role("button", name="Hand it in").click()
         expect(page.get_by_text("new BMD =").first).to_be_visible()
         page.get_by_role("link", name="Look what would change").click()
-        expect(page.get_by_text("1 × not comparable → significant loss")).to_be_visible()
+        expect(page.get_by_text("1 × not comparable → ▼ significant loss")).to_be_visible()
         visitor.assert_in_order()
         visitor.screenshot("cross-calibration record")
         page.get_by_role("button", name="Accept R2").click()
