@@ -68,6 +68,7 @@ def test_a_study_is_handed_in_looked_at_and_accepted_by_two_people(
         expect(page.get_by_text("2 exams since, 1 said NO_LSC")).to_be_visible()
         visitor.assert_in_order()
         page.get_by_role("link", name="Hand in a study").click()
+        page.wait_for_url("**/precision/study")
         visitor.assert_in_order()
         hand_in(page, table(study_rows()))
         expect(page.get_by_role("status")).to_contain_text("Proposed as R1; nothing counts until it is accepted.")

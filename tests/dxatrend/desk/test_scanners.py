@@ -73,6 +73,7 @@ def test_the_pages_are_in_order_and_say_what_is_wrong_first(
         assert "no phantom scans" in rows.nth(1).inner_text()
         assert "Name its phantom as [[phantom]] in scanners.toml" in rows.nth(1).inner_text()
         page.get_by_role("link", name="Room 2").click()
+        page.wait_for_url("**/qc")
         visitor.assert_in_order()
         chart = page.locator("svg.chart")
         assert chart.locator(".qc-stop").count() == 1
