@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 from sqlalchemy import select
 
 from pipeline.edge.alarms.watch import Watcher
@@ -84,14 +84,14 @@ def test_an_alarm_is_shelved_by_a_named_person_and_told_again(alarmed: RunningDe
         note.get_by_text("Tell nobody for some days").click()
         note.get_by_label("Why; others read it").fill("upgrade of the PACS")
         note.get_by_role("button", name="Tell nobody until then").click()
-        assert page.get_by_text("upgrade of the PACS, says act").count() == 1
+        expect(page.get_by_text("upgrade of the PACS, says act")).to_have_count(1)
         visitor.assert_in_order()
         visitor.screenshot("alarms-shelved")
         with alarmed.app.database.read() as connection:
             (entry,) = connection.execute(select(audit).where(audit.c.event == "shelved")).all()
         assert entry.actor == "act"
         page.get_by_role("button", name="Tell it again").click()
-        assert page.get_by_text("upgrade of the PACS").count() == 0
+        expect(page.get_by_text("upgrade of the PACS")).to_have_count(0)
 
 
 def test_who_may_only_look_shelves_nothing(alarmed: RunningDesk) -> None:

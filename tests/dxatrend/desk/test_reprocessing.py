@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from pipeline.clinical.model import Patient
 from pipeline.edge.configuration.desk_settings import Role
@@ -41,7 +41,8 @@ def issued(desk: RunningDesk) -> int:
 
 
 def find_out(page: Page) -> None:
-    page.get_by_role("button", name="Find out what would change").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Find out what would change").click()
 
 
 def test_nothing_is_shown_before_anybody_has_asked(desk: RunningDesk, browser: Browser) -> None:
@@ -98,7 +99,7 @@ def test_a_run_is_begun_and_done_by_the_worker_under_the_name_of_who_has_begun_i
     with changed_desk.visitor(browser, Role.CONFIGURE) as visitor:
         page = visitor.open("/reprocessing")
         page.get_by_role("button", name="Supersede them now").click()
-        assert "has begun" in page.get_by_role("status").inner_text()
+        expect(page.get_by_role("status")).to_contain_text("has begun")
         assert issued(changed_desk) == before, "nothing is done in the request"
         work(changed_desk)
         visitor.open("/reprocessing")
@@ -120,7 +121,7 @@ def test_a_run_is_stopped(changed_desk: RunningDesk, browser: Browser) -> None:
         page = visitor.open("/reprocessing")
         page.get_by_role("button", name="Supersede them now").click()
         page.get_by_role("button", name="Stop run 1").click()
-        assert "Run 1 is stopped" in page.get_by_role("status").inner_text()
+        expect(page.get_by_role("status")).to_contain_text("Run 1 is stopped")
         assert "stopped by configure" in page.get_by_role("table", name="Runs").inner_text()
         visitor.assert_in_order()
 

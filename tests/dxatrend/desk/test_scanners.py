@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from pipeline.clinical.model import Scanner
 from pipeline.edge.configuration.desk_settings import Role
@@ -94,7 +94,7 @@ def test_a_remedy_and_a_good_scan_end_a_stop_and_the_page_says_who_did_it(
         note = page.locator(".note.bad")
         note.get_by_label("What was done").fill("detector replaced <i>")
         note.get_by_role("button").click()
-        assert "ends with the next good scan" in page.locator(".message").inner_text()
+        expect(page.locator(".message")).to_contain_text("ends with the next good scan")
         assert "detector replaced <i>" in page.locator("table").filter(has_text="Fit again").inner_text()
         now = datetime.now(UTC)
         with app.database.write() as connection:
@@ -113,7 +113,7 @@ def test_work_on_the_scanner_is_recorded_and_drawn(stopped_desk: RunningDesk, br
         page.locator("#service-what").fill("lamp cleaned")
         page.locator("#service-on").fill(f"{date.today() - timedelta(days=5)}")  # noqa: DTZ011 - the browser's day
         page.get_by_role("button", name="Record it").click()
-        assert page.locator(".chart-break-name", has_text="lamp cleaned").count() == 1
+        expect(page.locator(".chart-break-name", has_text="lamp cleaned")).to_have_count(1)
 
 
 def test_the_chart_prints_on_one_page_with_a_line_for_the_signature(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from pipeline.clinical.model import Scanner
 from pipeline.edge.configuration.desk_settings import Role
@@ -96,7 +96,7 @@ def test_what_scanners_lack_is_shown_with_what_to_do(busy_desk: RunningDesk, bro
         assert r'institution = "\U0000202eHospital"' in lacking.inner_text()
         assert "dxatrend precision study.csv --serial-number '1; touch hacked'" in lacking.inner_text()
         lacking.get_by_role("button", name="Confirm SECOND at 192.0.2.9").click()
-        assert "confirmed" in page.get_by_role("status").inner_text()
+        expect(page.get_by_role("status")).to_contain_text("confirmed")
         assert "SECOND" not in page.get_by_role("region", name="Scanners that lack something").inner_text()
 
 
@@ -167,6 +167,6 @@ def test_each_destination_is_asked_when_somebody_wants_it(
         page = visitor.open("/setup")
         assert "destination pacs" not in page.content()
         page.get_by_role("button", name="Ask each of them now").click()
-        assert "destination pacs: answers" in page.get_by_role("list", name="Who answers").inner_text()
+        expect(page.get_by_role("list", name="Who answers")).to_contain_text("destination pacs: answers")
         assert "destination away: " in page.locator(".note.bad").all_inner_texts()[0]
         visitor.assert_in_order()
