@@ -12,15 +12,22 @@ from sqlalchemy import select
 
 from dxatrend.desk.application import routes
 from dxatrend.desk.routes import DeskRoute
+from pipeline.edge.app import open_app
 from pipeline.edge.configuration.desk_settings import Role
+from pipeline.edge.reprocess import requested_runs
+from pipeline.edge.store.reprocessing_runs import Scope
 from pipeline.edge.store.schema import exam, patient
 from tests.factories import browser as browsers
+from tests.factories.answered_exams import follow_all, l1_l4, lsc, receive
 from tests.factories.browser import RunningDesk
 from tests.factories.held_things import hold_things
 from tests.folders import SAMPLES
 
 PAGES = [route for route in routes() if route.method == "GET" and route.role is not None]
 
+
+HOSTILE = "<script>alert(1)</script>\u202e" + "骨" * 30
+"""Markup, a sign that turns the direction of what follows, and more letters than a column is wide."""
 
 OTHER_WORDS = {"Lunar", "Hologic", "Reports", "Sample"}
 """Words of the sample patients' names that stand on pages with another meaning."""
@@ -53,6 +60,47 @@ def full_desk(sample_store: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         yield desk
 
 
+@pytest.fixture(scope="module")
+def hostile_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDesk]:
+    """A desk whose only patient has names that would be markup, and whose dry run would change an addendum."""
+    folder = tmp_path_factory.mktemp("hostile")
+    config = browsers.configure(folder)
+    (config / "precision.toml").unlink()
+    (config / "precision.toml").write_text(lsc())
+    names = {"PatientName": HOSTILE, "PatientID": "<script>1", "AccessionNumber": "<img src=x>"}
+    site = {"InstitutionName": HOSTILE, "StationName": "<b>", "SpecificCharacterSet": "ISO_IR 192"}
+    with open_app(config) as app:
+        receive(app, l1_l4("0.950", study="2.25.10", date="20220101", **names, **site), "2.25.1")
+        receive(app, l1_l4("0.900", study="2.25.11", date="20240101", **names, **site), "2.25.2")
+        follow_all(app)
+    (config / "precision.toml").write_text("")
+    with browsers.running_desk(config) as desk:
+        requested_runs.request(desk.app, Scope(), dry_run=True)
+        requested_runs.requested_loop(lambda: False).poll(desk.app)
+        yield desk
+
+
+def assert_frame(text: str) -> None:
+    """Require the frame of every page, and no script, style, form or link of its own."""
+    page = Outline(text)
+    assert [tag for tag, _ in page.elements if tag in ("h1", "main", "header", "footer")] == [
+        "header",
+        "main",
+        "h1",
+        "footer",
+    ]
+    assert [attributes["lang"] for attributes in page.all("html")] == ["en"]
+    assert page.all("style") == page.all("iframe") == page.all("object") == page.all("embed") == []
+    assert [attributes["src"].partition("?")[0] for attributes in page.all("script")] == ["/static/desk.js"]
+    every = [(tag, name) for tag, attributes in page.elements for name in attributes]
+    assert [(tag, name) for tag, name in every if name == "style" or name.startswith("on")] == []
+    tokens = sum(attributes.get("name") == "token" for attributes in page.all("input"))
+    posted = [attributes for attributes in page.all("form") if attributes.get("method") == "post"]
+    assert tokens == len(posted), "each form that does something carries the token of the session"
+    targets = [a.get("href", "") for a in page.all("a")] + [f.get("action", "") for f in page.all("form")]
+    assert [target for target in targets if not re.match(r"/(?!/)|#|\?", target)] == []
+
+
 def addresses(route: DeskRoute) -> list[str]:
     """Return addresses of a route, with the first numbers there are."""
     numbers = (1, 2) if "{" in route.path else (1,)
@@ -69,23 +117,24 @@ def test_every_page_has_the_frame_and_no_script_style_or_form_of_its_own(
             assert answer.status_code in (200, 303, 404), f"{address}: {answer.status_code}"
             if answer.status_code != 200 or not answer.headers["content-type"].startswith("text/html"):
                 continue
-            page = Outline(answer.text)
-            assert [tag for tag, _ in page.elements if tag in ("h1", "main", "header", "footer")] == [
-                "header",
-                "main",
-                "h1",
-                "footer",
-            ]
-            assert [attributes["lang"] for attributes in page.all("html")] == ["en"]
-            assert page.all("style") == page.all("iframe") == page.all("object") == page.all("embed") == []
-            assert [attributes["src"].partition("?")[0] for attributes in page.all("script")] == ["/static/desk.js"]
-            every = [(tag, name) for tag, attributes in page.elements for name in attributes]
-            assert [(tag, name) for tag, name in every if name == "style" or name.startswith("on")] == []
-            tokens = sum(attributes.get("name") == "token" for attributes in page.all("input"))
-            posted = [attributes for attributes in page.all("form") if attributes.get("method") == "post"]
-            assert tokens == len(posted), "each form that does something carries the token of the session"
-            targets = [a.get("href", "") for a in page.all("a")] + [f.get("action", "") for f in page.all("form")]
-            assert [target for target in targets if not re.match(r"/(?!/)|#|\?", target)] == []
+            assert_frame(answer.text)
+
+
+@pytest.mark.parametrize("route", PAGES, ids=lambda route: route.path)
+def test_a_hostile_name_is_text_on_every_page(hostile_desk: RunningDesk, route: DeskRoute) -> None:
+    with hostile_desk.client(Role.CONFIGURE) as client:
+        for address in addresses(route):
+            answer = client.get(address)
+            if answer.status_code == 200 and answer.headers["content-type"].startswith("text/html"):
+                assert_frame(answer.text)
+                assert "\u202e" not in answer.text, f"{address} turns the words around a name"
+
+
+def test_the_hostile_name_is_shown_so_the_test_above_could_fail(hostile_desk: RunningDesk) -> None:
+    with hostile_desk.client(Role.CONFIGURE) as client:
+        for address in ("/patients/1", "/exams/2"):
+            assert "&lt;script&gt;" in client.get(address).text
+        assert "Significant loss" in client.get("/reprocessing").text, "the dry run lists the patient's exam"
 
 
 def test_the_role_look_sees_no_name_and_no_id_of_a_patient_on_any_page(full_desk: RunningDesk) -> None:
