@@ -5,25 +5,20 @@ an id of its own, so that a transaction of which the answer was lost may be sent
 """
 
 import json
-import time
 from collections.abc import Generator, Sequence
 
 from pipeline.edge.configuration.destination_settings import FhirDestination
+from pipeline.edge.deliver.http_batch import deliver_each
 from pipeline.edge.deliver.results_on_file import ResultsOnFile
 from pipeline.edge.deliver.sender import (
     DeliveryError,
     DeliveryRefusedError,
     DeliveryUnavailableError,
-    UndeliverableError,
 )
 from pipeline.edge.dicom_net.client import PeerUnavailableError
-from pipeline.edge.errors import describe_error, require_fault_of_one
 from pipeline.edge.http_client import RETRY, HttpClient, NoResponseError, Response, require_welcome
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.messages.fhir.bundle import Systems, write_bundle
-
-BATCH_SECONDS = 120
-"""How long one batch may take; well within a lease, however slowly a server answers."""
 
 FHIR_JSON = "application/fhir+json"
 
@@ -39,15 +34,7 @@ class FhirSender:
 
     def deliver(self, addenda: Sequence[AddendumOnFile], *, attempt: int) -> Generator[DeliveryError | None]:
         """Put each result in a transaction of its own."""
-        end = time.monotonic() + BATCH_SECONDS
-        with HttpClient(self._to) as client:
-            for addendum in addenda:
-                if time.monotonic() > end:
-                    return
-                problem = self._deliver_one(client, addendum)
-                yield problem
-                if isinstance(problem, DeliveryUnavailableError):
-                    return
+        return deliver_each(self._to, addenda, self._put)
 
     def check(self) -> None:
         """Verify that the server tells what it can, and that it is of a version that we write."""
@@ -62,20 +49,6 @@ class FhirSender:
             raise PeerUnavailableError(f"HTTP {response.status}, and no FHIR capability statement")
         if not version.startswith("4."):
             raise PeerUnavailableError("it speaks another version of FHIR than R4")
-
-    def _deliver_one(self, client: HttpClient, addendum: AddendumOnFile) -> DeliveryError | None:
-        try:
-            self._put(client, addendum)
-        except PeerUnavailableError:
-            raise
-        except NoResponseError as silence:
-            return DeliveryUnavailableError(str(silence))
-        except DeliveryError as problem:
-            return problem
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are sent
-            require_fault_of_one(error)
-            return UndeliverableError(describe_error(error))
-        return None
 
     def _put(self, client: HttpClient, addendum: AddendumOnFile) -> None:
         result, earlier = self._results.results(addendum)

@@ -5,7 +5,6 @@ An addendum is stored when the answer names it in the Referenced SOP Sequence an
 """
 
 import json
-import time
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -13,23 +12,19 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from pipeline.edge.configuration.destination_settings import StowDestination
 from pipeline.edge.deliver.folder import as_file
+from pipeline.edge.deliver.http_batch import deliver_each
 from pipeline.edge.deliver.sender import (
     DeliveryError,
     DeliveryRefusedError,
     DeliveryUnavailableError,
     DeliveryUnconfirmedError,
-    UndeliverableError,
 )
 from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.dicom_net.statuses import OUT_OF_RESOURCES
-from pipeline.edge.errors import describe_error, require_fault_of_one
 from pipeline.edge.http_client import RETRY, HttpClient, NoResponseError, Response, require_welcome
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import read_elements
-
-BATCH_SECONDS = 120
-"""How long one batch may take; well within a lease, however slowly an archive answers."""
 
 DICOM_JSON = "application/dicom+json"
 
@@ -57,15 +52,7 @@ class StowSender:
 
     def deliver(self, addenda: Sequence[AddendumOnFile], *, attempt: int) -> Generator[DeliveryError | None]:
         """Store each addendum in a request of its own."""
-        end = time.monotonic() + BATCH_SECONDS
-        with HttpClient(self._to) as client:
-            for addendum in addenda:
-                if time.monotonic() > end:
-                    return
-                problem = self._deliver_one(client, addendum)
-                yield problem
-                if isinstance(problem, DeliveryUnavailableError):
-                    return
+        return deliver_each(self._to, addenda, self._store)
 
     def check(self) -> None:
         """Verify by a search for no study that the archive answers; it need not offer QIDO-RS if we do not use it."""
@@ -82,21 +69,10 @@ class StowSender:
         if response.status not in (200, 204):
             raise PeerUnavailableError(f"QIDO-RS was answered with HTTP {response.status}")
 
-    def _deliver_one(self, client: HttpClient, addendum: AddendumOnFile) -> DeliveryError | None:
-        try:
-            _store(client, addendum)
-            if self._to.proof == "find":
-                _confirm_by_query(client, addendum)
-        except PeerUnavailableError:
-            raise
-        except NoResponseError as silence:
-            return DeliveryUnavailableError(str(silence))
-        except DeliveryError as problem:
-            return problem
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are sent
-            require_fault_of_one(error)
-            return UndeliverableError(describe_error(error))
-        return None
+    def _store(self, client: HttpClient, addendum: AddendumOnFile) -> None:
+        _store(client, addendum)
+        if self._to.proof == "find":
+            _confirm_by_query(client, addendum)
 
 
 def _store(client: HttpClient, addendum: AddendumOnFile) -> None:
