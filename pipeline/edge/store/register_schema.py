@@ -1,18 +1,13 @@
 """Tables of the precision register: studies, the records proposed from them, and what persons decided (R1.12)."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, String, Table, Text, UniqueConstraint
+from sqlalchemy import Column, ForeignKey, LargeBinary, String, Table, Text, UniqueConstraint
 
-from pipeline.edge.store.schema import Instant, metadata
-
-
-def _id() -> Column[int]:
-    return Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
-
+from pipeline.edge.store.schema import Instant, id_column, metadata
 
 register_study = Table(
     "register_study",
     metadata,
-    _id(),
+    id_column(),
     Column("kind", String(32), nullable=False),
     Column("file_name", Text, nullable=False),
     Column("digest", String(64), nullable=False),
@@ -26,7 +21,7 @@ register_study = Table(
 register_record = Table(
     "register_record",
     metadata,
-    _id(),
+    id_column(),
     Column("kind", String(32), nullable=False),
     Column("record", Text, nullable=False),
     Column("facts", Text),
@@ -41,7 +36,7 @@ register_record = Table(
 register_decision = Table(
     "register_decision",
     metadata,
-    _id(),
+    id_column(),
     Column("record_id", ForeignKey("register_record.id"), nullable=False, index=True),
     Column("standing", String(16), nullable=False),
     Column("decided_at", Instant, nullable=False),

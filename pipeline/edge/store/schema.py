@@ -95,8 +95,8 @@ class _StateName(TypeDecorator[str]):
     comparator_factory = Comparator
 
 
-def _id() -> Column[int]:
-    # SQLite assigns row numbers only in a column declared INTEGER.
+def id_column() -> Column[int]:
+    """Return a new primary key; SQLite assigns row numbers only in a column declared INTEGER."""
     return Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
 
 
@@ -157,7 +157,7 @@ metadata = MetaData(
 set_aside = Table(
     "set_aside",
     metadata,
-    _id(),
+    id_column(),
     Column("at", Instant, nullable=False),
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
@@ -167,7 +167,7 @@ set_aside = Table(
 receipt = Table(
     "receipt",
     metadata,
-    _id(),
+    id_column(),
     Column("sop_class_uid", Text, nullable=False),
     Column("sop_instance_uid", Text, nullable=False),
     Column("transfer_syntax_uid", Text, nullable=False),
@@ -192,14 +192,14 @@ receipt = Table(
 linked_patients = Table(
     "linked_patients",
     metadata,
-    _id(),
+    id_column(),
     comment="patients who may be one human being: they share an id, or a person merged them",
 )
 
 patient = Table(
     "patient",
     metadata,
-    _id(),
+    id_column(),
     Column("issuer", Text, nullable=False),
     Column("patient_id", Text, nullable=False),
     _reference("linked_patients", nullable=False, index=True),
@@ -210,7 +210,7 @@ patient = Table(
 patient_merge = Table(
     "patient_merge",
     metadata,
-    _id(),
+    id_column(),
     Column("old_id", ForeignKey("patient.id"), nullable=False, index=True),
     Column("new_id", ForeignKey("patient.id"), nullable=False, index=True),
     Column("merged_at", Instant, nullable=False),
@@ -221,7 +221,7 @@ patient_merge = Table(
 clinical_context = Table(
     "clinical_context",
     metadata,
-    _id(),
+    id_column(),
     _reference("patient", nullable=False, index=True),
     Column("recorded_on", Date, nullable=False),
     Column("record", Text, nullable=False),
@@ -234,7 +234,7 @@ clinical_context = Table(
 scanner = Table(
     "scanner",
     metadata,
-    _id(),
+    id_column(),
     Column("key", Text, nullable=False),
     Column("manufacturer", Text, nullable=False),
     Column("model", Text, nullable=False),
@@ -247,7 +247,7 @@ scanner = Table(
 sender = Table(
     "sender",
     metadata,
-    _id(),
+    id_column(),
     _reference("scanner", nullable=False),
     Column("calling_ae_title", Text, nullable=False),
     Column("host", Text, nullable=False),
@@ -260,7 +260,7 @@ sender = Table(
 exam = Table(
     "exam",
     metadata,
-    _id(),
+    id_column(),
     _reference("patient", nullable=False),
     _reference("scanner", nullable=False),
     Column("study_instance_uid", Text, nullable=False),
@@ -288,7 +288,7 @@ exam = Table(
 unidentified_scanner = Table(
     "unidentified_scanner",
     metadata,
-    _id(),
+    id_column(),
     _reference("scanner", nullable=False),
     Column("station_name", Text, nullable=False),
     Column("institution", Text, nullable=False),
@@ -300,7 +300,7 @@ unidentified_scanner = Table(
 phantom_scan = Table(
     "phantom_scan",
     metadata,
-    _id(),
+    id_column(),
     _reference("receipt"),
     _reference("scanner", nullable=False),
     Column("phantom", Text, nullable=False, server_default=""),
@@ -329,7 +329,7 @@ phantom_value = Table(
 qc_stop = Table(
     "qc_stop",
     metadata,
-    _id(),
+    id_column(),
     _reference("scanner", nullable=False, index=True),
     Column("phantom", Text, nullable=False),
     Column("region", String(64), nullable=False),
@@ -351,7 +351,7 @@ qc_stop = Table(
 qc_mark = Table(
     "qc_mark",
     metadata,
-    _id(),
+    id_column(),
     _reference("scanner", nullable=False, index=True),
     Column("day", Date, nullable=False),
     Column("what", Text, nullable=False),
@@ -379,7 +379,7 @@ reading = Table(
 rejection = Table(
     "rejection",
     metadata,
-    _id(),
+    id_column(),
     _reference("receipt", nullable=False),
     Column("sop_instance_uid", Text, nullable=False),
     Column("title", Text, nullable=False),
@@ -392,7 +392,7 @@ rejection = Table(
 addendum = Table(
     "addendum",
     metadata,
-    _id(),
+    id_column(),
     _reference("exam", nullable=False, index=True),
     Column("predecessor_id", ForeignKey("addendum.id")),
     Column("rendering_of_id", ForeignKey("addendum.id")),
@@ -424,7 +424,7 @@ provenance = Table(
 reprocessing_run = Table(
     "reprocessing_run",
     metadata,
-    _id(),
+    id_column(),
     _reference("linked_patients"),
     _reference("scanner"),
     Column("since", Date),
@@ -450,7 +450,7 @@ reprocessing_difference = Table(
 shard = Table(
     "shard",
     metadata,
-    _id(),
+    id_column(),
     _reference("reprocessing_run", nullable=False),
     Column("number", Integer, nullable=False),
     Column("shards", Integer, nullable=False),
@@ -468,7 +468,7 @@ shard = Table(
 history_query = Table(
     "history_query",
     metadata,
-    _id(),
+    id_column(),
     _reference("patient", nullable=False),
     Column("destination", Text, nullable=False),
     _reference("exam"),
@@ -485,7 +485,7 @@ history_query = Table(
 delivery = Table(
     "delivery",
     metadata,
-    _id(),
+    id_column(),
     _reference("addendum", nullable=False),
     Column("destination", Text, nullable=False),
     Column("size", Integer, nullable=False),
@@ -500,7 +500,7 @@ delivery = Table(
 commitment_request = Table(
     "commitment_request",
     metadata,
-    _id(),
+    id_column(),
     Column("calling_ae_title", Text, nullable=False),
     Column("transaction_uid", Text, nullable=False),
     Column("requested_at", Instant, nullable=False),
@@ -526,7 +526,7 @@ outage = Table(
 process = Table(
     "process",
     metadata,
-    _id(),
+    id_column(),
     Column("owner", String(128), nullable=False),
     Column("part", String(16), nullable=False),
     Column("state", String(16), nullable=False),
@@ -547,7 +547,7 @@ process = Table(
 rejected_caller = Table(
     "rejected_caller",
     metadata,
-    _id(),
+    id_column(),
     Column("calling_ae_title", String(64), nullable=False),
     Column("host", String(64), nullable=False),
     Column("called_ae_title", String(64), nullable=False),
@@ -572,7 +572,7 @@ housekeeping = Table(
 alarm = Table(
     "alarm",
     metadata,
-    _id(),
+    id_column(),
     Column("kind", String(64), nullable=False),
     Column("subject", Text, nullable=False),
     Column("since", Instant, nullable=False),
@@ -593,7 +593,7 @@ alarm = Table(
 alarm_shelf = Table(
     "alarm_shelf",
     metadata,
-    _id(),
+    id_column(),
     Column("kind", String(64), nullable=False),
     Column("subject", Text, nullable=False),
     Column("until", Instant, nullable=False),
@@ -620,7 +620,7 @@ alarm_watch = Table(
 alarm_message = Table(
     "alarm_message",
     metadata,
-    _id(),
+    id_column(),
     Column("way", String(16), nullable=False),
     Column("content", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
@@ -634,7 +634,7 @@ alarm_message = Table(
 refused_object = Table(
     "refused_object",
     metadata,
-    _id(),
+    id_column(),
     Column("calling_ae_title", Text, nullable=False),
     Column("host", Text, nullable=False),
     Column("reason", Text, nullable=False),
@@ -651,7 +651,7 @@ BESIDES_THE_USUAL = "event NOT IN ('received', 'compared', 'authored', 'delivere
 audit = Table(
     "audit",
     metadata,
-    _id(),
+    id_column(),
     Column("at", Instant, nullable=False),
     Column("event", String(32), nullable=False),
     Column("outcome", Integer, nullable=False),
@@ -704,7 +704,7 @@ audit_cursor = Table(
 desk_account = Table(
     "desk_account",
     metadata,
-    _id(),
+    id_column(),
     Column("name", String(64), nullable=False),
     Column("role", String(16), nullable=False),
     Column("password", Text),
@@ -729,7 +729,7 @@ desk_session = Table(
 desk_throttle = Table(
     "desk_throttle",
     metadata,
-    _id(),
+    id_column(),
     Column("digest", String(64), nullable=False),
     Column("failures", Integer, nullable=False),
     Column("failed_at", Instant, nullable=False),
