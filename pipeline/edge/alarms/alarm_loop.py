@@ -5,7 +5,7 @@ from datetime import datetime
 from pipeline.edge.alarms.watch import Watcher
 from pipeline.edge.app import App
 from pipeline.edge.store import work_queue
-from pipeline.edge.store.schema import alarm_message
+from pipeline.edge.store.alarm_schema import alarm_message
 from pipeline.edge.work_loop import WorkLoop
 
 

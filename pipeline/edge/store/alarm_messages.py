@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from pipeline.edge.store import work_queue
-from pipeline.edge.store.schema import State, alarm_message
+from pipeline.edge.store.alarm_schema import alarm_message
+from pipeline.edge.store.schema import State
 
 TOO_OLD = timedelta(days=3)
 """A message that did not get out for so long is given up: what is still wrong is in a later one."""

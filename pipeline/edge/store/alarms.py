@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from pipeline.edge.store import work_queue
-from pipeline.edge.store.schema import alarm, alarm_shelf, alarm_watch
+from pipeline.edge.store.alarm_schema import alarm, alarm_shelf, alarm_watch
 
 LEASE = timedelta(seconds=90)
 """How long a process that looks at the conditions counts as the one that does."""

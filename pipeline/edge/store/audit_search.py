@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, or_, select, text
 
+from pipeline.edge.store.audit_schema import BESIDES_THE_USUAL, audit
 from pipeline.edge.store.audit_trail import BATCH, Event, SealedEntry, sealed_entry, with_seals
-from pipeline.edge.store.schema import BESIDES_THE_USUAL, addendum, audit, exam, reading
+from pipeline.edge.store.schema import addendum, exam, reading
 
 USUAL = frozenset({Event.RECEIVED, Event.COMPARED, Event.AUTHORED, Event.DELIVERED})
 """What every report adds to the trail."""

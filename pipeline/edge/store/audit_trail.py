@@ -18,8 +18,9 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, ins
 
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import patient_identity, work_queue
+from pipeline.edge.store.audit_schema import audit, audit_cursor, audit_cut, audit_seal
 from pipeline.edge.store.compiled_statement import CompiledStatement, in_rows, parameters_in_rows
-from pipeline.edge.store.schema import addendum, audit, audit_cursor, audit_cut, audit_seal, exam, patient, reading
+from pipeline.edge.store.schema import addendum, exam, patient, reading
 
 
 class Event(StrEnum):

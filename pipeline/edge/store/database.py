@@ -25,7 +25,12 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from pipeline.edge.store import register_schema as register_schema  # its tables belong to the schema of every database
+# The tables of each belong to the schema of every database.
+from pipeline.edge.store import alarm_schema as alarm_schema
+from pipeline.edge.store import audit_schema as audit_schema
+from pipeline.edge.store import desk_schema as desk_schema
+from pipeline.edge.store import qc_schema as qc_schema
+from pipeline.edge.store import register_schema as register_schema
 from pipeline.edge.store.change_notification import ChangeNotification, PostgresNotification, SqliteNotification
 from pipeline.errors import DxatrendError
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, select, update
 
 from pipeline.edge.configuration.desk_settings import Role
+from pipeline.edge.store.desk_schema import desk_account
 from pipeline.edge.store.inserts import insert_if_absent
-from pipeline.edge.store.schema import desk_account
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

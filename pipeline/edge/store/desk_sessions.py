@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
+from pipeline.edge.store.desk_schema import desk_session, desk_throttle
 from pipeline.edge.store.inserts import insert_if_absent
-from pipeline.edge.store.schema import desk_session, desk_throttle
 
 LONGEST = timedelta(hours=12)
 """A session ends so long after the log-in at the latest."""

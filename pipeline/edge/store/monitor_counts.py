@@ -6,8 +6,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
+from pipeline.edge.store.audit_schema import audit
 from pipeline.edge.store.audit_trail import Event
-from pipeline.edge.store.schema import audit, delivery, receipt
+from pipeline.edge.store.schema import delivery, receipt
 
 
 def last_receipt(connection: Connection) -> int:

@@ -12,7 +12,8 @@ from decimal import Decimal
 from sqlalchemy import Connection, func, insert, select
 
 from pipeline.edge.store import scanners, work_queue
-from pipeline.edge.store.schema import phantom_scan, phantom_value, receipt, scanner
+from pipeline.edge.store.qc_schema import phantom_scan, phantom_value
+from pipeline.edge.store.schema import receipt, scanner
 from pipeline.sr.dicom.unreadable import Reason
 from pipeline.sr.extract.known_phantoms import KnownPhantom, PhantomScan, phantom_of
 

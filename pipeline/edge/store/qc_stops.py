@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from pipeline.edge.store.schema import qc_mark, qc_stop
+from pipeline.edge.store.qc_schema import qc_mark, qc_stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

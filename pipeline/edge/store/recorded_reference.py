@@ -9,7 +9,8 @@ from pipeline.clinical.model import QcGap, Scanner
 from pipeline.edge.store import precision_register
 from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.precision_register import RegisteredRecords
-from pipeline.edge.store.schema import qc_stop, scanner
+from pipeline.edge.store.qc_schema import qc_stop
+from pipeline.edge.store.schema import scanner
 
 
 @dataclass(frozen=True, slots=True)

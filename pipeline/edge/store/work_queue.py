@@ -30,17 +30,9 @@ from sqlalchemy import (
     update,
 )
 
+from pipeline.edge.store.alarm_schema import alarm_message
 from pipeline.edge.store.compiled_statement import CompiledStatement
-from pipeline.edge.store.schema import (
-    State,
-    alarm_message,
-    commitment_request,
-    delivery,
-    exam,
-    history_query,
-    receipt,
-    shard,
-)
+from pipeline.edge.store.schema import State, commitment_request, delivery, exam, history_query, receipt, shard
 from pipeline.edge.store.schema import set_aside as set_aside_table
 
 QUEUES = (receipt, exam, delivery, commitment_request, history_query, shard, alarm_message)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from dxatrend.cli.main import main
 from pipeline.edge.alarm_kinds import ALL
 from pipeline.edge.store import destination_outages
-from pipeline.edge.store.schema import audit
+from pipeline.edge.store.audit_schema import audit
 from tests import peers
 from tests.factories.receivers import mail_server, web_server
 from tests.factories.watched import watched

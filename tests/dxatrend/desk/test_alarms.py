@@ -12,7 +12,7 @@ from pipeline.edge.alarms.watch import Watcher
 from pipeline.edge.app import App
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.store import destination_outages, housekeeping_log, receipts
-from pipeline.edge.store.schema import audit
+from pipeline.edge.store.audit_schema import audit
 from tests import peers
 from tests.factories import browser as browsers
 from tests.factories.browser import PHONE, RunningDesk

@@ -11,7 +11,7 @@ from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.operations import desk_accounts
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Entry, Event, Outcome
-from pipeline.edge.store.schema import desk_account, desk_session, desk_throttle
+from pipeline.edge.store.desk_schema import desk_account, desk_session, desk_throttle
 from tests.factories.browser import PASSWORD, PHONE, SCREEN, Client, RunningDesk
 
 IDLE = timedelta(minutes=30)

@@ -17,8 +17,9 @@ from pipeline.edge.operations.release import parse_printed_number, release_held
 from pipeline.edge.overview.held_reasons import EXPLANATIONS
 from pipeline.edge.store import audit_trail, destination_outages, held_work, processes, scanners
 from pipeline.edge.store.audit_trail import Entry, Event
+from pipeline.edge.store.desk_schema import desk_session
 from pipeline.edge.store.processes import ProcessState
-from pipeline.edge.store.schema import desk_session, receipt
+from pipeline.edge.store.schema import receipt
 from tests.factories import browser as browsers
 from tests.factories.browser import PHONE, RunningDesk, pixels_of
 from tests.factories.held_things import UNKNOWN_NAME, HeldThings, hold_things

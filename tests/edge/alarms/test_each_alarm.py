@@ -36,17 +36,9 @@ from pipeline.edge.store import (
     scanners,
     work_queue,
 )
+from pipeline.edge.store.audit_schema import audit
 from pipeline.edge.store.phantom_scans import NewPhantomScan, PhantomValues
-from pipeline.edge.store.schema import (
-    State,
-    audit,
-    delivery,
-    exam,
-    history_query,
-    patient,
-    receipt,
-    scanner,
-)
+from pipeline.edge.store.schema import State, delivery, exam, history_query, patient, receipt, scanner
 from tests import peers
 from tests.factories.answered_exams import lsc
 from tests.factories.instances import instance

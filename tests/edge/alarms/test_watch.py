@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from pipeline.edge.alarms.watch import Watcher
 from pipeline.edge.store import alarm_messages, alarms, destination_outages, work_queue
-from pipeline.edge.store.schema import alarm, alarm_message, alarm_watch
+from pipeline.edge.store.alarm_schema import alarm, alarm_message, alarm_watch
 from tests.factories.receivers import mail_server, web_server
 from tests.factories.watched import Watched, watched
 

@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from pipeline.clinical.model import Flag
 from pipeline.edge.configuration.loading import SettingsError, load_configuration
+from pipeline.edge.store.audit_schema import audit
 from pipeline.edge.store.audit_trail import Event
-from pipeline.edge.store.schema import audit
 from tests.factories.department import Department, department, scan
 
 FREE = """

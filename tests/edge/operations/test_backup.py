@@ -17,10 +17,10 @@ from sqlalchemy import select, text
 
 from pipeline.edge.operations.backup import BackupError, back_up, restore
 from pipeline.edge.store import audit_trail, outbox, patients, processes, readings, receipts, work_queue
+from pipeline.edge.store.audit_schema import audit as audit_table
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database, StoreError, StoreInUseError, StoreTooNewError
 from pipeline.edge.store.outbox import NewAddendum
-from pipeline.edge.store.schema import audit as audit_table
 from pipeline.edge.store.schema import metadata, receipt
 from tests import peers
 from tests.factories.instances import NOW, instance, report

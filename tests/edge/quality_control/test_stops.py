@@ -12,7 +12,7 @@ from pipeline.edge.operations.scanner_quality import QualityRecordError, record_
 from pipeline.edge.overview import scanner_fitness
 from pipeline.edge.overview.scanner_fitness import Fitness
 from pipeline.edge.quality_control.charts import quality_of
-from pipeline.edge.store.schema import audit
+from pipeline.edge.store.audit_schema import audit
 from tests.factories.phantoms import PhantomDepartment, SimulatedScanner, now, phantom_department, step
 
 OUT = ("1.2030", "1.2010", "1.2020")

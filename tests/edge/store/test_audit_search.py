@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import text
 
 from pipeline.edge.store import audit_search, audit_trail
+from pipeline.edge.store.audit_schema import BESIDES_THE_USUAL, audit
 from pipeline.edge.store.audit_search import USUAL, Search
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.database import Database
-from pipeline.edge.store.schema import BESIDES_THE_USUAL, audit
 from tests.factories.instances import NOW
 
 SEARCHES = {
