@@ -21,9 +21,9 @@ from pydantic.fields import FieldInfo
 from dxatrend.cli.arguments import build_parser
 from pipeline.clinical.clinical_context import VISIT_FACTS, ClinicalContext
 from pipeline.edge.alarm_kinds import ALL, Kind
+from pipeline.edge.configuration.fields import sections_in
 from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.configuration.settings import Settings
-from pipeline.edge.configuration.suggestions import sections_in
 from pipeline.edge.deliver.dispatcher import REFUSED, UNANSWERED, UNWRITABLE
 from pipeline.edge.dicom_net.sop_classes import IMAGE_STORAGE_CLASSES, SR_STORAGE_CLASSES, SR_TRANSFER_SYNTAXES
 from pipeline.edge.errors import UNEXPECTED, WORKER_LOST

@@ -1,15 +1,14 @@
 """Read the mapping file of an HL7 destination: every error of it is reported, each under its key."""
 
-import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline.edge.configuration.mistakes import Mistake, mistakes_in
 from pipeline.edge.configuration.section import CONFIGURATION_FOLDER
-from pipeline.edge.configuration.suggestions import did_you_mean
-from pipeline.edge.text_files import UnreadableTextError, printable, read_text
-from pipeline.messages.hl7.mapping import Hl7Mapping, Observation
+from pipeline.edge.configuration.toml_files import TomlFile, read_toml
+from pipeline.edge.text_files import printable
+from pipeline.messages.hl7.mapping import Hl7Mapping
 
 _ADAPTER = TypeAdapter(Hl7Mapping)
 
@@ -24,25 +23,16 @@ def read_mapping(path: object) -> Hl7Mapping:
         return path
     if not isinstance(path, str | Path) or not str(path):
         raise ValueError("the path of a mapping file")
+    file = read_toml(CONFIGURATION_FOLDER.get() / path, name=str(printable(path)))
+    if file.errors:
+        raise ValueError("; ".join(file.errors))
     try:
-        return _ADAPTER.validate_python(tomllib.loads(read_text(CONFIGURATION_FOLDER.get() / path)))
-    except (UnreadableTextError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"{printable(path)}: {error}") from None
-    except RecursionError:
-        raise ValueError(f"{printable(path)}: one array in another goes too deep") from None
-    except OSError as error:
-        raise ValueError(f"{printable(path)}: {error.strerror or type(error).__name__}") from None
+        return _ADAPTER.validate_python(file.data)
     except ValidationError as error:
-        raise ValueError(f"{printable(path)}: {'; '.join(_mistakes(error))}") from None
+        mistakes = mistakes_in(error, Hl7Mapping, file.data)
+        raise ValueError("; ".join(_placed(file, one) for one in mistakes)) from None
 
 
-def _mistakes(error: ValidationError) -> Iterator[str]:
-    for mistake in error.errors(include_url=False, include_input=False, include_context=False):
-        key = ".".join(str(step) for step in mistake["loc"])
-        if mistake["type"] == "unexpected_keyword_argument":
-            section = Observation if mistake["loc"][:1] == ("obx",) else Hl7Mapping
-            known = section.__dataclass_fields__
-            yield f"{key}: there is no such key{did_you_mean(str(mistake['loc'][-1]), known)}"
-        else:
-            message = mistake["msg"].removeprefix("Value error, ")
-            yield f"{key}: {message}" if key else message
+def _placed(file: TomlFile, mistake: Mistake) -> str:
+    key = f"{mistake.key}: " if mistake.key else ""
+    return f"{file.place(mistake.path)}: {key}{mistake.text}"

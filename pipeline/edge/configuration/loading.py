@@ -5,10 +5,10 @@ required.
 """
 
 import os
-import tomllib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,16 @@ from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 
 from pipeline.clinical.model import Scanner
-from pipeline.edge.configuration.destination_settings import KINDS
 from pipeline.edge.configuration.dialects import dialects_in_force
+from pipeline.edge.configuration.environment import unknown_variables, unreadable_variables, variable_of
+from pipeline.edge.configuration.fields import key_at
 from pipeline.edge.configuration.folders import SYSTEM_DATA_FOLDER, SYSTEM_FOLDER
+from pipeline.edge.configuration.mistakes import Mistake, left_to_fill_in, mistakes_in
 from pipeline.edge.configuration.section import CONFIGURATION_FOLDER
-from pipeline.edge.configuration.settings import ENV_DELIMITER, ENV_PREFIX, Settings
-from pipeline.edge.configuration.suggestions import did_you_mean, keys_beside
-from pipeline.edge.text_files import UnreadableTextError, printable, read_text
+from pipeline.edge.configuration.settings import FilesAlone, Settings
+from pipeline.edge.configuration.suggestions import did_you_mean
+from pipeline.edge.configuration.toml_files import TomlFile, read_toml
+from pipeline.edge.text_files import printable
 from pipeline.errors import DxatrendError
 from pipeline.sr.dialects.loader import Dialect, DialectError, normal_manufacturer
 from pipeline.sr.extract.scanner_alias import Spelling, canonical_scanner
@@ -44,29 +47,22 @@ def load_configuration(folder: Path) -> tuple[Settings, tuple[Dialect, ...]]:
         SettingsError: anything is missing, unknown, contradictory or not TOML.
     """
     mistakes: list[str] = []
-    files: dict[str, Any] = {}
+    files: dict[str, TomlFile] = {}
     if not folder.is_dir():
         raise SettingsError((f"{printable(folder)}: there is no such configuration folder",))
     for path in sorted(folder.glob("*.toml")):
-        if path.stem not in Settings.model_fields:
+        if path.stem in Settings.model_fields:
+            files[path.stem] = read_toml(path, may_repeat=partial(_may_repeat, path.stem))
+        else:
             hint = did_you_mean(path.stem, Settings.model_fields)
             mistakes.append(f"{printable(path.name)}: no part of the configuration has this name{hint}")
-            continue
-        try:
-            files[path.stem] = tomllib.loads(read_text(path), parse_float=Decimal)
-        except (UnreadableTextError, tomllib.TOMLDecodeError) as error:
-            mistakes.append(f"{path.name}: {error}")
-        except RecursionError:
-            mistakes.append(f"{path.name}: one array in another goes too deep")
-    mistakes += _unknown_variables(os.environ)
-    settings = None
+    mistakes += unknown_variables(os.environ)
     reading = CONFIGURATION_FOLDER.set(folder.resolve())
     try:
-        settings = _located(Settings(**files), folder.resolve())
-    except ValidationError as error:
-        mistakes += _mistakes(error)
+        settings, found = _settings(files)
     finally:
         CONFIGURATION_FOLDER.reset(reading)
+    mistakes += found
     dialects: tuple[Dialect, ...] = ()
     try:
         dialects = tuple(one.dialect for one in dialects_in_force(folder / "dialects"))
@@ -76,7 +72,49 @@ def load_configuration(folder: Path) -> tuple[Settings, tuple[Dialect, ...]]:
         mistakes += _spelling_errors(settings, dialects)
     if mistakes or settings is None:
         raise SettingsError(tuple(mistakes))
-    return settings, dialects
+    return _located(settings, folder.resolve()), dialects
+
+
+def _may_repeat(part: str, names: Sequence[str]) -> bool:
+    """Return whether a section of a file may be written several times, as ``[[destination]]``."""
+    key = key_at(Settings, (part, *names))
+    return key is not None and key.entry is not None and bool(key.entry.sections)
+
+
+def _settings(files: Mapping[str, TomlFile]) -> tuple[Settings | None, list[str]]:
+    """Return the settings, and every mistake of the files, of their values and of the environment, with its place."""
+    data: dict[str, Any] = {part: file.data for part, file in files.items()}
+    unreadable = dict(unreadable_variables(os.environ))
+    told = [error for file in files.values() for error in file.errors]
+    told += [f"{name} (environment): {problem}" for name, problem in unreadable.items()]
+    found = {one.path: one for one in left_to_fill_in(data)}
+    settings = None
+    try:
+        settings = FilesAlone(**data) if unreadable else Settings(**data)
+    except ValidationError as error:
+        for one in mistakes_in(error, Settings, data):
+            found.setdefault(one.path, one)
+    for one in found.values():
+        file = files.get(str(one.path[0]), TomlFile(name=f"{one.path[0]}.toml"))
+        if not (one.may_follow and file.errors):
+            told.append(_placed(one, file, data))
+    return settings, sorted(told, key=_place)
+
+
+def _place(mistake: str) -> tuple[str, int]:
+    """Return file and line of a mistake, to tell those of one file in the order of its lines."""
+    match = _PLACE.match(mistake)
+    return (match["file"], int(match["line"] or 0)) if match else ("", 0)
+
+
+_PLACE = re.compile(r"(?P<file>[^\s,:]+)(?:, line (?P<line>\d+))?:")
+
+
+def _placed(one: Mistake, file: TomlFile, data: Mapping[str, Any]) -> str:
+    key = one.key.partition(".")[2]
+    variable = variable_of(one.path, os.environ, data)
+    place = f"{variable} (environment)" if variable else file.place(one.path[1:])
+    return f"{place}: {key}: {one.text}" if key else f"{place}: {one.text}"
 
 
 def _located(settings: Settings, folder: Path) -> Settings:
@@ -100,33 +138,6 @@ def _in_folder(url: str, folder: Path) -> str:
     return f"sqlite:///{folder / parsed.database}"
 
 
-def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
-    for name in sorted(environment):
-        part, delimiter, _ = name.upper().removeprefix(ENV_PREFIX).partition(ENV_DELIMITER)
-        if name.upper().startswith(ENV_PREFIX) and delimiter and part.lower() not in Settings.model_fields:
-            hint = did_you_mean(part.lower(), Settings.model_fields)
-            yield f"{name}: no part of the configuration is called {part.lower()!r}{hint}"
-
-
-def _mistakes(error: ValidationError) -> Iterator[str]:
-    for mistake in error.errors(include_url=False, include_input=False, include_context=False):
-        key = ".".join(str(step) for step in _as_written(mistake["loc"]))
-        if mistake["type"] == "extra_forbidden":
-            known = keys_beside(Settings, mistake["loc"])
-            yield f"{key}: there is no such key{did_you_mean(str(mistake['loc'][-1]), known)}"
-        elif mistake["type"] == "union_tag_invalid":
-            yield f"{key}.kind: there is no such kind; the kinds are {', '.join(KINDS)}"
-        else:
-            yield f"{key}: {mistake['msg'].removeprefix('Value error, ')}"
-
-
-def _as_written(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Return where an error is without the kind that pydantic puts after the number of a destination."""
-    if location[:2] == ("service", "destination") and location[3:4] and location[3] in KINDS:
-        return (*location[:3], *location[4:])
-    return location
-
-
 def _spelling_errors(settings: Settings, dialects: Sequence[Dialect]) -> Iterator[str]:
     """Yield the spellings that would make one of two scanners, or give one scanner two LSCs on a day."""
 
@@ -139,7 +150,7 @@ def _spelling_errors(settings: Settings, dialects: Sequence[Dialect]) -> Iterato
     for spelling in spellings:
         is_another = spelling.reported in listed - {spelling.scanner}
         if is_another or first_use.setdefault(spelling.reported, spelling.scanner) != spelling.scanner:
-            yield f"scanners.scanner.spelling: {spelling.reported} stands for two scanners"
+            yield f"scanners.toml: scanner.spelling: {spelling.reported} stands for two scanners"
     lscs = [(named(lsc.scanner), lsc) for lsc in settings.lscs]
     for (name, one), (other_name, other) in combinations(lscs, 2):
         same = (
@@ -147,4 +158,4 @@ def _spelling_errors(settings: Settings, dialects: Sequence[Dialect]) -> Iterato
             and one.region == other.region
         )
         if name != other_name and same and one.valid_from <= other.valid_until and other.valid_from <= one.valid_until:
-            yield f"precision.lsc: by its spellings one scanner has two entries for {one.region} at the same time"
+            yield f"precision.toml: lsc: by its spellings one scanner has two entries for {one.region} at the same time"

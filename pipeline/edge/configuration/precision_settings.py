@@ -8,9 +8,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.clinical.model import LeastSignificantChange, Scanner
 from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM, VERTEBRAE_OF_A_STUDY, overlaps
-from pipeline.clinical.precision_study import FILL_IN
 from pipeline.clinical.regions import Region
-from pipeline.edge.configuration.section import Name, RegionKey, Section
+from pipeline.edge.configuration.section import GramsPerCm2, Name, RegionKey, Section
 
 
 class LscSettings(Section):
@@ -21,27 +20,22 @@ class LscSettings(Section):
     serial_number: Name
     region: RegionKey
     same_day: Annotated[bool | None, Field(validate_default=True)] = None
-    lsc: Annotated[Decimal, Field(gt=0, lt=1)] | None = None
-    precision_error: Annotated[Decimal, Field(gt=0, lt=1)] | None = None
+    lsc: GramsPerCm2 | None = None
+    precision_error: GramsPerCm2 | None = None
     patients: Annotated[int, Field(ge=2)]
     repeats: Annotated[int, Field(ge=2)]
     valid_from: date
     valid_until: date
     source: Name
 
-    @field_validator("manufacturer", "model", "serial_number")
-    @classmethod
-    def _is_filled_in(cls, text: str) -> str:
-        if text == FILL_IN:
-            raise ValueError(f"{FILL_IN!r} still stands there")
-        return text
-
     @field_validator("same_day")
     @classmethod
     def _is_given_for_four_vertebrae(cls, same_day: bool | None, info: ValidationInfo) -> bool | None:
         region: Region | None = info.data.get("region")
         if same_day is None and region is not None and len(region.vertebrae) == VERTEBRAE_OF_A_STUDY:
-            raise ValueError("is missing: true if each patient's scans were made on one day, else false (R1.15)")
+            raise ValueError(
+                "is missing; it has to be true if each patient's scans were made on one day, else false (R1.15)"
+            )
         return same_day
 
     @model_validator(mode="after")
@@ -88,6 +82,7 @@ class PrecisionSettings(Section):
     def _do_not_overlap(cls, entries: tuple[LscSettings, ...]) -> tuple[LscSettings, ...]:
         for i, j in overlaps([entry.record for entry in entries]):
             raise ValueError(
-                f"entries {i} and {j} are both valid for {entries[i].region} of one scanner at the same time"
+                f"entries {i + 1} and {j + 1} from the top are both valid for {entries[i].region} of one scanner at "
+                "the same time"
             )
         return entries

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from pipeline.clinical.model import CrossCalibration, Phantom, Scanner
-from pipeline.edge.configuration.section import Name, RegionKey, Section
+from pipeline.edge.configuration.section import GramsPerCm2, Name, RegionKey, Section
 
 FEWEST_LETTERS = 3
 """Letters and digits of a pattern by which a phantom is recognised."""
@@ -101,9 +101,9 @@ class CrossCalibrationSettings(Section):
     region: RegionKey
     intercept: Decimal
     slope: Annotated[Decimal, Field(gt=0)]
-    residual_sd: Annotated[Decimal, Field(gt=0, lt=1)]
-    precision_error_old: Annotated[Decimal, Field(gt=0, lt=1)]
-    precision_error_new: Annotated[Decimal, Field(gt=0, lt=1)]
+    residual_sd: GramsPerCm2
+    precision_error_old: GramsPerCm2
+    precision_error_new: GramsPerCm2
     patients: Annotated[int, Field(ge=30)]
     scans_on_new: Annotated[int, Field(ge=1)]
     valid_from: date

@@ -1,6 +1,7 @@
 """The base of every part of the configuration, and the types of value that several parts share."""
 
 from contextvars import ContextVar
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -39,10 +40,30 @@ def _beside_configuration(path: Path) -> Path:
     return CONFIGURATION_FOLDER.get() / path
 
 
+def _grams_per_cm2(value: Decimal) -> Decimal:
+    """Refuse what is no change in areal density, with the unit that a person may have meant (R1.8)."""
+    if value >= _PERHAPS_MG:
+        raise ValueError(
+            "is in g/cm2, so more than 0 and less than 1; this looks like mg/cm2, of which 28 are 0.028 g/cm2"
+        )
+    if value >= 1:
+        raise ValueError(
+            "is in g/cm2, so more than 0 and less than 1; this looks like percent, from which none can be told: "
+            "take it in g/cm2 from the precision study"
+        )
+    if value <= 0:
+        raise ValueError("is in g/cm2, so more than 0 and less than 1")
+    return value
+
+
+_PERHAPS_MG = 10
+"""Precision in percent is smaller, and in mg/cm2 it is larger."""
+
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(min_length=1)]
 RegionKey = Annotated[Region, BeforeValidator(_region)]
+GramsPerCm2 = Annotated[Decimal, AfterValidator(_grams_per_cm2)]
 ConfigPath = Annotated[Path, AfterValidator(_beside_configuration)]
 
 

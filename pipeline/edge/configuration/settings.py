@@ -121,3 +121,18 @@ class Settings(BaseSettings):
             for entry in self.scanners.scanner
             for epoch in entry.epoch
         )
+
+
+class FilesAlone(Settings):
+    """The configuration without the environment."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *others: PydanticBaseSettingsSource,
+        **more: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the files and nothing else."""
+        return (init_settings,)

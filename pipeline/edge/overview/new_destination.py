@@ -7,6 +7,7 @@ from itertools import count
 from pydantic import ValidationError
 
 from pipeline.edge.configuration.destination_settings import DicomDestination
+from pipeline.edge.configuration.mistakes import mistakes_in
 from pipeline.edge.text_files import toml_string
 
 
@@ -25,9 +26,7 @@ def new_destination(entered: Mapping[str, str], *, taken: Sequence[str]) -> NewD
         to = DicomDestination.model_validate({"name": name, **entered})
     except ValidationError as error:
         return NewDestination(
-            problems={
-                str(one["loc"][0]): one["msg"].removeprefix("Value error, ") for one in error.errors() if one["loc"]
-            }
+            problems={one.key: one.text for one in mistakes_in(error, DicomDestination, entered) if one.key}
         )
     return NewDestination(
         lines=(

@@ -322,8 +322,8 @@ def test_a_configuration_that_cannot_be_used_stops_every_command_with_all_mistak
     for command in (["check"], ["status"], ["held"], ["listen"], ["release", "1"]):
         assert main([*command, "--config", str(config)]) == 2
         captured = capsys.readouterr().err
-        assert "service.listener.port" in captured
-        assert "service.exam.settle_seconds" in captured
+        assert "service.toml, line 2: listener.port: has to be a whole number from 1 to 65535" in captured
+        assert "service.toml, line 4: exam.settle_seconds: has to be a number from 0 to 86400" in captured
 
 
 def test_check_names_each_certificate_that_cannot_be_used(

@@ -10,19 +10,27 @@ from pipeline.edge.configuration.loading import SettingsError, load_configuratio
 @pytest.mark.parametrize(
     ("file", "text", "error"),
     [
-        ("service", "[listner]\nport = 104", "service.listner: there is no such key; did you mean 'listener'?"),
-        ("service", "[listener]\nprot = 104", "service.listener.prot: there is no such key; did you mean 'port'?"),
+        (
+            "service",
+            "[listner]\nport = 104",
+            "service.toml, line 1: listner: there is no such key; did you mean 'listener'?",
+        ),
+        (
+            "service",
+            "[listener]\nprot = 104",
+            "service.toml, line 2: listener.prot: there is no such key; did you mean 'port'?",
+        ),
         (
             "service",
             '[[listener.caller]]\nae_title = "CT1"\nserial_number = ["1"]',
-            "service.listener.caller.0.serial_number: there is no such key; did you mean 'serial_numbers'?",
+            "service.toml, line 3: listener.caller.serial_number: there is no such key; did you mean 'serial_numbers'?",
         ),
         (
             "service",
             '[listener.tls]\ncertificate = "a"\nkey = "b"\nca = "c"\nkeys = "d"',
-            "service.listener.tls.keys: there is no such key; did you mean 'key'?",
+            "service.toml, line 5: listener.tls.keys: there is no such key; did you mean 'key'?",
         ),
-        ("rules", "xyzzy = 1", "rules.xyzzy: there is no such key"),
+        ("rules", "xyzzy = 1", "rules.toml, line 1: xyzzy: there is no such key"),
         ("servce", "", "servce.toml: no part of the configuration has this name; did you mean 'service'?"),
     ],
 )
@@ -39,5 +47,5 @@ def test_a_misspelt_variable_is_reported_with_the_part_that_was_meant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DXATREND_SERVIC__LISTENER__PORT", "104")
-    with pytest.raises(SettingsError, match=r"is called 'servic'; did you mean 'service'\?"):
+    with pytest.raises(SettingsError, match=r"is called 'servic'; did you mean 'service'"):
         load_configuration(tmp_path)

@@ -341,6 +341,6 @@ def test_a_mapping_with_mistakes_is_refused_under_their_keys(
     (tmp_path / "service.toml").write_text(DESTINATION.format(port=1, mapping=mapping))
     assert main(["check", "--config", str(tmp_path)]) != 0
     said = capsys.readouterr()
-    assert "service.destination.0.mapping: " in said.out + said.err
+    assert "destination.mapping: " in said.out + said.err
     assert "versoin: there is no such key; did you mean 'version'?" in said.out + said.err
-    assert "obx.0: value: NM takes one number and nothing else, such as {bmd}" in said.out + said.err
+    assert "line 2: obx: value: NM takes one number and nothing else, such as {bmd}" in said.out + said.err

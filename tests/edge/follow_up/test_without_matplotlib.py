@@ -74,5 +74,6 @@ def test_a_destination_that_wants_pages_is_refused_in_one_sentence(packages: Pat
     ran = run(packages, "-m", "dxatrend", "--config", str(config), "check")
     assert ran.returncode == 2, ran.stderr
     assert ran.stderr.splitlines()[1:] == [
-        "  service.destination.0.content: image and pdf cannot be drawn without matplotlib: install dxatrend[render]"
+        "  service.toml, line 10: destination.content: image and pdf cannot be drawn without matplotlib: install "
+        "dxatrend[render]"
     ]
