@@ -18,6 +18,20 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 _WEEK_SECONDS = 7 * 86_400
 
+_SERVICES_AT_REST = (
+    "LATE_RUNS",
+    "SCHEDULER_RECENT_DEPLOYMENTS",
+    "PAUSE_EXPIRATIONS",
+    "CANCELLATION_CLEANUP",
+    "FOREMAN",
+    "REPOSSESSOR",
+    "CLEANUP_RECONCILER",
+)
+"""Services of the server that look every few seconds for what hardly ever happens here: a run that is late or paused, a
+worker that went away, a changed schedule. Its pages show such a thing up to a minute later."""
+
+_LOOP_SECONDS = "60"
+
 
 def enter_client_environment(config: Path) -> PrefectSettings:
     """Set the variables of a Prefect client in this process, and return the settings of this configuration folder.
@@ -65,6 +79,7 @@ def server_environment(settings: PrefectSettings, password: str) -> dict[str, st
         # Runs and events are kept for a week; the lasting record is in our database.
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(_WEEK_SECONDS),
+        **{f"PREFECT_SERVER_SERVICES_{name}_LOOP_SECONDS": _LOOP_SECONDS for name in _SERVICES_AT_REST},
     }
 
 

@@ -28,7 +28,7 @@ from pipeline.edge.configuration.service_settings import PrefectSettings
 
 log = logging.getLogger(__name__)
 
-PREFECT_SERVER = (sys.executable, "-m", "prefect", "server", "start")
+PREFECT_SERVER = (sys.executable, "-m", "flows.prefect_server", "server", "start")
 
 STOP_SECONDS = 20
 """How long a child may take to finish its current work before it is killed."""

@@ -35,8 +35,8 @@ from pipeline.edge.work_loop import RunWork, WorkLoop, nothing_claimed
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 1.0
-"""How often an idle queue is polled where no change notification comes."""
+POLL_SECONDS = 3.0
+"""How often an idle queue is polled where no change notification comes and nothing falls due."""
 
 PAUSE_AFTER_FAILURE = 2.0
 """Seconds to wait where the database could not be queried, or a loop failed unexpectedly."""

@@ -1,18 +1,25 @@
 """Change notifications: wait until another connection has committed something to the database.
 
-SQLite counts the commits of other connections; PostgreSQL has LISTEN and NOTIFY.
+SQLite counts the commits of other connections, and the system tells when its log was written to; PostgreSQL has LISTEN
+and NOTIFY.
 """
 
+import contextlib
 import sqlite3
 import time
+from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import URL
 
+from pipeline.edge.store.file_writes import FileWrites
+
 _CHANNEL = "dxatrend"
 _POLL_SECONDS = 0.02
+_COMMIT_SECONDS = 0.3
+"""How long after a write to the log a commit is expected: the counter changes only once the log is on the disk."""
 
 
 class ChangeNotification(Protocol):
@@ -32,21 +39,34 @@ def notify(connection: Connection) -> None:
 
 
 class SqliteNotification:
-    """Polls the commit counter of SQLite, which takes microseconds; just waits when it cannot be read."""
+    """Reads the commit counter of SQLite whenever its log was written to; just waits when it cannot be read.
 
-    def __init__(self, engine: Engine) -> None:
+    Where the system does not tell of writes, the counter is polled, which takes microseconds.
+    """
+
+    def __init__(self, engine: Engine, path: Path | None) -> None:
         self._connection = engine.raw_connection()
         self._seen: int | None = None
+        self._writes: FileWrites | None = None
+        if path is not None:
+            with contextlib.suppress(OSError):  # the system has no more listeners to give
+                self._writes = FileWrites(path.with_name(f"{path.name}-wal"))
 
     def wait(self, seconds: float) -> None:
-        """Poll until the counter has changed, or for so many seconds."""
+        """Wait until the counter has changed, or for so many seconds."""
         until = time.monotonic() + seconds
+        poll_until = 0.0
         while (commits := self._commits()) == self._seen and (left := until - time.monotonic()) > 0:
-            time.sleep(min(_POLL_SECONDS, left))
+            if self._writes is None or time.monotonic() < poll_until:
+                time.sleep(min(_POLL_SECONDS, left))
+            elif self._writes.wait(left):
+                poll_until = time.monotonic() + _COMMIT_SECONDS
         self._seen = commits
 
     def close(self) -> None:
         """Close the connection."""
+        if self._writes is not None:
+            self._writes.close()
         self._connection.close()
 
     def _commits(self) -> int | None:

@@ -256,7 +256,7 @@ class Database:
 
     def change_notification(self) -> ChangeNotification:
         """Return a connection that waits until another one has committed."""
-        return SqliteNotification(self._engine) if self.is_sqlite else PostgresNotification(self._url)
+        return SqliteNotification(self._engine, self.path) if self.is_sqlite else PostgresNotification(self._url)
 
 
 def migrate(connection: Connection) -> None:
