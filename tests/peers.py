@@ -61,6 +61,11 @@ def program(name: str) -> str:
     return shutil.which(name, path="/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin") or missing(name)
 
 
+def font(path: str) -> str:
+    """A font that Debian has put there."""
+    return path if Path(path).exists() else missing(path)
+
+
 def free_port() -> int:
     """A port nobody uses, never the same twice.
 

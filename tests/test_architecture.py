@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "clinical": PURE | {"pipeline.clinical"},
     "sr": PURE
     | IN_MEMORY
-    | {"defusedxml", "pydicom", "highdicom", "matplotlib", "pipeline.clinical", "pipeline.sr", "pipeline"},
+    | {"defusedxml", "pydicom", "highdicom", "pipeline.clinical", "pipeline.sr", "pipeline"}
+    | {"uharfbuzz", "pypdfium2", "PIL", "importlib", "threading", "unicodedata"},
     "messages": PURE | IN_MEMORY | {"base64", "pydicom", "pipeline.clinical", "pipeline.sr", "pipeline.messages"},
 }
 """What the inner rings may import. Whatever is not here could make them depend on a machine, a moment or a network."""
@@ -103,16 +104,16 @@ def test_an_inner_ring_reads_no_clock_opens_no_file_and_rolls_no_dice(ring):
 def test_what_is_imported_is_asked_for():
     """A package that only comes along with another leaves with it one day."""
     imported = {name for package in PACKAGES for path in modules_of(ROOT / package) for name in distributions_of(path)}
-    assert imported - asked_for() - asked_for("render") == set()
+    assert imported - asked_for() == set()
 
 
-def test_what_only_the_extra_for_rendering_installs_is_imported_by_rendering_alone():
-    """Everything else works without it."""
+def test_what_draws_pages_is_imported_by_rendering_alone():
+    """A service that sends no pages does not load it."""
     users = {
         path.parent.relative_to(ROOT).as_posix()
         for package in PACKAGES
         for path in modules_of(ROOT / package)
-        if (asked_for("render") - asked_for()) & set(distributions_of(path))
+        if {"uharfbuzz", "pypdfium2", "pillow"} & set(distributions_of(path))
     }
     assert users == {"pipeline/sr/render"}
 
@@ -151,11 +152,10 @@ def test_a_contract_notices_when_it_is_broken(contract, file, bad_line, tmp_path
     assert "1 broken" in broken.stdout
 
 
-def asked_for(extra: str | None = None) -> set[str]:
-    """The distributions that pyproject.toml asks for, always or for an extra."""
+def asked_for() -> set[str]:
+    """The distributions that pyproject.toml asks for."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = project["optional-dependencies"][extra] if extra else project["dependencies"]
-    return {canonicalize_name(Requirement(line).name) for line in lines}
+    return {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
 
 
 def distributions_of(path: Path) -> Iterator[str]:

@@ -1,14 +1,10 @@
-"""Draw the pages of an addendum in a process of their own, which ends with the drawing.
+"""Draw the pages of an addendum for the desk.
 
-matplotlib takes a second to start and 50 MB that Python never gives back: the desk, which runs for months, has neither.
 A few drawings are kept for those who look at one page after another.
 """
 
 import logging
-import pickle
 import struct
-import subprocess
-import sys
 import threading
 import zlib
 from collections import OrderedDict
@@ -26,9 +22,6 @@ from pipeline.sr.dicom.content_tree import read_instance
 from pipeline.sr.dicom.writer import Authored
 
 log = logging.getLogger(__name__)
-
-SECONDS = 60
-"""How long one drawing may take."""
 
 KEPT = 8
 """Drawings that are kept: some 100 kB each."""
@@ -62,7 +55,7 @@ class PageDrawer:
         with self._drawing:
             known = self._kept.get(addendum.sop_instance_uid)
             if known is None:
-                known = drawing_of(_draw_elsewhere(app, addendum, found))
+                known = drawing_of(_drawn(app, addendum, found))
                 self._kept[addendum.sop_instance_uid] = known
                 while len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
@@ -93,35 +86,21 @@ def png(pixels: bytes, *, columns: int, rows: int) -> bytes:
     )
 
 
-def _draw_elsewhere(app: App, addendum: AddendumOnFile, found: Examination) -> tuple[Authored, ...]:
+def _drawn(app: App, addendum: AddendumOnFile, found: Examination) -> tuple[Authored, ...]:
     authored = Authored(
         sop_class_uid=addendum.sop_class_uid, sop_instance_uid=addendum.sop_instance_uid, data_set=addendum.data_set
     )
-    values = {
-        "font": app.settings.service.addendum.font,
-        "epochs": tuple(app.reference_data.clinical.epochs),
-        "contexts": tuple(found.contexts),
-        "held": tuple(found.held),
-    }
-    job = pickle.dumps((authored, found.interpretation, tuple(found.history), values))
-    command = [sys.executable, "-m", __name__]
     try:
-        done = subprocess.run(command, input=job, capture_output=True, timeout=SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        raise DrawingError("drawing took too long") from None
-    if done.returncode:
-        log.error("pages could not be drawn", extra={"addendum": addendum.number, "status": done.returncode})
-        raise DrawingError("the pages could not be drawn; dxatrend[render] may not be installed")
-    drawn: tuple[Authored, ...] = pickle.loads(done.stdout)
-    return drawn
-
-
-def _draw_job() -> None:
-    """Draw what the desk sends to standard input, and send it back."""
-    authored, interpretation, history, values = pickle.load(sys.stdin.buffer)
-    drawn = render(authored, interpretation, history, frozenset({"image", "pdf"}), **values)
-    sys.stdout.buffer.write(pickle.dumps(drawn))
-
-
-if __name__ == "__main__":
-    _draw_job()
+        return render(
+            authored,
+            found.interpretation,
+            found.history,
+            frozenset({"image", "pdf"}),
+            font=app.settings.service.addendum.font,
+            epochs=app.reference_data.clinical.epochs,
+            contexts=found.contexts,
+            held=found.held,
+        )
+    except DxatrendError as failure:
+        log.error("pages could not be drawn: %s", failure, extra={"addendum": addendum.number})
+        raise DrawingError(f"the pages could not be drawn: {failure}") from failure

@@ -4,7 +4,6 @@ Each kind is one class here and one module in ``pipeline/edge/deliver/``. ``kind
 a PACS that is called over DICOM.
 """
 
-from importlib.util import find_spec
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -23,18 +22,10 @@ def _without_repetition(content: tuple[str, ...]) -> tuple[str, ...]:
     return content
 
 
-def _can_be_rendered(content: tuple[str, ...]) -> tuple[str, ...]:
-    """Require matplotlib for images and PDF; only the extra ``dxatrend[render]`` installs it."""
-    pages = [form for form in content if form != "sr"]
-    if pages and find_spec("matplotlib") is None:
-        raise ValueError(f"{' and '.join(pages)} cannot be drawn without matplotlib: install dxatrend[render]")
-    return content
-
-
 Form = Literal["sr", "image", "pdf"]
 """A form in which an addendum may be sent."""
 
-_ENCLOSING = (Field(min_length=1), AfterValidator(_without_repetition), AfterValidator(_can_be_rendered))
+_ENCLOSING = (Field(min_length=1), AfterValidator(_without_repetition))
 
 Forms = Annotated[tuple[Form, ...], *_ENCLOSING]
 

@@ -1,10 +1,7 @@
 """Render addenda as images and PDF for the destinations that want them beside or instead of the structured report."""
 
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from datetime import date
-from functools import cache
 from pathlib import Path
 
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
@@ -38,8 +35,7 @@ def render(
 
     The plots show ``history`` with the exam; ``epochs``, ``contexts`` and ``held`` are those given to ``interpret``.
     """
-    _set_matplotlib_folder()
-    # Importing matplotlib takes a second and 50 MB, and it need not be installed where no destination wants pages.
+    # The libraries that draw take some 25 MB, which a service without pages saves.
     from pipeline.sr.render.fonts import Fonts  # noqa: PLC0415
     from pipeline.sr.render.instances import author_renderings  # noqa: PLC0415
     from pipeline.sr.render.plots import PlotContext  # noqa: PLC0415
@@ -53,11 +49,3 @@ def destinations_of(destinations: Iterable[DestinationSettings], instance: Autho
     """Return the names of the destinations that get an addendum, or a rendering, in the form that it has."""
     form = FORMS.get(instance.sop_class_uid, "sr")
     return [destination.name for destination in destinations if form in destination.delivered_forms]
-
-
-@cache
-def _set_matplotlib_folder() -> tempfile.TemporaryDirectory[str]:
-    """Give matplotlib a folder for its font cache that lasts as long as this process: a service may have no home."""
-    folder = tempfile.TemporaryDirectory(prefix="dxatrend-matplotlib-")
-    os.environ["MPLCONFIGDIR"] = folder.name
-    return folder

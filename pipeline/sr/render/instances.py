@@ -24,8 +24,8 @@ from pipeline.sr.render import drawing
 from pipeline.sr.render.fonts import Fonts
 from pipeline.sr.render.page_content import page_content
 from pipeline.sr.render.page_layout import lay_out
-from pipeline.sr.render.page_marks import Page
 from pipeline.sr.render.plots import PlotContext
+from pipeline.sr.render.rasterising import COLUMNS, ROWS, images
 
 TITLE = "DXA follow-up"
 
@@ -48,16 +48,17 @@ def author_renderings(
     data_set = read_elements(addendum.data_set, ExplicitVRLittleEndian)
     content = page_content(data_set, read_tree(data_set), interpretation, history, plot_context)
     pages = lay_out(content, fonts.patient_name(content.patient_name), fonts.width)
+    document = drawing.pdf(pages, fonts, title=TITLE)
     wanted = set(forms)
     return (
-        *(_images(data_set, interpretation.exam, pages, fonts) if "image" in wanted else ()),
-        *([_pdf(data_set, interpretation.exam, pages, fonts)] if "pdf" in wanted else []),
+        *(_images(data_set, interpretation.exam, document) if "image" in wanted else ()),
+        *([_pdf(data_set, interpretation.exam, document)] if "pdf" in wanted else []),
     )
 
 
-def _images(addendum: Elements, exam: Exam, pages: Iterable[Page], fonts: Fonts) -> Iterable[Authored]:
-    """Yield a grey Secondary Capture image of each page (PS3.3 A.8.1)."""
-    for number, pixels in enumerate(drawing.images(tuple(pages), fonts), 1):
+def _images(addendum: Elements, exam: Exam, document: bytes) -> Iterable[Authored]:
+    """Yield a grey Secondary Capture image of each page of a PDF (PS3.3 A.8.1)."""
+    for number, pixels in enumerate(images(document), 1):
         attributes: Attributes = {
             **_shared_attributes(addendum, exam, "image"),
             "Modality": "OT",
@@ -68,8 +69,8 @@ def _images(addendum: Elements, exam: Exam, pages: Iterable[Page], fonts: Fonts)
             "Laterality": "",
             "SamplesPerPixel": 1,
             "PhotometricInterpretation": "MONOCHROME2",
-            "Rows": drawing.ROWS,
-            "Columns": drawing.COLUMNS,
+            "Rows": ROWS,
+            "Columns": COLUMNS,
             "BitsAllocated": 8,
             "BitsStored": 8,
             "HighBit": 7,
@@ -82,9 +83,8 @@ def _images(addendum: Elements, exam: Exam, pages: Iterable[Page], fonts: Fonts)
         yield _authored(SecondaryCaptureImageStorage, addendum, attributes, f"image {number}", pixels)
 
 
-def _pdf(addendum: Elements, exam: Exam, pages: Iterable[Page], fonts: Fonts) -> Authored:
+def _pdf(addendum: Elements, exam: Exam, document: bytes) -> Authored:
     """Return an Encapsulated PDF of all pages (PS3.3 A.45.1)."""
-    document = drawing.pdf(tuple(pages), fonts, title=TITLE)
     attributes: Attributes = {
         **_shared_attributes(addendum, exam, "pdf"),
         "Modality": "DOC",

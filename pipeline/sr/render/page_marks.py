@@ -1,4 +1,4 @@
-"""Marks that make up a laid-out page (texts, boxes, charts), the measures of a page, and wrapping of text.
+"""Marks that make up a laid-out page (texts, boxes, lines, shapes), the measures of a page, and wrapping of text.
 
 A page is A4 upright. Lengths are in points (1/72 inch), positions from its upper left corner, ``y`` downwards. No text
 is smaller than ``SMALLEST``, which is 13 pixels high on an image 1024 pixels wide.
@@ -20,8 +20,8 @@ LINE_HEIGHT = 1.32
 LEGEND_LINE = SMALLEST * LINE_HEIGHT
 """Height of a line of a chart's legend."""
 
-RULE_THICKNESS = 0.6
-"""Just more than a pixel of an image: matplotlib moves edges to whole pixels, and a thinner rule may vanish."""
+RULE_THICKNESS = 0.55
+"""Just less than a pixel of an image: PDFium fills whole pixels, and would fill two with a thicker rule."""
 
 AGE_AXIS, THERAPY_STRIP = 11.0, 12.0
 """Height of the axis of age above a plot, and of the strip of therapies below its years."""
@@ -31,18 +31,27 @@ Measure = Callable[[str, float, bool], float]
 
 
 class Tone(Enum):
-    """Grey of a mark, as its share of white; there is no colour, so a grey display shows the same."""
+    """Grey of a mark, as its share of white; ``ACCENT`` alone is a colour in the PDF, as dark as this grey."""
 
     INK = 0.0
+    ACCENT = 0.22
+    MARKER = 0.2
     SOFT = 0.32
+    AXIS = 0.45
     RULE = 0.72
-    FILL = 0.93
     DARK_FILL = 0.86
+    BAND = 0.88
+    GRID = 0.9
+    FILL = 0.93
+    PAPER = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """A line of text on the baseline ``y``; it begins at ``x``, or ends there if ``end`` is set."""
+    """A line of text on the baseline ``y``; it begins at ``x``, or ends there if ``end`` is set.
+
+    An ``upright`` text runs upwards along ``x`` instead, and begins or ends at ``y``.
+    """
 
     x: float
     y: float
@@ -51,6 +60,7 @@ class Text:
     bold: bool = False
     tone: Tone = Tone.INK
     end: bool = False
+    upright: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +72,45 @@ class Box:
     width: float
     height: float = 0.0
     tone: Tone = Tone.RULE
+
+
+Place = tuple[float, float]
+"""``x`` and ``y`` on the page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line through some places; ``dashes`` are the lengths of its strokes and of the gaps between them, by turns."""
+
+    places: tuple[Place, ...]
+    thickness: float
+    tone: Tone
+    dashes: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polygon:
+    """A closed outline ``edge`` thick, and what it encloses."""
+
+    places: tuple[Place, ...]
+    fill: Tone
+    tone: Tone
+    edge: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disc:
+    """A circle with an outline ``edge`` thick, and what it encloses; the outline's middle is ``radius`` away."""
+
+    place: Place
+    radius: float
+    fill: Tone
+    tone: Tone
+    edge: float
+
+
+Mark = Text | Box | Line | Polygon | Disc
+"""What is drawn as it stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

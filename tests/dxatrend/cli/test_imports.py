@@ -11,7 +11,7 @@ from dxatrend.cli.arguments import COMMANDS
 from pipeline.edge.app import open_app
 from tests.folders import ROOT
 
-LARGE = ("highdicom", "matplotlib", "prefect")
+LARGE = ("highdicom", "pypdfium2", "uharfbuzz", "prefect")
 NEEDED_TO_RUN = ("alembic", "httpx", "numpy", "pydantic", "pydicom", "pynetdicom", "rich", "sqlalchemy")
 
 
@@ -36,7 +36,7 @@ def test_the_libraries_that_help_does_not_import_are_those_that_commands_do() ->
 
 
 @pytest.mark.parametrize("command", [["status"], ["held"]], ids=" ".join)
-def test_a_command_that_authors_nothing_imports_no_highdicom_no_matplotlib_and_no_prefect(
+def test_a_command_that_authors_nothing_imports_no_highdicom_no_prefect_and_nothing_that_draws(
     command: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
@@ -67,7 +67,7 @@ def test_the_import_of_a_large_library_would_be_noticed() -> None:
     assert "highdicom" in imported_by("-c", author_one)
 
 
-def test_the_desk_starts_without_highdicom_matplotlib_or_prefect() -> None:
+def test_the_desk_starts_without_highdicom_or_prefect_or_what_draws_pages() -> None:
     imported = imported_by("-c", "from dxatrend.desk import server, application; application.routes()")
     assert {"starlette", "uvicorn", "jinja2"} <= imported
     assert imported.isdisjoint((*LARGE, "fastapi"))

@@ -1,4 +1,4 @@
-"""Pages of an addendum are drawn in a process of their own, kept for a while, and read from what was sent."""
+"""Pages of an addendum are drawn once, kept for a while, and read from what was sent."""
 
 from io import BytesIO
 from pathlib import Path

@@ -23,10 +23,12 @@ from pipeline.sr.author.readback import read_back
 from pipeline.sr.dicom.unreadable import Reason
 from pipeline.sr.dicom.writer import Authored, dicom_file
 from pipeline.sr.extract.report import UnreadableReportError, extract
-from pipeline.sr.render import drawing, fonts, page_layout, page_marks
-from pipeline.sr.render.drawing import COLUMNS, ROWS
+from pipeline.sr.render import drawing, page_layout, page_marks
 from pipeline.sr.render.fonts import NAMELESS, UNKNOWN, Fonts, UnusableFontError
+from pipeline.sr.render.instances import author_renderings
 from pipeline.sr.render.page_content import PageContent
+from pipeline.sr.render.rasterising import COLUMNS, ROWS, images
+from tests import peers
 from tests.factories import addenda, patients, renderings
 from tests.factories import interpretations as make
 from tests.factories.addenda import tree
@@ -268,6 +270,15 @@ def test_every_page_has_name_patient_id_and_page_number() -> None:
 
 # Fonts
 
+DROID = "/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf"
+"""A font with Chinese letters and without Latin ones."""
+
+STIX = "/usr/share/fonts/opentype/stix-word/STIX-Regular.otf"
+"""A font with Latin letters, and with cubic outlines."""
+
+ONLY_IN_STIX = "\N{LATIN SMALL LETTER K WITH PALATAL HOOK}"
+"""A letter that our own fonts lack."""
+
 
 @pytest.mark.parametrize(
     ("name", "drawn"),
@@ -294,14 +305,29 @@ def test_a_letter_that_no_font_has_is_marked() -> None:
 
 
 def test_the_departments_own_font_draws_what_ours_cannot() -> None:
-    """Stands in for a Chinese font: it has letters that ours lack."""
-    own = fonts._path("STIXGeneral.ttf")
-    ours, theirs = Fonts(), Fonts(own)
-    letters = map(chr, range(0x2000, 0x3000))
-    letter = next(one for one in letters if ours.legible(one) == UNKNOWN and theirs.legible(one) == one)
-    assert Fonts(own).patient_name(f"Doe^Jane={letter}^{letter}") == f"Doe Jane  {letter} {letter}"
-    assert Fonts(own).properties(letter, 8, bold=True).get_file() == own
-    assert Fonts(own).properties("Doe", 8, bold=False).get_file() != own
+    fonts = Fonts(peers.font(DROID))
+    assert fonts.patient_name(NAMES["Chinese"]) == "Wang XiaoDong  王 小东"
+    ours, own = fonts.line("Wang 王", bold=True)
+    assert [Path(part.typeface.path).name for part in (ours, own)] == ["DejaVuSans-Bold.ttf", Path(DROID).name]
+    assert ["".join(glyph.letters for glyph in part.glyphs) for part in (ours, own)] == ["Wang ", "王"]
+    assert len(fonts.line("Wang", bold=False)) == 1
+
+
+def test_a_text_that_the_departments_own_font_has_whole_is_drawn_in_it_alone() -> None:
+    fonts = Fonts(peers.font(STIX))
+    for text, name in ((f"Doe {ONLY_IN_STIX}", Path(STIX).name), ("Doe", "DejaVuSans-Bold.ttf")):
+        (part,) = fonts.line(text, bold=True)
+        assert Path(part.typeface.path).name == name
+
+
+def test_a_letter_that_only_the_regular_font_has_is_drawn_in_it_among_bold_ones() -> None:
+    parts = Fonts().line("Doe \N{MATHEMATICAL SANS-SERIF CAPITAL A}", bold=True)
+    assert [Path(part.typeface.path).name for part in parts] == ["DejaVuSans-Bold.ttf", "DejaVuSans.ttf"]
+
+
+def test_a_joined_letter_stands_for_all_its_letters() -> None:
+    (part,) = Fonts().line("office", bold=False)
+    assert [glyph.letters for glyph in part.glyphs] == ["o", "ffi", "c", "e"]
 
 
 def test_a_file_that_is_no_font_is_refused(tmp_path: Path) -> None:
@@ -400,11 +426,13 @@ def test_the_pixels_are_grey_on_white_and_none_is_cut_off(drawn: tuple[Authored,
 def test_every_rule_of_a_page_is_drawn_wherever_it_falls_between_pixels() -> None:
     step = page_marks.HEIGHT / ROWS / 7
     rules = [page_marks.Box(x=100, y=20 + number * (10 + step), width=300) for number in range(70)]
-    (pixels,) = drawing.images([tuple(rules)], Fonts())
-    column = Image.frombytes("L", (COLUMNS, ROWS), pixels).crop((400, 0, 401, ROWS)).tobytes()
+    (pixels,) = images(drawing.pdf([tuple(rules)], Fonts(), title=""))
+    column = pixels[400::COLUMNS]
     for rule in rules:
         row = round(rule.y / page_marks.HEIGHT * ROWS)
-        assert min(column[row - 1 : row + 3]) <= 190, rule
+        drawn = [shade for shade in column[row - 2 : row + 4] if shade != 255]
+        assert len(drawn) == 1, rule
+        assert drawn[0] <= 190, rule
 
 
 @pytest.mark.parametrize("script", ["Latin", "Cyrillic", "Greek", "Arabic"])
@@ -415,6 +443,35 @@ def test_the_text_of_the_pdf_can_be_selected_in_any_script_our_fonts_have(script
     assert NAMES[script].replace("^", " ") in text
     assert "Spine L1-L4" in text
     assert re.search(r"\b2022-", text)
+
+
+@pytest.mark.parametrize("outlines", ["quadratic", "cubic"])
+def test_a_font_of_the_departments_own_is_embedded_with_its_letters(outlines: str, tmp_path: Path) -> None:
+    path, letters = (DROID, "王 小东") if outlines == "quadratic" else (STIX, ONLY_IN_STIX)
+    interpretation = interpreted(visit(2024))
+    addendum = addendum_to(interpretation, name=f"Doe^Jane={letters}")
+    (rendering,) = author_renderings(addendum, interpretation, [], ["pdf"], Fonts(peers.font(path)))
+    assert f"Doe Jane {letters}" in " ".join(pdf_text(rendering, tmp_path).split())
+    assert fonts_of(rendering, tmp_path) == [EMBEDDED] * 3
+
+
+EMBEDDED = ["yes", "yes", "yes"]
+"""Poppler's words for a font that the file holds, cut down, with the letters that its glyphs stand for."""
+
+
+def fonts_of(rendering: Authored, folder: Path) -> list[list[str]]:
+    document = folder / "rendering.pdf"
+    document.write_bytes(read(rendering).EncapsulatedDocument)
+    printed = subprocess.run([program("pdffonts"), str(document)], capture_output=True, check=True, text=True)
+    assert printed.stderr == "", "Poppler finds no fault in the file"
+    return [line.split()[-5:-2] for line in printed.stdout.splitlines()[2:]]
+
+
+def test_the_pdf_holds_its_fonts_cut_down_to_the_letters_it_shows(
+    drawn: tuple[Authored, tuple[Authored, ...]], tmp_path: Path
+) -> None:
+    assert fonts_of(drawn[1][-1], tmp_path) == [EMBEDDED] * 2
+    assert len(read(drawn[1][-1]).EncapsulatedDocument) < 40_000
 
 
 def test_a_dollar_sign_and_a_backslash_are_what_they_are(tmp_path: Path) -> None:
@@ -448,22 +505,19 @@ for rendering in renderings_of(*usual()):
 
 
 def test_another_process_with_other_settings_draws_the_same_bytes(
-    drawn: tuple[Authored, tuple[Authored, ...]], tmp_path: Path
+    drawn: tuple[Authored, tuple[Authored, ...]],
 ) -> None:
-    """Another language, zone, ``matplotlibrc`` and hash seed."""
-    (tmp_path / "matplotlibrc").write_text("font.size: 30\nlines.linewidth: 9\naxes.facecolor: red\n")
-    others = {
-        **{"LC_ALL": "de_DE.UTF-8", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7", "MPLCONFIGDIR": str(tmp_path)},
-        "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"),
-    }
+    """Another language, zone and hash seed."""
+    others = {"LC_ALL": "de_DE.UTF-8", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"}
     printed = subprocess.run(
         [sys.executable, "-c", DIGESTS], cwd=ROOT, env=os.environ | others, capture_output=True, text=True, check=True
     ).stdout
     assert printed.split() == [hashlib.sha256(rendering.data_set).hexdigest() for rendering in drawn[1]]
 
 
-def test_the_image_shows_the_pdf(drawn: tuple[Authored, tuple[Authored, ...]], tmp_path: Path) -> None:
-    """Both are drawn from the same pages: printed in grey they differ by a line's tone, not by what stands where."""
+def test_another_program_draws_the_pdf_as_the_image_shows_it(
+    drawn: tuple[Authored, tuple[Authored, ...]], tmp_path: Path
+) -> None:
     document = tmp_path / "rendering.pdf"
     document.write_bytes(read(drawn[1][-1]).EncapsulatedDocument)
     command = [

@@ -6,18 +6,18 @@ from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
-import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from pipeline.clinical.clinical_context import ClinicalContext, Therapy
 from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import Epoch, Exam, Measurement
 from pipeline.clinical.regions import parse_region
-from pipeline.sr.render import drawing_plots, page_layout, page_marks, plot_geometry
+from pipeline.sr.render import page_layout, page_marks, plot_geometry
 from pipeline.sr.render.fonts import Fonts
 from pipeline.sr.render.page_content import PageContent
+from pipeline.sr.render.page_marks import Box, Chart, Disc, Line, Mark, Polygon, Text, Tone
+from pipeline.sr.render.plot_marks import chart_marks
 from pipeline.sr.render.plots import (
     Band,
     Break,
@@ -285,10 +285,25 @@ def test_without_therapy_on_record_there_is_no_bar() -> None:
 # The scale
 
 
-def axes_of(plot: Plot) -> Figure:
-    figure = Figure(figsize=(page_marks.WIDTH / 72, page_marks.HEIGHT / 72))
-    drawing_plots.draw_chart(figure, page_marks.Chart(x=30, y=100, width=170, height=220, plot=plot), Fonts(), "0.1")
-    return figure
+MEASURE = Fonts().width
+
+
+def marks_of(plot: Plot, height: float = 220) -> list[Mark]:
+    return list(chart_marks(Chart(x=30, y=100, width=170, height=height, plot=plot), MEASURE))
+
+
+def texts_of(marks: Sequence[Mark]) -> list[Text]:
+    return [mark for mark in marks if isinstance(mark, Text)]
+
+
+def limits_of(marks: Sequence[Mark]) -> tuple[float, float]:
+    """The BMDs at the lower and upper end of the vertical axis, by the lines of the grid and their labels."""
+    (axis,) = [mark for mark in marks if isinstance(mark, Box) and mark.tone is Tone.AXIS and mark.height > 20]
+    labels = [float(text.text) for text in texts_of(marks) if re.fullmatch(r"\d\.\d\d", text.text)]
+    grid = [mark.y + mark.height / 2 for mark in marks if isinstance(mark, Box) and mark.tone is Tone.GRID]
+    (y, *_, other_y), (bmd, *_, other_bmd) = grid, labels
+    low, high = (bmd + (other_bmd - bmd) / (other_y - y) * (end - y) for end in (axis.y + axis.height, axis.y))
+    return low, high
 
 
 @pytest.mark.parametrize("lsc", ["0.010", "0.028", "0.060"])
@@ -301,22 +316,27 @@ def test_the_scale_shows_three_lscs_to_each_side_so_that_noise_is_no_cliff(lsc: 
         not_comparable=(ScanGroup(reason="S/N 2", points=(Point(on=date(2020, 1, 1), bmd=D("0.805")),)),),
         band=Band(bmd=then, lsc=D(lsc)),
     )
-    low, high = axes_of(plot).axes[0].get_ylim()
+    low, high = limits_of(marks_of(plot))
     assert low <= float(then - 3 * D(lsc))
     assert high >= float(then + 3 * D(lsc))
     assert low < float(D(now)) < high
 
 
 def test_the_axis_of_age_has_the_birthdays() -> None:
-    plot = replace(plot_of(hip(2024), [hip(2016)]), birth_date=date(1952, 2, 29))
-    _, ages = axes_of(plot).axes
-    shown = {
-        label.get_text(): date.fromordinal(int(at))
-        for at, label in zip(ages.get_xticks(), ages.get_xticklabels(), strict=True)
-    }
-    assert shown
+    birth = date(1952, 2, 29)
+    plot = replace(plot_of(hip(2024), [hip(2016)]), birth_date=birth)
+    axis = plot_geometry.time_axis(plot, 140, right_margin=34, year_width=34)
+    shown = {age: date.fromordinal(int(at)) for at, age in plot_geometry.age_ticks(plot, birth, axis, most=6)}
+    assert list(shown) == ages_of(marks_of(plot)) != []
     for age, on in shown.items():
         assert on in (date(1952 + int(age), 2, 28), *([date(on.year, 2, 29)] if on.year % 4 == 0 else []))
+
+
+def ages_of(marks: Sequence[Mark]) -> list[str]:
+    """What stands beside the word *age*, from left to right."""
+    texts = texts_of(marks)
+    heads = [text.y for text in texts if text.text == "age"]
+    return [text.text for text in texts if text.y in heads and text.text != "age"]
 
 
 def test_of_scans_within_a_year_the_age_at_the_last_is_drawn_and_without_a_birth_date_none() -> None:
@@ -327,18 +347,19 @@ def test_of_scans_within_a_year_the_age_at_the_last_is_drawn_and_without_a_birth
         band=None,
         birth_date=date(1950, 12, 24),
     )
-    _, ages = axes_of(near).axes
-    assert [label.get_text() for label in ages.get_xticklabels()] == ["73"]
-    assert len(axes_of(replace(near, birth_date=None)).axes) == 1
+    assert ages_of(marks_of(near)) == ["73"]
+    assert ages_of(marks_of(replace(near, birth_date=None))) == []
 
 
 def test_no_curve_of_a_reference_population_is_drawn() -> None:
     """Only the scans, the band of the LSC, rules, bars and words: whatever reference population the report names."""
     exam = hip(2024)
     measured = replace(exam.measurements[0], reference_population="NHANES III", t_score=D("-1.7"), z_score=D("-0.5"))
-    figure = axes_of(plot_of(replace(exam, measurements=(measured,)), [hip(2022)]))
-    lines = [np.size(line.get_xdata()) for line in figure.axes[0].get_lines()]
-    assert sorted(lines) == [1, 1, 2], "two scans and what joins them"
+    marks = marks_of(plot_of(replace(exam, measurements=(measured,)), [hip(2022)]))
+    assert len([mark for mark in marks if isinstance(mark, Disc)]) == 2, "two scans"
+    lines = [mark.tone for mark in marks if isinstance(mark, Line)]
+    assert lines == [Tone.AXIS, Tone.ACCENT], "the middle of the band, and what joins the scans"
+    assert [mark for mark in marks if isinstance(mark, Polygon)] == []
 
 
 # The table
@@ -400,5 +421,31 @@ def test_rules_near_each_other_share_their_words() -> None:
     plot = replace(
         plot_of(hip(2024), [hip(2016)]), breaks=(*near, Break(on=date(2018, 1, 1), label="calibration", reason=""))
     )
-    words = [text.get_text() for text in axes_of(plot).axes[0].texts]
-    assert words == ["calibration", "scanner, software", "0.800"]
+    words = [text.text for text in texts_of(marks_of(plot)) if text.upright]
+    assert words == ["calibration", "scanner, software"]
+
+
+@pytest.mark.parametrize("height", [100, 136, 220])
+@pytest.mark.parametrize("years", [(2015,), (2015, 2016), (2014, 2015, 2017, 2023), (2012, 2024)])
+def test_the_label_of_a_rule_stands_above_all_scans(height: float, years: Sequence[int]) -> None:
+    rules = tuple(Break(on=date(year, 1, 1), label="calibration", reason="") for year in years)
+    plot = replace(plot_of(hip(2024, "0.950"), [hip(2010), hip(2013, "0.700"), hip(2015, "0.960")]), breaks=rules)
+    marks = marks_of(plot, height)
+    labels = [text for text in texts_of(marks) if text.upright]
+    assert labels
+    lowest = max(label.y + MEASURE(label.text, label.size, False) for label in labels)
+    highest = min(disc.place[1] - disc.radius for disc in marks if isinstance(disc, Disc))
+    assert lowest < highest
+
+
+def test_the_label_of_a_rule_is_not_crossed_by_another_where_one_side_is_free() -> None:
+    """Of three rules the first two share a label; that of the third would be crossed by the second on its left."""
+    history = [visit(2009 + n, scanner=make.HORIZON if n in (0, 1, 5) else make.PRODIGY) for n in range(15)]
+    interpretation = interpreted(visit(2024), history)
+    (plot,) = shown(addendum_to(interpretation), interpretation, history).plots
+    marks = marks_of(plot)
+    rules = [mark.places[0][0] for mark in marks if isinstance(mark, Line) and mark.places[0][0] == mark.places[1][0]]
+    labels = [text for text in texts_of(marks) if text.upright]
+    assert len(rules) == 3
+    for label in labels:
+        assert not any(label.x - label.size * 0.8 < rule < label.x for rule in rules), label
