@@ -144,7 +144,7 @@ COMMANDS: dict[str, Command] = {
     "check": Command(
         run="check:run",
         summary="List every error in the configuration and check that each destination answers.",
-        examples=("dxatrend check", "dxatrend check --config /etc/dxatrend"),
+        examples=("dxatrend check", "dxatrend check --strict --config /etc/dxatrend"),
     ),
     "status": Command(
         run="status:run",

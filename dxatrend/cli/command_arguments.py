@@ -280,8 +280,13 @@ _ROLES = ("look", "read", "act", "configure")
 """As ``pipeline.edge.configuration.desk_settings.Role``, which is slow to import."""
 
 
+def _check(parser: Parser) -> None:
+    parser.add_argument("--strict", action="store_true", help="exit with 1 also where a person should look at anything")
+
+
 def _status(parser: Parser) -> None:
     _add_json(parser)
+    parser.add_argument("--strict", action="store_true", help="exit with 1 where anything is not as it should be")
     parser.add_argument(
         "--check", action="store_true", help="print one line for a monitoring system; exit with 0, 1, 2 or 3"
     )
@@ -312,6 +317,7 @@ def _show(parser: Parser) -> None:
 ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "demo": _demo,
     "desk": _desk,
+    "check": _check,
     "status": _status,
     "alarms": _alarms,
     "held": _held,

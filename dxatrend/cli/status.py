@@ -7,16 +7,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dxatrend.cli import fitness_lines, status_check
-from dxatrend.cli.output import SUCCESS, cell, print_json, print_table
-from dxatrend.precision_reminders import reminders
+from dxatrend.cli.output import FAILURE, SUCCESS, cell, print_json, print_table
 from flows.prefect_disk_space import prefect_disk_reserve
 from pipeline.clinical.model import Scanner
 from pipeline.clinical.precision import running_out
 from pipeline.edge.app import open_app
+from pipeline.edge.overview.configuration_doubts import certificate_doubts
 from pipeline.edge.overview.parts import Part
+from pipeline.edge.overview.precision_doubts import reminders
 from pipeline.edge.overview.rejected_callers import CallerToAdmit
 from pipeline.edge.overview.scanner_fitness import ScannerFitness
 from pipeline.edge.overview.today import Disk, Today, today
+from pipeline.edge.overview.troubles import troubles
 from pipeline.edge.store.scanner_activity import PERIODS
 from pipeline.edge.store.scanners import Respelt, UnidentifiedScanner
 from pipeline.edge.store.senders import NewSender
@@ -34,11 +36,13 @@ def run(options: argparse.Namespace) -> int:
     with open_app(options.config, existing=True) as app:
         prefect = prefect_disk_reserve(app.settings.service.prefect)
         now = today(app, at=datetime.now(UTC), other_disks={"Prefect": prefect})
+    status = FAILURE if options.strict and troubles(now) else SUCCESS
     if options.json:
         print_json(_as_json(now))
-        return SUCCESS
+        return status
     for restart in now.restart_needed:
         print(restart)
+    _print_doubts(now)
     _print_parts(now.parts)
     _print_counts(now.status)
     _print_disks(now.disks)
@@ -51,9 +55,7 @@ def run(options: argparse.Namespace) -> int:
         _print_new_senders(now.status.new_senders)
     if now.rejected_callers:
         _print_rejected(now.rejected_callers)
-    for reminder in reminders(now.reference_data.clinical.lscs, now.at.astimezone(now.zone).date()):
-        print(reminder)
-    return SUCCESS
+    return status
 
 
 def _as_json(now: Today) -> dict[str, Any]:
@@ -72,12 +74,21 @@ def _as_json(now: Today) -> dict[str, Any]:
         ],
         "lscs_running_out": [
             {"scanner": str(lsc.scanner), "region": str(lsc.region), "valid_until": lsc.valid_until}
-            for lsc in running_out(now.reference_data.clinical.lscs, now.at.astimezone(now.zone).date())
+            for lsc in running_out(now.reference_data.clinical.lscs, now.day)
         ],
+        "doubts": [dataclasses.asdict(one) for one in now.doubts],
         "certificates_running_out": [dataclasses.asdict(one) for one in now.certificates],
         "last_backup": now.last_backup,
         "quality_control": [fitness_lines.as_json(one) for one in now.fitness],
     }
+
+
+def _print_doubts(now: Today) -> None:
+    """Print what is wrong or doubtful in the configuration, and what runs out."""
+    for one in (*now.doubts, *certificate_doubts(now.certificates, on=now.day)):
+        print(one.text)
+    for reminder in reminders(now.reference_data.clinical.lscs, now.day):
+        print(reminder)
 
 
 def _print_parts(running: Sequence[Part]) -> None:

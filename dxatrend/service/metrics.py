@@ -197,7 +197,7 @@ def _certificates(app: App) -> Metric:
     ends = GaugeMetricFamily(
         "dxatrend_certificate_expiry_timestamp_seconds", "The last day of a certificate", labels=["name"]
     )
-    for one in certificates(app):
+    for one in certificates(app.settings.service):
         ends.add_metric([one.what], _utc(one.last_day).timestamp())
     return ends
 

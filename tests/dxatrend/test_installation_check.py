@@ -1,14 +1,20 @@
 """What ``dxatrend check`` prints is data, from which the desk shows the same."""
 
-from datetime import date
+import socket
+import ssl
+import threading
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from dxatrend.cli.main import main
-from dxatrend.installation_check import Level, check
+from dxatrend.installation_check import check
 from pipeline.edge.app import open_app
+from pipeline.edge.overview.check_result import Level
 from tests import peers
+from tests.factories.certificates import Authority
 
 TODAY = date(2026, 3, 1)
 
@@ -55,3 +61,87 @@ def test_a_store_that_does_not_exist_yet_is_a_problem_and_is_not_made(config: Pa
     problems = [result.text for result in check(config, on=TODAY) if result.level is Level.PROBLEM]
     assert any("there is no store" in problem for problem in problems)
     assert not (config / "store.sqlite3").exists()
+
+
+def test_strict_fails_where_a_person_should_look_at_something(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For scripts: 0 where all is well, 1 where anything is doubtful; without it what works is no failure."""
+    sent = config / "sent"
+    sent.mkdir()
+    text = (config / "service.toml").read_text()
+    text = text[: text.index("[[destination]]")] + f'[[destination]]\nname = "x"\nkind = "folder"\nfolder = "{sent}"\n'
+    (config / "service.toml").write_text(text)
+    assert main(["check", "--config", str(config)]) == 0
+    assert main(["check", "--strict", "--config", str(config)]) == 1
+    assert main(["status", "--config", str(config)]) == 0
+    assert main(["status", "--strict", "--config", str(config)]) == 1
+    assert "without a host its AE title is the only secret" in capsys.readouterr().out
+
+
+def test_check_and_status_judge_by_the_same_words(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (config / "service.toml").write_text(
+        f'[store]\nurl = "sqlite:///{config}/store.sqlite3"\n[desk]\nport = 11112\n'
+        "[alarms.webhook]\nurl = 'https://x.example.org'\nca = 'ca.pem'\n"
+    )
+    assert main(["check", "--config", str(config)]) == 1
+    checked = capsys.readouterr().out.splitlines()
+    assert main(["status", "--config", str(config)]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    for told in (
+        "listener.port and desk.port: both are 11112, and only one of them can listen there; give one of them another "
+        "port",
+        f"alarms.webhook.ca: {config}/ca.pem: No such file or directory",
+        "destination: addenda go nowhere, as no [[destination]] is listed; add the PACS",
+    ):
+        assert told in checked
+        assert told in shown
+
+
+def test_a_disk_below_its_reserve_is_a_problem(config: Path) -> None:
+    text = (config / "service.toml").read_text()
+    (config / "service.toml").write_text(text.replace("[store]", "[store]\nreserve_mb = 1_000_000_000"))
+    problems = [result.text for result in check(config, on=TODAY) if result.level is Level.PROBLEM]
+    assert any(problem.startswith("store.reserve_mb: ") for problem in problems)
+
+
+def test_a_certificate_that_a_destination_shows_is_told_a_month_before_its_end(tmp_path: Path) -> None:
+    """Nobody else notices that a PACS's certificate ends: the day after, every delivery fails."""
+    authority = Authority(tmp_path / "authority")
+    theirs = authority.sign("pacs", days=20)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(theirs.certificate, theirs.key)
+    with socket.create_server((peers.LOOPBACK, 0)) as server:
+        (tmp_path / "ris.toml").write_text('[[obx]]\ntype = "TX"\nvalue = "{impression}"\ncode = "A^B^L"\n')
+        (tmp_path / "config").mkdir()
+        (tmp_path / "config" / "service.toml").write_text(
+            f"""
+            [[destination]]
+            name = "ris"
+            kind = "hl7"
+            host = "{peers.LOOPBACK}"
+            port = {server.getsockname()[1]}
+            mapping = "../ris.toml"
+            [destination.tls]
+            ca = "{authority.certificate}"
+            [prefect]
+            port = {peers.free_port()}
+            """
+        )
+        thread = threading.Thread(target=_shake_hands, args=(server, context), daemon=True)
+        thread.start()
+        found = [result.text for result in check(tmp_path / "config", on=datetime.now(UTC).date())]
+        server.shutdown(socket.SHUT_RDWR)  # else accept() never ends
+        thread.join(30)
+    ends = datetime.now(UTC).date() + timedelta(days=20)
+    told = "; ask whoever runs it to renew it; after that day nothing is sent there"
+    assert f"destination ris: the certificate that it shows ends on {ends}{told}" in found
+
+
+def _shake_hands(server: socket.socket, context: ssl.SSLContext) -> None:
+    """Answer connections over TLS until the server is closed."""
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return
+        with suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
+            secured.recv(1)

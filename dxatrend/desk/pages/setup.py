@@ -12,14 +12,13 @@ from starlette.responses import Response
 from dxatrend.desk.routes import DeskRoute, action, page
 from dxatrend.desk.visit import Visit
 from dxatrend.installation_check import (
-    CheckResult,
-    Level,
+    check_alarms,
     check_certificates,
     check_configuration,
-    check_desk,
     check_destination,
+    check_precision,
     check_prefect,
-    precision_in_use,
+    check_store,
 )
 from pipeline.edge.app import App
 from pipeline.edge.configuration.desk_settings import Role
@@ -27,8 +26,8 @@ from pipeline.edge.configuration.folders import SYSTEM_FOLDER
 from pipeline.edge.configuration.loading import SettingsError, load_configuration
 from pipeline.edge.configuration.reference_data import reference_data_of
 from pipeline.edge.configuration.service_settings import ServiceSettings
-from pipeline.edge.live_configuration import outdated
 from pipeline.edge.operations.sender_confirmation import confirm_sender
+from pipeline.edge.overview.check_result import CheckResult, Level
 from pipeline.edge.overview.first_steps import first_steps
 from pipeline.edge.overview.new_destination import NewDestination, new_destination
 from pipeline.edge.overview.rejected_callers import callers_to_admit
@@ -68,8 +67,9 @@ def ask(visit: Visit) -> Response:
     service = installation.service
     with ThreadPoolExecutor(MOST_ASKED_AT_ONCE) as pool:
         prefect = pool.submit(check_prefect, service.prefect)
-        answers = list(pool.map(lambda to: check_destination(to, service), service.destination))
-    return _page(visit, installation, asked=(*answers, prefect.result()))
+        answers = pool.map(lambda to: list(check_destination(to, service, on=visit.today)), service.destination)
+        asked = [one for answer in answers for one in answer]
+    return _page(visit, installation, asked=(*asked, prefect.result()))
 
 
 def confirm(visit: Visit) -> Response:
@@ -129,12 +129,12 @@ def _check(visit: Visit, installation: _Installation) -> list[CheckResult]:
     if installation.mistakes:
         return [CheckResult(Level.PROBLEM, mistake) for mistake in installation.mistakes]
     app = installation.app
-    precision = precision_in_use(app)
     return [
-        *check_configuration(visit.desk.folder, app.settings, installation.dialects, precision, on=visit.today),
-        *(CheckResult(Level.PROBLEM, message) for message in outdated(app)),
-        *check_certificates(app.settings.service.listener),
-        *check_desk(app.settings.service.desk),
+        *check_configuration(visit.desk.folder, app.settings, installation.dialects, on=visit.today),
+        *check_precision(app, on=visit.today),
+        *check_store(app),
+        *check_certificates(app.settings.service),
+        *check_alarms(app.settings.service.alarms),
     ]
 
 

@@ -70,7 +70,7 @@ def show(visit: Visit) -> Response:
         exam_heads=[(f"Exams of {counted(days, 'day')}", "number") for days in PERIODS],
         may_act=visit.may(Role.ACT),
         is_backup_old=now.last_backup is None or now.at - now.last_backup > BACKUP_OVERDUE,
-        day_of=lambda expiry: expiry.days_left(now.at.astimezone(now.zone).date()),
+        day_of=lambda expiry: expiry.days_left(now.day),
     )
 
 

@@ -312,7 +312,7 @@ def _lscs(lscs: Sequence[LeastSignificantChange], calendar: Calendar, at: dateti
 
 def _certificates(app: App, calendar: Calendar, at: datetime) -> Iterator[Condition]:
     today = calendar.local(at).date()
-    for one in certificates_running_out(app, today):
+    for one in certificates_running_out(app.settings.service, today):
         left = timedelta(days=one.days_left(today))
         step = 2 if left < timedelta() else 1 if left <= WEEK else 0
         begin = datetime.combine(one.last_day - MONTH, calendar.morning, tzinfo=calendar.local(at).tzinfo)

@@ -34,7 +34,9 @@ def unheeded_variables(environment: Mapping[str, str]) -> Iterator[str]:
             continue
         bare = _bare(name)
         meant = next((one for key, one in known.items() if bare == key or key.endswith(bare)), "")
-        hint = f"; did you mean {meant}?" if bare and meant else did_you_mean(name.upper(), [CONFIG_VARIABLE])
+        if not meant and did_you_mean(bare, [_bare(CONFIG_VARIABLE)]):
+            meant = CONFIG_VARIABLE
+        hint = f"; did you mean {meant}?" if bare and meant else ""
         yield f"{name} (environment): it has no effect: file, section and key are set apart by two underscores{hint}"
 
 

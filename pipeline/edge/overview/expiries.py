@@ -1,17 +1,16 @@
 """What runs out: LSCs and certificates with their last day, and the last backup."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from pydantic import BaseModel
 from sqlalchemy import Connection
 
 from pipeline.clinical.model import Scanner
 from pipeline.clinical.precision import running_out
-from pipeline.edge.app import App
 from pipeline.edge.configuration.reference_data import ReferenceData
+from pipeline.edge.configuration.service_settings import ServiceSettings
+from pipeline.edge.overview.named_files import named_files
 from pipeline.edge.store import housekeeping_log
 
 CERTIFICATE_NOTICE = timedelta(days=30)
@@ -47,17 +46,17 @@ def lscs_running_out(reference_data: ReferenceData, today: date) -> list[Expiry]
     return sorted(found, key=lambda one: (one.last_day, one.what))
 
 
-def certificates_running_out(app: App, today: date) -> list[Expiry]:
+def certificates_running_out(service: ServiceSettings, today: date) -> list[Expiry]:
     """Return the certificates and authorities of the configuration that run out soon, the first one first."""
-    return [one for one in certificates(app) if one.last_day - today <= CERTIFICATE_NOTICE]
+    return [one for one in certificates(service) if one.last_day - today <= CERTIFICATE_NOTICE]
 
 
-def certificates(app: App) -> list[Expiry]:
+def certificates(service: ServiceSettings) -> list[Expiry]:
     """Return the certificates and authorities of the configuration that can be read, the first to end first."""
     found = [
-        Expiry(what=what, last_day=last_day, consequence="no connection is made with it any more: renew it")
-        for what, path in _certificates(app.settings.service, "")
-        if (last_day := _last_day(path)) is not None
+        Expiry(what=file.label, last_day=last_day, consequence="no connection is made with it any more: renew it")
+        for file in named_files(service)
+        if file.key.rpartition(".")[2] in ("certificate", "ca") and (last_day := _last_day(file.path)) is not None
     ]
     return sorted(found, key=lambda one: (one.last_day, one.what))
 
@@ -65,18 +64,6 @@ def certificates(app: App) -> list[Expiry]:
 def last_backup(connection: Connection) -> datetime | None:
     """Return when ``dxatrend backup`` was last done; ``None`` where it never was."""
     return housekeeping_log.last_done(connection, housekeeping_log.BACKUP)
-
-
-def _certificates(section: BaseModel, name: str) -> Iterator[tuple[str, Path]]:
-    """Yield every certificate and authority that a part of the configuration names, under its key."""
-    for key in type(section).model_fields:
-        value = getattr(section, key)
-        if isinstance(value, Path) and key in ("certificate", "ca"):
-            yield f"{name}{key}", value
-        for one in value if isinstance(value, tuple) else (value,):
-            if isinstance(one, BaseModel):
-                called = getattr(one, "name", None) or getattr(one, "ae_title", None)
-                yield from _certificates(one, f"{name}{key}{f' {called} ' if value is not one and called else '.'}")
 
 
 def _last_day(path: Path) -> date | None:

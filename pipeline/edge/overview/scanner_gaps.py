@@ -50,11 +50,12 @@ def scanner_gaps(connection: Connection, reference_data: ReferenceData, *, on: d
         unidentified=tuple(scanners.not_identified(connection, reference_data.aliases)),
         respelt=tuple(scanners.respelt(connection, reference_data.scanners, reference_data.spellings, clinical.epochs)),
         new_senders=tuple(senders.unconfirmed_senders(connection)),
-        without_lsc=tuple(_without_lsc(connection, reference_data, on)),
+        without_lsc=tuple(without_lsc(connection, reference_data, on=on)),
     )
 
 
-def _without_lsc(connection: Connection, reference_data: ReferenceData, on: date) -> list[ScannerWithoutLsc]:
+def without_lsc(connection: Connection, reference_data: ReferenceData, *, on: date) -> list[ScannerWithoutLsc]:
+    """Return the scanners on file for which no LSC is valid on a day, the one seen last first."""
     lscs = reference_data.clinical.lscs
     valid = {lsc.scanner for lsc in lscs if lsc.valid_from <= on <= lsc.valid_until}
     found = []

@@ -1,16 +1,20 @@
 """Today: what runs, was received, waits, is held, was delivered and runs out, read in one go."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 
 from pipeline.edge.app import App
 from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.disk_space import DiskReserve, disk_reserve_of
 from pipeline.edge.live_configuration import outdated
 from pipeline.edge.overview import expiries
+from pipeline.edge.overview.check_result import CheckResult
+from pipeline.edge.overview.configuration_doubts import configuration_doubts
 from pipeline.edge.overview.expiries import Expiry
 from pipeline.edge.overview.parts import Part, parts
+from pipeline.edge.overview.precision_doubts import precision_doubts, precision_in_use, scanner_doubts
 from pipeline.edge.overview.rejected_callers import CallerToAdmit, callers_to_admit
 from pipeline.edge.overview.scanner_fitness import ScannerFitness, fitness_of_all
 from pipeline.edge.store import held_work, service_status
@@ -50,6 +54,13 @@ class Today:
     last_backup: datetime | None
     rejected_callers: tuple[CallerToAdmit, ...]
     fitness: tuple[ScannerFitness, ...]
+    doubts: tuple[CheckResult, ...]
+    """What is wrong or doubtful in the configuration, apart from what runs out."""
+
+    @property
+    def day(self) -> date:
+        """The department's day."""
+        return self.at.astimezone(self.zone).date()
 
 
 def today(app: App, *, at: datetime, other_disks: Mapping[str, DiskReserve] | None = None) -> Today:
@@ -80,10 +91,15 @@ def today(app: App, *, at: datetime, other_disks: Mapping[str, DiskReserve] | No
             held=tuple(held_work.by_reason(connection)),
             disks=tuple(_measured(disks)),
             lscs=tuple(expiries.lscs_running_out(known, day)),
-            certificates=tuple(expiries.certificates_running_out(app, day)),
+            certificates=tuple(expiries.certificates_running_out(service, day)),
             last_backup=expiries.last_backup(connection),
             rejected_callers=tuple(callers_to_admit(connection, service.listener, at=at)),
             fitness=tuple(fitness_of_all(app, at=at)),
+            doubts=(
+                *configuration_doubts(service, os.environ),
+                *precision_doubts(precision_in_use(app, connection), on=day),
+                *scanner_doubts(connection, known, on=day),
+            ),
         )
 
 

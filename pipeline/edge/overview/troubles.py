@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
+from pipeline.edge.overview.check_result import Level
 from pipeline.edge.overview.expiries import BACKUP_OVERDUE, Expiry
 from pipeline.edge.overview.held_reasons import explanation
 from pipeline.edge.overview.parts import Part, PartState
@@ -76,6 +77,7 @@ def troubles(now: Today) -> list[Trouble]:
         *_of_scanners(now),
         *_of_callers(now),
         *_of_configuration(now),
+        *_of_doubts(now),
         *(_of_expiry(Kind.LSC, one, now) for one in now.lscs),
         *(_of_expiry(Kind.CERTIFICATE, one, now) for one in now.certificates),
         *_of_backup(now),
@@ -242,7 +244,7 @@ def _of_quality(one: ScannerFitness) -> Trouble:
         subject=str(one.scanner),
         urgency=_QUALITY[one.fitness],
         what=f"{one.name or one.scanner}: {one.fitness.value}.",
-        advice=" ".join(f"{text[:1].upper()}{text[1:].removesuffix('.')}." for text in one.advice),
+        advice=" ".join(map(_sentence, one.advice)),
     )
 
 
@@ -268,12 +270,41 @@ def _of_configuration(now: Today) -> Iterator[Trouble]:
             subject="files",
             urgency=Urgency.TODAY,
             what="The files of the configuration were changed, and the service still works with the former ones.",
-            advice=" ".join(f"{message[:1].upper()}{message[1:]}." for message in now.restart_needed),
+            advice=" ".join(map(_sentence, now.restart_needed)),
         )
 
 
+def _of_doubts(now: Today) -> Iterator[Trouble]:
+    """Yield each thing in the configuration that must be corrected, and one trouble for all that are doubtful."""
+    for one in now.doubts:
+        if one.level is Level.PROBLEM:
+            yield Trouble(
+                kind=Kind.CONFIGURATION,
+                subject=one.what,
+                urgency=Urgency.TODAY,
+                what=f"{one.what}.",
+                advice=_sentence(one.advice or "correct it in the configuration, then restart the service"),
+            )
+    doubtful = [one.text for one in now.doubts if one.level is Level.ADVICE]
+    if doubtful:
+        more = f" And {len(doubtful) - 1} more." if len(doubtful) > 1 else ""
+        yield Trouble(
+            kind=Kind.CONFIGURATION,
+            subject="doubts",
+            urgency=Urgency.SOON,
+            what="The configuration has something to look at."
+            if not more
+            else f"The configuration has {len(doubtful)} things to look at.",
+            advice=f"{_sentence(doubtful[0])}{more} `dxatrend check` and Set-up list them.",
+        )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
+
+
 def _of_expiry(kind: Kind, one: Expiry, now: Today) -> Trouble:
-    left = one.days_left(now.at.astimezone(now.zone).date())
+    left = one.days_left(now.day)
     when = f"runs out in {left} days, on {one.last_day}" if left >= 0 else f"ran out on {one.last_day}"
     return Trouble(
         kind=kind,

@@ -150,8 +150,8 @@ def test_errors_in_the_files_are_shown_before_anybody_restarts(empty_desk: Runni
         page = visitor.open("/setup")
         visitor.assert_in_order()
         problems = page.locator(".note.bad").all_inner_texts()
-        assert any(problem.startswith("rules.toml: ") for problem in problems)
-        assert any(problem.startswith("precision.lsc") for problem in problems)
+        assert any(problem.startswith("rules.toml, line 1: ") for problem in problems)
+        assert any(problem.startswith("precision.toml, line 1: lsc.") for problem in problems)
 
 
 def test_each_destination_is_asked_when_somebody_wants_it(

@@ -24,6 +24,9 @@ from tests.factories.instances import instance
 from tests.factories.reports import encode
 
 SERVICE = """
+    [[listener.caller]]
+    ae_title = "SCANNER1"
+    host = "127.0.0.1"
     [[destination]]
     name = "pacs"
     kind = "folder"
