@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 
 from tests.benchmarks import (
+    bench_attacks,
     bench_author,
     bench_core,
     bench_desk,
@@ -24,6 +25,7 @@ BENCHMARKS: Mapping[str, ModuleType] = {
     "extract": bench_extract,
     "author": bench_author,
     "receive": bench_receive,
+    "attacks": bench_attacks,
     "follow_up": bench_follow_up,
     "latency": bench_latency,
     "reprocess": bench_reprocess,

@@ -22,6 +22,11 @@ def cpu_seconds(pid: int) -> float:
     return (int(stat[_USER]) + int(stat[_SYSTEM])) / _TICKS
 
 
+def precise_cpu_seconds(pid: int) -> float:
+    """Processor time that the present threads of a process have taken so far, in nanoseconds rather than in ticks."""
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e9
+
+
 def resident_megabytes(pid: int) -> float:
     """Memory of a process that is in RAM, its share of what it has in common with others included."""
     (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS:"))

@@ -34,18 +34,24 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One figure of ours, a median, and in the same run a peer's, or what else it is to be compared with."""
+    """One figure of ours, a median, and in the same run a peer's, or what else it is to be compared with.
+
+    Where both were measured in turns, ``times`` is the median of the ratios of all turns.
+    """
 
     what: str
     ours: float
     unit: str
     peer: str = ""
     theirs: float | None = None
+    times: float | None = None
     target: Target | None = None
 
     @property
     def ratio(self) -> float | None:
         """Ours to theirs."""
+        if self.times is not None:
+            return self.times
         return self.ours / self.theirs if self.theirs else None
 
     @property

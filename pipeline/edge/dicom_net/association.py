@@ -10,6 +10,7 @@ It uses private names of pynetdicom (``tests/edge/dicom_net/test_private_names.p
 """
 
 import logging
+import struct
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
@@ -20,15 +21,17 @@ from typing import Any, Protocol
 from pydicom.config import IGNORE
 from pydicom.uid import UID
 from pynetdicom import AE, evt
-from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_ECHO, C_STORE, N_ACTION, N_EVENT_REPORT
+from pynetdicom.pdu import A_ASSOCIATE_AC
 from pynetdicom.pdu_primitives import A_ASSOCIATE, P_DATA
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from pynetdicom.transport import AddressInformation
 
+from pipeline.edge.dicom_net.acceptances import Acceptance, Acceptances
 from pipeline.edge.dicom_net.admission import LOCAL_LIMIT_EXCEEDED, Rejection
 from pipeline.edge.dicom_net.association_requests import AssociationRequestError, RejectedRequest, Request, Supported
+from pipeline.edge.dicom_net.bare_association import BareAssociation
 from pipeline.edge.dicom_net.command_set import Command, store_response
 from pipeline.edge.dicom_net.message_assembler import COMMAND, LAST, PDV_HEADER, DataPdu, Memory, MessageAssembler
 from pipeline.edge.dicom_net.pdu_types import A_ABORT, A_ASSOCIATE_RQ, A_RELEASE_RP, A_RELEASE_RQ, P_DATA_TF
@@ -43,6 +46,9 @@ SERVED: Mapping[type, UID] = {
     N_EVENT_REPORT: StorageCommitmentPushModel,
 }
 """Requests other than C-STORE that are served, each with the SOP class it belongs to."""
+
+_RESPONSE_HEADER = struct.Struct(">BxLLBB")
+"""A P-DATA-TF PDU of one fragment (PS3.8 9.3.5): type, length, length of the item, context ID, control header."""
 
 _TAKES_DATA = ("Sta6", "Sta7")
 """The states in which a P-DATA-TF PDU may come (PS3.8 Table 9-10)."""
@@ -61,7 +67,7 @@ class Transport(Protocol):
         """Close when everything is sent."""
 
 
-class EventDrivenAssociation(Association):
+class EventDrivenAssociation(BareAssociation):
     """One association, as acceptor; it is processed when a PDU, the end of the connection or a response comes."""
 
     is_released: bool
@@ -81,9 +87,10 @@ class EventDrivenAssociation(Association):
         wake: Callable[[], None],
         has_capacity: Callable[[], bool],
         supported: Supported,
+        acceptances: Acceptances,
         log_problem: Callable[[str], None],
     ) -> None:
-        super().__init__(ae, "acceptor")
+        super().__init__(ae)
         self.wake = wake
         self.log_problem = log_problem
         self.is_storing = self.is_answering = False
@@ -91,20 +98,16 @@ class EventDrivenAssociation(Association):
         """The names in the peer's certificate, where it has shown one."""
         self._services = services
         self._has_capacity = has_capacity
-        self._supported = supported
+        self._supported, self._acceptances = supported, acceptances
         self._rejection: Rejection | None = None
         self._responses: deque[tuple[_StoreRequest, int] | None] = deque()
         self._memory, self._held = memory, 0
+        self._is_observed = False
         self._handlers = handlers
         self.dul = EventDrivenUpperLayer(self, transport)
         self.dul.artim_timer.timeout = ae.acse_timeout
         self.dimse = MessageAssembler(self, memory)
-        self.acceptor.maximum_length = ae.maximum_pdu_size
-        self.acceptor.ae_title = ae.ae_title
         self.acceptor.address_info = local
-        self.acceptor.implementation_class_uid = ae.implementation_class_uid
-        self.acceptor.implementation_version_name = ae.implementation_version_name
-        self.acceptor.supported_contexts = ae.supported_contexts
         self.requestor.address_info = remote
         self.process_event("Evt5")
 
@@ -139,6 +142,10 @@ class EventDrivenAssociation(Association):
             if kind == P_DATA_TF:
                 received, event = DataPdu(pdu), "Evt10"
             elif kind == A_ASSOCIATE_RQ and self.state == "Sta2":
+                known = self._acceptances.find(pdu)
+                if known is not None and self._has_capacity():
+                    self._accept(known)
+                    return
                 received, event = Request(pdu, self._supported), "Evt6"
             elif kind in (A_RELEASE_RQ, A_RELEASE_RP, A_ABORT):
                 received, event = self.dul._decode_pdu(pdu)
@@ -152,6 +159,8 @@ class EventDrivenAssociation(Association):
         else:
             self.dul._recv_pdu.put(received)
             self.process_event(event)
+            if kind == A_ASSOCIATE_RQ and self.is_established:
+                self._keep_acceptance(pdu)
 
     def read_fragments(self, until: float) -> None:
         """Take fragments of the PDU at hand until a message is whole, or until ``until`` by the monotonic clock."""
@@ -248,6 +257,7 @@ class EventDrivenAssociation(Association):
     def bind(self, event: evt.EventType, handler: Callable[..., Any], args: list[Any] | None = None) -> None:
         """Bind a handler to an event of this association alone: all of a server share one mapping until then."""
         self._handlers = {known: list(of) if isinstance(of, list) else of for known, of in self._handlers.items()}
+        self._is_observed = True
         super().bind(event, handler, args)
 
     @property
@@ -281,12 +291,22 @@ class EventDrivenAssociation(Association):
         response = store_response(request.message_id, request.sop_class_uid, request.sop_instance_uid, status)
         largest = self.dimse.maximum_pdu_size or len(response) + PDV_HEADER.size
         step = largest - PDV_HEADER.size
+        if len(response) <= step and self._sends_at_once:
+            size = len(response) + 2
+            header = _RESPONSE_HEADER.pack(P_DATA_TF, size + 4, size, request.context_id, COMMAND | LAST)
+            self.dul.socket.send(header + response)
+            return
         for at in range(0, len(response), step):
             last = LAST if at + step >= len(response) else 0
             data = P_DATA()
             part = bytes([COMMAND | last]) + response[at : at + step]
             data.presentation_data_value_list.append((request.context_id, part))
             self.dul.to_provider_queue.put(data)
+
+    @property
+    def _sends_at_once(self) -> bool:
+        """Whether the state machine would do nothing but send the next P-DATA-TF (action DT-1), and nobody looks on."""
+        return self.state == "Sta6" and not self._is_observed and self.dul.to_provider_queue.empty()
 
     def _serve_in_thread(self, request: Any, context_id: int) -> None:
         try:
@@ -333,7 +353,35 @@ class EventDrivenAssociation(Association):
             self.acse.send_reject(*LOCAL_LIMIT_EXCEEDED)
             evt.trigger(self, evt.EVT_REJECTED, {})
             return
+        self.acceptor.maximum_length = self.ae.maximum_pdu_size
+        self.acceptor.ae_title = self.ae.ae_title
+        self.acceptor.implementation_class_uid = self.ae.implementation_class_uid
+        self.acceptor.implementation_version_name = self.ae.implementation_version_name
+        self.acceptor.supported_contexts = self.ae.supported_contexts
         self.acse.negotiate_association()
+
+    def _keep_acceptance(self, request: bytes) -> None:
+        answer = self.acceptor.primitive
+        acceptance = Acceptance(
+            request=self.requestor.primitive,
+            answer=answer,
+            encoded=A_ASSOCIATE_AC(answer).encode(),
+            accepted=self._accepted_cx,
+            rejected=tuple(self._rejected_cx),
+        )
+        self._acceptances.add(request, acceptance)
+
+    def _accept(self, acceptance: Acceptance) -> None:
+        """Accept a request as before: all that actions AE-6 and AE-7 of the state machine and pynetdicom's ACSE do."""
+        self.dul.artim_timer.stop()
+        self.requestor.primitive, self.acceptor.primitive = acceptance.request, acceptance.answer
+        self.requestor.ae_title = acceptance.request.calling_ae_title
+        self._accepted_cx, self._rejected_cx = dict(acceptance.accepted), list(acceptance.rejected)
+        self.dul.socket.send(acceptance.encoded)
+        self.dul.state_machine.current_state = "Sta6"
+        evt.trigger(self, evt.EVT_ACCEPTED, {})
+        self.is_established = True
+        evt.trigger(self, evt.EVT_ESTABLISHED, {})
 
 
 @dataclass(frozen=True, slots=True)

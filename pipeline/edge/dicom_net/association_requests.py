@@ -3,11 +3,9 @@
 The requestor chooses the content of its proposal, and pynetdicom decodes each UID slowly: 240 kB of transfer syntaxes
 would hold up everybody for most of a second. So pynetdicom gets, of each presentation context, the one transfer syntax
 that will be accepted, and of the user information only the items that we use. Unknown items are skipped, as PS3.8 9.3.1
-asks. Decoded proposals are cached, as a scanner sends the same bytes each time.
+asks.
 """
 
-import copy
-import functools
 import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +14,6 @@ from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from pipeline.errors import DxatrendError
-
-LONGEST_CACHED = 12_288
-"""Bytes of a request whose proposal is cached; 100 contexts with two transfer syntaxes each."""
-
-MOST_CACHED = 16
-"""Proposals that are cached: callers choose what is in them."""
 
 HEADER_SIZE = 74
 """Bytes before the proposal (PS3.8 Table 9-11)."""
@@ -90,21 +82,17 @@ class Request:
     protocol_version = 0x0001
 
     def __init__(self, pdu: bytes, supported: Supported) -> None:
-        self._header = read_header(pdu)
-        read = _cached_proposal if len(pdu) <= LONGEST_CACHED else _read_proposal
-        self._proposal = read(pdu[HEADER_SIZE:], supported)
+        header = read_header(pdu)
+        self._primitive = _read_proposal(pdu[HEADER_SIZE:], supported)
         try:
-            _titled(A_ASSOCIATE(), self._header)
+            self._primitive.calling_ae_title = header.calling
+            self._primitive.called_ae_title = header.called
         except ValueError:
             raise AssociationRequestError("an AE title has other characters than it may") from None
 
     def to_primitive(self) -> A_ASSOCIATE:
-        """Return a primitive of its own, with lists of its own."""
-        proposal = self._proposal
-        primitive = copy.copy(proposal)
-        primitive.presentation_context_definition_list = proposal.presentation_context_definition_list  # copies it
-        primitive.user_information = proposal.user_information  # copies it
-        return _titled(primitive, self._header)
+        """Return the A-ASSOCIATE primitive."""
+        return self._primitive
 
 
 class RejectedRequest:
@@ -115,12 +103,6 @@ class RejectedRequest:
     def to_primitive(self) -> A_ASSOCIATE:
         """Return a primitive that proposes nothing."""
         return A_ASSOCIATE()
-
-
-def _titled(primitive: A_ASSOCIATE, header: Header) -> A_ASSOCIATE:
-    primitive.calling_ae_title = header.calling
-    primitive.called_ae_title = header.called
-    return primitive
 
 
 def _title(raw: bytes | bytearray) -> str:
@@ -140,7 +122,6 @@ def _read_proposal(items: bytes, supported: Supported) -> A_ASSOCIATE:
         raise AssociationRequestError(f"pynetdicom cannot read what it proposes ({type(error).__name__})") from None
 
 
-_cached_proposal = functools.lru_cache(maxsize=MOST_CACHED)(_read_proposal)
 _ANY_HEADER = A_ASSOCIATE_RQ().encode()
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from pynetdicom import AE, evt
 from pynetdicom.transport import AddressInformation
 
+from pipeline.edge.dicom_net.acceptances import Acceptances
 from pipeline.edge.dicom_net.admission import PROTOCOL_VERSION_NOT_SUPPORTED, Admit, Requestor
 from pipeline.edge.dicom_net.association import EventDrivenAssociation
 from pipeline.edge.dicom_net.association_requests import HEADER_SIZE, Supported, read_header
@@ -59,6 +60,7 @@ class Server(Protocol):
     ae: AE
     handlers: dict[evt.EventType, Any]
     supported: Supported
+    acceptances: Acceptances
     limits: Limits
     budget: MemoryBudget
     tls: ssl.SSLContext | None
@@ -114,6 +116,7 @@ class Connection:
             wake=lambda: server.wake(self),
             has_capacity=lambda: server.has_capacity(self),
             supported=server.supported,
+            acceptances=server.acceptances,
             log_problem=self.log_problem,
         )
         self._register_for(selectors.EVENT_READ)

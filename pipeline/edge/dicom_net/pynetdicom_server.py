@@ -16,6 +16,7 @@ from pynetdicom import AE, evt
 
 from pipeline.edge.dicom_net.admission import Admit, Requestor
 from pipeline.edge.dicom_net.certificate_names import certificate_names
+from pipeline.edge.dicom_net.leader_follower import BlockingWork
 from pipeline.edge.dicom_net.limits import MAXIMUM_PDU_SIZE, NEGOTIATION_SECONDS, Limits
 from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
 from pipeline.edge.dicom_net.statuses import OUT_OF_RESOURCES
@@ -38,12 +39,14 @@ class PynetdicomServer:
         *,
         tls: ssl.SSLContext | None = None,
         admit: Admit = lambda _requestor: None,
+        blocking_work: BlockingWork | None = None,
     ) -> None:
         ae.acse_timeout = NEGOTIATION_SECONDS
         ae.network_timeout = limits.idle_seconds
         ae.maximum_pdu_size = MAXIMUM_PDU_SIZE
         ae.maximum_associations = limits.associations
         self._ae, self._limits, self._admit = ae, limits, admit
+        self._blocking_work = blocking_work
         self._store = handlers.get(evt.EVT_C_STORE)
         self._rate_limited = RateLimitedLog(log)
         bound = {**handlers, evt.EVT_REQUESTED: self._admit_or_reject}
@@ -88,4 +91,6 @@ class PynetdicomServer:
             self._rate_limited.warning(f"{caller} large", "an object of %r is too large and is refused", caller)
             return OUT_OF_RESOURCES
         status: int | Future[int] = self._store(event)
+        if self._blocking_work is not None:
+            self._blocking_work.hand_over()
         return status.result() if isinstance(status, Future) else status

@@ -1,4 +1,4 @@
-"""The event-driven DICOM server: one thread waits for all sockets at once and serves each within its limits.
+"""The event-driven DICOM server: one thread at a time waits for all sockets and serves each within its limits.
 
 A connection costs a few kilobytes until it is an association, so that silent, slow and half-open peers delay nobody;
 TLS handshakes go on beside everything else. Everything has a limit: the length of a PDU before a byte of it is kept,
@@ -13,7 +13,6 @@ import os
 import selectors
 import socket
 import ssl
-import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
@@ -22,9 +21,11 @@ from typing import Any
 
 from pynetdicom import AE, evt
 
+from pipeline.edge.dicom_net.acceptances import Acceptances
 from pipeline.edge.dicom_net.admission import Admit
 from pipeline.edge.dicom_net.association_requests import Supported
 from pipeline.edge.dicom_net.connection import Connection
+from pipeline.edge.dicom_net.leader_follower import BlockingWork, LeaderFollower
 from pipeline.edge.dicom_net.limits import MAXIMUM_PDU_SIZE, NEGOTIATION_SECONDS, Limits
 from pipeline.edge.dicom_net.memory_budget import MemoryBudget, Owner
 from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
@@ -49,6 +50,9 @@ MOST_ACCEPTED_AT_ONCE = 32
 _POLL_SECONDS = 0.25
 """How often the time limits of all connections are checked."""
 
+ALONE_SECONDS = 0.02
+"""An association has the server to itself when no other one had a turn between its own for so long."""
+
 _BACKLOG = 512
 
 STUCK_SECONDS = 20
@@ -67,6 +71,7 @@ class EventDrivenServer:
         *,
         tls: ssl.SSLContext | None = None,
         admit: Admit = lambda _requestor: None,
+        blocking_work: BlockingWork | None = None,
     ) -> None:
         ae.acse_timeout = NEGOTIATION_SECONDS
         ae.maximum_pdu_size = MAXIMUM_PDU_SIZE
@@ -80,6 +85,7 @@ class EventDrivenServer:
         }
         self.limits, self.tls, self.admit = limits, tls, admit
         self.supported = Supported({str(cx.abstract_syntax): cx.transfer_syntax for cx in ae.supported_contexts})
+        self.acceptances = Acceptances()
         self.budget = MemoryBudget(limits.memory)
         self.rate_limited = RateLimitedLog(log)
         self.services: Executor = ThreadPoolExecutor(4, thread_name_prefix="dicom-service")
@@ -98,27 +104,32 @@ class EventDrivenServer:
         self._looked_at = time.monotonic()
         self.selector.register(self._listening, selectors.EVENT_READ)
         self.selector.register(self._wakeup, selectors.EVENT_READ)
-        self._thread = threading.Thread(target=self._run, name="dicom-server")
-        self._thread.start()
+        self._blocking_work = blocking_work
+        self._poll_at = self._looked_at
+        self._served_last: Connection | None = None
+        self._alternated_at = 0.0
+        """When two associations had a turn, one after the other."""
+        self._threads = LeaderFollower(self._run, name="dicom-server")
+        self._threads.start()
 
     def close(self, *, seconds: float = 5) -> None:
         """Accept nothing more, finish the responses under way for so many seconds, and abort every association."""
         self._close_by = time.monotonic() + seconds
         self._closing = True
         self._interrupt()
-        self._thread.join()
+        self._threads.join()
         self.services.shutdown(wait=False, cancel_futures=True)
         self.rate_limited.close()
 
     @property
     def is_alive(self) -> bool:
         """Whether its thread runs and has looked at its sockets lately."""
-        return self._thread.is_alive() and time.monotonic() - self._looked_at < STUCK_SECONDS
+        return self._threads.is_alive and time.monotonic() - self._looked_at < STUCK_SECONDS
 
     def wake(self, connection: Connection) -> None:
         """Give a connection a turn soon; may be called from any thread."""
         self._woken.append(connection)
-        if threading.current_thread() is not self._thread:
+        if not self._threads.leads:
             self._interrupt()
 
     def forget(self, connection: Connection) -> None:
@@ -132,9 +143,10 @@ class EventDrivenServer:
                 os.eventfd_write(self._wakeup, 1)
 
     def _run(self) -> None:
-        poll_at = time.monotonic()
+        """Serve all sockets until the server is closed, or until the other thread has taken over."""
+        leads = True
         try:
-            while not (self._closing and self._is_finished()):
+            while leads and not (self._closing and self._is_finished()):
                 self._looked_at = time.monotonic()
                 for key, events in self.selector.select(self._select_timeout()):
                     if key.fileobj is self._listening:
@@ -144,16 +156,36 @@ class EventDrivenServer:
                     else:
                         self._ready[key.data] = self._ready.get(key.data, 0) | events
                 self._is_interrupted = False
-                while self._woken:
-                    self._ready.setdefault(self._woken.popleft(), 0)
+                self._take_woken()
                 self._serve_ready()
-                if time.monotonic() >= poll_at:
-                    poll_at = time.monotonic() + _POLL_SECONDS
+                if time.monotonic() >= self._poll_at:
+                    self._poll_at = time.monotonic() + _POLL_SECONDS
                     self._decay_usage()
                     for connection in list(self._connections):
                         self._run_guarded(connection, connection.check_timeouts, time.monotonic())
+                leads = self._work()
         finally:
-            self._free()
+            if leads:
+                self._free()
+
+    def _take_woken(self) -> None:
+        while self._woken:
+            self._ready.setdefault(self._woken.popleft(), 0)
+
+    def _work(self) -> bool:
+        """Do what handlers have put off: here where nobody else waits; return whether this thread still leads."""
+        work = self._blocking_work
+        if work is None or not work.is_waiting:
+            return True
+        is_alone = time.monotonic() - self._alternated_at > ALONE_SECONDS
+        if not is_alone or self._ready or self._woken or not self._threads.may_block:
+            work.hand_over()
+            return True
+        if leads := self._threads.run_blocking(work.do_here):
+            self._take_woken()
+            self._serve_ready()  # sends the answer to what was done, before anything else: somebody waits for it
+        work.report()
+        return leads
 
     def _select_timeout(self) -> float:
         """Return how many seconds to wait for a socket."""
@@ -171,6 +203,10 @@ class EventDrivenServer:
             events = one.pop(connection)
             self._run_guarded(connection, connection.handle_events, events, now + TURN_SECONDS)
             began, now = now, time.monotonic()
+            if connection is not self._served_last:
+                if not (self._served_last is None or self._served_last.is_unassociated):
+                    self._alternated_at = now
+                self._served_last = connection
             self._seconds_used[connection.owner] += now - began
             connection.seconds_used += now - began
             connection.turns += 1
@@ -215,6 +251,9 @@ class EventDrivenServer:
                 self.rate_limited.warning("accept", "a connection cannot be taken: %s", error.strerror)
                 self._drop_one_of([one for one in self._connections if one.is_unassociated])
                 return
+            if _has_gone(accepted):
+                accepted.close()
+                continue
             unassociated = [one for one in self._connections if one.is_unassociated]
             if len(unassociated) >= MOST_UNASSOCIATED:
                 self._drop_one_of(unassociated)
@@ -277,3 +316,11 @@ class EventDrivenServer:
         self.selector.close()
         self._listening.close()
         os.close(self._wakeup)
+
+
+def _has_gone(accepted: socket.socket) -> bool:
+    """Return whether a peer has closed its connection without a word, which costs nothing more than this."""
+    try:
+        return not accepted.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except OSError:  # nothing has come yet, or a reset that the first turn will find
+        return False

@@ -1,12 +1,13 @@
 """pynetdicom's upper layer (PS3.8 9.2) without its thread: the state machine advances when the association does."""
 
 import queue
+import threading
 import time
 from typing import Any
 
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
-from pynetdicom.fsm import TRANSITION_TABLE
+from pynetdicom.fsm import TRANSITION_TABLE, StateMachine
 from pynetdicom.timer import Timer
 
 _TAKES_PRIMITIVE = frozenset(["Evt1", "Evt7", "Evt8", "Evt9", "Evt11", "Evt14", "Evt15"])
@@ -17,12 +18,20 @@ class EventDrivenUpperLayer(DULServiceProvider):
     """Upper layer service of one association; ``advance`` stands for the loop of pynetdicom's thread."""
 
     def __init__(self, association: Association, transport: Any) -> None:
-        super().__init__(association)
+        # Everything that pynetdicom's own constructor makes; half of it would be replaced at once.
+        threading.Thread.__init__(self)
+        self._assoc = association
         self.socket = transport
+        self.state_machine = StateMachine(self)
         self.artim_timer = _SteadyTimer(None)
+        self._idle_timer = _SteadyTimer(None)
+        self.to_provider_queue: queue.Queue[Any] = queue.Queue()
+        self.to_user_queue: queue.Queue[Any] = queue.Queue()
         # Nothing waits at these two queues or peeks into them.
         self.event_queue: Any = queue.SimpleQueue()
         self._recv_pdu: Any = queue.SimpleQueue()
+        self._run_loop_delay = 0.0
+        self._kill_thread = False
 
     def send_pdu(self, primitive: Any) -> None:
         """Queue a primitive, and have the association processed."""

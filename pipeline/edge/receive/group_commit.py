@@ -1,11 +1,15 @@
 """Group commit of received instances: whatever arrives during one commit shares the next.
 
-A commit waits for the disk, and the disk can make many rows durable at once.
+A commit waits for the disk, and the disk can make many rows durable at once. Commits have a thread of their own. Where
+nothing else waits, the thread that received an instance commits it: changing threads twice takes as long as the disk.
 """
 
 import queue
 import threading
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +23,9 @@ MOST_AT_ONCE = 64
 
 MOST_BYTES_AT_ONCE = 16_000_000
 """Compressed bytes after which a commit is full: what waits in it is in memory twice."""
+
+MOST_BYTES_HERE = 262_144
+"""Bytes that are hashed and compressed by the caller's thread, which takes milliseconds."""
 
 GATHERING_SECONDS = 0.001
 """How long a commit waits for the next instance until it has as many as the last one had.
@@ -42,11 +49,17 @@ class _Waiting:
 
 
 class GroupCommit:
-    """Stores what all associations receive, in a thread of its own, until ``close``."""
+    """Stores what all associations receive, in a thread of its own or of its caller, until ``close``.
 
-    def __init__(self, database: Database) -> None:
+    ``report`` is called after each commit in its own thread; a caller that commits calls it when it has answered.
+    """
+
+    def __init__(self, database: Database, *, report: Callable[[], None] = lambda: None) -> None:
         self._database = database
+        self.report = report
+        self._deferred: deque[_Waiting] = deque()
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._committing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="group-commit")
         self._thread.start()
 
@@ -56,9 +69,41 @@ class GroupCommit:
         The instance is hashed and compressed in the commit thread. The future raises where nothing was stored:
         ``StoreError``, or whatever was wrong with this instance alone.
         """
-        stored: Future[Stored] = Future()
-        self._waiting.put(_Waiting(instance, sender, at, historical, stored))
+        stored = self.defer(instance, sender, at=at, historical=historical)
+        self.hand_over()
         return stored
+
+    def defer(self, instance: Instance, sender: Sender, *, at: datetime, historical: bool = False) -> "Future[Stored]":
+        """Store an instance as ``store`` does, once ``do_here`` or ``hand_over`` is called."""
+        stored: Future[Stored] = Future()
+        self._deferred.append(_Waiting(instance, sender, at, historical, stored))
+        return stored
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an instance waits for ``do_here`` or ``hand_over``."""
+        return bool(self._deferred)
+
+    def do_here(self) -> None:
+        """Commit what was deferred in this thread; what is large, or would wait for another commit, is handed over."""
+        small = sum(len(waiting.instance.data_set) for waiting in self._deferred) <= MOST_BYTES_HERE
+        if not small or not self._committing.acquire(blocking=False):
+            self.hand_over()
+            return
+        try:
+            batch: _Batch = []
+            while self._deferred:
+                _add(batch, self._deferred.popleft())
+            if batch:
+                self._commit(batch)
+        finally:
+            self._committing.release()
+
+    def hand_over(self) -> None:
+        """Have the commit thread store what was deferred."""
+        with suppress(IndexError):  # another thread was quicker
+            while self._deferred:
+                self._waiting.put(self._deferred.popleft())
 
     @property
     def is_alive(self) -> bool:
@@ -73,7 +118,7 @@ class GroupCommit:
     def _run(self) -> None:
         is_open, last_count = True, 1
         while is_open:
-            batch: list[tuple[Arrival, Future[Stored]]] = []
+            batch: _Batch = []
             is_open = self._add_next(batch, timeout=None)
             while is_open and not _is_full(batch):
                 try:
@@ -82,10 +127,12 @@ class GroupCommit:
                     break
             if batch:
                 last_count = len(batch)
-                self._commit(batch)
+                with self._committing:
+                    self._commit(batch)
+                self.report()
 
-    def _add_next(self, batch: list[tuple[Arrival, "Future[Stored]"]], *, timeout: float | None) -> bool:
-        """Hash and compress the next instance and add it to a batch; return whether more may come.
+    def _add_next(self, batch: "_Batch", *, timeout: float | None) -> bool:
+        """Add the next instance to a batch; return whether more may come.
 
         Raises:
             queue.Empty: none has come in ``timeout`` seconds.
@@ -93,22 +140,10 @@ class GroupCommit:
         waiting = self._waiting.get(timeout=timeout)
         if waiting is None:
             return False
-        try:
-            sender = waiting.sender
-            arrival = Arrival.of(
-                waiting.instance,
-                calling_ae_title=sender.ae_title,
-                host=sender.host,
-                at=waiting.at,
-                historical=waiting.historical,
-            )
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are stored
-            waiting.stored.set_exception(error)
-        else:
-            batch.append((arrival, waiting.stored))
+        _add(batch, waiting)
         return True
 
-    def _commit(self, batch: list[tuple[Arrival, "Future[Stored]"]]) -> None:
+    def _commit(self, batch: "_Batch") -> None:
         try:
             with self._database.write() as connection:
                 results = receipts.store_all(connection, [arrival for arrival, _ in batch])
@@ -124,5 +159,24 @@ class GroupCommit:
                 stored.set_result(result)
 
 
-def _is_full(batch: list[tuple[Arrival, "Future[Stored]"]]) -> bool:
+_Batch = list[tuple[Arrival, "Future[Stored]"]]
+
+
+def _add(batch: _Batch, waiting: _Waiting) -> None:
+    """Hash and compress an instance, and add it to a batch."""
+    try:
+        arrival = Arrival.of(
+            waiting.instance,
+            calling_ae_title=waiting.sender.ae_title,
+            host=waiting.sender.host,
+            at=waiting.at,
+            historical=waiting.historical,
+        )
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are stored
+        waiting.stored.set_exception(error)
+    else:
+        batch.append((arrival, waiting.stored))
+
+
+def _is_full(batch: _Batch) -> bool:
     return len(batch) == MOST_AT_ONCE or sum(len(arrival.content) for arrival, _ in batch) > MOST_BYTES_AT_ONCE

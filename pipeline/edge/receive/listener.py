@@ -5,6 +5,7 @@ later, so that no report, however broken, can hold up a scanner.
 """
 
 import logging
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -86,7 +87,8 @@ class Listener:
         self._disk_reserve = disk_reserve_of(database, reserve_mb)
         self._rate_limited = RateLimitedLog(log)
         self._commitment_scp = StorageCommitmentScp(database, settings.caller, settings.commitment_references)
-        self._group_commit = GroupCommit(database)
+        self._received: deque[tuple[int, str, bool]] = deque()
+        self._group_commit = GroupCommit(database, report=self._report)
         try:
             self._server = _SERVERS[settings.engine](
                 _application_entity(settings),
@@ -108,6 +110,7 @@ class Listener:
                 ),
                 tls=for_listener(settings.tls) if settings.tls else None,
                 admit=self._access_control.admit,
+                blocking_work=self._group_commit,
             )
         except (OSError, TlsError):
             self._group_commit.close()
@@ -165,7 +168,7 @@ class Listener:
         request.DataSet = None  # the bytes are in memory once, until they are compressed
         sender = Sender(ae_title=caller, host=event.assoc.requestor.address or "")
         status: Future[int] = Future()
-        stored = self._group_commit.store(instance, sender, at=datetime.now(UTC), historical=historical)
+        stored = self._group_commit.defer(instance, sender, at=datetime.now(UTC), historical=historical)
         stored.add_done_callback(lambda done: self._answer(status, done, sender))
         return status
 
@@ -174,12 +177,18 @@ class Listener:
         if failure is None:
             status.set_result(SUCCESS)  # before anything else: the scanner waits for it
             number, new = stored.result()
-            log.info("received", extra={"receipt": number, "caller": caller, "new": new})
+            self._received.append((number, caller, new))
             return
         status.set_result(OUT_OF_RESOURCES)
         what = str(failure) if isinstance(failure, StoreError) else type(failure).__name__
         self._rate_limited.warning(f"{caller} {what}", "could not keep an instance from %r: %s", caller, what)
         self._refused_objects.note(caller, sender.host, what)
+
+    def _report(self) -> None:
+        """Log what was received and answered."""
+        while self._received:
+            number, caller, new = self._received.popleft()
+            log.info("received", extra={"receipt": number, "caller": caller, "new": new})
 
     def _take_commitment_request(self, event: evt.Event) -> tuple[int, None]:
         """Take a scanner's request for our storage commitment (N-ACTION); return the status of the response."""

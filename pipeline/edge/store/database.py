@@ -99,6 +99,8 @@ class Database:
             # A server that was restarted has dropped our connections.
             self._engine = create_engine(self._url, hide_parameters=True, pool_pre_ping=True)
 
+        self._writing = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+
     @property
     def is_sqlite(self) -> bool:
         """Whether it is an SQLite file."""
@@ -161,7 +163,7 @@ class Database:
         """
         with (
             _named_failures(),
-            self._engine.connect().execution_options(begin="BEGIN IMMEDIATE") as connection,
+            self._writing.connect() as connection,
             connection.begin(),
         ):
             yield connection

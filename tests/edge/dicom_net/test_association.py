@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, EnhancedSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
+from pynetdicom._globals import DEFAULT_MAX_LENGTH
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RQ, C_STORE_RSP
 from pynetdicom.dimse_primitives import C_STORE
@@ -25,11 +26,11 @@ from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance, Verification
 from pynetdicom.transport import AddressInformation
 
-from pipeline.edge.dicom_net import association_requests
+from pipeline.edge.dicom_net.acceptances import Acceptances
 from pipeline.edge.dicom_net.association import EventDrivenAssociation
 from pipeline.edge.dicom_net.association_requests import Request, Supported
 from pipeline.edge.dicom_net.command_set import N_ACTION_RSP, CommandSetError, read_command, store_response
-from pipeline.edge.dicom_net.limits import Limits
+from pipeline.edge.dicom_net.limits import MAXIMUM_PDU_SIZE, Limits
 from pipeline.edge.dicom_net.response_order import ResponseOrder
 from pipeline.edge.dicom_net.server import EventDrivenServer
 from tests import peers
@@ -360,7 +361,7 @@ SUPPORTED = Supported({EnhancedSRStorage: [ImplicitVRLittleEndian], "2.25.3": [E
 
 
 @given(called=titles, calling=titles, sop_classes=st.lists(uids | st.sampled_from(["2.25.3"]), max_size=4))
-def test_a_cached_proposal_means_what_pynetdicom_reads_in_it(called: str, calling: str, sop_classes: list[str]) -> None:
+def test_a_proposal_means_what_pynetdicom_reads_in_it(called: str, calling: str, sop_classes: list[str]) -> None:
     """But for the transfer syntaxes, of which the one is left that is taken, or the first where none is."""
     for caller in (calling, "ANOTHER", calling):
         sent = association_request(called=called, calling=caller, sop_classes=sop_classes)
@@ -377,26 +378,27 @@ def test_of_the_transfer_syntaxes_offered_the_preferred_one_is_left() -> None:
     assert context.transfer_syntax == [ImplicitVRLittleEndian]
 
 
-def test_what_is_done_to_one_request_is_not_done_to_the_next() -> None:
-    first = Request(REQUEST, SUPPORTED).to_primitive()
-    first.presentation_context_definition_list.clear()
-    first.user_information.clear()
-    first.result = 1
-    second = Request(REQUEST, SUPPORTED).to_primitive()
-    assert len(second.presentation_context_definition_list) == 1
-    assert len(second.user_information) == 2
-    assert second.result is None
+def _association(port: int, *messages: bytes) -> bytes:
+    """All that comes back in one association that sends so much and then releases."""
+    came = b""
+    with socket.create_connection((peers.LOOPBACK, port), timeout=10) as connection:
+        for part in (REQUEST, *messages, A_RELEASE_RQ):
+            connection.sendall(part)
+            head = connection.recv(6, socket.MSG_WAITALL)
+            came += head + connection.recv(struct.unpack(">BxL", head)[1], socket.MSG_WAITALL)
+    return came
 
 
-def test_no_caller_fills_the_memory_with_proposals() -> None:
-    for number in range(100):
-        Request(association_request(called="A", calling="B", sop_classes=[f"2.25.{number}"] * 120), SUPPORTED)
-    assert association_requests._cached_proposal.cache_info().currsize == association_requests.MOST_CACHED
-    longer = association_request(called="A", calling="B", sop_classes=["2.25." + "9" * 59] * 127)
-    assert len(longer) > association_requests.LONGEST_CACHED
-    before = association_requests._cached_proposal.cache_info()
-    assert len(Request(longer, SUPPORTED).to_primitive().presentation_context_definition_list) == 127
-    assert association_requests._cached_proposal.cache_info() == before
+def test_who_asks_again_in_the_same_bytes_is_answered_as_by_pynetdicom_and_served_alike() -> None:
+    with _stock(STORE) as port:
+        theirs = _association(port, SENT.message(1))
+    accepted: list[Any] = []
+    handlers = STORE | {evt.EVT_ACCEPTED: lambda event: accepted.append(event.assoc.rejected_contexts)}
+    with _event_driven(handlers) as port:
+        ours = [_association(port, SENT.message(1)) for _ in range(3)]
+    usual, asked_for = (b"Q\0\0\4" + struct.pack(">L", size) for size in (DEFAULT_MAX_LENGTH, MAXIMUM_PDU_SIZE))
+    assert ours == [theirs.replace(usual, asked_for)] * 3
+    assert accepted == [[], [], []]
 
 
 @given(st.binary(max_size=200))
@@ -458,6 +460,7 @@ def test_fifty_thousand_garbage_pdus_raise_nothing() -> None:
                 wake=lambda: None,
                 has_capacity=lambda: True,
                 supported=SUPPORTED,
+                acceptances=Acceptances(),
                 log_problem=lambda why: None,
             )
             if chance.random() < 0.5:

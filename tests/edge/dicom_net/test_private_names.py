@@ -15,12 +15,15 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.transport import AssociationSocket
 
+from pipeline.edge.dicom_net.bare_association import BareAssociation
+from pipeline.edge.dicom_net.upper_layer import EventDrivenUpperLayer
 from tests.folders import ROOT
 
 USED = {
     "events": "_INTERVENTION_EVENTS get_default_handler trigger",
     "fsm": "TRANSITION_TABLE",
-    "Association": "_accepted_cx _handlers _is_paused _sent_release _serve_request _abort_blocking acse dimse dul",
+    "Association": "_accepted_cx _rejected_cx _handlers _is_paused _sent_release _serve_request _abort_blocking acse"
+    " dimse dul",
     "DULServiceProvider": "_decode_pdu _kill_thread _process_recv_primitive _recv_pdu artim_timer event_queue kill_dul"
     " peek_next_pdu receive_pdu send_pdu socket state_machine to_provider_queue",
     "DIMSEServiceProvider": "maximum_pdu_size msg_queue receive_primitive send_msg",
@@ -56,6 +59,13 @@ def test_pynetdicom_has_the_name(owner: str, name: str) -> None:
 @pytest.mark.parametrize("event", EVENTS.split())
 def test_pynetdicoms_state_machine_has_the_event(event: str) -> None:
     assert event in {known for known, _ in pynetdicom.fsm.TRANSITION_TABLE}
+
+
+def test_an_association_of_ours_lacks_no_attribute_that_pynetdicoms_has() -> None:
+    """But for those that its constructor leaves to the class derived from it."""
+    theirs, ours = Association(AE(), "acceptor"), BareAssociation(AE())
+    assert vars(theirs).keys() - vars(ours).keys() == {"dul", "dimse", "_handlers", "_is_paused"}
+    assert vars(theirs.dul).keys() <= vars(EventDrivenUpperLayer(ours, None)).keys()
 
 
 def test_every_private_name_that_the_code_uses_is_listed() -> None:

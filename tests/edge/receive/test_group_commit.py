@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, event, func, select
 
-from pipeline.edge.receive.group_commit import GroupCommit
+from pipeline.edge.receive.group_commit import MOST_BYTES_HERE, GroupCommit
 from pipeline.edge.store import audit_trail, held_work, receipts
 from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.receipts import Instance
@@ -56,19 +56,19 @@ class _Held:
 
     def __init__(self, database: Database) -> None:
         self._database = _SlowDatabase(database)
-        self._group_commit = GroupCommit(self._database)
+        self.group_commit = GroupCommit(self._database)
         (self.first,) = self.store(instance(b"first", uid="2.25.99"))
         assert self._database.began.wait(10)
 
     def store(self, *instances: Instance) -> "list[Future[tuple[int, bool]]]":
-        return [self._group_commit.store(one, SENDER, at=NOW) for one in instances]
+        return [self.group_commit.store(one, SENDER, at=NOW) for one in instances]
 
     def go(self) -> None:
         self._database.go.set()
 
     def let_go(self) -> None:
         self.go()
-        self._group_commit.close()
+        self.group_commit.close()
 
 
 def test_what_gathers_shares_a_commit_and_costs_as_many_statements_as_one(database: Database) -> None:
@@ -151,6 +151,37 @@ def test_success_is_answered_after_the_commit_and_never_before(tmp_path: Path) -
     database.close()
     assert len(seen) == 5
     assert all(count >= number + 1 for number, count in enumerate(seen))
+
+
+def test_what_is_deferred_is_committed_by_the_thread_that_says_so(database: Database) -> None:
+    group_commit = GroupCommit(database)
+    stored = [group_commit.defer(_instance(number), SENDER, at=NOW) for number in range(3)]
+    assert _count(database) == 0
+    threads: list[int] = []
+    stored[0].add_done_callback(lambda _: threads.append(threading.get_ident()))
+    group_commit.do_here()
+    assert not group_commit.is_waiting
+    assert [done.result(0)[1] for done in stored] == [True] * 3
+    assert threads == [threading.get_ident()]
+    group_commit.close()
+    assert _count(database) == 3
+
+
+def test_what_is_large_and_what_would_wait_for_another_commit_goes_to_the_thread_of_commits(database: Database) -> None:
+    held = _Held(database)
+    group_commit = held.group_commit
+    small = group_commit.defer(_instance(1), SENDER, at=NOW)
+    group_commit.do_here()
+    assert not small.done()
+    held.go()
+    assert small.result(30)[1]
+    threads: list[int] = []
+    large = group_commit.defer(instance(bytes(MOST_BYTES_HERE + 1), uid="2.25.50"), SENDER, at=NOW)
+    large.add_done_callback(lambda _: threads.append(threading.get_ident()))
+    group_commit.do_here()
+    held.let_go()
+    assert large.result(0)[1]
+    assert threads != [threading.get_ident()]
 
 
 def test_a_locked_database_fails_all_at_once_and_none_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

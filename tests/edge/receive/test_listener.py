@@ -4,6 +4,7 @@ import random
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,6 +193,26 @@ def test_a_locked_database_is_out_of_resources_and_recovers_by_itself(
         assert scp.kept() == []
         assert _send(scp, b"while locked", "2.25.8") == 0x0000
         assert len(scp.kept()) == 1
+
+
+def test_a_disk_that_hangs_holds_up_nobody_but_who_waits_for_it(engine: Engine, tmp_path: Path) -> None:
+    with _listening(engine, tmp_path) as scp, ThreadPoolExecutor() as others:
+        assert _send(scp, b"before", "2.25.8") == 0x0000
+        with closing(sqlite3.connect(tmp_path / "dxatrend.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            hanging = others.submit(_send, scp, b"while it hangs", "2.25.9")
+            for _ in range(3):
+                association = _associate(scp, Verification)
+                assert association.send_c_echo().Status == 0x0000
+                association.release()
+            second = others.submit(_send, scp, b"behind it", "2.25.10")
+            association = _associate(scp, Verification)
+            assert association.send_c_echo().Status == 0x0000
+            association.release()
+            assert not hanging.done()
+            assert not second.done()
+        assert (hanging.result(30), second.result(30)) == (0x0000, 0x0000)
+        assert len(scp.kept()) == 3
 
 
 def test_a_full_disk_is_out_of_resources_nothing_is_half_written_and_it_recovers_by_itself(

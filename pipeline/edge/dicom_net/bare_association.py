@@ -1,0 +1,33 @@
+"""pynetdicom's association as acceptor, made without the layers, queues and handlers that ours replace.
+
+pynetdicom's own constructor makes an upper layer and a message layer with their queues, and binds nineteen handlers,
+which takes as long as storing an object. ``tests/edge/dicom_net/test_private_names.py`` sees that no attribute lacks.
+"""
+
+import threading
+
+from pynetdicom import AE
+from pynetdicom.acse import ACSE
+from pynetdicom.association import Association, ServiceUser
+from pynetdicom.presentation import PresentationContext
+
+
+class BareAssociation(Association):
+    """An association that lacks its ``dul``, its ``dimse`` and its ``_handlers``."""
+
+    def __init__(self, ae: AE) -> None:
+        threading.Thread.__init__(self, daemon=True)
+        self._ae, self._server, self.mode = ae, None, "acceptor"
+        self.requestor, self.acceptor = ServiceUser(self, "requestor"), ServiceUser(self, "acceptor")
+        self.acse = ACSE(self)
+        self.is_established = self.is_rejected = self.is_aborted = self.is_released = False
+        self._sent_abort = self._sent_release = False
+        self._accepted_cx: dict[int, PresentationContext] = {}
+        self._rejected_cx: list[PresentationContext] = []
+        self._acse_timeout, self._dimse_timeout = ae.acse_timeout, ae.dimse_timeout
+        self._network_timeout, self.connection_timeout = ae.network_timeout, ae.connection_timeout
+        self.network_timeout_response = "A-ABORT"
+        self._kill = self._started_dul = False
+        self._dul_ready, self._reactor_checkpoint = threading.Event(), threading.Event()
+        self._reactor_checkpoint.set()
+        self._timer_resolution = None
