@@ -35,7 +35,7 @@ from pipeline.edge.reprocess.reextract import READ_OTHERWISE
 from pipeline.edge.store.commitment_requests import NOT_REPORTED
 from pipeline.edge.store.patient_identity import ID_CONFLICT
 from pipeline.edge.store.readings import REPEATED
-from pipeline.edge.store.receipts import CORRECTED, OTHER_BYTES
+from pipeline.edge.store.receipts import CORRECTED, ERASED, OTHER_BYTES
 from pipeline.edge.store.shared_scans import SAME_SCAN
 from pipeline.edge.store.withdrawals import REJECTED
 from pipeline.sr.dicom.unreadable import IGNORED_REASONS, Reason
@@ -137,7 +137,7 @@ def test_a_list_can_be_set_by_the_environment_as_the_page_says(monkeypatch):
 
 
 OF_EXAMS = {CONTRADICTORY, UNUSABLE_EVIDENCE, OTHER_BYTES, ID_CONFLICT, SAME_SCAN, READ_OTHERWISE}
-OF_THE_EDGE = {OTHER_CALLER, UNEXPECTED, WORKER_LOST, REFUSED, UNANSWERED, UNWRITABLE, NOT_REPORTED}
+OF_THE_EDGE = {ERASED, OTHER_CALLER, UNEXPECTED, WORKER_LOST, REFUSED, UNANSWERED, UNWRITABLE, NOT_REPORTED}
 
 
 def test_every_reason_for_holding_is_explained_and_no_other():
@@ -154,7 +154,7 @@ def test_the_page_explains_each_reason_for_holding_in_the_words_of_the_desk():
 def test_every_reason_for_ignoring_is_explained():
     (table,) = re.findall(r"^\| reason \| what it is \|.*\n\|.*\n((?:\|.*\n)+)", OPERATIONS, re.MULTILINE)
     explained = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE))))
-    assert explained == {*IGNORED_REASONS, Reason.REJECTION_NOTE, REPEATED, CORRECTED, REJECTED}
+    assert explained == {*IGNORED_REASONS, Reason.REJECTION_NOTE, REPEATED, CORRECTED, REJECTED, ERASED}
 
 
 def test_what_the_page_tells_to_look_for_is_printed_or_logged():

@@ -258,6 +258,14 @@ COMMANDS: dict[str, Command] = {
         examples=("dxatrend merge OLD123 NEW456", "dxatrend merge OLD123 NEW456 --undo"),
         writes=True,
     ),
+    "patient": Command(
+        run="",
+        summary="Write everything on file about a patient into a folder, or erase it.",
+        examples=(
+            "dxatrend patient export 12345 --to /safe/request-7",
+            'dxatrend patient erase 12345 --reason "request 7 of 2026"',
+        ),
+    ),
     "withdraw": Command(
         run="patients:withdraw",
         summary="Exclude an exam from every comparison and supersede its addendum.",

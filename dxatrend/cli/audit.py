@@ -11,7 +11,7 @@ from dxatrend.cli.store_access import open_store
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
-from pipeline.edge.store import audit_trail
+from pipeline.edge.store import audit_chain, audit_trail
 from pipeline.edge.store.audit_trail import Event, Outcome, SealedEntry
 
 
@@ -37,7 +37,7 @@ def _export(app: App, options: argparse.Namespace) -> int:
 
 def _verify(app: App) -> int:
     with app.database.snapshot() as connection:
-        chain = audit_trail.verify(connection)
+        chain = audit_chain.verify(connection)
     print(f"{chain.sealed} entries are chained, {chain.unsealed} not yet; the chain ends with {chain.last_digest}")
     if chain.broken_at is None:
         return SUCCESS

@@ -240,6 +240,22 @@ def _merge(parser: Parser) -> None:
     parser.add_argument("--undo", action="store_true", help="treat them as two patients again")
 
 
+def _patient(parser: Parser) -> None:
+    actions = parser.add_subparsers(metavar="export|erase", required=True)
+    export = actions.add_parser("export", help="write everything on file about a patient into a new folder")
+    erase = actions.add_parser("erase", help="erase everything on file about a patient, which cannot be undone")
+    for action in (export, erase):
+        action.add_argument("patient_id", type=_text, metavar="ID", help="the patient ID, or one merged with it")
+        _add_issuer(action)
+        add_config(action, default=argparse.SUPPRESS)
+    export.add_argument("--to", type=Path, metavar="FOLDER", help="folder to make (default: one with the date)")
+    export.set_defaults(run="patient:export")
+    erase.add_argument("--reason", type=_text, default="", metavar="TEXT", help="why; kept, so it must name nobody")
+    erase.add_argument("--yes", action="store_true", help="erase without asking")
+    add_force(erase)
+    erase.set_defaults(run="patient:erase")
+
+
 def _withdraw(parser: Parser) -> None:
     parser.add_argument("exam", metavar="E12", help="the exam, as held, show and audit print it")
     parser.add_argument("--reason", type=_text, default="", metavar="TEXT", help="why; the addendum quotes it")
@@ -335,6 +351,7 @@ ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "fetch": _fetch,
     "confirm": _confirm,
     "merge": _merge,
+    "patient": _patient,
     "withdraw": _withdraw,
     "split": _split,
     "show": _show,

@@ -46,6 +46,8 @@ WORDS = {
     Event.CONTEXT_LOADED: "entered clinical context",
     Event.LOADED: "imported files",
     Event.REPROCESSED: "had exams examined again",
+    Event.PATIENT_EXPORTED: "wrote out everything about a patient",
+    Event.ERASED: "erased patients",
     Event.MERGED: "merged two patients, or undid it",
     Event.SPLIT: "split an exam by visit",
     Event.WITHDRAWN: "withdrew an exam, or undid it",

@@ -66,6 +66,8 @@ _KINDS = {
     Event.MERGED: _Kind(_PATIENT_RECORD, "U"),
     Event.WITHDRAWN: _Kind(_INSTANCES_ACCESSED, "U"),
     Event.VIEWED: _Kind(_PATIENT_RECORD, "R"),
+    Event.PATIENT_EXPORTED: _Kind(_PATIENT_RECORD, "R"),
+    Event.ERASED: _Kind(_PATIENT_RECORD, "D"),
     Event.REFUSED_CALLER: _Kind(_SECURITY_ALERT, "E", Code("110126", "Node Authentication")),
     Event.LOGGED_IN: _Kind(_USER_AUTHENTICATION, "E", Code("110122", "Login")),
     Event.LOG_IN_REFUSED: _Kind(_USER_AUTHENTICATION, "E", Code("110122", "Login")),

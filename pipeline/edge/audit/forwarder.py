@@ -12,7 +12,7 @@ from pipeline.edge.audit import dicom_message, syslog_sender
 from pipeline.edge.audit.dicom_message import Source, Subject
 from pipeline.edge.audit.syslog_sender import Line, SyslogUnreachableError
 from pipeline.edge.errors import describe_error, require_fault_of_one
-from pipeline.edge.store import audit_trail, receipts
+from pipeline.edge.store import audit_chain, receipts
 from pipeline.edge.store.audit_trail import Entry, SealedEntry
 from pipeline.edge.store.schema import addendum, exam, patient
 from pipeline.sr.dicom.content_tree import header_text
@@ -44,7 +44,7 @@ class AuditForwarder:
         self._wait = EVERY
         if self._settings.syslog:
             with app.database.write() as connection:
-                audit_trail.add_receiver(connection, RECEIVER, at=datetime.now(UTC))
+                audit_chain.add_receiver(connection, RECEIVER, at=datetime.now(UTC))
 
     def poll(self) -> datetime:
         """Seal and send what was added; return when to poll again.
@@ -63,10 +63,10 @@ class AuditForwarder:
 
     def _seal(self) -> int:
         with self._app.database.read() as connection:
-            if not audit_trail.has_unsealed(connection):
+            if not audit_chain.has_unsealed(connection):
                 return 0
         with self._app.database.write() as connection:
-            return audit_trail.seal(connection)
+            return audit_chain.seal(connection)
 
     def _send_all(self) -> None:
         try:
@@ -84,7 +84,7 @@ class AuditForwarder:
 
     def _send(self) -> bool:
         with self._app.database.read() as connection:
-            unsent = audit_trail.unsent(connection, RECEIVER)
+            unsent = audit_chain.unsent(connection, RECEIVER)
             lines = [line for entry in unsent if (line := self._line(connection, entry)) is not None]
         if not unsent or not self._is_ours():
             return False
@@ -93,13 +93,13 @@ class AuditForwarder:
         position = unsent[-1].position
         assert position is not None  # unsent entries are sealed
         with self._app.database.write() as connection:
-            audit_trail.record_sent(connection, RECEIVER, position, at=datetime.now(UTC))
+            audit_chain.record_sent(connection, RECEIVER, position, at=datetime.now(UTC))
         return True
 
     def _is_ours(self) -> bool:
         """Whether this worker, of several, sends to the receiver."""
         with self._app.database.write() as connection:
-            return audit_trail.lease_receiver(connection, RECEIVER, at=datetime.now(UTC))
+            return audit_chain.lease_receiver(connection, RECEIVER, at=datetime.now(UTC))
 
     def _line(self, connection: Connection, sealed: SealedEntry) -> Line | None:
         """Return the message of an entry, if it has one; one that cannot be rendered stays in the audit trail alone."""

@@ -34,7 +34,7 @@ from pipeline.edge.dicom_net.statuses import OUT_OF_RESOURCES, PENDING, SUCCESS
 from pipeline.edge.errors import UNEXPECTED, describe_error, require_fault_of_one
 from pipeline.edge.history import dicomweb
 from pipeline.edge.history.archived_instance import MODALITIES, TAKEN, ArchivedInstance, is_of
-from pipeline.edge.store import audit_trail, history_queries, patients, receipts, work_queue
+from pipeline.edge.store import audit_trail, erased_objects, history_queries, patients, receipts, work_queue
 from pipeline.edge.store.audit_trail import Outcome
 from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.receipts import Instance
@@ -221,10 +221,11 @@ def _instances(association: Association, study: str) -> Iterator[ArchivedInstanc
 
 
 def _not_on_file(connection: Connection, offered: Sequence[ArchivedInstance]) -> list[ArchivedInstance]:
-    """Return the instances that are neither on file nor addenda of ours."""
+    """Return the instances that are neither on file nor addenda of ours, and were not erased."""
     uids = [one.instance for one in offered]
     known = set(connection.scalars(select(receipt.c.sop_instance_uid).where(receipt.c.sop_instance_uid.in_(uids))))
     known |= set(connection.scalars(select(addendum.c.sop_instance_uid).where(addendum.c.sop_instance_uid.in_(uids))))
+    known |= erased_objects.among(connection, uids).keys()
     return [one for one in offered if one.instance not in known]
 
 

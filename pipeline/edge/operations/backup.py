@@ -21,6 +21,7 @@ from sqlalchemy import Connection, LargeBinary, Table, delete, func, insert, ins
 
 from pipeline.edge.audit import events
 from pipeline.edge.store import audit_trail, housekeeping_log
+from pipeline.edge.store.audit_schema import audit
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database, StoreError, migrate
 from pipeline.edge.store.register_schema import register_record
@@ -139,6 +140,7 @@ def _prepare(file: Path, partial: Path, digest: str) -> dict[str, int]:
             connection.execute(delete(process))  # none of those that ran at the backup works with this store
             detail = {"digest": digest, "file": file.name}
             audit_trail.record(connection, events.by_operator(Event.RESTORED, at=datetime.now(UTC), detail=detail))
+            _continue_numbering(connection)
         with copy.read() as connection:
             rows = {table.name: _count(connection, table) for table in metadata.sorted_tables}
     _check(partial, rows)
@@ -154,12 +156,20 @@ def _empty(target: Connection) -> None:
 
 
 def _continue_numbering(target: Connection) -> None:
-    """Let PostgreSQL number new rows after the restored ones."""
+    """Let new rows be numbered after the restored ones, and after erased ones that the audit trail still names."""
     for table in metadata.sorted_tables:
-        if "id" in table.c:
-            last = target.scalar(select(func.max(table.c.id)))
+        if "id" not in table.c:
+            continue
+        last = target.scalar(select(func.max(table.c.id))) or 0
+        if f"{table.name}_id" in audit.c:
+            last = max(last, target.scalar(select(func.max(audit.c[f"{table.name}_id"]))) or 0)
+        if target.dialect.name == "postgresql":
             sequence = func.pg_get_serial_sequence(table.name, "id")
-            target.execute(select(func.setval(sequence, last or 1, last is not None)))
+            target.execute(select(func.setval(sequence, last or 1, last > 0)))
+        elif table.dialect_options["sqlite"]["autoincrement"]:
+            target.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), {"name": table.name})
+            numbered = text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :last)")
+            target.execute(numbered, {"name": table.name, "last": last})
 
 
 def _batches(source: Connection) -> Generator[tuple[Table, list[dict[str, Any]]], None, None]:

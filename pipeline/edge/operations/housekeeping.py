@@ -14,6 +14,7 @@ from pipeline.edge.audit import events
 from pipeline.edge.audit.forwarder import RECEIVER
 from pipeline.edge.quality_control import stops
 from pipeline.edge.store import (
+    audit_chain,
     audit_trail,
     commitment_requests,
     destination_outages,
@@ -137,9 +138,9 @@ def _judge_phantoms(app: App, at: datetime) -> None:
 def _check_audit_trail(database: Database) -> None:
     """Seal the entries that the worker may have missed, and verify the chain."""
     with database.write() as connection:
-        audit_trail.seal(connection, all_of_it=True)
+        audit_chain.seal(connection, all_of_it=True)
     with database.read() as connection:
-        broken_at = audit_trail.verify(connection).broken_at
+        broken_at = audit_chain.verify(connection).broken_at
     if broken_at is not None:
         log.critical("the audit trail was changed; see dxatrend audit --verify")
     _record_finding(database, housekeeping_log.BROKEN_AUDIT_TRAIL, is_wrong=broken_at is not None)
@@ -165,7 +166,7 @@ def _drop_audit_entries(database: Database, before: datetime, at: datetime, rece
 
 def _drop_entries(database: Database, before: datetime, at: datetime, receivers: Sequence[str]) -> int:
     with database.write() as connection:
-        dropped = audit_trail.drop_entries(connection, before=before, at=at, receivers=receivers)
+        dropped = audit_chain.drop_entries(connection, before=before, at=at, receivers=receivers)
         if dropped:
             detail = {"audit_entries": dropped, "before": before.isoformat()}
             audit_trail.record(connection, events.by_operator(Event.DROPPED, at=at, detail=detail))

@@ -100,6 +100,11 @@ EXPLANATIONS: Mapping[str, Explanation] = {
         "that has its addendum already, else neither.",
         "The detail names the other one. Compare both; releasing it accepts the later one as well.",
     ),
+    "erased": Explanation(
+        "The patient it belongs to was erased here, and its scanner has sent it once more.",
+        "Find out why it was sent. Releasing it takes it in as something new; `dxatrend patient erase` erases it "
+        "again.",
+    ),
     "inconsistent": Explanation("Content divided by area is not the density.", "Compare with the scanner's printout."),
     "id_conflict": Explanation(
         "One study is under two patients, or a patient has two birth dates or sexes, or two names without a birth "

@@ -1,24 +1,23 @@
 """Audit trail: append-only entries of who did what to which object and when, sealed in a SHA-256 hash chain.
 
-An entry is added in the transaction that does what it records; triggers refuse any other change. Soon afterwards
-``seal`` chains each entry to the one before it. That is not done at once, because only one writer at a time can extend
-a chain, and receiving must not wait.
+An entry is added in the transaction that does what it records; triggers refuse any other change. ``audit_chain.py``
+seals it soon afterwards.
 """
 
 import functools
-import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, or_, select
 
 from pipeline.clinical.model import Patient
-from pipeline.edge.store import patient_identity, work_queue
-from pipeline.edge.store.audit_schema import audit, audit_cursor, audit_cut, audit_seal
+from pipeline.edge.store import patient_identity
+from pipeline.edge.store.audit_schema import audit, audit_seal
 from pipeline.edge.store.compiled_statement import CompiledStatement, in_rows, parameters_in_rows
 from pipeline.edge.store.schema import addendum, exam, patient, reading
 
@@ -69,6 +68,10 @@ class Event(StrEnum):
     RESTORED = "restored"
     EXPORTED = "exported"
     """The audit trail was read."""
+    PATIENT_EXPORTED = "patient_exported"
+    """Everything on file about a patient was written into files."""
+    ERASED = "erased"
+    """Everything on file about patients was erased; names them by our numbers alone."""
     DROPPED = "dropped"
     """Something was deleted at the end of its retention time."""
     STARTED = "started"
@@ -121,82 +124,15 @@ class SealedEntry:
     digest: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chain:
-    """Result of verifying the hash chain: the counts of sealed and unsealed entries, and the first break."""
-
-    sealed: int
-    unsealed: int
-    last_digest: str
-    broken_at: int | None
-    """The number of the first entry that was changed, is missing, or stands in the wrong place."""
-
-
 BATCH = 1000
 """Entries that are sealed, sent or dropped in one transaction."""
-
-_START = "0" * 64
-_LOCK = 7_311_003
-
-_RECENT = 1000
-"""How many entries back to look for one whose transaction ended after a later one's; with ``all_of_it``, all."""
 
 
 def record(connection: Connection, *entries: Entry) -> None:
     """Add entries to the audit trail for what this transaction does."""
     if entries:
-        rows = [_values(entry) for entry in entries]
+        rows = [values_of(entry) for entry in entries]
         _insert(len(rows)).execute(connection, in_rows(rows))
-
-
-def seal(connection: Connection, *, all_of_it: bool = False) -> int:
-    """Seal up to a batch of entries that are committed and not sealed yet, and return their count."""
-    if connection.dialect.name == "postgresql":  # on SQLite a writer excludes others already
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-    position, digest = _end(connection)
-    sealed = select(audit_seal.c.audit_id).where(audit_seal.c.audit_id == audit.c.id)
-    waiting = select(audit).where(~sealed.exists()).order_by(audit.c.id).limit(BATCH)
-    if not all_of_it:
-        last = connection.scalar(select(func.max(audit_seal.c.audit_id))) or 0
-        waiting = waiting.where(audit.c.id > last - _RECENT)
-    seals = []
-    for row in connection.execute(waiting):
-        position, digest = position + 1, _digest(digest, row.id, _entry(row))
-        seals.append({"position": position, "audit_id": row.id, "digest": digest})
-    if seals:
-        connection.execute(insert(audit_seal), seals)
-    return len(seals)
-
-
-def has_unsealed(connection: Connection) -> bool:
-    """Return whether a recent entry is not sealed yet; cheap enough to be called every second."""
-    last = connection.scalar(select(func.max(audit_seal.c.audit_id))) or 0
-    sealed = select(audit_seal.c.audit_id).where(audit_seal.c.audit_id == audit.c.id)
-    recent = select(audit.c.id).where(audit.c.id > last - _RECENT, ~sealed.exists())
-    return connection.scalar(recent.order_by(audit.c.id.desc()).limit(1)) is not None
-
-
-def verify(connection: Connection) -> Chain:
-    """Verify the hash chain from its beginning, or its last cut, to its end."""
-    position, digest = _cut(connection)
-    sealed, broken_at = 0, None
-    chain = (
-        select(audit_seal.c.position, audit_seal.c.audit_id, audit_seal.c.digest.label("stored_digest"), audit)
-        .outerjoin(audit, audit.c.id == audit_seal.c.audit_id)
-        .where(audit_seal.c.position > position)
-        .order_by(audit_seal.c.position)
-    )
-    for row in connection.execute(chain.execution_options(yield_per=BATCH)):
-        fits = (
-            row.id is not None
-            and row.position == position + 1
-            and row.stored_digest == _digest(digest, row.id, _entry(row))
-        )
-        if not fits and broken_at is None:
-            broken_at = int(row.audit_id)
-        position, digest, sealed = row.position, row.stored_digest, sealed + 1
-    entries: int = connection.execute(select(func.count()).select_from(audit)).scalar_one()
-    return Chain(sealed=sealed, unsealed=max(0, entries - sealed), last_digest=digest, broken_at=broken_at)
 
 
 def find(
@@ -241,74 +177,6 @@ def rejections(connection: Connection, *, since: datetime) -> list[Entry]:
     return [_entry(row) for row in connection.execute(query.order_by(audit.c.at, audit.c.id))]
 
 
-def unsent(connection: Connection, receiver: str) -> list[SealedEntry]:
-    """Return up to a batch of sealed entries that a receiver has not got yet, in the order of the chain."""
-    query = (
-        with_seals()
-        .where(audit_seal.c.position > _sent(connection, receiver))
-        .order_by(audit_seal.c.position)
-        .limit(BATCH)
-    )
-    return [sealed_entry(row) for row in connection.execute(query)]
-
-
-def add_receiver(connection: Connection, receiver: str, *, at: datetime) -> None:
-    """Add a receiver, unless it is known, that gets entries from now on."""
-    known = connection.scalar(select(audit_cursor.c.name).where(audit_cursor.c.name == receiver))
-    if known is None:
-        connection.execute(insert(audit_cursor).values(name=receiver, position=_end(connection)[0], at=at))
-
-
-def lease_receiver(connection: Connection, receiver: str, *, at: datetime) -> bool:
-    """Lease a receiver to this worker, and return whether no other worker has it."""
-    free = or_(
-        audit_cursor.c.leased_until.is_(None),
-        audit_cursor.c.leased_until <= at,
-        audit_cursor.c.lease_owner == work_queue.owner(),
-    )
-    taken = connection.execute(
-        update(audit_cursor)
-        .where(audit_cursor.c.name == receiver, free)
-        .values(lease_owner=work_queue.owner(), leased_until=at + work_queue.LEASE)
-    )
-    return taken.rowcount == 1
-
-
-def record_sent(connection: Connection, receiver: str, position: int, *, at: datetime) -> None:
-    """Record that a receiver has got the chain up to a position."""
-    connection.execute(update(audit_cursor).where(audit_cursor.c.name == receiver).values(position=position, at=at))
-
-
-def drop_entries(connection: Connection, *, before: datetime, at: datetime, receivers: Sequence[str] = ()) -> int:
-    """Drop up to a batch of the oldest entries, all from before a moment, and return their count.
-
-    Entries that a receiver has not got yet stay, and so do entries that are not sealed.
-    """
-    start, _ = _cut(connection)
-    until = start + BATCH
-    young = (
-        select(audit_seal.c.position)
-        .join(audit, audit.c.id == audit_seal.c.audit_id)
-        .where(audit.c.at >= before, audit_seal.c.position > start)
-        .order_by(audit_seal.c.position)
-        .limit(1)
-    )
-    first_young: int | None = connection.scalar(young)
-    end = min([until, *(_sent(connection, receiver) for receiver in receivers)])
-    if first_young is not None:
-        end = min(end, first_young - 1)
-    old = (audit_seal.c.position > start) & (audit_seal.c.position <= end)
-    last = connection.execute(
-        select(audit_seal.c.position, audit_seal.c.digest).where(old).order_by(audit_seal.c.position.desc()).limit(1)
-    ).one_or_none()
-    if last is None:
-        return 0
-    connection.execute(insert(audit_cut).values(position=last.position, digest=last.digest, before=before, at=at))
-    gone = connection.execute(delete(audit).where(audit.c.id.in_(select(audit_seal.c.audit_id).where(old))))
-    connection.execute(delete(audit_seal).where(old))
-    return gone.rowcount
-
-
 def with_seals() -> Select[Any]:
     """Return the query of every entry with its seal, if it has one yet."""
     return select(audit, audit_seal.c.position, audit_seal.c.digest).outerjoin(
@@ -327,7 +195,8 @@ def _insert(count: int) -> CompiledStatement:
     return CompiledStatement(insert(audit).values(parameters_in_rows(audit, columns, count)))
 
 
-def _values(entry: Entry) -> dict[str, object]:
+def values_of(entry: Entry) -> dict[str, object]:
+    """Return the row of a new entry; the salt keeps the hash of its detail from being guessed."""
     return {
         "at": entry.at,
         "event": entry.event.value,
@@ -339,6 +208,7 @@ def _values(entry: Entry) -> dict[str, object]:
         "exam_id": entry.exam,
         "addendum_id": entry.addendum,
         "detail": json.dumps(entry.detail, sort_keys=True, ensure_ascii=True, default=str),
+        "salt": secrets.token_hex(16),
     }
 
 
@@ -355,31 +225,6 @@ def _entry(row: Row[Any]) -> Entry:
         addendum=row.addendum_id,
         detail=json.loads(row.detail),
     )
-
-
-def _digest(before: str, number: int, entry: Entry) -> str:
-    content = {**_values(entry), "id": number, "at": entry.at.isoformat(timespec="microseconds")}
-    return hashlib.sha256(f"{before}{json.dumps(content, sort_keys=True)}".encode("ascii")).hexdigest()
-
-
-def _end(connection: Connection) -> tuple[int, str]:
-    """Return the position and digest of the last seal."""
-    last = connection.execute(
-        select(audit_seal.c.position, audit_seal.c.digest).order_by(audit_seal.c.position.desc()).limit(1)
-    ).one_or_none()
-    return (last.position, last.digest) if last else _cut(connection)
-
-
-def _cut(connection: Connection) -> tuple[int, str]:
-    """Return the position and digest after which the chain begins."""
-    last = connection.execute(
-        select(audit_cut.c.position, audit_cut.c.digest).order_by(audit_cut.c.position.desc()).limit(1)
-    ).one_or_none()
-    return (last.position, last.digest) if last else (0, _START)
-
-
-def _sent(connection: Connection, receiver: str) -> int:
-    return connection.scalar(select(audit_cursor.c.position).where(audit_cursor.c.name == receiver)) or 0
 
 
 def _concerns(about: Patient) -> ColumnElement[bool]:

@@ -29,6 +29,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from pipeline.edge.store import alarm_schema as alarm_schema
 from pipeline.edge.store import audit_schema as audit_schema
 from pipeline.edge.store import desk_schema as desk_schema
+from pipeline.edge.store import erasure_schema as erasure_schema
 from pipeline.edge.store import qc_schema as qc_schema
 from pipeline.edge.store import register_schema as register_schema
 from pipeline.edge.store.change_notification import ChangeNotification, PostgresNotification, SqliteNotification
@@ -251,6 +252,24 @@ class Database:
             for statement in statements:
                 connection.exec_driver_sql(statement)
             connection.commit()
+
+    def rewrite(self) -> bool:
+        """Rewrite the files so that nothing deleted is left in them, and return whether that was done whole.
+
+        SQLite: the file is rebuilt and its log emptied, for which the disk must hold it twice; writers wait meanwhile,
+        and while another process reads the log stays. PostgreSQL: the space of deleted rows is freed for reuse.
+
+        Raises:
+            StoreError: the disk is full, or others held the database for too long; nothing is lost.
+        """
+        options = {"begin": None} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        with _named_failures(), self._engine.connect().execution_options(**options) as connection:
+            if not self.is_sqlite:
+                connection.exec_driver_sql("VACUUM (ANALYZE)")
+                return True
+            connection.exec_driver_sql("VACUUM")
+            busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+            return not busy
 
     def close(self) -> None:
         """Close every connection."""

@@ -15,6 +15,9 @@ DAMAGED_STORE = "damaged store"
 BROKEN_AUDIT_TRAIL = "broken audit trail"
 """Since when the chain of the audit trail is broken; no row while it is whole."""
 
+TO_BE_REWRITTEN = "store to be rewritten"
+"""Since when the files of the store may still hold what was erased; no row once they were rewritten."""
+
 
 def last_done(connection: Connection, name: str) -> datetime | None:
     """Return when something was last done; ``None`` where it never was."""

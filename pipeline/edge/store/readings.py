@@ -97,6 +97,7 @@ def record(
         due_at=arrival.due_at,
         historical=historical,
         late=arrival.late,
+        on_file=known,
     )
     rejected = _rejected_as(connection, report.sop_instance_uid, may_reject)
     _DELETE.execute(connection, {"receipt": receipt_number})  # where it was historical before
@@ -287,27 +288,29 @@ def _record_exam(
     due_at: datetime,
     historical: bool,
     late: bool,
+    on_file: int | None,
 ) -> int:
-    """Insert the exam a report belongs to, or add to it, make it due, and return its number."""
+    """Insert the exam a report belongs to, or add to the one on file, make it due, and return its number."""
     who = report.exam.patient
-    number = insert_if_absent(
-        connection,
-        exam,
-        patient_id=patient_number,
-        scanner_id=scanner_number,
-        study_instance_uid=report.exam.study_instance_uid,
-        performed_at=report.exam.performed_at,
-        birth_date=who.birth_date,
-        sex=who.sex.value,
-        revision=1,
-        historical=historical,
-        late=late,
-        name=report.name,
-        state=State.WAITING,
-        due_at=due_at,
-    )
-    if number is not None:
-        return number
+    if on_file is None:  # else the attempt alone would use up a number
+        number = insert_if_absent(
+            connection,
+            exam,
+            patient_id=patient_number,
+            scanner_id=scanner_number,
+            study_instance_uid=report.exam.study_instance_uid,
+            performed_at=report.exam.performed_at,
+            birth_date=who.birth_date,
+            sex=who.sex.value,
+            revision=1,
+            historical=historical,
+            late=late,
+            name=report.name,
+            state=State.WAITING,
+            due_at=due_at,
+        )
+        if number is not None:
+            return number
     performed_at = literal(report.exam.performed_at, exam.c.performed_at.type)
     known: dict[str, object] = {"birth_date": who.birth_date} if who.birth_date else {}
     if not historical:

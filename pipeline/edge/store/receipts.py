@@ -4,7 +4,7 @@ import hashlib
 import sqlite3
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from io import BytesIO
@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, LargeBinary, Row, and_, bindparam, case, func, literal, select, text, update
 
-from pipeline.edge.store import audit_trail
+from pipeline.edge.store import audit_trail, erased_objects
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.compiled_statement import CompiledStatement
@@ -25,6 +25,9 @@ OTHER_BYTES = "other_bytes"
 
 CORRECTED = "corrected"
 """The reason for which a report is ignored that was sent again with a corrected header."""
+
+ERASED = "erased"
+"""The reason for which a receipt is ignored that was erased, and for which its object is held if it comes again."""
 
 PIECE = 8_000_000
 """Bytes of a large content that are written or read at a time, because a driver holds them several times."""
@@ -160,18 +163,20 @@ def store_all(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple
 
     The same SOP Instance UID with the same bytes is stored once. With other bytes both are stored and the later one is
     held, because only a person can say which is right; a historical one is ignored instead, as archives alter what they
-    store. Any number of instances costs as many statements as one.
+    store. What was erased is held if a scanner sends it again; if it is historical, it counts as stored and is not.
+    Any number of instances costs as many statements as one.
     """
     if connection.dialect.name == "postgresql":  # else two listeners do not see what the other is storing
         connection.execute(_LOCK_UIDS, {"uids": [arrival.sop_instance_uid for arrival in arrivals]})
+    erased = erased_objects.among(connection, [arrival.sop_instance_uid for arrival in arrivals])
     stored: dict[int, tuple[int, bool]] = {}
     waiting = dict(enumerate(arrivals))
     while waiting:  # once, unless one UID comes several times: then the later ones find the earlier one stored
         of_uid = {arrival.sop_instance_uid: place for place, arrival in reversed(waiting.items())}
         turn = {place: waiting.pop(place) for place in sorted(of_uid.values())}
-        stored.update(zip(turn, _store_different(connection, list(turn.values())), strict=True))
+        stored.update(zip(turn, _store_different(connection, list(turn.values()), erased), strict=True))
     results = [stored[place] for place in range(len(arrivals))]
-    entries = (_entry(arrival, *result) for arrival, result in zip(arrivals, results, strict=True))
+    entries = (_entry(arrival, *result, erased) for arrival, result in zip(arrivals, results, strict=True))
     audit_trail.record(connection, *entries)
     if any(new for _, new in results):
         notify(connection)
@@ -242,18 +247,23 @@ def requeue_with_other_bytes(connection: Connection, numbers: Sequence[int]) -> 
     connection.execute(update(receipt).where(receipt.c.id.in_(numbers)).values(attempts=0))
 
 
-def _store_different(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
-    """Store instances of different UIDs."""
+def _store_different(
+    connection: Connection, arrivals: Sequence[Arrival], erased: Mapping[str, int]
+) -> list[tuple[int, bool]]:
+    """Store instances of different UIDs; ``erased`` are those that were erased, each with its receipt."""
     on_file: defaultdict[str, list[Any]] = defaultdict(list)
-    for known in _KNOWN.execute(connection, {"uids": [arrival.sop_instance_uid for arrival in arrivals]}):
+    uids = [arrival.sop_instance_uid for arrival in arrivals]
+    for known in _KNOWN.execute(connection, {"uids": uids}):
         on_file[known.sop_instance_uid].append(known)
     numbers: dict[str, int] = {}
     rows = []
     for arrival in arrivals:
         uid = arrival.sop_instance_uid
         same = next((known.id for known in on_file[uid] if known.digest == arrival.digest), None)
-        if same is None:
-            rows.append(_row(arrival, on_file[uid]))
+        if same is None and uid in erased and arrival.historical:
+            numbers[uid] = erased[uid]  # nothing of it is stored: no import brings back what was erased
+        elif same is None:
+            rows.append(_row(arrival, on_file[uid], erased.get(uid)))
         else:
             _store_again(connection, same, arrival)
             numbers[uid] = same
@@ -281,8 +291,10 @@ def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str,
     return inserted
 
 
-def _row(arrival: Arrival, on_file: Sequence[Any]) -> dict[str, object]:
+def _row(arrival: Arrival, on_file: Sequence[Any], erased: int | None) -> dict[str, object]:
     state, reason, detail = State.WAITING, None, None
+    if erased is not None:
+        state, reason, detail = State.HELD, ERASED, f"it was erased before, with receipt {erased}"
     if of_use := [_named(known) for known in on_file if not known.not_of_use]:
         state = State.IGNORED if arrival.historical else State.HELD
         numbers = ", ".join(of_use)
@@ -310,13 +322,15 @@ def _named(known: Any) -> str:
     return f"{known.id} ({Sender(ae_title=known.calling_ae_title, host=known.host)})"
 
 
-def _entry(arrival: Arrival, number: int, new: bool) -> Entry:
+def _entry(arrival: Arrival, number: int, new: bool, erased: Mapping[str, int]) -> Entry:
     detail = {
         "sop_class_uid": arrival.sop_class_uid,
         "sop_instance_uid": arrival.sop_instance_uid,
         "digest": arrival.digest,
         "new": new,
     }
+    if not new and erased.get(arrival.sop_instance_uid) == number:
+        detail = {"sop_class_uid": arrival.sop_class_uid, "erased": True}
     return Entry(
         event=Event.RECEIVED,
         at=arrival.at,

@@ -113,7 +113,8 @@ def _historical() -> Column[bool]:
     return Column("historical", Boolean, nullable=False, server_default=false())
 
 
-def _count(name: str) -> Column[int]:
+def count_column(name: str) -> Column[int]:
+    """Return a column that counts from 0."""
     return Column(name, Integer, nullable=False, server_default="0")
 
 
@@ -149,6 +150,9 @@ def index_where(condition: str, *columns: str, name: str) -> Index:
     """Return a partial index, which costs nothing for rows that do not meet the condition."""
     return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
 
+
+NEVER_TWICE = True
+"""For tables whose rows an erasure may delete: the audit trail still has their numbers, which no other row may get."""
 
 metadata = MetaData(
     naming_convention={
@@ -209,6 +213,7 @@ patient = Table(
     Column("patient_id", Text, nullable=False),
     reference("linked_patients", nullable=False, index=True),
     UniqueConstraint("patient_id", "issuer"),
+    sqlite_autoincrement=NEVER_TWICE,
     comment="one patient by id and issuer, both trimmed; the bytes as sent are in the receipt",
 )
 
@@ -285,6 +290,7 @@ exam = Table(
     Index(None, "patient_id", "performed_at"),
     Index(None, "scanner_id", "performed_at"),
     Index("ix_exam_late", "id", sqlite_where=text("late = 1"), postgresql_where=text("late")),
+    sqlite_autoincrement=NEVER_TWICE,
     comment="one exam: patient + study + scanner, and visit where one study was split; revision counts additions; "
     "historical: a prior only, gets no addendum; withdrawn: why it takes part in no comparison; "
     "late: its date is to be confirmed; name: compared where there is no birth date",
@@ -347,6 +353,7 @@ addendum = Table(
     Column("content", LargeBinary, nullable=False),
     UniqueConstraint("sop_instance_uid"),
     Index(None, "authored_at"),
+    sqlite_autoincrement=NEVER_TWICE,
     comment="an addendum, or a rendering of one (rendering_of_id): its data set as sent (zlib); digest: of its content"
     "; sections: how many of its sentences belong to each, as JSON",
 )
@@ -397,11 +404,11 @@ shard = Table(
     Column("number", Integer, nullable=False),
     Column("shards", Integer, nullable=False),
     *work_columns(),
-    _count("last_linked_patients"),
-    _count("examined"),
-    _count("issued"),
-    _count("unchanged"),
-    _count("held"),
+    count_column("last_linked_patients"),
+    count_column("examined"),
+    count_column("issued"),
+    count_column("unchanged"),
+    count_column("held"),
     UniqueConstraint("reprocessing_run_id", "number"),
     *open_work_indexes("shard", "due_at"),
     comment="one shard of a run: linked patients with id % shards = number, done up to last_linked_patients",
@@ -416,11 +423,12 @@ history_query = Table(
     reference("exam"),
     Column("requested_at", Instant, nullable=False),
     *work_columns(),
-    _count("instances"),
+    count_column("instances"),
     Column("responded_at", Instant),
     UniqueConstraint("patient_id", "destination"),
     Index(None, "destination", "responded_at"),
     *open_work_indexes("history_query", "destination", "due_at"),
+    sqlite_autoincrement=NEVER_TWICE,
     comment="a query to an archive for a patient's earlier reports: for which exam, and how many instances it had",
 )
 
@@ -436,6 +444,7 @@ delivery = Table(
     UniqueConstraint("addendum_id", "destination"),
     *open_work_indexes("delivery", "destination", "due_at"),
     Index(None, "destination", "done_at"),
+    sqlite_autoincrement=NEVER_TWICE,
     comment="the outbox: one addendum for one destination",
 )
 
@@ -474,7 +483,7 @@ process = Table(
     Column("state", String(16), nullable=False),
     Column("since", Instant, nullable=False),
     Column("reason", Text, nullable=False, server_default=""),
-    _count("failures"),
+    count_column("failures"),
     Column("seen_at", Instant, nullable=False),
     Column("clinical", String(16)),
     Column("service", String(16)),

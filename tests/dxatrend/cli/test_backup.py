@@ -9,7 +9,7 @@ import pytest
 
 from dxatrend.cli.main import main
 from pipeline.edge.app import open_app
-from pipeline.edge.store import audit_trail, readings, receipts
+from pipeline.edge.store import audit_chain, readings, receipts
 from tests.factories.instances import NOW, instance, report
 
 
@@ -24,7 +24,7 @@ def config(tmp_path: Path) -> Path:
             number, _ = receipts.store(connection, instance(uid=uid), calling_ae_title=f"FOR {patient_id}", at=NOW)
             measured = report(patient_id=patient_id, uid=uid, study=f"{uid}.1")
             readings.record(connection, number, measured, readings.ReportArrival(due_at=NOW, seen_at=NOW))
-        audit_trail.seal(connection)
+        audit_chain.seal(connection)
     return folder
 
 

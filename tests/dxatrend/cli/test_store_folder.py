@@ -36,6 +36,8 @@ ASKING = [
     ["fetch", "P1"],
     ["merge", "P1", "P2"],
     ["context", "show", "P1"],
+    ["patient", "export", "P1"],
+    ["patient", "erase", "P1", "--reason", "request 7", "--yes"],
     ["qc"],
     ["qc", "remedy", "1", "--what", "tube replaced"],
     ["confirm", "1"],
@@ -63,6 +65,7 @@ READ_ONLY = {
     "check",
     "audit",
     "context",
+    "patient",
     "reload",
 }
 

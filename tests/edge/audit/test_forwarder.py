@@ -20,7 +20,7 @@ from pipeline.edge.audit.forwarder import AuditForwarder
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.operations.housekeeping import run_housekeeping
-from pipeline.edge.store import audit_trail, receipts
+from pipeline.edge.store import audit_chain, audit_trail, receipts
 from pipeline.edge.store.audit_trail import Entry, Event, Outcome
 from tests import peers
 from tests.factories.certificates import Authority, Identity
@@ -362,7 +362,7 @@ def test_a_receiver_with_a_wrong_certificate_is_sent_nothing(tmp_path: Path) -> 
         forwarder.poll()
         thread.join()
         with app.database.read() as connection:
-            assert len(audit_trail.unsent(connection, "syslog")) == 1
+            assert len(audit_chain.unsent(connection, "syslog")) == 1
     assert receiver.got == []
     assert refused
 
@@ -373,7 +373,7 @@ def test_nothing_is_sent_unless_a_receiver_is_configured(tmp_path: Path) -> None
         _record(app, ENTRY)
         forwarder.poll()
         with app.database.read() as connection:
-            assert audit_trail.verify(connection).sealed == 1, "the chain goes on all the same"
+            assert audit_chain.verify(connection).sealed == 1, "the chain goes on all the same"
 
 
 def test_housekeeping_drops_what_is_older_than_the_trail_is_kept_and_says_so(tmp_path: Path) -> None:
@@ -387,7 +387,7 @@ def test_housekeeping_drops_what_is_older_than_the_trail_is_kept_and_says_so(tmp
         run_housekeeping(app)
         with app.database.read() as connection:
             left = [one.entry for one in audit_trail.find(connection)]
-            assert audit_trail.verify(connection).broken_at is None
+            assert audit_chain.verify(connection).broken_at is None
     assert [entry.actor for entry in left if entry.event is Event.STARTED] == ["lately"]
     (dropped,) = [entry for entry in left if entry.event is Event.DROPPED]
     assert dropped.detail["audit_entries"] == 1

@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import select, text
 
 from pipeline.edge.operations.backup import BackupError, back_up, restore
-from pipeline.edge.store import audit_trail, outbox, patients, processes, readings, receipts, work_queue
+from pipeline.edge.store import audit_chain, audit_trail, outbox, patients, processes, readings, receipts, work_queue
 from pipeline.edge.store.audit_schema import audit as audit_table
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database, StoreError, StoreInUseError, StoreTooNewError
@@ -68,7 +68,7 @@ def _fill(database: Database, patients_in_it: int = 3) -> None:
                     data_set=b"addendum",
                 )
                 outbox.issue(connection, addendum, ["pacs"], at=NOW)
-            audit_trail.seal(connection)
+            audit_chain.seal(connection)
 
 
 def _everything(database: Database) -> dict[str, list[dict[str, object]]]:
@@ -95,7 +95,7 @@ def test_a_backup_restored_into_either_kind_of_store_is_the_store_it_was_made_of
     assert _everything(target) == before
     with target.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-        assert audit_trail.verify(connection).broken_at is None
+        assert audit_chain.verify(connection).broken_at is None
         assert [one.entry.event for one in audit_trail.find(connection)][-1] == Event.RESTORED
     with target.write() as connection:  # rows are numbered on, and the queues go on
         number, new = receipts.store(connection, instance(b"next", uid="2.25.99"), calling_ae_title="A", at=NOW)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from pipeline.clinical.model import Patient
-from pipeline.edge.store import audit_trail, readings, receipts, work_queue
+from pipeline.edge.store import audit_chain, audit_trail, readings, receipts, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event, Outcome
 from pipeline.edge.store.database import Database, StoreError
 from tests.factories.instances import NOW, instance, report
@@ -28,12 +28,12 @@ def _recorded(database: Database, count: int) -> None:
 
 def _sealed(database: Database) -> int:
     with database.write() as connection:
-        return audit_trail.seal(connection)
+        return audit_chain.seal(connection)
 
 
-def _chain(database: Database) -> audit_trail.Chain:
+def _chain(database: Database) -> audit_chain.Chain:
     with database.read() as connection:
-        return audit_trail.verify(connection)
+        return audit_chain.verify(connection)
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def test_the_database_refuses_to_change_or_to_drop_an_entry(database: Database, 
     _sealed(database)
     with pytest.raises(StoreError), database.write() as connection:
         connection.execute(text(statement))
-    assert _chain(database) == audit_trail.Chain(
+    assert _chain(database) == audit_chain.Chain(
         sealed=3, unsealed=0, last_digest=_chain(database).last_digest, broken_at=None
     )
 
@@ -115,7 +115,7 @@ def test_an_entry_that_was_committed_late_is_sealed_after_those_it_came_before(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL numbers rows as they are written, not as they are committed."""
-    monkeypatch.setattr(audit_trail, "_RECENT", 2)
+    monkeypatch.setattr(audit_chain, "_RECENT", 2)
     with database.write() as connection:
         audit_trail.record(connection, *(_entry(number) for number in range(9)))
         connection.execute(
@@ -124,8 +124,8 @@ def test_an_entry_that_was_committed_late_is_sealed_after_those_it_came_before(
                 " SELECT 1, id, 'd' FROM audit ORDER BY id DESC LIMIT 1"
             )
         )
-        assert audit_trail.seal(connection) == 1, "only what is recent is looked for"
-        assert audit_trail.seal(connection, all_of_it=True) == 7
+        assert audit_chain.seal(connection) == 1, "only what is recent is looked for"
+        assert audit_chain.seal(connection, all_of_it=True) == 7
 
 
 @pytest.mark.parametrize(
@@ -153,13 +153,13 @@ def test_old_entries_are_dropped_in_order_and_the_chain_goes_on_from_there(datab
     _sealed(database)
     end = _chain(database).last_digest
     with database.write() as connection:
-        assert audit_trail.drop_entries(connection, before=NOW + timedelta(seconds=5), at=NOW) == 4
-        assert audit_trail.drop_entries(connection, before=NOW + timedelta(seconds=5), at=NOW) == 0
+        assert audit_chain.drop_entries(connection, before=NOW + timedelta(seconds=5), at=NOW) == 4
+        assert audit_chain.drop_entries(connection, before=NOW + timedelta(seconds=5), at=NOW) == 0
     with database.read() as connection:
         assert [found.entry.actor for found in audit_trail.find(connection)] == [
             f"SCANNER{number}" for number in range(5, 10)
         ]
-    assert _chain(database) == audit_trail.Chain(sealed=5, unsealed=0, last_digest=end, broken_at=None)
+    assert _chain(database) == audit_chain.Chain(sealed=5, unsealed=0, last_digest=end, broken_at=None)
     _recorded(database, 1)
     _sealed(database)
     assert _chain(database).broken_at is None
@@ -169,46 +169,46 @@ def test_nothing_is_dropped_that_is_not_sealed_or_that_a_receiver_has_not_had(da
     _recorded(database, 4)
     much_later = NOW + timedelta(days=9)
     with database.write() as connection:
-        assert audit_trail.drop_entries(connection, before=much_later, at=NOW) == 0
+        assert audit_chain.drop_entries(connection, before=much_later, at=NOW) == 0
     _sealed(database)
     with database.write() as connection:
-        audit_trail.add_receiver(connection, "syslog", at=NOW)
-        audit_trail.record_sent(connection, "syslog", 3, at=NOW)
-        assert audit_trail.drop_entries(connection, before=much_later, at=NOW, receivers=["syslog"]) == 3
+        audit_chain.add_receiver(connection, "syslog", at=NOW)
+        audit_chain.record_sent(connection, "syslog", 3, at=NOW)
+        assert audit_chain.drop_entries(connection, before=much_later, at=NOW, receivers=["syslog"]) == 3
 
 
 def test_a_receiver_gets_every_sealed_entry_once_and_in_order(database: Database) -> None:
     with database.write() as connection:
-        audit_trail.add_receiver(connection, "syslog", at=NOW)
+        audit_chain.add_receiver(connection, "syslog", at=NOW)
     _recorded(database, 3)
     with database.write() as connection:
-        audit_trail.add_receiver(connection, "syslog", at=NOW)
-        assert audit_trail.unsent(connection, "syslog") == []
-        audit_trail.seal(connection)
-        waiting = audit_trail.unsent(connection, "syslog")
+        audit_chain.add_receiver(connection, "syslog", at=NOW)
+        assert audit_chain.unsent(connection, "syslog") == []
+        audit_chain.seal(connection)
+        waiting = audit_chain.unsent(connection, "syslog")
         assert [one.entry.actor for one in waiting] == ["SCANNER1", "SCANNER2", "SCANNER3"]
-        audit_trail.record_sent(connection, "syslog", 2, at=NOW)
-        assert [one.position for one in audit_trail.unsent(connection, "syslog")] == [3]
+        audit_chain.record_sent(connection, "syslog", 2, at=NOW)
+        assert [one.position for one in audit_chain.unsent(connection, "syslog")] == [3]
 
 
 def test_a_receiver_is_told_what_happens_from_when_it_is_named(database: Database) -> None:
     _recorded(database, 3)
     _sealed(database)
     with database.write() as connection:
-        audit_trail.add_receiver(connection, "syslog", at=NOW)
-        assert audit_trail.unsent(connection, "syslog") == []
+        audit_chain.add_receiver(connection, "syslog", at=NOW)
+        assert audit_chain.unsent(connection, "syslog") == []
 
 
 def test_of_several_workers_one_tells_a_receiver_until_its_lease_runs_out(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with database.write() as connection:
-        audit_trail.add_receiver(connection, "syslog", at=NOW)
-        assert audit_trail.lease_receiver(connection, "syslog", at=NOW)
-        assert audit_trail.lease_receiver(connection, "syslog", at=NOW), "the same one goes on"
+        audit_chain.add_receiver(connection, "syslog", at=NOW)
+        assert audit_chain.lease_receiver(connection, "syslog", at=NOW)
+        assert audit_chain.lease_receiver(connection, "syslog", at=NOW), "the same one goes on"
         monkeypatch.setattr(work_queue, "owner", lambda: "another")
-        assert not audit_trail.lease_receiver(connection, "syslog", at=NOW)
-        assert audit_trail.lease_receiver(connection, "syslog", at=NOW + work_queue.LEASE)
+        assert not audit_chain.lease_receiver(connection, "syslog", at=NOW)
+        assert audit_chain.lease_receiver(connection, "syslog", at=NOW + work_queue.LEASE)
 
 
 def test_the_trail_of_one_patient_is_what_concerns_their_exams_receipts_and_addenda(database: Database) -> None:

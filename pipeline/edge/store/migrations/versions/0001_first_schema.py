@@ -26,9 +26,10 @@ def upgrade() -> None:
         sa.Column("exam_id", sa.BigInteger(), nullable=True),
         sa.Column("addendum_id", sa.BigInteger(), nullable=True),
         sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("salt", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
         comment="audit trail: who did what to which object, when, with what outcome (PS3.15 A.5); triggers refuse "
-        "changes",
+        "changes; salt: random, hashed with the detail; both are emptied where an erasure tells of the entry",
     )
     op.create_index(op.f("ix_audit_at"), "audit", ["at"], unique=False)
     op.create_index(
@@ -82,6 +83,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("position", name=op.f("pk_audit_seal")),
         sa.UniqueConstraint("audit_id", name=op.f("uq_audit_seal_audit_id")),
         comment="hash chain: SHA-256 of the previous seal and one row of audit; triggers refuse changes",
+    )
+    op.create_table(
+        "audit_erasure",
+        sa.Column("audit_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("detail_digest", sa.String(length=64), nullable=False),
+        sa.Column("told_by", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("audit_id", name=op.f("pk_audit_erasure")),
+        comment="an entry of audit whose detail was erased with a patient: SHA-256 of salt and detail, which the hash "
+        "chain goes on with, and the entry that tells who erased it and why; triggers refuse changes",
+    )
+    op.create_table(
+        "erasure",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("patients", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("receipts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("exams", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("addenda", sa.Integer(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_erasure")),
+        comment="patients who were erased together, and how much of theirs: counts alone; each of the receipts is "
+        "still a row, ignored as erased, without UID, digest and content",
     )
     op.create_table(
         "set_aside",
@@ -350,6 +372,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_patient")),
         sa.UniqueConstraint("patient_id", "issuer", name=op.f("uq_patient_patient_id_issuer")),
+        sqlite_autoincrement=True,
         comment="one patient by id and issuer, both trimmed; the bytes as sent are in the receipt",
     )
     op.create_index(op.f("ix_patient_linked_patients_id"), "patient", ["linked_patients_id"], unique=False)
@@ -624,6 +647,7 @@ def upgrade() -> None:
             "visit",
             name=op.f("uq_exam_patient_id_study_instance_uid_scanner_id_visit"),
         ),
+        sqlite_autoincrement=True,
         comment="one exam: patient + study + scanner, and visit where one study was split; revision counts additions;"
         " historical: a prior only, gets no addendum; withdrawn: why it takes part in no comparison; late: "
         "its date is to be confirmed; name: compared where there is no birth date",
@@ -761,6 +785,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["rendering_of_id"], ["addendum.id"], name=op.f("fk_addendum_rendering_of_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_addendum")),
         sa.UniqueConstraint("sop_instance_uid", name=op.f("uq_addendum_sop_instance_uid")),
+        sqlite_autoincrement=True,
         comment="an addendum, or a rendering of one (rendering_of_id): its data set as sent (zlib); digest: of its "
         "content; sections: how many of its sentences belong to each, as JSON",
     )
@@ -789,6 +814,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["set_aside_id"], ["set_aside.id"], name=op.f("fk_history_query_set_aside_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_history_query")),
         sa.UniqueConstraint("patient_id", "destination", name=op.f("uq_history_query_patient_id_destination")),
+        sqlite_autoincrement=True,
         comment="a query to an archive for a patient's earlier reports: for which exam, and how many instances it had",
     )
     op.create_index(
@@ -880,6 +906,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["set_aside_id"], ["set_aside.id"], name=op.f("fk_delivery_set_aside_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery")),
         sa.UniqueConstraint("addendum_id", "destination", name=op.f("uq_delivery_addendum_id_destination")),
+        sqlite_autoincrement=True,
         comment="the outbox: one addendum for one destination",
     )
     op.create_index(op.f("ix_delivery_destination_done_at"), "delivery", ["destination", "done_at"], unique=False)
@@ -941,6 +968,15 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_desk_throttle_digest")),
         comment="refused log-ins of one name, or from one address, by its SHA-256; none is tried before due_at",
     )
+    op.create_table(
+        "erased_object",
+        sa.Column("uid_digest", sa.String(length=64), nullable=False),
+        sa.Column("receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_erased_object_receipt_id")),
+        sa.PrimaryKeyConstraint("uid_digest", name=op.f("pk_erased_object")),
+        comment="SHA-256 of the SOP Instance UID of a received object or an addendum that was erased, so that it is "
+        "known if it comes again; and its receipt, or one of its exam",
+    )
     sqlite = op.get_bind().dialect.name == "sqlite"
     for statement in _refusals_of_sqlite() if sqlite else _refusals_of_postgresql():
         op.execute(statement)
@@ -950,17 +986,28 @@ _MAY_GO = {
     "audit": "OLD.at < (SELECT max(before) FROM audit_cut)",
     "audit_seal": "OLD.position <= (SELECT max(position) FROM audit_cut)",
     "audit_cut": "false",
+    "audit_erasure": "NOT EXISTS (SELECT 1 FROM audit WHERE id = OLD.audit_id)",
 }
 """Which rows of the audit trail a DELETE may take: those that a cut, itself never taken back, has told of."""
 
+_ERASED = "NEW.detail = '{}' AND NEW.salt = '' AND EXISTS (SELECT 1 FROM audit_erasure WHERE audit_id = OLD.id)"
+_AS_IT_WAS = ("id", "at", "event", "outcome", "actor", "host", "patient_id", "receipt_id", "exam_id", "addendum_id")
+
+
+def _may_change(table: str, same: str) -> str:
+    """Return which rows an UPDATE may change: an entry loses its detail once an erasure has told of it."""
+    if table != "audit":
+        return "false"
+    return " AND ".join((_ERASED, *(f"NEW.{column} {same} OLD.{column}" for column in _AS_IT_WAS)))
+
 
 def _refusals_of_sqlite() -> Iterator[str]:
+    refuse = "BEGIN SELECT RAISE(ABORT, 'the audit trail is only added to'); END"
     for table, may_go in _MAY_GO.items():
-        refuse = "BEGIN SELECT RAISE(ABORT, 'the audit trail is only added to'); END"
-        yield f"CREATE TRIGGER {table}_is_never_changed BEFORE UPDATE ON {table} {refuse}"
-        yield (
-            f"CREATE TRIGGER {table}_is_never_dropped BEFORE DELETE ON {table} WHEN NOT coalesce({may_go}, 0) {refuse}"
-        )
+        for verb, done, may in (("UPDATE", "changed", _may_change(table, "IS")), ("DELETE", "dropped", may_go)):
+            yield (
+                f"CREATE TRIGGER {table}_is_never_{done} BEFORE {verb} ON {table} WHEN NOT coalesce({may}, 0) {refuse}"
+            )
 
 
 def _refusals_of_postgresql() -> Iterator[str]:
@@ -968,18 +1015,22 @@ def _refusals_of_postgresql() -> Iterator[str]:
         CREATE OR REPLACE FUNCTION refuse_to_change_the_audit_trail() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN RAISE EXCEPTION 'the audit trail is only added to'; END $$"""
     for table, may_go in _MAY_GO.items():
-        # PostgreSQL takes no question of another table in WHEN, so a function asks it.
-        yield f"""
-            CREATE OR REPLACE FUNCTION refuse_to_drop_from_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN
-                IF coalesce({may_go}, false) THEN RETURN OLD; END IF;
-                RAISE EXCEPTION 'the audit trail is only added to';
-            END $$"""
         yield (
-            f"CREATE TRIGGER {table}_is_never_changed BEFORE UPDATE OR TRUNCATE ON {table}"
+            f"CREATE TRIGGER {table}_is_never_emptied BEFORE TRUNCATE ON {table}"
             " FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_change_the_audit_trail()"
         )
-        yield (
-            f"CREATE TRIGGER {table}_is_never_dropped BEFORE DELETE ON {table}"
-            f" FOR EACH ROW EXECUTE FUNCTION refuse_to_drop_from_{table}()"
-        )
+        for verb, done, may, goes_on in (
+            ("UPDATE", "changed", _may_change(table, "IS NOT DISTINCT FROM"), "NEW"),
+            ("DELETE", "dropped", may_go, "OLD"),
+        ):
+            # PostgreSQL takes no question of another table in WHEN, so a function asks it.
+            yield f"""
+                CREATE OR REPLACE FUNCTION refuse_that_{table}_is_{done}() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN
+                    IF coalesce({may}, false) THEN RETURN {goes_on}; END IF;
+                    RAISE EXCEPTION 'the audit trail is only added to';
+                END $$"""
+            yield (
+                f"CREATE TRIGGER {table}_is_never_{done} BEFORE {verb} ON {table}"
+                f" FOR EACH ROW EXECUTE FUNCTION refuse_that_{table}_is_{done}()"
+            )

@@ -1,0 +1,74 @@
+"""Receipts that belong to no exam, and of which patient each is: held, ignored or waiting, known by its bytes alone."""
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from pipeline.edge.store import receipts
+from pipeline.edge.store.receipts import ERASED, Receipt
+from pipeline.edge.store.schema import State, reading, receipt
+from pipeline.sr.dicom.content_tree import header_items, header_text
+from pipeline.sr.dicom.header import read_header
+from pipeline.sr.dicom.reader import Elements
+from pipeline.sr.dicom.unreadable import UnreadableReportError
+
+_AT_A_TIME = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whose:
+    """Patients, each an id and issuer, and the UIDs of their studies and objects on file."""
+
+    identities: Collection[tuple[str, str]]
+    uids: Collection[str]
+
+
+def unread_receipts_of(connection: Connection, whose: Whose, *, after: int = 0) -> frozenset[int]:
+    """Return the receipts without an exam that are of these patients, of those after a number.
+
+    The Patient ID decides, then another id of the same patient (0010,1000) (0010,1002), then the study and the UID of
+    the object. An object that cannot be read is theirs where its bytes contain the id as a word of its own.
+    """
+    return frozenset(one.number for one in _unread(connection, after) if _is_of(one, whose))
+
+
+def _unread(connection: Connection, after: int) -> Iterator[Receipt]:
+    without_exam = ~select(reading.c.receipt_id).where(reading.c.receipt_id == receipt.c.id).exists()
+    has_bytes = receipt.c.reason.is_distinct_from(ERASED) | (receipt.c.state != State.IGNORED)
+    query = select(receipt.c.id).where(receipt.c.id > after, without_exam, has_bytes)
+    numbers = connection.scalars(query.order_by(receipt.c.id)).all()
+    for first in range(0, len(numbers), _AT_A_TIME):
+        yield from receipts.load(connection, list(numbers[first : first + _AT_A_TIME]))
+
+
+def _is_of(one: Receipt, whose: Whose) -> bool:
+    data_set = one.instance.data_set
+    try:
+        header = read_header(data_set, one.instance.transfer_syntax_uid)
+    except UnreadableReportError:
+        return any(_contains(data_set, patient_id) for patient_id, _ in whose.identities)
+    patient_id = header_text(header, "PatientID").strip()
+    if patient_id:
+        issuer = header_text(header, "IssuerOfPatientID").strip()
+        return any(_is_same((patient_id, issuer), known) for known in whose.identities)
+    if others := _other_ids(header):
+        return any(other == known for other in others for known, _ in whose.identities)
+    return bool({header_text(header, "StudyInstanceUID"), one.instance.sop_instance_uid} & set(whose.uids))
+
+
+def _is_same(one: tuple[str, str], known: tuple[str, str]) -> bool:
+    """Return whether two ids may be one patient's: the same, and the same issuer or one has none."""
+    return one[0] == known[0] and (one[1] == known[1] or "" in (one[1], known[1]))
+
+
+def _other_ids(header: Elements) -> set[str]:
+    listed = {part.strip() for part in header_text(header, "OtherPatientIDs").split("\\")}
+    items = {header_text(item, "PatientID").strip() for item in header_items(header, "OtherPatientIDsSequence")}
+    return (listed | items) - {""}
+
+
+def _contains(data_set: bytes, patient_id: str) -> bool:
+    word = re.escape(patient_id.encode())
+    return bool(patient_id) and re.search(rb"(?<![0-9A-Za-z])" + word + rb"(?![0-9A-Za-z])", data_set) is not None

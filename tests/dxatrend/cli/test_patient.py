@@ -1,0 +1,93 @@
+"""What an administrator types for a patient who asks what is on file, or wants it erased; and what is found after."""
+
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from dxatrend.cli.main import main
+from pipeline.edge.app import open_app
+from tests.factories.marked_patient import ID, MARKS, fill
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration whose store holds the marked patient."""
+    folder = tmp_path / "config"
+    folder.mkdir()
+    (folder / "service.toml").write_text(f"""
+        [store]
+        url = "sqlite:///{tmp_path}/store/store.sqlite3"
+        [exam]
+        late_days = 36500
+        [[destination]]
+        name = "pacs"
+        ae_title = "PACS"
+        host = "127.0.0.1"
+        port = 104
+        """)
+    with open_app(folder) as app:
+        fill(app)
+    return folder
+
+
+def _run(config: Path, *command: str) -> int:
+    return main([*command, "--config", str(config)])
+
+
+def _forms(mark: str) -> Iterator[bytes]:
+    for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
+        yield mark.encode(encoding)
+
+
+def marks_in_file(path: Path) -> set[str]:
+    """The marks in a file as it is, and in each row of it, unpacked, if it is a database."""
+    contents = [path.read_bytes()]
+    if contents[0].startswith(b"SQLite format 3"):
+        with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as file:
+            for (table,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                for row in file.execute(f"SELECT * FROM {table}"):
+                    for value in row:
+                        if isinstance(value, bytes):
+                            contents.append(zlib.decompress(value))
+    return {mark for mark in MARKS for content in contents if any(form in content for form in _forms(mark))}
+
+
+def test_an_erased_patient_is_found_in_no_byte_of_the_store_nor_of_a_backup_made_later(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier, later = tmp_path / "earlier.sqlite3", tmp_path / "later.sqlite3"
+    assert _run(config, "backup", str(earlier)) == 0
+    assert marks_in_file(earlier) == set(MARKS), "the search finds what is there"
+    assert _run(config, "patient", "erase", ID, "--reason", "request 7", "--yes") == 0
+    told = capsys.readouterr().out
+    assert "Erased: 2 exams, 7 received objects" in told
+    assert "pacs has got" in told
+    assert _run(config, "backup", str(later)) == 0
+    for path in [later, *(tmp_path / "store").iterdir()]:
+        assert marks_in_file(path) == set(), path
+    assert _run(config, "audit", "--verify") == 0
+    assert _run(config, "audit", "--json") == 0
+    assert not [mark for mark in MARKS if mark in capsys.readouterr().out]
+
+
+def test_an_erasure_needs_a_reason_and_a_confirmation(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(config, "patient", "erase", ID, "--yes") == 1
+    assert "--reason is required" in capsys.readouterr().err
+    assert _run(config, "patient", "erase", ID, "--reason", "request 7") == 1
+    assert "--yes is needed" in capsys.readouterr().err
+    assert _run(config, "patient", "erase", "NOBODY", "--reason", "request 7", "--yes") == 1
+    assert "Nothing was erased: nothing is on file" in capsys.readouterr().err
+    assert _run(config, "show", "2") == 0
+
+
+def test_an_export_says_what_it_has_written(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    to = tmp_path / "export"
+    assert _run(config, "patient", "export", ID, "--to", str(to)) == 0
+    assert f"{to}: 7 received objects" in capsys.readouterr().out
+    assert (to / "index.txt").is_file()
+    assert _run(config, "patient", "export", ID, "--to", str(to)) == 1
+    assert "is there already" in capsys.readouterr().err
