@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := menu
 .NOTPARALLEL:
-.PHONY: menu setup demo test lint bench impressions pictures lock peers
+.PHONY: menu setup demo test lint bench bundle impressions pictures lock peers
 
 menu:
 	@echo "dxatrend: targets"
@@ -26,13 +26,16 @@ lint: setup ## ruff, mypy and the import contracts
 bench: setup peers ## one table: our medians, those of other programs for the same work, and ratios
 	@.venv/bin/python -m tests.benchmarks
 
+bundle: setup ## all that a machine without network needs to install dxatrend, in dist/
+	@scripts/bundle
+
 impressions: setup ## docs/impressions.md, and the README's example as text and picture
 	@.venv/bin/python -m tests.factories.impressions
 
 pictures: setup peers ## the README's pictures of the desk, taken from the demo
 	@.venv/bin/python -m tests.factories.desk_pictures
 
-lock: ## resolve requirements.lock again; LOCK=--upgrade for the newest allowed versions
+lock: ## resolve both locks again; LOCK=--upgrade for the newest allowed versions
 	@scripts/lock $(LOCK)
 
 peers:

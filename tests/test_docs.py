@@ -55,7 +55,7 @@ OLD_WORDS = (
     "[h]ouse|[k]eeper|[m]ishap|[g]rounds|[s]urveyor|[u]pkeep|[c]hore|[w]hereabouts|[w]hence|[d]oom|[k]nock|[i]nquiry"
 )
 TEXT_FILES = {".py", ".md", ".toml", ".sql", ".service", ".yaml", ".ini", ".mako", ".csv", ""}
-NOT_COMMITTED = {".git", ".venv", "var", "build", "__pycache__", ".hypothesis"}
+NOT_COMMITTED = {".git", ".venv", "var", "build", "dist", "__pycache__", ".hypothesis"}
 
 
 def make_targets() -> set[str]:
@@ -282,16 +282,6 @@ def test_the_menu_lists_every_target():
     assert set(re.findall(r"make ([a-z]+)", menu)) == make_targets() - {"menu", "peers"}
 
 
-def test_the_lock_pins_every_package_by_hash_and_names_no_address():
-    lock = (ROOT / "requirements.lock").read_text()
-    pins = re.findall(r"^[^#\s].*$", lock, re.MULTILINE)
-    assert len(pins) > 100
-    assert [pin for pin in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[^ ]+ \\", pin)] == []
-    assert lock.count("# via") == len(pins)
-    assert re.findall(r"^.*(?:://|--index|--find|file:/).*$", lock, re.MULTILINE) == []
-    assert all("--hash=sha256:" in entry for entry in re.split(r"^(?=[a-z])", lock, flags=re.MULTILINE)[1:])
-
-
 def test_no_committed_file_names_a_download_host_or_a_path_of_this_machine():
     """Where packages come from, and where somebody works, is not the project's to say."""
     # The brackets keep these patterns from finding themselves.
@@ -302,7 +292,8 @@ def test_no_committed_file_names_a_download_host_or_a_path_of_this_machine():
 
 
 def test_the_scripts_are_clean():
-    scripts = [*sorted((ROOT / "scripts").iterdir()), ROOT / ".ci" / "run"]
+    installers = [ROOT / "deploy" / "install", ROOT / "deploy" / "uninstall"]
+    scripts = [*sorted((ROOT / "scripts").iterdir()), *installers, ROOT / ".ci" / "run"]
     assert all(os.access(script, os.X_OK) for script in scripts)
     run = subprocess.run([peers.program("shellcheck"), *scripts], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout

@@ -96,6 +96,14 @@ COMMANDS: dict[str, Command] = {
         summary="Send the sample patients through the whole service on this machine and print each result.",
         examples=("dxatrend demo", "dxatrend demo --outline"),
     ),
+    "init": Command(
+        run="init:run",
+        summary="Write a commented configuration from your answers, or from these options; replaces no file.",
+        examples=(
+            "dxatrend init /etc/dxatrend",
+            "dxatrend init config --port 104 --scanner DXA1@192.0.2.10 --pacs PACS@192.0.2.20:104",
+        ),
+    ),
     "serve": Command(
         run="service:serve",
         summary="Run everything one machine needs: listener, worker, desk, Prefect server and schedules.",
@@ -222,6 +230,11 @@ COMMANDS: dict[str, Command] = {
         run="backup:restore",
         summary="Replace the store with a backup; the service must be stopped.",
         examples=("dxatrend restore /backup/dxatrend.sqlite3 --replace",),
+    ),
+    "upgrade": Command(
+        run="upgrade:run",
+        summary="Bring a store of an earlier version to this one, after a backup; the service must be stopped.",
+        examples=("dxatrend upgrade", "dxatrend upgrade --backed-up /backup/dxatrend.sqlite3"),
     ),
     "audit": Command(
         run="audit:run",

@@ -57,6 +57,37 @@ def _demo(parser: Parser) -> None:
     parser.add_argument("--outline", action="store_true", help="print the content of each addendum as well")
 
 
+def _init(parser: Parser) -> None:
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        metavar="DIR",
+        help="the configuration folder to make (default: that of --config)",
+    )
+    parser.add_argument(
+        "--ae-title", type=_text, metavar="TITLE", help="ours, for scanners and PACS (default: DXATREND)"
+    )
+    parser.add_argument("--port", type=_text, help="where scanners reach us (default: 11112; DICOM's own is 104)")
+    parser.add_argument("--host", type=_text, metavar="ADDRESS", help="of this machine (default: 0.0.0.0, all of them)")
+    parser.add_argument(
+        "--scanner", action="append", type=_text, metavar="AE@ADDRESS", help="who may send; once for each scanner"
+    )
+    parser.add_argument(
+        "--pacs",
+        action="append",
+        type=_text,
+        metavar="AE@ADDRESS:PORT",
+        help="who gets the addenda; once for each PACS",
+    )
+    parser.add_argument(
+        "--proof", choices=("none", "commitment", "find"), help="what proves that a PACS has an addendum"
+    )
+    parser.add_argument("--images", action="store_true", help="also send pages as images, if the PACS shows no SR")
+    parser.add_argument("--time-zone", type=_text, metavar="NAME", help="of the department, such as Europe/Berlin")
+    parser.add_argument("--store", type=_text, metavar="URL", help="of a PostgreSQL database (default: a SQLite file)")
+
+
 def _release(parser: Parser) -> None:
     parser.add_argument(
         "number",
@@ -199,6 +230,14 @@ def _restore(parser: Parser) -> None:
     parser.add_argument("--replace", action="store_true", help="replace a store that is not empty")
 
 
+def _upgrade(parser: Parser) -> None:
+    backup = parser.add_mutually_exclusive_group()
+    backup.add_argument(
+        "--backup", type=Path, metavar="FILE", help="the new backup (default: in the folder backups of the data folder)"
+    )
+    backup.add_argument("--backed-up", type=Path, metavar="FILE", help="a backup that the earlier version has made")
+
+
 def _audit(parser: Parser) -> None:
     parser.add_argument("--patient", type=_text, metavar="ID", help="only entries about this patient")
     _add_issuer(parser, of=" of that patient")
@@ -331,6 +370,7 @@ def _show(parser: Parser) -> None:
 
 
 ARGUMENTS: dict[str, Callable[[Parser], None]] = {
+    "init": _init,
     "demo": _demo,
     "desk": _desk,
     "check": _check,
@@ -345,6 +385,7 @@ ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "context": _context,
     "backup": _backup,
     "restore": _restore,
+    "upgrade": _upgrade,
     "audit": _audit,
     "reprocess": _reprocess,
     "load": _load,

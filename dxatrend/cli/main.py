@@ -9,6 +9,7 @@ from importlib import import_module
 from dxatrend.cli import logging_setup
 from dxatrend.cli.arguments import parse
 from dxatrend.cli.output import FAILURE, escape_unprintable
+from pipeline.edge.configuration.environment_file import set_from_file
 from pipeline.errors import DxatrendError
 
 
@@ -17,6 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     escape_unprintable()  # first: a refused argument is printed as well
     options = parse(arguments)
     logging_setup.to_standard_error()
+    if problem := set_from_file(options.config):
+        print(problem, file=sys.stderr)
     try:
         return _command(options.run)(options)
     except DxatrendError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests import peers
+from tests.factories.bundles import make_bundle
 from tests.factories.service import Service
 
 
@@ -28,3 +29,9 @@ def service(tmp_path: Path, pacs: peers.Orthanc) -> Iterator[Service]:
 def without_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
     """The Prefect server is somewhere else, and down: the work goes on without it."""
     monkeypatch.setenv("DXATREND_SERVICE__PREFECT__API_URL", f"http://127.0.0.1:{peers.free_port()}/api")
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``make bundle`` makes, unpacked."""
+    return make_bundle(tmp_path_factory.mktemp("dist"))

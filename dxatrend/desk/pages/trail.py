@@ -55,6 +55,7 @@ WORDS = {
     Event.CONFIRMED: "confirmed a caller",
     Event.BACKED_UP: "made a backup",
     Event.RESTORED: "restored a backup",
+    Event.UPGRADED: "upgraded the store",
     Event.EXPORTED: "looked at this trail",
     Event.DROPPED: "deleted what was kept long enough",
     Event.STARTED: "started a part of the service",

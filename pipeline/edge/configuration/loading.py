@@ -50,6 +50,8 @@ def load_configuration(folder: Path) -> tuple[Settings, tuple[Dialect, ...]]:
     files: dict[str, TomlFile] = {}
     if not folder.is_dir():
         raise SettingsError((f"{printable(folder)}: there is no such configuration folder",))
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise SettingsError((f"{printable(folder)}: you may not read this folder{_who_may(folder)}",))
     for path in sorted(folder.glob("*.toml")):
         if path.stem in Settings.model_fields:
             files[path.stem] = read_toml(path, may_repeat=partial(_may_repeat, path.stem))
@@ -115,6 +117,13 @@ def _placed(one: Mistake, file: TomlFile, data: Mapping[str, Any]) -> str:
     variable = variable_of(one.path, os.environ, data)
     place = f"{variable} (environment)" if variable else file.place(one.path[1:])
     return f"{place}: {key}: {one.text}" if key else f"{place}: {one.text}"
+
+
+def _who_may(folder: Path) -> str:
+    try:
+        return f"; the members of the group {folder.group()} may"
+    except KeyError:  # the group has a number only
+        return ""
 
 
 def _located(settings: Settings, folder: Path) -> Settings:

@@ -145,13 +145,16 @@ def _time_zone(name: str) -> str:
     return name
 
 
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+
+
 class ExamSettings(Section):
     """``[exam]``: when an exam is due, when it counts as late, and in which time zone the department lives."""
 
     settle_seconds: Annotated[float, Field(ge=0, le=86_400)] = 30
     history_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60
     late_days: Annotated[int, Field(ge=1, le=36_500)] = 30
-    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
+    time_zone: TimeZone | None = None
 
     @property
     def zone(self) -> ZoneInfo | None:

@@ -20,6 +20,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, LargeBinary, Table, delete, func, insert, inspect, select, text
 
 from pipeline.edge.audit import events
+from pipeline.edge.shared_files import share_like_folder
 from pipeline.edge.store import audit_trail, housekeeping_log
 from pipeline.edge.store.audit_schema import audit
 from pipeline.edge.store.audit_trail import Event
@@ -72,6 +73,32 @@ def back_up(database: Database, to: Path) -> Copied:
     return copied
 
 
+def back_up_unmigrated(database: Database, to: Path) -> None:
+    """Copy a database of an earlier version, with the schema it has, into a new file.
+
+    Raises:
+        BackupError: the file exists, cannot be written or failed its check, or the database is no SQLite file: only the
+            version that made it knows how to read it from PostgreSQL.
+    """
+    if database.path is None:
+        raise BackupError("of a PostgreSQL database the version that made it takes the backup, with dxatrend backup")
+    if to.exists():
+        raise BackupError(f"{to} is there already and is not overwritten")
+    with _new_file(to) as partial:
+        try:
+            with (
+                contextlib.closing(sqlite3.connect(database.path)) as source,
+                contextlib.closing(sqlite3.connect(partial)) as copy,
+            ):
+                source.backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")  # one file, complete without a log
+        except sqlite3.Error as error:
+            raise BackupError(f"{to} could not be written: {type(error).__name__}") from None
+        _check(partial, {})
+        share_like_folder(partial)
+        _publish(partial, to)
+
+
 def restore(file: Path, database: Database, *, replace: bool = False) -> dict[str, int]:
     """Put a backup in the place of a database, with the present schema, and return its rows by table.
 
@@ -81,7 +108,7 @@ def restore(file: Path, database: Database, *, replace: bool = False) -> dict[st
         StoreTooNewError: a later version has made the backup.
         StoreError: the database could not be reached.
     """
-    digest = _require_backup(file)
+    digest = require_backup(file)
     with database.exclusive():
         if not replace and not _is_empty(database):
             raise BackupError("the store is not empty; --replace puts the backup in its place")
@@ -89,6 +116,20 @@ def restore(file: Path, database: Database, *, replace: bool = False) -> dict[st
         if database.path:
             return _restore_into_file(file, database.path, digest)
         return _restore_into_server(file, database, digest)
+
+
+def require_backup(file: Path) -> str:
+    """Return the SHA-256 of an intact backup.
+
+    Raises:
+        BackupError: it is none.
+    """
+    try:
+        digest = _digest(file)
+    except OSError as error:
+        raise BackupError(f"{file} cannot be read: {error.strerror}") from None
+    _check(file, {})
+    return digest
 
 
 def _copy_into_file(database: Database, path: Path) -> dict[str, int]:
@@ -109,6 +150,7 @@ def _restore_into_file(file: Path, path: Path, digest: str) -> dict[str, int]:
         for suffix in ("", "-wal", "-shm"):  # the former database is renamed, never deleted
             with contextlib.suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(path.with_name(former + suffix))
+        share_like_folder(partial)  # root may restore what the service is to use
         _publish(partial, path)
     return rows
 
@@ -241,16 +283,6 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _require_backup(file: Path) -> str:
-    """Return the SHA-256 of an intact backup."""
-    try:
-        digest = _digest(file)
-    except OSError as error:
-        raise BackupError(f"{file} cannot be read: {error.strerror}") from None
-    _check(file, {})
-    return digest
 
 
 def _check(path: Path, rows: dict[str, int]) -> None:

@@ -66,6 +66,8 @@ class Event(StrEnum):
     """A person has loaded phantom scans from a table."""
     BACKED_UP = "backed_up"
     RESTORED = "restored"
+    UPGRADED = "upgraded"
+    """The store was migrated to a later schema, after a backup."""
     EXPORTED = "exported"
     """The audit trail was read."""
     PATIENT_EXPORTED = "patient_exported"

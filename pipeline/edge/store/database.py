@@ -25,6 +25,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from pipeline.edge.shared_files import share_like_folder
+
 # The tables of each belong to the schema of every database.
 from pipeline.edge.store import alarm_schema as alarm_schema
 from pipeline.edge.store import audit_schema as audit_schema
@@ -296,6 +298,11 @@ def migrate(connection: Connection) -> None:
     log.info("the database schema is now at %s", ", ".join(ScriptDirectory.from_config(config).get_heads()))
 
 
+def revision_of(connection: Connection) -> str:
+    """Return the revision of the schema that the database has."""
+    return ", ".join(sorted(MigrationContext.configure(connection).get_current_heads()))
+
+
 def _migrations() -> Config:
     config = Config()
     config.set_main_option("script_location", str(resources.files("pipeline.edge.store") / "migrations"))
@@ -355,15 +362,18 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
 
 
 def _make_file(path: Path) -> None:
-    """Make an empty file, readable by its owner only, for a new database.
+    """Make an empty file, readable by its owner only or by those who share its folder, for a new database.
 
     SQLite gives its other files the same permissions. The file is not opened here, because closing it would end the
     locks that another connection of this process may have on it.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            share_like_folder(path.parent)
         with contextlib.suppress(FileExistsError):
             os.mknod(path, 0o600)
+            share_like_folder(path)
     except OSError as error:
         raise StoreError(f"{path.parent}: {error.strerror}") from None
 

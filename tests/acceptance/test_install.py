@@ -1,0 +1,205 @@
+"""The bundle on a machine of its own, with a real systemd and without network: install, run, upgrade, remove."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import peers
+from tests.debian_machine import DebianMachine, debian_machine
+from tests.factories.bundles import later_bundle
+from tests.folders import SAMPLES
+
+pytestmark = pytest.mark.slow
+
+REPORTS = ("2020-02-11-1.dcm", "2022-02-15-1.dcm", "2024-02-20-1.dcm")
+ARCHIVE_PORT = 11113
+
+
+@pytest.fixture(scope="module")
+def machine(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianMachine]:
+    """A machine on which an administrator has installed, configured and started dxatrend; its archive runs beside."""
+    with debian_machine(tmp_path_factory.mktemp("machine")) as made:
+        shutil.copytree(bundle, made.shared / "bundle")
+        shutil.copytree(SAMPLES / "01-stable", made.shared / "reports")
+        made.run("/tmp/shared/bundle/install", seconds=300)
+        made.run(
+            f"dxatrend init --scanner DXA1@127.0.0.1 --pacs ARCHIVE@127.0.0.1:{ARCHIVE_PORT} --time-zone Europe/Berlin"
+        )
+        made.run("sed -i 's/^settle_seconds = 30/settle_seconds = 1/' /etc/dxatrend/service.toml")
+        made.run("useradd --groups dxatrend-operators mary && useradd stranger")
+        made.run("mkdir /tmp/archive")
+        made.start_program("archive", f"/usr/bin/storescp --output-directory /tmp/archive {ARCHIVE_PORT}")
+        made.run("systemctl enable --now dxatrend")
+        yield made
+
+
+def send(machine: DebianMachine, report: str) -> None:
+    machine.run(f"/usr/bin/storescu --required -aet DXA1 -aec DXATREND 127.0.0.1 11112 /tmp/shared/reports/{report}")
+
+
+def addenda(machine: DebianMachine) -> int:
+    return len(machine.run("ls /tmp/archive").stdout.split())
+
+
+def show(machine: DebianMachine, name: str) -> str:
+    return machine.run(f"systemctl show dxatrend --property {name} --value").stdout.strip()
+
+
+def wait_until_active(machine: DebianMachine) -> None:
+    peers.wait_until(lambda: show(machine, "ActiveState") == "active", seconds=120, what="the service is active")
+
+
+def received(machine: DebianMachine) -> str:
+    (line,) = (line for line in machine.run("dxatrend status").stdout.splitlines() if line.startswith("received "))
+    return line.partition(" in the last 24 hours")[0]
+
+
+def version_in_use(machine: DebianMachine) -> str:
+    return machine.run("cat $(dirname $(readlink -f /opt/dxatrend/.venv))/VERSION").stdout.strip()
+
+
+def test_the_bundle_installs_without_network_and_the_first_report_is_answered(machine: DebianMachine) -> None:
+    assert machine.run("ip -o link").stdout.count("\n") == 1  # the loopback alone
+    assert machine.run("dxatrend --version", folder="/usr").stdout.startswith("dxatrend ")
+    wait_until_active(machine)
+    send(machine, REPORTS[0])
+    peers.wait_until(lambda: addenda(machine) == 1, seconds=120, what="the archive has the addendum")
+
+
+def test_installing_again_changes_nothing(machine: DebianMachine) -> None:
+    before = machine.run("ls -lAn /opt/dxatrend /etc/dxatrend; getent group dxatrend-operators").stdout
+    started = show(machine, "ExecMainStartTimestamp")
+    machine.run("/tmp/shared/bundle/install", seconds=300)
+    assert show(machine, "ExecMainStartTimestamp") == started
+    links = ("total", ".venv", "docs", "uninstall")
+    assert [line for line in before.splitlines() if not any(word in line for word in links)] == [
+        line
+        for line in machine.run(
+            "ls -lAn /opt/dxatrend /etc/dxatrend; getent group dxatrend-operators"
+        ).stdout.splitlines()
+        if not any(word in line for word in links)
+    ]
+
+
+def test_a_bundle_that_was_damaged_on_its_way_is_refused(machine: DebianMachine) -> None:
+    machine.run("cp -r /tmp/shared/bundle /root/damaged && echo >>/root/damaged/requirements.lock")
+    refused = machine.run("/root/damaged/install", check=False)
+    assert refused.returncode == 1
+    assert "the bundle is damaged" in refused.stderr
+
+
+@pytest.mark.parametrize("folder", ["/", "/etc/dxatrend", "/usr/share"])
+@pytest.mark.parametrize("user", [None, "mary"], ids=["root", "an operator"])
+def test_root_and_operators_find_the_store_from_any_folder(
+    user: str | None, folder: str, machine: DebianMachine
+) -> None:
+    status = machine.run("dxatrend status", user=user, folder=folder)
+    assert "received   1 in the last 24 hours" in status.stdout
+    assert status.stderr == ""
+
+
+def test_whoever_is_not_in_the_group_is_told_so_and_sees_nothing(machine: DebianMachine) -> None:
+    refused = machine.run("dxatrend status", user="stranger", check=False)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "you may not read this folder; the members of the group dxatrend-operators may" in refused.stderr
+    assert machine.run("cat /var/lib/dxatrend/var/dxatrend.sqlite3", user="stranger", check=False).returncode == 1
+
+
+def test_what_root_and_operators_leave_the_service_can_use(machine: DebianMachine) -> None:
+    machine.run("systemctl stop dxatrend")
+    machine.run("dxatrend backup /var/lib/dxatrend/backups/a.sqlite3 && rm /var/lib/dxatrend/var/dxatrend.sqlite3*")
+    machine.run("dxatrend load /tmp/shared/reports", user="mary")  # makes a store
+    machine.run("systemctl start dxatrend && systemctl stop dxatrend")
+    machine.run("dxatrend restore /var/lib/dxatrend/backups/a.sqlite3 --replace")  # as root
+    machine.run("systemctl start dxatrend")
+    sent = addenda(machine)
+    send(machine, REPORTS[1])
+    peers.wait_until(lambda: addenda(machine) == sent + 1, seconds=120, what="the archive has the addendum")
+
+
+def test_the_service_is_active_only_when_it_listens(machine: DebianMachine) -> None:
+    machine.run("systemctl stop dxatrend")
+    machine.start_program("occupant", "/usr/bin/python3 -m http.server --bind 127.0.0.1 11112")
+    peers.wait_until(lambda: ":11112" in machine.run("ss -ltn").stdout)
+    machine.run("systemctl start --no-block dxatrend")
+    peers.wait_until(lambda: "Address already in use" in machine.journal(), seconds=120, what="the journal says why")
+    assert show(machine, "ActiveState") != "active"
+    machine.run("systemctl stop occupant dxatrend && systemctl start dxatrend")
+    assert show(machine, "ActiveState") == "active"
+
+
+def test_a_service_that_is_killed_is_started_again(machine: DebianMachine) -> None:
+    wait_until_active(machine)
+    main = show(machine, "MainPID")
+    machine.run(f"kill -9 {main}")
+    peers.wait_until(lambda: show(machine, "MainPID") not in (main, "0"), seconds=120, what="it is started again")
+    wait_until_active(machine)
+    assert "code=killed, status=9/KILL" in machine.journal()
+
+
+def test_a_reload_takes_new_rules_without_a_restart(machine: DebianMachine) -> None:
+    wait_until_active(machine)
+    main = show(machine, "MainPID")
+    machine.run("echo '# another remark' >>/etc/dxatrend/rules.toml && systemctl reload dxatrend")
+    peers.wait_until(
+        lambda: "restart needed" not in machine.run("dxatrend status").stdout, seconds=60, what="it has read them"
+    )
+    assert show(machine, "MainPID") == main
+
+
+def test_a_stop_is_clean(machine: DebianMachine) -> None:
+    wait_until_active(machine)
+    machine.run("systemctl stop dxatrend")
+    assert (show(machine, "Result"), show(machine, "ExecMainStatus")) == ("success", "0")
+    assert machine.run("ps -u dxatrend -o pid=", check=False).stdout == ""
+    machine.run("systemctl start dxatrend")
+
+
+def test_an_upgrade_that_fails_leaves_the_version_before_in_use(bundle: Path, machine: DebianMachine) -> None:
+    later_bundle(
+        bundle,
+        machine.shared / "broken",
+        version="9.0.0",
+        migration='op.execute("ALTER TABLE nothing ADD COLUMN n TEXT")',
+    )
+    before, reports = version_in_use(machine), received(machine)
+    refused = machine.run("/tmp/shared/broken/install", check=False, seconds=300)
+    assert refused.returncode == 1
+    assert "the store is as it was" in refused.stderr
+    assert f"version {before} is in use again" in refused.stderr
+    assert version_in_use(machine) == before
+    assert show(machine, "ActiveState") == "active"
+    assert received(machine) == reports
+
+
+def test_an_upgrade_backs_up_migrates_and_starts_again(bundle: Path, machine: DebianMachine) -> None:
+    later_bundle(
+        bundle,
+        machine.shared / "later",
+        version="9.1.0",
+        migration='op.execute("ALTER TABLE receipt ADD COLUMN n TEXT")',
+    )
+    before = version_in_use(machine)
+    upgraded = machine.run("/tmp/shared/later/install", seconds=300).stdout
+    assert f"backed up with version {before}" in upgraded
+    assert "0001 -> 9000" in upgraded
+    assert "none is missing" in upgraded
+    assert version_in_use(machine) == "9.1.0"
+    assert show(machine, "ActiveState") == "active"
+    sent = addenda(machine)
+    send(machine, REPORTS[2])
+    peers.wait_until(lambda: addenda(machine) == sent + 1, seconds=120, what="the archive has the addendum")
+
+
+def test_removing_it_leaves_configuration_and_data_and_installing_it_again_goes_on(machine: DebianMachine) -> None:
+    """The version is the later one by now, which alone reads this store."""
+    reports = received(machine)
+    said = machine.run("/opt/dxatrend/uninstall").stdout
+    assert "/var/lib/dxatrend    the data" in said
+    assert machine.run("ls -A /opt /usr/local/bin").stdout.count("dxatrend") == 0
+    assert machine.run("systemctl cat dxatrend", check=False).returncode != 0
+    machine.run("/tmp/shared/later/install && systemctl enable --now dxatrend", seconds=300)
+    wait_until_active(machine)
+    assert received(machine) == reports

@@ -1,0 +1,59 @@
+"""What root or an operator makes in a shared data folder, the service can use."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from pipeline.edge.operations.backup import back_up, restore
+from pipeline.edge.shared_files import share_like_folder
+from pipeline.edge.store.database import Database
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder as ``deploy/install`` makes it: of the service's user, shared with a group."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    if os.geteuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+    folder.chmod(0o2770)
+    return folder
+
+
+def rights(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
+
+
+def test_a_store_and_its_folder_belong_to_the_owner_of_the_data_folder(data: Path) -> None:
+    database = Database(f"sqlite:///{data}/var/store.sqlite3")
+    database.migrate()
+    uid, gid, _ = rights(data)
+    assert rights(data / "var")[:2] == (uid, gid)
+    assert rights(data / "var")[2] & 0o2770 == 0o2770
+    with database.write():  # while it lasts, the files beside the store are there
+        for path in (data / "var").glob("store.sqlite3*"):
+            assert rights(path) == (uid, gid, 0o660), path.name
+    database.close()
+
+
+def test_a_restored_store_belongs_to_the_owner_of_its_folder(data: Path, tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{data}/store.sqlite3")
+    database.migrate()
+    back_up(database, tmp_path / "backup.sqlite3")
+    restore(tmp_path / "backup.sqlite3", database, replace=True)
+    uid, gid, _ = rights(data)
+    assert rights(data / "store.sqlite3") == (uid, gid, 0o660)
+    assert rights(tmp_path / "backup.sqlite3")[2] == 0o600
+    database.close()
+
+
+def test_a_file_in_a_folder_that_nobody_shares_stays_its_owners_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "file").touch(0o600)
+    share_like_folder(tmp_path / "file")
+    assert rights(tmp_path / "file")[2] == 0o600
