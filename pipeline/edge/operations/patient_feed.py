@@ -54,10 +54,10 @@ def _header_of(message: bytes) -> AdtMessage:
 
 
 def _do(app: App, told: AdtMessage, host: str) -> tuple[str, str]:
-    """Return the acknowledgement code of a message, and what was done.
+    """Return the acknowledgement code of a message, and what was done; one merge that cannot be hinders no other.
 
     Raises:
-        PatientMergeError: a merge contradicts one that is on file.
+        PatientMergeError: a merge contradicts one that is on file, or one that a person has undone.
     """
     if told.type != "ADT":
         return REJECTED, "only ADT is taken here"
@@ -66,10 +66,15 @@ def _do(app: App, told: AdtMessage, host: str) -> tuple[str, str]:
             log.info("an update of a patient's data was told by %s; it changes nothing by itself", host)
         return ACCEPTED, "nothing is done for this event"
     issuer = app.settings.service.adt.issuer
-    merged = 0
+    merged, problems = 0, []
     with events.acting(Operator(name=f"HL7 {told.application}".strip(), host=host)):
         for pair in told.merges:
             old = Patient(patient_id=pair.old, issuer=issuer)
-            merged += merge_as_told(app.database, old, Patient(patient_id=pair.new, issuer=issuer))
+            try:
+                merged += merge_as_told(app.database, old, Patient(patient_id=pair.new, issuer=issuer))
+            except PatientMergeError as problem:
+                problems.append(str(problem))
     log.info("a merge of patient ids was told by %s: %d of %d concern us", host, merged, len(told.merges))
+    if problems:
+        raise PatientMergeError("; ".join(dict.fromkeys(problems)))
     return ACCEPTED, f"{merged} merged"

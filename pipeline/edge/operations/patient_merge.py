@@ -34,10 +34,11 @@ def merge_as_told(database: Database, old: Patient, new: Patient) -> bool:
     """Merge two patient ids because another system says so, and make their exams due; return whether that was new.
 
     One of the two must be on file: the other one is then put there, so that what comes under it later is known as the
-    same patient's. Where neither is, or they are one already, nothing is done.
+    same patient's. Where neither is, or they are one already, nothing is done. What a person has undone is not done
+    again because the message comes again: only a person may do it.
 
     Raises:
-        PatientMergeError: ``old`` was merged into somebody else.
+        PatientMergeError: ``old`` was merged into somebody else, or a person has undone this merge.
     """
     if (old.patient_id, old.issuer) == (new.patient_id, new.issuer):
         return False
@@ -48,6 +49,8 @@ def merge_as_told(database: Database, old: Patient, new: Patient) -> bool:
         old_number, new_number = (patients.number_of(connection, one.patient_id, one.issuer) for one in (old, new))
         if new_number in patient_merges.merged_patients(connection, old_number):
             return False
+        if patient_merges.was_undone(connection, old_number, new_number):
+            raise PatientMergeError("a person has undone this merge; if it is right, dxatrend merge does it again")
     merge(database, old, new, make_due=True)
     return True
 

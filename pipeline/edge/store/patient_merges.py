@@ -68,6 +68,14 @@ def merged_into(connection: Connection, number: int) -> int | None:
     return found
 
 
+def was_undone(connection: Connection, one: int, other: int) -> bool:
+    """Return whether a person has undone a merge of these two patients, in whichever direction."""
+    pairs = (patient_merge.c.old_id == one) & (patient_merge.c.new_id == other)
+    pairs |= (patient_merge.c.old_id == other) & (patient_merge.c.new_id == one)
+    undone = select(patient_merge.c.old_id).where(pairs, patient_merge.c.undone_at.is_not(None)).limit(1)
+    return connection.scalar(undone) is not None
+
+
 def merged_patients(connection: Connection, number: int) -> set[int]:
     """Return a patient and everyone merged with it, over any number of steps."""
     found: set[int] = set()

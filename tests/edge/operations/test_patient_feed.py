@@ -24,6 +24,7 @@ from pipeline.edge.receive.mllp_listener import MllpListener
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database, StoreError
+from pipeline.edge.store.patient_merges import merged
 from pipeline.edge.store.schema import patient
 from tests import peers
 from tests.factories import outboxes
@@ -79,6 +80,24 @@ def test_a_merge_counts_is_audited_under_the_senders_name_and_can_be_undone(
         assert (entry.actor, entry.host) == ("HL7 KIS", "127.0.0.1")
         assert main(["merge", "OLD", "NEW", "--undo", "--config", str(app.folder)]) == 0
         assert "1 addenda superseded" in capsys.readouterr().out
+
+
+def test_a_merge_that_a_person_has_undone_is_not_made_again_by_the_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The hospital's system repeats what it has told, also years later; the person has looked at the patients."""
+    with listening(tmp_path) as app:
+        assert send(app, MERGE) == "AA 1 merged"
+        assert main(["merge", "OLD", "NEW", "--undo", "--config", str(app.folder)]) == 0
+        refused = "AE a person has undone this merge; if it is right, dxatrend merge does it again"
+        assert send(app, MERGE) == refused
+        assert send(app, a40("PID|1||OLD", "MRG|NEW")) == refused, "nor in the other direction"
+        both = a40("PID|1||NEW^^^H^PI", "MRG|OLD^^^H^PI", "PID|2||NEW^^^H^PI", "MRG|THIRD^^^H^PI")
+        assert send(app, both) == refused
+        with app.database.read() as connection:
+            assert len(merged(connection, [1, 2, 3])) == 1, "the other pair of the message is merged"
+        assert main(["merge", "OLD", "NEW", "--config", str(app.folder)]) == 0, "a person may"
+        assert send(app, MERGE) == "AA 0 merged"
 
 
 def test_an_id_that_comes_later_is_known_as_the_same_patients(tmp_path: Path) -> None:
