@@ -20,7 +20,10 @@ from pipeline.edge.text_files import printable
 
 
 def load(options: argparse.Namespace) -> int:
-    """Import the files below a folder with a progress bar; fails where it was stopped before the end."""
+    """Import the files below a folder with a progress bar.
+
+    Fails where a file could not be used, with the reason; the others are imported. Fails too where it was stopped.
+    """
     if not options.folder.is_dir():
         print_errors(f"{printable(options.folder)} is not a folder")
         return FAILURE
@@ -38,8 +41,7 @@ def load(options: argparse.Namespace) -> int:
             print(f"  {printable(path)}: {reason}")
     if stop.is_set():
         print("stopped before the end; run the command again to continue")
-        return FAILURE
-    return SUCCESS
+    return FAILURE if loaded.errors or stop.is_set() else SUCCESS
 
 
 @contextmanager

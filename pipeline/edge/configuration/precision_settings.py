@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pipeline.clinical.model import LeastSignificantChange, Scanner
 from pipeline.clinical.precision import LSC_FACTOR, MINIMUM_DEGREES_OF_FREEDOM, VERTEBRAE_OF_A_STUDY, overlaps
 from pipeline.clinical.regions import Region
-from pipeline.edge.configuration.section import GramsPerCm2, Name, RegionKey, Section
+from pipeline.edge.configuration.section import GramsPerCm2, Name, RegionKey, Section, SerialNumber
 
 
 class LscSettings(Section):
@@ -17,7 +17,7 @@ class LscSettings(Section):
 
     manufacturer: Name
     model: Name
-    serial_number: Name
+    serial_number: SerialNumber
     region: RegionKey
     same_day: Annotated[bool | None, Field(validate_default=True)] = None
     lsc: GramsPerCm2 | None = None

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from pipeline.clinical.model import CrossCalibration, Phantom, Scanner
-from pipeline.edge.configuration.section import GramsPerCm2, Name, RegionKey, Section
+from pipeline.edge.configuration.section import GramsPerCm2, Name, RegionKey, Section, SerialNumber
 
 FEWEST_LETTERS = 3
 """Letters and digits of a pattern by which a phantom is recognised."""
@@ -64,7 +64,7 @@ class ScannerSettings(Section):
 
     manufacturer: Name
     model: Name
-    serial_number: Name
+    serial_number: SerialNumber
     name: str = ""
     epoch: tuple[EpochSettings, ...] = ()
     unverified: tuple[QcGapSettings, ...] = ()
@@ -82,7 +82,7 @@ class ScannerIdentitySettings(Section):
 
     manufacturer: Name
     model: Name
-    serial_number: Name
+    serial_number: SerialNumber
 
     @property
     def scanner(self) -> Scanner:

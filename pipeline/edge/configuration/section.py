@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from pipeline.clinical.regions import Region, UnknownRegionError, parse_region
+from pipeline.sr.extract.serial_numbers import is_no_serial_number
 
 CONFIGURATION_FOLDER: ContextVar[Path] = ContextVar("the configuration folder that is being read", default=Path())
 """What a relative path is relative to, whatever the working directory is; set while a folder is read."""
@@ -36,6 +37,13 @@ def _region(value: object) -> Region:
         raise ValueError(str(unknown)) from None
 
 
+def _serial_number(text: str) -> str:
+    """Refuse what stands for a missing serial number: it would make one scanner of all that have none (R2.1)."""
+    if is_no_serial_number(text):
+        raise ValueError("this stands for a missing serial number; read it off the scanner")
+    return text
+
+
 def _beside_configuration(path: Path) -> Path:
     return CONFIGURATION_FOLDER.get() / path
 
@@ -62,6 +70,7 @@ _PERHAPS_MG = 10
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(min_length=1)]
+SerialNumber = Annotated[Name, AfterValidator(_serial_number)]
 RegionKey = Annotated[Region, BeforeValidator(_region)]
 GramsPerCm2 = Annotated[Decimal, AfterValidator(_grams_per_cm2)]
 ConfigPath = Annotated[Path, AfterValidator(_beside_configuration)]

@@ -70,7 +70,7 @@ def precision_doubts(precision: PrecisionInUse, *, on: date) -> Iterator[CheckRe
 
 
 def scanner_doubts(connection: Connection, known: ReferenceData, *, on: date) -> Iterator[CheckResult]:
-    """Yield the scanners on file without an LSC, and the LSCs of scanners that nobody has heard of.
+    """Yield the scanners on file without an LSC, the LSCs of scanners that nobody has heard of, and weak aliases.
 
     While nothing was received from any scanner, no LSC is doubted for that. A scanner whose LSC has expired within a
     year is among the ``reminders``.
@@ -84,6 +84,13 @@ def scanner_doubts(connection: Connection, known: ReferenceData, *, on: date) ->
                 f"no LSC counts today for {one.scanner}: its changes are reported as significance unknown",
                 f"after a precision study: {one.command}",
             )
+    for scanner in dict.fromkeys(alias.scanner for alias in known.aliases if not alias.station_name.strip()):
+        yield CheckResult(
+            Level.ADVICE,
+            f"please check: scanner.alias of {scanner} rests on the institution alone, so any other scanner of this "
+            "model there without a serial number would be taken for it",
+            "add its station_name",
+        )
     heard_of = {*on_file, *known.scanners}
     serials = [scanner.serial_number for scanner in on_file]
     for scanner in dict.fromkeys(lsc.scanner for lsc in known.clinical.lscs):

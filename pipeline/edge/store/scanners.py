@@ -29,9 +29,13 @@ class UnidentifiedScanner:
     @property
     def lines(self) -> tuple[str, ...]:
         """The lines to add to ``scanners.toml``, once a person has read the serial number off the scanner."""
+        if not (self.scanner.manufacturer and self.scanner.model and self.station_name.strip()):
+            also = ", and its institution may have several" if self.institution else ""
+            return (
+                f"# {self.scanner}: its reports name no station that tells it from another scanner{also};",
+                "# have it tell its serial number, or a station name of its own",
+            )
         names = {"station_name": self.station_name, "institution": self.institution}
-        if not (self.scanner.manufacturer and self.scanner.model and any(names.values())):
-            return (f"# {self.scanner}: nothing in its reports tells it from another; have it tell its serial number",)
         return (
             "[[scanner]]",
             f"manufacturer = {toml_string(self.scanner.manufacturer)}",
@@ -39,6 +43,8 @@ class UnidentifiedScanner:
             'serial_number = ""',
             "[[scanner.alias]]",
             *(f"{key} = {toml_string(name)}" for key, name in names.items() if name),
+            "# This presumes that no other scanner of this model reports under this station name, before or after.",
+            "# If one did or will, add here from = and until = with the first and last day of this scanner.",
         )
 
 

@@ -11,11 +11,12 @@ from dataclasses import replace
 from pipeline.clinical.model import Scanner
 from pipeline.sr.dialects.concepts import Concept
 from pipeline.sr.dialects.model import Dialect, normal_manufacturer
-from pipeline.sr.dicom.content_item import Item, folded
+from pipeline.sr.dicom.content_item import Item
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import Elements
 from pipeline.sr.dicom.text import printable
 from pipeline.sr.extract.remarks import Remarks
+from pipeline.sr.extract.serial_numbers import is_no_serial_number
 
 
 def read_scanner(
@@ -23,16 +24,18 @@ def read_scanner(
 ) -> Scanner:
     """Return the scanner that a report names; without a serial number where it names none, or several."""
     model, behind_model = _split_model(printable(header_text(report, "ManufacturerModelName")))
-    in_header = _serial_number(printable(header_text(report, "DeviceSerialNumber")), remarks)
+    station = printable(header_text(report, "StationName"))
+    in_header = _serial_number(printable(header_text(report, "DeviceSerialNumber")), station, remarks)
     header = Scanner(
         normal_manufacturer(printable(header_text(report, "Manufacturer")), dialects),
         model,
-        in_header or _serial_number(behind_model, remarks),
+        in_header or _serial_number(behind_model, station, remarks),
     )
     device = dialect.device
     models = [_split_model(text) for text in _texts(root, device.model)]
     named_serials = [*_texts(root, device.serial_number), *(serial for _, serial in models)]
-    serials = [serial for serial in dict.fromkeys(_serial_number(text, remarks) for text in named_serials) if serial]
+    read = (_serial_number(text, station, remarks) for text in named_serials)
+    serials = [serial for serial in dict.fromkeys(read) if serial]
     if not serials:
         return header
     if len(serials) > 1:
@@ -49,15 +52,9 @@ def read_scanner(
     return named
 
 
-_PLACEHOLDER = re.compile(
-    r"[\W_0]*|x+|n\W?a\W?|nil|null|none|default|undefined|unknown|not (?:set|known|stated|available)"
-)
-"""Texts of a field that nobody has filled; two scanners that share one are not one scanner."""
-
-
-def _serial_number(text: str, remarks: Remarks) -> str:
+def _serial_number(text: str, station_name: str, remarks: Remarks) -> str:
     """Return a serial number; empty where the text is a placeholder."""
-    if not text or not _PLACEHOLDER.fullmatch(folded(text)):
+    if not text or not is_no_serial_number(text, station_name=station_name):
         return text
     remarks.add_unused("the serial number of the scanner", text, "is a placeholder")
     return ""

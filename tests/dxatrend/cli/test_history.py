@@ -103,11 +103,13 @@ def test_an_archive_of_files_is_loaded_and_what_could_not_be_used_is_listed_at_t
     for new, known in ((True, False), (False, True)):
         status, printed, progress = run("load", str(folder))
         first, *rest = printed.splitlines()
-        assert status == 0
+        assert status == 1, "one file could not be used"
         assert (first.startswith("0 new"), ", 0 known before" in first) == (known, new)
         assert rest[0] == "1 files could not be used:"
         assert rest[1].startswith(f"  {folder}/cut.dcm: ")
         assert "files/s" in progress
+    (folder / "cut.dcm").unlink()
+    assert run("load", str(folder))[0] == 0, "what is no DICOM is passed over"
     status, _, errors = run("load", str(folder / "nowhere"))
     assert (status, "is not a folder" in errors) == (1, True)
 

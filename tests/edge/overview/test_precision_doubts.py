@@ -106,3 +106,14 @@ def test_an_expired_lsc_is_left_to_its_reminder(tmp_path: Path) -> None:
     assert told(tmp_path, entry(ends="2026-02-27"), LUNAR) == []
     (one,) = told(tmp_path, entry(begins="2010-01-01", ends="2015-01-01"), LUNAR)
     assert one.startswith("no LSC counts today for")
+
+
+def test_an_alias_that_rests_on_an_institution_alone_is_doubted(tmp_path: Path) -> None:
+    listed = '[[scanner]]\nmanufacturer = "GE Healthcare"\nmodel = "Lunar iDXA"\nserial_number = "ME+1"\n'
+    alias = '[[scanner.alias]]\ninstitution = "Hospital"\n'
+    (one,) = told(tmp_path, entry(), LUNAR, listed=listed + alias)
+    assert one == (
+        "please check: scanner.alias of GE Healthcare Lunar iDXA (serial number ME+1) rests on the institution alone, "
+        "so any other scanner of this model there without a serial number would be taken for it; add its station_name"
+    )
+    assert told(tmp_path, entry(), LUNAR, listed=listed + alias + 'station_name = "DXA1"\n') == []

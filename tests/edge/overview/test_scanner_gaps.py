@@ -8,8 +8,10 @@ import pytest
 
 from pipeline.clinical.model import Scanner
 from pipeline.edge.app import App, open_app
+from pipeline.edge.configuration.loading import SettingsError, load_configuration
 from pipeline.edge.overview.scanner_gaps import ScannerGaps, scanner_gaps
 from pipeline.edge.store import scanners
+from pipeline.edge.store.scanners import UnidentifiedScanner
 from tests.factories.answered_exams import lsc
 from tests.factories.instances import NOW
 
@@ -58,3 +60,30 @@ def test_a_scanner_that_tells_no_serial_number_gets_the_lines_to_fill_in_and_no_
     (one,) = gaps.unidentified
     assert 'station_name = "DXA1"' in one.lines
     assert not gaps.without_lsc
+
+
+def test_no_alias_is_proposed_that_rests_on_an_institution_alone() -> None:
+    """A second scanner of the model in the same hospital would be taken for the first, and the two compared."""
+    machine = UnidentifiedScanner(
+        scanner=Scanner("GE Healthcare", "Lunar iDXA", ""), station_name=" ", institution="Hospital", last_seen_at=NOW
+    )
+    assert machine.lines == (
+        "# GE Healthcare Lunar iDXA (serial number not stated): its reports name no station that tells it from another "
+        "scanner, and its institution may have several;",
+        "# have it tell its serial number, or a station name of its own",
+    )
+
+
+def test_a_proposed_alias_says_what_it_presumes_and_can_be_read_once_it_is_filled_in(tmp_path: Path) -> None:
+    (one,) = _gaps(tmp_path, Scanner("GE Healthcare", "Lunar iDXA", "")).unidentified
+    assert one.lines[-2].startswith(
+        "# This presumes that no other scanner of this model reports under this station name"
+    )
+    for serial, complaint in (("", "is empty"), ("N/A", "this stands for a missing serial number"), ("ME+1", None)):
+        filled = "\n".join(one.lines).replace('serial_number = ""', f'serial_number = "{serial}"')
+        (tmp_path / "scanners.toml").write_text(filled)
+        if complaint is None:
+            assert load_configuration(tmp_path)[0].aliases[0].station_name == "DXA1"
+        else:
+            with pytest.raises(SettingsError, match=f"scanners.toml, line 4: scanner.serial_number: {complaint}"):
+                load_configuration(tmp_path)

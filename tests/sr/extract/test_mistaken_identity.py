@@ -168,12 +168,41 @@ def test_what_was_ignored_beside_a_measurement_is_listed_and_is_no_remark():
 # Another machine
 
 
-@pytest.mark.parametrize("serial", ["0", "000000", "N/A", "n.a.", "Unknown", "NONE", "XXXXX", "-", "not set", "null"])
+NO_SERIAL_NUMBERS = [
+    *("0", "000000", "N/A", "n.a.", "NA", "Unknown", "UNK", "NONE", "XXXXX", "xx-xx", "-", "???", "not set", "null"),
+    *("SN", "S/N", "s/n:", "Serial", "Serial No.", "Serial Number", "SERIAL_NUMBER", "Device Serial Number", "No S/N"),
+    *("12345", "123456789", "1234567890", "0123456789", "54321", "1111", "AAAA", "9999-9999", "TBD", "test", "dummy"),
+]
+
+
+@pytest.mark.parametrize("serial", NO_SERIAL_NUMBERS)
 def test_what_stands_for_a_serial_number_is_none(serial):
     sent = report(spine(), DeviceSerialNumber=serial)
     read_report = seen(sent)
     assert not read_report.exam.scanner.identified
     assert read_report.remarks == ("the serial number of the scanner is a placeholder and was not used",)
+
+
+@pytest.mark.parametrize(
+    "serial", ["DF+500475", "500475", "ME+212290", "302081M", "81234", "1234", "X1234", "100", "SN1", "2345", "A12345"]
+)
+def test_a_serial_number_that_only_looks_simple_is_one(serial):
+    assert seen(report(spine(), DeviceSerialNumber=serial)).exam.scanner.serial_number == serial
+
+
+@pytest.mark.parametrize(
+    ("serial", "station", "identified"),
+    [
+        ("DXA1", "DXA1", False),
+        ("gelunar", "GELUNAR", False),
+        ("DF+500475", "DF+500475", True),
+        ("DXA1", "DXA2", True),
+        ("1", "", True),
+    ],
+)
+def test_a_station_name_repeated_is_no_serial_number_unless_the_station_is_named_by_it(serial, station, identified):
+    sent = report(spine(), DeviceSerialNumber=serial, StationName=station)
+    assert seen(sent).exam.scanner.identified is identified
 
 
 def test_a_placeholder_in_the_header_leaves_the_word_to_the_model():
