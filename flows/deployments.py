@@ -1,4 +1,4 @@
-"""Prefect deployments of the scheduled flows: housekeeping and the nightly reprocessing.
+"""Prefect deployments of the scheduled flows: housekeeping, the nightly reprocessing, and backups if configured.
 
 ``run_schedules`` serves them from one machine. ``deploy`` registers them with a work pool of an existing Prefect
 server, so that Prefect's workers on any machine run them.
@@ -14,10 +14,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists
+from prefect.schedules import Cron, Schedule
 
+from flows.backup import backup
 from flows.housekeeping import EVERY_NIGHT, housekeeping
 from flows.prefect_runner import TAG
 from flows.reprocess import AFTER_MIDNIGHT, reprocess
+from pipeline.edge.configuration.service_settings import ServiceSettings
 
 HOME = Path(__file__).parent.parent
 POOL = "dxatrend"
@@ -26,34 +29,40 @@ MOST_AT_ONCE = 2
 """Runs of the nightly reprocessing at a time, over all machines; more would delay live exams."""
 
 
-def run_schedules() -> None:
+def run_schedules(service: ServiceSettings) -> None:
     """Serve the scheduled flows until this process gets SIGTERM."""
-    serve(*_deployments(), pause_on_shutdown=False, print_starting_message=False)
+    serve(*_deployments(service), pause_on_shutdown=False, print_starting_message=False)
 
 
-def deploy() -> list[str]:
+def deploy(service: ServiceSettings) -> list[str]:
     """Register every deployment with the work pool of the Prefect server, created if need be; return their names."""
     with get_client(sync_client=True) as client, contextlib.suppress(ObjectAlreadyExists):
         client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
-    deployments = _deployments(POOL)
+    deployments = _deployments(service, POOL)
     for deployment in deployments:
         deployment.apply()
     return [f"{deployment.flow_name}/{deployment.name}" for deployment in deployments]
 
 
-def _deployments(pool: str | None = None) -> Sequence[RunnerDeployment]:
-    return [
-        _deployment(housekeeping, "flows/housekeeping.py:housekeeping", EVERY_NIGHT, 1, pool),
-        _deployment(reprocess, "flows/reprocess.py:reprocess", AFTER_MIDNIGHT, MOST_AT_ONCE, pool),
+def _deployments(service: ServiceSettings, pool: str | None = None) -> Sequence[RunnerDeployment]:
+    found = [
+        _deployment(housekeeping, "flows/housekeeping.py:housekeeping", Cron(EVERY_NIGHT), 1, pool),
+        _deployment(reprocess, "flows/reprocess.py:reprocess", Cron(AFTER_MIDNIGHT), MOST_AT_ONCE, pool),
     ]
+    if service.backup.folder is not None:
+        night = Cron(service.backup.cron, timezone=service.exam.time_zone or "UTC")
+        found.append(_deployment(backup, "flows/backup.py:backup", night, 1, pool))
+    return found
 
 
-def _deployment(flow: Flow[Any, Any], entrypoint: str, cron: str, limit: int, pool: str | None) -> RunnerDeployment:
+def _deployment(
+    flow: Flow[Any, Any], entrypoint: str, schedule: Schedule, limit: int, pool: str | None
+) -> RunnerDeployment:
     source = flow if pool is None else flow.from_source(source=str(HOME), entrypoint=entrypoint)
     assert isinstance(source, Flow)  # outside an event loop it is not a coroutine
     deployment = source.to_deployment(
         "nightly",
-        cron=cron,
+        schedule=schedule,
         tags=[TAG],
         description=flow.description,
         concurrency_limit=limit,

@@ -36,16 +36,17 @@ def schedules(options: argparse.Namespace) -> int:
             runner.wait_for_server()
         from flows.deployments import run_schedules  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
-        run_schedules()
+        run_schedules(app.settings.service)
     return SUCCESS
 
 
 def deploy(options: argparse.Namespace) -> int:
     """Register the scheduled runs with the work pool of the Prefect server and print their names."""
+    settings, _ = load_configuration(options.config)
     with contextlib.closing(PrefectRunner(enter_client_environment(options.config))) as runner:
         if not runner.is_there():
             return FAILURE
     from flows.deployments import deploy as register  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
-    print(*register(), sep="\n")
+    print(*register(settings.service), sep="\n")
     return SUCCESS

@@ -13,6 +13,7 @@ from pipeline.clinical.model import Scanner
 from pipeline.clinical.precision import running_out
 from pipeline.edge.app import open_app
 from pipeline.edge.overview.configuration_doubts import certificate_doubts
+from pipeline.edge.overview.expiries import Backups
 from pipeline.edge.overview.parts import Part
 from pipeline.edge.overview.precision_doubts import reminders
 from pipeline.edge.overview.rejected_callers import CallerToAdmit
@@ -46,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
     _print_parts(now.parts)
     _print_counts(now.status)
     _print_disks(now.disks)
+    _print_backups(now.backups)
     _print_tables(now.status, now.fitness)
     if now.status.unidentified:
         _print_unidentified(now.status.unidentified)
@@ -78,7 +80,9 @@ def _as_json(now: Today) -> dict[str, Any]:
         ],
         "doubts": [dataclasses.asdict(one) for one in now.doubts],
         "certificates_running_out": [dataclasses.asdict(one) for one in now.certificates],
-        "last_backup": now.last_backup,
+        "last_backup": now.backups.last,
+        "backup_verified": now.backups.verified,
+        "backup_failed": {"since": now.backups.failed, "problem": now.backups.problem} if now.backups.failed else None,
         "quality_control": [fitness_lines.as_json(one) for one in now.fitness],
     }
 
@@ -115,6 +119,13 @@ def _print_disks(disks: Sequence[Disk]) -> None:
     for disk in disks:
         short = f": nearly full, {disk.reserve_mb} MB are kept free" if disk.is_short else ""
         print(f"disk       {disk.free_mb} MB free on the disk of {disk.name}{short}")
+
+
+def _print_backups(backups: Backups) -> None:
+    verified = f", last verified by a restore {cell(backups.verified)}" if backups.verified else ""
+    print(f"backup     last {cell(backups.last) if backups.last else 'never'}{verified}")
+    if backups.failed:
+        print(f"           FAILED {cell(backups.failed)}: {printable(backups.problem)}")
 
 
 def _print_tables(found: Status, fitness: Sequence[ScannerFitness]) -> None:

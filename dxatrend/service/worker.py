@@ -25,7 +25,7 @@ from pipeline.edge.errors import describe_error
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import AHEAD, claim_due, drain, follow_up
 from pipeline.edge.history.query_loop import query_loop
-from pipeline.edge.operations import housekeeping
+from pipeline.edge.operations import housekeeping, scheduled_backup
 from pipeline.edge.reprocess.requested_runs import requested_loop
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.database import StoreError
@@ -112,6 +112,10 @@ def exam_loop(*, run: RunWork, stopped: Callable[[], bool]) -> WorkLoop:
             log.warning("housekeeping is overdue, so its schedule must have failed; doing it now")
             with contextlib.suppress(housekeeping.DamagedStoreError):  # which has been logged
                 housekeeping.run_housekeeping(app)
+        if scheduled_backup.is_overdue(app, now):
+            log.warning("the backup is overdue, so its schedule must have failed; doing it now")
+            with contextlib.suppress(scheduled_backup.BackupFailedError):  # which has been logged
+                scheduled_backup.back_up_by_schedule(app)
         return begin
 
     def requeue(app: App) -> None:

@@ -291,6 +291,16 @@ ALL = (
         command="dxatrend backup FILE",
     ),
     Kind(
+        name="backup_failed",
+        priority=Priority.MEDIUM,
+        headline="The nightly backup has failed",
+        cause="the last backup by schedule was not written, or not verified; ends with the next that is",
+        advice="See the reason in the detail: free space, or mend the folder. The older backups are kept.",
+        page="/",
+        command="dxatrend status",
+        hidden_by=(_NO_ROOM, _STORE_AWAY),
+    ),
+    Kind(
         name="disk_filling",
         priority=Priority.LOW,
         headline="The disk will be full within four weeks",

@@ -12,7 +12,6 @@ from flows.prefect_disk_space import prefect_disk_reserve
 from pipeline.edge.alarms.listing import raised
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.operations.release import release_destination
-from pipeline.edge.overview.expiries import BACKUP_OVERDUE
 from pipeline.edge.overview.held_reasons import explanation
 from pipeline.edge.overview.today import today
 from pipeline.edge.overview.troubles import Kind, Trouble, Urgency, troubles
@@ -69,7 +68,7 @@ def show(visit: Visit) -> Response:
         periods=PERIODS,
         exam_heads=[(f"Exams of {counted(days, 'day')}", "number") for days in PERIODS],
         may_act=visit.may(Role.ACT),
-        is_backup_old=now.last_backup is None or now.at - now.last_backup > BACKUP_OVERDUE,
+        is_backup_old=now.backups.is_old(now.at),
         day_of=lambda expiry: expiry.days_left(now.day),
     )
 

@@ -262,6 +262,9 @@ def _backup(connection: Connection, at: datetime) -> Iterator[Condition]:
     if since is not None:
         said = "" if last else "no backup was ever made"
         yield Condition(kind="backup_old", since=since, detail=said)
+    if (failed := housekeeping_log.last_done(connection, housekeeping_log.BACKUP_FAILED)) is not None:
+        said = housekeeping_log.problem_of(connection, housekeeping_log.BACKUP_FAILED)
+        yield Condition(kind="backup_failed", since=failed, detail=said)
 
 
 def _messages(connection: Connection, ways: Sequence[str]) -> Iterator[Condition]:

@@ -1,5 +1,6 @@
 """Settings of ``service.toml``: store, listener, callers, exams, addenda, destinations, Prefect, audit trail, desk."""
 
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -169,6 +170,30 @@ class KeepingSettings(Section):
     audit_days: Annotated[int, Field(ge=30, le=36_500)] | None = None
 
 
+def _time_of_day(told: str) -> str:
+    try:
+        time.fromisoformat(told)
+    except ValueError:
+        raise ValueError("not a time of day; one is 02:30") from None
+    if len(told) != len("02:30"):
+        raise ValueError("not a time of day; one is 02:30")
+    return told
+
+
+class BackupSettings(Section):
+    """``[backup]``: the folder of nightly backups, how many are kept, and when they begin (``exam.time_zone``)."""
+
+    folder: ConfigPath | None = None
+    keep: Annotated[int, Field(ge=1, le=10_000)] = 14
+    at: Annotated[str, AfterValidator(_time_of_day)] = "02:30"
+
+    @property
+    def cron(self) -> str:
+        """When it begins, as a cron expression in the time zone of the department, or UTC where none is named."""
+        begin = time.fromisoformat(self.at)
+        return f"{begin.minute} {begin.hour} * * *"
+
+
 class QualityControlSettings(Section):
     """``[quality_control]``: after how many days without a phantom scan there is a notice, and an alarm."""
 
@@ -264,6 +289,7 @@ class ServiceSettings(Section):
     exam: ExamSettings = ExamSettings()
     addendum: AddendumSettings = AddendumSettings()
     keeping: KeepingSettings = KeepingSettings()
+    backup: BackupSettings = BackupSettings()
     audit: AuditSettings = AuditSettings()
     adt: AdtSettings = AdtSettings()
     reprocess: ReprocessSettings = ReprocessSettings()

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.operations.patient_selection import select_patient
+from pipeline.edge.operations.scheduled_backup import backups_in
 from pipeline.edge.store import erasure, housekeeping_log, phantom_scans
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database, StoreError
@@ -124,7 +125,8 @@ def copies_of(app: App) -> list[Path]:
     """Return the files of this machine that hold an earlier state of the store: backups, and stores replaced."""
     path = app.database.path
     replaced = path.parent.glob(f"{path.name}.replaced-*") if path else ()
-    return sorted(replaced)
+    folder = app.settings.service.backup.folder
+    return [*sorted(replaced), *(backups_in(folder) if folder else ())]
 
 
 def require_anonymous(reason: str, of: PatientRows) -> None:

@@ -61,9 +61,28 @@ def certificates(service: ServiceSettings) -> list[Expiry]:
     return sorted(found, key=lambda one: (one.last_day, one.what))
 
 
-def last_backup(connection: Connection) -> datetime | None:
-    """Return when ``dxatrend backup`` was last done; ``None`` where it never was."""
-    return housekeeping_log.last_done(connection, housekeeping_log.BACKUP)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backups:
+    """When a backup was last made, when one was last verified by a restore, and since when and why one has failed."""
+
+    last: datetime | None
+    verified: datetime | None = None
+    failed: datetime | None = None
+    problem: str = ""
+
+    def is_old(self, at: datetime) -> bool:
+        """Return whether there is none, or the last one is too old."""
+        return self.last is None or at - self.last > BACKUP_OVERDUE
+
+
+def backups(connection: Connection) -> Backups:
+    """Return how it stands with backups, by hand or by schedule."""
+    return Backups(
+        last=housekeeping_log.last_done(connection, housekeeping_log.BACKUP),
+        verified=housekeeping_log.last_done(connection, housekeeping_log.BACKUP_VERIFIED),
+        failed=housekeeping_log.last_done(connection, housekeeping_log.BACKUP_FAILED),
+        problem=housekeeping_log.problem_of(connection, housekeeping_log.BACKUP_FAILED),
+    )
 
 
 def _last_day(path: Path) -> date | None:

@@ -12,7 +12,7 @@ from pipeline.edge.live_configuration import outdated
 from pipeline.edge.overview import expiries
 from pipeline.edge.overview.check_result import CheckResult
 from pipeline.edge.overview.configuration_doubts import configuration_doubts
-from pipeline.edge.overview.expiries import Expiry
+from pipeline.edge.overview.expiries import Backups, Expiry
 from pipeline.edge.overview.parts import Part, parts
 from pipeline.edge.overview.precision_doubts import precision_doubts, precision_in_use, scanner_doubts
 from pipeline.edge.overview.rejected_callers import CallerToAdmit, callers_to_admit
@@ -51,7 +51,7 @@ class Today:
     disks: tuple[Disk, ...]
     lscs: tuple[Expiry, ...]
     certificates: tuple[Expiry, ...]
-    last_backup: datetime | None
+    backups: Backups
     rejected_callers: tuple[CallerToAdmit, ...]
     fitness: tuple[ScannerFitness, ...]
     doubts: tuple[CheckResult, ...]
@@ -92,7 +92,7 @@ def today(app: App, *, at: datetime, other_disks: Mapping[str, DiskReserve] | No
             disks=tuple(_measured(disks)),
             lscs=tuple(expiries.lscs_running_out(known, day)),
             certificates=tuple(expiries.certificates_running_out(service, day)),
-            last_backup=expiries.last_backup(connection),
+            backups=expiries.backups(connection),
             rejected_callers=tuple(callers_to_admit(connection, service.listener, at=at)),
             fitness=tuple(fitness_of_all(app, at=at)),
             doubts=(

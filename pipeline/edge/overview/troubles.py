@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
 from pipeline.edge.overview.check_result import Level
-from pipeline.edge.overview.expiries import BACKUP_OVERDUE, Expiry
+from pipeline.edge.overview.expiries import Expiry
 from pipeline.edge.overview.held_reasons import explanation
 from pipeline.edge.overview.parts import Part, PartState
 from pipeline.edge.overview.scanner_fitness import Fitness, ScannerFitness
@@ -316,15 +316,24 @@ def _of_expiry(kind: Kind, one: Expiry, now: Today) -> Trouble:
 
 
 def _of_backup(now: Today) -> Iterator[Trouble]:
-    if now.last_backup is None or now.at - now.last_backup > BACKUP_OVERDUE:
-        never = now.last_backup is None
+    if now.backups.failed is not None:
+        yield Trouble(
+            kind=Kind.BACKUP,
+            subject="failed backup",
+            urgency=Urgency.TODAY,
+            what=f"The nightly backup has failed: {now.backups.problem}.",
+            advice="Free space, or mend the folder. The older backups are kept; it is tried again the next night.",
+            since=now.backups.failed,
+        )
+    if now.backups.is_old(now.at):
+        never = now.backups.last is None
         yield Trouble(
             kind=Kind.BACKUP,
             subject="backup",
             urgency=Urgency.SOON if never else Urgency.TODAY,
             what="There has been no backup yet." if never else "The last backup is old.",
-            advice="Run `dxatrend backup` every night, and keep the file on another machine.",
-            since=now.last_backup,
+            advice="Set `backup.folder`, best on another machine, or run `dxatrend backup` every night.",
+            since=now.backups.last,
         )
 
 

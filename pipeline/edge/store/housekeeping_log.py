@@ -9,6 +9,15 @@ from pipeline.edge.store.schema import housekeeping
 BACKUP = "backup"
 """The name of the row that says when ``dxatrend backup`` was last done."""
 
+BACKUP_TRIED = "backup by schedule"
+"""When a backup by schedule was last begun."""
+
+BACKUP_VERIFIED = "backup verified"
+"""When a backup was last restored into a scratch store and compared."""
+
+BACKUP_FAILED = "backup failed"
+"""When the last backup by schedule failed, and why; no row once one has succeeded."""
+
 DAMAGED_STORE = "damaged store"
 """Since when the database fails its check; no row while it passes."""
 
@@ -25,10 +34,17 @@ def last_done(connection: Connection, name: str) -> datetime | None:
     return done_at
 
 
-def record_done(connection: Connection, name: str, *, at: datetime, seconds: float = 0) -> None:
+def problem_of(connection: Connection, name: str) -> str:
+    """Return why something failed; empty where it did not."""
+    return connection.scalar(select(housekeeping.c.problem).where(housekeeping.c.name == name)) or ""
+
+
+def record_done(
+    connection: Connection, name: str, *, at: datetime, seconds: float = 0, problem: str | None = None
+) -> None:
     """Record that something was done now."""
     forget(connection, name)
-    connection.execute(insert(housekeeping).values(name=name, done_at=at, seconds=seconds))
+    connection.execute(insert(housekeeping).values(name=name, done_at=at, seconds=seconds, problem=problem))
 
 
 def forget(connection: Connection, name: str) -> None:

@@ -517,7 +517,8 @@ housekeeping = Table(
     Column("name", String(64), primary_key=True),
     Column("done_at", Instant, nullable=False),
     Column("seconds", Float, nullable=False),
-    comment="when housekeeping was last done, so that a missed schedule is caught up",
+    Column("problem", Text),
+    comment="when recurring work was last done, so that a missed schedule is caught up, and why it failed",
 )
 
 refused_object = Table(

@@ -18,6 +18,7 @@ from sqlalchemy import insert, select, text, update
 from pipeline.clinical.model import Scanner
 from pipeline.edge.alarm_kinds import KINDS, Priority
 from pipeline.edge.app import App
+from pipeline.edge.configuration.service_settings import BackupSettings
 from pipeline.edge.disk_space import disk_reserve_of
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import drain
@@ -26,6 +27,7 @@ from pipeline.edge.operations.backup import back_up
 from pipeline.edge.operations.housekeeping import run_housekeeping
 from pipeline.edge.operations.precision_register import HandedIn, PrecisionTerms, accept, propose_precision
 from pipeline.edge.operations.scanner_quality import record_service
+from pipeline.edge.operations.scheduled_backup import BackupFailedError, back_up_by_schedule
 from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import (
     destination_outages,
@@ -356,7 +358,20 @@ def nobody_backs_up(department: Watched) -> Iterator[None]:
     back_up(department.app.database, department.app.folder / "backup.sqlite3")
 
 
+@contextmanager
+def the_folder_of_backups_is_a_file(department: Watched) -> Iterator[None]:
+    folder = department.app.folder / "backups"
+    folder.write_text("somebody has put a file here")
+    department.app.settings.service.__dict__["backup"] = BackupSettings(folder=folder)
+    with pytest.raises(BackupFailedError):
+        back_up_by_schedule(department.app)
+    yield
+    folder.unlink()
+    back_up_by_schedule(department.app)
+
+
 CAUSES: dict[str, Cause] = {
+    "backup_failed": the_folder_of_backups_is_a_file,
     "no_listener": lambda department: part_ends(department, "listener"),
     "no_worker": lambda department: part_ends(department, "worker"),
     "store_damaged": the_database_is_found_damaged,

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pipeline.edge.app import App, open_app
 from pipeline.edge.disk_space import DiskReserve
 from pipeline.edge.operations.backup import back_up
-from pipeline.edge.overview.expiries import BACKUP_OVERDUE
+from pipeline.edge.overview.expiries import BACKUP_OVERDUE, Backups
 from pipeline.edge.overview.parts import NEEDED
 from pipeline.edge.overview.today import Disk, Today, today
 from pipeline.edge.overview.troubles import STUCK_AFTER, Kind, Trouble, Urgency, troubles
@@ -154,7 +154,7 @@ def test_an_old_backup_is_told_and_so_is_none(app: App) -> None:
     assert of_kind(look(app), Kind.BACKUP) == []
     (old,) = of_kind(look(app, at=datetime.now(UTC) + BACKUP_OVERDUE * 1.1), Kind.BACKUP)
     assert (old.urgency, old.what) == (Urgency.TODAY, "The last backup is old.")
-    (none,) = of_kind(replace(look(app), last_backup=None), Kind.BACKUP)
+    (none,) = of_kind(replace(look(app), backups=Backups(last=None)), Kind.BACKUP)
     assert (none.urgency, none.what) == (Urgency.SOON, "There has been no backup yet.")
 
 

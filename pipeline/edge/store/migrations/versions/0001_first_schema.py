@@ -246,8 +246,9 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("done_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("seconds", sa.Float(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_housekeeping")),
-        comment="when housekeeping was last done, so that a missed schedule is caught up",
+        comment="when recurring work was last done, so that a missed schedule is caught up, and why it failed",
     )
     op.create_table(
         "linked_patients",
