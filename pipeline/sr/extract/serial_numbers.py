@@ -8,8 +8,8 @@ import re
 from pipeline.sr.dicom.content_item import folded
 
 _PLACEHOLDER = re.compile(
-    r"[0 ]*|n ?a|nil|null|none|empty|default|undefined|unknown|unkn?|unbekannt|inconnu|desconocido|sconosciuto|onbekend|"
-    r"missing|tbd|test|demo|dummy|not? (?:set|known|stated|available|applicable|given|assigned)|"
+    r"[0 ]*|n ?a|nil|null|none|empty|default|undefined|unknown|unkn?|unbekannt|inconnu|desconocido|sconosciuto|"
+    r"onbekend|missing|tbd|test|demo|dummy|not? (?:set|known|stated|available|applicable|given|assigned)|"
     r"(?:no |device |system |scanner )?(?:s ?n|serial(?: ?(?:number|no|nr|num))?)"
 )
 """Words for a missing number, or the name of the field; punctuation is read as a space."""
