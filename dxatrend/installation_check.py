@@ -21,7 +21,6 @@ from pipeline.edge.configuration.reference_data import reference_data_of
 from pipeline.edge.configuration.service_settings import PrefectSettings, ServiceSettings
 from pipeline.edge.configuration.settings import Settings
 from pipeline.edge.deliver.kinds import sender
-from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.dicom_net.peer_certificate import shown_certificate_ends
 from pipeline.edge.dicom_net.tls import TlsError, for_browsers, for_calling, for_listener
 from pipeline.edge.disk_space import disk_reserve_of
@@ -38,6 +37,7 @@ from pipeline.edge.overview.precision_doubts import (
     scanner_doubts,
 )
 from pipeline.edge.overview.precision_register import register
+from pipeline.edge.peer_problems import PeerUnavailableError
 from pipeline.edge.store.database import StoreError, StoreInUseError, StoreMissingError, StoreTooNewError
 from pipeline.edge.store.precision_register import RegisteredRecords
 from pipeline.edge.text_files import printable

@@ -8,15 +8,16 @@ Each error is defined beside what raises it; this is the tree::
     ├── pipeline.sr         UnreadableReportError  DialectError  EncodingError  NoNumberError
     │                       UnusableEvidenceError  UnusableFontError
     ├── pipeline.messages   UnusableMessageError  UnwritableLetterError
-    ├── pipeline.edge       SettingsError  OtherConfigurationError  TlsError  LoginError  NoResponseError
+    ├── pipeline.edge       SettingsError  OtherConfigurationError  TlsError  LoginError
     │   ├── store           StoreError  StoreInUseError  StoreMissingError  StoreTooNewError
     │   ├── dicom_net       AssociationRequestError  CommandSetError  CommitmentMessageError
-    │   │                   CommitmentNotReportedError  PeerUnavailableError
-    │   ├── deliver         NoAnswerError
-    │   │                   DeliveryError
-    │   │                   ├── DeliveryUnavailableError  DeliveryRefusedError
-    │   │                   ├── UndeliverableError ── UnwritableError
-    │   │                   └── DeliveryUnconfirmedError ── CommitmentAwaitedError
+    │   │                   CommitmentNotReportedError
+    │   ├── peer_problems   PeerError
+    │   │   │               ├── PeerUnavailableError  NoAnswerError
+    │   │   └── deliver     └── DeliveryError
+    │   │                       ├── DeliveryUnavailableError  DeliveryRefusedError
+    │   │                       ├── UndeliverableError ── UnwritableError
+    │   │                       └── DeliveryUnconfirmedError ── CommitmentAwaitedError
     │   ├── history         HistoryQueryError
     │   ├── extract         StoppedError  TimeLimitError
     │   ├── audit           SyslogUnreachableError

@@ -31,6 +31,7 @@ from pipeline.edge.extract.caller_scanners import OTHER_CALLER
 from pipeline.edge.follow_up.due_exams import CONTRADICTORY, UNUSABLE_EVIDENCE
 from pipeline.edge.operations import clinical_context
 from pipeline.edge.overview.held_reasons import EXPLANATIONS
+from pipeline.edge.peer_problems import Problem
 from pipeline.edge.reprocess.reextract import READ_OTHERWISE
 from pipeline.edge.store.commitment_requests import NOT_REPORTED
 from pipeline.edge.store.patient_identity import ID_CONFLICT
@@ -148,6 +149,14 @@ def test_every_reason_for_holding_is_explained_and_no_other():
 def test_the_page_explains_each_reason_for_holding_in_the_words_of_the_desk():
     (table,) = re.findall(r"^\| reason \| what it means \|.*\n\|.*\n((?:\|.*\n)+)", OPERATIONS, re.MULTILINE)
     words = [f"| `{reason}` | {one.meaning} | {one.advice} |" for reason, one in EXPLANATIONS.items()]
+    assert table.splitlines() == words
+
+
+def test_the_page_has_each_problem_of_a_destination_in_the_words_in_which_it_is_told():
+    (table,) = re.findall(r"^\| reason \| what is said \|.*\n\|.*\n((?:\|.*\n)+)", OPERATIONS, re.MULTILINE)
+    facts = dict.fromkeys(("error", "expected", "classes", "request", "status", "message", "code"), "…")
+    facts |= {"at": "HOST port PORT", "host": "HOST", "ours": "DXATREND", "theirs": "PACS"}
+    words = [f"| `{one.key}` | {one.what.format(**facts)} | {one.advice.format(**facts)} |" for one in Problem]
     assert table.splitlines() == words
 
 

@@ -12,10 +12,10 @@ from dxatrend.cli.output import FAILURE, SUCCESS, print_errors
 from dxatrend.cli.store_access import open_store
 from flows.shutdown import stop_on_signals
 from pipeline.clinical.model import Patient
-from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.history import import_files, query_retrieve
 from pipeline.edge.history.query_retrieve import HistoryQueryError
+from pipeline.edge.peer_problems import PeerUnavailableError
 from pipeline.edge.text_files import printable
 
 

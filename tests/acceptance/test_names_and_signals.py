@@ -13,7 +13,8 @@ from pynetdicom.sop_class import Verification
 from sqlalchemy import func, select
 
 from pipeline.edge.configuration.destination_settings import DicomDestination
-from pipeline.edge.dicom_net.client import PeerUnavailableError, echo
+from pipeline.edge.dicom_net.client import echo
+from pipeline.edge.peer_problems import PeerUnavailableError
 from pipeline.edge.store import receipts
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import State, receipt
@@ -56,7 +57,7 @@ def test_a_name_may_have_an_address_of_either_kind_and_another_one_tomorrow(monk
             now["pacs.test"] = address
             echo(to, "DXATREND")
             now["pacs.test"] = {"::1": "127.0.0.1", "127.0.0.1": "::1"}[address]
-            with pytest.raises(PeerUnavailableError, match="no association"):
+            with pytest.raises(PeerUnavailableError, match="nobody listens"):
                 echo(to, "DXATREND")
         finally:
             server.shutdown()

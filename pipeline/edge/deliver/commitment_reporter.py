@@ -14,9 +14,10 @@ from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from pipeline.edge.app import App
 from pipeline.edge.configuration.service_settings import CallerSettings
-from pipeline.edge.dicom_net.client import PeerUnavailableError, associate, back_off
+from pipeline.edge.dicom_net.client import associate, back_off
 from pipeline.edge.dicom_net.storage_commitment import CommitmentNotReportedError
 from pipeline.edge.errors import UNEXPECTED, describe_error, require_fault_of_one
+from pipeline.edge.peer_problems import PeerUnavailableError
 from pipeline.edge.receive import commitment_results
 from pipeline.edge.store import commitment_requests, work_queue
 from pipeline.edge.store.commitment_requests import CommitmentRequest

@@ -24,8 +24,9 @@ from pipeline.edge.deliver.sender import (
     UndeliverableError,
     UnwritableError,
 )
-from pipeline.edge.dicom_net.client import PeerUnavailableError, back_off
+from pipeline.edge.dicom_net.client import back_off
 from pipeline.edge.errors import UNEXPECTED, WORKER_LOST, describe_error, require_fault_of_one
+from pipeline.edge.peer_problems import PeerUnavailableError, Problem
 from pipeline.edge.store import destination_outages, outbox, work_queue
 from pipeline.edge.store.outbox import Delivery
 from pipeline.edge.store.schema import delivery as delivery_table
@@ -159,9 +160,9 @@ class _Batch:
             self._finish(unavailable)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one destination, the others get theirs
             require_fault_of_one(error)
-            self._finish(PeerUnavailableError(f"{UNEXPECTED}: {describe_error(error)}"))
+            self._finish(PeerUnavailableError(Problem.UNEXPECTED, error=describe_error(error)))
         else:
-            self._finish(None if answered else problem or PeerUnavailableError("the association ended"))
+            self._finish(None if answered else problem or PeerUnavailableError(Problem.ASSOCIATION_ENDED))
         return self._delivered, self._postponed
 
     def _record_or_hold(self, waiting: Delivery, problem: DeliveryError | None) -> None:
@@ -179,10 +180,10 @@ class _Batch:
             if problem is None:
                 outbox.record_delivery(connection, waiting.number, proof=self._sender.proof, at=now)
                 self._delivered += 1
-                log.info("delivered", extra=names)
+                log.info("delivered", extra={**names, "proof": self._sender.proof})
                 return
             self._postponed += 1
-            reason, detail = type(problem).__name__, str(problem)
+            reason, detail = problem.problem.key, str(problem)
             if (held_for := self._reason_to_hold(connection, waiting, problem, now)) is None:
                 until = now + self._wait(waiting, problem)
                 work_queue.postpone(
@@ -207,7 +208,8 @@ class _Batch:
             elif outage is not None:
                 destination_outages.end(connection, name)
         if problem is not None:
-            extra = {"destination": name, "detail": str(problem), "seconds": round(wait.total_seconds())}
+            seconds = round(wait.total_seconds())
+            extra = {"destination": name, "reason": problem.problem.key, "detail": str(problem), "seconds": seconds}
             log.warning("takes nothing at present; trying again later", extra=extra)
         elif outage is not None:
             log.info("takes addenda again", extra={"destination": name, "attempts": outage.attempts})

@@ -6,21 +6,24 @@ an id of its own, so that a transaction of which the answer was lost may be sent
 
 import json
 from collections.abc import Generator, Sequence
+from functools import partial
 
 from pipeline.edge.configuration.destination_settings import FhirDestination
-from pipeline.edge.deliver.http_batch import deliver_each
+from pipeline.edge.deliver.batch import deliver_each
 from pipeline.edge.deliver.results_on_file import ResultsOnFile
 from pipeline.edge.deliver.sender import (
     DeliveryError,
     DeliveryRefusedError,
     DeliveryUnavailableError,
 )
-from pipeline.edge.dicom_net.client import PeerUnavailableError
-from pipeline.edge.http_client import RETRY, HttpClient, NoResponseError, Response, require_welcome
+from pipeline.edge.http_client import RETRY, HttpClient, Response, problem_of, require_welcome
+from pipeline.edge.peer_problems import NoAnswerError, PeerUnavailableError, Problem
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.messages.fhir.bundle import Systems, write_bundle
 
 FHIR_JSON = "application/fhir+json"
+
+CAPABILITIES = "the request for its capabilities"
 
 
 class FhirSender:
@@ -34,21 +37,24 @@ class FhirSender:
 
     def deliver(self, addenda: Sequence[AddendumOnFile], *, attempt: int) -> Generator[DeliveryError | None]:
         """Put each result in a transaction of its own."""
-        return deliver_each(self._to, addenda, self._put)
+        with HttpClient(self._to) as client:
+            yield from deliver_each(addenda, partial(self._put, client))
 
     def check(self) -> None:
         """Verify that the server tells what it can, and that it is of a version that we write."""
         with HttpClient(self._to) as client:
             try:
                 response = client.request("GET", "/metadata", headers={"Accept": FHIR_JSON})
-            except NoResponseError as silence:
-                raise PeerUnavailableError(str(silence)) from None
-        require_welcome(response, "the request for its capabilities")
+            except NoAnswerError as silence:
+                raise PeerUnavailableError(silence.problem, **silence.facts) from None
+        require_welcome(response, CAPABILITIES)
         version = _read(response).get("fhirVersion")
         if response.status != 200 or not isinstance(version, str):
-            raise PeerUnavailableError(f"HTTP {response.status}, and no FHIR capability statement")
+            error = f"is HTTP {response.status}, and no FHIR capability statement"
+            raise PeerUnavailableError(Problem.ANSWER_UNUSABLE, request=CAPABILITIES, error=error)
         if not version.startswith("4."):
-            raise PeerUnavailableError("it speaks another version of FHIR than R4")
+            error = "tells of another version of FHIR than R4"
+            raise PeerUnavailableError(Problem.ANSWER_UNUSABLE, request=CAPABILITIES, error=error)
 
     def _put(self, client: HttpClient, addendum: AddendumOnFile) -> None:
         result, earlier = self._results.results(addendum)
@@ -61,13 +67,13 @@ class FhirSender:
         headers = {"Accept": FHIR_JSON, "Content-Type": f"{FHIR_JSON}; charset=utf-8"}
         response = client.request("POST", "", headers=headers, content=bundle)
         require_welcome(response, "the transaction")
-        said = f"the transaction was answered with HTTP {response.status}"
+        facts = {"request": "the transaction", "status": response.status}
         if response.status in RETRY:
-            raise DeliveryUnavailableError(said)
+            raise DeliveryUnavailableError(Problem.BUSY, **facts)
         if response.status not in (200, 201):
-            raise DeliveryRefusedError(said)
+            raise DeliveryRefusedError(problem_of(response.status), **facts)
         if not _is_carried_out(response, entries):
-            raise DeliveryUnavailableError(f"{said}, and the answer does not say that it was carried out")
+            raise DeliveryUnavailableError(Problem.NOT_CONFIRMED, **facts)
 
 
 def _is_carried_out(response: Response, entries: int) -> bool:

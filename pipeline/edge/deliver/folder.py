@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.edge.configuration.destination_settings import FolderDestination
 from pipeline.edge.deliver.sender import DeliveryError
-from pipeline.edge.dicom_net.client import PeerUnavailableError
+from pipeline.edge.peer_problems import PeerUnavailableError, Problem
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.sr.dicom.writer import Authored, dicom_file
 
@@ -29,7 +29,7 @@ class FolderSender:
             try:
                 _write(self._folder, f"{addendum.sop_instance_uid}.dcm", as_file(addendum))
             except OSError as error:
-                raise PeerUnavailableError(_why(error)) from None
+                raise _unwritable(error) from None
             yield None
 
     def check(self) -> None:
@@ -38,7 +38,7 @@ class FolderSender:
             _write(self._folder, ".dxatrend-check", b"")
             (self._folder / ".dxatrend-check").unlink()
         except OSError as error:
-            raise PeerUnavailableError(_why(error)) from None
+            raise _unwritable(error) from None
 
 
 def as_file(addendum: AddendumOnFile) -> bytes:
@@ -70,5 +70,5 @@ def _write(folder: Path, name: str, content: bytes) -> None:
         os.close(descriptor)
 
 
-def _why(error: OSError) -> str:
-    return f"the folder cannot be written to: {error.strerror or type(error).__name__}"
+def _unwritable(error: OSError) -> PeerUnavailableError:
+    return PeerUnavailableError(Problem.FOLDER, error=error.strerror or type(error).__name__)

@@ -7,26 +7,23 @@ MLLP cannot tell whether a message without an answer has arrived.
 
 import time
 from collections.abc import Generator, Sequence
+from functools import partial
 
 from pipeline.edge.configuration.destination_settings import Hl7Destination
-from pipeline.edge.deliver.mllp import MllpConnection, NoAnswerError
+from pipeline.edge.deliver.batch import deliver_each
+from pipeline.edge.deliver.mllp import MllpConnection
 from pipeline.edge.deliver.results_on_file import ResultsOnFile
 from pipeline.edge.deliver.sender import (
     DeliveryError,
     DeliveryRefusedError,
     DeliveryUnavailableError,
-    UndeliverableError,
     UnwritableError,
 )
-from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.dicom_net.tls import TlsError, for_client
-from pipeline.edge.errors import describe_error, require_fault_of_one
+from pipeline.edge.peer_problems import NoAnswerError, PeerUnavailableError, Problem
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.messages.hl7.acknowledgement import ACCEPTED, REFUSED, read_acknowledgement
 from pipeline.messages.hl7.oru import UnwritableLetterError, control_id, write_message
-
-BATCH_SECONDS = 120
-"""How long one connection may send; well within a lease, however slowly a receiver answers."""
 
 
 class Hl7Sender:
@@ -39,16 +36,8 @@ class Hl7Sender:
 
     def deliver(self, addenda: Sequence[AddendumOnFile], *, attempt: int) -> Generator[DeliveryError | None]:
         """Send a message for each addendum over one connection."""
-        end = time.monotonic() + BATCH_SECONDS
         with self._connection() as connection:
-            answered: set[str] = set()
-            for addendum in addenda:
-                if time.monotonic() > end:
-                    return
-                problem = self._deliver_one(connection, addendum, answered)
-                yield problem
-                if isinstance(problem, DeliveryUnavailableError):
-                    return  # whatever comes next on this connection may answer this message
+            yield from deliver_each(addenda, partial(self._send, connection, set()))
 
     def check(self) -> None:
         """Verify that somebody takes connections there; nothing is sent, as every message would change something."""
@@ -59,27 +48,20 @@ class Hl7Sender:
         try:
             tls = for_client(self._to.tls) if self._to.tls else None
         except TlsError as unusable:
-            raise PeerUnavailableError(str(unusable)) from None
+            raise PeerUnavailableError(Problem.SECRET_UNUSABLE, error=unusable) from None
         return MllpConnection(self._to.host, self._to.port, tls)
 
-    def _deliver_one(
-        self, connection: MllpConnection, addendum: AddendumOnFile, answered: set[str]
-    ) -> DeliveryError | None:
+    def _send(self, connection: MllpConnection, answered: set[str], addendum: AddendumOnFile) -> None:
         try:
             identifier, message = self._message(addendum)
-            connection.send(message)
-            code = self._answer(connection, identifier, answered)
-        except NoAnswerError as silence:
-            return DeliveryUnavailableError(str(silence))
         except UnwritableLetterError as unwritable:
-            return UnwritableError(str(unwritable))
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are sent
-            require_fault_of_one(error)
-            return UndeliverableError(describe_error(error))
-        if code in ACCEPTED:
-            return None
-        problem = f"message {identifier} was answered with {code}"
-        return DeliveryRefusedError(problem) if code in REFUSED else DeliveryUnavailableError(problem)
+            raise UnwritableError(Problem.LETTER_MISSING, error=unwritable) from None
+        connection.send(message)
+        code = self._answer(connection, identifier, answered)
+        if code in REFUSED:
+            raise DeliveryRefusedError(Problem.HL7_ERROR, message=identifier, code=code)
+        if code not in ACCEPTED:
+            raise DeliveryUnavailableError(Problem.HL7_REJECTED, message=identifier, code=code)
 
     def _message(self, addendum: AddendumOnFile) -> tuple[str, bytes]:
         result, earlier = self._results.results(addendum)
@@ -99,9 +81,9 @@ class Hl7Sender:
         while True:
             answer = read_acknowledgement(connection.receive(until=until))
             if answer is None:
-                raise NoAnswerError("its answer is no HL7 acknowledgement")
+                raise NoAnswerError(Problem.ANSWER_UNUSABLE, request="our message", error="is no acknowledgement")
             if answer.control_id == identifier:
                 answered.add(identifier)
                 return answer.code
             if answer.control_id not in answered:
-                raise NoAnswerError("it acknowledged another message than this one")
+                raise NoAnswerError(Problem.HL7_OTHER_ANSWER)

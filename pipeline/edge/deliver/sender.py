@@ -6,11 +6,11 @@ A kind is one module with one class that is a ``Sender``; ``pipeline.edge.delive
 from collections.abc import Generator, Sequence
 from typing import Protocol
 
+from pipeline.edge.peer_problems import PeerError
 from pipeline.edge.store.outbox import AddendumOnFile
-from pipeline.errors import DxatrendError
 
 
-class DeliveryError(DxatrendError):
+class DeliveryError(PeerError):
     """The destination does not have one addendum yet, as far as we know."""
 
 

@@ -5,24 +5,24 @@ outcome is unknown. Either way the same bytes under the same SOP Instance UID ar
 destination as a whole and not one addendum (no association, no presentation context) is ``PeerUnavailableError``.
 """
 
-import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
+from functools import partial
 
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, StudyRootQueryRetrieveInformationModelFind
 
 from pipeline.edge.configuration.destination_settings import DicomDestination
+from pipeline.edge.deliver.batch import deliver_each
 from pipeline.edge.deliver.sender import (
     CommitmentAwaitedError,
     DeliveryError,
     DeliveryRefusedError,
     DeliveryUnavailableError,
     DeliveryUnconfirmedError,
-    UndeliverableError,
 )
-from pipeline.edge.dicom_net.client import PeerUnavailableError, associate, echo
+from pipeline.edge.dicom_net.client import associate, echo, require_contexts
 from pipeline.edge.dicom_net.statuses import (
     DUPLICATE_SOP_INSTANCE,
     NOT_AUTHORISED,
@@ -32,11 +32,9 @@ from pipeline.edge.dicom_net.statuses import (
 )
 from pipeline.edge.dicom_net.storage_commitment import request_commitment
 from pipeline.edge.errors import describe_error, require_fault_of_one
+from pipeline.edge.peer_problems import PeerUnavailableError, Problem
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.sr.dicom.content_tree import read_instance
-
-BATCH_SECONDS = 120
-"""How long one association may send; well within a lease, however slowly a destination responds."""
 
 STORED = (SUCCESS, DUPLICATE_SOP_INSTANCE, 0xB000, 0xB006, 0xB007)
 """Statuses of a C-STORE that was kept, three of them with a warning (PS3.4 B.2.3), or that was there before."""
@@ -87,83 +85,62 @@ def deliver(
     """
     sop_classes = sorted({addendum.sop_class_uid for addendum in addenda})
     with associate(to, calling_ae_title, [*sop_classes, *PROOF_CONTEXTS[to.proof]]) as association:
-        _require_contexts(association, sop_classes)
-        sent = _send(association, addenda, to)
+        require_contexts(association, sop_classes, ours=calling_ae_title)
+        send = partial(_send, association, to=to)
+        sent = deliver_each(addenda, send, is_open=lambda: association.is_established)
         if to.proof != "commitment":
             yield from sent
             return
         problems = list(sent)
         stored = [addendum for addendum, problem in zip(addenda, problems, strict=False) if problem is None]
-        awaited = _request_commitment(association, stored, attempt) if stored else None
+        awaited = _request_commitment(association, stored, attempt, calling_ae_title) if stored else None
         yield from (problem or awaited for problem in problems)
 
 
-def _require_contexts(association: Association, sop_classes: Sequence[str]) -> None:
-    taken = {context.abstract_syntax for context in association.accepted_contexts}
-    if missing := [UID(sop_class).name for sop_class in sop_classes if sop_class not in taken]:
-        raise PeerUnavailableError(f"it does not take {', '.join(missing)} in Explicit VR Little Endian")
-
-
-def _send(
-    association: Association, addenda: Sequence[AddendumOnFile], to: DicomDestination
-) -> Iterator[DeliveryError | None]:
-    end = time.monotonic() + BATCH_SECONDS
-    for addendum in addenda:
-        if not association.is_established or time.monotonic() > end:
-            return
-        problem = _deliver_one(association, addendum, to)
-        yield problem
-        if isinstance(problem, DeliveryUnavailableError):
-            return  # to send more on an association that has gone silent would take half a minute
-
-
-def _deliver_one(association: Association, addendum: AddendumOnFile, to: DicomDestination) -> DeliveryError | None:
-    try:
-        _store(association, addendum)
-        if to.proof == "find":
-            _confirm_by_query(association, addendum)
-    except PeerUnavailableError:
-        raise
-    except DeliveryError as problem:
-        return problem
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are sent
-        require_fault_of_one(error)
-        return UndeliverableError(describe_error(error))
-    return None
+def _send(association: Association, addendum: AddendumOnFile, to: DicomDestination) -> None:
+    _store(association, addendum)
+    if to.proof == "find":
+        _confirm_by_query(association, addendum)
 
 
 def _store(association: Association, addendum: AddendumOnFile) -> None:
     try:
         status = association.send_c_store(_data_set(addendum))
     except RuntimeError:
-        raise DeliveryUnavailableError("the association ended") from None
+        raise DeliveryUnavailableError(Problem.ASSOCIATION_ENDED) from None
     if "Status" not in status:
-        raise DeliveryUnavailableError("no answer to C-STORE")
-    response = f"C-STORE was answered with status 0x{status.Status:04X}"
+        raise DeliveryUnavailableError(Problem.NO_RESPONSE, request="C-STORE")
     if status.Status in STORED:
         return
-    if status.Status in (SOP_CLASS_NOT_SUPPORTED, NOT_AUTHORISED):
-        raise PeerUnavailableError(f"{response}: it is not set up to take addenda from us")
+    facts = {"request": "C-STORE", "status": f"0x{status.Status:04X}"}
+    if status.Status == NOT_AUTHORISED:
+        raise PeerUnavailableError(Problem.NOT_AUTHORISED, **facts)
+    if status.Status == SOP_CLASS_NOT_SUPPORTED:
+        raise PeerUnavailableError(Problem.CLASS_REFUSED, **facts)
     if status.Status & 0xFF00 == OUT_OF_RESOURCES:  # any of 0xA700 to 0xA7FF
-        raise DeliveryUnavailableError(f"{response}: out of resources")
-    raise DeliveryRefusedError(response)
+        raise DeliveryUnavailableError(Problem.FULL, **facts)
+    raise DeliveryRefusedError(Problem.OBJECT_REFUSED, **facts)
 
 
 def _request_commitment(
-    association: Association, stored: Sequence[AddendumOnFile], attempt: int
+    association: Association, stored: Sequence[AddendumOnFile], attempt: int, ours: str
 ) -> DeliveryUnconfirmedError:
     try:
         status = request_commitment(association, stored, attempt)
     except (ValueError, RuntimeError):
-        return DeliveryUnconfirmedError("stored, but the archive does not offer storage commitment")
+        return _unproven("it does not offer storage commitment")
     except Exception as error:  # noqa: BLE001 - what was stored is stored, whatever it responds
         require_fault_of_one(error)
-        return DeliveryUnconfirmedError(f"stored, but to ask for storage commitment failed: {describe_error(error)}")
+        return _unproven(f"to ask for storage commitment failed, {describe_error(error)}")
     if status is None:
-        return DeliveryUnconfirmedError("stored, but no answer to the request for storage commitment")
+        return _unproven("no answer to the request for storage commitment")
     if status != SUCCESS:
-        return DeliveryUnconfirmedError(f"stored, but the request for storage commitment got status 0x{status:04X}")
-    return CommitmentAwaitedError("stored; storage commitment was requested")
+        return _unproven(f"the request for storage commitment was answered with 0x{status:04X}")
+    return CommitmentAwaitedError(Problem.COMMITMENT_AWAITED, ours=ours)
+
+
+def _unproven(error: str) -> DeliveryUnconfirmedError:
+    return DeliveryUnconfirmedError(Problem.PROOF_MISSING, error=error)
 
 
 def _confirm_by_query(association: Association, addendum: AddendumOnFile) -> None:
@@ -178,12 +155,12 @@ def _confirm_by_query(association: Association, addendum: AddendumOnFile) -> Non
     try:
         for status, match in association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
             if "Status" not in status:
-                raise DeliveryUnconfirmedError("stored, but no answer to C-FIND")
+                raise _unproven("no answer to C-FIND")
             found = found or (match is not None and match.get("SOPInstanceUID") == addendum.sop_instance_uid)
     except (ValueError, RuntimeError):
-        raise DeliveryUnconfirmedError("stored, but the archive does not answer C-FIND at instance level") from None
+        raise _unproven("it does not answer C-FIND at instance level") from None
     if not found:
-        raise DeliveryUnconfirmedError("stored, but not found by C-FIND yet")
+        raise DeliveryUnconfirmedError(Problem.NOT_FOUND_YET, request="C-FIND")
 
 
 def _data_set(addendum: AddendumOnFile) -> Dataset:

@@ -6,22 +6,23 @@ An addendum is stored when the answer names it in the Referenced SOP Sequence an
 
 import json
 from collections.abc import Generator, Sequence
+from functools import partial
 from typing import Any
 
 from pydicom.uid import ExplicitVRLittleEndian
 
 from pipeline.edge.configuration.destination_settings import StowDestination
+from pipeline.edge.deliver.batch import deliver_each
 from pipeline.edge.deliver.folder import as_file
-from pipeline.edge.deliver.http_batch import deliver_each
 from pipeline.edge.deliver.sender import (
     DeliveryError,
     DeliveryRefusedError,
     DeliveryUnavailableError,
     DeliveryUnconfirmedError,
 )
-from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.dicom_net.statuses import OUT_OF_RESOURCES
-from pipeline.edge.http_client import RETRY, HttpClient, NoResponseError, Response, require_welcome
+from pipeline.edge.http_client import RETRY, HttpClient, Response, problem_of, require_welcome
+from pipeline.edge.peer_problems import NoAnswerError, PeerUnavailableError, Problem
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import read_elements
@@ -52,7 +53,8 @@ class StowSender:
 
     def deliver(self, addenda: Sequence[AddendumOnFile], *, attempt: int) -> Generator[DeliveryError | None]:
         """Store each addendum in a request of its own."""
-        return deliver_each(self._to, addenda, self._store)
+        with HttpClient(self._to) as client:
+            yield from deliver_each(addenda, partial(self._store, client))
 
     def check(self) -> None:
         """Verify by a search for no study that the archive answers; it need not offer QIDO-RS if we do not use it."""
@@ -61,13 +63,13 @@ class StowSender:
                 response = client.request(
                     "GET", "/studies", headers={"Accept": DICOM_JSON}, parameters={"StudyInstanceUID": "2.25.0"}
                 )
-            except NoResponseError as silence:
-                raise PeerUnavailableError(str(silence)) from None
+            except NoAnswerError as silence:
+                raise PeerUnavailableError(silence.problem, **silence.facts) from None
         if response.status in (405, 501) and self._to.proof == "none" and not self._to.history:
             return
         require_welcome(response, "QIDO-RS")
         if response.status not in (200, 204):
-            raise PeerUnavailableError(f"QIDO-RS was answered with HTTP {response.status}")
+            raise PeerUnavailableError(problem_of(response.status), request="QIDO-RS", status=response.status)
 
     def _store(self, client: HttpClient, addendum: AddendumOnFile) -> None:
         _store(client, addendum)
@@ -87,20 +89,19 @@ def _store(client: HttpClient, addendum: AddendumOnFile) -> None:
         content=part + as_file(addendum) + f"\r\n--{BOUNDARY}--\r\n".encode("ascii"),
     )
     require_welcome(response, "STOW-RS")
-    said = f"STOW-RS was answered with HTTP {response.status}"
+    facts = {"request": "STOW-RS", "status": response.status}
     if response.status in RETRY:
-        raise DeliveryUnavailableError(said)
+        raise DeliveryUnavailableError(Problem.BUSY, **facts)
     stored, failed = _instances(response)
-    if addendum.sop_instance_uid in failed:
-        reason = failed[addendum.sop_instance_uid]
+    if (reason := failed.get(addendum.sop_instance_uid)) is not None:
+        failure = {"request": "STOW-RS", "status": f"failure reason 0x{reason:04X}"}
         if reason & 0xFF00 == OUT_OF_RESOURCES:
-            raise DeliveryUnavailableError(f"{said}, failure reason 0x{reason:04X}: out of resources")
-        raise DeliveryRefusedError(f"{said}, failure reason 0x{reason:04X}")
-    if response.status in STORED:
-        if addendum.sop_instance_uid not in stored:
-            raise DeliveryUnavailableError(f"{said}, and the answer does not say that it was stored")
-        return
-    raise DeliveryRefusedError(said)
+            raise DeliveryUnavailableError(Problem.FULL, **failure)
+        raise DeliveryRefusedError(Problem.OBJECT_REFUSED, **failure)
+    if response.status not in STORED:
+        raise DeliveryRefusedError(problem_of(response.status), **facts)
+    if addendum.sop_instance_uid not in stored:
+        raise DeliveryUnavailableError(Problem.NOT_CONFIRMED, **facts)
 
 
 def _instances(response: Response) -> tuple[set[str], dict[str, int]]:
@@ -140,12 +141,13 @@ def _confirm_by_query(client: HttpClient, addendum: AddendumOnFile) -> None:
             headers={"Accept": DICOM_JSON},
             parameters={"SOPInstanceUID": addendum.sop_instance_uid},
         )
-    except NoResponseError as silence:
-        raise DeliveryUnconfirmedError(f"stored, but QIDO-RS: {silence}") from None
+    except NoAnswerError as silence:
+        raise DeliveryUnconfirmedError(Problem.PROOF_MISSING, error=f"no answer to QIDO-RS, {silence}") from None
     if response.status not in (200, 204, 404):
-        raise DeliveryUnconfirmedError(f"stored, but QIDO-RS was answered with HTTP {response.status}")
+        error = f"QIDO-RS was answered with HTTP {response.status}"
+        raise DeliveryUnconfirmedError(Problem.PROOF_MISSING, error=error)
     if addendum.sop_instance_uid not in found_instances(response):
-        raise DeliveryUnconfirmedError("stored, but not found by QIDO-RS yet")
+        raise DeliveryUnconfirmedError(Problem.NOT_FOUND_YET, request="QIDO-RS")
 
 
 def found_instances(response: Response) -> set[str]:

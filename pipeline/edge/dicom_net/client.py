@@ -1,27 +1,24 @@
-"""Call another application entity as association requestor: associate, C-ECHO, and the back-off between attempts.
-
-``PeerUnavailableError`` says that the other side as a whole takes nothing at present.
-"""
+"""Call another application entity as association requestor: associate, C-ECHO, and the back-off between attempts."""
 
 import random
-import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, build_role, evt
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import build_role
 from pynetdicom.association import Association
 from pynetdicom.events import EventHandlerType
 from pynetdicom.sop_class import Verification
 
 from pipeline.edge.configuration.destination_settings import DicomDestination
 from pipeline.edge.configuration.service_settings import CallerSettings
+from pipeline.edge.connection_failures import first_answer, speaks_tls, stranger, unavailable
+from pipeline.edge.dicom_net.requestor_socket import MOST_FIRST_BYTES, Requestor, socket_of
 from pipeline.edge.dicom_net.statuses import SUCCESS
 from pipeline.edge.dicom_net.tls import TlsError, for_calling
-from pipeline.edge.errors import describe_error
-from pipeline.errors import DxatrendError
+from pipeline.edge.peer_problems import PeerUnavailableError, Problem, place
 
 CONNECTION_SECONDS = 5
 RESPONSE_SECONDS = 30
@@ -35,12 +32,21 @@ LONGEST_PAUSE = 1.0
 _REJECTED_TRANSIENT = 2
 """Result of an A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
 
+_REJECTIONS = {
+    (1, 2): Problem.REJECTED_PROTOCOL,
+    (1, 3): Problem.CALLING_TITLE,
+    (1, 7): Problem.CALLED_TITLE,
+    (2, 2): Problem.REJECTED_PROTOCOL,
+    (3, 1): Problem.REJECTED_NOW,
+    (3, 2): Problem.REJECTED_NOW,
+}
+"""By source and reason of an A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
+
+_PDU_TYPES = range(1, 8)
+_REJECTION = b"\x03"
+
 _CANNOT_CALL = (OSError, UnicodeError, RuntimeError, ValueError)
 """What pynetdicom and the name service raise when a host cannot be called: its name has no address, or is no name."""
-
-
-class PeerUnavailableError(DxatrendError):
-    """The other side takes nothing at present, whatever it is sent: it is away, or not set up for us."""
 
 
 @contextmanager
@@ -62,7 +68,8 @@ def associate(
     """
     assert to.host is not None  # a caller is called only where its host and port are configured
     assert to.port is not None
-    ae = AE(ae_title=calling_ae_title)
+    at = place(to.host, to.port)
+    ae = Requestor(ae_title=calling_ae_title)
     ae.connection_timeout = CONNECTION_SECONDS
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = RESPONSE_SECONDS
     ae.add_requested_context(Verification)  # so that a peer that takes nothing else can say so
@@ -73,24 +80,21 @@ def associate(
     try:
         tls = (for_calling(to.tls), to.host) if to.tls else None
     except TlsError as unusable:
-        raise PeerUnavailableError(str(unusable)) from None
+        raise PeerUnavailableError(Problem.SECRET_UNUSABLE, error=unusable) from None
     try:
         association = ae.associate(
             to.host,
             to.port,
             ae_title=to.ae_title,
             tls_args=tls,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _send_without_delay), *handlers],
+            evt_handlers=list(handlers),
             ext_neg=[build_role(sop_class, scp_role=True) for sop_class in as_scp],
         )
     except _CANNOT_CALL as error:
-        raise PeerUnavailableError(_why_unreachable(error)) from None
-    if association.is_rejected:
-        is_transient = association.acceptor.primitive.result == _REJECTED_TRANSIENT
-        advice = "for now" if is_transient else "for good; does it know our AE title?"
-        raise PeerUnavailableError(f"it rejected the association {advice}")
+        raise unavailable(error, at=at, tls=tls is not None) from None
     if not association.is_established:
-        raise PeerUnavailableError("no association" + ("; does the TLS of both sides fit?" if to.tls else ""))
+        socket_of(association).end()
+        raise _why_not(association, to, ours=calling_ae_title)
     try:
         yield association
     finally:
@@ -107,9 +111,9 @@ def echo(to: DicomDestination, calling_ae_title: str) -> None:
     with associate(to, calling_ae_title) as association:
         status = association.send_c_echo()
         if "Status" not in status:
-            raise PeerUnavailableError("no answer to C-ECHO")
+            raise PeerUnavailableError(Problem.NO_RESPONSE, request="C-ECHO")
         if status.Status != SUCCESS:
-            raise PeerUnavailableError(f"C-ECHO was answered with status 0x{status.Status:04X}")
+            raise PeerUnavailableError(Problem.STATUS, request="C-ECHO", status=f"0x{status.Status:04X}")
 
 
 def back_off(attempts: int, longest: timedelta) -> timedelta:
@@ -128,12 +132,41 @@ def wait_for_pause(association: Association) -> None:
         time.sleep(0.001)
 
 
-def _why_unreachable(error: Exception) -> str:
-    if isinstance(error, socket.gaierror | UnicodeError):
-        return f"the name of its host has no address now ({type(error).__name__})"
-    return f"no association: {describe_error(error)}"
+def _why_not(association: Association, to: DicomDestination | CallerSettings, *, ours: str) -> PeerUnavailableError:
+    """Return why there is no association: what the other side has answered, or why it did not."""
+    connection = socket_of(association)
+    if connection.first[:1] == _REJECTION and len(connection.first) == MOST_FIRST_BYTES:
+        result, source, reason = connection.first[7:]
+        unexplained = Problem.REJECTED_NOW if result == _REJECTED_TRANSIENT else Problem.REJECTED
+        return PeerUnavailableError(_REJECTIONS.get((source, reason), unexplained), ours=ours, theirs=to.ae_title)
+    if refused := [str(context.abstract_syntax) for context in association.rejected_contexts]:
+        return PeerUnavailableError(Problem.CLASSES, classes=_names(refused), ours=ours)
+    assert to.host is not None
+    assert to.port is not None
+    at = place(to.host, to.port)
+    found = PeerUnavailableError(Problem.CLOSED if connection.has_ended else Problem.SILENT, at=at)
+    if connection.failure is not None:
+        found = unavailable(connection.failure, at=at, tls=to.tls is not None)
+    first = connection.first
+    if not first and to.tls is None and found.problem in (Problem.CLOSED, Problem.SILENT):
+        if speaks_tls(to.host, to.port):
+            return PeerUnavailableError(Problem.WANTS_TLS, at=at)
+        first = first_answer(to.host, to.port)  # an HTTP server still waits for the end of a line
+    if first and first[0] not in _PDU_TYPES:
+        return stranger(first, at=at, expected="DICOM system")
+    return PeerUnavailableError(Problem.ABORTED, ours=ours) if connection.first else found
 
 
-def _send_without_delay(event: evt.Event) -> None:
-    # Nagle's algorithm waits to fill a packet, which costs 40 ms per addendum.
-    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def require_contexts(association: Association, sop_classes: Sequence[str], *, ours: str) -> None:
+    """Require that the other side takes these SOP classes.
+
+    Raises:
+        PeerUnavailableError: it does not take one of them.
+    """
+    taken = {context.abstract_syntax for context in association.accepted_contexts}
+    if missing := [sop_class for sop_class in sop_classes if sop_class not in taken]:
+        raise PeerUnavailableError(Problem.CLASSES, classes=_names(missing), ours=ours)
+
+
+def _names(sop_classes: Iterable[str]) -> str:
+    return ", ".join(UID(sop_class).name for sop_class in sop_classes)

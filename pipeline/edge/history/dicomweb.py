@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from pipeline.clinical.model import Patient
 from pipeline.edge.configuration.destination_settings import StowDestination
-from pipeline.edge.dicom_net.client import PeerUnavailableError
 from pipeline.edge.history.archived_instance import MODALITIES, TAKEN, ArchivedInstance, is_of
-from pipeline.edge.http_client import HttpClient, NoResponseError, Response, require_welcome
+from pipeline.edge.http_client import HttpClient, Response, require_welcome
+from pipeline.edge.peer_problems import NoAnswerError, PeerUnavailableError, Problem
 from pipeline.edge.store import receipts
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.receipts import Instance
@@ -92,18 +92,18 @@ def _search(client: HttpClient, path: str, query: Mapping[str, str]) -> Iterator
         yield from new.values()
         if len(new) < PAGE:
             return
-    raise PeerUnavailableError("its answer to QIDO-RS does not end")
+    raise _unusable("QIDO-RS", "does not end")
 
 
 def _request(client: HttpClient, path: str, accept: str, parameters: Mapping[str, str] | None = None) -> Response:
     try:
         response = client.request("GET", path, headers={"Accept": accept}, parameters=parameters)
-    except NoResponseError as silence:
-        raise PeerUnavailableError(str(silence)) from None
+    except NoAnswerError as silence:
+        raise PeerUnavailableError(silence.problem, **silence.facts) from None
     service = "WADO-RS" if accept == ACCEPT else "QIDO-RS"
     require_welcome(response, service)
     if response.status not in (200, 204, 206):
-        raise PeerUnavailableError(f"{service} was answered with HTTP {response.status}")
+        raise PeerUnavailableError(Problem.HTTP_STATUS, request=service, status=response.status)
     return response
 
 
@@ -111,9 +111,9 @@ def _matches(response: Response) -> list[_Match]:
     try:
         found = json.loads(response.body) if response.body.strip() else []
     except (ValueError, RecursionError):
-        raise PeerUnavailableError("its answer to QIDO-RS is no DICOM JSON") from None
+        raise _unusable("QIDO-RS", "is no DICOM JSON") from None
     if not isinstance(found, list) or not all(isinstance(match, dict) for match in found):
-        raise PeerUnavailableError("its answer to QIDO-RS is no list of matches")
+        raise _unusable("QIDO-RS", "is no list of matches")
     return found
 
 
@@ -128,7 +128,7 @@ def _uid(match: _Match, tag: str) -> str:
     """Return a UID, which becomes part of the next URL."""
     uid = _text(match, tag)
     if not _UID.fullmatch(uid):
-        raise PeerUnavailableError("its answer to QIDO-RS lacks a UID")
+        raise _unusable("QIDO-RS", "lacks a UID")
     return uid
 
 
@@ -136,15 +136,19 @@ def _only_part(response: Response) -> bytes:
     """Return the body of the one part of a multipart answer (RFC 2046 5.1)."""
     boundary = _BOUNDARY.search(response.content_type)
     if boundary is None:
-        raise PeerUnavailableError("its answer to WADO-RS is not multipart")
+        raise _unusable("WADO-RS", "is not multipart")
     delimiter = b"--" + boundary[1].encode("latin-1")
     _, _, rest = response.body.partition(delimiter)
     _, blank, body = rest.partition(b"\r\n\r\n")
     end = body.rfind(b"\r\n" + delimiter)
     if not blank or end < 0:
-        raise PeerUnavailableError("its answer to WADO-RS is not whole")
+        raise _unusable("WADO-RS", "is not whole")
     return body[:end]
 
 
 def _plain(value: object) -> str:
     return value.decode("latin-1").rstrip(" \0") if isinstance(value, bytes) else str(value or "")
+
+
+def _unusable(request: str, error: str) -> PeerUnavailableError:
+    return PeerUnavailableError(Problem.ANSWER_UNUSABLE, request=request, error=error)

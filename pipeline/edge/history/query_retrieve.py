@@ -29,11 +29,12 @@ from pipeline.clinical.model import Patient
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.configuration.destination_settings import DicomDestination, StowDestination
-from pipeline.edge.dicom_net.client import PeerUnavailableError, associate, back_off, wait_for_pause
+from pipeline.edge.dicom_net.client import associate, back_off, wait_for_pause
 from pipeline.edge.dicom_net.statuses import OUT_OF_RESOURCES, PENDING, SUCCESS
 from pipeline.edge.errors import UNEXPECTED, describe_error, require_fault_of_one
 from pipeline.edge.history import dicomweb
 from pipeline.edge.history.archived_instance import MODALITIES, TAKEN, ArchivedInstance, is_of
+from pipeline.edge.peer_problems import PeerUnavailableError, Problem
 from pipeline.edge.store import audit_trail, erased_objects, history_queries, patients, receipts, work_queue
 from pipeline.edge.store.audit_trail import Outcome
 from pipeline.edge.store.database import Database, StoreError
@@ -133,7 +134,7 @@ def _readable_responses() -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 - pydicom and pynetdicom raise anything over a broken response
         require_fault_of_one(error)
-        raise PeerUnavailableError(f"its answer cannot be read: {describe_error(error)}") from None
+        raise PeerUnavailableError(Problem.ANSWER_UNREADABLE, error=describe_error(error)) from None
 
 
 def run_due_query(app: App, archive: Archive) -> bool:
@@ -154,7 +155,7 @@ def run_due_query(app: App, archive: Archive) -> bool:
             return True
         wait = back_off(query.attempts, timedelta(seconds=archive.longest_wait_seconds))
         with app.database.write() as connection:
-            reason, detail = type(problem).__name__, str(problem)
+            reason, detail = problem.problem.key, str(problem)
             until = datetime.now(UTC) + wait
             work_queue.postpone(connection, history_query, query.number, until=until, reason=reason, detail=detail)
         log.warning("no history yet", extra={"destination": archive.name, "detail": str(problem)})
@@ -237,7 +238,7 @@ def _move(ae_title: str, archive: DicomDestination, wanted: Sequence[ArchivedIns
             try:
                 _require_success("C-MOVE", association.send_c_move(_image_query(one), ae_title, model))
             except (ValueError, RuntimeError):
-                raise PeerUnavailableError("it does not answer C-MOVE") from None
+                raise PeerUnavailableError(Problem.NOT_OFFERED, request="C-MOVE") from None
 
 
 def _get(database: Database, ae_title: str, archive: DicomDestination, wanted: Sequence[ArchivedInstance]) -> None:
@@ -267,7 +268,7 @@ def _get(database: Database, ae_title: str, archive: DicomDestination, wanted: S
             try:
                 _require_success("C-GET", association.send_c_get(_image_query(one), model))
             except (ValueError, RuntimeError):
-                raise PeerUnavailableError("it does not answer C-GET") from None
+                raise PeerUnavailableError(Problem.NOT_OFFERED, request="C-GET") from None
 
 
 def _image_query(one: ArchivedInstance) -> Dataset:
@@ -289,19 +290,19 @@ def _find(association: Association, query: Dataset) -> Iterator[Dataset]:
     try:
         for status, match in association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
             if "Status" not in status:
-                raise PeerUnavailableError("no answer to C-FIND")
+                raise PeerUnavailableError(Problem.NO_RESPONSE, request="C-FIND")
             if status.Status in PENDING and match is not None:
                 yield match
             elif status.Status != SUCCESS:
-                raise PeerUnavailableError(f"C-FIND was answered with status 0x{status.Status:04X}")
+                raise PeerUnavailableError(Problem.STATUS, request="C-FIND", status=f"0x{status.Status:04X}")
     except (ValueError, RuntimeError):
-        raise PeerUnavailableError("it does not answer C-FIND") from None
+        raise PeerUnavailableError(Problem.NOT_OFFERED, request="C-FIND") from None
 
 
 def _require_success(request: str, responses: Iterator[tuple[Dataset, Dataset | None]]) -> None:
     for status, _ in responses:
         if "Status" not in status:
-            raise PeerUnavailableError(f"no answer to {request}")
+            raise PeerUnavailableError(Problem.NO_RESPONSE, request=request)
         if status.Status not in (*PENDING, SUCCESS):
-            advice = "; does it know our AE title, host and port?" if request == "C-MOVE" else ""
-            raise PeerUnavailableError(f"{request} was answered with status 0x{status.Status:04X}{advice}")
+            problem = Problem.MOVE_REFUSED if request == "C-MOVE" else Problem.STATUS
+            raise PeerUnavailableError(problem, request=request, status=f"0x{status.Status:04X}")

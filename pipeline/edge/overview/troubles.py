@@ -133,7 +133,7 @@ def _of_destination(to: DestinationStatus, at: datetime) -> Iterator[Trouble]:
             subject=to.name,
             urgency=Urgency.NOW,
             what=f"{to.name} takes no addenda; waiting: {to.backlog}.{problem}",
-            advice="Repair the connection or the PACS, then try now. Nothing is lost.",
+            advice="Remove the cause, then try now. It is also tried by itself, and nothing is lost.",
             since=to.away_since,
             next_try=to.next_try,
         )
@@ -143,7 +143,7 @@ def _of_destination(to: DestinationStatus, at: datetime) -> Iterator[Trouble]:
             subject=to.name,
             urgency=Urgency.TODAY,
             what=f"Addenda wait for {to.name}: {to.backlog}.{problem}",
-            advice="See the log of the PACS, then try now.",
+            advice="Remove the cause, then try now.",
             since=to.oldest,
         )
 

@@ -37,6 +37,7 @@ from pipeline.edge.dicom_net.statuses import (
 from pipeline.edge.dicom_net.storage_commitment import CommitmentMessageError, read_result
 from pipeline.edge.dicom_net.tls import TlsError, for_listener
 from pipeline.edge.disk_space import disk_reserve_of
+from pipeline.edge.peer_problems import Problem
 from pipeline.edge.receive.access_control import AccessControl, Role
 from pipeline.edge.receive.group_commit import GroupCommit, Stored
 from pipeline.edge.receive.refused_objects import RefusedObjectsLog
@@ -225,9 +226,12 @@ class Listener:
         except StoreError as failure:
             log.error("a commitment reported by %r could not be stored: %s", caller, failure)
             return PROCESSING_FAILURE, None
-        log.info("committed", extra={"caller": caller, "count": delivered})
-        if refused:
-            log.warning("not committed", extra={"caller": caller, "count": refused})
+        for addendum, destination in delivered:
+            log.info("delivered", extra={"addendum": addendum, "destination": destination, "proof": "commitment"})
+        problem = Problem.COMMITMENT_REFUSED
+        for addendum, destination in refused:
+            names = {"addendum": addendum, "destination": destination}
+            log.warning("not delivered yet", extra={**names, "reason": problem.key, "detail": problem.describe()})
         return SUCCESS, None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, func, insert, select, update
 
+from pipeline.edge.peer_problems import Problem
 from pipeline.edge.store import audit_trail, destination_outages, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.change_notification import notify
@@ -206,25 +207,25 @@ def retry_now(connection: Connection, destination: str, *, at: datetime) -> int:
 
 def record_commitment(
     connection: Connection, destinations: Collection[str], sop_instance_uids: Collection[str], at: datetime
-) -> int:
-    """Record the storage commitment of archives for these addenda, and return how many deliveries it completes."""
+) -> list[tuple[int, str]]:
+    """Record the storage commitment of archives for these addenda; return addendum and destination of what it ends."""
     ids = _under_way(connection, destinations, sop_instance_uids)
     for number in ids:
         record_delivery(connection, number, proof="commitment", at=at)
-    return len(ids)
+    return _named(connection, ids)
 
 
 def record_commitment_failure(
     connection: Connection, destinations: Collection[str], sop_instance_uids: Collection[str], at: datetime
-) -> int:
-    """Make the deliveries due again for which archives refused storage commitment, and return their count."""
+) -> list[tuple[int, str]]:
+    """Make due again what archives refused to commit themselves to; return addendum and destination of each."""
     ids = _under_way(connection, destinations, sop_instance_uids)
+    problem = Problem.COMMITMENT_REFUSED
     for number in ids:
-        detail = "the archive did not commit itself to keep it"
-        work_queue.postpone(connection, delivery, number, until=at, reason="CommitmentRefused", detail=detail)
+        work_queue.postpone(connection, delivery, number, until=at, reason=problem.key, detail=problem.describe())
     if ids:
         notify(connection)
-    return len(ids)
+    return _named(connection, ids)
 
 
 def addenda(connection: Connection, exam_number: int) -> list[AddendumOnFile]:
@@ -290,6 +291,11 @@ def _addendum(row: Row[Any]) -> AddendumOnFile:
         sections=json.loads(row.sections) if row.sections else {},
         data_set=zlib.decompress(row.content),
     )
+
+
+def _named(connection: Connection, ids: Collection[int]) -> list[tuple[int, str]]:
+    query = select(delivery.c.addendum_id, delivery.c.destination).where(delivery.c.id.in_(ids)).order_by(delivery.c.id)
+    return [(row.addendum_id, row.destination) for row in connection.execute(query)]
 
 
 def _under_way(

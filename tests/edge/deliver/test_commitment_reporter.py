@@ -57,7 +57,7 @@ def test_a_scanner_that_speaks_tls_alone_is_called_over_tls(
         scanner.ask((EnhancedSRStorage, KEPT))
         report_due(app, caller_of(app).model_copy(update={"tls": ours}))
     assert len(scanner.heard) == 1
-    assert "does the TLS of both sides fit?" in caplog.text
+    assert "signed by an authority that we do not know" in caplog.text
 
 
 def test_only_what_is_kept_is_committed_and_the_rest_has_its_reason(app: App, scanner: Scanner) -> None:

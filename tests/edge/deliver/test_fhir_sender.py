@@ -137,4 +137,4 @@ def test_check_asks_for_its_capabilities(tmp_path: Path, capsys: pytest.CaptureF
             assert "destination records: answers" in capsys.readouterr().out
             server.answer = lambda asked: (200, JSON, b'{"fhirVersion": "5.0.0"}')
             main(["check", "--config", str(app.folder)])
-            assert "destination records: it speaks another version of FHIR than R4" in capsys.readouterr().out
+            assert "tells of another version of FHIR than R4" in capsys.readouterr().out

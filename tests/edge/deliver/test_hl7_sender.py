@@ -96,7 +96,8 @@ def test_an_error_is_a_refusal_of_one_result_and_the_others_follow(
         assert outboxes.deliver(sqlite_app) == (1, 1)
         assert outboxes.states(sqlite_app) == ["waiting", "done"]
         (problem,) = outboxes.problems(sqlite_app)
-        assert problem == ("DeliveryRefusedError", f"message {control_ids(receiver)[0]} was answered with {code}")
+        assert problem[0] == "hl7_error"
+        assert f"message {control_ids(receiver)[0]} was answered with {code}" in problem[1]
         for _ in range(dispatcher.MOST_REFUSALS):
             outboxes.wait_is_over(sqlite_app)
             outboxes.deliver(sqlite_app)
@@ -271,7 +272,9 @@ def test_a_letter_that_the_receiver_has_not_holds_one_result_and_says_what_to_do
     with outboxes.outbox_of(tmp_path, destination) as app, python_hl7_server(receiver):
         outboxes.receive(app, visit(2022, SpecificCharacterSet="ISO_IR 144", PatientName="\xbb\xee"), visit(2024))
         assert outboxes.deliver(app) == (1, 1)
-        assert outboxes.problems(app) == [("unwritable", "a letter of it is not in 8859/1")]
+        ((reason, detail),) = outboxes.problems(app)
+        assert reason == "unwritable"
+        assert "a letter of it is not in 8859/1; set character_set" in detail
         assert sorted(outboxes.states(app)) == ["done", "held"]
 
 
@@ -284,7 +287,7 @@ def test_no_log_line_names_the_patient_or_what_a_receiver_says(
             outboxes.deliver(sqlite_app)
             outboxes.wait_is_over(sqlite_app)
     said = caplog.text + str([record.__dict__ for record in caplog.records]) + str(outboxes.problems(sqlite_app))
-    assert "DeliveryUnavailableError" in said
+    assert "hl7_rejected" in said
     assert "Marked" not in said
     assert "A2022" not in said
 
@@ -293,7 +296,7 @@ def test_check_asks_whether_somebody_takes_connections(
     sqlite_app: App, receiver: Receiver, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["check", "--config", str(sqlite_app.folder)])
-    assert "destination ris: no connection: ConnectionRefusedError" in capsys.readouterr().out
+    assert "destination ris: nobody listens at 127.0.0.1 port" in capsys.readouterr().out
     with python_hl7_server(receiver):
         main(["check", "--config", str(sqlite_app.folder)])
     assert "destination ris: answers" in capsys.readouterr().out

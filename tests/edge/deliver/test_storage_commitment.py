@@ -70,7 +70,10 @@ def _backlog(app: App) -> int:
         return service_status.status(connection, ["pacs"], datetime.now(UTC)).destinations[0].backlog
 
 
-def test_orthanc_commits_itself_and_only_then_it_is_delivered(engine: Engine, tmp_path: Path) -> None:
+def test_orthanc_commits_itself_and_only_then_it_is_delivered(
+    engine: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     listener_port = peers.free_port()
     (tmp_path / "orthanc").mkdir()
     (tmp_path / "app").mkdir()
@@ -83,6 +86,9 @@ def test_orthanc_commits_itself_and_only_then_it_is_delivered(engine: Engine, tm
         delivered, postponed = deliver_batch(app, app.settings.service.destination[0])
         assert (delivered, postponed) == (0, 1), "stored is not committed"
         peers.wait_until(lambda: _backlog(app) == 0, what="the commitment has come")
+        peers.wait_until_logged("delivered", caplog)
+        told = [vars(record) for record in caplog.records if record.message == "delivered"]
+        assert [(one["addendum"], one["destination"], one["proof"]) for one in told] == [(1, "pacs", "commitment")]
         assert len(pacs.find("Instance", SOPInstanceUID=uid)) == 1
 
 

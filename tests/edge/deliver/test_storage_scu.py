@@ -19,7 +19,7 @@ from pipeline.edge.deliver.sender import (
     DeliveryUnconfirmedError,
 )
 from pipeline.edge.deliver.storage_scu import deliver
-from pipeline.edge.dicom_net.client import PeerUnavailableError
+from pipeline.edge.peer_problems import PeerUnavailableError
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.errors import DxatrendError
 from pipeline.sr.dicom.reader import split_file
@@ -130,7 +130,7 @@ def test_no_answer_is_not_success(addendum: AddendumOnFile) -> None:
 
 
 def test_a_destination_that_is_away_is_reported_once_for_all_addenda(addendum: AddendumOnFile) -> None:
-    with pytest.raises(PeerUnavailableError, match="no association"):
+    with pytest.raises(PeerUnavailableError, match="nobody listens at"):
         list(deliver([addendum, addendum], _to(peers.free_port()), "DXATREND"))
 
 
@@ -147,7 +147,7 @@ def test_what_was_not_tried_because_the_association_ended_is_not_answered_for(ad
 def test_an_archive_that_does_not_know_us_is_named_as_such(addendum: AddendumOnFile) -> None:
     with _archive(lambda event: 0x0000) as port:
         problem = _deliver(addendum, _to(port), calling="NOBODY")
-    assert "does it know our AE title?" in str(problem)
+    assert "it does not know our AE title NOBODY" in str(problem)
 
 
 def test_an_archive_that_takes_no_such_object_refuses_it(addendum: AddendumOnFile) -> None:

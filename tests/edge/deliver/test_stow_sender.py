@@ -11,6 +11,7 @@ import pytest
 from dxatrend.cli.main import main
 from pipeline.edge import http_client
 from pipeline.edge.app import App
+from pipeline.edge.peer_problems import Problem
 from tests import peers
 from tests.factories import outboxes
 from tests.factories.certificates import Authority
@@ -114,7 +115,8 @@ def test_an_archive_that_hangs_is_not_waited_for_without_end(tmp_path: Path, mon
     for app in app_for(tmp_path, server.port):
         with serving(server):
             assert outboxes.deliver(app) == (0, 1)
-        assert outboxes.problems(app) == [("DeliveryUnavailableError", "no answer (ReadTimeout)")]
+        silent = Problem.SILENT.describe(at=f"127.0.0.1 port {server.port}")
+        assert outboxes.problems(app) == [("silent", silent)]
 
 
 def test_an_answer_that_trickles_in_for_ever_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,8 +125,8 @@ def test_an_answer_that_trickles_in_for_ever_is_cut_off(tmp_path: Path, monkeypa
     with trickling() as server:
         for app in app_for(tmp_path, server.port):
             assert outboxes.deliver(app) == (0, 1)
-            ((reason, detail),) = outboxes.problems(app)
-            assert (reason, detail[:11]) == ("DeliveryUnavailableError", "no answer (")
+            ((reason, _),) = outboxes.problems(app)
+            assert reason in ("silent", "closed")
         assert not server.is_over, "we did not wait for its end"
 
 
@@ -144,7 +146,7 @@ def test_what_is_stored_but_not_found_is_asked_for_again(tmp_path: Path) -> None
     for app in app_for(tmp_path, server.port, proof="find"):
         with serving(server):
             assert outboxes.deliver(app) == (0, 2)
-        assert {reason for reason, _ in outboxes.problems(app)} == {"DeliveryUnconfirmedError"}
+        assert {reason for reason, _ in outboxes.problems(app)} == {"not_found_yet"}
 
 
 @pytest.mark.parametrize(
