@@ -9,6 +9,7 @@ It uses private names of pynetdicom (``tests/edge/dicom_net/test_private_names.p
 ``pipeline.edge.dicom_net.pynetdicom_server``.
 """
 
+import functools
 import logging
 import struct
 from collections import deque
@@ -16,7 +17,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, Protocol
+from typing import Any
 
 from pydicom.config import IGNORE
 from pydicom.uid import UID
@@ -36,7 +37,7 @@ from pipeline.edge.dicom_net.command_set import Command, store_response
 from pipeline.edge.dicom_net.message_assembler import COMMAND, LAST, PDV_HEADER, DataPdu, Memory, MessageAssembler
 from pipeline.edge.dicom_net.pdu_types import A_ABORT, A_ASSOCIATE_RQ, A_RELEASE_RP, A_RELEASE_RQ, P_DATA_TF
 from pipeline.edge.dicom_net.statuses import HANDLER_FAILED, OUT_OF_RESOURCES
-from pipeline.edge.dicom_net.upper_layer import EventDrivenUpperLayer
+from pipeline.edge.dicom_net.upper_layer import EventDrivenUpperLayer, Transport
 
 log = logging.getLogger(__name__)
 
@@ -52,19 +53,6 @@ _RESPONSE_HEADER = struct.Struct(">BxLLBB")
 
 _TAKES_DATA = ("Sta6", "Sta7")
 """The states in which a P-DATA-TF PDU may come (PS3.8 Table 9-10)."""
-
-
-class Transport(Protocol):
-    """What an association needs of its connection; the names are those of pynetdicom's ``AssociationSocket``."""
-
-    def send(self, bytestream: bytes) -> None:
-        """Send, now or as soon as the peer takes it."""
-
-    def close(self) -> None:
-        """Close when everything is sent."""
-
-    def _shutdown_socket(self) -> None:
-        """Close when everything is sent."""
 
 
 class EventDrivenAssociation(BareAssociation):
@@ -289,7 +277,7 @@ class EventDrivenAssociation(BareAssociation):
     def _send_response(self, request: "_StoreRequest", status: int) -> None:
         self._release_held()
         response = store_response(request.message_id, request.sop_class_uid, request.sop_instance_uid, status)
-        largest = self.dimse.maximum_pdu_size or len(response) + PDV_HEADER.size
+        largest = self._longest_sent or len(response) + PDV_HEADER.size
         step = largest - PDV_HEADER.size
         if len(response) <= step and self._sends_at_once:
             size = len(response) + 2
@@ -302,6 +290,11 @@ class EventDrivenAssociation(BareAssociation):
             part = bytes([COMMAND | last]) + response[at : at + step]
             data.presentation_data_value_list.append((request.context_id, part))
             self.dul.to_provider_queue.put(data)
+
+    @functools.cached_property
+    def _longest_sent(self) -> int:
+        """The longest P-DATA-TF PDU that the peer takes, 0 for any; pynetdicom searches the request for it."""
+        return int(self.dimse.maximum_pdu_size)
 
     @property
     def _sends_at_once(self) -> bool:

@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from typing import Any
+from typing import Any, Protocol
 
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
@@ -14,10 +14,23 @@ _TAKES_PRIMITIVE = frozenset(["Evt1", "Evt7", "Evt8", "Evt9", "Evt11", "Evt14", 
 """The events of PS3.8 Table 9-10 for a primitive in ``to_provider_queue``, which the action takes from there."""
 
 
+class Transport(Protocol):
+    """What an association needs of its connection; the names are those of pynetdicom's ``AssociationSocket``."""
+
+    def send(self, bytestream: bytes) -> None:
+        """Send, now or as soon as the peer takes it."""
+
+    def close(self) -> None:
+        """Close when everything is sent."""
+
+    def _shutdown_socket(self) -> None:
+        """Close when everything is sent."""
+
+
 class EventDrivenUpperLayer(DULServiceProvider):
     """Upper layer service of one association; ``advance`` stands for the loop of pynetdicom's thread."""
 
-    def __init__(self, association: Association, transport: Any) -> None:
+    def __init__(self, association: Association, transport: Transport) -> None:
         # Everything that pynetdicom's own constructor makes; half of it would be replaced at once.
         threading.Thread.__init__(self)
         self._assoc = association

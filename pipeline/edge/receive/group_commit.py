@@ -145,7 +145,7 @@ class GroupCommit:
 
     def _commit(self, batch: "_Batch") -> None:
         try:
-            with self._database.write() as connection:
+            with self._database.write(keep=True) as connection:
                 results = receipts.store_all(connection, [arrival for arrival, _ in batch])
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are stored alone
             if len(batch) == 1 or (isinstance(error, StoreError) and error.concerns_all):

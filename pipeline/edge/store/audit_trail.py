@@ -129,6 +129,9 @@ class SealedEntry:
 BATCH = 1000
 """Entries that are sealed, sent or dropped in one transaction."""
 
+_ENCODER = json.JSONEncoder(sort_keys=True, default=str)
+"""Writes the detail of an entry, in ASCII and always in the same bytes."""
+
 
 def record(connection: Connection, *entries: Entry) -> None:
     """Add entries to the audit trail for what this transaction does."""
@@ -209,7 +212,7 @@ def values_of(entry: Entry) -> dict[str, object]:
         "receipt_id": entry.receipt,
         "exam_id": entry.exam,
         "addendum_id": entry.addendum,
-        "detail": json.dumps(entry.detail, sort_keys=True, ensure_ascii=True, default=str),
+        "detail": _ENCODER.encode(entry.detail),
         "salt": secrets.token_hex(16),
     }
 

@@ -103,6 +103,7 @@ class Database:
             self._engine = create_engine(self._url, hide_parameters=True, pool_pre_ping=True)
 
         self._writing = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._kept: Connection | None = None
 
     @property
     def is_sqlite(self) -> bool:
@@ -158,18 +159,28 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, keep: bool = False) -> Iterator[Connection]:
         """Begin a write transaction, which is durable when the block has ended, or is rolled back.
+
+        ``keep`` leaves the connection of SQLite open for the next such transaction, of which there is one at a time:
+        taking it from the pool and giving it back takes a third as long as a commit.
 
         Raises:
             StoreError: it was rolled back.
         """
-        with (
-            _named_failures(),
-            self._writing.connect() as connection,
-            connection.begin(),
-        ):
+        connect = self._kept_connection if keep and self.path else self._writing.connect
+        with _named_failures(), connect() as connection, connection.begin():
             yield connection
+
+    @contextlib.contextmanager
+    def _kept_connection(self) -> Iterator[Connection]:
+        connection, self._kept = self._kept or self._writing.connect(), None
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._kept = connection
 
     @contextlib.contextmanager
     def trial(self) -> Iterator[Connection]:
@@ -180,7 +191,7 @@ class Database:
         """
         with (
             _named_failures(),
-            self._engine.connect().execution_options(begin="BEGIN IMMEDIATE") as connection,
+            self._writing.connect() as connection,
             connection.begin() as transaction,
         ):
             yield connection
@@ -275,6 +286,9 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
         self._engine.dispose()
 
     def change_notification(self) -> ChangeNotification:

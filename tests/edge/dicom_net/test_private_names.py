@@ -65,7 +65,8 @@ def test_an_association_of_ours_lacks_no_attribute_that_pynetdicoms_has() -> Non
     """But for those that its constructor leaves to the class derived from it."""
     theirs, ours = Association(AE(), "acceptor"), BareAssociation(AE())
     assert vars(theirs).keys() - vars(ours).keys() == {"dul", "dimse", "_handlers", "_is_paused"}
-    assert vars(theirs.dul).keys() <= vars(EventDrivenUpperLayer(ours, None)).keys()
+    nowhere: Any = None
+    assert vars(theirs.dul).keys() <= vars(EventDrivenUpperLayer(ours, nowhere)).keys()
 
 
 def test_every_private_name_that_the_code_uses_is_listed() -> None:

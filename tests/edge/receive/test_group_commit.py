@@ -44,10 +44,10 @@ class _SlowDatabase(Database):
         self.began, self.go = threading.Event(), threading.Event()
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, keep: bool = False) -> Iterator[Connection]:
         self.began.set()
         assert self.go.wait(10)
-        with self._database.write() as connection:
+        with self._database.write(keep=keep) as connection:
             yield connection
 
 
