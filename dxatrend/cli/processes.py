@@ -9,7 +9,7 @@ from functools import partial
 
 from dxatrend.cli.output import FAILURE, SUCCESS
 from dxatrend.service import systemd_notify
-from dxatrend.service.memory import give_back_large_blocks
+from dxatrend.service.memory import give_back_large_blocks, leave_what_is_loaded
 from flows.prefect_environment import enter_client_environment
 from flows.shutdown import stop_on_signals
 from pipeline.edge.app import App, open_app
@@ -55,6 +55,7 @@ def listen(options: argparse.Namespace) -> int:
                 live.registered("listener"),
                 systemd_notify.ready(where, is_alive=lambda: listener.is_alive and (feed is None or feed.is_alive)),
             ):
+                leave_what_is_loaded()
                 stop.wait()
     return SUCCESS
 

@@ -103,6 +103,7 @@ class Database:
             self._engine = create_engine(self._url, hide_parameters=True, pool_pre_ping=True)
 
         self._writing = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._keeps = self.is_sqlite
         self._kept: Connection | None = None
 
     @property
@@ -168,7 +169,7 @@ class Database:
         Raises:
             StoreError: it was rolled back.
         """
-        connect = self._kept_connection if keep and self.path else self._writing.connect
+        connect = self._kept_connection if keep and self._keeps else self._writing.connect
         with _named_failures(), connect() as connection, connection.begin():
             yield connection
 
