@@ -134,8 +134,9 @@ def _record_all(app: App, outcomes: Sequence[tuple[Receipt, _Outcome]]) -> None:
         return
     try:
         with app.database.write() as connection:
-            for receipt, outcome in outcomes:
-                _record(connection, app, receipt, outcome)
+            scanned = [_record(connection, app, receipt, outcome) for receipt, outcome in outcomes]
+            for scanner in sorted({number for number in scanned if number is not None}):  # once for a whole history
+                stops.update(connection, app.reference_data, scanner, at=datetime.now(UTC))
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are recorded
         require_fault_of_one(error)
         if len(outcomes) > 1:
@@ -279,7 +280,8 @@ def _comes_from_another(app: App, receipt: Receipt, outcome: Report | PhantomRep
     )
 
 
-def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcome) -> None:
+def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcome) -> int | None:
+    """Record what a receipt says, and return the number of the scanner whose phantom it shows, if it shows one."""
     service, spellings = app.settings.service, app.reference_data.spellings
     if _has_results_beside_pixels(receipt, outcome):
         pixel_retention.record_pixel_bytes(connection, receipt.number, receipt.instance)
@@ -316,9 +318,8 @@ def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcom
             work_queue.hold(connection, receipt_table, receipt.number, reason=Reason.IMPLAUSIBLE_DATE, detail=detail)
             log.warning("held", extra={"receipt": receipt.number, "reason": Reason.IMPLAUSIBLE_DATE})
         case PhantomReportError():
-            scanner = phantom_scans.record(connection, receipt.number, outcome.scan, at=receipt.received_at)
-            stops.update(connection, app.reference_data, scanner, at=datetime.now(UTC))
             log.info("phantom", extra={"receipt": receipt.number})
+            return phantom_scans.record(connection, receipt.number, outcome.scan, at=receipt.received_at)
         case UnreadableReportError() if outcome.reason in IGNORED_REASONS or receipt.historical:
             work_queue.ignore(connection, receipt_table, receipt.number, reason=outcome.reason, detail=str(outcome))
             log.info("ignored", extra={"receipt": receipt.number, "reason": outcome.reason})
@@ -328,3 +329,4 @@ def _record(connection: Connection, app: App, receipt: Receipt, outcome: _Outcom
         case _Failed(reason, detail):
             work_queue.hold(connection, receipt_table, receipt.number, reason=reason, detail=detail)
             log.error("held", extra={"receipt": receipt.number, "reason": reason, "detail": detail})
+    return None
