@@ -27,7 +27,7 @@ def print_fitness(found: Sequence[ScannerFitness]) -> None:
 
 def phantom_age(one: ScannerFitness) -> str:
     """Return when a scanner last scanned a phantom, and how long ago; empty if it never did."""
-    return f"{one.last_phantom_at:%Y-%m-%d} ({one.phantom_age})" if one.last_phantom_at else ""
+    return f"{one.last_phantom_at:%Y-%m-%d} ({one.phantom_age})" if one.last_phantom_at else one.phantom_age
 
 
 def as_json(one: ScannerFitness) -> dict[str, object]:

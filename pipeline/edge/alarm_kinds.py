@@ -245,7 +245,8 @@ ALL = (
         name="phantom_due",
         priority=Priority.LOW,
         headline="The phantom of {} is due",
-        cause="its last scan is `quality_control.phantom_notice_days` old, and the scanner is in use",
+        cause="its last scan is `quality_control.phantom_notice_days` old, or the first is awaited for so long, and "
+        "the scanner is in use",
         advice="Scan the phantom, and send the scan.",
         page="/scanners",
         command="dxatrend status",
@@ -255,7 +256,8 @@ ALL = (
         name="phantom_overdue",
         priority=Priority.MEDIUM,
         headline="The phantom of {} is overdue",
-        cause="its last scan is `quality_control.phantom_alarm_days` old, and the scanner is in use",
+        cause="its last scan is `quality_control.phantom_alarm_days` old, or the first is awaited for so long, and "
+        "the scanner is in use",
         advice="Scan the phantom before the next patient, and send the scan.",
         page="/scanners",
         command="dxatrend status",

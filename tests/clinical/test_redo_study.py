@@ -7,7 +7,7 @@ from decimal import Decimal
 from pipeline.clinical.model import Epoch
 from pipeline.clinical.precision_register import StudyFacts
 from pipeline.clinical.precision_study import TechnologistPrecision
-from pipeline.clinical.redo_study import changes_since_study, ending
+from pipeline.clinical.redo_study import changes_since_study, ending, technologists_outside
 from tests.clinical.test_precision_register import FIRST
 from tests.factories.exams import ROOM_1, ROOM_2
 
@@ -52,8 +52,19 @@ def test_new_software_a_new_technologist_and_the_last_day_each_ask_for_a_new_stu
     assert reasons(exams={"XY": 100}) == (
         "technologist XY has made 100 exams, and the study has no precision of theirs",
     )
-    assert ending(FIRST, date(2029, 10, 3)) == ("it ends on 2030-01-01; after that day no change is judged (NO_LSC)",)
+    assert ending(FIRST, date(2029, 10, 3)) == ("it ends on 2030-01-01; after that day no change is judged",)
     assert ending(FIRST, date(2029, 10, 2)) == ()
+
+
+def test_a_technologist_who_was_no_part_of_the_study_is_told_from_the_first_exam_on() -> None:
+    """R1.10, R1.11: after a hundred exams the study has to be repeated with them."""
+    (xy,) = technologists_outside(FACTS, {" kl": 400, "XY": 1})
+    assert (xy.name, xy.exams, xy.is_experienced) == ("XY", 1, False)
+    assert "after 100 it has to be repeated with them" in str(xy)
+    (xy,) = technologists_outside(FACTS, {"XY": 100})
+    assert xy.is_experienced
+    assert technologists_outside(replace(FACTS, technologists=()), {"XY": 100}) == (), "nobody says who made the study"
+    assert technologists_outside(None, {"XY": 100}) == ()
 
 
 def test_a_calibration_epoch_asks_for_a_new_study_whether_or_not_a_phantom_bridged_it() -> None:

@@ -161,7 +161,7 @@ def _handed_in(given: _Given) -> HandedIn:
 
 
 def _scanner(visit: Visit, given: _Given, field: str, what: str) -> Scanner | None:
-    known = {_key(one): one for one in known_scanners(visit.app)}
+    known = {_key(one): one for one in _known(visit)}
     found = known.get(given.fields[field])
     if found is None:
         given.mistakes.append(f"Choose {what}.")
@@ -183,6 +183,11 @@ def _required(given: _Given, field: str, what: str) -> str:
     return given.fields[field]
 
 
+def _known(visit: Visit) -> list[Scanner]:
+    with visit.app.database.read() as connection:
+        return known_scanners(connection, visit.app.reference_data)
+
+
 def _key(scanner: Scanner) -> str:
     return " · ".join(scanner.key)
 
@@ -193,7 +198,7 @@ def _label(scanner: Scanner) -> str:
 
 
 def _form(visit: Visit, template: str, title: str, fields: dict[str, str], **more: Any) -> Response:
-    scanners = [("", "Choose one")] + [(_key(one), _label(one)) for one in known_scanners(visit.app)]
+    scanners = [("", "Choose one")] + [(_key(one), _label(one)) for one in _known(visit)]
     values = {"mistakes": (), "phantom": (), "status": 200, **more}
     return visit.render(
         template,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline.clinical.model.caution import Caution
-from pipeline.clinical.model.comparison import Finding, Trend
+from pipeline.clinical.model.comparison import Finding, Result, Trend
 from pipeline.clinical.model.diagnosis import CategoryChange, Diagnosis, Target
 from pipeline.clinical.model.exam import Exam
 
@@ -93,6 +93,11 @@ class Interpretation:
     response: bool = False
     category_change: CategoryChange | None = None
     target: Target | None = None
+
+    @property
+    def regions_without_lsc(self) -> tuple[str, ...]:
+        """The keys of the regions whose change is not judged for want of an LSC (R1.13)."""
+        return tuple(one.measurement.region.key for one in self.findings if one.result is Result.NO_LSC)
 
     @property
     def conclusions(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from pipeline.edge.configuration.service_settings import ServiceSettings
 from pipeline.edge.disk_space import disk_reserve_of
 from pipeline.edge.overview.expiries import certificates_running_out
 from pipeline.edge.overview.parts import parts
-from pipeline.edge.overview.scanner_fitness import IN_USE
+from pipeline.edge.overview.scanner_fitness import IN_USE, awaited_since
 from pipeline.edge.overview.scanner_silence import LEARNED_FROM, silence
 from pipeline.edge.overview.software_changes import LOOKED_AT, software_change
 from pipeline.edge.quality_control.charts import service_marks
@@ -30,6 +30,7 @@ from pipeline.edge.store import (
     qc_stops,
     refused_objects,
     scanner_exams,
+    senders,
 )
 from pipeline.edge.store.audit_trail import Entry
 from pipeline.edge.store.open_work import ScannerDays
@@ -129,6 +130,7 @@ class Conditions:
     def _phantoms(self, connection: Connection, app: App, at: datetime) -> Iterator[Condition]:
         """Yield the stops of quality control, and the scanners in use whose phantom was not scanned for long."""
         limits = app.settings.service.quality_control
+        first_exams = senders.first_seen_at(connection)
         for one in self._scanners:
             stops = [stop for stop in qc_stops.of_scanner(connection, one.number) if stop.is_open]
             if stops:
@@ -139,13 +141,22 @@ class Conditions:
                     since=min(stop.recorded_at for stop in stops),
                     detail=said,
                 )
-            if one.last_phantom_at is None or at - one.last_seen_at > IN_USE:
+            last = one.last_phantom_at or _awaited_since(app, one, first_exams.get(one.number), at)
+            if last is None or at - one.last_seen_at > IN_USE:
                 continue
-            since = one.last_phantom_at.replace(tzinfo=app.reference_data.zone).astimezone(UTC)
+            since = last.replace(tzinfo=app.reference_data.zone).astimezone(UTC)
             days = (at - since).days
             kind = "phantom_overdue" if days >= limits.phantom_alarm_days else "phantom_due"
             if days >= limits.phantom_notice_days:
-                yield Condition(kind=kind, subject=str(one), since=since, detail=f"{days} days ago")
+                said = f"{days} days ago" if one.last_phantom_at else f"none has ever come, awaited for {days} days"
+                yield Condition(kind=kind, subject=str(one), since=since, detail=said)
+
+
+def _awaited_since(app: App, one: ScannerDays, first_exam_at: datetime | None, at: datetime) -> datetime | None:
+    """Return the begin of the day since when the first phantom scan of a scanner is awaited, in the scanner's time."""
+    today = at.astimezone(app.reference_data.zone).date()
+    day = awaited_since(app.reference_data, first_exam_at, on=today) if one.serial_number else None
+    return None if day is None else datetime.combine(day, datetime.min.time())
 
 
 def _new_software(

@@ -312,6 +312,7 @@ def _put_into_outbox(
             digest=found.draft.digest,
             overall=found.interpretation.overall,
             sections=section_sizes(found.interpretation.narrative) if not numbers else {},
+            without_lsc=found.interpretation.regions_without_lsc if not numbers else (),
             data_set=instance.data_set,
         )
         names = renderings.destinations_of(destinations, instance)

@@ -4,9 +4,12 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from sqlalchemy import Connection
+
 from pipeline.clinical.model import Epoch, Scanner
 from pipeline.clinical.precision_study import FILL_IN
 from pipeline.edge.app import App
+from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.store import scanner_exams, scanners
 from pipeline.edge.store.database import Database
 from pipeline.errors import DxatrendError
@@ -45,12 +48,10 @@ def scanner_of_study(scanners: Iterable[Scanner], serial_number: str | None) -> 
     return named[0] if len(named) == 1 else Scanner(FILL_IN, FILL_IN, serial_number or FILL_IN)
 
 
-def known_scanners(app: App) -> list[Scanner]:
+def known_scanners(connection: Connection, reference_data: ReferenceData) -> list[Scanner]:
     """Return the scanners that a study may be of: those of ``scanners.toml``, and those whose reports came."""
-    with app.database.read() as connection:
-        on_file = scanners.identified(connection)
-    seen = (canonical_scanner(one, app.reference_data.spellings) for one in on_file)
-    return list(dict.fromkeys((*app.reference_data.scanners, *seen)))
+    seen = (canonical_scanner(one, reference_data.spellings) for one in scanners.identified(connection))
+    return list(dict.fromkeys((*reference_data.scanners, *seen)))
 
 
 def known_scanner(app: App, serial_number: str | None) -> Scanner:
@@ -59,7 +60,8 @@ def known_scanner(app: App, serial_number: str | None) -> Scanner:
     Raises:
         UnknownScannerError: there is none, or more than one.
     """
-    known = known_scanners(app)
+    with app.database.read() as connection:
+        known = known_scanners(connection, app.reference_data)
     found = scanner_of_study(known, serial_number)
     if found not in known:
         named = "; ".join(str(one) for one in known) or "none"

@@ -35,7 +35,7 @@ class Expiry:
 
 def lscs_running_out(reference_data: ReferenceData, today: date) -> list[Expiry]:
     """Return the LSCs that run out soon or did so within a year, those of a scanner and a day together."""
-    consequence = "no change of these regions is judged any more (NO_LSC): repeat the precision study"
+    consequence = "no change of these regions is judged any more: repeat the precision study"
     regions: dict[tuple[Scanner, date], list[str]] = {}
     for lsc in running_out(reference_data.clinical.lscs, today):
         regions.setdefault((lsc.scanner, lsc.valid_until), []).append(str(lsc.region))

@@ -7,32 +7,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
-from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import Connection
 
 from pipeline.clinical.cross_calibration import cross_calibration_doubts, lsc_across
-from pipeline.clinical.model import CrossCalibration, LeastSignificantChange, Result, Scanner
+from pipeline.clinical.model import CrossCalibration, LeastSignificantChange, Scanner
 from pipeline.clinical.precision import doubts, in_force, is_followed, lsc_for
 from pipeline.clinical.precision_register import Standing, StudyFacts, without_effect
-from pipeline.clinical.redo_study import changes_since_study, ending
+from pipeline.clinical.redo_study import OutsideTechnologist, changes_since_study, ending, technologists_outside
 from pipeline.clinical.regions import Side
 from pipeline.edge.app import App
 from pipeline.edge.configuration.reference_data import ReferenceData
+from pipeline.edge.operations.precision_entries import known_scanners
 from pipeline.edge.store import outbox, precision_register, scanner_exams
-from pipeline.edge.store import scanners as scanner_table
 from pipeline.edge.store.precision_register import RecordOnFile
 from pipeline.edge.store.scanner_exams import ScannedExam
-from pipeline.sr.author.readback import read_back
-from pipeline.sr.dicom.content_tree import read_tree
-from pipeline.sr.dicom.reader import read_elements
-from pipeline.sr.extract.scanner_alias import canonical_scanner
 
 LATEST_EXAMS = 500
 """How many of a scanner's latest exams are looked at."""
-
-MOST_ADDENDA = 25
-"""How many addenda of these are read, to count those that said ``NO_LSC``; each takes two milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +34,8 @@ class LscLine:
 
     ``record`` is ``None`` for an entry of ``precision.toml`` that the register does not hold. ``days_left`` counts from
     today to its last day, ``None`` if it does not count today. ``changes`` have happened since the study, which has to
-    be repeated therefore; ``repeat`` has them and its end, if that is near.
+    be repeated therefore; ``repeat`` has them and its end, if that is near. ``outside`` are the technologists who scan
+    and were no part of the study; ``of_scanner`` are the changes that name no technologist.
     """
 
     lsc: LeastSignificantChange
@@ -50,6 +44,8 @@ class LscLine:
     changes: tuple[str, ...]
     repeat: tuple[str, ...]
     doubts: tuple[str, ...]
+    outside: tuple[OutsideTechnologist, ...] = ()
+    of_scanner: tuple[str, ...] = ()
 
     @property
     def facts(self) -> StudyFacts | None:
@@ -62,7 +58,7 @@ class MissingLsc:
     """A region that a scanner measures and for which no LSC counts today.
 
     ``ended_on`` is the last day of its last LSC, ``None`` if there was none. ``exams`` have measured it since, of which
-    the addenda of ``no_lsc`` say that no change was judged; ``looked_at_all`` is false where there were more to read.
+    the addenda of ``no_lsc`` say that no change was judged; ``looked_at_all`` is false where there are earlier exams.
     """
 
     scanner: Scanner
@@ -98,18 +94,30 @@ class Register:
     without_effect: tuple[LeastSignificantChange | CrossCalibration, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyInDoubt:
+    """What has changed on a scanner since its precision study, and how many scan on it who were no part of the study.
+
+    It names nobody, as what is told of it leaves the department.
+    """
+
+    scanner: Scanner
+    regions: tuple[str, ...]
+    changes: tuple[str, ...]
+    technologists: int
+
+
 def register(app: App, *, on: date) -> Register:
     """Return the register as of a day."""
     with app.database.read() as connection:
         reference_data = app.reference_in_force(connection).reference_data
         records = precision_register.records(connection)
         held = precision_register.registered(connection)
-        on_file = scanner_table.identified(connection)
-        seen = (canonical_scanner(one, reference_data.spellings) for one in on_file)
-        machines = dict.fromkeys((*reference_data.scanners, *seen))
+        machines = known_scanners(connection, reference_data)
+        of_lscs = (lsc.scanner for lsc in reference_data.clinical.lscs)
         exams = {
             machine: scanner_exams.latest(connection, machine, limit=LATEST_EXAMS)
-            for machine in (*machines, *(lsc.scanner for lsc in reference_data.clinical.lscs))
+            for machine in dict.fromkeys((*machines, *of_lscs))  # a scanner has an LSC for each region
         }
         missing = [one for machine in machines for one in _missing(connection, reference_data, machine, exams, on)]
     clinical, configured = reference_data.clinical, app.reference_data.clinical
@@ -128,6 +136,19 @@ def register(app: App, *, on: date) -> Register:
             *without_effect(configured.cross_calibrations, held.cross_calibrations),
         ),
     )
+
+
+def studies_in_doubt(app: App, *, on: date) -> list[StudyInDoubt]:
+    """Return the scanners on which something has changed since the study of an LSC that counts today."""
+    found: dict[tuple[Scanner, tuple[str, ...], int], list[str]] = {}
+    for line in register(app, on=on).counting:
+        if line.of_scanner or line.outside:
+            key = (line.lsc.scanner, line.of_scanner, len(line.outside))
+            found.setdefault(key, []).append(line.lsc.region.key)
+    return [
+        StudyInDoubt(scanner=scanner, regions=tuple(regions), changes=changes, technologists=technologists)
+        for (scanner, changes, technologists), regions in found.items()
+    ]
 
 
 def record_of(value: LeastSignificantChange | CrossCalibration, records: Sequence[RecordOnFile]) -> RecordOnFile | None:
@@ -180,21 +201,29 @@ def _lsc_line(
     counts_today = lsc.valid_from <= on <= lsc.valid_until
     latest = exams[lsc.scanner]
     matters = counts_today and not is_followed(lsc, reference_data.clinical.lscs, on)
-    changes = changes_since_study(
+    scanned_by = Counter(name for exam in latest for name in exam.technologists)
+    changes_by = partial(
+        changes_since_study,
         lsc,
         facts,
         epochs=reference_data.clinical.epochs,
         software_now=next((exam.software for exam in latest if exam.software), ""),
-        exams_by_technologist=Counter(name for exam in latest for name in exam.technologists),
         on=on,
     )
+    changes = changes_by(exams_by_technologist=scanned_by)
+    outside = technologists_outside(facts, scanned_by) if matters else ()
     return LscLine(
         lsc=lsc,
         record=record,
         days_left=(lsc.valid_until - on).days if counts_today else None,
         changes=changes if matters else (),
         repeat=(*ending(lsc, on), *changes) if matters else (),
-        doubts=doubts_of(record) if record else doubts(lsc),
+        doubts=(
+            *(doubts_of(record) if record else doubts(lsc)),
+            *(str(one) for one in outside if not one.is_experienced),
+        ),
+        outside=outside,
+        of_scanner=changes_by(exams_by_technologist={}) if matters else (),
     )
 
 
@@ -227,8 +256,8 @@ def _missing(
             if lsc_for(then, region) is None:
                 name = region.part if region.side in (Side.LEFT, Side.RIGHT) else region.key
                 without.setdefault(name, []).append((exam, region.key))
-    numbers = sorted({exam.number for measured in without.values() for exam, _ in measured}, reverse=True)
-    said = {number: _regions_without_lsc(connection, number) for number in numbers[:MOST_ADDENDA]}
+    numbers = {exam.number for measured in without.values() for exam, _ in measured}
+    said = outbox.regions_without_lsc(connection, numbers) if numbers else {}
     found: list[MissingLsc] = []
     for name, measured in without.items():
         ended = [
@@ -244,16 +273,7 @@ def _missing(
                 ended_on=max(ended, default=None),
                 exams=len(of_region),
                 no_lsc=len({exam.number for exam, key in measured if key in said.get(exam.number, ())}),
-                looked_at_all=of_region <= said.keys() and len(exams[machine]) < LATEST_EXAMS,
+                looked_at_all=len(exams[machine]) < LATEST_EXAMS,
             )
         )
     return found
-
-
-def _regions_without_lsc(connection: Connection, number: int) -> frozenset[str]:
-    """Return the regions of which the current addendum of an exam says that no change was judged."""
-    issued = outbox.latest(connection, number)
-    if issued is None or Result.NO_LSC.value.encode() not in issued.data_set:
-        return frozenset()
-    regions = read_back(read_tree(read_elements(issued.data_set, ExplicitVRLittleEndian))).regions
-    return frozenset(key for key, values in regions.items() if Result.NO_LSC in values.get("RESULT", ()))

@@ -1,17 +1,19 @@
 """Fitness of each scanner today: its last phantom scan, what that said, open stops, phantoms that nobody has named."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from typing import Self
 
 from sqlalchemy import Connection
 
 from pipeline.clinical.model import Scanner
 from pipeline.clinical.phantom_chart import Bridge, JudgedScan, Outcome
 from pipeline.edge.app import App
+from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.quality_control.charts import ScannerQuality, Series, quality_in_view
-from pipeline.edge.store import phantom_scans, qc_stops, scanners
+from pipeline.edge.store import phantom_scans, qc_stops, scanners, senders
 from pipeline.edge.store.phantom_scans import PhantomScanOnFile
 from pipeline.edge.store.qc_stops import Stop
 from pipeline.edge.text_files import toml_string
@@ -64,7 +66,10 @@ class UnknownPhantom:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScannerFitness:
-    """One scanner's line: its fitness, its last phantom scan in its own time, and how many days ago that was."""
+    """One scanner's line: its fitness, its last phantom scan in its own time, and how many days ago that was.
+
+    ``awaited_since`` is set where none has ever come, though the scanner sends exams and the configuration names one.
+    """
 
     number: int
     scanner: Scanner
@@ -72,6 +77,7 @@ class ScannerFitness:
     fitness: Fitness
     last_phantom_at: datetime | None
     days_ago: int | None
+    awaited_since: date | None
     every_stop: Sequence[Stop]
     """Its stops, also those that have ended; oldest first."""
     today: date
@@ -112,9 +118,9 @@ class ScannerFitness:
 
     @property
     def phantom_age(self) -> str:
-        """How long ago a phantom was last scanned, in words; empty if none ever was."""
+        """How long ago a phantom was last scanned, in words; empty if none ever was, and none is awaited."""
         if self.days_ago is None:
-            return ""
+            return f"never, awaited since {self.awaited_since}" if self.awaited_since else ""
         return {0: "today", 1: "1 day ago"}.get(self.days_ago, f"{self.days_ago} days ago")
 
     @property
@@ -136,16 +142,26 @@ class ScannerFitness:
 def fitness_of_all(app: App, *, at: datetime) -> list[ScannerFitness]:
     """Return the fitness of each scanner on file with a serial number, in the order they first came."""
     with app.database.read() as connection:
-        numbers = scanners.numbers(connection)
-        last = phantom_scans.last_performed_at(connection)
-        return [_fitness(app, connection, number, last.get(number), at=at) for number in numbers]
+        scans = _Scans.read(connection)
+        return [_fitness(app, connection, number, scans, at=at) for number in scanners.numbers(connection)]
 
 
 def fitness_of(app: App, scanner_number: int, *, at: datetime) -> ScannerFitness:
     """Return the fitness of one scanner."""
     with app.database.read() as connection:
-        last = phantom_scans.last_performed_at(connection).get(scanner_number)
-        return _fitness(app, connection, scanner_number, last, at=at)
+        return _fitness(app, connection, scanner_number, _Scans.read(connection), at=at)
+
+
+def awaited_since(reference_data: ReferenceData, first_exam_at: datetime | None, *, on: date) -> date | None:
+    """Return since when the first phantom scan of a scanner is awaited; ``None`` if it is not.
+
+    It is once the scanner has sent an exam over the network, and the configuration names a phantom for that day.
+    """
+    phantoms = [known.phantom for known in reference_data.phantoms]
+    since = [phantom.since for phantom in phantoms if phantom.since <= on <= phantom.until]
+    if first_exam_at is None or not since:
+        return None
+    return max(first_exam_at.astimezone(reference_data.zone).date(), min(since))
 
 
 def phantom_lines(*, patient_id: str, patient_name: str = "", region: str, since: date) -> tuple[str, ...]:
@@ -160,37 +176,53 @@ def phantom_lines(*, patient_id: str, patient_name: str = "", region: str, since
     )
 
 
-def _fitness(
-    app: App, connection: Connection, number: int, last_phantom_at: datetime | None, *, at: datetime
-) -> ScannerFitness:
+@dataclass(frozen=True, slots=True)
+class _Scans:
+    """When each scanner last scanned a phantom, and when it first sent an exam, by its number."""
+
+    last_phantom_at: Mapping[int, datetime]
+    first_exam_at: Mapping[int, datetime]
+
+    @classmethod
+    def read(cls, connection: Connection) -> Self:
+        return cls(phantom_scans.last_performed_at(connection), senders.first_seen_at(connection))
+
+
+def _fitness(app: App, connection: Connection, number: int, scans: _Scans, *, at: datetime) -> ScannerFitness:
+    last_phantom_at = scans.last_phantom_at.get(number)
     quality = quality_in_view(app, connection, number)
     stops = qc_stops.of_scanner(connection, number)
     now = at.astimezone(app.reference_data.zone).replace(tzinfo=None)
     days_ago = None if last_phantom_at is None else max(0, (now.date() - last_phantom_at.date()).days)
+    awaited = None
+    if last_phantom_at is None:
+        awaited = awaited_since(app.reference_data, scans.first_exam_at.get(number), on=now.date())
+    days_without = (now.date() - awaited).days if awaited else days_ago
     in_use = at - scanners.last_seen_at(connection, number) <= IN_USE
     return ScannerFitness(
         number=number,
         scanner=quality.scanner,
         name=_name(app, quality.scanner),
-        fitness=_worst(app, quality, stops, days_ago if in_use else None),
+        fitness=_worst(app, quality, stops, days_without if in_use else None),
         last_phantom_at=last_phantom_at,
         days_ago=days_ago,
+        awaited_since=awaited,
         every_stop=stops,
         today=now.date(),
         quality=quality,
     )
 
 
-def _worst(app: App, quality: ScannerQuality, stops: Sequence[Stop], days_ago: int | None) -> Fitness:
+def _worst(app: App, quality: ScannerQuality, stops: Sequence[Stop], days_without: int | None) -> Fitness:
     limits = app.settings.service.quality_control
     last = quality.series[0].chart.last if quality.series else None
     if any(stop.is_open for stop in stops):
         return Fitness.STOPPED
     if any(one.chart.awaiting is not None for one in quality.series):
         return Fitness.REPEAT
-    if days_ago is not None and days_ago >= limits.phantom_alarm_days:
+    if days_without is not None and days_without >= limits.phantom_alarm_days:
         return Fitness.OVERDUE
-    if days_ago is not None and days_ago >= limits.phantom_notice_days:
+    if days_without is not None and days_without >= limits.phantom_notice_days:
         return Fitness.DUE
     if last is None:
         return Fitness.UNKNOWN_PHANTOM if quality.unknown else Fitness.NO_PHANTOM
@@ -240,6 +272,11 @@ def _about_series(series: Series) -> tuple[str, ...]:
 
 def _about_fitness(one: ScannerFitness) -> tuple[str, ...]:
     match one.fitness:
+        case Fitness.OVERDUE | Fitness.DUE if one.last_phantom_at is None:
+            return (
+                "No scan of its phantom has ever come: scan the phantom before the next patient, and send the scan as "
+                "any report. Is it sent already? Then [[phantom]] in scanners.toml names it by another id.",
+            )
         case Fitness.OVERDUE | Fitness.DUE:
             return ("Scan the phantom before the next patient.",)
         case Fitness.WARNING:

@@ -15,6 +15,7 @@ from pipeline.edge.overview.configuration_doubts import configuration_doubts
 from pipeline.edge.overview.expiries import Backups, Expiry
 from pipeline.edge.overview.parts import Part, parts
 from pipeline.edge.overview.precision_doubts import precision_doubts, precision_in_use, scanner_doubts
+from pipeline.edge.overview.precision_register import StudyInDoubt, studies_in_doubt
 from pipeline.edge.overview.rejected_callers import CallerToAdmit, callers_to_admit
 from pipeline.edge.overview.scanner_fitness import ScannerFitness, fitness_of_all
 from pipeline.edge.store import held_work, service_status
@@ -50,6 +51,7 @@ class Today:
     held: tuple[HeldReason, ...]
     disks: tuple[Disk, ...]
     lscs: tuple[Expiry, ...]
+    studies: tuple[StudyInDoubt, ...]
     certificates: tuple[Expiry, ...]
     backups: Backups
     rejected_callers: tuple[CallerToAdmit, ...]
@@ -91,6 +93,7 @@ def today(app: App, *, at: datetime, other_disks: Mapping[str, DiskReserve] | No
             held=tuple(held_work.by_reason(connection)),
             disks=tuple(_measured(disks)),
             lscs=tuple(expiries.lscs_running_out(known, day)),
+            studies=tuple(studies_in_doubt(app, on=day)),
             certificates=tuple(expiries.certificates_running_out(service, day)),
             backups=expiries.backups(connection),
             rejected_callers=tuple(callers_to_admit(connection, service.listener, at=at)),

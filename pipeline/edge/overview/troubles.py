@@ -9,6 +9,7 @@ from pipeline.edge.overview.check_result import Level
 from pipeline.edge.overview.expiries import Expiry
 from pipeline.edge.overview.held_reasons import explanation
 from pipeline.edge.overview.parts import Part, PartState
+from pipeline.edge.overview.precision_register import StudyInDoubt
 from pipeline.edge.overview.scanner_fitness import Fitness, ScannerFitness
 from pipeline.edge.overview.today import Disk, Today
 from pipeline.edge.store.service_status import DestinationStatus, HistoryStatus
@@ -79,6 +80,7 @@ def troubles(now: Today) -> list[Trouble]:
         *_of_configuration(now),
         *_of_doubts(now),
         *(_of_expiry(Kind.LSC, one, now) for one in now.lscs),
+        *(_of_study(one) for one in now.studies),
         *(_of_expiry(Kind.CERTIFICATE, one, now) for one in now.certificates),
         *_of_backup(now),
     ]
@@ -312,6 +314,21 @@ def _of_expiry(kind: Kind, one: Expiry, now: Today) -> Trouble:
         urgency=Urgency.SOON if left >= 0 else Urgency.TODAY,
         what=f"{one.what} {when}.",
         advice=f"After that day {one.consequence}.",
+    )
+
+
+def _of_study(one: StudyInDoubt) -> Trouble:
+    found = [*one.changes]
+    if one.technologists == 1:
+        found.append("one technologist scans who was no part of it")
+    elif one.technologists:
+        found.append(f"{one.technologists} technologists scan who were no part of it")
+    return Trouble(
+        kind=Kind.LSC,
+        subject=f"study of {one.scanner}",
+        urgency=Urgency.SOON,
+        what=f"Since the precision study of {', '.join(one.regions)} on {one.scanner}: {'; '.join(found)}.",
+        advice="See the Precision page, and repeat the study with everybody who scans.",
     )
 
 

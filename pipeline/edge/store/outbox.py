@@ -24,6 +24,7 @@ class NewAddendum:
 
     ``digest`` is of its content. ``data_set`` is in Explicit VR Little Endian. ``predecessor`` is the number of the
     addendum it supersedes. ``sections`` says how many of its sentences belong to each section, in their order.
+    ``without_lsc`` are the regions whose change it does not judge for want of an LSC (R1.13).
     """
 
     exam_number: int
@@ -34,6 +35,7 @@ class NewAddendum:
     digest: str
     overall: str
     sections: Mapping[str, int] = field(default_factory=dict)
+    without_lsc: Sequence[str] = ()
     data_set: bytes = field(repr=False)
 
 
@@ -87,6 +89,7 @@ def issue(connection: Connection, new: NewAddendum, destinations: Sequence[str],
         "overall": new.overall,
         "authored_at": at,
         "sections": json.dumps(dict(new.sections)) if new.sections else None,
+        "without_lsc": json.dumps(list(new.without_lsc)) if new.without_lsc else None,
         "content": zlib.compress(new.data_set, 1),
     }
     number: int = _INSERT.scalar(connection, values)
@@ -95,6 +98,14 @@ def issue(connection: Connection, new: NewAddendum, destinations: Sequence[str],
         _INSERT_DELIVERY.execute(connection, {**waiting, "destination": destination})
     notify(connection)
     return number
+
+
+def regions_without_lsc(connection: Connection, exam_numbers: Collection[int]) -> dict[int, frozenset[str]]:
+    """Return the keys of the regions whose change the latest addendum of each exam does not judge, where it has any."""
+    of_them = addendum.c.exam_id.in_(exam_numbers) & addendum.c.rendering_of_id.is_(None)
+    query = select(addendum.c.exam_id, addendum.c.without_lsc).where(of_them).order_by(addendum.c.id)
+    latest_of = {row.exam_id: row.without_lsc for row in connection.execute(query)}
+    return {exam_number: frozenset(json.loads(regions)) for exam_number, regions in latest_of.items() if regions}
 
 
 def issued_since(connection: Connection, moment: datetime) -> int:

@@ -11,6 +11,7 @@ from pipeline.edge.store import (
     exams,
     patient_identity,
     receipts,
+    scanner_exams,
     scanners,
     senders,
     shared_scans,
@@ -104,11 +105,9 @@ def record(
     values = {
         "receipt_id": receipt_number,
         "exam_id": number,
-        "performed_at": _without_microseconds(report),
-        "report": _REPORT.dump_json(report).decode(),
+        **_columns_of(report),
         "reader_fingerprint": arrival.reader_fingerprint,
         "rejected": rejected,
-        "accession_number": report.exam.accession_number,
     }
     _INSERT.execute(connection, values)
     if known is not None or rejected is not None:
@@ -198,14 +197,19 @@ def replace_reports(
         )
     )
     for receipt_number, report in reports.items():
-        values = {
-            "report": _REPORT.dump_json(report).decode(),
-            "performed_at": _without_microseconds(report),
-            "accession_number": report.exam.accession_number,
-        }
         one = update(reading).where(reading.c.receipt_id == receipt_number)
-        connection.execute(one.values(**values, reader_fingerprint=reader_fingerprint))
+        connection.execute(one.values(**_columns_of(report), reader_fingerprint=reader_fingerprint))
     return True
+
+
+def _columns_of(report: Report) -> dict[str, object]:
+    """Return what is stored of a report itself."""
+    return {
+        "performed_at": _without_microseconds(report),
+        "scanned": scanner_exams.write_scanned(report.exam),
+        "report": _REPORT.dump_json(report).decode(),
+        "accession_number": report.exam.accession_number,
+    }
 
 
 def _find(connection: Connection, report: Report, patient_number: int, scanner_number: int) -> int | None:

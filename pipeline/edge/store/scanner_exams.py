@@ -1,16 +1,14 @@
 """The latest exams on a scanner: with which software, by which technologists, of which regions, and of whom often."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
-from typing import Any
+from functools import lru_cache
 
 from sqlalchemy import Connection, func, select
 
-from pipeline.clinical.model import Scanner
-from pipeline.clinical.regions import Region, Side
+from pipeline.clinical.model import Exam, Scanner
+from pipeline.clinical.regions import Region, parse_region
 from pipeline.edge.store.schema import State, exam, reading, scanner
 
 LATEST = 5_000
@@ -28,6 +26,18 @@ class ScannedExam:
     regions: tuple[Region, ...]
 
 
+def write_scanned(exam: Exam) -> str:
+    """Return the column of a report from which ``latest`` reads: its software, technologists and regions, as JSON."""
+    measured = exam.measurements
+    names = (" ".join(one.technologist.split()) for one in measured)
+    found = {
+        "software": exam.software,
+        "technologists": sorted({name for name in names if name}),
+        "regions": list(dict.fromkeys(str(one.region.key) for one in measured)),
+    }
+    return json.dumps({name: value for name, value in found.items() if value}, ensure_ascii=False)
+
+
 def latest(connection: Connection, machine: Scanner, *, limit: int) -> list[ScannedExam]:
     """Return the latest exams on a scanner that were followed up and not withdrawn, the newest first."""
     chosen = (
@@ -38,7 +48,7 @@ def latest(connection: Connection, machine: Scanner, *, limit: int) -> list[Scan
         .limit(limit)
     ).subquery()
     query = (
-        select(exam.c.id, exam.c.performed_at, reading.c.report)
+        select(exam.c.id, exam.c.performed_at, reading.c.scanned)
         .join(chosen, chosen.c.id == exam.c.id)
         .join(reading, reading.c.exam_id == exam.c.id)
         .where(reading.c.rejected.is_(None))
@@ -46,15 +56,14 @@ def latest(connection: Connection, machine: Scanner, *, limit: int) -> list[Scan
     )
     found: dict[int, ScannedExam] = {}
     for row in connection.execute(query):
-        read = json.loads(row.report)["exam"]
-        measured = read["measurements"]
+        software, technologists, regions = _read_scanned(row.scanned)
         before = found.get(row.id)
         found[row.id] = ScannedExam(
             number=row.id,
             performed_on=row.performed_at.date(),
-            software=read["software"] or (before.software if before else ""),
-            technologists=_technologists(measured) | (before.technologists if before else frozenset()),
-            regions=tuple(dict.fromkeys((*(before.regions if before else ()), *map(_region, measured)))),
+            software=software or (before.software if before else ""),
+            technologists=technologists | (before.technologists if before else frozenset()),
+            regions=tuple(dict.fromkeys((*(before.regions if before else ()), *regions))),
         )
     return list(found.values())
 
@@ -84,17 +93,9 @@ def frequent(connection: Connection, *, fewest: int) -> list[tuple[int, list[int
     return found
 
 
-def _technologists(measured: list[Mapping[str, Any]]) -> frozenset[str]:
-    names = (" ".join(str(one["technologist"]).split()) for one in measured)
-    return frozenset(name for name in names if name)
-
-
-def _region(measurement: Mapping[str, Any]) -> Region:
-    region = measurement["region"]
-    return _known_region(region["part"], region["side"], tuple(region["vertebrae"]))
-
-
-@cache
-def _known_region(part: str, side: str | None, vertebrae: tuple[str, ...]) -> Region:
-    """Return a region; there are few, and thousands of measurements of them."""
-    return Region(part=part, side=Side(side) if side else None, vertebrae=vertebrae)
+@lru_cache(maxsize=4096)
+def _read_scanned(text: str) -> tuple[str, frozenset[str], tuple[Region, ...]]:
+    """Return software, technologists and regions of a report; most reports of a scanner have the same."""
+    read = json.loads(text)
+    regions = tuple(parse_region(key) for key in read.get("regions", ()))
+    return read.get("software", ""), frozenset(read.get("technologists", ())), regions

@@ -314,6 +314,7 @@ reading = Table(
     Column("receipt_id", ForeignKey("receipt.id"), primary_key=True),
     reference("exam", nullable=False, index=True),
     Column("performed_at", DateTime(timezone=False), nullable=False, index=True),
+    Column("scanned", Text, nullable=False, server_default="{}"),
     Column("report", Text, nullable=False),
     Column("reader_fingerprint", String(16), nullable=False, server_default="", index=True),
     Column("rejected", Text),
@@ -321,7 +322,8 @@ reading = Table(
     index_where("accession_number <> ''", "accession_number", name="ix_reading_accession_number"),
     comment="the extracted report of one receipt, as JSON; reader_fingerprint: digest of the dialects and aliases "
     "it was extracted with; rejected: title of the rejection note that names it, whereupon it does not count; "
-    "accession_number: the report's, to be found by",
+    "accession_number: the report's, to be found by; scanned: its software, technologists and regions as JSON, which "
+    "are read of hundreds of reports at once",
 )
 
 rejection = Table(
@@ -350,12 +352,14 @@ addendum = Table(
     Column("overall", String(32), nullable=False),
     Column("authored_at", Instant, nullable=False),
     Column("sections", Text),
+    Column("without_lsc", Text),
     Column("content", LargeBinary, nullable=False),
     UniqueConstraint("sop_instance_uid"),
     Index(None, "authored_at"),
     sqlite_autoincrement=NEVER_TWICE,
     comment="an addendum, or a rendering of one (rendering_of_id): its data set as sent (zlib); digest: of its content"
-    "; sections: how many of its sentences belong to each, as JSON",
+    "; sections: how many of its sentences belong to each, as JSON; without_lsc: regions whose change it does not "
+    "judge for want of an LSC, as JSON",
 )
 
 provenance = Table(

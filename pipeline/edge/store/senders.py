@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, false, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, false, func, select, update
 
 from pipeline.clinical.model import Scanner
 from pipeline.edge.store.compiled_statement import CompiledStatement
@@ -57,6 +57,12 @@ def record(connection: Connection, scanner_number: int, who: Sender, *, bound: b
         first_seen_at=at,
         confirmed_at=at if bound or is_first else None,
     )
+
+
+def first_seen_at(connection: Connection) -> dict[int, datetime]:
+    """Return when each scanner first sent an exam over the network, by its number."""
+    query = select(sender.c.scanner_id, func.min(sender.c.first_seen_at).label("first")).group_by(sender.c.scanner_id)
+    return {row.scanner_id: row.first for row in connection.execute(query)}
 
 
 def unconfirmed(connection: Connection, exams: Collection[int]) -> set[int]:

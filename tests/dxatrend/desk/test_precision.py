@@ -65,7 +65,7 @@ def test_a_study_is_handed_in_looked_at_and_accepted_by_two_people(
     with register_desk.visitor(browser, Role.ACT) as visitor:
         page = visitor.open("/precision")
         expect(page.get_by_text("No change is judged here")).to_be_visible()
-        expect(page.get_by_text("2 exams since, 1 said NO_LSC")).to_be_visible()
+        expect(page.get_by_text("2 exams since, 1 with a change that was not judged")).to_be_visible()
         visitor.assert_in_order()
         page.get_by_role("link", name="Hand in a study").click()
         page.wait_for_url("**/precision/study")

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from pipeline.edge.operations.precision_register import (
     withdraw,
 )
 from pipeline.edge.overview import precision_register as overview
+from pipeline.edge.overview import today
+from pipeline.edge.overview.troubles import troubles
 from pipeline.edge.reprocess.register_trial import differences_if
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store import precision_register as store
@@ -317,6 +319,31 @@ def test_the_register_says_which_regions_have_no_lsc_and_how_many_exams_said_so(
         assert overview.register(app, on=date(2022, 6, 1)).missing == ()
 
 
+def test_technologists_who_were_no_part_of_the_study_are_named_in_the_register_and_counted_elsewhere(
+    folder: Path,
+) -> None:
+    """R1.10, R1.11"""
+    with open_app(folder) as app:
+        for number, name in enumerate(("MB", "Newcomer", "Newcomer", "KL")):
+            receive(app, l1_l4("0.950", study=f"2.25.{number}", OperatorsName=name), f"2.25.1{number}")
+        follow_all(app)
+        propose_precision(app.database, STUDY, terms())
+        accept(app.database, 1)
+        day = date(2026, 1, 1)
+        (line,) = overview.register(app, on=day).counting
+        assert [(one.name, one.exams) for one in line.outside] == [("Newcomer", 2)]
+        assert any("Newcomer" in doubt for doubt in line.doubts)
+        assert line.repeat == ()
+        (doubt,) = overview.studies_in_doubt(app, on=day)
+        assert (doubt.regions, doubt.changes, doubt.technologists) == (("L1-L4",), (), 1)
+        now = today.today(app, at=datetime(2026, 1, 1, 12, tzinfo=UTC))
+        told = [one for one in troubles(now) if one.subject.startswith("study of")]
+        assert [one.what for one in told] == [
+            f"Since the precision study of L1-L4 on {DF_1}: one technologist scans who was no part of it."
+        ]
+        assert "Newcomer" not in str(told)
+
+
 def test_the_register_counts_the_days_that_are_left_and_asks_for_a_new_study(folder: Path) -> None:
     """R1.11: software that has changed since the study."""
     with open_app(folder) as app:
@@ -327,7 +354,7 @@ def test_the_register_counts_the_days_that_are_left_and_asks_for_a_new_study(fol
         (line,) = overview.register(app, on=date(2027, 12, 2)).counting
         assert line.days_left == 30
         assert line.repeat == (
-            "it ends on 2028-01-01; after that day no change is judged (NO_LSC)",
+            "it ends on 2028-01-01; after that day no change is judged",
             "the scanner's software is now 18; the study was made with 17",
         )
         assert overview.register(app, on=date(2028, 1, 2)).counting == ()

@@ -1,10 +1,13 @@
 """Which phantom was scanned: named by the configuration, kept apart until it is, or taken for a patient."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from dxatrend.cli.main import main
+from pipeline.edge.alarms.calendar import Calendar
+from pipeline.edge.alarms.conditions import Conditions
 from pipeline.edge.app import open_app
 from pipeline.edge.configuration.loading import SettingsError, load_configuration
 from pipeline.edge.operations.scanner_quality import record_service
@@ -218,6 +221,42 @@ def test_a_scanner_in_use_whose_phantom_was_not_scanned_for_long_is_told(
         (one,) = scanner_fitness.fitness_of_all(department.app, at=now())
     assert (one.fitness, one.days_ago) == (fitness, -days)
     assert bool(one.advice) is (fitness is not Fitness.FIT)
+
+
+@pytest.mark.parametrize(
+    ("days", "fitness", "alarm"),
+    [(6, Fitness.NO_PHANTOM, ""), (7, Fitness.DUE, "phantom_due"), (14, Fitness.OVERDUE, "phantom_overdue")],
+)
+def test_a_scanner_of_whose_phantom_no_scan_has_ever_come_is_told(
+    tmp_path: Path, days: int, fitness: Fitness, alarm: str
+) -> None:
+    """Counted from its first exam, or from the first day of the phantom."""
+    with phantom_department(tmp_path, f"sqlite:///{tmp_path}/store.sqlite3") as department:
+        department.patient(0)
+        later = now() + timedelta(days=days)
+        one = scanner_fitness.fitness_of(department.app, 1, at=later)
+        alarms = _alarms(department, at=later)
+    assert (one.fitness, one.days_ago, one.awaited_since) == (fitness, None, now().date())
+    assert one.phantom_age == f"never, awaited since {now().date()}"
+    assert alarms == ([alarm] if alarm else [])
+
+
+def test_no_phantom_is_awaited_before_its_first_day_or_where_none_is_configured(tmp_path: Path) -> None:
+    later = now() + timedelta(days=14)
+    with phantom_department(tmp_path, f"sqlite:///{tmp_path}/store.sqlite3", scanners=NO_PHANTOM) as department:
+        department.patient(0)
+        assert scanner_fitness.fitness_of(department.app, 1, at=later).fitness is Fitness.NO_PHANTOM
+        assert _alarms(department, at=later) == []
+    since = (later - timedelta(days=7)).date()
+    (tmp_path / "scanners.toml").write_text(f"{SCANNERS}since = {since}\n")
+    with open_app(tmp_path) as app:
+        one = scanner_fitness.fitness_of(app, 1, at=later)
+        assert (one.fitness, one.awaited_since) == (Fitness.DUE, since)
+
+
+def _alarms(department: PhantomDepartment, *, at: datetime) -> list[str]:
+    found = Conditions().read(department.app, Calendar(), (), at)
+    return [one.kind for one in found if one.kind.startswith("phantom")]
 
 
 def test_a_chart_is_judged_anew_for_a_scan_or_a_service_and_not_for_every_look(tmp_path: Path) -> None:

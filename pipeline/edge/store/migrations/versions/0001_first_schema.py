@@ -780,6 +780,7 @@ def upgrade() -> None:
         sa.Column("overall", sa.String(length=32), nullable=False),
         sa.Column("authored_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("sections", sa.Text(), nullable=True),
+        sa.Column("without_lsc", sa.Text(), nullable=True),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["exam_id"], ["exam.id"], name=op.f("fk_addendum_exam_id")),
         sa.ForeignKeyConstraint(["predecessor_id"], ["addendum.id"], name=op.f("fk_addendum_predecessor_id")),
@@ -788,7 +789,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("sop_instance_uid", name=op.f("uq_addendum_sop_instance_uid")),
         sqlite_autoincrement=True,
         comment="an addendum, or a rendering of one (rendering_of_id): its data set as sent (zlib); digest: of its "
-        "content; sections: how many of its sentences belong to each, as JSON",
+        "content; sections: how many of its sentences belong to each, as JSON; without_lsc: regions whose change it "
+        "does not judge for want of an LSC, as JSON",
     )
     op.create_index(op.f("ix_addendum_authored_at"), "addendum", ["authored_at"], unique=False)
     op.create_index(op.f("ix_addendum_exam_id"), "addendum", ["exam_id"], unique=False)
@@ -865,6 +867,7 @@ def upgrade() -> None:
         sa.Column("receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("exam_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("performed_at", sa.DateTime(), nullable=False),
+        sa.Column("scanned", sa.Text(), server_default="{}", nullable=False),
         sa.Column("report", sa.Text(), nullable=False),
         sa.Column("reader_fingerprint", sa.String(length=16), server_default="", nullable=False),
         sa.Column("rejected", sa.Text(), nullable=True),
@@ -874,7 +877,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("receipt_id", name=op.f("pk_reading")),
         comment="the extracted report of one receipt, as JSON; reader_fingerprint: digest of the dialects and aliases"
         " it was extracted with; rejected: title of the rejection note that names it, whereupon it does not "
-        "count; accession_number: the report's, to be found by",
+        "count; accession_number: the report's, to be found by; scanned: its software, technologists and regions as "
+        "JSON, which are read of hundreds of reports at once",
     )
     op.create_index(
         "ix_reading_accession_number",
