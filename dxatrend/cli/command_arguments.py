@@ -205,6 +205,7 @@ def _qc(parser: Parser) -> None:
     chart = actions.add_parser("chart", help="print the control charts of a scanner as CSV")
     load = actions.add_parser("import", help="load phantom scans that were typed in a table, all of them or none")
     load.add_argument("file", type=Path, metavar="FILE.csv", help="docs/operations.md lists the columns")
+    load.add_argument("--dry-run", action="store_true", help="only check the table; nothing is loaded")
     remedy = actions.add_parser("remedy", help="record what was done about a stop; a good scan then ends it")
     remedy.add_argument("stop", type=int, metavar="N", help="the number of the stop, as qc prints it")
     remedy.add_argument("--not-the-scanner", action="store_true", help="as where the phantom lay askew: lift the stop")

@@ -61,16 +61,20 @@ def chart(options: argparse.Namespace) -> int:
 
 
 def load(options: argparse.Namespace) -> int:
-    """Load phantom scans that were typed in a table, all of them or none."""
+    """Load phantom scans that were typed in a table, all of them or none; or only check them."""
     with open_store(options) as app:
         try:
             number = scanner_quality.scanner_with(app.database, options.serial_number)
-            found = phantom_csv.import_scans(app, options.file, number)
+            table = phantom_csv.read_table(options.file)
+            found = phantom_csv.import_scans(app, table, number, dry_run=options.dry_run)
         except QualityRecordError as unknown:
             return _refused(unknown)
         except CsvTableError as error:
             print_errors("Nothing was loaded:", *(f"  {mistake}" for mistake in error.mistakes))
             return FAILURE
+        if options.dry_run:
+            print(f"{found.scans} phantom scans from {found.first} to {found.last} can be loaded; nothing was")
+            return SUCCESS
         print(f"{found.scans} phantom scans from {found.first} to {found.last} are on file now")
         _print_state(app, number)
     return SUCCESS

@@ -27,6 +27,7 @@ PAGES = (
     "precision_studies",
     "reprocessing",
     "scanners",
+    "phantom_history",
     "setup",
     "today",
     "trail",

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dxatrend.desk.error_pages import ErrorPages
@@ -62,13 +63,14 @@ class Guard:
         self._headers = dict(_HEADERS)
         if settings.is_https:
             self._headers[b"strict-transport-security"] = f"max-age={_ONE_YEAR}".encode()
-        self._uploads = tuple(uploads)
+        self._uploads = [compile_path(path)[0] for path in uploads]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             return
-        largest = LARGEST_UPLOAD if scope["path"] in self._uploads else LARGEST_BODY
+        takes_file = any(path.match(scope["path"]) for path in self._uploads)
+        largest = LARGEST_UPLOAD if takes_file else LARGEST_BODY
 
         async def bounded() -> Message:
             nonlocal largest

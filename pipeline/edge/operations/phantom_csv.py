@@ -11,14 +11,18 @@ from pipeline.clinical.model.limits import BEYOND_BONE, ZERO, is_exact_between
 from pipeline.clinical.regions import UnknownRegionError, parse_region
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
-from pipeline.edge.operations.csv_table import CsvTableError, Row, as_date, as_number, read_csv_table
+from pipeline.edge.operations.csv_table import CsvTableError, Row, as_date, as_number, rows_of_text
 from pipeline.edge.quality_control import stops
 from pipeline.edge.store import audit_trail, phantom_scans
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.phantom_scans import NewPhantomScan, PhantomScanOnFile, PhantomValues
+from pipeline.edge.text_files import UnreadableTextError, decode_text, printable
 
 REQUIRED = ("date", "phantom", "bmd")
 OPTIONAL = ("time", "region", "bmc", "area", "software")
+
+MOST_BYTES = 1_000_000
+"""The largest table: ten years of a scan a day have a fifth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +35,55 @@ class ImportedScans:
     stops: int
 
 
-def import_scans(app: App, path: Path, scanner_number: int) -> ImportedScans:
+def read_table(path: Path) -> bytes:
+    """Return the content of a table.
+
+    Raises:
+        CsvTableError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(MOST_BYTES + 1)  # more than that is refused, whatever it is
+    except OSError as error:
+        raise CsvTableError([f"{printable(path.name)}: {error.strerror or 'cannot be read'}"]) from None
+
+
+def import_scans(app: App, table: bytes, scanner_number: int, *, dry_run: bool = False) -> ImportedScans:
     """Load the phantom scans of one scanner; the audit trail has it.
+
+    With ``dry_run`` the table is only checked, against itself and what is on file: nothing is loaded, and nothing
+    judged.
 
     Raises:
         CsvTableError: with every error of every line; then nothing is loaded.
     """
     now = datetime.now(UTC)
-    with app.database.write() as connection:
+    with app.database.read() if dry_run else app.database.write() as connection:
         known = phantom_scans.of_scanner(connection, scanner_number)
-        new = _read(app, path, known, today=now.astimezone(app.reference_data.zone).date())
+        new = _read(app, table, known, today=now.astimezone(app.reference_data.zone).date())
+        days = [scan.performed_at.date() for scan in new]
+        if dry_run:
+            return ImportedScans(scans=len(new), first=min(days), last=max(days), stops=0)
         phantom_scans.record_typed(connection, scanner_number, new, at=now)
         changed = stops.update(connection, app.reference_data, scanner_number, at=now)
-        days = [scan.performed_at.date() for scan in new]
         found = ImportedScans(scans=len(new), first=min(days), last=max(days), stops=changed)
         detail = {"scanner": scanner_number, "scans": found.scans, "first": str(found.first), "last": str(found.last)}
         audit_trail.record(connection, events.by_operator(Event.QC_IMPORTED, at=now, detail=detail))
     return found
 
 
-def _read(app: App, path: Path, known: Sequence[PhantomScanOnFile], *, today: date) -> list[NewPhantomScan]:
+def _read(app: App, table: bytes, known: Sequence[PhantomScanOnFile], *, today: date) -> list[NewPhantomScan]:
+    if len(table) > MOST_BYTES:
+        raise CsvTableError([f"the table is larger than {MOST_BYTES // 1000} kB: it is not of one phantom"])
+    try:
+        text = decode_text(table, otherwise="cp1252")
+    except UnreadableTextError as error:
+        raise CsvTableError([f"the table {error}"]) from None
     phantoms = {one.phantom.name: one.phantom for one in app.reference_data.phantoms}
     taken = _Taken(app, known)
     mistakes: list[str] = []
     scans: list[NewPhantomScan] = []
-    for row in read_csv_table(path, required=REQUIRED, optional=OPTIONAL, fallback_encoding="cp1252"):
+    for row in rows_of_text(text, required=REQUIRED, optional=OPTIONAL):
         scan = _scan(row, phantoms, today=today)
         if scan is not None:
             row.mistakes += taken.add(row.line, scan)

@@ -9,12 +9,13 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, FilePayload, expect
 
 from pipeline.clinical.model import Scanner
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.quality_control import stops
-from pipeline.edge.store import phantom_scans, qc_stops, scanners
+from pipeline.edge.store import audit_trail, phantom_scans, qc_stops, scanners
+from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.phantom_scans import NewPhantomScan, PhantomValues
 from tests import peers
 from tests.factories import browser as browsers
@@ -165,3 +166,77 @@ def test_a_remedy_that_may_or_can_not_be_changes_nothing(
         assert answer.status_code == status
     with stopped_desk.app.database.read() as connection:
         assert [stop.remedy for stop in qc_stops.of_scanner(connection, 1)] == [""]
+
+
+def table(*lines: str) -> FilePayload:
+    text = "\n".join(("date,phantom,bmd", *lines)) + "\n"
+    return {"name": "log.csv", "mimeType": "text/csv", "buffer": text.encode()}
+
+
+def test_scans_of_a_table_are_checked_and_then_loaded_under_the_name_of_who_did_it(
+    stopped_desk: RunningDesk, browser: Browser
+) -> None:
+    """Years of them, which are larger than any other form."""
+    days = [date(2010, 1, 1) + timedelta(days=number) for number in range(2_500)]
+    history = table(*(f"{day},Spine phantom 7,{IN_CONTROL[day.day % 5]}" for day in days))
+    with stopped_desk.visitor(browser, Role.ACT) as visitor:
+        page = visitor.open("/scanners/1/qc")
+        page.get_by_role("link", name="Load scans").click()
+        page.wait_for_url("**/history")
+        visitor.assert_in_order()
+        page.get_by_label("Table").set_input_files(history)
+        page.get_by_role("button", name="Check it").click()
+        expect(page.locator(".note.good")).to_contain_text("2,500 scans, from 1 Jan 2010 to 4 Nov 2016")
+        visitor.assert_in_order()
+        assert imports_of(stopped_desk) == [], "to check takes nothing"
+        page.get_by_label("Table").set_input_files(history)
+        page.get_by_role("button", name="Load it").click()
+        expect(page.locator(".message")).to_contain_text("2,500 scans from 2010-01-01 to 2016-11-04 are on file now.")
+    (entry,) = imports_of(stopped_desk)
+    assert (entry.actor, entry.detail["scans"]) == ("act", 2_500)
+    assert scans_of(stopped_desk) == 2_541
+
+
+def test_all_mistakes_of_a_table_are_shown_and_nothing_is_taken(stopped_desk: RunningDesk, browser: Browser) -> None:
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    wrong = table(
+        "2020-03-02,Spine phantom 7,1.177",
+        "2020-03-02,Spine phantom 7,1.178",
+        f"{yesterday},Spine phantom 7,1.177",
+        "2020-03-04,Another <i>phantom</i>,1.177",
+        "2020-03-05,Spine phantom 7,1177",
+    )
+    with stopped_desk.visitor(browser, Role.ACT) as visitor:
+        page = visitor.open("/scanners/1/history")
+        for button in ("Check it", "Load it"):
+            page.get_by_label("Table").set_input_files(wrong)
+            page.get_by_role("button", name=button).click()
+            note = page.locator(".note.bad")
+            expect(note.get_by_role("listitem")).to_have_text(
+                [
+                    "line 3: a scan of this phantom on 2020-03-02 is in line 2 too",
+                    f"line 4: a scan of this phantom on {yesterday} is on file already",
+                    "line 5: phantom is none of scanners.toml, which names Spine phantom 7",
+                    "line 6: bmd is not between 0 and 10 (g/cm2, g, cm2)",
+                ]
+            )
+    assert scans_of(stopped_desk) == 41
+    assert imports_of(stopped_desk) == []
+
+
+def test_history_is_loaded_by_those_who_may_act_only(stopped_desk: RunningDesk) -> None:
+    with stopped_desk.client(Role.READ) as client:
+        assert client.get("/scanners/1/history").status_code == 403
+        assert "Load scans" not in client.get("/scanners/1/qc").text
+    with stopped_desk.client(Role.ACT) as client:
+        assert client.get("/scanners/9/history").status_code == 404
+
+
+def scans_of(desk: RunningDesk) -> int:
+    with desk.app.database.read() as connection:
+        return phantom_scans.how_many(connection, 1)[0]
+
+
+def imports_of(desk: RunningDesk) -> list[Entry]:
+    with desk.app.database.read() as connection:
+        return [one.entry for one in audit_trail.find(connection) if one.entry.event is Event.QC_IMPORTED]

@@ -152,14 +152,16 @@ def empty(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def load(config: Path, text: str) -> int:
+def load(config: Path, text: str, *options: str) -> int:
     table = config / "phantom.csv"
     table.write_text(text)
-    return main(["qc", "import", str(table), "--serial-number", "DF+1", "--config", str(config)])
+    return main(["qc", "import", str(table), "--serial-number", "DF+1", *options, "--config", str(config)])
 
 
 def test_history_that_was_typed_elsewhere_is_loaded_whole(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = [f"2025-0{month}-1{day},Spine phantom 7,{IN_CONTROL[day % 5]}" for month in (3, 4) for day in range(10)]
+    assert load(empty, HEADS + "\n".join(lines), "--dry-run") == 0
+    assert "20 phantom scans from 2025-03-10 to 2025-04-19 can be loaded; nothing was" in capsys.readouterr().out
     assert load(empty, HEADS + "\n".join(lines)) == 0
     assert "20 phantom scans from 2025-03-10 to 2025-04-19 are on file now" in capsys.readouterr().out
     assert main(["qc", "chart", "--serial-number", "DF+1", "--config", str(empty)]) == 0
