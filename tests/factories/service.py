@@ -166,13 +166,14 @@ class Service:
         with open_app(self.config) as app:
             yield app
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run one command and return when it ends."""
         return subprocess.run(
             [sys.executable, "-m", "dxatrend", "--config", str(self.config), *command],
             capture_output=True,
             text=True,
             cwd=ROOT,
+            env={**os.environ, **(environment or {})},
             timeout=120,
             check=False,
         )
