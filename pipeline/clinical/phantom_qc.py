@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from itertools import groupby
 
 from pipeline.clinical.model import ZERO
 
@@ -60,14 +58,6 @@ _SCANS = {QualityRule.TWO_2S: 2, QualityRule.FOUR_1S: 4, QualityRule.TEN_X: 10}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
-    """A rule that phantom values broke, and the position of the scan that broke it, counted from 0."""
-
-    rule: QualityRule
-    position: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
     """Baseline mean and standard deviation of the phantom, in g/cm2 (R7.2).
 
@@ -104,15 +94,6 @@ def baseline(values: Sequence[Decimal]) -> Baseline | None:
     mean = sum(taken, ZERO) / len(taken)
     variance = sum(((value - mean) ** 2 for value in taken), ZERO) / (len(taken) - 1)
     return Baseline(mean=mean, sd=variance.sqrt())
-
-
-def check(values: Sequence[Decimal], against: Baseline, days: Sequence[date] = ()) -> tuple[Violation, ...]:
-    """Return every rule that a series of phantom values broke, with its position (R7.2 to R7.4).
-
-    ``days`` are the days of the scans; without them each scan has a day of its own. R-4s is judged within a day.
-    """
-    found = [*_found(values, against, days), *_cusum_alarm(values, against)]
-    return tuple(sorted(found, key=lambda violation: (violation.position, list(QualityRule).index(violation.rule))))
 
 
 def broken_at(position: int, values: Sequence[Decimal], against: Baseline) -> Iterator[QualityRule]:
@@ -154,16 +135,6 @@ def still_out(value: Decimal, repeats: Sequence[Decimal], against: Baseline) -> 
     return abs(again) > margin and (again > 0) == (value > against.mean)
 
 
-def cusum(values: Sequence[Decimal], against: Baseline) -> tuple[tuple[Decimal, Decimal], ...]:
-    """Return the upper and lower cumulative sums after each value, in standard deviations (R7.4)."""
-    sums = []
-    now = (ZERO, ZERO)
-    for value in values:
-        now = next_cusum(now, value, against)
-        sums.append(now)
-    return tuple(sums)
-
-
 def next_cusum(before: tuple[Decimal, Decimal], value: Decimal, against: Baseline) -> tuple[Decimal, Decimal]:
     """Return the upper and lower cumulative sums after one more value, in standard deviations (R7.4)."""
     z = (value - against.mean) / against.sd
@@ -193,15 +164,6 @@ def calibration_holds(before: Sequence[Decimal], after: Sequence[Decimal]) -> bo
     return HUNDRED * abs(now - then) <= PHANTOM_TOLERANCE_PERCENT * then
 
 
-def _found(values: Sequence[Decimal], against: Baseline, days: Sequence[date]) -> Iterator[Violation]:
-    for position, value in enumerate(values):
-        for rule in broken_at(position, values, against):
-            yield Violation(rule=rule, position=position)
-        is_same_day = position and days and days[position] == days[position - 1]
-        if is_same_day and breaks_range(value, values[position - 1], against):
-            yield Violation(rule=QualityRule.R_4S, position=position)
-
-
 def _is_one_sided(window: Sequence[Decimal], against: Baseline, margin: Decimal) -> bool:
     return min(window) > against.mean + margin or max(window) < against.mean - margin
 
@@ -210,13 +172,3 @@ def _matters(window: Sequence[Decimal], against: Baseline) -> bool:
     """Whether a shift is more than trivial (R7.3)."""
     shift = sum(window, ZERO) / len(window) - against.mean
     return HUNDRED * abs(shift) >= TRIVIAL_PERCENT * against.mean
-
-
-def _cusum_alarm(values: Sequence[Decimal], against: Baseline) -> Iterator[Violation]:
-    """Yield one violation per excursion: where a sum first crosses the limit (R7.4)."""
-    above = [max(sums) > CUSUM_LIMIT for sums in cusum(values, against)]
-    position = 0
-    for alarmed, run in groupby(above):
-        if alarmed:
-            yield Violation(rule=QualityRule.CUSUM, position=position)
-        position += len(list(run))

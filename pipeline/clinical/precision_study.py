@@ -103,24 +103,6 @@ class UnfitStudyError(DxatrendError, ValueError):
         self.reasons = tuple(reasons)
 
 
-def evaluate_studies(scans: Sequence[PrecisionScan]) -> tuple[PrecisionStudy, ...]:
-    """Evaluate one study per region, in the order in which the regions first appear.
-
-    Raises:
-        UnfitStudyError: one of them cannot be evaluated.
-    """
-    reasons: list[str] = []
-    found: list[PrecisionStudy] = []
-    for region, of_region in _grouped(scans, lambda scan: scan.region).items():
-        try:
-            found.append(evaluate_study(of_region))
-        except UnfitStudyError as unfit:
-            reasons += [f"{region}: {reason}" for reason in unfit.reasons]
-    if reasons or not scans:
-        raise UnfitStudyError(reasons or ["there are no scans"])
-    return tuple(found)
-
-
 def evaluate_study(scans: Sequence[PrecisionScan]) -> PrecisionStudy:
     """Evaluate the repeated scans of one region (R1.1 to R1.7).
 

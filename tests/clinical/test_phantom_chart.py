@@ -108,6 +108,29 @@ def test_a_rule_that_looks_at_several_scans_puts_all_of_them_in_doubt() -> None:
     assert failure.last_good_at == chart.scans[24].scan.performed_at
 
 
+WIDE = ("1.177", "1.183", "1.171", "1.180", "1.174")
+"""Scans in control, again and again: a standard deviation of 0.0043 g/cm2."""
+
+
+@pytest.mark.parametrize(("a_day", "expected"), [(2, True), (1, False)])
+def test_a_wide_range_counts_only_within_one_day(a_day: int, *, expected: bool) -> None:
+    """R7.3, E24: between days a healthy scanner has such ranges several times a year."""
+    later = scans("1.1855", "1.1675", first=26, a_day=a_day)
+    last = judge([*scans(*WIDE * 5), *later]).scans[-1]
+    assert (QualityRule.R_4S in last.rules) is expected
+
+
+@pytest.mark.parametrize("shifted", ["1.1810", "1.1730"])
+def test_cusum_raises_one_alarm_per_excursion_up_or_down(shifted: str) -> None:
+    """R7.4: h 5, and a shift that breaks no other rule; it begins anew once it has come back."""
+    chart = judge([*scans(*WIDE * 5), *scans(*[shifted] * 20, *WIDE * 6, *[shifted] * 20, first=25)])
+    alarms = [one.scan.number - 25 for one in chart.scans if QualityRule.CUSUM in one.rules]
+    first, second = alarms
+    assert first == 12
+    assert second > 50
+    assert not chart.failures
+
+
 @pytest.mark.parametrize(
     ("marks", "later", "reason"),
     [

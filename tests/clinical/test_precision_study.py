@@ -12,7 +12,6 @@ from pipeline.clinical.precision_study import (
     PrecisionScan,
     PrecisionStudy,
     UnfitStudyError,
-    evaluate_studies,
     evaluate_study,
     toml_block,
     upper_limit_factor,
@@ -99,18 +98,6 @@ def test_all_errors_of_a_study_are_reported_together() -> None:
         "patient B, scan 1: BMD is not a number of g/cm2",
         "patient C, scan 1: BMD is not a number of g/cm2",
     )
-
-
-def test_a_file_of_several_regions_is_several_studies() -> None:
-    found = evaluate_studies([*pairs(30), *pairs(30, "0.010", region="total hip left")])
-    assert [str(one.region) for one in found] == ["L1-L4", "total hip left"]
-    with pytest.raises(UnfitStudyError) as refused:
-        evaluate_studies(
-            [*pairs(30), scan("A", "1", "1", region="total hip left"), scan("A", "1", "1", region="L2-L4")]
-        )
-    assert refused.value.reasons == ("total hip left: patient A was scanned once", "L2-L4: patient A was scanned once")
-    with pytest.raises(UnfitStudyError, match="no scans"):
-        evaluate_studies([])
 
 
 def test_technologists_are_judged_alone_and_pooled_as_variances() -> None:

@@ -69,7 +69,11 @@ def test_every_row_of_the_second_edition_is_there_once_and_its_tests_are() -> No
         assert named <= tests, (row, named - tests)
 
 
-@pytest.mark.parametrize("vector", [f"V{number}" for number in range(1, 31)] + ["V1b", "V5b", "V14b", "V15b"])
+VECTORS = [f"V{number}" for number in range(1, 31) if number != 15] + ["V1b", "V5b", "V14b"]
+"""V15 and V15b are of standardised BMD, which nothing of ours computes (R4.7)."""
+
+
+@pytest.mark.parametrize("vector", VECTORS)
 def test_every_vector_has_a_test_of_its_name(vector: str) -> None:
     tree = ast.parse((HERE / "test_vectors.py").read_text(encoding="utf-8"))
     named = {node.name: ast.get_docstring(node) or "" for node in tree.body if isinstance(node, ast.FunctionDef)}
