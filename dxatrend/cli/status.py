@@ -48,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
     _print_counts(now.status)
     _print_disks(now.disks)
     _print_backups(now.backups)
+    if now.erased[0]:
+        print(f"erased     {now.erased[0]} patient ids with {now.erased[1]} exams so far")
     _print_tables(now.status, now.fitness)
     if now.status.unidentified:
         _print_unidentified(now.status.unidentified)
@@ -81,6 +83,7 @@ def _as_json(now: Today) -> dict[str, Any]:
         "doubts": [dataclasses.asdict(one) for one in now.doubts],
         "certificates_running_out": [dataclasses.asdict(one) for one in now.certificates],
         "last_backup": now.backups.last,
+        "erased": {"patient_ids": now.erased[0], "exams": now.erased[1]},
         "backup_verified": now.backups.verified,
         "backup_failed": {"since": now.backups.failed, "problem": now.backups.problem} if now.backups.failed else None,
         "quality_control": [fitness_lines.as_json(one) for one in now.fitness],

@@ -164,10 +164,11 @@ class ExamSettings(Section):
 
 
 class KeepingSettings(Section):
-    """``[keeping]``: for how many days pixel data and the audit trail are kept."""
+    """``[keeping]``: for how many days pixel data and the audit trail are kept, and for how many years exams."""
 
     pixels_days: Annotated[int, Field(ge=0, le=36_500)] = 30
     audit_days: Annotated[int, Field(ge=30, le=36_500)] | None = None
+    exams_years: Annotated[int, Field(ge=1, le=200)] | None = None
 
 
 def _time_of_day(told: str) -> str:

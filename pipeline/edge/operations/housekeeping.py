@@ -1,4 +1,4 @@
-"""Nightly housekeeping: drop old pixel data and audit entries, check the database, refresh its statistics."""
+"""Nightly housekeeping: drop old pixel data, exams and audit entries, check the database, refresh its statistics."""
 
 import contextlib
 import logging
@@ -12,6 +12,8 @@ from pipeline.clinical.precision import running_out
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.audit.forwarder import RECEIVER
+from pipeline.edge.operations.patient_erasure import rewrite
+from pipeline.edge.operations.patient_retention import erase_expired
 from pipeline.edge.quality_control import stops
 from pipeline.edge.store import (
     audit_chain,
@@ -101,6 +103,8 @@ def run_housekeeping(app: App) -> float:
             lscs = app.reference_in_force(connection).reference_data.clinical.lscs
         _remind_of_precision(lscs, now.date())
         _judge_phantoms(app, now)
+        erase_expired(app, today=now.astimezone(app.reference_data.zone).date())
+        rewrite(database)
         database.optimize()
     seconds = time.monotonic() - began
     _record_done(database, datetime.now(UTC), seconds)

@@ -1,0 +1,47 @@
+"""Erase, at night, patients whose last exam is older than the department keeps exams."""
+
+import logging
+from datetime import date
+
+from pipeline.edge.app import App
+from pipeline.edge.operations.patient_erasure import erase_rows
+from pipeline.edge.operations.patient_selection import select_patients
+from pipeline.edge.store import erasure, expired_patients
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 100
+"""Patients that are erased in one transaction."""
+
+MOST_BATCHES = 10
+"""Batches in one night; what is left is erased in the next ones."""
+
+
+def erase_expired(app: App, *, today: date) -> int:
+    """Erase patients by ``keeping.exams_years``, and return how many ids; none where it is not set.
+
+    The files of the store are still to be rewritten.
+
+    Raises:
+        StoreError: the database could not be reached.
+    """
+    years = app.settings.service.keeping.exams_years
+    erased = 0
+    for _ in range(MOST_BATCHES if years is not None else 0):
+        assert years is not None
+        with app.database.snapshot() as connection:
+            numbers = expired_patients.expired(connection, years=years, on=today, most=AT_ONCE)
+            if not numbers:
+                break
+            found = select_patients(connection, numbers)
+        with app.database.write() as connection:
+            now = select_patients(connection, numbers, known=found)
+            erasure.lock(connection, now)
+            if waiting := erasure.under_way(connection, now):
+                log.warning("old exams are erased another night, as work is under way: %s", "; ".join(waiting))
+                break
+            erase_rows(app, connection, now, f"the last exam is more than {years} years ago (keeping.exams_years)")
+        erased += len(numbers)
+    if erased:
+        log.info("patients were erased whose exams are old", extra={"count": erased})
+    return erased
