@@ -72,7 +72,9 @@ def _as_json(now: Today) -> dict[str, Any]:
         "held_by_reason": {one.reason: one.count for one in now.held},
         "free_mb": {"store": free_mb.get("the store"), "Prefect": free_mb.get("Prefect")},
         "respelt": [dataclasses.asdict(one) | {"lines": one.lines} for one in found.respelt],
-        "unidentified": [dataclasses.asdict(one) | {"lines": one.lines} for one in found.unidentified],
+        "unidentified": [
+            dataclasses.asdict(one) | {"lines": one.lines, "presumes": one.presumes} for one in found.unidentified
+        ],
         "rejected_callers": [
             {**dataclasses.asdict(one.caller), "advice": one.advice, "lines": one.lines} for one in now.rejected_callers
         ],
@@ -181,7 +183,8 @@ def _print_unidentified(unidentified: Sequence[UnidentifiedScanner]) -> None:
     print("\nThe reports of these scanners have no serial number, so nothing they measure is compared. Read it off the")
     print("scanner and add it to scanners.toml:")
     for one in unidentified:
-        print(f"\n# last seen {cell(one.last_seen_at)}", *one.lines, sep="\n")
+        presumes = [f"# {one.presumes}"] if one.presumes else []
+        print(f"\n# last seen {cell(one.last_seen_at)}", *presumes, *one.lines, sep="\n")
 
 
 def _print_respelt(respelt: Sequence[Respelt]) -> None:

@@ -30,10 +30,10 @@ class UnidentifiedScanner:
     def lines(self) -> tuple[str, ...]:
         """The lines to add to ``scanners.toml``, once a person has read the serial number off the scanner."""
         if not (self.scanner.manufacturer and self.scanner.model and self.station_name.strip()):
-            also = ", and its institution may have several" if self.institution else ""
+            also = ", and its institution may have several" if self.institution.strip() else ""
             return (
-                f"# {self.scanner}: its reports name no station that tells it from another scanner{also};",
-                "# have it tell its serial number, or a station name of its own",
+                f"# {self.scanner}: its reports name no station that tells it from another scanner{also}; have it tell "
+                "its serial number, or a station name of its own",
             )
         names = {"station_name": self.station_name, "institution": self.institution}
         return (
@@ -43,8 +43,16 @@ class UnidentifiedScanner:
             'serial_number = ""',
             "[[scanner.alias]]",
             *(f"{key} = {toml_string(name)}" for key, name in names.items() if name),
-            "# This presumes that no other scanner of this model reports under this station name, before or after.",
-            "# If one did or will, add here from = and until = with the first and last day of this scanner.",
+        )
+
+    @property
+    def presumes(self) -> str:
+        """What holds if these lines are right; empty where nothing identifies the scanner."""
+        if len(self.lines) == 1:
+            return ""
+        return (
+            "This presumes that no other scanner of this model has reported, or will report, under this station name; "
+            "else add from = and until = below the alias, the first and last day of this scanner."
         )
 
 

@@ -14,6 +14,8 @@ _PLACEHOLDER = re.compile(
 )
 """Words for a missing number, or the name of the field; punctuation is read as a space."""
 
+_WORD = re.compile(r"[^\W_]+")
+
 _FEWEST_ALIKE = 4
 """The fewest repetitions of one letter or digit that make a placeholder; of x and zero any number does."""
 
@@ -29,7 +31,7 @@ _COUNTING_UP, _COUNTING_DOWN = "01234567890", "9876543210"
 def is_no_serial_number(text: str, *, station_name: str = "") -> bool:
     """Return whether a text stands for a missing serial number; an empty one does."""
     plain = folded(text)
-    words = re.sub(r"[\W_]+", " ", plain).strip()
+    words = " ".join(_WORD.findall(plain))
     letters = words.replace(" ", "")
     if _PLACEHOLDER.fullmatch(words) or set(letters) == {"x"}:
         return True

@@ -69,15 +69,15 @@ def test_no_alias_is_proposed_that_rests_on_an_institution_alone() -> None:
     )
     assert machine.lines == (
         "# GE Healthcare Lunar iDXA (serial number not stated): its reports name no station that tells it from another "
-        "scanner, and its institution may have several;",
-        "# have it tell its serial number, or a station name of its own",
+        "scanner, and its institution may have several; have it tell its serial number, or a station name of its own",
     )
+    assert machine.presumes == ""
 
 
 def test_a_proposed_alias_says_what_it_presumes_and_can_be_read_once_it_is_filled_in(tmp_path: Path) -> None:
     (one,) = _gaps(tmp_path, Scanner("GE Healthcare", "Lunar iDXA", "")).unidentified
-    assert one.lines[-2].startswith(
-        "# This presumes that no other scanner of this model reports under this station name"
+    assert one.presumes.startswith(
+        "This presumes that no other scanner of this model has reported, or will report, under this station name"
     )
     for serial, complaint in (("", "is empty"), ("N/A", "this stands for a missing serial number"), ("ME+1", None)):
         filled = "\n".join(one.lines).replace('serial_number = ""', f'serial_number = "{serial}"')
