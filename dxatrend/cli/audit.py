@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, time
 from typing import Any
 
-from dxatrend.cli.output import FAILURE, SUCCESS, print_errors
+from dxatrend.cli.output import FAILURE, SUCCESS, local, print_errors
 from dxatrend.cli.store_access import open_store
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import App
@@ -58,7 +58,7 @@ def _as_json(one: SealedEntry) -> dict[str, Any]:
     entry = one.entry
     return {
         "number": one.number,
-        "at": entry.at.isoformat(),
+        "at": local(entry.at).isoformat(),
         "event": entry.event.value,
         "outcome": entry.outcome.name.lower(),
         "actor": entry.actor,
@@ -83,5 +83,5 @@ def _line(one: SealedEntry) -> str:
     outcome = [] if entry.outcome is Outcome.SUCCESS else [entry.outcome.name.lower().replace("_", " ")]
     actor = f"{entry.actor} at {entry.host}" if entry.host else entry.actor
     detail = json.dumps(entry.detail, ensure_ascii=False, default=str) if entry.detail else ""
-    parts = (f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.event.value, *outcome, actor, *about, detail)
+    parts = (f"{local(entry.at):%Y-%m-%d %H:%M:%S %Z}", entry.event.value, *outcome, actor, *about, detail)
     return "  ".join(part for part in parts if part)

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 from collections.abc import Iterator
 
-from dxatrend.cli.output import FAILURE, SUCCESS, print_errors
+from dxatrend.cli.output import FAILURE, SUCCESS, moment, print_errors
 from dxatrend.cli.store_access import open_store
 from pipeline.edge.operations import clinical_context, clinical_context_csv
 from pipeline.edge.operations.csv_table import CsvTableError
@@ -42,7 +42,7 @@ def show(options: argparse.Namespace) -> int:
 
 def _lines(found: ContextOnFile) -> Iterator[str]:
     by = f" by {found.loaded_by}" if found.loaded_by else ""
-    yield f"{found.record.recorded_on}, loaded {found.loaded_at:%Y-%m-%d %H:%M} UTC{by}"
+    yield f"{found.record.recorded_on}, loaded {moment(found.loaded_at)}{by}"
     for field in dataclasses.fields(found.record):
         value = getattr(found.record, field.name)
         if value not in (None, "") and field.name not in ("recorded_on", "unknown"):

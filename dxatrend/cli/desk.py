@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from dxatrend.cli.output import FAILURE, SUCCESS, print_errors, print_table
+from dxatrend.cli.output import FAILURE, SUCCESS, print_errors, print_table, show_times_in
 from flows.shutdown import stop_on_signals
 from pipeline.edge.app import open_app
 from pipeline.edge.configuration.desk_settings import Role
@@ -100,6 +100,7 @@ def remove_user(options: argparse.Namespace) -> int:
 def list_users(options: argparse.Namespace) -> int:
     """Print every account with its role and its open sessions."""
     with open_app(options.config, existing=True) as app:
+        show_times_in(app.reference_data.zone)
         idle, now = timedelta(minutes=app.settings.service.desk.idle_minutes), datetime.now(UTC)
         with app.database.read() as connection:
             found = [account for name in accounts.names(connection) if (account := accounts.find(connection, name))]

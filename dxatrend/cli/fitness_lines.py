@@ -36,7 +36,7 @@ def as_json(one: ScannerFitness) -> dict[str, object]:
         "scanner": str(one.scanner),
         "name": one.name,
         "fitness": one.fitness.value,
-        "last_phantom_at": one.last_phantom_at.isoformat() if one.last_phantom_at else None,
+        "last_phantom_at": one.last_phantom_at,
         "days_ago": one.days_ago,
         "stops": [stop.number for stop in one.stops],
         "advice": one.advice,

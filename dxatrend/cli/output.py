@@ -4,7 +4,8 @@ import io
 import json
 import sys
 from collections.abc import Sequence
-from datetime import date, datetime
+from contextvars import ContextVar
+from datetime import date, datetime, time, tzinfo
 
 SUCCESS = 0
 FAILURE = 1
@@ -28,13 +29,38 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 def cell(value: object) -> str:
     """Return one value of a table as text."""
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M} UTC"
+        return moment(value)
     return "-" if value is None or value == "" else str(value)
 
 
 def print_json(value: object) -> None:
-    """Print a value as indented JSON; what JSON has no type for is printed as text."""
-    print(json.dumps(value, default=str, indent=2))
+    """Print a value as indented JSON; a time is printed as ISO 8601 with its offset, what else is no JSON as text."""
+    print(json.dumps(value, default=_as_text, indent=2))
+
+
+def show_times_in(zone: tzinfo | None) -> None:
+    """Print all times in the department's time zone from now on; ``None`` stands for this machine's."""
+    _ZONE.set(zone)
+
+
+def local(at: datetime) -> datetime:
+    """Return a moment by the department's clocks; one without a zone is a scanner's, which tells that time already."""
+    zone = _ZONE.get()
+    return at.replace(tzinfo=zone) if zone is not None and at.tzinfo is None else at.astimezone(zone)
+
+
+def moment(at: datetime) -> str:
+    """Return a moment by the department's clocks, with its zone."""
+    return f"{local(at):%Y-%m-%d %H:%M %Z}"
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, datetime):
+        return local(value).isoformat()
+    return value.isoformat() if isinstance(value, date | time) else str(value)
+
+
+_ZONE: ContextVar[tzinfo | None] = ContextVar("the time zone of the department", default=None)
 
 
 def print_errors(*lines: object) -> None:

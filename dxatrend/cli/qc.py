@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 
 from dxatrend.cli.fitness_lines import as_json, print_fitness
-from dxatrend.cli.output import FAILURE, SUCCESS, print_errors, print_json
+from dxatrend.cli.output import FAILURE, SUCCESS, moment, print_errors, print_json
 from dxatrend.cli.store_access import open_store
 from pipeline.edge.app import App
 from pipeline.edge.operations import phantom_csv, scanner_quality
@@ -92,7 +92,7 @@ def remedy(options: argparse.Namespace) -> int:
         if found.stop.annulled:
             print(f"stop {found.stop.number} counts nowhere any more; {found.exams} exams are due again")
         elif found.stop.fit_again_at:
-            print(f"stop {found.stop.number} ended: the scan of {found.stop.fit_again_at:%Y-%m-%d %H:%M} was good")
+            print(f"stop {found.stop.number} ended: the scan of {moment(found.stop.fit_again_at)} was good")
         else:
             print(f"recorded; stop {found.stop.number} ends with the next good scan of the phantom")
     return SUCCESS

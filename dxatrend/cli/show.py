@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from dxatrend.cli.output import FAILURE, SUCCESS, print_errors
+from dxatrend.cli.output import FAILURE, SUCCESS, moment, print_errors
 from dxatrend.cli.store_access import open_store
 from pipeline.clinical.exam_assembly import ContradictionError
 from pipeline.clinical.model import Exam, Finding, Interpretation
@@ -123,7 +123,7 @@ def _reports(stored: ExamOnFile) -> Iterator[str]:
 
 
 def _exam(exam: Exam) -> Iterator[str]:
-    yield f"\nused: {exam.performed_at:%Y-%m-%d %H:%M}  {exam.scanner}"
+    yield f"\nused: {moment(exam.performed_at)}  {exam.scanner}"
     yield from map(measurement_line, exam.measurements)
 
 

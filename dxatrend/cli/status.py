@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dxatrend.cli import fitness_lines, status_check
-from dxatrend.cli.output import FAILURE, SUCCESS, cell, print_json, print_table
+from dxatrend.cli.output import FAILURE, SUCCESS, cell, print_json, print_table, show_times_in
 from flows.prefect_disk_space import prefect_disk_reserve
 from pipeline.clinical.model import Scanner
 from pipeline.clinical.precision import running_out
@@ -35,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     if options.check:
         return status_check.run(options)
     with open_app(options.config, existing=True) as app:
+        show_times_in(app.reference_data.zone)
         prefect = prefect_disk_reserve(app.settings.service.prefect)
         now = today(app, at=datetime.now(UTC), other_disks={"Prefect": prefect})
     status = FAILURE if options.strict and troubles(now) else SUCCESS
@@ -146,7 +147,7 @@ def _print_tables(found: Status, fitness: Sequence[ScannerFitness]) -> None:
                 f"{one.manufacturer} {one.model}",
                 one.serial_number,
                 one.last_seen_at,
-                f"{one.last_exam_at:%Y-%m-%d %H:%M}" if one.last_exam_at else None,
+                one.last_exam_at,
                 *(one.exams_in_days[days] for days in PERIODS),
                 *_quality(quality.get(Scanner(one.manufacturer, one.model, one.serial_number))),
             )

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dxatrend.cli.output import print_errors
+from dxatrend.cli.output import print_errors, show_times_in
 from pipeline.edge.app import App, open_app
 from pipeline.edge.live_configuration import OtherConfigurationError, require_current
 
@@ -18,6 +18,7 @@ def open_store(options: argparse.Namespace, *, existing: bool = True) -> Iterato
             given to a command that writes.
     """
     with open_app(options.config, existing=existing) as app:
+        show_times_in(app.reference_data.zone)
         try:
             require_current(app)
         except OtherConfigurationError as other:

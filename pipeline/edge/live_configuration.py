@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from pipeline.edge.app import App
 from pipeline.edge.configuration.fingerprint import fingerprint_of
@@ -53,7 +53,7 @@ def outdated(app: App) -> list[str]:
     ours = fingerprint(app)
     with app.database.read() as connection:
         found = processes.outdated(connection, ours, at=datetime.now(UTC))
-    return [_message(one, ours) for one in found]
+    return [_message(one, ours, app.reference_data.zone) for one in found]
 
 
 def require_current(app: App) -> None:
@@ -144,7 +144,7 @@ class LiveConfiguration:
             processes.record_reload(connection, part, fingerprint=found, problem=problem, at=datetime.now(UTC))
 
 
-def _message(one: LiveProcess, ours: Fingerprint) -> str:
+def _message(one: LiveProcess, ours: Fingerprint, zone: tzinfo | None) -> str:
     way = "" if one.fingerprint.service != ours.service else "; dxatrend reload is enough"
-    since = f"{one.read_at:%Y-%m-%d %H:%M} UTC"
+    since = f"{one.read_at.astimezone(zone):%Y-%m-%d %H:%M %Z}"
     return f"restart needed: the service still works with the configuration of {since} ({one}){way}"
