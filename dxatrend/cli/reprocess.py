@@ -9,6 +9,7 @@ from dxatrend.cli.store_access import open_store
 from flows.shutdown import stop_on_signals
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import App
+from pipeline.edge.overview.difference_words import changed_values
 from pipeline.edge.reprocess import on_demand
 from pipeline.edge.reprocess.differences import differences
 from pipeline.edge.reprocess.on_demand import ScopeNotFoundError
@@ -49,7 +50,10 @@ def _scope(app: App, options: argparse.Namespace) -> Scope:
 
 
 def print_differences(found: Sequence[Difference], *, as_json: bool) -> None:
-    """Print which addenda would be superseded, and in what they would differ."""
+    """Print which addenda would be superseded, and in what they would differ.
+
+    The table has no numbers of changes, as one within the LSC is no change; JSON has every coded value.
+    """
     if as_json:
         print_json([dataclasses.asdict(difference) for difference in found])
         return
@@ -66,10 +70,10 @@ def _rows(difference: Difference) -> Iterator[tuple[str, ...]]:
         yield (*head, "", "held", "", difference.held)
         return
     before, after = difference.overall
-    if before == after and not difference.regions:
-        yield (*head, "", "only the wording", "", "")
+    values = list(changed_values(difference))
+    if before == after and not values:
+        yield (*head, "", "only numbers or the wording", "", "")
     if before != after:
         yield (*head, "", "OVERALL", before, after)
-    for region, concepts in difference.regions.items():
-        for name, (before, after) in concepts.items():
-            yield (*head, region, name, before, after)
+    for one in values:
+        yield (*head, one.region, one.name, one.before, one.after)

@@ -10,19 +10,19 @@ from starlette.responses import Response
 from dxatrend.desk.routes import DeskRoute, action, page
 from dxatrend.desk.visit import Visit, not_found
 from pipeline.clinical.cross_calibration import lsc_across
-from pipeline.clinical.model import CrossCalibration, Result
+from pipeline.clinical.model import CrossCalibration
 from pipeline.clinical.precision import REMIND
 from pipeline.clinical.precision_register import Standing
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.operations import precision_register
 from pipeline.edge.operations.precision_register import RegisterError
 from pipeline.edge.overview import precision_register as overview
+from pipeline.edge.overview.difference_words import result_in_words
 from pipeline.edge.overview.precision_register import CrossCalibrationLine, LscLine
 from pipeline.edge.reprocess.register_trial import trial
 from pipeline.edge.store import precision_register as store
 from pipeline.edge.store.precision_register import RecordOnFile
 from pipeline.edge.store.reprocessing_results import Difference
-from pipeline.sr.render.page_content import VERDICTS
 
 URGENT_DAYS = 30
 """So few days before the last one a study is urgent."""
@@ -209,7 +209,10 @@ def _changes(difference: Difference) -> list[Change]:
         return [Change(exam=difference.exam, region="", before="", after=f"the exam would be held: {difference.held}")]
     changes = [
         Change(
-            exam=difference.exam, region=region, before=_words(values["RESULT"][0]), after=_words(values["RESULT"][1])
+            exam=difference.exam,
+            region=region,
+            before=result_in_words(values["RESULT"][0]),
+            after=result_in_words(values["RESULT"][1]),
         )
         for region, values in difference.regions.items()
         if "RESULT" in values
@@ -227,16 +230,12 @@ def _changes(difference: Difference) -> list[Change]:
 def _summary(found: Sequence[Difference]) -> tuple[tuple[int, str, str], ...]:
     """Count the changes of result, the most frequent first."""
     pairs = Counter(
-        (_words(values["RESULT"][0]), _words(values["RESULT"][1]))
+        (result_in_words(values["RESULT"][0]), result_in_words(values["RESULT"][1]))
         for difference in found
         for values in difference.regions.values()
         if "RESULT" in values
     )
     return tuple((count, before, after) for (before, after), count in pairs.most_common())
-
-
-def _words(result: str) -> str:
-    return VERDICTS[Result(result)] if result else "not said"
 
 
 ROUTES: tuple[DeskRoute, ...] = (

@@ -1,8 +1,5 @@
 """Reprocessing: what would change today as a list of before and after, begin it, watch it, and the last runs."""
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 
 from starlette.exceptions import HTTPException
@@ -13,41 +10,17 @@ from dxatrend.desk.visit import Visit
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.configuration.loading import SettingsError
 from pipeline.edge.live_configuration import outdated, reload
+from pipeline.edge.overview.difference_words import changed_values, codes_in_words
 from pipeline.edge.reprocess import requested_runs
 from pipeline.edge.store import reprocessing_results, scanners
 from pipeline.edge.store.reprocessing_results import MOST_DIFFERENCES, Difference, RunOnFile
 from pipeline.edge.store.reprocessing_runs import Scope
-from pipeline.sr import codes
 
 REFRESH_SECONDS = 3
 """How often the page asks for itself while a run goes on."""
 
 RUNS_SHOWN = 20
 DIFFERENCES_SHOWN = 50
-
-_NAMES = {"RESULT": "result since the prior exam", "BRESULT": "result since the baseline"}
-"""Names of values that say more here than the meanings of their codes."""
-
-_OF_A_CHANGE = frozenset(
-    [
-        *("DIFF", "PDIFF", "CI_LOW", "CI_HIGH", "RATE", "SLOPE", "SLOPE_SE"),
-        *("BDIFF", "BPDIFF", "BCI_LOW", "BCI_HIGH"),
-    ]
-)
-"""The numbers of changes: the sentences have those that may be told, and no reader gets the others (N6)."""
-
-_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)")
-_OF_ANOTHER_EXAM = ("PRIOR", "BASELINE", "OBSTACLE")
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One value of an addendum that would be another: of which region, what, before and after."""
-
-    region: str
-    what: str
-    before: str
-    after: str
 
 
 def show(visit: Visit) -> Response:
@@ -70,9 +43,9 @@ def show(visit: Visit) -> Response:
         title="Reprocessing",
         refresh=REFRESH_SECONDS if is_running else 0,
         dry_run=dry_run,
-        differences=[(difference, list(_values(difference))) for difference in shown],
+        differences=[(difference, list(changed_values(difference))) for difference in shown],
         inputs=_inputs,
-        in_words=_in_words,
+        in_words=codes_in_words,
         after=after,
         next_after=shown[-1].exam if more else None,
         most_kept=MOST_DIFFERENCES,
@@ -138,31 +111,6 @@ def _scope_in_words(run: RunOnFile) -> str:
 
 def _inputs(difference: Difference) -> str:
     return ", ".join(one.replace("_", " ") for one in difference.changed_inputs)
-
-
-def _values(difference: Difference) -> Iterator[Change]:
-    """Yield the values of regions that would be others, in words, without numbers of changes and UIDs of studies."""
-    for region, concepts in difference.regions.items():
-        for name, (before, after) in sorted(concepts.items(), key=lambda one: one[0] not in _NAMES):
-            if name not in _OF_A_CHANGE and not name.endswith("STUDY"):
-                yield Change(region, _name_in_words(name), _in_words(before), _in_words(after))
-
-
-def _name_in_words(name: str) -> str:
-    if name in _NAMES:
-        return _NAMES[name]
-    of, _, what = name.partition("_")
-    if codes.words(name) == name and of in _OF_ANOTHER_EXAM and what:
-        return f"{what.lower().replace('_', ' ')} of the {'exam not compared' if of == 'OBSTACLE' else of.lower()}"
-    return codes.words(name) if codes.words(name) != name else name.replace("_", " ")
-
-
-def _in_words(values: str) -> str:
-    parts = []
-    for value in filter(None, values.split(", ")):
-        day = _DATE.fullmatch(value)
-        parts.append("-".join(day.groups()) if day else codes.words(value))
-    return ", ".join(parts)
 
 
 ROUTES: tuple[DeskRoute, ...] = (

@@ -71,6 +71,8 @@ def test_a_dry_run_prints_what_would_differ_as_table_and_as_json_and_a_run_does_
     assert ["E2", "reference_data", "L1-L4", "RESULT", "NO_LSC", "LOSS"] in rows
     assert ["E2", "reference_data", "-", "OVERALL", "INDETERMINATE", "DECLINED"] in rows
     assert table.splitlines()[-1] == "1 addenda would be superseded, or their exams held"
+    told = {row[3] for row in rows if row[:1] == ["E2"]}
+    assert not told & {"DIFF", "PDIFF", "CI_LOW", "CI_HIGH", "RATE"}, "no number passes for a change"
     status, printed, _ = run("reprocess", "--dry-run", "--json")
     (difference,) = json.loads(printed)
     assert (status, difference["exam"], difference["changed_inputs"]) == (0, 2, ["reference_data"])

@@ -140,7 +140,7 @@ def test_files_with_errors_are_named_and_no_dry_run_begins(changed_desk: Running
         page = visitor.open("/reprocessing")
         (changed_desk.desk.folder / "rules.toml").write_text("usual_interval_months = <script>")
         find_out(page)
-        assert "rules.toml: " in page.get_by_role("status").inner_text()
+        assert "rules.toml, line 1: " in page.get_by_role("status").inner_text()
         assert "Nobody has asked yet." in page.content()
 
 
