@@ -1,6 +1,5 @@
 """The bundle on a machine of its own, with a real systemd and without network: install, run, upgrade, remove."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +7,7 @@ import pytest
 
 from tests import peers
 from tests.debian_machine import DebianMachine, debian_machine
-from tests.factories.bundles import later_bundle
-from tests.folders import SAMPLES
+from tests.factories.bundles import install, later_bundle
 
 pytestmark = pytest.mark.slow
 
@@ -21,9 +19,7 @@ ARCHIVE_PORT = 11113
 def machine(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianMachine]:
     """A machine on which an administrator has installed, configured and started dxatrend; its archive runs beside."""
     with debian_machine(tmp_path_factory.mktemp("machine")) as made:
-        shutil.copytree(bundle, made.shared / "bundle")
-        shutil.copytree(SAMPLES / "01-stable", made.shared / "reports")
-        made.run("/tmp/shared/bundle/install", seconds=300)
+        install(bundle, made)
         made.run(
             f"dxatrend init --scanner DXA1@127.0.0.1 --pacs ARCHIVE@127.0.0.1:{ARCHIVE_PORT} --time-zone Europe/Berlin"
         )

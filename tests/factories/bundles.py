@@ -6,8 +6,9 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+from tests.debian_machine import DebianMachine
 from tests.factories.store_snapshot import newest
-from tests.folders import ROOT
+from tests.folders import ROOT, SAMPLES
 
 MIGRATIONS = "pipeline/edge/store/migrations/versions"
 
@@ -17,6 +18,13 @@ def make_bundle(folder: Path) -> Path:
     subprocess.run([str(ROOT / "scripts" / "bundle"), str(folder)], check=True, timeout=300)
     (archive,) = folder.glob("dxatrend-*.tar.gz")
     return archive.with_name(archive.name.removesuffix(".tar.gz"))
+
+
+def install(bundle: Path, machine: DebianMachine) -> None:
+    """Carry the bundle to a machine, with our sample reports, and install it there."""
+    shutil.copytree(bundle, machine.shared / "bundle")
+    shutil.copytree(SAMPLES / "01-stable", machine.shared / "reports")
+    machine.run("/tmp/shared/bundle/install", seconds=500)
 
 
 def later_bundle(bundle: Path, folder: Path, *, version: str, migration: str) -> None:
