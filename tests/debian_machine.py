@@ -104,7 +104,7 @@ class DebianMachine:
             self._outer.wait()
 
     def run(
-        self, command: str, *, user: str | None = None, check: bool = True, folder: str = "/", seconds: float = 120
+        self, command: str, *, user: str | None = None, check: bool = True, folder: str = "/", seconds: float = 300
     ) -> subprocess.CompletedProcess[str]:
         """Type a command on it, as root or another user; with ``check`` a failure fails the test with its output."""
         if user is not None:
