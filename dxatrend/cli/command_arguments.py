@@ -234,7 +234,10 @@ def _restore(parser: Parser) -> None:
 def _upgrade(parser: Parser) -> None:
     backup = parser.add_mutually_exclusive_group()
     backup.add_argument(
-        "--backup", type=Path, metavar="FILE", help="the new backup (default: in the folder backups of the data folder)"
+        "--backup",
+        type=Path,
+        metavar="FILE",
+        help="the new backup (default: in backup.folder, else in backups of the data folder)",
     )
     backup.add_argument("--backed-up", type=Path, metavar="FILE", help="a backup that the earlier version has made")
 

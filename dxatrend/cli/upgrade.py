@@ -13,7 +13,7 @@ from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.text_files import printable
 
 BACKUPS = "backups"
-"""The folder below the data folder for the backups of upgrades."""
+"""The folder below the data folder for the backups of upgrades, where ``backup.folder`` names none."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -21,7 +21,9 @@ def run(options: argparse.Namespace) -> int:
     settings, _ = load_configuration(options.config)
     store = settings.service.store
     assert store.folder is not None  # the configuration names the data folder
-    backup = options.backed_up or options.backup or _new_backup(store.folder)
+    backup = (
+        options.backed_up or options.backup or _new_backup(settings.service.backup.folder or store.folder / BACKUPS)
+    )
     with closing(Database(store.url, existing=True)) as database:
         database.require_schema()
         try:
@@ -42,6 +44,6 @@ def run(options: argparse.Namespace) -> int:
     return SUCCESS
 
 
-def _new_backup(data: Path) -> Path:
+def _new_backup(folder: Path) -> Path:
     now = datetime.now().astimezone()
-    return data / BACKUPS / f"before-{__version__}-{now:%Y%m%dT%H%M%S}.sqlite3"
+    return folder / f"before-{__version__}-{now:%Y%m%dT%H%M%S}.sqlite3"
