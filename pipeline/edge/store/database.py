@@ -261,10 +261,12 @@ class Database:
         Raises:
             StoreError: the database could not be queried.
         """
-        statements = ("PRAGMA optimize", "PRAGMA wal_checkpoint(TRUNCATE)") if self.is_sqlite else ("ANALYZE",)
+        if self.is_sqlite:
+            with self.write() as connection:  # waits for another writer, where the statement alone would fail at once
+                connection.exec_driver_sql("PRAGMA optimize")
+        last = "PRAGMA wal_checkpoint(TRUNCATE)" if self.is_sqlite else "ANALYZE"
         with _named_failures(), self._engine.connect().execution_options(begin=None) as connection:
-            for statement in statements:
-                connection.exec_driver_sql(statement)
+            connection.exec_driver_sql(last)
             connection.commit()
 
     def rewrite(self) -> bool:

@@ -70,10 +70,13 @@ class PdfFont:
         per_thousand = 1000 / face.upem
         box = struct.unpack(">4h", face.reference_table("head").data[36:44])
         extents = self.typeface.font.get_font_extents("ltr")
+        outlines = face.reference_table("CFF ").data if has_cubic_outlines else face.blob.data
+        if not outlines:
+            raise UnusableFontError(f"{self.typeface.path} has outlines of a kind that a PDF cannot hold")
         if has_cubic_outlines:
-            program = {"FontFile3": file.add_stream(face.reference_table("CFF ").data, {"Subtype": "/CIDFontType0C"})}
+            program = {"FontFile3": file.add_stream(outlines, {"Subtype": "/CIDFontType0C"})}
         else:
-            program = {"FontFile2": file.add_stream(face.blob.data, {"Length1": len(face.blob.data)})}
+            program = {"FontFile2": file.add_stream(outlines, {"Length1": len(outlines)})}
         values = {
             "Type": "/FontDescriptor",
             "FontName": name,

@@ -4,6 +4,7 @@ import os
 import random
 import socket
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -185,6 +186,31 @@ def test_a_locked_database_says_so_without_quoting_what_it_was_given(
     assert failure.value.__cause__ is None
     with other.write() as connection:
         assert receipts.store(connection, instance(), calling_ae_title="SCANNER1", at=NOW)[1]
+
+
+def test_the_nightly_refresh_of_statistics_waits_for_whoever_writes(tmp_path: Path) -> None:
+    """SQLite's own statement fails at once there, as it reads before it writes."""
+    url = f"sqlite:///{tmp_path}/store.sqlite3"
+    ours, of_another_process = Database(url), Database(url)
+    ours.migrate()
+    _keep(ours)
+    with ours.read() as connection:  # so that statistics are of use
+        connection.exec_driver_sql("SELECT id FROM exam WHERE study_instance_uid = '1'").all()
+    is_writing = threading.Event()
+
+    def write() -> None:
+        with of_another_process.write() as connection:
+            receipts.store(connection, instance(uid="2.25.2"), calling_ae_title="SCANNER1", at=NOW)
+            is_writing.set()
+            time.sleep(0.5)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    is_writing.wait()
+    ours.optimize()
+    writer.join()
+    with ours.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM sqlite_master WHERE name = 'sqlite_stat1'").scalar()
 
 
 def test_reports_of_one_patient_study_and_scanner_are_one_exam(database: Database) -> None:
