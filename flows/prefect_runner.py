@@ -28,6 +28,9 @@ TAG = "dxatrend"
 
 _PROBE_SECONDS = 2.0
 
+_START_SECONDS = 120.0
+"""How long a Prefect server may take to start."""
+
 _TURN = threading.Lock()
 _TURN_SECONDS = 0.5
 
@@ -84,7 +87,6 @@ class PrefectRunner:
         self._disk = prefect_disk_reserve(settings)
         self._settings, self._has_settings = ExitStack(), False
         self._was_short = False
-        self._last_state: ServerState | None = None
 
     def run(self, flow: Callable[[], object], plain: Callable[[], object], requeue: Callable[[], None]) -> None:
         """Run the flow; where Prefect fails, requeue what the flow had claimed and do the same work without it."""
@@ -118,14 +120,7 @@ class PrefectRunner:
         there = state is ServerState.OURS
         if there:
             os.environ["PREFECT_API_AUTH_STRING"] = password  # Prefect reads it when it is first imported
-        if state is not self._last_state:
-            log.log(
-                logging.INFO if there else logging.WARNING,
-                "the Prefect server %s%s",
-                state,
-                "" if there else "; the work goes on without it",
-            )
-        self._last_state = state
+        _STATE_LOG.tell(state)
         return there
 
     def _do_without_heartbeat(self) -> None:
@@ -144,6 +139,32 @@ class PrefectRunner:
             log.log(logging.WARNING if short else logging.INFO, "the disk of the Prefect server %s", change)
         self._was_short = short
         return not short
+
+
+class StateLog:
+    """What the log of this process says of the server: each change once, however many threads ask.
+
+    A server that is started together with us needs a while; until then its silence is not told.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._began = time.monotonic()
+        self._last: ServerState | None = None
+
+    def tell(self, state: ServerState) -> None:
+        """Log a state, if it is another one than before."""
+        with self._lock:
+            starts = self._last is None and time.monotonic() - self._began < _START_SECONDS
+            if state is self._last or (starts and state is ServerState.SILENT):
+                return
+            self._last = state
+        there = state is ServerState.OURS
+        rest = "" if there else "; the work goes on without it"
+        log.log(logging.INFO if there else logging.WARNING, "the Prefect server %s%s", state, rest)
+
+
+_STATE_LOG = StateLog()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from dxatrend.cli.command_arguments import ARGUMENTS, PRECISION_ACTIONS, Parser, add_config, add_force
+from dxatrend.cli.command_arguments import ARGUMENTS, PRECISION_ACTIONS, Parser, add_config, add_force, add_log_format
 from pipeline import __version__
 from pipeline.edge.configuration.folders import default_folder
 
@@ -50,6 +50,7 @@ def build_parser() -> Parser:
         epilog="dxatrend COMMAND --help explains a command and shows an example.",
     )
     add_config(parser, default=default_folder())
+    add_log_format(parser, default=None)
     parser.add_argument("--version", action="version", version=f"dxatrend {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
@@ -61,6 +62,7 @@ def build_parser() -> Parser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         add_config(added, default=argparse.SUPPRESS)  # may stand before or after the command
+        add_log_format(added, default=argparse.SUPPRESS)
         if command.writes:
             add_force(added)
         added.set_defaults(run=command.run)
@@ -73,7 +75,9 @@ class _Parser(Parser):
     """Suggests a command for a misspelt one, as ``suggest_on_error`` does from Python 3.14 on."""
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:
+        if action.option_strings:
+            super()._check_value(action, value)
+        elif action.choices is not None and value not in action.choices:
             close = get_close_matches(str(value), map(str, action.choices), n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(map(str, action.choices))}"
             raise argparse.ArgumentError(action, f"unknown command {value!r}; {hint}")
@@ -84,7 +88,7 @@ def _with_action(arguments: Sequence[str]) -> list[str]:
     words = list(arguments)
     at = 0
     while at < len(words) and words[at].startswith("-"):
-        at += 2 if words[at] == "--config" else 1
+        at += 2 if words[at] in ("--config", "--log-format") else 1
     if words[at : at + 1] == ["precision"] and not {*words[at + 1 : at + 2]} <= {*PRECISION_ACTIONS, "-h", "--help"}:
         words.insert(at + 1, "study")
     return words

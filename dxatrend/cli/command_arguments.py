@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from pipeline.edge.configuration.folders import CONFIG_VARIABLE, SYSTEM_FOLDER
+from pipeline.edge.configuration.log_format import LOG_FORMAT_VARIABLE, LOG_FORMATS
 
 Parser = argparse.ArgumentParser
 
@@ -25,6 +26,16 @@ def add_config(parser: Parser, *, default: object) -> None:
         metavar="DIR",
         default=default,
         help=f"configuration folder (default: ${CONFIG_VARIABLE}, else {SYSTEM_FOLDER}, else config)",
+    )
+
+
+def add_log_format(parser: Parser, *, default: object) -> None:
+    """Let a command take the form of its log."""
+    parser.add_argument(
+        "--log-format",
+        choices=LOG_FORMATS,
+        default=default,
+        help=f"form of the log (default: ${LOG_FORMAT_VARIABLE}, else journal under systemd, else text)",
     )
 
 

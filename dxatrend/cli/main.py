@@ -17,9 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 only on success, 2 where the configuration cannot be used."""
     escape_unprintable()  # first: a refused argument is printed as well
     options = parse(arguments)
-    logging_setup.to_standard_error()
     if problem := set_from_file(options.config):
         print(problem, file=sys.stderr)
+    logging_setup.set_up(options.log_format)
     try:
         return _command(options.run)(options)
     except DxatrendError as error:

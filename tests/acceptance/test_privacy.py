@@ -1,5 +1,6 @@
 """A patient with a marked name goes through everything, errors included, and is named only in the store."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -70,10 +71,15 @@ def test_a_patient_is_named_in_no_log_and_nowhere_in_prefect(
             reasons = {work.reason for work in held_work.held(connection)}
         expected = {"other_bytes", "contradictory", "no_study_date", "id_conflict", "unknown_dialect"}
         assert reasons >= {*expected, "implausible_date"}
+    service.stop()
+    text = service.log.stat().st_size
+    service.start(environment={"DXATREND_LOG_FORMAT": "json"})
     orthanc.start()
     peers.wait_until(lambda: orthanc.find("Study", PatientID=f"{MARK}-ID"), seconds=60, what="it is delivered")
     shown = [service.run(*command) for command in (("held",), ("status",), ("held", "--json"))]
     service.stop()
+    told = [json.loads(line) for line in service.log.read_bytes()[text:].splitlines()]
+    assert {"listening", "delivered", "stopped"} <= {str(one["message"]).split()[0] for one in told}, "all processes"
     assert MARK.encode() in b"".join(path.read_bytes() for path in service.log.parent.glob("dxatrend.sqlite3*"))
     searched = [service.log, *(path for path in service.prefect_home.rglob("*") if path.is_file())]
     assert any(path.suffix == ".db" for path in searched), "Prefect's database is among them"

@@ -6,6 +6,7 @@ from typing import Any, get_origin
 
 from pipeline.edge.configuration.fields import Key, key_at, members
 from pipeline.edge.configuration.folders import CONFIG_VARIABLE
+from pipeline.edge.configuration.log_format import LOG_FORMAT_VARIABLE
 from pipeline.edge.configuration.mistakes import value_at
 from pipeline.edge.configuration.settings import ENV_DELIMITER, ENV_PREFIX, Settings
 from pipeline.edge.configuration.suggestions import did_you_mean
@@ -30,7 +31,7 @@ def unheeded_variables(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield what is wrong with each variable that looks like an override and is none, as its underscores are single."""
     known = _variables(Settings)
     for name in _ours(environment):
-        if ENV_DELIMITER in name or name.upper() == CONFIG_VARIABLE:
+        if ENV_DELIMITER in name or name.upper() in (CONFIG_VARIABLE, LOG_FORMAT_VARIABLE):
             continue
         bare = _bare(name)
         meant = next((one for key, one in known.items() if bare == key or key.endswith(bare)), "")

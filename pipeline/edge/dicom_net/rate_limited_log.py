@@ -6,6 +6,7 @@ The first lines of a kind are logged as they happen; the rest of that minute is 
 import logging
 import threading
 import time
+from collections.abc import Hashable
 
 AT_ONCE = 5
 """Lines of one kind that are logged as they happen."""
@@ -15,6 +16,9 @@ PER_SECONDS = 60.0
 
 MOST_KINDS = 200
 """Kinds that are distinguished at once: peers choose the names in them."""
+
+MOST_REMEMBERED = 2000
+"""Things that are remembered to have been logged; whatever is seen after them is told again."""
 
 
 class RateLimitedLog:
@@ -49,3 +53,21 @@ class RateLimitedLog:
             self._counts.clear()
         if suppressed:
             self._log.warning("%d more warnings about peers were not logged", suppressed)
+
+
+class Novelty:
+    """Tells what is seen for the first time, so that it is logged once; the memory is bounded."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[Hashable, None] = {}
+
+    def is_new(self, thing: Hashable) -> bool:
+        """Return whether a thing was not seen before, and remember it."""
+        with self._lock:
+            if thing in self._seen:
+                return False
+            if len(self._seen) >= MOST_REMEMBERED:
+                del self._seen[next(iter(self._seen))]
+            self._seen[thing] = None
+            return True

@@ -19,7 +19,7 @@ from pipeline.edge.configuration.destination_settings import DicomDestination
 from pipeline.edge.configuration.service_settings import MEGABYTE, Engine, ListenerSettings
 from pipeline.edge.dicom_net.limits import Limits
 from pipeline.edge.dicom_net.pynetdicom_server import PynetdicomServer
-from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
+from pipeline.edge.dicom_net.rate_limited_log import Novelty, RateLimitedLog
 from pipeline.edge.dicom_net.server import EventDrivenServer
 from pipeline.edge.dicom_net.sop_classes import (
     IMAGE_STORAGE_CLASSES,
@@ -87,6 +87,7 @@ class Listener:
         self._access_control = AccessControl(settings, destinations, self._rejected_callers)
         self._disk_reserve = disk_reserve_of(database, reserve_mb)
         self._rate_limited = RateLimitedLog(log)
+        self._offers = Novelty()
         self._commitment_scp = StorageCommitmentScp(database, settings.caller, settings.commitment_references)
         self._received: deque[tuple[int, str, bool]] = deque()
         self._group_commit = GroupCommit(database, report=self._report)
@@ -140,12 +141,18 @@ class Listener:
         return self._access_control.role_of(requestor.ae_title, requestor.address, association.certificate)
 
     def _log_rejected_contexts(self, event: evt.Event) -> None:
+        """Log what a caller offered and we do not take, each class once: scanners offer all they have every time."""
         caller = event.assoc.requestor.ae_title
-        for context in event.assoc.rejected_contexts:
-            name = UID(context.abstract_syntax).name
-            is_encoding = context.result == _TRANSFER_SYNTAXES_NOT_SUPPORTED
-            what = f"{name} in no transfer syntax that we take" if is_encoding else f"{name}, which we do not take"
-            self._rate_limited.warning(f"{caller} {what}", "%r offered %s", caller, what)
+        for encoding in (False, True):
+            names = [
+                UID(context.abstract_syntax).name
+                for context in event.assoc.rejected_contexts
+                if (context.result == _TRANSFER_SYNTAXES_NOT_SUPPORTED) is encoding
+                and self._offers.is_new((caller, context.abstract_syntax, encoding))
+            ]
+            if names:
+                what = " in no transfer syntax that we take" if encoding else ", which we do not take"
+                log.info("%r offered %s%s", caller, ", ".join(names), what)
 
     def _store(self, event: evt.Event) -> "int | Future[int]":
         """Store the instance of a C-STORE request; return its status, or the future of it."""
