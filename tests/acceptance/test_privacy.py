@@ -8,9 +8,11 @@ from pydicom import DataElement, dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.uid import generate_uid
 
+from pipeline.edge.operations.scheduled_backup import back_up_by_schedule
 from pipeline.edge.store import held_work
 from tests import peers
 from tests.expected import exams_of
+from tests.factories.marked_patient import marks_in_file
 from tests.factories.service import Service
 
 MARK = "ZZMARKED"
@@ -89,3 +91,41 @@ def test_a_patient_is_named_in_no_log_and_nowhere_in_prefect(
         assert b"19491231" not in content, path
     for command in shown:
         assert MARK not in (command.stdout + command.stderr).upper()
+
+
+def test_an_erased_patient_is_found_nowhere_afterwards(
+    service: Service, orthanc: peers.Orthanc, marked: list[Path], tmp_path: Path
+) -> None:
+    """The service runs on meanwhile. What was erased: exams, held reports, context, addenda delivered in two ways."""
+    settings = service.config / "service.toml"
+    (tmp_path / "files").mkdir()
+    folder = f'[[destination]]\nname = "files"\nkind = "folder"\nfolder = "{tmp_path}/files"\n'
+    settings.write_text(f'{settings.read_text()}\n{folder}\n[backup]\nfolder = "{tmp_path}/backups"\n')
+    service.destination(orthanc.dicom_port)
+    service.start()
+    service.send(marked)
+    context = tmp_path / "context.csv"
+    context.write_text(f"patient_id,recorded_on,source\n{MARK}-ID,2024-01-01,{MARK} told us\n")
+    with service.app() as app:
+
+        def delivered() -> bool:
+            now = service.status(app)
+            return not now.to_be_read and not now.exams_waiting and bool(list((tmp_path / "files").rglob("*.*")))
+
+        peers.wait_until(delivered, seconds=90, what="it is compared and delivered")
+        assert service.run("context", "load", str(context)).returncode == 0
+        assert service.run("reprocess").returncode == 0
+        back_up_by_schedule(app)
+        command = ("patient", "erase", f"{MARK}-ID", "--reason", "request 7", "--yes")
+        peers.wait_until(lambda: service.run(*command).returncode == 0, seconds=120, what="nothing is under way")
+        (earlier,) = (tmp_path / "backups").iterdir()
+        back_up_by_schedule(app)
+        (later,) = set((tmp_path / "backups").iterdir()) - {earlier}
+    service.stop()
+    assert MARK in marks_in_file(earlier, [MARK]), "the search finds what is there"
+    store = list(service.log.parent.glob("dxatrend.sqlite3*"))
+    prefect = [path for path in service.prefect_home.rglob("*") if path.is_file()]
+    for path in [later, service.log, *store, *prefect]:
+        assert marks_in_file(path, [MARK, "19491231", "1949-12-31"]) == set(), path
+    assert service.run("audit", "--verify").returncode == 0
+    assert orthanc.find("Study", PatientID=f"{MARK}-ID"), "what the PACS has is not ours to erase"

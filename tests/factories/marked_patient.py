@@ -1,8 +1,12 @@
 """A patient with unmistakable marks and rows in every table that is linked to patients, beside another patient."""
 
 import json
+import sqlite3
 import zlib
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -101,6 +105,23 @@ def marks_in(row: dict[str, Any]) -> list[str]:
             value = zlib.decompress(value).decode("latin-1")
         texts.append(value.isoformat() if isinstance(value, date | datetime) else str(value))
     return [mark for mark in MARKS if mark in json.dumps(texts)]
+
+
+def marks_in_file(path: Path, marks: Sequence[str]) -> set[str]:
+    """Return the marks in a file as it is, and in each row of it, unpacked, if it is a database."""
+    contents = [path.read_bytes()]
+    if contents[0].startswith(b"SQLite format 3"):
+        with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as file:
+            for (table,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                for row in file.execute(f"SELECT * FROM {table}"):
+                    contents += [zlib.decompress(value) for value in row if isinstance(value, bytes)]
+    return {
+        mark
+        for mark in marks
+        for encoding in ("utf-8", "utf-16-le", "utf-16-be")
+        for content in contents
+        if mark.encode(encoding) in content
+    }
 
 
 def _insert_directly(connection: Any) -> None:

@@ -72,8 +72,8 @@ def erase_patient(app: App, patient_id: str, issuer: str, reason: str, *, found:
     """
     require_anonymous(reason, found)
     with app.database.write() as connection:
+        erasure.lock(connection, found)
         now = select_patient(connection, patient_id, issuer, known=found)
-        erasure.lock(connection, now)
         _require_rest(connection, now)
         delivered = _delivered(connection, now)
         studies = _precision_studies(connection, now)

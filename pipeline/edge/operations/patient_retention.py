@@ -10,10 +10,10 @@ from pipeline.edge.store import erasure, expired_patients
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 100
+AT_ONCE = 50
 """Patients that are erased in one transaction."""
 
-MOST_BATCHES = 10
+MOST_BATCHES = 20
 """Batches in one night; what is left is erased in the next ones."""
 
 
@@ -35,8 +35,8 @@ def erase_expired(app: App, *, today: date) -> int:
                 break
             found = select_patients(connection, numbers)
         with app.database.write() as connection:
+            erasure.lock(connection, found)
             now = select_patients(connection, numbers, known=found)
-            erasure.lock(connection, now)
             if waiting := erasure.under_way(connection, now):
                 log.warning("old exams are erased another night, as work is under way: %s", "; ".join(waiting))
                 break

@@ -97,12 +97,14 @@ def record_erasure(connection: Connection, entry: Entry, numbers: Collection[int
         pass
     values = values_of(replace(entry, detail={**entry.detail, "audit_entries": sorted(numbers)}))
     told_by = connection.execute(insert(audit).values(**values).returning(audit.c.id)).scalar_one()
-    for row in connection.execute(
-        select(audit.c.id, audit.c.salt, audit.c.detail).where(audit.c.id.in_(numbers))
-    ).all():
-        told = {"audit_id": row.id, "detail_digest": _detail_digest(row), "told_by": told_by}
-        connection.execute(insert(audit_erasure).values(**told))
-        connection.execute(update(audit).where(audit.c.id == row.id).values(detail="{}", salt=""))
+    listed = sorted(numbers)
+    for first in range(0, len(listed), BATCH):
+        some = audit.c.id.in_(listed[first : first + BATCH]) & (audit.c.salt != "")  # one may be emptied already
+        rows = connection.execute(select(audit.c.id, audit.c.salt, audit.c.detail).where(some)).all()
+        told = [{"audit_id": row.id, "detail_digest": _detail_digest(row), "told_by": told_by} for row in rows]
+        if told:
+            connection.execute(insert(audit_erasure), told)
+            connection.execute(update(audit).where(some).values(detail="{}", salt=""))
 
 
 def drop_entries(connection: Connection, *, before: datetime, at: datetime, receivers: Sequence[str] = ()) -> int:

@@ -11,7 +11,7 @@ from pipeline.edge.operations.patient_erasure import Erasure, PatientNotErasedEr
 from pipeline.edge.operations.patient_selection import PatientNotFoundError
 from pipeline.edge.store import audit_chain, audit_trail, held_work, receipts
 from pipeline.edge.store.audit_schema import audit
-from pipeline.edge.store.audit_trail import Event
+from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.database import StoreError
 from pipeline.edge.store.patient_rows import LINKS
 from pipeline.edge.store.schema import receipt
@@ -193,6 +193,19 @@ def test_an_erased_receipt_is_no_longer_held_and_its_commitment_is_denied(folder
         with app.database.read() as connection:
             assert held_work.held(connection) == []
             assert connection.scalars(select(receipt.c.sop_instance_uid).where(receipt.c.id == 3)).one() == "erased 3"
+
+
+def test_an_entry_about_two_patients_is_emptied_with_the_first_of_them(folder: Path) -> None:
+    with open_app(folder) as app:
+        fill(app)
+        with app.database.write() as connection:
+            both = Entry(event=Event.COMPARED, at=NOW, actor="dxatrend", exam=1, detail={"study": "2.25.77702"})
+            audit_trail.record(connection, both)
+        erase(app)
+        assert tables_with_marks(app) == set()
+        erase(app, OTHER_ID)
+        with app.database.read() as connection:
+            assert audit_chain.verify(connection).broken_at is None
 
 
 def test_somebody_else_can_be_erased_and_the_marked_patient_stays(folder: Path) -> None:
