@@ -1,5 +1,6 @@
 """Does every look into a store that has been filling for years find its rows by an index?"""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -102,6 +103,25 @@ def test_no_look_at_the_register_the_scanners_or_the_trail_reads_a_whole_table(a
                 audit_search.page(connection, search, before=None, most=50)
     assert len(plans) > 10
     assert whole_tables(plans) == []
+
+
+def test_a_look_at_the_register_reads_the_exams_of_each_scanner_once_and_no_report_or_addendum(app: App) -> None:
+    """A scanner has an LSC for each region, hundreds of exams are looked at, and a report has thousands of bytes."""
+    asked = Counter[str]()
+
+    def count(_: Connection, __: Any, statement: str, *___: Any) -> None:
+        asked[statement] += 1
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        found = register(app, on=datetime.now(UTC).date())
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+    scanners = {line.lsc.scanner for line in found.counting} | set(app.reference_data.scanners)
+    assert len(found.counting) > len(scanners)
+    of_exams = {statement: times for statement, times in asked.items() if "reading.scanned" in statement}
+    assert sum(of_exams.values()) <= len(scanners) + 1
+    assert not any("reading.report" in statement or "addendum.content" in statement for statement in asked)
 
 
 def test_a_whole_table_that_is_read_would_be_noticed(app: App) -> None:
