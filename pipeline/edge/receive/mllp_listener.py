@@ -1,7 +1,8 @@
 """Listen for HL7 messages over MLLP from configured addresses, and hand each to a function that answers it.
 
 Connections of others are closed before anything is read. Each sender has few connections, a frame has a limit, and a
-connection that says nothing for an hour is closed.
+connection that says nothing for an hour is closed. One whose other end has gone without a word, as behind a firewall
+that forgot it, ends within ``GONE_SECONDS``: a feed may be silent all night, its machine may not.
 """
 
 import logging
@@ -23,6 +24,9 @@ START, END = b"\x0b", b"\x1c\x0d"
 MOST_BYTES = 1_000_000
 MOST_CONNECTIONS = 16
 IDLE_SECONDS = 3600
+GONE_SECONDS = 120
+"""How long the kernel asks in vain whether the other end is still there, before it ends the connection."""
+
 FRAME_SECONDS = 30
 """How long a frame may take from its first byte to its last."""
 
@@ -100,6 +104,7 @@ class MllpListener:
         connection = plain
         try:
             plain.settimeout(FRAME_SECONDS)
+            _keep_alive(plain)
             connection = self._secured(plain)
             with self._lock:
                 self._connections.discard(plain)
@@ -141,6 +146,15 @@ class MllpListener:
                 begun = time.monotonic()
             if len(received) > MOST_BYTES or (received and not received.startswith(START)):
                 raise _NoFrameError
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    """Let the kernel ask after a minute of silence whether the other end is there, and again until it gives up."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, GONE_SECONDS // 2)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, GONE_SECONDS // 8)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_SECONDS * 1000)
 
 
 class _NoFrameError(Exception):

@@ -229,6 +229,22 @@ def test_a_connection_that_stays_open_does_not_delay_the_end(tmp_path: Path) -> 
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("HL7")]
 
 
+def test_the_kernel_asks_whether_the_other_end_of_a_silent_connection_is_still_there(tmp_path: Path) -> None:
+    """A firewall that forgot a connection tells neither side; without asking it would take up a place for an hour."""
+    established, keep_alive = "01", "02"
+    with listening(tmp_path) as app:
+        port = app.settings.service.adt.port
+        assert port is not None
+
+        def timers() -> list[str]:
+            rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+            ours = [row for row in rows if int(row[1].split(":")[1], 16) == port and row[3] == established]
+            return [row[5].split(":")[0] for row in ours]
+
+        with socket.create_connection(("127.0.0.1", port)):
+            peers.wait_until(lambda: timers() == [keep_alive], what="the kernel will ask")
+
+
 def test_the_listener_process_takes_merges_and_says_when_it_cannot(tmp_path: Path) -> None:
     service = ADT.format(port=peers.free_port(), caller="127.0.0.1")
     with outboxes.outbox_of(tmp_path, "", service=f"[listener]\nport = {peers.free_port()}\n{service}") as app:
@@ -257,4 +273,4 @@ def test_a_port_without_callers_is_a_mistake(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "service.toml").write_text("[adt]\nport = 2576\n")
     assert main(["check", "--config", str(tmp_path)]) != 0
     said = capsys.readouterr()
-    assert "service.adt: a port needs at least one adt.caller: nobody else may send" in said.out + said.err
+    assert "adt: a port needs at least one adt.caller: nobody else may send" in said.out + said.err
