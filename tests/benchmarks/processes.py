@@ -22,7 +22,7 @@ def cpu_seconds(pid: int) -> float:
     return (int(stat[_USER]) + int(stat[_SYSTEM])) / _TICKS
 
 
-def precise_cpu_seconds(pid: int) -> float:
+def cpu_seconds_of_threads(pid: int) -> float:
     """Processor time that the present threads of a process have taken so far, in nanoseconds rather than in ticks."""
     return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e9
 

@@ -2,6 +2,7 @@
 
 A commit waits for the disk, and the disk can make many rows durable at once. Commits have a thread of their own. Where
 nothing else waits, the thread that received an instance commits it: changing threads twice takes as long as the disk.
+What is large has another thread, as compressing it can take seconds, for which a report must not wait.
 """
 
 import queue
@@ -25,7 +26,7 @@ MOST_BYTES_AT_ONCE = 16_000_000
 """Compressed bytes after which a commit is full: what waits in it is in memory twice."""
 
 MOST_BYTES_HERE = 262_144
-"""Bytes that are hashed and compressed by the caller's thread, which takes milliseconds."""
+"""Bytes that are hashed and compressed in milliseconds, for which others can wait; an instance of more is large."""
 
 GATHERING_SECONDS = 0.001
 """How long a commit waits for the next instance until it has as many as the last one had.
@@ -49,7 +50,7 @@ class _Waiting:
 
 
 class GroupCommit:
-    """Stores what all associations receive, in a thread of its own or of its caller, until ``close``.
+    """Stores what all associations receive, in threads of its own or of its caller, until ``close``.
 
     ``report`` is called after each commit in its own thread; a caller that commits calls it when it has answered.
     """
@@ -58,15 +59,20 @@ class GroupCommit:
         self._database = database
         self.report = report
         self._deferred: deque[_Waiting] = deque()
-        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._small: _Queue = queue.SimpleQueue()
+        self._large: _Queue = queue.SimpleQueue()
         self._committing = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="group-commit")
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, args=(self._small,), name="group-commit"),
+            threading.Thread(target=self._run, args=(self._large,), name="large-commit"),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def store(self, instance: Instance, sender: Sender, *, at: datetime, historical: bool = False) -> "Future[Stored]":
         """Store an instance; the future has its receipt once the commit is durable.
 
-        The instance is hashed and compressed in the commit thread. The future raises where nothing was stored:
+        The instance is hashed and compressed in the thread that commits it. The future raises where nothing was stored:
         ``StoreError``, or whatever was wrong with this instance alone.
         """
         stored = self.defer(instance, sender, at=at, historical=historical)
@@ -100,29 +106,34 @@ class GroupCommit:
             self._committing.release()
 
     def hand_over(self) -> None:
-        """Have the commit thread store what was deferred."""
+        """Have the threads of commits store what was deferred."""
         with suppress(IndexError):  # another thread was quicker
             while self._deferred:
-                self._waiting.put(self._deferred.popleft())
+                waiting = self._deferred.popleft()
+                is_large = len(waiting.instance.data_set) > MOST_BYTES_HERE
+                (self._large if is_large else self._small).put(waiting)
 
     @property
     def is_alive(self) -> bool:
-        """Whether its thread runs."""
-        return self._thread.is_alive()
+        """Whether its threads run."""
+        return all(thread.is_alive() for thread in self._threads)
 
     def close(self) -> None:
-        """Commit what is waiting, and end the thread."""
-        self._waiting.put(None)
-        self._thread.join()
+        """Commit what is waiting, and end the threads."""
+        for waiting in (self._small, self._large):
+            waiting.put(None)
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self) -> None:
+    def _run(self, waiting: "_Queue") -> None:
         is_open, last_count = True, 1
         while is_open:
             batch: _Batch = []
-            is_open = self._add_next(batch, timeout=None)
+            is_open = _add_next(batch, waiting, timeout=None)
             while is_open and not _is_full(batch):
                 try:
-                    is_open = self._add_next(batch, timeout=GATHERING_SECONDS if len(batch) < last_count else 0)
+                    gathering = GATHERING_SECONDS if len(batch) < last_count else 0
+                    is_open = _add_next(batch, waiting, timeout=gathering)
                 except queue.Empty:
                     break
             if batch:
@@ -130,18 +141,6 @@ class GroupCommit:
                 with self._committing:
                     self._commit(batch)
                 self.report()
-
-    def _add_next(self, batch: "_Batch", *, timeout: float | None) -> bool:
-        """Add the next instance to a batch; return whether more may come.
-
-        Raises:
-            queue.Empty: none has come in ``timeout`` seconds.
-        """
-        waiting = self._waiting.get(timeout=timeout)
-        if waiting is None:
-            return False
-        _add(batch, waiting)
-        return True
 
     def _commit(self, batch: "_Batch") -> None:
         try:
@@ -160,6 +159,20 @@ class GroupCommit:
 
 
 _Batch = list[tuple[Arrival, "Future[Stored]"]]
+_Queue = queue.SimpleQueue[_Waiting | None]
+
+
+def _add_next(batch: _Batch, queued: _Queue, *, timeout: float | None) -> bool:
+    """Add the next instance to a batch; return whether more may come.
+
+    Raises:
+        queue.Empty: none has come in ``timeout`` seconds.
+    """
+    waiting = queued.get(timeout=timeout)
+    if waiting is None:
+        return False
+    _add(batch, waiting)
+    return True
 
 
 def _add(batch: _Batch, waiting: _Waiting) -> None:

@@ -111,7 +111,7 @@ def test_a_uid_that_comes_several_times_in_one_commit_is_kept_as_if_they_came_on
 
 def test_an_instance_that_cannot_be_kept_does_not_fail_its_neighbours(database: Database) -> None:
     refused_by_the_database = replace(_instance(3), sop_class_uid=None)  # type: ignore[arg-type]
-    no_bytes = replace(_instance(4), data_set=None)  # type: ignore[arg-type]
+    no_bytes = replace(_instance(4), data_set="a text")  # type: ignore[arg-type]
     held = _Held(database)
     before, poisoned, broken, after = held.store(_instance(1), refused_by_the_database, no_bytes, _instance(2))
     held.let_go()
@@ -182,6 +182,29 @@ def test_what_is_large_and_what_would_wait_for_another_commit_goes_to_the_thread
     held.let_go()
     assert large.result(0)[1]
     assert threads != [threading.get_ident()]
+
+
+def test_a_report_does_not_wait_until_a_large_object_is_compressed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go = threading.Event(), threading.Event()
+    compress = receipts._smaller
+
+    def slowly(data_set: bytes) -> bytes | bytearray:
+        if len(data_set) > MOST_BYTES_HERE:
+            began.set()
+            assert go.wait(30)
+        return compress(data_set)
+
+    monkeypatch.setattr(receipts, "_smaller", slowly)
+    group_commit = GroupCommit(database)
+    large = group_commit.store(instance(bytes(MOST_BYTES_HERE + 1), uid="2.25.50"), SENDER, at=NOW)
+    assert began.wait(30)
+    assert group_commit.store(_instance(1), SENDER, at=NOW).result(30)[1]
+    assert not large.done()
+    go.set()
+    group_commit.close()
+    assert large.result(0)[1]
 
 
 def test_a_locked_database_fails_all_at_once_and_none_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
