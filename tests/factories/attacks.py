@@ -345,10 +345,11 @@ ON_TLS: dict[str, Attack] = {
 
 REACHES = {
     "a request of 15 MB for commitment": "data set is larger than any such request needs",
-    "one object of 20 MB named 1,900 times": "asked for commitment caller=SCANNER1 count=1\n",
-    "2,000 objects that nobody knows": "asked for commitment caller=SCANNER1 count=2000\n",
-    "the same transaction again and again": "asked for commitment caller=SCANNER1 count=1\n",
+    "one object of 20 MB named 1,900 times": r"asked for commitment .*caller=SCANNER1 count=1\n",
+    "2,000 objects that nobody knows": r"asked for commitment .*caller=SCANNER1 count=2000\n",
+    "the same transaction again and again": r"asked for commitment .*caller=SCANNER1 count=1\n",
     "sequences 20,000 deep": "sequences nested deeper than",
-    "results that nobody answers": "asked for commitment caller=SCANNER1 count=1\n",
+    "results that nobody answers": r"asked for commitment .*caller=SCANNER1 count=1\n",
 }
-"""What the listener's log says once an attack has come as far as it should; of refusals it tells the first only."""
+"""A pattern of what the listener's log says once an attack has come as far as it should; of refusals it tells the
+first only."""
