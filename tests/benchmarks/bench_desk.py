@@ -107,9 +107,9 @@ def _fill_trail(app: App, entries: int) -> None:
     with store:
         store.execute(
             "WITH RECURSIVE entry(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM entry WHERE n < ?) "
-            "INSERT INTO audit (at, event, outcome, actor, host, patient_id, detail) "
+            "INSERT INTO audit (at, event, outcome, actor, host, patient_id, salt, detail) "
             "SELECT strftime('%Y-%m-%d %H:%M:%S.000000', 'now', '-' || (600 * n) || ' seconds'), "
-            "?, ?, 'reader', '127.0.0.1', 2 + n / 3, '{}' FROM entry",
+            "?, ?, 'reader', '127.0.0.1', 2 + n / 3, hex(randomblob(16)), '{}' FROM entry",
             (entries, Event.VIEWED.value, int(Outcome.SUCCESS)),
         )
     store.close()
