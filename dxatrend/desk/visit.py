@@ -24,6 +24,32 @@ _MOST_DIGITS = 18
 """A longer number fits into no database, and nothing on file has it."""
 
 
+_YEARS = range(1900, 9001)
+"""Years of a day that any database and any time zone can have."""
+
+
+class NotADayError(HTTPException):
+    """What somebody has entered is no day; a page that does not handle it answers with 400 and these words."""
+
+    def __init__(self) -> None:
+        super().__init__(400, "The day is written as year, month and day, such as 2026-03-01.")
+
+
+def day_of(text: str) -> date | None:
+    """Return the day that a text names; ``None`` for an empty one.
+
+    Raises:
+        NotADayError: it is something else.
+    """
+    try:
+        found = date.fromisoformat(text) if text else None
+    except ValueError:
+        raise NotADayError from None
+    if found is not None and found.year not in _YEARS:
+        raise NotADayError
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
     """One request. A page parses it, calls what knows the answer, and renders that."""
@@ -129,6 +155,14 @@ class Visit:
         if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
             raise HTTPException(400)
         return int(text)
+
+    def day(self, name: str) -> date | None:
+        """Return a day of the query or the form; ``None`` where there is none.
+
+        Raises:
+            NotADayError: it is something else.
+        """
+        return day_of(self.text(name))
 
     def text(self, name: str, *, longest: int = 200) -> str:
         """Return a text of the query or the form without spaces about it; empty where there is none.

@@ -140,7 +140,7 @@ def _destinations(connection: Connection, app: App) -> Iterator[Metric]:
         name = destination.name
         up.add_metric([name], destination_outages.current(connection, name) is None)
         if (waiting := open_work.oldest_delivery(connection, name)) is not None:
-            oldest.add_metric([name], waiting[0].timestamp())
+            oldest.add_metric([name], waiting.authored_at.timestamp())
     yield from (up, oldest)
 
 

@@ -38,6 +38,8 @@ class Kind:
     """Whether ``hold_off`` counts from the age of what waits, not from when it was first seen."""
     working_days: int = 0
     """So many days of work instead of ``hold_off``."""
+    is_seen_at_once: bool = True
+    """Whether a look at the service shows the cause at any moment; else it is learned, found at night, or past."""
     hidden_by: tuple[tuple[str, bool], ...] = ()
     """The kinds of which this is a consequence, each with whether only that of the same subject hides it."""
 
@@ -88,6 +90,7 @@ ALL = (
     Kind(
         name="store_damaged",
         priority=Priority.HIGH,
+        is_seen_at_once=False,
         headline="The database is damaged",
         cause="the nightly check of the database has failed",
         advice="Stop the service and restore the latest backup.",
@@ -97,6 +100,7 @@ ALL = (
     Kind(
         name="audit_broken",
         priority=Priority.HIGH,
+        is_seen_at_once=False,
         headline="The audit trail was changed: its chain is broken",
         cause="the nightly check of the audit trail's chain has failed",
         advice="Find out who has had access to the database; keep a copy of it as it is now.",
@@ -116,6 +120,7 @@ ALL = (
     Kind(
         name="objects_refused",
         priority=Priority.HIGH,
+        is_seen_at_once=False,
         headline="Objects of scanners could not be stored and were refused",
         cause="an object was answered with 0xA700 within the last hour",
         advice="See the detail for the reason; scanners keep their copies, send them again once it is mended.",
@@ -202,6 +207,7 @@ ALL = (
     Kind(
         name="software_changed",
         priority=Priority.MEDIUM,
+        is_seen_at_once=False,
         headline="{} has new software",
         cause="the latest exam of a scanner was made with other software than the exams before it; until a service or "
         "an epoch from that day on is recorded, or for 14 days",
@@ -222,6 +228,7 @@ ALL = (
     Kind(
         name="scanner_silent",
         priority=Priority.MEDIUM,
+        is_seen_at_once=False,
         hold_off=_minutes(60),
         headline="{} has sent nothing for longer than usual",
         cause="nothing has come for more days of work than 99 of 100 of its gaps in a year had, and {} more; needs 20 "
@@ -305,6 +312,7 @@ ALL = (
     Kind(
         name="disk_filling",
         priority=Priority.LOW,
+        is_seen_at_once=False,
         headline="The disk will be full within four weeks",
         cause="at the pace of the last four weeks the disk of the store reaches its reserve within four weeks",
         advice="Add disk space, or lower `keeping.pixels_days`.",
@@ -315,6 +323,7 @@ ALL = (
     Kind(
         name="messages_stuck",
         priority=Priority.MEDIUM,
+        is_seen_at_once=False,
         hold_off=_minutes(60),
         is_aged=True,
         headline="Messages do not get out by {}",

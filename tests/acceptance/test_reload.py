@@ -128,7 +128,7 @@ def test_the_running_service_takes_a_new_clinical_configuration_and_keeps_the_ol
         assert running.run("reload")[0] == 2
     else:
         running.hang_up()
-        logged = "the configuration cannot be used, and the one before stays: rules.no_such_rule"
+        logged = "the configuration cannot be used, and the one before stays: rules.toml, line 1: no_such_rule"
         log = running.service.log
         peers.wait_until(lambda: log.read_text().count(logged) == PARTS, seconds=30, what="the mistake is told")
     assert running.processes() == before

@@ -1,13 +1,13 @@
 """Alarms: what is wrong and what to do, who is told, and what a person wants to hear nothing of until a day."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from dxatrend.desk import shapes
 from dxatrend.desk.routes import DeskRoute, action, page
-from dxatrend.desk.visit import Visit
+from dxatrend.desk.visit import NotADayError, Visit
 from pipeline.edge.alarms import listing, shelving, wording
 from pipeline.edge.alarms.shelving import NotShelvedError
 from pipeline.edge.alarms.watch import calendar_of
@@ -48,8 +48,10 @@ def shelve(visit: Visit) -> Response:
     """Hear nothing of an alarm until the end of a day."""
     kind, subject = _name(visit)
     try:
-        until = date.fromisoformat(visit.text("until"))
-    except ValueError:
+        until = visit.day("until")
+    except NotADayError:
+        until = None
+    if until is None:
         return visit.redirect("/alarms", problem="Nothing was changed: until which day? Write it as 2026-12-24.")
     try:
         shelving.shelve(

@@ -10,7 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from dxatrend.desk.routes import DeskRoute, action, page
-from dxatrend.desk.visit import Visit
+from dxatrend.desk.visit import NotADayError, Visit, day_of
 from pipeline.clinical.cross_calibration_study import evaluate_pairs, evaluate_phantom
 from pipeline.clinical.model import Scanner
 from pipeline.clinical.precision_study import UnfitStudyError
@@ -169,12 +169,14 @@ def _scanner(visit: Visit, given: _Given, field: str, what: str) -> Scanner | No
 
 
 def _day(given: _Given, field: str, what: str, *, required: bool = True) -> date | None:
-    text = given.fields[field]
     try:
-        return date.fromisoformat(text) if text or required else None
-    except ValueError:
+        found = day_of(given.fields[field])
+        is_missing = found is None and required
+    except NotADayError:
+        found, is_missing = None, True
+    if is_missing:
         given.mistakes.append(f"{what}: a date is written 2026-03-02.")
-        return None
+    return found
 
 
 def _required(given: _Given, field: str, what: str) -> str:

@@ -1,7 +1,5 @@
 """Reprocessing: what would change today as a list of before and after, begin it, watch it, and the last runs."""
 
-from datetime import date
-
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -90,11 +88,7 @@ def _scope(visit: Visit) -> Scope:
     Raises:
         HTTPException: it names no scanner that is on file, or a day that there is not.
     """
-    text, scanner = visit.text("since", longest=10), visit.number("scanner")
-    try:
-        since = date.fromisoformat(text) if text else None
-    except ValueError:
-        raise HTTPException(400, "The day is written as year, month and day, such as 2026-03-01.") from None
+    since, scanner = visit.day("since"), visit.number("scanner")
     if scanner is not None:
         with visit.app.database.read() as connection:
             if scanner not in {number for number, _ in scanners.all_of_them(connection)}:

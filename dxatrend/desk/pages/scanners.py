@@ -12,7 +12,7 @@ from starlette.responses import Response
 from dxatrend.desk import shapes
 from dxatrend.desk.charts.control import control_chart
 from dxatrend.desk.routes import DeskRoute, action, page
-from dxatrend.desk.visit import Visit, not_found
+from dxatrend.desk.visit import NotADayError, Visit, not_found
 from pipeline.clinical.model import ZERO
 from pipeline.clinical.phantom_qc import BASELINE_DAYS
 from pipeline.edge.configuration.desk_settings import Role
@@ -102,9 +102,11 @@ def remedy(visit: Visit) -> Response:
         raise not_found()
     what = visit.text("what", longest=500)
     try:
-        found = record_remedy(visit.app, number, what, on=_day(visit), annul=annul)
+        found = record_remedy(visit.app, number, what, on=visit.day("on"), annul=annul)
     except QualityRecordError as problem:
         return visit.redirect(back, problem=f"Nothing was recorded: {problem}.")
+    except NotADayError as problem:
+        return visit.redirect(back, problem=f"Nothing was recorded. {problem.detail}")
     if found.stop.annulled:
         return visit.redirect(back, done=f"Stop {number} counts nowhere any more; {found.exams} exams are due again.")
     if found.stop.fit_again_at:
@@ -117,9 +119,11 @@ def service(visit: Visit) -> Response:
     one = _scanner(visit)
     back = f"/scanners/{one.number}/qc"
     try:
-        day = record_service(visit.app, one.number, visit.text("what", longest=500), on=_day(visit))
+        day = record_service(visit.app, one.number, visit.text("what", longest=500), on=visit.day("on"))
     except QualityRecordError as problem:
         return visit.redirect(back, problem=f"Nothing was recorded: {problem}.")
+    except NotADayError as problem:
+        return visit.redirect(back, problem=f"Nothing was recorded. {problem.detail}")
     return visit.redirect(back, done=f"Recorded for {day}. Scan the phantom ten times, repositioned, before patients.")
 
 
@@ -129,14 +133,6 @@ def _scanner(visit: Visit) -> ScannerFitness:
         if number not in scanners.numbers(connection):
             raise not_found()
     return scanner_fitness.fitness_of(visit.app, number, at=visit.now)
-
-
-def _day(visit: Visit) -> date | None:
-    text = visit.text("on")
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise QualityRecordError(f"{text} is no day; one is written 2026-03-02") from None
 
 
 def _shown(series: Series, one: ScannerFitness, since: date, today: date, number: int) -> ShownSeries:

@@ -9,6 +9,7 @@ from dxatrend.desk.rendering import counted
 from dxatrend.desk.routes import DeskRoute, action, page
 from dxatrend.desk.visit import Visit, not_found
 from flows.prefect_disk_space import prefect_disk_reserve
+from pipeline.edge.alarm_kinds import KINDS
 from pipeline.edge.alarms.listing import raised
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.operations.release import release_destination
@@ -20,17 +21,6 @@ from pipeline.edge.store.scanner_activity import PERIODS
 REFRESH_SECONDS = 30
 
 _SHAPES = {Urgency.NOW: "bad", Urgency.TODAY: "look", Urgency.SOON: "wait"}
-
-_ONLY_ALARMS = {
-    "scanner_silent",
-    "software_changed",
-    "objects_refused",
-    "store_damaged",
-    "audit_broken",
-    "disk_filling",
-    "messages_stuck",
-}
-"""The kinds of alarm that no trouble of this moment tells of: they are learned, found at night, or past."""
 
 _PAGES = {
     Kind.QUALITY: ("/scanners", "To Scanners"),
@@ -48,7 +38,11 @@ def show(visit: Visit) -> Response:
     now = today(visit.app, at=visit.now, other_disks={"Prefect": prefect})
     found = troubles(now)
     with visit.app.database.read() as connection:
-        alarms = [one for one in raised(connection, at=visit.now) if one.kind in _ONLY_ALARMS and one.shelf is None]
+        alarms = [
+            one
+            for one in raised(connection, at=visit.now)
+            if one.shelf is None and not KINDS[one.kind].is_seen_at_once  # a trouble tells of the others
+        ]
     return visit.render(
         "today.html",
         title="Today",

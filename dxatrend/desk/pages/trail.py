@@ -147,8 +147,8 @@ def short_detail(detail: Any) -> str:
 
 def _search(visit: Visit) -> tuple[Search, dict[str, str]]:
     """Return what is searched for, and the fields of the form as they were understood."""
-    begins = _day(visit.text("from")) or visit.today - timedelta(days=USUAL_DAYS)
-    ends = _day(visit.text("until"))
+    begins = visit.day("from") or visit.today - timedelta(days=USUAL_DAYS)
+    ends = visit.day("until")
     kind, who, patient = visit.text("what") or _PEOPLE, visit.text("who"), visit.number("patient")
     fields = {
         "what": kind,
@@ -168,16 +168,6 @@ def _search(visit: Visit) -> tuple[Search, dict[str, str]]:
         patient=patient,
     )
     return search, fields
-
-
-def _day(text: str) -> date | None:
-    try:
-        found = date.fromisoformat(text) if text else None
-    except ValueError:
-        raise HTTPException(400) from None
-    if found is not None and not 1900 <= found.year <= 9000:
-        raise HTTPException(400)
-    return found
 
 
 def _midnight(visit: Visit, day: date) -> datetime:

@@ -242,7 +242,7 @@ def _destinations(connection: Connection, service: ServiceSettings) -> Iterator[
         if (outage := destination_outages.current(connection, name)) is not None:
             yield Condition(kind="destination_away", subject=name, since=outage.since, detail=outage.detail)
         if (oldest := open_work.oldest_delivery(connection, name)) is not None:
-            yield Condition(kind="delivery_stuck", subject=name, since=oldest[0], detail=oldest[1])
+            yield Condition(kind="delivery_stuck", subject=name, since=oldest.authored_at, detail=oldest.reason)
     for archive in service.archives:
         if (since := open_work.oldest_question(connection, archive.name)) is not None:
             yield Condition(kind="history_unanswered", subject=archive.name, since=since)

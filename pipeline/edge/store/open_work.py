@@ -20,6 +20,15 @@ class Waiting:
     since: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class OldestDelivery:
+    """The delivery that waits longest for a destination: when its addendum was authored, and why it was not taken."""
+
+    authored_at: datetime
+    reason: str
+    detail: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScannerDays:
     """The days on which a scanner made exams, in order; when it was last heard of; and its last phantom scan."""
@@ -48,16 +57,16 @@ def waiting_in(connection: Connection, queue: Table) -> Waiting:
     return Waiting(row.number, row.since)
 
 
-def oldest_delivery(connection: Connection, destination: str) -> tuple[datetime, str] | None:
-    """Return when the addendum was authored that waits longest for a destination, and why it was not taken yet."""
+def oldest_delivery(connection: Connection, destination: str) -> OldestDelivery | None:
+    """Return the delivery that waits longest for a destination."""
     row = connection.execute(
-        select(addendum.c.authored_at, delivery.c.reason)
+        select(addendum.c.authored_at, delivery.c.reason, delivery.c.detail)
         .join(addendum, addendum.c.id == delivery.c.addendum_id)
         .where(delivery.c.destination == destination, delivery.c.state == State.WAITING)
         .order_by(delivery.c.id)
         .limit(1)
     ).one_or_none()
-    return None if row is None else (row.authored_at, row.reason or "")
+    return None if row is None else OldestDelivery(row.authored_at, row.reason or "", row.detail)
 
 
 def oldest_question(connection: Connection, archive: str) -> datetime | None:

@@ -10,7 +10,7 @@ from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.store import destination_outages, open_work, scanner_activity, scanners, senders, work_queue
 from pipeline.edge.store.scanner_activity import ScannerStatus
 from pipeline.edge.store.scanners import Respelt, UnidentifiedScanner
-from pipeline.edge.store.schema import State, addendum, commitment_request, delivery, exam, history_query, receipt
+from pipeline.edge.store.schema import State, commitment_request, delivery, exam, history_query, receipt
 from pipeline.edge.store.senders import NewSender
 
 DAY = timedelta(hours=24)
@@ -124,13 +124,7 @@ _LATE = exam.c.late & exam.c.withdrawn.is_(None)
 def _destination(connection: Connection, name: str, at: datetime) -> DestinationStatus:
     to_destination = delivery.c.destination == name
     waiting = to_destination & (delivery.c.state == State.WAITING)
-    oldest = connection.execute(
-        select(addendum.c.authored_at, delivery.c.detail)
-        .join(addendum, addendum.c.id == delivery.c.addendum_id)
-        .where(waiting)
-        .order_by(delivery.c.id)
-        .limit(1)
-    ).one_or_none()
+    oldest = open_work.oldest_delivery(connection, name)
     outage = destination_outages.current(connection, name)
     return DestinationStatus(
         name=name,

@@ -90,6 +90,12 @@ def test_an_alarm_is_shelved_by_a_named_person_and_told_again(alarmed: RunningDe
         with alarmed.app.database.read() as connection:
             (entry,) = connection.execute(select(audit).where(audit.c.event == "shelved")).all()
         assert entry.actor == "act"
+        with alarmed.client(Role.LOOK) as client:
+            looked = client.get("/alarms").raise_for_status().text
+        assert "upgrade of the PACS" not in looked, "what a person types may name a patient"
+        assert "the reason is only for the role read" in looked
+        with alarmed.client(Role.READ) as client:
+            assert "upgrade of the PACS" in client.get("/alarms").raise_for_status().text
         page.get_by_role("button", name="Tell it again").click()
         expect(page.get_by_text("upgrade of the PACS")).to_have_count(0)
 
