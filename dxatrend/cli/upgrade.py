@@ -39,8 +39,9 @@ def run(options: argparse.Namespace) -> int:
     print(f"backup  {printable(done.backup)}, SHA-256 {done.digest}")
     print(f"schema  {done.before} -> {done.after}")
     print(f"rows    {', '.join(f'{count} of {name}' for name, count in done.rows.items())}: none is missing")
-    print("To return: install the version before, then, with the service stopped:")
-    print(f"  dxatrend restore {printable(done.backup)} --replace")
+    if options.backed_up is None:  # whoever made the backup knows the way back
+        print("To return: install the version before, then, with the service stopped:")
+        print(f"  dxatrend restore {printable(done.backup)} --replace")
     return SUCCESS
 
 

@@ -135,6 +135,18 @@ def test_a_service_that_is_killed_is_started_again(machine: DebianMachine) -> No
     assert "code=killed, status=9/KILL" in machine.journal()
 
 
+def test_a_service_that_hangs_is_started_again(machine: DebianMachine) -> None:
+    """The unit waits for a minute; a drop-in, as an administrator may write one, makes it ten seconds here."""
+    folder = "/etc/systemd/system/dxatrend.service.d"
+    machine.run(f"mkdir {folder} && printf '[Service]\nWatchdogSec=10\n' >{folder}/watchdog.conf")
+    machine.run("systemctl daemon-reload && systemctl restart dxatrend")
+    main = show(machine, "MainPID")
+    machine.run(f"kill -STOP {main}")
+    peers.wait_until(lambda: show(machine, "MainPID") not in (main, "0"), seconds=180, what="it is started again")
+    assert "Watchdog timeout" in machine.journal()
+    machine.run(f"rm -r {folder} && systemctl daemon-reload && systemctl restart dxatrend")
+
+
 def test_a_reload_takes_new_rules_without_a_restart(machine: DebianMachine) -> None:
     wait_until_active(machine)
     main = show(machine, "MainPID")
@@ -170,14 +182,16 @@ def test_an_upgrade_that_fails_leaves_the_version_before_in_use(bundle: Path, ma
     assert received(machine) == reports
 
 
-def test_an_upgrade_backs_up_migrates_and_starts_again(bundle: Path, machine: DebianMachine) -> None:
+def test_an_upgrade_backs_up_migrates_and_starts_again_and_prints_the_way_back(
+    bundle: Path, machine: DebianMachine
+) -> None:
     later_bundle(
         bundle,
         machine.shared / "later",
         version="9.1.0",
         migration='op.execute("ALTER TABLE receipt ADD COLUMN n TEXT")',
     )
-    before = version_in_use(machine)
+    before, reports = version_in_use(machine), received(machine)
     upgraded = machine.run("/tmp/shared/later/install").stdout
     assert f"backed up with version {before}" in upgraded
     assert "0001 -> 9000" in upgraded
@@ -187,10 +201,13 @@ def test_an_upgrade_backs_up_migrates_and_starts_again(bundle: Path, machine: De
     sent = addenda(machine)
     send(machine, REPORTS[2])
     peers.wait_until(lambda: addenda(machine) == sent + 1, seconds=120, what="the archive has the addendum")
+    machine.run(" && ".join(upgraded.partition("To return to version ")[2].splitlines()[1:4]))
+    assert version_in_use(machine) == before
+    assert show(machine, "ActiveState") == "active"
+    assert received(machine) == reports
 
 
 def test_removing_it_leaves_configuration_and_data_and_installing_it_again_goes_on(machine: DebianMachine) -> None:
-    """The version is the later one by now, which alone reads this store."""
     reports = received(machine)
     said = machine.run("/opt/dxatrend/uninstall").stdout
     assert "/var/lib/dxatrend    the data" in said
