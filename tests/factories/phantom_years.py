@@ -82,7 +82,6 @@ class Course:
     """Whether it is scanned under an id and a name that no phantom has."""
     day: int = 0
     repeats: list[JudgedScan] = field(default_factory=list)
-    remedied: int = 0
     is_over: bool = False
 
     @property
@@ -286,7 +285,6 @@ class PhantomYears:
             what = ("qc", "remedy", str(stop.number), "--what", "it lay askew", "--on", str(stop.shown_at.date()))
             done = self.service.run(*what, "--not-the-scanner", environment=self.clock.environment)
             assert done.returncode == 0, done.stderr
-            course.remedied += 1
 
     def _report(self, course: Course, scan: ControlScan) -> fast_scanner.Object:
         self._sent += 1
