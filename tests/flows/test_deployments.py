@@ -23,6 +23,9 @@ class Deployed:
     def __init__(self, folder: Path, prefect: PrefectServer) -> None:
         self._prefect, self._api = prefect, prefect.client()
         self.config = Service(folder, destination_port=peers.free_port()).config
+        settings = self.config / "service.toml"
+        zoned = settings.read_text().replace("[exam]", '[exam]\ntime_zone = "Europe/Berlin"')
+        settings.write_text(f'[backup]\nfolder = "{folder}/backups"\nat = "04:15"\n{zoned}')
 
     def ask(self, path: str, question: dict[str, Any]) -> Any:
         return self._api.post(path, json=question).raise_for_status().json()
@@ -63,13 +66,15 @@ def deployed(prefect: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -
     for _ in range(2):
         registered = found.run("dxatrend", "--config", str(found.config), "deploy")
         assert registered.returncode == 0, registered.stderr
-    assert registered.stdout.split() == ["housekeeping/nightly", "reprocess/nightly"]
+    assert registered.stdout.split() == ["housekeeping/nightly", "reprocess/nightly", "backup/nightly"]
     yield found
     found.close()
 
 
 def test_what_is_deployed_is_named_scheduled_and_explained_and_a_worker_runs_it(deployed: Deployed) -> None:
-    assert len(deployed.ask("deployments/filter", {})) == 2
+    assert len(deployed.ask("deployments/filter", {})) == 3
+    schedule = deployed.deployment("backup")["schedules"][0]["schedule"]
+    assert (schedule["cron"], schedule["timezone"]) == ("15 4 * * *", "Europe/Berlin")
     night = deployed.deployment("reprocess")
     assert (night["tags"], night["work_pool_name"]) == (["dxatrend"], "dxatrend")
     assert night["schedules"][0]["schedule"]["cron"] == "0 1 * * *"
@@ -84,7 +89,7 @@ def test_what_is_deployed_is_named_scheduled_and_explained_and_a_worker_runs_it(
     assert [row["what"] for row in json.loads(counts["data"])] == ["examined", "issued", "unchanged", "held"]
 
 
-@pytest.mark.parametrize(("name", "most"), [("reprocess", 2), ("housekeeping", 1)])
+@pytest.mark.parametrize(("name", "most"), [("reprocess", 2), ("housekeeping", 1), ("backup", 1)])
 def test_however_many_workers_there_are_the_server_lets_no_more_runs_of_the_night_begin(
     deployed: Deployed, name: str, most: int
 ) -> None:
