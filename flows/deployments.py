@@ -1,10 +1,11 @@
 """Prefect deployments of the scheduled flows: housekeeping, the nightly reprocessing, and backups if configured.
 
-``run_schedules`` serves them from one machine. ``deploy`` registers them with a work pool of an existing Prefect
-server, so that Prefect's workers on any machine run them.
+Run as a program, which ``schedules`` starts, it serves them from one machine. ``deploy`` registers them with a work
+pool of an existing Prefect server, so that Prefect's workers on any machine run them.
 """
 
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from flows.backup import backup
 from flows.housekeeping import EVERY_NIGHT, housekeeping
 from flows.prefect_runner import TAG
 from flows.reprocess import AFTER_MIDNIGHT, reprocess
+from pipeline.edge.configuration.folders import CONFIG_VARIABLE
+from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.configuration.service_settings import ServiceSettings
 
 HOME = Path(__file__).parent.parent
@@ -70,3 +73,7 @@ def _deployment(
     )
     assert isinstance(deployment, RunnerDeployment)  # as above
     return deployment
+
+
+if __name__ == "__main__":
+    run_schedules(load_configuration(Path(os.environ[CONFIG_VARIABLE]))[0].service)

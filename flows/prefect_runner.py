@@ -8,7 +8,6 @@ import base64
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
@@ -103,11 +102,6 @@ class PrefectRunner:
                 log.warning("a Prefect run failed (%s); the work goes on without it", type(error).__name__)
                 requeue()
         plain()
-
-    def wait_for_server(self) -> None:
-        """Return when the server answers."""
-        while not self.is_there():
-            time.sleep(1)
 
     def close(self) -> None:
         """Close its connection, in the thread that has run the flows."""

@@ -1,15 +1,22 @@
-"""A stop request for this process, set by SIGTERM or SIGINT and waited for by any number of threads.
+"""The end of a process: with its parent, or by a stop request.
+
+A stop request is set by SIGTERM or SIGINT, and waited for by any number of threads.
 
 ``threading.Event`` will not do: a signal is handled in the main thread, and when that thread waits for the event, it
 may hold the very lock that setting the event needs. A pipe has no lock.
 """
 
+import ctypes
 import os
 import select
 import signal
 
 HANDLE_SECONDS = 1.0
 """How long the main thread may be in one system call, during which Python handles no signal."""
+
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 
 class Stop:
@@ -31,6 +38,10 @@ class Stop:
         """Return whether it is time to stop."""
         return self.wait(0)
 
+    def fileno(self) -> int:
+        """Return a descriptor that can be read from once it is set, to be waited for together with others."""
+        return self._reader
+
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until it is set, at most so many seconds; return whether it is set.
 
@@ -50,3 +61,9 @@ def stop_on_signals() -> Stop:
     stop = Stop()
     stop.on_signals()
     return stop
+
+
+def end_with_parent() -> None:
+    """Make the kernel end this process, which is about to become another one, when its parent dies."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it handles it, it has not read its configuration yet
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

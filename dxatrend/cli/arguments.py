@@ -178,13 +178,13 @@ COMMANDS: dict[str, Command] = {
         examples=("dxatrend held", "dxatrend held --json", "dxatrend held --set-aside"),
     ),
     "release": Command(
-        run="held:release",
+        run="release:release",
         summary="Try held work again, or try now what waits for a destination.",
         examples=("dxatrend release E12", "dxatrend release pacs"),
         writes=True,
     ),
     "set-aside": Command(
-        run="held:set_aside",
+        run="release:set_aside",
         summary="Stop asking for a decision on held work, which stays held; release still tries it again.",
         examples=(
             'dxatrend set-aside 12 --reason "a lateral spine, nothing to compare"',

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from dxatrend.cli.output import FAILURE, SUCCESS, print_errors, print_table, show_times_in
+from dxatrend.service import systemd_notify
 from flows.shutdown import stop_on_signals
 from pipeline.edge.app import open_app
 from pipeline.edge.configuration.desk_settings import Role
@@ -55,8 +56,10 @@ def _serve(options: argparse.Namespace) -> int:
         try:
             server.serve(application(desk), desk.settings)
         except (server.CannotServeError, TlsError) as error:
-            log.error("cannot serve the desk: %s", error)
-            desk.fails(f"cannot serve the desk: {error}")
+            reason = f"cannot serve the desk: {error}"
+            log.error("%s", reason)
+            systemd_notify.cannot_start(reason)
+            desk.fails(reason)
             return FAILURE
     return SUCCESS
 

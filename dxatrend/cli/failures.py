@@ -3,8 +3,12 @@
 import sys
 
 from dxatrend.cli.output import FAILURE, UNUSABLE_CONFIGURATION
+from dxatrend.service import systemd_notify
+from dxatrend.service.supervisor import ServiceCannotStartError
 from flows.prefect_password import UnusablePasswordError
+from flows.schedules import RunnerError
 from pipeline.edge.configuration.loading import SettingsError
+from pipeline.edge.heartbeat import AlreadyRunningError
 from pipeline.edge.live_configuration import OtherConfigurationError
 from pipeline.edge.store.database import StoreError, StoreInUseError, StoreMissingError, StoreTooNewError
 from pipeline.edge.text_files import printable
@@ -18,7 +22,9 @@ def report(error: DxatrendError) -> int:
         DxatrendError: the error itself, where no command is expected to end with it.
     """
     status = UNUSABLE_CONFIGURATION if isinstance(error, SettingsError) else FAILURE
-    print(*lines_of(error), sep="\n", file=sys.stderr)
+    lines = lines_of(error)
+    systemd_notify.cannot_start(" ".join(lines))
+    print(*lines, sep="\n", file=sys.stderr)
     return status
 
 
@@ -41,7 +47,9 @@ def lines_of(error: DxatrendError) -> tuple[str, ...]:
             return ("The store was written by a newer version of dxatrend; install that version",)
         case OtherConfigurationError():
             return (str(error), "Nothing was changed; --force runs the command anyway.")
-        case UnusablePasswordError():
+        case UnusablePasswordError() | AlreadyRunningError() | RunnerError():
             return (str(error),)
+        case ServiceCannotStartError():
+            return ("The service could not start and was stopped:", *(f"  {reason}" for reason in error.reasons))
         case _:
             raise error

@@ -4,7 +4,8 @@ import argparse
 import logging
 
 from dxatrend.cli.output import FAILURE, SUCCESS
-from dxatrend.service.monitor import run_monitor
+from dxatrend.service import systemd_notify
+from dxatrend.service.monitor import CannotAnswerError, run_monitor
 from flows.shutdown import stop_on_signals
 
 log = logging.getLogger(__name__)
@@ -15,7 +16,9 @@ def run(options: argparse.Namespace) -> int:
     stop = stop_on_signals()
     try:
         run_monitor(options.config, stop)
-    except OSError as error:
-        log.error("cannot answer monitoring systems: %s", error.strerror)
+    except CannotAnswerError as error:
+        reason = f"cannot answer monitoring systems: {error}"
+        log.error("%s", reason)
+        systemd_notify.cannot_start(reason)
         return FAILURE
     return SUCCESS

@@ -9,6 +9,7 @@ from dxatrend.service import systemd_notify
 from dxatrend.service.supervisor import serve_prefect
 from flows.prefect_environment import enter_client_environment
 from flows.prefect_runner import PrefectRunner
+from flows.schedules import keep_schedules
 from flows.shutdown import stop_on_signals
 from pipeline.edge.app import open_app
 from pipeline.edge.configuration.loading import load_configuration
@@ -24,19 +25,15 @@ def prefect(options: argparse.Namespace) -> int:
 
 def schedules(options: argparse.Namespace) -> int:
     """Start the scheduled Prefect runs until SIGTERM."""
-    settings = enter_client_environment(options.config)
+    enter_client_environment(options.config)
+    stop = stop_on_signals()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # each of its runs reads the configuration itself
     with (
         open_app(options.config) as app,
         Heartbeat(app.database, "schedules").kept(),
         systemd_notify.ready("starts what is due by the clock"),
     ):
-        # Importing Prefect competes with the start of its server, which everything else waits for.
-        with contextlib.closing(PrefectRunner(settings)) as runner:
-            runner.wait_for_server()
-        from flows.deployments import run_schedules  # noqa: PLC0415 - Prefect reads its settings when it is imported
-
-        run_schedules(app.settings.service)
+        keep_schedules(app.settings.service, stop)
     return SUCCESS
 
 

@@ -3,20 +3,19 @@
 import argparse
 import contextlib
 import logging
-import os
 import signal
 import sys
 from functools import partial
 
 from dxatrend.cli.output import FAILURE, SUCCESS
-from dxatrend.service import systemd_notify
+from dxatrend.service import port_refusals, systemd_notify
 from dxatrend.service.memory import give_back_large_blocks, leave_what_is_loaded
 from flows.prefect_environment import enter_client_environment
 from flows.shutdown import stop_on_signals
 from pipeline.edge.app import App, open_app
 from pipeline.edge.audit import events
 from pipeline.edge.dicom_net.tls import TlsError
-from pipeline.edge.heartbeat import Heartbeat
+from pipeline.edge.heartbeat import Heartbeat, is_running_here
 from pipeline.edge.live_configuration import LiveConfiguration
 from pipeline.edge.operations.patient_feed import answer_message
 from pipeline.edge.receive.listener import Listener
@@ -44,10 +43,7 @@ def listen(options: argparse.Namespace) -> int:
                 service.listener, app.database, service.dicom_destinations, reserve_mb=service.store.reserve_mb
             )
         except (OSError, TlsError) as error:
-            problem = f"listener.{error}" if isinstance(error, TlsError) else _refusal(error, service.listener.port)
-            log.error("cannot listen: %s", problem)
-            Heartbeat(app.database, "listener").cannot_start(f"cannot listen: {problem}")
-            return FAILURE
+            return _cannot(app, "listen", error, service.listener.port, key="listener")
         live = LiveConfiguration(app)
         signal.signal(signal.SIGHUP, live.on_signal)
         where = f"listening on {service.listener.host} port {service.listener.port}"
@@ -55,10 +51,7 @@ def listen(options: argparse.Namespace) -> int:
             try:
                 feed = _patient_feed(app, feeds)
             except (OSError, TlsError) as error:
-                problem = f"adt.{error}" if isinstance(error, TlsError) else _refusal(error, service.adt.port or 0)
-                log.error("cannot listen for HL7: %s", problem)
-                Heartbeat(app.database, "listener").cannot_start(f"cannot listen for HL7: {problem}")
-                return FAILURE
+                return _cannot(app, "listen for HL7", error, service.adt.port or 0, key="adt")
             with (
                 events.service_lifetime(app, "listener"),
                 live.registered("listener"),
@@ -98,6 +91,12 @@ def work(options: argparse.Namespace) -> int:
             return FAILURE
 
 
-def _refusal(error: OSError, port: int) -> str | None:
-    """Return why the system does not let us listen; asyncio adds where it tried."""
-    return f"{os.strerror(error.errno)} (port {port})" if error.errno else error.strerror
+def _cannot(app: App, do: str, error: OSError | TlsError, port: int, *, key: str) -> int:
+    """Say why the listener cannot start: to the log, the supervisor, and the store unless another listener runs."""
+    problem = f"{key}.{error}" if isinstance(error, TlsError) else port_refusals.why(error, port, key=key)
+    reason = f"cannot {do}: {problem}"
+    log.error("%s", reason)
+    systemd_notify.cannot_start(reason)
+    if not is_running_here(app.database, "listener"):
+        Heartbeat(app.database, "listener").cannot_start(reason)
+    return FAILURE

@@ -4,11 +4,13 @@ import argparse
 import time
 from datetime import UTC, datetime
 
+from dxatrend.cli.main import main
 from dxatrend.cli.output import FAILURE, SUCCESS, print_errors
-from dxatrend.service.child_reports import child_reports
+from dxatrend.service.child_reports import ChildReports
 from dxatrend.service.supervisor import supervise
 from flows.shutdown import stop_on_signals
 from pipeline.edge.app import App, open_app
+from pipeline.edge.heartbeat import require_alone
 from pipeline.edge.live_configuration import outdated
 from pipeline.edge.store import processes
 from pipeline.edge.store.processes import LiveProcess
@@ -18,11 +20,13 @@ RELOAD_SECONDS = 30
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Run listener, worker, desk, Prefect server and schedules until SIGTERM."""
+    """Run listener, worker, monitor, desk, Prefect server and schedules until SIGTERM."""
     with open_app(options.config) as app:  # migrates the database, before two children would
         service = app.settings.service
-        with child_reports(app.database) as reports:
-            supervise(options.config, service.prefect, stop_on_signals(), reports, desk=service.desk.enabled)
+        require_alone(app.database, "supervisor")
+        app.database.close()  # it is copied with this process, and no connection may be; the reports open another
+        reports = ChildReports(app.database)
+        supervise(options.config, service.prefect, stop_on_signals(), reports, main, desk=service.desk.enabled)
     return SUCCESS
 
 

@@ -9,7 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from dxatrend.desk.http_protocol import ImpatientProtocol
-from dxatrend.service import systemd_notify
+from dxatrend.service import port_refusals, systemd_notify
 from pipeline.edge.configuration.desk_settings import DeskSettings
 from pipeline.edge.dicom_net import tls
 from pipeline.errors import DxatrendError
@@ -98,8 +98,9 @@ def listen(settings: DeskSettings) -> socket.socket:
         listening.bind(address)
         return listening
     except OSError as error:
-        where = settings.socket or f"{settings.host}:{settings.port}"
-        raise CannotServeError(f"{where}: {error.strerror or 'cannot be listened on'}") from None
+        if settings.socket is not None:
+            raise CannotServeError(f"{settings.socket}: {error.strerror or 'cannot be listened on'}") from None
+        raise CannotServeError(f"{settings.host}: {port_refusals.why(error, settings.port, key='desk')}") from None
 
 
 def _unix_socket(path: str) -> socket.socket:

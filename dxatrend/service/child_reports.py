@@ -72,21 +72,19 @@ class ChildReports:
         """End the writing after what was reported so far."""
         self._todo.put(None)
 
+    @contextlib.contextmanager
+    def written(self) -> Iterator[None]:
+        """Write them by a thread while the block lasts."""
+        thread = threading.Thread(target=self.write, name="reports on children")
+        thread.start()
+        try:
+            yield
+        finally:
+            self.finish()
+            thread.join()
+
     def _of(self, part: str) -> Heartbeat:
         return Heartbeat(self._database, part, owner=self._owners.get(part, work_queue.owner(0)))
-
-
-@contextlib.contextmanager
-def child_reports(database: Database) -> Iterator[ChildReports]:
-    """Yield the reports of a supervisor, which a thread writes while the block lasts."""
-    reports = ChildReports(database)
-    thread = threading.Thread(target=reports.write, name="reports on children")
-    thread.start()
-    try:
-        yield reports
-    finally:
-        reports.finish()
-        thread.join()
 
 
 def _ending(status: int) -> str:

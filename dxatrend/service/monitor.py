@@ -6,22 +6,29 @@ It goes on while the database is away, and tells of that itself.
 import contextlib
 import logging
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from dxatrend.service import systemd_notify
+from dxatrend.service import port_refusals, systemd_notify
 from dxatrend.service.monitor_server import MonitorServer
 from flows.shutdown import Stop
 from pipeline.edge.alarms.store_outage import StoreOutage
 from pipeline.edge.alarms.watch import Watcher
 from pipeline.edge.app import App, open_app
+from pipeline.edge.configuration.alarm_settings import MonitorSettings
 from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.live_configuration import LiveConfiguration
 from pipeline.edge.store.database import StoreError, StoreInUseError
+from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
 
 PART = "monitor"
+
+
+class CannotAnswerError(DxatrendError):
+    """The port for monitoring systems cannot be listened on; the text says why and what to do."""
 
 
 def run_monitor(config: Path, stop: Stop) -> None:
@@ -29,9 +36,10 @@ def run_monitor(config: Path, stop: Stop) -> None:
 
     Raises:
         SettingsError: the configuration cannot be used.
-        OSError: the port cannot be bound.
+        CannotAnswerError: the port cannot be bound.
     """
     settings, _ = load_configuration(config)
+    _require_port(settings.service.monitor)
     outage = StoreOutage(settings.service)
     every = settings.service.alarms.every_seconds
     with systemd_notify.ready("watching"):
@@ -62,6 +70,21 @@ def _watch(app: App, stop: Stop, outage: StoreOutage) -> None:
             stop.wait(watcher.every.total_seconds())
 
 
+def _require_port(settings: MonitorSettings) -> None:
+    """Require that the port can be bound, before the database is there and anything answers.
+
+    Raises:
+        CannotAnswerError: it cannot.
+    """
+    if settings.port is None:
+        return
+    try:
+        with socket.create_server((settings.host, settings.port)):
+            pass
+    except OSError as error:
+        raise CannotAnswerError(port_refusals.why(error, settings.port, key="monitor")) from None
+
+
 @contextlib.contextmanager
 def _answering(app: App, live: LiveConfiguration) -> Iterator[None]:
     """Answer monitoring systems while the block lasts, if there is a port for them."""
@@ -69,5 +92,9 @@ def _answering(app: App, live: LiveConfiguration) -> Iterator[None]:
     if settings.port is None:
         yield
         return
-    with contextlib.closing(MonitorServer(settings, settings.port, lambda: live.app)):
+    try:
+        server = MonitorServer(settings, settings.port, lambda: live.app)
+    except OSError as error:
+        raise CannotAnswerError(port_refusals.why(error, settings.port, key="monitor")) from None
+    with contextlib.closing(server):
         yield

@@ -1,139 +1,123 @@
 """Supervisor of the processes of one machine: listener, worker, monitor, desk, Prefect server and schedules.
 
 Each is a process of its own, so that none delays another. The supervisor starts them, restarts what ends, and stops
-all of them on SIGTERM. Should it be killed itself, the kernel ends its children.
+all of them on SIGTERM. Should it be killed itself, the kernel ends its children. Only while it starts the service for
+the first time does it give up: whoever starts it is told what is wrong instead of finding it out later.
 """
 
 import contextlib
-import ctypes
 import logging
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from dxatrend.service import systemd_notify
+from dxatrend.service.child import Child, end
 from dxatrend.service.child_reports import ChildReports
-from dxatrend.service.listener_signs import ListenerSigns
+from dxatrend.service.child_signs import ChildSigns, SystemdSigns
+from dxatrend.service.forked import CommandLine, is_possible, preload
 from flows.port_owner import Owner
 from flows.prefect_environment import server_environment, server_port
 from flows.prefect_password import make_password
-from flows.shutdown import Stop
+from flows.shutdown import Stop, end_with_parent
 from pipeline.edge.configuration.service_settings import PrefectSettings
+from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
 
 PREFECT_SERVER = (sys.executable, "-m", "flows.prefect_server", "server", "start")
 
-STOP_SECONDS = 20
-"""How long a child may take to finish its current work before it is killed."""
+PATIENCE_SECONDS = 5.0
+"""How long a part that cannot start is tried again before the first start is given up: a port may be free by then,
+when the service before this one has just been killed."""
 
-FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 30.0
-STEADY_SECONDS = 60
-"""A child that has run for so long is restarted after the first pause again."""
+_IMPORTED_BY = {
+    "listener": ("dxatrend.cli.main", "dxatrend.cli.processes"),
+    "worker": ("dxatrend.service.worker",),
+    "monitor": ("dxatrend.cli.monitor", "dxatrend.service.metrics"),
+    "desk": ("dxatrend.cli.desk", "dxatrend.desk.server", "dxatrend.desk.application"),
+    "schedules": ("dxatrend.cli.prefect_server",),
+}
+"""What each of our processes imports, so that all of them share it."""
 
-_POLL_SECONDS = 0.2
+UNDECIDED_SECONDS = 120.0
+"""How long the other parts may take meanwhile to say whether they can start, so that all reasons are told at once."""
+
+_LOOK_SECONDS = 1.0
+"""How long the supervisor waits at most, though whatever a child does wakes it."""
+
 _PREFECT_POLL_SECONDS = 2.0
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
 
 
-@dataclass(slots=True)
-class _Child:
-    """One process under supervision."""
+class ServiceCannotStartError(DxatrendError):
+    """Parts of the service could not start when it was first started; ``reasons`` has a line for each."""
 
-    name: str
-    command: Sequence[str]
-    reports: ChildReports
-    signs: ListenerSigns
-    is_ours: bool = True
-    """Whether it is a dxatrend process, which reads our configuration."""
-    output: Path | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    obstacle: Callable[[], str | None] = lambda: None
-    """Returns why it cannot start now, or ``None``."""
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    pause: float = FIRST_PAUSE
-    due: float = 0.0
-
-    def start(self) -> None:
-        with contextlib.ExitStack() as stack:
-            output = stack.enter_context(self.output.open("wb")) if self.output else None
-            self.process = subprocess.Popen(
-                self.command,
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, **self.environment, **self.signs.environment_of(self.name)},
-                stdout=output,
-                stderr=output,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - two system calls, which wait for no other thread
-            )
-        self.started = time.monotonic()
-        log.info("started", extra={"child": self.name})
-        self.reports.started(self.name, self.process.pid, speaks_for_itself=self.is_ours)
-
-    def ensure_running(self) -> None:
-        """Start it where it is not running; after a failure, wait longer each time."""
-        now = time.monotonic()
-        if self.process is None:
-            if now >= self.due:
-                self._start_if_possible(now)
-        elif (status := self.process.poll()) is not None:
-            self.pause = FIRST_PAUSE if now - self.started > STEADY_SECONDS else min(2 * self.pause, LONGEST_PAUSE)
-            self.process, self.due = None, now + self.pause
-            log.error("ended unexpectedly and will be restarted", extra={"child": self.name, "status": status})
-            self.reports.ended(self.name, status)
-
-    def reload(self) -> None:
-        """Make it read its configuration again, if it reads ours."""
-        if self.process is not None and self.is_ours:
-            self.process.send_signal(signal.SIGHUP)
-
-    def kill(self) -> None:
-        """End it because it hangs; it is started again."""
-        if self.process is not None and self.process.poll() is None:
-            log.error("gives no sign of life and is restarted", extra={"child": self.name})
-            self.process.kill()
-            self.process.wait()
-
-    def _start_if_possible(self, now: float) -> None:
-        if (obstacle := self.obstacle()) is None:
-            self.start()
-            return
-        self.pause = min(2 * self.pause, LONGEST_PAUSE)
-        self.due = now + self.pause
-        log.error("cannot start: %s", obstacle, extra={"child": self.name})
-        self.reports.cannot_start(self.name, obstacle)
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("\n".join(reasons))
+        self.reasons = tuple(reasons)
 
 
-def supervise(config: Path, prefect: PrefectSettings, stop: Stop, reports: ChildReports, *, desk: bool) -> None:
-    """Run everything one machine needs until ``stop`` is set; SIGHUP is passed on to our processes."""
-    signs = ListenerSigns()
-    children = _children(config, prefect, reports, signs, desk=desk)
-    signalled: list[int] = []
-    signal.signal(signal.SIGHUP, lambda number, _: signalled.append(number))
-    while not stop.is_set():
-        while signalled:
-            signalled.pop()
+def supervise(
+    config: Path, prefect: PrefectSettings, stop: Stop, reports: ChildReports, main: CommandLine, *, desk: bool
+) -> None:
+    """Run everything one machine needs until ``stop`` is set; SIGHUP is passed on to our processes.
+
+    The first of them run ``main`` as copies of this process, which must have one thread and no open database.
+
+    Raises:
+        ServiceCannotStartError: a part could not start, and never had before; the others are stopped.
+    """
+    hung_up: list[int] = []
+    signal.signal(signal.SIGHUP, lambda number, _: hung_up.append(number))
+    children = _children(config, prefect, reports, desk=desk)
+    _start_as_copies(children, main)
+    with reports.written():
+        _keep_running(children, stop, reports, hung_up)
+
+
+def _keep_running(children: Sequence[Child], stop: Stop, reports: ChildReports, hung_up: list[int]) -> None:
+    """Restart what ends until it is time to stop.
+
+    Raises:
+        ServiceCannotStartError: as above.
+    """
+    systemd = SystemdSigns()
+    reasons: list[str] = []
+    with _wakened_by(children, stop) as wait:
+        has_started = False
+        while not stop.is_set() and not reasons:
+            while hung_up:
+                hung_up.pop()
+                for child in children:
+                    child.reload()
             for child in children:
-                child.reload()
-        for child in children:
-            child.ensure_running()
-        if signs.hear():
-            children[0].kill()
-        stop.wait(_POLL_SECONDS)
+                child.signs.hear()
+                child.kill_if_silent()
+                child.ensure_running()
+            systemd.tell(listens=children[0].has_started)
+            if not has_started:
+                has_started = all(child.has_started for child in children)
+                reasons = _reasons(children)
+                if has_started:
+                    log.info("every part has started")
+            wait(min(_LOOK_SECONDS, systemd.seconds(), *_pauses(children)))
     running = [child for child in children if child.process is not None]
-    _end([child.process for child in running if child.process is not None])
+    end([child.process for child in running if child.process is not None])
     for child in running:
         reports.stopped(child.name)
-    signs.close()
+    for child in children:
+        child.signs.close()
+    systemd.close()
     log.info("stopped")
+    if reasons:
+        raise ServiceCannotStartError(reasons)
 
 
 def serve_prefect(prefect: PrefectSettings, stop: Stop) -> int:
@@ -149,7 +133,7 @@ def serve_prefect(prefect: PrefectSettings, stop: Stop) -> int:
         PREFECT_SERVER,
         stdin=subprocess.DEVNULL,
         env={**os.environ, **environment},
-        preexec_fn=_end_with_parent,  # noqa: PLW1509 - two system calls, which wait for no other thread
+        preexec_fn=end_with_parent,  # noqa: PLW1509 - two system calls, which wait for no other thread
     )
     is_ready = False
     while not stop.wait(_PREFECT_POLL_SECONDS) and process.poll() is None:
@@ -158,57 +142,103 @@ def serve_prefect(prefect: PrefectSettings, stop: Stop) -> int:
             is_ready = True
     if process.poll() is None:
         systemd_notify.notify("STOPPING=1")
-        _end([process])
+        end([process])
         return 0
     return process.returncode
 
 
-def _children(
-    config: Path, prefect: PrefectSettings, reports: ChildReports, signs: ListenerSigns, *, desk: bool
-) -> list[_Child]:
-    ours = [sys.executable, "-m", "dxatrend", "--config", str(config)]
+def _children(config: Path, prefect: PrefectSettings, reports: ChildReports, *, desk: bool) -> list[Child]:
+    ours = ["--config", str(config)]
     commands = {"listener": "listen", "worker": "work", "monitor": "monitor", **({"desk": "desk"} if desk else {})}
-    children = [_Child(name, [*ours, command], reports, signs) for name, command in commands.items()]
+    children = [
+        Child(name, [*ours, command], reports, ChildSigns(name), is_watched=name == "listener")
+        for name, command in commands.items()
+    ]
     if prefect.api_url is None:
         environment = server_environment(prefect, make_password(prefect))
         prefect.home.mkdir(parents=True, exist_ok=True)
-        output = prefect.home / "server.log"
-        obstacle = partial(_port_problem, prefect)
         children.append(
-            _Child(
+            Child(
                 "prefect server",
                 PREFECT_SERVER,
                 reports,
-                signs,
+                ChildSigns("prefect server"),
                 is_ours=False,
-                output=output,
+                output=prefect.home / "server.log",
                 environment=environment,
-                obstacle=obstacle,
+                obstacle=partial(_port_problem, prefect),
             )
         )
-    children.append(_Child("schedules", [*ours, "schedules"], reports, signs))
+    children.append(Child("schedules", [*ours, "schedules"], reports, ChildSigns("schedules")))
     return children
+
+
+def _start_as_copies(children: Sequence[Child], main: CommandLine) -> None:
+    """Start our processes as copies of this one; the listener first, before anything that it does not need."""
+    for child in children:
+        if not child.is_ours:
+            continue
+        preload(_IMPORTED_BY[child.name])
+        if not is_possible():
+            return
+        child.start(main)
+        if child.name == "listener":
+            preload([module for other in children for module in _IMPORTED_BY.get(other.name, ())])
 
 
 def _port_problem(prefect: PrefectSettings) -> str | None:
     if server_port(prefect).owner() is Owner.ANOTHER:
-        return f"prefect.port: another program has taken port {prefect.port}"
+        return (
+            f"prefect.port: another program has taken port {prefect.port}; "
+            f"end it (`ss -ltnp` shows which it is), or set another prefect.port"
+        )
     return None
 
 
-def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    for process in processes:
-        process.terminate()
-    deadline = time.monotonic() + STOP_SECONDS
-    for process in processes:
-        try:
-            process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            log.error("did not stop in time and was killed", extra={"status": process.pid})
-            process.kill()
-            process.wait()
+def _reasons(children: Sequence[Child]) -> list[str]:
+    """Return why the first start is given up, for each part that cannot start; nothing while it may still succeed."""
+    failed = [child for child in children if child.failed_at is not None and not child.has_started]
+    ages = [time.monotonic() - child.failed_at for child in failed if child.failed_at is not None]
+    is_undecided = any(not child.has_started and child.failed_at is None for child in children)
+    if not ages or max(ages) < (UNDECIDED_SECONDS if is_undecided else PATIENCE_SECONDS):
+        return []
+    return [f"{child.name}: {child.reason}" for child in failed]
 
 
-def _end_with_parent() -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it handles it, it has not read its configuration yet
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _pauses(children: Sequence[Child]) -> list[float]:
+    """Return in how many seconds each child that does not run is due again."""
+    now = time.monotonic()
+    return [max(0.0, child.due - now) for child in children if child.process is None]
+
+
+@contextlib.contextmanager
+def _wakened_by(children: Sequence[Child], stop: Stop) -> "Iterator[_Wait]":
+    """Yield a wait that ends when a child says something or ends, a signal comes, or ``stop`` is set."""
+    reader, writer = socket.socketpair()
+    for end_of_pair in (reader, writer):
+        end_of_pair.setblocking(False)
+    before = signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler, no signal would wake us
+    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    try:
+        yield _Wait(reader, [stop.fileno(), *(child.signs.fileno() for child in children)])
+    finally:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, before)
+        reader.close()
+        writer.close()
+
+
+class _Wait:
+    """Waits for so many seconds, or for less."""
+
+    def __init__(self, signals: socket.socket, others: Sequence[int]) -> None:
+        self._signals = signals
+        self._poll = select.poll()
+        for descriptor in (signals.fileno(), *others):
+            self._poll.register(descriptor, select.POLLIN)
+
+    def __call__(self, seconds: float) -> None:
+        self._poll.poll(seconds * 1000)
+        with contextlib.suppress(BlockingIOError):
+            while self._signals.recv(4096):
+                pass

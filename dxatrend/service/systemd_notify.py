@@ -12,6 +12,9 @@ from contextlib import contextmanager
 SOCKET_VARIABLE = "NOTIFY_SOCKET"
 WATCHDOG_VARIABLE = "WATCHDOG_USEC"
 
+CANNOT_START = "X_DXATREND_CANNOT_START"
+"""What a part says to the supervisor that started it; systemd leaves out what begins with ``X_``."""
+
 
 def notify(*lines: str) -> bool:
     """Send assignments such as ``READY=1`` to systemd; return whether there is one and it takes them."""
@@ -26,6 +29,12 @@ def notify(*lines: str) -> bool:
     except OSError:  # systemd then does what it does with a unit that is not ready
         return False
     return True
+
+
+def cannot_start(reason: str) -> None:
+    """Tell the supervisor, or systemd, why this process cannot start."""
+    line = " ".join(reason.split())
+    notify(f"STATUS={line}", f"{CANNOT_START}={line}")
 
 
 def watchdog_seconds() -> float | None:

@@ -11,13 +11,48 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from pipeline.edge.store import processes
+from pipeline.edge.store import processes, work_queue
 from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.processes import Fingerprint, ProcessState
+from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
 
 RENEW_SECONDS = 15
+
+
+class AlreadyRunningError(DxatrendError):
+    """A part of which a store has only one runs already; the text says where."""
+
+
+def require_alone(database: Database, part: str) -> None:
+    """Register this process as the only one of its part, over all machines that share the store.
+
+    One that was killed is in nobody's way: on this machine at once, on another one when it was silent for a minute.
+
+    Raises:
+        AlreadyRunningError: another one lives.
+        StoreError: the database could not be queried.
+    """
+    now = datetime.now(UTC)
+    with database.write() as connection:
+        other = processes.register_alone(connection, part, at=now)
+    if other is not None:
+        raise AlreadyRunningError(
+            f"dxatrend serve already runs on this store: process {other.pid} on {other.host}, since "
+            f"{other.since:%Y-%m-%d %H:%M} UTC. Stop it first (systemctl stop dxatrend, or kill {other.pid} there); "
+            f"if that machine is gone for good, wait {processes.STALE.seconds} seconds."
+        )
+
+
+def is_running_here(database: Database, part: str) -> bool:
+    """Return whether a process of a part lives on this machine."""
+    try:
+        with database.read() as connection:
+            found = processes.on_file(connection, at=datetime.now(UTC))
+    except StoreError:
+        return False
+    return any(one.is_alive and one.part == part and one.host == work_queue.host() for one in found)
 
 
 class Heartbeat:

@@ -33,17 +33,24 @@ def state(app: App, name: str) -> PartState | None:
     return one.state if one else None
 
 
-def test_a_listener_whose_port_is_taken_is_seen_with_the_reason_and_then_runs(service: Service) -> None:
+def test_a_listener_whose_port_is_taken_while_it_was_away_is_seen_with_the_reason_and_then_runs(
+    service: Service,
+) -> None:
     with service.app() as app:
+        service.begin("serve")
+        service.wait_until_logged("every part has started")
         with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            os.kill(found(app)["listener"].pid or 0, signal.SIGKILL)
+            peers.wait_until(lambda: not service.answers(), seconds=30, what="the listener is gone")
             taken.bind(("0.0.0.0", service.port))
             taken.listen()
-            service.begin("serve")
             peers.wait_until(
                 lambda: state(app, "listener") is PartState.CANNOT_START, seconds=180, what="the listener is seen"
             )
-            assert found(app)["listener"].reason == f"cannot listen: Address already in use (port {service.port})"
-            peers.wait_until(lambda: state(app, "worker") is PartState.RUNNING, seconds=180, what="the worker runs")
+            reason = found(app)["listener"].reason
+            assert reason.startswith(f"cannot listen: Address already in use (port {service.port}); end the program")
+            assert state(app, "worker") is PartState.RUNNING
         peers.wait_until(lambda: state(app, "listener") is PartState.RUNNING, seconds=180, what="the listener runs")
         assert {"supervisor", "schedules", "prefect server"} <= found(app).keys()
         service.stop()
@@ -66,8 +73,8 @@ def test_a_killed_worker_is_seen_and_so_is_its_successor(service: Service) -> No
 def test_the_supervisor_tells_how_a_child_ended(service: Service) -> None:
     with service.app() as app:
         service.begin("serve")
-        peers.wait_until(lambda: state(app, "worker") is PartState.RUNNING, seconds=180, what="the worker runs")
-        peers.wait_until(lambda: state(app, "supervisor") is PartState.RUNNING, seconds=180, what="the supervisor runs")
+        service.wait_until_logged("every part has started")
+        assert state(app, "supervisor") is PartState.RUNNING
         (service.config / "rules.toml").write_text("no_such_key = 1")  # its successor cannot read that
         os.kill(found(app)["worker"].pid or 0, signal.SIGKILL)
         peers.wait_until(
@@ -84,4 +91,5 @@ def test_a_desk_whose_port_is_taken_is_seen_with_the_reason(service: Service) ->
         service.wait_for_death()
         desk = found(app)["desk"]
         assert desk.state is PartState.ENDED
-        assert desk.reason == f"cannot serve the desk: 127.0.0.1:{service.desk_port}: Address already in use"
+        told = f"cannot serve the desk: 127.0.0.1: Address already in use (port {service.desk_port}); end the program"
+        assert desk.reason.startswith(told)

@@ -1,11 +1,15 @@
 """Another program on Prefect's port, or a proxy, gets nothing from us."""
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from pipeline.edge.store.processes import on_file
 from tests import peers
 from tests.factories.service import Service
 from tests.folders import SAMPLES
@@ -40,19 +44,22 @@ def listener(port: int = 0) -> Iterator[tuple[int, list[str]]]:
 
 
 def test_another_program_on_prefects_port_is_reported_and_never_called_and_the_work_goes_on(tmp_path: Path) -> None:
+    """It takes the port while the server is away; a service that is started beside it says so and ends."""
     service = Service(tmp_path, destination_port=peers.free_port(), settle_seconds=0)
-    with listener(service.prefect_port) as (_, asked):
-        service.start()
-        try:
+    service.start()
+    try:
+        service.wait_until_logged("every part has started")
+        with service.app() as app, app.database.read() as connection:
+            (server,) = [one for one in on_file(connection, at=datetime.now(UTC)) if one.part == "prefect server"]
+        os.kill(server.pid, signal.SIGKILL)
+        with listener(service.prefect_port) as (_, asked):
             service.send(sorted((SAMPLES / "01-stable").glob("*.dcm")))
-            peers.wait_until(lambda: "authored" in service.log.read_text(), seconds=60, what="the exam is answered")
+            service.wait_until_logged("authored")
+            service.wait_until_logged("cannot start: prefect.port")
             log = service.log.read_text()
-            peers.wait_until(
-                lambda: "cannot start: prefect.port" in service.log.read_text(), seconds=20, what="it is logged"
-            )
             checked = service.run("check")
-        finally:
-            service.stop()
+    finally:
+        service.stop()
     stolen = "the Prefect server is not used, because another program has taken prefect.port"
     assert f"{stolen}; the work goes on without it" in log
     assert stolen in checked.stdout

@@ -17,6 +17,7 @@ from tests.benchmarks import (
     bench_latency,
     bench_receive,
     bench_reprocess,
+    bench_rest,
 )
 from tests.benchmarks.table import Row, show
 
@@ -28,6 +29,7 @@ BENCHMARKS: Mapping[str, ModuleType] = {
     "attacks": bench_attacks,
     "follow_up": bench_follow_up,
     "latency": bench_latency,
+    "rest": bench_rest,
     "reprocess": bench_reprocess,
     "growth": bench_growth,
     "desk": bench_desk,

@@ -33,6 +33,13 @@ def resident_megabytes(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
+def proportional_megabytes(pid: int) -> float:
+    """Memory of a process, each page divided by how many processes have it (PSS)."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith("Pss:"))
+    return int(line.split()[1]) / 1024
+
+
 def command(pid: int) -> list[str]:
     """How a process was started."""
     return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]

@@ -81,6 +81,10 @@ class Service:
                 start_new_session=True,
             )
 
+    def wait_until_logged(self, words: str) -> None:
+        """Wait until the log has these words."""
+        peers.wait_until(lambda: words in self.log.read_text(), seconds=180, what=f"the log says: {words}")
+
     def open_connections(self) -> int:
         """Count the connections that the listener still holds, by the kernel's own table."""
         listening, nobody = "0A", "0"
@@ -138,11 +142,12 @@ class Service:
             self._process.wait()
             self._process = None
 
-    def wait_for_death(self) -> None:
-        """Wait until the service has ended by itself."""
+    def wait_for_death(self) -> int:
+        """Wait until the service has ended by itself, and return its exit status."""
         assert self._process is not None
-        self._process.wait(timeout=120)
+        status = self._process.wait(timeout=300)
         self._process = None
+        return status
 
     def destination(self, port: int) -> None:
         """Deliver to the archive on another port from the next start on."""

@@ -26,7 +26,8 @@ from sqlalchemy import (
     insert,
 )
 
-from pipeline.edge.store.database import Database, _migrations
+from pipeline.edge.store.database import Database
+from pipeline.edge.store.schema_migration import _config
 from tests.folders import ROOT
 
 SCHEMAS = ROOT / "tests" / "edge" / "store" / "schemas"
@@ -34,18 +35,18 @@ SCHEMAS = ROOT / "tests" / "edge" / "store" / "schemas"
 
 def newest() -> str:
     """The revision of the present schema."""
-    (head,) = ScriptDirectory.from_config(_migrations()).get_heads()
+    (head,) = ScriptDirectory.from_config(_config()).get_heads()
     return head
 
 
 def revisions() -> list[str]:
     """Every revision, the first one first."""
-    return [script.revision for script in ScriptDirectory.from_config(_migrations()).walk_revisions()][::-1]
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
 
 
 def build(connection: Connection, revision: str) -> None:
     """Bring an empty database to one schema."""
-    config = _migrations()
+    config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
 

@@ -1,22 +1,22 @@
 """Change notifications: wait until another connection has committed something to the database.
 
 SQLite counts the commits of other connections, and the system tells when its log was written to; PostgreSQL has LISTEN
-and NOTIFY.
+and NOTIFY (``postgres_notification``).
 """
 
 import contextlib
 import sqlite3
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import psycopg
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.engine import URL
 
 from pipeline.edge.store.file_writes import FileWrites
 
-_CHANNEL = "dxatrend"
+CHANNEL = "dxatrend"
+"""The channel of PostgreSQL's NOTIFY."""
+
 _POLL_SECONDS = 0.02
 _COMMIT_SECONDS = 0.3
 """How long after a write to the log a commit is expected: the counter changes only once the log is on the disk."""
@@ -35,7 +35,7 @@ class ChangeNotification(Protocol):
 def notify(connection: Connection) -> None:
     """Notify other connections when this transaction commits; SQLite does so by itself."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text(f"NOTIFY {_CHANNEL}"))
+        connection.execute(text(f"NOTIFY {CHANNEL}"))
 
 
 class SqliteNotification:
@@ -77,30 +77,3 @@ class SqliteNotification:
             return None
         finally:
             cursor.close()
-
-
-class PostgresNotification:
-    """Listens to PostgreSQL; just waits when the server cannot be reached."""
-
-    def __init__(self, url: URL) -> None:
-        self._url = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._connection: psycopg.Connection[Any] | None = None
-
-    def wait(self, seconds: float) -> None:
-        """Wait for a notification, or for so many seconds."""
-        try:
-            if self._connection is None:
-                self._connection = psycopg.connect(self._url, autocommit=True)
-                self._connection.execute(f"LISTEN {_CHANNEL}")
-                return  # something may have been committed before we listened
-            for _ in self._connection.notifies(timeout=seconds, stop_after=1):
-                pass
-        except psycopg.Error:
-            self.close()
-            time.sleep(seconds)
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None

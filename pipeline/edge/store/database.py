@@ -6,21 +6,14 @@ several hosts that share the work. All other modules of this package are the sam
 
 import contextlib
 import fcntl
-import logging
 import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -34,10 +27,8 @@ from pipeline.edge.store import desk_schema as desk_schema
 from pipeline.edge.store import erasure_schema as erasure_schema
 from pipeline.edge.store import qc_schema as qc_schema
 from pipeline.edge.store import register_schema as register_schema
-from pipeline.edge.store.change_notification import ChangeNotification, PostgresNotification, SqliteNotification
+from pipeline.edge.store.change_notification import ChangeNotification, SqliteNotification
 from pipeline.errors import DxatrendError
-
-log = logging.getLogger(__name__)
 
 SQLITE_BUSY_SECONDS = 10
 """How long a writer waits for another one before the database counts as locked."""
@@ -45,8 +36,8 @@ SQLITE_BUSY_SECONDS = 10
 _POLL_SECONDS = 0.02
 _MIGRATION_LOCK = 7_311_002
 
-_OF_ONE_ROW = (sqlite3.DataError, sqlite3.IntegrityError, psycopg.DataError, psycopg.IntegrityError)
-"""What a driver raises for values that it cannot store."""
+LATEST_REVISION = "0001"
+"""The last of ``migrations/versions``: whether a database has it is known without importing Alembic."""
 
 _OTHER_SESSIONS = """
     SELECT count(*) FROM pg_stat_activity
@@ -156,7 +147,7 @@ class Database:
         Raises:
             StoreError: the database could not be queried.
         """
-        with _named_failures(), self._engine.connect() as connection, connection.begin():
+        with self._named_failures(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager
@@ -170,7 +161,7 @@ class Database:
             StoreError: it was rolled back.
         """
         connect = self._kept_connection if keep and self._keeps else self._writing.connect
-        with _named_failures(), connect() as connection, connection.begin():
+        with self._named_failures(), connect() as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager
@@ -191,7 +182,7 @@ class Database:
             StoreError: the database could not be queried.
         """
         with (
-            _named_failures(),
+            self._named_failures(),
             self._writing.connect() as connection,
             connection.begin() as transaction,
         ):
@@ -206,7 +197,11 @@ class Database:
             StoreError: the database could not be queried.
         """
         options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-        with _named_failures(), self._engine.connect().execution_options(**options) as connection, connection.begin():
+        with (
+            self._named_failures(),
+            self._engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     def is_migrated(self) -> bool:
@@ -226,7 +221,7 @@ class Database:
             StoreError: the database could not be queried.
         """
         with self.read() as connection:
-            if not MigrationContext.configure(connection).get_current_heads():
+            if not _revisions(connection):
                 raise StoreMissingError(self.shown_url)
 
     def migrate(self) -> None:
@@ -265,7 +260,7 @@ class Database:
             with self.write() as connection:  # waits for another writer, where the statement alone would fail at once
                 connection.exec_driver_sql("PRAGMA optimize")
         last = "PRAGMA wal_checkpoint(TRUNCATE)" if self.is_sqlite else "ANALYZE"
-        with _named_failures(), self._engine.connect().execution_options(begin=None) as connection:
+        with self._named_failures(), self._engine.connect().execution_options(begin=None) as connection:
             connection.exec_driver_sql(last)
             connection.commit()
 
@@ -279,7 +274,7 @@ class Database:
             StoreError: the disk is full, or others held the database for too long; nothing is lost.
         """
         options = {"begin": None} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
-        with _named_failures(), self._engine.connect().execution_options(**options) as connection:
+        with self._named_failures(), self._engine.connect().execution_options(**options) as connection:
             if not self.is_sqlite:
                 connection.exec_driver_sql("VACUUM (ANALYZE)")
                 return True
@@ -294,9 +289,29 @@ class Database:
             self._kept = None
         self._engine.dispose()
 
+    @contextlib.contextmanager
+    def _named_failures(self) -> Iterator[None]:
+        driver = self._engine.dialect.loaded_dbapi
+        try:
+            yield
+        except (DBAPIError, PoolTimeout, driver.Error) as error:
+            cause = getattr(error, "orig", None) or error
+            name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
+            # The driver's errors for values that it cannot store.
+            # SQLSTATE class 54: a limit of the program is exceeded, such as a text too long for an index.
+            refused = isinstance(cause, (driver.DataError, driver.IntegrityError)) or name.startswith("54")
+            # Class 40: rolled back because of another transaction, such as in a deadlock.
+            of_one = refused or name.startswith("40")
+            kind = f"{type(cause).__name__} {name}".rstrip()
+            raise StoreError(kind, concerns_all=not of_one, refused=refused) from None
+
     def change_notification(self) -> ChangeNotification:
         """Return a connection that waits until another one has committed."""
-        return SqliteNotification(self._engine, self.path) if self.is_sqlite else PostgresNotification(self._url)
+        if self.is_sqlite:
+            return SqliteNotification(self._engine, self.path)
+        from pipeline.edge.store.postgres_notification import PostgresNotification  # noqa: PLC0415 - see there
+
+        return PostgresNotification(self._url)
 
 
 def migrate(connection: Connection) -> None:
@@ -309,29 +324,32 @@ def migrate(connection: Connection) -> None:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
     if _is_migrated(connection):  # by another process, while this one waited
         return
-    config = _migrations()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-    log.info("the database schema is now at %s", ", ".join(ScriptDirectory.from_config(config).get_heads()))
+    from pipeline.edge.store import schema_migration  # noqa: PLC0415 - a database is migrated once in a version's life
+
+    schema_migration.upgrade(connection)
 
 
 def revision_of(connection: Connection) -> str:
     """Return the revision of the schema that the database has."""
-    return ", ".join(sorted(MigrationContext.configure(connection).get_current_heads()))
-
-
-def _migrations() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(resources.files("pipeline.edge.store") / "migrations"))
-    return config
+    return ", ".join(sorted(_revisions(connection)))
 
 
 def _is_migrated(connection: Connection) -> bool:
-    scripts = ScriptDirectory.from_config(_migrations())
-    current = set(MigrationContext.configure(connection).get_current_heads())
-    if current - {script.revision for script in scripts.walk_revisions()}:
+    found = _revisions(connection)
+    if found == {LATEST_REVISION}:
+        return True
+    from pipeline.edge.store import schema_migration  # noqa: PLC0415 - as above
+
+    if found - schema_migration.known():
         raise StoreTooNewError
-    return current == set(scripts.get_heads())
+    return False
+
+
+def _revisions(connection: Connection) -> set[str]:
+    """Return the revisions of the schema that is there, as Alembic has recorded them."""
+    if not inspect(connection).has_table("alembic_version"):
+        return set()
+    return set(connection.scalars(text("SELECT version_num FROM alembic_version")))
 
 
 @contextlib.contextmanager
@@ -349,21 +367,6 @@ def _locked(path: Path, how: int) -> Iterator[None]:
         yield
     finally:
         os.close(holder)
-
-
-@contextlib.contextmanager
-def _named_failures() -> Iterator[None]:
-    try:
-        yield
-    except (DBAPIError, PoolTimeout, sqlite3.Error, psycopg.Error) as error:
-        cause = getattr(error, "orig", None) or error
-        name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
-        # SQLSTATE class 54: a limit of the program is exceeded, such as a text too long for an index.
-        refused = isinstance(cause, _OF_ONE_ROW) or name.startswith("54")
-        # Class 40: rolled back because of another transaction, such as in a deadlock.
-        of_one = refused or name.startswith("40")
-        kind = f"{type(cause).__name__} {name}".rstrip()
-        raise StoreError(kind, concerns_all=not of_one, refused=refused) from None
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, select, update
 
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.schema import process
@@ -24,6 +24,8 @@ STEADY = timedelta(minutes=10)
 
 FORGOTTEN = timedelta(days=7)
 """The row of a dead process is deleted after so long; that of one that was stopped after a day."""
+
+_ALONE_LOCK = 7_311_017
 
 _FORGOTTEN_ONCE_STOPPED = timedelta(days=1)
 
@@ -94,6 +96,18 @@ def register(
     }
     _forget(connection, at)
     _put(connection, part, owner or work_queue.owner(), ProcessState.RUNNING, "", at, configuration)
+
+
+def register_alone(connection: Connection, part: str, *, at: datetime) -> ProcessOnFile | None:
+    """Register this process unless another one of its part lives, on any machine, and return that one."""
+    if connection.dialect.name == "postgresql":  # on SQLite a writer excludes others already
+        connection.execute(select(func.pg_advisory_xact_lock(_ALONE_LOCK)))
+    mine = work_queue.owner()
+    for one in on_file(connection, at=at):
+        if one.part == part and one.is_alive and (one.host, one.pid) != (_host(mine), _pid(mine)):
+            return one
+    register(connection, part, None, at=at)
+    return None
 
 
 def renew(connection: Connection, part: str, *, at: datetime, owner: str | None = None) -> bool:
@@ -168,7 +182,7 @@ def on_file(connection: Connection, *, at: datetime) -> list[ProcessOnFile]:
         ProcessOnFile(
             part=row.part,
             host=_host(row.owner),
-            pid=int(row.owner.rpartition("/")[2].partition(".")[0]),
+            pid=_pid(row.owner),
             state=ProcessState(row.state),
             since=row.since,
             seen_at=row.seen_at,
@@ -252,6 +266,10 @@ def _is_alive(row: Row[Any], at: datetime) -> bool:
 
 def _host(owner: str) -> str:
     return owner.rpartition("/")[0]
+
+
+def _pid(owner: str) -> int:
+    return int(owner.rpartition("/")[2].partition(".")[0])
 
 
 def _is(part: str, owner: str) -> ColumnElement[bool]:

@@ -51,6 +51,11 @@ def owner(pid: int | None = None) -> str:
     return f"{socket.gethostname()}/{pid}.{_started(pid)}"
 
 
+def host() -> str:
+    """Return the name of this machine, as owners have it."""
+    return socket.gethostname()
+
+
 def is_gone(name: str) -> bool:
     """Return whether an owner is a process of this host that no longer runs."""
     host, _, process = name.rpartition("/")

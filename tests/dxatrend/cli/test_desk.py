@@ -1,6 +1,5 @@
 """The accounts of the desk on the command line, and the desk as a process of the service."""
 
-import contextlib
 import io
 import os
 import pty
@@ -17,7 +16,6 @@ from dxatrend.cli.command_arguments import _ROLES
 from dxatrend.cli.main import main
 from dxatrend.service import supervisor
 from dxatrend.service.child_reports import ChildReports
-from dxatrend.service.listener_signs import ListenerSigns
 from pipeline.edge.app import open_app
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.configuration.loading import load_configuration
@@ -122,7 +120,7 @@ def test_the_desk_serves_until_it_is_told_to_stop_and_the_trail_has_both(config:
         peers.wait_until(lambda: _answers(settings.address), what="the desk answers")
         taken = run(config)
         assert taken.returncode == 1
-        assert f"cannot serve the desk: 127.0.0.1:{settings.port}: Address already in use" in taken.stderr
+        assert f"cannot serve the desk: 127.0.0.1: Address already in use (port {settings.port})" in taken.stderr
     finally:
         desk.send_signal(signal.SIGTERM)
         assert desk.wait(timeout=60) == 0
@@ -163,9 +161,12 @@ def _answers(address: str) -> bool:
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_service_runs_a_desk_unless_it_is_told_not_to(config: Path, enabled: bool) -> None:
     elsewhere = PrefectSettings(api_url="http://127.0.0.1:1/api")
-    with open_app(config) as app, contextlib.closing(ListenerSigns()) as signs:
+    with open_app(config) as app:
         reports = ChildReports(app.database)
-        names = [child.name for child in supervisor._children(config, elsewhere, reports, signs, desk=enabled)]
+        children = supervisor._children(config, elsewhere, reports, desk=enabled)
+    for child in children:
+        child.signs.close()
+    names = [child.name for child in children]
     assert ("desk" in names) is enabled
     assert {"listener", "worker", "schedules"} <= set(names)
 

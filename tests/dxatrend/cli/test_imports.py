@@ -11,8 +11,8 @@ from dxatrend.cli.arguments import COMMANDS
 from pipeline.edge.app import open_app
 from tests.folders import ROOT
 
-LARGE = ("highdicom", "pypdfium2", "uharfbuzz", "prefect")
-NEEDED_TO_RUN = ("alembic", "httpx", "numpy", "pydantic", "pydicom", "pynetdicom", "rich", "sqlalchemy")
+LARGE = ("alembic", "highdicom", "pypdfium2", "uharfbuzz", "prefect")
+NEEDED_TO_RUN = ("httpx", "numpy", "pydantic", "pydicom", "pynetdicom", "rich", "sqlalchemy")
 
 
 def imported_by(*arguments: str) -> set[str]:
@@ -47,19 +47,24 @@ def test_a_command_that_authors_nothing_imports_no_highdicom_no_prefect_and_noth
     assert imported.isdisjoint(LARGE)
 
 
-def test_the_supervisor_reads_no_dicom_and_imports_no_library_for_it() -> None:
-    imported = imported_by("-c", "import dxatrend.cli.service")
-    assert "pydantic" in imported
-    assert imported.isdisjoint((*LARGE, "pydicom", "pynetdicom", "numpy"))
+def test_the_supervisor_imports_what_its_children_share_and_no_library_that_few_of_them_need() -> None:
+    everything = "[module for one in supervisor._IMPORTED_BY.values() for module in one]"
+    imported = imported_by(
+        "-c",
+        f"from dxatrend.service import forked, supervisor; import dxatrend.cli.service; forked.preload({everything})",
+    )
+    assert {"pydantic", "sqlalchemy", "pydicom", "pynetdicom", "starlette"} <= imported
+    assert imported.isdisjoint((*LARGE, "psycopg"))
 
 
-def test_status_reads_no_dicom_and_imports_no_library_for_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["status", "held"])
+def test_status_and_held_read_no_dicom_and_import_no_library_for_it(command: str, tmp_path: Path) -> None:
     (tmp_path / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
     with open_app(tmp_path):
         pass
-    imported = imported_by("-m", "dxatrend", "--config", str(tmp_path), "status")
+    imported = imported_by("-m", "dxatrend", "--config", str(tmp_path), command)
     assert "pydantic" in imported
-    assert imported.isdisjoint(("pydicom", "pynetdicom", "numpy"))
+    assert imported.isdisjoint(("pydicom", "pynetdicom", "numpy", "psycopg"))
 
 
 def test_the_import_of_a_large_library_would_be_noticed() -> None:

@@ -11,7 +11,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, func, insert, select
 
-from pipeline.edge.store.database import Database
+from pipeline.edge.store import schema_migration
+from pipeline.edge.store.database import LATEST_REVISION, Database
 from pipeline.edge.store.schema import metadata
 from tests.factories.store_snapshot import SCHEMAS, build, newest, revisions, snapshot
 
@@ -115,3 +116,7 @@ def test_two_processes_that_start_at_once_migrate_once(
     assert [process.exitcode for process in processes] == [0, 0]
     with closing(Database(url)) as database, database.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_the_last_revision_is_the_one_by_which_a_database_counts_as_migrated() -> None:
+    assert schema_migration.heads() == [LATEST_REVISION]

@@ -127,3 +127,21 @@ def test_only_processes_that_read_our_configuration_are_asked_to_reload_it(datab
         processes.register(connection, "supervisor", None, at=NOW)
         assert processes.request_reload(connection, at=NOW) == 1
         assert [one.part for one in processes.live(connection, at=NOW)] == ["worker"]
+
+
+def test_a_part_of_which_a_store_has_one_is_refused_while_another_lives_and_not_once_that_is_dead(
+    database: Database, dead: str
+) -> None:
+    def alone(*, at: datetime = NOW) -> ProcessOnFile | None:
+        with database.write() as connection:
+            return processes.register_alone(connection, "supervisor", at=at)
+
+    register(database, "supervisor", owner=dead)
+    register(database, "worker", owner=OTHER_HOST)
+    assert alone() is None
+    assert alone() is None, "it is no other process than itself"
+    register(database, "supervisor", owner=OTHER_HOST)
+    other = alone()
+    assert other is not None
+    assert (other.host, other.pid) == ("elsewhere", 17)
+    assert alone(at=LATER) is None, "that machine has been silent for a minute"

@@ -1,0 +1,131 @@
+"""One process under supervision: started, restarted with longer and longer pauses, and ended."""
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dxatrend.service.child_reports import ChildReports
+from dxatrend.service.child_signs import ChildSigns
+from dxatrend.service.forked import CommandLine, ForkedProcess, fork
+from flows.shutdown import end_with_parent
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS = 20
+"""How long a child may take to finish its current work before it is killed."""
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+STEADY_SECONDS = 60
+"""A child that has run for so long is restarted after the first pause again."""
+
+
+@dataclass(slots=True)
+class Child:
+    """One child of the supervisor."""
+
+    name: str
+    arguments: Sequence[str]
+    """The command of ours that it runs; of one that is not ours, how it is started."""
+    reports: ChildReports
+    signs: ChildSigns
+    is_ours: bool = True
+    """Whether it is a dxatrend process, which reads our configuration and says when it is ready."""
+    is_watched: bool = False
+    """Whether it says that it lives, and is restarted when it does not."""
+    output: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    obstacle: Callable[[], str | None] = lambda: None
+    """Returns why it cannot start now, or ``None``."""
+    process: subprocess.Popen[bytes] | ForkedProcess | None = None
+    started: float = 0.0
+    pause: float = FIRST_PAUSE
+    due: float = 0.0
+    failed_at: float | None = None
+    """When it first failed."""
+    reason: str = ""
+    """Why it does not run."""
+
+    @property
+    def has_started(self) -> bool:
+        """Whether it has been ready once; of one that is not ours, whether it runs."""
+        return self.signs.was_ready if self.is_ours else self.process is not None
+
+    def start(self, main: CommandLine | None = None) -> None:
+        """Start it: as a program, or as a copy of this process that runs ``main``."""
+        environment = {**self.environment, **self.signs.environment(is_watched=self.is_watched)}
+        self.process = fork(main, self.arguments, environment) if main else self._start_program(environment)
+        self.started = time.monotonic()
+        log.info("started", extra={"child": self.name})
+        self.reports.started(self.name, self.process.pid, speaks_for_itself=self.is_ours)
+
+    def _start_program(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        ours = [sys.executable, "-m", "dxatrend"] if self.is_ours else []
+        with contextlib.ExitStack() as stack:
+            output = stack.enter_context(self.output.open("wb")) if self.output else None
+            return subprocess.Popen(
+                [*ours, *self.arguments],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **environment},
+                stdout=output,
+                stderr=output,
+                preexec_fn=end_with_parent,  # noqa: PLW1509 - two system calls, which wait for no other thread
+            )
+
+    def ensure_running(self) -> None:
+        """Start it where it is not running; after a failure, wait longer each time."""
+        now = time.monotonic()
+        if self.process is None:
+            if now >= self.due:
+                self._start_if_possible(now)
+        elif (status := self.process.poll()) is not None:
+            self.signs.hear()
+            self.reason = self.signs.reason or f"it ended with status {status}; {self.output or 'its log'} says why"
+            self.pause = FIRST_PAUSE if now - self.started > STEADY_SECONDS else min(2 * self.pause, LONGEST_PAUSE)
+            self.process, self.due = None, now + self.pause
+            self.failed_at = self.failed_at or now
+            log.error("ended unexpectedly and will be restarted", extra={"child": self.name, "status": status})
+            self.reports.ended(self.name, status)
+
+    def reload(self) -> None:
+        """Make it read its configuration again, if it reads ours."""
+        if self.process is not None and self.is_ours:
+            self.process.send_signal(signal.SIGHUP)
+
+    def kill_if_silent(self) -> None:
+        """End it where it hangs; it is started again."""
+        if self.is_watched and self.signs.is_silent() and self.process is not None and self.process.poll() is None:
+            log.error("gives no sign of life and is restarted", extra={"child": self.name})
+            self.process.kill()
+            self.process.wait()
+
+    def _start_if_possible(self, now: float) -> None:
+        if (obstacle := self.obstacle()) is None:
+            self.start()
+            return
+        self.pause = min(2 * self.pause, LONGEST_PAUSE)
+        self.due = now + self.pause
+        self.reason, self.failed_at = obstacle, self.failed_at or now
+        log.error("cannot start: %s", obstacle, extra={"child": self.name})
+        self.reports.cannot_start(self.name, obstacle)
+
+
+def end(processes: Sequence[subprocess.Popen[bytes] | ForkedProcess]) -> None:
+    """End processes: each may finish its current work, for a time."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.error("did not stop in time and was killed", extra={"status": process.pid})
+            process.kill()
+            process.wait()
