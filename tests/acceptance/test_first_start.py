@@ -79,8 +79,9 @@ def test_a_service_runs_once_on_a_store_and_one_that_was_killed_is_in_nobodys_wa
     assert states.pop("listener") is PartState.RUNNING
     os.kill(supervisor, signal.SIGKILL)
     service.wait_for_death()
-    service.start()
-    service.wait_until_logged("every part has started")
+    service.begin("serve")
+    started = "every part has started"
+    peers.wait_until(lambda: service.log.read_text().count(started) == 2, seconds=180, what="it runs again")
     assert service.stop() == 0
 
 
