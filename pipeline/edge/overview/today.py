@@ -18,7 +18,7 @@ from pipeline.edge.overview.precision_doubts import precision_doubts, precision_
 from pipeline.edge.overview.precision_register import StudyInDoubt, studies_in_doubt
 from pipeline.edge.overview.rejected_callers import CallerToAdmit, callers_to_admit
 from pipeline.edge.overview.scanner_fitness import ScannerFitness, fitness_of_all
-from pipeline.edge.store import erasure, held_work, service_status
+from pipeline.edge.store import erased_objects, held_work, service_status
 from pipeline.edge.store.held_work import HeldReason
 from pipeline.edge.store.service_status import Status
 
@@ -98,7 +98,7 @@ def today(app: App, *, at: datetime, other_disks: Mapping[str, DiskReserve] | No
             studies=tuple(studies_in_doubt(app, on=day)),
             certificates=tuple(expiries.certificates_running_out(service, day)),
             backups=expiries.backups(connection),
-            erased=erasure.erased_in_all(connection),
+            erased=erased_objects.erased_in_all(connection),
             rejected_callers=tuple(callers_to_admit(connection, service.listener, at=at)),
             fitness=tuple(fitness_of_all(app, at=at)),
             doubts=(

@@ -105,13 +105,6 @@ def erase(connection: Connection, of: PatientRows, entry: Entry, phantoms: Mappi
     audit_chain.record_erasure(connection, entry, of.audit)
 
 
-def erased_in_all(connection: Connection) -> tuple[int, int]:
-    """Return how many patients, and how many exams of theirs, were erased so far."""
-    query = select(func.coalesce(func.sum(erasure.c.patients), 0), func.coalesce(func.sum(erasure.c.exams), 0))
-    row = connection.execute(query).one()
-    return int(row[0]), int(row[1])
-
-
 def _tell_apart(connection: Connection, of: PatientRows, *, at: datetime) -> None:
     """Release what is held because of exams that are about to go, as when they are withdrawn."""
     connection.execute(update(exam).where(exam.c.id.in_(of.exams)).values(withdrawn=ERASED))
