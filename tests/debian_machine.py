@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tests import peers
@@ -102,6 +103,8 @@ class DebianMachine:
         if self._outer is not None:
             self._outer.kill()  # and with it, by --kill-child, the first process of the machine
             self._outer.wait()
+        for parent in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):  # where this machine has them
+            peers.wait_until(partial(_is_removed, Path(parent) / self._name), what="the control group is gone")
 
     def run(
         self, command: str, *, user: str | None = None, check: bool = True, folder: str = "/", seconds: float = 300
@@ -144,3 +147,9 @@ class DebianMachine:
         if b"systemd" not in Path(f"/proc/{self._init}/cmdline").read_bytes().split(b"\0")[0]:
             return False
         return self.run("systemctl is-system-running", check=False).stdout.strip() in ("running", "degraded")
+
+
+def _is_removed(group: Path) -> bool:
+    """Remove a control group and those in it, which the system allows once no process is in them."""
+    remove = ["find", str(group), "-depth", "-type", "d", "-delete"]
+    return not group.exists() or subprocess.run(remove, capture_output=True, check=False).returncode == 0
