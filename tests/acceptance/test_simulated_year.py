@@ -11,7 +11,7 @@ import pytest
 from tests import peers
 from tests.factories.simulated_year import PARTS, SimulatedYear
 
-EXAMS, NIGHTS = int(os.environ.get("YEAR_EXAMS", "1200")), int(os.environ.get("YEAR_NIGHTS", "12"))
+EXAMS, NIGHTS = int(os.environ.get("YEAR_EXAMS", "1000")), int(os.environ.get("YEAR_NIGHTS", "10"))
 OUTAGES = {NIGHTS // 4 + 1: 2, NIGHTS // 2 + 2: 2}
 
 

@@ -56,6 +56,10 @@ PARTS = {
 """By a word of the command, what each process is; ``server`` is no word of ours."""
 
 
+POOLS_OF_PREFECT = 8
+"""Threads and connections that its server keeps once they were needed, and that more of may be needed later."""
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
     """What one process holds."""
@@ -116,7 +120,11 @@ class Year:
             counts[f"descriptors of {part}"] = [moment.parts[part].descriptors for moment in self.moments]
         half = len(self.moments) // 2
         seen = {what: (max(many[:half]), min(many[half:])) for what, many in counts.items()}
-        return {what: (then, now) for what, (then, now) in seen.items() if now > then}
+        return {
+            what: (then, now)
+            for what, (then, now) in seen.items()
+            if now > then + (POOLS_OF_PREFECT if what.endswith("Prefect server") else 0)
+        }
 
     @property
     def _middle(self) -> Moment:
