@@ -110,7 +110,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "serve": Command(
         run="service:serve",
-        summary="Run everything one machine needs: listener, worker, desk, Prefect server and schedules.",
+        summary="Run everything one machine needs: listener, worker, monitor, desk, Prefect server, schedules.",
         examples=("dxatrend --config /etc/dxatrend serve",),
     ),
     "listen": Command(
@@ -196,7 +196,7 @@ COMMANDS: dict[str, Command] = {
         run="",
         summary="Evaluate precision studies, and keep the register of LSCs: propose, compare, accept, withdraw.",
         examples=(
-            "dxatrend precision study.csv --serial-number DF+500475 --valid-from 2026-03-01",
+            "dxatrend precision study study.csv --serial-number DF+500475 --valid-from 2026-03-01",
             'dxatrend precision propose study.csv --serial-number DF+500475 --source "in vivo study, March 2026"',
             "dxatrend precision accept R3 --dry-run",
             "dxatrend precision list",
