@@ -27,7 +27,11 @@ from pipeline.edge.disk_space import disk_reserve_of
 from pipeline.edge.live_configuration import outdated
 from pipeline.edge.overview.check_result import CheckResult, Level
 from pipeline.edge.overview.configuration_doubts import certificate_doubts, configuration_doubts, file_problem
-from pipeline.edge.overview.expiries import CERTIFICATE_NOTICE, certificates_running_out
+from pipeline.edge.overview.expiries import (
+    CERTIFICATE_NOTICE,
+    certificates_of_callers_running_out,
+    certificates_running_out,
+)
 from pipeline.edge.overview.named_files import named_files
 from pipeline.edge.overview.precision_doubts import (
     PrecisionInUse,
@@ -55,7 +59,7 @@ def check(folder: Path, *, on: date) -> Iterator[CheckResult]:
     problem = None
     try:
         with open_app(folder, existing=True) as app:
-            found = [*check_precision(app, on=on), *_due_studies(app, on=on), *check_store(app)]
+            found = [*check_precision(app, on=on), *_due_studies(app, on=on), *check_store(app, on=on)]
     except (StoreError, StoreMissingError, StoreInUseError, StoreTooNewError) as failure:
         problem = _store_problem(failure)
         configured = reference_data_of(settings, dialects).clinical
@@ -102,8 +106,15 @@ def check_precision(app: App, *, on: date) -> list[CheckResult]:
         ]
 
 
-def check_store(app: App) -> Iterator[CheckResult]:
-    """Yield who works with another configuration than the files, and whether the disk of the store is full."""
+def check_store(app: App, *, on: date) -> Iterator[CheckResult]:
+    """Yield who works with other files, whether the disk of the store is full, and which callers' certificates end.
+
+    Raises:
+        StoreError: the database could not be queried.
+    """
+    with app.database.read() as connection:
+        shown = certificates_of_callers_running_out(connection, app.settings.service, on)
+    yield from certificate_doubts(shown, on=on)
     for message in outdated(app):
         yield CheckResult(Level.PROBLEM, message)
     disk = disk_reserve_of(app.database, app.settings.service.store.reserve_mb)

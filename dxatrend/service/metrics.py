@@ -6,7 +6,7 @@ bound. Nothing here knows a patient; serial numbers name devices, and can be lef
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, time
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -17,7 +17,7 @@ from pipeline import __version__
 from pipeline.edge.alarms.listing import raised
 from pipeline.edge.app import App
 from pipeline.edge.disk_space import disk_reserve_of
-from pipeline.edge.overview.expiries import certificates
+from pipeline.edge.overview.expiries import Expiry, certificates, certificates_of_callers
 from pipeline.edge.overview.parts import parts
 from pipeline.edge.quality_control.charts import ScannerQuality, quality_in_view
 from pipeline.edge.store import (
@@ -69,7 +69,9 @@ class Metrics(Collector):
                     *_alarms(connection, at),
                     *_lscs(connection, app),
                 ]
-            yield from (*found, _certificates(app), *_disk(app), _build())
+                of_callers = certificates_of_callers(connection, app.settings.service, at.date())
+            shown = [*certificates(app.settings.service), *of_callers]
+            yield from (*found, _certificates(shown), *_disk(app), _build())
 
     def _count(self, connection: Connection, app: App, at: datetime) -> None:
         """Count what came since the last scrape."""
@@ -193,11 +195,11 @@ def _moment(name: str, what: str, moment: datetime) -> Metric:
     return GaugeMetricFamily(f"dxatrend_{name}_timestamp_seconds", what, value=moment.timestamp())
 
 
-def _certificates(app: App) -> Metric:
+def _certificates(shown: Iterable[Expiry]) -> Metric:
     ends = GaugeMetricFamily(
         "dxatrend_certificate_expiry_timestamp_seconds", "The last day of a certificate", labels=["name"]
     )
-    for one in certificates(app.settings.service):
+    for one in shown:
         ends.add_metric([one.what], _utc(one.last_day).timestamp())
     return ends
 

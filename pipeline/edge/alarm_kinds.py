@@ -283,8 +283,9 @@ ALL = (
         name="certificate_ends",
         priority=Priority.LOW,
         headline="The certificate {} runs out",
-        cause="a certificate of ours, or of an authority we trust, ends within 30 days; told again at 7 and at its end",
-        advice="Replace the file, then restart the service.",
+        cause="a certificate of ours, of an authority we trust, or of a caller ends within 30 days; told again at 7 "
+        "and at its end",
+        advice="Replace the file, then restart the service; have that of a caller renewed there.",
         page="/setup",
         command="dxatrend check",
     ),

@@ -3,7 +3,7 @@
 import socket
 import ssl
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from dxatrend.cli.main import main
 from dxatrend.installation_check import check
 from pipeline.edge.app import open_app
 from pipeline.edge.overview.check_result import Level
+from pipeline.edge.store import caller_certificates
+from pipeline.edge.store.caller_certificates import CallerCertificate
+from pipeline.edge.store.database import Database
 from tests import peers
 from tests.factories.certificates import Authority
 
@@ -134,6 +137,49 @@ def test_a_certificate_that_a_destination_shows_is_told_a_month_before_its_end(t
     ends = datetime.now(UTC).date() + timedelta(days=20)
     told = "; ask whoever runs it to renew it; after that day nothing is sent there"
     assert f"destination ris: the certificate that it shows ends on {ends}{told}" in found
+
+
+@pytest.mark.parametrize(
+    ("title", "days", "away", "told"),
+    [
+        ("SCANNER1", 31, 0, None),
+        ("SCANNER1", 20, 0, "this certificate ends in 20 days, on {}; renew it"),
+        ("SCANNER1", -3, 5, "this certificate has ended on {}; renew it"),
+        ("SCANNER1", 20, 31, None),
+        ("FORMER", 20, 0, None),
+    ],
+    ids=["ends late", "ends soon", "has ended", "calls no longer", "is no caller any more"],
+)
+def test_a_certificate_that_a_caller_has_shown_is_told_a_month_before_its_end(
+    tmp_path: Path, title: str, days: int, away: int, told: str | None
+) -> None:
+    """The day after, the scanner can send nothing, and it is the only one to know why."""
+    ours = Authority(tmp_path / "authority").sign("dxatrend")
+    store = f"sqlite:///{tmp_path}/store.sqlite3"
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "service.toml").write_text(
+        f"""
+        [store]
+        url = "{store}"
+        [[listener.caller]]
+        ae_title = "SCANNER1"
+        [listener.tls]
+        {ours.toml}
+        [prefect]
+        port = {peers.free_port()}
+        """
+    )
+    today = datetime.now(UTC)
+    last_day = today.date() + timedelta(days=days)
+    shown = CallerCertificate(
+        calling_ae_title=title, host="192.0.2.10", last_day=last_day, seen_at=today - timedelta(days=away)
+    )
+    with closing(Database(store)) as database:
+        database.migrate()
+        with database.write() as connection:
+            caller_certificates.record(connection, [shown])
+    results = [one.text for one in check(tmp_path / "config", on=today.date()) if "192.0.2.10" in one.text]
+    assert results == ([f"listener.caller SCANNER1 at 192.0.2.10: {told.format(last_day)}"] if told else [])
 
 
 def _shake_hands(server: socket.socket, context: ssl.SSLContext) -> None:

@@ -132,7 +132,7 @@ def _check(visit: Visit, installation: _Installation) -> list[CheckResult]:
     return [
         *check_configuration(visit.desk.folder, app.settings, installation.dialects, on=visit.today),
         *check_precision(app, on=visit.today),
-        *check_store(app),
+        *check_store(app, on=visit.today),
         *check_certificates(app.settings.service),
         *check_alarms(app.settings.service.alarms),
     ]

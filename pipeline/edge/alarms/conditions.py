@@ -2,7 +2,7 @@
 
 import socket
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
@@ -14,7 +14,11 @@ from pipeline.edge.alarms.state_machine import Condition
 from pipeline.edge.app import App
 from pipeline.edge.configuration.service_settings import ServiceSettings
 from pipeline.edge.disk_space import disk_reserve_of
-from pipeline.edge.overview.expiries import certificates_running_out
+from pipeline.edge.overview.expiries import (
+    Expiry,
+    certificates_of_callers_running_out,
+    certificates_running_out,
+)
 from pipeline.edge.overview.parts import parts
 from pipeline.edge.overview.scanner_fitness import IN_USE, awaited_since
 from pipeline.edge.overview.scanner_silence import LEARNED_FROM, silence
@@ -100,7 +104,10 @@ class Conditions:
                 *_disk(connection, app, at),
             ]
             lscs = app.reference_in_force(connection).reference_data.clinical.lscs
-        return [*found, *_lscs(lscs, calendar, at), *_certificates(app, calendar, at)]
+            today = calendar.local(at).date()
+            certificates = certificates_of_callers_running_out(connection, service, today)
+        certificates += certificates_running_out(service, today)
+        return [*found, *_lscs(lscs, calendar, at), *_certificates(certificates, calendar, at)]
 
     def _rejected_lately(self, connection: Connection, at: datetime) -> list[Condition]:
         if self._rejected_at is None or abs(at - self._rejected_at) >= READ_FOR:
@@ -324,10 +331,9 @@ def _lscs(lscs: Sequence[LeastSignificantChange], calendar: Calendar, at: dateti
         yield Condition(kind="lsc_ends", subject=subject, since=begin, detail=said, step=step, is_urgent=step == 2)
 
 
-def _certificates(app: App, calendar: Calendar, at: datetime) -> Iterator[Condition]:
-    today = calendar.local(at).date()
-    for one in certificates_running_out(app.settings.service, today):
-        left = timedelta(days=one.days_left(today))
+def _certificates(certificates: Iterable[Expiry], calendar: Calendar, at: datetime) -> Iterator[Condition]:
+    for one in certificates:
+        left = timedelta(days=one.days_left(calendar.local(at).date()))
         step = 2 if left < timedelta() else 1 if left <= WEEK else 0
         begin = datetime.combine(one.last_day - MONTH, calendar.morning, tzinfo=calendar.local(at).tzinfo)
         said = f"{'ended' if step == 2 else 'ends'} on {one.last_day}"

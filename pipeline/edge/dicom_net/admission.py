@@ -2,17 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requestor:
-    """Who asks for an association: both AE titles, its address, and the names in its certificate in lower case."""
+    """Who asks for an association: both AE titles, its address, and the certificate that it has shown.
+
+    ``certificate`` are the names in it, in lower case, and ``certificate_ends`` is its last day.
+    """
 
     called: str
     calling: str
     host: str
     certificate: frozenset[str]
+    certificate_ends: date | None = None
 
 
 class Rejection(NamedTuple):

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from datetime import date
 from io import BytesIO
 from typing import Any
 
@@ -84,6 +85,8 @@ class EventDrivenAssociation(BareAssociation):
         self.is_storing = self.is_answering = False
         self.certificate: frozenset[str] = frozenset()
         """The names in the peer's certificate, where it has shown one."""
+        self.certificate_ends: date | None = None
+        """The last day of that certificate."""
         self._services = services
         self._has_capacity = has_capacity
         self._supported, self._acceptances = supported, acceptances

@@ -16,11 +16,11 @@ from pipeline.edge.dicom_net.acceptances import Acceptances
 from pipeline.edge.dicom_net.admission import PROTOCOL_VERSION_NOT_SUPPORTED, Admit, Requestor
 from pipeline.edge.dicom_net.association import EventDrivenAssociation
 from pipeline.edge.dicom_net.association_requests import HEADER_SIZE, Supported, read_header
-from pipeline.edge.dicom_net.certificate_names import certificate_names
 from pipeline.edge.dicom_net.limits import Limits
 from pipeline.edge.dicom_net.memory_budget import ConnectionMemory, MemoryBudget, Owner
 from pipeline.edge.dicom_net.pdu_types import A_ABORT, A_ASSOCIATE_RQ, A_RELEASE_RP, A_RELEASE_RQ, P_DATA_TF
 from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
+from pipeline.edge.dicom_net.shown_certificate import certificate_names, last_day
 
 LONGEST_REQUEST = 1 << 18
 """Bytes of an A-ASSOCIATE-RQ: 128 contexts with forty transfer syntaxes each take half of that."""
@@ -261,7 +261,9 @@ class Connection:
             self.drop()
         else:
             self._is_handshaking = False
-            self.association.certificate = certificate_names(self.socket.getpeercert())
+            shown = self.socket.getpeercert()
+            self.association.certificate = certificate_names(shown)
+            self.association.certificate_ends = last_day(shown)
         return not self._is_handshaking
 
     def _receive(self) -> None:
@@ -338,8 +340,13 @@ class Connection:
     def _is_admitted(self) -> bool:
         """Return whether the requestor is admitted, by titles, address and certificate; reject it if not."""
         header = read_header(self._inbox)
-        certificate = self.association.certificate
-        requestor = Requestor(called=header.called, calling=header.calling, host=self.host, certificate=certificate)
+        requestor = Requestor(
+            called=header.called,
+            calling=header.calling,
+            host=self.host,
+            certificate=self.association.certificate,
+            certificate_ends=self.association.certificate_ends,
+        )
         if header.is_version_1:
             rejection = self._server.admit(requestor)
         else:

@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from datetime import UTC, date, datetime
+from datetime import date
 from urllib.parse import urlsplit
 
 from pipeline.edge.configuration.destination_settings import (
@@ -12,6 +12,7 @@ from pipeline.edge.configuration.destination_settings import (
     HttpDestination,
 )
 from pipeline.edge.configuration.section import ClientTlsSettings
+from pipeline.edge.dicom_net.shown_certificate import last_day
 from pipeline.edge.dicom_net.tls import TlsError, for_calling, for_client
 
 SECONDS = 5
@@ -40,7 +41,4 @@ def _ends(host: str, port: int, context: ssl.SSLContext) -> date | None:
         socket.create_connection((host, port), SECONDS) as connection,
         context.wrap_socket(connection, server_hostname=host) as secured,
     ):
-        shown = secured.getpeercert()
-    if not shown or not isinstance(until := shown.get("notAfter"), str):
-        return None
-    return datetime.fromtimestamp(ssl.cert_time_to_seconds(until), UTC).date()
+        return last_day(secured.getpeercert())

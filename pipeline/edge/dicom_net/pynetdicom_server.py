@@ -15,10 +15,10 @@ from typing import Any
 from pynetdicom import AE, evt
 
 from pipeline.edge.dicom_net.admission import Admit, Requestor
-from pipeline.edge.dicom_net.certificate_names import certificate_names
 from pipeline.edge.dicom_net.leader_follower import BlockingWork
 from pipeline.edge.dicom_net.limits import MAXIMUM_PDU_SIZE, NEGOTIATION_SECONDS, Limits
 from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
+from pipeline.edge.dicom_net.shown_certificate import certificate_names, last_day
 from pipeline.edge.dicom_net.statuses import OUT_OF_RESOURCES
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,7 @@ class PynetdicomServer:
             calling=request.calling_ae_title,
             host=association.requestor.address,
             certificate=association.certificate,
+            certificate_ends=last_day(shown),
         )
         if (rejection := self._admit(requestor)) is not None:
             association.acse.send_reject(*rejection)

@@ -1,5 +1,6 @@
 """What runs out: LSCs and certificates with their last day, and the last backup."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,10 +12,13 @@ from pipeline.clinical.precision import running_out
 from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.configuration.service_settings import ServiceSettings
 from pipeline.edge.overview.named_files import named_files
-from pipeline.edge.store import housekeeping_log
+from pipeline.edge.store import caller_certificates, housekeeping_log
 
 CERTIFICATE_NOTICE = timedelta(days=30)
 """How long before its last day a certificate is told of."""
+
+CALLER_MISSED = timedelta(days=30)
+"""How long a caller may have been away while its certificate is still told of."""
 
 BACKUP_OVERDUE = timedelta(hours=52)
 """How old the last backup may be: that of last night may have failed once."""
@@ -48,7 +52,12 @@ def lscs_running_out(reference_data: ReferenceData, today: date) -> list[Expiry]
 
 def certificates_running_out(service: ServiceSettings, today: date) -> list[Expiry]:
     """Return the certificates and authorities of the configuration that run out soon, the first one first."""
-    return [one for one in certificates(service) if one.last_day - today <= CERTIFICATE_NOTICE]
+    return _running_out(certificates(service), today)
+
+
+def certificates_of_callers_running_out(connection: Connection, service: ServiceSettings, today: date) -> list[Expiry]:
+    """Return the certificates of callers that run out soon, the first one first."""
+    return _running_out(certificates_of_callers(connection, service, today), today)
 
 
 def certificates(service: ServiceSettings) -> list[Expiry]:
@@ -59,6 +68,29 @@ def certificates(service: ServiceSettings) -> list[Expiry]:
         if file.key.rpartition(".")[2] in ("certificate", "ca") and (last_day := _last_day(file.path)) is not None
     ]
     return sorted(found, key=lambda one: (one.last_day, one.what))
+
+
+def certificates_of_callers(connection: Connection, service: ServiceSettings, today: date) -> list[Expiry]:
+    """Return the certificates that configured callers have shown over TLS, the first to end first.
+
+    One that has not been shown for a month before today, or before its end, is left out: its caller calls from
+    elsewhere by now, or no longer.
+    """
+    titles = {caller.ae_title for caller in service.listener.caller} if service.listener.tls else set()
+    return [
+        Expiry(
+            what=f"listener.caller {one.calling_ae_title} at {one.host}",
+            last_day=one.last_day,
+            consequence="it cannot send any more: have the certificate renewed there",
+        )
+        for one in caller_certificates.all_of_them(connection)
+        if one.calling_ae_title in titles
+        and min(today, one.last_day) - one.seen_at.astimezone(UTC).date() <= CALLER_MISSED
+    ]
+
+
+def _running_out(found: Iterable[Expiry], today: date) -> list[Expiry]:
+    return [one for one in found if one.last_day - today <= CERTIFICATE_NOTICE]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

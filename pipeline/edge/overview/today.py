@@ -96,7 +96,10 @@ def today(app: App, *, at: datetime, other_disks: Mapping[str, DiskReserve] | No
             disks=tuple(_measured(disks)),
             lscs=tuple(expiries.lscs_running_out(known, day)),
             studies=tuple(studies_in_doubt(app, on=day)),
-            certificates=tuple(expiries.certificates_running_out(service, day)),
+            certificates=(
+                *expiries.certificates_running_out(service, day),
+                *expiries.certificates_of_callers_running_out(connection, service, day),
+            ),
             backups=expiries.backups(connection),
             erased=erased_objects.erased_in_all(connection),
             rejected_callers=tuple(callers_to_admit(connection, service.listener, at=at)),

@@ -17,6 +17,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
 from pipeline.edge.configuration.destination_settings import DicomDestination
 from pipeline.edge.configuration.service_settings import MEGABYTE, Engine, ListenerSettings
+from pipeline.edge.dicom_net.admission import Rejection, Requestor
 from pipeline.edge.dicom_net.limits import Limits
 from pipeline.edge.dicom_net.pynetdicom_server import PynetdicomServer
 from pipeline.edge.dicom_net.rate_limited_log import Novelty, RateLimitedLog
@@ -39,6 +40,7 @@ from pipeline.edge.dicom_net.tls import TlsError, for_listener
 from pipeline.edge.disk_space import disk_reserve_of
 from pipeline.edge.peer_problems import Problem
 from pipeline.edge.receive.access_control import AccessControl, Role
+from pipeline.edge.receive.caller_certificates import CallerCertificates
 from pipeline.edge.receive.group_commit import GroupCommit, Stored
 from pipeline.edge.receive.refused_objects import RefusedObjectsLog
 from pipeline.edge.receive.rejected_callers import RejectedCallers
@@ -84,6 +86,7 @@ class Listener:
         self._settings, self._database = settings, database
         self._rejected_callers = RejectedCallers(database)
         self._refused_objects = RefusedObjectsLog(database)
+        self._caller_certificates = CallerCertificates(database)
         self._access_control = AccessControl(settings, destinations, self._rejected_callers)
         self._disk_reserve = disk_reserve_of(database, reserve_mb)
         self._rate_limited = RateLimitedLog(log)
@@ -111,7 +114,7 @@ class Listener:
                     memory=OBJECTS_IN_MEMORY * settings.largest_object_mb * MEGABYTE,
                 ),
                 tls=for_listener(settings.tls) if settings.tls else None,
-                admit=self._access_control.admit,
+                admit=self._admit,
                 blocking_work=self._group_commit,
             )
         except (OSError, TlsError):
@@ -128,6 +131,7 @@ class Listener:
         self._group_commit.close()
         self._rejected_callers.close()
         self._refused_objects.close()
+        self._caller_certificates.close()
         self._access_control.close()
         self._rate_limited.close()
 
@@ -135,6 +139,12 @@ class Listener:
     def is_alive(self) -> bool:
         """Whether it serves its associations and stores what it receives."""
         return self._server.is_alive and self._group_commit.is_alive
+
+    def _admit(self, requestor: Requestor) -> Rejection | None:
+        rejection = self._access_control.admit(requestor)
+        if rejection is None and requestor.certificate_ends is not None:
+            self._caller_certificates.note(requestor.calling, requestor.host, requestor.certificate_ends)
+        return rejection
 
     def _role_of(self, association: Association) -> Role:
         requestor = association.requestor

@@ -538,3 +538,15 @@ refused_object = Table(
     UniqueConstraint("calling_ae_title", "host", "reason"),
     comment="objects of a caller that could not be stored and were answered with A700",
 )
+
+caller_certificate = Table(
+    "caller_certificate",
+    metadata,
+    id_column(),
+    Column("calling_ae_title", String(64), nullable=False),
+    Column("host", String(64), nullable=False),
+    Column("last_day", Date, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    UniqueConstraint("calling_ae_title", "host"),
+    comment="the last day of the certificate that a caller has shown, and when it last did; bounded rows",
+)

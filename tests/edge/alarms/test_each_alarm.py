@@ -30,6 +30,7 @@ from pipeline.edge.operations.scanner_quality import record_service
 from pipeline.edge.operations.scheduled_backup import BackupFailedError, back_up_by_schedule
 from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import (
+    caller_certificates,
     destination_outages,
     housekeeping_log,
     phantom_scans,
@@ -39,6 +40,7 @@ from pipeline.edge.store import (
     work_queue,
 )
 from pipeline.edge.store.audit_schema import audit
+from pipeline.edge.store.caller_certificates import CallerCertificate
 from pipeline.edge.store.phantom_scans import NewPhantomScan, PhantomValues
 from pipeline.edge.store.schema import State, delivery, exam, history_query, patient, receipt, scanner
 from tests import peers
@@ -341,8 +343,22 @@ def an_lsc_runs_out(department: Watched) -> Iterator[None]:
 @contextmanager
 def a_certificate_runs_out(department: Watched) -> Iterator[None]:
     certificate(department.app.folder, days=20)
+    of_caller(department, days=20)
     yield
     certificate(department.app.folder, days=400)
+    of_caller(department, days=400)
+
+
+def of_caller(department: Watched, *, days: int) -> None:
+    """Let the scanner show a certificate that ends in so many days."""
+    shown = CallerCertificate(
+        calling_ae_title="SCANNER1",
+        host="127.0.0.1",
+        last_day=(department.now + days * DAY).date(),
+        seen_at=department.now,
+    )
+    with department.app.database.write() as connection:
+        caller_certificates.record(connection, [shown])
 
 
 def certificate(folder: Path, *, days: int) -> None:

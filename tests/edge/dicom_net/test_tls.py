@@ -5,8 +5,9 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from pipeline.edge.dicom_net import tls
 from pipeline.edge.dicom_net.client import echo
 from pipeline.edge.peer_problems import PeerUnavailableError
 from pipeline.edge.receive.listener import Listener
-from pipeline.edge.store import audit_trail
+from pipeline.edge.store import audit_trail, caller_certificates
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database
 from tests import peers
@@ -140,6 +141,24 @@ def test_who_does_not_speak_tls_is_refused(listening: int) -> None:
 def test_an_unknown_title_is_rejected_whatever_its_certificate(listening: int, scanner: Identity) -> None:
     rejected = peers.echoscu(port=listening, called="DXATREND", calling="STRANGER", options=scanner.dcmtk)
     assert "Calling AE Title Not Recognized" in rejected.stderr
+
+
+def test_the_last_day_of_an_admitted_callers_certificate_is_on_file(
+    engine: Engine, tmp_path: Path, ours: Identity, authority: Authority
+) -> None:
+    """Where it is renewed, the new day takes the place of the old one."""
+    for days in (20, 300):
+        shown = authority.sign("caller", days=days)
+        with _listening(engine, tmp_path, ours) as port:
+            for title in ("SCANNER1", "STRANGER", "SCANNER1"):
+                peers.echoscu(port=port, called="DXATREND", calling=title, options=shown.dcmtk)
+        with (
+            closing(Database(f"sqlite:///{tmp_path}/dxatrend.sqlite3", existing=True)) as database,
+            database.read() as connection,
+        ):
+            (one,) = caller_certificates.all_of_them(connection)
+        assert (one.calling_ae_title, one.host) == ("SCANNER1", peers.LOOPBACK)
+        assert timedelta(days=days - 1) <= one.last_day - datetime.now(UTC).date() <= timedelta(days=days)
 
 
 @pytest.mark.parametrize("name", ["scanner", "SCANNER", peers.LOOPBACK])

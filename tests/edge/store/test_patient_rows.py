@@ -23,6 +23,7 @@ NOT_OF_PATIENTS = {
     "process": "processes of ours",
     "qc_mark": "scanners",
     "qc_stop": "scanners",
+    "caller_certificate": "callers, and the last day of their certificates",
     "refused_object": "callers, and why an object of theirs was refused",
     "register_decision": "precision studies",
     "register_record": "precision studies",

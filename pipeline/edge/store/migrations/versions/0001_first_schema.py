@@ -499,6 +499,17 @@ def upgrade() -> None:
         comment="objects of a caller that could not be stored and were answered with A700",
     )
     op.create_table(
+        "caller_certificate",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("calling_ae_title", sa.String(length=64), nullable=False),
+        sa.Column("host", sa.String(length=64), nullable=False),
+        sa.Column("last_day", sa.Date(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_caller_certificate")),
+        sa.UniqueConstraint("calling_ae_title", "host", name=op.f("uq_caller_certificate_calling_ae_title_host")),
+        comment="the last day of the certificate that a caller has shown, and when it last did; bounded rows",
+    )
+    op.create_table(
         "reprocessing_run",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("linked_patients_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
