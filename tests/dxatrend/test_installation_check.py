@@ -146,9 +146,10 @@ def test_a_certificate_that_a_destination_shows_is_told_a_month_before_its_end(t
         ("SCANNER1", 20, 0, "this certificate ends in 20 days, on {}; renew it"),
         ("SCANNER1", -3, 5, "this certificate has ended on {}; renew it"),
         ("SCANNER1", 20, 31, None),
+        ("SCANNER1", -31, 32, None),
         ("FORMER", 20, 0, None),
     ],
-    ids=["ends late", "ends soon", "has ended", "calls no longer", "is no caller any more"],
+    ids=["ends late", "ends soon", "has ended", "calls no longer", "has long ended", "is no caller any more"],
 )
 def test_a_certificate_that_a_caller_has_shown_is_told_a_month_before_its_end(
     tmp_path: Path, title: str, days: int, away: int, told: str | None

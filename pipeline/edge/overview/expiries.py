@@ -73,8 +73,8 @@ def certificates(service: ServiceSettings) -> list[Expiry]:
 def certificates_of_callers(connection: Connection, service: ServiceSettings, today: date) -> list[Expiry]:
     """Return the certificates that configured callers have shown over TLS, the first to end first.
 
-    One that has not been shown for a month before today, or before its end, is left out: its caller calls from
-    elsewhere by now, or no longer.
+    One that was not shown in the month before today, or before its end, is left out, and so is one that ended more than
+    a month ago: its caller calls from elsewhere by now, or no longer.
     """
     titles = {caller.ae_title for caller in service.listener.caller} if service.listener.tls else set()
     return [
@@ -86,6 +86,7 @@ def certificates_of_callers(connection: Connection, service: ServiceSettings, to
         for one in caller_certificates.all_of_them(connection)
         if one.calling_ae_title in titles
         and min(today, one.last_day) - one.seen_at.astimezone(UTC).date() <= CALLER_MISSED
+        and today - one.last_day <= CALLER_MISSED
     ]
 
 
