@@ -282,7 +282,7 @@ ALL = (
     Kind(
         name="certificate_ends",
         priority=Priority.LOW,
-        headline="The certificate {} runs out",
+        headline="A certificate runs out: {}",
         cause="a certificate of ours, of an authority we trust, or of a caller ends within 30 days; told again at 7 "
         "and at its end",
         advice="Replace the file, then restart the service; have that of a caller renewed there.",

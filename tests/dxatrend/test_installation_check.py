@@ -180,7 +180,7 @@ def test_a_certificate_that_a_caller_has_shown_is_told_a_month_before_its_end(
         with database.write() as connection:
             caller_certificates.record(connection, [shown])
     results = [one.text for one in check(tmp_path / "config", on=today.date()) if "192.0.2.10" in one.text]
-    assert results == ([f"listener.caller SCANNER1 at 192.0.2.10: {told.format(last_day)}"] if told else [])
+    assert results == ([f"certificate of SCANNER1 at 192.0.2.10: {told.format(last_day)}"] if told else [])
 
 
 def _shake_hands(server: socket.socket, context: ssl.SSLContext) -> None:

@@ -79,7 +79,7 @@ def certificates_of_callers(connection: Connection, service: ServiceSettings, to
     titles = {caller.ae_title for caller in service.listener.caller} if service.listener.tls else set()
     return [
         Expiry(
-            what=f"listener.caller {one.calling_ae_title} at {one.host}",
+            what=f"certificate of {one.calling_ae_title} at {one.host}",
             last_day=one.last_day,
             consequence="it cannot send any more: have the certificate renewed there",
         )
