@@ -20,7 +20,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the alarms that are raised, and those that have ended within a week."""
     if options.kinds:
         print_table(
-            ("alarm", "priority", "what it says"), [(kind.name, kind.priority.value, kind.headline) for kind in ALL]
+            ("alarm", "priority", "what it says"),
+            [(kind.name, kind.priority.value, kind.headline.format("…")) for kind in ALL],
         )
         return SUCCESS
     now = datetime.now(UTC)

@@ -49,7 +49,7 @@ def load_configuration(folder: Path) -> tuple[Settings, tuple[Dialect, ...]]:
     mistakes: list[str] = []
     files: dict[str, TomlFile] = {}
     if not folder.is_dir():
-        raise SettingsError((f"{printable(folder)}: there is no such configuration folder",))
+        raise SettingsError((f"{printable(folder)}: there is no such configuration folder; dxatrend init makes one",))
     if not os.access(folder, os.R_OK | os.X_OK):
         raise SettingsError((f"{printable(folder)}: you may not read this folder{_who_may(folder)}",))
     for path in sorted(folder.glob("*.toml")):

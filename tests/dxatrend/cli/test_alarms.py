@@ -75,6 +75,7 @@ def test_every_kind_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert run(tmp_path, "--kinds") == 0
     listed = capsys.readouterr().out
     assert all(kind.name in listed for kind in ALL)
+    assert "… takes no addenda" in listed
 
 
 def test_a_test_goes_out_by_every_way_and_says_which_one_failed(

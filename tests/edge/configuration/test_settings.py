@@ -204,7 +204,7 @@ def test_an_lsc_may_follow_another(config: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    assert "no such configuration folder" in _mistakes(tmp_path / "nowhere")[0]
+    assert "no such configuration folder; dxatrend init makes one" in _mistakes(tmp_path / "nowhere")[0]
 
 
 def test_a_mistake_does_not_repeat_what_was_configured(config: Path) -> None:
