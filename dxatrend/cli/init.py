@@ -194,6 +194,7 @@ def _next_steps(folder: Path, answers: Answers) -> Iterator[str]:
     if not answers.destinations:
         yield "No PACS gets addenda yet: add a [[destination]] to service.toml."
     yield "Without your LSCs no change is called significant: precision.toml, or the page Precision of the desk."
+    yield "Nobody is told of alarms, and nothing is backed up, until service.toml says so: [alarms.mail], [backup]."
     yield f"In the PACS, let {answers.ae_title} store. On each scanner, enter {answers.ae_title}, this machine's"
     yield f"address and port {answers.port} as a destination for structured reports."
     yield f"Next: dxatrend{option} check"
