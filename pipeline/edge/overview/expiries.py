@@ -76,7 +76,9 @@ def certificates_of_callers(connection: Connection, service: ServiceSettings, to
     One that was not shown in the month before today, or before its end, is left out, and so is one that ended more than
     a month ago: its caller calls from elsewhere by now, or no longer.
     """
-    titles = {caller.ae_title for caller in service.listener.caller} if service.listener.tls else set()
+    if service.listener.tls is None:
+        return []
+    titles = {caller.ae_title for caller in service.listener.caller}
     return [
         Expiry(
             what=f"certificate of {one.calling_ae_title} at {one.host}",
