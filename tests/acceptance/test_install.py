@@ -115,6 +115,30 @@ def test_what_root_and_operators_leave_the_service_can_use(machine: DebianMachin
     peers.wait_until(lambda: addenda(machine) == sent + 1, seconds=120, what="the archive has the addendum")
 
 
+def test_root_follows_no_link_that_an_operator_puts_into_the_data_folder(machine: DebianMachine) -> None:
+    backups = "/var/lib/dxatrend/backups"
+    machine.run("mkdir --mode 755 /precious")
+    machine.run(f"mv {backups} {backups}.moved && ln -s /precious {backups}", user="mary")
+    machine.run("/tmp/shared/bundle/install")
+    assert machine.run("stat --format %U:%a /precious").stdout.strip() == "root:755"
+    machine.run(f"rm {backups} && mv {backups}.moved {backups}")
+
+
+def test_the_service_takes_no_code_or_setting_from_where_operators_can_write(machine: DebianMachine) -> None:
+    wait_until_active(machine)
+    main = show(machine, "MainPID")
+    assert machine.run(f"readlink /proc/{main}/cwd").stdout.strip() == "/etc/dxatrend"
+    assert "PYTHONSAFEPATH=1" in machine.run(f"tr '\\0' '\\n' </proc/{main}/environ").stdout.splitlines()
+    assert machine.run("touch /etc/dxatrend/prefect.toml", user="mary", check=False).returncode == 1
+
+
+def test_what_an_upgrade_that_was_killed_has_stopped_is_started_when_it_is_run_again(machine: DebianMachine) -> None:
+    machine.run("systemctl stop dxatrend && echo dxatrend.service >/opt/dxatrend/.stopped")
+    machine.run("/tmp/shared/bundle/install")
+    assert show(machine, "ActiveState") == "active"
+    assert machine.run("ls -A /opt/dxatrend").stdout.count(".stopped") == 0
+
+
 def test_the_service_is_active_only_when_it_listens(machine: DebianMachine) -> None:
     machine.run("systemctl stop dxatrend")
     machine.start_program("occupant", "/usr/bin/python3 -m http.server --bind 127.0.0.1 11112")

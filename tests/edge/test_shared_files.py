@@ -57,3 +57,14 @@ def test_a_file_in_a_folder_that_nobody_shares_stays_its_owners_alone(tmp_path: 
     (tmp_path / "file").touch(0o600)
     share_like_folder(tmp_path / "file")
     assert rights(tmp_path / "file")[2] == 0o600
+
+
+def test_a_link_in_the_place_of_a_new_file_leads_nowhere(data: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "of root"
+    kept.touch(0o600)
+    before = rights(kept)
+    (data / "store.sqlite3").symlink_to(kept)
+    share_like_folder(data / "store.sqlite3")
+    os.link(kept, data / "second name")
+    share_like_folder(data / "second name")
+    assert rights(kept) == before
