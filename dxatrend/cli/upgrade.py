@@ -8,12 +8,9 @@ from pathlib import Path
 from dxatrend.cli.output import FAILURE, SUCCESS, print_errors
 from pipeline import __version__
 from pipeline.edge.configuration.loading import load_configuration
-from pipeline.edge.operations.upgrade import UpgradeError, upgrade
+from pipeline.edge.operations.upgrade import FOLDER, PREFIX, UpgradeError, upgrade
 from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.text_files import printable
-
-BACKUPS = "backups"
-"""The folder below the data folder for the backups of upgrades, where ``backup.folder`` names none."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -21,9 +18,7 @@ def run(options: argparse.Namespace) -> int:
     settings, _ = load_configuration(options.config)
     store = settings.service.store
     assert store.folder is not None  # the configuration names the data folder
-    backup = (
-        options.backed_up or options.backup or _new_backup(settings.service.backup.folder or store.folder / BACKUPS)
-    )
+    backup = options.backed_up or options.backup or _new_backup(settings.service.backup.folder or store.folder / FOLDER)
     with closing(Database(store.url, existing=True)) as database:
         database.require_schema()
         try:
@@ -47,4 +42,4 @@ def run(options: argparse.Namespace) -> int:
 
 def _new_backup(folder: Path) -> Path:
     now = datetime.now().astimezone()
-    return folder / f"before-{__version__}-{now:%Y%m%dT%H%M%S}.sqlite3"
+    return folder / f"{PREFIX}{__version__}-{now:%Y%m%dT%H%M%S}.sqlite3"

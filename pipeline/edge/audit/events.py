@@ -1,8 +1,9 @@
 """Audit events of this service: an exam compared, an addendum authored, an archive queried, a command given."""
 
-import getpass
 import hashlib
 import logging
+import os
+import pwd
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -174,6 +175,6 @@ def _refusal(refusal: Refusal) -> dict[str, str]:
 
 def _user_name() -> str:
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number that has no name
+        return pwd.getpwuid(os.getuid()).pw_name  # not by the environment, in which anybody may write another name
+    except KeyError:  # a container may run under a number that has no name
         return "unknown"

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
+from pipeline.edge.operations import upgrade
 from pipeline.edge.operations.patient_selection import select_patient
 from pipeline.edge.operations.scheduled_backup import backups_in
 from pipeline.edge.store import erasure, housekeeping_log, phantom_scans
@@ -22,6 +23,7 @@ from pipeline.edge.store.patient_rows import LINKS, PatientRows
 from pipeline.edge.store.qc_schema import phantom_scan
 from pipeline.edge.store.register_schema import register_study
 from pipeline.edge.store.schema import State, delivery
+from pipeline.edge.store.unread_receipts import names_patient
 from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
@@ -67,13 +69,16 @@ def erase_patient(app: App, patient_id: str, issuer: str, reason: str, *, found:
 
     Raises:
         PatientNotFoundError: nothing is on file under the id, or it is of several issuers.
-        PatientNotErasedError: work for the patient is under way, or the reason names the patient.
+        PatientNotErasedError: work for the patient is under way, other ids belong to the patient than in ``found``, or
+            the reason names the patient.
         StoreError: the database could not be reached; nothing was erased.
     """
     require_anonymous(reason, found)
     with app.database.write() as connection:
         erasure.lock(connection, found)
         now = select_patient(connection, patient_id, issuer, known=found)
+        if now.identities != found.identities or now.patients != found.patients:
+            raise PatientNotErasedError("the patient's ids were merged or separated meanwhile: look again")
         _require_rest(connection, now)
         delivered = _delivered(connection, now)
         studies = _precision_studies(connection, now)
@@ -125,8 +130,10 @@ def copies_of(app: App) -> list[Path]:
     """Return the files of this machine that hold an earlier state of the store: backups, and stores replaced."""
     path = app.database.path
     replaced = path.parent.glob(f"{path.name}.replaced-*") if path else ()
-    folder = app.settings.service.backup.folder
-    return [*sorted(replaced), *(backups_in(folder) if folder else ())]
+    folder, data = app.settings.service.backup.folder, app.settings.service.store.folder
+    folders = {one for one in (folder, data and data / upgrade.FOLDER) if one}
+    upgrades = sorted(path for one in folders for path in one.glob(f"{upgrade.PREFIX}*.sqlite3"))
+    return [*sorted(replaced), *upgrades, *(backups_in(folder) if folder else ())]
 
 
 def require_anonymous(reason: str, of: PatientRows) -> None:
@@ -135,8 +142,8 @@ def require_anonymous(reason: str, of: PatientRows) -> None:
     Raises:
         PatientNotErasedError: it does.
     """
-    words = set(re.findall(r"[^\s,;:()]+", reason.casefold()))
-    if any(patient_id.casefold() in words for patient_id, _ in of.identities):
+    said = reason.casefold().encode()
+    if any(names_patient(said, patient_id.casefold()) for patient_id, _ in of.identities):
         raise PatientNotErasedError("the reason names the patient, and is kept: name a request or a file number")
 
 

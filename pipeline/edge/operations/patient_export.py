@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -55,20 +57,36 @@ def export_patient(app: App, patient_id: str, issuer: str, *, to: Path) -> Expor
     """
     with app.database.snapshot() as connection:
         found = select_patient(connection, patient_id, issuer)
-        try:
-            to.mkdir(mode=0o700)
+        with _new_folder(to):
             export = _write(connection, found, to, app.reference_data.zone)
-        except FileExistsError:
-            raise ExportError(f"{to} is there already and is not overwritten") from None
-        except OSError as error:
+            _record(app, found, export)
+    return export
+
+
+@contextmanager
+def _new_folder(to: Path) -> Iterator[None]:
+    """Make a folder, and remove it again with what is in it unless the block succeeds: half an export is none."""
+    try:
+        to.mkdir(mode=0o700)
+    except FileExistsError:
+        raise ExportError(f"{to} is there already and is not overwritten") from None
+    except OSError as error:
+        raise ExportError(f"{to} cannot be written: {error.strerror}") from None
+    try:
+        yield
+    except BaseException as error:
+        shutil.rmtree(to, ignore_errors=True)
+        if isinstance(error, OSError):
             raise ExportError(f"{to} cannot be written: {error.strerror}") from None
+        raise
+
+
+def _record(app: App, of: PatientRows, export: Export) -> None:
+    about = {"patients": sorted(of.patients), "receipts": export.received, "addenda": export.addenda}
+    number, now = min(of.patients, default=None), datetime.now(UTC)
     with app.database.write() as connection:
-        about = {"patients": sorted(found.patients), "receipts": export.received, "addenda": export.addenda}
-        number = min(found.patients, default=None)
-        now = datetime.now(UTC)
         entry = events.by_operator(Event.PATIENT_EXPORTED, at=now, patient=number, detail=about)
         audit_trail.record(connection, entry)
-    return export
 
 
 def _write(connection: Connection, of: PatientRows, to: Path, zone: tzinfo | None) -> Export:

@@ -37,6 +37,8 @@ def erase_expired(app: App, *, today: date) -> int:
         with app.database.write() as connection:
             erasure.lock(connection, found)
             now = select_patients(connection, numbers, known=found)
+            if now.identities != found.identities:  # ids were merged or separated at this moment
+                continue
             if waiting := erasure.under_way(connection, now):
                 log.warning("old exams are erased another night, as work is under way: %s", "; ".join(waiting))
                 break

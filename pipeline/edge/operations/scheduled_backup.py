@@ -27,13 +27,14 @@ from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
 
-PATTERN = "dxatrend-*.sqlite3"
-"""The names of our backups in their folder; nothing else there is ever deleted."""
+PATTERN = f"dxatrend-{'[0-9]' * 8}T{'[0-9]' * 6}Z.sqlite3"
+"""The names of our backups in their folder; nothing else there is ever deleted, whoever called it ``dxatrend-…``."""
 
 OVERDUE_AFTER = timedelta(hours=26)
 """After so long without an attempt the schedule must have failed, and the worker does the backup itself."""
 
 _UNVERIFIED = ".unverified"
+_SCRATCH = ".dxatrend-verify-"
 
 
 class BackupFailedError(DxatrendError):
@@ -94,13 +95,14 @@ def backups_in(folder: Path) -> list[Path]:
 
 def _write_and_verify(app: App, folder: Path, now: datetime) -> tuple[Path, Copied]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for left in (*folder.glob(f"{PATTERN}{_UNVERIFIED}*"), *folder.glob(".verify-*")):  # by one that failed, was killed
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    # By one that failed, or was killed:
+    for left in (*folder.glob(f"{PATTERN}{_UNVERIFIED}*"), *folder.glob(f"{_SCRATCH}*")):
+        shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
     _require_room(app, folder)
     final = folder / f"dxatrend-{now:%Y%m%dT%H%M%SZ}.sqlite3"
     unverified = final.with_name(f"{final.name}{_UNVERIFIED}")
     copied = back_up(app.database, unverified)
-    with tempfile.TemporaryDirectory(prefix=".verify-", dir=folder) as scratch:
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder) as scratch:
         verify(unverified, app.database, Path(scratch), copied)
     unverified.rename(final)
     return final, copied

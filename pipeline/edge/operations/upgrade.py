@@ -21,6 +21,12 @@ from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database, migrate, revision_of
 from pipeline.errors import DxatrendError
 
+FOLDER = "backups"
+"""The folder below the data folder for the backups of upgrades, where ``backup.folder`` names none."""
+
+PREFIX = "before-"
+"""How the names of backups begin that an upgrade makes, here and by ``deploy/install``; they stay until deleted."""
+
 _KEPT = ("receipt", "exam", "addendum", "patient", "audit")
 """Tables of which a migration may lose no row."""
 

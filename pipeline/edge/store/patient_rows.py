@@ -32,6 +32,7 @@ from pipeline.edge.store.schema import (
     reprocessing_run,
     set_aside,
 )
+from pipeline.edge.store.unread_receipts import names_patient
 
 QUEUES_OF_PATIENTS = (receipt, exam, delivery, history_query, commitment_request)
 """Queues whose rows are of patients, each row of one but a commitment request, which may name objects of several."""
@@ -186,7 +187,7 @@ def _asking_for(
             query = b64decode(json.loads(text).get("query", ""))
         except (ValueError, binascii.Error):
             continue
-        if any(one.encode() in query for one in patient_ids):
+        if any(names_patient(query, one) for one in patient_ids):
             found.add(number)
     return frozenset(found)
 

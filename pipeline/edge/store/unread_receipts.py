@@ -48,7 +48,7 @@ def _is_of(one: Receipt, whose: Whose) -> bool:
     try:
         header = read_header(data_set, one.instance.transfer_syntax_uid)
     except UnreadableReportError:
-        return any(_contains(data_set, patient_id) for patient_id, _ in whose.identities)
+        return any(names_patient(data_set, patient_id) for patient_id, _ in whose.identities)
     patient_id = header_text(header, "PatientID").strip()
     if patient_id:
         issuer = header_text(header, "IssuerOfPatientID").strip()
@@ -69,6 +69,7 @@ def _other_ids(header: Elements) -> set[str]:
     return (listed | items) - {""}
 
 
-def _contains(data_set: bytes, patient_id: str) -> bool:
+def names_patient(content: bytes, patient_id: str) -> bool:
+    """Return whether bytes contain an id as a word of its own."""
     word = re.escape(patient_id.encode())
-    return bool(patient_id) and re.search(rb"(?<![0-9A-Za-z])" + word + rb"(?![0-9A-Za-z])", data_set) is not None
+    return bool(patient_id) and re.search(rb"(?<![0-9A-Za-z])" + word + rb"(?![0-9A-Za-z])", content) is not None

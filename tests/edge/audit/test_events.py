@@ -1,6 +1,8 @@
 """The audit trail alone shows what happened to a report, from the scanner that sent it to the proof of the PACS."""
 
 import hashlib
+import os
+import pwd
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ from pynetdicom.sop_class import Verification
 from dxatrend.cli.main import main
 from pipeline.clinical.model import Patient
 from pipeline.edge.app import App, open_app
+from pipeline.edge.audit import events
 from pipeline.edge.configuration.service_settings import CallerSettings, ListenerSettings
 from pipeline.edge.deliver.dispatcher import deliver_batch
 from pipeline.edge.extract.extraction import extract_waiting
@@ -162,3 +165,11 @@ def test_refused_callers_are_on_file_and_counted_so_that_they_cannot_fill_it(
     assert {entry.outcome for entry in refused} == {Outcome.SERIOUS_FAILURE}
     assert sum(entry.detail["times"] for entry in refused) == 6
     assert ("STRANGER1", "127.0.0.1") in {(entry.actor, entry.host) for entry in refused}
+
+
+def test_a_command_is_recorded_under_the_user_who_runs_it_whatever_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(variable, "somebody else")
+    assert events.operator().name == pwd.getpwuid(os.getuid()).pw_name

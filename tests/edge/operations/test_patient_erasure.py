@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
+from pipeline.clinical.model import Patient
 from pipeline.edge.app import App, open_app
+from pipeline.edge.history.query_retrieve import _record_query
 from pipeline.edge.operations.patient_erasure import Erasure, PatientNotErasedError, erase_patient, look_at
+from pipeline.edge.operations.patient_merge import unmerge
 from pipeline.edge.operations.patient_selection import PatientNotFoundError
 from pipeline.edge.store import audit_chain, audit_trail, held_work, receipts
 from pipeline.edge.store.audit_schema import audit
@@ -97,6 +100,55 @@ def test_a_forged_erasure_with_the_right_digest_is_seen_as_no_entry_tells_of_it(
             assert audit_chain.verify(connection).broken_at == 3
 
 
+def test_a_detail_that_somebody_writes_where_one_was_erased_is_seen(folder: Path) -> None:
+    with open_app(folder) as app:
+        fill(app)
+        erase(app)
+        with app.database.write() as connection:  # by the owner of the database
+            emptied = connection.scalars(select(audit.c.id).where(audit.c.salt == "").order_by(audit.c.id)).first()
+            connection.execute(text("DROP TRIGGER audit_is_never_changed"))
+            forged = update(audit).where(audit.c.id == emptied).values(detail='{"overall": "loss"}')
+            connection.execute(forged)
+        with app.database.read() as connection:
+            assert audit_chain.verify(connection).broken_at == emptied
+
+
+def test_ids_that_are_separated_between_the_look_and_the_erasure_stop_it(folder: Path) -> None:
+    with open_app(folder) as app:
+        fill(app)
+        found = look_at(app, ID)
+        unmerge(app.database, Patient(patient_id=FORMER_ID), Patient(patient_id=ID))
+        finish(app.database)
+        before = everything(app.database)
+        with pytest.raises(PatientNotErasedError, match="merged or separated meanwhile"):
+            erase_patient(app, ID, "", "request 7/2026", found=found)
+        assert everything(app.database) == before
+
+
+def test_a_query_about_somebody_whose_id_contains_this_one_keeps_its_detail(folder: Path) -> None:
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.912", study="2.25.10", PatientID="12"), "2.25.1")
+        follow_all(app)
+        archive = app.settings.service.dicom_destinations[0]
+        for patient_id in ("12", "4123"):
+            _record_query(app.database, archive, Patient(patient_id=patient_id), {"studies": 1}, by_hand=True)
+        finish(app.database)
+        erase(app, "12")
+        with app.database.read() as connection:
+            asked = [one.entry.detail for one in audit_trail.find(connection) if one.entry.event is Event.QUERIED]
+    assert [bool(detail) for detail in asked] == [False, True]
+
+
+def test_the_backups_of_upgrades_are_told_of_as_they_still_hold_the_patient(folder: Path) -> None:
+    with open_app(folder) as app:
+        fill(app)
+        data = app.settings.service.store.folder
+        assert data is not None
+        (data / "backups").mkdir()
+        (data / "backups" / "before-9.0.0-20260101T120000.sqlite3").touch()
+        assert erase(app).copies == (data / "backups" / "before-9.0.0-20260101T120000.sqlite3",)
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [
@@ -135,6 +187,8 @@ def test_a_reason_that_names_the_patient_is_refused_as_it_is_kept(folder: Path) 
         fill(app)
         with pytest.raises(PatientNotErasedError, match="names the patient"):
             erase(app, reason=f"asked by {ID.lower()}, by letter")
+        with pytest.raises(PatientNotErasedError, match="names the patient"):
+            erase(app, reason=f"{ID}'s letter")
 
 
 def test_an_unknown_id_and_one_of_several_issuers_are_told_apart(folder: Path) -> None:

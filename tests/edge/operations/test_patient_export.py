@@ -1,6 +1,8 @@
 """An export is whole: every row and every object in which the patient is found, and nobody else's."""
 
+import errno
 import json
+import os
 import stat
 import zlib
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from pydicom import dcmread
 
 from pipeline.edge.app import open_app
+from pipeline.edge.operations import patient_export
 from pipeline.edge.operations.patient_export import INDEX, ExportError, export_patient
 from pipeline.edge.operations.patient_selection import PatientNotFoundError
 from pipeline.edge.store import audit_trail
@@ -89,3 +92,17 @@ def test_a_folder_that_is_there_is_not_written_into_and_an_unknown_id_makes_none
         with pytest.raises(PatientNotFoundError):
             export_patient(app, "NOBODY", "", to=tmp_path / "other")
         assert not (tmp_path / "other").exists()
+
+
+def test_an_export_that_fails_leaves_nothing_of_the_patient(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with open_app(folder) as app:
+        fill(app)
+        monkeypatch.setattr(patient_export, "index", full)
+        with pytest.raises(ExportError, match="No space left"):
+            export_patient(app, ID, "", to=tmp_path / "export")
+    assert not (tmp_path / "export").exists()

@@ -70,16 +70,20 @@ def test_the_oldest_go_once_a_new_one_is_verified_and_nothing_else_is_touched(ap
     folder.mkdir()
     for day in (1, 2, 3):
         (folder / f"dxatrend-2026010{day}T023000Z.sqlite3").write_text("old")
-    for left in ("notes.txt", "other.sqlite3", "dxatrend-20260101T023000Z.sqlite3.unverified"):
+    others = (
+        "notes.txt",
+        "other.sqlite3",
+        "dxatrend-2025.sqlite3",
+        "dxatrend-20250101T0230.sqlite3",
+        ".verify-x",
+    )
+    for left in (*others, "dxatrend-20260101T023000Z.sqlite3.unverified"):
         (folder / left).write_text("")
     done = back_up_by_schedule(app)
     assert done is not None
     assert done.deleted == 2
     assert backups_in(folder) == [folder / "dxatrend-20260103T023000Z.sqlite3", done.file]
-    assert {path.name for path in folder.iterdir()} - {path.name for path in backups_in(folder)} == {
-        "notes.txt",
-        "other.sqlite3",
-    }
+    assert {path.name for path in folder.iterdir()} - {path.name for path in backups_in(folder)} == {*others}
 
 
 def test_a_backup_that_does_not_verify_gets_no_name_and_no_older_one_goes(
