@@ -11,6 +11,11 @@ from pathlib import Path
 _SHARED = stat.S_ISGID | stat.S_IWGRP
 
 
+def is_link_of_another(path: Path) -> bool:
+    """Return whether we are root and this is a link that another user made, who decides where it leads."""
+    return os.geteuid() == 0 and path.is_symlink() and path.lstat().st_uid != 0
+
+
 def share_like_folder(path: Path) -> None:
     """Give a new file or folder of ours to the owner of its folder if root made it, and the group's rights if shared.
 

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.edge.operations.backup import back_up, restore
 from pipeline.edge.shared_files import share_like_folder
-from pipeline.edge.store.database import Database
+from pipeline.edge.store.database import Database, StoreError
+from tests import peers
 
 NOBODY = 65534
 
@@ -68,3 +69,15 @@ def test_a_link_in_the_place_of_a_new_file_leads_nowhere(data: Path, tmp_path: P
     os.link(kept, data / "second name")
     share_like_folder(data / "second name")
     assert rights(kept) == before
+
+
+def test_root_makes_no_store_where_a_link_of_somebody_else_leads(data: Path, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        peers.missing("the rights of root")
+    (data / "store.sqlite3").symlink_to(tmp_path / "made by root")
+    os.lchown(data / "store.sqlite3", NOBODY, NOBODY)
+    with pytest.raises(StoreError, match="a link of another user"):
+        Database(f"sqlite:///{data}/store.sqlite3")
+    assert not (tmp_path / "made by root").exists()
+    os.lchown(data / "store.sqlite3", 0, 0)  # an administrator may put it on another disk
+    Database(f"sqlite:///{data}/store.sqlite3").close()

@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from pipeline.edge.shared_files import share_like_folder
+from pipeline.edge.shared_files import is_link_of_another, share_like_folder
 
 # The tables of each belong to the schema of every database.
 from pipeline.edge.store import alarm_schema as alarm_schema
@@ -388,6 +388,8 @@ def _make_file(path: Path) -> None:
     locks that another connection of this process may have on it.
     """
     try:
+        if is_link_of_another(path):
+            raise StoreError(f"{path} is a link of another user, which root does not follow")
         if not path.parent.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             share_like_folder(path.parent)

@@ -67,9 +67,11 @@ def under_way(connection: Connection, of: PatientRows) -> list[str]:
 
 
 def lock(connection: Connection, of: PatientRows) -> None:
-    """Let no other transaction add an exam to these patients until this one has ended."""
+    """Let no other transaction add an exam to these patients, or a report to theirs, until this one has ended."""
     if connection.dialect.name == "postgresql":  # on SQLite a writer excludes others already
         connection.execute(select(patient.c.id).where(patient.c.id.in_(of.patients)).with_for_update())
+        theirs = select(exam.c.id).where(exam.c.patient_id.in_(of.patients)).order_by(exam.c.id)
+        connection.execute(theirs.with_for_update())
 
 
 def erase(connection: Connection, of: PatientRows, entry: Entry, phantoms: Mapping[int, str], *, at: datetime) -> None:
