@@ -7,10 +7,11 @@ import zipfile
 from pathlib import Path
 
 from tests.debian_machine import DebianMachine
-from tests.factories.store_snapshot import newest
+from tests.factories.store_snapshot import knows_revision, newest
 from tests.folders import ROOT, SAMPLES
 
 MIGRATIONS = "pipeline/edge/store/migrations/versions"
+DATABASE = "pipeline/edge/store/database.py"
 
 
 def make_bundle(folder: Path) -> Path:
@@ -31,7 +32,14 @@ def later_bundle(bundle: Path, folder: Path, *, version: str, migration: str) ->
     """Make a bundle of a later version in a folder: the same program, which knows one more schema."""
     shutil.copytree(bundle, folder)
     (wheel,) = (folder / "wheels").glob("dxatrend-*.whl")
-    with zipfile.ZipFile(wheel, "a") as archive:
+    contents = {}
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            contents[name] = archive.read(name)
+    contents[DATABASE] = knows_revision(contents[DATABASE].decode(), "9000").encode()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
         archive.writestr(
             f"{MIGRATIONS}/9000_later.py",
             f'"""A later schema."""\nfrom alembic import op\nrevision, down_revision = "9000", "{newest()}"\n'

@@ -39,6 +39,13 @@ def newest() -> str:
     return head
 
 
+def knows_revision(source: str, revision: str) -> str:
+    """The source of ``database.py`` in a version whose newest schema has another revision."""
+    present = f'LATEST_REVISION = "{newest()}"'
+    assert source.count(present) == 1, present
+    return source.replace(present, f'LATEST_REVISION = "{revision}"')
+
+
 def revisions() -> list[str]:
     """Every revision, the first one first."""
     return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]

@@ -34,6 +34,7 @@ SQLITE_BUSY_SECONDS = 10
 """How long a writer waits for another one before the database counts as locked."""
 
 _POLL_SECONDS = 0.02
+_SECRETS = ("password", "sslpassword")
 _MIGRATION_LOCK = 7_311_002
 
 LATEST_REVISION = "0001"
@@ -104,8 +105,8 @@ class Database:
 
     @property
     def shown_url(self) -> str:
-        """The URL without its password."""
-        return self._url.render_as_string(hide_password=True)
+        """The URL without its password, which may stand in its query as well."""
+        return self._url.difference_update_query(_SECRETS).render_as_string(hide_password=True)
 
     @property
     def path(self) -> Path | None:

@@ -14,7 +14,7 @@ from dxatrend.cli.main import main
 from pipeline.edge.app import open_app
 from pipeline.edge.store import receipts
 from tests.factories.instances import NOW, instance
-from tests.factories.store_snapshot import newest
+from tests.factories.store_snapshot import knows_revision, newest
 from tests.folders import ROOT
 
 ADDS_A_COLUMN = 'op.execute("ALTER TABLE receipt ADD COLUMN later TEXT")'
@@ -33,6 +33,8 @@ class LaterVersion:
             f'"""A later schema."""\nfrom alembic import op\nrevision, down_revision = "9000", "{newest()}"\n'
             f"branch_labels = depends_on = None\ndef upgrade() -> None:\n    {migration}\n"
         )
+        database = folder / "pipeline" / "edge" / "store" / "database.py"
+        database.write_text(knows_revision(database.read_text(), "9000"))
 
     def run(self, config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "dxatrend", "--config", str(config), *arguments]

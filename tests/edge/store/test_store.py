@@ -401,3 +401,10 @@ def test_no_state_is_lost_between_the_two_kinds_of_moment(database: Database) ->
     with database.read() as connection:
         row = connection.execute(select(receipt.c.due_at, receipt.c.state).where(receipt.c.id == number)).one()
     assert (row.due_at, row.state) == (NOW, State.WAITING)
+
+
+def test_no_password_is_told_with_the_place_of_a_store_wherever_it_stands_in_the_url() -> None:
+    written = "postgresql+psycopg://dxatrend:zzsecret@db.example/dxatrend?password=zzsecret&sslmode=require"
+    shown = Database(written).shown_url
+    assert "zzsecret" not in shown
+    assert "db.example/dxatrend?sslmode=require" in shown
