@@ -26,7 +26,12 @@ from pipeline.edge.dicom_net.tls import TlsError, for_browsers, for_calling, for
 from pipeline.edge.disk_space import disk_reserve_of
 from pipeline.edge.live_configuration import outdated
 from pipeline.edge.overview.check_result import CheckResult, Level
-from pipeline.edge.overview.configuration_doubts import certificate_doubts, configuration_doubts, file_problem
+from pipeline.edge.overview.configuration_doubts import (
+    backup_doubts,
+    certificate_doubts,
+    configuration_doubts,
+    file_problem,
+)
 from pipeline.edge.overview.expiries import (
     CERTIFICATE_NOTICE,
     certificates_of_callers_running_out,
@@ -87,6 +92,7 @@ def check_configuration(
         Level.FACT, f"the desk: {desk.address}" if desk.enabled else "the desk: dxatrend serve runs none (desk.enabled)"
     )
     yield from configuration_doubts(settings.service, os.environ)
+    yield from backup_doubts(settings.service.backup.folder)
     yield from certificate_doubts(certificates_running_out(settings.service, on), on=on)
 
 

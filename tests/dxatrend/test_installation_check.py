@@ -106,6 +106,18 @@ def test_a_disk_below_its_reserve_is_a_problem(config: Path) -> None:
     assert any(problem.startswith("store.reserve_mb: ") for problem in problems)
 
 
+def test_a_folder_of_backups_that_can_only_be_read_is_a_problem(config: Path) -> None:
+    """Else it is known in the morning after the first night only."""
+    with peers.small_disk(config / "disk", megabytes=1) as disk, (config / "service.toml").open("a") as file:
+        file.write(f'\n[backup]\nfolder = "{disk.folder}/not/there/yet"\n')
+        file.flush()
+        told = f"backup.folder: {disk.folder}/not/there/yet: nothing can be written there"
+        for is_protected in (False, True):
+            disk.write_protect(is_protected)
+            problems = [result.text for result in check(config, on=TODAY) if result.level is Level.PROBLEM]
+            assert any(problem.startswith(told) for problem in problems) is is_protected
+
+
 def test_a_certificate_that_a_destination_shows_is_told_a_month_before_its_end(tmp_path: Path) -> None:
     """Nobody else notices that a PACS's certificate ends: the day after, every delivery fails."""
     authority = Authority(tmp_path / "authority")

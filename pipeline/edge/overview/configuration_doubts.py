@@ -35,7 +35,6 @@ def configuration_doubts(service: ServiceSettings, environment: Mapping[str, str
         *_callers(service.listener),
         *_destinations(service),
         *_ports(service),
-        *_backups(service.backup.folder),
         *(_missing(file, why) for file in named_files(service) if (why := file_problem(file)) is not None),
         *(CheckResult(Level.ADVICE, one) for one in unheeded_variables(environment)),
     ]
@@ -44,6 +43,22 @@ def configuration_doubts(service: ServiceSettings, environment: Mapping[str, str
 def certificate_doubts(certificates: Iterable[Expiry], *, on: date) -> list[CheckResult]:
     """Return what to do about certificates that end soon, or have ended."""
     return [_ending(one, on) for one in certificates]
+
+
+def backup_doubts(folder: Path | None) -> Iterator[CheckResult]:
+    """Yield that no backup can be written: systemd lets a service write where its unit says, and nowhere else.
+
+    It may wait for another machine whose disk that is, so no page that is always open asks it.
+    """
+    if folder is None:
+        return
+    there = next(one for one in (folder, *folder.parents) if os.path.exists(one))  # Path.exists may raise
+    if os.statvfs(there).f_flag & os.ST_RDONLY:
+        yield CheckResult(
+            Level.PROBLEM,
+            f"backup.folder: {printable(folder)}: nothing can be written there, the file system is read-only",
+            "mount it for writing; under systemd name it as ReadWritePaths (systemctl edit dxatrend)",
+        )
 
 
 def file_problem(file: NamedFile) -> str | None:
@@ -134,19 +149,6 @@ class _Listening:
         is_one_address = self.host in _LOOPBACK and other.host in _LOOPBACK
         is_every = self.host in _EVERY_ADDRESS or other.host in _EVERY_ADDRESS
         return self.port == other.port and (is_every or is_one_address or self.host == other.host)
-
-
-def _backups(folder: Path | None) -> Iterator[CheckResult]:
-    """Yield that nothing can be written there: systemd lets a service write where its unit says, and nowhere else."""
-    if folder is None:
-        return
-    there = next(one for one in (folder, *folder.parents) if os.path.exists(one))  # Path.exists may raise
-    if os.statvfs(there).f_flag & os.ST_RDONLY:
-        yield CheckResult(
-            Level.PROBLEM,
-            f"backup.folder: {printable(folder)}: nothing can be written there, the file system is read-only",
-            "mount it for writing; under systemd name it as ReadWritePaths (systemctl edit dxatrend)",
-        )
 
 
 def _ports(service: ServiceSettings) -> Iterator[CheckResult]:

@@ -9,7 +9,6 @@ from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.overview.check_result import CheckResult, Level
 from pipeline.edge.overview.configuration_doubts import certificate_doubts, configuration_doubts
 from pipeline.edge.overview.expiries import certificates_running_out
-from tests import peers
 from tests.factories.certificates import Authority
 
 GOOD = """
@@ -179,14 +178,3 @@ def test_a_certificate_that_ends_is_told_a_month_before(tmp_path: Path, days: in
     assert what == "desk.tls.certificate"
     assert [one.text for one in found] == ([told.format(last_day)] if told else [])
     assert [one.level for one in found] == ([Level.PROBLEM if days < 0 else Level.ADVICE] if told else [])
-
-
-def test_a_folder_of_backups_that_can_only_be_read_is_a_problem(tmp_path: Path) -> None:
-    """Else it is known in the morning after the first night only."""
-    with peers.small_disk(tmp_path / "disk", megabytes=1) as disk:
-        text = GOOD + f'[backup]\nfolder = "{disk.folder}/not/there/yet"'
-        assert doubts(tmp_path, text) == []
-        disk.write_protect(True)
-        (one,) = doubts(tmp_path, text)
-    assert one.level is Level.PROBLEM
-    assert one.text.startswith(f"backup.folder: {disk.folder}/not/there/yet: nothing can be written there")
