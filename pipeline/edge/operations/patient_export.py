@@ -21,6 +21,7 @@ from pipeline.edge.operations.patient_selection import select_patient
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.patient_rows import PatientRows, rows_of
+from pipeline.edge.text_files import printable
 from pipeline.errors import DxatrendError
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.header import read_header
@@ -106,7 +107,8 @@ def _write(connection: Connection, of: PatientRows, to: Path, zone: tzinfo | Non
         text = json.dumps(told, indent=1, ensure_ascii=False, default=str)
         _write_file(to / ROWS / f"{name}.json", f"{text}\n".encode())
     names = sorted({name for row in rows["receipt"] if (name := _name(row))})
-    _write_file(to / INDEX, "\n".join((*index(rows, files, names, zone), "")).encode())
+    lines = map(printable, index(rows, files, names, zone))  # ids and names are what others have sent
+    _write_file(to / INDEX, "\n".join((*lines, "")).encode())
     return Export(
         folder=to,
         received=len(rows["receipt"]),

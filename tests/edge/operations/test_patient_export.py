@@ -18,7 +18,7 @@ from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.patient_rows import LINKS
 from pipeline.sr.dicom.reader import split_file
-from tests.factories.answered_exams import in_both_databases
+from tests.factories.answered_exams import in_both_databases, l1_l4, receive
 from tests.factories.marked_patient import FORMER_ID, ID, OTHER_ID, everything, fill, marks_in
 
 
@@ -106,3 +106,10 @@ def test_an_export_that_fails_leaves_nothing_of_the_patient(
         with pytest.raises(ExportError, match="No space left"):
             export_patient(app, ID, "", to=tmp_path / "export")
     assert not (tmp_path / "export").exists()
+
+
+def test_the_index_does_nothing_to_the_terminal_that_shows_it(folder: Path, tmp_path: Path) -> None:
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.912", PatientID="P1", PatientName="Anna\x1b[2JB"), "2.25.1")
+        export_patient(app, "P1", "", to=tmp_path / "export")
+    assert r"Anna\x1b[2JB" in (tmp_path / "export" / INDEX).read_text()
