@@ -5,7 +5,7 @@ from datetime import date, datetime, time
 from sqlalchemy import Connection, func, select
 
 from pipeline.edge.store import patient_merges
-from pipeline.edge.store.schema import State, addendum, delivery, exam
+from pipeline.edge.store.schema import State, addendum, delivery, exam, history_query
 
 OF_AGE = 18
 """The years of a child do not count: what is kept of one is kept from this birthday on."""
@@ -43,7 +43,10 @@ def _is_expired(connection: Connection, patients: set[int], cut: datetime, *, ye
         .join(exam, exam.c.id == addendum.c.exam_id)
         .where(theirs, delivery.c.state == State.WAITING)
     )
-    return all(connection.scalar(query.limit(1)) is None for query in (waiting, sent))
+    asked = select(history_query.c.id).where(
+        history_query.c.patient_id.in_(patients), history_query.c.state == State.WAITING
+    )
+    return all(connection.scalar(query.limit(1)) is None for query in (waiting, sent, asked))
 
 
 def _years_before(day: date, years: int) -> date:

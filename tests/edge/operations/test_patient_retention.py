@@ -11,9 +11,9 @@ from pipeline.edge.app import App, open_app
 from pipeline.edge.operations.housekeeping import run_housekeeping
 from pipeline.edge.operations.patient_merge import merge
 from pipeline.edge.operations.patient_retention import erase_expired
-from pipeline.edge.store import audit_chain
+from pipeline.edge.store import audit_chain, history_queries
 from pipeline.edge.store.schema import State
-from tests.factories.answered_exams import follow_all, in_both_databases, l1_l4, receive
+from tests.factories.answered_exams import LONG_AGO, follow_all, in_both_databases, l1_l4, receive
 from tests.factories.marked_patient import everything, finish
 
 BORN = {"OLD": "19500101", "SERIES": "19500101", "CHILD": "19990601", "MERGED": "19500101"}
@@ -70,3 +70,12 @@ def test_what_waits_is_not_erased(app: App) -> None:
         connection.exec_driver_sql(f"UPDATE exam SET state = '{State.WAITING}' WHERE id = 1")
     assert erase_expired(app, today=date(2020, 3, 2)) == 0
     assert "OLD" in _ids(app)
+
+
+def test_who_waits_for_an_archive_that_is_gone_keeps_nobody_else_on_file(app: App) -> None:
+    with app.database.write() as connection:
+        (number,) = (row["id"] for row in everything(app.database)["patient"] if row["patient_id"] == "OLD")
+        history_queries.ask_again(connection, number, ["gone"], at=LONG_AGO)
+    assert erase_expired(app, today=date(2030, 1, 1)) == 1
+    assert "OLD" in _ids(app)
+    assert "CHILD" not in _ids(app)
