@@ -26,7 +26,7 @@ PURE = frozenset(
         *("functools", "unicodedata", "pipeline.errors"),
     ]
 )
-IN_MEMORY = frozenset(["copy", "hashlib", "html", "io", "json", "struct", "tomllib", "uuid", "zlib"])
+IN_MEMORY = frozenset(["copy", "hashlib", "hmac", "html", "io", "json", "struct", "tomllib", "uuid", "zlib"])
 MAY_IMPORT = {
     "clinical": PURE | {"pipeline.clinical"},
     "sr": PURE

@@ -298,6 +298,6 @@ COMMANDS: dict[str, Command] = {
     "show": Command(
         run="show:run",
         summary="Print a report as an outline, the exam read from it, and the addendum it would get.",
-        examples=("dxatrend show report.dcm", "dxatrend show 12"),
+        examples=("dxatrend show report.dcm", "dxatrend show 12", "dxatrend show --anonymous 12"),
     ),
 }

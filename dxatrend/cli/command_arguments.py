@@ -382,6 +382,12 @@ def _alarms(parser: Parser) -> None:
 
 def _show(parser: Parser) -> None:
     parser.add_argument("report", metavar="FILE|N", help="a DICOM file, or the number of a receipt")
+    parser.add_argument(
+        "--anonymous",
+        action="store_true",
+        help="write it into a file for support, without identity; an exam (E12) too",
+    )
+    parser.add_argument("--to", type=Path, metavar="FILE|FOLDER", help="with --anonymous: where (default: here)")
 
 
 ARGUMENTS: dict[str, Callable[[Parser], None]] = {

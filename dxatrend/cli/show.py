@@ -28,6 +28,13 @@ from pipeline.sr.extract.report import Report, UnreadableReportError, extract
 
 def run(options: argparse.Namespace) -> int:
     """Print a DICOM file, or a receipt by its number; fails where it is not a report that we can use."""
+    if options.anonymous:
+        from dxatrend.cli.anonymous import write  # noqa: PLC0415 - show alone does not need it
+
+        return write(options)
+    if options.to is not None:
+        print_errors("--to belongs to --anonymous: it says where the file for support goes.")
+        return FAILURE
     with open_store(options) as app:
         try:
             report = _print_report(app, options.report)

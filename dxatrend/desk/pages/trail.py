@@ -47,6 +47,7 @@ WORDS = {
     Event.LOADED: "imported files",
     Event.REPROCESSED: "had exams examined again",
     Event.PATIENT_EXPORTED: "wrote out everything about a patient",
+    Event.ANONYMISED: "wrote an anonymous report for support",
     Event.ERASED: "erased patients",
     Event.MERGED: "merged two patients, or undid it",
     Event.SPLIT: "split an exam by visit",

@@ -67,6 +67,7 @@ _KINDS = {
     Event.WITHDRAWN: _Kind(_INSTANCES_ACCESSED, "U"),
     Event.VIEWED: _Kind(_PATIENT_RECORD, "R"),
     Event.PATIENT_EXPORTED: _Kind(_PATIENT_RECORD, "R"),
+    Event.ANONYMISED: _Kind(_INSTANCES_ACCESSED, "R"),
     Event.ERASED: _Kind(_PATIENT_RECORD, "D"),
     Event.REFUSED_CALLER: _Kind(_SECURITY_ALERT, "E", Code("110126", "Node Authentication")),
     Event.LOGGED_IN: _Kind(_USER_AUTHENTICATION, "E", Code("110122", "Login")),

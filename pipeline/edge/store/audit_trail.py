@@ -72,6 +72,8 @@ class Event(StrEnum):
     """The audit trail was read."""
     PATIENT_EXPORTED = "patient_exported"
     """Everything on file about a patient was written into files."""
+    ANONYMISED = "anonymised"
+    """A received report was written into a file without identity, for support."""
     ERASED = "erased"
     """Everything on file about patients was erased; names them by our numbers alone."""
     DROPPED = "dropped"

@@ -27,6 +27,7 @@ from pipeline.edge.store import desk_schema as desk_schema
 from pipeline.edge.store import erasure_schema as erasure_schema
 from pipeline.edge.store import qc_schema as qc_schema
 from pipeline.edge.store import register_schema as register_schema
+from pipeline.edge.store import secret_schema as secret_schema
 from pipeline.edge.store.change_notification import ChangeNotification, SqliteNotification
 from pipeline.errors import DxatrendError
 

@@ -100,6 +100,8 @@ class Lookup(Generic[_T]):
     """Finds what a code stands for among concepts: by the first equal code, else by the first equal meaning."""
 
     def __init__(self, listed: Iterable[tuple[Concept, _T]]) -> None:
+        listed = tuple(listed)
+        self.concepts = tuple(concept for concept, _ in listed)
         self._codes: dict[tuple[str, str], _T] = {}
         self._names: dict[str, _T] = {}
         self._patterns: list[tuple[Pattern, _T]] = []

@@ -39,7 +39,7 @@ class EncodingError(DxatrendError, ValueError):
 
 def encode(*parts: EncodedElements) -> bytes:
     """Join elements into a data set in the order of their tags; of two with one tag the later counts."""
-    merged = {tag: element for part in parts for tag, element in part.items()}
+    merged = {tag: encoded for part in parts for tag, encoded in part.items()}
     return b"".join(merged[tag] for tag in sorted(merged))
 
 
@@ -53,10 +53,31 @@ def elements(attributes: Attributes) -> dict[int, bytes]:
     for keyword, value in attributes.items():
         tag, vr = _dictionary(keyword)
         if isinstance(value, str | int | bytes):
-            encoded[tag] = _element(tag, vr, _value(keyword, vr, value))
+            encoded[tag] = element(tag, vr, _value(keyword, vr, value))
         else:
-            encoded[tag] = _sequence(tag, [encode(elements(item)) for item in value])
+            encoded[tag] = sequence(tag, [encode(elements(item)) for item in value])
     return encoded
+
+
+def element(tag: int, vr: str, value: bytes) -> bytes:
+    """Encode one element, padded to an even length.
+
+    Raises:
+        EncodingError: its length does not fit into the field for it.
+    """
+    if len(value) % 2:
+        value += b"\0" if vr in ("UI", "OB", "UN") else b" "
+    head = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr.encode("ascii"))
+    if vr in _FOUR_BYTE_LENGTHS:
+        return head + struct.pack("<2xL", len(value)) + value
+    if len(value) > _LONGEST_VALUE:
+        raise EncodingError(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is longer than its value representation {vr} allows")
+    return head + struct.pack("<H", len(value)) + value
+
+
+def sequence(tag: int, items: Iterable[bytes]) -> bytes:
+    """Encode a sequence of encoded data sets."""
+    return element(tag, "SQ", b"".join(struct.pack("<HHL", 0xFFFE, 0xE000, len(item)) + item for item in items))
 
 
 def coded(code: Code) -> Attributes:
@@ -103,9 +124,12 @@ _LONGEST = {
 _SEPARATORS = {"PN": "=", "CS": "\\"}
 """The separator of the groups of a name, and of several defined terms."""
 
+_LONGEST_VALUE = 0xFFFE
+"""In bytes, where the length has two of them (PS3.5 7.1.2)."""
+
 _BINARY = {"US": "<H", "UL": "<L"}
 
-_FOUR_BYTE_LENGTHS = frozenset(["OB", "OW", "SQ", "UC", "UT"])
+_FOUR_BYTE_LENGTHS = frozenset(["OB", "OW", "SQ", "UC", "UN", "UT"])
 
 _RELATIONSHIP = 0x0040A010
 _VALUE_TYPE = 0x0040A040
@@ -143,19 +167,6 @@ def _value(keyword: str, vr: str, value: str | int | bytes) -> bytes:
     return text.encode()
 
 
-def _element(tag: int, vr: str, value: bytes) -> bytes:
-    if len(value) % 2:
-        value += b"\0" if vr in ("UI", "OB") else b" "
-    head = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr.encode("ascii"))
-    if vr in _FOUR_BYTE_LENGTHS:
-        return head + struct.pack("<2xL", len(value)) + value
-    return head + struct.pack("<H", len(value)) + value
-
-
-def _sequence(tag: int, items: Iterable[bytes]) -> bytes:
-    return _element(tag, "SQ", b"".join(struct.pack("<HHL", 0xFFFE, 0xE000, len(item)) + item for item in items))
-
-
 def _content_item(item: Item) -> Iterator[tuple[int, bytes]]:
     """Yield the elements of one content item with all below it, in the order of their tags."""
     if item.concept is None:  # only by-reference items have none, and we write no such
@@ -166,7 +177,7 @@ def _content_item(item: Item) -> Iterator[tuple[int, bytes]]:
     yield _CONCEPT_NAME, _coded(_CONCEPT_NAME, item.concept)
     yield from _content_value(item)
     if item.children:
-        yield _CONTENT, _sequence(_CONTENT, map(_joined, item.children))
+        yield _CONTENT, sequence(_CONTENT, map(_joined, item.children))
 
 
 def _joined(item: Item) -> bytes:
@@ -182,14 +193,14 @@ def _content_value(item: Item) -> Iterator[tuple[int, bytes]]:
         case Item(value_type="CODE", code=Code() as code):
             yield _CONCEPT_CODE, _coded(_CONCEPT_CODE, code)
         case Item(value_type="NUM", value=number, unit=Code() as unit):
-            measured = _coded(_UNITS, unit) + _element(_NUMERIC_VALUE, "DS", number.encode("ascii"))
-            yield _MEASURED_VALUES, _sequence(_MEASURED_VALUES, [measured])
+            measured = _coded(_UNITS, unit) + element(_NUMERIC_VALUE, "DS", number.encode("ascii"))
+            yield _MEASURED_VALUES, sequence(_MEASURED_VALUES, [measured])
         case Item(value_type="DATE", value=day):
-            yield _DATE, _element(_DATE, "DA", day.encode("ascii"))
+            yield _DATE, element(_DATE, "DA", day.encode("ascii"))
         case Item(value_type="TEXT", value=text):
-            yield _TEXT, _element(_TEXT, "UT", text.encode())
+            yield _TEXT, element(_TEXT, "UT", text.encode())
         case Item(value_type="UIDREF", value=uid):
-            yield _UID, _element(_UID, "UI", uid.encode("ascii"))
+            yield _UID, element(_UID, "UI", uid.encode("ascii"))
         case _:
             raise EncodingError(f"a content item of value type {item.value_type} is none that we write")
 
@@ -197,16 +208,16 @@ def _content_value(item: Item) -> Iterator[tuple[int, bytes]]:
 @cache
 def _constant(tag: int, term: str) -> bytes:
     """Encode a defined term of the standard."""
-    return _element(tag, "CS", term.encode("ascii"))
+    return element(tag, "CS", term.encode("ascii"))
 
 
 @lru_cache(maxsize=4096)
 def _coded(tag: int, code: Code) -> bytes:
     """Encode a sequence of one code; cached, as a few codes are repeated hundreds of times."""
-    return _sequence(tag, [encode(elements(coded(code)))])
+    return sequence(tag, [encode(elements(coded(code)))])
 
 
 @cache
 def _template(identifier: str) -> bytes:
     item = elements({"MappingResource": "DCMR", "TemplateIdentifier": identifier})
-    return _sequence(_TEMPLATE, [encode(item)])
+    return sequence(_TEMPLATE, [encode(item)])

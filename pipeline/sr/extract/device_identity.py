@@ -23,7 +23,7 @@ def read_scanner(
     report: Elements, root: Item, dialect: Dialect, dialects: Sequence[Dialect], remarks: Remarks
 ) -> Scanner:
     """Return the scanner that a report names; without a serial number where it names none, or several."""
-    model, behind_model = _split_model(printable(header_text(report, "ManufacturerModelName")))
+    model, behind_model = split_model(printable(header_text(report, "ManufacturerModelName")))
     station = printable(header_text(report, "StationName"))
     in_header = _serial_number(printable(header_text(report, "DeviceSerialNumber")), station, remarks)
     header = Scanner(
@@ -32,7 +32,7 @@ def read_scanner(
         in_header or _serial_number(behind_model, station, remarks),
     )
     device = dialect.device
-    models = [_split_model(text) for text in _texts(root, device.model)]
+    models = [split_model(text) for text in _texts(root, device.model)]
     named_serials = [*_texts(root, device.serial_number), *(serial for _, serial in models)]
     read = (_serial_number(text, station, remarks) for text in named_serials)
     serials = [serial for serial in dict.fromkeys(read) if serial]
@@ -52,6 +52,14 @@ def read_scanner(
     return named
 
 
+def split_model(text: str) -> tuple[str, str]:
+    """Split a model name from the serial number that some scanners append to it."""
+    model, _, last = text.rstrip().rpartition("(")
+    match = _SERIAL.fullmatch(last)
+    serial = match["serial"].strip() if match else ""
+    return (model.strip(), serial) if serial else (text, "")
+
+
 def _serial_number(text: str, station_name: str, remarks: Remarks) -> str:
     """Return a serial number; empty where the text is a placeholder."""
     if not text or not is_no_serial_number(text, station_name=station_name):
@@ -62,14 +70,6 @@ def _serial_number(text: str, station_name: str, remarks: Remarks) -> str:
 
 _SERIAL = re.compile(r"\s*+S/?N\s*+:?(?P<serial>[^()]++)\)", re.IGNORECASE)
 """The last brackets of Hologic's ``Horizon W (S/N 300001M)`` and ``Discovery SL (S/N81234)``."""
-
-
-def _split_model(text: str) -> tuple[str, str]:
-    """Split a model name from the serial number that some scanners append to it."""
-    model, _, last = text.rstrip().rpartition("(")
-    match = _SERIAL.fullmatch(last)
-    serial = match["serial"].strip() if match else ""
-    return (model.strip(), serial) if serial else (text, "")
 
 
 def _texts(root: Item, concept: Concept | None) -> list[str]:

@@ -6,10 +6,10 @@ its position. The document becomes the content items that APEX's structured repo
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from html import unescape
+from html import escape, unescape
 
 from pipeline.clinical.regions import Side, UnknownRegionError, parse_vertebrae, vertebrae_key
 from pipeline.sr.dicom.content_item import Code, Item, folded
@@ -63,6 +63,24 @@ def read_document(text: str, remarks: Remarks) -> Item:
     return _container(ROOT, _container("Scan Information", *observation_context), *sets)
 
 
+def rewritten(text: str, rewrite: Callable[[str, str], str]) -> str:
+    """Return a document of only the attributes and cells that are read, each text replaced by ``rewrite``.
+
+    It gets the name of the attribute, of a cell that of its table, and the text as it would be displayed.
+    """
+    script = [
+        f"{match['name']} = {_quoted(rewrite(match['name'], _clean(match['text'])))};"
+        for match in _LINE.finditer(text)
+        if match["name"] in _FACTS or _TITLE.fullmatch(match["name"])
+    ]
+    for match in _CELL.finditer(text):
+        table = f"{_TABLE}{match['table']}"
+        cell = _quoted(rewrite(table, _clean(match["text"])))
+        script.append(f"{table}[{match['row']}][{match['column']}] = {cell};")
+    inner = "\r\n".join(script)
+    return f"<{ROOT}>\r\n<JavaScriptFile>\r\n{inner}\r\n</JavaScriptFile>\r\n{_END}\r\n"
+
+
 _END = f"</{ROOT}>"
 _TABLE = "ResultsTable"
 _HEAD = 4096
@@ -96,6 +114,7 @@ _CELL = re.compile(
     rf"\bResultsTable(?P<table>\d)[ \t]*\[[ \t]*(?P<row>\d{{1,3}})[ \t]*\][ \t]*\[[ \t]*(?P<column>\d{{1,3}})[ \t]*\]"
     rf"[ \t]*=[ \t]*{_QUOTED}"
 )
+_TITLE = re.compile(r"TableTitle\d")
 _TAG = re.compile(r"<[^<>]{0,200}>")
 _HEADED = re.compile(
     r"(?P<name>[^\[\]()]++)(?:\[\(?(?P<square>[^\])]*+)\)?\]|\((?P<round>[^()]*+)\))?(?P<rest>[^\[\]()]*+)"
@@ -267,6 +286,12 @@ def _decimal(text: str) -> Decimal | None:
 def _clean(text: str) -> str:
     """Return a text of the script as it would be displayed, without escapes and tags."""
     return unescape(_TAG.sub("", text.replace('\\"', '"'))).replace("\xa0", " ").strip()
+
+
+def _quoted(text: str) -> str:
+    """Write a text as it stands in the script, with what ``_clean`` undoes."""
+    quotes = escape(text, quote=False).replace('"', '\\"')
+    return f'"{quotes}"'
 
 
 def _decoded(value: bytes | str) -> str:

@@ -5,12 +5,12 @@ each ROI is of this exam, and under the older ``DENSITOMETRY_RESULTS``, where th
 Either becomes the content items that enCORE's structured report would have.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
 from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import ParseError, fromstring
+from defusedxml.ElementTree import ParseError, fromstring, tostring
 
 from pipeline.sr.dialects.model import DateOrder
 from pipeline.sr.dicom.content_item import Code, Item
@@ -37,13 +37,7 @@ def read_comments(text: str, performed_on: date | None) -> Item:
     Raises:
         UnreadableReportError: it is cut short, no XML, defines entities, or is larger than ``MOST_BYTES``.
     """
-    document = text.strip(_BLANK)
-    if len(document) > MOST_BYTES:
-        raise UnreadableReportError(Reason.TOO_LARGE, "Image Comments (0020,4000)")
-    try:
-        root = fromstring(document, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError) as broken:  # its text may quote the patient
-        raise UnreadableReportError(Reason.BROKEN_RESULTS, f"Image Comments: {type(broken).__name__}") from None
+    root = _parsed(text)
     exam = root.find("CURRENT_EXAM")
     content = root if exam is None else exam
     order = order_of(_date(exam) for exam in content.iter("EXAM"))
@@ -51,9 +45,45 @@ def read_comments(text: str, performed_on: date | None) -> Item:
     return _container(str(root.tag), *_leaves(content), *scans)
 
 
+def rewritten(text: str, is_known: Callable[[str], bool], rewrite: Callable[[str, str], str]) -> str:
+    """Return the document anew, from the elements of known names, with each text replaced by ``rewrite``.
+
+    It gets the name of the element or attribute, and the text.
+
+    Raises:
+        UnreadableReportError: as for ``read_comments``.
+    """
+    return str(tostring(_copy(_parsed(text), is_known, rewrite), encoding="unicode"))
+
+
 _REGIONS = ("<ROI", "<COMP_ROI", "<TREND")
 _HEAD = 1024
 _BLANK = "\0 \t\r\n\ufeff"
+
+
+_ATTRIBUTES = ("region", "type", "date", "time", "units", "id")
+
+
+def _parsed(text: str) -> Any:
+    document = text.strip(_BLANK)
+    if len(document) > MOST_BYTES:
+        raise UnreadableReportError(Reason.TOO_LARGE, "Image Comments (0020,4000)")
+    try:
+        return fromstring(document, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError) as broken:  # its text may quote the patient
+        raise UnreadableReportError(Reason.BROKEN_RESULTS, f"Image Comments: {type(broken).__name__}") from None
+
+
+def _copy(element: Any, is_known: Callable[[str], bool], rewrite: Callable[[str, str], str]) -> Any:
+    copy = element.makeelement(element.tag, {})
+    for name in _ATTRIBUTES:
+        if name in element.attrib:
+            copy.set(name, rewrite(name, element.attrib[name]))
+    copy.text = rewrite(element.tag, element.text or "")
+    copy.extend(
+        _copy(child, is_known, rewrite) for child in element if isinstance(child.tag, str) and is_known(child.tag)
+    )
+    return copy
 
 
 def _scan(scan: Any, performed_on: date | None, order: DateOrder | None) -> Item:

@@ -19,6 +19,7 @@ NOT_OF_PATIENTS = {
     "erased_object": "hashes, of what was erased",
     "erasure": "counts of what was erased",
     "housekeeping": "times",
+    "installation_secret": "random bytes",
     "outage": "destinations",
     "process": "processes of ours",
     "qc_mark": "scanners",

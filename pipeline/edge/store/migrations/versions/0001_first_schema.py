@@ -993,6 +993,15 @@ def upgrade() -> None:
         comment="SHA-256 of the SOP Instance UID of a received object or an addendum that was erased, so that it is "
         "known if it comes again; and its receipt, or one of its exam",
     )
+    op.create_table(
+        "installation_secret",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("purpose", sa.String(length=32), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_installation_secret")),
+        sa.UniqueConstraint("purpose", name=op.f("uq_installation_secret_purpose")),
+        comment="random bytes of this installation, made when they are first needed and never changed",
+    )
     sqlite = op.get_bind().dialect.name == "sqlite"
     for statement in _refusals_of_sqlite() if sqlite else _refusals_of_postgresql():
         op.execute(statement)
