@@ -75,7 +75,7 @@ def test_a_dry_run_with_files_that_have_errors_ends_and_says_so(two_exams: Path)
         run = latest(app)
     assert run.finished_at is not None
     assert run.problem is not None
-    assert "precision.lsc" in run.problem
+    assert "precision.toml, line 1: lsc.manufacturer" in run.problem
 
 
 def test_the_next_dry_run_replaces_what_the_last_one_found(two_exams: Path) -> None:
