@@ -7,6 +7,7 @@ what builds the anonymous report cannot hide itself here.
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
+from functools import lru_cache
 from html import unescape
 
 from pydicom._uid_dict import UID_dictionary
@@ -110,15 +111,11 @@ class Identity:
             if isinstance(value, list):
                 for item in value:
                     self._collect(item, encodings)
-            else:
+            elif vr := _searched(tag):
                 text = value if isinstance(value, str) else decoded(value, encodings)
-                self._add(tag, text.strip(" \0"))
+                self._add(tag, vr, text.strip(" \0"))
 
-    def _add(self, tag: int, text: str) -> None:
-        try:
-            vr = dictionary_VR(tag)
-        except KeyError:
-            return
+    def _add(self, tag: int, vr: str, text: str) -> None:
         if vr == "PN":
             self._persons.add(text)
         elif vr == "UI":
@@ -126,8 +123,18 @@ class Identity:
         elif vr in ("DA", "DT"):
             if (day := read_date(text[:8])) is not None:
                 self.days.add(day)
-        elif text and keyword_for_tag(tag) in IDENTIFYING:
+        elif text:
             self._ids.add(text)
+
+
+@lru_cache(maxsize=4096)
+def _searched(tag: int) -> str:
+    """Return the value representation of an element that may identify somebody; empty for any other."""
+    try:
+        vr = dictionary_VR(tag)
+    except KeyError:
+        return ""
+    return vr if vr in ("PN", "UI", "DA", "DT") or keyword_for_tag(tag) in IDENTIFYING else ""
 
 
 def _readings(content: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:

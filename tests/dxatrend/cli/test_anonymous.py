@@ -88,5 +88,9 @@ def test_a_report_that_cannot_be_made_anonymous_leaves_no_file(
     assert not list(tmp_path.glob("*.dcm"))
     assert _run(config, "--anonymous", "99", "--to", str(tmp_path)) == 1
     assert "Nothing was written: there is no report 99" in capsys.readouterr().err
+    erase = ("patient", "erase", PATIENT["PatientID"], "--reason", "request 7", "--yes", "--config", str(config))
+    assert main(erase) == 0
+    assert _run(config, "--anonymous", "1", "--to", str(tmp_path)) == 1
+    assert "there is no report 1, or it was erased" in capsys.readouterr().err
     assert _run(config, "1", "--to", str(tmp_path)) == 1
     assert "--to belongs to --anonymous" in capsys.readouterr().err
