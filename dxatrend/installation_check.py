@@ -103,8 +103,8 @@ def check_precision(app: App, *, on: date) -> list[CheckResult]:
         StoreError: the database could not be queried.
     """
     with app.database.read() as connection:
-        precision = precision_in_use(app, connection)
         known = app.reference_in_force(connection).reference_data
+        precision = precision_in_use(app, connection, known)
         return [
             *precision_doubts(precision, on=on),
             *_reminders(precision.counting, on),
@@ -137,12 +137,12 @@ def check_certificates(service: ServiceSettings) -> Iterator[CheckResult]:
     """Yield which certificates and keys cannot be used, though their files can be read."""
     listener, unreadable = service.listener, {file.label for file in named_files(service) if file_problem(file)}
 
-    def problem(label: str, told: str, load: Callable[[], object]) -> Iterator[CheckResult]:
+    def problem(label: str, prefix: str, load: Callable[[], object]) -> Iterator[CheckResult]:
         try:
             if not any(one.startswith(label) for one in unreadable):
                 load()
         except TlsError as unusable:
-            yield CheckResult(Level.PROBLEM, f"{told}{unusable}")
+            yield CheckResult(Level.PROBLEM, f"{prefix}{unusable}")
 
     if listener.tls:
         yield from problem("listener.tls.", "listener.", partial(for_listener, listener.tls))

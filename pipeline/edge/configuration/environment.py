@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, get_origin
 
 from pipeline.edge.configuration.fields import Key, key_at, members
@@ -21,20 +22,20 @@ def unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     for name in _ours(environment):
         part, delimiter, _ = name.upper().removeprefix(ENV_PREFIX).partition(ENV_DELIMITER)
         if delimiter and part.lower() not in Settings.model_fields:
-            known = _variables(Settings)
-            meant = known.get(_bare(name)) or next((one for key, one in known.items() if key.endswith(_bare(name))), "")
+            meant = _known().get(_bare(name)) or next(
+                (one for key, one in _known().items() if key.endswith(_bare(name))), ""
+            )
             hint = f"; did you mean {meant}?" if meant else did_you_mean(part.lower(), Settings.model_fields)
             yield f"{name} (environment): no part of the configuration is called {part.lower()!r}{hint}"
 
 
 def unheeded_variables(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield what is wrong with each variable that looks like an override and is none, as its underscores are single."""
-    known = _variables(Settings)
     for name in _ours(environment):
         if ENV_DELIMITER in name or name.upper() in (CONFIG_VARIABLE, LOG_FORMAT_VARIABLE):
             continue
         bare = _bare(name)
-        meant = next((one for key, one in known.items() if bare == key or key.endswith(bare)), "")
+        meant = next((one for key, one in _known().items() if bare == key or key.endswith(bare)), "")
         if not meant and did_you_mean(bare, [_bare(CONFIG_VARIABLE)]):
             meant = CONFIG_VARIABLE
         hint = f"; did you mean {meant}?" if bare and meant else ""
@@ -87,6 +88,11 @@ def _is_json(key: Key) -> bool:
 
 def _bare(name: str) -> str:
     return name.upper().removeprefix(ENV_PREFIX).replace("_", "")
+
+
+@cache
+def _known() -> Mapping[str, str]:
+    return _variables(Settings)
 
 
 def _variables(section: type, above: tuple[str, ...] = ()) -> dict[str, str]:

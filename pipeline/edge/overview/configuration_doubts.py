@@ -3,6 +3,7 @@
 ``check`` prints it, ``status`` and the desk's pages show it. Nobody is called.
 """
 
+import errno
 import os
 import socket
 import stat
@@ -70,7 +71,7 @@ def file_problem(file: NamedFile) -> str | None:
     except OSError as error:
         return error.strerror or type(error).__name__
     if stat.S_ISDIR(kind):
-        return os.strerror(21)  # EISDIR
+        return os.strerror(errno.EISDIR)
     return None if os.access(file.path, os.R_OK) else "the user who runs this may not read it"
 
 

@@ -32,12 +32,12 @@ class PrecisionInUse:
     counting: ClinicalReference
 
 
-def precision_in_use(app: App, connection: Connection) -> PrecisionInUse:
-    """Return the LSCs and cross-calibrations by which exams are judged now."""
+def precision_in_use(app: App, connection: Connection, known: ReferenceData) -> PrecisionInUse:
+    """Return the LSCs and cross-calibrations by which exams are judged now; ``known`` is what is in force."""
     return PrecisionInUse(
         configured=app.reference_data.clinical,
         registered=precision_register.registered(connection),
-        counting=app.reference_in_force(connection).reference_data.clinical,
+        counting=known.clinical,
     )
 
 
@@ -49,9 +49,7 @@ def precision_doubts(precision: PrecisionInUse, *, on: date) -> Iterator[CheckRe
             yield CheckResult(Level.ADVICE, f"please check: LSC of {lsc.region} on {lsc.scanner}: {doubt}")
         if lsc.valid_from > on and not _judged(counting.lscs, lsc, on):
             what = f"LSC of {lsc.region} on {lsc.scanner} begins on {lsc.valid_from}, which is in the future"
-            yield CheckResult(
-                Level.ADVICE, f"please check: {what}", "until then no change of this region is judged (NO_LSC)"
-            )
+            yield CheckResult(Level.ADVICE, f"please check: {what}", "until then no change of this region is judged")
     for one in counting.cross_calibrations:
         for doubt in (*cross_calibration_objections(one), *cross_calibration_doubts(one)):
             text = f"please check: cross-calibration of {one.region} from {one.old} to {one.new}: {doubt}"
@@ -109,7 +107,7 @@ def reminders(lscs: Sequence[LeastSignificantChange], on: date) -> Iterator[str]
         expires = "expired" if lsc.valid_until < on else "expires"
         yield (
             f"please repeat the precision study: LSC of {lsc.region} on {lsc.scanner} {expires} on {lsc.valid_until}; "
-            "changes in later exams are not judged (NO_LSC)"
+            "changes in later exams are not judged"
         )
 
 

@@ -4,7 +4,7 @@ One line for each scanner and region. Technologists, software and missing LSCs a
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -114,11 +114,7 @@ def register(app: App, *, on: date) -> Register:
         records = precision_register.records(connection)
         held = precision_register.registered(connection)
         machines = known_scanners(connection, reference_data)
-        of_lscs = (lsc.scanner for lsc in reference_data.clinical.lscs)
-        exams = {
-            machine: scanner_exams.latest(connection, machine, limit=LATEST_EXAMS)
-            for machine in dict.fromkeys((*machines, *of_lscs))  # a scanner has an LSC for each region
-        }
+        exams = _latest_exams(connection, (*machines, *(lsc.scanner for lsc in reference_data.clinical.lscs)))
         missing = [one for machine in machines for one in _missing(connection, reference_data, machine, exams, on)]
     clinical, configured = reference_data.clinical, app.reference_data.clinical
     counting = [_lsc_line(lsc, records, reference_data, exams, on) for lsc in clinical.lscs]
@@ -138,10 +134,13 @@ def register(app: App, *, on: date) -> Register:
     )
 
 
-def studies_in_doubt(app: App, *, on: date) -> list[StudyInDoubt]:
+def studies_in_doubt(connection: Connection, reference_data: ReferenceData, *, on: date) -> list[StudyInDoubt]:
     """Return the scanners on which something has changed since the study of an LSC that counts today."""
+    lscs = [lsc for lsc in reference_data.clinical.lscs if lsc.valid_from <= on <= lsc.valid_until]
+    records = precision_register.records(connection)
+    exams = _latest_exams(connection, (lsc.scanner for lsc in lscs))
     found: dict[tuple[Scanner, tuple[str, ...], int], list[str]] = {}
-    for line in register(app, on=on).counting:
+    for line in (_lsc_line(lsc, records, reference_data, exams, on) for lsc in lscs):
         if line.of_scanner or line.outside:
             key = (line.lsc.scanner, line.of_scanner, len(line.outside))
             found.setdefault(key, []).append(line.lsc.region.key)
@@ -187,6 +186,13 @@ def _is_of(value: LeastSignificantChange | CrossCalibration, record: LeastSignif
         record.lsc,
         record.source,
     )
+
+
+def _latest_exams(connection: Connection, machines: Iterable[Scanner]) -> dict[Scanner, list[ScannedExam]]:
+    """Return the latest exams of each scanner, read once: a scanner has an LSC for each region."""
+    return {
+        machine: scanner_exams.latest(connection, machine, limit=LATEST_EXAMS) for machine in dict.fromkeys(machines)
+    }
 
 
 def _lsc_line(
@@ -257,7 +263,7 @@ def _missing(
                 name = region.part if region.side in (Side.LEFT, Side.RIGHT) else region.key
                 without.setdefault(name, []).append((exam, region.key))
     numbers = {exam.number for measured in without.values() for exam, _ in measured}
-    said = outbox.regions_without_lsc(connection, numbers) if numbers else {}
+    unjudged = outbox.regions_without_lsc(connection, numbers) if numbers else {}
     found: list[MissingLsc] = []
     for name, measured in without.items():
         ended = [
@@ -272,7 +278,7 @@ def _missing(
                 region=name,
                 ended_on=max(ended, default=None),
                 exams=len(of_region),
-                no_lsc=len({exam.number for exam, key in measured if key in said.get(exam.number, ())}),
+                no_lsc=len({exam.number for exam, key in measured if key in unjudged.get(exam.number, ())}),
                 looked_at_all=len(exams[machine]) < LATEST_EXAMS,
             )
         )

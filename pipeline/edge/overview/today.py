@@ -95,7 +95,7 @@ def today(app: App, *, at: datetime, other_disks: Mapping[str, DiskReserve] | No
             held=tuple(held_work.by_reason(connection)),
             disks=tuple(_measured(disks)),
             lscs=tuple(expiries.lscs_running_out(known, day)),
-            studies=tuple(studies_in_doubt(app, on=day)),
+            studies=tuple(studies_in_doubt(connection, known, on=day)),
             certificates=(
                 *expiries.certificates_running_out(service, day),
                 *expiries.certificates_of_callers_running_out(connection, service, day),
@@ -106,7 +106,7 @@ def today(app: App, *, at: datetime, other_disks: Mapping[str, DiskReserve] | No
             fitness=tuple(fitness_of_all(app, at=at)),
             doubts=(
                 *configuration_doubts(service, os.environ),
-                *precision_doubts(precision_in_use(app, connection), on=day),
+                *precision_doubts(precision_in_use(app, connection, known), on=day),
                 *scanner_doubts(connection, known, on=day),
             ),
         )

@@ -334,7 +334,9 @@ def test_technologists_who_were_no_part_of_the_study_are_named_in_the_register_a
         assert [(one.name, one.exams) for one in line.outside] == [("Newcomer", 2)]
         assert any("Newcomer" in doubt for doubt in line.doubts)
         assert line.repeat == ()
-        (doubt,) = overview.studies_in_doubt(app, on=day)
+        with app.database.read() as connection:
+            known = app.reference_in_force(connection).reference_data
+            (doubt,) = overview.studies_in_doubt(connection, known, on=day)
         assert (doubt.regions, doubt.changes, doubt.technologists) == (("L1-L4",), (), 1)
         now = today.today(app, at=datetime(2026, 1, 1, 12, tzinfo=UTC))
         told = [one for one in troubles(now) if one.subject.startswith("study of")]

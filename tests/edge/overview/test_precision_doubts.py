@@ -44,7 +44,7 @@ def told(folder: Path, precision: str, *on_file: Scanner, listed: str = "") -> l
         with app.database.read() as connection:
             known = app.reference_in_force(connection).reference_data
             found = [
-                *precision_doubts(precision_in_use(app, connection), on=TODAY),
+                *precision_doubts(precision_in_use(app, connection, known), on=TODAY),
                 *scanner_doubts(connection, known, on=TODAY),
             ]
     return [one.text for one in found]
@@ -69,7 +69,7 @@ def test_an_lsc_that_begins_later_is_told_unless_another_counts_until_then(tmp_p
     assert told(tmp_path, entry(ends="2026-03-01") + later, LUNAR) == []
     assert told(tmp_path, later, LUNAR) == [
         f"please check: LSC of total hip on {NAMED.format('DF+500475')} begins on 2026-03-02, which is in the "
-        "future; until then no change of this region is judged (NO_LSC)",
+        "future; until then no change of this region is judged",
         f"no LSC counts today for {NAMED.format('DF+500475')}: its changes are reported as significance unknown; "
         "after a precision study: dxatrend precision study.csv --serial-number DF+500475",
     ]

@@ -107,21 +107,23 @@ def test_no_look_at_the_register_the_scanners_or_the_trail_reads_a_whole_table(a
 
 def test_a_look_at_the_register_reads_the_exams_of_each_scanner_once_and_no_report_or_addendum(app: App) -> None:
     """A scanner has an LSC for each region, hundreds of exams are looked at, and a report has thousands of bytes."""
-    asked = Counter[str]()
-
-    def count(_: Connection, __: Any, statement: str, *___: Any) -> None:
-        asked[statement] += 1
-
-    event.listen(Engine, "before_cursor_execute", count)
-    try:
+    with statements() as asked:
         found = register(app, on=datetime.now(UTC).date())
-    finally:
-        event.remove(Engine, "before_cursor_execute", count)
     scanners = {line.lsc.scanner for line in found.counting} | set(app.reference_data.scanners)
     assert len(found.counting) > len(scanners)
-    of_exams = {statement: times for statement, times in asked.items() if "reading.scanned" in statement}
-    assert sum(of_exams.values()) <= len(scanners) + 1
+    assert reads_of_exams(asked) <= len(scanners) + 1
     assert not any("reading.report" in statement or "addendum.content" in statement for statement in asked)
+
+
+def test_a_look_at_the_day_reads_the_exams_of_each_scanner_with_an_lsc_once_and_no_addendum_of_them(app: App) -> None:
+    """It tells which study is in doubt; what the register has beyond that is for its own page."""
+    now = datetime.now(UTC)
+    with statements() as asked:
+        lscs = today(app, at=now).reference_data.clinical.lscs
+    scanners = {lsc.scanner for lsc in lscs if lsc.valid_from <= now.date() <= lsc.valid_until}
+    assert scanners
+    assert reads_of_exams(asked) == len(scanners)
+    assert not any("addendum.without_lsc" in statement for statement in asked)
 
 
 def test_a_whole_table_that_is_read_would_be_noticed(app: App) -> None:
@@ -167,3 +169,22 @@ def whole_tables(plans: dict[str, list[str]]) -> list[str]:
         for line in plan
         if line.startswith("SCAN ") and line.split()[1] in growing and line.split()[-1] not in few
     ]
+
+
+@contextmanager
+def statements() -> Iterator[Counter[str]]:
+    """Count every statement that is executed in the block."""
+    asked = Counter[str]()
+
+    def count(_: Connection, __: Any, statement: str, *___: Any) -> None:
+        asked[statement] += 1
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        yield asked
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+
+
+def reads_of_exams(asked: Counter[str]) -> int:
+    return sum(times for statement, times in asked.items() if "reading.scanned" in statement)
