@@ -5,18 +5,16 @@ looks ten times a second whether it is to end does the rest. Both are asked less
 once: whoever waits for the queue is woken by it.
 """
 
-import asyncio
 from datetime import timedelta
 
 import uvicorn
 from prefect.cli import app
 from prefect.server.api import background_workers
 
+from flows.web_server_at_rest import main_loop
+
 _EVERY = timedelta(seconds=2)
 """How late a task of the server that is planned for a moment may begin."""
-
-_TICKS = 10
-"""How many of its ticks the web server reckons to a second."""
 
 
 class _RestingWorker(background_workers.Worker):  # type: ignore[misc, name-defined]
@@ -31,18 +29,10 @@ class _RestingWorker(background_workers.Worker):  # type: ignore[misc, name-defi
             await session.stopping.wait()
 
 
-async def _main_loop(self: uvicorn.Server) -> None:
-    """Renew the date of the answers every second, and return when it is time to end."""
-    tick = 0
-    while not await self.on_tick(tick):
-        tick += _TICKS // 2
-        await asyncio.sleep(0.5)
-
-
 def main() -> None:
     """Run the command in this process's arguments."""
     background_workers.Worker = _RestingWorker  # type: ignore[attr-defined, assignment]
-    uvicorn.Server.main_loop = _main_loop  # type: ignore[method-assign]
+    uvicorn.Server.main_loop = main_loop  # type: ignore[method-assign]
     app()
 
 

@@ -1,6 +1,5 @@
 """Serve the desk over HTTP, over TLS or on a Unix socket, until the process is told to stop."""
 
-import asyncio
 import os
 import socket
 import ssl
@@ -10,6 +9,7 @@ from starlette.types import ASGIApp
 
 from dxatrend.desk.http_protocol import ImpatientProtocol
 from dxatrend.service import port_refusals, systemd_notify
+from flows import web_server_at_rest
 from pipeline.edge.configuration.desk_settings import DeskSettings
 from pipeline.edge.dicom_net import tls
 from pipeline.errors import DxatrendError
@@ -17,8 +17,6 @@ from pipeline.errors import DxatrendError
 _CONNECTIONS = 100
 _LONGEST_HEAD = 16 * 1024
 _SECONDS_TO_FINISH = 10
-_TICKS = 10
-"""How many of its ticks the web server reckons to a second."""
 
 
 class CannotServeError(DxatrendError):
@@ -71,14 +69,9 @@ def web_server(application: ASGIApp, settings: DeskSettings) -> uvicorn.Server:
 
 
 class _QuietServer(uvicorn.Server):
-    """A server that looks twice a second whether it is to end, instead of ten times."""
+    """A server that leaves the processor alone while nobody looks."""
 
-    async def main_loop(self) -> None:
-        """Renew the date of the answers once a second, and return when it is time to end."""
-        tick = 0
-        while not await self.on_tick(tick):
-            tick += _TICKS // 2
-            await asyncio.sleep(0.5)
+    main_loop = web_server_at_rest.main_loop
 
 
 def listen(settings: DeskSettings) -> socket.socket:
