@@ -7,14 +7,11 @@ several hosts that share the work. All other modules of this package are the sam
 import contextlib
 import fcntl
 import os
-import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -29,12 +26,9 @@ from pipeline.edge.store import qc_schema as qc_schema
 from pipeline.edge.store import register_schema as register_schema
 from pipeline.edge.store import secret_schema as secret_schema
 from pipeline.edge.store.change_notification import ChangeNotification, SqliteNotification
+from pipeline.edge.store.sqlite_engine import sqlite_engine
 from pipeline.errors import DxatrendError
 
-SQLITE_BUSY_SECONDS = 10
-"""How long a writer waits for another one before the database counts as locked."""
-
-_POLL_SECONDS = 0.02
 _SECRETS = ("password", "sslpassword")
 _MIGRATION_LOCK = 7_311_002
 
@@ -90,7 +84,9 @@ class Database:
             raise StoreMissingError(self.shown_url)
         # Parameters of a failed statement are patient data and stay out of the error text.
         if self.is_sqlite:
-            self._engine = _sqlite_engine(self._url, draft=draft)
+            if self.path:
+                _make_file(self.path)
+            self._engine = sqlite_engine(self._url, draft=draft)
         else:
             # A server that was restarted has dropped our connections.
             self._engine = create_engine(self._url, hide_parameters=True, pool_pre_ping=True)
@@ -371,18 +367,6 @@ def _locked(path: Path, how: int) -> Iterator[None]:
         os.close(holder)
 
 
-def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """Switch a new database to the write-ahead log, with retries, as this statement alone does not wait for a lock."""
-    until = time.monotonic() + SQLITE_BUSY_SECONDS
-    while connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(_POLL_SECONDS)
-
-
 def _make_file(path: Path) -> None:
     """Make an empty file, readable by its owner only or by those who share its folder, for a new database.
 
@@ -400,30 +384,3 @@ def _make_file(path: Path) -> None:
             share_like_folder(path)
     except OSError as error:
         raise StoreError(f"{path.parent}: {error.strerror}") from None
-
-
-def _sqlite_engine(url: URL, *, draft: bool) -> Engine:
-    if url.database and url.database != ":memory:":
-        _make_file(Path(url.database))
-    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_SECONDS})
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: sqlite3.Connection, _: Any) -> None:
-        # The driver's own transactions begin too late; _begin begins ours.
-        connection.isolation_level = None
-        if draft:
-            connection.execute("PRAGMA journal_mode = OFF")
-            connection.execute("PRAGMA synchronous = OFF")
-        else:
-            _use_write_ahead_log(connection)
-            connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # A transaction that reads first and then writes would fail instead of waiting for its turn.
-        begin = connection.get_execution_options().get("begin", "BEGIN")
-        if begin is not None:
-            connection.connection.cursor().execute(begin)
-
-    return engine

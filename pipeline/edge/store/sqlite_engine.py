@@ -1,0 +1,51 @@
+"""Connections to an SQLite file: its write-ahead log, and transactions that begin with their first statement."""
+
+import sqlite3
+import time
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+
+SQLITE_BUSY_SECONDS = 10
+"""How long a writer waits for another one before the database counts as locked."""
+
+_POLL_SECONDS = 0.02
+
+
+def sqlite_engine(url: URL, *, draft: bool) -> Engine:
+    """Return the connections to a file; a draft has no log and is not synced to disk."""
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _: Any) -> None:
+        # The driver's own transactions begin too late; _begin begins ours.
+        connection.isolation_level = None
+        if draft:
+            connection.execute("PRAGMA journal_mode = OFF")
+            connection.execute("PRAGMA synchronous = OFF")
+        else:
+            _use_write_ahead_log(connection)
+            connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A transaction that reads first and then writes would fail instead of waiting for its turn.
+        begin = connection.get_execution_options().get("begin", "BEGIN")
+        if begin is not None:
+            connection.connection.cursor().execute(begin)
+
+    return engine
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch a new database to the write-ahead log, with retries, as this statement alone does not wait for a lock."""
+    until = time.monotonic() + SQLITE_BUSY_SECONDS
+    while connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_POLL_SECONDS)
