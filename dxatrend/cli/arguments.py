@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from dxatrend.cli.command_arguments import ARGUMENTS, PRECISION_ACTIONS, Parser, add_config, add_force, add_log_format
+from dxatrend.cli.command_arguments import ARGUMENTS
+from dxatrend.cli.precision_arguments import PRECISION_ACTIONS
+from dxatrend.cli.shared_arguments import Parser, add_config, add_force, add_log_format
 from pipeline import __version__
 from pipeline.edge.configuration.folders import default_folder
 
