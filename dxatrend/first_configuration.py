@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from pipeline.edge.configuration.loading import load_configuration
+from pipeline.edge.text_files import toml_string
 from pipeline.errors import DxatrendError
 
 
@@ -67,13 +68,13 @@ def write(folder: Path, answers: Answers) -> tuple[Path, ...]:
 def service_toml(answers: Answers) -> str:
     """Return ``service.toml``: the shipped file, with the answers in the place of its defaults and examples."""
     text = (_shipped() / "service.toml").read_text(encoding="utf-8")
-    text = _replaced(text, 'ae_title = "DXATREND"\n', f"ae_title = {_quoted(answers.ae_title)}\n")
-    text = _replaced(text, 'host = "127.0.0.1"  ', f"host = {_quoted(answers.host)}  ")
+    text = _replaced(text, 'ae_title = "DXATREND"\n', f"ae_title = {toml_string(answers.ae_title)}\n")
+    text = _replaced(text, 'host = "127.0.0.1"  ', f"host = {toml_string(answers.host)}  ")
     text = _replaced(text, "  # this machine only, until you change it\n", f"  # {_reach(answers.host)}\n")
     text = _replaced(text, "port = 11112\n", f"port = {answers.port}\n")
     if answers.store_url is not None:
-        text = _replaced(text, 'url = "sqlite:///var/dxatrend.sqlite3"', f"url = {_quoted(answers.store_url)}")
-    zone = f"time_zone = {_quoted(answers.time_zone)}\n" if answers.time_zone else ""
+        text = _replaced(text, 'url = "sqlite:///var/dxatrend.sqlite3"', f"url = {toml_string(answers.store_url)}")
+    zone = f"time_zone = {toml_string(answers.time_zone)}\n" if answers.time_zone else ""
     callers = "\n".join(map(_caller, answers.scanners))
     text = _replaced(text, "[exam]\n", f"{callers}\n[exam]\n{zone}" if callers else f"[exam]\n{zone}")
     names = _names(answers.destinations)
@@ -131,14 +132,16 @@ def _reach(host: str) -> str:
 
 def _caller(scanner: Peer) -> str:
     port = "" if scanner.port is None else f"port = {scanner.port}\n"
-    return f"[[listener.caller]]\nae_title = {_quoted(scanner.ae_title)}\nhost = {_quoted(scanner.host)}\n{port}"
+    return (
+        f"[[listener.caller]]\nae_title = {toml_string(scanner.ae_title)}\nhost = {toml_string(scanner.host)}\n{port}"
+    )
 
 
 def _destination(name: str, pacs: Peer, answers: Answers) -> str:
     content = "" if answers.content == ("sr",) else f"content = {json.dumps(list(answers.content))}\n"
     return (
-        f"[[destination]]\nname = {_quoted(name)}\nae_title = {_quoted(pacs.ae_title)}\n"
-        f"host = {_quoted(pacs.host)}\nport = {pacs.port}\nproof = {_quoted(answers.proof)}\n{content}"
+        f"[[destination]]\nname = {toml_string(name)}\nae_title = {toml_string(pacs.ae_title)}\n"
+        f"host = {toml_string(pacs.host)}\nport = {pacs.port}\nproof = {toml_string(answers.proof)}\n{content}"
     )
 
 
@@ -147,8 +150,3 @@ def _names(destinations: tuple[Peer, ...]) -> tuple[str, ...]:
     if len(destinations) == 1:
         return ("pacs",)
     return tuple(one.ae_title.lower() for one in destinations)
-
-
-def _quoted(text: str) -> str:
-    """Return a TOML basic string, whose escapes are those of JSON."""
-    return json.dumps(text, ensure_ascii=False)

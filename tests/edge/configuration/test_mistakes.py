@@ -66,6 +66,7 @@ TABLE = [
         "line 9: lsc.valid_from: has to be a day without quotes, as 2026-03-01",
     ),
     ("service", '[alarms]\nmorning = "early"', "line 2: alarms.morning: has to be a time, as 06:30:00"),
+    ("service", '[backup]\nat = "2:30"', 'line 2: backup.at: has to be a time of day in quotes, as "02:30"'),
     ("rules", "drop_months = [9]", "line 1: drop_months: has to be a list of 2 entries in [ ], each a whole number"),
     (
         "service",
