@@ -105,7 +105,7 @@ class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created).astimezone()
         failure = _failure(record)
-        told = {
+        values = {
             "time": at.isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
@@ -113,7 +113,7 @@ class _JsonFormatter(logging.Formatter):
             **_fields(record),
             **({"exception": failure} if failure else {}),
         }
-        return json.dumps(told, default=str)
+        return json.dumps(values, default=str)
 
 
 def _journal_fields(record: logging.LogRecord) -> Mapping[str, object]:

@@ -87,8 +87,8 @@ def _settings(files: Mapping[str, TomlFile]) -> tuple[Settings | None, list[str]
     """Return the settings, and every mistake of the files, of their values and of the environment, with its place."""
     data: dict[str, Any] = {part: file.data for part, file in files.items()}
     unreadable = dict(unreadable_variables(os.environ))
-    told = [error for file in files.values() for error in file.errors]
-    told += [f"{name} (environment): {problem}" for name, problem in unreadable.items()]
+    mistakes = [error for file in files.values() for error in file.errors]
+    mistakes += [f"{name} (environment): {problem}" for name, problem in unreadable.items()]
     found = {one.path: one for one in left_to_fill_in(data)}
     settings = None
     try:
@@ -99,8 +99,8 @@ def _settings(files: Mapping[str, TomlFile]) -> tuple[Settings | None, list[str]
     for one in found.values():
         file = files.get(str(one.path[0]), TomlFile(name=f"{one.path[0]}.toml"))
         if not (one.may_follow and file.errors):
-            told.append(_placed(one, file, data))
-    return settings, sorted(told, key=_place)
+            mistakes.append(_placed(one, file, data))
+    return settings, sorted(mistakes, key=_place)
 
 
 def _place(mistake: str) -> tuple[str, int]:

@@ -38,14 +38,14 @@ class Mistake:
 
 def mistakes_in(error: ValidationError, root: type, data: Mapping[str, Any]) -> Iterator[Mistake]:
     """Yield every mistake in values that were to become ``root``; ``data`` is what was read."""
-    told = set()
+    seen = set()
     for one in error.errors(include_url=False, include_input=False):
         path = _as_written(root, one["loc"])
         found = Mistake(path=path, text=_text(one, root, path, data), may_follow=one["type"] in _FOLLOWS_FROM_OTHERS)
         if one["type"].startswith("union_tag"):
             found = _no_such_kind(root, path, data)
-        if (found.path, found.text) not in told:
-            told.add((found.path, found.text))
+        if (found.path, found.text) not in seen:
+            seen.add((found.path, found.text))
             yield found
 
 

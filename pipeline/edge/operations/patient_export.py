@@ -101,10 +101,10 @@ def _write(connection: Connection, of: PatientRows, to: Path, zone: tzinfo | Non
         "addendum": {row["id"]: _write_object(to / SENT, row, ExplicitVRLittleEndian) for row in rows["addendum"]},
     }
     for name, found in rows.items():
-        told = [{key: _value(value, of) for key, value in row.items() if key != "content"} for row in found]
-        for row in told if name in files else ():
+        content = [{key: _value(value, of) for key, value in row.items() if key != "content"} for row in found]
+        for row in content if name in files else ():
             row["file"] = files[name][row["id"]]
-        text = json.dumps(told, indent=1, ensure_ascii=False, default=str)
+        text = json.dumps(content, indent=1, ensure_ascii=False, default=str)
         _write_file(to / ROWS / f"{name}.json", f"{text}\n".encode())
     names = sorted({name for row in rows["receipt"] if (name := _name(row))})
     lines = map(printable, index(rows, files, names, zone))  # ids and names are what others have sent

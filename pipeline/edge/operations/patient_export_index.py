@@ -58,8 +58,8 @@ def index(
 
 
 def _section(title: str, lines: Iterator[str]) -> Iterator[str]:
-    told = list(lines)
-    yield from ("", title.upper(), *(f"  {line}" for line in told or ("none",)))
+    found = list(lines)
+    yield from ("", title.upper(), *(f"  {line}" for line in found or ("none",)))
 
 
 def _identity(row: Row) -> str:
@@ -94,8 +94,8 @@ def _regions(reading: Row) -> Iterator[str]:
 
 
 def _context(row: Row) -> str:
-    told = ", ".join(f"{name} {value}" for name, value in json.loads(row["record"]).items() if value)
-    return f"{told}; by {row['loaded_by'] or '-'}"
+    values = ", ".join(f"{name} {value}" for name, value in json.loads(row["record"]).items() if value)
+    return f"{values}; by {row['loaded_by'] or '-'}"
 
 
 def _state(row: Row) -> str:

@@ -32,7 +32,7 @@ try:
     int("ZZMARKED")
 except ValueError:
     log.exception("could not read\\nit", extra={{"receipt": 7}})
-for library in ("pydicom", "pynetdicom.acse", "fontTools.subset", "prefect.flow_runs", "matplotlib.font_manager"):
+for library in ("pydicom", "pynetdicom.acse", "PIL.PngImagePlugin", "prefect.flow_runs"):
     logging.getLogger(library).warning("ZZMARKED of a library")
 logging.getLogger("pydicom").error("ZZMARKED of a library")
 logging.getLogger("pynetdicom.dul").error("ZZMARKED of a PDU")
