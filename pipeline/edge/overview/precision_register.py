@@ -138,7 +138,8 @@ def studies_in_doubt(connection: Connection, reference_data: ReferenceData, *, o
     """Return the scanners on which something has changed since the study of an LSC that counts today."""
     lscs = [lsc for lsc in reference_data.clinical.lscs if lsc.valid_from <= on <= lsc.valid_until]
     records = precision_register.records(connection)
-    exams = _latest_exams(connection, (lsc.scanner for lsc in lscs))
+    of_studies = [lsc.scanner for lsc in lscs if (record := record_of(lsc, records)) and record.facts]
+    exams = _latest_exams(connection, of_studies)  # what they tell is compared with the facts of a study
     found: dict[tuple[Scanner, tuple[str, ...], int], list[str]] = {}
     for line in (_lsc_line(lsc, records, reference_data, exams, on) for lsc in lscs):
         if line.of_scanner or line.outside:
@@ -205,7 +206,7 @@ def _lsc_line(
     record = record_of(lsc, records)
     facts = record.facts if record else None
     counts_today = lsc.valid_from <= on <= lsc.valid_until
-    latest = exams[lsc.scanner]
+    latest = exams.get(lsc.scanner, ())
     matters = counts_today and not is_followed(lsc, reference_data.clinical.lscs, on)
     scanned_by = Counter(name for exam in latest for name in exam.technologists)
     changes_by = partial(
