@@ -35,6 +35,7 @@ SMALL = {
     "register_study",
     "register_record",
     "register_decision",
+    "erasure",
 }
 """Tables that do not grow with the number of exams."""
 
