@@ -135,25 +135,30 @@ def check_store(app: App, *, on: date) -> Iterator[CheckResult]:
 
 def check_certificates(service: ServiceSettings) -> Iterator[CheckResult]:
     """Yield which certificates and keys cannot be used, though their files can be read."""
-    listener, unreadable = service.listener, {file.label for file in named_files(service) if file_problem(file)}
+    unreadable = tuple(f"{file}{end}" for file in named_files(service) if file_problem(file) for end in (":", ","))
+    for problem in _tls_problems(service):
+        if not problem.startswith(unreadable):  # which has been told of
+            yield CheckResult(Level.PROBLEM, problem)
 
-    def problem(label: str, prefix: str, load: Callable[[], object]) -> Iterator[CheckResult]:
-        try:
-            if not any(one.startswith(label) for one in unreadable):
-                load()
-        except TlsError as unusable:
-            yield CheckResult(Level.PROBLEM, f"{prefix}{unusable}")
 
+def _tls_problems(service: ServiceSettings) -> Iterator[str]:
+    listener = service.listener
     if listener.tls:
-        yield from problem("listener.tls.", "listener.", partial(for_listener, listener.tls))
+        yield from _tls_problem("listener.", partial(for_listener, listener.tls))
     for caller in listener.caller:
         if caller.tls:
-            name = f"listener.caller {caller.ae_title}"
-            yield from problem(f"{name} tls.", f"{name}: ", partial(for_calling, caller.tls))
+            yield from _tls_problem(f"listener.caller {caller.ae_title}: ", partial(for_calling, caller.tls))
     if service.adt.tls:
-        yield from problem("adt.tls.", "adt.", partial(for_listener, service.adt.tls))
+        yield from _tls_problem("adt.", partial(for_listener, service.adt.tls))
     if service.desk.enabled and (desk := service.desk.tls):
-        yield from problem("desk.tls.", "desk.", partial(for_browsers, desk.certificate, desk.key))
+        yield from _tls_problem("desk.", partial(for_browsers, desk.certificate, desk.key))
+
+
+def _tls_problem(prefix: str, load: Callable[[], object]) -> Iterator[str]:
+    try:
+        load()
+    except TlsError as unusable:
+        yield f"{prefix}{unusable}"
 
 
 def check_alarms(settings: AlarmsSettings) -> Iterator[CheckResult]:

@@ -181,3 +181,7 @@ def test_check_says_where_the_desk_is_and_that_its_key_is_readable_by_others(
     assert "the desk: https://127.0.0.1:" in told
     assert "desk.tls.key: " in told
     assert "others than its owner can read it" in told
+    (tmp_path / "desk.key").chmod(0o600)
+    assert main(["check", "--config", str(config)]) == 1
+    told = "".join(capsys.readouterr())
+    assert told.count("desk.tls.certificate") == 1, "that it is not there is told once"
