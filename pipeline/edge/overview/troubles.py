@@ -302,7 +302,11 @@ def _of_doubts(now: Today) -> Iterator[Trouble]:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
+    """Return a text as a sentence; one that begins with a key of the configuration keeps it as it is written."""
+    first = text.partition(" ")[0]
+    is_key = "." in first or first.endswith(":")
+    begin = text[:1] if is_key else text[:1].upper()
+    return f"{begin}{text[1:].removesuffix('.')}."
 
 
 def _of_expiry(kind: Kind, one: Expiry, now: Today) -> Trouble:

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pipeline.edge.app import App, open_app
 from pipeline.edge.disk_space import DiskReserve
 from pipeline.edge.operations.backup import back_up
+from pipeline.edge.overview.check_result import CheckResult, Level
 from pipeline.edge.overview.expiries import BACKUP_OVERDUE, Backups
 from pipeline.edge.overview.parts import NEEDED
 from pipeline.edge.overview.today import Disk, Today, today
@@ -198,6 +199,19 @@ def test_the_configuration_that_the_service_does_not_work_with_yet_is_told(app: 
     with open_app(app.folder) as again:
         (told,) = of_kind(look(again), Kind.CONFIGURATION)
     assert told.advice.startswith("Restart needed: the service still works with the configuration of ")
+
+
+@pytest.mark.parametrize(
+    ("doubt", "sentence"),
+    [
+        ("listener.caller: no scanner may send", "listener.caller: no scanner may send."),
+        ("destination: addenda go nowhere", "destination: addenda go nowhere."),
+        ("no LSC counts today", "No LSC counts today."),
+    ],
+)
+def test_a_doubt_is_a_sentence_that_leaves_a_key_as_it_is_written(app: App, doubt: str, sentence: str) -> None:
+    (told,) = troubles(replace(look(app), doubts=(CheckResult(Level.ADVICE, doubt),)))
+    assert told.advice.startswith(f"{sentence} `dxatrend check`")
 
 
 def test_two_regions_whose_lsc_ends_on_one_day_are_told_together(app: App) -> None:
