@@ -7,12 +7,12 @@ connection has the thread for a few milliseconds, then the caller that has used 
 caller fills the memory alone. A requestor is admitted once its AE titles are there, before its proposal is received.
 """
 
-import contextlib
 import logging
 import os
 import selectors
 import socket
 import ssl
+import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
@@ -100,7 +100,9 @@ class EventDrivenServer:
         self._listening = socket.create_server(address, family=family, backlog=_BACKLOG)
         self._listening.setblocking(False)
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._is_interrupted = False
+        self._interrupting = threading.Lock()
+        """Held to write to ``_wakeup`` and to close it: afterwards its number may be that of another file."""
+        self._is_interrupted = self._is_freed = False
         self._looked_at = time.monotonic()
         self.selector.register(self._listening, selectors.EVENT_READ)
         self.selector.register(self._wakeup, selectors.EVENT_READ)
@@ -138,9 +140,10 @@ class EventDrivenServer:
 
     def _interrupt(self) -> None:
         if not self._is_interrupted:
-            self._is_interrupted = True
-            with contextlib.suppress(OSError):  # closed meanwhile
-                os.eventfd_write(self._wakeup, 1)
+            with self._interrupting:
+                if not self._is_freed:
+                    self._is_interrupted = True
+                    os.eventfd_write(self._wakeup, 1)
 
     def _run(self) -> None:
         """Serve all sockets until the server is closed, or until the other thread has taken over."""
@@ -165,7 +168,7 @@ class EventDrivenServer:
                         self._run_guarded(connection, connection.check_timeouts, time.monotonic())
                 leads = self._work()
         finally:
-            if leads:
+            if self._threads.leads:
                 self._free()
 
     def _take_woken(self) -> None:
@@ -315,7 +318,9 @@ class EventDrivenServer:
             connection.drop()
         self.selector.close()
         self._listening.close()
-        os.close(self._wakeup)
+        with self._interrupting:
+            self._is_freed = True
+            os.close(self._wakeup)
 
 
 def _has_gone(accepted: socket.socket) -> bool:

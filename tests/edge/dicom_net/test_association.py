@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 from pynetdicom.transport import AddressInformation
 
 from pipeline.edge.dicom_net.acceptances import Acceptances
+from pipeline.edge.dicom_net.admission import CALLING_AE_TITLE_NOT_RECOGNISED, Admit, Rejection, Requestor
 from pipeline.edge.dicom_net.association import EventDrivenAssociation
 from pipeline.edge.dicom_net.association_requests import Request, Supported
 from pipeline.edge.dicom_net.command_set import N_ACTION_RSP, CommandSetError, read_command, store_response
@@ -69,16 +71,19 @@ def _stock(handlers: Mapping[Any, Any]) -> Iterator[int]:
 
 
 @contextmanager
-def _event_driven(handlers: Mapping[Any, Any], **limits: float) -> Iterator[int]:
+def _event_driven(
+    handlers: Mapping[Any, Any], *, admit: Admit = lambda _: None, end_seconds: float = 5, **limits: float
+) -> Iterator[int]:
     """Ours."""
     port = peers.free_port()
     usual: dict[str, Any] = {"associations": 100, "associations_per_caller": 100, "idle_seconds": 60}
     room: dict[str, Any] = {"largest_object": 1_000_000, "largest_request": 100_000, "memory": 4_000_000}
-    server = EventDrivenServer(_entity(), (peers.LOOPBACK, port), handlers, Limits(**(usual | room | limits)))
+    within = Limits(**(usual | room | limits))
+    server = EventDrivenServer(_entity(), (peers.LOOPBACK, port), handlers, within, admit=admit)
     try:
         yield port
     finally:
-        server.close()
+        server.close(seconds=end_seconds)
 
 
 def _entity() -> AE:
@@ -253,6 +258,25 @@ def test_a_peer_that_leaves_before_its_answer_disturbs_nobody() -> None:
         assert peers.echoscu(port=port, called="DXATREND").returncode == 0
 
 
+def test_an_answer_that_comes_after_the_end_is_written_into_no_file_that_was_opened_since(tmp_path: Path) -> None:
+    """What wakes the server is a descriptor, whose number the database may have by then."""
+    later: list[Future[int]] = []
+
+    def store_late(event: evt.Event) -> Future[int]:
+        later.append(Future())
+        return later[-1]
+
+    with _event_driven({evt.EVT_C_STORE: store_late}, end_seconds=0) as port, Scanner(port, called="DXATREND") as one:
+        one.socket.sendall(SENT.message(1))
+        peers.wait_until(lambda: later)
+    with ExitStack() as opened:
+        paths = [tmp_path / str(number) for number in range(50)]
+        for path in paths:
+            opened.enter_context(path.open("wb"))
+        later[0].set_result(0x0000)
+    assert [path.stat().st_size for path in paths] == [0] * 50
+
+
 def test_an_object_larger_than_allowed_is_refused_and_the_next_is_taken() -> None:
     with _event_driven(STORE, largest_object=100_000) as port:
         scanner = Scanner(port, called="DXATREND")
@@ -399,6 +423,20 @@ def test_who_asks_again_in_the_same_bytes_is_answered_as_by_pynetdicom_and_serve
     usual, asked_for = (b"Q\0\0\4" + struct.pack(">L", size) for size in (DEFAULT_MAX_LENGTH, MAXIMUM_PDU_SIZE))
     assert ours == [theirs.replace(usual, asked_for)] * 3
     assert accepted == [[], [], []]
+
+
+def test_who_asks_in_the_bytes_of_another_is_admitted_for_itself() -> None:
+    """The acceptance of a request is kept; who may make it is decided each time."""
+
+    def admit(requestor: Requestor) -> Rejection | None:
+        return None if requestor.host == peers.LOOPBACK else CALLING_AE_TITLE_NOT_RECOGNISED
+
+    with _event_driven(STORE, admit=admit) as port:
+        for _ in range(2):
+            with Scanner(port, called="DXATREND") as known:
+                assert known.store(SENT) == 0x0000
+            with pytest.raises(ConnectionRefusedError, match="type 3"):
+                Scanner(port, called="DXATREND", source="127.0.0.2")
 
 
 @given(st.binary(max_size=200))
