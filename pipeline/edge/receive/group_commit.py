@@ -92,14 +92,15 @@ class GroupCommit:
 
     def do_here(self) -> None:
         """Commit what was deferred in this thread; what is large, or would wait for another commit, is handed over."""
-        small = sum(len(waiting.instance.data_set) for waiting in self._deferred) <= MOST_BYTES_HERE
+        deferred = self._take_deferred()
+        small = sum(len(waiting.instance.data_set) for waiting in deferred) <= MOST_BYTES_HERE
         if not small or not self._committing.acquire(blocking=False):
-            self.hand_over()
+            self._queue(deferred)
             return
         try:
             batch: _Batch = []
-            while self._deferred:
-                _add(batch, self._deferred.popleft())
+            for waiting in deferred:
+                _add(batch, waiting)
             if batch:
                 self._commit(batch)
         finally:
@@ -107,11 +108,7 @@ class GroupCommit:
 
     def hand_over(self) -> None:
         """Have the threads of commits store what was deferred."""
-        with suppress(IndexError):  # another thread was quicker
-            while self._deferred:
-                waiting = self._deferred.popleft()
-                is_large = len(waiting.instance.data_set) > MOST_BYTES_HERE
-                (self._large if is_large else self._small).put(waiting)
+        self._queue(self._take_deferred())
 
     @property
     def is_alive(self) -> bool:
@@ -124,6 +121,19 @@ class GroupCommit:
             waiting.put(None)
         for thread in self._threads:
             thread.join()
+
+    def _take_deferred(self) -> list[_Waiting]:
+        """Take what was deferred: whoever defers may do so in another thread meanwhile, and hand over as well."""
+        taken: list[_Waiting] = []
+        with suppress(IndexError):  # there is no more
+            while True:
+                taken.append(self._deferred.popleft())
+        return taken
+
+    def _queue(self, deferred: list[_Waiting]) -> None:
+        for waiting in deferred:
+            is_large = len(waiting.instance.data_set) > MOST_BYTES_HERE
+            (self._large if is_large else self._small).put(waiting)
 
     def _run(self, waiting: "_Queue") -> None:
         is_open, last_count = True, 1

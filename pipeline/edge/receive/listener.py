@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from pydicom.uid import UID
@@ -204,9 +205,10 @@ class Listener:
 
     def _report(self) -> None:
         """Log what was received and answered."""
-        while self._received:
-            number, caller, new = self._received.popleft()
-            log.info("received", extra={"receipt": number, "caller": caller, "new": new})
+        with suppress(IndexError):  # there is no more: another thread may report at the same time
+            while True:
+                number, caller, new = self._received.popleft()
+                log.info("received", extra={"receipt": number, "caller": caller, "new": new})
 
     def _take_commitment_request(self, event: evt.Event) -> tuple[int, None]:
         """Take a scanner's request for our storage commitment (N-ACTION); return the status of the response."""

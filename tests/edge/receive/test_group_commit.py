@@ -135,7 +135,8 @@ def test_two_listeners_that_receive_the_same_at_once_keep_it_once(database: Data
     assert _count(database) == 41
 
 
-def test_success_is_answered_after_the_commit_and_never_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["threads of commits", "thread that receives"])
+def test_success_is_answered_after_the_commit_and_never_before(where: str, tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/dxatrend.sqlite3")
     database.migrate()
     group_commit = GroupCommit(database)
@@ -146,7 +147,12 @@ def test_success_is_answered_after_the_commit_and_never_before(tmp_path: Path) -
             seen.append(other.execute("SELECT count(*) FROM receipt").fetchone()[0])
 
     for number in range(5):
-        group_commit.store(_instance(number), SENDER, at=NOW).add_done_callback(count)
+        if where == "threads of commits":
+            group_commit.store(_instance(number), SENDER, at=NOW).add_done_callback(count)
+        else:
+            group_commit.defer(_instance(number), SENDER, at=NOW).add_done_callback(count)
+            group_commit.do_here()
+            assert len(seen) == number + 1
     group_commit.close()
     database.close()
     assert len(seen) == 5
@@ -182,6 +188,27 @@ def test_what_is_large_and_what_would_wait_for_another_commit_goes_to_the_thread
     held.let_go()
     assert large.result(0)[1]
     assert threads != [threading.get_ident()]
+
+
+def test_what_is_deferred_while_another_thread_commits_disturbs_it_in_nothing(database: Database) -> None:
+    """The thread that receives was slow, so the other one took its place and receives meanwhile."""
+    group_commit = GroupCommit(database)
+    meanwhile = iter(range(3, 5))
+    others: list[Future[tuple[int, bool]]] = []
+
+    class Slow(bytes):
+        def __len__(self) -> int:
+            if number := next(meanwhile, None):
+                others.append(group_commit.store(_instance(number), SENDER, at=NOW))
+            return super().__len__()
+
+    slow = [instance(Slow(b"%d" % number), uid=f"2.25.{number}") for number in range(1, 3)]
+    here = [group_commit.defer(one, SENDER, at=NOW) for one in slow]
+    group_commit.do_here()
+    group_commit.close()
+    assert len(others) == 2
+    assert all(done.result(0)[1] for done in (*here, *others))
+    assert _count(database) == 4
 
 
 def test_a_report_does_not_wait_until_a_large_object_is_compressed(
