@@ -6,6 +6,7 @@ released in the copy, and SQLite allows no connection to be carried over.
 
 import ctypes
 import gc
+import logging
 import os
 import signal
 import subprocess
@@ -117,12 +118,15 @@ def _run(
     except BaseException:  # noqa: BLE001 - as said above
         traceback.print_exc()
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(status)
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+        finally:
+            os._exit(status)
 
 
 def _leave_parent_behind(parent: int, mask: set[signal.Signals | int]) -> None:
+    logging.shutdown()  # closed later, a handler's socket would close whatever has its number by then
     os.closerange(3, _LAST_DESCRIPTOR)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
