@@ -108,8 +108,12 @@ class Child:
 
     def _start_if_possible(self, now: float) -> None:
         if (obstacle := self.obstacle()) is None:
-            self.start()
-            return
+            try:
+                self.start()
+            except OSError as error:  # no room for its output, or for one more process
+                obstacle = f"it cannot be started now: {error.strerror}"
+            else:
+                return
         self.pause = min(2 * self.pause, LONGEST_PAUSE)
         self.due = now + self.pause
         self.reason, self.failed_at = obstacle, self.failed_at or now

@@ -36,7 +36,7 @@ PREFECT_SERVER = (sys.executable, "-m", "flows.prefect_server", "server", "start
 
 PATIENCE_SECONDS = 5.0
 """How long a part that cannot start is tried again before the first start is given up: a port may be free by then,
-when the service before this one has just been killed."""
+when the service before this one has just been killed. A trial under way is waited for."""
 
 _IMPORTED_BY = {
     "listener": ("dxatrend.cli.main", "dxatrend.cli.processes"),
@@ -199,7 +199,9 @@ def _reasons(children: Sequence[Child]) -> list[str]:
     """Return why the first start is given up, for each part that cannot start; nothing while it may still succeed."""
     failed = [child for child in children if child.failed_at is not None and not child.has_started]
     ages = [time.monotonic() - child.failed_at for child in failed if child.failed_at is not None]
-    is_undecided = any(not child.has_started and child.failed_at is None for child in children)
+    is_undecided = any(
+        not child.has_started and (child.failed_at is None or child.process is not None) for child in children
+    )
     if not ages or max(ages) < (UNDECIDED_SECONDS if is_undecided else PATIENCE_SECONDS):
         return []
     return [f"{child.name}: {child.reason}" for child in failed]
