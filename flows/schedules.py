@@ -165,4 +165,8 @@ class _DueRuns:
 
 def _has_children(pid: int) -> bool:
     """Return whether a process has started others, each of which is a run."""
-    return any(path.read_text().strip() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # this thread has ended meanwhile
+            if path.read_text().strip():
+                return True
+    return False

@@ -1,6 +1,9 @@
 """Runs by the clock, or by a person on Prefect's pages, are done by Prefect's runner, which is there only meanwhile."""
 
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +11,7 @@ from typing import Any
 import pytest
 
 from flows.prefect_password import password_file
+from flows.schedules import _has_children
 from tests import peers
 from tests.benchmarks import processes
 from tests.factories.service import Service
@@ -57,3 +61,27 @@ def test_a_run_that_a_person_starts_is_done_and_the_runner_is_there_only_meanwhi
     peers.wait_until(lambda: _state(prefect, created["id"]) == "COMPLETED", seconds=240, what="the run is done")
     peers.wait_until(is_alone, seconds=180, what="the runner ends again")
     assert service.stop() == 0
+
+
+THREADS_COME_AND_GO = """
+import subprocess, sys, threading
+child = subprocess.Popen(["sleep", "60"]) if sys.argv[1:] else None
+print("begun", flush=True)
+while True:
+    threads = [threading.Thread(target=int) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+"""
+
+
+@pytest.mark.parametrize("run", [[], ["a run"]], ids=["no run", "a run"])
+def test_whether_a_runner_has_runs_is_seen_while_its_threads_come_and_go(run: list[str]) -> None:
+    command = [sys.executable, "-c", THREADS_COME_AND_GO, *run]
+    runner = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        assert runner.stdout is not None
+        runner.stdout.readline()
+        assert {_has_children(runner.pid) for _ in range(500)} == {bool(run)}
+    finally:
+        os.killpg(runner.pid, signal.SIGKILL)
+        runner.communicate()
