@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 SWITCH_SECONDS = 0.001
 """How long a thread of the listener may compute while another one waits for its turn.
 
-Python's usual 0.005 s, at each of the ten places where storing an object waits for something, tripled the time of an
-answer beside requests that take long to read.
+Python's usual 0.005 s would be lost at each of the ten places where storing an object waits for something, beside
+requests that take long to read.
 """
 
 
