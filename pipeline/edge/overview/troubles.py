@@ -353,7 +353,9 @@ def _of_backup(now: Today) -> Iterator[Trouble]:
             subject="backup",
             urgency=Urgency.SOON if never else Urgency.TODAY,
             what="There has been no backup yet." if never else "The last backup is old.",
-            advice="Set `backup.folder`, best on another machine, or run `dxatrend backup` every night.",
+            advice="Set `backup.folder`, best on another machine, or run `dxatrend backup` every night."
+            if now.backups.failed is None
+            else "Until the nightly one succeeds again, run `dxatrend backup` yourself.",
             since=now.backups.last,
         )
 

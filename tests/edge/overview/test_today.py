@@ -159,6 +159,14 @@ def test_an_old_backup_is_told_and_so_is_none(app: App) -> None:
     assert (none.urgency, none.what) == (Urgency.SOON, "There has been no backup yet.")
 
 
+def test_a_backup_that_failed_for_days_is_told_with_what_to_do_meanwhile(app: App) -> None:
+    now = look(app)
+    stale = Backups(last=now.at - 2 * BACKUP_OVERDUE, failed=now.at, problem="the disk is full")
+    failed, old = of_kind(replace(now, backups=stale), Kind.BACKUP)
+    assert "has failed: the disk is full" in failed.what
+    assert "run `dxatrend backup` yourself" in old.advice, "the folder is set already"
+
+
 def test_an_lsc_that_runs_out_is_told_before_and_after_its_last_day(app: App) -> None:
     last_day = datetime(2030, 1, 1, 12, tzinfo=UTC)
     assert look(app, at=last_day - timedelta(days=91)).lscs == ()
