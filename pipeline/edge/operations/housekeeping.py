@@ -13,7 +13,7 @@ from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.audit.forwarder import RECEIVER
 from pipeline.edge.operations.patient_erasure import rewrite
-from pipeline.edge.operations.patient_retention import erase_expired
+from pipeline.edge.operations.patient_retention import clock_is_credible, erase_expired
 from pipeline.edge.quality_control import stops
 from pipeline.edge.store import (
     audit_chain,
@@ -103,7 +103,9 @@ def run_housekeeping(app: App) -> float:
             lscs = app.reference_in_force(connection).reference_data.clinical.lscs
         _remind_of_precision(lscs, now.date())
         _judge_phantoms(app, now)
-        erase_expired(app, today=now.astimezone(app.reference_data.zone).date())
+        today = now.astimezone(app.reference_data.zone).date()
+        if service.keeping.exams_years is not None and clock_is_credible(app, today=today):
+            erase_expired(app, today=today)
         rewrite(database)
         database.optimize()
     seconds = time.monotonic() - began

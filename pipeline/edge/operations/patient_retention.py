@@ -1,7 +1,7 @@
 """Erase, at night, patients whose last exam is older than the department keeps exams."""
 
 import logging
-from datetime import date
+from datetime import date, timedelta
 
 from pipeline.edge.app import App
 from pipeline.edge.operations.patient_erasure import erase_rows
@@ -15,6 +15,26 @@ AT_ONCE = 50
 
 MOST_BATCHES = 20
 """Batches in one night; what is left is erased in the next ones."""
+
+NEWEST_EXAM_WITHIN = timedelta(days=90)
+"""How far this computer's clock may be ahead of the newest exam, which has its day from a scanner's clock."""
+
+
+def clock_is_credible(app: App, *, today: date) -> bool:
+    """Return whether exams are still made at about the time of this computer's clock; the log says where they are not.
+
+    One that has jumped ahead by years would have everybody erased in one night.
+
+    Raises:
+        StoreError: the database could not be reached.
+    """
+    with app.database.read() as connection:
+        newest = expired_patients.newest_exam(connection)
+    if newest is None or today - newest <= NEWEST_EXAM_WITHIN:
+        return True
+    extra = {"days": (today - newest).days}
+    log.warning("no patient is erased by age: the newest exam is long ago; is the clock right?", extra=extra)
+    return False
 
 
 def erase_expired(app: App, *, today: date) -> int:

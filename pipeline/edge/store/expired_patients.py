@@ -29,6 +29,12 @@ def expired(connection: Connection, *, years: int, on: date, most: int) -> list[
     return sorted(found)
 
 
+def newest_exam(connection: Connection) -> date | None:
+    """Return the day of the newest exam on file; ``None`` where there is none."""
+    performed_at: datetime | None = connection.scalar(select(func.max(exam.c.performed_at)))
+    return performed_at.date() if performed_at else None
+
+
 def _is_expired(connection: Connection, patients: set[int], cut: datetime, *, years: int, on: date) -> bool:
     theirs = exam.c.patient_id.in_(patients)
     last, born = connection.execute(

@@ -1,7 +1,7 @@
 """What is older than the department keeps exams is erased at night, patient by patient, and never while it counts."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from pipeline.clinical.model import Patient
 from pipeline.edge.app import App, open_app
 from pipeline.edge.operations.housekeeping import run_housekeeping
 from pipeline.edge.operations.patient_merge import merge
-from pipeline.edge.operations.patient_retention import erase_expired
+from pipeline.edge.operations.patient_retention import NEWEST_EXAM_WITHIN, clock_is_credible, erase_expired
 from pipeline.edge.store import audit_chain, history_queries
 from pipeline.edge.store.schema import State
 from tests.factories.answered_exams import LONG_AGO, follow_all, in_both_databases, l1_l4, receive
@@ -36,6 +36,13 @@ def app(folder: Path) -> Iterator[App]:
         yield app
 
 
+def _examine_today(app: App) -> None:
+    day = f"{datetime.now(UTC):%Y%m%d}"
+    receive(app, l1_l4("0.9", study="2.25.91", date=day, PatientID="TODAY", PatientBirthDate="19500101"), "2.25.92")
+    follow_all(app)
+    finish(app.database)
+
+
 def _ids(app: App) -> set[str]:
     return {row["patient_id"] for row in everything(app.database)["patient"]}
 
@@ -53,6 +60,7 @@ def test_only_who_was_not_here_for_so_long_is_erased_and_the_baseline_of_a_serie
 
 
 def test_housekeeping_erases_and_rewrites_the_store_and_the_trail_says_why(app: App) -> None:
+    _examine_today(app)
     run_housekeeping(app)
     assert "OLD" not in _ids(app)
     path = app.database.path
@@ -63,6 +71,18 @@ def test_housekeeping_erases_and_rewrites_the_store_and_the_trail_says_why(app: 
     reasons = [row["detail"] for row in everything(app.database)["audit"] if row["event"] == "erased"]
     assert len(reasons) == 1
     assert "keeping.exams_years" in reasons[0]
+
+
+def test_nobody_is_erased_at_night_while_the_clock_is_far_ahead_of_the_newest_exam(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    everybody = _ids(app)
+    run_housekeeping(app)
+    assert _ids(app) == everybody
+    assert "is the clock right?" in caplog.text
+    newest = date(2024, 3, 1)
+    assert clock_is_credible(app, today=newest + NEWEST_EXAM_WITHIN)
+    assert not clock_is_credible(app, today=newest + NEWEST_EXAM_WITHIN + timedelta(days=1))
 
 
 def test_what_waits_is_not_erased(app: App) -> None:
