@@ -16,6 +16,12 @@ from pipeline.sr.dicom.unreadable import UnreadableReportError
 
 _AT_A_TIME = 20
 
+_UNMISTAKABLE = 6
+"""Characters of an id from which on bytes do not contain it by chance."""
+
+_PATIENT_ID = rb"\x10\x00\x20\x00(?:LO[\x00-\xff]{2}|[\x00-\xff]{4})"
+"""Tag, VR and length of the element Patient ID, in the transfer syntaxes that scanners send (PS3.5 7.1)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whose:
@@ -29,7 +35,8 @@ def unread_receipts_of(connection: Connection, whose: Whose, *, after: int = 0) 
     """Return the receipts without an exam that are of these patients, of those after a number.
 
     The Patient ID decides, then another id of the same patient (0010,1000) (0010,1002), then the study and the UID of
-    the object. An object that cannot be read is theirs where its bytes contain the id as a word of its own.
+    the object. An object that cannot be read is theirs where its bytes contain the id as a word of its own; an id so
+    short that a stranger's object may contain it by chance has to stand in the element Patient ID.
     """
     return frozenset(one.number for one in _unread(connection, after) if _is_of(one, whose))
 
@@ -48,7 +55,7 @@ def _is_of(one: Receipt, whose: Whose) -> bool:
     try:
         header = read_header(data_set, one.instance.transfer_syntax_uid)
     except UnreadableReportError:
-        return any(names_patient(data_set, patient_id) for patient_id, _ in whose.identities)
+        return any(_is_theirs_unread(data_set, patient_id) for patient_id, _ in whose.identities)
     patient_id = header_text(header, "PatientID").strip()
     if patient_id:
         issuer = header_text(header, "IssuerOfPatientID").strip()
@@ -67,6 +74,13 @@ def _other_ids(header: Elements) -> set[str]:
     listed = {part.strip() for part in header_text(header, "OtherPatientIDs").split("\\")}
     items = {header_text(item, "PatientID").strip() for item in header_items(header, "OtherPatientIDsSequence")}
     return (listed | items) - {""}
+
+
+def _is_theirs_unread(data_set: bytes, patient_id: str) -> bool:
+    if len(patient_id) >= _UNMISTAKABLE:
+        return names_patient(data_set, patient_id)
+    value = re.escape(patient_id.encode())
+    return bool(patient_id) and re.search(_PATIENT_ID + rb" *" + value + rb" *(?![!-~])", data_set) is not None
 
 
 def names_patient(content: bytes, patient_id: str) -> bool:
