@@ -35,7 +35,7 @@ from pipeline.edge.work_loop import RunWork, WorkLoop, nothing_claimed
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 3.0
+POLL_SECONDS = 1.0
 """How often an idle queue is polled where no change notification comes and nothing falls due."""
 
 PAUSE_AFTER_FAILURE = 2.0
