@@ -25,6 +25,7 @@ ASKING = [
     ["show", str(SAMPLE)],
     ["show", "1"],
     ["backup", "copy.sqlite3"],
+    ["upgrade"],
     ["check"],
     ["audit"],
     ["audit", "--verify"],
@@ -52,8 +53,8 @@ ASKING = [
     ["alarms"],
 ]
 MAKE_ONE = {"demo", "serve", "desk", "listen", "work", "monitor", "schedules", "load", "restore"}
-NEED_NONE = {"prefect", "deploy"}
-READ_ONLY = {
+NEED_NONE = {"prefect", "deploy", "init"}
+NEVER_FORCED = {
     "alarms",
     "precision",
     "qc",
@@ -67,7 +68,9 @@ READ_ONLY = {
     "context",
     "patient",
     "reload",
+    "upgrade",
 }
+"""What only reads, and what may never be done beside a store that is in use."""
 
 
 @pytest.fixture
@@ -123,7 +126,7 @@ def test_every_command_either_makes_a_store_or_says_that_there_is_none_and_what_
     asking = {command for command, *_ in ASKING}
     assert set(commands.choices) == MAKE_ONE | NEED_NONE | asking
     forced = {name for name, parser in commands.choices.items() if "--force" in parser.format_help()}
-    assert forced == (asking - READ_ONLY) | {"load"}
+    assert forced == (asking - NEVER_FORCED) | {"load"}
 
 
 def test_a_database_without_a_store_is_reported_as_a_missing_store(
