@@ -192,8 +192,8 @@ def _asking_for(
     return frozenset(found)
 
 
-_TEXTS = re.compile(r'"((?:[^"\\]|\\.)*)"')
-"""A text in JSON."""
+_TEXTS = re.compile(r'(?s)"((?:[^"\\]|\\.)*+)(?:"|\\?\Z)')
+"""A text in JSON; one without an end is taken to the last letter, so that its quotes are not tried one by one."""
 
 
 def _numbers(connection: Connection, column: ColumnElement[int], which: ColumnElement[bool]) -> frozenset[int]:
