@@ -36,5 +36,8 @@ def _unquoted(value: str) -> str:
         return value[1:-1]
     if len(value) > 1 and value[0] == value[-1] == '"':
         value = value[1:-1]
-        return re.sub(r'\\(["\\$`])', r"\1", value)
+        return _ESCAPED.sub(r"\1", value)
     return value
+
+
+_ESCAPED = re.compile(r'\\(["\\$`])')

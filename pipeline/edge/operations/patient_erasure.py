@@ -164,7 +164,7 @@ def _precision_studies(connection: Connection, of: PatientRows) -> tuple[str, ..
     ids = {patient_id for patient_id, _ in of.identities}
     found = []
     for row in connection.execute(select(register_study.c.file_name, register_study.c.content)):
-        cells = re.split(r'[\s,;"]+', zlib.decompress(row.content).decode(errors="replace"))
+        cells = _BETWEEN_CELLS.split(zlib.decompress(row.content).decode(errors="replace"))
         if not ids.isdisjoint(cells):
             found.append(row.file_name)
     return tuple(found)
@@ -177,3 +177,6 @@ def _phantoms(app: App, connection: Connection, of: PatientRows) -> dict[int, st
     return {
         scan.number: scan.is_of(known) for number in scanners for scan in phantom_scans.of_scanner(connection, number)
     }
+
+
+_BETWEEN_CELLS = re.compile(r'[\s,;"]+')

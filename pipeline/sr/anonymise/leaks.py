@@ -90,8 +90,8 @@ class Identity:
 
     def names(self, vocabulary: Vocabulary) -> set[str]:
         """Return the components of all names, and the words of each that are not usual words of reports."""
-        components = {part.strip() for name in self._persons for part in re.split(r"[\^=\\,]", name)}
-        words = {word for part in components for word in re.split(r"[\s\-]+", part) if not vocabulary.knows(word)}
+        components = {part.strip() for name in self._persons for part in _BETWEEN_COMPONENTS.split(name)}
+        words = {word for part in components for word in _BETWEEN_WORDS.split(part) if not vocabulary.knows(word)}
         wanted = {text for text in components | words if len(text) >= FEWEST_LETTERS or not text.isascii()}
         return wanted - {"", *NAMES}
 
@@ -185,3 +185,7 @@ def _patterns(texts: Collection[str]) -> Iterator[str]:
             before = r"(?<![0-9.])" if text[0].isdigit() else "(?<![A-Za-z])" if text[0].isalpha() else ""
             after = r"(?![0-9])" if text[-1].isdigit() else "(?![A-Za-z])" if text[-1].isalpha() else ""
             yield f"{before}{words}{after}"
+
+
+_BETWEEN_COMPONENTS = re.compile(r"[\^=\\,]")
+_BETWEEN_WORDS = re.compile(r"[\s\-]+")

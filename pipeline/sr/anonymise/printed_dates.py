@@ -74,7 +74,7 @@ def notations(day: date) -> Iterator[str]:
 
 def _written(printed: str, original: date, day: date) -> str:
     """Write another day in the notation of a printed one."""
-    if match := _YEAR_FIRST.fullmatch(printed) or re.fullmatch(r"([0-9]{4})()([0-9]{2})([0-9]{2})", printed):
+    if match := _YEAR_FIRST.fullmatch(printed) or _COMPACT.fullmatch(printed):
         return f"{day.year:04}{match[2]}{day.month:02}{match[2]}{day.day:02}"
     if match := _FIGURES.fullmatch(printed):
         is_day_first = (int(match[1]), int(match[3])) == (original.day, original.month)
@@ -88,9 +88,15 @@ def _written(printed: str, original: date, day: date) -> str:
     before, after = printed[: name.start()], printed[name.end() :]
     if before:
         return f"{_renumbered(before, day.day)}{month}{_renumbered(after, day.year)}"
-    numbers_after = re.sub(r"[0-9]{4}$", f"{day.year:04}", after)
-    return month + re.sub(r"[0-9]{1,2}(?=,? [0-9]{4}$)", f"{day.day:02}", numbers_after)
+    numbers_after = _YEAR_AT_END.sub(f"{day.year:04}", after)
+    return month + _DAY_BEFORE_YEAR.sub(f"{day.day:02}", numbers_after)
 
 
 def _renumbered(text: str, number: int) -> str:
-    return re.sub(r"[0-9]+", lambda match: f"{number:0{len(match[0])}}", text)
+    return _DIGITS.sub(lambda match: f"{number:0{len(match[0])}}", text)
+
+
+_COMPACT = re.compile(r"([0-9]{4})()([0-9]{2})([0-9]{2})")
+_YEAR_AT_END = re.compile(r"[0-9]{4}$")
+_DAY_BEFORE_YEAR = re.compile(r"[0-9]{1,2}(?=,? [0-9]{4}$)")
+_DIGITS = re.compile(r"[0-9]+")

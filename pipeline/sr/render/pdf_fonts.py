@@ -117,7 +117,7 @@ def _tag(letters: Mapping[int, str]) -> str:
 
 
 def _base_name(face: uharfbuzz.Face) -> str:
-    return re.sub(r"[^A-Za-z0-9-]", "", face.get_name(uharfbuzz.OTNameIdPredefined.POSTSCRIPT_NAME) or "") or "Font"
+    return _NOT_IN_A_NAME.sub("", face.get_name(uharfbuzz.OTNameIdPredefined.POSTSCRIPT_NAME) or "") or "Font"
 
 
 def _letters_of_glyphs(letters: Mapping[int, str]) -> bytes:
@@ -133,3 +133,6 @@ def _letters_of_glyphs(letters: Mapping[int, str]) -> bytes:
         f"1 begincodespacerange\n<0000> <FFFF>\nendcodespacerange\n{mapped}\n"
         "endcmap\nCMapName currentdict /CMap defineresource pop\nend\nend\n"
     ).encode()
+
+
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9-]")
