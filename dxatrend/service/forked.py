@@ -5,7 +5,6 @@ released in the copy, and SQLite allows no connection to be carried over.
 """
 
 import ctypes
-import gc
 import logging
 import os
 import signal
@@ -18,6 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
+from dxatrend.service.memory import leave_what_is_loaded
 from flows.shutdown import end_with_parent
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
@@ -79,8 +79,7 @@ def preload(modules: Sequence[str]) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start threads, which are of no use here
     for module in modules:
         import_module(module)
-    gc.collect()
-    gc.freeze()
+    leave_what_is_loaded()
 
 
 def is_possible() -> bool:
