@@ -175,15 +175,13 @@ def _children(config: Path, prefect: PrefectSettings, reports: ChildReports, *, 
 
 def _start_as_copies(children: Sequence[Child], main: CommandLine) -> None:
     """Start our processes as copies of this one; the listener first, before anything that it does not need."""
-    for child in children:
-        if not child.is_ours:
-            continue
-        preload(_IMPORTED_BY[child.name])
-        if not is_possible():
-            return
-        child.start(main)
-        if child.name == "listener":
-            preload([module for other in children for module in _IMPORTED_BY.get(other.name, ())])
+    listener, *others = (child for child in children if child.is_ours)
+    for group in ([listener], others):
+        preload([module for child in group for module in _IMPORTED_BY[child.name]])
+        for child in group:
+            if not is_possible():
+                return
+            child.start(main)
 
 
 def _port_problem(prefect: PrefectSettings) -> str | None:
