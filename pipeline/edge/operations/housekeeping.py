@@ -12,6 +12,7 @@ from pipeline.clinical.precision import running_out
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.audit.forwarder import RECEIVER
+from pipeline.edge.operations import nightly_work
 from pipeline.edge.operations.patient_erasure import rewrite
 from pipeline.edge.operations.patient_retention import clock_is_credible, erase_expired
 from pipeline.edge.quality_control import stops
@@ -34,9 +35,6 @@ log = logging.getLogger(__name__)
 HOUSEKEEPING = "housekeeping"
 """The name of its row in the table of the same name."""
 
-OVERDUE_AFTER = timedelta(hours=26)
-"""After so long the nightly schedule must have failed, and the worker does the housekeeping itself."""
-
 CLOCK_STEP = timedelta(seconds=10)
 """How often the time is recorded, and how far the clock may go back unnoticed."""
 
@@ -50,12 +48,7 @@ class DamagedStoreError(DxatrendError):
 
 def is_overdue(database: Database, at: datetime) -> bool:
     """Return whether housekeeping has not been done for longer than a night; on the first day it is not overdue."""
-    with database.read() as connection:
-        last = housekeeping_log.last_done(connection, HOUSEKEEPING)
-    if last is None:
-        _record_done(database, at, seconds=0)
-        return False
-    return at - last > OVERDUE_AFTER
+    return nightly_work.is_overdue(database, HOUSEKEEPING, at)
 
 
 def adjust_to_clock(database: Database, at: datetime) -> None:

@@ -10,13 +10,14 @@ import tempfile
 import zlib
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, func, select, text
 
 from pipeline.edge.app import App
 from pipeline.edge.configuration.service_settings import MEGABYTE
+from pipeline.edge.operations import nightly_work
 from pipeline.edge.operations.backup import BackupError, Copied, back_up, restore
 from pipeline.edge.store import exams, housekeeping_log
 from pipeline.edge.store.database import Database
@@ -29,9 +30,6 @@ log = logging.getLogger(__name__)
 
 PATTERN = f"dxatrend-{'[0-9]' * 8}T{'[0-9]' * 6}Z.sqlite3"
 """The names of our backups in their folder; nothing else there is ever deleted, whoever called it ``dxatrend-…``."""
-
-OVERDUE_AFTER = timedelta(hours=26)
-"""After so long without an attempt the schedule must have failed, and the worker does the backup itself."""
 
 _UNVERIFIED = ".unverified"
 _SCRATCH = ".dxatrend-verify-"
@@ -52,13 +50,8 @@ class Verified:
 
 def is_overdue(app: App, at: datetime) -> bool:
     """Return whether a backup is configured, and none was tried for longer than a night; not on the first day."""
-    if app.settings.service.backup.folder is None:
-        return False
-    with app.database.read() as connection:
-        tried = housekeeping_log.last_done(connection, BACKUP_TRIED)
-    if tried is None:
-        _record(app.database, BACKUP_TRIED, at)
-    return tried is not None and at - tried > OVERDUE_AFTER
+    is_configured = app.settings.service.backup.folder is not None
+    return is_configured and nightly_work.is_overdue(app.database, BACKUP_TRIED, at)
 
 
 def back_up_by_schedule(app: App) -> Verified | None:

@@ -11,12 +11,12 @@ import pytest
 from pipeline.edge.app import open_app
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.operations.housekeeping import (
-    OVERDUE_AFTER,
     DamagedStoreError,
     adjust_to_clock,
     is_overdue,
     run_housekeeping,
 )
+from pipeline.edge.operations.nightly_work import OVERDUE_AFTER
 from pipeline.edge.store import receipts
 from pipeline.edge.store.database import Database, StoreError
 from tests import peers
