@@ -196,6 +196,10 @@ class PeerUnavailableError(PeerError):
 class NoAnswerError(PeerError):
     """The connection was there, and no whole answer came; whether the message has arrived is unknown."""
 
+    def as_unavailable(self) -> PeerUnavailableError:
+        """Return the same for a request that concerns all: who does not answer it takes nothing at present."""
+        return PeerUnavailableError(self.problem, **self.facts)
+
 
 def place(host: str, port: int) -> str:
     """Return where a peer is, as it is told."""

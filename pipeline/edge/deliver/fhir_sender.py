@@ -46,7 +46,7 @@ class FhirSender:
             try:
                 response = client.request("GET", "/metadata", headers={"Accept": FHIR_JSON})
             except NoAnswerError as silence:
-                raise PeerUnavailableError(silence.problem, **silence.facts) from None
+                raise silence.as_unavailable() from None
         require_welcome(response, CAPABILITIES)
         version = _read(response).get("fhirVersion")
         if response.status != 200 or not isinstance(version, str):

@@ -64,7 +64,7 @@ class StowSender:
                     "GET", "/studies", headers={"Accept": DICOM_JSON}, parameters={"StudyInstanceUID": "2.25.0"}
                 )
             except NoAnswerError as silence:
-                raise PeerUnavailableError(silence.problem, **silence.facts) from None
+                raise silence.as_unavailable() from None
         if response.status in (405, 501) and self._to.proof == "none" and not self._to.history:
             return
         require_welcome(response, "QIDO-RS")

@@ -99,7 +99,7 @@ def _request(client: HttpClient, path: str, accept: str, parameters: Mapping[str
     try:
         response = client.request("GET", path, headers={"Accept": accept}, parameters=parameters)
     except NoAnswerError as silence:
-        raise PeerUnavailableError(silence.problem, **silence.facts) from None
+        raise silence.as_unavailable() from None
     service = "WADO-RS" if accept == ACCEPT else "QIDO-RS"
     require_welcome(response, service)
     if response.status not in (200, 204, 206):
