@@ -1,20 +1,25 @@
 """Prefect deployments of the scheduled flows: housekeeping, the nightly reprocessing, and backups if configured.
 
-Run as a program, which ``schedules`` starts, it serves them from one machine. ``deploy`` registers them with a work
-pool of an existing Prefect server, so that Prefect's workers on any machine run them.
+Run as a program, which ``schedules`` starts, it registers them to be run by this machine, or does the runs that are
+due. ``deploy`` registers them with a work pool of an existing Prefect server, so that Prefect's workers on any machine
+run them.
 """
 
+import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from prefect import Flow, serve
+from prefect import Flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists
+from prefect.runner import Runner
 from prefect.schedules import Cron, Schedule
 
 from flows.backup import backup
@@ -32,9 +37,31 @@ MOST_AT_ONCE = 2
 """Runs of the nightly reprocessing at a time, over all machines; more would delay live exams."""
 
 
-def run_schedules(service: ServiceSettings) -> None:
-    """Serve the scheduled flows until this process gets SIGTERM."""
-    serve(*_deployments(service), pause_on_shutdown=False, print_starting_message=False)
+class RegisteredDeployment(RunnerDeployment):
+    """A deployment that is registered already, and is left as it is: what is registered anew loses its next runs."""
+
+    async def aapply(self, *_: object, **__: object) -> UUID:
+        """Return its id."""
+        async with get_client() as client:
+            return (await client.read_deployment_by_name(f"{self.flow_name}/{self.name}")).id
+
+
+def register(service: ServiceSettings) -> None:
+    """Register every deployment, for this machine to run."""
+    for deployment in _deployments(service):
+        deployment.apply()
+
+
+def run_what_is_due(service: ServiceSettings) -> None:
+    """Do the runs that are due now, and return when they have ended.
+
+    Raises:
+        prefect.exceptions.ObjectNotFound: a deployment is not registered.
+    """
+    runner = Runner(pause_on_shutdown=False)
+    for deployment in _deployments(service):
+        runner.add_deployment(RegisteredDeployment(name=deployment.name, flow_name=deployment.flow_name))
+    asyncio.run(runner.start(run_once=True))
 
 
 def deploy(service: ServiceSettings) -> list[str]:
@@ -76,4 +103,5 @@ def _deployment(
 
 
 if __name__ == "__main__":
-    run_schedules(load_configuration(Path(os.environ[CONFIG_VARIABLE]))[0].service)
+    task = {"register": register, "run": run_what_is_due}[sys.argv[1]]
+    task(load_configuration(Path(os.environ[CONFIG_VARIABLE]))[0].service)

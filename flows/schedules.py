@@ -1,4 +1,4 @@
-"""Start the scheduled Prefect runs: Prefect's own runner does, in a process that is there only while it has work.
+"""Start the scheduled Prefect runs: Prefect's own runner does them, in a process that is there only meanwhile.
 
 The runner takes some hundred megabytes, and has work for some minutes a night. Until then the server is asked, as the
 runner would ask it, whether a run is due.
@@ -13,8 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 
 import httpx
 
@@ -23,101 +22,98 @@ from flows.prefect_password import read_password
 from flows.prefect_runner import PrefectRunner
 from flows.shutdown import Stop, end_with_parent
 from pipeline.edge.configuration.service_settings import PrefectSettings, ServiceSettings
-from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 15.0
 """How often the server is asked; a run that a person starts on Prefect's pages begins so much later."""
 
-AHEAD = timedelta(seconds=60)
-"""How long before a run is due the runner is started."""
+BEGIN_SECONDS = 60.0
+"""How long a runner may take to begin what is due, before another one is started for it."""
 
-IDLE_SECONDS = 30.0
-"""How long the runner is given to register the deployments, and to ask for more work."""
+MOST_RUNNERS = 3
+"""As many as there are flows: one of them may take hours."""
 
 STOP_SECONDS = 15.0
 _TOKEN_SECONDS = 600.0
-
-
-class RunnerError(DxatrendError):
-    """Prefect's runner has ended by itself."""
 
 
 def keep_schedules(service: ServiceSettings, stop: Stop) -> None:
     """Start what is due until ``stop`` is set.
 
     Raises:
-        RunnerError: the runner ended by itself.
         UnusablePasswordError: the password of the server cannot be read any more.
     """
     closing, settings = contextlib.closing, service.prefect
-    due_runs = _DueRuns(settings, ["housekeeping", "reprocess", *(["backup"] if service.backup.folder else [])])
-    with closing(PrefectRunner(settings)) as server, closing(due_runs) as due, closing(_Runner()) as runner:
+    due_runs = DueRuns(settings, ["housekeeping", "reprocess", *(["backup"] if service.backup.folder else [])])
+    with closing(PrefectRunner(settings)) as server, closing(due_runs) as due, closing(_Runners()) as runners:
         is_registered = False
         while not stop.is_set():
+            for task, status in runners.take_ended():
+                is_registered = status == 0 and (is_registered or task == "register")
+                if status != 0:
+                    log.error("Prefect's runner ended with status %s and is started again", status)
             is_there = server.is_there()
-            if runner.is_running:
-                runner.end_if_idle(is_due=is_there and due.are_due())
-            elif not is_there:
+            if not is_there:
                 is_registered = False  # another server may answer next time, or this one without its database
-            elif not is_registered or due.are_due():
-                runner.start()
-                is_registered = True
+            elif runners.may_begin and not is_registered:
+                runners.begin("register")
+            elif runners.may_begin:
+                try:
+                    if due.are_due():
+                        runners.begin("run")
+                except NotRegisteredError:
+                    is_registered = False
             stop.wait(LOOK_SECONDS if is_there else 1.0)
 
 
-class _Runner:
-    """The process of Prefect's runner, while there is one."""
+class NotRegisteredError(Exception):
+    """The server does not know one of the deployments any more."""
+
+
+class _Runners:
+    """The processes in which Prefect's runner is at work: most of the time, none."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._worked_at = 0.0
+        self._processes: list[tuple[str, float, subprocess.Popen[bytes]]] = []
+        """Of each its task, when it began, and the process."""
 
     @property
-    def is_running(self) -> bool:
-        """Whether it has been started, and not been ended by us."""
-        return self._process is not None
+    def may_begin(self) -> bool:
+        """Whether those under way have had the time to take what is due, so that the rest is for another one."""
+        latest = max((began for _, began, _ in self._processes), default=-math.inf)
+        return len(self._processes) < MOST_RUNNERS and time.monotonic() - latest > BEGIN_SECONDS
 
-    def start(self) -> None:
-        """Start it; it registers the deployments first."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "flows.deployments"],
+    def begin(self, task: str) -> None:
+        """Start one, for a task of ``flows.deployments``."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.deployments", task],
             stdin=subprocess.DEVNULL,
             preexec_fn=end_with_parent,  # noqa: PLW1509 - two system calls, which wait for no other thread
         )
-        self._worked_at = time.monotonic()
+        self._processes.append((task, time.monotonic(), process))
 
-    def end_if_idle(self, *, is_due: bool) -> None:
-        """End it when it has had nothing to do for a time.
-
-        Raises:
-            RunnerError: it has ended by itself.
-        """
-        assert self._process is not None
-        if (status := self._process.poll()) is not None:
-            self._process = None
-            raise RunnerError(f"Prefect's runner ended with status {status}")
-        if is_due or _has_children(self._process.pid):
-            self._worked_at = time.monotonic()
-        elif time.monotonic() - self._worked_at > IDLE_SECONDS:
-            self.close()
+    def take_ended(self) -> list[tuple[str, int]]:
+        """Return the task and the exit status of each that has ended since the last time."""
+        ended = [(task, process.returncode) for task, _, process in self._processes if process.poll() is not None]
+        self._processes = [one for one in self._processes if one[2].returncode is None]
+        return ended
 
     def close(self) -> None:
-        """End it, and with it the runs that it has begun."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            log.error("Prefect's runner did not stop in time and was killed")
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+        """End them, and with them the runs that they have begun."""
+        for _, _, process in self._processes:
+            process.terminate()
+        until = time.monotonic() + STOP_SECONDS
+        for _, _, process in self._processes:
+            try:
+                process.wait(max(0.1, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.error("Prefect's runner did not stop in time and was killed")
+                process.kill()
+                process.wait()
 
 
-class _DueRuns:
+class DueRuns:
     """Asks the server for runs of flows that are due, until ``close``."""
 
     def __init__(self, settings: PrefectSettings, flows: Sequence[str]) -> None:
@@ -132,20 +128,29 @@ class _DueRuns:
         self._client.close()
 
     def are_due(self) -> bool:
-        """Return whether a run is due soon."""
+        """Return whether a run is due now.
+
+        Raises:
+            NotRegisteredError: a deployment is not on the server; it is looked for every ten minutes.
+        """
         try:
             self._renew_token()
             self._known = self._known or [self._deployment(flow) for flow in self._flows]
-            before = (datetime.now(UTC) + AHEAD).isoformat()
-            question = {"deployment_ids": self._known, "scheduled_before": before, "limit": 1}
+            question = {
+                "deployment_ids": self._known,
+                "scheduled_before": datetime.now(UTC).isoformat(),
+                "limit": 1,
+            }
             answer = self._client.post("/deployments/get_scheduled_flow_runs", json=question)
             return bool(answer.raise_for_status().json())
-        except httpx.HTTPError:  # it is away, or knows no such deployment yet: it is asked again
+        except httpx.HTTPError:  # it is away: it is asked again
             self._token_at, self._known = -math.inf, []
             return False
 
     def _deployment(self, flow: str) -> str:
         answer = self._client.get(f"/deployments/name/{flow}/nightly")
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise NotRegisteredError(flow)
         number: str = answer.raise_for_status().json()["id"]
         return number
 
@@ -160,13 +165,4 @@ class _DueRuns:
         if answer.status_code != httpx.codes.UNPROCESSABLE_ENTITY:  # which a server without such tokens says
             token = answer.raise_for_status().json()["token"]
             self._client.headers.update({"Prefect-Csrf-Client": client, "Prefect-Csrf-Token": token})
-        self._token_at = time.monotonic()
-
-
-def _has_children(pid: int) -> bool:
-    """Return whether a process has started others, each of which is a run."""
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):  # this thread has ended meanwhile
-            if path.read_text().strip():
-                return True
-    return False
+        self._token_at, self._known = time.monotonic(), []

@@ -1,9 +1,7 @@
 """Runs by the clock, or by a person on Prefect's pages, are done by Prefect's runner, which is there only meanwhile."""
 
+import contextlib
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import pytest
 
 from flows.prefect_password import password_file
-from flows.schedules import _has_children
+from flows.schedules import DueRuns, NotRegisteredError
 from tests import peers
 from tests.benchmarks import processes
 from tests.factories.service import Service
@@ -31,6 +29,7 @@ def service(prefect: PrefectServer, tmp_path: Path) -> Iterator[Service]:
     service.begin("schedules", environment={**os.environ, **variables})
     yield service
     service.kill()
+    print(service.log.read_text())  # where a test fails, it tells why
 
 
 def _deployment(prefect: PrefectServer) -> dict[str, Any] | None:
@@ -63,25 +62,6 @@ def test_a_run_that_a_person_starts_is_done_and_the_runner_is_there_only_meanwhi
     assert service.stop() == 0
 
 
-THREADS_COME_AND_GO = """
-import subprocess, sys, threading
-child = subprocess.Popen(["sleep", "60"]) if sys.argv[1:] else None
-print("begun", flush=True)
-while True:
-    threads = [threading.Thread(target=int) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-"""
-
-
-@pytest.mark.parametrize("run", [[], ["a run"]], ids=["no run", "a run"])
-def test_whether_a_runner_has_runs_is_seen_while_its_threads_come_and_go(run: list[str]) -> None:
-    command = [sys.executable, "-c", THREADS_COME_AND_GO, *run]
-    runner = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
-    try:
-        assert runner.stdout is not None
-        runner.stdout.readline()
-        assert {_has_children(runner.pid) for _ in range(500)} == {bool(run)}
-    finally:
-        os.killpg(runner.pid, signal.SIGKILL)
-        runner.communicate()
+def test_a_deployment_that_is_not_on_the_server_any_more_is_missed(prefect: PrefectServer) -> None:
+    with contextlib.closing(DueRuns(prefect.settings, ["no such flow"])) as due, pytest.raises(NotRegisteredError):
+        due.are_due()
