@@ -4,6 +4,7 @@ import logging
 import threading
 from datetime import UTC, date, datetime, timedelta
 
+from pipeline.edge.receive.deferred_recording import DeferredRecording
 from pipeline.edge.store import caller_certificates
 from pipeline.edge.store.caller_certificates import MOST_ROWS, CallerCertificate
 from pipeline.edge.store.database import Database, StoreError
@@ -20,15 +21,14 @@ _Key = tuple[str, str]
 
 
 class CallerCertificates:
-    """Records what admitted callers show, in a thread of its own and once a day each, until ``close``."""
+    """Records what admitted callers show, once a day each, until ``close``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
         self._known: dict[_Key, CallerCertificate] = {}
         self._waiting: dict[_Key, CallerCertificate] = {}
-        self._timer: threading.Timer | None = None
-        self._is_closed = False
+        self._recording = DeferredRecording(self._record)
 
     def note(self, calling_ae_title: str, host: str, last_day: date) -> None:
         """Have the last day of a caller's certificate recorded, unless it was lately."""
@@ -42,24 +42,15 @@ class CallerCertificates:
             self._known[key] = self._waiting[key] = CallerCertificate(
                 calling_ae_title=calling_ae_title, host=host, last_day=last_day, seen_at=now
             )
-            if self._timer is None and not self._is_closed:
-                self._timer = threading.Timer(SECONDS, self._record)
-                self._timer.daemon = True
-                self._timer.start()
+        self._recording.within(SECONDS)
 
     def close(self) -> None:
         """Record what is left."""
-        with self._lock:
-            self._is_closed = True
-            timer = self._timer
-        if timer is not None:
-            timer.cancel()
-            timer.join()
-        self._record()
+        self._recording.close()
 
     def _record(self) -> None:
         with self._lock:
-            waiting, self._waiting, self._timer = self._waiting, {}, None
+            waiting, self._waiting = self._waiting, {}
         if not waiting:
             return
         try:

@@ -5,6 +5,7 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from pipeline.edge.receive.deferred_recording import DeferredRecording
 from pipeline.edge.store import refused_objects
 from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.refused_objects import RefusedObjects
@@ -27,28 +28,21 @@ class RefusedObjectsLog:
         self._database = database
         self._lock = threading.Lock()
         self._noted: dict[_Key, RefusedObjects] = {}
-        self._timer: threading.Timer | None = None
-        self._is_closed = False
+        self._recording = DeferredRecording(self._record)
 
     def note(self, calling_ae_title: str, host: str, reason: str) -> None:
-        """Count a refused object; it is recorded later, in a thread of its own."""
+        """Count a refused object; it is recorded later."""
         now = datetime.now(UTC)
         one = RefusedObjects(
             calling_ae_title=calling_ae_title, host=host, reason=reason, first_at=now, last_at=now, times=1
         )
         with self._lock:
             self._count(one)
-            self._begin_timer()
+        self._recording.within(SECONDS)
 
     def close(self) -> None:
         """Record what is left, if the store takes it."""
-        with self._lock:
-            self._is_closed = True
-            timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
-            timer.join()
-            self._record()
+        self._recording.close()
 
     def _count(self, one: RefusedObjects) -> None:
         key = (one.calling_ae_title, one.host, one.reason)
@@ -58,15 +52,11 @@ class RefusedObjectsLog:
         elif len(self._noted) < MOST_KINDS:
             self._noted[key] = one
 
-    def _begin_timer(self) -> None:
-        if self._timer is None and not self._is_closed:
-            self._timer = threading.Timer(SECONDS, self._record)
-            self._timer.daemon = True
-            self._timer.start()
-
     def _record(self) -> None:
         with self._lock:
-            noted, self._noted, self._timer = self._noted, {}, None
+            noted, self._noted = self._noted, {}
+        if not noted:
+            return
         try:
             with self._database.write() as connection:
                 refused_objects.record(connection, list(noted.values()))
@@ -75,4 +65,4 @@ class RefusedObjectsLog:
             with self._lock:
                 for one in noted.values():
                     self._count(one)
-                self._begin_timer()
+            self._recording.within(SECONDS)

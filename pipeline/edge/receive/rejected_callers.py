@@ -1,7 +1,7 @@
 """Record rejected callers in the store and in the audit trail, so that one that tries all day fills neither.
 
 The store has a row for each, up to date within seconds: a person who sets up a scanner waits for it. The audit trail
-gets an entry for each at most once a minute. Both are written in a thread of its own.
+gets an entry for each at most once a minute.
 """
 
 import logging
@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from pipeline.edge.receive.deferred_recording import DeferredRecording
 from pipeline.edge.store import audit_trail, rejected_callers
 from pipeline.edge.store.audit_trail import Entry, Event, Outcome
 from pipeline.edge.store.database import Database, StoreError
@@ -63,13 +64,10 @@ class RejectedCallers:
         self._audit_at = time.monotonic()
         self._on_file = self._read()
         self._admitted: set[tuple[str, str]] = set()
-        self._timer: threading.Timer | None = None
-        self._due = 0.0
-        self._recording = threading.Lock()
-        self._is_closed = False
+        self._recording = DeferredRecording(self._record)
 
     def note(self, calling_ae_title: str, host: str, called_ae_title: str, reason: RejectedFor) -> None:
-        """Count a rejected caller; it is recorded later, in a thread of its own."""
+        """Count a rejected caller; it is recorded later."""
         now = datetime.now(UTC)
         with self._lock:
             caller = _Caller(calling_ae_title, host, called_ae_title, reason)
@@ -89,7 +87,7 @@ class RejectedCallers:
                     first_at=now,
                     last_at=now,
                 )
-            self._schedule(FIRST_SECONDS)
+        self._recording.within(FIRST_SECONDS)
 
     def forget(self, calling_ae_title: str, host: str) -> None:
         """Forget a caller that is admitted, if it was rejected before."""
@@ -98,52 +96,35 @@ class RejectedCallers:
             with self._lock:
                 self._on_file.discard(caller)
                 self._admitted.add(caller)
-                self._schedule(FIRST_SECONDS)
+            self._recording.within(FIRST_SECONDS)
 
     def close(self) -> None:
         """Record what is left."""
-        with self._lock:
-            self._is_closed = True
-            if self._timer is not None:
-                self._timer.cancel()
-        self._record()
-
-    def _schedule(self, seconds: float) -> None:
-        """Record after so many seconds, unless that is to be sooner anyway."""
-        due = time.monotonic() + seconds
-        if self._is_closed or (self._timer is not None and self._due <= due):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer, self._due = threading.Timer(seconds, self._record), due
-        self._timer.daemon = True
-        self._timer.start()
+        self._recording.close()
 
     def _record(self) -> None:
-        with self._recording:
-            with self._lock:
-                self._timer = None
-                noted, self._noted = list(self._noted.values()), {}
-                admitted, self._admitted = self._admitted, set()
-                unaudited = self._unaudited_by_now()
-                self._on_file |= {(caller.calling_ae_title, caller.host) for caller in noted}
-            if not (noted or admitted or unaudited):
-                return
-            try:
-                with self._database.write() as connection:
-                    now = datetime.now(UTC)
-                    audit_trail.record(connection, *(_entry(*counted, now) for counted in unaudited.items()))
-                    rejected_callers.forget(connection, admitted)
-                    rejected_callers.record(connection, noted)
-            except StoreError as failure:
-                log.error("rejected callers could not be recorded: %s", failure)
+        with self._lock:
+            noted, self._noted = list(self._noted.values()), {}
+            admitted, self._admitted = self._admitted, set()
+            unaudited = self._unaudited_by_now()
+            self._on_file |= {(caller.calling_ae_title, caller.host) for caller in noted}
+        if not (noted or admitted or unaudited):
+            return
+        try:
+            with self._database.write() as connection:
+                now = datetime.now(UTC)
+                audit_trail.record(connection, *(_entry(*counted, now) for counted in unaudited.items()))
+                rejected_callers.forget(connection, admitted)
+                rejected_callers.record(connection, noted)
+        except StoreError as failure:
+            log.error("rejected callers could not be recorded: %s", failure)
 
     def _unaudited_by_now(self) -> Counter[_Caller]:
         """Return what the audit trail gets now: nothing, while its last entries are younger than ``NEXT_SECONDS``."""
         wait = self._audit_at - time.monotonic()
-        if wait > 0 and not self._is_closed:
+        if wait > 0 and not self._recording.is_closed:
             if self._unaudited:
-                self._schedule(wait)
+                self._recording.within(wait)
             return Counter()
         unaudited, self._unaudited = self._unaudited, Counter()
         self._audit_at = time.monotonic() + NEXT_SECONDS

@@ -1,0 +1,64 @@
+"""What is noted is recorded within the seconds that were asked for, and by ``close`` at the latest."""
+
+import threading
+
+from pipeline.edge.receive.deferred_recording import DeferredRecording
+
+LATER = 3600.0
+"""Seconds that no test waits."""
+
+PATIENCE = 30.0
+"""Seconds after which a test has failed."""
+
+
+def test_who_asks_for_it_sooner_does_not_wait_for_who_came_before() -> None:
+    recorded = threading.Event()
+    recording = DeferredRecording(recorded.set)
+    recording.within(LATER)
+    recording.within(0.01)
+    assert recorded.wait(PATIENCE)
+    recording.close()
+
+
+def test_a_recording_may_ask_for_the_next() -> None:
+    recorded = threading.Semaphore(0)
+
+    def record() -> None:
+        recorded.release()
+        recording.within(0.01)
+
+    recording = DeferredRecording(record)
+    recording.within(0.01)
+    for _ in range(3):
+        assert recorded.acquire(timeout=PATIENCE)
+    recording.close()
+
+
+def test_closing_records_once_what_is_left_and_nothing_after_it() -> None:
+    recorded: list[bool] = []
+    recording = DeferredRecording(lambda: recorded.append(recording.is_closed))
+    for _ in range(3):
+        recording.within(LATER)
+    recording.close()
+    recording.within(0.0)
+    assert recorded == [True]
+
+
+def test_closing_waits_for_a_recording_that_is_under_way() -> None:
+    under_way, go_on = threading.Event(), threading.Event()
+    recorded: list[str] = []
+
+    def record() -> None:
+        under_way.set()
+        go_on.wait(PATIENCE)
+        recorded.append(threading.current_thread().name)
+
+    recording = DeferredRecording(record)
+    recording.within(0.0)
+    assert under_way.wait(PATIENCE)
+    closing = threading.Thread(target=recording.close, name="closing")
+    closing.start()
+    go_on.set()
+    closing.join(PATIENCE)
+    assert len(recorded) == 2
+    assert recorded[-1] == "closing"
