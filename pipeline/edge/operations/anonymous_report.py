@@ -1,6 +1,5 @@
 """Write a received report without identity into a file for support, and record who did it."""
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from pipeline.edge.audit import events
 from pipeline.edge.dicom_files import read_dicom_file
 from pipeline.edge.extract.time_limit import TimeLimitError, run_with_time_limit
 from pipeline.edge.operations.exam_corrections import find_exam
+from pipeline.edge.operations.private_file import create_private_file
 from pipeline.edge.store import audit_trail, exams, installation_secrets, receipts
 from pipeline.edge.store.audit_trail import Event
 from pipeline.errors import DxatrendError
@@ -87,13 +87,13 @@ def write_anonymous(app: App, source: Source, *, to: Path) -> Written:
     report = _within_time(app, source, secret)
     path = to / f"anonymous-{source.receipt or report.sop_instance_uid[-10:]}.dcm" if to.is_dir() else to
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        created = create_private_file(path)
     except FileExistsError:
         raise AnonymousFileError(f"{path} is there already and is not overwritten") from None
     except OSError as error:
         raise AnonymousFileError(f"{path} cannot be written: {error.strerror}") from None
     try:
-        with open(descriptor, "wb") as file:
+        with created as file:
             file.write(report.file)
         _record(app, source, report)
     except BaseException as error:  # half a file, or one that the trail does not tell of

@@ -20,6 +20,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, LargeBinary, Table, delete, func, insert, inspect, select, text
 
 from pipeline.edge.audit import events
+from pipeline.edge.operations.private_file import create_private_file
 from pipeline.edge.shared_files import share_like_folder
 from pipeline.edge.store import audit_trail, housekeeping_log
 from pipeline.edge.store.audit_schema import audit
@@ -158,7 +159,6 @@ def _restore_into_file(file: Path, path: Path, digest: str) -> dict[str, int]:
 def _restore_into_server(file: Path, database: Database, digest: str) -> dict[str, int]:
     with tempfile.TemporaryDirectory(prefix="dxatrend-") as folder:
         partial = Path(folder) / "restoring.sqlite3"
-        partial.touch(0o600)
         rows = _prepare(file, partial, digest)
         with _draft(partial) as copy, copy.read() as source, database.write() as target:
             _empty(target)
@@ -249,7 +249,7 @@ def _new_file(to: Path) -> Iterator[Path]:
     """Make a partial file beside the final one, readable by us alone, that is gone afterwards."""
     partial = to.with_name(f"{to.name}.partial")
     try:
-        os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o600))
+        create_private_file(partial).close()
     except FileExistsError:
         raise BackupError(f"{partial} is there: another one is at it, or was killed; then remove it") from None
     except OSError as error:

@@ -1,7 +1,6 @@
 """Write everything that is on file about a patient into a new folder: DICOM objects, rows as JSON, and an index."""
 
 import json
-import os
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from pipeline.edge.app import App
 from pipeline.edge.audit import events
 from pipeline.edge.operations.patient_export_index import Row, index
 from pipeline.edge.operations.patient_selection import select_patient
+from pipeline.edge.operations.private_file import create_private_file
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.patient_rows import PatientRows, rows_of
@@ -154,5 +154,5 @@ def _name(row: Row) -> str:
 
 
 def _write_file(path: Path, content: bytes) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with create_private_file(path) as file:
         file.write(content)
