@@ -22,10 +22,7 @@ def unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     for name in _ours(environment):
         part, delimiter, _ = name.upper().removeprefix(ENV_PREFIX).partition(ENV_DELIMITER)
         if delimiter and part.lower() not in Settings.model_fields:
-            meant = _known().get(_bare(name)) or next(
-                (one for key, one in _known().items() if key.endswith(_bare(name))), ""
-            )
-            hint = f"; did you mean {meant}?" if meant else did_you_mean(part.lower(), Settings.model_fields)
+            hint = _hint(_meant(name)) or did_you_mean(part.lower(), Settings.model_fields)
             yield f"{name} (environment): no part of the configuration is called {part.lower()!r}{hint}"
 
 
@@ -34,11 +31,8 @@ def unheeded_variables(environment: Mapping[str, str]) -> Iterator[str]:
     for name in _ours(environment):
         if ENV_DELIMITER in name or name.upper() in (CONFIG_VARIABLE, LOG_FORMAT_VARIABLE):
             continue
-        bare = _bare(name)
-        meant = next((one for key, one in _known().items() if bare == key or key.endswith(bare)), "")
-        if not meant and did_you_mean(bare, [_bare(CONFIG_VARIABLE)]):
-            meant = CONFIG_VARIABLE
-        hint = f"; did you mean {meant}?" if bare and meant else ""
+        is_folder = did_you_mean(_bare(name), [_bare(CONFIG_VARIABLE)])
+        hint = _hint(_meant(name) or (CONFIG_VARIABLE if is_folder else ""))
         yield f"{name} (environment): it has no effect: file, section and key are set apart by two underscores{hint}"
 
 
@@ -84,6 +78,16 @@ def _path(name: str) -> Path:
 
 def _is_json(key: Key) -> bool:
     return bool(key.entry or key.sections) or get_origin(key.plain.annotation) in (dict, Mapping)
+
+
+def _meant(name: str) -> str:
+    """Return the variable whose letters a name has, or ends with, as it may lack file and section; or nothing."""
+    bare = _bare(name)
+    return _known().get(bare) or next((one for key, one in _known().items() if bare and key.endswith(bare)), "")
+
+
+def _hint(meant: str) -> str:
+    return f"; did you mean {meant}?" if meant else ""
 
 
 def _bare(name: str) -> str:
