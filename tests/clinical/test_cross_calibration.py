@@ -16,7 +16,6 @@ from pipeline.clinical.cross_calibration import (
 )
 from pipeline.clinical.interpret import interpret
 from pipeline.clinical.model import (
-    Comparability,
     CrossCalibration,
     Finding,
     Flag,
@@ -65,7 +64,6 @@ def test_a_cross_calibrated_scanner_compares_by_the_generalised_lsc() -> None:
     assert (change.lsc.lsc, change.lsc.generalised) == (D("0.03250"), True)
     assert found.since_baseline is not None
     assert found.since_baseline.result is Result.LOSS
-    assert found.comparability is Comparability.COMPARABLE_GLSC
     assert found.refusals == ()
     assert Flag.CROSS_CALIBRATED in [caution.flag for caution in found.cautions]
     interpretation = interpret(NOW, [OLD, OLDER], ClinicalReference(lscs=LSCS, cross_calibrations=(SPINE,)))

@@ -8,14 +8,11 @@ from decimal import Decimal
 import pytest
 
 from pipeline.clinical.model import (
-    Comparability,
-    Finding,
     Flag,
     ImpossibleMeasurementError,
     LeastSignificantChange,
     Obstacle,
     Overall,
-    Refusal,
     Result,
     Scanner,
 )
@@ -80,14 +77,6 @@ def test_codes_fit_a_dicom_code_value() -> None:
     """PS3.5: a code value of the ordinary kind has 16 characters."""
     ours = [*Flag, *Result, *Overall, Obstacle.NOT_FOR_MONITORING, Obstacle.OTHER_REGION]
     assert [code for code in ours if len(code) > 16] == []
-
-
-def test_a_finding_states_how_far_it_may_be_compared() -> None:
-    """R2: one comparability state per region."""
-    alone = Finding(measurement=measurement("L1-L4", "0.9"))
-    assert alone.comparability is None
-    refusal = Refusal(obstacle=Obstacle.OTHER_SCANNER, exam=exam("2018-01-01"), text="Other.")
-    assert replace(alone, refusals=(refusal,)).comparability is Comparability.NOT_COMPARABLE
 
 
 def test_a_generalised_lsc_says_so() -> None:

@@ -5,7 +5,7 @@ from ``pipeline.clinical.model``; the modules of this package divide it by subje
 """
 
 from pipeline.clinical.model.caution import Caution, Flag
-from pipeline.clinical.model.comparison import Change, Comparability, Finding, Obstacle, Refusal, Result, Trend
+from pipeline.clinical.model.comparison import Change, Finding, Obstacle, Refusal, Result, Trend
 from pipeline.clinical.model.diagnosis import Category, CategoryChange, Diagnosis, Scale, Target
 from pipeline.clinical.model.exam import LONGEST_EXAM, Exam, Measurement, other_population
 from pipeline.clinical.model.interpretation import Interpretation, Narrative, NotEvaluated, Overall, Suggestion
@@ -25,7 +25,6 @@ __all__ = [
     "CategoryChange",
     "Caution",
     "Change",
-    "Comparability",
     "CrossCalibration",
     "Diagnosis",
     "Epoch",

@@ -41,15 +41,6 @@ class Obstacle(StrEnum):
     """One of the two exams was made below 20 years of age: an LSC does not judge growth."""
 
 
-class Comparability(StrEnum):
-    """How far a region may be compared with its prior (R2)."""
-
-    COMPARABLE = "COMPARABLE"
-    COMPARABLE_GLSC = "COMPARABLE_GLSC"
-    REVIEW = "REVIEW"
-    NOT_COMPARABLE = "NOT_COMPARABLE"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """Why a region was not compared with one earlier exam, as a sentence for the radiologist.
@@ -154,13 +145,3 @@ class Finding:
         if self.since_prior is not None:
             return self.since_prior.result
         return Result.NOT_COMPARABLE if self.refusals else Result.NO_PRIOR
-
-    @property
-    def comparability(self) -> Comparability | None:
-        """How far ``result`` may be trusted; ``None`` without an earlier exam (R2)."""
-        if self.since_prior is None:
-            return Comparability.NOT_COMPARABLE if self.refusals else None
-        if any(caution.review for caution in self.cautions):
-            return Comparability.REVIEW
-        generalised = self.since_prior.lsc is not None and self.since_prior.lsc.generalised
-        return Comparability.COMPARABLE_GLSC if generalised else Comparability.COMPARABLE
