@@ -35,8 +35,9 @@ from pipeline.edge.work_loop import RunWork, WorkLoop, nothing_claimed
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 1.0
-"""How often an idle queue is polled where no change notification comes and nothing falls due."""
+POLL_SECONDS = 5.0
+"""How often an idle queue is polled where no change notification comes and nothing falls due: the clock may be set, and
+a notification be lost with the network. So much later is seen what neither announces."""
 
 PAUSE_AFTER_FAILURE = 2.0
 """Seconds to wait where the database could not be queried, or a loop failed unexpectedly."""
@@ -170,7 +171,7 @@ def _run_loop(
 
 
 def _keep_polling(current: Callable[[], App], stop: Stop, loop: WorkLoop) -> None:
-    with contextlib.closing(current().database.change_notification()) as change_notification:
+    with contextlib.closing(current().database.change_notification(stop)) as change_notification:
         failed = False
         while not stop.is_set():
             app = current()

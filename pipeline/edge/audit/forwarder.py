@@ -34,7 +34,7 @@ _SEVERITY = {0: 5, 4: 4, 8: 3, 12: 2}
 
 
 class AuditForwarder:
-    """Seals the audit trail once a second and sends it; an unreachable receiver delays nothing else."""
+    """Seals the audit trail and sends it, once a second while entries come; an unreachable receiver delays nothing."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -46,20 +46,23 @@ class AuditForwarder:
             with app.database.write() as connection:
                 audit_chain.add_receiver(connection, RECEIVER, at=datetime.now(UTC))
 
-    def poll(self) -> datetime:
-        """Seal and send what was added; return when to poll again.
+    def poll(self) -> datetime | None:
+        """Seal and send what was added; return when to poll again, or ``None`` where the next entry tells.
 
         Raises:
             StoreError: the database failed.
         """
         now = time.monotonic()
-        if now >= self._due:
+        postponed = []
+        if now < self._due:  # any commit wakes us
+            postponed.append(self._due)
+        else:
             self._due = now + EVERY.total_seconds()
             while self._seal():
                 pass
-        if self._settings.syslog and now >= self._due_to_send:
-            self._send_all()
-        return datetime.now(UTC) + EVERY
+        if self._settings.syslog and (now < self._due_to_send or not self._send_all()):
+            postponed.append(self._due_to_send)
+        return datetime.now(UTC) + timedelta(seconds=min(postponed) - now) if postponed else None
 
     def _seal(self) -> int:
         with self._app.database.read() as connection:
@@ -68,7 +71,8 @@ class AuditForwarder:
         with self._app.database.write() as connection:
             return audit_chain.seal(connection)
 
-    def _send_all(self) -> None:
+    def _send_all(self) -> bool:
+        """Send what is sealed and unsent, and return whether the receiver could be reached."""
         try:
             while self._send():
                 pass
@@ -81,6 +85,7 @@ class AuditForwarder:
                 log.info("the syslog receiver takes audit messages again")
             self._wait = EVERY
         self._due_to_send = time.monotonic() + self._wait.total_seconds()
+        return self._wait == EVERY
 
     def _send(self) -> bool:
         with self._app.database.read() as connection:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pipeline.edge.app import App
 from pipeline.edge.audit import events
@@ -16,7 +16,7 @@ from pipeline.edge.store.reprocessing_runs import Scope
 from pipeline.edge.work_loop import WorkLoop, nothing_claimed
 
 POLL_SECONDS = 1.0
-"""How often a worker looks whether a run was requested."""
+"""How often a worker looks at most whether a run was requested, as every commit wakes it and few concern it."""
 
 
 def request(app: App, scope: Scope, *, dry_run: bool) -> int:
@@ -60,8 +60,8 @@ def requested_loop(stopped: Callable[[], bool]) -> WorkLoop:
     def poll(app: App) -> datetime | None:
         nonlocal asked_at
         now = datetime.now(UTC)
-        if time.monotonic() - asked_at < POLL_SECONDS:  # every commit wakes this loop, and few concern it
-            return None
+        if (too_early := asked_at + POLL_SECONDS - time.monotonic()) > 0:
+            return now + timedelta(seconds=too_early)
         asked_at = time.monotonic()
         with app.database.read() as connection:
             run = reprocessing_runs.requested(connection, at=now)

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, insert, or_, sele
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import patient_identity
 from pipeline.edge.store.audit_schema import audit, audit_seal
+from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.compiled_statement import CompiledStatement, in_rows, parameters_in_rows
 from pipeline.edge.store.schema import addendum, exam, patient, reading
 
@@ -140,6 +141,7 @@ def record(connection: Connection, *entries: Entry) -> None:
     if entries:
         rows = [values_of(entry) for entry in entries]
         _insert(len(rows)).execute(connection, in_rows(rows))
+        notify(connection)  # they are to be sealed
 
 
 def find(

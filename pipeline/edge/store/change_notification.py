@@ -13,6 +13,7 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine, text
 
 from pipeline.edge.store.file_writes import FileWrites
+from pipeline.edge.store.stop_request import StopRequest, is_set_within
 
 CHANNEL = "dxatrend"
 """The channel of PostgreSQL's NOTIFY."""
@@ -23,10 +24,10 @@ _COMMIT_SECONDS = 0.3
 
 
 class ChangeNotification(Protocol):
-    """A connection that waits for a commit of another one."""
+    """A connection that waits for a commit of another one, until it is time to stop."""
 
     def wait(self, seconds: float) -> None:
-        """Wait for a commit, or for so many seconds."""
+        """Wait for a commit, for so many seconds, or until it is time to stop."""
 
     def close(self) -> None:
         """Stop listening."""
@@ -44,23 +45,27 @@ class SqliteNotification:
     Where the system does not tell of writes, the counter is polled, which takes microseconds.
     """
 
-    def __init__(self, engine: Engine, path: Path | None) -> None:
+    def __init__(self, engine: Engine, path: Path | None, stop: StopRequest) -> None:
+        self._stop = stop
         self._connection = engine.raw_connection()
         self._seen: int | None = None
         self._writes: FileWrites | None = None
         if path is not None:
             with contextlib.suppress(OSError):  # the system has no more listeners to give
-                self._writes = FileWrites(path.with_name(f"{path.name}-wal"))
+                self._writes = FileWrites(path.with_name(f"{path.name}-wal"), stop)
 
     def wait(self, seconds: float) -> None:
-        """Wait until the counter has changed, or for so many seconds."""
+        """Wait until the counter has changed, for so many seconds, or until it is time to stop."""
         until = time.monotonic() + seconds
         poll_until = 0.0
         while (commits := self._commits()) == self._seen and (left := until - time.monotonic()) > 0:
+            pause = 0.0
             if self._writes is None or time.monotonic() < poll_until:
-                time.sleep(min(_POLL_SECONDS, left))
+                pause = min(_POLL_SECONDS, left)
             elif self._writes.wait(left):
                 poll_until = time.monotonic() + _COMMIT_SECONDS
+            if is_set_within(self._stop, pause):
+                break
         self._seen = commits
 
     def close(self) -> None:

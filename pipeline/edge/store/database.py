@@ -27,6 +27,7 @@ from pipeline.edge.store import register_schema as register_schema
 from pipeline.edge.store import secret_schema as secret_schema
 from pipeline.edge.store.change_notification import ChangeNotification, SqliteNotification
 from pipeline.edge.store.sqlite_engine import sqlite_engine
+from pipeline.edge.store.stop_request import StopRequest
 from pipeline.errors import DxatrendError
 
 _SECRETS = ("password", "sslpassword")
@@ -303,13 +304,13 @@ class Database:
             kind = f"{type(cause).__name__} {name}".rstrip()
             raise StoreError(kind, concerns_all=not of_one, refused=refused) from None
 
-    def change_notification(self) -> ChangeNotification:
-        """Return a connection that waits until another one has committed."""
+    def change_notification(self, stop: StopRequest) -> ChangeNotification:
+        """Return a connection that waits until another one has committed, or it is time to stop."""
         if self.is_sqlite:
-            return SqliteNotification(self._engine, self.path)
+            return SqliteNotification(self._engine, self.path, stop)
         from pipeline.edge.store.postgres_notification import PostgresNotification  # noqa: PLC0415 - see there
 
-        return PostgresNotification(self._url)
+        return PostgresNotification(self._url, stop)
 
 
 def migrate(connection: Connection) -> None:

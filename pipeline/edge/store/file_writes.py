@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.edge.store.stop_request import StopRequest
+
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _IN_MODIFY = 0x2
 _IN_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
@@ -25,7 +27,7 @@ class FileWrites:
         OSError: the system does not tell of writes, or not to another listener.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stop: StopRequest) -> None:
         self._name = os.fsencode(path.name)
         self._events = _checked(_LIBC.inotify_init1(_IN_NONBLOCK_CLOEXEC))
         try:  # the folder, because the file itself may be deleted and made again
@@ -34,10 +36,11 @@ class FileWrites:
             self.close()
             raise
         self._poll = select.poll()
-        self._poll.register(self._events, select.POLLIN)
+        for descriptor in (self._events, stop):
+            self._poll.register(descriptor, select.POLLIN)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for an event, at most so many seconds; return whether the file was written to."""
+        """Wait for an event or the stop, at most so many seconds; return whether the file was written to."""
         self._poll.poll(seconds * 1000)
         written = False
         with contextlib.suppress(BlockingIOError):

@@ -1,5 +1,6 @@
 """Everything received, said and answered stays in the database, once, and in both kinds of database alike."""
 
+import contextlib
 import os
 import random
 import socket
@@ -376,23 +377,28 @@ def test_status_counts_what_was_received_and_waits(database: Database) -> None:
     assert [one.serial_number for one in found.scanners] == ["S1"]
 
 
-def test_the_bell_rings_when_another_connection_has_committed(database: Database) -> None:
-    change_notification = database.change_notification()
-    change_notification.wait(0.01)
-    change_notification.wait(0.01)
-    woken = threading.Event()
+@pytest.mark.parametrize("system_tells_of_writes", [True, False])
+def test_a_commit_of_another_connection_ends_the_wait_and_so_does_the_stop(
+    database: Database, monkeypatch: pytest.MonkeyPatch, *, system_tells_of_writes: bool
+) -> None:
+    def no_more_listeners(*_: object) -> None:
+        raise OSError
 
-    def wait() -> None:
-        change_notification.wait(30)
-        woken.set()
-
-    waiter = threading.Thread(target=wait)
-    waiter.start()
-    assert not woken.wait(0.1)
-    _keep(database)
-    assert woken.wait(10)
-    waiter.join()
-    change_notification.close()
+    if not system_tells_of_writes:
+        monkeypatch.setattr("pipeline.edge.store.change_notification.FileWrites", no_more_listeners)
+    set_stop, stop = socket.socketpair()
+    with set_stop, stop, contextlib.closing(database.change_notification(stop)) as change_notification:
+        change_notification.wait(0.01)
+        change_notification.wait(0.01)
+        for end in (lambda: _keep(database), lambda: set_stop.send(b".")):
+            waiter = threading.Thread(target=change_notification.wait, args=(600,))
+            waiter.start()
+            waiter.join(0.1)
+            assert waiter.is_alive()
+            end()
+            waiter.join(30)
+            assert not waiter.is_alive()
+        change_notification.wait(600)  # once set, it stays set
 
 
 def test_no_state_is_lost_between_the_two_kinds_of_moment(database: Database) -> None:
