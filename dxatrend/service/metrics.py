@@ -22,12 +22,14 @@ from pipeline.edge.overview.parts import parts
 from pipeline.edge.quality_control.charts import ScannerQuality, quality_in_view
 from pipeline.edge.store import (
     alarms,
+    audit_trail,
     destination_outages,
     held_work,
     housekeeping_log,
     monitor_counts,
     open_work,
     phantom_scans,
+    receipts,
 )
 
 
@@ -42,8 +44,8 @@ class Metrics(Collector):
         self._delivered: Counter[str] = Counter()
         self._counted_at = datetime.now(UTC)
         with current().database.read() as connection:
-            self._last_receipt = monitor_counts.last_receipt(connection)
-            self._last_entry = monitor_counts.last_audit_entry(connection)
+            self._last_receipt = receipts.last_number(connection)
+            self._last_entry = audit_trail.last_number(connection)
 
     def describe(self) -> list[Metric]:
         """Return nothing: the store is not read before the first scrape."""
@@ -57,7 +59,7 @@ class Metrics(Collector):
         """
         with self._lock:
             app, at = self._current(), datetime.now(UTC)
-            with app.database.read() as connection:
+            with app.database.snapshot() as connection:  # what comes meanwhile is counted the next time, and only then
                 self._count(connection, app, at)
                 found = [
                     *self._counters(),
@@ -75,8 +77,8 @@ class Metrics(Collector):
 
     def _count(self, connection: Connection, app: App, at: datetime) -> None:
         """Count what came since the last scrape."""
-        last_receipt = monitor_counts.last_receipt(connection)
-        last_entry = monitor_counts.last_audit_entry(connection)
+        last_receipt = receipts.last_number(connection)
+        last_entry = audit_trail.last_number(connection)
         self._received += monitor_counts.received_after(connection, self._last_receipt)
         self._rejected += monitor_counts.rejected_after(connection, self._last_entry)
         for destination in app.settings.service.destination:

@@ -32,6 +32,7 @@ from pipeline.edge.store import (
     housekeeping_log,
     open_work,
     qc_stops,
+    receipts,
     refused_objects,
     scanner_exams,
     senders,
@@ -309,8 +310,7 @@ def _weeks_left(connection: Connection, app: App, free_mb: int, at: datetime) ->
     path, first = app.database.path, open_work.first_receipt_at(connection)
     if path is None or first is None or at - first < FOUR_WEEKS:
         return None
-    receipts = open_work.receipts_in_all(connection)
-    share = open_work.receipts_since(connection, at - FOUR_WEEKS) / receipts
+    share = open_work.receipts_since(connection, at - FOUR_WEEKS) / receipts.last_number(connection)
     grown = share * path.stat().st_size / 1_000_000
     return 4 * free_mb / grown if grown else None
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, or_, select
 
 from pipeline.clinical.model import Patient
 from pipeline.edge.store import patient_identity
@@ -184,6 +184,11 @@ def rejections(connection: Connection, *, since: datetime) -> list[Entry]:
     """Return the entries of rejected associations from a moment on, the oldest first."""
     query = select(audit).where(audit.c.at >= since, audit.c.event == Event.REFUSED_CALLER.value)
     return [_entry(row) for row in connection.execute(query.order_by(audit.c.at, audit.c.id))]
+
+
+def last_number(connection: Connection) -> int:
+    """Return the number of the last entry."""
+    return connection.scalar(select(func.max(audit.c.id))) or 0
 
 
 def with_seals() -> Select[Any]:

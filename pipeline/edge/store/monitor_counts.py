@@ -11,16 +11,6 @@ from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.schema import delivery, receipt
 
 
-def last_receipt(connection: Connection) -> int:
-    """Return the number of the last receipt."""
-    return connection.scalar(select(func.max(receipt.c.id))) or 0
-
-
-def last_audit_entry(connection: Connection) -> int:
-    """Return the number of the last entry of the audit trail."""
-    return connection.scalar(select(func.max(audit.c.id))) or 0
-
-
 def received_after(connection: Connection, number: int) -> Counter[str]:
     """Return how many instances each caller has sent after a receipt."""
     query = (

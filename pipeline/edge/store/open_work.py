@@ -129,10 +129,5 @@ def first_receipt_at(connection: Connection) -> datetime | None:
     return found
 
 
-def receipts_in_all(connection: Connection) -> int:
-    """Return the number of the last receipt, which is about how many there are."""
-    return connection.scalar(select(func.max(receipt.c.id))) or 0
-
-
 def _date(value: date | str) -> date:
     return date.fromisoformat(value) if isinstance(value, str) else value

@@ -183,6 +183,11 @@ def store_all(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple
     return results
 
 
+def last_number(connection: Connection) -> int:
+    """Return the number of the last receipt, which is about how many there are."""
+    return connection.scalar(select(func.max(receipt.c.id))) or 0
+
+
 def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
     """Return the receipts of these numbers that exist, in the order of their numbers."""
     return [
