@@ -70,19 +70,19 @@ def verify(connection: Connection) -> Chain:
     sealed, broken_at = 0, None
     chain = (
         select(audit_seal.c.position, audit_seal.c.audit_id, audit_seal.c.digest.label("stored_digest"), audit)
-        .add_columns(audit_erasure.c.detail_digest, audit_erasure.c.told_by)
+        .add_columns(audit_erasure.c.detail_digest, audit_erasure.c.erasure_entry_id)
         .outerjoin(audit, audit.c.id == audit_seal.c.audit_id)
         .outerjoin(audit_erasure, audit_erasure.c.audit_id == audit.c.id)
         .where(audit_seal.c.position > position)
         .order_by(audit_seal.c.position)
     )
-    told = _told_erasures(connection)
+    listed = _listed_by_erasures(connection)
     for row in connection.execute(chain.execution_options(yield_per=BATCH)):
         fits = (
             row.id is not None
             and row.position == position + 1
             and row.stored_digest == _digest(digest, row, row.detail_digest or _detail_digest(row))
-            and (row.told_by is None or (_is_emptied(row) and row.id in told.get(row.told_by, ())))
+            and (row.erasure_entry_id is None or (_is_emptied(row) and row.id in listed.get(row.erasure_entry_id, ())))
         )
         if not fits and broken_at is None:
             broken_at = int(row.audit_id)
@@ -96,14 +96,16 @@ def record_erasure(connection: Connection, entry: Entry, numbers: Collection[int
     while seal(connection, all_of_it=True):
         pass
     values = values_of(replace(entry, detail={**entry.detail, "audit_entries": sorted(numbers)}))
-    told_by = connection.execute(insert(audit).values(**values).returning(audit.c.id)).scalar_one()
+    entry_id = connection.execute(insert(audit).values(**values).returning(audit.c.id)).scalar_one()
     listed = sorted(numbers)
     for first in range(0, len(listed), BATCH):
         some = audit.c.id.in_(listed[first : first + BATCH]) & (audit.c.salt != "")  # one may be emptied already
         rows = connection.execute(select(audit.c.id, audit.c.salt, audit.c.detail).where(some)).all()
-        told = [{"audit_id": row.id, "detail_digest": _detail_digest(row), "told_by": told_by} for row in rows]
-        if told:
-            connection.execute(insert(audit_erasure), told)
+        erased = [
+            {"audit_id": row.id, "detail_digest": _detail_digest(row), "erasure_entry_id": entry_id} for row in rows
+        ]
+        if erased:
+            connection.execute(insert(audit_erasure), erased)
             connection.execute(update(audit).where(some).values(detail="{}", salt=""))
 
 
@@ -195,8 +197,8 @@ def _is_emptied(row: Row[Any]) -> bool:
     return (row.detail, row.salt) == ("{}", "")
 
 
-def _told_erasures(connection: Connection) -> dict[int, set[int]]:
-    """Return which entries each entry of an erasure tells of."""
+def _listed_by_erasures(connection: Connection) -> dict[int, set[int]]:
+    """Return which entries each entry of an erasure lists."""
     query = select(audit.c.id, audit.c.detail).where(audit.c.event == Event.ERASED.value)
     return {row.id: set(json.loads(row.detail).get("audit_entries", ())) for row in connection.execute(query)}
 

@@ -28,7 +28,7 @@ audit = Table(
     index_where("exam_id IS NOT NULL", "exam_id", name="ix_audit_exam"),
     index_where(BESIDES_THE_USUAL, "at", name="ix_audit_besides_the_usual"),
     comment="audit trail: who did what to which object, when, with what outcome (PS3.15 A.5); triggers refuse changes; "
-    "salt: random, hashed with the detail; both are emptied where an erasure tells of the entry",
+    "salt: random, hashed with the detail; both are emptied where an erasure lists the entry",
 )
 
 audit_erasure = Table(
@@ -36,9 +36,9 @@ audit_erasure = Table(
     metadata,
     Column("audit_id", BigInteger, primary_key=True, autoincrement=False),
     Column("detail_digest", String(64), nullable=False),
-    Column("told_by", BigInteger, nullable=False),
+    Column("erasure_entry_id", BigInteger, nullable=False),
     comment="an entry of audit whose detail was erased with a patient: SHA-256 of salt and detail, which the hash "
-    "chain goes on with, and the entry that tells who erased it and why; triggers refuse changes",
+    "chain goes on with, and the entry that records who erased it and why; triggers refuse changes",
 )
 
 audit_seal = Table(

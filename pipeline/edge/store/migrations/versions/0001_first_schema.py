@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("salt", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
         comment="audit trail: who did what to which object, when, with what outcome (PS3.15 A.5); triggers refuse "
-        "changes; salt: random, hashed with the detail; both are emptied where an erasure tells of the entry",
+        "changes; salt: random, hashed with the detail; both are emptied where an erasure lists the entry",
     )
     op.create_index(op.f("ix_audit_at"), "audit", ["at"], unique=False)
     op.create_index(
@@ -88,10 +88,10 @@ def upgrade() -> None:
         "audit_erasure",
         sa.Column("audit_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("detail_digest", sa.String(length=64), nullable=False),
-        sa.Column("told_by", sa.BigInteger(), nullable=False),
+        sa.Column("erasure_entry_id", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("audit_id", name=op.f("pk_audit_erasure")),
         comment="an entry of audit whose detail was erased with a patient: SHA-256 of salt and detail, which the hash "
-        "chain goes on with, and the entry that tells who erased it and why; triggers refuse changes",
+        "chain goes on with, and the entry that records who erased it and why; triggers refuse changes",
     )
     op.create_table(
         "erasure",
@@ -1020,7 +1020,7 @@ _AS_IT_WAS = ("id", "at", "event", "outcome", "actor", "host", "patient_id", "re
 
 
 def _may_change(table: str, same: str) -> str:
-    """Return which rows an UPDATE may change: an entry loses its detail once an erasure has told of it."""
+    """Return which rows an UPDATE may change: an entry loses its detail once an erasure has listed it."""
     if table != "audit":
         return "false"
     return " AND ".join((_ERASED, *(f"NEW.{column} {same} OLD.{column}" for column in _AS_IT_WAS)))
