@@ -40,6 +40,7 @@ from pipeline.edge.overview.expiries import (
 from pipeline.edge.overview.named_files import named_files
 from pipeline.edge.overview.precision_doubts import (
     PrecisionInUse,
+    missing_lscs,
     precision_doubts,
     precision_in_use,
     reminders,
@@ -64,7 +65,12 @@ def check(folder: Path, *, on: date) -> Iterator[CheckResult]:
     problem = None
     try:
         with open_app(folder, existing=True) as app:
-            found = [*check_precision(app, on=on), *_due_studies(app, on=on), *check_store(app, on=on)]
+            found = [
+                *check_precision(app, on=on),
+                *_missing_lscs(app, on=on),
+                *_due_studies(app, on=on),
+                *check_store(app, on=on),
+            ]
     except (StoreError, StoreMissingError, StoreInUseError, StoreTooNewError) as failure:
         problem = _store_problem(failure)
         configured = reference_data_of(settings, dialects).clinical
@@ -97,7 +103,7 @@ def check_configuration(
 
 
 def check_precision(app: App, *, on: date) -> list[CheckResult]:
-    """Return what is doubtful in the LSCs and cross-calibrations of the files and the register, and of scanners.
+    """Return what is doubtful in the LSCs and cross-calibrations of the files and the register, and in aliases.
 
     Raises:
         StoreError: the database could not be queried.
@@ -108,7 +114,7 @@ def check_precision(app: App, *, on: date) -> list[CheckResult]:
         return [
             *precision_doubts(precision, on=on),
             *_reminders(precision.counting, on),
-            *scanner_doubts(connection, known, on=on),
+            *scanner_doubts(connection, known),
         ]
 
 
@@ -193,6 +199,11 @@ def check_destination(destination: Destination, service: ServiceSettings, *, on:
             f"{name}: the certificate that it shows ends on {ends}",
             "ask whoever runs it to renew it; after that day nothing is sent there",
         )
+
+
+def _missing_lscs(app: App, *, on: date) -> list[CheckResult]:
+    with app.database.read() as connection:
+        return list(missing_lscs(connection, app.reference_in_force(connection).reference_data, on=on))
 
 
 def _due_studies(app: App, *, on: date) -> Iterator[CheckResult]:

@@ -125,7 +125,7 @@ def _page(visit: Visit, installation: _Installation, *, asked: Sequence[CheckRes
 
 
 def _check(visit: Visit, installation: _Installation) -> list[CheckResult]:
-    """Return what the check says without calling anybody."""
+    """Return what the check says without calling anybody, except what scanners lack, which has its own section."""
     if installation.mistakes:
         return [CheckResult(Level.PROBLEM, mistake) for mistake in installation.mistakes]
     app = installation.app

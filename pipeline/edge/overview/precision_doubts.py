@@ -67,13 +67,8 @@ def precision_doubts(precision: PrecisionInUse, *, on: date) -> Iterator[CheckRe
         )
 
 
-def scanner_doubts(connection: Connection, known: ReferenceData, *, on: date) -> Iterator[CheckResult]:
-    """Yield the scanners on file without an LSC, the LSCs of scanners that nobody has heard of, and weak aliases.
-
-    While nothing was received from any scanner, no LSC is doubted for that. A scanner whose LSC has expired within a
-    year is among the ``reminders``.
-    """
-    on_file = list(scanners.identified(connection))
+def missing_lscs(connection: Connection, known: ReferenceData, *, on: date) -> Iterator[CheckResult]:
+    """Yield the scanners on file without an LSC; one whose LSC has expired within a year is among the ``reminders``."""
     reminded = {lsc.scanner for lsc in running_out(known.clinical.lscs, on)}
     for one in without_lsc(connection, known, on=on):
         if one.scanner not in reminded:
@@ -82,6 +77,10 @@ def scanner_doubts(connection: Connection, known: ReferenceData, *, on: date) ->
                 f"no LSC counts today for {one.scanner}: its changes are reported as significance unknown",
                 f"after a precision study: {one.command}",
             )
+
+
+def scanner_doubts(connection: Connection, known: ReferenceData) -> Iterator[CheckResult]:
+    """Yield weak aliases, and the LSCs of scanners that nobody has heard of, once anything is on file of a scanner."""
     for scanner in dict.fromkeys(alias.scanner for alias in known.aliases if not alias.station_name.strip()):
         yield CheckResult(
             Level.ADVICE,
@@ -89,6 +88,7 @@ def scanner_doubts(connection: Connection, known: ReferenceData, *, on: date) ->
             "model there without a serial number would be taken for it",
             "add its station_name",
         )
+    on_file = list(scanners.identified(connection))
     heard_of = {*on_file, *known.scanners}
     serials = [scanner.serial_number for scanner in on_file]
     for scanner in dict.fromkeys(lsc.scanner for lsc in known.clinical.lscs):

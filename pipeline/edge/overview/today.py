@@ -14,7 +14,7 @@ from pipeline.edge.overview.check_result import CheckResult
 from pipeline.edge.overview.configuration_doubts import configuration_doubts
 from pipeline.edge.overview.expiries import Backups, Expiry
 from pipeline.edge.overview.parts import Part, parts
-from pipeline.edge.overview.precision_doubts import precision_doubts, precision_in_use, scanner_doubts
+from pipeline.edge.overview.precision_doubts import missing_lscs, precision_doubts, precision_in_use, scanner_doubts
 from pipeline.edge.overview.precision_register import StudyInDoubt, studies_in_doubt
 from pipeline.edge.overview.rejected_callers import CallerToAdmit, callers_to_admit
 from pipeline.edge.overview.scanner_fitness import ScannerFitness, fitness_of_all
@@ -107,7 +107,8 @@ def today(app: App, *, at: datetime, other_disks: Mapping[str, DiskReserve] | No
             doubts=(
                 *configuration_doubts(service, os.environ),
                 *precision_doubts(precision_in_use(app, connection, known), on=day),
-                *scanner_doubts(connection, known, on=day),
+                *missing_lscs(connection, known, on=day),
+                *scanner_doubts(connection, known),
             ),
         )
 

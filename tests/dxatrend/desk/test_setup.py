@@ -95,6 +95,8 @@ def test_what_scanners_lack_is_shown_with_what_to_do(busy_desk: RunningDesk, bro
         assert 'serial_number = ""' in lacking.inner_text()
         assert r'institution = "\U0000202eHospital"' in lacking.inner_text()
         assert "dxatrend precision study.csv --serial-number '1; touch hacked'" in lacking.inner_text()
+        check = page.get_by_role("region", name="Check", exact=True).inner_text()
+        assert "Horizon W" not in check, "it is said once"
         lacking.get_by_role("button", name="Confirm SECOND at 192.0.2.9").click()
         expect(page.get_by_role("status")).to_contain_text("confirmed")
         assert "SECOND" not in page.get_by_role("region", name="Scanners that lack something").inner_text()

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.clinical.model import Scanner
 from pipeline.edge.app import open_app
-from pipeline.edge.overview.precision_doubts import precision_doubts, precision_in_use, scanner_doubts
+from pipeline.edge.overview.precision_doubts import missing_lscs, precision_doubts, precision_in_use, scanner_doubts
 from pipeline.edge.store import scanners
 from tests.factories.instances import NOW
 
@@ -45,7 +45,8 @@ def told(folder: Path, precision: str, *on_file: Scanner, listed: str = "") -> l
             known = app.reference_in_force(connection).reference_data
             found = [
                 *precision_doubts(precision_in_use(app, connection, known), on=TODAY),
-                *scanner_doubts(connection, known, on=TODAY),
+                *missing_lscs(connection, known, on=TODAY),
+                *scanner_doubts(connection, known),
             ]
     return [one.text for one in found]
 
