@@ -17,7 +17,8 @@ from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.service_settings import CallerSettings, ListenerSettings
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.receive.listener import Listener
-from pipeline.edge.store.schema import State, exam, receipt
+from pipeline.edge.store.schema import exam, receipt
+from pipeline.edge.store.schema_base import State
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import read_elements, split_file
 from pipeline.sr.extract.report import UnreadableReportError

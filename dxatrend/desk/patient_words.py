@@ -10,7 +10,7 @@ from pipeline.clinical.model import Overall
 from pipeline.edge.overview.stages import StageState
 from pipeline.edge.provenance import ChangedInput
 from pipeline.edge.store.patient_file import DeliveryRow, ExamRow
-from pipeline.edge.store.schema import State
+from pipeline.edge.store.schema_base import State
 
 SEXES = {"F": "female", "M": "male", "O": "other"}
 

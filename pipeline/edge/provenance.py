@@ -21,7 +21,7 @@ from pipeline.clinical.interpret import RULES_VERSION
 from pipeline.clinical.model import Exam, Scanner
 from pipeline.edge.configuration.fingerprint import fingerprint_of
 from pipeline.edge.store.exam_summaries import ExamSummary, LinkedPatients, Provenance
-from pipeline.edge.store.schema import State
+from pipeline.edge.store.schema_base import State
 
 MAX_CACHED = 10_000
 """Most fingerprints of reference data in memory, one for each scanner, span of days and set of body parts."""

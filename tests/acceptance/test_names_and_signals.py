@@ -17,7 +17,8 @@ from pipeline.edge.dicom_net.client import echo
 from pipeline.edge.peer_problems import PeerUnavailableError
 from pipeline.edge.store import receipts
 from pipeline.edge.store.receipts import Instance
-from pipeline.edge.store.schema import State, receipt
+from pipeline.edge.store.schema import receipt
+from pipeline.edge.store.schema_base import State
 from tests import peers
 from tests.factories.images import dxa_results, picture, roi, scan
 from tests.factories.reports import encode

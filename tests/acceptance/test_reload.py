@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, update
 from dxatrend.cli.main import main
 from pipeline.edge.store.audit_schema import audit
 from pipeline.edge.store.database import Database
-from pipeline.edge.store.schema import process
+from pipeline.edge.store.process_schema import process
 from tests import peers
 from tests.factories.service import Service
 from tests.folders import SAMPLES

@@ -25,7 +25,7 @@ from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.store import outbox, receipts
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.receipts import Instance
-from pipeline.edge.store.schema import Instant, metadata
+from pipeline.edge.store.schema_base import Instant, metadata
 from tests.factories.reports import encode
 from tests.folders import SAMPLES
 

@@ -31,7 +31,8 @@ from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.history.query_retrieve import run_due_query
 from pipeline.edge.peer_problems import PeerUnavailableError
 from pipeline.edge.store import commitment_requests, held_work, receipts
-from pipeline.edge.store.schema import State, addendum, delivery, exam, history_query, reading, receipt
+from pipeline.edge.store.schema import addendum, delivery, exam, history_query, reading, receipt
+from pipeline.edge.store.schema_base import State
 from tests import peers
 from tests.edge.test_letters import put_text
 from tests.factories.commitment_scanner import Scanner as AskingScanner

@@ -23,7 +23,8 @@ from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import claim_due, follow_up
 from pipeline.edge.store import audit_trail, exams, outbox, receipts
 from pipeline.edge.store.exam_counts import ExamCounts
-from pipeline.edge.store.schema import State, exam, receipt
+from pipeline.edge.store.schema import exam, receipt
+from pipeline.edge.store.schema_base import State
 from pipeline.sr.dicom.character_sets import decoded
 from pipeline.sr.dicom.content_tree import header_text, read_instance
 from tests.factories.answered_exams import LONG_AGO

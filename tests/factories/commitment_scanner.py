@@ -16,7 +16,8 @@ from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.service_settings import CallerSettings, Engine
 from pipeline.edge.receive.listener import Listener
 from pipeline.edge.store import receipts
-from pipeline.edge.store.schema import State, commitment_request
+from pipeline.edge.store.schema import commitment_request
+from pipeline.edge.store.schema_base import State
 from tests import peers
 from tests.factories.instances import NOW, instance
 

@@ -11,8 +11,9 @@ from pipeline.edge.app import App
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.store import receipts, work_queue
 from pipeline.edge.store.receipts import Instance
-from pipeline.edge.store.schema import State, commitment_request, delivery, exam, history_query, receipt
 from pipeline.edge.store.schema import addendum as addendum_table
+from pipeline.edge.store.schema import commitment_request, delivery, exam, history_query, receipt
+from pipeline.edge.store.schema_base import State
 from tests.factories.reports import ENHANCED_SR, encode, region, report, spine
 
 UNKNOWN_NAME = "^<script>alert(1)</script>"

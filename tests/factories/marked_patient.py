@@ -21,16 +21,9 @@ from pipeline.edge.operations.release import parse_printed_number
 from pipeline.edge.store import audit_chain, commitment_requests, history_queries
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.qc_schema import phantom_scan, phantom_value
-from pipeline.edge.store.schema import (
-    State,
-    commitment_request,
-    delivery,
-    history_query,
-    metadata,
-    rejection,
-    reprocessing_difference,
-    reprocessing_run,
-)
+from pipeline.edge.store.reprocessing_schema import reprocessing_difference, reprocessing_run
+from pipeline.edge.store.schema import commitment_request, delivery, history_query, rejection
+from pipeline.edge.store.schema_base import State, metadata
 from tests.factories.answered_exams import LONG_AGO, follow_all, l1_l4, receive
 from tests.factories.rejection_notes import WORKLIST, rejection_note
 

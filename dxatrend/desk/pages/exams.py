@@ -20,7 +20,7 @@ from pipeline.edge.overview.patient import MOST_EXAMS, identities_of
 from pipeline.edge.store import outbox, patient_file, receipts
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.edge.store.patient_file import ExamRow
-from pipeline.edge.store.schema import State
+from pipeline.edge.store.schema_base import State
 from pipeline.sr.dicom.writer import Authored, dicom_file
 
 

@@ -23,7 +23,8 @@ from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.readings import REPEATED
 from pipeline.edge.store.receipts import Instance
-from pipeline.edge.store.schema import State, receipt
+from pipeline.edge.store.schema import receipt
+from pipeline.edge.store.schema_base import State
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.header import read_header
 from pipeline.sr.dicom.reader import split_file

@@ -26,8 +26,10 @@ from pipeline.edge.store import audit_trail, housekeeping_log
 from pipeline.edge.store.audit_schema import audit
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database, StoreError, migrate
+from pipeline.edge.store.process_schema import process
 from pipeline.edge.store.register_schema import register_record
-from pipeline.edge.store.schema import metadata, patient, process, receipt
+from pipeline.edge.store.schema import patient, receipt
+from pipeline.edge.store.schema_base import metadata
 from pipeline.errors import DxatrendError
 
 ROWS = 1000

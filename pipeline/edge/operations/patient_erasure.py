@@ -22,7 +22,8 @@ from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.patient_rows import LINKS, PatientRows
 from pipeline.edge.store.qc_schema import phantom_scan
 from pipeline.edge.store.register_schema import register_study
-from pipeline.edge.store.schema import State, delivery
+from pipeline.edge.store.schema import delivery
+from pipeline.edge.store.schema_base import State
 from pipeline.edge.store.unread_receipts import names_patient
 from pipeline.errors import DxatrendError
 

@@ -22,8 +22,9 @@ from pipeline.edge.operations.backup import BackupError, Copied, back_up, restor
 from pipeline.edge.store import exams, housekeeping_log
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.housekeeping_log import BACKUP_FAILED, BACKUP_TRIED, BACKUP_VERIFIED
+from pipeline.edge.store.process_schema import process
 from pipeline.edge.store.receipts import ERASED
-from pipeline.edge.store.schema import addendum, process, receipt
+from pipeline.edge.store.schema import addendum, receipt
 from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)

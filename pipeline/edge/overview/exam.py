@@ -13,7 +13,7 @@ from pipeline.edge.overview.stages import Stage, StageSources, stages_of
 from pipeline.edge.store import audit_trail, exams, outbox, patient_file, patients
 from pipeline.edge.store.audit_trail import Event, SealedEntry
 from pipeline.edge.store.patient_file import AddendumRow, DeliveryRow, ExamRow, PatientOnFile, ReportRow
-from pipeline.edge.store.schema import State
+from pipeline.edge.store.schema_base import State
 
 MOST_ENTRIES = 40
 """Entries of the audit trail on one page, the latest ones."""

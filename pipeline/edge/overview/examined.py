@@ -20,7 +20,7 @@ from pipeline.edge.overview.trend_table import ExamNumbers, TrendRow, rows_of
 from pipeline.edge.provenance import ChangedInput
 from pipeline.edge.store import exam_summaries, exams
 from pipeline.edge.store.patient_file import ExamRow
-from pipeline.edge.store.schema import State
+from pipeline.edge.store.schema_base import State
 from pipeline.sr.dicom.header import UnusableEvidenceError
 from pipeline.sr.render.page_content import NOT_PLAUSIBLE, NOT_VALID, VERDICTS, WITHIN_LSC
 from pipeline.sr.render.plots import Plot, PlotContext, drawn_region, plots

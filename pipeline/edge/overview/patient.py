@@ -14,7 +14,7 @@ from pipeline.edge.store import audit_trail, exams, outbox, patient_file, patien
 from pipeline.edge.store.audit_trail import SealedEntry
 from pipeline.edge.store.patient_file import DeliveryRow, ExamRow, HistoryQueryRow, MergeOnFile, PatientOnFile
 from pipeline.edge.store.patients import ContextOnFile
-from pipeline.edge.store.schema import State
+from pipeline.edge.store.schema_base import State
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.header import read_header
 from pipeline.sr.dicom.unreadable import UnreadableReportError

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pipeline.clinical.regions import parse_region
 from pipeline.edge.store.audit_trail import SealedEntry
 from pipeline.edge.store.patient_file import AddendumRow, DeliveryRow, ExamRow, ReportRow
-from pipeline.edge.store.schema import State
+from pipeline.edge.store.schema_base import State
 from pipeline.sr import codes
 
 

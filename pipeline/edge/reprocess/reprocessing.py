@@ -27,9 +27,10 @@ from pipeline.edge.store import (
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.reprocessing_runs import Run, Scope, Shard
-from pipeline.edge.store.schema import State, shard
+from pipeline.edge.store.reprocessing_schema import shard
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.edge.store.schema import receipt as receipt_table
+from pipeline.edge.store.schema_base import State
 
 MAX_YIELD_SECONDS = 10.0
 """How long one exam lets due work go first; if that takes longer, something else is wrong with it."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.alarm_schema import alarm_message
-from pipeline.edge.store.schema import State
+from pipeline.edge.store.schema_base import State
 
 TOO_OLD = timedelta(days=3)
 """A message that did not get out for so long is given up: what is still wrong is in a later one."""

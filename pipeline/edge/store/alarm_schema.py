@@ -2,7 +2,7 @@
 
 from sqlalchemy import Boolean, Column, Date, Index, Integer, String, Table, Text, UniqueConstraint
 
-from pipeline.edge.store.schema import Instant, id_column, metadata, open_work_indexes, work_columns
+from pipeline.edge.store.schema_base import Instant, id_column, metadata, open_work_indexes, work_columns
 
 alarm = Table(
     "alarm",

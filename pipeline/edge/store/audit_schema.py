@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text, UniqueConstraint
 
-from pipeline.edge.store.schema import Instant, id_column, index_where, metadata
+from pipeline.edge.store.schema_base import Instant, id_column, index_where, metadata
 
 BESIDES_THE_USUAL = "event NOT IN ('received', 'compared', 'authored', 'delivered')"
 """The condition of an audit entry that is not one of the few which every report adds; it is quoted by queries."""

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, delete, insert, select
 
-from pipeline.edge.store.schema import caller_certificate
+from pipeline.edge.store.caller_schema import caller_certificate
 
 MOST_ROWS = 200
 """How many rows there are at most; of more, those go whose callers were not here for longest."""

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, func, select, update
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.inserts import insert_if_absent
-from pipeline.edge.store.schema import State, commitment_request, receipt
+from pipeline.edge.store.schema import commitment_request, receipt
+from pipeline.edge.store.schema_base import State
 
 NO_SUCH_OBJECT_INSTANCE = 0x0112
 CLASS_INSTANCE_CONFLICT = 0x0119

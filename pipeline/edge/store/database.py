@@ -20,10 +20,14 @@ from pipeline.edge.shared_files import is_link_of_another, share_like_folder
 # The tables of each belong to the schema of every database.
 from pipeline.edge.store import alarm_schema as alarm_schema
 from pipeline.edge.store import audit_schema as audit_schema
+from pipeline.edge.store import caller_schema as caller_schema
 from pipeline.edge.store import desk_schema as desk_schema
 from pipeline.edge.store import erasure_schema as erasure_schema
+from pipeline.edge.store import process_schema as process_schema
 from pipeline.edge.store import qc_schema as qc_schema
 from pipeline.edge.store import register_schema as register_schema
+from pipeline.edge.store import reprocessing_schema as reprocessing_schema
+from pipeline.edge.store import schema as schema
 from pipeline.edge.store import secret_schema as secret_schema
 from pipeline.edge.store.change_notification import ChangeNotification, SqliteNotification
 from pipeline.edge.store.sqlite_engine import sqlite_engine

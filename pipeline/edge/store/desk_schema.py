@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, Index, Integer, String, Table, Text, UniqueConstraint
 
-from pipeline.edge.store.schema import Instant, id_column, metadata
+from pipeline.edge.store.schema_base import Instant, id_column, metadata
 
 desk_account = Table(
     "desk_account",

@@ -19,21 +19,20 @@ from pipeline.edge.store.erasure_schema import erasure
 from pipeline.edge.store.patient_rows import LINKS, QUEUES_OF_PATIENTS, PatientRows
 from pipeline.edge.store.qc_schema import phantom_scan, phantom_value
 from pipeline.edge.store.receipts import ERASED
+from pipeline.edge.store.reprocessing_schema import reprocessing_run
 from pipeline.edge.store.schema import (
-    State,
     addendum,
     commitment_request,
     delivery,
     exam,
     history_query,
     linked_patients,
-    metadata,
     patient,
     reading,
     receipt,
-    reprocessing_run,
     set_aside,
 )
+from pipeline.edge.store.schema_base import State, metadata
 
 _KEPT = (
     *(audit, audit_seal, audit_erasure),  # emptied of the details that name the patient

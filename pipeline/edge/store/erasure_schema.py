@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, String, Table
 
-from pipeline.edge.store.schema import Instant, count_column, id_column, metadata, reference
+from pipeline.edge.store.schema_base import Instant, count_column, id_column, metadata, reference
 
 erasure = Table(
     "erasure",

@@ -17,7 +17,8 @@ from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.edge.store import patient_identity, patient_merges, work_queue
 from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.compiled_statement import CompiledStatement
-from pipeline.edge.store.schema import State, exam, patient, reading
+from pipeline.edge.store.schema import exam, patient, reading
+from pipeline.edge.store.schema_base import State
 from pipeline.sr.extract.reanalysis import current, superseded_regions
 from pipeline.sr.extract.report import Report
 

@@ -5,7 +5,8 @@ from datetime import date, datetime, time
 from sqlalchemy import Connection, func, select
 
 from pipeline.edge.store import patient_merges
-from pipeline.edge.store.schema import State, addendum, delivery, exam, history_query
+from pipeline.edge.store.schema import addendum, delivery, exam, history_query
+from pipeline.edge.store.schema_base import State
 
 OF_AGE = 18
 """The years of a child do not count: what is kept of one is kept from this birthday on."""

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Select, false, func, select
 
-from pipeline.edge.store.schema import State, addendum, delivery, exam, receipt
+from pipeline.edge.store.schema import addendum, delivery, exam, receipt
+from pipeline.edge.store.schema_base import State
 
 
 def first_report_at(connection: Connection) -> datetime | None:

@@ -9,7 +9,6 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, func, select
 
 from pipeline.edge.store import senders, work_queue
 from pipeline.edge.store.schema import (
-    State,
     addendum,
     commitment_request,
     delivery,
@@ -20,6 +19,7 @@ from pipeline.edge.store.schema import (
     sender,
     set_aside,
 )
+from pipeline.edge.store.schema_base import State
 from pipeline.edge.store.senders import Sender
 
 KINDS: dict[str, Table] = {"": receipt, "E": exam, "D": delivery, "C": commitment_request, "Q": history_query}

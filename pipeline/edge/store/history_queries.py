@@ -11,7 +11,8 @@ from pipeline.edge.store import work_queue
 from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.inserts import insert_if_absent
-from pipeline.edge.store.schema import State, exam, history_query, patient
+from pipeline.edge.store.schema import exam, history_query, patient
+from pipeline.edge.store.schema_base import State
 
 AWAITS_HISTORY = "awaits_history"
 """The reason of an exam that is due later, because an archive has not responded yet."""

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select
 
-from pipeline.edge.store.schema import housekeeping
+from pipeline.edge.store.process_schema import housekeeping
 
 BACKUP = "backup"
 """The name of the row that says when ``dxatrend backup`` was last done."""

@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, select
 
 from pipeline.edge.store import senders
-from pipeline.edge.store.schema import State, exam
+from pipeline.edge.store.schema import exam
+from pipeline.edge.store.schema_base import State
 
 
 def intruders(connection: Connection, sides: Sequence[Sequence[int]], *, majority: bool) -> set[int]:

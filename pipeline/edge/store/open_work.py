@@ -6,7 +6,8 @@ from datetime import date, datetime
 from sqlalchemy import Connection, Table, func, select
 
 from pipeline.edge.store import phantom_scans
-from pipeline.edge.store.schema import State, addendum, delivery, exam, history_query, reading, receipt, scanner
+from pipeline.edge.store.schema import addendum, delivery, exam, history_query, reading, receipt, scanner
+from pipeline.edge.store.schema_base import State
 
 STAGES: dict[str, Table] = {"extract": receipt, "compare": exam, "deliver": delivery}
 """The queue of each stage."""

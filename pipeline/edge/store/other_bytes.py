@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Row, delete, select, update
 from pipeline.clinical.model import Scanner
 from pipeline.edge.store import exams, scanners, senders, work_queue
 from pipeline.edge.store.receipts import OTHER_BYTES, Receipt
-from pipeline.edge.store.schema import State, exam, reading, receipt
+from pipeline.edge.store.schema import exam, reading, receipt
+from pipeline.edge.store.schema_base import State
 
 
 def decide(connection: Connection, later: Receipt, scanner: Scanner) -> tuple[bool, list[int]]:

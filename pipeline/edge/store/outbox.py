@@ -15,7 +15,8 @@ from pipeline.edge.store import audit_trail, destination_outages, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.compiled_statement import CompiledStatement
-from pipeline.edge.store.schema import State, addendum, delivery, exam
+from pipeline.edge.store.schema import addendum, delivery, exam
+from pipeline.edge.store.schema_base import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

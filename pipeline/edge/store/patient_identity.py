@@ -11,7 +11,8 @@ from pipeline.clinical.person_names import contradict
 from pipeline.edge.store import patient_merges, patients, work_queue
 from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.intruders import intruders, named
-from pipeline.edge.store.schema import State, exam, patient
+from pipeline.edge.store.schema import exam, patient
+from pipeline.edge.store.schema_base import State
 
 ID_CONFLICT = "id_conflict"
 """The reason for which an exam is held that may be another patient's."""

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, func, or_, sele
 from pipeline.edge.store.audit_schema import audit, audit_erasure, audit_seal
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.qc_schema import phantom_scan, phantom_value
+from pipeline.edge.store.reprocessing_schema import reprocessing_difference, reprocessing_run
 from pipeline.edge.store.schema import (
     addendum,
     clinical_context,
@@ -21,17 +22,15 @@ from pipeline.edge.store.schema import (
     exam,
     history_query,
     linked_patients,
-    metadata,
     patient,
     patient_merge,
     provenance,
     reading,
     receipt,
     rejection,
-    reprocessing_difference,
-    reprocessing_run,
     set_aside,
 )
+from pipeline.edge.store.schema_base import metadata
 from pipeline.edge.store.unread_receipts import names_patient
 
 QUEUES_OF_PATIENTS = (receipt, exam, delivery, history_query, commitment_request)

@@ -10,7 +10,8 @@ from datetime import datetime
 from sqlalchemy import Connection, literal_column, select, update
 
 from pipeline.edge.store.receipts import Instance
-from pipeline.edge.store.schema import State, receipt
+from pipeline.edge.store.schema import receipt
+from pipeline.edge.store.schema_base import State
 from pipeline.sr.dicom.reader import without_pixels
 
 BATCH = 100

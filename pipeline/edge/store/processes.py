@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, select, update
 
 from pipeline.edge.store import work_queue
-from pipeline.edge.store.schema import process
+from pipeline.edge.store.process_schema import process
 
 STALE = timedelta(seconds=60)
 """A process whose row was not renewed for this long counts as dead."""

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Boolean, Column, Date, DateTime, ForeignKey, Index, String, Table, Text, UniqueConstraint, false
 
-from pipeline.edge.store.schema import Instant, id_column, metadata, reference
+from pipeline.edge.store.schema_base import Instant, id_column, metadata, reference
 
 phantom_scan = Table(
     "phantom_scan",

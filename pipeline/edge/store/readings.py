@@ -20,7 +20,8 @@ from pipeline.edge.store import (
 from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.inserts import insert_if_absent
-from pipeline.edge.store.schema import State, exam, patient, reading, receipt, rejection, scanner
+from pipeline.edge.store.schema import exam, patient, reading, receipt, rejection, scanner
+from pipeline.edge.store.schema_base import State
 from pipeline.edge.store.senders import Sender
 from pipeline.sr.dicom.header import UnusableEvidenceError, corrections, read_header, tidy_header, written_at
 from pipeline.sr.extract.report import Report

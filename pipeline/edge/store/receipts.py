@@ -17,7 +17,8 @@ from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.inserts import insert_absent
-from pipeline.edge.store.schema import State, receipt
+from pipeline.edge.store.schema import receipt
+from pipeline.edge.store.schema_base import State
 from pipeline.edge.store.senders import Sender
 
 OTHER_BYTES = "other_bytes"

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from pipeline.edge.store.schema import refused_object
+from pipeline.edge.store.caller_schema import refused_object
 
 MOST_ROWS = 200
 """How many rows there are at most; of more, the oldest go."""

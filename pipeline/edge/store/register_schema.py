@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, ForeignKey, LargeBinary, String, Table, Text, UniqueConstraint
 
-from pipeline.edge.store.schema import Instant, id_column, metadata
+from pipeline.edge.store.schema_base import Instant, id_column, metadata
 
 register_study = Table(
     "register_study",

@@ -11,8 +11,8 @@ from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 
+from pipeline.edge.store.caller_schema import rejected_caller
 from pipeline.edge.store.inserts import insert_if_absent
-from pipeline.edge.store.schema import rejected_caller
 
 MOST_ROWS = 200
 """How many rows there are at most."""

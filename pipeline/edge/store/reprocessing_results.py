@@ -11,7 +11,9 @@ from sqlalchemy import Connection, case, delete, func, insert, select
 from pipeline.clinical.model import Scanner
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.reprocessing_runs import Scope
-from pipeline.edge.store.schema import State, reprocessing_difference, reprocessing_run, scanner, shard
+from pipeline.edge.store.reprocessing_schema import reprocessing_difference, reprocessing_run, shard
+from pipeline.edge.store.schema import scanner
+from pipeline.edge.store.schema_base import State
 
 MOST_DIFFERENCES = 1000
 """How many addenda of a dry run are kept with what differs in them; any others are counted."""

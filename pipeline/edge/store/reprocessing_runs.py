@@ -14,7 +14,8 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.exam_counts import ExamCounts
-from pipeline.edge.store.schema import State, reprocessing_run, shard
+from pipeline.edge.store.reprocessing_schema import reprocessing_run, shard
+from pipeline.edge.store.schema_base import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

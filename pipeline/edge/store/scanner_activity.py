@@ -8,7 +8,8 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from sqlalchemy import Connection, Row, Select, and_, exists, false, func, select
 
-from pipeline.edge.store.schema import State, addendum, delivery, exam, reading, receipt, scanner
+from pipeline.edge.store.schema import addendum, delivery, exam, reading, receipt, scanner
+from pipeline.edge.store.schema_base import State
 
 PERIODS = (1, 7, 30)
 """Days over which the exams of a scanner are counted, the present moment included."""

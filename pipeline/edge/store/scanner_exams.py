@@ -9,7 +9,8 @@ from sqlalchemy import Connection, func, select
 
 from pipeline.clinical.model import Exam, Scanner
 from pipeline.clinical.regions import Region, parse_region
-from pipeline.edge.store.schema import State, exam, reading, scanner
+from pipeline.edge.store.schema import exam, reading, scanner
+from pipeline.edge.store.schema_base import State
 
 LATEST = 5_000
 """Exams among which a patient who is scanned too often is looked for."""

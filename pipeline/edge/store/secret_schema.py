@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, LargeBinary, String, Table, UniqueConstraint
 
-from pipeline.edge.store.schema import id_column, metadata
+from pipeline.edge.store.schema_base import id_column, metadata
 
 installation_secret = Table(
     "installation_secret",

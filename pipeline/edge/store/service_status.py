@@ -10,7 +10,8 @@ from pipeline.edge.configuration.reference_data import ReferenceData
 from pipeline.edge.store import destination_outages, open_work, scanner_activity, scanners, senders, work_queue
 from pipeline.edge.store.scanner_activity import ScannerStatus
 from pipeline.edge.store.scanners import Respelt, UnidentifiedScanner
-from pipeline.edge.store.schema import State, commitment_request, delivery, exam, history_query, receipt
+from pipeline.edge.store.schema import commitment_request, delivery, exam, history_query, receipt
+from pipeline.edge.store.schema_base import State
 from pipeline.edge.store.senders import NewSender
 
 DAY = timedelta(hours=24)

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Row, bindparam, select
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.patient_identity import ID_CONFLICT
-from pipeline.edge.store.schema import State, exam, patient, reading, receipt
+from pipeline.edge.store.schema import exam, patient, reading, receipt
+from pipeline.edge.store.schema_base import State
 from pipeline.sr.extract.report import Report
 
 SAME_SCAN = "same_scan"

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, func, insert, select, update
 from pipeline.clinical.model import LONGEST_EXAM
 from pipeline.edge.store import exams, patient_identity, readings
 from pipeline.edge.store.change_notification import notify
-from pipeline.edge.store.schema import State, exam, reading
+from pipeline.edge.store.schema import exam, reading
+from pipeline.edge.store.schema_base import State
 
 _Part = tuple[datetime, int]
 """The time of one report's scans, and its receipt."""

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, select
 
 from pipeline.edge.store import receipts
 from pipeline.edge.store.receipts import ERASED, Receipt
-from pipeline.edge.store.schema import State, reading, receipt
+from pipeline.edge.store.schema import reading, receipt
+from pipeline.edge.store.schema_base import State
 from pipeline.sr.dicom.content_tree import header_items, header_text
 from pipeline.sr.dicom.header import read_header
 from pipeline.sr.dicom.reader import Elements

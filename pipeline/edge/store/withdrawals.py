@@ -14,7 +14,8 @@ from pipeline.clinical.model import Scanner
 from pipeline.edge.store import exams, patient_identity, readings, shared_scans
 from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.inserts import insert_absent
-from pipeline.edge.store.schema import State, exam, reading, receipt, rejection, scanner
+from pipeline.edge.store.schema import exam, reading, receipt, rejection, scanner
+from pipeline.edge.store.schema_base import State
 from pipeline.edge.store.senders import Sender
 from pipeline.sr.extract.rejection_note import Rejection
 

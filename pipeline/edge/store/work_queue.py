@@ -32,8 +32,10 @@ from sqlalchemy import (
 
 from pipeline.edge.store.alarm_schema import alarm_message
 from pipeline.edge.store.compiled_statement import CompiledStatement
-from pipeline.edge.store.schema import State, commitment_request, delivery, exam, history_query, receipt, shard
+from pipeline.edge.store.reprocessing_schema import shard
+from pipeline.edge.store.schema import commitment_request, delivery, exam, history_query, receipt
 from pipeline.edge.store.schema import set_aside as set_aside_table
+from pipeline.edge.store.schema_base import State
 
 QUEUES = (receipt, exam, delivery, commitment_request, history_query, shard, alarm_message)
 """Every table that is a queue."""

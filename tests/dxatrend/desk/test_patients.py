@@ -22,7 +22,8 @@ from pipeline.edge.operations import exam_corrections
 from pipeline.edge.store import audit_trail, history_queries, patient_file, receipts, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.receipts import Instance
-from pipeline.edge.store.schema import State, addendum, delivery, exam
+from pipeline.edge.store.schema import addendum, delivery, exam
+from pipeline.edge.store.schema_base import State
 from tests.factories import browser as browsers
 from tests.factories.browser import PHONE, Client, RunningDesk, pixels_of
 from tests.factories.instances import NOW

@@ -42,7 +42,8 @@ from pipeline.edge.store import (
 from pipeline.edge.store.audit_schema import audit
 from pipeline.edge.store.caller_certificates import CallerCertificate
 from pipeline.edge.store.phantom_scans import NewPhantomScan, PhantomValues
-from pipeline.edge.store.schema import State, delivery, exam, history_query, patient, receipt, scanner
+from pipeline.edge.store.schema import delivery, exam, history_query, patient, receipt, scanner
+from pipeline.edge.store.schema_base import State
 from tests import peers
 from tests.factories.answered_exams import lsc
 from tests.factories.instances import instance

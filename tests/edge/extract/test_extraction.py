@@ -27,7 +27,8 @@ from pipeline.edge.store import (
 )
 from pipeline.edge.store.phantom_scans import PhantomValues
 from pipeline.edge.store.receipts import Instance, Receipt
-from pipeline.edge.store.schema import State, exam, receipt
+from pipeline.edge.store.schema import exam, receipt
+from pipeline.edge.store.schema_base import State
 from pipeline.sr.dicom.unreadable import Reason
 from pipeline.sr.extract.report import Report
 from pipeline.sr.extract.result_locations import ResultLocation

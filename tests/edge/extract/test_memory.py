@@ -15,7 +15,8 @@ from sqlalchemy import func, select
 from pipeline.edge.app import App
 from pipeline.edge.store import receipts
 from pipeline.edge.store.receipts import Instance
-from pipeline.edge.store.schema import State, addendum, receipt
+from pipeline.edge.store.schema import addendum, receipt
+from pipeline.edge.store.schema_base import State
 from tests import peers
 from tests.factories.reports import encode
 from tests.factories.service import Service

@@ -21,7 +21,8 @@ from pipeline.edge.store.audit_schema import audit as audit_table
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database, StoreError, StoreInUseError, StoreTooNewError
 from pipeline.edge.store.outbox import NewAddendum
-from pipeline.edge.store.schema import metadata, receipt
+from pipeline.edge.store.schema import receipt
+from pipeline.edge.store.schema_base import metadata
 from tests import peers
 from tests.factories.instances import NOW, instance, report
 

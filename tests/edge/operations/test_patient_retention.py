@@ -12,7 +12,7 @@ from pipeline.edge.operations.housekeeping import run_housekeeping
 from pipeline.edge.operations.patient_merge import merge
 from pipeline.edge.operations.patient_retention import NEWEST_EXAM_WITHIN, clock_is_credible, erase_expired
 from pipeline.edge.store import audit_chain, history_queries
-from pipeline.edge.store.schema import State
+from pipeline.edge.store.schema_base import State
 from tests.factories.answered_exams import LONG_AGO, follow_all, in_both_databases, l1_l4, receive
 from tests.factories.marked_patient import everything, finish
 

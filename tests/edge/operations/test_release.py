@@ -7,7 +7,8 @@ from pipeline.edge.operations.release import NotAPrintedNumberError, PrintedNumb
 from pipeline.edge.store import audit_trail, held_work, patients, receipts, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.database import Database
-from pipeline.edge.store.schema import State, history_query
+from pipeline.edge.store.schema import history_query
+from pipeline.edge.store.schema_base import State
 from tests.factories.instances import NOW, instance
 
 

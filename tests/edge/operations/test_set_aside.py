@@ -10,7 +10,8 @@ from pipeline.edge.store import audit_trail, held_work, receipts, service_status
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.held_work import SetAside
-from pipeline.edge.store.schema import State, receipt
+from pipeline.edge.store.schema import receipt
+from pipeline.edge.store.schema_base import State
 from tests.factories import outboxes
 from tests.factories.held_things import hold_things
 from tests.factories.instances import NOW, instance

@@ -22,7 +22,8 @@ from pipeline.edge.reprocess.reextract import READ_OTHERWISE
 from pipeline.edge.store import held_work, reprocessing_runs
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.reprocessing_runs import Scope
-from pipeline.edge.store.schema import exam, provenance, shard
+from pipeline.edge.store.reprocessing_schema import shard
+from pipeline.edge.store.schema import exam, provenance
 from tests.factories.answered_exams import (
     EPOCH,
     LONG_AGO,

@@ -7,7 +7,8 @@ from sqlalchemy import bindparam, func, insert, select, tuple_, update
 
 from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.database import Database, StoreError
-from pipeline.edge.store.schema import State, linked_patients, patient, receipt
+from pipeline.edge.store.schema import linked_patients, patient, receipt
+from pipeline.edge.store.schema_base import State
 from tests.factories.instances import NOW
 
 COLUMNS = {

@@ -19,7 +19,8 @@ from pipeline.edge.overview.scanner_fitness import fitness_of_all
 from pipeline.edge.overview.today import today
 from pipeline.edge.store import audit_search, held_work, outbox, patient_file, service_status, work_queue
 from pipeline.edge.store.audit_search import Search
-from pipeline.edge.store.schema import delivery, exam, metadata
+from pipeline.edge.store.schema import delivery, exam
+from pipeline.edge.store.schema_base import metadata
 from tests.benchmarks import archive
 
 PATIENTS = 400

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, MetaData, func, insert, select
 
 from pipeline.edge.store import schema_migration
 from pipeline.edge.store.database import LATEST_REVISION, Database
-from pipeline.edge.store.schema import metadata
+from pipeline.edge.store.schema_base import metadata
 from tests.factories.store_snapshot import SCHEMAS, build, newest, revisions, snapshot
 
 RELEASED = sorted(SCHEMAS.glob("*.sql"))

@@ -4,7 +4,8 @@ from sqlalchemy import Table
 
 from pipeline.edge.store.erasure_schema import erased_object
 from pipeline.edge.store.patient_rows import LINKS
-from pipeline.edge.store.schema import addendum, exam, metadata, patient, receipt
+from pipeline.edge.store.schema import addendum, exam, patient, receipt
+from pipeline.edge.store.schema_base import metadata
 
 NOT_OF_PATIENTS = {
     "alarm": "names no patient (kinds of alarms, scanners, destinations)",

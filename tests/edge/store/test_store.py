@@ -17,7 +17,8 @@ from sqlalchemy import func, select
 from pipeline.edge.store import exams, held_work, outbox, patients, readings, receipts, service_status, work_queue
 from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.outbox import NewAddendum
-from pipeline.edge.store.schema import State, exam, metadata, receipt
+from pipeline.edge.store.schema import exam, receipt
+from pipeline.edge.store.schema_base import State, metadata
 from tests.factories.instances import NOW, instance, lose_the_worker, report
 
 SETTLED = NOW + timedelta(seconds=30)

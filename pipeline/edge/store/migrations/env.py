@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from pipeline.edge.store.schema import metadata
+from pipeline.edge.store.schema_base import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 context.run_migrations()
