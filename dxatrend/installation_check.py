@@ -51,7 +51,7 @@ from pipeline.edge.peer_problems import PeerUnavailableError
 from pipeline.edge.store.database import StoreError, StoreInUseError, StoreMissingError, StoreTooNewError
 from pipeline.edge.store.precision_register import RegisteredRecords
 from pipeline.edge.text_files import printable
-from pipeline.sr.dialects.loader import Dialect
+from pipeline.sr.dialects.model import Dialect
 
 
 def check(folder: Path, *, on: date) -> Iterator[CheckResult]:

@@ -21,7 +21,7 @@ from pipeline.edge.store.schema import exam, receipt
 from pipeline.edge.store.schema_base import State
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import read_elements, split_file
-from pipeline.sr.extract.report import UnreadableReportError
+from pipeline.sr.dicom.unreadable import UnreadableReportError
 from tests import peers
 from tests.factories.raw_scanner import REFUSED, is_alive, store
 

@@ -21,9 +21,9 @@ from pipeline.edge.store.exams import ExamOnFile
 from pipeline.edge.text_files import printable
 from pipeline.sr.dicom.content_tree import header_items, header_text
 from pipeline.sr.dicom.reader import read_elements, split_file
-from pipeline.sr.dicom.unreadable import Reason
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from pipeline.sr.extract.phantom import PhantomReportError
-from pipeline.sr.extract.report import Report, UnreadableReportError, extract
+from pipeline.sr.extract.report import Report, extract
 
 
 def run(options: argparse.Namespace) -> int:

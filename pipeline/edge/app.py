@@ -13,7 +13,7 @@ from pipeline.edge.configuration.settings import Settings
 from pipeline.edge.reference_in_force import ReferenceInForce, ReferenceReader
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.precision_register import RegisteredRecords
-from pipeline.sr.dialects.loader import Dialect
+from pipeline.sr.dialects.model import Dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

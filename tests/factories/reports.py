@@ -16,7 +16,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from pipeline.edge.configuration.dialects import shipped_dialects
 from pipeline.sr.dicom.reader import read_elements
-from pipeline.sr.extract.report import Report, UnreadableReportError, extract
+from pipeline.sr.dicom.unreadable import UnreadableReportError
+from pipeline.sr.extract.report import Report, extract
 
 Concept = str | tuple[str, str, str]
 """A meaning, or value, scheme and meaning."""

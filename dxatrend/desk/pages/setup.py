@@ -32,7 +32,7 @@ from pipeline.edge.overview.first_steps import first_steps
 from pipeline.edge.overview.new_destination import NewDestination, new_destination
 from pipeline.edge.overview.rejected_callers import callers_to_admit
 from pipeline.edge.overview.scanner_gaps import scanner_gaps
-from pipeline.sr.dialects.loader import Dialect
+from pipeline.sr.dialects.model import Dialect
 
 REFRESH_SECONDS = 5
 """How often the page asks for itself while somebody waits for the next of the first steps."""

@@ -11,7 +11,8 @@ from importlib import resources
 from pathlib import Path
 
 from pipeline.edge.text_files import UnreadableTextError, printable, read_text
-from pipeline.sr.dialects.loader import Dialect, DialectError, load_dialects
+from pipeline.sr.dialects.loader import DialectError, load_dialects
+from pipeline.sr.dialects.model import Dialect
 
 
 class Origin(Enum):

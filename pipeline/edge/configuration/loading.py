@@ -28,7 +28,8 @@ from pipeline.edge.configuration.suggestions import did_you_mean
 from pipeline.edge.configuration.toml_files import TomlFile, read_toml
 from pipeline.edge.text_files import printable
 from pipeline.errors import DxatrendError
-from pipeline.sr.dialects.loader import Dialect, DialectError, normal_manufacturer
+from pipeline.sr.dialects.loader import DialectError
+from pipeline.sr.dialects.model import Dialect, normal_manufacturer
 from pipeline.sr.extract.scanner_alias import Spelling, canonical_scanner
 
 

@@ -8,7 +8,7 @@ from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.model import Scanner
 from pipeline.edge.configuration.fingerprint import fingerprint_of
 from pipeline.edge.configuration.settings import Settings
-from pipeline.sr.dialects.loader import Dialect, normal_manufacturer
+from pipeline.sr.dialects.model import Dialect, normal_manufacturer
 from pipeline.sr.extract.known_phantoms import KnownPhantom
 from pipeline.sr.extract.scanner_alias import Alias, Spelling, canonical_scanner, with_spellings
 

@@ -29,10 +29,10 @@ from pipeline.edge.store.receipts import Receipt
 from pipeline.edge.store.schema import receipt as receipt_table
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import Elements, read_elements
-from pipeline.sr.dicom.unreadable import IGNORED_REASONS, Reason
+from pipeline.sr.dicom.unreadable import IGNORED_REASONS, Reason, UnreadableReportError
 from pipeline.sr.extract.phantom import PhantomReportError
 from pipeline.sr.extract.rejection_note import RejectionNoteError
-from pipeline.sr.extract.report import Report, UnreadableReportError, extract
+from pipeline.sr.extract.report import Report, extract
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from pipeline.edge.store import receipts
 from pipeline.edge.store.receipts import Receipt
 from pipeline.sr.dicom.outline import outline
 from pipeline.sr.dicom.reader import Elements, read_elements
-from pipeline.sr.dicom.unreadable import Reason
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from pipeline.sr.extract.measurements import OtherScores
 from pipeline.sr.extract.phantom import PhantomReportError
-from pipeline.sr.extract.report import Report, UnreadableReportError, extract, trees
+from pipeline.sr.extract.report import Report, extract, trees
 
 LONGEST_SECONDS = 5.0
 """Processor time that a look at one report may take."""

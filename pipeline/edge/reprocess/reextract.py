@@ -14,8 +14,9 @@ from pipeline.edge.quality_control import stops
 from pipeline.edge.store import audit_trail, exams, phantom_scans, readings, receipts, withdrawals, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.schema import exam as exam_table
+from pipeline.sr.dicom.unreadable import UnreadableReportError
 from pipeline.sr.extract.phantom import PhantomReportError
-from pipeline.sr.extract.report import Report, UnreadableReportError
+from pipeline.sr.extract.report import Report
 
 log = logging.getLogger(__name__)
 

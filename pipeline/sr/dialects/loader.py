@@ -34,10 +34,7 @@ from pipeline.sr.dialects.model import (
     Since,
     TrendRule,
     VertebraNames,
-    normal_manufacturer,
 )
-
-__all__ = ["Dialect", "DialectError", "load_dialects", "normal_manufacturer", "parse_dialect"]
 
 
 class DialectError(DxatrendError):

@@ -45,8 +45,6 @@ from pipeline.sr.extract.scanner_alias import Alias, Spelling, canonical_scanner
 from pipeline.sr.extract.temporal_context import TimePointContext
 from pipeline.sr.extract.vendor_trend import read_trends
 
-__all__ = ["Reason", "Report", "UnreadableReportError", "extract", "trees"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:

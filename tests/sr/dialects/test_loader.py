@@ -5,7 +5,8 @@ import pytest
 from pipeline.clinical.regions import SITE_OF_PART, Region, Side, Site, UnknownRegionError, parse_region
 from pipeline.edge.configuration.dialects import shipped_dialects
 from pipeline.sr.dialects.concepts import Concept, Lookup
-from pipeline.sr.dialects.loader import Dialect, DialectError, load_dialects, normal_manufacturer, parse_dialect
+from pipeline.sr.dialects.loader import DialectError, load_dialects, parse_dialect
+from pipeline.sr.dialects.model import Dialect, normal_manufacturer
 from pipeline.sr.dialects.region_names import name_region
 from pipeline.sr.dicom.content_item import Code
 from pipeline.sr.extract.report import extract

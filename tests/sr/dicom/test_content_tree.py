@@ -11,7 +11,7 @@ from pipeline.sr.dicom import content_tree
 from pipeline.sr.dicom.content_item import Code, Item
 from pipeline.sr.dicom.content_tree import header_text, read_tree
 from pipeline.sr.dicom.reader import Elements, read_elements
-from pipeline.sr.extract.report import Reason, UnreadableReportError
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from tests.factories.elements import elements_of
 from tests.factories.reports import code_item, container, each_item, encode, num, put, report, text
 

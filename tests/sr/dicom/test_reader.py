@@ -19,7 +19,7 @@ from pydicom.uid import (
 from pipeline.sr.dicom import reader
 from pipeline.sr.dicom.content_tree import UNREADABLE, read_instance, read_tree
 from pipeline.sr.dicom.reader import read_elements, split_file
-from pipeline.sr.extract.report import Reason, UnreadableReportError
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from tests.factories.elements import elements_of
 from tests.factories.reports import (
     container,

@@ -19,7 +19,8 @@ from pipeline.sr.dicom.character_sets import DEFAULT, declared, decoded
 from pipeline.sr.dicom.content_item import Code, Item
 from pipeline.sr.dicom.content_tree import read_instance, read_tree
 from pipeline.sr.dicom.reader import Elements, read_elements
-from pipeline.sr.extract.report import Report, UnreadableReportError, extract
+from pipeline.sr.dicom.unreadable import UnreadableReportError
+from pipeline.sr.extract.report import Report, extract
 from tests.factories.mutants import NAMES, mutant
 
 GRAMS = {"g/cm2", "g/cm²", "g/cm^2"}

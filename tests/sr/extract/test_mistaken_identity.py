@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.clinical.model import Sex
-from pipeline.sr.extract.report import Reason
+from pipeline.sr.dicom.unreadable import Reason
 from tests.factories.images import HEADS, apex, dxa_results, hologic_picture, picture, roi, scan
 from tests.factories.reports import (
     TID1500,

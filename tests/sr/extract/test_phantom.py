@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 
 from pipeline.clinical.model import Scanner
+from pipeline.sr.dicom.unreadable import Reason
 from pipeline.sr.extract.phantom import PhantomReportError
-from pipeline.sr.extract.report import Reason
 from tests.factories.reports import (
     container,
     encode,

@@ -15,9 +15,10 @@ from pipeline.clinical.regions import parse_region
 from pipeline.edge.configuration.dialects import shipped_dialects
 from pipeline.sr.dialects.loader import load_dialects
 from pipeline.sr.dicom.reader import read_elements, split_file
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from pipeline.sr.dicom.unreadable import Reason as EveryReason
 from pipeline.sr.extract.remarks import Unused
-from pipeline.sr.extract.report import Reason, UnreadableReportError, extract
+from pipeline.sr.extract.report import extract
 from tests.factories.elements import elements_of
 from tests.factories.reports import (
     LATERALITY,

@@ -7,7 +7,7 @@ import pytest
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLossless
 
 from pipeline.clinical.model import Scanner
-from pipeline.sr.extract.report import Reason, UnreadableReportError
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from pipeline.sr.extract.result_locations import ResultLocation
 from tests.factories.images import (
     COMPUTED_RADIOGRAPHY,

@@ -9,7 +9,8 @@ from pydicom.uid import ImplicitVRLittleEndian
 
 from pipeline.edge.configuration.dialects import shipped_dialects
 from pipeline.sr.dicom.reader import read_elements
-from pipeline.sr.extract.report import Reason, Report, UnreadableReportError, extract
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
+from pipeline.sr.extract.report import Report, extract
 from tests.factories.images import apex, dxa_results, hologic_picture, picture, roi, scan
 from tests.factories.reports import container, encode, num, region, report, spine, text
 

@@ -20,9 +20,9 @@ from pipeline.clinical.model import Exam, Interpretation, Obstacle, Overall, Res
 from pipeline.clinical.wording.names import lsc_in_text, score_in_text
 from pipeline.sr.author.addendum import author
 from pipeline.sr.author.readback import read_back
-from pipeline.sr.dicom.unreadable import Reason
+from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 from pipeline.sr.dicom.writer import Authored, dicom_file
-from pipeline.sr.extract.report import UnreadableReportError, extract
+from pipeline.sr.extract.report import extract
 from pipeline.sr.render import drawing, page_layout, page_marks
 from pipeline.sr.render.fonts import NAMELESS, UNKNOWN, Fonts, UnusableFontError
 from pipeline.sr.render.instances import author_renderings
