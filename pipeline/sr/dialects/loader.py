@@ -5,11 +5,9 @@ A dialect is a TOML file in ``vendors``, or of a site in ``config/dialects``; ``
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime
-from enum import StrEnum
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2s
-from typing import Any, TypeVar
+from typing import Any
 
 from pipeline.clinical.regions import SITE_OF_PART, SPINE, Side, Site, UnknownRegionError, parse_vertebrae
 from pipeline.errors import DxatrendError
@@ -35,6 +33,7 @@ from pipeline.sr.dialects.model import (
     TrendRule,
     VertebraNames,
 )
+from pipeline.sr.dialects.toml_table import Table, read_concept
 
 
 class DialectError(DxatrendError):
@@ -74,7 +73,7 @@ def parse_dialect(data: Mapping[str, Any]) -> Dialect:
         DialectError: with all errors in it.
     """
     errors: list[str] = []
-    table = _Table(data, "", errors)
+    table = Table(data, "", errors)
     quantities = tuple(table.listed("quantities", Quantity))
     dialect = Dialect(
         name=table.text("name"),
@@ -94,7 +93,7 @@ def parse_dialect(data: Mapping[str, Any]) -> Dialect:
         quantities=Lookup(quantities),
         facts=Lookup(table.listed("facts", Fact)),
         changes=Lookup(table.listed("changes", Since)),
-        noted=Lookup((_concept(entry), True) for entry in table.tables("noted")),
+        noted=Lookup((read_concept(entry), True) for entry in table.tables("noted")),
         units=tuple(table.table("units").lists()),
         units_when_absent=dict(_units_when_absent(table.table("units_when_absent"))),
         **_populations(table.table("populations")),
@@ -120,131 +119,7 @@ def _fingerprint(data: Mapping[str, Any]) -> str:
     return blake2s(json.dumps(data, default=str).encode(), digest_size=8).hexdigest()
 
 
-_T = TypeVar("_T")
-_Key = TypeVar("_Key", bound=StrEnum)
-
-
-class _Table:
-    """A table of a dialect's TOML, read key by key; wrong values and unknown keys are added to the errors."""
-
-    def __init__(self, data: Mapping[str, Any], path: str, errors: list[str]) -> None:
-        self._left = dict(data)
-        self._path = path
-        self._errors = errors
-
-    def wrong(self, key: str, what: str) -> None:
-        self._errors.append(f"{self._path}{key}: {what}")
-
-    def text(self, key: str, *, required: bool = True) -> str:
-        value = self._left.pop(key, "")
-        if not isinstance(value, str):
-            self.wrong(key, "must be a text")
-            return ""
-        if required and not value.strip():
-            self.wrong(key, "is missing")
-        return value
-
-    def flag(self, key: str) -> bool:
-        value = self._left.pop(key, False)
-        if not isinstance(value, bool):
-            self.wrong(key, "must be true or false")
-        return value is True
-
-    def day(self, key: str) -> date | None:
-        value = self._left.pop(key, None)
-        if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
-            return value
-        self.wrong(key, "must be a day, written as 2026-11-26")
-        return None
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self._left.pop(key, [])
-        if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
-            self.wrong(key, "must be a list of texts")
-            return ()
-        return tuple(value)
-
-    def text_or_texts(self, key: str) -> tuple[str, ...]:
-        if isinstance(self._left.get(key), list):
-            return self.texts(key)
-        text = self.text(key, required=False)
-        return (text,) if text else ()
-
-    def lists(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        for key in list(self._left):
-            yield key, self.texts(key)
-
-    def one_of(self, key: str, parse: Callable[[str], _T]) -> _T | None:
-        text = self.text(key, required=False)
-        if not text:
-            return None
-        try:
-            return parse(text)
-        except ValueError:
-            self.wrong(key, f"{text!r} is none we know")
-            return None
-
-    def table(self, key: str) -> "_Table":
-        value = self._left.pop(key, {})
-        if not isinstance(value, dict):
-            self.wrong(key, "must be a table")
-            value = {}
-        return _Table(value, f"{self._path}{key}.", self._errors)
-
-    def tables(self, key: str, *, required: bool = False) -> Iterator["_Table"]:
-        value = self._left.pop(key, [])
-        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-            self.wrong(key, f"must be tables, written as [[{key}]]")
-            value = []
-        elif required and not value:
-            self.wrong(key, f"at least one [[{key}]] is needed")
-        for number, entry in enumerate(value, start=1):
-            table = _Table(entry, f"{self._path}{key}[{number}].", self._errors)
-            yield table
-            table.finish()
-
-    def listed(self, key: str, kind: type[_Key]) -> Iterator[tuple[Concept, _Key]]:
-        """Yield the concepts listed in a table under each member of an enumeration."""
-        table = self.table(key)
-        for member in kind:
-            for entry in table.tables(member.value):
-                yield _concept(entry), member
-        table.finish()
-
-    def concept(self, key: str) -> Concept | None:
-        """Return a concept, or ``None`` when the key is absent."""
-        if key not in self._left:
-            return None
-        table = self.table(key)
-        concept = _concept(table)
-        table.finish()
-        return concept
-
-    def required_concept(self, key: str) -> Concept:
-        concept = self.concept(key)
-        if concept is None:
-            self.wrong(key, "is missing")
-        return concept or Concept()
-
-    def finish(self) -> None:
-        for key in self._left:
-            self.wrong(key, "is no key we know")
-        self._left = {}
-
-
-def _concept(table: _Table) -> Concept:
-    concept = Concept(
-        value=table.text("value", required=False),
-        scheme=table.text("scheme", required=False),
-        meanings=table.text_or_texts("meaning"),
-    )
-    named = bool(concept.meanings) and all(meaning.strip(" *") for meaning in concept.meanings)
-    if bool(concept.value) != bool(concept.scheme) or not (concept.value or named):
-        table.wrong("meaning", "needs a meaning, or a value and its scheme")
-    return concept
-
-
-def _report_rule(table: _Table) -> ReportRule:
+def _report_rule(table: Table) -> ReportRule:
     rule = ReportRule(
         root=table.concept("root"),
         contains=table.concept("contains"),
@@ -255,7 +130,7 @@ def _report_rule(table: _Table) -> ReportRule:
     return rule
 
 
-def _container_rule(table: _Table) -> ContainerRule:
+def _container_rule(table: Table) -> ContainerRule:
     return ContainerRule(
         container=table.required_concept("container"),
         where=tuple(_conditions(table, "where")),
@@ -264,7 +139,7 @@ def _container_rule(table: _Table) -> ContainerRule:
     )
 
 
-def _never_rule(table: _Table) -> NeverRule:
+def _never_rule(table: Table) -> NeverRule:
     return NeverRule(
         container=table.required_concept("container"),
         where=tuple(_conditions(table, "where")),
@@ -272,7 +147,7 @@ def _never_rule(table: _Table) -> NeverRule:
     )
 
 
-def _place_rule(table: _Table) -> PlaceRule:
+def _place_rule(table: Table) -> PlaceRule:
     site = table.one_of("site", Site)
     rule = PlaceRule(
         where=tuple(_conditions(table, "where", required=True)),
@@ -284,7 +159,7 @@ def _place_rule(table: _Table) -> PlaceRule:
     return rule
 
 
-def _trend_rule(table: _Table) -> TrendRule:
+def _trend_rule(table: Table) -> TrendRule:
     container = table.required_concept("container")
     entries = table.one_of("entries", NamedFor)
     rule = TrendRule(
@@ -302,7 +177,7 @@ def _trend_rule(table: _Table) -> TrendRule:
     return rule
 
 
-def _conditions(table: _Table, key: str, *, required: bool = False) -> Iterator[Condition]:
+def _conditions(table: Table, key: str, *, required: bool = False) -> Iterator[Condition]:
     for entry in table.tables(key, required=required):
         contains = entry.text_or_texts("contains")
         if not any(map(str.strip, contains)):
@@ -310,7 +185,7 @@ def _conditions(table: _Table, key: str, *, required: bool = False) -> Iterator[
         yield Condition(text=entry.required_concept("text"), contains=contains, anywhere=entry.flag("anywhere"))
 
 
-def _region_rule(table: _Table) -> RegionRule:
+def _region_rule(table: Table) -> RegionRule:
     rule = RegionRule(
         container=table.concept("container"),
         name=table.concept("name"),
@@ -320,13 +195,13 @@ def _region_rule(table: _Table) -> RegionRule:
         derivation=table.concept("derivation"),
         method=table.concept("method"),
         study=table.concept("study"),
-        time_points=tuple(_concept(entry) for entry in table.tables("time_point")),
+        time_points=tuple(read_concept(entry) for entry in table.tables("time_point")),
     )
     table.finish()
     return rule
 
 
-def _part_names(table: _Table) -> Iterator[PartNames]:
+def _part_names(table: Table) -> Iterator[PartNames]:
     """Read ``[names.hip]`` and the other sites: for each part the vendor's names."""
     for site in Site:
         parts = table.table(site.value)
@@ -337,13 +212,13 @@ def _part_names(table: _Table) -> Iterator[PartNames]:
     table.finish()
 
 
-def _vertebra_names(table: _Table) -> VertebraNames:
+def _vertebra_names(table: Table) -> VertebraNames:
     names = VertebraNames(words=table.texts("words"), brackets_exclude=table.flag("brackets_exclude"))
     table.finish()
     return names
 
 
-def _side_names(table: _Table) -> Iterator[SideNames]:
+def _side_names(table: Table) -> Iterator[SideNames]:
     for side in Side:
         names = table.table(side.value)
         yield SideNames(side=side, words=names.texts("words"), code=names.concept("code"))
@@ -351,7 +226,7 @@ def _side_names(table: _Table) -> Iterator[SideNames]:
     table.finish()
 
 
-def _finding_site(table: _Table) -> FindingSite:
+def _finding_site(table: Table) -> FindingSite:
     part = table.text("part", required=False)
     vertebra = table.one_of("vertebra", _one_vertebra)
     site = table.one_of("site", Site) or SITE_OF_PART.get(part) or (Site.SPINE if vertebra else None)
@@ -375,7 +250,7 @@ def _one_vertebra(text: str) -> tuple[str, ...]:
     return levels
 
 
-def _units_when_absent(table: _Table) -> Iterator[tuple[Quantity, str]]:
+def _units_when_absent(table: Table) -> Iterator[tuple[Quantity, str]]:
     for quantity in Quantity:
         unit = table.text(quantity.value, required=False)
         if unit:
@@ -383,7 +258,7 @@ def _units_when_absent(table: _Table) -> Iterator[tuple[Quantity, str]]:
     table.finish()
 
 
-def _device_items(table: _Table) -> DeviceItems:
+def _device_items(table: Table) -> DeviceItems:
     items = DeviceItems(
         manufacturer=table.concept("manufacturer"),
         model=table.concept("model"),
@@ -393,7 +268,7 @@ def _device_items(table: _Table) -> DeviceItems:
     return items
 
 
-def _phantom_signs(table: _Table) -> PhantomSigns:
+def _phantom_signs(table: Table) -> PhantomSigns:
     signs = PhantomSigns(
         patient_id=Concept(meanings=table.texts("patient_id")),
         patient_name=Concept(meanings=table.texts("patient_name")),
@@ -403,7 +278,7 @@ def _phantom_signs(table: _Table) -> PhantomSigns:
     return signs
 
 
-def _populations(table: _Table) -> dict[str, Concept]:
+def _populations(table: Table) -> dict[str, Concept]:
     """Read ``female`` and ``male``: the names of their reference populations."""
     populations = {sex: Concept(meanings=table.texts(sex)) for sex in ("female", "male")}
     table.finish()
