@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from pipeline.edge.configuration.loading import load_configuration
+from pipeline.edge.ip_address import LOOPBACK
 from pipeline.edge.text_files import toml_string
 from pipeline.errors import DxatrendError
 
@@ -124,7 +125,7 @@ def _reach(host: str) -> str:
     match host:
         case "0.0.0.0" | "::":
             return "every address of this machine"
-        case "127.0.0.1" | "::1" | "localhost":
+        case _ if host in LOOPBACK:
             return "this machine only, until you change it"
         case _:
             return "this address of this machine"

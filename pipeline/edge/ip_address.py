@@ -1,6 +1,9 @@
-"""Tell an IP address from a host name."""
+"""Tell an IP address from a host name, and this machine from others."""
 
 import ipaddress
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""This machine, as it calls itself: what is sent to one of these does not leave it."""
 
 
 def is_ip_address(host: str) -> bool:

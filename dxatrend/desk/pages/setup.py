@@ -26,6 +26,7 @@ from pipeline.edge.configuration.folders import SYSTEM_FOLDER
 from pipeline.edge.configuration.loading import SettingsError, load_configuration
 from pipeline.edge.configuration.reference_data import reference_data_of
 from pipeline.edge.configuration.service_settings import ServiceSettings
+from pipeline.edge.ip_address import LOOPBACK
 from pipeline.edge.operations.sender_confirmation import confirm_sender
 from pipeline.edge.overview.check_result import CheckResult, Level
 from pipeline.edge.overview.first_steps import first_steps
@@ -38,8 +39,6 @@ REFRESH_SECONDS = 5
 """How often the page asks for itself while somebody waits for the next of the first steps."""
 
 MOST_ASKED_AT_ONCE = 8
-
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +114,7 @@ def _page(visit: Visit, installation: _Installation, *, asked: Sequence[CheckRes
         levels=Level,
         asked=asked,
         service=service,
-        listens_here_only=service.listener.host in _LOOPBACK,
+        listens_here_only=service.listener.host in LOOPBACK,
         start=_start(visit.desk.folder),
         is_system=visit.desk.folder.resolve() == SYSTEM_FOLDER,
         service_file=visit.desk.folder.resolve() / "service.toml",

@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 
 from pipeline.edge.alarms.secrets import SecretError, secret
 from pipeline.edge.configuration.alarm_settings import (
-    LOOPBACK,
     AlarmsSettings,
     AppriseSettings,
     HeartbeatSettings,
@@ -28,6 +27,7 @@ from pipeline.edge.configuration.alarm_settings import (
     WebhookSettings,
 )
 from pipeline.edge.cut_off import CutOff
+from pipeline.edge.ip_address import LOOPBACK
 from pipeline.errors import DxatrendError
 
 SECONDS = 20

@@ -2,26 +2,20 @@
 
 from datetime import date, time
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.edge.alarm_kinds import KINDS
 from pipeline.edge.configuration.section import ConfigPath, Name, Port, Section
+from pipeline.edge.configuration.urls import parts_of_url
+from pipeline.edge.ip_address import LOOPBACK
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
 
 def _http_url(text: str) -> str:
-    try:
-        url = urlsplit(text)
-        usable = url.scheme in ("http", "https") and bool(url.hostname) and (url.port or 1) > 0
-    except ValueError:
-        usable = False
-    if not usable or not text.isprintable():
+    if parts_of_url(text, "http", "https") is None or not text.isprintable():
         raise ValueError("a URL begins with http:// or https:// and a host")
     return text
 

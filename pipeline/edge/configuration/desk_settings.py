@@ -2,14 +2,13 @@
 
 from enum import StrEnum
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.edge.configuration.section import ConfigPath, Name, Port, Section
-from pipeline.edge.ip_address import is_ip_address
+from pipeline.edge.configuration.urls import parts_of_url
+from pipeline.edge.ip_address import LOOPBACK, is_ip_address
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _EVERY_ADDRESS = ("0.0.0.0", "::")
 
 
@@ -39,12 +38,8 @@ def _address(text: str) -> str:
 
 def _site(text: str) -> str:
     """Return the address that people type without a closing slash: scheme, host, and a port if there is one."""
-    try:
-        url = urlsplit(text)
-        usable = url.scheme in ("http", "https") and bool(url.hostname) and (url.port or 1) > 0
-    except ValueError:
-        usable = False
-    if not usable or url.path.strip("/") or url.query or url.fragment or url.username:
+    url = parts_of_url(text, "http", "https")
+    if url is None or url.path.strip("/") or url.query or url.fragment or url.username:
         raise ValueError("the desk is at https://name or https://name:port, without anything after it")
     return f"{url.scheme}://{url.netloc.lower()}"
 
@@ -78,7 +73,7 @@ class DeskSettings(Section):
 
     @model_validator(mode="after")
     def _is_safe_to_reach(self) -> Self:
-        if self.socket is None and self.host not in _LOOPBACK and self.tls is None and self.proxy is None:
+        if self.socket is None and self.host not in LOOPBACK and self.tls is None and self.proxy is None:
             raise ValueError("a host other than 127.0.0.1 needs desk.tls, or desk.proxy: passwords cross the network")
         if self.proxy is not None and self.socket is None and not self.proxy.address:
             raise ValueError("desk.proxy needs the address of the proxy, or desk.socket for it to connect to")
@@ -106,7 +101,7 @@ class DeskSettings(Section):
     def addresses(self) -> frozenset[str]:
         """Every origin under which pages are served: ``address``, and the names of loopback where it listens there."""
         scheme, own = self.address.partition("://")[0], set[str]()
-        if self.socket is None and self.proxy is None and self.host in _LOOPBACK:
+        if self.socket is None and self.proxy is None and self.host in LOOPBACK:
             own = {f"{scheme}://{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")}
         return frozenset({self.address, *own})
 

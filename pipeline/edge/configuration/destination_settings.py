@@ -12,6 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 from pipeline.edge.configuration.hl7_mapping import read_mapping
 from pipeline.edge.configuration.login_settings import LoginSettings
 from pipeline.edge.configuration.section import AeTitle, ClientTlsSettings, ConfigPath, Name, Port, Section, TlsSettings
+from pipeline.edge.configuration.urls import parts_of_url
+from pipeline.edge.ip_address import LOOPBACK
 from pipeline.messages.hl7.mapping import Hl7Mapping
 
 
@@ -97,12 +99,8 @@ class Hl7Destination(DestinationSettings):
 
 
 def _http_url(text: str) -> str:
-    try:
-        url = urlsplit(text)
-        usable = url.scheme in ("http", "https") and bool(url.hostname) and (url.port or 1) > 0
-    except ValueError:
-        usable = False
-    if not usable or not text.isascii() or not text.isprintable() or " " in text:
+    url = parts_of_url(text, "http", "https")
+    if url is None or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("a URL of this kind is https://host:port/path")
     if url.username or url.password or url.query or url.fragment:
         raise ValueError("host, port and path alone; a login has a section of its own")
@@ -119,7 +117,7 @@ class HttpDestination(DestinationSettings):
     @model_validator(mode="after")
     def _keeps_a_login_secret(self) -> Self:
         scheme = urlsplit(self.url).scheme
-        if scheme == "http" and (self.login or self.tls) and not _is_this_machine(self.url):
+        if scheme == "http" and (self.login or self.tls) and self.host not in LOOPBACK:
             raise ValueError("login and tls need https://")
         return self
 
@@ -127,10 +125,6 @@ class HttpDestination(DestinationSettings):
     def host(self) -> str:
         """The server's name or address."""
         return urlsplit(self.url).hostname or ""
-
-
-def _is_this_machine(url: str) -> bool:
-    return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
 
 
 class StowDestination(HttpDestination):

@@ -4,7 +4,6 @@ import re
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -15,6 +14,7 @@ from pipeline.edge.configuration.alarm_settings import AlarmsSettings, MonitorSe
 from pipeline.edge.configuration.desk_settings import DeskSettings
 from pipeline.edge.configuration.destination_settings import Destination, DicomDestination, StowDestination
 from pipeline.edge.configuration.section import AeTitle, ConfigPath, Name, Port, Section, TlsSettings
+from pipeline.edge.configuration.urls import parts_of_url
 from pipeline.edge.ip_address import is_ip_address
 
 MEGABYTE = 1_000_000
@@ -57,12 +57,8 @@ def _postgresql_problem(url: URL) -> str | None:
 
 
 def _syslog_url(text: str) -> str:
-    try:
-        url = urlsplit(text)
-        usable = url.scheme in ("udp", "tls") and bool(url.hostname) and (url.port or 1) > 0 and not url.path
-    except ValueError:
-        usable = False
-    if not usable:
+    url = parts_of_url(text, "udp", "tls")
+    if url is None or url.path:
         raise ValueError("a syslog receiver is udp://host:port or tls://host:port")
     return text
 

@@ -21,12 +21,12 @@ from pipeline.edge.configuration.destination_settings import (
 )
 from pipeline.edge.configuration.environment import unheeded_variables
 from pipeline.edge.configuration.service_settings import ListenerSettings, ServiceSettings
+from pipeline.edge.ip_address import LOOPBACK
 from pipeline.edge.overview.check_result import CheckResult, Level
 from pipeline.edge.overview.expiries import Expiry
 from pipeline.edge.overview.named_files import NamedFile, named_files
 from pipeline.edge.text_files import printable
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _EVERY_ADDRESS = ("0.0.0.0", "::", "")
 
 
@@ -109,7 +109,7 @@ def _destinations(service: ServiceSettings) -> Iterator[CheckResult]:
             Level.ADVICE, "destination: addenda go nowhere, as no [[destination]] is listed", "add the PACS"
         )
     for to in service.destination:
-        is_here = isinstance(to, DicomDestination) and to.host in (*_LOOPBACK, socket.gethostname())
+        is_here = isinstance(to, DicomDestination) and to.host in (*LOOPBACK, socket.gethostname())
         if isinstance(to, DicomDestination) and is_here and to.port == service.listener.port:
             yield CheckResult(
                 Level.PROBLEM,
@@ -147,7 +147,7 @@ class _Listening:
     port: int | None
 
     def collides_with(self, other: "_Listening") -> bool:
-        is_one_address = self.host in _LOOPBACK and other.host in _LOOPBACK
+        is_one_address = self.host in LOOPBACK and other.host in LOOPBACK
         is_every = self.host in _EVERY_ADDRESS or other.host in _EVERY_ADDRESS
         return self.port == other.port and (is_every or is_one_address or self.host == other.host)
 
