@@ -35,6 +35,24 @@ class TrendFigure:
         return ("Exam", *(head for name, head in _COLUMNS if name in self.columns or name in ("bmd", "scanner")), "Use")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trends:
+    """The trends that a page shows, and which earlier exam their bands are about."""
+
+    figures: tuple[TrendFigure, ...]
+    reference: Reference
+
+    @property
+    def have_band(self) -> bool:
+        """Whether any shows the LSC about an earlier exam."""
+        return any(figure.plot.band for figure in self.figures)
+
+    @property
+    def have_baseline(self) -> bool:
+        """Whether the band may be about the baseline as well."""
+        return any(figure.plot.baseline_band for figure in self.figures)
+
+
 _COLUMNS: tuple[tuple[str, str | tuple[str, str]], ...] = (
     ("age", ("Age", "number")),
     ("bmd", ("BMD g/cm²", "number")),
@@ -47,14 +65,16 @@ _COLUMNS: tuple[tuple[str, str | tuple[str, str]], ...] = (
 )
 
 
-def trend_figures(examined: Examined, reference: Reference) -> list[TrendFigure]:
-    """Return a figure for each region that has more than one scan to show."""
-    return [
+def trends_of(examined: Examined | None, *, about: str | None) -> Trends:
+    """Return a figure for each region that has more than one scan to show, with the bands that a visitor has chosen."""
+    reference = Reference.BASELINE if about == Reference.BASELINE else Reference.PRIOR
+    figures = tuple(
         TrendFigure(
             region=trend.plot.region,
             svg=trend_plot(trend.plot, f"trend-{number}", reference),
             plot=trend.plot,
             rows=trend.rows,
         )
-        for number, trend in enumerate(examined.trends, 1)
-    ]
+        for number, trend in enumerate(examined.trends if examined else (), 1)
+    )
+    return Trends(figures=figures, reference=reference)

@@ -4,11 +4,10 @@ from pydicom.uid import ExplicitVRLittleEndian
 from starlette.responses import Response
 
 from dxatrend.desk import patient_words
-from dxatrend.desk.charts.trend import Reference
 from dxatrend.desk.page_drawing import Drawing, DrawingError, drawing_of
 from dxatrend.desk.pages.trail import WORDS
 from dxatrend.desk.routes import DeskRoute, action, page
-from dxatrend.desk.trend_figures import trend_figures
+from dxatrend.desk.trend_figures import trends_of
 from dxatrend.desk.visit import Visit, not_found
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.operations import exam_corrections
@@ -28,16 +27,12 @@ def show(visit: Visit) -> Response:
     """Show an exam in its stages, with its results, addenda, reports and trail."""
     found, examined = _exam(visit, visit.path["number"])
     visit.viewed(found.row.patient, exam=found.row.number)
-    reference = Reference.BASELINE if visit.query.get("about") == Reference.BASELINE else Reference.PRIOR
     return visit.render(
         "exam.html",
         title=f"Exam {found.row.number}",
         exam=found,
         examined=examined,
-        figures=trend_figures(examined, reference) if examined else [],
-        reference=reference,
-        has_band=any(trend.plot.band for trend in examined.trends) if examined else False,
-        has_baseline=any(trend.plot.baseline_band for trend in examined.trends) if examined else False,
+        trends=trends_of(examined, about=visit.query.get("about")),
         words=patient_words,
         event_words=WORDS,
         held=explanation(found.row.reason) if found.row.state == State.HELD else None,

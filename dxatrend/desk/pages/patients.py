@@ -3,10 +3,9 @@
 from starlette.responses import Response
 
 from dxatrend.desk import patient_words
-from dxatrend.desk.charts.trend import Reference
 from dxatrend.desk.pages.trail import WORDS
 from dxatrend.desk.routes import DeskRoute, action, page
-from dxatrend.desk.trend_figures import trend_figures
+from dxatrend.desk.trend_figures import trends_of
 from dxatrend.desk.visit import Visit, not_found
 from pipeline.clinical.model import Patient
 from pipeline.edge.configuration.desk_settings import Role
@@ -49,17 +48,13 @@ def show(visit: Visit) -> Response:
         rows = [line.row for line in found.exams]
         examined = examine_now(visit.app, connection, latest.row.number, rows) if latest else None
     visit.viewed(number)
-    reference = Reference.BASELINE if visit.query.get("about") == Reference.BASELINE else Reference.PRIOR
     return visit.render(
         "patient.html",
         title=f"Patient {number}",  # a browser keeps the titles of pages in its history
         patient=found,
         identities={one.number: one for one in (*found.identities, *found.namesakes)},
-        figures=trend_figures(examined, reference) if examined else [],
+        trends=trends_of(examined, about=visit.query.get("about")),
         latest=latest,
-        reference=reference,
-        has_band=any(trend.plot.band for trend in examined.trends) if examined else False,
-        has_baseline=any(trend.plot.baseline_band for trend in examined.trends) if examined else False,
         words=patient_words,
         event_words=WORDS,
         archives=[archive.name for archive in visit.app.settings.service.archives],
