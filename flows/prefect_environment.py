@@ -32,6 +32,12 @@ worker that went away, a changed schedule. Its pages show such a thing up to a m
 
 _LOOP_SECONDS = "60"
 
+_AT_REST = {
+    **{f"PREFECT_SERVER_SERVICES_{name}_LOOP_SECONDS": _LOOP_SECONDS for name in _SERVICES_AT_REST},
+    # How often automations are asked whether something has not happened.
+    "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": f"PT{_LOOP_SECONDS}S",
+}
+
 
 def enter_client_environment(config: Path) -> PrefectSettings:
     """Set the variables of a Prefect client in this process, and return the settings of this configuration folder.
@@ -79,7 +85,7 @@ def server_environment(settings: PrefectSettings, password: str) -> dict[str, st
         # Runs and events are kept for a week; the lasting record is in our database.
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(_WEEK_SECONDS),
-        **{f"PREFECT_SERVER_SERVICES_{name}_LOOP_SECONDS": _LOOP_SECONDS for name in _SERVICES_AT_REST},
+        **_AT_REST,
     }
 
 

@@ -11,11 +11,9 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from pipeline.edge.heartbeat import Heartbeat
+from pipeline.edge.heartbeat import LOOK_SECONDS, Heartbeat
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.database import Database
-
-_BEAT_SECONDS = 1.0
 
 
 class ChildReports:
@@ -58,7 +56,7 @@ class ChildReports:
         own.begin()
         while True:
             try:
-                report = self._todo.get(timeout=_BEAT_SECONDS)
+                report = self._todo.get(timeout=LOOK_SECONDS)
             except queue.Empty:
                 for heartbeat in (own, *self._silent.copy().values()):
                     heartbeat.beat_if_due()

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 RENEW_SECONDS = 15
 
+LOOK_SECONDS = 3
+"""How often it is looked whether that time has come, as the clock may be set."""
+
 
 class AlreadyRunningError(DxatrendError):
     """A part of which a store has only one runs already; the text says where."""
@@ -108,7 +111,7 @@ class Heartbeat:
             self.end(failure)
 
     def _keep(self, ended: threading.Event) -> None:
-        while not ended.wait(1):
+        while not ended.wait(LOOK_SECONDS):
             self.beat_if_due()
 
     def _register(self, connection: Connection, now: datetime) -> None:

@@ -5,9 +5,7 @@ store, and a configuration is reloaded as a whole or not at all.
 """
 
 import logging
-import math
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,9 +24,7 @@ from pipeline.errors import DxatrendError
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 3
-"""How often a process asks the store whether it is to reload its configuration."""
-
-_SIGNAL_SECONDS = 1
+"""How often a process looks whether it is to reload its configuration: in the store, and whether a signal came."""
 
 _NOT_OF_THE_SERVICE = {"listener": {"host", "port", "tls"}, "addendum": {"font"}}
 """Settings that may differ between hosts and have no effect on an addendum."""
@@ -116,12 +112,8 @@ class LiveConfiguration:
             heartbeat.end(registration.failure)
 
     def _watch(self, part: str, heartbeat: Heartbeat, ended: threading.Event) -> None:
-        asked_at = -math.inf
-        while not ended.wait(_SIGNAL_SECONDS):
+        while not ended.wait(POLL_SECONDS):
             heartbeat.beat_if_due()
-            if not self._signalled and time.monotonic() - asked_at < POLL_SECONDS:
-                continue
-            asked_at = time.monotonic()
             try:
                 with self.app.database.read() as connection:
                     requested = processes.is_reload_requested(connection, part)

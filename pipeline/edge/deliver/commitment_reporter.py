@@ -40,8 +40,7 @@ def callers_to_be_called(callers: Sequence[CallerSettings]) -> list[CallerSettin
 def next_due(app: App, caller: CallerSettings) -> datetime | None:
     """Return when a scanner is to be called next; ``None`` when there is nothing to report to it."""
     with app.database.read() as connection:
-        own = request_table.c.calling_ae_title == caller.ae_title
-        return work_queue.next_due(connection, request_table, where=own)
+        return work_queue.next_due(connection, request_table, calling_ae_title=caller.ae_title)
 
 
 def report_due(app: App, caller: CallerSettings) -> None:

@@ -67,9 +67,11 @@ It was refused, the connection ended whenever it was sent, or a letter of it is 
 
 def next_due(connection: Connection, destination: str) -> datetime | None:
     """Return when the next delivery to a destination is due; ``None`` when nothing waits for it."""
-    due = work_queue.next_due(connection, delivery_table, where=delivery_table.c.destination == destination)
+    due = work_queue.next_due(connection, delivery_table, destination=destination)
+    if due is None:
+        return None
     outage = destination_outages.current(connection, destination)
-    return max(due, outage.due_at) if due and outage else due
+    return max(due, outage.due_at) if outage else due
 
 
 def send_due(app: App, destination: str, stopped: Callable[[], bool]) -> tuple[int, int]:

@@ -70,6 +70,9 @@ def extract_waiting(app: App, *, crash_suspects: bool = False, stopped: Callable
     Raises:
         StoreError: the database could not be reached; the receipts stay waiting.
     """
+    with app.database.read() as connection:  # at rest nobody who writes waits for us
+        if not receipts.is_any_to_be_read(connection, at=datetime.now(UTC)):
+            return 0
     with app.database.write() as connection:
         claimed = work_queue.claim(
             connection,

@@ -12,11 +12,10 @@ from pipeline.edge.work_loop import WorkLoop
 
 def query_loop(archive: DicomDestination | StowDestination) -> WorkLoop:
     """Return the loop that queries this archive."""
-    of_archive = query_table.c.destination == archive.name
 
     def poll(app: App) -> datetime | None:
         with app.database.read() as connection:
-            due = work_queue.next_due(connection, query_table, where=of_archive)
+            due = work_queue.next_due(connection, query_table, destination=archive.name)
         if due is None or due > datetime.now(UTC):
             return due
         query_retrieve.run_due_query(app, archive)
@@ -24,6 +23,6 @@ def query_loop(archive: DicomDestination | StowDestination) -> WorkLoop:
 
     def requeue(app: App) -> None:
         with app.database.write() as connection:
-            work_queue.requeue(connection, query_table, where=of_archive)
+            work_queue.requeue(connection, query_table, where=query_table.c.destination == archive.name)
 
     return WorkLoop(name=f"history in {archive.name}", poll=poll, requeue=requeue)

@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.process_schema import housekeeping
 
 BACKUP = "backup"
@@ -27,10 +28,12 @@ BROKEN_AUDIT_TRAIL = "broken audit trail"
 TO_BE_REWRITTEN = "store to be rewritten"
 """Since when the files of the store may still hold what was erased; no row once they were rewritten."""
 
+_LAST_DONE = CompiledStatement(select(housekeeping.c.done_at).where(housekeeping.c.name == bindparam("of")))
+
 
 def last_done(connection: Connection, name: str) -> datetime | None:
     """Return when something was last done; ``None`` where it never was."""
-    done_at: datetime | None = connection.scalar(select(housekeeping.c.done_at).where(housekeeping.c.name == name))
+    done_at: datetime | None = _LAST_DONE.scalar(connection, {"of": name})
     return done_at
 
 

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, delete, func, insert, select, update
 
 from pipeline.edge.store import work_queue
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.process_schema import process
 
 STALE = timedelta(seconds=60)
@@ -28,6 +29,11 @@ FORGOTTEN = timedelta(days=7)
 _ALONE_LOCK = 7_311_017
 
 _FORGOTTEN_ONCE_STOPPED = timedelta(days=1)
+
+_RELOAD_REQUESTED = CompiledStatement(
+    select(process.c.reload_requested).where(process.c.owner == bindparam("by"), process.c.part == bindparam("of"))
+)
+"""Every process looks every few seconds."""
 
 
 class ProcessState(StrEnum):
@@ -146,7 +152,7 @@ def record_end(
 
 def is_reload_requested(connection: Connection, part: str) -> bool:
     """Return whether this process is requested to reload its configuration."""
-    return bool(connection.scalar(select(process.c.reload_requested).where(_is(part, work_queue.owner()))))
+    return bool(_RELOAD_REQUESTED.scalar(connection, {"of": part, "by": work_queue.owner()}))
 
 
 def record_reload(

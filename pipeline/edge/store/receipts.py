@@ -10,9 +10,22 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any, Self
 
-from sqlalchemy import Connection, LargeBinary, Row, and_, bindparam, case, func, literal, select, text, update
+from sqlalchemy import (
+    Connection,
+    LargeBinary,
+    Row,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+    update,
+)
 
-from pipeline.edge.store import audit_trail, erased_objects
+from pipeline.edge.store import audit_trail, erased_objects, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.compiled_statement import CompiledStatement
@@ -66,6 +79,11 @@ _KNOWN = CompiledStatement(
     .where(receipt.c.sop_instance_uid.in_(bindparam("uids", expanding=True)))
     .order_by(receipt.c.id)
 )
+
+_HAS_OTHER_BYTES = and_(receipt.c.state == State.HELD, receipt.c.reason == OTHER_BYTES, receipt.c.attempts == 0)
+"""Held for its other bytes, and examined by no worker yet."""
+
+_WITH_OTHER_BYTES = CompiledStatement(select(receipt.c.id).where(_HAS_OTHER_BYTES).limit(literal_column("1")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,10 +256,15 @@ def _pieces(connection: Connection, number: int, length: int) -> Iterator[bytes]
             yield piece
 
 
+def is_any_to_be_read(connection: Connection, *, at: datetime) -> bool:
+    """Return whether a receipt is due, or held for its other bytes and not examined yet."""
+    due = work_queue.next_due(connection, receipt)
+    return (due is not None and due <= at) or _WITH_OTHER_BYTES.scalar(connection, {}) is not None
+
+
 def claim_with_other_bytes(connection: Connection, *, limit: int) -> list[int]:
     """Claim receipts held for their other bytes that no worker has examined yet; each is claimed once."""
-    new = (receipt.c.state == State.HELD) & (receipt.c.reason == OTHER_BYTES) & (receipt.c.attempts == 0)
-    suspected = select(receipt.c.id).where(new).order_by(receipt.c.due_at).limit(limit)
+    suspected = select(receipt.c.id).where(_HAS_OTHER_BYTES).order_by(receipt.c.due_at).limit(limit)
     numbers = list(connection.scalars(suspected.with_for_update(skip_locked=True)))
     if numbers:
         connection.execute(update(receipt).where(receipt.c.id.in_(numbers)).values(attempts=1))

@@ -17,7 +17,7 @@ from pipeline.edge.overview.phantom_candidates import phantom_candidates
 from pipeline.edge.overview.precision_register import register
 from pipeline.edge.overview.scanner_fitness import fitness_of_all
 from pipeline.edge.overview.today import today
-from pipeline.edge.store import audit_search, held_work, outbox, patient_file, service_status, work_queue
+from pipeline.edge.store import audit_search, held_work, outbox, patient_file, receipts, service_status, work_queue
 from pipeline.edge.store.audit_search import Search
 from pipeline.edge.store.schema import delivery, exam
 from pipeline.edge.store.schema_base import metadata
@@ -57,7 +57,8 @@ def test_no_step_from_receipt_to_delivery_reads_a_whole_table(app: App) -> None:
             outbox.record_delivery(connection, waiting.number, proof="none", at=datetime.now(UTC))
             work_queue.reclaim_from_dead_processes(connection)
             work_queue.next_due(connection, exam)
-            work_queue.next_due(connection, delivery)
+            work_queue.next_due(connection, delivery, destination="pacs")
+            assert not receipts.is_any_to_be_read(connection, at=datetime.now(UTC))
     assert len(plans) > 20
     assert whole_tables(plans) == []
 
