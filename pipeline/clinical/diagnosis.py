@@ -24,7 +24,7 @@ from pipeline.clinical.model import (
     Sex,
     Target,
 )
-from pipeline.clinical.regions import FEMORAL_NECK, ONE_THIRD_RADIUS, SPINE, TOTAL_HIP, Side
+from pipeline.clinical.regions import FEMORAL_NECK, FULL_SPINE, ONE_THIRD_RADIUS, SPINE, TOTAL_HIP, Side
 from pipeline.clinical.rules import Rules
 from pipeline.clinical.validity import is_child, without_t_scores
 from pipeline.clinical.wording import diagnosis as words
@@ -71,8 +71,6 @@ MALE = {
     ("hologic", TOTAL_HIP): _references("1.041/0.144", "1.033/0.150"),
 }
 """The male references that some consoles use, against the position of ISCD (R4.5, R4.6)."""
-
-FULL_SPINE = "L1-L4"
 
 OSTEOPOROTIC = (Category.OSTEOPOROSIS, Category.SEVERE_OSTEOPOROSIS)
 

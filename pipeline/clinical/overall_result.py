@@ -15,7 +15,6 @@ from pipeline.clinical.regions import FEMORAL_NECK, ONE_THIRD_RADIUS, SPINE, TOT
 from pipeline.clinical.wording import overall_cautions as words
 
 ASSESSED = frozenset({Result.GAIN, Result.LOSS, Result.NO_SIGNIFICANT_CHANGE})
-SIGNIFICANT = frozenset({Result.GAIN, Result.LOSS})
 
 FIRST_INTERVAL = (3, 6)
 """Months of a first interval on therapy: begun at most 3 before the prior, at least 6 before the exam (R3.7)."""
@@ -74,7 +73,7 @@ class OverallResult:
             for f in self.counted_since_baseline
             if self.overall_since_baseline is Overall.DISCORDANT
         ]
-        return tuple(dict.fromkeys(f for f, change in pairs if change is not None and change.result in SIGNIFICANT))
+        return tuple(dict.fromkeys(f for f, change in pairs if change is not None and change.result.significant))
 
     @property
     def losses(self) -> tuple[tuple[Finding, Change], ...]:
@@ -326,7 +325,7 @@ def _other_cautions(
     if old and spines and len(hips) == 1 and spines != hips:
         yield words.hip_preferred(context.rules)
     changes = _distinct_changes(findings)
-    significant = [change for change in changes if change.result in SIGNIFICANT]
+    significant = [change for change in changes if change.result.significant]
     if len(changes) > 1 and len(significant) == 1 and borderline(significant[0], context.rules.borderline_factor):
         yield words.one_of_many(len(changes))
     if any(f.result is Result.LOSS and _first_on_therapy(f, context) for f in prior.counted):

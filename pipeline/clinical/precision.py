@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import combinations
 
 from pipeline.clinical.model import ZERO, LeastSignificantChange, Scanner
-from pipeline.clinical.regions import FEMORAL_NECK, SPINE, TOTAL_HIP, Region, Side
+from pipeline.clinical.regions import FEMORAL_NECK, FULL_SPINE, SPINE, TOTAL_HIP, Region, Side
 
 LSC_FACTOR = Decimal("2.77")
 """LSC at 95 % confidence from the precision error, one scan against one scan (ISCD; R1.7)."""
@@ -44,8 +44,6 @@ FORGOTTEN = timedelta(days=365)
 
 USUAL_LSC = (Decimal("0.010"), Decimal("0.060"))
 """The range of published LSCs in g/cm2; an entry outside it is doubtful (R1.14)."""
-
-FULL_SPINE = "L1-L4"
 
 
 def in_force(

@@ -39,6 +39,9 @@ LUMBAR = frozenset(VERTEBRAE[1:5])
 SPINE = "spine"
 """The part of every set of vertebrae."""
 
+FULL_SPINE = "L1-L4"
+"""The set of vertebrae that "spine" alone means (R2.17)."""
+
 TOTAL_HIP = "total hip"
 FEMORAL_NECK = "femoral neck"
 ONE_THIRD_RADIUS = "33% radius"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pipeline.clinical.compare import DAYS_PER_YEAR
 from pipeline.clinical.cross_calibration import Z_95
-from pipeline.clinical.model import ZERO, Change, Exam, Result, Trend
+from pipeline.clinical.model import ZERO, Change, Exam, Trend
 from pipeline.clinical.precision import LSC_FACTOR
 from pipeline.clinical.priors import Match
 
@@ -60,5 +60,5 @@ def trend(exam: Exam, matched: Match, change: Change | None, since_baseline: Cha
 
 def _agrees(slope: Decimal, change: Change | None) -> bool:
     """Whether a significant change has the sign of the slope."""
-    significant = change is not None and change.result in (Result.GAIN, Result.LOSS)
+    significant = change is not None and change.result.significant
     return significant and change is not None and change.difference * slope > 0

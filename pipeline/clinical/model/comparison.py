@@ -22,6 +22,11 @@ class Result(StrEnum):
     NO_LSC = "NO_LSC"
     NO_PRIOR = "NO_PRIOR"
 
+    @property
+    def significant(self) -> bool:
+        """Whether it is a gain or a loss: a change that equals or exceeds the LSC."""
+        return self in (Result.GAIN, Result.LOSS)
+
 
 class Obstacle(StrEnum):
     """Why a measurement may not be compared with an earlier one."""
@@ -78,7 +83,7 @@ class Change(NamedTuple):
     @property
     def interval(self) -> tuple[Decimal, Decimal] | None:
         """The 95 % interval of a significant change in g/cm2: the difference less and plus the LSC."""
-        if self.lsc is None or self.result not in (Result.GAIN, Result.LOSS):
+        if self.lsc is None or not self.result.significant:
             return None
         return self.difference - self.lsc.lsc, self.difference + self.lsc.lsc
 

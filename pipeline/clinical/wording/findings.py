@@ -13,8 +13,6 @@ from pipeline.clinical.wording.names import (
     score_in_text,
 )
 
-SIGNIFICANT = frozenset({Result.GAIN, Result.LOSS})  # N6: the results given in numbers
-
 
 def regions(findings: Sequence[Finding], counted: Collection[Finding], scale: Scale | None) -> tuple[str, ...]:
     """C6, C7, C8, F3: each part with BMD and score, left and right together, and each significant change in g/cm2.
@@ -155,7 +153,7 @@ def _changes(finding: Finding, labels: _Labels) -> Iterator[tuple[str, str]]:
         yield ("not compared" if finding.refusals else "no earlier exam on file"), ""
         return
     roles = ((prior, "prior"),) if baseline is prior else ((prior, "prior"), (baseline, "baseline"))
-    significant = [(change, role) for change, role in roles if change.result in SIGNIFICANT]
+    significant = [(change, role) for change, role in roles if change.result.significant]  # N6: those given in numbers
     for change, role in significant:
         kind = "gain" if change.result is Result.GAIN else "loss"
         yield f"significant {kind} {labels.since(change, role)}", difference_in_text(change.difference)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
-from pipeline.clinical.model import Caution, Change, Finding, Flag, Result
+from pipeline.clinical.model import Caution, Change, Finding, Flag
 from pipeline.clinical.wording.names import days_in_words, region_name
 
 
@@ -50,7 +50,7 @@ def vendor_disagrees(finding: Finding, change: Change, printed: str) -> Caution:
     """Section 5.1: the scanner's trend differs from ours; numbers only of a significant change (N6)."""
     name, since = region_name(finding.measurement.region), change.reference.performed_on
     differs = "another change than the one found here"
-    if change.result in (Result.GAIN, Result.LOSS):
+    if change.result.significant:
         differs = f"{printed}, here it is {change.difference:+f} g/cm2 ({change.percent:+f} %)"
     text = f"{name}: the scanner's own trend says of the change since {since}: {differs}. Please look at both exams."
     return Caution(flag=Flag.VENDOR_DISAGREES, text=text)

@@ -168,7 +168,7 @@ def _sentence(clauses: Sequence[str]) -> str:
 
 
 def _is_significant(compared: _Compared) -> bool:
-    return compared[1].result in (Result.LOSS, Result.GAIN)
+    return compared[1].result.significant
 
 
 def _since_prior(findings: Iterable[Finding]) -> Iterator[_Compared]:
@@ -187,7 +187,7 @@ def _since_baseline(findings: Iterable[Finding]) -> Iterator[_Compared]:
 def _changes(compared: Sequence[_Compared]) -> list[str]:
     """Return one clause for each kind of change, those since the prior first."""
     kinds = sorted(CHANGES, key=lambda kind: _first_place(kind, compared))
-    named = {finding.measurement.region for finding, change in compared if change.result in (Result.LOSS, Result.GAIN)}
+    named = {finding.measurement.region for finding, change in compared if change.result.significant}
     clauses = []
     for kind in kinds:
         by_day: dict[date, list[_Compared]] = {}

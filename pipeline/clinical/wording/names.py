@@ -5,11 +5,9 @@ from datetime import date
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 
 from pipeline.clinical.model import Caution, Finding
-from pipeline.clinical.regions import SPINE, VERTEBRAE, Region
+from pipeline.clinical.regions import FULL_SPINE, SPINE, VERTEBRAE, Region
 
 MOST_DAYS = 5  # F4: the latest days suffice to find the others
-
-FULL_SPINE = "L1-L4"  # R2.17: the set that "spine" alone means
 
 
 def region_name(region: Region) -> str:

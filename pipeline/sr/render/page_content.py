@@ -198,7 +198,7 @@ def _compared(row: Row, change: Change) -> Row:
         bmd_then=bmd_in_text(change.reference_bmd),
         change=_change(change),
         lsc=lsc_in_text(change.lsc.lsc) if change.lsc else "none",
-        significant=change.result in (Result.GAIN, Result.LOSS),
+        significant=change.result.significant,
     )
 
 
