@@ -17,7 +17,6 @@ from pipeline.clinical.model import Overall, Result
 from pipeline.clinical.regions import Region, parse_region
 from pipeline.sr import codes
 from pipeline.sr.author.readback import ReadBack, is_implausible, is_invalid, read_back
-from pipeline.sr.dicom.content_item import Code, Item
 from pipeline.sr.dicom.content_tree import header_items, header_text, read_tree
 from pipeline.sr.dicom.header import Header, tidy_header
 from pipeline.sr.dicom.reader import Elements, read_elements
@@ -132,8 +131,8 @@ def read_result(
     tree = read_tree(elements)
     content: ReadBack = read_back(tree)
     study = header_text(elements, "StudyInstanceUID")
-    sentences = tuple(item.value for item in tree.walk() if _is(item, codes.CONCLUSION))
-    notes = [item.value for item in tree.walk() if _is(item, codes.COMMENT)]
+    sentences = tuple(item.value for item in tree.walk() if item.has_concept(codes.CONCLUSION))
+    notes = [item.value for item in tree.walk() if item.has_concept(codes.COMMENT)]
     header = tidy_header([elements], study)
     return ExamResult(
         header=header,
@@ -158,10 +157,6 @@ def short_id(*parts: str) -> str:
     """Return an identifier of 20 letters and digits that derives from what it names."""
     digest = hashlib.sha256(json.dumps(["dxatrend", *parts]).encode("ascii")).digest()
     return "DX" + base64.b32encode(digest).decode("ascii")[:18]
-
-
-def _is(item: Item, concept: Code) -> bool:
-    return item.concept is not None and item.concept.identity == concept.identity
 
 
 def _equipment(elements: Elements) -> Equipment:

@@ -72,7 +72,7 @@ def changes(now: Sequence[str], before: Sequence[str]) -> tuple[Sentence, ...]:
 def _texts(tree: Item, concept: Code) -> Iterator[str]:
     """Yield the texts of one concept that belong to the whole exam, not to a region."""
     for container in tree.children:
-        if container.concept is not None and container.concept.identity == codes.CONCLUSIONS.identity:
+        if container.has_concept(codes.CONCLUSIONS):
             for item in container.children:
-                if item.value_type == "TEXT" and item.concept and item.concept.identity == concept.identity:
+                if item.value_type == "TEXT" and item.has_concept(concept):
                     yield item.value

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.clinical.model import Flag, Obstacle
 from pipeline.sr import codes
-from pipeline.sr.dicom.content_item import Code, Item
+from pipeline.sr.dicom.content_item import Item
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class ReadBack:
 def read_back(addendum: Item) -> ReadBack:
     """Return everything that an addendum of ours has in codes, numbers and dates."""
     document = _values(_outside_groups(addendum))
-    groups = [item for item in addendum.walk() if _is(item, codes.MEASUREMENT_GROUP)]
+    groups = [item for item in addendum.walk() if item.has_concept(codes.MEASUREMENT_GROUP)]
     return ReadBack(
         overall=next(iter(document.get("OVERALL", ())), ""),
         flags=document.get("FLAG", ()),
@@ -53,7 +53,7 @@ _PREFIX_OF_CHILDREN = {"PRIOR_BMD": "PRIOR_", "BASELINE_BMD": "BASELINE_"}
 
 def _outside_groups(item: Item) -> Iterator[Item]:
     for child in item.children:
-        if not _is(child, codes.MEASUREMENT_GROUP):
+        if not child.has_concept(codes.MEASUREMENT_GROUP):
             yield child
             if child.value_type == "CONTAINER":
                 yield from _outside_groups(child)
@@ -75,9 +75,5 @@ def _named(items: Iterable[Item], prefix: str) -> Iterator[tuple[str, str]]:
 
 
 def _region(group: Item) -> str:
-    keys = (child.value for child in group.children if _is(child, codes.TRACKING_IDENTIFIER))
+    keys = (child.value for child in group.children if child.has_concept(codes.TRACKING_IDENTIFIER))
     return next(keys, "")
-
-
-def _is(item: Item, concept: Code) -> bool:
-    return item.concept is not None and item.concept.identity == concept.identity

@@ -52,6 +52,10 @@ class Item(NamedTuple):
     problems: tuple[str, ...] = ()
     template: str = ""
 
+    def has_concept(self, concept: Code) -> bool:
+        """Return whether its concept name is this one by value and scheme, whatever meaning was sent."""
+        return self.concept is not None and self.concept.identity == concept.identity
+
     def walk(self) -> Iterator["Item"]:
         """Yield this item and everything below it, depth first."""
         waiting = [self]

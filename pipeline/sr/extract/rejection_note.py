@@ -52,7 +52,7 @@ def read_key_objects(report: Elements) -> Rejection:
         UnreadableReportError: it rejects nothing, or names nothing to reject.
     """
     root = read_tree(report)
-    if root.concept is not None and root.concept.identity == RETENTION_EXPIRED.identity:
+    if root.has_concept(RETENTION_EXPIRED):
         raise UnreadableReportError(Reason.RETENTION_EXPIRED)
     title = _TITLES.get(root.concept.identity) if root.concept is not None else None
     if title is None:
