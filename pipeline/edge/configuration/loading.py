@@ -7,7 +7,6 @@ required.
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -29,7 +28,7 @@ from pipeline.edge.configuration.toml_files import TomlFile, read_toml
 from pipeline.edge.text_files import printable
 from pipeline.errors import DxatrendError
 from pipeline.sr.dialects.loader import DialectError
-from pipeline.sr.dialects.model import Dialect, normal_manufacturer
+from pipeline.sr.dialects.model import Dialect, normal_scanner
 from pipeline.sr.extract.scanner_alias import Spelling, canonical_scanner
 
 
@@ -150,10 +149,7 @@ def _in_folder(url: str, folder: Path) -> str:
 
 def _spelling_errors(settings: Settings, dialects: Sequence[Dialect]) -> Iterator[str]:
     """Yield the spellings that would make one of two scanners, or give one scanner two LSCs on a day."""
-
-    def named(scanner: Scanner) -> Scanner:
-        return replace(scanner, manufacturer=normal_manufacturer(scanner.manufacturer, dialects))
-
+    named = partial(normal_scanner, dialects=dialects)
     spellings = [Spelling(scanner=named(one.scanner), reported=named(one.reported)) for one in settings.spellings]
     listed = {named(entry.scanner) for entry in settings.scanners.scanner}
     first_use: dict[Scanner, Scanner] = {}

@@ -8,7 +8,7 @@ from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.clinical.model import Scanner
 from pipeline.edge.configuration.fingerprint import fingerprint_of
 from pipeline.edge.configuration.settings import Settings
-from pipeline.sr.dialects.model import Dialect, normal_manufacturer
+from pipeline.sr.dialects.model import Dialect, normal_scanner
 from pipeline.sr.extract.known_phantoms import KnownPhantom
 from pipeline.sr.extract.scanner_alias import Alias, Spelling, canonical_scanner, with_spellings
 
@@ -42,12 +42,12 @@ class ReferenceData:
 def reference_data_of(settings: Settings, dialects: tuple[Dialect, ...]) -> ReferenceData:
     """Return the reference data of a configuration, in the words of the reports that its dialects read."""
     spellings = tuple(
-        Spelling(scanner=_as_read(one.scanner, dialects), reported=_as_read(one.reported, dialects))
+        Spelling(scanner=normal_scanner(one.scanner, dialects), reported=normal_scanner(one.reported, dialects))
         for one in settings.spellings
     )
 
     def named(scanner: Scanner) -> Scanner:
-        return canonical_scanner(_as_read(scanner, dialects), spellings)
+        return canonical_scanner(normal_scanner(scanner, dialects), spellings)
 
     return ReferenceData(
         clinical=ClinicalReference(
@@ -67,11 +67,6 @@ def reference_data_of(settings: Settings, dialects: tuple[Dialect, ...]) -> Refe
         zone=settings.service.exam.zone,
         reader_fingerprint=_reader_fingerprint(dialects, settings),
     )
-
-
-def _as_read(scanner: Scanner, dialects: tuple[Dialect, ...]) -> Scanner:
-    """Return a configured scanner under the manufacturer's name that its reports are read with."""
-    return replace(scanner, manufacturer=normal_manufacturer(scanner.manufacturer, dialects))
 
 
 def _reader_fingerprint(dialects: tuple[Dialect, ...], settings: Settings) -> str:

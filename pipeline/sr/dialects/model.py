@@ -5,10 +5,11 @@ Texts are compared without regard to letter case and spacing.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 
+from pipeline.clinical.model import Scanner
 from pipeline.clinical.regions import Side, Site
 from pipeline.sr.dialects.concepts import Concept, Lookup, folded_name
 from pipeline.sr.dicom.content_item import Item, folded
@@ -319,6 +320,11 @@ def normal_manufacturer(name: str, dialects: Sequence[Dialect]) -> str:
     """Return the normal name of a manufacturer that is spelt in several ways; an unknown one keeps its own."""
     known = (dialect.manufacturer(name) for dialect in dialects)
     return next((manufacturer for manufacturer in known if manufacturer), name.strip())
+
+
+def normal_scanner(scanner: Scanner, dialects: Sequence[Dialect]) -> Scanner:
+    """Return a configured scanner under the manufacturer's name that its reports are read with."""
+    return replace(scanner, manufacturer=normal_manufacturer(scanner.manufacturer, dialects))
 
 
 def _by_spelling(names: tuple[tuple[str, tuple[str, ...]], ...]) -> Mapping[str, str]:
