@@ -5,17 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from pipeline.sr.extract.report import Report
+from pipeline.edge.store.report_json import read_report
 
 Row = Mapping[str, Any]
 """One row of a table, by column."""
 
 Rows = Mapping[str, Sequence[Row]]
 """Rows by table."""
-
-_REPORT = TypeAdapter(Report)
 
 
 def index(
@@ -89,7 +85,7 @@ def _exam(exam: Row, rows: Rows, files: Mapping[str, Mapping[int, str]], local: 
 
 
 def _regions(reading: Row) -> Iterator[str]:
-    for measured in _REPORT.validate_json(reading["report"]).exam.measurements:
+    for measured in read_report(reading["report"]).exam.measurements:
         yield f"{measured.region.key}  {measured.bmd} g/cm2"
 
 

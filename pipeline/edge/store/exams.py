@@ -7,7 +7,6 @@ from functools import cache
 from itertools import combinations, groupby
 from typing import Any
 
-from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Connection, bindparam, select, tuple_, update
 
 from pipeline.clinical.exam_assembly import ContradictionError, assemble
@@ -17,12 +16,11 @@ from pipeline.clinical.vendor_trend import TrendPoint
 from pipeline.edge.store import patient_identity, patient_merges, work_queue
 from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.compiled_statement import CompiledStatement
+from pipeline.edge.store.report_json import read_report
 from pipeline.edge.store.schema import exam, patient, reading
 from pipeline.edge.store.schema_base import State
 from pipeline.sr.extract.reanalysis import current, superseded_regions
 from pipeline.sr.extract.report import Report
-
-_REPORT = TypeAdapter(Report)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +228,7 @@ def _load(readings: Sequence[Any]) -> list[ExamOnFile]:
     found: list[ExamOnFile] = []
     for number, rows in groupby(readings, key=lambda row: row.id):
         of_exam = list(rows)
-        reports = {row.receipt_id: _REPORT.validate_json(row.report) for row in of_exam}
+        reports = {row.receipt_id: read_report(row.report) for row in of_exam}
         rejected = {row.receipt_id for row in of_exam if row.rejected is not None}
         if rejected == reports.keys():  # then the exam is withdrawn, and its addendum is about all of them
             rejected = set()

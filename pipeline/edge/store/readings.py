@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, insert, literal, select, update
 
 from pipeline.edge.store import (
@@ -20,13 +19,12 @@ from pipeline.edge.store import (
 from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.inserts import insert_if_absent
+from pipeline.edge.store.report_json import read_report, write_report
 from pipeline.edge.store.schema import exam, patient, reading, receipt, rejection, scanner
 from pipeline.edge.store.schema_base import State
 from pipeline.edge.store.senders import Sender
 from pipeline.sr.dicom.header import UnusableEvidenceError, corrections, read_header, tidy_header, written_at
 from pipeline.sr.extract.report import Report
-
-_REPORT = TypeAdapter(Report)
 
 REPEATED = "repeated"
 """The reason for which a report is ignored that has the same content as another one of its exam."""
@@ -140,8 +138,7 @@ def is_correction(connection: Connection, receipt_number: int, report: Report, w
         .where(reading.c.rejected.is_(None), _is_from(who))
     )
     return any(
-        _content(_REPORT.validate_json(row.report)) == content
-        and _corrects(connection, receipt_number, row.receipt_id, study)
+        _content(read_report(row.report)) == content and _corrects(connection, receipt_number, row.receipt_id, study)
         for row in connection.execute(query).all()
     )
 
@@ -208,7 +205,7 @@ def _columns_of(report: Report) -> dict[str, object]:
     return {
         "performed_at": _without_microseconds(report),
         "scanned": scanner_exams.write_scanned(report.exam),
-        "report": _REPORT.dump_json(report).decode(),
+        "report": write_report(report),
         "accession_number": report.exam.accession_number,
     }
 
@@ -234,7 +231,7 @@ def _same_content(
     if not historical:
         query = query.join(receipt, receipt.c.id == reading.c.receipt_id).where(~receipt.c.historical)
     for row in connection.execute(query.order_by(reading.c.receipt_id)):
-        if _content(_REPORT.validate_json(row.report)) == content:
+        if _content(read_report(row.report)) == content:
             return int(row.receipt_id)
     return None
 

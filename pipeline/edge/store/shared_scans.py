@@ -10,20 +10,17 @@ from collections.abc import Iterator
 from datetime import datetime, time
 from typing import Any, NamedTuple
 
-from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, bindparam, select
 
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.patient_identity import ID_CONFLICT
+from pipeline.edge.store.report_json import read_report
 from pipeline.edge.store.schema import exam, patient, reading, receipt
 from pipeline.edge.store.schema_base import State
-from pipeline.sr.extract.report import Report
 
 SAME_SCAN = "same_scan"
 """The reason for which an exam is held whose scan is also on file under another patient."""
-
-_REPORT = TypeAdapter(Report)
 
 
 class _Pair(NamedTuple):
@@ -76,7 +73,7 @@ def _sent(row: Row[Any]) -> str:
 
 
 def _is_one_scan(report: str, other_report: str) -> bool:
-    one, other = _REPORT.validate_json(report), _REPORT.validate_json(other_report)
+    one, other = read_report(report), read_report(other_report)
     mine, theirs = one.exam.by_region, other.exam.by_region
     shared = mine.keys() & theirs.keys()
     if not shared or any(mine[key].bmd != theirs[key].bmd for key in shared):
