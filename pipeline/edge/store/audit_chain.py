@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Row, delete, func, insert, literal_column, or_, select, text, update
 
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.audit_schema import audit, audit_cursor, audit_cut, audit_erasure, audit_seal
 from pipeline.edge.store.audit_trail import BATCH, Entry, Event, SealedEntry, sealed_entry, values_of, with_seals
+from pipeline.edge.store.compiled_statement import CompiledStatement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +37,23 @@ _LOCK = 7_311_003
 _RECENT = 1000
 """How many entries back to look for one whose transaction ended after a later one's; with ``all_of_it``, all."""
 
+_LAST_SEALED = select(func.coalesce(func.max(audit_seal.c.audit_id), 0)).scalar_subquery()
+_SEAL = select(audit_seal.c.audit_id).where(audit_seal.c.audit_id == audit.c.id)
+_UNSEALED = CompiledStatement(
+    select(audit.c.id)
+    .where(audit.c.id > _LAST_SEALED - _RECENT, ~_SEAL.exists())
+    .order_by(audit.c.id.desc())
+    .limit(literal_column("1"))
+)
+"""The latest entry that is not sealed."""
+
 
 def seal(connection: Connection, *, all_of_it: bool = False) -> int:
     """Seal up to a batch of entries that are committed and not sealed yet, and return their count."""
     if connection.dialect.name == "postgresql":  # on SQLite a writer excludes others already
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
     position, digest = _end(connection)
-    sealed = select(audit_seal.c.audit_id).where(audit_seal.c.audit_id == audit.c.id)
-    waiting = select(audit).where(~sealed.exists()).order_by(audit.c.id).limit(BATCH)
+    waiting = select(audit).where(~_SEAL.exists()).order_by(audit.c.id).limit(BATCH)
     if not all_of_it:
         last = connection.scalar(select(func.max(audit_seal.c.audit_id))) or 0
         waiting = waiting.where(audit.c.id > last - _RECENT)
@@ -58,10 +68,7 @@ def seal(connection: Connection, *, all_of_it: bool = False) -> int:
 
 def has_unsealed(connection: Connection) -> bool:
     """Return whether a recent entry is not sealed yet; cheap enough to be called every second."""
-    last = connection.scalar(select(func.max(audit_seal.c.audit_id))) or 0
-    sealed = select(audit_seal.c.audit_id).where(audit_seal.c.audit_id == audit.c.id)
-    recent = select(audit.c.id).where(audit.c.id > last - _RECENT, ~sealed.exists())
-    return connection.scalar(recent.order_by(audit.c.id.desc()).limit(1)) is not None
+    return _UNSEALED.scalar(connection, {}) is not None
 
 
 def verify(connection: Connection) -> Chain:

@@ -9,13 +9,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.change_notification import notify
+from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.exam_counts import ExamCounts
 from pipeline.edge.store.reprocessing_schema import reprocessing_run, shard
 from pipeline.edge.store.schema_base import State
+
+_UNFINISHED = reprocessing_run.c.finished_at.is_(None)
+
+_FREE_SHARD = select(shard.c.id).where(
+    shard.c.reprocessing_run_id == reprocessing_run.c.id,
+    shard.c.state == State.WAITING,
+    or_(shard.c.leased_until.is_(None), shard.c.leased_until <= bindparam("at")),
+)
+_REQUESTED = CompiledStatement(
+    select(func.min(reprocessing_run.c.id)).where(
+        _UNFINISHED, reprocessing_run.c.requested_by.is_not(None), _FREE_SHARD.exists()
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,15 +110,7 @@ def find(connection: Connection, number: int) -> Run:
 
 def requested(connection: Connection, *, at: datetime) -> int | None:
     """Return the first unfinished run that a person has requested and that has a shard nobody works on."""
-    free = select(shard.c.id).where(
-        shard.c.reprocessing_run_id == reprocessing_run.c.id,
-        shard.c.state == State.WAITING,
-        or_(shard.c.leased_until.is_(None), shard.c.leased_until <= at),
-    )
-    query = select(func.min(reprocessing_run.c.id)).where(
-        _UNFINISHED, reprocessing_run.c.requested_by.is_not(None), free.exists()
-    )
-    number: int | None = connection.scalar(query)
+    number: int | None = _REQUESTED.scalar(connection, {"at": at})
     return number
 
 
@@ -177,6 +183,3 @@ def counts(connection: Connection, run: int) -> ExamCounts:
     return ExamCounts(
         *(int(found) for found in connection.execute(query.where(shard.c.reprocessing_run_id == run)).one())
     )
-
-
-_UNFINISHED = reprocessing_run.c.finished_at.is_(None)
