@@ -9,6 +9,8 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+from flows.prefect_home import UnsafeHomeError, require_private_home
+from flows.prefect_password import UnusablePasswordError, read_password
 from flows.prefect_runner import ServerState, prefect_state
 from pipeline.clinical.clinical_reference import ClinicalReference
 from pipeline.edge.alarms.ways_out import secret_problems, ways_out
@@ -180,7 +182,19 @@ def check_prefect(settings: PrefectSettings) -> CheckResult:
     """Return the state of the Prefect server; one that is away is no problem, as the work goes on without it."""
     state = prefect_state(settings)
     levels = {ServerState.OURS: Level.FACT, ServerState.SILENT: Level.ADVICE}
-    return CheckResult(levels.get(state, Level.PROBLEM), f"the Prefect server {state}")
+    return CheckResult(
+        levels.get(state, Level.PROBLEM), f"the Prefect server {state}", _what_is_unsafe(settings, state)
+    )
+
+
+def _what_is_unsafe(settings: PrefectSettings, state: ServerState) -> str:
+    try:
+        require_private_home(settings)
+        if state is ServerState.NO_PASSWORD:
+            read_password(settings)
+    except (UnsafeHomeError, UnusablePasswordError) as reason:
+        return str(reason)
+    return ""
 
 
 def check_destination(destination: Destination, service: ServiceSettings, *, on: date) -> Iterator[CheckResult]:

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from pipeline.edge.configuration.service_settings import PrefectSettings
+from pipeline.edge.private_paths import who_else_can_change
 from pipeline.errors import DxatrendError
 
 USER = "dxatrend"
@@ -29,7 +30,7 @@ def read_password(settings: PrefectSettings) -> str:
     """Return the password as Prefect's clients and its server expect it.
 
     Raises:
-        UnusablePasswordError: there is none, or others may read it.
+        UnusablePasswordError: there is none, or others may read it or put another in its place.
     """
     path = password_file(settings)
     try:
@@ -46,6 +47,11 @@ def read_password(settings: PrefectSettings) -> str:
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise UnusablePasswordError(
             f"prefect.password_file: {path}: users other than its owner can read it; chmod 600 makes it private"
+        )
+    if clause := who_else_can_change(path):
+        raise UnusablePasswordError(
+            f"prefect.password_file: {path}: {clause}, and so put a password of theirs in its place; "
+            "name a file in a folder where only the service's user can write, there and in all folders above it"
         )
     return text
 

@@ -18,6 +18,7 @@ import httpx
 from flows.port_owner import Owner, Port
 from flows.prefect_disk_space import prefect_disk_reserve
 from flows.prefect_environment import api_url, server_port
+from flows.prefect_home import UnsafeHomeError, require_private_home
 from flows.prefect_password import UnusablePasswordError, read_password
 from pipeline.edge.configuration.service_settings import PrefectSettings
 
@@ -44,6 +45,7 @@ class ServerState(StrEnum):
     PORT_TAKEN = "is not used, because another program has taken prefect.port"
     REJECTS_US = "rejects our password"
     NO_PASSWORD = "requires a password, and prefect.password_file cannot be used"
+    UNSAFE_HOME = "is not used, because others than the service's user can write to prefect.home"
 
     @property
     def is_wrong(self) -> bool:
@@ -60,6 +62,10 @@ def prefect_state(settings: PrefectSettings) -> ServerState:
 
 def probe(settings: PrefectSettings, client: httpx.Client, port: Port) -> tuple[ServerState, str]:
     """Ask the Prefect server whether it accepts our password and nobody without one; return the password if so."""
+    try:
+        require_private_home(settings)  # Prefect, once imported, takes its settings from there
+    except UnsafeHomeError:
+        return ServerState.UNSAFE_HOME, ""
     version = f"{api_url(settings)}/admin/version"
     owner = port.owner() if settings.api_url is None else Owner.OURS
     if owner is not Owner.OURS:

@@ -5,6 +5,7 @@ import sys
 from dxatrend.cli.output import FAILURE, UNUSABLE_CONFIGURATION
 from dxatrend.service import systemd_notify
 from dxatrend.service.supervisor import ServiceCannotStartError
+from flows.prefect_home import UnsafeHomeError
 from flows.prefect_password import UnusablePasswordError
 from pipeline.edge.configuration.loading import SettingsError
 from pipeline.edge.heartbeat import AlreadyRunningError
@@ -46,7 +47,7 @@ def lines_of(error: DxatrendError) -> tuple[str, ...]:
             return ("The store was written by a newer version of dxatrend; install that version",)
         case OtherConfigurationError():
             return (str(error), "Nothing was changed; --force runs the command anyway.")
-        case UnusablePasswordError() | AlreadyRunningError():
+        case UnsafeHomeError() | UnusablePasswordError() | AlreadyRunningError():
             return (str(error),)
         case ServiceCannotStartError():
             return ("The service could not start and was stopped:", *(f"  {reason}" for reason in error.reasons))

@@ -25,6 +25,7 @@ from dxatrend.service.child_signs import ChildSigns, SystemdSigns
 from dxatrend.service.forked import CommandLine, is_possible, preload
 from flows.port_owner import Owner
 from flows.prefect_environment import server_environment, server_port
+from flows.prefect_home import make_home
 from flows.prefect_password import make_password
 from flows.shutdown import Stop, end_with_parent
 from pipeline.edge.configuration.service_settings import PrefectSettings
@@ -126,8 +127,10 @@ def serve_prefect(prefect: PrefectSettings, stop: Stop) -> int:
     systemd is told once it answers, and from then on as long as it does. Return its exit status.
 
     Raises:
+        UnsafeHomeError: others could write to its home.
         UnusablePasswordError: its password cannot be stored, or others may read it.
     """
+    make_home(prefect)
     environment = {**server_environment(prefect, make_password(prefect)), systemd_notify.SOCKET_VARIABLE: ""}
     process = subprocess.Popen(
         PREFECT_SERVER,
@@ -155,8 +158,8 @@ def _children(config: Path, prefect: PrefectSettings, reports: ChildReports, *, 
         for name, command in commands.items()
     ]
     if prefect.api_url is None:
+        make_home(prefect)
         environment = server_environment(prefect, make_password(prefect))
-        prefect.home.mkdir(parents=True, exist_ok=True)
         children.append(
             Child(
                 "prefect server",

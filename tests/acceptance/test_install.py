@@ -115,13 +115,67 @@ def test_what_root_and_operators_leave_the_service_can_use(machine: DebianMachin
     peers.wait_until(lambda: addenda(machine) == sent + 1, seconds=120, what="the archive has the addendum")
 
 
-def test_root_follows_no_link_that_an_operator_puts_into_the_data_folder(machine: DebianMachine) -> None:
-    backups = "/var/lib/dxatrend/backups"
-    machine.run("mkdir --mode 755 /precious")
-    machine.run(f"mv {backups} {backups}.moved && ln -s /precious {backups}", user="mary")
-    machine.run("/tmp/shared/bundle/install")
+DATA = "/var/lib/dxatrend"
+PREFECT = f"{DATA}/private/prefect"
+
+
+def refused(machine: DebianMachine, command: str) -> bool:
+    """Whether an operator may not do something."""
+    ran = machine.run(command, user="mary", check=False)
+    return ran.returncode != 0 and ("Permission denied" in ran.stderr or "not permitted" in ran.stderr)
+
+
+def test_into_the_home_of_prefect_no_operator_gets_anything(machine: DebianMachine) -> None:
+    """Whoever could write there could run programs as the service."""
+    wait_until_active(machine)
+    assert machine.run(f"test -s {PREFECT}/password && stat --format %U:%a {PREFECT}").stdout.strip() == "dxatrend:700"
+    for command in (
+        f"echo 'active = \"x\"' >{PREFECT}/profiles.toml",
+        f"cat {PREFECT}/password",
+        f"ln -sf /tmp/mine {PREFECT}/server.log",
+        f"mv {PREFECT} {DATA}/var/prefect",
+        f"mv -T {DATA}/private {DATA}/var/private",
+        f"chmod 777 {DATA}/private",
+        f"mkdir {DATA}/.config",  # the home of the service's user
+        f"mv {DATA}/var {DATA}/moved",
+        f"ln -s /tmp {DATA}/another",
+    ):
+        assert refused(machine, command), command
+    assert machine.run(f"ls -A {DATA}").stdout.split() == ["backups", "private", "var"]
+
+
+def test_operators_move_no_backup_of_the_service_and_keep_their_own(machine: DebianMachine) -> None:
+    machine.run(f"dxatrend backup {DATA}/backups/mine.sqlite3", user="mary")
+    machine.run(f"runuser -u dxatrend -- dxatrend backup {DATA}/backups/ours.sqlite3")
+    assert refused(machine, f"mv {DATA}/backups/ours.sqlite3 {DATA}/backups/other.sqlite3")
+    machine.run(f"rm {DATA}/backups/mine.sqlite3", user="mary")
+
+
+def test_a_service_is_not_started_with_a_home_of_prefect_where_operators_can_write(machine: DebianMachine) -> None:
+    machine.run("echo DXATREND_SERVICE__PREFECT__HOME=var/prefect >/etc/dxatrend/environment")
+    machine.run("systemctl stop dxatrend")
+    machine.run(f"mkdir --parents {DATA}/var/prefect", user="mary")
+    assert machine.run("systemctl start dxatrend", check=False).returncode != 0
+    problem = f"prefect.home: {DATA}/var/prefect: the group dxatrend-operators can write to {DATA}/var, and so run"
+    assert problem in machine.journal()
+    checked = machine.run("dxatrend check", check=False)
+    assert (checked.returncode, problem in checked.stdout) == (1, True)
+    machine.run(f"rm -r /etc/dxatrend/environment {DATA}/var/prefect; systemctl restart dxatrend")
+    wait_until_active(machine)
+
+
+def test_what_an_operator_puts_into_a_data_folder_of_an_earlier_version_root_neither_follows_nor_trusts(
+    machine: DebianMachine,
+) -> None:
+    machine.run("systemctl stop dxatrend && mkdir --mode 755 /precious")
+    machine.run(f"rm -r {DATA}/private && chown dxatrend {DATA} && chmod 2770 {DATA}")  # as it was made then
+    machine.run(f"mv backups backups.moved && ln -s /precious backups && mkdir {PREFECT} -p", user="mary", folder=DATA)
+    said = machine.run("/tmp/shared/bundle/install && systemctl start dxatrend").stdout
+    assert "moved aside, because operators could have made it" in said
     assert machine.run("stat --format %U:%a /precious").stdout.strip() == "root:755"
-    machine.run(f"rm {backups} && mv {backups}.moved {backups}")
+    assert machine.run(f"stat --format %U:%G:%a {DATA}").stdout.strip() == "root:dxatrend-operators:2750"
+    assert machine.run(f"stat --format %U:%G:%a {PREFECT}").stdout.strip() == "dxatrend:dxatrend:700"
+    machine.run(f"rm -r {DATA}/backups {DATA}/private.* && mv {DATA}/backups.moved {DATA}/backups")
 
 
 def test_the_service_takes_no_code_or_setting_from_where_operators_can_write(machine: DebianMachine) -> None:

@@ -118,6 +118,19 @@ def test_a_folder_of_backups_that_can_only_be_read_is_a_problem(config: Path) ->
             assert any(problem.startswith(told) for problem in problems) is is_protected
 
 
+def test_a_folder_of_backups_that_others_can_write_to_is_told(config: Path) -> None:
+    """They could put a store of theirs in the place of a backup."""
+    folder = config / "backups"
+    folder.mkdir()
+    with (config / "service.toml").open("a") as file:
+        file.write(f'\n[backup]\nfolder = "{folder}"\n')
+    told = f"backup.folder: every user can write to {folder}, "
+    for mode in (0o700, 0o777):
+        folder.chmod(mode)
+        advice = [result.text for result in check(config, on=TODAY) if result.level is Level.ADVICE]
+        assert any(one.startswith(told) for one in advice) is (mode == 0o777)
+
+
 def test_a_certificate_that_a_destination_shows_is_told_a_month_before_its_end(tmp_path: Path) -> None:
     """Nobody else notices that a PACS's certificate ends: the day after, every delivery fails."""
     authority = Authority(tmp_path / "authority")

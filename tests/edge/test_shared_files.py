@@ -81,3 +81,11 @@ def test_root_makes_no_store_where_a_link_of_somebody_else_leads(data: Path, tmp
     assert not (tmp_path / "made by root").exists()
     os.lchown(data / "store.sqlite3", 0, 0)  # an administrator may put it on another disk
     Database(f"sqlite:///{data}/store.sqlite3").close()
+
+
+def test_a_link_in_the_place_of_the_lock_makes_no_file_elsewhere(data: Path, tmp_path: Path) -> None:
+    (data / "store.sqlite3.lock").symlink_to(tmp_path / "made by root")
+    database = Database(f"sqlite:///{data}/store.sqlite3")
+    with pytest.raises(StoreError, match=r"store\.sqlite3\.lock: "), database.exclusive():
+        pass
+    assert not (tmp_path / "made by root").exists()

@@ -259,7 +259,7 @@ class PrefectSettings(Section):
 
     host: Name = "127.0.0.1"
     port: Port = 4200
-    home: Path = Path("var/prefect")
+    home: Path = Path("private/prefect")
     password_file: ConfigPath | None = None
     api_url: Name | None = None
     reserve_mb: Annotated[int, Field(ge=0)] = 256

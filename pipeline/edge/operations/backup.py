@@ -38,6 +38,8 @@ ROWS = 1000
 ROWS_WITH_BYTES = 20
 """The same of a table with binary content, one row of which may be an image."""
 
+_COPIED_AT_ONCE = 1 << 20
+
 
 class BackupError(DxatrendError):
     """A backup that was not written, or not restored; the text says why."""
@@ -175,7 +177,10 @@ def _restore_into_server(file: Path, database: Database, digest: str) -> dict[st
 def _prepare(file: Path, partial: Path, digest: str) -> dict[str, int]:
     """Make a copy of a backup with the present schema and an audit entry of the restore; return its rows by table."""
     try:
-        shutil.copyfile(file, partial)
+        # Of whoever can write beside it nobody may lead the copy elsewhere, with a link in its place.
+        descriptor = os.open(partial, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(descriptor, "wb") as copy, file.open("rb") as original:
+            shutil.copyfileobj(original, copy, _COPIED_AT_ONCE)
     except OSError as error:
         raise BackupError(f"the backup cannot be copied: {error.strerror}") from None
     with _draft(partial) as copy:

@@ -25,6 +25,7 @@ from pipeline.edge.ip_address import LOOPBACK
 from pipeline.edge.overview.check_result import CheckResult, Level
 from pipeline.edge.overview.expiries import Expiry
 from pipeline.edge.overview.named_files import NamedFile, named_files
+from pipeline.edge.private_paths import who_else_can_change
 from pipeline.edge.text_files import printable
 
 _EVERY_ADDRESS = ("0.0.0.0", "::", "")
@@ -47,9 +48,10 @@ def certificate_doubts(certificates: Iterable[Expiry], *, on: date) -> list[Chec
 
 
 def backup_doubts(folder: Path | None) -> Iterator[CheckResult]:
-    """Yield that no backup can be written: systemd lets a service write where its unit says, and nowhere else.
+    """Yield that no backup can be written, or that others could put something else in the place of one.
 
-    It may wait for another machine whose disk that is, so no page that is always open asks it.
+    systemd lets a service write where its unit says, and nowhere else. The folder may wait for another machine whose
+    disk that is, so no page that is always open asks it.
     """
     if folder is None:
         return
@@ -59,6 +61,12 @@ def backup_doubts(folder: Path | None) -> Iterator[CheckResult]:
             Level.PROBLEM,
             f"backup.folder: {printable(folder)}: nothing can be written there, the file system is read-only",
             "mount it for writing; under systemd name it as ReadWritePaths (systemctl edit dxatrend)",
+        )
+    if clause := who_else_can_change(folder):
+        yield CheckResult(
+            Level.ADVICE,
+            f"backup.folder: {printable(clause)}, and so put another file in the place of a backup",
+            "let only the service's user write there",
         )
 
 

@@ -358,10 +358,12 @@ def _revisions(connection: Connection) -> set[str]:
 @contextlib.contextmanager
 def _locked(path: Path, how: int) -> Iterator[None]:
     """Lock a file beside the database, not the database itself: closing that would end SQLite's own locks."""
+    lock = path.with_name(f"{path.name}.lock")
     try:
-        holder = os.open(path.with_name(f"{path.name}.lock"), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        # Through a link of another user, root would make a file wherever that leads.
+        holder = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise StoreError(f"{path.parent}: {error.strerror}") from None
+        raise StoreError(f"{lock if lock.is_symlink() else path.parent}: {error.strerror}") from None
     try:
         try:
             fcntl.flock(holder, how | fcntl.LOCK_NB)

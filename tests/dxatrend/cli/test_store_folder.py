@@ -160,14 +160,14 @@ def test_the_data_folder_is_declared_in_the_configuration(config: Path, tmp_path
     )
     with open_app(config):
         assert (tmp_path / "data" / "store.sqlite3").is_file()
-    assert Path(found.prefect.home).resolve() == tmp_path / "data" / "var" / "prefect"
+    assert Path(found.prefect.home).resolve() == tmp_path / "data" / "private" / "prefect"
 
 
 def test_a_store_of_etc_lies_in_var_lib(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "SYSTEM_FOLDER", config.resolve())
     found = load_configuration(config)[0].service
     assert found.store.url == "sqlite:////var/lib/dxatrend/var/dxatrend.sqlite3"
-    assert str(found.prefect.home) == "/var/lib/dxatrend/var/prefect"
+    assert str(found.prefect.home) == "/var/lib/dxatrend/private/prefect"
 
 
 def test_where_nobody_names_a_configuration_that_of_the_machine_counts_before_the_one_of_the_folder(
