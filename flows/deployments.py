@@ -26,6 +26,7 @@ from flows.backup import backup
 from flows.housekeeping import EVERY_NIGHT, housekeeping
 from flows.prefect_runner import TAG
 from flows.reprocess import AFTER_MIDNIGHT, reprocess
+from flows.shutdown import end_with_parent
 from pipeline.edge.configuration.folders import CONFIG_VARIABLE
 from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.configuration.service_settings import ServiceSettings
@@ -103,5 +104,6 @@ def _deployment(
 
 
 if __name__ == "__main__":
+    end_with_parent()
     task = {"register": register, "run": run_what_is_due}[sys.argv[1]]
     task(load_configuration(Path(os.environ[CONFIG_VARIABLE]))[0].service)

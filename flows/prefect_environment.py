@@ -86,6 +86,8 @@ def server_environment(settings: PrefectSettings, password: str) -> dict[str, st
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(_WEEK_SECONDS),
         **_AT_REST,
+        # The C library keeps memory for each of its threads, of which only one computes at a time.
+        "MALLOC_ARENA_MAX": "1",
     }
 
 

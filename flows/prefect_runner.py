@@ -6,12 +6,15 @@ its server cannot be reached, or accepts strangers, the same functions run witho
 
 import base64
 import logging
+import math
 import os
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
+from importlib import import_module
 
 import httpx
 
@@ -93,6 +96,15 @@ class PrefectRunner:
         self._disk = prefect_disk_reserve(settings)
         self._settings, self._has_settings = ExitStack(), False
         self._was_short = False
+        self.used_at: float | None = None
+        """When Prefect's library was last used, by the monotonic clock: infinity while it is, ``None`` if never."""
+
+    def prepare(self, flows: Sequence[str]) -> None:
+        """Import Prefect and the modules of flows that will soon be run, if its server answers."""
+        if not all(flow in sys.modules for flow in flows) and self.is_there():
+            for flow in flows:
+                import_module(flow)
+            self.used_at = time.monotonic()
 
     def run(self, flow: Callable[[], object], plain: Callable[[], object], requeue: Callable[[], None]) -> None:
         """Run the flow; where Prefect fails, requeue what the flow had claimed and do the same work without it."""
@@ -101,6 +113,7 @@ class PrefectRunner:
             from prefect import tags  # noqa: PLC0415
 
             try:
+                self.used_at = math.inf
                 self._do_without_heartbeat()
                 with _turn(), tags(TAG):
                     flow()
@@ -108,6 +121,8 @@ class PrefectRunner:
             except Exception as error:  # noqa: BLE001 - the work itself does not raise: this is Prefect's own trouble
                 log.warning("a Prefect run failed (%s); the work goes on without it", type(error).__name__)
                 requeue()
+            finally:
+                self.used_at = time.monotonic()
         plain()
 
     def close(self) -> None:

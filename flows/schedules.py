@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 import httpx
 
 from flows.prefect_environment import api_url
-from flows.prefect_password import read_password
+from flows.prefect_password import UnusablePasswordError, read_password
 from flows.prefect_runner import PrefectRunner
-from flows.shutdown import Stop, end_with_parent
+from flows.shutdown import Stop
 from pipeline.edge.configuration.service_settings import PrefectSettings, ServiceSettings
 
 log = logging.getLogger(__name__)
@@ -38,33 +38,45 @@ STOP_SECONDS = 15.0
 _TOKEN_SECONDS = 600.0
 
 
-def keep_schedules(service: ServiceSettings, stop: Stop) -> None:
-    """Start what is due until ``stop`` is set.
+class Schedules:
+    """The scheduled flows of this machine; for use in one thread."""
 
-    Raises:
-        UnusablePasswordError: the password of the server cannot be read any more.
-    """
-    closing, settings = contextlib.closing, service.prefect
-    due_runs = DueRuns(settings, ["housekeeping", "reprocess", *(["backup"] if service.backup.folder else [])])
-    with closing(PrefectRunner(settings)) as server, closing(due_runs) as due, closing(_Runners()) as runners:
-        is_registered = False
-        while not stop.is_set():
-            for task, status in runners.take_ended():
-                is_registered = status == 0 and (is_registered or task == "register")
-                if status != 0:
-                    log.error("Prefect's runner ended with status %s and is started again", status)
-            is_there = server.is_there()
-            if not is_there:
-                is_registered = False  # another server may answer next time, or this one without its database
-            elif runners.may_begin and not is_registered:
-                runners.begin("register")
-            elif runners.may_begin:
-                try:
-                    if due.are_due():
-                        runners.begin("run")
-                except NotRegisteredError:
-                    is_registered = False
-            stop.wait(LOOK_SECONDS if is_there else 1.0)
+    def __init__(self, service: ServiceSettings) -> None:
+        self._settings = service.prefect
+        self._flows = ["housekeeping", "reprocess", *(["backup"] if service.backup.folder else [])]
+        self._runners = _Runners()
+
+    @property
+    def are_at_work(self) -> bool:
+        """Whether a run is under way, or may be."""
+        return self._runners.are_there
+
+    def keep(self, stop: Stop) -> None:
+        """Start what is due until ``stop`` is set, and then end what is under way."""
+        closing, runners = contextlib.closing, self._runners
+        with (
+            closing(PrefectRunner(self._settings)) as server,
+            closing(DueRuns(self._settings, self._flows)) as due,
+            closing(runners),
+        ):
+            is_registered = False
+            while not stop.is_set():
+                for task, status in runners.take_ended():
+                    is_registered = status == 0 and (is_registered or task == "register")
+                    if status != 0:
+                        log.error("Prefect's runner ended with status %s and is started again", status)
+                is_there = server.is_there()
+                if not is_there:
+                    is_registered = False  # another server may answer next time, or this one without its database
+                elif runners.may_begin and not is_registered:
+                    runners.begin("register")
+                elif runners.may_begin:
+                    try:
+                        if due.are_due():
+                            runners.begin("run")
+                    except NotRegisteredError:
+                        is_registered = False
+                stop.wait(LOOK_SECONDS if is_there else 1.0)
 
 
 class NotRegisteredError(Exception):
@@ -79,6 +91,11 @@ class _Runners:
         """Of each its task, when it began, and the process."""
 
     @property
+    def are_there(self) -> bool:
+        """Whether there is one, which may have ended since it was last looked at."""
+        return bool(self._processes)
+
+    @property
     def may_begin(self) -> bool:
         """Whether those under way have had the time to take what is due, so that the rest is for another one."""
         latest = max((began for _, began, _ in self._processes), default=-math.inf)
@@ -86,11 +103,7 @@ class _Runners:
 
     def begin(self, task: str) -> None:
         """Start one, for a task of ``flows.deployments``."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "flows.deployments", task],
-            stdin=subprocess.DEVNULL,
-            preexec_fn=end_with_parent,  # noqa: PLW1509 - two system calls, which wait for no other thread
-        )
+        process = subprocess.Popen([sys.executable, "-m", "flows.deployments", task], stdin=subprocess.DEVNULL)
         self._processes.append((task, time.monotonic(), process))
 
     def take_ended(self) -> list[tuple[str, int]]:
@@ -111,6 +124,7 @@ class _Runners:
                 log.error("Prefect's runner did not stop in time and was killed")
                 process.kill()
                 process.wait()
+        self._processes = []
 
 
 class DueRuns:
@@ -143,7 +157,7 @@ class DueRuns:
             }
             answer = self._client.post("/deployments/get_scheduled_flow_runs", json=question)
             return bool(answer.raise_for_status().json())
-        except httpx.HTTPError:  # it is away: it is asked again
+        except (httpx.HTTPError, UnusablePasswordError):  # which the state of the server tells; it is asked again
             self._token_at, self._known = -math.inf, []
             return False
 

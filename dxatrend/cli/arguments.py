@@ -123,7 +123,7 @@ COMMANDS: dict[str, Command] = {
     "work": Command(
         run="processes:work",
         summary="Run a worker alone: extract, follow up and deliver what has been received.",
-        examples=("dxatrend work",),
+        examples=("dxatrend work", "dxatrend work --schedules"),
     ),
     "desk": Command(
         run="desk:serve",

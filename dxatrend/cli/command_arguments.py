@@ -16,6 +16,12 @@ def _demo(parser: Parser) -> None:
     parser.add_argument("--outline", action="store_true", help="print the content of each addendum as well")
 
 
+def _work(parser: Parser) -> None:
+    parser.add_argument(
+        "--schedules", action="store_true", help="also start the scheduled runs; for one worker of an installation"
+    )
+
+
 def _init(parser: Parser) -> None:
     parser.add_argument(
         "folder",
@@ -266,6 +272,7 @@ def _show(parser: Parser) -> None:
 
 
 ARGUMENTS: dict[str, Callable[[Parser], None]] = {
+    "work": _work,
     "init": _init,
     "demo": _demo,
     "desk": _desk,

@@ -9,7 +9,7 @@ from dxatrend.service import systemd_notify
 from dxatrend.service.supervisor import serve_prefect
 from flows.prefect_environment import enter_client_environment
 from flows.prefect_runner import PrefectRunner
-from flows.schedules import keep_schedules
+from flows.schedules import Schedules
 from flows.shutdown import stop_on_signals
 from pipeline.edge.app import open_app
 from pipeline.edge.configuration.loading import load_configuration
@@ -33,7 +33,7 @@ def schedules(options: argparse.Namespace) -> int:
         Heartbeat(app.database, "schedules").kept(),
         systemd_notify.ready("starts what is due by the clock"),
     ):
-        keep_schedules(app.settings.service, stop)
+        Schedules(app.settings.service).keep(stop)
     return SUCCESS
 
 

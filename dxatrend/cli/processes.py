@@ -8,9 +8,10 @@ import sys
 from functools import partial
 
 from dxatrend.cli.output import FAILURE, SUCCESS
-from dxatrend.service import port_refusals, systemd_notify
+from dxatrend.service import port_refusals, rest, systemd_notify
 from dxatrend.service.memory import give_back_large_blocks, leave_what_is_loaded
 from flows.prefect_environment import enter_client_environment
+from flows.schedules import Schedules
 from flows.shutdown import stop_on_signals
 from pipeline.edge.app import App, open_app
 from pipeline.edge.audit import events
@@ -71,24 +72,26 @@ def _patient_feed(app: App, feeds: contextlib.ExitStack) -> MllpListener | None:
 
 
 def work(options: argparse.Namespace) -> int:
-    """Run a worker until SIGTERM; fails where an unexpected error ended it."""
+    """Run a worker until SIGTERM, or until it rests; fails where an unexpected error ended it."""
     give_back_large_blocks()
     enter_client_environment(options.config)
-    from dxatrend.service.worker import run_worker  # noqa: PLC0415 - Prefect reads its settings when it is imported
+    from dxatrend.service.worker import Ending, run_worker  # noqa: PLC0415 - Prefect reads its settings at its import
 
     with open_app(options.config) as app:
         live = LiveConfiguration(app)
         signal.signal(signal.SIGHUP, live.on_signal)
         stop = stop_on_signals()
         with (
-            events.service_lifetime(app, "worker"),
+            events.service_lifetime(app, "worker", goes_on=rest.goes_on()) as lifetime,
             live.registered("worker") as registration,
             systemd_notify.ready("polls the queues"),
         ):
-            if run_worker(lambda: live.app, stop):
-                return SUCCESS
-            registration.failure = "an unexpected error, which its log tells"
-            return FAILURE
+            schedules = Schedules(app.settings.service) if options.schedules else None
+            ending = run_worker(lambda: live.app, stop, schedules=schedules, may_rest=rest.is_possible())
+            lifetime.goes_on = ending is Ending.RESTED
+            if ending is Ending.FAILED:
+                registration.failure = "an unexpected error, which its log tells"
+    return {Ending.STOPPED: SUCCESS, Ending.RESTED: rest.RESTED, Ending.FAILED: FAILURE}[ending]
 
 
 def _cannot(app: App, do: str, error: OSError | TlsError, port: int, *, key: str) -> int:

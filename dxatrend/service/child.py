@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dxatrend.service import rest
 from dxatrend.service.child_reports import ChildReports
 from dxatrend.service.child_signs import ChildSigns
-from dxatrend.service.forked import CommandLine, ForkedProcess, fork
+from dxatrend.service.forked import CommandLine, ForkedProcess, fork, is_possible
 from flows.shutdown import end_with_parent
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,9 @@ LONGEST_PAUSE = 30.0
 STEADY_SECONDS = 60
 """A child that has run for so long is restarted after the first pause again."""
 
+COPY_SECONDS = 1.0
+"""How long a child is waited for that can be a copy of this process once its reports are written."""
+
 
 @dataclass(slots=True)
 class Child:
@@ -36,8 +40,8 @@ class Child:
     """The command of ours that it runs; of one that is not ours, how it is started."""
     reports: ChildReports
     signs: ChildSigns
-    is_ours: bool = True
-    """Whether it is a dxatrend process, which reads our configuration and says when it is ready."""
+    main: CommandLine | None = None
+    """What a copy of this process runs; one that is not ours is a program of its own."""
     is_watched: bool = False
     """Whether it says that it lives, and is restarted when it does not."""
     output: Path | None = None
@@ -48,20 +52,35 @@ class Child:
     started: float = 0.0
     pause: float = FIRST_PAUSE
     due: float = 0.0
+    has_rested: bool = False
+    """Whether the next one goes on in place of one that has ended to rest."""
     failed_at: float | None = None
     """When it first failed."""
     reason: str = ""
     """Why it does not run."""
 
     @property
+    def is_ours(self) -> bool:
+        """Whether it is a dxatrend process, which reads our configuration and says when it is ready."""
+        return self.main is not None
+
+    @property
     def has_started(self) -> bool:
         """Whether it has been ready once; of one that is not ours, whether it runs."""
         return self.signs.was_ready if self.is_ours else self.process is not None
 
-    def start(self, main: CommandLine | None = None) -> None:
-        """Start it: as a program, or as a copy of this process that runs ``main``."""
-        environment = {**self.environment, **self.signs.environment(is_watched=self.is_watched)}
-        self.process = fork(main, self.arguments, environment) if main else self._start_program(environment)
+    def start(self) -> None:
+        """Start it: as a copy of this process where that is possible, else as a program."""
+        environment = {
+            **self.environment,
+            **self.signs.environment(is_watched=self.is_watched),
+            **rest.environment(goes_on=self.has_rested),
+        }
+        self.has_rested = False
+        if self.main is not None and is_possible(within=COPY_SECONDS):
+            self.process = fork(self.main, self.arguments, environment)
+        else:
+            self.process = self._start_program(environment)
         self.started = time.monotonic()
         log.info("started", extra={"child": self.name})
         self.reports.started(self.name, self.process.pid, speaks_for_itself=self.is_ours)
@@ -85,7 +104,10 @@ class Child:
         if self.process is None:
             if now >= self.due:
                 self._start_if_possible(now)
-        elif (status := self.process.poll()) is not None:
+        elif (status := self.process.poll()) is not None and self.is_ours and status == rest.RESTED:
+            self.process, self.has_rested = None, True
+            self._start_if_possible(now)
+        elif status is not None:
             self.signs.hear()
             self.reason = self.signs.reason or f"it ended with status {status}; {self.output or 'its log'} says why"
             self.pause = FIRST_PAUSE if now - self.started > STEADY_SECONDS else min(2 * self.pause, LONGEST_PAUSE)

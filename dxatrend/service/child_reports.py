@@ -2,16 +2,18 @@
 
 Listener, worker and schedules tell the store themselves that they live. What they cannot tell is that they were killed,
 or ended before they could write; and the Prefect server writes nothing at all.
+
+The thread and its connection are there only while there is something to write: a process with another thread, or with
+an open database, may not be copied, and children are copies of the supervisor.
 """
 
-import contextlib
-import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 
-from pipeline.edge.heartbeat import LOOK_SECONDS, Heartbeat
+from pipeline.edge.heartbeat import Heartbeat
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.database import Database
 
@@ -23,7 +25,9 @@ class ChildReports:
         self._database = database
         self._owners: dict[str, str] = {}
         self._silent: dict[str, Heartbeat] = {}
-        self._todo: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._own = Heartbeat(database, "supervisor")
+        self._todo: deque[Callable[[], None]] = deque([self._own.begin])
+        self._writer: threading.Thread | None = None
 
     def started(self, part: str, pid: int, *, speaks_for_itself: bool) -> None:
         """Report that a child was started; one that does not speak for itself gets a heartbeat from here."""
@@ -31,55 +35,50 @@ class ChildReports:
         if not speaks_for_itself:
             heartbeat = self._of(part)
             self._silent[part] = heartbeat
-            self._todo.put(heartbeat.begin)
+            self._todo.append(heartbeat.begin)
 
     def ended(self, part: str, status: int) -> None:
         """Report that a child has ended by itself."""
         heartbeat, failure, now = self._of(part), _ending(status), datetime.now(UTC)
         self._silent.pop(part, None)
-        self._todo.put(lambda: heartbeat.end(failure, at=now))  # its successor may be faster than this is written
+        self._todo.append(lambda: heartbeat.end(failure, at=now))  # its successor may be faster than this is written
 
     def cannot_start(self, part: str, reason: str) -> None:
         """Report why a child cannot be started now."""
         heartbeat = self._of(part)
-        self._todo.put(lambda: heartbeat.cannot_start(reason))
+        self._todo.append(lambda: heartbeat.cannot_start(reason))
 
     def stopped(self, part: str) -> None:
         """Report that a child was told to stop."""
         heartbeat = self._of(part)
         self._silent.pop(part, None)
-        self._todo.put(heartbeat.end)
+        self._todo.append(heartbeat.end)
 
-    def write(self) -> None:
-        """Write the reports, and the heartbeats of the supervisor and of silent children, until ``finish``."""
-        own = Heartbeat(self._database, "supervisor")
-        own.begin()
-        while True:
-            try:
-                report = self._todo.get(timeout=LOOK_SECONDS)
-            except queue.Empty:
-                for heartbeat in (own, *self._silent.copy().values()):
-                    heartbeat.beat_if_due()
-                continue
-            if report is None:
-                own.end()
-                return
-            report()
+    def write_soon(self) -> None:
+        """Have a thread write what was reported, and the heartbeats of the supervisor and of silent children."""
+        beats = any(heartbeat.is_due for heartbeat in self._heartbeats())
+        if (self._todo or beats) and (self._writer is None or not self._writer.is_alive()):
+            self._writer = threading.Thread(target=self._write, name="reports on children")
+            self._writer.start()
 
     def finish(self) -> None:
-        """End the writing after what was reported so far."""
-        self._todo.put(None)
+        """Write what was reported so far, and that the supervisor ends."""
+        self._todo.append(self._own.end)
+        if self._writer is not None:
+            self._writer.join()
+        self._write()
 
-    @contextlib.contextmanager
-    def written(self) -> Iterator[None]:
-        """Write them by a thread while the block lasts."""
-        thread = threading.Thread(target=self.write, name="reports on children")
-        thread.start()
+    def _write(self) -> None:
         try:
-            yield
+            for heartbeat in self._heartbeats():
+                heartbeat.beat_if_due()
+            while self._todo:
+                self._todo.popleft()()
         finally:
-            self.finish()
-            thread.join()
+            self._database.close()
+
+    def _heartbeats(self) -> tuple[Heartbeat, ...]:
+        return (self._own, *self._silent.copy().values())
 
     def _of(self, part: str) -> Heartbeat:
         return Heartbeat(self._database, part, owner=self._owners.get(part, work_queue.owner(0)))

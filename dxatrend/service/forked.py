@@ -17,11 +17,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from dxatrend.service.memory import leave_what_is_loaded
+from dxatrend.service.memory import leave_what_is_loaded, share_one_arena
 from flows.shutdown import end_with_parent
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _POLL_SECONDS = 0.05
+_THREAD_SECONDS = 0.002
 _LAST_DESCRIPTOR = 1024
 _PR_SET_NAME = 15
 _ARGUMENTS_START, _ARGUMENTS_END = 45, 46
@@ -76,15 +77,21 @@ class ForkedProcess:
 
 def preload(modules: Sequence[str]) -> None:
     """Import modules for the copies to come, and keep the garbage collector from touching, and so copying, them."""
+    share_one_arena()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start threads, which are of no use here
     for module in modules:
         import_module(module)
     leave_what_is_loaded()
 
 
-def is_possible() -> bool:
-    """Return whether this process has one thread."""
-    return len(os.listdir("/proc/self/task")) == 1
+def is_possible(*, within: float) -> bool:
+    """Return whether this process has one thread, or will have within so many seconds."""
+    until = time.monotonic() + within
+    while len(os.listdir("/proc/self/task")) > 1:
+        if time.monotonic() >= until:
+            return False
+        time.sleep(_THREAD_SECONDS)
+    return True
 
 
 def fork(main: CommandLine, arguments: Sequence[str], environment: Mapping[str, str]) -> ForkedProcess:
@@ -125,6 +132,8 @@ def _run(
 
 
 def _leave_parent_behind(parent: int, mask: set[signal.Signals | int]) -> None:
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     logging.shutdown()  # closed later, a handler's socket would close whatever has its number by then
     os.closerange(3, _LAST_DESCRIPTOR)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -140,10 +149,11 @@ def _leave_parent_behind(parent: int, mask: set[signal.Signals | int]) -> None:
 
 def _rename(arguments: Sequence[str]) -> None:
     """Show the command as what this process does, to ``ps`` and everybody else who reads /proc."""
-    _LIBC.prctl(_PR_SET_NAME, os.fsencode(f"dxatrend {arguments[-1]}"), 0, 0, 0)
+    command = [word for word in arguments if not word.startswith("-")][-1]
+    _LIBC.prctl(_PR_SET_NAME, os.fsencode(f"dxatrend {command}"), 0, 0, 0)
     places = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     start, end = int(places[_ARGUMENTS_START]), int(places[_ARGUMENTS_END])
-    for words in (["dxatrend", *arguments], ["dxatrend", arguments[-1]]):
+    for words in (["dxatrend", *arguments], ["dxatrend", command]):
         shown = b"".join(os.fsencode(word) + b"\0" for word in words)
         if len(shown) <= end - start:
             ctypes.memmove(start, shown.ljust(end - start, b"\0"), end - start)

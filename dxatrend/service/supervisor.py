@@ -1,8 +1,9 @@
-"""Supervisor of the processes of one machine: listener, worker, monitor, desk, Prefect server and schedules.
+"""Supervisor of the processes of one machine: listener, worker, monitor, desk and Prefect server.
 
-Each is a process of its own, so that none delays another. The supervisor starts them, restarts what ends, and stops
-all of them on SIGTERM. Should it be killed itself, the kernel ends its children. Only while it starts the service for
-the first time does it give up: whoever starts it is told what is wrong instead of finding it out later.
+Each is a process of its own, so that none delays another; the worker keeps the schedules as well. The supervisor
+starts them, restarts what ends, and stops all of them on SIGTERM. Should it be killed itself, the kernel ends its
+children. Only while it starts the service for the first time does it give up: whoever starts it is told what is wrong
+instead of finding it out later.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from dxatrend.service import systemd_notify
 from dxatrend.service.child import Child, end
 from dxatrend.service.child_reports import ChildReports
 from dxatrend.service.child_signs import ChildSigns, SystemdSigns
-from dxatrend.service.forked import CommandLine, is_possible, preload
+from dxatrend.service.forked import CommandLine, preload
 from flows.port_owner import Owner
 from flows.prefect_environment import server_environment, server_port
 from flows.prefect_home import make_home
@@ -44,7 +45,6 @@ _IMPORTED_BY = {
     "worker": ("dxatrend.service.worker",),
     "monitor": ("dxatrend.cli.monitor", "dxatrend.service.metrics"),
     "desk": ("dxatrend.cli.desk", "dxatrend.desk.server", "dxatrend.desk.application"),
-    "schedules": ("dxatrend.cli.prefect_server",),
 }
 """What each of our processes imports, so that all of them share it."""
 
@@ -70,17 +70,19 @@ def supervise(
 ) -> None:
     """Run everything one machine needs until ``stop`` is set; SIGHUP is passed on to our processes.
 
-    The first of them run ``main`` as copies of this process, which must have one thread and no open database.
+    Ours run ``main`` as copies of this process, which must have one thread and no open database.
 
     Raises:
         ServiceCannotStartError: a part could not start, and never had before; the others are stopped.
     """
     hung_up: list[int] = []
     signal.signal(signal.SIGHUP, lambda number, _: hung_up.append(number))
-    children = _children(config, prefect, reports, desk=desk)
-    _start_as_copies(children, main)
-    with reports.written():
+    children = _children(config, prefect, reports, main, desk=desk)
+    _start_copies(children)
+    try:
         _keep_running(children, stop, reports, hung_up)
+    finally:
+        reports.finish()
 
 
 def _keep_running(children: Sequence[Child], stop: Stop, reports: ChildReports, hung_up: list[int]) -> None:
@@ -102,6 +104,7 @@ def _keep_running(children: Sequence[Child], stop: Stop, reports: ChildReports, 
                 child.signs.hear()
                 child.kill_if_silent()
                 child.ensure_running()
+            reports.write_soon()
             systemd.tell(listens=children[0].has_started)
             if not has_started:
                 has_started = all(child.has_started for child in children)
@@ -150,11 +153,18 @@ def serve_prefect(prefect: PrefectSettings, stop: Stop) -> int:
     return process.returncode
 
 
-def _children(config: Path, prefect: PrefectSettings, reports: ChildReports, *, desk: bool) -> list[Child]:
+def _children(
+    config: Path, prefect: PrefectSettings, reports: ChildReports, main: CommandLine, *, desk: bool
+) -> list[Child]:
     ours = ["--config", str(config)]
-    commands = {"listener": "listen", "worker": "work", "monitor": "monitor", **({"desk": "desk"} if desk else {})}
+    commands = {
+        "listener": ["listen"],
+        "worker": ["work", "--schedules"],
+        "monitor": ["monitor"],
+        **({"desk": ["desk"]} if desk else {}),
+    }
     children = [
-        Child(name, [*ours, command], reports, ChildSigns(name), is_watched=name == "listener")
+        Child(name, [*ours, *command], reports, ChildSigns(name), main, is_watched=name == "listener")
         for name, command in commands.items()
     ]
     if prefect.api_url is None:
@@ -166,25 +176,21 @@ def _children(config: Path, prefect: PrefectSettings, reports: ChildReports, *, 
                 PREFECT_SERVER,
                 reports,
                 ChildSigns("prefect server"),
-                is_ours=False,
                 output=prefect.home / "server.log",
                 environment=environment,
                 obstacle=partial(_port_problem, prefect),
             )
         )
-    children.append(Child("schedules", [*ours, "schedules"], reports, ChildSigns("schedules")))
     return children
 
 
-def _start_as_copies(children: Sequence[Child], main: CommandLine) -> None:
-    """Start our processes as copies of this one; the listener first, before anything that it does not need."""
+def _start_copies(children: Sequence[Child]) -> None:
+    """Start our processes; the listener first, as a copy without what only the others need."""
     listener, *others = (child for child in children if child.is_ours)
     for group in ([listener], others):
         preload([module for child in group for module in _IMPORTED_BY[child.name]])
         for child in group:
-            if not is_possible():
-                return
-            child.start(main)
+            child.start()
 
 
 def _port_problem(prefect: PrefectSettings) -> str | None:

@@ -8,12 +8,16 @@ import contextlib
 import logging
 import math
 import threading
-from collections.abc import Callable
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
 from functools import partial
 
+from dxatrend.service import rest
 from flows.prefect_runner import PrefectRunner
 from flows.runtime import run_context
+from flows.schedules import Schedules
 from flows.shutdown import HANDLE_SECONDS, Stop
 from pipeline.edge.alarms.alarm_loop import alarm_loop
 from pipeline.edge.app import App
@@ -24,6 +28,7 @@ from pipeline.edge.deliver.outbox_loop import outbox_loop
 from pipeline.edge.errors import describe_error
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import AHEAD, claim_due, drain, follow_up
+from pipeline.edge.heartbeat import Heartbeat
 from pipeline.edge.history.query_loop import query_loop
 from pipeline.edge.operations import housekeeping, scheduled_backup
 from pipeline.edge.reprocess.requested_runs import requested_loop
@@ -42,11 +47,28 @@ a notification be lost with the network. So much later is seen what neither anno
 PAUSE_AFTER_FAILURE = 2.0
 """Seconds to wait where the database could not be queried, or a loop failed unexpectedly."""
 
+_FLOWS = ("flows.follow_up", "flows.delivery")
 
-def run_worker(current: Callable[[], App], stop: Stop) -> bool:
-    """Do what is due until ``stop`` is set, then finish current work; return whether no unexpected error ended it.
+_PREPARE = timedelta(seconds=20)
+"""How long before an exam is due Prefect is imported, which takes three seconds."""
+
+
+class Ending(Enum):
+    """Why a worker has ended."""
+
+    STOPPED = auto()
+    RESTED = auto()
+    FAILED = auto()
+
+
+def run_worker(
+    current: Callable[[], App], stop: Stop, *, schedules: Schedules | None = None, may_rest: bool = False
+) -> Ending:
+    """Do what is due until ``stop`` is set, then finish current work; return why it has ended.
 
     ``current`` returns the application context as it is now: its clinical configuration may be reloaded between polls.
+    One worker of an installation also keeps the ``schedules``. One that ``may_rest`` ends as well when it has used
+    Prefect and then had no work for a time.
     """
     app = current()
     with app.database.write() as connection:
@@ -55,16 +77,34 @@ def run_worker(current: Callable[[], App], stop: Stop) -> bool:
         log.info("took over what a worker of this machine had left unfinished", extra={"count": freed})
     _recover(app, stop)
     failed: list[str] = []
+    loops = _loops(app, stop)
+    runners = [prefect for _, prefect in loops if prefect is not None]
     threads = [
         threading.Thread(target=_run_loop, args=(current, stop, loop, prefect, failed), name=loop.name)
-        for loop, prefect in _loops(app, stop)
+        for loop, prefect in loops
     ]
+    if schedules is not None:
+        keep = partial(_keep_schedules, schedules, app, stop)
+        threads.append(threading.Thread(target=keep, name="schedules"))
+    has_rested = False
     for thread in threads:
         thread.start()
     for thread in threads:
         while thread.is_alive():
             thread.join(HANDLE_SECONDS)
-    return not failed
+            is_at_work = schedules is not None and schedules.are_at_work
+            if may_rest and not stop.is_set() and not is_at_work and _is_quiet(runners):
+                has_rested = True
+                stop.set()
+    if failed:
+        return Ending.FAILED
+    return Ending.RESTED if has_rested else Ending.STOPPED
+
+
+def _is_quiet(runners: Sequence[PrefectRunner]) -> bool:
+    """Return whether Prefect's library was used, and not for a time."""
+    used = [runner.used_at for runner in runners if runner.used_at is not None]
+    return bool(used) and time.monotonic() - max(used) > rest.QUIET_SECONDS
 
 
 def seconds_until(moment: datetime | None) -> float:
@@ -76,9 +116,9 @@ def _loops(app: App, stop: Stop) -> list[tuple[WorkLoop, PrefectRunner | None]]:
     """Return the loop of each queue, with what runs its work under Prefect if anything does."""
     service = app.settings.service
     prefect = PrefectRunner(service.prefect)
-    loops: list[tuple[WorkLoop, PrefectRunner | None]] = [
-        (exam_loop(run=_under_prefect(prefect, _follow_up_flow, stop), stopped=stop.is_set), prefect)
-    ]
+    run = _under_prefect(prefect, _follow_up_flow, stop)
+    follow_ups = exam_loop(run=run, prepare=partial(prefect.prepare, _FLOWS), stopped=stop.is_set)
+    loops: list[tuple[WorkLoop, PrefectRunner | None]] = [(follow_ups, prefect)]
     for destination in service.destination:
         prefect = PrefectRunner(service.prefect)
         run = _under_prefect(prefect, partial(_delivery_flow, destination.name), stop)
@@ -92,10 +132,11 @@ def _loops(app: App, stop: Stop) -> list[tuple[WorkLoop, PrefectRunner | None]]:
     return loops
 
 
-def exam_loop(*, run: RunWork, stopped: Callable[[], bool]) -> WorkLoop:
+def exam_loop(*, run: RunWork, prepare: Callable[[], None], stopped: Callable[[], bool]) -> WorkLoop:
     """Return the loop that reads what was received, follows up exams, and does overdue housekeeping.
 
-    Prefect takes a while to begin a run: one is begun ``AHEAD`` of the time an exam is due and waits there.
+    Prefect takes a while to begin a run: one is begun ``AHEAD`` of the time an exam is due and waits there. What the
+    run needs is loaded before, by ``prepare``.
     """
 
     def poll(app: App) -> datetime | None:
@@ -109,6 +150,8 @@ def exam_loop(*, run: RunWork, stopped: Callable[[], bool]) -> WorkLoop:
         if begin is not None and begin <= now:
             run(app, partial(drain, app, stopped), partial(requeue, app))
             return now
+        if begin is not None and begin - now < _PREPARE:
+            prepare()
         if housekeeping.is_overdue(app.database, now):
             log.warning("housekeeping is overdue, so its schedule must have failed; doing it now")
             with contextlib.suppress(housekeeping.DamagedStoreError):  # which has been logged
@@ -168,6 +211,17 @@ def _run_loop(
         log.critical("%s: unexpected error, ending this worker: %s", loop.name, describe_error(error))
         failed.append(loop.name)
         stop.set()
+
+
+def _keep_schedules(schedules: Schedules, app: App, stop: Stop) -> None:
+    """Keep the schedules until it is time to stop."""
+    with Heartbeat(app.database, "schedules").kept():
+        while not stop.is_set():
+            try:
+                schedules.keep(stop)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong here, the queues are worked on
+                log.critical("schedules: unexpected error, trying again: %s", describe_error(error))
+                stop.wait(PAUSE_AFTER_FAILURE)
 
 
 def _keep_polling(current: Callable[[], App], stop: Stop, loop: WorkLoop) -> None:

@@ -79,9 +79,14 @@ class Heartbeat:
         """Register the process; where the database is away, the next beat does that."""
         self._try(lambda connection, now: self._register(connection, now))
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the row is to be renewed now."""
+        return self._beat_at is None or abs((datetime.now(UTC) - self._beat_at).total_seconds()) >= RENEW_SECONDS
+
     def beat_if_due(self) -> None:
         """Renew the row every ``RENEW_SECONDS``; register once more a process that counted as dead."""
-        if self._beat_at is None or abs((datetime.now(UTC) - self._beat_at).total_seconds()) >= RENEW_SECONDS:
+        if self.is_due:
             self._try(self._renew)
 
     def end(self, failure: str = "", *, at: datetime | None = None) -> None:

@@ -63,7 +63,6 @@ PARTS = {
     "serve": "supervisor",
     "listen": "listener",
     "work": "worker",
-    "schedules": "schedules",
     "server": "Prefect server",
 }
 """By a word of the command, what each process is; ``server`` is no word of ours."""

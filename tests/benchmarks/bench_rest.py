@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 
+from dxatrend.service.rest import QUIET_SECONDS
 from tests import peers
 from tests.benchmarks import processes
 from tests.benchmarks.table import Row, at_most
@@ -26,8 +27,8 @@ from tests.folders import ROOT
 REST_SECONDS = 60
 SETTLE_SECONDS = 0.2
 LOOK_SECONDS = 0.02
-CALM_SECONDS = 90
-"""How long the service is left alone before it counts as resting: its schedules are registered by then."""
+CALM_SECONDS = QUIET_SECONDS + 60
+"""How long the service is left alone before it counts as resting: its worker has rested by then."""
 
 COMMANDS = {"--help": 0.3, "status": 0.8, "held": 0.8}
 """How many seconds of processor time a command may take."""
@@ -40,7 +41,6 @@ PARTS = {
     "work": "worker",
     "monitor": "monitor",
     "desk": "desk",
-    "schedules": "schedules",
     "server": PREFECT,
 }
 """By a word of the command, what each process is; ``server`` is no word of ours."""

@@ -18,7 +18,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StudyRootQueryRetrieveInformationModelFind
 from sqlalchemy import func, select
 
-from dxatrend.service.worker import run_worker
+from dxatrend.service.worker import Ending, run_worker
 from flows.shutdown import Stop
 from pipeline.edge.app import App, open_app
 from pipeline.edge.audit import syslog_sender
@@ -183,7 +183,7 @@ def test_a_fault_anywhere_concerns_nobody_else(app: App, capsys: pytest.CaptureF
         print(f"\n{len(PLACES)} places; {'the place of the fault':52} others out after  what became of the one")
         for place, seconds, became in rows:
             print(f"  {place:58} {seconds:5.1f} s  {became}")
-    assert ended == [True]
+    assert ended == [Ending.STOPPED]
     assert max(seconds for _, seconds, _ in rows) < SECONDS
     assert len(PLACES) >= 50
     each_of_two = len(DELIVERING.split())  # a delivery to each destination
@@ -269,7 +269,7 @@ def test_a_worker_that_reads_stops_within_two_seconds_and_gives_back_what_it_has
     stop.set()
     began = time.monotonic()
     worker.join(30)
-    assert (ended, _leased(app)) == ([True], 0)
+    assert (ended, _leased(app)) == ([Ending.STOPPED], 0)
     assert time.monotonic() - began < 2
 
 

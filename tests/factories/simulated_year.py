@@ -50,7 +50,6 @@ PARTS = {
     "work": "worker",
     "monitor": "monitor",
     "desk": "desk",
-    "schedules": "schedules",
     "server": "Prefect server",
 }
 """By a word of the command, what each process is; ``server`` is no word of ours."""

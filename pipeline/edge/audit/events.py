@@ -103,15 +103,28 @@ def reprocessed(run: Run, counts: ExamCounts, *, at: datetime) -> Entry:
     )
 
 
+@dataclass(slots=True)
+class Lifetime:
+    """The time for which a part of the service runs; it does not end where another process goes on."""
+
+    goes_on: bool = False
+
+
 @contextmanager
-def service_lifetime(app: App, part: str) -> Iterator[None]:
-    """Record that a part of the service runs as long as the block; one that is killed records its start alone."""
+def service_lifetime(app: App, part: str, *, goes_on: bool = False) -> Iterator[Lifetime]:
+    """Record that a part of the service runs as long as the block; one that is killed records its start alone.
+
+    With ``goes_on`` it goes on in place of another process, and nothing is recorded of that.
+    """
     detail = {"part": part, "version": __version__, "configuration": app.reference_data.digest}
-    _record(app, Event.STARTED, detail)
+    lifetime = Lifetime()
+    if not goes_on:
+        _record(app, Event.STARTED, detail)
     try:
-        yield
+        yield lifetime
     finally:
-        _record(app, Event.STOPPED, detail)
+        if not lifetime.goes_on:
+            _record(app, Event.STOPPED, detail)
 
 
 @contextmanager

@@ -163,12 +163,12 @@ def test_the_service_runs_a_desk_unless_it_is_told_not_to(config: Path, enabled:
     elsewhere = PrefectSettings(api_url="http://127.0.0.1:1/api")
     with open_app(config) as app:
         reports = ChildReports(app.database)
-        children = supervisor._children(config, elsewhere, reports, desk=enabled)
+        children = supervisor._children(config, elsewhere, reports, lambda _: 0, desk=enabled)
     for child in children:
         child.signs.close()
     names = [child.name for child in children]
     assert ("desk" in names) is enabled
-    assert {"listener", "worker", "schedules"} <= set(names)
+    assert {"listener", "worker", "monitor"} <= set(names)
 
 
 def test_check_says_where_the_desk_is_and_that_its_key_is_readable_by_others(

@@ -15,7 +15,7 @@ from pipeline.edge.store.database import Database
 def test_a_part_that_is_being_tried_again_is_waited_for_and_one_that_has_failed_again_is_not(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/store.sqlite3")
     with contextlib.closing(database), contextlib.closing(ChildSigns("listener")) as signs:
-        listener = Child("listener", ["listen"], ChildReports(database), signs)
+        listener = Child("listener", ["listen"], ChildReports(database), signs, lambda _: 0)
         listener.failed_at = time.monotonic() - PATIENCE_SECONDS - 1
         listener.reason = "the port is taken"
         assert _reasons([listener]) == ["listener: the port is taken"]
@@ -34,7 +34,7 @@ def test_a_part_for_which_the_system_has_no_room_is_tried_again(tmp_path: Path) 
     with contextlib.closing(database), contextlib.closing(ChildSigns("prefect server")) as signs:
         folder = tmp_path / "folder"
         log = folder / "server.log"
-        server = Child("prefect server", ["sleep", "60"], ChildReports(database), signs, is_ours=False, output=log)
+        server = Child("prefect server", ["sleep", "60"], ChildReports(database), signs, output=log)
         server.ensure_running()
         assert (server.process, server.reason) == (None, "it cannot be started now: No such file or directory")
         folder.mkdir()
