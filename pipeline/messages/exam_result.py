@@ -20,6 +20,7 @@ from pipeline.sr.author.readback import ReadBack, is_implausible, is_invalid, re
 from pipeline.sr.dicom.content_tree import header_items, header_text, read_tree
 from pipeline.sr.dicom.header import Header, tidy_header
 from pipeline.sr.dicom.reader import Elements, read_elements
+from pipeline.sr.dicom.tags import SPECIFIC_CHARACTER_SET
 
 Values = Mapping[str, tuple[str, ...]]
 """Values as the addendum has them, under the names of ``ReadBack``."""
@@ -176,10 +177,7 @@ def _own_text(elements: Elements, item: Elements, keyword: str) -> str:
 
 
 def _character_set(elements: Elements) -> Elements:
-    return {tag: value for tag, value in elements.items() if tag == _SPECIFIC_CHARACTER_SET}
-
-
-_SPECIFIC_CHARACTER_SET = 0x00080005
+    return {tag: value for tag, value in elements.items() if tag == SPECIFIC_CHARACTER_SET}
 
 
 def _performed_at(elements: Elements, header: Header) -> str:

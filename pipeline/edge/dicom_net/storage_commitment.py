@@ -17,6 +17,7 @@ from pipeline.edge.store.commitment_requests import Reference
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.errors import DxatrendError
 from pipeline.sr.dicom.reader import Elements, read_elements
+from pipeline.sr.dicom.tags import REFERENCED_SOP_CLASS, REFERENCED_SOP_INSTANCE, REFERENCED_SOPS
 from pipeline.sr.dicom.uids import derived_uid
 from pipeline.sr.dicom.unreadable import UnreadableReportError
 
@@ -29,8 +30,7 @@ ALL_COMMITTED, SOME_FAILED = 1, 2
 LONGEST_UID = 64
 
 _TRANSACTION_UID = 0x00081195
-_REFERENCED_SOP_SEQUENCE, _FAILED_SOP_SEQUENCE = 0x00081199, 0x00081198
-_REFERENCED_SOP_CLASS_UID, _REFERENCED_SOP_INSTANCE_UID = 0x00081150, 0x00081155
+_FAILED_SOP_SEQUENCE = 0x00081198
 
 
 class CommitmentMessageError(DxatrendError):
@@ -113,7 +113,7 @@ def read_request(data_set: bytes, transfer_syntax_uid: str) -> Request:
     """
     elements = _read(data_set, transfer_syntax_uid)
     transaction_uid = _uid(elements, _TRANSACTION_UID, "Transaction UID (0008,1195)")
-    requested = _references(elements, _REFERENCED_SOP_SEQUENCE)
+    requested = _references(elements, REFERENCED_SOPS)
     if not requested:
         raise CommitmentMessageError("no Referenced SOP Sequence (0008,1199)")
     return Request(transaction_uid, requested)
@@ -127,7 +127,7 @@ def read_result(event_type: int, data_set: bytes, transfer_syntax_uid: str) -> R
     """
     elements = _read(data_set, transfer_syntax_uid)
     failed = _references(elements, _FAILED_SOP_SEQUENCE) if event_type == SOME_FAILED else ()
-    committed = _references(elements, _REFERENCED_SOP_SEQUENCE)
+    committed = _references(elements, REFERENCED_SOPS)
     return Result(committed=tuple(uid for _, uid in committed), failed=tuple(uid for _, uid in failed))
 
 
@@ -145,8 +145,8 @@ def _references(elements: Elements, sequence: int) -> tuple[Reference, ...]:
         raise CommitmentMessageError("a sequence of references is none")
     references = (
         (
-            _uid(item, _REFERENCED_SOP_CLASS_UID, "Referenced SOP Class UID (0008,1150)"),
-            _uid(item, _REFERENCED_SOP_INSTANCE_UID, "Referenced SOP Instance UID (0008,1155)"),
+            _uid(item, REFERENCED_SOP_CLASS, "Referenced SOP Class UID (0008,1150)"),
+            _uid(item, REFERENCED_SOP_INSTANCE, "Referenced SOP Instance UID (0008,1155)"),
         )
         for item in items
     )

@@ -18,6 +18,7 @@ from pipeline.sr.anonymise.printed_dates import notations
 from pipeline.sr.anonymise.vocabulary import Vocabulary
 from pipeline.sr.dicom.character_sets import declared, decoded
 from pipeline.sr.dicom.reader import Elements, read_elements, split_file
+from pipeline.sr.dicom.tags import SPECIFIC_CHARACTER_SET
 from pipeline.sr.dicom.unreadable import UnreadableReportError
 from pipeline.sr.dicom.values import read_date
 
@@ -105,7 +106,7 @@ class Identity:
 
     def _collect(self, original: Elements, inherited: Sequence[str]) -> None:
         """Add what an item has, with everything below it."""
-        names = original.get(0x00080005)
+        names = original.get(SPECIFIC_CHARACTER_SET)
         encodings = declared(decoded(names, ("ascii",)), inherited) if isinstance(names, bytes) else inherited
         for tag, value in original.items():
             if isinstance(value, list):

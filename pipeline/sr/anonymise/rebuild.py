@@ -16,6 +16,16 @@ from pipeline.sr.anonymise.texts import Texts
 from pipeline.sr.dicom.character_sets import declared, decoded
 from pipeline.sr.dicom.content_item import Code
 from pipeline.sr.dicom.reader import Elements, Value
+from pipeline.sr.dicom.tags import (
+    CODE_MEANING,
+    CODE_SCHEME,
+    CODE_VALUE,
+    CONCEPT_NAME,
+    LONG_CODE_VALUE,
+    PIXEL_DATA,
+    SPECIFIC_CHARACTER_SET,
+    URN_CODE_VALUE,
+)
 from pipeline.sr.dicom.values import read_date, read_datetime, read_time
 from pipeline.sr.dicom.writer import Attributes, EncodedElements, element, elements, encode, sequence
 from pipeline.sr.extract import hologic_private, lunar_xml
@@ -54,13 +64,13 @@ class Rebuilder:
         return encode(rebuilt, self._results_beside_pixels(original), self._black_pixel(original), marks)
 
     def _data_set(self, original: Elements, inherited: Sequence[str]) -> dict[int, bytes]:
-        names = original.get(_CHARACTER_SET)
+        names = original.get(SPECIFIC_CHARACTER_SET)
         encodings = declared(decoded(names, ("ascii",)), inherited) if isinstance(names, bytes) else inherited
         coded = self._coded(original, encodings) if _CODE_VALUES & original.keys() else {}
         concept = _concept(original, encodings)
         kept = dict(coded)
         for tag, value in original.items():
-            if tag in coded or tag == _CHARACTER_SET:
+            if tag in coded or tag == SPECIFIC_CHARACTER_SET:
                 continue
             built = self._element(tag, value, encodings, concept)
             if built is not None:
@@ -129,7 +139,7 @@ class Rebuilder:
         code = _read_code(original, encodings)
         kept = self._texts.code(code)
         values = {tag: kept.value for tag in _CODE_VALUES if tag in original}
-        parts = {**values, _SCHEME: kept.scheme, _MEANING: kept.meaning}
+        parts = {**values, CODE_SCHEME: kept.scheme, CODE_MEANING: kept.meaning}
         return {tag: element(tag, _vr(tag), text.encode()) for tag, text in parts.items() if tag in original}
 
     def _comments(self, text: str) -> str:
@@ -153,7 +163,7 @@ class Rebuilder:
 
     def _black_pixel(self, original: Elements) -> EncodedElements:
         """Return one black pixel where there are pixels: a picture may show a name."""
-        if _PIXEL_DATA not in original:
+        if PIXEL_DATA not in original:
             return {}
         for keyword in _PIXEL:
             self.dropped.pop(keyword, None)
@@ -172,13 +182,7 @@ class Rebuilder:
         return None if day is None or read_datetime(text) is None else self._texts.moved(day) + text[8:]
 
 
-_CHARACTER_SET = 0x00080005
-_CODE_VALUE = 0x00080100
-_CODE_VALUES = {_CODE_VALUE, 0x00080119, 0x00080120}  # and Long Code Value, URN Code Value
-_SCHEME = 0x00080102
-_MEANING = 0x00080104
-_CONCEPT_NAME = 0x0040A043
-_PIXEL_DATA = 0x7FE00010
+_CODE_VALUES = {CODE_VALUE, LONG_CODE_VALUE, URN_CODE_VALUE}
 _CREATOR, _DOCUMENT = 0x00190010, 0x00191000
 
 _PIXEL: Attributes = {
@@ -233,7 +237,7 @@ def _vr(tag: int) -> str:
 
 
 def _concept(item: Elements, encodings: Sequence[str]) -> Code | None:
-    names = item.get(_CONCEPT_NAME)
+    names = item.get(CONCEPT_NAME)
     return _read_code(names[0], encodings) if isinstance(names, list) and names else None
 
 
@@ -242,4 +246,4 @@ def _read_code(coded: Elements, encodings: Sequence[str]) -> Code:
         value = coded.get(tag, b"")
         return decoded(value, encodings).strip(" \0") if isinstance(value, bytes) else ""
 
-    return Code(next(filter(None, map(text, sorted(_CODE_VALUES))), ""), text(_SCHEME), text(_MEANING))
+    return Code(next(filter(None, map(text, sorted(_CODE_VALUES))), ""), text(CODE_SCHEME), text(CODE_MEANING))

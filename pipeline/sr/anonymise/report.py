@@ -16,6 +16,7 @@ from pipeline.sr.dialects.model import Dialect
 from pipeline.sr.dicom.character_sets import DEFAULT, declared
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import Elements, read_elements
+from pipeline.sr.dicom.tags import PIXEL_DATA
 from pipeline.sr.dicom.unreadable import UnreadableReportError
 from pipeline.sr.dicom.writer import Authored, EncodingError, dicom_file
 from pipeline.sr.extract.ambiguous_dates import order_of
@@ -98,12 +99,11 @@ def _anonymise(
         sop_instance_uid=instance.sop_instance_uid,
         replaced=replaced,
         dropped=dict(rebuilder.dropped),
-        has_black_pixel=_PIXEL_DATA in elements,
+        has_black_pixel=PIXEL_DATA in elements,
     )
 
 
 _SYNTAX = "1.2.840.10008.1.2.1"
-_PIXEL_DATA = 0x7FE00010
 
 
 def _outcome(elements: Elements, dialects: Sequence[Dialect], phantoms: Sequence[KnownPhantom]) -> Outcome:

@@ -15,7 +15,28 @@ from pydicom.filereader import read_dataset
 
 from pipeline.sr.dicom.character_sets import DEFAULT, corrected, declared, decoded
 from pipeline.sr.dicom.content_item import Code, Item
-from pipeline.sr.dicom.reader import SPECIFIC_CHARACTER_SET, Elements, follow, transfer_syntax
+from pipeline.sr.dicom.reader import Elements, follow, transfer_syntax
+from pipeline.sr.dicom.tags import (
+    CODE_MEANING,
+    CODE_SCHEME,
+    CODE_VALUE,
+    CONCEPT_CODE,
+    CONCEPT_NAME,
+    CONTENT,
+    LONG_CODE_VALUE,
+    MEASURED_VALUES,
+    NUMERIC_VALUE,
+    REFERENCED_SOP_CLASS,
+    REFERENCED_SOP_INSTANCE,
+    REFERENCED_SOPS,
+    RELATIONSHIP,
+    SPECIFIC_CHARACTER_SET,
+    TEMPLATE,
+    UNITS,
+    URN_CODE_VALUE,
+    VALUE_OF_TYPE,
+    VALUE_TYPE,
+)
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 
 MAX_ITEMS = 10_000
@@ -61,7 +82,7 @@ def read_tree(report: Elements) -> Item:
 
 def has_content_tree(report: Elements) -> bool:
     """Whether an object has, or should have, a content tree."""
-    return _VALUE_TYPE in report or _CONTENT in report
+    return VALUE_TYPE in report or CONTENT in report
 
 
 def header_text(report: Elements, keyword: str) -> str:
@@ -107,37 +128,10 @@ def _tag(keyword: str) -> int:
     return tag
 
 
-_CODE_VALUE = 0x00080100
-_LONGER_CODE_VALUES = (0x00080119, 0x00080120)  # Long Code Value, URN Code Value
-_SCHEME = 0x00080102
-_MEANING = 0x00080104
-_REFERENCED_SOPS = 0x00081199
-_REFERENCED_SOP_CLASS = 0x00081150
-_REFERENCED_SOP_INSTANCE = 0x00081155
-_RELATIONSHIP = 0x0040A010
-_VALUE_TYPE = 0x0040A040
-_CONCEPT_NAME = 0x0040A043
-_MEASURED_VALUES = 0x0040A300
+_LONGER_CODE_VALUES = (LONG_CODE_VALUE, URN_CODE_VALUE)
 _QUALIFIER = 0x0040A301  # Numeric Value Qualifier Code Sequence: a failure, out of range, unknown (PS3.16 CID 42)
-_NUMERIC_VALUE = 0x0040A30A
-_UNITS = 0x004008EA
-_CONCEPT_CODE = 0x0040A168
-_TEMPLATE = 0x0040A504
 _TEMPLATE_IDENTIFIER = 0x0040DB00
-_CONTENT = 0x0040A730
 _BY_REFERENCE = 0x0040DB73
-_VALUES = {
-    "TEXT": 0x0040A160,
-    "DATETIME": 0x0040A120,
-    "DATE": 0x0040A121,
-    "TIME": 0x0040A122,
-    "PNAME": 0x0040A123,
-    "UIDREF": 0x0040A124,
-    "SCOORD": 0x00700023,
-    "SCOORD3D": 0x00700023,
-    "TCOORD": 0x0040A130,
-}
-"""The tag of the value of each value type."""
 
 _CONTENT_PROBLEM = "the Content Sequence (0040,A730) is unreadable"
 
@@ -163,7 +157,7 @@ class _Walk:
             raise UnreadableReportError(Reason.TOO_LARGE, f"more than {MAX_ITEMS} content items, or {MAX_DEPTH} levels")
         encodings = _encodings(elements, inherited)
         try:
-            content: Sequence[Elements] = _items(elements, _CONTENT)
+            content: Sequence[Elements] = _items(elements, CONTENT)
             problems: tuple[str, ...] = ()
         except _MisplacedError:
             content, problems = (), (_CONTENT_PROBLEM,)
@@ -186,7 +180,7 @@ def _item(
     Raises:
         _MisplacedError: one is not.
     """
-    value_type = _text(elements, _VALUE_TYPE, encodings)
+    value_type = _text(elements, VALUE_TYPE, encodings)
     if not value_type and _BY_REFERENCE not in elements:
         problems = (*problems, "it has no Value Type (0040,A040)")
     value, unit = _value(elements, value_type, encodings, codes)
@@ -194,15 +188,15 @@ def _item(
         value, problems = "", (*problems, "its qualifier says that its value is none")
     return Item(
         value_type=value_type,
-        relationship=_text(elements, _RELATIONSHIP, encodings),
-        concept=_code(elements, _CONCEPT_NAME, encodings, codes),
+        relationship=_text(elements, RELATIONSHIP, encodings),
+        concept=_code(elements, CONCEPT_NAME, encodings, codes),
         value=value,
-        code=_code(elements, _CONCEPT_CODE, encodings, codes),
+        code=_code(elements, CONCEPT_CODE, encodings, codes),
         unit=unit,
-        references=_references(elements, encodings) if _REFERENCED_SOPS in elements else (),
+        references=_references(elements, encodings) if REFERENCED_SOPS in elements else (),
         children=children,
         problems=problems,
-        template=_template(elements, encodings) if _TEMPLATE in elements else "",
+        template=_template(elements, encodings) if TEMPLATE in elements else "",
     )
 
 
@@ -227,13 +221,13 @@ def _value(elements: Elements, value_type: str, encodings: Sequence[str], codes:
         _MisplacedError: it is no text, or there are several.
     """
     if value_type == "NUM":
-        measured = _items(elements, _MEASURED_VALUES)
+        measured = _items(elements, MEASURED_VALUES)
         if not measured:  # legal: a Numeric Value Qualifier says why nothing was measured
             return "", None
         if len(measured) > 1:  # the standard allows one, and nothing shows which it would be
             raise _MisplacedError
-        return _text(measured[0], _NUMERIC_VALUE, encodings), _code(measured[0], _UNITS, encodings, codes)
-    tag = _VALUES.get(value_type)
+        return _text(measured[0], NUMERIC_VALUE, encodings), _code(measured[0], UNITS, encodings, codes)
+    tag = VALUE_OF_TYPE.get(value_type)
     return ("", None) if tag is None else (_text(elements, tag, encodings), None)
 
 
@@ -253,40 +247,42 @@ def _code(elements: Elements, tag: int, encodings: Sequence[str], codes: _Codes)
 
 
 def _read_code(coded: Elements, encodings: Sequence[str]) -> Code:
-    value = _text(coded, _CODE_VALUE, encodings).strip()
+    value = _text(coded, CODE_VALUE, encodings).strip()
     for longer in _LONGER_CODE_VALUES:
         value = value or _text(coded, longer, encodings).strip()
-    return Code(value, _text(coded, _SCHEME, encodings).strip(), _text(coded, _MEANING, encodings).strip())
+    return Code(value, _text(coded, CODE_SCHEME, encodings).strip(), _text(coded, CODE_MEANING, encodings).strip())
 
 
 def _template(elements: Elements, encodings: Sequence[str]) -> str:
     """Return the Template Identifier (0040,DB00); empty when it is unreadable, since nothing depends on it."""
     try:
-        return "".join(_text(item, _TEMPLATE_IDENTIFIER, encodings) for item in _items(elements, _TEMPLATE)[:1])
+        return "".join(_text(item, _TEMPLATE_IDENTIFIER, encodings) for item in _items(elements, TEMPLATE)[:1])
     except _MisplacedError:
         return ""
 
 
 def _references(elements: Elements, encodings: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple(
-        (_text(sop, _REFERENCED_SOP_CLASS, encodings), _text(sop, _REFERENCED_SOP_INSTANCE, encodings))
-        for sop in _items(elements, _REFERENCED_SOPS)
+        (_text(sop, REFERENCED_SOP_CLASS, encodings), _text(sop, REFERENCED_SOP_INSTANCE, encodings))
+        for sop in _items(elements, REFERENCED_SOPS)
     )
 
 
 _Part = tuple[str, tuple[int, ...], Callable[[Elements, Sequence[str]], object]]
 
 _PARTS: tuple[_Part, ...] = (
-    ("value type", (_VALUE_TYPE,), lambda elements, encodings: _text(elements, _VALUE_TYPE, encodings)),
-    ("relationship", (_RELATIONSHIP,), lambda elements, encodings: _text(elements, _RELATIONSHIP, encodings)),
+    ("value type", (VALUE_TYPE,), lambda elements, encodings: _text(elements, VALUE_TYPE, encodings)),
+    ("relationship", (RELATIONSHIP,), lambda elements, encodings: _text(elements, RELATIONSHIP, encodings)),
     (
         "value",
-        (_MEASURED_VALUES, *_VALUES.values()),
-        lambda elements, encodings: [_value(elements, value_type, encodings, {}) for value_type in ("NUM", *_VALUES)],
+        (MEASURED_VALUES, *VALUE_OF_TYPE.values()),
+        lambda elements, encodings: [
+            _value(elements, value_type, encodings, {}) for value_type in ("NUM", *VALUE_OF_TYPE)
+        ],
     ),
-    ("concept name", (_CONCEPT_NAME,), lambda elements, encodings: _code(elements, _CONCEPT_NAME, encodings, {})),
-    ("code", (_CONCEPT_CODE,), lambda elements, encodings: _code(elements, _CONCEPT_CODE, encodings, {})),
-    ("references", (_REFERENCED_SOPS,), lambda elements, encodings: _references(elements, encodings)),
+    ("concept name", (CONCEPT_NAME,), lambda elements, encodings: _code(elements, CONCEPT_NAME, encodings, {})),
+    ("code", (CONCEPT_CODE,), lambda elements, encodings: _code(elements, CONCEPT_CODE, encodings, {})),
+    ("references", (REFERENCED_SOPS,), lambda elements, encodings: _references(elements, encodings)),
 )
 """The parts of an item: name, tags and reading function of each."""
 

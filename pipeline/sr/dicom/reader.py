@@ -15,6 +15,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.uid import UID
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
 
+from pipeline.sr.dicom.tags import SPECIFIC_CHARACTER_SET
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
 
 MAX_BYTES = 64 * 2**20
@@ -26,7 +27,6 @@ MAX_ELEMENTS = 100_000
 MAX_DEPTH = 64
 """Sequences within sequences: a content tree needs about two dozen, a recursion bomb needs hundreds."""
 
-SPECIFIC_CHARACTER_SET = 0x00080005
 
 Value = bytes | str | list["Elements"]
 """The value of an element: its bytes, a text that is decoded already, or the items of a sequence."""

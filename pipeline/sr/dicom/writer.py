@@ -15,6 +15,18 @@ from pydicom.uid import ExplicitVRLittleEndian
 import pipeline
 from pipeline.errors import DxatrendError
 from pipeline.sr.dicom.content_item import Code, Item
+from pipeline.sr.dicom.tags import (
+    CONCEPT_CODE,
+    CONCEPT_NAME,
+    CONTENT,
+    MEASURED_VALUES,
+    NUMERIC_VALUE,
+    RELATIONSHIP,
+    TEMPLATE,
+    UNITS,
+    VALUE_OF_TYPE,
+    VALUE_TYPE,
+)
 from pipeline.sr.dicom.uids import IMPLEMENTATION_CLASS_UID
 
 Attributes = Mapping[str, "str | int | bytes | Sequence[Attributes]"]
@@ -131,19 +143,8 @@ _BINARY = {"US": "<H", "UL": "<L"}
 
 _FOUR_BYTE_LENGTHS = frozenset(["OB", "OW", "SQ", "UC", "UN", "UT"])
 
-_RELATIONSHIP = 0x0040A010
-_VALUE_TYPE = 0x0040A040
-_CONCEPT_NAME = 0x0040A043
 _CONTINUITY = 0x0040A050
-_DATE = 0x0040A121
-_UID = 0x0040A124
-_TEXT = 0x0040A160
-_CONCEPT_CODE = 0x0040A168
-_MEASURED_VALUES = 0x0040A300
-_NUMERIC_VALUE = 0x0040A30A
-_TEMPLATE = 0x0040A504
-_CONTENT = 0x0040A730
-_UNITS = 0x004008EA
+_DATE, _TEXT, _UID = (VALUE_OF_TYPE[value_type] for value_type in ("DATE", "TEXT", "UIDREF"))
 
 
 @cache
@@ -172,12 +173,12 @@ def _content_item(item: Item) -> Iterator[tuple[int, bytes]]:
     if item.concept is None:  # only by-reference items have none, and we write no such
         raise EncodingError(f"a content item of value type {item.value_type} has no concept name")
     if item.relationship:
-        yield _RELATIONSHIP, _constant(_RELATIONSHIP, item.relationship)
-    yield _VALUE_TYPE, _constant(_VALUE_TYPE, item.value_type)
-    yield _CONCEPT_NAME, _coded(_CONCEPT_NAME, item.concept)
+        yield RELATIONSHIP, _constant(RELATIONSHIP, item.relationship)
+    yield VALUE_TYPE, _constant(VALUE_TYPE, item.value_type)
+    yield CONCEPT_NAME, _coded(CONCEPT_NAME, item.concept)
     yield from _content_value(item)
     if item.children:
-        yield _CONTENT, sequence(_CONTENT, map(_joined, item.children))
+        yield CONTENT, sequence(CONTENT, map(_joined, item.children))
 
 
 def _joined(item: Item) -> bytes:
@@ -189,12 +190,12 @@ def _content_value(item: Item) -> Iterator[tuple[int, bytes]]:
         case Item(value_type="CONTAINER", template=template):
             yield _CONTINUITY, _constant(_CONTINUITY, "SEPARATE")
             if template:
-                yield _TEMPLATE, _template(template)
+                yield TEMPLATE, _template(template)
         case Item(value_type="CODE", code=Code() as code):
-            yield _CONCEPT_CODE, _coded(_CONCEPT_CODE, code)
+            yield CONCEPT_CODE, _coded(CONCEPT_CODE, code)
         case Item(value_type="NUM", value=number, unit=Code() as unit):
-            measured = _coded(_UNITS, unit) + element(_NUMERIC_VALUE, "DS", number.encode("ascii"))
-            yield _MEASURED_VALUES, sequence(_MEASURED_VALUES, [measured])
+            measured = _coded(UNITS, unit) + element(NUMERIC_VALUE, "DS", number.encode("ascii"))
+            yield MEASURED_VALUES, sequence(MEASURED_VALUES, [measured])
         case Item(value_type="DATE", value=day):
             yield _DATE, element(_DATE, "DA", day.encode("ascii"))
         case Item(value_type="TEXT", value=text):
@@ -220,4 +221,4 @@ def _coded(tag: int, code: Code) -> bytes:
 @cache
 def _template(identifier: str) -> bytes:
     item = elements({"MappingResource": "DCMR", "TemplateIdentifier": identifier})
-    return sequence(_TEMPLATE, [encode(item)])
+    return sequence(TEMPLATE, [encode(item)])

@@ -18,6 +18,7 @@ from pipeline.sr.dialects.model import Dialect, Fact, normal_manufacturer
 from pipeline.sr.dicom.content_item import Item, folded
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.reader import Elements
+from pipeline.sr.dicom.tags import PIXEL_DATA
 from pipeline.sr.dicom.text import person_name, printable
 from pipeline.sr.dicom.uids import DEVICE_UID
 from pipeline.sr.dicom.unreadable import Reason, UnreadableReportError
@@ -137,7 +138,6 @@ _NO_ID = re.compile("[\\\\\ufffd]")
 _LATERALITIES = {"L": Side.LEFT, "R": Side.RIGHT}
 
 _UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(?:\.[0-9]+)*")
-_PIXEL_DATA = 0x7FE00010
 _IMAGE_MODALITIES = {"BMD", "BD", "OT", "CR", "DX"}
 """Modalities of densitometers' images, which a site can often configure."""
 
@@ -263,7 +263,7 @@ def _is_image(source: _Source) -> bool:
         return False
     manufacturer = folded(normal_manufacturer(source.text("Manufacturer"), source.dialects))
     known = {folded(name) for dialect in source.dialects for name, _ in dialect.manufacturers}
-    return _PIXEL_DATA in source.elements and manufacturer in known
+    return PIXEL_DATA in source.elements and manufacturer in known
 
 
 def _choose(source: _Source, root: Item) -> Dialect:
