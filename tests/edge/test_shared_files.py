@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.edge.operations.backup import back_up, restore
+from pipeline.edge.operations.backup import BackupError, _prepare, back_up, restore
 from pipeline.edge.shared_files import share_like_folder
 from pipeline.edge.store.database import Database, StoreError
 from tests import peers
@@ -89,3 +89,16 @@ def test_a_link_in_the_place_of_the_lock_makes_no_file_elsewhere(data: Path, tmp
     with pytest.raises(StoreError, match=r"store\.sqlite3\.lock: "), database.exclusive():
         pass
     assert not (tmp_path / "made by root").exists()
+
+
+def test_a_backup_is_copied_through_no_link_in_the_place_of_the_new_store(data: Path, tmp_path: Path) -> None:
+    """Of whoever can write there, nobody leads it onto another database of the service."""
+    database = Database(f"sqlite:///{data}/store.sqlite3")
+    database.migrate()
+    back_up(database, tmp_path / "backup.sqlite3")
+    database.close()
+    (tmp_path / "another").touch()
+    (data / "partial").symlink_to(tmp_path / "another")
+    with pytest.raises(BackupError, match="cannot be copied"):
+        _prepare(tmp_path / "backup.sqlite3", data / "partial", "")
+    assert (tmp_path / "another").stat().st_size == 0
