@@ -26,7 +26,8 @@ from pipeline.edge.configuration.service_settings import PrefectSettings, Servic
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 15.0
-"""How often the server is asked; a run that a person starts on Prefect's pages begins so much later."""
+"""How often the server is asked, unless Prefect's own setting says otherwise: a run that a person starts on Prefect's
+pages begins so much later."""
 
 BEGIN_SECONDS = 60.0
 """How long a runner may take to begin what is due, before another one is started for it."""
@@ -59,6 +60,7 @@ class Schedules:
             closing(DueRuns(self._settings, self._flows)) as due,
             closing(runners),
         ):
+            look_seconds = float(os.environ.get("PREFECT_RUNNER_POLL_FREQUENCY", LOOK_SECONDS))
             is_registered = False
             while not stop.is_set():
                 for task, status in runners.take_ended():
@@ -76,7 +78,7 @@ class Schedules:
                             runners.begin("run")
                     except NotRegisteredError:
                         is_registered = False
-                stop.wait(LOOK_SECONDS if is_there else 1.0)
+                stop.wait(look_seconds if is_there else 1.0)
 
 
 class NotRegisteredError(Exception):

@@ -270,20 +270,21 @@ class SimulatedYear:
         peers.wait_until(is_at_rest, seconds=300, what="the day's work is done")
 
     def _sleep_through(self, service: Service, day: datetime) -> None:
-        """Let the night pass: each of its runs becomes due as the clock passes its time, and is waited for."""
+        """Let the night pass: its runs become due as the clock passes the time of each, and are waited for."""
         midnight = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-        for name, at in NIGHTLY.items():
-            due = midnight + at
+
+        def states(name: str) -> list[str]:
+            due = midnight + NIGHTLY[name]
             window = {"after_": (due - MINUTE).isoformat(), "before_": (due + MINUTE).isoformat()}
+            question = {"flows": {"name": {"any_": [name]}}, "flow_runs": {"expected_start_time": window}}
+            return [run["state_type"] for run in service.ask_prefect("flow_runs/filter", question)]
 
-            def states(name: str = name, window: Mapping[str, str] = window) -> list[str]:
-                question = {"flows": {"name": {"any_": [name]}}, "flow_runs": {"expected_start_time": window}}
-                return [run["state_type"] for run in service.ask_prefect("flow_runs/filter", question)]
-
-            peers.wait_until(states, seconds=300, what=f"tonight's {name} is planned")
-            self._clock.move_to(due + MINUTE)
-            peers.wait_until(lambda: set(states()) <= OVER, seconds=300, what=f"tonight's {name} is over")
-            assert states() == ["COMPLETED"], f"{name} of {due}"
+        peers.wait_until(lambda: all(map(states, NIGHTLY)), seconds=300, what="tonight's runs are planned")
+        self._clock.move_to(midnight + max(NIGHTLY.values()) + MINUTE)
+        peers.wait_until(
+            lambda: all(set(states(name)) <= OVER for name in NIGHTLY), seconds=300, what="tonight's runs are over"
+        )
+        assert all(states(name) == ["COMPLETED"] for name in NIGHTLY), midnight
 
     def _look(self, service: Service, app: App, night: int) -> Moment:
         parts: dict[str, Use] = {}
