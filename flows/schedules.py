@@ -40,17 +40,23 @@ _TOKEN_SECONDS = 600.0
 
 
 class Schedules:
-    """The scheduled flows of this machine; for use in one thread."""
+    """The scheduled flows of this machine; for use in one thread.
 
-    def __init__(self, service: ServiceSettings) -> None:
+    They are registered once, and again only where one is not on the server any more: what is registered anew loses a
+    run of the next minute, and what a person has paused goes on. So whoever ``goes_on`` in place of another process
+    relies on what that one has registered.
+    """
+
+    def __init__(self, service: ServiceSettings, *, goes_on: bool = False) -> None:
         self._settings = service.prefect
         self._flows = ["housekeeping", "reprocess", *(["backup"] if service.backup.folder else [])]
         self._runners = _Runners()
+        self._is_there, self._is_registered = True, goes_on
 
     @property
     def are_at_work(self) -> bool:
-        """Whether a run is under way, or may be."""
-        return self._runners.are_there
+        """Whether a run is under way, or may be, or something is to be registered yet."""
+        return self._runners.are_there or (self._is_there and not self._is_registered)
 
     def keep(self, stop: Stop) -> None:
         """Start what is due until ``stop`` is set, and then end what is under way."""
@@ -61,24 +67,25 @@ class Schedules:
             closing(runners),
         ):
             look_seconds = float(os.environ.get("PREFECT_RUNNER_POLL_FREQUENCY", LOOK_SECONDS))
-            is_registered = False
             while not stop.is_set():
                 for task, status in runners.take_ended():
-                    is_registered = status == 0 and (is_registered or task == "register")
                     if status != 0:
                         log.error("Prefect's runner ended with status %s and is started again", status)
-                is_there = server.is_there()
-                if not is_there:
-                    is_registered = False  # another server may answer next time, or this one without its database
-                elif runners.may_begin and not is_registered:
+                        due.forget()
+                    elif task == "register":
+                        self._is_registered = True
+                self._is_there = server.is_there()
+                if not self._is_there:
+                    due.forget()  # another server may answer next time, or this one without its database
+                elif runners.may_begin and not self._is_registered:
                     runners.begin("register")
                 elif runners.may_begin:
                     try:
                         if due.are_due():
                             runners.begin("run")
                     except NotRegisteredError:
-                        is_registered = False
-                stop.wait(look_seconds if is_there else 1.0)
+                        self._is_registered = False
+                stop.wait(look_seconds if self._is_there else 1.0)
 
 
 class NotRegisteredError(Exception):
@@ -143,6 +150,10 @@ class DueRuns:
         """Close the connection."""
         self._client.close()
 
+    def forget(self) -> None:
+        """Have the deployments be looked for on the server when it is asked next."""
+        self._token_at, self._known = -math.inf, []
+
     def are_due(self) -> bool:
         """Return whether a run is due now.
 
@@ -160,7 +171,7 @@ class DueRuns:
             answer = self._client.post("/deployments/get_scheduled_flow_runs", json=question)
             return bool(answer.raise_for_status().json())
         except (httpx.HTTPError, UnusablePasswordError):  # which the state of the server tells; it is asked again
-            self._token_at, self._known = -math.inf, []
+            self.forget()
             return False
 
     def _deployment(self, flow: str) -> str:

@@ -86,7 +86,7 @@ def work(options: argparse.Namespace) -> int:
             live.registered("worker") as registration,
             systemd_notify.ready("polls the queues"),
         ):
-            schedules = Schedules(app.settings.service) if options.schedules else None
+            schedules = Schedules(app.settings.service, goes_on=rest.goes_on()) if options.schedules else None
             ending = run_worker(lambda: live.app, stop, schedules=schedules, may_rest=rest.is_possible())
             lifetime.goes_on = ending is Ending.RESTED
             if ending is Ending.FAILED:

@@ -1,14 +1,13 @@
 """Runs by the clock, or by a person on Prefect's pages, are done by Prefect's runner, which is there only meanwhile."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flows.prefect_password import password_file
+from dxatrend.service import rest
 from flows.schedules import DueRuns, NotRegisteredError
 from tests import peers
 from tests.benchmarks import processes
@@ -22,11 +21,7 @@ def service(prefect: PrefectServer, tmp_path: Path) -> Iterator[Service]:
     service = Service(tmp_path, destination_port=peers.free_port())
     with service.app():
         pass
-    variables = {
-        "DXATREND_SERVICE__PREFECT__API_URL": prefect.url,
-        "DXATREND_SERVICE__PREFECT__PASSWORD_FILE": str(password_file(prefect.settings)),
-    }
-    service.begin("schedules", environment={**os.environ, **variables})
+    service.begin("schedules", environment=prefect.for_ours)
     yield service
     service.kill()
     print(service.log.read_text())  # where a test fails, it tells why
@@ -39,6 +34,22 @@ def _deployment(prefect: PrefectServer) -> dict[str, Any] | None:
     return found
 
 
+def _is_alone(service: Service) -> bool:
+    return len(list(processes.descendants(service.process_group()))) == 1
+
+
+def _paused(deployment: dict[str, Any]) -> dict[str, Any]:
+    """Return its only schedule as a person pauses it."""
+    (schedule,) = deployment["schedules"]
+    return {"schedule": schedule["schedule"], "active": False}
+
+
+def _start_run(prefect: PrefectServer, deployment: dict[str, Any]) -> str:
+    with prefect.client() as api:
+        created = api.post(f"deployments/{deployment['id']}/create_flow_run", json={}).raise_for_status().json()
+    return str(created["id"])
+
+
 def _state(prefect: PrefectServer, run: str) -> str:
     with prefect.client() as api:
         return str(api.get(f"flow_runs/{run}").raise_for_status().json()["state_type"])
@@ -48,18 +59,37 @@ def _state(prefect: PrefectServer, run: str) -> str:
 def test_a_run_that_a_person_starts_is_done_and_the_runner_is_there_only_meanwhile(
     prefect: PrefectServer, service: Service
 ) -> None:
-    def is_alone() -> bool:
-        return len(list(processes.descendants(service.process_group()))) == 1
-
     peers.wait_until(lambda: _deployment(prefect), seconds=180, what="the deployments are registered")
-    peers.wait_until(is_alone, seconds=180, what="the runner has nothing to do and ends")
+    peers.wait_until(lambda: _is_alone(service), seconds=180, what="the runner has nothing to do and ends")
+    deployment = _deployment(prefect)
+    assert deployment is not None
+    run = _start_run(prefect, deployment)
+    peers.wait_until(lambda: _state(prefect, run) == "COMPLETED", seconds=240, what="the run is done")
+    peers.wait_until(lambda: _is_alone(service), seconds=180, what="the runner ends again")
+    assert service.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_worker_that_goes_on_after_a_rest_leaves_the_deployments_as_they_are(
+    prefect: PrefectServer, service: Service
+) -> None:
+    peers.wait_until(lambda: _deployment(prefect), seconds=180, what="the deployments are registered")
+    peers.wait_until(lambda: _is_alone(service), seconds=180, what="the runner ends")
+    assert service.stop() == 0
     deployment = _deployment(prefect)
     assert deployment is not None
     with prefect.client() as api:
-        created = api.post(f"deployments/{deployment['id']}/create_flow_run", json={}).raise_for_status().json()
-    peers.wait_until(lambda: _state(prefect, created["id"]) == "COMPLETED", seconds=240, what="the run is done")
-    peers.wait_until(is_alone, seconds=180, what="the runner ends again")
-    assert service.stop() == 0
+        paused = api.patch(f"deployments/{deployment['id']}", json={"schedules": [_paused(deployment)]})
+        paused.raise_for_status()
+    before = _deployment(prefect)
+    service.begin("work", "--schedules", environment={**prefect.for_ours, **rest.environment(goes_on=True)})
+    run = _start_run(prefect, deployment)
+    peers.wait_until(lambda: _state(prefect, run) == "COMPLETED", seconds=240, what="the run is done")
+    after = _deployment(prefect)
+    assert before is not None
+    assert after is not None
+    assert [schedule["active"] for schedule in after["schedules"]] == [False]
+    assert after["schedules"] == before["schedules"]
 
 
 def test_a_deployment_that_is_not_on_the_server_any_more_is_missed(prefect: PrefectServer) -> None:
