@@ -10,6 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from functools import partial
@@ -30,6 +31,7 @@ from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import AHEAD, claim_due, drain, follow_up
 from pipeline.edge.heartbeat import Heartbeat
 from pipeline.edge.history.query_loop import query_loop
+from pipeline.edge.live_configuration import is_as_in_files
 from pipeline.edge.operations import housekeeping, scheduled_backup
 from pipeline.edge.reprocess.requested_runs import requested_loop
 from pipeline.edge.store import work_queue
@@ -43,6 +45,9 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 5.0
 """How often an idle queue is polled where no change notification comes and nothing falls due: the clock may be set, and
 a notification be lost with the network. So much later is seen what neither announces."""
+
+FILES_SECONDS = 60.0
+"""How soon to compare the configuration files again that differ from the configuration of this worker."""
 
 PAUSE_AFTER_FAILURE = 2.0
 """Seconds to wait where the database could not be queried, or a loop failed unexpectedly."""
@@ -61,6 +66,16 @@ class Ending(Enum):
     FAILED = auto()
 
 
+@dataclass(slots=True)
+class _Served:
+    """A queue that a thread of this worker serves, with what runs its work under Prefect if anything does."""
+
+    loop: WorkLoop
+    prefect: PrefectRunner | None
+    waits: bool = False
+    """Whether it waits for work, so that nothing of it is under way."""
+
+
 def run_worker(
     current: Callable[[], App], stop: Stop, *, schedules: Schedules | None = None, may_rest: bool = False
 ) -> Ending:
@@ -68,7 +83,9 @@ def run_worker(
 
     ``current`` returns the application context as it is now: its clinical configuration may be reloaded between polls.
     One worker of an installation also keeps the ``schedules``. One that ``may_rest`` ends as well when it has used
-    Prefect and then had no work for a time.
+    Prefect and then had no work for a time. It does not where another worker would do otherwise, because the
+    configuration files were changed and nobody has had them reloaded, or while a loop is at work: the others would
+    stand still until that ends.
     """
     app = current()
     with app.database.write() as connection:
@@ -77,23 +94,24 @@ def run_worker(
         log.info("took over what a worker of this machine had left unfinished", extra={"count": freed})
     _recover(app, stop)
     failed: list[str] = []
-    loops = _loops(app, stop)
-    runners = [prefect for _, prefect in loops if prefect is not None]
+    served = _served(app, stop)
     threads = [
-        threading.Thread(target=_run_loop, args=(current, stop, loop, prefect, failed), name=loop.name)
-        for loop, prefect in loops
+        threading.Thread(target=_run_loop, args=(current, stop, one, failed), name=one.loop.name) for one in served
     ]
     if schedules is not None:
         keep = partial(_keep_schedules, schedules, app, stop)
         threads.append(threading.Thread(target=keep, name="schedules"))
-    has_rested = False
+    has_rested, compare_at = False, 0.0
     for thread in threads:
         thread.start()
     for thread in threads:
         while thread.is_alive():
             thread.join(HANDLE_SECONDS)
-            is_at_work = schedules is not None and schedules.are_at_work
-            if may_rest and not stop.is_set() and not is_at_work and _is_quiet(runners):
+            if not may_rest or stop.is_set() or time.monotonic() < compare_at or not _is_quiet(served, schedules):
+                continue
+            if not is_as_in_files(current()):
+                compare_at = time.monotonic() + FILES_SECONDS
+            elif _is_quiet(served, schedules):
                 has_rested = True
                 stop.set()
     if failed:
@@ -101,10 +119,15 @@ def run_worker(
     return Ending.RESTED if has_rested else Ending.STOPPED
 
 
-def _is_quiet(runners: Sequence[PrefectRunner]) -> bool:
-    """Return whether Prefect's library was used, and not for a time."""
-    used = [runner.used_at for runner in runners if runner.used_at is not None]
-    return bool(used) and time.monotonic() - max(used) > rest.QUIET_SECONDS
+def _is_quiet(served: Sequence[_Served], schedules: Schedules | None) -> bool:
+    """Return whether Prefect's library was used, and not for a time, and nothing is under way."""
+    used = [one.prefect.used_at for one in served if one.prefect is not None and one.prefect.used_at is not None]
+    return (
+        bool(used)
+        and time.monotonic() - max(used) > rest.QUIET_SECONDS
+        and all(one.waits for one in served)
+        and not (schedules is not None and schedules.are_at_work)
+    )
 
 
 def seconds_until(moment: datetime | None) -> float:
@@ -112,24 +135,24 @@ def seconds_until(moment: datetime | None) -> float:
     return max(0.0, (moment - datetime.now(UTC)).total_seconds()) if moment else math.inf
 
 
-def _loops(app: App, stop: Stop) -> list[tuple[WorkLoop, PrefectRunner | None]]:
-    """Return the loop of each queue, with what runs its work under Prefect if anything does."""
+def _served(app: App, stop: Stop) -> list[_Served]:
+    """Return every queue."""
     service = app.settings.service
     prefect = PrefectRunner(service.prefect)
     run = _under_prefect(prefect, _follow_up_flow, stop)
     follow_ups = exam_loop(run=run, prepare=partial(prefect.prepare, _FLOWS), stopped=stop.is_set)
-    loops: list[tuple[WorkLoop, PrefectRunner | None]] = [(follow_ups, prefect)]
+    served = [_Served(follow_ups, prefect)]
     for destination in service.destination:
         prefect = PrefectRunner(service.prefect)
         run = _under_prefect(prefect, partial(_delivery_flow, destination.name), stop)
-        loops.append((outbox_loop(destination.name, run=run, stopped=stop.is_set), prefect))
-    loops += [(commitment_loop(caller), None) for caller in callers_to_be_called(service.listener.caller)]
-    loops += [(query_loop(archive), None) for archive in service.archives]
-    loops.append((requested_loop(stop.is_set), None))
+        served.append(_Served(outbox_loop(destination.name, run=run, stopped=stop.is_set), prefect))
+    loops = [commitment_loop(caller) for caller in callers_to_be_called(service.listener.caller)]
+    loops += [query_loop(archive) for archive in service.archives]
+    loops.append(requested_loop(stop.is_set))
     forwarder = AuditForwarder(app)
-    loops.append((WorkLoop(name="audit trail", poll=lambda _: forwarder.poll(), requeue=nothing_claimed), None))
-    loops.append((alarm_loop(app), None))
-    return loops
+    loops.append(WorkLoop(name="audit trail", poll=lambda _: forwarder.poll(), requeue=nothing_claimed))
+    loops.append(alarm_loop(app))
+    return served + [_Served(loop, None) for loop in loops]
 
 
 def exam_loop(*, run: RunWork, prepare: Callable[[], None], stopped: Callable[[], bool]) -> WorkLoop:
@@ -200,16 +223,14 @@ def _recover(app: App, stop: Stop) -> None:
         follow_up(app, numbers)
 
 
-def _run_loop(
-    current: Callable[[], App], stop: Stop, loop: WorkLoop, prefect: PrefectRunner | None, failed: list[str]
-) -> None:
+def _run_loop(current: Callable[[], App], stop: Stop, served: _Served, failed: list[str]) -> None:
     """Poll a queue until it is time to stop; an error that nothing here handles ends the whole worker."""
     try:
-        with contextlib.closing(prefect) if prefect else contextlib.nullcontext():
-            _keep_polling(current, stop, loop)
+        with contextlib.closing(served.prefect) if served.prefect else contextlib.nullcontext():
+            _keep_polling(current, stop, served)
     except Exception as error:  # noqa: BLE001 - a loop that stood still would be a silent gap: the process restarts
-        log.critical("%s: unexpected error, ending this worker: %s", loop.name, describe_error(error))
-        failed.append(loop.name)
+        log.critical("%s: unexpected error, ending this worker: %s", served.loop.name, describe_error(error))
+        failed.append(served.loop.name)
         stop.set()
 
 
@@ -224,10 +245,12 @@ def _keep_schedules(schedules: Schedules, app: App, stop: Stop) -> None:
                 stop.wait(PAUSE_AFTER_FAILURE)
 
 
-def _keep_polling(current: Callable[[], App], stop: Stop, loop: WorkLoop) -> None:
+def _keep_polling(current: Callable[[], App], stop: Stop, served: _Served) -> None:
+    loop = served.loop
     with contextlib.closing(current().database.change_notification(stop)) as change_notification:
         failed = False
         while not stop.is_set():
+            served.waits = False
             app = current()
             try:
                 if failed:
@@ -235,6 +258,7 @@ def _keep_polling(current: Callable[[], App], stop: Stop, loop: WorkLoop) -> Non
                     log.info("%s: works again", loop.name)
                     failed = False
                 due = loop.poll(app)
+                served.waits = True
                 change_notification.wait(min(POLL_SECONDS, seconds_until(due)))
             except StoreError as failure:
                 log.error("%s: the database could not be queried (%s); trying again", loop.name, failure)

@@ -73,6 +73,15 @@ def reload(app: App) -> App:
     return replace(app, settings=settings, dialects=dialects, reference_data=reference_data_of(settings, dialects))
 
 
+def is_as_in_files(app: App) -> bool:
+    """Return whether a process that starts now would work with the same configuration."""
+    try:
+        settings, dialects = load_configuration(app.folder)
+    except SettingsError:
+        return False
+    return (settings, dialects) == (app.settings, app.dialects)
+
+
 @dataclass(slots=True)
 class Registration:
     """The registration of a process that runs; it may set why it ends by itself."""

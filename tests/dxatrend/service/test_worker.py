@@ -1,21 +1,25 @@
-"""A worker waits for work, and for its end, without looking for them."""
+"""A worker waits for work, and for its end, without looking for them, and rests only where that changes nothing."""
 
 import threading
+import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
-from dxatrend.service import worker
+from dxatrend.service import rest, worker
+from dxatrend.service.worker import Ending
+from flows.prefect_runner import PrefectRunner
 from flows.shutdown import Stop
 from pipeline.edge.app import App, open_app
 from pipeline.edge.reprocess import requested_runs
 from pipeline.edge.store import audit_chain, receipts, reprocessing_results
 from pipeline.edge.store.reprocessing_runs import Scope
 from pipeline.edge.store.schema import addendum
+from pipeline.edge.work_loop import WorkLoop, nothing_claimed
 from tests import peers
 from tests.factories.answered_exams import l1_l4
 from tests.factories.instances import instance
@@ -67,6 +71,64 @@ def test_a_worker_that_hardly_ever_polls_does_at_once_what_is_due_and_stops_at_o
         stop.set()
     working.join(60)
     assert not working.is_alive()
+
+
+class _Loops:
+    """Two loops in place of a worker's own: one is at work for as long as it is told, one counts how often it polls."""
+
+    def __init__(self, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.polls = 0
+        self.is_done = threading.Event()
+        prefect = PrefectRunner(app.settings.service.prefect)
+        prefect.used_at = time.monotonic()
+        busy = worker._Served(WorkLoop(name="busy", poll=self._work, requeue=nothing_claimed), prefect)
+        other = worker._Served(WorkLoop(name="other", poll=self._count, requeue=nothing_claimed), None)
+        monkeypatch.setattr(worker, "_served", lambda *_: [busy, other])
+        monkeypatch.setattr(worker, "HANDLE_SECONDS", 0.01)
+        monkeypatch.setattr(rest, "QUIET_SECONDS", 0.0)
+
+    def wait_until_polled_again(self) -> None:
+        """Wait until the worker would have rested many times."""
+        enough = self.polls + 20
+        peers.wait_until(lambda: self.polls > enough, what="the other loop goes on")
+
+    def _work(self, _: App) -> None:
+        self.is_done.wait()
+
+    def _count(self, _: App) -> datetime:
+        self.polls += 1
+        return datetime.now(UTC) + timedelta(seconds=0.05)
+
+
+def test_a_worker_rests_when_no_loop_is_at_work_as_the_others_would_stand_still_meanwhile(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loops, ended = _Loops(app, monkeypatch), list[Ending]()
+    working = threading.Thread(target=lambda: ended.append(worker.run_worker(lambda: app, Stop(), may_rest=True)))
+    working.start()
+    loops.wait_until_polled_again()
+    loops.is_done.set()
+    working.join(60)
+    assert ended == [Ending.RESTED]
+
+
+def test_a_worker_with_files_that_nobody_has_had_reloaded_rests_once_they_are_as_before(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "FILES_SECONDS", 0.01)
+    loops, ended = _Loops(app, monkeypatch), list[Ending]()
+    loops.is_done.set()
+    files = app.folder / "service.toml"
+    before = files.read_text()
+    files.write_text(before.replace("settle_seconds = 1", "settle_seconds = 2"))
+    working = threading.Thread(target=lambda: ended.append(worker.run_worker(lambda: app, Stop(), may_rest=True)))
+    working.start()
+    loops.wait_until_polled_again()
+    files.write_text("[exam")
+    loops.wait_until_polled_again()
+    files.write_text(before)
+    working.join(60)
+    assert ended == [Ending.RESTED]
 
 
 def _has_addenda(app: App, count: int) -> bool:
