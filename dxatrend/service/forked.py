@@ -125,6 +125,7 @@ def _run(
         traceback.print_exc()
     finally:
         try:
+            logging.shutdown()  # of a sender that has ended the journal does not know the unit
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
         finally:
