@@ -88,7 +88,7 @@ def work(options: argparse.Namespace) -> int:
         ):
             schedules = Schedules(app.settings.service, goes_on=rest.goes_on()) if options.schedules else None
             ending = run_worker(lambda: live.app, stop, schedules=schedules, may_rest=rest.is_possible())
-            lifetime.goes_on = ending is Ending.RESTED
+            lifetime.goes_on = registration.has_rested = ending is Ending.RESTED
             if ending is Ending.FAILED:
                 registration.failure = "an unexpected error, which its log tells"
     return {Ending.STOPPED: SUCCESS, Ending.RESTED: rest.RESTED, Ending.FAILED: FAILURE}[ending]

@@ -93,6 +93,10 @@ class Heartbeat:
         """Record that the process was stopped, or ended by itself because of a ``failure``, now or at another time."""
         self._record_end(ProcessState.ENDED if failure else ProcessState.STOPPED, failure, at)
 
+    def rest(self) -> None:
+        """Record that the process has ended for another one to take its place."""
+        self._record_end(ProcessState.RESTED, "")
+
     def cannot_start(self, reason: str) -> None:
         """Record why the process cannot begin its work."""
         self._record_end(ProcessState.CANNOT_START, reason)

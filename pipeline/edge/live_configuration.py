@@ -84,9 +84,10 @@ def is_as_in_files(app: App) -> bool:
 
 @dataclass(slots=True)
 class Registration:
-    """The registration of a process that runs; it may set why it ends by itself."""
+    """The registration of a process that runs; it may set why it ends by itself, or that another one goes on."""
 
     failure: str = ""
+    has_rested: bool = False
 
 
 class LiveConfiguration:
@@ -118,7 +119,10 @@ class LiveConfiguration:
         finally:
             ended.set()
             thread.join()
-            heartbeat.end(registration.failure)
+            if registration.has_rested and not registration.failure:
+                heartbeat.rest()
+            else:
+                heartbeat.end(registration.failure)
 
     def _watch(self, part: str, heartbeat: Heartbeat, ended: threading.Event) -> None:
         while not ended.wait(POLL_SECONDS):

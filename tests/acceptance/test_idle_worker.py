@@ -42,13 +42,16 @@ def test_an_idle_worker_is_replaced_by_a_small_one_that_goes_on(tmp_path: Path, 
             busy = _worker(app)
             assert busy.pid is not None
             megabytes = processes.proportional_megabytes(busy.pid)
-            peers.wait_until(
-                lambda: _worker(app).pid != busy.pid and _worker(app).state is PartState.RUNNING,
-                seconds=QUIET_SECONDS + 120,
-                what="the worker has rested",
-            )
-            fresh = _worker(app)
+            seen = [busy]
+
+            def is_replaced() -> bool:
+                seen.append(_worker(app))
+                return seen[-1].pid != busy.pid
+
+            peers.wait_until(is_replaced, seconds=QUIET_SECONDS + 120, what="the worker has rested")
+            fresh = seen[-1]
             assert fresh.pid is not None
+            assert {one.state for one in seen} == {PartState.RUNNING}, "nobody is alarmed meanwhile"
             assert processes.proportional_megabytes(fresh.pid) < megabytes / 2
             _follow_up(service, orthanc, second)
             with app.database.read() as connection:

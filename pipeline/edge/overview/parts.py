@@ -92,9 +92,9 @@ def _part(process: ProcessOnFile, missed: Collection[str]) -> Part:
 
 def _state(process: ProcessOnFile) -> PartState:
     match process.state:
-        case ProcessState.RUNNING if not process.is_alive:
+        case ProcessState.RUNNING | ProcessState.RESTED if not process.is_alive:
             return PartState.SILENT
-        case ProcessState.RUNNING:
+        case ProcessState.RUNNING | ProcessState.RESTED:
             return PartState.UNSTEADY if process.failures >= OFTEN else PartState.RUNNING
         case ProcessState.CANNOT_START:
             return PartState.CANNOT_START

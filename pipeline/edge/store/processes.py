@@ -45,6 +45,8 @@ class ProcessState(StrEnum):
     ENDED = "ended"
     """It ended without being told to."""
     STOPPED = "stopped"
+    RESTED = "rested"
+    """It has ended for another one to take its place, which counts as running for as long as its row is fresh."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +145,7 @@ def record_end(
     name = owner or work_queue.owner()
     own = connection.execute(select(process).where(_is(part, name))).one_or_none()
     if owner is not None and (
-        (own is not None and own.state != ProcessState.RUNNING)
+        (own is not None and own.state not in (ProcessState.RUNNING, ProcessState.RESTED))
         or (own is None and _is_replaced(connection, part, _host(name), at))
     ):
         return
@@ -234,7 +236,7 @@ def _put(
         new = {"owner": owner, "part": part, "state": state, "since": at, "seen_at": at, "reason": reason}
         connection.execute(insert(process).values(**new, **values))
         return
-    failed = before.owner != owner and before.state != ProcessState.STOPPED
+    failed = before.owner != owner and before.state not in (ProcessState.STOPPED, ProcessState.RESTED)
     goes_on = before.state == state and before.reason == reason and state != ProcessState.RUNNING
     replaced = (
         update(process)
@@ -247,11 +249,12 @@ def _put(
 
 
 def _own_or_replaced(connection: Connection, part: str, owner: str, at: datetime) -> Row[Any] | None:
-    """Return the row of a process, else that of the same part and host that has been dead for the longest time."""
+    """Return the row of a process, else that of the same part and host that has ended before all others."""
     rows = connection.execute(select(process).where(process.c.part == part).order_by(process.c.seen_at)).all()
     own = next((row for row in rows if row.owner == owner), None)
-    dead = (row for row in rows if _host(row.owner) == _host(owner) and not _is_alive(row, at))
-    return own or next(dead, None)
+    here = (row for row in rows if _host(row.owner) == _host(owner))
+    ended = (row for row in here if row.state == ProcessState.RESTED or not _is_alive(row, at))
+    return own or next(ended, None)
 
 
 def _is_replaced(connection: Connection, part: str, host: str, at: datetime) -> bool:
@@ -266,8 +269,10 @@ def _forget(connection: Connection, at: datetime) -> None:
 
 def _is_alive(row: Row[Any], at: datetime) -> bool:
     """Return whether a process was seen lately; a time in the future is from before the clock was set back."""
-    runs = row.state == ProcessState.RUNNING and abs(at - row.seen_at) <= STALE
-    return runs and not work_queue.is_gone(row.owner)
+    if abs(at - row.seen_at) > STALE:
+        return False
+    runs = row.state == ProcessState.RUNNING and not work_queue.is_gone(row.owner)
+    return runs or row.state == ProcessState.RESTED
 
 
 def _host(owner: str) -> str:

@@ -71,6 +71,30 @@ def test_one_that_was_stopped_is_missed_only_where_nobody_else_does_its_work(dat
     assert all(one.is_as_it_should_be for one in found(database))
 
 
+def test_one_that_rests_runs_until_another_one_takes_its_place_or_too_long(database: Database) -> None:
+    register(database, "listener", "a")
+    register(database, "worker", "a")
+    record_end(database, "worker", "a", ProcessState.RESTED)
+    assert all(one.is_as_it_should_be and one.is_alive for one in found(database))
+    with database.read() as connection:
+        late = parts(connection, at=NOW + STALE + timedelta(seconds=1))
+    assert [(one.name, one.state) for one in late if one.name == "worker"] == [("worker", PartState.SILENT)]
+    with database.write() as connection:
+        processes.register(connection, "worker", None, at=NOW, owner="a/18.1")
+    assert [(one.name, one.pid) for one in found(database)] == [("listener", 17), ("worker", 18)]
+    with database.read() as connection:
+        assert [one.failures for one in processes.on_file(connection, at=NOW)] == [0, 0]
+
+
+def test_one_whose_successor_cannot_start_is_told_with_the_reason(database: Database) -> None:
+    register(database, "listener", "a")
+    register(database, "worker", "a")
+    record_end(database, "worker", "a", ProcessState.RESTED)
+    record_end(database, "worker", "a", ProcessState.CANNOT_START, "it cannot be started now")
+    first, _ = found(database)
+    assert (first.state, first.reason) == (PartState.CANNOT_START, "it cannot be started now")
+
+
 def test_one_that_keeps_failing_is_not_as_it_should_be_while_it_runs(database: Database) -> None:
     register(database, "listener", "a")
     for _ in range(OFTEN):
