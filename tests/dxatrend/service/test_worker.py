@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -87,6 +88,20 @@ class _Loops:
         monkeypatch.setattr(worker, "HANDLE_SECONDS", 0.01)
         monkeypatch.setattr(rest, "QUIET_SECONDS", 0.0)
 
+    @contextmanager
+    def run(self, app: App) -> Iterator[None]:
+        """Run a worker with these loops that may rest; the test fails unless it does so after the block."""
+        stop, ended = Stop(), list[Ending]()
+        working = threading.Thread(target=lambda: ended.append(worker.run_worker(lambda: app, stop, may_rest=True)))
+        working.start()
+        try:
+            yield
+            working.join(60)
+            assert ended == [Ending.RESTED]
+        finally:
+            self.is_done.set()
+            stop.set()
+
     def wait_until_polled_again(self) -> None:
         """Wait until the worker would have rested many times."""
         enough = self.polls + 20
@@ -103,32 +118,26 @@ class _Loops:
 def test_a_worker_rests_when_no_loop_is_at_work_as_the_others_would_stand_still_meanwhile(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loops, ended = _Loops(app, monkeypatch), list[Ending]()
-    working = threading.Thread(target=lambda: ended.append(worker.run_worker(lambda: app, Stop(), may_rest=True)))
-    working.start()
-    loops.wait_until_polled_again()
-    loops.is_done.set()
-    working.join(60)
-    assert ended == [Ending.RESTED]
+    loops = _Loops(app, monkeypatch)
+    with loops.run(app):
+        loops.wait_until_polled_again()
+        loops.is_done.set()
 
 
 def test_a_worker_with_files_that_nobody_has_had_reloaded_rests_once_they_are_as_before(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "FILES_SECONDS", 0.01)
-    loops, ended = _Loops(app, monkeypatch), list[Ending]()
+    loops = _Loops(app, monkeypatch)
     loops.is_done.set()
     files = app.folder / "service.toml"
     before = files.read_text()
     files.write_text(before.replace("settle_seconds = 1", "settle_seconds = 2"))
-    working = threading.Thread(target=lambda: ended.append(worker.run_worker(lambda: app, Stop(), may_rest=True)))
-    working.start()
-    loops.wait_until_polled_again()
-    files.write_text("[exam")
-    loops.wait_until_polled_again()
-    files.write_text(before)
-    working.join(60)
-    assert ended == [Ending.RESTED]
+    with loops.run(app):
+        loops.wait_until_polled_again()
+        files.write_text("[exam")
+        loops.wait_until_polled_again()
+        files.write_text(before)
 
 
 def _has_addenda(app: App, count: int) -> bool:
