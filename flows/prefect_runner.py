@@ -100,11 +100,13 @@ class PrefectRunner:
         """When Prefect's library was last used, by the monotonic clock: infinity while it is, ``None`` if never."""
 
     def prepare(self, flows: Sequence[str]) -> None:
-        """Import Prefect and the modules of flows that will soon be run, if its server answers."""
-        if not all(flow in sys.modules for flow in flows) and self.is_there():
+        """Import Prefect and the modules of flows that will soon be run, if its server answers; keep what is there."""
+        if not all(flow in sys.modules for flow in flows):
+            if not self.is_there():
+                return
             for flow in flows:
                 import_module(flow)
-            self.used_at = time.monotonic()
+        self.used_at = time.monotonic()
 
     def run(self, flow: Callable[[], object], plain: Callable[[], object], requeue: Callable[[], None]) -> None:
         """Run the flow; where Prefect fails, requeue what the flow had claimed and do the same work without it."""

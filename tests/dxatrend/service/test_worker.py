@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -138,6 +138,14 @@ def test_a_worker_with_files_that_nobody_has_had_reloaded_rests_once_they_are_as
         files.write_text("[exam")
         loops.wait_until_polled_again()
         files.write_text(before)
+
+
+def test_a_worker_does_not_rest_just_before_an_exam_is_due(app: App) -> None:
+    prefect = PrefectRunner(app.settings.service.prefect)
+    with closing(prefect):
+        prefect.used_at = -1e9
+        prefect.prepare([__name__])  # as the module of a flow that was run
+        assert time.monotonic() - prefect.used_at < rest.QUIET_SECONDS
 
 
 def _has_addenda(app: App, count: int) -> bool:
