@@ -19,12 +19,12 @@ def who_else_can_change(path: Path) -> str | None:
     folders above it.
     """
     absolute = path.absolute()
-    user, is_given = os.geteuid(), False
+    end, user, is_given = os.path.realpath(absolute), os.geteuid(), False
     try:
         for place in _way_to(absolute):
             found = place.lstat()
             user = user or (found.st_uid if is_given else 0)
-            if clause := _who_else(place, found, user, is_end=place == absolute):
+            if clause := _who_else(place, found, user, is_end=os.path.realpath(place) == end):
                 return clause
             is_given = not found.st_mode & stat.S_ISVTX  # in a sticky folder, what is somebody's is of their making
     except OSError:  # it does not exist, or the user who runs this may not see it

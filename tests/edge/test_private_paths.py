@@ -52,6 +52,13 @@ def test_in_a_sticky_folder_nobody_moves_what_is_ours(folder: Path) -> None:
     assert who_else_can_change(folder.parent) == f"every user can write to {folder.parent}"
 
 
+def test_in_a_sticky_folder_others_can_put_something_also_where_a_link_leads_to_it(folder: Path) -> None:
+    (folder / "link").symlink_to("../../above")
+    folder.parent.chmod(0o1777)
+    assert str(who_else_can_change(folder / "link")).startswith("every user can write to ")
+    assert who_else_can_change(folder / "link" / "folder") is None
+
+
 @pytest.mark.usefixtures("as_root")
 def test_in_a_sticky_folder_somebody_elses_is_theirs(folder: Path) -> None:
     folder.parent.chmod(0o1777)
