@@ -22,6 +22,7 @@ from flows.prefect_password import UnusablePasswordError, read_password
 from flows.prefect_runner import PrefectRunner
 from flows.shutdown import Stop
 from pipeline.edge.configuration.service_settings import PrefectSettings, ServiceSettings
+from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ _TOKEN_SECONDS = 600.0
 
 
 class Schedules:
-    """The scheduled flows of this machine; for use in one thread.
+    """The scheduled flows of this machine: one thread keeps them, and any other may ask whether they are at work.
 
     They are registered once, and again only where one is not on the server any more: what is registered anew loses a
     run of the next minute, and what a person has paused goes on. So whoever ``goes_on`` in place of another process
@@ -88,7 +89,7 @@ class Schedules:
                 stop.wait(look_seconds if self._is_there else 1.0)
 
 
-class NotRegisteredError(Exception):
+class NotRegisteredError(DxatrendError):
     """The server does not know one of the deployments any more."""
 
 

@@ -4,11 +4,15 @@ Each error is defined beside what raises it; this is the tree::
 
     DxatrendError
     ├── pipeline.clinical   ContradictionError  ImpossibleContextError  ImpossibleMeasurementError
-    │                       UnfitStudyError  UnknownRegionError
-    ├── pipeline.sr         UnreadableReportError  DialectError  EncodingError  NoNumberError
-    │                       UnusableEvidenceError  UnusableFontError
+    │   │                   UnfitStudyError
+    │   └── regions         UnknownRegionError ── UnknownNameError (of a dialect)
+    ├── pipeline.sr         DialectError  EncodingError  NoNumberError  NotAnonymousError
+    │   │                   UnusableEvidenceError  UnusableFontError
+    │   └── dicom, extract  UnreadableReportError
+    │                       └── PhantomReportError  RejectionNoteError
     ├── pipeline.messages   UnusableMessageError  UnwritableLetterError
-    ├── pipeline.edge       SettingsError  OtherConfigurationError  TlsError  LoginError
+    ├── pipeline.edge       SettingsError  OtherConfigurationError  TlsError  LoginError  FileLeftOutError
+    │   │                   UnreadableTextError  AlreadyRunningError
     │   ├── store           StoreError  StoreInUseError  StoreMissingError  StoreTooNewError
     │   ├── dicom_net       AssociationRequestError  CommandSetError  CommitmentMessageError
     │   │                   CommitmentNotReportedError
@@ -21,10 +25,17 @@ Each error is defined beside what raises it; this is the tree::
     │   ├── history         HistoryQueryError
     │   ├── extract         StoppedError  TimeLimitError
     │   ├── audit           SyslogUnreachableError
-    │   └── operations      BackupError  CsvTableError  DamagedStoreError  FileLeftOutError
-    │                       UnreadableTextError  AccountError  LogInRefusedError
-    └── flows, dxatrend     UnusablePasswordError  NotFoundError
-        └── desk            BodyTooLargeError  CannotServeError  NoRoleError
+    │   ├── alarms          NotSentError  NotShelvedError  SecretError
+    │   ├── reprocess       ScopeNotFoundError
+    │   └── operations      AccountError  AnonymousFileError  BackupError  BackupFailedError  CsvTableError
+    │                       DamagedStoreError  ExamNotFoundError  ExportError  LogInRefusedError
+    │                       NotAPrintedNumberError  PatientMergeError  PatientNotErasedError
+    │                       PatientNotFoundError  QualityRecordError  RegisterError  UnknownScannerError
+    │                       UnusableRecordError  UpgradeError
+    └── flows, dxatrend     NotRegisteredError  UnsafeHomeError  UnusablePasswordError
+        ├── service         CannotAnswerError  ServiceCannotStartError
+        ├── init, demo      FirstConfigurationError  NoDemonstrationError
+        └── desk            BodyTooLargeError  CannotServeError  DrawingError  NoRoleError
 """
 
 

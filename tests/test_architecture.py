@@ -1,6 +1,7 @@
 """The rings and floors hold, the inner rings are pure, and every check of it can fail."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from pipeline import errors
 from tests.folders import ROOT
 
 PACKAGES = ("pipeline", "flows", "dxatrend")
@@ -140,6 +142,24 @@ def test_a_contract_notices_when_it_is_broken(contract, file, bad_line, tmp_path
 
     assert broken.returncode == 1, broken.stdout
     assert "1 broken" in broken.stdout
+
+
+def test_every_exception_derives_from_one_root_and_stands_in_its_tree():
+    """Whoever catches ``DxatrendError`` has all that is raised on purpose, but for what Starlette turns into an answer."""
+    bases = dict(pair for package in PACKAGES for path in modules_of(ROOT / package) for pair in errors_of(path))
+    public = {name for name in bases if not name.startswith("_") and "HTTPException" not in bases[name]}
+    known = {"DxatrendError"}
+    while more := {name for name in public - known if known & bases[name]}:
+        known |= more
+    assert public - known == set()
+    assert set(re.findall(r"\w+Error", errors.__doc__ or "")) == known
+
+
+def errors_of(path: Path) -> Iterator[tuple[str, set[str]]]:
+    """Every exception class of a module, with the names of its bases."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Error"):
+            yield node.name, {ast.unparse(base).rpartition(".")[2] for base in node.bases}
 
 
 def asked_for() -> set[str]:
