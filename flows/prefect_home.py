@@ -23,7 +23,8 @@ def require_private_home(settings: PrefectSettings) -> None:
     if clause := who_else_can_change(settings.home):
         raise UnsafeHomeError(
             f"prefect.home: {printable(settings.home)}: {printable(clause)}, and so run programs as the service; "
-            "name a folder where only the service's user can write, there and in all folders above it"
+            "name a folder where only the service's user can write, there and in all folders above it; "
+            "if you are neither that user nor root, let one of them run this"
         )
 
 

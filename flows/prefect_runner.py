@@ -48,7 +48,7 @@ class ServerState(StrEnum):
     PORT_TAKEN = "is not used, because another program has taken prefect.port"
     REJECTS_US = "rejects our password"
     NO_PASSWORD = "requires a password, and prefect.password_file cannot be used"
-    UNSAFE_HOME = "is not used, because others than the service's user can write to prefect.home"
+    UNSAFE_HOME = "is not used, because others than the user who runs this can write to prefect.home"
 
     @property
     def is_wrong(self) -> bool:

@@ -145,7 +145,7 @@ def test_a_contract_notices_when_it_is_broken(contract, file, bad_line, tmp_path
 
 
 def test_every_exception_derives_from_one_root_and_stands_in_its_tree():
-    """Whoever catches ``DxatrendError`` has all that is raised on purpose, but for what Starlette turns into an answer."""
+    """Whoever catches it has all that is raised on purpose, but for what Starlette turns into an answer by itself."""
     bases = dict(pair for package in PACKAGES for path in modules_of(ROOT / package) for pair in errors_of(path))
     public = {name for name in bases if not name.startswith("_") and "HTTPException" not in bases[name]}
     known = {"DxatrendError"}

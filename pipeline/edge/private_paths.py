@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def who_else_can_change(path: Path) -> str | None:
-    """Return who can change what a path leads to, and where, as a clause; ``None`` if nobody can, as far as we may see.
+    """Return who else can write to a path, or on the way to it, as a clause; ``None`` if nobody can, as far as we see.
 
     Its user is whoever runs this; for root, the first other owner on the way. What does not exist yet is judged by the
     folders above it.
@@ -43,7 +43,7 @@ def _way_to(path: Path) -> Iterator[Path]:
 
 def _who_else(place: Path, found: os.stat_result, user: int, *, is_end: bool) -> str | None:
     if found.st_uid not in (0, user):
-        return f"{place} belongs to {_user_name(found.st_uid)}"
+        return f"the user {_user_name(found.st_uid)} can write to {place}"  # as its owner, if need be after a chmod
     if stat.S_ISLNK(found.st_mode) or (found.st_mode & stat.S_ISVTX and not is_end):
         return None
     if found.st_mode & stat.S_IWOTH:
@@ -67,7 +67,7 @@ def _user_name(number: int) -> str:
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
-        return f"the user {number}"
+        return str(number)
 
 
 def _group_name(number: int) -> str:

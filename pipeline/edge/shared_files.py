@@ -1,7 +1,7 @@
 """Owner and permissions of new files in a data folder that the service and its operators share.
 
-``deploy/install`` makes that folder: it belongs to the service's user, and to a group whose members may use the command
-(set-group-ID). A command that root or such an operator types must leave no file that the service cannot use.
+``deploy/install`` makes such folders: they belong to the service's user, and to a group whose members may use the
+command (set-group-ID). A command that root or such an operator types must leave no file that the service cannot use.
 """
 
 import os

@@ -34,14 +34,14 @@ def test_a_folder_of_ours_is_ours_alone(folder: Path) -> None:
         assert who_else_can_change(path) is None
 
 
-def test_what_everybody_can_write_to_is_not(folder: Path) -> None:
+def test_what_everybody_can_write_to_is_not_ours_alone(folder: Path) -> None:
     (folder / "file").chmod(0o666)
     assert who_else_can_change(folder / "file") == f"every user can write to {folder}/file"
     assert who_else_can_change(folder) is None
 
 
 @pytest.mark.parametrize("name", [".", "file", "not there"])
-def test_nor_is_what_is_in_a_folder_where_others_could_put_something_else_in_its_place(folder: Path, name: str) -> None:
+def test_what_is_in_a_folder_where_others_could_replace_it_is_not_ours_alone(folder: Path, name: str) -> None:
     folder.parent.chmod(0o777)
     assert who_else_can_change(folder / name) == f"every user can write to {folder.parent}"
 
@@ -60,13 +60,13 @@ def test_in_a_sticky_folder_others_can_put_something_also_where_a_link_leads_to_
 
 
 @pytest.mark.usefixtures("as_root")
-def test_in_a_sticky_folder_somebody_elses_is_theirs(folder: Path) -> None:
+def test_what_somebody_else_owns_in_a_sticky_folder_is_not_ours_alone(folder: Path) -> None:
     folder.parent.chmod(0o1777)
     os.chown(folder, NOBODY, NOBODY)
-    assert who_else_can_change(folder / "file") == f"{folder} belongs to nobody"
+    assert who_else_can_change(folder / "file") == f"the user nobody can write to {folder}"
 
 
-def test_every_folder_on_the_way_that_links_lead_counts(folder: Path, tmp_path: Path) -> None:
+def test_every_folder_on_the_way_of_links_counts(folder: Path, tmp_path: Path) -> None:
     open_to_all = tmp_path / "open"
     open_to_all.mkdir()
     open_to_all.chmod(0o777)
@@ -101,5 +101,5 @@ def test_for_root_a_file_is_of_whoever_was_given_the_folder(folder: Path) -> Non
     os.chown(folder, NOBODY, NOBODY)
     assert who_else_can_change(folder / "file") is None
     os.chown(folder / "file", 1, 1)
-    assert who_else_can_change(folder / "file") == f"{folder}/file belongs to daemon"
+    assert who_else_can_change(folder / "file") == f"the user daemon can write to {folder}/file"
     assert who_else_can_change(folder / "not there") is None

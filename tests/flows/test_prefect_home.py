@@ -48,7 +48,7 @@ def test_whoever_writes_to_the_home_runs_programs_as_the_service(tmp_path: Path)
 
 
 @pytest.mark.parametrize("umask", [0o002, 0o007, 0o077])
-def test_it_is_made_for_its_user_alone_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+def test_the_home_is_made_for_its_user_alone_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     home = tmp_path / "private" / "prefect"
     before = os.umask(umask)
     try:
@@ -59,7 +59,7 @@ def test_it_is_made_for_its_user_alone_whatever_the_umask(tmp_path: Path, umask:
     assert home.parent.stat().st_mode & 0o022 == 0
 
 
-def test_one_that_others_could_only_read_is_closed_to_them(tmp_path: Path) -> None:
+def test_a_home_that_others_could_only_read_is_closed_to_them(tmp_path: Path) -> None:
     (tmp_path / "prefect.db").touch()
     tmp_path.chmod(0o755)
     make_home(PrefectSettings(home=tmp_path))
@@ -67,14 +67,14 @@ def test_one_that_others_could_only_read_is_closed_to_them(tmp_path: Path) -> No
     assert (tmp_path / "prefect.db").exists()
 
 
-def test_where_others_could_replace_it_none_is_made(tmp_path: Path) -> None:
+def test_no_home_is_made_where_others_could_replace_it(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     with pytest.raises(UnsafeHomeError, match=rf"prefect\.home: .*: every user can write to {tmp_path}, .*name a fold"):
         make_home(PrefectSettings(home=tmp_path / "data" / "prefect"))
     assert not list(tmp_path.iterdir())
 
 
-def test_where_others_could_replace_it_prefect_is_not_used_and_the_work_goes_on(
+def test_prefect_with_a_home_that_others_could_replace_is_not_used_and_the_work_goes_on(
     home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     did: list[str] = []
@@ -82,10 +82,10 @@ def test_where_others_could_replace_it_prefect_is_not_used_and_the_work_goes_on(
     runner.run(lambda: did.append("under Prefect"), lambda: did.append("plainly"), lambda: None)
     runner.close()
     assert did == ["plainly"]
-    assert "others than the service's user can write to prefect.home; the work goes on without it" in caplog.text
+    assert "others than the user who runs this can write to prefect.home; the work goes on without it" in caplog.text
 
 
-def test_check_says_who_could_and_what_to_do(home: Path) -> None:
+def test_check_says_who_could_write_to_the_home_and_what_to_do(home: Path) -> None:
     settings = settings_of(home)
     found = check_prefect(settings)
     assert prefect_state(settings) is ServerState.UNSAFE_HOME
@@ -95,7 +95,7 @@ def test_check_says_who_could_and_what_to_do(home: Path) -> None:
     assert check_prefect(settings).text == "the Prefect server does not answer"
 
 
-def test_a_password_that_others_could_replace_is_none(tmp_path: Path) -> None:
+def test_a_password_that_others_could_replace_is_not_used(tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     folder.mkdir()
     settings = PrefectSettings(home=tmp_path / "home", password_file=folder / "password")
