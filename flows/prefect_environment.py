@@ -9,12 +9,10 @@ from flows.port_owner import Port
 from pipeline.edge.configuration.folders import CONFIG_VARIABLE
 from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.configuration.service_settings import PrefectSettings
+from pipeline.edge.ip_address import LOOPBACK
 
 HOME_VARIABLE = "PREFECT_HOME"
 """The folder of a Prefect server's database; a process with our value of it in its environment is our server."""
-
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-"""This machine, by the names that variables such as NO_PROXY know."""
 
 _WEEK_SECONDS = 7 * 86_400
 
