@@ -197,6 +197,7 @@ def test_outside_a_request_nobody_but_the_user_of_the_machine_acts() -> None:
         ({"proxy": {"address": ["127.0.0.1"], "role": "read"}, "url": SITE}, "whom desk.proxy.user_header names"),
         ({"socket": "desk.sock"}, "desk.socket is for a proxy"),
         ({"url": "dxa.example.org"}, "the desk is at https://name"),
+        ({"url": "https://dxa.example.org:0"}, "the desk is at https://name"),
         ({"url": f"{SITE}/desk"}, "without anything after it"),
         ({"url": "http://x", "tls": {"certificate": "a", "key": "b"}}, "begins with https://"),
         ({"proxy": {"address": ["127.0.0.1"], "user_header": "X Y"}, "url": SITE}, "should match pattern"),

@@ -202,6 +202,7 @@ def test_over_tls_both_sides_may_show_certificates(tmp_path: Path, knows_us: boo
     ("lines", "mistake"),
     [
         ('url = "ftp://x"', "url: a URL of this kind is https://host:port/path"),
+        ('url = "https://x:0/"', "url: a URL of this kind is https://host:port/path"),
         ('url = "https://dxa:secret@x/"', "url: host, port and path alone; a login has a section of its own"),
         (
             'url = "http://archive.example/dicom-web"\n[destination.login]\ntoken_variable = "X"',
