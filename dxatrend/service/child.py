@@ -28,7 +28,7 @@ STEADY_SECONDS = 60
 """A child that has run for so long is restarted after the first pause again."""
 
 COPY_SECONDS = 1.0
-"""How long a child is waited for that can be a copy of this process once its reports are written."""
+"""How long a child waits for the thread that writes reports, without which it can be a copy of this process."""
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """What the supervisor knows of its children, written to the store by a thread: the supervisor waits for no database.
 
-Listener, worker and schedules tell the store themselves that they live. What they cannot tell is that they were killed,
+Our own processes tell the store themselves that they live. What they cannot tell is that they were killed,
 or ended before they could write; and the Prefect server writes nothing at all.
 
 The thread and its connection are there only while there is something to write: a process with another thread, or with

@@ -10,7 +10,7 @@ RESTED = 100
 """The exit status of a worker that has ended to be replaced."""
 
 QUIET_SECONDS = 180.0
-"""How long no work has to come. Importing Prefect again takes three seconds of processor time."""
+"""How long a worker has had no work before it rests. Importing Prefect again takes three seconds of processor time."""
 
 _VARIABLE = "X_DXATREND_REST"
 _MAY_REST, _GOES_ON = "may rest", "goes on"

@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
 """How often an idle queue is polled where no change notification comes and nothing falls due: the clock may be set, and
-a notification be lost with the network. So much later is seen what neither announces."""
+a notification be lost with the network. What nothing announces is seen so much later."""
 
 FILES_SECONDS = 60.0
 """How soon to compare the configuration files again that differ from the configuration of this worker."""
@@ -120,7 +120,7 @@ def run_worker(
 
 
 def _is_quiet(served: Sequence[_Served], schedules: Schedules | None) -> bool:
-    """Return whether Prefect's library was used, and not for a time, and nothing is under way."""
+    """Return whether Prefect's library has been used, then not for ``rest.QUIET_SECONDS``, and nothing is under way."""
     used = [one.prefect.used_at for one in served if one.prefect is not None and one.prefect.used_at is not None]
     return (
         bool(used)

@@ -1,4 +1,4 @@
-"""What does a process need to do any of the work? The configuration, the dialects and the database, opened once."""
+"""Application context of a process: the configuration, the dialects and the database, opened once and passed along."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 RENEW_SECONDS = 15
 
 LOOK_SECONDS = 3
-"""How often it is looked whether that time has come, as the clock may be set."""
+"""How often a process looks whether its row is due; not just once, as the clock may be set meanwhile."""
 
 
 class AlreadyRunningError(DxatrendError):

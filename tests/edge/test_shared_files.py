@@ -92,7 +92,7 @@ def test_a_link_in_the_place_of_the_lock_makes_no_file_elsewhere(data: Path, tmp
 
 
 def test_a_backup_is_copied_through_no_link_in_the_place_of_the_new_store(data: Path, tmp_path: Path) -> None:
-    """Of whoever can write there, nobody leads it onto another database of the service."""
+    """Whoever can write there could otherwise have another database of the service overwritten."""
     database = Database(f"sqlite:///{data}/store.sqlite3")
     database.migrate()
     back_up(database, tmp_path / "backup.sqlite3")

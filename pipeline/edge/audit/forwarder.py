@@ -47,7 +47,7 @@ class AuditForwarder:
                 audit_chain.add_receiver(connection, RECEIVER, at=datetime.now(UTC))
 
     def poll(self) -> datetime | None:
-        """Seal and send what was added; return when to poll again, or ``None`` where the next entry tells.
+        """Seal and send what was added; return when to poll again; ``None``: at the next entry, which wakes us.
 
         Raises:
             StoreError: the database failed.

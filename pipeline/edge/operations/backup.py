@@ -177,7 +177,7 @@ def _restore_into_server(file: Path, database: Database, digest: str) -> dict[st
 def _prepare(file: Path, partial: Path, digest: str) -> dict[str, int]:
     """Make a copy of a backup with the present schema and an audit entry of the restore; return its rows by table."""
     try:
-        # Of whoever can write beside it nobody may lead the copy elsewhere, with a link in its place.
+        # Through a link that another user has put here, the copy would go wherever that leads.
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as copy, file.open("rb") as original:
             shutil.copyfileobj(original, copy, _COPIED_AT_ONCE)

@@ -1,4 +1,4 @@
-"""Which scanner has new software? Seen in its latest exams, until a person says what it meant for the calibration."""
+"""Scanners with new software, as their latest exams show, until a person says what it meant for the calibration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

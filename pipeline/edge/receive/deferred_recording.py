@@ -1,4 +1,4 @@
-"""Record what was noted some seconds later, in a thread of its own: those who note it wait for no database."""
+"""Record some seconds later, in a thread of its own, what was noted: those who note it wait for no database."""
 
 import threading
 import time

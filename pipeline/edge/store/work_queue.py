@@ -130,7 +130,7 @@ def next_due(connection: Connection, queue: Table, **of: str) -> datetime | None
 
 @functools.cache
 def _next_due(queue: Table, columns: Sequence[str]) -> CompiledStatement:
-    """Return a statement that costs a loop at rest next to nothing."""
+    """Return the statement of ``next_due``, compiled once: at rest every loop asks it again and again."""
     moment = case((queue.c.leased_until > queue.c.due_at, queue.c.leased_until), else_=queue.c.due_at)
     of = (queue.c[column] == bindparam(column) for column in columns)
     return CompiledStatement(select(func.min(moment)).where(queue.c.state == State.WAITING, *of))

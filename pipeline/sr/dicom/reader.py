@@ -27,7 +27,6 @@ MAX_ELEMENTS = 100_000
 MAX_DEPTH = 64
 """Sequences within sequences: a content tree needs about two dozen, a recursion bomb needs hundreds."""
 
-
 Value = bytes | str | list["Elements"]
 """The value of an element: its bytes, a text that is decoded already, or the items of a sequence."""
 

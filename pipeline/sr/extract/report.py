@@ -136,7 +136,6 @@ _NO_ID = re.compile("[\\\\\ufffd]")
 """Two ids are not usable, nor is one that was decoded in part."""
 
 _LATERALITIES = {"L": Side.LEFT, "R": Side.RIGHT}
-
 _UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(?:\.[0-9]+)*")
 _IMAGE_MODALITIES = {"BMD", "BD", "OT", "CR", "DX"}
 """Modalities of densitometers' images, which a site can often configure."""

@@ -1,4 +1,4 @@
-"""Does every look into a store that has been filling for years find its rows by an index?"""
+"""Whoever looks into a store that has been filling for years finds the rows by an index."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How does Alembic reach the database? Through the connection, and in the transaction, that it is given."""
+"""Run Alembic's migrations over the connection, and in the transaction, that it is given."""
 
 from alembic import context
 
