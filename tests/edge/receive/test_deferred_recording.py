@@ -49,16 +49,17 @@ def test_closing_waits_for_a_recording_that_is_under_way() -> None:
     recorded: list[str] = []
 
     def record() -> None:
+        recorded.append("begins")
         under_way.set()
         go_on.wait(PATIENCE)
-        recorded.append(threading.current_thread().name)
+        recorded.append("ends")
 
     recording = DeferredRecording(record)
     recording.within(0.0)
     assert under_way.wait(PATIENCE)
-    closing = threading.Thread(target=recording.close, name="closing")
+    closing = threading.Thread(target=recording.close)
     closing.start()
+    closing.join(0.1)  # if it did not wait, its own recording would begin now
     go_on.set()
     closing.join(PATIENCE)
-    assert len(recorded) == 2
-    assert recorded[-1] == "closing"
+    assert recorded == ["begins", "ends", "begins", "ends"]
