@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dxatrend.cli.output import FAILURE, SUCCESS, print_errors
 from dxatrend.first_configuration import Answers, FirstConfigurationError, Peer, write
+from pipeline.edge.configuration.desk_settings import DeskSettings
 from pipeline.edge.configuration.folders import SYSTEM_FOLDER
 from pipeline.edge.configuration.section import AeTitle, Port
 from pipeline.edge.configuration.service_settings import TimeZone
@@ -200,3 +201,5 @@ def _next_steps(folder: Path, answers: Answers) -> Iterator[str]:
     yield f"Next: dxatrend{option} check"
     start = "systemctl enable --now dxatrend" if is_system and _UNIT.exists() else f"dxatrend{option} serve"
     yield f"Then: {start}"
+    yield f"The desk at {DeskSettings().address} shows the next steps, once somebody is let in:"
+    yield f"dxatrend{option} desk user add NAME --role configure"

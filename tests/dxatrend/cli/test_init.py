@@ -124,6 +124,8 @@ def test_a_person_at_a_terminal_is_asked_and_asked_again(tmp_path: Path) -> None
     for words in ("0: a port is a number", "DXA1: a scanner is AE_TITLE@ADDRESS", "perhaps: please answer"):
         assert words in shown
     assert f"Next: dxatrend --config {folder} check" in shown
+    assert "The desk at http://127.0.0.1:8470 shows the next steps" in shown
+    assert f"dxatrend --config {folder} desk user add NAME --role configure" in shown
 
 
 def test_a_person_who_breaks_off_leaves_nothing(tmp_path: Path) -> None:
