@@ -92,6 +92,6 @@ def test_a_worker_that_goes_on_after_a_rest_leaves_the_deployments_as_they_are(
     assert after["schedules"] == before["schedules"]
 
 
-def test_a_deployment_that_is_not_on_the_server_any_more_is_missed(prefect: PrefectServer) -> None:
+def test_a_deployment_that_is_not_on_the_server_is_noticed(prefect: PrefectServer) -> None:
     with contextlib.closing(DueRuns(prefect.settings, ["no such flow"])) as due, pytest.raises(NotRegisteredError):
         due.are_due()

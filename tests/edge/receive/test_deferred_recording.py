@@ -11,7 +11,7 @@ PATIENCE = 30.0
 """Seconds after which a test has failed."""
 
 
-def test_who_asks_for_it_sooner_does_not_wait_for_who_came_before() -> None:
+def test_a_recording_asked_for_sooner_does_not_wait_for_one_asked_for_later() -> None:
     recorded = threading.Event()
     recording = DeferredRecording(recorded.set)
     recording.within(LATER)
