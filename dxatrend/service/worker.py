@@ -67,8 +67,8 @@ class Ending(Enum):
 
 
 @dataclass(slots=True)
-class _Served:
-    """A queue that a thread of this worker serves, with what runs its work under Prefect if anything does."""
+class _Queue:
+    """A queue that a thread of this worker polls, with what runs its work under Prefect if anything does."""
 
     loop: WorkLoop
     prefect: PrefectRunner | None
@@ -94,9 +94,9 @@ def run_worker(
         log.info("took over what a worker of this machine had left unfinished", extra={"count": freed})
     _recover(app, stop)
     failed: list[str] = []
-    served = _served(app, stop)
+    queues = _queues(app, stop)
     threads = [
-        threading.Thread(target=_run_loop, args=(current, stop, one, failed), name=one.loop.name) for one in served
+        threading.Thread(target=_run_loop, args=(current, stop, one, failed), name=one.loop.name) for one in queues
     ]
     if schedules is not None:
         keep = partial(_keep_schedules, schedules, app, stop)
@@ -107,11 +107,11 @@ def run_worker(
     for thread in threads:
         while thread.is_alive():
             thread.join(HANDLE_SECONDS)
-            if not may_rest or stop.is_set() or time.monotonic() < compare_at or not _is_quiet(served, schedules):
+            if not may_rest or stop.is_set() or time.monotonic() < compare_at or not _is_quiet(queues, schedules):
                 continue
             if not is_as_in_files(current()):
                 compare_at = time.monotonic() + FILES_SECONDS
-            elif _is_quiet(served, schedules):
+            elif _is_quiet(queues, schedules):
                 has_rested = True
                 stop.set()
     if failed:
@@ -119,13 +119,13 @@ def run_worker(
     return Ending.RESTED if has_rested else Ending.STOPPED
 
 
-def _is_quiet(served: Sequence[_Served], schedules: Schedules | None) -> bool:
+def _is_quiet(queues: Sequence[_Queue], schedules: Schedules | None) -> bool:
     """Return whether Prefect's library has been used, then not for ``rest.QUIET_SECONDS``, and nothing is under way."""
-    used = [one.prefect.used_at for one in served if one.prefect is not None and one.prefect.used_at is not None]
+    used = [one.prefect.used_at for one in queues if one.prefect is not None and one.prefect.used_at is not None]
     return (
         bool(used)
         and time.monotonic() - max(used) > rest.QUIET_SECONDS
-        and all(one.waits for one in served)
+        and all(one.waits for one in queues)
         and not (schedules is not None and schedules.are_at_work)
     )
 
@@ -135,24 +135,24 @@ def seconds_until(moment: datetime | None) -> float:
     return max(0.0, (moment - datetime.now(UTC)).total_seconds()) if moment else math.inf
 
 
-def _served(app: App, stop: Stop) -> list[_Served]:
-    """Return every queue."""
+def _queues(app: App, stop: Stop) -> list[_Queue]:
+    """Return every queue, with the loop that polls it."""
     service = app.settings.service
     prefect = PrefectRunner(service.prefect)
     run = _under_prefect(prefect, _follow_up_flow, stop)
     follow_ups = exam_loop(run=run, prepare=partial(prefect.prepare, _FLOWS), stopped=stop.is_set)
-    served = [_Served(follow_ups, prefect)]
+    queues = [_Queue(follow_ups, prefect)]
     for destination in service.destination:
         prefect = PrefectRunner(service.prefect)
         run = _under_prefect(prefect, partial(_delivery_flow, destination.name), stop)
-        served.append(_Served(outbox_loop(destination.name, run=run, stopped=stop.is_set), prefect))
+        queues.append(_Queue(outbox_loop(destination.name, run=run, stopped=stop.is_set), prefect))
     loops = [commitment_loop(caller) for caller in callers_to_be_called(service.listener.caller)]
     loops += [query_loop(archive) for archive in service.archives]
     loops.append(requested_loop(stop.is_set))
     forwarder = AuditForwarder(app)
     loops.append(WorkLoop(name="audit trail", poll=lambda _: forwarder.poll(), requeue=nothing_claimed))
     loops.append(alarm_loop(app))
-    return served + [_Served(loop, None) for loop in loops]
+    return queues + [_Queue(loop, None) for loop in loops]
 
 
 def exam_loop(*, run: RunWork, prepare: Callable[[], None], stopped: Callable[[], bool]) -> WorkLoop:
@@ -223,14 +223,14 @@ def _recover(app: App, stop: Stop) -> None:
         follow_up(app, numbers)
 
 
-def _run_loop(current: Callable[[], App], stop: Stop, served: _Served, failed: list[str]) -> None:
+def _run_loop(current: Callable[[], App], stop: Stop, queue: _Queue, failed: list[str]) -> None:
     """Poll a queue until it is time to stop; an error that nothing here handles ends the whole worker."""
     try:
-        with contextlib.closing(served.prefect) if served.prefect else contextlib.nullcontext():
-            _keep_polling(current, stop, served)
+        with contextlib.closing(queue.prefect) if queue.prefect else contextlib.nullcontext():
+            _keep_polling(current, stop, queue)
     except Exception as error:  # noqa: BLE001 - a loop that stood still would be a silent gap: the process restarts
-        log.critical("%s: unexpected error, ending this worker: %s", served.loop.name, describe_error(error))
-        failed.append(served.loop.name)
+        log.critical("%s: unexpected error, ending this worker: %s", queue.loop.name, describe_error(error))
+        failed.append(queue.loop.name)
         stop.set()
 
 
@@ -245,12 +245,12 @@ def _keep_schedules(schedules: Schedules, app: App, stop: Stop) -> None:
                 stop.wait(PAUSE_AFTER_FAILURE)
 
 
-def _keep_polling(current: Callable[[], App], stop: Stop, served: _Served) -> None:
-    loop = served.loop
+def _keep_polling(current: Callable[[], App], stop: Stop, queue: _Queue) -> None:
+    loop = queue.loop
     with contextlib.closing(current().database.change_notification(stop)) as change_notification:
         failed = False
         while not stop.is_set():
-            served.waits = False
+            queue.waits = False
             app = current()
             try:
                 if failed:
@@ -258,7 +258,7 @@ def _keep_polling(current: Callable[[], App], stop: Stop, served: _Served) -> No
                     log.info("%s: works again", loop.name)
                     failed = False
                 due = loop.poll(app)
-                served.waits = True
+                queue.waits = True
                 change_notification.wait(min(POLL_SECONDS, seconds_until(due)))
             except StoreError as failure:
                 log.error("%s: the database could not be queried (%s); trying again", loop.name, failure)

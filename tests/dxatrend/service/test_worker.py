@@ -82,9 +82,9 @@ class _Loops:
         self.is_done = threading.Event()
         prefect = PrefectRunner(app.settings.service.prefect)
         prefect.used_at = time.monotonic()
-        busy = worker._Served(WorkLoop(name="busy", poll=self._work, requeue=nothing_claimed), prefect)
-        other = worker._Served(WorkLoop(name="other", poll=self._count, requeue=nothing_claimed), None)
-        monkeypatch.setattr(worker, "_served", lambda *_: [busy, other])
+        busy = worker._Queue(WorkLoop(name="busy", poll=self._work, requeue=nothing_claimed), prefect)
+        other = worker._Queue(WorkLoop(name="other", poll=self._count, requeue=nothing_claimed), None)
+        monkeypatch.setattr(worker, "_queues", lambda *_: [busy, other])
         monkeypatch.setattr(worker, "HANDLE_SECONDS", 0.01)
         monkeypatch.setattr(rest, "QUIET_SECONDS", 0.0)
 
