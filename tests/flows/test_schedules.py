@@ -73,6 +73,7 @@ def test_a_run_that_a_person_starts_is_done_and_the_runner_is_there_only_meanwhi
 def test_a_worker_that_goes_on_after_a_rest_leaves_the_deployments_as_they_are(
     prefect: PrefectServer, service: Service
 ) -> None:
+    service.wait_until_logged("the Prefect server answers")
     peers.wait_until(lambda: _deployment(prefect), seconds=180, what="the deployments are registered")
     peers.wait_until(lambda: _is_alone(service), seconds=180, what="the runner ends")
     assert service.stop() == 0
