@@ -100,7 +100,7 @@ class PrefectRunner:
         """When Prefect's library was last used, by the monotonic clock: infinity while it is, ``None`` if never."""
 
     def prepare(self, flows: Sequence[str]) -> None:
-        """Import Prefect and the modules of flows that will soon be run, if its server answers; keep what is there."""
+        """Import Prefect and the modules of flows that will soon run, if its server answers; it then counts as used."""
         if not all(flow in sys.modules for flow in flows):
             if not self.is_there():
                 return
