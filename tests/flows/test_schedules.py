@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 
 from dxatrend.service import rest
 from flows.schedules import DueRuns, NotRegisteredError
-from pipeline.edge.overview.parts import parts
 from tests import peers
 from tests.benchmarks import processes
 from tests.factories.service import Service
@@ -24,7 +22,6 @@ def service(prefect: PrefectServer, tmp_path: Path) -> Iterator[Service]:
     with service.app():
         pass
     service.begin("schedules", environment=prefect.for_ours)
-    peers.wait_until(lambda: _is_up(service), seconds=120, what="the schedules are kept")
     yield service
     service.kill()
     print(service.log.read_text())  # where a test fails, it tells why
@@ -35,11 +32,6 @@ def _deployment(prefect: PrefectServer) -> dict[str, Any] | None:
         answer = api.get("deployments/name/housekeeping/nightly")
     found: dict[str, Any] | None = answer.json() if answer.is_success else None
     return found
-
-
-def _is_up(service: Service) -> bool:
-    with service.app() as app, app.database.read() as connection:
-        return any(one.name == "schedules" and one.is_alive for one in parts(connection, at=datetime.now(UTC)))
 
 
 def _is_alone(service: Service) -> bool:
