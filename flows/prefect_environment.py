@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from flows.port_owner import Port
 from pipeline.edge.configuration.folders import CONFIG_VARIABLE
 from pipeline.edge.configuration.loading import load_configuration
-from pipeline.edge.configuration.service_settings import PrefectSettings
+from pipeline.edge.configuration.service_settings import PrefectSettings, ServiceSettings
 from pipeline.edge.ip_address import LOOPBACK
 
 HOME_VARIABLE = "PREFECT_HOME"
@@ -37,7 +37,7 @@ _AT_REST = {
 }
 
 
-def enter_client_environment(config: Path) -> PrefectSettings:
+def enter_client_environment(config: Path) -> ServiceSettings:
     """Set the variables of a Prefect client in this process, and return the settings of this configuration folder.
 
     To be called before Prefect is imported. Runs that Prefect starts from here find the configuration as well.
@@ -45,7 +45,7 @@ def enter_client_environment(config: Path) -> PrefectSettings:
     settings, _ = load_configuration(config)
     os.environ[CONFIG_VARIABLE] = str(config.absolute())
     os.environ.update(client_environment(settings.service.prefect))
-    return settings.service.prefect
+    return settings.service
 
 
 def client_environment(settings: PrefectSettings) -> dict[str, str]:

@@ -39,11 +39,11 @@ def schedules(options: argparse.Namespace) -> int:
 
 def deploy(options: argparse.Namespace) -> int:
     """Register the scheduled runs with the work pool of the Prefect server and print their names."""
-    settings, _ = load_configuration(options.config)
-    with contextlib.closing(PrefectRunner(enter_client_environment(options.config))) as runner:
+    service = enter_client_environment(options.config)
+    with contextlib.closing(PrefectRunner(service.prefect)) as runner:
         if not runner.is_there():
             return FAILURE
     from flows.deployments import deploy as register  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
-    print(*register(settings.service), sep="\n")
+    print(*register(service), sep="\n")
     return SUCCESS
