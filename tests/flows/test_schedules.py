@@ -14,6 +14,9 @@ from tests.benchmarks import processes
 from tests.factories.service import Service
 from tests.peers import PrefectServer
 
+OVER = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+"""The states of a run that has ended."""
+
 
 @pytest.fixture
 def service(prefect: PrefectServer, tmp_path: Path) -> Iterator[Service]:
@@ -50,9 +53,17 @@ def _start_run(prefect: PrefectServer, deployment: dict[str, Any]) -> str:
     return str(created["id"])
 
 
-def _state(prefect: PrefectServer, run: str) -> str:
-    with prefect.client() as api:
-        return str(api.get(f"flow_runs/{run}").raise_for_status().json()["state_type"])
+def _require_done(prefect: PrefectServer, run: str) -> None:
+    """Wait until a run has ended, and require that it has done its work."""
+
+    def state() -> dict[str, Any]:
+        with prefect.client() as api:
+            found: dict[str, Any] = api.get(f"flow_runs/{run}").raise_for_status().json()["state"]
+        return found
+
+    peers.wait_until(lambda: state()["type"] in OVER, seconds=240, what="the run has ended")
+    ended = state()
+    assert ended["type"] == "COMPLETED", ended
 
 
 @pytest.mark.slow
@@ -64,7 +75,7 @@ def test_a_run_that_a_person_starts_is_done_and_the_runner_is_there_only_meanwhi
     deployment = _deployment(prefect)
     assert deployment is not None
     run = _start_run(prefect, deployment)
-    peers.wait_until(lambda: _state(prefect, run) == "COMPLETED", seconds=240, what="the run is done")
+    _require_done(prefect, run)
     peers.wait_until(lambda: _is_alone(service), seconds=180, what="the runner ends again")
     assert service.stop() == 0
 
@@ -85,7 +96,7 @@ def test_a_worker_that_goes_on_after_a_rest_leaves_the_deployments_as_they_are(
     before = _deployment(prefect)
     service.begin("work", "--schedules", environment={**prefect.for_ours, **rest.environment(goes_on=True)})
     run = _start_run(prefect, deployment)
-    peers.wait_until(lambda: _state(prefect, run) == "COMPLETED", seconds=240, what="the run is done")
+    _require_done(prefect, run)
     after = _deployment(prefect)
     assert before is not None
     assert after is not None
