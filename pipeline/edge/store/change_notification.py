@@ -5,6 +5,7 @@ and NOTIFY (``postgres_notification``).
 """
 
 import contextlib
+import math
 import sqlite3
 import time
 from pathlib import Path
@@ -21,6 +22,10 @@ CHANNEL = "dxatrend"
 _POLL_SECONDS = 0.02
 _COMMIT_SECONDS = 0.3
 """How long after a write to the log a commit is expected: the counter changes only once the log is on the disk."""
+
+_SLOW_POLL_SECONDS = 0.1
+_SLOW_COMMIT_SECONDS = 30.0
+"""How long a slow disk may take for that; meanwhile the counter is polled less often."""
 
 
 class ChangeNotification(Protocol):
@@ -49,6 +54,8 @@ class SqliteNotification:
         self._stop = stop
         self._connection = engine.raw_connection()
         self._seen: int | None = None
+        self._written_at, self._is_awaited = -math.inf, False
+        """When the log was last written to, and whether no commit was seen since."""
         self._writes: FileWrites | None = None
         if path is not None:
             with contextlib.suppress(OSError):  # the system has no more listeners to give
@@ -57,15 +64,18 @@ class SqliteNotification:
     def wait(self, seconds: float) -> None:
         """Wait until the counter has changed, for so many seconds, or until it is time to stop."""
         until = time.monotonic() + seconds
-        poll_until = 0.0
         while (commits := self._commits()) == self._seen and (left := until - time.monotonic()) > 0:
+            since_write = time.monotonic() - self._written_at
             pause = 0.0
-            if self._writes is None or time.monotonic() < poll_until:
+            if self._writes is None or since_write < _COMMIT_SECONDS:
                 pause = min(_POLL_SECONDS, left)
-            elif self._writes.wait(left):
-                poll_until = time.monotonic() + _COMMIT_SECONDS
+            else:
+                is_slow = self._is_awaited and since_write < _SLOW_COMMIT_SECONDS
+                if self._writes.wait(min(_SLOW_POLL_SECONDS, left) if is_slow else left):
+                    self._written_at, self._is_awaited = time.monotonic(), True
             if is_set_within(self._stop, pause):
                 break
+        self._is_awaited = self._is_awaited and commits == self._seen
         self._seen = commits
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import func, select
 
 from pipeline.edge.store import exams, held_work, outbox, patients, readings, receipts, service_status, work_queue
+from pipeline.edge.store.change_notification import SqliteNotification
 from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.outbox import NewAddendum
 from pipeline.edge.store.schema import exam, receipt
@@ -400,6 +401,27 @@ def test_a_commit_of_another_connection_ends_the_wait_and_so_does_the_stop(
             waiter.join(30)
             assert not waiter.is_alive()
         change_notification.wait(600)  # once set, it stays set
+
+
+def test_a_commit_that_a_slow_disk_completes_long_after_the_write_ends_the_wait(tmp_path: Path) -> None:
+    """The write and the commit are those of two databases here: the commit alone tells nothing of itself."""
+    set_stop, stop = socket.socketpair()
+    with (
+        set_stop,
+        stop,
+        contextlib.closing(Database(f"sqlite:///{tmp_path}/store.sqlite3")) as database,
+        contextlib.closing(SqliteNotification(database._engine, tmp_path / "other", stop)) as change_notification,
+    ):
+        database.migrate()
+        change_notification.wait(0.01)
+        waiter = threading.Thread(target=change_notification.wait, args=(600,))
+        waiter.start()
+        (tmp_path / "other-wal").write_text("x")
+        waiter.join(1)
+        assert waiter.is_alive()
+        _keep(database)
+        waiter.join(30)
+        assert not waiter.is_alive()
 
 
 def test_no_state_is_lost_between_the_two_kinds_of_moment(database: Database) -> None:
