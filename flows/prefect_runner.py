@@ -6,7 +6,6 @@ its server cannot be reached, or accepts strangers, the same functions run witho
 
 import base64
 import logging
-import math
 import os
 import sys
 import threading
@@ -97,10 +96,10 @@ class PrefectRunner:
         self._settings, self._has_settings = ExitStack(), False
         self._was_short = False
         self.used_at: float | None = None
-        """When Prefect's library was last used, by the monotonic clock: infinity while it is, ``None`` if never."""
+        """When work was last run or prepared for, by the monotonic clock; ``None`` if never."""
 
     def prepare(self, flows: Sequence[str]) -> None:
-        """Import Prefect and the modules of flows that will soon run, if its server answers; it then counts as used."""
+        """Import Prefect and the modules of flows that will soon run, if its server answers."""
         if not all(flow in sys.modules for flow in flows):
             if not self.is_there():
                 return
@@ -110,12 +109,17 @@ class PrefectRunner:
 
     def run(self, flow: Callable[[], object], plain: Callable[[], object], requeue: Callable[[], None]) -> None:
         """Run the flow; where Prefect fails, requeue what the flow had claimed and do the same work without it."""
+        try:
+            self._run(flow, plain, requeue)
+        finally:
+            self.used_at = time.monotonic()
+
+    def _run(self, flow: Callable[[], object], plain: Callable[[], object], requeue: Callable[[], None]) -> None:
         if self.is_there() and self._has_disk_space():
             # Importing Prefect takes longer than our whole start, so it waits until Prefect is of use.
             from prefect import tags  # noqa: PLC0415
 
             try:
-                self.used_at = math.inf
                 self._do_without_heartbeat()
                 with _turn(), tags(TAG):
                     flow()
@@ -123,8 +127,6 @@ class PrefectRunner:
             except Exception as error:  # noqa: BLE001 - the work itself does not raise: this is Prefect's own trouble
                 log.warning("a Prefect run failed (%s); the work goes on without it", type(error).__name__)
                 requeue()
-            finally:
-                self.used_at = time.monotonic()
         plain()
 
     def close(self) -> None:

@@ -82,8 +82,8 @@ def run_worker(
     """Do what is due until ``stop`` is set, then finish current work; return why it has ended.
 
     ``current`` returns the application context as it is now: its clinical configuration may be reloaded between polls.
-    One worker of an installation also keeps the ``schedules``. One that ``may_rest`` ends as well when it has used
-    Prefect and then had no work for a time. It does not where another worker would do otherwise, because the
+    One worker of an installation also keeps the ``schedules``. One that ``may_rest`` ends as well when it has
+    worked and then had no work for a time. It does not where another worker would do otherwise, because the
     configuration files were changed and nobody has had them reloaded, or while a loop is at work: the others would
     stand still until that ends.
     """
@@ -120,7 +120,7 @@ def run_worker(
 
 
 def _is_quiet(queues: Sequence[_Queue], schedules: Schedules | None) -> bool:
-    """Return whether Prefect's library has been used, then not for ``rest.QUIET_SECONDS``, and nothing is under way."""
+    """Return whether there was work, then none for ``rest.QUIET_SECONDS``, and nothing is under way."""
     used = [one.prefect.used_at for one in queues if one.prefect is not None and one.prefect.used_at is not None]
     return (
         bool(used)
