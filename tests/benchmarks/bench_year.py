@@ -1,6 +1,6 @@
 """Live through a year of a department: 10,000 exams, 365 nights of schedules, an open desk, two outages of the PACS.
 
-It takes half an hour or more, so it runs by its name only.
+It takes an hour or more, so it runs by its name only.
 """
 
 import tempfile

@@ -23,9 +23,9 @@ _POLL_SECONDS = 0.02
 _COMMIT_SECONDS = 0.3
 """How long after a write to the log a commit is expected: the counter changes only once the log is on the disk."""
 
-_SLOW_POLL_SECONDS = 0.1
 _SLOW_COMMIT_SECONDS = 30.0
-"""How long a slow disk may take for that; meanwhile the counter is polled less often."""
+"""How long a slow disk may take for that. Meanwhile the counter is polled less and less often: a commit is seen after
+one and a half times as long as it took."""
 
 
 class ChangeNotification(Protocol):
@@ -71,7 +71,7 @@ class SqliteNotification:
                 pause = min(_POLL_SECONDS, left)
             else:
                 is_slow = self._is_awaited and since_write < _SLOW_COMMIT_SECONDS
-                if self._writes.wait(min(_SLOW_POLL_SECONDS, left) if is_slow else left):
+                if self._writes.wait(min(since_write / 2, left) if is_slow else left):
                     self._written_at, self._is_awaited = time.monotonic(), True
             if is_set_within(self._stop, pause):
                 break
