@@ -5,6 +5,7 @@ its server cannot be reached, or accepts strangers, the same functions run witho
 """
 
 import base64
+import contextlib
 import logging
 import os
 import sys
@@ -13,11 +14,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
+from http import HTTPStatus
 from importlib import import_module
 
-import httpx
-
 from flows.port_owner import Owner, Port
+from flows.prefect_calls import PrefectCalls, PrefectSilentError
 from flows.prefect_disk_space import prefect_disk_reserve
 from flows.prefect_environment import api_url, server_port
 from flows.prefect_home import UnsafeHomeError, require_private_home
@@ -30,6 +31,7 @@ TAG = "dxatrend"
 """The tag of our runs and deployments on a Prefect server."""
 
 _PROBE_SECONDS = 2.0
+_VERSION = "/admin/version"
 
 _START_SECONDS = 120.0
 """How long a Prefect server may take to start."""
@@ -57,32 +59,31 @@ class ServerState(StrEnum):
 
 def prefect_state(settings: PrefectSettings) -> ServerState:
     """Return the state of the Prefect server now."""
-    with httpx.Client(timeout=_PROBE_SECONDS, trust_env=False) as client:
-        state, _ = probe(settings, client, server_port(settings))
+    state, _ = _probe(settings, server_port(settings))
     return state
 
 
-def probe(settings: PrefectSettings, client: httpx.Client, port: Port) -> tuple[ServerState, str]:
+def _probe(settings: PrefectSettings, port: Port) -> tuple[ServerState, str]:
     """Ask the Prefect server whether it accepts our password and nobody without one; return the password if so."""
     try:
         require_private_home(settings)  # Prefect, once imported, takes its settings from there
     except UnsafeHomeError:
         return ServerState.UNSAFE_HOME, ""
-    version = f"{api_url(settings)}/admin/version"
     owner = port.owner() if settings.api_url is None else Owner.OURS
     if owner is not Owner.OURS:
         return (ServerState.PORT_TAKEN if owner is Owner.ANOTHER else ServerState.SILENT), ""
     try:
-        if client.get(version).status_code != httpx.codes.UNAUTHORIZED:
-            return ServerState.OPEN, ""
-        password = read_password(settings)
-        credentials = base64.b64encode(password.encode("ascii")).decode("ascii")
-        response = client.get(version, headers={"Authorization": f"Basic {credentials}"})
+        with contextlib.closing(PrefectCalls(api_url(settings), seconds=_PROBE_SECONDS)) as server:
+            if server.get(_VERSION).status != HTTPStatus.UNAUTHORIZED:
+                return ServerState.OPEN, ""
+            password = read_password(settings)
+            credentials = base64.b64encode(password.encode("ascii")).decode("ascii")
+            answer = server.get(_VERSION, {"Authorization": f"Basic {credentials}"})
     except UnusablePasswordError:
         return ServerState.NO_PASSWORD, ""
-    except httpx.HTTPError:
+    except PrefectSilentError:
         return ServerState.SILENT, ""
-    return (ServerState.OURS, password) if response.is_success else (ServerState.REJECTS_US, "")
+    return (ServerState.OURS, password) if answer.is_success else (ServerState.REJECTS_US, "")
 
 
 class PrefectRunner:
@@ -90,7 +91,6 @@ class PrefectRunner:
 
     def __init__(self, settings: PrefectSettings) -> None:
         self._prefect = settings
-        self._client = httpx.Client(timeout=_PROBE_SECONDS, trust_env=False)
         self._port = server_port(settings)
         self._disk = prefect_disk_reserve(settings)
         self._settings, self._has_settings = ExitStack(), False
@@ -130,13 +130,12 @@ class PrefectRunner:
         plain()
 
     def close(self) -> None:
-        """Close its connection, in the thread that has run the flows."""
-        self._client.close()
+        """Set Prefect's settings back, in the thread that has run the flows."""
         self._settings.close()
 
     def is_there(self) -> bool:
         """Return whether the server answers, and to us alone; log when that changes."""
-        state, password = probe(self._prefect, self._client, self._port)
+        state, password = _probe(self._prefect, self._port)
         there = state is ServerState.OURS
         if there:
             os.environ["PREFECT_API_AUTH_STRING"] = password  # Prefect reads it when it is first imported

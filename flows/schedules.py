@@ -14,9 +14,10 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
+from urllib.parse import quote
 
-import httpx
-
+from flows.prefect_calls import PrefectCalls, PrefectSilentError
 from flows.prefect_environment import api_url
 from flows.prefect_password import UnusablePasswordError, read_password
 from flows.prefect_runner import PrefectRunner
@@ -38,6 +39,7 @@ MOST_RUNNERS = 3
 
 STOP_SECONDS = 15.0
 _TOKEN_SECONDS = 600.0
+_ANSWER_SECONDS = 10.0
 
 
 class Schedules:
@@ -62,11 +64,8 @@ class Schedules:
     def keep(self, stop: Stop) -> None:
         """Start what is due until ``stop`` is set, and then end what is under way."""
         closing, runners = contextlib.closing, self._runners
-        with (
-            closing(PrefectRunner(self._settings)) as server,
-            closing(DueRuns(self._settings, self._flows)) as due,
-            closing(runners),
-        ):
+        due = DueRuns(self._settings, self._flows)
+        with closing(PrefectRunner(self._settings)) as server, closing(runners):
             look_seconds = float(os.environ.get("PREFECT_RUNNER_POLL_FREQUENCY", LOOK_SECONDS))
             while not stop.is_set():
                 for task, status in runners.take_ended():
@@ -138,18 +137,14 @@ class _Runners:
 
 
 class DueRuns:
-    """Asks the server for runs of flows that are due, until ``close``."""
+    """Asks the server for runs of flows that are due."""
 
     def __init__(self, settings: PrefectSettings, flows: Sequence[str]) -> None:
         self._settings = settings
         self._flows = flows
-        self._client = httpx.Client(base_url=api_url(settings), timeout=10, trust_env=False)
+        self._headers: dict[str, str] = {}
         self._token_at = -math.inf
         self._known: list[str] = []
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
 
     def forget(self) -> None:
         """Have the deployments be looked for on the server when it is asked next."""
@@ -162,35 +157,34 @@ class DueRuns:
             NotRegisteredError: a deployment is not on the server; it is looked for every ten minutes.
         """
         try:
-            self._renew_token()
-            self._known = self._known or [self._deployment(flow) for flow in self._flows]
-            question = {
-                "deployment_ids": self._known,
-                "scheduled_before": datetime.now(UTC).isoformat(),
-                "limit": 1,
-            }
-            answer = self._client.post("/deployments/get_scheduled_flow_runs", json=question)
-            return bool(answer.raise_for_status().json())
-        except (httpx.HTTPError, UnusablePasswordError):  # which the state of the server tells; it is asked again
+            with contextlib.closing(PrefectCalls(api_url(self._settings), seconds=_ANSWER_SECONDS)) as server:
+                self._renew_token(server)
+                self._known = self._known or [self._deployment(server, flow) for flow in self._flows]
+                question = {
+                    "deployment_ids": self._known,
+                    "scheduled_before": datetime.now(UTC).isoformat(),
+                    "limit": 1,
+                }
+                return bool(server.post("/deployments/get_scheduled_flow_runs", question, self._headers).json())
+        except (PrefectSilentError, UnusablePasswordError):  # which the state of the server tells; it is asked again
             self.forget()
             return False
 
-    def _deployment(self, flow: str) -> str:
-        answer = self._client.get(f"/deployments/name/{flow}/nightly")
-        if answer.status_code == httpx.codes.NOT_FOUND:
+    def _deployment(self, server: PrefectCalls, flow: str) -> str:
+        answer = server.get(f"/deployments/name/{quote(flow)}/nightly", self._headers)
+        if answer.status == HTTPStatus.NOT_FOUND:
             raise NotRegisteredError(flow)
-        number: str = answer.raise_for_status().json()["id"]
+        number: str = answer.json()["id"]
         return number
 
-    def _renew_token(self) -> None:
+    def _renew_token(self, server: PrefectCalls) -> None:
         """Get another token against forged requests, which the server wants with every question."""
         if time.monotonic() - self._token_at < _TOKEN_SECONDS:
             return
         client = f"schedules-{os.getpid()}"
         credentials = base64.b64encode(read_password(self._settings).encode("ascii")).decode("ascii")
-        self._client.headers["Authorization"] = f"Basic {credentials}"
-        answer = self._client.get("/csrf-token", params={"client": client})
-        if answer.status_code != httpx.codes.UNPROCESSABLE_ENTITY:  # which a server without such tokens says
-            token = answer.raise_for_status().json()["token"]
-            self._client.headers.update({"Prefect-Csrf-Client": client, "Prefect-Csrf-Token": token})
+        self._headers = {"Authorization": f"Basic {credentials}"}
+        answer = server.get(f"/csrf-token?client={client}", self._headers)
+        if answer.status != HTTPStatus.UNPROCESSABLE_ENTITY:  # which a server without such tokens says
+            self._headers |= {"Prefect-Csrf-Client": client, "Prefect-Csrf-Token": answer.json()["token"]}
         self._token_at, self._known = time.monotonic(), []

@@ -32,7 +32,7 @@ Each error is defined beside what raises it; this is the tree::
     │                       NotAPrintedNumberError  PatientMergeError  PatientNotErasedError
     │                       PatientNotFoundError  QualityRecordError  RegisterError  UnknownScannerError
     │                       UnusableRecordError  UpgradeError
-    └── flows, dxatrend     NotRegisteredError  UnsafeHomeError  UnusablePasswordError
+    └── flows, dxatrend     NotRegisteredError  PrefectSilentError  UnsafeHomeError  UnusablePasswordError
         ├── service         CannotAnswerError  ServiceCannotStartError
         ├── init, demo      FirstConfigurationError  NoDemonstrationError
         └── desk            BodyTooLargeError  CannotServeError  DrawingError  NoRoleError

@@ -1,6 +1,5 @@
 """Runs by the clock, or by a person on Prefect's pages, are done by Prefect's runner, which is there only meanwhile."""
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,5 +104,5 @@ def test_a_worker_that_goes_on_after_a_rest_leaves_the_deployments_as_they_are(
 
 
 def test_a_deployment_that_is_not_on_the_server_is_noticed(prefect: PrefectServer) -> None:
-    with contextlib.closing(DueRuns(prefect.settings, ["no such flow"])) as due, pytest.raises(NotRegisteredError):
-        due.are_due()
+    with pytest.raises(NotRegisteredError):
+        DueRuns(prefect.settings, ["no such flow"]).are_due()

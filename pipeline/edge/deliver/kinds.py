@@ -9,13 +9,11 @@ from pipeline.edge.configuration.destination_settings import (
     StowDestination,
 )
 from pipeline.edge.configuration.service_settings import ServiceSettings
-from pipeline.edge.deliver.fhir_sender import FhirSender
 from pipeline.edge.deliver.folder import FolderSender
 from pipeline.edge.deliver.hl7_sender import Hl7Sender
 from pipeline.edge.deliver.results_on_file import ResultsOnFile
 from pipeline.edge.deliver.sender import Sender
 from pipeline.edge.deliver.storage_scu import DicomSender
-from pipeline.edge.deliver.stow_sender import StowSender
 from pipeline.edge.store.database import Database
 
 
@@ -29,6 +27,10 @@ def sender(to: Destination, service: ServiceSettings, database: Database | None 
         case Hl7Destination():
             return Hl7Sender(to, ResultsOnFile(database, to.name, service.exam.zone))
         case StowDestination():
+            from pipeline.edge.deliver.stow_sender import StowSender  # noqa: PLC0415 - httpx takes four megabytes
+
             return StowSender(to)
         case FhirDestination():
+            from pipeline.edge.deliver.fhir_sender import FhirSender  # noqa: PLC0415 - as above
+
             return FhirSender(to, ResultsOnFile(database, to.name, service.exam.zone))

@@ -32,7 +32,6 @@ from pipeline.edge.configuration.destination_settings import DicomDestination, S
 from pipeline.edge.dicom_net.client import associate, back_off, wait_for_pause
 from pipeline.edge.dicom_net.statuses import OUT_OF_RESOURCES, PENDING, SUCCESS
 from pipeline.edge.errors import UNEXPECTED, describe_error, require_fault_of_one
-from pipeline.edge.history import dicomweb
 from pipeline.edge.history.archived_instance import MODALITIES, TAKEN, ArchivedInstance, is_of
 from pipeline.edge.peer_problems import PeerUnavailableError, Problem
 from pipeline.edge.store import audit_trail, erased_objects, history_queries, patients, receipts, work_queue
@@ -90,6 +89,8 @@ def fetch(app: App, archive: Archive, who: Patient, *, by_hand: bool = False) ->
     if wanted:
         with _readable_responses():
             if isinstance(archive, StowDestination):
+                from pipeline.edge.history import dicomweb  # noqa: PLC0415 - httpx takes four megabytes
+
                 dicomweb.retrieve(app.database, archive, wanted)
             elif archive.retrieve == "get":
                 _get(app.database, ae_title, archive, wanted)
@@ -110,6 +111,8 @@ def _asking(archive: Archive, ae_title: str) -> Iterator[Search]:
         PeerUnavailableError: there is no association.
     """
     if isinstance(archive, StowDestination):
+        from pipeline.edge.history import dicomweb  # noqa: PLC0415 - as above
+
         yield partial(dicomweb.search, archive)
         return
     with associate(archive, ae_title, [StudyRootQueryRetrieveInformationModelFind]) as association:
