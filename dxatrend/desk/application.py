@@ -1,7 +1,6 @@
 """The web application of the desk: its pages behind the checks that hold for all of them."""
 
 from collections.abc import Sequence
-from importlib import import_module
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -12,25 +11,41 @@ from starlette.types import ASGIApp
 from dxatrend.desk.desk import Desk
 from dxatrend.desk.error_pages import ErrorPages
 from dxatrend.desk.navigation import LABELS, Entry
+from dxatrend.desk.pages import (
+    account,
+    alarms,
+    exams,
+    held,
+    log_in,
+    patients,
+    phantom_history,
+    precision,
+    precision_studies,
+    reprocessing,
+    scanners,
+    setup,
+    today,
+    trail,
+)
 from dxatrend.desk.rendering import STATIC
 from dxatrend.desk.routes import DeskRoute, Dispatcher
 from dxatrend.desk.security import Guard
 
 PAGES = (
-    "account",
-    "alarms",
-    "exams",
-    "held",
-    "log_in",
-    "patients",
-    "precision",
-    "precision_studies",
-    "reprocessing",
-    "scanners",
-    "phantom_history",
-    "setup",
-    "today",
-    "trail",
+    account,
+    alarms,
+    exams,
+    held,
+    log_in,
+    patients,
+    precision,
+    precision_studies,
+    reprocessing,
+    scanners,
+    phantom_history,
+    setup,
+    today,
+    trail,
 )
 """The modules of ``dxatrend.desk.pages``, each with its ``ROUTES``."""
 
@@ -39,8 +54,7 @@ _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg
 
 def routes() -> tuple[DeskRoute, ...]:
     """Return the routes of every page."""
-    modules = [import_module(f"dxatrend.desk.pages.{name}") for name in PAGES]
-    return tuple(route for module in modules for route in module.ROUTES)
+    return tuple(route for page in PAGES for route in page.ROUTES)
 
 
 def application(desk: Desk) -> ASGIApp:
