@@ -185,12 +185,15 @@ def _children(
 
 
 def _start_copies(children: Sequence[Child]) -> None:
-    """Start our processes; the listener first, as a copy without what only the others need."""
-    listener, *others = (child for child in children if child.is_ours)
-    for group in ([listener], others):
-        preload([module for child in group for module in _IMPORTED_BY[child.name]])
-        for child in group:
-            child.start()
+    """Start our processes, the listener first.
+
+    All are copies of the same state: what is imported between two copies changes reference counts all over the memory,
+    which the first copy then no longer shares.
+    """
+    ours = [child for child in children if child.is_ours]
+    preload([module for child in ours for module in _IMPORTED_BY[child.name]])
+    for child in ours:
+        child.start()
 
 
 def _port_problem(prefect: PrefectSettings) -> str | None:
