@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 
 from dxatrend.cli import logging_setup
@@ -16,7 +17,15 @@ from pipeline.errors import DxatrendError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 only on success, 2 where the configuration cannot be used."""
     escape_unprintable()  # first: a refused argument is printed as well
-    options = parse(arguments)
+    return prepare(arguments)()
+
+
+def prepare(arguments: Sequence[str] | None = None) -> Callable[[], int]:
+    """Read the arguments of one command, and return what runs it."""
+    return partial(_run, parse(arguments))
+
+
+def _run(options: argparse.Namespace) -> int:
     if problem := set_from_file(options.config):
         print(problem, file=sys.stderr)
     logging_setup.set_up(options.log_format)

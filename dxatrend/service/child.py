@@ -14,7 +14,7 @@ from pathlib import Path
 from dxatrend.service import rest
 from dxatrend.service.child_reports import ChildReports
 from dxatrend.service.child_signs import ChildSigns
-from dxatrend.service.forked import CommandLine, ForkedProcess, fork, is_possible
+from dxatrend.service.forked import Command, ForkedProcess, fork, is_possible
 from flows.shutdown import end_with_parent
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Child:
     """The command of ours that it runs; of one that is not ours, how it is started."""
     reports: ChildReports
     signs: ChildSigns
-    main: CommandLine | None = None
+    command: Command | None = None
     """What a copy of this process runs; one that is not ours is a program of its own."""
     is_watched: bool = False
     """Whether it says that it lives, and is restarted when it does not."""
@@ -62,7 +62,7 @@ class Child:
     @property
     def is_ours(self) -> bool:
         """Whether it is a dxatrend process, which reads our configuration and says when it is ready."""
-        return self.main is not None
+        return self.command is not None
 
     @property
     def has_started(self) -> bool:
@@ -77,8 +77,8 @@ class Child:
             **rest.environment(goes_on=self.has_rested),
         }
         self.has_rested = False
-        if self.main is not None and is_possible(within=COPY_SECONDS):
-            self.process = fork(self.main, self.arguments, environment)
+        if self.command is not None and is_possible(within=COPY_SECONDS):
+            self.process = fork(self.command, self.arguments, environment)
         else:
             self.process = self._start_program(environment)
         self.started = time.monotonic()

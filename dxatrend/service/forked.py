@@ -29,8 +29,8 @@ _ARGUMENTS_START, _ARGUMENTS_END = 45, 46
 """Places in /proc/self/stat after the command's name (proc(5))."""
 _LIBC = ctypes.CDLL(None)
 
-CommandLine = Callable[[Sequence[str]], int]
-"""The command line of dxatrend: it takes arguments, and returns an exit status."""
+Command = Callable[[], int]
+"""A command of dxatrend whose arguments were read: it returns an exit status."""
 
 
 class ForkedProcess:
@@ -76,12 +76,21 @@ class ForkedProcess:
 
 
 def preload(modules: Sequence[str]) -> None:
-    """Import modules for the copies to come, and keep the garbage collector from touching, and so copying, them."""
+    """Import modules for the copies to come."""
     share_one_arena()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start threads, which are of no use here
     for module in modules:
         import_module(module)
+
+
+def leave_to_copies() -> None:
+    """Keep the copies to come from touching, and so copying, what they need not: to be called before the first.
+
+    The garbage collector passes over it. Python's cache of attributes, where each entry of a copy's own would take the
+    place of one of ours and release its name, is emptied.
+    """
     leave_what_is_loaded()
+    sys._clear_type_cache()
 
 
 def is_possible(*, within: float) -> bool:
@@ -94,21 +103,21 @@ def is_possible(*, within: float) -> bool:
     return True
 
 
-def fork(main: CommandLine, arguments: Sequence[str], environment: Mapping[str, str]) -> ForkedProcess:
-    """Run ``main`` with these arguments in a copy of this process, which ends with this one."""
+def fork(command: Command, arguments: Sequence[str], environment: Mapping[str, str]) -> ForkedProcess:
+    """Run a command in a copy of this process, which ends with this one and is shown with these arguments."""
     parent = os.getpid()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         pid = os.fork()
         if pid == 0:
-            _run(main, arguments, environment, parent, before)
+            _run(command, arguments, environment, parent, before)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return ForkedProcess(pid)
 
 
 def _run(
-    main: CommandLine,
+    command: Command,
     arguments: Sequence[str],
     environment: Mapping[str, str],
     parent: int,
@@ -120,7 +129,7 @@ def _run(
         _leave_parent_behind(parent, mask)
         os.environ.update(environment)
         _rename(arguments)
-        status = main(arguments)
+        status = command()
     except BaseException:  # noqa: BLE001 - as said above
         traceback.print_exc()
     finally:

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from dxatrend.service import systemd_notify
 from dxatrend.service.child import Child, end
 from dxatrend.service.child_reports import ChildReports
 from dxatrend.service.child_signs import ChildSigns, SystemdSigns
-from dxatrend.service.forked import CommandLine, preload
+from dxatrend.service.forked import Command, leave_to_copies, preload
 from flows.port_owner import Owner
 from flows.prefect_environment import server_environment, server_port
 from flows.prefect_home import make_home
@@ -39,6 +39,12 @@ PREFECT_SERVER = (sys.executable, "-m", "flows.prefect_server", "server", "start
 PATIENCE_SECONDS = 5.0
 """How long a part that cannot start is tried again before the first start is given up: a port may be free by then,
 when the service before this one has just been killed. A trial under way is waited for."""
+
+Prepare = Callable[[Sequence[str]], Command]
+"""Reads the arguments of one of our commands, and returns what runs it."""
+
+_COMMANDS = {"listener": ["listen"], "worker": ["work", "--schedules"], "monitor": ["monitor"], "desk": ["desk"]}
+"""The command of each of our processes, in the order in which they are started."""
 
 _IMPORTED_BY = {
     "listener": ("dxatrend.cli.main", "dxatrend.cli.processes"),
@@ -65,20 +71,33 @@ class ServiceCannotStartError(DxatrendError):
         self.reasons = tuple(reasons)
 
 
+def import_for_children(*, desk: bool) -> None:
+    """Import what our processes need, all of it before the first of them is a copy.
+
+    What is imported between two copies changes reference counts all over the memory, which the first then no longer
+    shares. What is done afterwards with what was imported need not be made again by each.
+    """
+    preload([module for name in _ours(desk=desk) for module in _IMPORTED_BY[name]])
+
+
 def supervise(
-    config: Path, prefect: PrefectSettings, stop: Stop, reports: ChildReports, main: CommandLine, *, desk: bool
+    config: Path, prefect: PrefectSettings, stop: Stop, reports: ChildReports, prepare: Prepare, *, desk: bool
 ) -> None:
     """Run everything one machine needs until ``stop`` is set; SIGHUP is passed on to our processes.
 
-    Ours run ``main`` as copies of this process, which must have one thread and no open database.
+    Ours run what ``prepare`` makes of their arguments, as copies of this process, which must have one thread and no
+    open database.
 
     Raises:
         ServiceCannotStartError: a part could not start, and never had before; the others are stopped.
     """
     hung_up: list[int] = []
     signal.signal(signal.SIGHUP, lambda number, _: hung_up.append(number))
-    children = _children(config, prefect, reports, main, desk=desk)
-    _start_copies(children)
+    children = _children(config, prefect, reports, prepare, desk=desk)
+    leave_to_copies()
+    for child in children:
+        if child.is_ours:
+            child.start()
     try:
         _keep_running(children, stop, reports, hung_up)
     finally:
@@ -153,20 +172,18 @@ def serve_prefect(prefect: PrefectSettings, stop: Stop) -> int:
     return process.returncode
 
 
+def _ours(*, desk: bool) -> list[str]:
+    return [name for name in _COMMANDS if desk or name != "desk"]
+
+
 def _children(
-    config: Path, prefect: PrefectSettings, reports: ChildReports, main: CommandLine, *, desk: bool
+    config: Path, prefect: PrefectSettings, reports: ChildReports, prepare: Prepare, *, desk: bool
 ) -> list[Child]:
-    ours = ["--config", str(config)]
-    commands = {
-        "listener": ["listen"],
-        "worker": ["work", "--schedules"],
-        "monitor": ["monitor"],
-        **({"desk": ["desk"]} if desk else {}),
-    }
-    children = [
-        Child(name, [*ours, *command], reports, ChildSigns(name), main, is_watched=name == "listener")
-        for name, command in commands.items()
-    ]
+    children = []
+    for name in _ours(desk=desk):
+        arguments = ["--config", str(config), *_COMMANDS[name]]
+        child = Child(name, arguments, reports, ChildSigns(name), prepare(arguments), is_watched=name == "listener")
+        children.append(child)
     if prefect.api_url is None:
         make_home(prefect)
         environment = server_environment(prefect, make_password(prefect))
@@ -182,18 +199,6 @@ def _children(
             )
         )
     return children
-
-
-def _start_copies(children: Sequence[Child]) -> None:
-    """Start our processes, the listener first.
-
-    All are copies of the same state: what is imported between two copies changes reference counts all over the memory,
-    which the first copy then no longer shares.
-    """
-    ours = [child for child in children if child.is_ours]
-    preload([module for child in ours for module in _IMPORTED_BY[child.name]])
-    for child in ours:
-        child.start()
 
 
 def _port_problem(prefect: PrefectSettings) -> str | None:

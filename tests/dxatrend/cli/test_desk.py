@@ -163,7 +163,7 @@ def test_the_service_runs_a_desk_unless_it_is_told_not_to(config: Path, enabled:
     elsewhere = PrefectSettings(api_url="http://127.0.0.1:1/api")
     with open_app(config) as app:
         reports = ChildReports(app.database)
-        children = supervisor._children(config, elsewhere, reports, lambda _: 0, desk=enabled)
+        children = supervisor._children(config, elsewhere, reports, lambda _: lambda: 0, desk=enabled)
     for child in children:
         child.signs.close()
     names = [child.name for child in children]

@@ -1,5 +1,6 @@
 """A command imports only the large libraries that it uses."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -9,10 +10,20 @@ import pytest
 
 from dxatrend.cli.arguments import COMMANDS
 from pipeline.edge.app import open_app
+from pipeline.edge.store.database import Database
 from tests.folders import ROOT
 
 LARGE = ("alembic", "highdicom", "pypdfium2", "uharfbuzz", "prefect")
 NEEDED_TO_RUN = ("httpx", "numpy", "pydantic", "pydicom", "pynetdicom", "rich", "sqlalchemy")
+
+SERVES = """
+import sys
+from dxatrend.cli import service
+from dxatrend.cli.arguments import parse
+
+service.supervise = lambda *_, **__: print(*sys.modules, sep="\\n")
+service.serve(parse(["--config", sys.argv[1], "serve"]))
+"""
 
 
 def imported_by(*arguments: str) -> set[str]:
@@ -47,14 +58,16 @@ def test_a_command_that_authors_nothing_imports_no_highdicom_no_prefect_and_noth
     assert imported.isdisjoint(LARGE)
 
 
-def test_the_supervisor_imports_what_its_children_share_and_no_library_that_few_of_them_need() -> None:
-    everything = "[module for one in supervisor._IMPORTED_BY.values() for module in one]"
-    imported = imported_by(
-        "-c",
-        f"from dxatrend.service import forked, supervisor; import dxatrend.cli.service; forked.preload({everything})",
-    )
+def test_serve_imports_what_its_processes_share_and_neither_what_few_of_them_need_nor_what_migrates_a_new_store(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
+    ran = subprocess.run([sys.executable, "-c", SERVES, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    imported = set(ran.stdout.decode().split())
     assert {"pydantic", "sqlalchemy", "pydicom", "pynetdicom", "starlette"} <= imported
     assert imported.isdisjoint((*LARGE, "httpx", "psycopg", "pygments", "rich"))
+    with contextlib.closing(Database(f"sqlite:///{tmp_path}/store.sqlite3")) as database:
+        assert database.is_migrated()
 
 
 @pytest.mark.parametrize("command", ["status", "held"])

@@ -20,7 +20,7 @@ from pipeline.edge.store.database import Database
 
 folder = Path(sys.argv[1])
 
-def main(arguments):
+def main():
     lives = folder / "lives"
     number = len(lives.read_text().splitlines()) if lives.exists() else 0
     status = [rest.RESTED, rest.RESTED, 7, 0][number]

@@ -21,7 +21,7 @@ def log(text):
     logging.basicConfig(handlers=[handler], force=True)
     logging.error(text)
 
-def main(arguments):
+def main():
     log("copy")
     return 3
 
@@ -37,7 +37,7 @@ from dxatrend.service.forked import fork
 
 journal.SEND_SECONDS = 60
 
-def main(arguments):
+def main():
     logging.basicConfig(handlers=[journal.JournalHandler(lambda record: {}, path=Path(sys.argv[1]))], force=True)
     logging.error("last words")
     return 3
@@ -51,7 +51,7 @@ FAILS_TO_WRITE = """
 import os, sys
 from dxatrend.service.forked import fork
 
-def main(arguments):
+def main():
     sys.stdout = open("/dev/full", "w")
     sys.stdout.write("what no disk has room for")
     return 3

@@ -15,7 +15,7 @@ from pipeline.edge.store.database import Database
 def test_a_part_that_is_being_tried_again_is_waited_for_and_one_that_has_failed_again_is_not(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/store.sqlite3")
     with contextlib.closing(database), contextlib.closing(ChildSigns("listener")) as signs:
-        listener = Child("listener", ["listen"], ChildReports(database), signs, lambda _: 0)
+        listener = Child("listener", ["listen"], ChildReports(database), signs, lambda: 0)
         listener.failed_at = time.monotonic() - PATIENCE_SECONDS - 1
         listener.reason = "the port is taken"
         assert _reasons([listener]) == ["listener: the port is taken"]
