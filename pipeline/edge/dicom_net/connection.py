@@ -95,7 +95,7 @@ class Connection:
         self._inbox, self._outbox = bytearray(), bytearray()
         self._whole = _READ_AHEAD
         self._long = 0
-        self._is_at_end = False
+        self._is_at_end = self._is_gone = False
         self._is_closing = False
         self._events = 0
         _set_up(accepted)
@@ -186,7 +186,7 @@ class Connection:
             return
         association.process()
         self._flush()
-        while not (self._outbox or association.is_waiting or self._is_closing):
+        while not (self._outbox or association.is_waiting or self._is_closing or self._is_gone):
             if association.state == "Sta13":
                 self._inbox.clear()  # the association has ended: only that the peer closes counts
             if association.has_more:
@@ -198,6 +198,9 @@ class Connection:
             self._flush()
             if time.monotonic() > until:
                 break
+        if self._is_gone and not association.is_waiting:
+            self.drop()  # nobody would hear the answer to whatever else has come
+            return
         if self._has_more_work():
             self._server.wake(self)
         elif self._is_at_end and not (association.is_waiting or association.has_more or self._is_closing):
@@ -367,7 +370,7 @@ class Connection:
                 return
             except OSError:
                 self._outbox.clear()
-                self._is_at_end = True
+                self._is_at_end = self._is_gone = True
                 break
             del self._outbox[:sent]
             self._progress_at = time.monotonic()

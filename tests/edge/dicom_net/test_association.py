@@ -258,6 +258,30 @@ def test_a_peer_that_leaves_before_its_answer_disturbs_nobody() -> None:
         assert peers.echoscu(port=port, called="DXATREND").returncode == 0
 
 
+def test_what_a_peer_has_sent_is_left_undone_once_it_is_gone() -> None:
+    """Else an attack would go on until all is done that it has left in memory."""
+    served: list[evt.Event] = []
+
+    def serve(event: evt.Event) -> int:
+        served.append(event)
+        return 0x0000
+
+    def has_come_to_an_end() -> bool:
+        before = len(served)
+        time.sleep(0.3)
+        return 0 < before == len(served)
+
+    echo = elements((0x0002, text(Verification)), (0x0100, short(0x0030)), (0x0110, short(7)), (0x0800, short(0x0101)))
+    with _event_driven({evt.EVT_C_ECHO: serve}) as port:
+        leaving = Scanner(port, called="DXATREND", sop_classes=[Verification])
+        leaving.socket.sendall(pdu(P_DATA_TF, data_pdu(3, echo)[6:] * 10_000))
+        leaving.answer()
+        leaving.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closes with a reset
+        leaving.socket.close()
+        peers.wait_until(has_come_to_an_end)
+    assert len(served) < 10_000
+
+
 def test_an_answer_that_comes_after_the_end_is_written_into_no_file_that_was_opened_since(tmp_path: Path) -> None:
     """What wakes the server is a descriptor, whose number the database may have by then."""
     later: list[Future[int]] = []
