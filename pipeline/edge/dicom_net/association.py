@@ -3,7 +3,7 @@
 The state machine (PS3.8 Table 9-10), the negotiation, the PDUs, the events and their handlers stay pynetdicom's.
 Replaced are the two loops around them, which sleep a millisecond at a time, and the encoding of C-STORE. A handler of
 ``EVT_C_STORE`` may return a ``Future`` of its status, so that waiting for the disk delays nobody. All of it runs in the
-server's thread, but for the handlers of other services, which have threads of their own.
+server's thread, but for the handlers of other services, which have a thread of their own.
 
 It uses private names of pynetdicom (``tests/edge/dicom_net/test_private_names.py`` lists them). The retreat is
 ``pipeline.edge.dicom_net.pynetdicom_server``.

@@ -9,12 +9,13 @@ caller fills the memory alone. A requestor is admitted once its AE titles are th
 
 import logging
 import os
+import select
 import selectors
 import socket
 import ssl
 import threading
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
@@ -27,22 +28,26 @@ from pipeline.edge.dicom_net.association_requests import Supported
 from pipeline.edge.dicom_net.connection import Connection
 from pipeline.edge.dicom_net.leader_follower import BlockingWork, LeaderFollower
 from pipeline.edge.dicom_net.limits import MAXIMUM_PDU_SIZE, NEGOTIATION_SECONDS, Limits
-from pipeline.edge.dicom_net.memory_budget import MemoryBudget, Owner
+from pipeline.edge.dicom_net.memory_budget import MemoryBudget
 from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
+from pipeline.edge.dicom_net.turn_order import TURN_SECONDS, TurnOrder
 
 log = logging.getLogger(__name__)
 
 MOST_UNASSOCIATED = 256
 """Connections that are no association yet, or not any more."""
 
-TURN_SECONDS = 0.003
-"""How long a connection may have the thread; what it began is finished."""
-
-ROUND_SECONDS = 0.02
+ROUND_SECONDS = 0.004
 """After so long all sockets are polled again, so that a newcomer has its turn before those who had many."""
 
-HALF_LIFE_SECONDS = 2.0
-"""How long until half of a caller's use of the thread is forgotten."""
+STORING_SECONDS = 0.005
+"""How long others pause after each round while an object is stored of a caller that is first by far."""
+
+YIELD_SECONDS = 0.00005
+"""How long the thread pauses after a round for the other threads of the process.
+
+A call of the system lets go of Python's lock as well, but has it back before another thread is awake.
+"""
 
 MOST_ACCEPTED_AT_ONCE = 32
 """Connections accepted before those that are open have their turn."""
@@ -88,18 +93,22 @@ class EventDrivenServer:
         self.acceptances = Acceptances()
         self.budget = MemoryBudget(limits.memory)
         self.rate_limited = RateLimitedLog(log)
-        self.services: Executor = ThreadPoolExecutor(4, thread_name_prefix="dicom-service")
+        # One at a time: requests that are read at once take Python's lock from each other, and from this server.
+        self.services: Executor = ThreadPoolExecutor(1, thread_name_prefix="dicom-service")
         self._connections: set[Connection] = set()
+        self._storing: set[Connection] = set()
+        """The connections whose objects are being stored."""
         self._woken: deque[Connection] = deque()
         self._ready: dict[Connection, int] = {}
-        self._seconds_used: defaultdict[Owner, float] = defaultdict(float)
-        """How long each caller has had the thread of late."""
-        self._closing = False
+        self._turns = TurnOrder()
+        self._closing = self._is_busy = False
         self.selector: selectors.BaseSelector = selectors.DefaultSelector()
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._listening = socket.create_server(address, family=family, backlog=_BACKLOG)
         self._listening.setblocking(False)
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._woken_up = select.poll()
+        self._woken_up.register(self._wakeup, select.POLLIN)
         self._interrupting = threading.Lock()
         """Held to write to ``_wakeup`` and to close it: afterwards its number may be that of another file."""
         self._is_interrupted = self._is_freed = False
@@ -151,6 +160,8 @@ class EventDrivenServer:
         try:
             while leads and not (self._closing and self._is_finished()):
                 self._looked_at = time.monotonic()
+                if self._is_busy:
+                    self._let_others_work()
                 for key, events in self.selector.select(self._select_timeout()):
                     if key.fileobj is self._listening:
                         self._accept()
@@ -163,13 +174,25 @@ class EventDrivenServer:
                 self._serve_ready()
                 if time.monotonic() >= self._poll_at:
                     self._poll_at = time.monotonic() + _POLL_SECONDS
-                    self._decay_usage()
+                    self._turns.forget(_POLL_SECONDS)
                     for connection in list(self._connections):
                         self._run_guarded(connection, connection.check_timeouts, time.monotonic())
                 leads = self._work()
         finally:
             if self._threads.leads:
                 self._free()
+
+    def _let_others_work(self) -> None:
+        """Pause between two long rounds.
+
+        The thread that stores an object needs Python's lock a dozen times. A pause until it is stored is all it takes.
+        """
+        self._take_woken()
+        self._storing = {one for one in self._storing if one.association.is_storing}
+        if any(self._turns.is_first_by_far(one, self._ready) for one in self._storing):
+            self._woken_up.poll(1000 * STORING_SECONDS)
+        else:
+            time.sleep(YIELD_SECONDS)
 
     def _take_woken(self) -> None:
         while self._woken:
@@ -197,12 +220,11 @@ class EventDrivenServer:
         return _POLL_SECONDS if self._connections or self._closing else 1.0
 
     def _serve_ready(self) -> None:
-        """Give the connections that have something to do their turn, in the order of ``_rank``."""
-        now = time.monotonic()
-        until = now + ROUND_SECONDS
-        while self._ready and now < until:
+        """Give the connections that have something to do their turn, in their order."""
+        began_round = now = time.monotonic()
+        while self._ready and now < began_round + ROUND_SECONDS:
             one = self._ready
-            connection = next(iter(one)) if len(one) == 1 else min(one, key=self._rank)
+            connection = next(iter(one)) if len(one) == 1 else min(one, key=self._turns.rank)
             events = one.pop(connection)
             self._run_guarded(connection, connection.handle_events, events, now + TURN_SECONDS)
             began, now = now, time.monotonic()
@@ -210,28 +232,10 @@ class EventDrivenServer:
                 if not (self._served_last is None or self._served_last.is_unassociated):
                     self._alternated_at = now
                 self._served_last = connection
-            self._seconds_used[connection.owner] += now - began
-            connection.seconds_used += now - began
-            connection.turns += 1
-
-    def _rank(self, connection: Connection) -> tuple[float, float, float]:
-        """Return the sort key of turns: the caller that used the thread least, then its association that did.
-
-        Of connections without association the one that had most turns, then the newest: in a flood the oldest have
-        given up.
-        """
-        seconds_used = self._seconds_used.get(connection.owner, 0)
-        if connection.is_unassociated:
-            return seconds_used, -connection.turns, -connection.since
-        return seconds_used, connection.seconds_used, 0
-
-    def _decay_usage(self) -> None:
-        factor = 0.5 ** (_POLL_SECONDS / HALF_LIFE_SECONDS)
-        for owner, seconds_used in list(self._seconds_used.items()):
-            if seconds_used * factor < TURN_SECONDS / 10:
-                del self._seconds_used[owner]
-            else:
-                self._seconds_used[owner] = seconds_used * factor
+            self._turns.note(connection, now - began)
+            if connection.association.is_storing:
+                self._storing.add(connection)
+        self._is_busy = now - began_round >= TURN_SECONDS
 
     def _run_guarded(self, connection: Connection, step: Callable[..., None], *arguments: object) -> None:
         """Run one step for a connection; drop the connection if it fails."""
