@@ -36,8 +36,8 @@ from pipeline.sr.extract.report import Report, extract
 
 log = logging.getLogger(__name__)
 
-BATCH = 50
-"""Receipts claimed at once."""
+BATCH = 20
+"""Receipts claimed at once, and recorded in one transaction, during which no other report is stored on SQLite."""
 
 BATCH_BYTES = 64 * 2**20
 """Bytes read at once, unless one receipt alone has more: an image has up to a hundred megabytes."""

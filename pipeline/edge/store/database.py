@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, inspect, text
@@ -30,8 +31,9 @@ from pipeline.edge.store import reprocessing_schema as reprocessing_schema
 from pipeline.edge.store import schema as schema
 from pipeline.edge.store import secret_schema as secret_schema
 from pipeline.edge.store.change_notification import ChangeNotification, SqliteNotification
-from pipeline.edge.store.sqlite_engine import sqlite_engine
+from pipeline.edge.store.sqlite_engine import BEGIN_WRITING, SQLITE_BUSY_SECONDS, sqlite_engine
 from pipeline.edge.store.stop_request import StopRequest
+from pipeline.edge.store.write_turns import TurnNotReachedError, WriteTurns
 from pipeline.errors import DxatrendError
 
 _SECRETS = ("password", "sslpassword")
@@ -96,8 +98,8 @@ class Database:
             # A server that was restarted has dropped our connections.
             self._engine = create_engine(self._url, hide_parameters=True, pool_pre_ping=True)
 
-        self._writing = self._engine.execution_options(begin="BEGIN IMMEDIATE")
-        self._keeps = self.is_sqlite
+        self._writing = self._engine.execution_options(begin=BEGIN_WRITING)
+        self._turns = WriteTurns(SQLITE_BUSY_SECONDS)
         self._kept: Connection | None = None
 
     @property
@@ -158,14 +160,18 @@ class Database:
         """Begin a write transaction, which is durable when the block has ended, or is rolled back.
 
         ``keep`` leaves the connection of SQLite open for the next such transaction, of which there is one at a time:
-        taking it from the pool and giving it back takes a third as long as a commit.
+        taking it from the pool and giving it back takes a third as long as a commit. It comes before others that wait.
 
         Raises:
             StoreError: it was rolled back.
         """
-        connect = self._kept_connection if keep and self._keeps else self._writing.connect
-        with self._named_failures(), connect() as connection, connection.begin():
+        connect = self._kept_connection if keep and self.is_sqlite else self._writing.connect
+        with self._named_failures(), self._turn(first=keep), connect() as connection, connection.begin():
             yield connection
+
+    def _turn(self, *, first: bool = False) -> AbstractContextManager[None]:
+        """Return a turn to write; PostgreSQL's writers do not exclude each other."""
+        return self._turns.turn(first=first) if self.is_sqlite else contextlib.nullcontext()
 
     @contextlib.contextmanager
     def _kept_connection(self) -> Iterator[Connection]:
@@ -186,6 +192,7 @@ class Database:
         """
         with (
             self._named_failures(),
+            self._turn(),
             self._writing.connect() as connection,
             connection.begin() as transaction,
         ):
@@ -297,7 +304,7 @@ class Database:
         driver = self._engine.dialect.loaded_dbapi
         try:
             yield
-        except (DBAPIError, PoolTimeout, driver.Error) as error:
+        except (DBAPIError, PoolTimeout, TurnNotReachedError, driver.Error) as error:
             cause = getattr(error, "orig", None) or error
             name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
             # The driver's errors for values that it cannot store.

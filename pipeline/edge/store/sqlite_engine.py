@@ -7,8 +7,16 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
+BEGIN_WRITING = "BEGIN IMMEDIATE"
+
 SQLITE_BUSY_SECONDS = 10
 """How long a writer waits for another one before the database counts as locked."""
+
+BUSY_MILLISECONDS = 3
+"""How long SQLite itself waits for another process that writes before it is asked again.
+
+It looks after 1 ms, then after 2, and would look ever more seldom, so that others pass a writer that waits.
+"""
 
 _POLL_SECONDS = 0.02
 
@@ -33,10 +41,29 @@ def sqlite_engine(url: URL, *, draft: bool) -> Engine:
     def _begin(connection: Connection) -> None:
         # A transaction that reads first and then writes would fail instead of waiting for its turn.
         begin = connection.get_execution_options().get("begin", "BEGIN")
-        if begin is not None:
-            connection.connection.cursor().execute(begin)
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        if begin == BEGIN_WRITING:
+            _begin_writing(driver)
+        elif begin is not None:
+            driver.execute(begin)
 
     return engine
+
+
+def _begin_writing(connection: sqlite3.Connection) -> None:
+    until = time.monotonic() + SQLITE_BUSY_SECONDS
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+    try:
+        while True:
+            try:
+                connection.execute(BEGIN_WRITING)
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}")
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

@@ -1,0 +1,86 @@
+"""Threads write in the order in which they came, but what was received goes first, and none waits for ever."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from pipeline.edge.store.database import Database, StoreError
+from pipeline.edge.store.write_turns import TurnNotReachedError, WriteTurns
+from tests import peers
+
+
+@contextmanager
+def _waiting(turns: WriteTurns, name: str, wrote: list[str], *, first: bool = False) -> Iterator[None]:
+    """Another thread that waits for its turn while the block lasts, and notes its name when it has it."""
+
+    def write() -> None:
+        with turns.turn(first=first):
+            wrote.append(name)
+
+    before = len(turns._waiting)
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        peers.wait_until(lambda: len(turns._waiting) > before)
+        yield
+    finally:
+        thread.join()
+
+
+def test_who_came_first_writes_first_but_what_was_received_comes_before_all() -> None:
+    turns = WriteTurns(60)
+    wrote: list[str] = []
+    with turns.turn():
+        others = [("one", False), ("another", False), ("received", True)]
+        opened = [_waiting(turns, name, wrote, first=first) for name, first in others]
+        for one in opened:
+            one.__enter__()
+    for one in opened:
+        one.__exit__(None, None, None)
+    assert wrote == ["received", "one", "another"]
+
+
+def test_who_waits_too_long_is_told_and_nobody_waits_for_it() -> None:
+    turns = WriteTurns(0.01)
+    with turns.turn():
+        failed = threading.Event()
+
+        def write() -> None:
+            with pytest.raises(TurnNotReachedError), turns.turn():
+                pass
+            failed.set()
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+        assert failed.is_set()
+    with turns.turn():
+        pass
+
+
+def test_a_turn_ends_with_an_error_as_well() -> None:
+    turns = WriteTurns(0.01)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), turns.turn():
+            raise ZeroDivisionError
+
+
+def test_another_process_that_writes_is_waited_for_and_no_longer_than_a_store_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.edge.store.sqlite_engine.SQLITE_BUSY_SECONDS", 0.05)
+    ours, theirs = (Database(f"sqlite:///{tmp_path / 'store.db'}") for _ in range(2))
+    try:
+        with theirs.write() as connection:
+            connection.execute(text("CREATE TABLE anything (name TEXT)"))
+            with pytest.raises(StoreError, match="SQLITE_BUSY"), ours.write():
+                pytest.fail("two wrote at once")
+        with ours.write() as connection:
+            connection.execute(text("INSERT INTO anything VALUES ('ours')"))
+    finally:
+        ours.close()
+        theirs.close()
