@@ -10,6 +10,13 @@ from pynetdicom import AE
 from pynetdicom.acse import ACSE
 from pynetdicom.association import Association, ServiceUser
 from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import AddressInformation
+
+
+class NumericAddress(AddressInformation):
+    """An address as a socket tells it, which needs no resolver: pynetdicom asks it about each."""
+
+    address: str = ""
 
 
 class BareAssociation(Association):

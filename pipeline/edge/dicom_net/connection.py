@@ -10,12 +10,12 @@ from concurrent.futures import Executor
 from typing import Any, Protocol
 
 from pynetdicom import AE, evt
-from pynetdicom.transport import AddressInformation
 
 from pipeline.edge.dicom_net.acceptances import Acceptances
 from pipeline.edge.dicom_net.admission import PROTOCOL_VERSION_NOT_SUPPORTED, Admit, Requestor
 from pipeline.edge.dicom_net.association import EventDrivenAssociation
 from pipeline.edge.dicom_net.association_requests import HEADER_SIZE, Supported, read_header
+from pipeline.edge.dicom_net.bare_association import NumericAddress
 from pipeline.edge.dicom_net.limits import Limits
 from pipeline.edge.dicom_net.memory_budget import ConnectionMemory, MemoryBudget, Owner
 from pipeline.edge.dicom_net.pdu_types import A_ABORT, A_ASSOCIATE_RQ, A_RELEASE_RP, A_RELEASE_RQ, P_DATA_TF
@@ -98,8 +98,8 @@ class Connection:
         self._is_at_end = self._is_gone = False
         self._is_closing = False
         self._events = 0
-        _set_up(accepted)
-        local = AddressInformation.from_tuple(accepted.getsockname())
+        accepted.setblocking(False)
+        local = NumericAddress.from_tuple(accepted.getsockname())
         tls = server.tls
         self.socket = tls.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False) if tls else accepted
         self._is_handshaking = tls is not None
@@ -109,7 +109,7 @@ class Connection:
             server.ae,
             self,
             local=local,
-            remote=AddressInformation(self.host, int(address[1])),
+            remote=NumericAddress(self.host, int(address[1])),
             handlers=server.handlers,
             memory=self._memory,
             services=server.services,
@@ -391,13 +391,3 @@ class Connection:
         else:
             selector.register(self.socket, events, self)
         self._events = events
-
-
-def _set_up(accepted: socket.socket) -> None:
-    accepted.setblocking(False)
-    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A peer that lost its power or its network is noticed within two minutes.
-    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
-    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15)
-    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)

@@ -106,6 +106,7 @@ class EventDrivenServer:
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._listening = socket.create_server(address, family=family, backlog=_BACKLOG)
         self._listening.setblocking(False)
+        _set_up(self._listening)
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._woken_up = select.poll()
         self._woken_up.register(self._wakeup, select.POLLIN)
@@ -325,6 +326,16 @@ class EventDrivenServer:
         with self._interrupting:
             self._is_freed = True
             os.close(self._wakeup)
+
+
+def _set_up(listening: socket.socket) -> None:
+    """Set the options that Linux hands on to each connection that is accepted (socket(7), tcp(7))."""
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A peer that lost its power or its network is noticed within two minutes.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
 
 
 def _has_gone(accepted: socket.socket) -> bool:

@@ -31,6 +31,7 @@ from pipeline.edge.dicom_net.acceptances import Acceptances
 from pipeline.edge.dicom_net.admission import CALLING_AE_TITLE_NOT_RECOGNISED, Admit, Rejection, Requestor
 from pipeline.edge.dicom_net.association import EventDrivenAssociation
 from pipeline.edge.dicom_net.association_requests import Request, Supported
+from pipeline.edge.dicom_net.bare_association import NumericAddress
 from pipeline.edge.dicom_net.command_set import N_ACTION_RSP, CommandSetError, read_command, store_response
 from pipeline.edge.dicom_net.limits import MAXIMUM_PDU_SIZE, Limits
 from pipeline.edge.dicom_net.response_order import ResponseOrder
@@ -364,6 +365,29 @@ def test_who_sends_the_ae_title_of_a_scanner_from_another_host_does_not_take_its
         with pytest.raises(ConnectionRefusedError):
             Scanner(port, called="DXATREND", source="127.0.0.2")
         assert crowd.enter_context(Scanner(port, called="DXATREND")).store(SENT) == 0x0000
+
+
+def test_a_peer_that_lost_its_power_is_noticed_within_two_minutes() -> None:
+    names = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE)] + [
+        (socket.IPPROTO_TCP, name) for name in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+    ]
+    seen: list[int] = []
+
+    def look(event: evt.Event) -> int:
+        seen.extend(event.assoc.dul.socket.socket.getsockopt(*name) for name in names)
+        return 0x0000
+
+    with _event_driven({evt.EVT_C_STORE: look}) as port, Scanner(port, called="DXATREND") as scanner:
+        assert scanner.store(SENT) == 0x0000
+    is_kept_alive, idle, between, times = seen
+    assert is_kept_alive
+    assert idle + between * times <= 120
+
+
+@pytest.mark.parametrize("told", [("127.0.0.7", 104), ("::1", 104, 0, 0), ("::1", 104, 1, 2)])
+def test_an_address_is_pynetdicoms_without_asking_a_resolver(told: Any) -> None:
+    ours, theirs = NumericAddress.from_tuple(told), AddressInformation.from_tuple(told)
+    assert (ours.as_tuple, ours.address_family) == (theirs.as_tuple, theirs.address_family)
 
 
 def test_a_silent_association_is_aborted() -> None:
