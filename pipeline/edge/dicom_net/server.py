@@ -147,6 +147,7 @@ class EventDrivenServer:
     def forget(self, connection: Connection) -> None:
         """Serve a connection no more: it is closed."""
         self._connections.discard(connection)
+        self._storing.discard(connection)
 
     def _interrupt(self) -> None:
         if not self._is_interrupted:
@@ -189,7 +190,6 @@ class EventDrivenServer:
         The thread that stores an object needs Python's lock a dozen times. A pause until it is stored is all it takes.
         """
         self._take_woken()
-        self._storing = {one for one in self._storing if one.association.is_storing}
         if any(self._turns.is_first_by_far(one, self._ready) for one in self._storing):
             self._woken_up.poll(1000 * STORING_SECONDS)
         else:
@@ -234,8 +234,8 @@ class EventDrivenServer:
                     self._alternated_at = now
                 self._served_last = connection
             self._turns.note(connection, now - began)
-            if connection.association.is_storing:
-                self._storing.add(connection)
+            note = self._storing.add if connection.association.is_storing else self._storing.discard
+            note(connection)
         self._is_busy = now - began_round >= TURN_SECONDS
 
     def _run_guarded(self, connection: Connection, step: Callable[..., None], *arguments: object) -> None:

@@ -1,10 +1,12 @@
 """The event-driven association is pynetdicom's in everything but its waiting: a peer sees the same."""
 
+import gc
 import random
 import socket
 import struct
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -257,6 +259,28 @@ def test_a_peer_that_leaves_before_its_answer_disturbs_nobody() -> None:
         time.sleep(0.1)
         later.set_result(0x0000)
         assert peers.echoscu(port=port, called="DXATREND").returncode == 0
+
+
+def test_nothing_is_left_of_an_association_that_has_stored_an_object() -> None:
+    served: list[weakref.ref[Association]] = []
+
+    def store(event: evt.Event) -> Future[int]:
+        served.append(weakref.ref(event.assoc))
+        status: Future[int] = Future()
+        threading.Timer(0.01, status.set_result, [0x0000]).start()
+        return status
+
+    with _event_driven({evt.EVT_C_STORE: store}) as port:
+        for leaves_at_once in (False, True) * 3:
+            with Scanner(port, called="DXATREND") as scanner:
+                scanner.socket.sendall(SENT.message(1))
+                if not leaves_at_once:
+                    assert scanner.answer() == 0x0000
+                    scanner.release()
+                peers.wait_until(lambda: served)
+        peers.wait_until(lambda: len(served) == 6)
+        # The server may have the last one at hand, and the one whose time limits it has looked at last.
+        peers.wait_until(lambda: gc.collect() >= 0 and sum(one() is not None for one in served) <= 2)
 
 
 def test_what_a_peer_has_sent_is_left_undone_once_it_is_gone() -> None:
