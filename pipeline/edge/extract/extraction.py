@@ -109,7 +109,7 @@ def _load(database: Database, numbers: list[int]) -> list[Receipt]:
 def _read_all(app: App, claimed: Sequence[Receipt], stopped: Callable[[], bool]) -> list[tuple[Receipt, _Outcome]]:
     """Return what each receipt says, or why it cannot be read, up to the one at which ``stopped`` became true.
 
-    A data set that recording does not need is dropped: SQLite has a row in memory twice while it updates it.
+    A data set that recording does not need is dropped at once, as it may be large.
     """
     outcomes = []
     for receipt in claimed:

@@ -92,6 +92,9 @@ def _record(app: App, of: PatientRows, export: Export) -> None:
 
 def _write(connection: Connection, of: PatientRows, to: Path, zone: tzinfo | None) -> Export:
     rows = {table.name: found for table, found in rows_of(connection, of)}
+    contents = {row["receipt_id"]: row["content"] for row in rows["receipt_content"]}
+    for row in rows["receipt"]:
+        row["content"] = contents[row["id"]]
     for name in (RECEIVED, SENT, ROWS):
         (to / name).mkdir(mode=0o700)
     files = {

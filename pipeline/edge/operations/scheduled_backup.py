@@ -24,7 +24,7 @@ from pipeline.edge.store.database import Database
 from pipeline.edge.store.housekeeping_log import BACKUP_FAILED, BACKUP_TRIED, BACKUP_VERIFIED
 from pipeline.edge.store.process_schema import process
 from pipeline.edge.store.receipts import ERASED
-from pipeline.edge.store.schema import addendum, receipt
+from pipeline.edge.store.schema import addendum, receipt, receipt_content
 from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
@@ -139,9 +139,10 @@ def _compare(theirs: Connection, ours: Connection) -> None:
 
 def _require_bytes(theirs: Connection, ours: Connection, number: int) -> None:
     """Require that a restored receipt has its bytes, unless it was erased or its pixel data dropped meanwhile."""
-    one = select(receipt.c.digest, receipt.c.content, receipt.c.reason).where(receipt.c.id == number)
+    one = select(receipt.c.digest, receipt.c.reason, receipt_content.c.content).where(receipt.c.id == number)
+    one = one.outerjoin_from(receipt, receipt_content)
     there, here = theirs.execute(one).one(), ours.execute(one).one()
-    intact = hashlib.sha256(zlib.decompress(there.content)).hexdigest() == there.digest
+    intact = there.content and hashlib.sha256(zlib.decompress(there.content)).hexdigest() == there.digest
     if not intact and there.content != here.content and here.reason != ERASED:
         raise BackupError(f"restored, receipt {number} has other bytes")
 

@@ -27,7 +27,7 @@ FOLDER = "backups"
 PREFIX = "before-"
 """How the names of backups begin that an upgrade makes, here and by ``deploy/install``; they stay until deleted."""
 
-_KEPT = ("receipt", "exam", "addendum", "patient", "audit")
+_KEPT = ("receipt", "receipt_content", "exam", "addendum", "patient", "audit")
 """Tables of which a migration may lose no row."""
 
 _OF_A_BACKUP = "audit"

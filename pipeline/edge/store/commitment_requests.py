@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select, update
 
-from pipeline.edge.store import work_queue
+from pipeline.edge.store import receipt_contents, work_queue
 from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.inserts import insert_if_absent
 from pipeline.edge.store.schema import commitment_request, receipt
@@ -117,7 +117,7 @@ def failure_reason_of(connection: Connection, sop_class_uid: str, sop_instance_u
     is_of_class = (receipt.c.sop_class_uid != sop_class_uid).asc()
     found = connection.execute(select(*columns).where(same).order_by(is_of_class, receipt.c.id)).all()
     for row in found:
-        content = connection.scalar(select(receipt.c.content).where(receipt.c.id == row.id))
+        content = receipt_contents.load(connection, row.id)
         if content is not None and _digest(content) == row.digest:
             return None if row.sop_class_uid == sop_class_uid else CLASS_INSTANCE_CONFLICT
     return NO_SUCH_OBJECT_INSTANCE

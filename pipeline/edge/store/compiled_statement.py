@@ -40,7 +40,7 @@ class CompiledStatement:
     def execute(self, connection: Connection, values: Mapping[str, object]) -> list[Any]:
         """Execute the statement and return its rows, as named tuples of the values SQLAlchemy would return."""
         dialect = connection.dialect
-        shape = (dialect.name, *(len(value) for value in values.values() if isinstance(value, list)))
+        shape = (dialect.name, *[len(value) for value in values.values() if isinstance(value, list)])
         compiled = self._compiled.get(shape)
         if compiled is None:
             compiled = self._compiled[shape] = _Compiled(self._statement, dialect, values)

@@ -5,13 +5,19 @@ something. They are ignored for the reason ``erased``; their UIDs, digests and b
 """
 
 import json
-import zlib
 from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, String, cast, delete, func, insert, literal, select, update
 
-from pipeline.edge.store import audit_chain, erased_objects, patient_identity, shared_scans, work_queue
+from pipeline.edge.store import (
+    audit_chain,
+    erased_objects,
+    patient_identity,
+    receipt_contents,
+    shared_scans,
+    work_queue,
+)
 from pipeline.edge.store.audit_schema import audit, audit_erasure, audit_seal
 from pipeline.edge.store.audit_trail import Entry
 from pipeline.edge.store.desk_schema import desk_session
@@ -30,19 +36,18 @@ from pipeline.edge.store.schema import (
     patient,
     reading,
     receipt,
+    receipt_content,
     set_aside,
 )
 from pipeline.edge.store.schema_base import State, metadata
 
 _KEPT = (
     *(audit, audit_seal, audit_erasure),  # emptied of the details that name the patient
-    *(receipt, commitment_request, phantom_scan, phantom_value),  # emptied below
+    *(receipt, receipt_content, commitment_request, phantom_scan, phantom_value),  # emptied below
     *(linked_patients, reprocessing_run),  # numbers of ours alone
     set_aside,  # deleted below, once nothing refers to it
 )
 """Tables of which no row is deleted."""
-
-_NOTHING = zlib.compress(b"", 1)
 
 
 def under_way(connection: Connection, of: PatientRows) -> list[str]:
@@ -143,7 +148,6 @@ def _empty_receipts(connection: Connection, of: PatientRows) -> None:
         .values(
             sop_instance_uid=name,
             digest="",
-            content=_NOTHING,
             pixel_bytes=0,
             state=State.IGNORED,
             reason=ERASED,
@@ -154,6 +158,7 @@ def _empty_receipts(connection: Connection, of: PatientRows) -> None:
             leased_until=None,
         )
     )
+    receipt_contents.replace(connection, LINKS[receipt_content](of), b"")
 
 
 def _delete_set_aside(connection: Connection, of: PatientRows) -> None:

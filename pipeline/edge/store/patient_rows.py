@@ -27,6 +27,7 @@ from pipeline.edge.store.schema import (
     provenance,
     reading,
     receipt,
+    receipt_content,
     rejection,
     set_aside,
 )
@@ -66,6 +67,7 @@ LINKS: Mapping[Table, Callable[[PatientRows], ColumnElement[bool]]] = {
     clinical_context: lambda of: clinical_context.c.patient_id.in_(of.patients),
     exam: lambda of: exam.c.id.in_(of.exams),
     receipt: lambda of: receipt.c.id.in_(of.receipts),
+    receipt_content: lambda of: receipt_content.c.receipt_id.in_(of.receipts),
     reading: lambda of: reading.c.exam_id.in_(of.exams),
     rejection: lambda of: rejection.c.receipt_id.in_(of.receipts) | rejection.c.sop_instance_uid.in_(of.uids),
     phantom_scan: lambda of: phantom_scan.c.receipt_id.in_(of.receipts),

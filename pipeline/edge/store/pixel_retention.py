@@ -9,8 +9,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, literal_column, select, update
 
+from pipeline.edge.store import receipt_contents
 from pipeline.edge.store.receipts import Instance
-from pipeline.edge.store.schema import receipt
+from pipeline.edge.store.schema import receipt, receipt_content
 from pipeline.edge.store.schema_base import State
 from pipeline.sr.dicom.reader import without_pixels
 
@@ -32,12 +33,13 @@ def drop_pixel_data(connection: Connection, *, received_before: datetime) -> int
         .where(receipt.c.pixel_bytes > literal_column("0"), receipt.c.received_at < received_before, settled)
         .order_by(receipt.c.received_at)
         .limit(BATCH)
+        .with_for_update(skip_locked=True)  # else bytes that were read here could come back after an erasure
     )
     found = connection.execute(old).all()
     for row in found:
-        content = connection.execute(select(receipt.c.content).where(receipt.c.id == row.id)).scalar_one()
-        smaller = without_pixels(zlib.decompress(content), row.transfer_syntax_uid)
-        connection.execute(
-            update(receipt).where(receipt.c.id == row.id).values(pixel_bytes=0, content=zlib.compress(smaller, 1))
-        )
+        content = receipt_contents.load(connection, row.id)
+        if content is not None:
+            smaller = without_pixels(zlib.decompress(content), row.transfer_syntax_uid)
+            receipt_contents.replace(connection, receipt_content.c.receipt_id == row.id, smaller)
+        connection.execute(update(receipt).where(receipt.c.id == row.id).values(pixel_bytes=0))
     return len(found)

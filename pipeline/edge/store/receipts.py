@@ -1,36 +1,29 @@
 """Receipts: received instances, stored byte for byte with their digest, and what is to be done with each."""
 
 import hashlib
-import sqlite3
-import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from io import BytesIO
 from typing import Any, Self
 
 from sqlalchemy import (
     Connection,
-    LargeBinary,
-    Row,
     and_,
     bindparam,
-    case,
     func,
-    literal,
     literal_column,
     select,
     text,
     update,
 )
 
-from pipeline.edge.store import audit_trail, erased_objects, work_queue
+from pipeline.edge.store import audit_trail, erased_objects, receipt_contents, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.inserts import insert_absent
-from pipeline.edge.store.schema import receipt
+from pipeline.edge.store.schema import receipt, receipt_content
 from pipeline.edge.store.schema_base import State
 from pipeline.edge.store.senders import Sender
 
@@ -43,9 +36,6 @@ CORRECTED = "corrected"
 ERASED = "erased"
 """The reason for which a receipt is ignored that was erased, and for which its object is held if it comes again."""
 
-PIECE = 8_000_000
-"""Bytes of a large content that are written or read at a time, because a driver holds them several times."""
-
 _COLUMNS = (
     receipt.c.id,
     receipt.c.sop_class_uid,
@@ -57,12 +47,14 @@ _COLUMNS = (
     receipt.c.worker_crashes,
     receipt.c.historical,
     receipt.c.released_from,
-    case((func.length(receipt.c.content) <= PIECE, receipt.c.content)).label("content"),
-    func.length(receipt.c.content).label("length"),
+    *receipt_contents.COLUMNS,
 )
 
 _OF_NUMBERS = CompiledStatement(
-    select(*_COLUMNS).where(receipt.c.id.in_(bindparam("numbers", expanding=True))).order_by(receipt.c.id)
+    select(*_COLUMNS)
+    .outerjoin_from(receipt, receipt_content)
+    .where(receipt.c.id.in_(bindparam("numbers", expanding=True)))
+    .order_by(receipt.c.id)
 )
 
 _LOCK_UIDS = text("""
@@ -147,20 +139,8 @@ class Arrival:
             at=at,
             historical=historical,
             digest=hashlib.sha256(instance.data_set).hexdigest(),
-            content=_smaller(instance.data_set),
+            content=receipt_contents.compress(instance.data_set),
         )
-
-
-def _smaller(data_set: bytes) -> bytes | bytearray:
-    """Compress a data set, a large one in pieces, so that memory holds no more than the result besides it."""
-    if len(data_set) <= PIECE:
-        return zlib.compress(data_set, 1)
-    deflated, content = zlib.compressobj(1), bytearray()
-    pieces = memoryview(data_set)
-    for start in range(0, len(pieces), PIECE):
-        content += deflated.compress(pieces[start : start + PIECE])
-    content += deflated.flush()
-    return content
 
 
 def store(
@@ -216,7 +196,7 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
                 sop_class_uid=row.sop_class_uid,
                 sop_instance_uid=row.sop_instance_uid,
                 transfer_syntax_uid=row.transfer_syntax_uid,
-                data_set=_data_set(connection, row),
+                data_set=receipt_contents.data_set_of(connection, row),
             ),
             sender=Sender(ae_title=row.calling_ae_title, host=row.host),
             received_at=row.received_at,
@@ -226,34 +206,6 @@ def load(connection: Connection, numbers: list[int]) -> list[Receipt]:
         )
         for row in _OF_NUMBERS.execute(connection, {"numbers": list(numbers)})
     ]
-
-
-def _data_set(connection: Connection, row: Row[Any]) -> bytes:
-    """Return the data set of a row; a large one is read and inflated in pieces, so that memory holds it once."""
-    inflated, data_set = zlib.decompressobj(), BytesIO()
-    for piece in _pieces(connection, row.id, row.length) if row.content is None else (row.content,):
-        left = piece
-        while left:  # a few bytes may stand for very many
-            data_set.write(inflated.decompress(left, PIECE))
-            left = inflated.unconsumed_tail
-    data_set.write(inflated.flush())
-    if not inflated.eof:
-        raise zlib.error("the content of a receipt is cut short")
-    return data_set.getvalue()  # shares the bytes, and copies none
-
-
-def _pieces(connection: Connection, number: int, length: int) -> Iterator[bytes]:
-    """Yield a large content piece by piece; SQLite would read all of it for each ``substr``."""
-    if connection.dialect.name == "postgresql":
-        for start in range(1, length + 1, PIECE):
-            part = func.substr(receipt.c.content, start, PIECE, type_=LargeBinary())
-            yield connection.execute(select(part).where(receipt.c.id == number)).scalar_one()
-        return
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    with driver.blobopen("receipt", "content", number, readonly=True) as blob:
-        while piece := blob.read(PIECE):
-            yield piece
 
 
 def is_any_to_be_read(connection: Connection, *, at: datetime) -> bool:
@@ -285,7 +237,7 @@ def _store_different(
     for known in _KNOWN.execute(connection, {"uids": uids}):
         on_file[known.sop_instance_uid].append(known)
     numbers: dict[str, int] = {}
-    rows = []
+    rows, contents = [], {}
     for arrival in arrivals:
         uid = arrival.sop_instance_uid
         same = next((known.id for known in on_file[uid] if known.digest == arrival.digest), None)
@@ -293,31 +245,14 @@ def _store_different(
             numbers[uid] = erased[uid]  # nothing of it is stored: no import brings back what was erased
         elif same is None:
             rows.append(_row(arrival, on_file[uid], erased.get(uid)))
+            contents[uid] = arrival.content
         else:
             _store_again(connection, same, arrival)
             numbers[uid] = same
-    inserted = _insert(connection, rows)
+    inserted = insert_absent(connection, receipt, rows, key=receipt.c.sop_instance_uid)
+    receipt_contents.store_all(connection, {number: contents[uid] for uid, number in inserted.items()})
     numbers |= inserted
     return [(numbers[uid], uid in inserted) for uid in (arrival.sop_instance_uid for arrival in arrivals)]
-
-
-def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """Insert the instances that are not on file yet, and return their numbers by UID.
-
-    PostgreSQL gets a large one in pieces.
-    """
-    large: dict[str, memoryview] = {}
-    if connection.dialect.name == "postgresql":
-        whole = {row["sop_instance_uid"]: row["content"] for row in rows}
-        large = {uid: memoryview(content) for uid, content in whole.items() if len(content) > PIECE}
-    begun = [{**row, "content": bytes(row["content"][:PIECE])} for row in rows] if large else rows
-    inserted = insert_absent(connection, receipt, begun, key=receipt.c.sop_instance_uid)
-    for uid in large.keys() & inserted.keys():
-        for start in range(PIECE, len(large[uid]), PIECE):
-            piece = literal(bytes(large[uid][start : start + PIECE]), LargeBinary())
-            longer = update(receipt).where(receipt.c.id == inserted[uid])
-            connection.execute(longer.values(content=receipt.c.content.op("||")(piece)))
-    return inserted
 
 
 def _row(arrival: Arrival, on_file: Sequence[Any], erased: int | None) -> dict[str, object]:
@@ -343,7 +278,6 @@ def _row(arrival: Arrival, on_file: Sequence[Any], erased: int | None) -> dict[s
         "due_at": arrival.at,
         "reason": reason,
         "detail": detail,
-        "content": arrival.content,
     }
 
 

@@ -60,13 +60,21 @@ receipt = Table(
     Column("released_from", String(64)),
     Column("pixel_bytes", Integer, nullable=False, server_default="0"),
     _historical(),
-    Column("content", LargeBinary, nullable=False),
     UniqueConstraint("sop_instance_uid", "digest"),
     *open_work_indexes("receipt", "due_at"),
     Index(None, "historical", "received_at"),
     index_where("pixel_bytes > 0", "received_at", name="ix_receipt_pixel_bytes"),
-    comment="one received instance: its data set as received (zlib), without pixel data once that was dropped; "
-    "pixel_bytes is what dropping would free; state says whether it was extracted",
+    comment="one received instance; its bytes are in receipt_content; pixel_bytes is what dropping its pixel data "
+    "would free; state says whether it was extracted",
+)
+
+receipt_content = Table(
+    "receipt_content",
+    metadata,
+    Column("receipt_id", ForeignKey("receipt.id"), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    comment="the bytes of each receipt: its data set as received (zlib), without pixel data once that was dropped; "
+    "apart from the receipt, as SQLite writes a row whole whenever anything in it changes",
 )
 
 linked_patients = Table(

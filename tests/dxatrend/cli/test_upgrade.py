@@ -18,7 +18,8 @@ from tests.factories.store_snapshot import knows_revision, newest
 from tests.folders import ROOT
 
 ADDS_A_COLUMN = 'op.execute("ALTER TABLE receipt ADD COLUMN later TEXT")'
-LOSES_ROWS = 'op.execute("DROP TABLE reading"); op.execute("DELETE FROM receipt")'
+LOSES_BYTES = 'op.execute("DELETE FROM receipt_content")'
+LOSES_ROWS = f'op.execute("DROP TABLE reading"); {LOSES_BYTES}; op.execute("DELETE FROM receipt")'
 FAILS = 'op.execute("ALTER TABLE receipt ADD COLUMN later TEXT"); op.execute("ALTER TABLE nothing ADD COLUMN n TEXT")'
 
 
@@ -102,8 +103,12 @@ def test_the_way_back_that_is_printed_leads_back(
 
 @pytest.mark.parametrize(
     ("migration", "words"),
-    [(LOSES_ROWS, "would have fewer rows of receipt"), (FAILS, "OperationalError")],
-    ids=["loses rows", "fails half way"],
+    [
+        (LOSES_ROWS, "would have fewer rows of receipt"),
+        (LOSES_BYTES, "would have fewer rows of receipt_content"),
+        (FAILS, "OperationalError"),
+    ],
+    ids=["loses rows", "loses bytes", "fails half way"],
 )
 def test_an_upgrade_that_does_not_succeed_changes_nothing_and_keeps_the_backup(
     migration: str, words: str, config: Path, tmp_path: Path

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
-from sqlalchemy import update
+from sqlalchemy import Delete, Update, delete, update
 
 from pipeline.edge.app import App, open_app
 from pipeline.edge.configuration.service_settings import Engine
 from pipeline.edge.deliver.commitment_reporter import report_due
 from pipeline.edge.dicom_net.tls import for_listener
 from pipeline.edge.store import held_work
-from pipeline.edge.store.schema import commitment_request, receipt
+from pipeline.edge.store.schema import commitment_request, receipt, receipt_content
 from tests import peers
 from tests.factories.certificates import Authority
 from tests.factories.commitment_scanner import KEPT, Scanner, app_with_scanner, caller_of, uids_in, waiting_requests
@@ -137,9 +137,12 @@ def test_a_request_over_which_we_fail_is_held_alone(app: App, scanner: Scanner) 
     assert (held.number, held.reason) == ("C1", "unexpected")
 
 
-def test_an_object_whose_bytes_cannot_be_read_back_at_all_is_not_committed(app: App, scanner: Scanner) -> None:
+@pytest.mark.parametrize("change", [update(receipt_content).values(content=b"damaged"), delete(receipt_content)])
+def test_an_object_whose_bytes_cannot_be_read_back_at_all_is_not_committed(
+    app: App, scanner: Scanner, change: Update | Delete
+) -> None:
     with app.database.write() as connection:
-        connection.execute(update(receipt).values(content=b"damaged"))
+        connection.execute(change)
     scanner.ask((EnhancedSRStorage, KEPT))
     with scanner.listening():
         report_due(app, caller_of(app))

@@ -1,5 +1,6 @@
 """A patient is erased whole, or not at all; what others have on file stays as it was."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from tests.factories.instances import NOW, instance
 from tests.factories.marked_patient import FORMER_ID, ID, OTHER_ID, everything, fill, finish, marks_in
 from tests.factories.reports import encode
 
-KEPT = {"receipt", "commitment_request", "phantom_scan", "phantom_value", "reprocessing_run", "audit", "audit_seal"}
+KEPT = {
+    *("receipt", "receipt_content", "commitment_request", "phantom_scan", "phantom_value"),
+    *("reprocessing_run", "audit", "audit_seal"),
+}
 
 
 def erase(app: App, patient_id: str = ID, reason: str = "request 7/2026") -> Erasure:
@@ -56,6 +60,9 @@ def test_nothing_of_an_erased_patient_is_left_in_any_table(folder: Path) -> None
     assert len(after["receipt"]) == len(before["receipt"]), "what was received can still be counted"
     erased = sorted((row for row in after["receipt"] if row["reason"] == "erased"), key=lambda row: row["id"])
     assert [(row["id"], row["state"], row["size"] > 0) for row in erased] == [(n, "ignored", True) for n in range(2, 9)]
+    contents = {row["receipt_id"]: zlib.decompress(row["content"]) for row in after["receipt_content"]}
+    assert [number for number, data_set in sorted(contents.items()) if not data_set] == [*range(2, 9)], "bytes are gone"
+    assert contents.keys() == {row["id"] for row in after["receipt"]}
     assert [row["bmd"] for row in after["phantom_value"]] == ["1.000"], "the chart of the scanner keeps its values"
     assert after["commitment_request"][0]["requested"] == '[["1.2", "2.25.3"]]'
 

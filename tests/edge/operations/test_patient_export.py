@@ -49,7 +49,9 @@ def test_exported_objects_have_the_bytes_that_came_and_that_went(folder: Path, t
         fill(app)
         export_patient(app, ID, "", to=tmp_path / "export")
         rows = everything(app.database)
-    received = {row["id"]: zlib.decompress(row["content"]) for row in rows["receipt"] if row["id"] > 1}
+    received = {
+        row["receipt_id"]: zlib.decompress(row["content"]) for row in rows["receipt_content"] if row["receipt_id"] > 1
+    }
     files = {int(path.stem): path for path in (tmp_path / "export" / "received").iterdir()}
     assert {number: split_file(path.read_bytes())[0] for number, path in files.items()} == received
     addenda = {row["id"]: row for row in rows["addendum"] if row["exam_id"] in (2, 3)}

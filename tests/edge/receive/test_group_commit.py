@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection, event, func, select
 
 from pipeline.edge.receive.group_commit import MOST_BYTES_HERE, GroupCommit
-from pipeline.edge.store import audit_trail, held_work, receipts
+from pipeline.edge.store import audit_trail, held_work, receipt_contents, receipts
 from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.receipts import Instance
 from pipeline.edge.store.schema import receipt
@@ -80,7 +80,9 @@ def test_what_gathers_shares_a_commit_and_costs_as_many_statements_as_one(databa
     assert [done.result(0)[1] for done in stored] == [True] * 20
     assert len({done.result(0)[0] for done in stored}) == 20
     assert _count(database) == 21
-    assert statements.count("INSERT") == 2 * 2, "of the first alone and of all others: the instances, the audit trail"
+    assert statements.count("INSERT") == 2 * 3, (
+        "of the first alone and of all others: the instances, their bytes, the audit trail"
+    )
 
 
 def test_a_uid_that_comes_several_times_in_one_commit_is_kept_as_if_they_came_one_after_another(
@@ -215,7 +217,7 @@ def test_a_report_does_not_wait_until_a_large_object_is_compressed(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began, go = threading.Event(), threading.Event()
-    compress = receipts._smaller
+    compress = receipt_contents.compress
 
     def slowly(data_set: bytes) -> bytes | bytearray:
         if len(data_set) > MOST_BYTES_HERE:
@@ -223,7 +225,7 @@ def test_a_report_does_not_wait_until_a_large_object_is_compressed(
             assert go.wait(30)
         return compress(data_set)
 
-    monkeypatch.setattr(receipts, "_smaller", slowly)
+    monkeypatch.setattr(receipt_contents, "compress", slowly)
     group_commit = GroupCommit(database)
     large = group_commit.store(instance(bytes(MOST_BYTES_HERE + 1), uid="2.25.50"), SENDER, at=NOW)
     assert began.wait(30)

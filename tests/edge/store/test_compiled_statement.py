@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, func, insert, select, tuple_, update
 
 from pipeline.edge.store.compiled_statement import CompiledStatement
 from pipeline.edge.store.database import Database, StoreError
-from pipeline.edge.store.schema import linked_patients, patient, receipt
+from pipeline.edge.store.schema import linked_patients, patient, receipt, receipt_content
 from pipeline.edge.store.schema_base import State
 from tests.factories.instances import NOW
 
@@ -19,12 +19,13 @@ COLUMNS = {
     "calling_ae_title": "SCANNER1",
     "host": "",
     "state": State.WAITING,
-    "content": b"\0\xff",
 }
 KEEP = insert(receipt).returning(receipt.c.id)
+KEEP_BYTES = insert(receipt_content)
 FIND = (
     select(receipt.c.sop_instance_uid, receipt.c.received_at, receipt.c.leased_until, receipt.c.historical)
-    .add_columns(receipt.c.content, func.coalesce(receipt.c.reason, "none"))
+    .add_columns(receipt_content.c.content, func.coalesce(receipt.c.reason, "none"))
+    .join_from(receipt, receipt_content)
     .where(receipt.c.sop_instance_uid.in_(bindparam("uids", expanding=True)), receipt.c.state == State.WAITING)
     .order_by(receipt.c.id)
 )
@@ -33,12 +34,13 @@ FIND = (
 @pytest.fixture
 def full(database: Database) -> Database:
     """A database with three receipts, each a minute later than the one before."""
-    keep = CompiledStatement(KEEP)
+    keep, keep_bytes = CompiledStatement(KEEP), CompiledStatement(KEEP_BYTES)
     with database.write() as connection:
         for number in range(3):
             moment = NOW + timedelta(minutes=number)
             of_it = {"sop_instance_uid": f"2.25.{number}", "received_at": moment, "due_at": moment}
             assert keep.execute(connection, {**COLUMNS, **of_it, "historical": number == 1}) == [(number + 1,)]
+            assert keep_bytes.execute(connection, {"receipt_id": number + 1, "content": b"\0\xff"}) == []
     return database
 
 

@@ -310,12 +310,11 @@ def upgrade() -> None:
         sa.Column("released_from", sa.String(length=64), nullable=True),
         sa.Column("pixel_bytes", sa.Integer(), server_default="0", nullable=False),
         sa.Column("historical", sa.Boolean(), server_default=sa.false(), nullable=False),
-        sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["set_aside_id"], ["set_aside.id"], name=op.f("fk_receipt_set_aside_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_receipt")),
         sa.UniqueConstraint("sop_instance_uid", "digest", name=op.f("uq_receipt_sop_instance_uid_digest")),
-        comment="one received instance: its data set as received (zlib), without pixel data once that was dropped; "
-        "pixel_bytes is what dropping would free; state says whether it was extracted",
+        comment="one received instance; its bytes are in receipt_content; pixel_bytes is what dropping its pixel data "
+        "would free; state says whether it was extracted",
     )
     op.create_index(
         "ix_receipt_held",
@@ -449,6 +448,17 @@ def upgrade() -> None:
         "after",
     )
     op.create_index(op.f("ix_qc_mark_scanner_id"), "qc_mark", ["scanner_id"], unique=False)
+    op.create_table(
+        "receipt_content",
+        sa.Column(
+            "receipt_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["receipt_id"], ["receipt.id"], name=op.f("fk_receipt_content_receipt_id")),
+        sa.PrimaryKeyConstraint("receipt_id", name=op.f("pk_receipt_content")),
+        comment="the bytes of each receipt: its data set as received (zlib), without pixel data once that was dropped; "
+        "apart from the receipt, as SQLite writes a row whole whenever anything in it changes",
+    )
     op.create_table(
         "rejection",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

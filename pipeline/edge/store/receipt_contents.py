@@ -1,0 +1,106 @@
+"""The bytes of receipts, in a table of their own, so that what changes a receipt does not write its bytes again.
+
+SQLite writes a row whole whenever anything in it changes. A worker that changed the state of a receipt of 63 MB kept
+every other writer waiting for half a second while its bytes were in the same row. Each receipt has one row here from
+the transaction that stored it; an erasure leaves a content of nothing.
+"""
+
+import functools
+import sqlite3
+import zlib
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, LargeBinary, Row, case, func, insert, literal, select, update
+
+from pipeline.edge.store.compiled_statement import CompiledStatement, in_rows, parameters_in_rows
+from pipeline.edge.store.schema import receipt_content
+
+PIECE = 8_000_000
+"""Bytes of a large content that are written or read at a time, because a driver holds them several times."""
+
+COLUMNS = (
+    case((func.length(receipt_content.c.content) <= PIECE, receipt_content.c.content)).label("content"),
+    func.length(receipt_content.c.content).label("length"),
+)
+"""What ``data_set_of`` needs of a row besides the ``id`` of its receipt."""
+
+
+def compress(data_set: bytes) -> bytes | bytearray:
+    """Compress a data set, a large one in pieces, so that memory holds no more than the result besides it."""
+    if len(data_set) <= PIECE:
+        return zlib.compress(data_set, 1)
+    deflated, content = zlib.compressobj(1), bytearray()
+    pieces = memoryview(data_set)
+    for start in range(0, len(pieces), PIECE):
+        content += deflated.compress(pieces[start : start + PIECE])
+    content += deflated.flush()
+    return content
+
+
+def store_all(connection: Connection, contents: Mapping[int, bytes | bytearray]) -> None:
+    """Store the compressed contents of new receipts, by their numbers; PostgreSQL gets a large one in pieces."""
+    if not contents:
+        return
+    begun, large = contents, {}
+    if connection.dialect.name == "postgresql":
+        large = {number: memoryview(content) for number, content in contents.items() if len(content) > PIECE}
+        begun = {number: bytes(content[:PIECE]) for number, content in contents.items()} if large else contents
+    rows = [{"receipt_id": number, "content": content} for number, content in begun.items()]
+    _insert(len(rows)).execute(connection, in_rows(rows))
+    for number, content in large.items():
+        for start in range(PIECE, len(content), PIECE):
+            piece = literal(bytes(content[start : start + PIECE]), LargeBinary())
+            longer = update(receipt_content).where(receipt_content.c.receipt_id == number)
+            connection.execute(longer.values(content=receipt_content.c.content.op("||")(piece)))
+
+
+def load(connection: Connection, number: int) -> bytes | None:
+    """Return the compressed content of a receipt; ``None`` where it has none."""
+    return connection.scalar(select(receipt_content.c.content).where(receipt_content.c.receipt_id == number))
+
+
+def replace(connection: Connection, which: ColumnElement[bool], data_set: bytes) -> None:
+    """Put one data set in the place of contents."""
+    connection.execute(update(receipt_content).where(which).values(content=zlib.compress(data_set, 1)))
+
+
+def data_set_of(connection: Connection, row: Row[Any]) -> bytes:
+    """Return the data set of a row; a large one is read and inflated in pieces, so that memory holds it once.
+
+    Raises:
+        zlib.error: the content is damaged, cut short or missing.
+    """
+    inflated, data_set = zlib.decompressobj(), BytesIO()
+    for piece in _pieces(connection, row.id, row.length or 0) if row.content is None else (row.content,):
+        left = piece
+        while left:  # a few bytes may stand for very many
+            data_set.write(inflated.decompress(left, PIECE))
+            left = inflated.unconsumed_tail
+    data_set.write(inflated.flush())
+    if not inflated.eof:
+        raise zlib.error("the content of a receipt is cut short or missing")
+    return data_set.getvalue()  # shares the bytes, and copies none
+
+
+def _pieces(connection: Connection, number: int, length: int) -> Iterator[bytes]:
+    """Yield a large content piece by piece; SQLite would read all of it for each ``substr``."""
+    if not length:
+        return
+    if connection.dialect.name == "postgresql":
+        for start in range(1, length + 1, PIECE):
+            part = func.substr(receipt_content.c.content, start, PIECE, type_=LargeBinary())
+            yield connection.execute(select(part).where(receipt_content.c.receipt_id == number)).scalar_one()
+        return
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    with driver.blobopen("receipt_content", "content", number, readonly=True) as blob:
+        while piece := blob.read(PIECE):
+            yield piece
+
+
+@functools.cache
+def _insert(rows: int) -> CompiledStatement:
+    values = parameters_in_rows(receipt_content, ("receipt_id", "content"), rows)
+    return CompiledStatement(insert(receipt_content).values(values).inline())
