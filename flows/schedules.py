@@ -21,7 +21,7 @@ from flows.prefect_calls import PrefectCalls, PrefectSilentError
 from flows.prefect_environment import api_url
 from flows.prefect_password import UnusablePasswordError, read_password
 from flows.prefect_runner import PrefectRunner
-from flows.shutdown import Stop
+from flows.shutdown import Stop, end
 from pipeline.edge.configuration.service_settings import PrefectSettings, ServiceSettings
 from pipeline.errors import DxatrendError
 
@@ -38,6 +38,8 @@ MOST_RUNNERS = 3
 """As many as there are flows: one of them may take hours."""
 
 STOP_SECONDS = 15.0
+"""Less than the worker itself has to end, which is what keeps them."""
+
 _TOKEN_SECONDS = 600.0
 _ANSWER_SECONDS = 10.0
 
@@ -123,16 +125,7 @@ class _Runners:
 
     def close(self) -> None:
         """End them, and with them the runs that they have begun."""
-        for _, _, process in self._processes:
-            process.terminate()
-        until = time.monotonic() + STOP_SECONDS
-        for _, _, process in self._processes:
-            try:
-                process.wait(max(0.1, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                log.error("Prefect's runner did not stop in time and was killed")
-                process.kill()
-                process.wait()
+        end([process for _, _, process in self._processes], seconds=STOP_SECONDS)
         self._processes = []
 
 

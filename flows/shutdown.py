@@ -1,4 +1,4 @@
-"""The end of a process: with its parent, or by a stop request.
+"""The end of a process: with its parent, by a stop request, or by whoever started it.
 
 A stop request is set by SIGTERM or SIGINT, and waited for by any number of threads.
 
@@ -7,9 +7,16 @@ may hold the very lock that setting the event needs. A pipe has no lock.
 """
 
 import ctypes
+import logging
 import os
 import select
 import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+log = logging.getLogger(__name__)
 
 HANDLE_SECONDS = 1.0
 """How long the main thread may be in one system call, during which Python handles no signal."""
@@ -67,3 +74,32 @@ def end_with_parent() -> None:
     """Make the kernel end this process, which is about to become another one, when its parent dies."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it handles it, it has not read its configuration yet
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class Process(Protocol):
+    """A process that we have started."""
+
+    pid: int
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it has ended; raise ``TimeoutExpired`` if that takes too long."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+def end(processes: Sequence[Process], *, seconds: float) -> None:
+    """End processes: all together have so many seconds to finish their current work."""
+    for process in processes:
+        process.terminate()
+    until = time.monotonic() + seconds
+    for process in processes:
+        try:
+            process.wait(max(0.1, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.error("did not stop in time and was killed", extra={"status": process.pid})
+            process.kill()
+            process.wait()

@@ -19,9 +19,6 @@ from flows.shutdown import end_with_parent
 
 log = logging.getLogger(__name__)
 
-STOP_SECONDS = 20
-"""How long a child may take to finish its current work before it is killed."""
-
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 STEADY_SECONDS = 60
@@ -141,17 +138,3 @@ class Child:
         self.reason, self.failed_at = obstacle, self.failed_at or now
         log.error("cannot start: %s", obstacle, extra={"child": self.name})
         self.reports.cannot_start(self.name, obstacle)
-
-
-def end(processes: Sequence[subprocess.Popen[bytes] | ForkedProcess]) -> None:
-    """End processes: each may finish its current work, for a time."""
-    for process in processes:
-        process.terminate()
-    deadline = time.monotonic() + STOP_SECONDS
-    for process in processes:
-        try:
-            process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            log.error("did not stop in time and was killed", extra={"status": process.pid})
-            process.kill()
-            process.wait()

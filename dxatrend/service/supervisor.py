@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from dxatrend.service import systemd_notify
-from dxatrend.service.child import Child, end
+from dxatrend.service.child import Child
 from dxatrend.service.child_reports import ChildReports
 from dxatrend.service.child_signs import ChildSigns, SystemdSigns
 from dxatrend.service.forked import Command, leave_to_copies, preload
@@ -28,7 +28,7 @@ from flows.port_owner import Owner
 from flows.prefect_environment import server_environment, server_port
 from flows.prefect_home import make_home
 from flows.prefect_password import make_password
-from flows.shutdown import Stop, end_with_parent
+from flows.shutdown import Stop, end, end_with_parent
 from pipeline.edge.configuration.service_settings import PrefectSettings
 from pipeline.errors import DxatrendError
 
@@ -53,6 +53,9 @@ _IMPORTED_BY = {
     "desk": ("dxatrend.cli.desk", "dxatrend.desk.server", "dxatrend.desk.application"),
 }
 """What each of our processes imports, so that all of them share it."""
+
+STOP_SECONDS = 20
+"""How long the parts may take to finish their current work before they are killed."""
 
 UNDECIDED_SECONDS = 120.0
 """How long the other parts may take meanwhile to say whether they can start, so that all reasons are told at once."""
@@ -132,7 +135,7 @@ def _keep_running(children: Sequence[Child], stop: Stop, reports: ChildReports, 
                     log.info("every part has started")
             wait(min(_LOOK_SECONDS, systemd.seconds(), *_pauses(children)))
     running = [child for child in children if child.process is not None]
-    end([child.process for child in running if child.process is not None])
+    end([child.process for child in running if child.process is not None], seconds=STOP_SECONDS)
     for child in running:
         reports.stopped(child.name)
     for child in children:
@@ -167,7 +170,7 @@ def serve_prefect(prefect: PrefectSettings, stop: Stop) -> int:
             is_ready = True
     if process.poll() is None:
         systemd_notify.notify("STOPPING=1")
-        end([process])
+        end([process], seconds=STOP_SECONDS)
         return 0
     return process.returncode
 
