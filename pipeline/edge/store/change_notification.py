@@ -20,12 +20,17 @@ CHANNEL = "dxatrend"
 """The channel of PostgreSQL's NOTIFY."""
 
 _POLL_SECONDS = 0.02
-_COMMIT_SECONDS = 0.3
-"""How long after a write to the log a commit is expected: the counter changes only once the log is on the disk."""
+"""How often the counter is read where the system does not tell of writes."""
+
+_WRITE_SECONDS = 0.002
+"""How long the pages of one commit take to be written, so that the counter is not read for each of them."""
 
 _SLOW_COMMIT_SECONDS = 30.0
-"""How long a slow disk may take for that. Meanwhile the counter is polled less and less often: a commit is seen after
-one and a half times as long as it took."""
+"""How long a slow disk may take to commit what was written: the counter changes only once the log is on the disk. It is
+read less and less often meanwhile, so that a commit is seen after one and a half times as long as it took."""
+
+_NEXT_COMMIT_SECONDS = 0.3
+"""How long the counter is read on once a commit was seen: the last writes may have been those of the next one."""
 
 
 class ChangeNotification(Protocol):
@@ -64,19 +69,30 @@ class SqliteNotification:
     def wait(self, seconds: float) -> None:
         """Wait until the counter has changed, for so many seconds, or until it is time to stop."""
         until = time.monotonic() + seconds
+        self._take_writes(0)
         while (commits := self._commits()) == self._seen and (left := until - time.monotonic()) > 0:
             since_write = time.monotonic() - self._written_at
             pause = 0.0
-            if self._writes is None or since_write < _COMMIT_SECONDS:
+            if self._writes is None:
                 pause = min(_POLL_SECONDS, left)
+            elif since_write < _WRITE_SECONDS:
+                pause = _WRITE_SECONDS
+            elif self._is_awaited and since_write < _SLOW_COMMIT_SECONDS:
+                self._take_writes(min(max(since_write / 2, _WRITE_SECONDS), left))
+            elif since_write < _NEXT_COMMIT_SECONDS:
+                self._take_writes(min(max(since_write, _POLL_SECONDS), left))
             else:
-                is_slow = self._is_awaited and since_write < _SLOW_COMMIT_SECONDS
-                if self._writes.wait(min(since_write / 2, left) if is_slow else left):
-                    self._written_at, self._is_awaited = time.monotonic(), True
+                self._take_writes(left)
             if is_set_within(self._stop, pause):
                 break
+            self._take_writes(0)  # once a commit is seen, its other writes would count as those of the next one
         self._is_awaited = self._is_awaited and commits == self._seen
         self._seen = commits
+
+    def _take_writes(self, seconds: float) -> None:
+        """Wait for a write to the log, for so many seconds, and take all that there were."""
+        if self._writes is not None and self._writes.wait(seconds):
+            self._written_at, self._is_awaited = time.monotonic(), True
 
     def close(self) -> None:
         """Close the connection."""

@@ -424,6 +424,29 @@ def test_a_commit_that_a_slow_disk_completes_long_after_the_write_ends_the_wait(
         assert not waiter.is_alive()
 
 
+def test_a_commit_costs_who_waits_for_the_next_one_a_few_looks_at_the_counter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int | None] = []
+    look = SqliteNotification._commits
+
+    def counted(notification: SqliteNotification) -> int | None:
+        looks.append(look(notification))
+        return looks[-1]
+
+    monkeypatch.setattr(SqliteNotification, "_commits", counted)
+    set_stop, stop = socket.socketpair()
+    with set_stop, stop, contextlib.closing(Database(f"sqlite:///{tmp_path}/store.sqlite3")) as database:
+        database.migrate()
+        with contextlib.closing(database.change_notification(stop)) as change_notification:
+            change_notification.wait(0.01)
+            _keep(database)
+            change_notification.wait(600)
+            change_notification.wait(1)
+    assert len(set(looks)) == 2, "it was seen, and nothing else"
+    assert len(looks) <= 14
+
+
 def test_no_state_is_lost_between_the_two_kinds_of_moment(database: Database) -> None:
     """SQLite has no time zones; what comes back is the same moment all the same."""
     number, _ = _keep(database)
