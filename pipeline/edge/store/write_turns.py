@@ -9,8 +9,10 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 
+from pipeline.errors import DxatrendError
 
-class TurnNotReachedError(Exception):
+
+class TurnNotReachedError(DxatrendError):
     """Others have written for too long."""
 
 
