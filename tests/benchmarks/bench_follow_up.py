@@ -35,7 +35,7 @@ from tests.benchmarks.table import Row, at_least, at_most
 
 EXAMS = 2_000
 UNDER_PREFECT = 1_000
-LEAST = 60
+LEAST = 120
 """Exams per second and core."""
 
 MOST_FOR_PREFECT = 5

@@ -62,9 +62,10 @@ class GroupCommit:
         self._small: _Queue = queue.SimpleQueue()
         self._large: _Queue = queue.SimpleQueue()
         self._committing = threading.Lock()
+        of_large = self._committing if database.is_sqlite else threading.Lock()  # PostgreSQL commits both at once
         self._threads = [
-            threading.Thread(target=self._run, args=(self._small,), name="group-commit"),
-            threading.Thread(target=self._run, args=(self._large,), name="large-commit"),
+            threading.Thread(target=self._run, args=(self._small, self._committing), name="group-commit"),
+            threading.Thread(target=self._run, args=(self._large, of_large), name="large-commit"),
         ]
         for thread in self._threads:
             thread.start()
@@ -135,7 +136,7 @@ class GroupCommit:
             is_large = len(waiting.instance.data_set) > MOST_BYTES_HERE
             (self._large if is_large else self._small).put(waiting)
 
-    def _run(self, waiting: "_Queue") -> None:
+    def _run(self, waiting: "_Queue", committing: threading.Lock) -> None:
         is_open, last_count = True, 1
         while is_open:
             batch: _Batch = []
@@ -148,7 +149,7 @@ class GroupCommit:
                     break
             if batch:
                 last_count = len(batch)
-                with self._committing:
+                with committing:
                     self._commit(batch)
                 self.report()
 

@@ -43,6 +43,10 @@ class _SlowDatabase(Database):
         self._database = database
         self.began, self.go = threading.Event(), threading.Event()
 
+    @property
+    def is_sqlite(self) -> bool:
+        return self._database.is_sqlite
+
     @contextmanager
     def write(self, *, keep: bool = False) -> Iterator[Connection]:
         self.began.set()
