@@ -55,8 +55,9 @@ def as_file(addendum: AddendumOnFile) -> bytes:
 def _write(folder: Path, name: str, content: bytes) -> None:
     """Write a file so that it is whole whenever it can be seen, also after the power failed."""
     unfinished = folder / f".{name}.{os.getpid()}"
+    unfinished.unlink(missing_ok=True)  # of a process that ended within; or a link, which is not followed
     try:
-        with unfinished.open("wb") as file:
+        with unfinished.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -1,5 +1,6 @@
 """A folder gets each addendum as one whole DICOM file that names no patient, or is away and loses nothing."""
 
+import os
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -67,3 +68,14 @@ def test_check_asks_whether_a_folder_can_be_written_to(
     folder.rmdir()
     main(["check", "--config", str(app.folder)])
     assert "destination results: the folder cannot be written to: No such file or directory" in capsys.readouterr().out
+
+
+def test_a_link_in_the_place_of_an_unfinished_file_is_not_followed(app: App, folder: Path, tmp_path: Path) -> None:
+    """Whoever empties the folder may put anything there, under a name that is known beforehand."""
+    (addendum,) = outboxes.addenda(app)
+    another = tmp_path / "another"
+    another.write_text("of the service's own")
+    (folder / f".{addendum.sop_instance_uid}.dcm.{os.getpid()}").symlink_to(another)
+    assert outboxes.deliver(app) == (1, 0)
+    assert another.read_text() == "of the service's own"
+    assert [file.is_symlink() for file in folder.iterdir()] == [False]
