@@ -32,15 +32,18 @@ class RateLimitedLog:
 
     def warning(self, kind: str, message: str, *arguments: object) -> None:
         """Log a warning, unless enough of its kind have been logged."""
+        forgotten = suppressed = 0
         with self._lock:
             now = time.monotonic()
             if kind not in self._counts and len(self._counts) >= MOST_KINDS:
+                forgotten = self._forget({one for one, (began, _) in self._counts.items() if now - began > PER_SECONDS})
+            if kind not in self._counts and len(self._counts) >= MOST_KINDS:
                 kind = "of other kinds"
             began, count = self._counts.get(kind, (now, 0))
-            suppressed = 0
             if now - began > PER_SECONDS:
                 began, count, suppressed = now, 0, max(0, count - AT_ONCE)
             self._counts[kind] = (began, count + 1)
+        self._tell(forgotten)
         if suppressed:
             self._log.warning("%d more like the next line were not logged", suppressed)
         if count < AT_ONCE:
@@ -49,8 +52,14 @@ class RateLimitedLog:
     def close(self) -> None:
         """Log how many warnings were suppressed."""
         with self._lock:
-            suppressed = sum(max(0, count - AT_ONCE) for _, count in self._counts.values())
-            self._counts.clear()
+            suppressed = self._forget(set(self._counts))
+        self._tell(suppressed)
+
+    def _forget(self, kinds: set[str]) -> int:
+        """Forget kinds, and return how many of their warnings were suppressed."""
+        return sum(max(0, self._counts.pop(kind)[1] - AT_ONCE) for kind in kinds)
+
+    def _tell(self, suppressed: int) -> None:
         if suppressed:
             self._log.warning("%d more warnings about peers were not logged", suppressed)
 
