@@ -4,10 +4,11 @@ A PDU may hold thousands of messages, and a message thousands of fragments: they
 the association has its turn, and none while a response is outstanding.
 """
 
+import queue
 import struct
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
@@ -63,7 +64,10 @@ class MessageAssembler(DIMSEServiceProvider):
     """Assembles the messages of one association, and hands each to the service that it is for."""
 
     def __init__(self, association: Association, memory: Memory) -> None:
-        super().__init__(association)
+        # All that pynetdicom's own constructor makes, with a queue that is made sooner.
+        self._assoc, self.message = association, None
+        self.cancel_req: dict[int, Any] = {}
+        self.msg_queue: Any = queue.SimpleQueue()
         self._memory = memory
         self._pdu, self._at = b"", 0
         self._reset()

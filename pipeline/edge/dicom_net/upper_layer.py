@@ -3,6 +3,7 @@
 import queue
 import threading
 import time
+from collections import deque
 from typing import Any, Protocol
 
 from pynetdicom.association import Association
@@ -27,6 +28,25 @@ class Transport(Protocol):
         """Close when everything is sent."""
 
 
+class _Primitives:
+    """A queue at which nothing waits, in a tenth of the time that ``queue.Queue`` takes to be made."""
+
+    __slots__ = ("put", "queue")
+
+    def __init__(self) -> None:
+        self.queue: deque[Any] = deque()
+        """What is in it: pynetdicom looks at the next one there."""
+        self.put = self.queue.append
+
+    def get(self, block: bool = False) -> Any:
+        """Remove and return the next one, which must be there."""
+        return self.queue.popleft()
+
+    def empty(self) -> bool:
+        """Return whether it is empty."""
+        return not self.queue
+
+
 class EventDrivenUpperLayer(DULServiceProvider):
     """Upper layer service of one association; ``advance`` stands for the loop of pynetdicom's thread."""
 
@@ -38,7 +58,7 @@ class EventDrivenUpperLayer(DULServiceProvider):
         self.state_machine = StateMachine(self)
         self.artim_timer = _SteadyTimer(None)
         self._idle_timer = _SteadyTimer(None)
-        self.to_provider_queue: queue.Queue[Any] = queue.Queue()
+        self.to_provider_queue: Any = _Primitives()
         self.to_user_queue: queue.Queue[Any] = queue.Queue()
         # Nothing waits at these two queues or peeks into them.
         self.event_queue: Any = queue.SimpleQueue()

@@ -28,6 +28,7 @@ USED = {
     " peek_next_pdu receive_pdu send_pdu socket state_machine to_provider_queue",
     "DIMSEServiceProvider": "maximum_pdu_size msg_queue receive_primitive send_msg",
     "ACSE": "is_aborted is_release_requested negotiate_association send_reject send_release",
+    "ServiceUser": "_user_info",
     "AssociationSocket": "_shutdown_socket close send",
     "C_STORE": "_affected_sop_class_uid _affected_sop_instance_uid _context_id",
 }
@@ -46,6 +47,7 @@ def _owners() -> dict[str, Any]:
         "DULServiceProvider": association.dul,
         "DIMSEServiceProvider": association.dimse,
         "ACSE": association.acse,
+        "ServiceUser": association.requestor,
         "AssociationSocket": AssociationSocket,
         "C_STORE": C_STORE(),
     }
