@@ -11,10 +11,9 @@ from dxatrend.cli.main import prepare
 from dxatrend.cli.output import FAILURE, SUCCESS, print_errors
 from dxatrend.service.child_reports import ChildReports
 from dxatrend.service.forked import fork
-from dxatrend.service.supervisor import import_for_children, supervise
+from dxatrend.service.supervisor import import_for_listener, supervise
 from flows.shutdown import stop_on_signals
 from pipeline.edge.app import App, open_app
-from pipeline.edge.configuration.loading import load_configuration
 from pipeline.edge.heartbeat import require_alone
 from pipeline.edge.live_configuration import outdated
 from pipeline.edge.store import processes
@@ -27,9 +26,9 @@ RELOAD_SECONDS = 30
 
 def serve(options: argparse.Namespace) -> int:
     """Run listener, worker, monitor, desk, Prefect server and schedules until SIGTERM."""
-    settings, _ = load_configuration(options.config)
-    fork(partial(_migrate, options), ["migrate"], {}).wait()
-    import_for_children(desk=settings.service.desk.enabled)
+    migration = fork(partial(_migrate, options), ["migrate"], {})
+    import_for_listener()
+    migration.wait()
     with open_app(options.config) as app:
         service = app.settings.service
         require_alone(app.database, "supervisor")

@@ -20,8 +20,11 @@ SERVES = """
 import sys
 from dxatrend.cli import service
 from dxatrend.cli.arguments import parse
+from dxatrend.service import supervisor
+from dxatrend.service.child import Child
 
-service.supervise = lambda *_, **__: print(*sys.modules, sep="\\n")
+Child.start = lambda child: None
+supervisor._keep_running = lambda *_: print(*sys.modules, sep="\\n")
 service.serve(parse(["--config", sys.argv[1], "serve"]))
 """
 
@@ -61,7 +64,8 @@ def test_a_command_that_authors_nothing_imports_no_highdicom_no_prefect_and_noth
 def test_serve_imports_what_its_processes_share_and_neither_what_few_of_them_need_nor_what_migrates_a_new_store(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"')
+    home = f'[prefect]\nhome = "{tmp_path}/prefect"'
+    (tmp_path / "service.toml").write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.sqlite3"\n{home}')
     ran = subprocess.run([sys.executable, "-c", SERVES, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, check=True)
     imported = set(ran.stdout.decode().split())
     assert {"pydantic", "sqlalchemy", "pydicom", "pynetdicom", "starlette"} <= imported
