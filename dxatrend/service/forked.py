@@ -98,7 +98,8 @@ def leave_to_copies() -> None:
     place of one of ours and release its name, is emptied.
     """
     leave_what_is_loaded()
-    sys._clear_type_cache()
+    empty_cache = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache  # the former since Python 3.13
+    empty_cache()
 
 
 def is_possible(*, within: float) -> bool:
