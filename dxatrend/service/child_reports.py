@@ -7,8 +7,10 @@ The thread and its connection are there only while there is something to write: 
 an open database, may not be copied, and children are copies of the supervisor.
 """
 
+import math
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,6 +18,10 @@ from datetime import UTC, datetime
 from pipeline.edge.heartbeat import Heartbeat
 from pipeline.edge.store import work_queue
 from pipeline.edge.store.database import Database
+
+FINISH_SECONDS = 5.0
+"""How long the supervisor goes on to write at its end. Where the store is locked, each report waits for ten seconds,
+and whoever stops the service does not wait for all of them."""
 
 
 class ChildReports:
@@ -28,6 +34,8 @@ class ChildReports:
         self._own = Heartbeat(database, "supervisor")
         self._todo: deque[Callable[[], None]] = deque([self._own.begin])
         self._writer: threading.Thread | None = None
+        self._until = math.inf
+        """Until when, by the monotonic clock, anything more is begun to be written."""
 
     def started(self, part: str, pid: int, *, speaks_for_itself: bool) -> None:
         """Report that a child was started; one that does not speak for itself gets a heartbeat from here."""
@@ -62,8 +70,9 @@ class ChildReports:
             self._writer.start()
 
     def finish(self) -> None:
-        """Write what was reported so far, and that the supervisor ends."""
+        """Write what was reported so far, and that the supervisor ends; no more where the store is locked."""
         self._todo.append(self._own.end)
+        self._until = time.monotonic() + FINISH_SECONDS
         if self._writer is not None:
             self._writer.join()
         self._write()
@@ -71,8 +80,9 @@ class ChildReports:
     def _write(self) -> None:
         try:
             for heartbeat in self._heartbeats():
-                heartbeat.beat_if_due()
-            while self._todo:
+                if time.monotonic() < self._until:
+                    heartbeat.beat_if_due()
+            while self._todo and time.monotonic() < self._until:
                 self._todo.popleft()()
         finally:
             self._database.close()

@@ -85,6 +85,7 @@ class Database:
 
     def __init__(self, url: str, *, draft: bool = False, existing: bool = False) -> None:
         self._url = make_url(url)
+        self._turns = WriteTurns(SQLITE_BUSY_SECONDS)
         if self.path and self.path.exists() and not self.path.is_file():
             raise StoreError(f"{self.path} is no file")
         if existing and self.path and not (self.path.is_file() and self.path.stat().st_size):
@@ -93,13 +94,12 @@ class Database:
         if self.is_sqlite:
             if self.path:
                 _make_file(self.path)
-            self._engine = sqlite_engine(self._url, draft=draft)
+            self._engine = sqlite_engine(self._url, self._turns, draft=draft)
         else:
             # A server that was restarted has dropped our connections.
             self._engine = create_engine(self._url, hide_parameters=True, pool_pre_ping=True)
 
         self._writing = self._engine.execution_options(begin=BEGIN_WRITING)
-        self._turns = WriteTurns(SQLITE_BUSY_SECONDS)
         self._kept: Connection | None = None
 
     @property

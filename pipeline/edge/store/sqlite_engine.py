@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
+from pipeline.edge.store.write_turns import WriteTurns
+
 BEGIN_WRITING = "BEGIN IMMEDIATE"
 
 SQLITE_BUSY_SECONDS = 10
@@ -18,11 +20,14 @@ BUSY_MILLISECONDS = 3
 It looks after 1 ms, then after 2, and would look ever more seldom, so that others pass a writer that waits.
 """
 
+_PRIMARY = 0xFF
+"""The part of a result code that is the same in all that extend it: a log that is being recovered is busy as well."""
+
 _POLL_SECONDS = 0.02
 
 
-def sqlite_engine(url: URL, *, draft: bool) -> Engine:
-    """Return the connections to a file; a draft has no log and is not synced to disk."""
+def sqlite_engine(url: URL, turns: WriteTurns, *, draft: bool) -> Engine:
+    """Return the connections to a file, of which one writes in its turn; a draft has no log and is not synced."""
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
@@ -44,15 +49,14 @@ def sqlite_engine(url: URL, *, draft: bool) -> Engine:
         driver = connection.connection.driver_connection
         assert isinstance(driver, sqlite3.Connection)
         if begin == BEGIN_WRITING:
-            _begin_writing(driver)
+            _begin_writing(driver, turns.wait_until)
         elif begin is not None:
             driver.execute(begin)
 
     return engine
 
 
-def _begin_writing(connection: sqlite3.Connection) -> None:
-    until = time.monotonic() + SQLITE_BUSY_SECONDS
+def _begin_writing(connection: sqlite3.Connection, until: float) -> None:
     connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
     try:
         while True:
@@ -60,7 +64,8 @@ def _begin_writing(connection: sqlite3.Connection) -> None:
                 connection.execute(BEGIN_WRITING)
                 return
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                is_busy = error.sqlite_errorcode & _PRIMARY == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() > until:
                     raise
     finally:
         connection.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}")

@@ -6,6 +6,7 @@ right moment passes all that sleep. A received object would wait for a second wh
 
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 
@@ -21,6 +22,8 @@ class WriteTurns:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
+        self.wait_until = 0.0
+        """Until when, by the monotonic clock, the one that has its turn may wait for another process."""
         self._lock = threading.Lock()
         """Held for a moment, to look at or change what follows."""
         self._is_taken = False
@@ -33,25 +36,36 @@ class WriteTurns:
         Raises:
             TurnNotReachedError: others have written for too long.
         """
-        self._take(first)
+        until = time.monotonic() + self._seconds
+        self._take(until, first)
+        self.wait_until = until
         try:
             yield
         finally:
             self._pass_on()
 
-    def _take(self, first: bool) -> None:
+    def _take(self, until: float, first: bool) -> None:
         with self._lock:
             if not self._is_taken:
                 self._is_taken = True
                 return
             ours = threading.Event()
             (self._waiting.appendleft if first else self._waiting.append)(ours)
-        if ours.wait(self._seconds):
-            return
+        try:
+            ours.wait(until - time.monotonic())
+        except BaseException:
+            if self._has_come(ours):
+                self._pass_on()
+            raise
+        if not self._has_come(ours):
+            raise TurnNotReachedError
+
+    def _has_come(self, ours: threading.Event) -> bool:
+        """Return whether a turn has come; wait for it no more if not."""
         with self._lock:
-            if not ours.is_set():  # else it came at the last moment
+            if not ours.is_set():
                 self._waiting.remove(ours)
-                raise TurnNotReachedError
+            return ours.is_set()
 
     def _pass_on(self) -> None:
         with self._lock:

@@ -1,14 +1,20 @@
 """Threads write in the order in which they came, but what was received goes first, and none waits for ever."""
 
+import contextlib
+import signal
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from pipeline.edge.store.database import Database, StoreError
+from pipeline.edge.store.sqlite_engine import BEGIN_WRITING, _begin_writing
 from pipeline.edge.store.write_turns import TurnNotReachedError, WriteTurns
 from tests import peers
 
@@ -62,6 +68,68 @@ def test_who_waits_too_long_is_told_and_nobody_waits_for_it() -> None:
         pass
 
 
+def test_who_is_interrupted_while_it_waits_is_waited_for_by_nobody() -> None:
+    def interrupt(*_: object) -> None:
+        raise InterruptedError
+
+    turns, may_go = WriteTurns(60), threading.Event()
+
+    def hold() -> None:
+        with turns.turn():
+            may_go.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    peers.wait_until(lambda: turns._is_taken)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(InterruptedError), turns.turn():
+            pytest.fail("two wrote at once")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    may_go.set()
+    holder.join()
+    with turns.turn():
+        pass
+
+
+def test_another_process_is_waited_for_no_longer_than_is_left_after_other_threads() -> None:
+    turns = WriteTurns(60)
+    until: list[float] = []
+
+    def write() -> None:
+        with turns.turn():
+            until.append(turns.wait_until)
+
+    thread = threading.Thread(target=write)
+    with turns.turn():
+        thread.start()
+        peers.wait_until(lambda: turns._waiting)
+        gone_on_at = time.monotonic()
+    thread.join()
+    assert until[0] <= gone_on_at + 60
+
+
+def test_a_log_that_another_process_is_recovering_is_waited_for(tmp_path: Path) -> None:
+    class Recovering(sqlite3.Connection):
+        """To which the log is busy twice."""
+
+        times = 2
+
+        def execute(self, sql: str, *of: Any) -> sqlite3.Cursor:
+            if sql == BEGIN_WRITING and self.times:
+                self.times -= 1
+                error = sqlite3.OperationalError("database is locked")
+                error.sqlite_errorcode = sqlite3.SQLITE_BUSY_RECOVERY
+                raise error
+            return super().execute(sql, *of)
+
+    with contextlib.closing(Recovering(tmp_path / "store.db", isolation_level=None)) as connection:
+        _begin_writing(connection, time.monotonic() + 60)
+        assert connection.in_transaction
+
+
 def test_a_turn_ends_with_an_error_as_well() -> None:
     turns = WriteTurns(0.01)
     for _ in range(2):
@@ -72,7 +140,7 @@ def test_a_turn_ends_with_an_error_as_well() -> None:
 def test_another_process_that_writes_is_waited_for_and_no_longer_than_a_store_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.edge.store.sqlite_engine.SQLITE_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("pipeline.edge.store.database.SQLITE_BUSY_SECONDS", 0.05)
     ours, theirs = (Database(f"sqlite:///{tmp_path / 'store.db'}") for _ in range(2))
     try:
         with theirs.write() as connection:
