@@ -14,7 +14,7 @@ import logging
 import struct
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import date
 from io import BytesIO
@@ -37,6 +37,7 @@ from pipeline.edge.dicom_net.bare_association import BareAssociation
 from pipeline.edge.dicom_net.command_set import Command, store_response
 from pipeline.edge.dicom_net.message_assembler import COMMAND, LAST, PDV_HEADER, DataPdu, Memory, MessageAssembler
 from pipeline.edge.dicom_net.pdu_types import A_ABORT, A_ASSOCIATE_RQ, A_RELEASE_RP, A_RELEASE_RQ, P_DATA_TF
+from pipeline.edge.dicom_net.service_thread import Work
 from pipeline.edge.dicom_net.statuses import HANDLER_FAILED, OUT_OF_RESOURCES
 from pipeline.edge.dicom_net.upper_layer import EventDrivenUpperLayer, Transport
 
@@ -72,7 +73,7 @@ class EventDrivenAssociation(BareAssociation):
         remote: AddressInformation,
         handlers: Mapping[evt.EventType, Any],
         memory: Memory,
-        services: Executor,
+        serve_later: Callable[[Work], object],
         wake: Callable[[], None],
         has_capacity: Callable[[], bool],
         supported: Supported,
@@ -87,7 +88,7 @@ class EventDrivenAssociation(BareAssociation):
         """The names in the peer's certificate, where it has shown one."""
         self.certificate_ends: date | None = None
         """The last day of that certificate."""
-        self._services = services
+        self._serve_later = serve_later
         self._has_capacity = has_capacity
         self._supported, self._acceptances = supported, acceptances
         self._rejection: Rejection | None = None
@@ -243,7 +244,7 @@ class EventDrivenAssociation(BareAssociation):
             self._serve_request(request, context_id)
         else:
             self.is_answering, self._held = True, size
-            self._services.submit(self._serve_in_thread, request, context_id)
+            self._serve_later(functools.partial(self._serve_in_thread, request, context_id))
 
     def bind(self, event: evt.EventType, handler: Callable[..., Any], args: list[Any] | None = None) -> None:
         """Bind a handler to an event of this association alone: all of a server share one mapping until then."""

@@ -6,7 +6,6 @@ import socket
 import ssl
 import struct
 import time
-from concurrent.futures import Executor
 from typing import Any, Protocol
 
 from pynetdicom import AE, evt
@@ -20,6 +19,7 @@ from pipeline.edge.dicom_net.limits import Limits
 from pipeline.edge.dicom_net.memory_budget import ConnectionMemory, MemoryBudget, Owner
 from pipeline.edge.dicom_net.pdu_types import A_ABORT, A_ASSOCIATE_RQ, A_RELEASE_RP, A_RELEASE_RQ, P_DATA_TF
 from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
+from pipeline.edge.dicom_net.service_thread import ServiceThread
 from pipeline.edge.dicom_net.shown_certificate import certificate_names, last_day
 
 LONGEST_REQUEST = 1 << 18
@@ -65,7 +65,7 @@ class Server(Protocol):
     budget: MemoryBudget
     tls: ssl.SSLContext | None
     admit: Admit
-    services: Executor
+    services: ServiceThread
     selector: selectors.BaseSelector
     rate_limited: RateLimitedLog
 
@@ -112,7 +112,7 @@ class Connection:
             remote=NumericAddress(self.host, int(address[1])),
             handlers=server.handlers,
             memory=self._memory,
-            services=server.services,
+            serve_later=lambda work: server.services.submit(self.owner, work),
             wake=lambda: server.wake(self),
             has_capacity=lambda: server.has_capacity(self),
             supported=server.supported,

@@ -17,7 +17,6 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 from pynetdicom import AE, evt
@@ -30,6 +29,7 @@ from pipeline.edge.dicom_net.leader_follower import BlockingWork, LeaderFollower
 from pipeline.edge.dicom_net.limits import MAXIMUM_PDU_SIZE, NEGOTIATION_SECONDS, Limits
 from pipeline.edge.dicom_net.memory_budget import MemoryBudget
 from pipeline.edge.dicom_net.rate_limited_log import RateLimitedLog
+from pipeline.edge.dicom_net.service_thread import ServiceThread
 from pipeline.edge.dicom_net.turn_order import TURN_SECONDS, TurnOrder
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,9 @@ ROUND_SECONDS = 0.004
 
 STORING_SECONDS = 0.005
 """How long others pause after each round while an object is stored of a caller that is first by far."""
+
+LONGEST_STORING_SECONDS = 0.25
+"""After so long it is the disk that is waited for, and nobody pauses for that."""
 
 YIELD_SECONDS = 0.00005
 """How long the thread pauses after a round for the other threads of the process.
@@ -93,11 +96,10 @@ class EventDrivenServer:
         self.acceptances = Acceptances()
         self.budget = MemoryBudget(limits.memory)
         self.rate_limited = RateLimitedLog(log)
-        # One at a time: requests that are read at once take Python's lock from each other, and from this server.
-        self.services: Executor = ThreadPoolExecutor(1, thread_name_prefix="dicom-service")
+        self.services = ServiceThread()
         self._connections: set[Connection] = set()
-        self._storing: set[Connection] = set()
-        """The connections whose objects are being stored."""
+        self._storing: dict[Connection, float] = {}
+        """The connections whose objects are being stored, and since when."""
         self._woken: deque[Connection] = deque()
         self._ready: dict[Connection, int] = {}
         self._turns = TurnOrder()
@@ -130,7 +132,7 @@ class EventDrivenServer:
         self._closing = True
         self._interrupt()
         self._threads.join()
-        self.services.shutdown(wait=False, cancel_futures=True)
+        self.services.close()
         self.rate_limited.close()
 
     @property
@@ -147,7 +149,7 @@ class EventDrivenServer:
     def forget(self, connection: Connection) -> None:
         """Serve a connection no more: it is closed."""
         self._connections.discard(connection)
-        self._storing.discard(connection)
+        self._storing.pop(connection, None)
 
     def _interrupt(self) -> None:
         if not self._is_interrupted:
@@ -190,7 +192,9 @@ class EventDrivenServer:
         The thread that stores an object needs Python's lock a dozen times. A pause until it is stored is all it takes.
         """
         self._take_woken()
-        if any(self._turns.is_first_by_far(one, self._ready) for one in self._storing):
+        lately = time.monotonic() - LONGEST_STORING_SECONDS
+        storing = [one for one, since in self._storing.items() if since > lately]
+        if self._ready and any(self._turns.is_first_by_far(one, self._ready) for one in storing):
             self._woken_up.poll(1000 * STORING_SECONDS)
         else:
             time.sleep(YIELD_SECONDS)
@@ -234,8 +238,10 @@ class EventDrivenServer:
                     self._alternated_at = now
                 self._served_last = connection
             self._turns.note(connection, now - began)
-            note = self._storing.add if connection.association.is_storing else self._storing.discard
-            note(connection)
+            if connection.association.is_storing:
+                self._storing.setdefault(connection, now)
+            else:
+                self._storing.pop(connection, None)
         self._is_busy = now - began_round >= TURN_SECONDS
 
     def _run_guarded(self, connection: Connection, step: Callable[..., None], *arguments: object) -> None:

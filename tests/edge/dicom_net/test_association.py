@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -557,30 +557,29 @@ def test_fifty_thousand_garbage_pdus_raise_nothing() -> None:
     address = AddressInformation(peers.LOOPBACK, 1)
     whole = [REQUEST, A_RELEASE_RQ, pdu(A_ABORT, bytes(4)), *_pdus(SENT.message(1))]
     ae = _entity()
-    with ThreadPoolExecutor(1) as services:
-        for _ in range(500):
-            association = EventDrivenAssociation(
-                ae,
-                _NullTransport(),
-                local=address,
-                remote=address,
-                handlers={evt.EVT_C_STORE: (lambda event: 0x0000, None)},
-                memory=_UnlimitedMemory(),
-                services=services,
-                wake=lambda: None,
-                has_capacity=lambda: True,
-                supported=SUPPORTED,
-                acceptances=Acceptances(),
-                log_problem=lambda why: None,
-            )
-            if chance.random() < 0.5:
-                association.take_pdu(REQUEST)
-            for _ in range(100):
-                association.take_pdu(_damaged(chance, chance.choice(whole)))
-                while association.has_more:
-                    association.read_fragments(0)
-                assert association.state in {f"Sta{number}" for number in range(1, 14)}
-            association.end()
+    for _ in range(500):
+        association = EventDrivenAssociation(
+            ae,
+            _NullTransport(),
+            local=address,
+            remote=address,
+            handlers={evt.EVT_C_STORE: (lambda event: 0x0000, None)},
+            memory=_UnlimitedMemory(),
+            serve_later=lambda work: work(),
+            wake=lambda: None,
+            has_capacity=lambda: True,
+            supported=SUPPORTED,
+            acceptances=Acceptances(),
+            log_problem=lambda why: None,
+        )
+        if chance.random() < 0.5:
+            association.take_pdu(REQUEST)
+        for _ in range(100):
+            association.take_pdu(_damaged(chance, chance.choice(whole)))
+            while association.has_more:
+                association.read_fragments(0)
+            assert association.state in {f"Sta{number}" for number in range(1, 14)}
+        association.end()
 
 
 def _pdus(sent: bytes) -> Iterator[bytes]:
