@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTP_PORT, HTTPS_PORT, HTTPConnection, HTTPException, HTTPSConnection
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -93,9 +93,10 @@ class PrefectCalls:
 
 
 def _connection(scheme: str, host: str, port: int | None, seconds: float) -> HTTPConnection:
+    # Without a port, the last group of an IPv6 address would be taken for one.
     if scheme == "https":
-        return HTTPSConnection(host, port, timeout=seconds, context=_tls())
-    return HTTPConnection(host, port, timeout=seconds)
+        return HTTPSConnection(host, port or HTTPS_PORT, timeout=seconds, context=_tls())
+    return HTTPConnection(host, port or HTTP_PORT, timeout=seconds)
 
 
 @functools.cache

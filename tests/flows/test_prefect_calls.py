@@ -96,3 +96,9 @@ def test_over_tls_a_server_that_nobody_known_has_signed_is_told_nothing(tmp_path
     with serving(server, _tls(Authority(tmp_path / "authority"), peers.LOOPBACK)), pytest.raises(PrefectSilentError):
         _ask(f"https://{peers.LOOPBACK}:{server.port}")
     assert server.asked == []
+
+
+def test_an_ipv6_address_without_a_port_is_called_at_the_usual_one() -> None:
+    """Python's own client would take its last group for the port."""
+    connection = prefect_calls._connection("http", "2001:db8::5", None, 1)
+    assert (connection.host, connection.port) == ("2001:db8::5", 80)
