@@ -21,6 +21,7 @@ from pipeline.edge.operations.private_file import create_private_file
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.patient_rows import PatientRows, rows_of
+from pipeline.edge.store.receipt_contents import DamagedContentError
 from pipeline.edge.text_files import printable
 from pipeline.errors import DxatrendError
 from pipeline.sr.dicom.content_tree import header_text
@@ -94,6 +95,8 @@ def _write(connection: Connection, of: PatientRows, to: Path, zone: tzinfo | Non
     rows = {table.name: found for table, found in rows_of(connection, of)}
     contents = {row["receipt_id"]: row["content"] for row in rows["receipt_content"]}
     for row in rows["receipt"]:
+        if row["id"] not in contents:
+            raise DamagedContentError(row["id"])
         row["content"] = contents[row["id"]]
     for name in (RECEIVED, SENT, ROWS):
         (to / name).mkdir(mode=0o700)

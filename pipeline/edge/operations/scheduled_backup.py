@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, exists, func, select, text
 
 from pipeline.edge.app import App
 from pipeline.edge.configuration.service_settings import MEGABYTE
@@ -123,7 +123,13 @@ def verify(file: Path, database: Database, scratch: Path, copied: Copied) -> Non
 
 
 def _compare(theirs: Connection, ours: Connection) -> None:
-    """Compare the latest exam that has an addendum; what was erased since is passed over."""
+    """Compare the latest exam that has an addendum; what was erased since is passed over.
+
+    Each receipt must have bytes, which no constraint of the schema demands.
+    """
+    has_bytes = exists().where(receipt_content.c.receipt_id == receipt.c.id)
+    if (number := theirs.scalar(select(receipt.c.id).where(~has_bytes).limit(1))) is not None:
+        raise BackupError(f"restored, receipt {number} has no bytes; they are gone from the store as well")
     latest = select(addendum.c.id, addendum.c.exam_id, addendum.c.content).order_by(addendum.c.id.desc()).limit(20)
     for row in theirs.execute(latest):
         same = ours.scalar(select(addendum.c.content).where(addendum.c.id == row.id))

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, LargeBinary, Row, case, func, 
 
 from pipeline.edge.store.compiled_statement import CompiledStatement, in_rows, parameters_in_rows
 from pipeline.edge.store.schema import receipt_content
+from pipeline.errors import DxatrendError
 
 PIECE = 8_000_000
 """Bytes of a large content that are written or read at a time, because a driver holds them several times."""
@@ -25,6 +26,13 @@ COLUMNS = (
     func.length(receipt_content.c.content).label("length"),
 )
 """What ``data_set_of`` needs of a row besides the ``id`` of its receipt."""
+
+
+class DamagedContentError(DxatrendError):
+    """The bytes of a receipt are damaged, cut short or gone."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"the bytes of receipt {number} are damaged or gone; look for them in a backup")
 
 
 def compress(data_set: bytes) -> bytes | bytearray:
@@ -70,17 +78,20 @@ def data_set_of(connection: Connection, row: Row[Any]) -> bytes:
     """Return the data set of a row; a large one is read and inflated in pieces, so that memory holds it once.
 
     Raises:
-        zlib.error: the content is damaged, cut short or missing.
+        DamagedContentError: the content is damaged, cut short or missing.
     """
     inflated, data_set = zlib.decompressobj(), BytesIO()
-    for piece in _pieces(connection, row.id, row.length or 0) if row.content is None else (row.content,):
-        left = piece
-        while left:  # a few bytes may stand for very many
-            data_set.write(inflated.decompress(left, PIECE))
-            left = inflated.unconsumed_tail
-    data_set.write(inflated.flush())
+    try:
+        for piece in _pieces(connection, row.id, row.length or 0) if row.content is None else (row.content,):
+            left = piece
+            while left:  # a few bytes may stand for very many
+                data_set.write(inflated.decompress(left, PIECE))
+                left = inflated.unconsumed_tail
+        data_set.write(inflated.flush())
+    except zlib.error:
+        raise DamagedContentError(row.id) from None
     if not inflated.eof:
-        raise zlib.error("the content of a receipt is cut short or missing")
+        raise DamagedContentError(row.id)
     return data_set.getvalue()  # shares the bytes, and copies none
 
 

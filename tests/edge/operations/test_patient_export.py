@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from sqlalchemy import delete
 
 from pipeline.edge.app import open_app
 from pipeline.edge.operations import patient_export
@@ -17,6 +18,8 @@ from pipeline.edge.operations.patient_selection import PatientNotFoundError
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.patient_rows import LINKS
+from pipeline.edge.store.receipt_contents import DamagedContentError
+from pipeline.edge.store.schema import receipt_content
 from pipeline.sr.dicom.reader import split_file
 from tests.factories.answered_exams import in_both_databases, l1_l4, receive
 from tests.factories.marked_patient import FORMER_ID, ID, OTHER_ID, everything, fill, marks_in
@@ -106,6 +109,16 @@ def test_an_export_that_fails_leaves_nothing_of_the_patient(
         fill(app)
         monkeypatch.setattr(patient_export, "index", full)
         with pytest.raises(ExportError, match="No space left"):
+            export_patient(app, ID, "", to=tmp_path / "export")
+    assert not (tmp_path / "export").exists()
+
+
+def test_an_export_without_the_bytes_of_an_object_is_none(folder: Path, tmp_path: Path) -> None:
+    with open_app(folder) as app:
+        fill(app)
+        with app.database.write() as connection:
+            connection.execute(delete(receipt_content))
+        with pytest.raises(DamagedContentError, match="are damaged or gone"):
             export_patient(app, ID, "", to=tmp_path / "export")
     assert not (tmp_path / "export").exists()
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, func, select
 
 from pipeline.edge.app import App, open_app
 from pipeline.edge.operations import backup, scheduled_backup
@@ -22,6 +23,7 @@ from pipeline.edge.operations.scheduled_backup import (
 from pipeline.edge.overview import expiries
 from pipeline.edge.store import housekeeping_log
 from pipeline.edge.store.database import Database
+from pipeline.edge.store.schema import receipt_content
 from tests import peers
 from tests.factories.answered_exams import in_both_databases
 
@@ -114,6 +116,14 @@ def test_a_backup_that_does_not_verify_gets_no_name_and_no_older_one_goes(
     back_up_by_schedule(app)
     assert _standing(app).failed is None
     assert len(list(folder.iterdir())) == KEEP
+
+
+def test_a_receipt_whose_bytes_are_gone_from_the_store_is_told_by_the_next_backup(app: App) -> None:
+    with app.database.write() as connection:
+        number = connection.scalar(select(func.min(receipt_content.c.receipt_id)))
+        connection.execute(delete(receipt_content).where(receipt_content.c.receipt_id == number))
+    with pytest.raises(BackupFailedError, match=f"receipt {number} has no bytes"):
+        back_up_by_schedule(app)
 
 
 def test_rows_that_are_missing_after_the_restore_are_told(app: App, tmp_path: Path) -> None:

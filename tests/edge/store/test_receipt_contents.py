@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from pipeline.edge.store import pixel_retention, receipt_contents, receipts, work_queue
 from pipeline.edge.store.database import Database, StoreError
+from pipeline.edge.store.receipt_contents import DamagedContentError
 from pipeline.edge.store.receipts import Arrival, Instance
 from pipeline.edge.store.schema import receipt, receipt_content
 from pipeline.edge.store.schema_base import State
@@ -109,7 +110,7 @@ def test_bytes_that_are_damaged_or_gone_are_no_data_set(database: Database, dama
     with database.write() as connection:
         change = delete(receipt_content) if damage is None else update(receipt_content).values(content=damage)
         connection.execute(change)
-    with pytest.raises(zlib.error), database.read() as connection:
+    with pytest.raises(DamagedContentError, match=f"receipt {number} "), database.read() as connection:
         receipts.load(connection, [number])
 
 
