@@ -11,6 +11,7 @@ from pipeline.edge.configuration.loading import SettingsError
 from pipeline.edge.heartbeat import AlreadyRunningError
 from pipeline.edge.live_configuration import OtherConfigurationError
 from pipeline.edge.store.database import StoreError, StoreInUseError, StoreMissingError, StoreTooNewError
+from pipeline.edge.store.receipt_contents import DamagedContentError
 from pipeline.edge.text_files import printable
 from pipeline.errors import DxatrendError
 
@@ -47,6 +48,8 @@ def lines_of(error: DxatrendError) -> tuple[str, ...]:
             return ("The store was written by a newer version of dxatrend; install that version",)
         case OtherConfigurationError():
             return (str(error), "Nothing was changed; --force runs the command anyway.")
+        case DamagedContentError():
+            return (error.sentence,)
         case UnsafeHomeError() | UnusablePasswordError() | AlreadyRunningError():
             return (str(error),)
         case ServiceCannotStartError():

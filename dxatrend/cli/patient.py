@@ -9,7 +9,7 @@ from dxatrend.cli.output import FAILURE, SUCCESS, print_errors, today
 from dxatrend.cli.store_access import open_store
 from pipeline.edge.operations.patient_erasure import Erasure, PatientNotErasedError, erase_patient, look_at
 from pipeline.edge.operations.patient_export import INDEX, ExportError, export_patient
-from pipeline.edge.operations.patient_selection import PatientNotFoundError
+from pipeline.edge.operations.patient_selection import PatientNotFoundError, not_looked_into
 from pipeline.edge.store.patient_rows import PatientRows
 from pipeline.edge.text_files import printable
 
@@ -25,6 +25,8 @@ def export(options: argparse.Namespace) -> int:
             return FAILURE
     rows = sum(done.rows.values())
     print(f"{printable(done.folder)}: {done.received} received objects, {done.addenda} addenda and pages, {rows} rows")
+    if done.damaged:
+        print_errors(f"Not everything could be looked into: {not_looked_into(done.damaged)}.")
     print(f"{printable(done.folder / INDEX)} says what is what. The files are not encrypted; only you may read them.")
     return SUCCESS
 
@@ -70,6 +72,8 @@ def _told(done: Erasure) -> Iterator[str]:
     yield f"Erased: {done.exams} exams, {done.receipts} received objects, {done.addenda} addenda and pages."
     if not done.is_rewritten:
         yield "The files of the store still have to be rewritten; the nightly housekeeping does it."
+    if done.damaged:
+        yield f"Not everything could be looked into: {not_looked_into(done.damaged)}."
     yield "What is elsewhere is not ours to erase:"
     for destination, count in done.delivered.items():
         yield f"  {printable(destination)} has got {count} addenda and pages"

@@ -35,6 +35,7 @@ from pipeline.edge.audit import events
 from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.errors import describe_error
 from pipeline.edge.store.database import StoreError, StoreTooNewError
+from pipeline.edge.store.receipt_contents import DamagedContentError
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +144,9 @@ class Dispatcher:
             return self._errors.response(503)
         except StoreTooNewError:
             return self._errors.response(503, title="The database is of a newer version", text=_TOO_NEW)
+        except DamagedContentError as damaged:
+            log.error("a page could not be shown: %s", damaged, extra={"receipt": damaged.number})
+            return self._errors.response(404, title="A received report cannot be read", text=damaged.sentence)
         except NoRoleError:
             return self._errors.response(403, title="You have no role here yet", text=_NO_ROLE)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong with one page, the others are shown

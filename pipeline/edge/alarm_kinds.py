@@ -305,7 +305,8 @@ ALL = (
         priority=Priority.MEDIUM,
         headline="The nightly backup has failed",
         cause="the last backup by schedule was not written, or not verified; ends with the next that is",
-        advice="See the reason in the detail: free space, or mend the folder. The older backups are kept.",
+        advice="See the reason in the detail: free space, or mend the folder. If it names a receipt, have that sent "
+        "again, or restore. The older backups are kept.",
         page="/",
         command="dxatrend status",
         hidden_by=(_NO_ROOM, _STORE_AWAY),

@@ -3,6 +3,7 @@
 import traceback
 
 from pipeline.edge.store.database import StoreError
+from pipeline.edge.store.receipt_contents import DamagedContentError
 
 WORKER_LOST = "worker_lost"
 """The reason for which work is held whose worker crashed repeatedly."""
@@ -23,7 +24,12 @@ def require_fault_of_one(error: Exception) -> None:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return the type of an error and the file and line it came from, of our own code if possible."""
+    """Return the type of an error and the file and line it came from, of our own code if possible.
+
+    Of damaged bytes it is which receipt they are of, as that is no error of ours and names no patient.
+    """
+    if isinstance(error, DamagedContentError):
+        return str(error)
     if isinstance(error, StoreError) and error.__context__ is not None:
         return f"{error}{_place(error.__context__)}"
     return f"{type(error).__name__}{_place(error)}"

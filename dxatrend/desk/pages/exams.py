@@ -19,19 +19,21 @@ from pipeline.edge.overview.patient import MOST_EXAMS, identities_of
 from pipeline.edge.store import outbox, patient_file, receipts
 from pipeline.edge.store.outbox import AddendumOnFile
 from pipeline.edge.store.patient_file import ExamRow
+from pipeline.edge.store.receipt_contents import DamagedContentError
 from pipeline.edge.store.schema_base import State
 from pipeline.sr.dicom.writer import Authored, dicom_file
 
 
 def show(visit: Visit) -> Response:
     """Show an exam in its stages, with its results, addenda, reports and trail."""
-    found, examined = _exam(visit, visit.path["number"])
+    found, examined, damaged = _exam(visit, visit.path["number"])
     visit.viewed(found.row.patient, exam=found.row.number)
     return visit.render(
         "exam.html",
         title=f"Exam {found.row.number}",
         exam=found,
         examined=examined,
+        damaged=damaged,
         trends=trends_of(examined, about=visit.query.get("about")),
         words=patient_words,
         event_words=WORDS,
@@ -131,7 +133,8 @@ def receipt_file(visit: Visit) -> Response:
     return visit.download(content, f"receipt-{number}.dcm", "application/dicom")
 
 
-def _exam(visit: Visit, number: int) -> tuple[ExamOverview, Examined | None]:
+def _exam(visit: Visit, number: int) -> tuple[ExamOverview, Examined | None, str]:
+    """Return an exam as it is on file and as it would be examined now, or why its bytes forbid that."""
     with visit.app.database.read() as connection:
         found = exam_overview(connection, number, visit.app.reference_data.clinical.rules)
         if found is None:
@@ -141,7 +144,10 @@ def _exam(visit: Visit, number: int) -> tuple[ExamOverview, Examined | None]:
         others = patient_file.exams_of(connection, numbers, most=MOST_EXAMS)
         if all(one.number != number for one in others):
             others = [*others, found.row]
-        return found, examine_now(visit.app, connection, number, others)
+        try:
+            return found, examine_now(visit.app, connection, number, others), ""
+        except DamagedContentError as damaged:
+            return found, None, damaged.sentence
 
 
 def _addendum(visit: Visit) -> tuple[ExamRow, AddendumOnFile]:
@@ -163,7 +169,9 @@ def _drawing(visit: Visit) -> tuple[ExamRow, Drawing | None, str]:
         sent = outbox.renderings(connection, addendum.number)
     if sent:
         return row, drawing_of(sent), ""
-    found, examined = _exam(visit, row.number)
+    found, examined, damaged = _exam(visit, row.number)
+    if damaged:
+        return row, None, damaged
     is_latest = bool(found.addenda) and found.addenda[0].row.number == addendum.number
     if examined is None or not examined.is_current or not is_latest:
         return row, None, "It was sent without pages, and what it rests on has changed since: it cannot be drawn now."

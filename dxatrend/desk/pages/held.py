@@ -25,6 +25,7 @@ from pipeline.edge.overview.held_reasons import explanation
 from pipeline.edge.store import exams, held_work
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.held_work import HeldWork
+from pipeline.edge.store.receipt_contents import DamagedContentError
 from pipeline.edge.store.receipts import Receipt
 from pipeline.edge.store.schema import exam, receipt
 
@@ -100,7 +101,7 @@ def show_one(visit: Visit) -> Response:
     work = found[0] if found else put_aside[0].work if put_aside else None
     if work is None:
         raise not_found()
-    receipts = _receipts(visit, work) if visit.sees_patients else []
+    receipts, damaged = _receipts(visit, work) if visit.sees_patients else ([], [])
     if receipts:
         visit.viewed(**_about(number))
     return visit.render(
@@ -110,6 +111,7 @@ def show_one(visit: Visit) -> Response:
         known=explanation(work.reason),
         put_aside=put_aside[0] if put_aside else None,
         reports=[(one, report_view.view(visit.app, one)) for one in receipts],
+        damaged=damaged,
         longest=LONGEST_REASON,
         back="/held",
         may_act=visit.may(Role.ACT),
@@ -164,8 +166,8 @@ def _too_late(visit: Visit, held: PrintedNumber) -> str:
     return f"{held} was {words} already, by {entry.actor} {when}. You have changed nothing."
 
 
-def _receipts(visit: Visit, work: HeldWork) -> list[Receipt]:
-    """Return the received reports of a held receipt or exam."""
+def _receipts(visit: Visit, work: HeldWork) -> tuple[list[Receipt], list[str]]:
+    """Return the received reports of a held receipt or exam, and in words those whose bytes are damaged or gone."""
     number = _printed(work.number)
     if number.queue is receipt:
         numbers = [number.number]
@@ -175,8 +177,16 @@ def _receipts(visit: Visit, work: HeldWork) -> list[Receipt]:
         numbers = [one for one, _ in (*on_file.reports, *on_file.rejected)]
     else:
         numbers = []
-    found = (report_view.load(visit.app, one) for one in numbers[:_MOST_REPORTS])
-    return [one for one in found if one is not None]
+    found, damaged = [], []
+    for one in numbers[:_MOST_REPORTS]:
+        try:
+            loaded = report_view.load(visit.app, one)
+        except DamagedContentError as error:
+            damaged.append(error.sentence)
+            continue
+        if loaded is not None:
+            found.append(loaded)
+    return found, damaged
 
 
 def _about(number: PrintedNumber) -> dict[str, int]:

@@ -17,6 +17,7 @@ from pipeline.edge.overview.examined import examine_now
 from pipeline.edge.overview.patient import PatientOverview, patient_overview
 from pipeline.edge.store import patient_file
 from pipeline.edge.store.patient_file import PatientOnFile
+from pipeline.edge.store.receipt_contents import DamagedContentError
 
 LONGEST_ID = 64
 """Characters of a Patient ID, an issuer, an accession number or a UID that are searched for."""
@@ -46,7 +47,11 @@ def show(visit: Visit) -> Response:
         found = _overview(visit, number)
         latest = found.latest
         rows = [line.row for line in found.exams]
-        examined = examine_now(visit.app, connection, latest.row.number, rows) if latest else None
+        examined, damaged = None, ""
+        try:
+            examined = examine_now(visit.app, connection, latest.row.number, rows) if latest else None
+        except DamagedContentError as error:
+            damaged = error.sentence
     visit.viewed(number)
     return visit.render(
         "patient.html",
@@ -54,6 +59,7 @@ def show(visit: Visit) -> Response:
         patient=found,
         identities={one.number: one for one in (*found.identities, *found.namesakes)},
         trends=trends_of(examined, about=visit.query.get("about")),
+        damaged=damaged,
         latest=latest,
         words=patient_words,
         event_words=WORDS,

@@ -147,8 +147,8 @@ def _subject(connection: Connection, entry: Entry) -> Subject:
 
 def _subject_of_receipt(connection: Connection, number: int, instance_uids: dict[str, str]) -> Subject:
     """Return what the received bytes say of themselves, whatever became of them since."""
-    found = receipts.load(connection, [number])
     try:
+        found = receipts.load(connection, [number])
         header = read_header(found[0].instance.data_set, found[0].instance.transfer_syntax_uid)
         return Subject(
             patient_id=header_text(header, "PatientID"),

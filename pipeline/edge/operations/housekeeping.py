@@ -28,6 +28,7 @@ from pipeline.edge.store import (
 )
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database, StoreError
+from pipeline.edge.store.receipt_contents import DamagedContentError
 from pipeline.errors import DxatrendError
 
 log = logging.getLogger(__name__)
@@ -112,9 +113,12 @@ def run_housekeeping(app: App) -> float:
 
 def _drop_pixel_data(database: Database, *, received_before: datetime) -> None:
     """Drop the pixel data of images that came before a moment, a batch at a time."""
-    dropped = 0
-    while batch := _drop_a_batch(database, received_before):
+    dropped, damaged = 0, set[int]()
+    while batch := _drop_a_batch(database, received_before, damaged):
         dropped += batch
+    dropped -= len(damaged)
+    for number in sorted(damaged):
+        log.warning("its pixel data was not dropped: %s", DamagedContentError(number), extra={"receipt": number})
     if dropped:
         log.info("pixel data of old images was dropped", extra={"count": dropped})
 
@@ -178,9 +182,9 @@ def _give_up_commitment_requests(database: Database, at: datetime) -> None:
             log.warning("scanners did not hear our commitments; see dxatrend held", extra={"count": held})
 
 
-def _drop_a_batch(database: Database, received_before: datetime) -> int:
+def _drop_a_batch(database: Database, received_before: datetime, damaged: set[int]) -> int:
     with database.write() as connection:
-        return pixel_retention.drop_pixel_data(connection, received_before=received_before)
+        return pixel_retention.drop_pixel_data(connection, received_before=received_before, damaged=damaged)
 
 
 def _record_done(database: Database, at: datetime, seconds: float) -> None:

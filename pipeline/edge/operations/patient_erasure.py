@@ -50,6 +50,8 @@ class Erasure:
     """Earlier stores and backups of this machine, which still hold the patient."""
     is_rewritten: bool
     """Whether the files of the store were rewritten; else housekeeping does it."""
+    damaged: tuple[int, ...]
+    """Receipts without readable bytes, which belong to no exam and may be of the patient; they stay."""
 
 
 def look_at(app: App, patient_id: str, issuer: str = "") -> PatientRows:
@@ -93,6 +95,7 @@ def erase_patient(app: App, patient_id: str, issuer: str, reason: str, *, found:
         studies=studies,
         copies=tuple(copies_of(app)),
         is_rewritten=rewrite(app.database),
+        damaged=tuple(sorted(now.damaged)),
     )
 
 

@@ -21,7 +21,7 @@ from pipeline.edge.operations.private_file import create_private_file
 from pipeline.edge.store import audit_trail
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.patient_rows import PatientRows, rows_of
-from pipeline.edge.store.receipt_contents import DamagedContentError
+from pipeline.edge.store.receipt_contents import inflate
 from pipeline.edge.text_files import printable
 from pipeline.errors import DxatrendError
 from pipeline.sr.dicom.content_tree import header_text
@@ -47,6 +47,8 @@ class Export:
     addenda: int
     rows: Mapping[str, int]
     """By table, how many rows."""
+    damaged: tuple[int, ...]
+    """Receipts without readable bytes, which belong to no exam and may be of the patient."""
 
 
 def export_patient(app: App, patient_id: str, issuer: str, *, to: Path) -> Export:
@@ -55,6 +57,7 @@ def export_patient(app: App, patient_id: str, issuer: str, *, to: Path) -> Expor
     Raises:
         PatientNotFoundError: nothing is on file under the id, or it is of several issuers.
         ExportError: the folder exists, or a file cannot be written.
+        DamagedContentError: the bytes of an object of the patient are damaged or gone.
         StoreError: the database could not be queried.
     """
     with app.database.snapshot() as connection:
@@ -95,16 +98,18 @@ def _write(connection: Connection, of: PatientRows, to: Path, zone: tzinfo | Non
     rows = {table.name: found for table, found in rows_of(connection, of)}
     contents = {row["receipt_id"]: row["content"] for row in rows["receipt_content"]}
     for row in rows["receipt"]:
-        if row["id"] not in contents:
-            raise DamagedContentError(row["id"])
-        row["content"] = contents[row["id"]]
+        row["content"] = contents.get(row["id"])
     for name in (RECEIVED, SENT, ROWS):
         (to / name).mkdir(mode=0o700)
     files = {
         "receipt": {
-            row["id"]: _write_object(to / RECEIVED, row, row["transfer_syntax_uid"]) for row in rows["receipt"]
+            row["id"]: _write_object(to / RECEIVED, row, inflate(row["id"], row["content"]), row["transfer_syntax_uid"])
+            for row in rows["receipt"]
         },
-        "addendum": {row["id"]: _write_object(to / SENT, row, ExplicitVRLittleEndian) for row in rows["addendum"]},
+        "addendum": {
+            row["id"]: _write_object(to / SENT, row, zlib.decompress(row["content"]), ExplicitVRLittleEndian)
+            for row in rows["addendum"]
+        },
     }
     for name, found in rows.items():
         content = [{key: _value(value, of) for key, value in row.items() if key != "content"} for row in found]
@@ -120,12 +125,12 @@ def _write(connection: Connection, of: PatientRows, to: Path, zone: tzinfo | Non
         received=len(rows["receipt"]),
         addenda=len(rows["addendum"]),
         rows={name: len(found) for name, found in rows.items()},
+        damaged=tuple(sorted(of.damaged)),
     )
 
 
-def _write_object(folder: Path, row: Row, transfer_syntax_uid: str) -> str:
+def _write_object(folder: Path, row: Row, data_set: bytes, transfer_syntax_uid: str) -> str:
     """Write one object as a DICOM file, or its bytes alone where no file can have its UID; return the file's name."""
-    data_set = zlib.decompress(row["content"])
     instance = Authored(sop_class_uid=row["sop_class_uid"], sop_instance_uid=row["sop_instance_uid"], data_set=data_set)
     try:
         name, content = f"{row['id']}.dcm", dicom_file(instance, transfer_syntax_uid=transfer_syntax_uid)
@@ -153,7 +158,7 @@ def _value(value: Any, of: PatientRows) -> Any:
 def _name(row: Row) -> str:
     """Return the patient's name in a received object; empty where there is none, or it cannot be read."""
     try:
-        header = read_header(zlib.decompress(row["content"]), row["transfer_syntax_uid"])
+        header = read_header(inflate(row["id"], row["content"]), row["transfer_syntax_uid"])
     except UnreadableReportError:
         return ""
     return header_text(header, "PatientName")

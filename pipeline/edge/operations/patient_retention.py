@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 from pipeline.edge.app import App
 from pipeline.edge.operations.patient_erasure import erase_rows
-from pipeline.edge.operations.patient_selection import select_patients
+from pipeline.edge.operations.patient_selection import not_looked_into, select_patients
 from pipeline.edge.store import erasure, expired_patients
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def erase_expired(app: App, *, today: date) -> int:
     years = app.settings.service.keeping.exams_years
     if years is None:
         return 0
-    erased = 0
+    erased, damaged = 0, frozenset[int]()
     for _ in range(MOST_BATCHES):
         with app.database.snapshot() as connection:
             numbers = expired_patients.expired(connection, years=years, on=today, most=AT_ONCE)
@@ -58,6 +58,7 @@ def erase_expired(app: App, *, today: date) -> int:
         with app.database.write() as connection:
             erasure.lock(connection, found)
             now = select_patients(connection, numbers, known=found)
+            damaged |= now.damaged
             if now.identities != found.identities:  # ids were merged or separated at this moment
                 continue
             if waiting := erasure.under_way(connection, now):
@@ -65,6 +66,8 @@ def erase_expired(app: App, *, today: date) -> int:
                 break
             erase_rows(app, connection, now, f"the last exam is more than {years} years ago (keeping.exams_years)")
         erased += len(numbers)
+    if damaged:
+        log.warning("old patients were looked for, but %s", not_looked_into(damaged))
     if erased:
         log.info("patients were erased whose exams are old", extra={"count": erased})
     return erased

@@ -1,6 +1,7 @@
 """Find everything that is linked to one patient, by id and issuer: all ids merged with it, and what was never read."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
@@ -29,8 +30,18 @@ def select_patient(
     numbers = _numbers(connection, patient_id, issuer)
     found = select_patients(connection, numbers, also={(patient_id, issuer)}, known=known)
     if not (found.patients or found.receipts):
-        raise PatientNotFoundError("nothing is on file under this id and issuer")
+        but = f"; {not_looked_into(found.damaged)}" if found.damaged else ""
+        raise PatientNotFoundError(f"nothing is on file under this id and issuer{but}")
     return found
+
+
+def not_looked_into(damaged: Collection[int]) -> str:
+    """Return in words which receipts may be of a patient, as their bytes are damaged or gone."""
+    which = f"receipt{'s' if len(damaged) > 1 else ''} {', '.join(map(str, sorted(damaged)))}"
+    return (
+        f"the bytes of {which} are damaged or gone, and nobody can tell whose they are: have them sent again, or "
+        "restore a backup, and look again"
+    )
 
 
 def select_patients(
@@ -47,10 +58,11 @@ def select_patients(
     read = connection.scalars(select(reading.c.receipt_id).where(reading.c.exam_id.in_(exams))).all()
     whose = Whose(identities=identities, uids=uids_of(connection, exams, read))
     after = 0 if known is None else known.last_receipt
-    unread = unread_receipts_of(connection, whose, after=after)
+    unread, damaged = unread_receipts_of(connection, whose, after=after)
     if known is not None:
         unread |= known.receipts - set(read)
-    return patient_rows(connection, patients, identities, unread, known=known)
+        damaged |= known.damaged
+    return replace(patient_rows(connection, patients, identities, unread, known=known), damaged=damaged)
 
 
 def _numbers(connection: Connection, patient_id: str, issuer: str) -> list[int]:

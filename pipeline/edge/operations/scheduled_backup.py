@@ -7,7 +7,6 @@ import hashlib
 import logging
 import shutil
 import tempfile
-import zlib
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from pipeline.edge.store import exams, housekeeping_log
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.housekeeping_log import BACKUP_FAILED, BACKUP_TRIED, BACKUP_VERIFIED
 from pipeline.edge.store.process_schema import process
+from pipeline.edge.store.receipt_contents import DamagedContentError, inflate
 from pipeline.edge.store.receipts import ERASED
 from pipeline.edge.store.schema import addendum, receipt, receipt_content
 from pipeline.errors import DxatrendError
@@ -127,7 +127,7 @@ def _compare(theirs: Connection, ours: Connection) -> None:
 
     Each receipt must have bytes, which no constraint of the schema demands.
     """
-    has_bytes = exists().where(receipt_content.c.receipt_id == receipt.c.id)
+    has_bytes = exists().where(receipt_content.c.receipt_id == receipt.c.id, func.length(receipt_content.c.content) > 0)
     if (number := theirs.scalar(select(receipt.c.id).where(~has_bytes).limit(1))) is not None:
         raise BackupError(f"restored, receipt {number} has no bytes; they are gone from the store as well")
     latest = select(addendum.c.id, addendum.c.exam_id, addendum.c.content).order_by(addendum.c.id.desc()).limit(20)
@@ -148,8 +148,14 @@ def _require_bytes(theirs: Connection, ours: Connection, number: int) -> None:
     one = select(receipt.c.digest, receipt.c.reason, receipt_content.c.content).where(receipt.c.id == number)
     one = one.outerjoin_from(receipt, receipt_content)
     there, here = theirs.execute(one).one(), ours.execute(one).one()
-    intact = there.content and hashlib.sha256(zlib.decompress(there.content)).hexdigest() == there.digest
-    if not intact and there.content != here.content and here.reason != ERASED:
+    if here.reason == ERASED:
+        return
+    try:
+        intact = hashlib.sha256(inflate(number, there.content)).hexdigest() == there.digest
+    except DamagedContentError:
+        where = "; they are so in the store as well" if there.content == here.content else ""
+        raise BackupError(f"restored, receipt {number} has damaged bytes{where}") from None
+    if not intact and there.content != here.content:
         raise BackupError(f"restored, receipt {number} has other bytes")
 
 

@@ -144,7 +144,11 @@ EXPLANATIONS: Mapping[str, Explanation] = {
         "The character set of an HL7 receiver lacks a letter of this result; no letter is replaced.",
         "Set `character_set` in its mapping to one that has it, best `UNICODE UTF-8`; restart, then release.",
     ),
-    "unexpected": Explanation("An error in dxatrend.", "The detail names the place; please report it."),
+    "unexpected": Explanation(
+        "An error in dxatrend, or the bytes of a received report are damaged or gone.",
+        "The detail says which. Damaged bytes: have the report sent again, or restore a backup, then release. "
+        "Anything else: please report it.",
+    ),
     "worker_lost": Explanation(
         "An error in dxatrend: a worker ended three times while it had this.",
         "Please report it; release it after the next upgrade.",

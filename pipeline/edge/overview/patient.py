@@ -14,6 +14,7 @@ from pipeline.edge.store import audit_trail, exams, outbox, patient_file, patien
 from pipeline.edge.store.audit_trail import SealedEntry
 from pipeline.edge.store.patient_file import DeliveryRow, ExamRow, HistoryQueryRow, MergeOnFile, PatientOnFile
 from pipeline.edge.store.patients import ContextOnFile
+from pipeline.edge.store.receipt_contents import DamagedContentError
 from pipeline.edge.store.schema_base import State
 from pipeline.sr.dicom.content_tree import header_text
 from pipeline.sr.dicom.header import read_header
@@ -113,10 +114,10 @@ def patient_overview(connection: Connection, number: int, rules: Rules) -> Patie
 def patient_name(connection: Connection, exam_number: int) -> str:
     """Return the patient's name as the first report of an exam that states one has it (PS3.5 6.2.1)."""
     for report in patient_file.reports_of(connection, exam_number):
-        (receipt,) = receipts.load(connection, [report.receipt])
         try:
+            (receipt,) = receipts.load(connection, [report.receipt])
             header = read_header(receipt.instance.data_set, receipt.instance.transfer_syntax_uid)
-        except UnreadableReportError:
+        except (UnreadableReportError, DamagedContentError):
             continue
         if name := header_text(header, "PatientName"):
             return name

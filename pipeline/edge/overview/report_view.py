@@ -60,7 +60,11 @@ def view(app: App, received: Receipt) -> ReportView:
 
 
 def load(app: App, number: int) -> Receipt | None:
-    """Return a receipt with its bytes; ``None`` where there is none of this number."""
+    """Return a receipt with its bytes; ``None`` where there is none of this number.
+
+    Raises:
+        DamagedContentError: its bytes are damaged or gone.
+    """
     with app.database.read() as connection:
         found = receipts.load(connection, [number])
     return found[0] if found else None

@@ -13,6 +13,7 @@ from pipeline.edge.extract.extraction import read_in_time
 from pipeline.edge.quality_control import stops
 from pipeline.edge.store import audit_trail, exams, phantom_scans, readings, receipts, withdrawals, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
+from pipeline.edge.store.receipt_contents import DamagedContentError
 from pipeline.edge.store.schema import exam as exam_table
 from pipeline.sr.dicom.unreadable import UnreadableReportError
 from pipeline.sr.extract.phantom import PhantomReportError
@@ -41,7 +42,11 @@ def _reextract(app: App, connection: Connection, number: int) -> bool:
     reports: dict[int, Report] = {}
     before = {**dict(on_file.reports), **dict(on_file.rejected)}
     phantoms: dict[int, PhantomReportError] = {}
-    for receipt in receipts.load(connection, list(before)):
+    try:
+        loaded = receipts.load(connection, list(before))
+    except DamagedContentError as damaged:
+        return _hold(connection, number, reader_fingerprint, describe_error(damaged))
+    for receipt in loaded:
         try:
             reports[receipt.number] = read_in_time(app, receipt)
         except PhantomReportError as phantom:

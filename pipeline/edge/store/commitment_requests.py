@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from sqlalchemy import Connection, func, select, update
 from pipeline.edge.store import receipt_contents, work_queue
 from pipeline.edge.store.change_notification import notify
 from pipeline.edge.store.inserts import insert_if_absent
+from pipeline.edge.store.receipt_contents import DamagedContentError
 from pipeline.edge.store.schema import commitment_request, receipt
 from pipeline.edge.store.schema_base import State
 
@@ -117,8 +117,7 @@ def failure_reason_of(connection: Connection, sop_class_uid: str, sop_instance_u
     is_of_class = (receipt.c.sop_class_uid != sop_class_uid).asc()
     found = connection.execute(select(*columns).where(same).order_by(is_of_class, receipt.c.id)).all()
     for row in found:
-        content = receipt_contents.load(connection, row.id)
-        if content is not None and _digest(content) == row.digest:
+        if _digest(connection, row.id) == row.digest:
             return None if row.sop_class_uid == sop_class_uid else CLASS_INSTANCE_CONFLICT
     return NO_SUCH_OBJECT_INSTANCE
 
@@ -135,8 +134,8 @@ def hold_unreported(connection: Connection, *, asked_before: datetime) -> int:
     return len(numbers)
 
 
-def _digest(content: bytes) -> str | None:
+def _digest(connection: Connection, number: int) -> str | None:
     try:
-        return hashlib.sha256(zlib.decompress(content)).hexdigest()
-    except zlib.error:
+        return hashlib.sha256(receipt_contents.data_set(connection, number)).hexdigest()
+    except DamagedContentError:
         return None

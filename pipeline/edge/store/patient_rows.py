@@ -58,6 +58,8 @@ class PatientRows:
     last_entry: int
     last_receipt: int
     """The last entry of the audit trail, and the last receipt, that were looked at."""
+    damaged: frozenset[int] = frozenset()
+    """Receipts without readable bytes, which belong to no exam: whose they are cannot be told."""
 
 
 LINKS: Mapping[Table, Callable[[PatientRows], ColumnElement[bool]]] = {

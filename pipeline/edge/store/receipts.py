@@ -1,11 +1,12 @@
 """Receipts: received instances, stored byte for byte with their digest, and what is to be done with each."""
 
 import hashlib
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import (
     Connection,
@@ -26,6 +27,8 @@ from pipeline.edge.store.inserts import insert_absent
 from pipeline.edge.store.schema import receipt, receipt_content
 from pipeline.edge.store.schema_base import State
 from pipeline.edge.store.senders import Sender
+
+log = logging.getLogger(__name__)
 
 OTHER_BYTES = "other_bytes"
 """The reason for which a second instance with a known SOP Instance UID and different bytes is held."""
@@ -163,23 +166,24 @@ def store_all(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple
     The same SOP Instance UID with the same bytes is stored once. With other bytes both are stored and the later one is
     held, because only a person can say which is right; a historical one is ignored instead, as archives alter what they
     store. What was erased is held if a scanner sends it again; if it is historical, it counts as stored and is not.
-    Any number of instances costs as many statements as one.
+    Any number of new instances costs as many statements as one. Known ones whose bytes on file are damaged or gone are
+    mended with those that came.
     """
     if connection.dialect.name == "postgresql":  # else two listeners do not see what the other is storing
         connection.execute(_LOCK_UIDS, {"uids": [arrival.sop_instance_uid for arrival in arrivals]})
     erased = erased_objects.among(connection, [arrival.sop_instance_uid for arrival in arrivals])
-    stored: dict[int, tuple[int, bool]] = {}
+    stored: dict[int, _Stored] = {}
     waiting = dict(enumerate(arrivals))
     while waiting:  # once, unless one UID comes several times: then the later ones find the earlier one stored
         of_uid = {arrival.sop_instance_uid: place for place, arrival in reversed(waiting.items())}
         turn = {place: waiting.pop(place) for place in sorted(of_uid.values())}
         stored.update(zip(turn, _store_different(connection, list(turn.values()), erased), strict=True))
     results = [stored[place] for place in range(len(arrivals))]
-    entries = (_entry(arrival, *result, erased) for arrival, result in zip(arrivals, results, strict=True))
+    entries = (_entry(arrival, result, erased) for arrival, result in zip(arrivals, results, strict=True))
     audit_trail.record(connection, *entries)
-    if any(new for _, new in results):
+    if any(result.is_new for result in results):
         notify(connection)
-    return results
+    return [(result.number, result.is_new) for result in results]
 
 
 def last_number(connection: Connection) -> int:
@@ -228,15 +232,22 @@ def requeue_with_other_bytes(connection: Connection, numbers: Sequence[int]) -> 
     connection.execute(update(receipt).where(receipt.c.id.in_(numbers)).values(attempts=0))
 
 
-def _store_different(
-    connection: Connection, arrivals: Sequence[Arrival], erased: Mapping[str, int]
-) -> list[tuple[int, bool]]:
+class _Stored(NamedTuple):
+    """What became of an arrival: its receipt, whether that is new, and whether its bytes were mended."""
+
+    number: int
+    is_new: bool
+    is_mended: bool
+
+
+def _store_different(connection: Connection, arrivals: Sequence[Arrival], erased: Mapping[str, int]) -> list[_Stored]:
     """Store instances of different UIDs; ``erased`` are those that were erased, each with its receipt."""
     on_file: defaultdict[str, list[Any]] = defaultdict(list)
     uids = [arrival.sop_instance_uid for arrival in arrivals]
     for known in _KNOWN.execute(connection, {"uids": uids}):
         on_file[known.sop_instance_uid].append(known)
     numbers: dict[str, int] = {}
+    mended: set[int] = set()
     rows, contents = [], {}
     for arrival in arrivals:
         uid = arrival.sop_instance_uid
@@ -249,10 +260,15 @@ def _store_different(
         else:
             _store_again(connection, same, arrival)
             numbers[uid] = same
+            if _mend(connection, same, arrival):
+                mended.add(same)
     inserted = insert_absent(connection, receipt, rows, key=receipt.c.sop_instance_uid)
     receipt_contents.store_all(connection, {number: contents[uid] for uid, number in inserted.items()})
     numbers |= inserted
-    return [(numbers[uid], uid in inserted) for uid in (arrival.sop_instance_uid for arrival in arrivals)]
+    return [
+        _Stored(numbers[uid], is_new=uid in inserted, is_mended=numbers[uid] in mended)
+        for uid in (arrival.sop_instance_uid for arrival in arrivals)
+    ]
 
 
 def _row(arrival: Arrival, on_file: Sequence[Any], erased: int | None) -> dict[str, object]:
@@ -285,23 +301,37 @@ def _named(known: Any) -> str:
     return f"{known.id} ({Sender(ae_title=known.calling_ae_title, host=known.host)})"
 
 
-def _entry(arrival: Arrival, number: int, new: bool, erased: Mapping[str, int]) -> Entry:
+def _entry(arrival: Arrival, stored: _Stored, erased: Mapping[str, int]) -> Entry:
     detail = {
         "sop_class_uid": arrival.sop_class_uid,
         "sop_instance_uid": arrival.sop_instance_uid,
         "digest": arrival.digest,
-        "new": new,
+        "new": stored.is_new,
     }
-    if not new and erased.get(arrival.sop_instance_uid) == number:
+    if stored.is_mended:
+        detail["mended"] = True
+    if not stored.is_new and erased.get(arrival.sop_instance_uid) == stored.number:
         detail = {"sop_class_uid": arrival.sop_class_uid, "erased": True}
     return Entry(
         event=Event.RECEIVED,
         at=arrival.at,
         actor=arrival.calling_ae_title,
         host=arrival.host,
-        receipt=number,
+        receipt=stored.number,
         detail=detail,
     )
+
+
+def _mend(connection: Connection, number: int, arrival: Arrival) -> bool:
+    """Put known bytes that came again in the place of those on file where these are damaged or gone."""
+    if receipt_contents.is_whole(connection, number, arrival.content):
+        return False
+    own = select(receipt.c.id).where(receipt.c.id == number, receipt.c.digest == arrival.digest)
+    if connection.scalar(own.with_for_update()) is None:  # else they could come back after an erasure
+        return False
+    receipt_contents.mend(connection, number, arrival.content)
+    log.warning("bytes that were damaged or gone came again, and are mended", extra={"receipt": number})
+    return True
 
 
 def _store_again(connection: Connection, number: int, arrival: Arrival) -> None:

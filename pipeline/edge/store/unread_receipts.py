@@ -1,12 +1,14 @@
 """Receipts that belong to no exam, and of which patient each is: held, ignored or waiting, known by its bytes alone."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
 from pipeline.edge.store import receipts
+from pipeline.edge.store.receipt_contents import DamagedContentError
 from pipeline.edge.store.receipts import ERASED, Receipt
 from pipeline.edge.store.schema import reading, receipt
 from pipeline.edge.store.schema_base import State
@@ -32,23 +34,44 @@ class Whose:
     uids: Collection[str]
 
 
-def unread_receipts_of(connection: Connection, whose: Whose, *, after: int = 0) -> frozenset[int]:
+class Unread(NamedTuple):
+    """Receipts without an exam: those of some patients, and those whose bytes are damaged, which may be anybody's."""
+
+    theirs: frozenset[int]
+    damaged: frozenset[int]
+
+
+def unread_receipts_of(connection: Connection, whose: Whose, *, after: int = 0) -> Unread:
     """Return the receipts without an exam that are of these patients, of those after a number.
 
     The Patient ID decides, then another id of the same patient (0010,1000) (0010,1002), then the study and the UID of
     the object. An object that cannot be read is theirs where its bytes contain the id as a word of its own; an id so
     short that a stranger's object may contain it by chance has to stand in the element Patient ID.
     """
-    return frozenset(one.number for one in _unread(connection, after) if _is_of(one, whose))
+    damaged: set[int] = set()
+    theirs = frozenset(one.number for one in _unread(connection, after, damaged) if _is_of(one, whose))
+    return Unread(theirs, frozenset(damaged))
 
 
-def _unread(connection: Connection, after: int) -> Iterator[Receipt]:
+def _unread(connection: Connection, after: int, damaged: set[int]) -> Iterator[Receipt]:
+    """Yield the receipts without an exam; the numbers of those without readable bytes are added to ``damaged``."""
     without_exam = ~select(reading.c.receipt_id).where(reading.c.receipt_id == receipt.c.id).exists()
     has_bytes = receipt.c.reason.is_distinct_from(ERASED) | (receipt.c.state != State.IGNORED)
     query = select(receipt.c.id).where(receipt.c.id > after, without_exam, has_bytes)
     numbers = connection.scalars(query.order_by(receipt.c.id)).all()
     for first in range(0, len(numbers), _AT_A_TIME):
-        yield from receipts.load(connection, list(numbers[first : first + _AT_A_TIME]))
+        yield from _load(connection, numbers[first : first + _AT_A_TIME], damaged)
+
+
+def _load(connection: Connection, numbers: Sequence[int], damaged: set[int]) -> list[Receipt]:
+    """Return these receipts, loaded together, or one by one where the bytes of one are damaged or gone."""
+    try:
+        return receipts.load(connection, list(numbers))
+    except DamagedContentError as error:
+        if len(numbers) > 1:
+            return [one for number in numbers for one in _load(connection, [number], damaged)]
+        damaged.add(error.number)
+        return []
 
 
 def _is_of(one: Receipt, whose: Whose) -> bool:

@@ -6,6 +6,9 @@ import pytest
 
 from dxatrend.cli.main import main
 from pipeline.edge.app import open_app
+from pipeline.edge.extract.extraction import extract_waiting
+from pipeline.edge.store import held_work
+from tests.factories.damaged_contents import damages, receive_damaged
 from tests.factories.marked_patient import ID, MARKS, fill, marks_in_file
 
 
@@ -69,3 +72,30 @@ def test_an_export_says_what_it_has_written(config: Path, tmp_path: Path, capsys
     assert (to / "index.txt").is_file()
     assert _run(config, "patient", "export", ID, "--to", str(to)) == 1
     assert "is there already" in capsys.readouterr().err
+
+
+@damages
+def test_commands_name_the_receipt_whose_bytes_are_damaged_or_gone(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: bytes | None
+) -> None:
+    with open_app(config) as app:
+        number = receive_damaged(app, damage, uid="2.25.99")
+    assert _run(config, "show", str(number)) == 1
+    told = capsys.readouterr()
+    assert (told.out, told.err) == (
+        "",
+        f"The bytes of receipt {number} are damaged or gone: have the object sent again, or restore a backup.\n",
+    )
+    unknown = f"Not everything could be looked into: the bytes of receipt {number} are damaged or gone"
+    assert _run(config, "patient", "export", ID, "--to", str(tmp_path / "export")) == 0
+    assert unknown in capsys.readouterr().err
+    assert _run(config, "patient", "erase", ID, "--reason", "request 7", "--yes") == 0
+    assert unknown in capsys.readouterr().out
+    with open_app(config) as app:
+        extract_waiting(app)
+        with app.database.read() as connection:
+            (held,) = held_work.held(connection, numbers=[str(number)])
+    assert held.reason == "unexpected"
+    assert held.detail == (
+        f"the bytes of receipt {number} are damaged or gone: have the object sent again, or restore a backup"
+    )

@@ -19,13 +19,14 @@ from pipeline.edge.configuration.desk_settings import Role
 from pipeline.edge.extract.extraction import extract_waiting
 from pipeline.edge.follow_up.due_exams import drain
 from pipeline.edge.operations import exam_corrections
-from pipeline.edge.store import audit_trail, history_queries, patient_file, receipts, work_queue
+from pipeline.edge.store import audit_trail, history_queries, patient_file, receipt_contents, receipts, work_queue
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.receipts import Instance
-from pipeline.edge.store.schema import addendum, delivery, exam
+from pipeline.edge.store.schema import addendum, delivery, exam, receipt_content
 from pipeline.edge.store.schema_base import State
 from tests.factories import browser as browsers
 from tests.factories.browser import PHONE, Client, RunningDesk, pixels_of
+from tests.factories.damaged_contents import damage_content, damages
 from tests.factories.instances import NOW
 from tests.factories.reports import encode, region, report, spine
 
@@ -401,6 +402,30 @@ def test_the_received_bytes_and_the_addendum_are_downloaded_as_they_are(desk, tm
     assert dcmread(tmp_path / "file.dcm").SOPInstanceUID == kept.instance.sop_instance_uid
     (tmp_path / "addendum.dcm").write_bytes(client.get(f"/addenda/{number}/file").raise_for_status().content)
     assert dcmread(tmp_path / "addendum.dcm").Manufacturer == "dxatrend"
+
+
+@damages
+def test_pages_say_so_where_the_bytes_of_a_report_are_damaged(desk, clients, damage) -> None:
+    patient = number_of(desk, "SAMPLE-01")
+    number = exams_of(desk, patient)[0]
+    client = clients(desk, Role.READ)
+    with desk.app.database.write() as connection:
+        (row,) = patient_file.reports_of(connection, number)
+        content = connection.scalar(
+            select(receipt_content.c.content).where(receipt_content.c.receipt_id == row.receipt)
+        )
+        damage_content(connection, row.receipt, damage)
+    said = f"The bytes of receipt {row.receipt} are damaged or gone: have the object sent again, or restore a backup."
+    try:
+        assert said in client.get(f"/exams/{number}").raise_for_status().text
+        assert said in client.get(f"/patients/{patient}").raise_for_status().text
+        download = client.get(f"/receipts/{row.receipt}/file")
+        assert (download.status_code, said in download.text) == (404, True)
+        assert "error in dxatrend" not in download.text
+    finally:
+        with desk.app.database.write() as connection:
+            receipt_contents.mend(connection, row.receipt, content)
+    assert said not in client.get(f"/exams/{number}").raise_for_status().text
 
 
 def test_the_pages_of_an_addendum_are_drawn_on_demand(desk, browser, clients) -> None:

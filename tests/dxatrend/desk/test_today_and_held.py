@@ -22,6 +22,7 @@ from pipeline.edge.store.processes import ProcessState
 from pipeline.edge.store.schema import receipt
 from tests.factories import browser as browsers
 from tests.factories.browser import PHONE, RunningDesk, pixels_of
+from tests.factories.damaged_contents import DAMAGES, damage_content
 from tests.factories.held_things import UNKNOWN_NAME, HeldThings, hold_things
 
 DESTINATION = """
@@ -219,6 +220,17 @@ def test_the_report_is_an_outline_with_what_was_used_and_only_for_whoever_may_se
     seen = {(one.actor, one.exam, one.receipt) for one in trail(desk, Event.VIEWED)}
     assert ("read", int(things.exam[1:]), None) in seen
     assert ("read", None, int(things.unknown)) in seen
+
+
+def test_a_held_report_whose_bytes_are_damaged_can_still_be_decided_on(held) -> None:
+    desk, things = held
+    with desk.client(Role.ACT) as client:
+        for damage in DAMAGES:
+            with desk.app.database.write() as connection:
+                damage_content(connection, int(things.unknown), damage)
+            text = client.get(f"/held/{things.unknown}").raise_for_status().text
+            assert f"The bytes of receipt {things.unknown} are damaged or gone" in text
+            assert ">Release<" in text
 
 
 def test_the_ticked_things_are_released_under_the_name_of_who_did_it(held, browser) -> None:

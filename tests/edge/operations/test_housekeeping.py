@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from pipeline.edge.app import open_app
 from pipeline.edge.extract.extraction import extract_waiting
@@ -17,10 +18,12 @@ from pipeline.edge.operations.housekeeping import (
     run_housekeeping,
 )
 from pipeline.edge.operations.nightly_work import OVERDUE_AFTER
-from pipeline.edge.store import receipts
+from pipeline.edge.store import pixel_retention, receipts
 from pipeline.edge.store.database import Database, StoreError
+from pipeline.edge.store.schema import receipt
 from tests import peers
 from tests.factories.answered_exams import lsc
+from tests.factories.damaged_contents import DAMAGES, damage_content
 from tests.factories.images import dxa_results, picture, roi, scan
 from tests.factories.instances import NOW, instance
 from tests.factories.reports import encode
@@ -66,6 +69,38 @@ def test_the_pixels_of_old_images_are_dropped_and_the_settings_say_how_old(confi
         with app.database.read() as connection:
             old, new = receipts.load(connection, [1, 2])
     assert len(old.instance.data_set) < len(new.instance.data_set)
+
+
+def test_the_pixels_of_a_sound_image_are_dropped_however_many_damaged_ones_are_older(
+    config: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch full of them is passed over, and told of once a night."""
+    monkeypatch.setattr(pixel_retention, "BATCH", len(DAMAGES))
+    with open_app(config) as app:
+        days = app.settings.service.keeping.pixels_days
+        for number in range(1, len(DAMAGES) + 2):
+            shot = picture(
+                comments=dxa_results(scan("AP Spine", roi("L1-L4", "0.912"))),
+                StudyInstanceUID=f"2.25.1{number}",
+                SOPInstanceUID=f"2.25.{number}",
+            )
+            sent = replace(instance(encode(shot), uid=f"2.25.{number}"), sop_class_uid=shot.SOPClassUID)
+            at = datetime.now(UTC) - timedelta(days=days + 10 - number)
+            with app.database.write() as connection:
+                receipts.store(connection, sent, calling_ae_title="S", at=at)
+        while extract_waiting(app):
+            pass
+        with app.database.write() as connection:
+            for number, damage in enumerate(DAMAGES, start=1):
+                damage_content(connection, number, damage)
+        run_housekeeping(app)
+        with app.database.read() as connection:
+            (sound,) = receipts.load(connection, [len(DAMAGES) + 1])
+            left = connection.scalars(select(receipt.c.id).where(receipt.c.pixel_bytes > 0).order_by(receipt.c.id))
+            assert list(left) == [1, 2, 3, 4], "they are mended if they come again, and then dropped"
+    assert len(sound.instance.data_set) < len(sent.data_set)
+    for number in (1, 2, 3, 4):
+        assert caplog.text.count(f"its pixel data was not dropped: the bytes of receipt {number} are damaged") == 1
 
 
 def test_a_night_reminds_of_an_lsc_that_runs_out(config: Path, caplog: pytest.LogCaptureFixture) -> None:

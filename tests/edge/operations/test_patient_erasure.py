@@ -13,13 +13,15 @@ from pipeline.edge.history.query_retrieve import _record_query
 from pipeline.edge.operations.patient_erasure import Erasure, PatientNotErasedError, erase_patient, look_at
 from pipeline.edge.operations.patient_merge import unmerge
 from pipeline.edge.operations.patient_selection import PatientNotFoundError
-from pipeline.edge.store import audit_chain, audit_trail, held_work, receipts
+from pipeline.edge.store import audit_chain, audit_trail, held_work, receipt_contents, receipts
 from pipeline.edge.store.audit_schema import audit
 from pipeline.edge.store.audit_trail import Entry, Event
 from pipeline.edge.store.database import StoreError
 from pipeline.edge.store.patient_rows import LINKS
-from pipeline.edge.store.schema import receipt
+from pipeline.edge.store.schema import delivery, receipt
+from pipeline.edge.store.schema_base import State
 from tests.factories.answered_exams import follow_all, held, in_both_databases, l1_l4, receive, run
+from tests.factories.damaged_contents import damage_content, damages, receive_damaged
 from tests.factories.instances import NOW, instance
 from tests.factories.marked_patient import FORMER_ID, ID, OTHER_ID, everything, fill, finish, marks_in
 from tests.factories.reports import encode
@@ -32,6 +34,25 @@ KEPT = {
 
 def erase(app: App, patient_id: str = ID, reason: str = "request 7/2026") -> Erasure:
     return erase_patient(app, patient_id, "", reason, found=look_at(app, patient_id))
+
+
+@in_both_databases
+@damages
+def test_a_patient_whose_bytes_are_damaged_is_erased_and_no_backup_misses_them(
+    folder: Path, damage: bytes | None
+) -> None:
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.912", PatientID="P1"), "2.25.1")
+        follow_all(app)
+        of_nobody = receive_damaged(app, damage, uid="2.25.2")
+        with app.database.write() as connection:
+            damage_content(connection, 1, damage)
+            connection.execute(update(receipt).where(receipt.c.id == of_nobody).values(state=State.HELD))
+            connection.execute(update(delivery).values(state=State.DONE))
+        done = erase(app, "P1")
+        assert (done.receipts, done.exams, done.damaged) == (1, 1, (of_nobody,))
+        with app.database.read() as connection:
+            assert receipt_contents.data_set(connection, 1) == b""
 
 
 def tables_with_marks(app: App) -> set[str]:

@@ -22,6 +22,7 @@ from pipeline.edge.store.receipt_contents import DamagedContentError
 from pipeline.edge.store.schema import receipt_content
 from pipeline.sr.dicom.reader import split_file
 from tests.factories.answered_exams import in_both_databases, l1_l4, receive
+from tests.factories.damaged_contents import damage_content, damages, receive_damaged
 from tests.factories.marked_patient import FORMER_ID, ID, OTHER_ID, everything, fill, marks_in
 
 
@@ -121,6 +122,23 @@ def test_an_export_without_the_bytes_of_an_object_is_none(folder: Path, tmp_path
         with pytest.raises(DamagedContentError, match="are damaged or gone"):
             export_patient(app, ID, "", to=tmp_path / "export")
     assert not (tmp_path / "export").exists()
+
+
+@damages
+def test_damaged_bytes_of_the_patient_are_named_and_those_of_nobody_only_told(
+    folder: Path, tmp_path: Path, damage: bytes | None
+) -> None:
+    with open_app(folder) as app:
+        receive(app, l1_l4("0.912", PatientID="P1"), "2.25.1")
+        receive_damaged(app, damage, uid="2.25.2")
+        assert export_patient(app, "P1", "", to=tmp_path / "export").damaged == (2,)
+        with pytest.raises(PatientNotFoundError, match=r"nothing is on file .* receipt 2 are damaged"):
+            export_patient(app, "P2", "", to=tmp_path / "other")
+        with app.database.write() as connection:
+            damage_content(connection, 1, damage)
+        with pytest.raises(DamagedContentError, match="receipt 1 "):
+            export_patient(app, "P1", "", to=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_the_index_does_nothing_to_the_terminal_that_shows_it(folder: Path, tmp_path: Path) -> None:

@@ -23,9 +23,10 @@ from pipeline.edge.operations.scheduled_backup import (
 from pipeline.edge.overview import expiries
 from pipeline.edge.store import housekeeping_log
 from pipeline.edge.store.database import Database
-from pipeline.edge.store.schema import receipt_content
+from pipeline.edge.store.schema import addendum, reading, receipt_content
 from tests import peers
 from tests.factories.answered_exams import in_both_databases
+from tests.factories.damaged_contents import damage_content, damages
 
 KEEP = 2
 
@@ -124,6 +125,24 @@ def test_a_receipt_whose_bytes_are_gone_from_the_store_is_told_by_the_next_backu
         connection.execute(delete(receipt_content).where(receipt_content.c.receipt_id == number))
     with pytest.raises(BackupFailedError, match=f"receipt {number} has no bytes"):
         back_up_by_schedule(app)
+
+
+@in_both_databases
+@damages
+def test_bytes_that_are_damaged_in_the_store_fail_the_next_backup_by_their_number(
+    app: App, damage: bytes | None
+) -> None:
+    with app.database.write() as connection:
+        latest = select(addendum.c.exam_id).order_by(addendum.c.id.desc()).limit(1).scalar_subquery()
+        number = connection.scalar(select(reading.c.receipt_id).where(reading.c.exam_id == latest))
+        assert number is not None
+        damage_content(connection, number, damage)
+    with pytest.raises(BackupFailedError, match=f"receipt {number} has (no|damaged) bytes; they are .* in|from"):
+        back_up_by_schedule(app)
+    standing = _standing(app)
+    assert standing.failed is not None
+    assert f"receipt {number} has " in standing.problem
+    assert backups_in(_folder(app)) == []
 
 
 def test_rows_that_are_missing_after_the_restore_are_told(app: App, tmp_path: Path) -> None:

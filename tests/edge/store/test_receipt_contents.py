@@ -1,5 +1,6 @@
 """The bytes of a receipt are written once, beside it, and neither is ever there without the other."""
 
+import json
 import random
 import threading
 import zlib
@@ -8,14 +9,18 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydicom.uid import EnhancedSRStorage
 from sqlalchemy import Connection, delete, insert, select, update
 
 from pipeline.edge.store import pixel_retention, receipt_contents, receipts, work_queue
+from pipeline.edge.store.audit_schema import audit
+from pipeline.edge.store.commitment_requests import NO_SUCH_OBJECT_INSTANCE, failure_reason_of
 from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.receipt_contents import DamagedContentError
 from pipeline.edge.store.receipts import Arrival, Instance
 from pipeline.edge.store.schema import receipt, receipt_content
 from pipeline.edge.store.schema_base import State
+from tests.factories.damaged_contents import DAMAGES, damage_content, damages
 from tests.factories.instances import NOW, instance, lose_the_worker
 from tests.factories.reports import encode, report, spine
 
@@ -104,14 +109,106 @@ def test_the_database_refuses_bytes_without_a_receipt(database: Database) -> Non
         connection.execute(delete(receipt).where(receipt.c.id == number))
 
 
-@pytest.mark.parametrize("damage", [b"", zlib.compress(bytes(99))[:-5], b"no zlib", None])
+@damages
 def test_bytes_that_are_damaged_or_gone_are_no_data_set(database: Database, damage: bytes | None) -> None:
     (number,) = keep(database, instance())
     with database.write() as connection:
-        change = delete(receipt_content) if damage is None else update(receipt_content).values(content=damage)
-        connection.execute(change)
+        damage_content(connection, number, damage)
     with pytest.raises(DamagedContentError, match=f"receipt {number} "), database.read() as connection:
         receipts.load(connection, [number])
+    with pytest.raises(DamagedContentError, match=f"receipt {number} "), database.read() as connection:
+        receipt_contents.data_set(connection, number)
+    with pytest.raises(DamagedContentError, match=f"receipt {number} "):
+        receipt_contents.inflate(number, damage)
+
+
+def received(connection: Connection) -> list[object]:
+    """What the audit trail has of each arrival about mending."""
+    details = connection.scalars(select(audit.c.detail).order_by(audit.c.id))
+    return [json.loads(detail).get("mended") for detail in details]
+
+
+def test_damaged_bytes_are_mended_by_the_same_object_that_comes_again(database: Database) -> None:
+    sent = [instance(), instance(b"sound", uid="2.25.2")]
+    numbers = keep(database, *sent)
+    told: list[object] = [None, None]
+    for damage in DAMAGES:
+        with database.write() as connection:
+            damage_content(connection, numbers[0], damage)
+        assert keep(database, *sent) == numbers
+        assert keep(database, *sent) == numbers, "nothing is left to mend"
+        told += [True, None, None, None]
+        with database.read() as connection:
+            assert [one.instance for one in receipts.load(connection, numbers)] == sent
+            assert received(connection) == told
+
+
+def test_large_bytes_of_which_one_has_flipped_are_mended(database: Database) -> None:
+    sent = instance(NOISE * 2)
+    (number,) = keep(database, sent)
+    with database.write() as connection:
+        content = bytearray(connection.scalar(select(receipt_content.c.content)) or b"")
+        content[len(content) // 2] ^= 1
+        damage_content(connection, number, bytes(content))
+    assert keep(database, sent) == [number]
+    with database.read() as connection:
+        assert receipt_contents.data_set(connection, number) == sent.data_set
+        assert received(connection) == [None, True]
+
+
+def test_other_bytes_mend_nothing_and_bytes_without_pixels_or_of_another_zlib_are_not_damaged(
+    database: Database,
+) -> None:
+    (number,) = keep(database, instance(b"one"))
+    with database.write() as connection:
+        damage_content(connection, number, zlib.compress(b"one", 9))
+    keep(database, instance(b"one"))
+    with database.write() as connection:
+        receipt_contents.replace(connection, receipt_content.c.receipt_id == number, b"o")
+    keep(database, instance(b"one"))
+    with database.read() as connection:
+        assert receipt_contents.data_set(connection, number) == b"o"
+    with database.write() as connection:
+        damage_content(connection, number, b"")
+    keep(database, instance(b"other"))
+    with database.read() as connection:
+        assert received(connection) == [None, None, None, None]
+        with pytest.raises(DamagedContentError):
+            receipt_contents.data_set(connection, number)
+
+
+def test_what_is_erased_meanwhile_is_not_mended(database: Database) -> None:
+    """Of PostgreSQL, where an erasure may end between the look at the bytes and their mending."""
+    (number,) = keep(database, instance())
+    with database.write() as connection:
+        damage_content(connection, number, b"")
+    other = threading.Thread(target=keep, args=(database, instance()))
+    with database.write() as connection:
+        connection.execute(update(receipt).values(digest="", sop_instance_uid="erased 1"))
+        receipt_contents.replace(connection, receipt_content.c.receipt_id == number, b"")
+        other.start()
+        other.join(1)
+    other.join(30)
+    assert not other.is_alive()
+    with database.read() as connection:
+        assert receipt_contents.data_set(connection, number) == b""
+
+
+def test_a_damaged_object_is_not_committed_to_until_it_is_mended(database: Database) -> None:
+    for damage in DAMAGES:
+        (number,) = keep(database, instance())
+        with database.write() as connection:
+            assert failure_reason_of(connection, EnhancedSRStorage, "2.25.1") is None
+            damage_content(connection, number, damage)
+            assert failure_reason_of(connection, EnhancedSRStorage, "2.25.1") == NO_SUCH_OBJECT_INSTANCE
+
+
+def test_a_large_content_is_replaced_by_one_that_comes_back_whole(database: Database) -> None:
+    (number,) = keep(database, instance())
+    with database.write() as connection:
+        receipt_contents.replace(connection, receipt_content.c.receipt_id == number, NOISE * 2)
+    with database.read() as connection:
+        assert receipt_contents.data_set(connection, number) == NOISE * 2
 
 
 @pytest.mark.parametrize("size", [receipt_contents.PIECE - 1, receipt_contents.PIECE, 2 * receipt_contents.PIECE + 1])
