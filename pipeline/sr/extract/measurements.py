@@ -299,7 +299,7 @@ class _Reading:
     def _at_resolution(self, value: Decimal, quantity: Quantity, what: str) -> Decimal:
         """Return a value without the digits that floating point has added to the scanner's."""
         read = without_noise(value, _RESOLUTIONS[quantity])
-        if decimals_of(read) < decimals_of(value):
+        if read is not value and decimals_of(read) < decimals_of(value):
             self.remarks.add(f"{what}: digits that floating point has added were left out")
         if quantity is Quantity.BMD and decimals_of(read) > _RESOLUTIONS[quantity]:
             self.remarks.add(f"{what}: it has more digits than densitometers print, and all were kept")
