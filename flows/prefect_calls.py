@@ -52,7 +52,7 @@ class Answer:
 
 
 class PrefectCalls:
-    """Calls on one connection, which is there from the first of them until ``close``."""
+    """Calls on one connection, which is made for the first of them and ends with ``close``."""
 
     def __init__(self, url: str, *, seconds: float) -> None:
         self._url = url.rstrip("/")
@@ -101,7 +101,7 @@ def _connection(scheme: str, host: str, port: int | None, seconds: float) -> HTT
 
 @functools.cache
 def _tls() -> ssl.SSLContext:
-    """Return what is trusted: what Prefect's own client trusts, which is built on httpx."""
+    """Return what is trusted: the authorities of httpx, on which Prefect's own client is built, and no others."""
     from httpx import create_ssl_context  # noqa: PLC0415 - only a server on another machine has TLS
 
     return create_ssl_context(trust_env=False)

@@ -21,7 +21,7 @@ from flows.prefect_calls import PrefectCalls, PrefectSilentError
 from flows.prefect_environment import api_url
 from flows.prefect_password import UnusablePasswordError, read_password
 from flows.prefect_runner import PrefectRunner
-from flows.shutdown import Stop, end
+from flows.shutdown import Stop, end_processes
 from pipeline.edge.configuration.service_settings import PrefectSettings, ServiceSettings
 from pipeline.errors import DxatrendError
 
@@ -38,7 +38,7 @@ MOST_RUNNERS = 3
 """As many as there are flows: one of them may take hours."""
 
 STOP_SECONDS = 15.0
-"""Less than the worker itself has to end, which is what keeps them."""
+"""Shorter than the supervisor gives the worker, which keeps them."""
 
 _TOKEN_SECONDS = 600.0
 _ANSWER_SECONDS = 10.0
@@ -125,7 +125,7 @@ class _Runners:
 
     def close(self) -> None:
         """End them, and with them the runs that they have begun."""
-        end([process for _, _, process in self._processes], seconds=STOP_SECONDS)
+        end_processes([("Prefect's runner", process) for _, _, process in self._processes], seconds=STOP_SECONDS)
         self._processes = []
 
 

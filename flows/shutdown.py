@@ -91,15 +91,15 @@ class Process(Protocol):
         """End it at once."""
 
 
-def end(processes: Sequence[Process], *, seconds: float) -> None:
-    """End processes: all together have so many seconds to finish their current work."""
-    for process in processes:
+def end_processes(processes: Sequence[tuple[str, Process]], *, seconds: float) -> None:
+    """End processes, each with its name: all together have so many seconds to finish their current work."""
+    for _, process in processes:
         process.terminate()
     until = time.monotonic() + seconds
-    for process in processes:
+    for name, process in processes:
         try:
             process.wait(max(0.1, until - time.monotonic()))
         except subprocess.TimeoutExpired:
-            log.error("did not stop in time and was killed", extra={"status": process.pid})
+            log.error("%s did not stop in time and was killed", name)
             process.kill()
             process.wait()

@@ -13,8 +13,8 @@ Each error is defined beside what raises it; this is the tree::
     ├── pipeline.messages   UnusableMessageError  UnwritableLetterError
     ├── pipeline.edge       SettingsError  OtherConfigurationError  TlsError  LoginError  FileLeftOutError
     │   │                   UnreadableTextError  AlreadyRunningError
-    │   ├── store           DamagedContentError  StoreError  StoreInUseError  StoreMissingError  StoreTooNewError
-    │   │                   TurnNotReachedError
+    │   ├── store           DamagedContentError  StoreError  StoreInUseError  StoreLockedError
+    │   │                   StoreMissingError  StoreTooNewError
     │   ├── dicom_net       AssociationRequestError  CommandSetError  CommitmentMessageError
     │   │                   CommitmentNotReportedError
     │   ├── peer_problems   PeerError

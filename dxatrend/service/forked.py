@@ -91,7 +91,7 @@ def preload(modules: Sequence[str]) -> None:
         gc.enable()
 
 
-def leave_to_copies() -> None:
+def settle_before_copying() -> None:
     """Keep the copies to come from touching, and so copying, what they need not; to be called just before them.
 
     The garbage collector passes over it. Python's cache of attributes, where each entry of a copy's own would take the

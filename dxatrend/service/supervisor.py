@@ -23,12 +23,12 @@ from dxatrend.service import systemd_notify
 from dxatrend.service.child import Child
 from dxatrend.service.child_reports import ChildReports
 from dxatrend.service.child_signs import ChildSigns, SystemdSigns
-from dxatrend.service.forked import Command, leave_to_copies, preload
+from dxatrend.service.forked import Command, preload, settle_before_copying
 from flows.port_owner import Owner
 from flows.prefect_environment import server_environment, server_port
 from flows.prefect_home import make_home
 from flows.prefect_password import make_password
-from flows.shutdown import Stop, end, end_with_parent
+from flows.shutdown import Stop, end_processes, end_with_parent
 from pipeline.edge.configuration.service_settings import PrefectSettings
 from pipeline.errors import DxatrendError
 
@@ -128,7 +128,8 @@ def _keep_running(children: Sequence[Child], stop: Stop, reports: ChildReports, 
                     log.info("every part has started")
             wait(min(_LOOK_SECONDS, systemd.seconds(), *_pauses(children)))
     running = [child for child in children if child.process is not None]
-    end([child.process for child in running if child.process is not None], seconds=STOP_SECONDS)
+    under_way = [(child.name, child.process) for child in running if child.process is not None]
+    end_processes(under_way, seconds=STOP_SECONDS)
     for child in running:
         reports.stopped(child.name)
     for child in children:
@@ -163,7 +164,7 @@ def serve_prefect(prefect: PrefectSettings, stop: Stop) -> int:
             is_ready = True
     if process.poll() is None:
         systemd_notify.notify("STOPPING=1")
-        end([process], seconds=STOP_SECONDS)
+        end_processes([("Prefect's server", process)], seconds=STOP_SECONDS)
         return 0
     return process.returncode
 
@@ -204,7 +205,7 @@ def _start_copies(children: Sequence[Child]) -> None:
     listener, *others = (child for child in children if child.is_ours)
     for group in ([listener], others):
         preload([module for child in group for module in _IMPORTED_BY[child.name]])
-        leave_to_copies()
+        settle_before_copying()
         for child in group:
             child.start()
 

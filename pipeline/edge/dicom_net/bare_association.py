@@ -17,7 +17,7 @@ from pynetdicom.transport import AddressInformation
 
 
 class NumericAddress(AddressInformation):
-    """An address as a socket tells it, which needs no resolver: pynetdicom asks it about each."""
+    """An address as a socket tells it: pynetdicom would ask a resolver about each."""
 
     address: str = ""
 
@@ -35,7 +35,7 @@ def _implementation(uid: UID) -> ImplementationClassUIDNotification:
 
 
 class _ServiceUser(ServiceUser):
-    """pynetdicom's, which checks our own Implementation Class UID for each association."""
+    """pynetdicom's, but our own Implementation Class UID is checked once."""
 
     @property
     def implementation_class_uid(self) -> UID | None:

@@ -40,7 +40,7 @@ MOST_UNASSOCIATED = 256
 ROUND_SECONDS = 0.004
 """After so long all sockets are polled again, so that a newcomer has its turn before those who had many."""
 
-STORING_SECONDS = 0.005
+STORING_PAUSE_SECONDS = 0.005
 """How long others pause after each round while an object is stored of a caller that is first by far."""
 
 LONGEST_STORING_SECONDS = 0.25
@@ -189,13 +189,13 @@ class EventDrivenServer:
     def _let_others_work(self) -> None:
         """Pause between two long rounds.
 
-        The thread that stores an object needs Python's lock a dozen times. A pause until it is stored is all it takes.
+        The thread that stores an object needs Python's lock a dozen times, which it has in one or two such pauses.
         """
         self._take_woken()
         lately = time.monotonic() - LONGEST_STORING_SECONDS
         storing = [one for one, since in self._storing.items() if since > lately]
         if self._ready and any(self._turns.is_first_by_far(one, self._ready) for one in storing):
-            self._woken_up.poll(1000 * STORING_SECONDS)
+            self._woken_up.poll(1000 * STORING_PAUSE_SECONDS)
         else:
             time.sleep(YIELD_SECONDS)
 

@@ -31,8 +31,8 @@ class ServiceThread:
             self._waiting.setdefault(owner, deque()).append(work)
             self._changed.notify()
             if not (self._has_started or self._is_closed):
-                self._has_started = True
                 threading.Thread(target=self._run, name="dicom-service").start()
+                self._has_started = True
 
     def close(self) -> None:
         """Begin nothing more; what is under way is finished."""

@@ -12,12 +12,12 @@ TURN_SECONDS = 0.003
 HALF_LIFE_SECONDS = 2.0
 """How long until half of a caller's use of the thread is forgotten."""
 
-GREED = 10
+MUCH_LONGER = 10
 """Whoever has used the thread so many times as long as another is to wait until the other's object is stored."""
 
 
-class Peer(Protocol):
-    """What the order of turns knows of a connection."""
+class Connection(Protocol):
+    """What the order of turns knows of a connection; see ``pipeline.edge.dicom_net.connection``."""
 
     seconds_used: float
     turns: int
@@ -38,11 +38,11 @@ class TurnOrder:
     def __init__(self) -> None:
         self._seconds_used: defaultdict[Owner, float] = defaultdict(float)
 
-    def note(self, peer: Peer, seconds: float) -> None:
-        """Note that a peer has had the thread."""
-        self._seconds_used[peer.owner] += seconds
-        peer.seconds_used += seconds
-        peer.turns += 1
+    def note(self, connection: Connection, seconds: float) -> None:
+        """Note that a connection has had the thread."""
+        self._seconds_used[connection.owner] += seconds
+        connection.seconds_used += seconds
+        connection.turns += 1
 
     def forget(self, seconds: float) -> None:
         """Forget part of what was noted, as so many seconds have passed."""
@@ -53,18 +53,18 @@ class TurnOrder:
             else:
                 self._seconds_used[owner] = seconds_used * factor
 
-    def rank(self, peer: Peer) -> tuple[float, float, float]:
+    def rank(self, connection: Connection) -> tuple[float, float, float]:
         """Return the sort key of turns: the caller that used the thread least, then its association that did.
 
         Of connections without association the one that had most turns, then the newest: in a flood the oldest have
         given up.
         """
-        seconds_used = self._seconds_used.get(peer.owner, 0)
-        if peer.is_unassociated:
-            return seconds_used, -peer.turns, -peer.since
-        return seconds_used, peer.seconds_used, 0
+        seconds_used = self._seconds_used.get(connection.owner, 0)
+        if connection.is_unassociated:
+            return seconds_used, -connection.turns, -connection.since
+        return seconds_used, connection.seconds_used, 0
 
-    def is_first_by_far(self, peer: Peer, others: Iterable[Peer]) -> bool:
-        """Return whether the callers of all others have used the thread very much longer than that of a peer."""
-        much_longer = GREED * self._seconds_used.get(peer.owner, 0)
+    def is_first_by_far(self, connection: Connection, others: Iterable[Connection]) -> bool:
+        """Return whether the callers of all others have used the thread very much longer than that of a connection."""
+        much_longer = MUCH_LONGER * self._seconds_used.get(connection.owner, 0)
         return all(self._seconds_used.get(other.owner, 0) > much_longer for other in others)

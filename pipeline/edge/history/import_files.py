@@ -22,7 +22,7 @@ from pipeline.edge.store import audit_trail, receipts
 from pipeline.edge.store.audit_trail import Event
 from pipeline.edge.store.database import Database
 from pipeline.edge.store.readings import REPEATED
-from pipeline.edge.store.receipts import Instance
+from pipeline.edge.store.receipts import Arrival, Instance
 from pipeline.edge.store.schema import receipt
 from pipeline.edge.store.schema_base import State
 from pipeline.sr.dicom.content_tree import header_text
@@ -30,8 +30,8 @@ from pipeline.sr.dicom.header import read_header
 from pipeline.sr.dicom.reader import split_file
 from pipeline.sr.dicom.unreadable import IGNORED_REASONS, Reason, UnreadableReportError
 
-BATCH = 50
-"""Files in one transaction."""
+BATCH = 20
+"""Files in one transaction, during which no scanner's report is stored on SQLite."""
 
 BATCH_BYTES = 64_000_000
 """Bytes in one transaction, but for its last file: memory stays flat."""
@@ -170,13 +170,15 @@ def _store(app: App, paths: Sequence[Path], loaded: Loaded, *, historical: bool)
                 loaded.count(FileOutcome.OTHER_OBJECT)
     stored: dict[int, str] = {}
     if found:
+        arrivals = [
+            Arrival.of(instance, calling_ae_title=CALLER, at=datetime.now(UTC), historical=historical)
+            for _, instance in found
+        ]
         with app.database.write() as connection:
-            for path, instance in found:
-                number, new = receipts.store(
-                    connection, instance, calling_ae_title=CALLER, at=datetime.now(UTC), historical=historical
-                )
-                stored[number] = str(path)
-                loaded.count(FileOutcome.NEW if new else FileOutcome.KNOWN)
+            results = receipts.store_all(connection, arrivals)
+        for (path, _), (number, new) in zip(found, results, strict=True):
+            stored[number] = str(path)
+            loaded.count(FileOutcome.NEW if new else FileOutcome.KNOWN)
         extract_waiting(app)
     return stored
 

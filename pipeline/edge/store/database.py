@@ -33,7 +33,7 @@ from pipeline.edge.store import secret_schema as secret_schema
 from pipeline.edge.store.change_notification import ChangeNotification, SqliteNotification
 from pipeline.edge.store.sqlite_engine import BEGIN_WRITING, SQLITE_BUSY_SECONDS, sqlite_engine
 from pipeline.edge.store.stop_request import StopRequest
-from pipeline.edge.store.write_turns import TurnNotReachedError, WriteTurns
+from pipeline.edge.store.write_turns import StoreLockedError, WriteTurns
 from pipeline.errors import DxatrendError
 
 _SECRETS = ("password", "sslpassword")
@@ -304,7 +304,7 @@ class Database:
         driver = self._engine.dialect.loaded_dbapi
         try:
             yield
-        except (DBAPIError, PoolTimeout, TurnNotReachedError, driver.Error) as error:
+        except (DBAPIError, PoolTimeout, StoreLockedError, driver.Error) as error:
             cause = getattr(error, "orig", None) or error
             name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
             # The driver's errors for values that it cannot store.

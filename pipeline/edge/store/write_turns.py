@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pipeline.errors import DxatrendError
 
 
-class TurnNotReachedError(DxatrendError):
-    """Others have written for too long."""
+class StoreLockedError(DxatrendError):
+    """Other threads of this process have written for too long."""
 
 
 class WriteTurns:
@@ -34,7 +34,7 @@ class WriteTurns:
         """Write while the block lasts; ``first`` comes before all that wait.
 
         Raises:
-            TurnNotReachedError: others have written for too long.
+            StoreLockedError: others have written for too long.
         """
         until = time.monotonic() + self._seconds
         self._take(until, first)
@@ -58,7 +58,7 @@ class WriteTurns:
                 self._pass_on()
             raise
         if not self._has_come(ours):
-            raise TurnNotReachedError
+            raise StoreLockedError
 
     def _has_come(self, ours: threading.Event) -> bool:
         """Return whether a turn has come; wait for it no more if not."""

@@ -16,6 +16,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.transport import AssociationSocket
 
 from pipeline.edge.dicom_net.bare_association import BareAssociation
+from pipeline.edge.dicom_net.message_assembler import MessageAssembler
 from pipeline.edge.dicom_net.upper_layer import EventDrivenUpperLayer
 from tests.folders import ROOT
 
@@ -69,6 +70,7 @@ def test_an_association_of_ours_lacks_no_attribute_that_pynetdicoms_has() -> Non
     assert vars(theirs).keys() - vars(ours).keys() == {"dul", "dimse", "_handlers", "_is_paused"}
     nowhere: Any = None
     assert vars(theirs.dul).keys() <= vars(EventDrivenUpperLayer(ours, nowhere)).keys()
+    assert vars(theirs.dimse).keys() <= vars(MessageAssembler(ours, nowhere)).keys()
 
 
 def test_every_private_name_that_the_code_uses_is_listed() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from pipeline.edge.dicom_net.memory_budget import Owner
-from pipeline.edge.dicom_net.turn_order import GREED, HALF_LIFE_SECONDS, TurnOrder
+from pipeline.edge.dicom_net.turn_order import HALF_LIFE_SECONDS, MUCH_LONGER, TurnOrder
 
 
 @dataclass(eq=False)
@@ -49,7 +49,7 @@ def test_half_of_the_use_is_forgotten_in_a_half_life_and_in_the_end_all() -> Non
 
 def test_one_is_first_by_far_only_where_all_others_have_used_very_much_more() -> None:
     quiet, usual, flood = Connection(("QUIET", "a")), Connection(("USUAL", "b")), Connection(("FLOOD", "c"))
-    turns = _order((quiet, 0.01), (usual, 0.02), (flood, 0.01 * GREED + 0.001))
+    turns = _order((quiet, 0.01), (usual, 0.02), (flood, 0.01 * MUCH_LONGER + 0.001))
     assert turns.is_first_by_far(quiet, [flood])
     assert not turns.is_first_by_far(quiet, [flood, usual])
     assert not turns.is_first_by_far(flood, [flood])

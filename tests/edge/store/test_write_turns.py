@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from pipeline.edge.store.database import Database, StoreError
 from pipeline.edge.store.sqlite_engine import BEGIN_WRITING, _begin_writing
-from pipeline.edge.store.write_turns import TurnNotReachedError, WriteTurns
+from pipeline.edge.store.write_turns import StoreLockedError, WriteTurns
 from tests import peers
 
 
@@ -56,7 +56,7 @@ def test_who_waits_too_long_is_told_and_nobody_waits_for_it() -> None:
         failed = threading.Event()
 
         def write() -> None:
-            with pytest.raises(TurnNotReachedError), turns.turn():
+            with pytest.raises(StoreLockedError), turns.turn():
                 pass
             failed.set()
 
@@ -81,13 +81,20 @@ def test_who_is_interrupted_while_it_waits_is_waited_for_by_nobody() -> None:
     holder = threading.Thread(target=hold)
     holder.start()
     peers.wait_until(lambda: turns._is_taken)
-    before = signal.signal(signal.SIGALRM, interrupt)
+
+    def interrupt_the_main_thread() -> None:
+        peers.wait_until(lambda: turns._waiting)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        interrupter = threading.Thread(target=interrupt_the_main_thread)
+        interrupter.start()
         with pytest.raises(InterruptedError), turns.turn():
             pytest.fail("two wrote at once")
+        interrupter.join()
     finally:
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGUSR1, before)
     may_go.set()
     holder.join()
     with turns.turn():
