@@ -242,7 +242,7 @@ def test_a_report_does_not_wait_until_a_large_object_is_compressed(
 
 def test_a_locked_database_fails_all_at_once_and_none_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each waiting in vain on its own would hold all scanners up for minutes."""
-    monkeypatch.setattr("pipeline.edge.store.sqlite_engine.SQLITE_BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("pipeline.edge.store.database.SQLITE_BUSY_SECONDS", 0.2)
     database = Database(f"sqlite:///{tmp_path}/dxatrend.sqlite3")
     database.migrate()
     group_commit = GroupCommit(database)

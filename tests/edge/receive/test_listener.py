@@ -188,7 +188,7 @@ def test_an_object_that_is_no_dicom_at_all_is_kept_for_a_person(scp: Scp) -> Non
 def test_a_locked_database_is_out_of_resources_and_recovers_by_itself(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("pipeline.edge.store.sqlite_engine.SQLITE_BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("pipeline.edge.store.database.SQLITE_BUSY_SECONDS", 0.2)
     with _listening(engine, tmp_path) as scp:
         with closing(sqlite3.connect(tmp_path / "dxatrend.sqlite3", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")

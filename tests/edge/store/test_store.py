@@ -180,7 +180,7 @@ def test_a_transaction_that_fails_leaves_nothing_behind(database: Database) -> N
 def test_a_locked_database_says_so_without_quoting_what_it_was_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.edge.store.sqlite_engine.SQLITE_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("pipeline.edge.store.database.SQLITE_BUSY_SECONDS", 0.05)
     url = f"sqlite:///{tmp_path}/locked.sqlite3"
     one, other = Database(url), Database(url)
     one.migrate()
