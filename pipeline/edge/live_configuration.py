@@ -6,6 +6,7 @@ store, and a configuration is reloaded as a whole or not at all.
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -90,6 +91,10 @@ class Registration:
     has_rested: bool = False
 
 
+_SEEN_SECONDS = 0.5
+"""How long a process that has rested is there still: whoever has read that it runs, and looks for it then, finds it."""
+
+
 class LiveConfiguration:
     """The app of a process whose clinical configuration can be reloaded while threads work with it."""
 
@@ -121,6 +126,7 @@ class LiveConfiguration:
             thread.join()
             if registration.has_rested and not registration.failure:
                 heartbeat.rest()
+                time.sleep(_SEEN_SECONDS)
             else:
                 heartbeat.end(registration.failure)
 
