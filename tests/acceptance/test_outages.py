@@ -63,7 +63,8 @@ def test_a_postgresql_that_is_stopped_or_read_only_for_a_while_loses_nothing(
             _is_answered(orthanc, exam)
         worker.come_to_rest()
         assert "could not keep an instance from 'SCANNER1': " in listener.log.read_text()
-        assert ": works again" in worker.log.read_text(), "whichever of its loops was the one that looked in vain"
+        # Whichever of its loops was the one that looked in vain, it looks again after a pause.
+        peers.wait_until(lambda: ": works again" in worker.log.read_text(), seconds=60, what="the loop works again")
 
 
 @pytest.mark.usefixtures("without_prefect")

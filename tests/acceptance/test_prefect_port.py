@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from pipeline.edge.store.processes import on_file
+from pipeline.edge.store.processes import ProcessOnFile, on_file
 from tests import peers
 from tests.factories.service import Service
 from tests.folders import SAMPLES
@@ -43,14 +43,26 @@ def listener(port: int = 0) -> Iterator[tuple[int, list[str]]]:
         server.server_close()
 
 
+def _prefect_server(service: Service) -> ProcessOnFile:
+    """The row of the Prefect server, which the supervisor writes soon after it has started it."""
+    with service.app() as app:
+
+        def found() -> list[ProcessOnFile]:
+            with app.database.read() as connection:
+                return [one for one in on_file(connection, at=datetime.now(UTC)) if one.part == "prefect server"]
+
+        peers.wait_until(found, what="the supervisor has told of it")
+        (server,) = found()
+    return server
+
+
 def test_another_program_on_prefects_port_is_reported_and_never_called_and_the_work_goes_on(tmp_path: Path) -> None:
     """It takes the port while the server is away; a service that is started beside it says so and ends."""
     service = Service(tmp_path, destination_port=peers.free_port(), settle_seconds=0)
     service.start()
     try:
         service.wait_until_logged("every part has started")
-        with service.app() as app, app.database.read() as connection:
-            (server,) = [one for one in on_file(connection, at=datetime.now(UTC)) if one.part == "prefect server"]
+        server = _prefect_server(service)
         os.kill(server.pid, signal.SIGKILL)
         with listener(service.prefect_port) as (_, asked):
             service.send(sorted((SAMPLES / "01-stable").glob("*.dcm")))
