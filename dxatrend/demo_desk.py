@@ -24,7 +24,7 @@ from flows.shutdown import Stop
 from pipeline.edge.app import open_app
 from pipeline.edge.configuration.desk_settings import DeskSettings, Role
 from pipeline.edge.operations import desk_accounts
-from pipeline.edge.operations.desk_accounts import AccountError
+from pipeline.edge.operations.desk_accounts import FEWEST_DIFFERENT, AccountError
 from pipeline.errors import DxatrendError
 
 START_SECONDS = 300
@@ -64,13 +64,21 @@ def serve(stop: Stop) -> None:
 
 def _make_accounts() -> Mapping[Role, str]:
     """Make an account for each role, called like it, with a password for this occasion."""
-    passwords = {role: "-".join(f"{secrets.randbelow(10_000):04}" for _ in range(3)) for role in Role}
+    passwords = {role: _password() for role in Role}
     with open_app(CONFIG) as app:
         for role, password in passwords.items():
             with contextlib.suppress(AccountError):  # an earlier occasion has made it
                 desk_accounts.remove(app.database, role.value)
             desk_accounts.add(app.database, role.value, role, password)
     return passwords
+
+
+def _password() -> str:
+    """Return twelve digits at random, of which as many differ as an account asks for."""
+    password = ""
+    while len(set(password)) < FEWEST_DIFFERENT:
+        password = "-".join(f"{secrets.randbelow(10_000):04}" for _ in range(3))
+    return password
 
 
 def _is_free(port: int) -> bool:

@@ -20,6 +20,8 @@ from pipeline.errors import DxatrendError
 
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 256
+FEWEST_DIFFERENT = 6
+"""Characters of a password that are not the same."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}", re.ASCII)
 _TELLING_NAME = 3
@@ -107,7 +109,7 @@ def _hash(name: str, password: str) -> str:
         raise AccountError(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
     if len(name) >= _TELLING_NAME and name in password.lower():
         raise AccountError("a password does not contain the name of the account")
-    if len(set(password)) < SHORTEST_PASSWORD // 2:
+    if len(set(password)) < FEWEST_DIFFERENT:
         raise AccountError("a password has at least six different characters")
     return _argon2id().derive_phc_encoded(password.encode())
 
