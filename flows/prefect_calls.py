@@ -4,6 +4,7 @@ httpx takes four megabytes once it is imported, and each of its clients loads ce
 where the server is on this machine and speaks no TLS.
 """
 
+import base64
 import functools
 import json
 import ssl
@@ -49,6 +50,11 @@ class Answer:
             return json.loads(self.body)
         except ValueError:
             raise PrefectSilentError("no JSON") from None
+
+
+def log_in(password: str) -> dict[str, str]:
+    """Return the headers of a question that show the password."""
+    return {"Authorization": f"Basic {base64.b64encode(password.encode('ascii')).decode('ascii')}"}
 
 
 class PrefectCalls:

@@ -4,7 +4,6 @@ Prefect orchestrates, the database remembers: a run shows what was done and when
 its server cannot be reached, or accepts strangers, the same functions run without it and the log says so.
 """
 
-import base64
 import contextlib
 import logging
 import os
@@ -18,7 +17,7 @@ from http import HTTPStatus
 from importlib import import_module
 
 from flows.port_owner import Owner, Port
-from flows.prefect_calls import PrefectCalls, PrefectSilentError
+from flows.prefect_calls import PrefectCalls, PrefectSilentError, log_in
 from flows.prefect_disk_space import prefect_disk_reserve
 from flows.prefect_environment import api_url, server_port
 from flows.prefect_home import UnsafeHomeError, require_private_home
@@ -77,8 +76,7 @@ def _probe(settings: PrefectSettings, port: Port) -> tuple[ServerState, str]:
             if server.get(_VERSION).status != HTTPStatus.UNAUTHORIZED:
                 return ServerState.OPEN, ""
             password = read_password(settings)
-            credentials = base64.b64encode(password.encode("ascii")).decode("ascii")
-            answer = server.get(_VERSION, {"Authorization": f"Basic {credentials}"})
+            answer = server.get(_VERSION, log_in(password))
     except UnusablePasswordError:
         return ServerState.NO_PASSWORD, ""
     except PrefectSilentError:

@@ -4,7 +4,6 @@ The runner takes some hundred megabytes, and has work for some minutes a night. 
 runner would ask it, whether a run is due.
 """
 
-import base64
 import contextlib
 import logging
 import math
@@ -17,7 +16,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from urllib.parse import quote
 
-from flows.prefect_calls import PrefectCalls, PrefectSilentError
+from flows.prefect_calls import PrefectCalls, PrefectSilentError, log_in
 from flows.prefect_environment import api_url
 from flows.prefect_password import UnusablePasswordError, read_password
 from flows.prefect_runner import PrefectRunner
@@ -175,8 +174,7 @@ class DueRuns:
         if time.monotonic() - self._token_at < _TOKEN_SECONDS:
             return
         client = f"schedules-{os.getpid()}"
-        credentials = base64.b64encode(read_password(self._settings).encode("ascii")).decode("ascii")
-        self._headers = {"Authorization": f"Basic {credentials}"}
+        self._headers = log_in(read_password(self._settings))
         answer = server.get(f"/csrf-token?client={client}", self._headers)
         if answer.status != HTTPStatus.UNPROCESSABLE_ENTITY:  # which a server without such tokens says
             self._headers |= {"Prefect-Csrf-Client": client, "Prefect-Csrf-Token": answer.json()["token"]}

@@ -79,8 +79,6 @@ def end_with_parent() -> None:
 class Process(Protocol):
     """A process that we have started."""
 
-    pid: int
-
     def terminate(self) -> None:
         """Ask it to end."""
 

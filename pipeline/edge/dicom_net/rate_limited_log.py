@@ -37,8 +37,8 @@ class RateLimitedLog:
             now = time.monotonic()
             if kind not in self._counts and len(self._counts) >= MOST_KINDS:
                 forgotten = self._forget({one for one, (began, _) in self._counts.items() if now - began > PER_SECONDS})
-            if kind not in self._counts and len(self._counts) >= MOST_KINDS:
-                kind = "of other kinds"
+                if len(self._counts) >= MOST_KINDS:
+                    kind = "of other kinds"
             began, count = self._counts.get(kind, (now, 0))
             if now - began > PER_SECONDS:
                 began, count, suppressed = now, 0, max(0, count - AT_ONCE)
